@@ -1,0 +1,1 @@
+"""What people touch: pages, routes, services, the worker and the command line."""

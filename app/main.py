@@ -1,0 +1,1 @@
+"""Page configuration and navigation; run by Streamlit on every rerun."""

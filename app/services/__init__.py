@@ -1,0 +1,1 @@
+"""The use cases; each function owns its transaction."""

@@ -1,0 +1,1 @@
+"""The method: no database, no web."""

@@ -1,0 +1,236 @@
+"""The words of Outfold as plain values: what the method, the database and the pages all speak.
+
+Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks a sample nobody labelled.
+Nothing here imports anything but the standard library and numpy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+ByteArray = NDArray[np.uint8]
+
+NO_LABEL = -1
+
+
+class OutfoldError(Exception):
+    """Base of every error whose text is written for the person who reads it: what is wrong and the cure."""
+
+
+class DatasetError(OutfoldError):
+    """A dataset cannot be read, or is not what it was said to be."""
+
+
+class ConfigError(OutfoldError, ValueError):
+    """A setting has a value that cannot work."""
+
+
+class RoundError(OutfoldError):
+    """A round cannot start, or cannot go on."""
+
+
+class ExportError(OutfoldError):
+    """An export could not be written whole; nothing of it was left behind."""
+
+
+class RoundCancelledError(OutfoldError):
+    """Somebody asked for the work to stop."""
+
+
+class Task(StrEnum):
+    """What a label is: one class of an image, or one class of each pixel."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+
+
+class Verdict(StrEnum):
+    """What a person says of a finding. The last one settles nothing: it asks somebody else to look."""
+
+    ACCEPT = "accept"  # the pseudo label is right
+    KEEP = "keep"  # the given label is right
+    RELABEL = "relabel"  # another class is right
+    AMBIGUOUS = "ambiguous"  # several classes fit
+    EXCLUDE = "exclude"  # none of the classes, or broken
+    SECOND_OPINION = "second_opinion"
+
+    @property
+    def settles(self) -> bool:
+        """Whether the sample is decided by this verdict."""
+        return self is not Verdict.SECOND_OPINION
+
+
+class FindingKind(IntEnum):
+    """Why a sample is shown: the model contradicts its label, agrees with it, or there is none."""
+
+    SUSPICIOUS = 0
+    AGREEING = 1
+    UNLABELLED = 2
+
+
+class Status(IntEnum):
+    """Where a finding stands now, computed from the live decisions on its sample."""
+
+    OPEN = 0
+    ACCEPT = 1
+    KEEP = 2
+    RELABEL = 3
+    AMBIGUOUS = 4
+    EXCLUDE = 5
+    BULK = 6  # accepted by a bulk act, looked at by nobody
+    SECOND_OPINION = 7
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do."""
+        return self not in (Status.OPEN, Status.SECOND_OPINION)
+
+
+class Act(StrEnum):
+    """What made a changeset. `UNDO` and `REDO` name another changeset and carry no decisions of their own."""
+
+    VERDICT = "verdict"  # one act of a person on one or several chosen cards
+    ACCEPT_ALL = "accept_all"  # one act on everything a filter and a threshold hold
+    UNDO = "undo"
+    REDO = "redo"
+
+
+class RoundStatus(StrEnum):
+    """Where a round stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self in (RoundStatus.DONE, RoundStatus.FAILED, RoundStatus.CANCELLED)
+
+
+class Severity(StrEnum):
+    """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with incoming data: which file, what, and what to do about it."""
+
+    severity: Severity
+    kind: str  # short and stable, e.g. "corrupt image"; problems are counted by it
+    path: str
+    message: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSample:
+    """One image as a format reader found it, before anybody opened the file.
+
+    `path` is absolute, `name` the path shown to people (relative to the dataset's root where it lies inside).
+    """
+
+    path: str
+    name: str
+    label: str | None
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not."""
+
+    content_hash: str
+    width: int
+    height: int
+    bytes: int
+    grey: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A stored verdict. `number` grows with time; `live` is false once its changeset has been undone."""
+
+    number: int
+    sample_id: int
+    verdict: Verdict
+    label: int | None
+    bulk: bool
+    live: bool
+    round_id: int
+    changeset_id: int
+    annotator: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a sample's label is now and which decision says so (none: the given label stands).
+
+    `label` is None where the sample has no usable label: ambiguous, excluded, or never labelled.
+    """
+
+    label: int | None
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one fold of a round is. Speeds in images a second, times in seconds."""
+
+    stage: str  # "reading images", "training", "predicting"
+    fold: int
+    folds: int
+    epoch: int = 0
+    epochs: int = 0
+    fraction: float = 0.0  # of this fold, 0 to 1
+    loss: float | None = None
+    accuracy: float | None = None  # on the held-out fold, against the given labels
+    images_per_second: float | None = None
+    batch_size: int | None = None
+    message: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingFilter:
+    """Which findings of one round are meant; None or empty means any. One value for queue, counts and bulk acts.
+
+    `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1.
+    """
+
+    round_id: int
+    kinds: frozenset[FindingKind] = frozenset({FindingKind.SUSPICIOUS})
+    statuses: frozenset[Status] = frozenset({Status.OPEN, Status.SECOND_OPINION})
+    given: int | None = None
+    pseudo: int | None = None
+    min_confidence: float = 0.0
+    max_confidence: float = 1.0
+    split: str | None = None
+    fold: int | None = None
+    annotator: str | None = None
+    path_contains: str = ""
+
+
+class Order(StrEnum):
+    """In which order findings are shown."""
+
+    SUSPICION = "suspicion"  # lowest self-confidence first
+    CONFIDENCE = "confidence"  # Flath's rule: most confident first
+    PAIR = "pair"  # class pair by class pair, each by suspicion
+    SIMILARITY = "similarity"  # like beside like; only where the round has embeddings

@@ -1,0 +1,1 @@
+"""One module per aggregate: functions, session first, plain values out."""
