@@ -1,0 +1,202 @@
+"""Read any image Pillow reads, as what a person would see: upright, on white, 8 bits a channel.
+
+Arrays are uint8, (H, W) for grey and (H, W, 3) for colour. 16-bit values are scaled by their full range (65535 becomes
+255), so that two files stay comparable; floats are taken as 0 to 1 or 0 to 255, whichever holds them, else stretched.
+Of several frames the first is read. Foreign bytes are distrusted: the pixel limit is checked before anything is
+decoded, and formats that start other programs or only point at data are left out.
+"""
+
+import io
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps
+
+from core.types import ByteArray, DatasetError, ImageFacts
+
+Image.init()
+_LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}  # EPS starts Ghostscript; the others hold no pixels we read
+_FORMAT_OF = {
+    suffix: name
+    for suffix, name in Image.registered_extensions().items()
+    if name in Image.OPEN and name not in _LEFT_OUT
+}
+_WITH_MAGIC = tuple(
+    sorted(
+        (name for name, (_, accept) in Image.OPEN.items() if accept and name not in _LEFT_OUT),
+        key=lambda name: ({"PNG": 0, "JPEG": 1, "WEBP": 2}.get(name, 3), name),
+    )
+)
+IMAGE_SUFFIXES = frozenset(_FORMAT_OF)
+
+_SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being grey, and thumbnails are lossless
+_GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+_ORIENTATION = 0x0112
+_WEBP_LONGEST = 16_383
+_BYTES_PER_PIXEL = 16  # no sane file needs more; guards against reading a wrong, huge file into memory
+_HEADER_BYTES = 64 << 20
+
+
+class ImageError(DatasetError):
+    """One image cannot be used. `kind` is short and stable, `cure` says what to do about it."""
+
+    def __init__(self, kind: str, message: str, cure: str) -> None:
+        """Say what is wrong and what would help."""
+        super().__init__(message)
+        self.kind = kind
+        self.cure = cure
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
+        """Cross a process border whole."""
+        return type(self), (self.kind, str(self), self.cure)
+
+
+def read_facts(path: Path, max_pixels: int) -> ImageFacts:
+    """Decode one file fully and return what it holds.
+
+    Raises:
+        ImageError: the file is empty, unreadable, too large, truncated, corrupt or no image.
+    """
+    data = _read(path, max_pixels)
+    with _decoding(path), _open(io.BytesIO(data), path) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError(
+                "too large",
+                f"{width} x {height} pixels, the limit is {max_pixels:,}",
+                "make the image smaller, or raise OUTFOLD_MAX_PIXELS",
+            )
+        image.load()
+        if _is_turned(image):
+            width, height = height, width
+        grey = _is_grey(image)
+    return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey)
+
+
+def load_image(path: Path, *, grey: bool) -> ByteArray:
+    """Return the image's pixels, (H, W) when `grey`, else (H, W, 3).
+
+    Raises:
+        ImageError: the file cannot be decoded (any more).
+    """
+    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        return np.array(_seen(image).convert("L" if grey else "RGB"), dtype=np.uint8)
+
+
+def thumbnail(path: Path, edge: int) -> bytes:
+    """Return the image as WebP, its longer side at most `edge` pixels (0: as large as it is); never enlarged.
+
+    Raises:
+        ImageError: the file cannot be decoded (any more).
+    """
+    longest = min(edge or _WEBP_LONGEST, _WEBP_LONGEST)
+    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        if image.format == "JPEG" and edge:
+            image.draft(None, (longest, longest))  # the decoder itself halves, many times faster
+        seen = _seen(image)
+        seen.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        buffer = io.BytesIO()
+        small = seen.width * seen.height <= _SMALL_PIXELS and image.format != "JPEG"
+        seen.convert("RGB").save(buffer, "WEBP", lossless=small, quality=50 if small else 82, method=0)
+    return buffer.getvalue()
+
+
+def _read(path: Path, max_pixels: int) -> bytes:
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ImageError("unreadable file", "not a regular file", "replace it by the image itself")
+        if facts.st_size == 0:
+            raise ImageError("empty file", "the file has no content", "copy it again from its source")
+        if facts.st_size > max_pixels * _BYTES_PER_PIXEL + _HEADER_BYTES:
+            raise ImageError(
+                "too large", f"the file has {facts.st_size:,} bytes", "make it smaller, or raise OUTFOLD_MAX_PIXELS"
+            )
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("missing file", "there is no such file", "put it there, or correct the path") from error
+    except OSError as error:
+        cure = "give this user the right to read it" if isinstance(error, PermissionError) else "check the disk"
+        raise ImageError("unreadable file", f"it cannot be read: {error.strerror or error}", cure) from error
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises on foreign bytes into one kind of error."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("too large", str(error), "make the image smaller") from error
+    except FileNotFoundError as error:
+        raise ImageError("missing file", f"{path} is gone", "put it back, or import again") from error
+    except PermissionError as error:
+        raise ImageError(
+            "unreadable file", f"{path}: {error.strerror}", "give this user the right to read it"
+        ) from error
+    except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
+        truncated = "truncated" in str(error).lower()
+        kind = "truncated image" if truncated else "corrupt image"
+        what = "the file ends too early" if truncated else f"it cannot be decoded ({type(error).__name__})"
+        raise ImageError(kind, what, "copy it again from its source, or remove it") from error
+
+
+def _open(file: Any, path: Path) -> ImageFile.ImageFile:  # noqa: ANN401 any binary file object, as Pillow takes it
+    named = _FORMAT_OF.get(path.suffix.lower())
+    formats = _WITH_MAGIC if named is None or named in _WITH_MAGIC else (*_WITH_MAGIC, named)
+    return Image.open(file, formats=formats)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    return image.getexif().get(_ORIENTATION) in _TURNED
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in _GREY_MODES or image.mode.startswith("I;"):
+        return True
+    if image.width * image.height > _SMALL_PIXELS:
+        return False
+    pixels = np.asarray(_on_white(image))
+    return bool((pixels == pixels[..., :1]).all())
+
+
+def _seen(image: Image.Image) -> Image.Image:
+    """Return an upright 8-bit L or RGB image."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "L" and not upright.has_transparency_data:
+        return upright
+    if upright.mode in {"I", "F"} or upright.mode.startswith("I;"):
+        return Image.fromarray(_scaled(np.asarray(upright)))
+    return upright.convert("L") if upright.mode == "1" else _on_white(upright)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return RGB, what is transparent shown as white."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    coloured = image.convert("RGBA")
+    white = Image.new("RGBA", coloured.size, "white")
+    return Image.alpha_composite(white, coloured).convert("RGB")
+
+
+def _scaled(values: NDArray[Any]) -> ByteArray:
+    """Return integers of 16 bits and floats as bytes, see the module's contract."""
+    if values.dtype == np.uint16:
+        return (values >> 8).astype(np.uint8)
+    wide = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(wide.min()), float(wide.max())
+    if values.dtype.kind != "f" and low >= 0 and high <= np.iinfo(np.uint16).max:
+        return (wide / 257 if high > 255 else wide).astype(np.uint8)  # noqa: PLR2004 one byte, two bytes
+    if low >= 0 and high <= 1:
+        return (wide * 255).round().astype(np.uint8)
+    if low >= 0 and high <= 255:  # noqa: PLR2004 one byte
+        return wide.round().astype(np.uint8)
+    return ((wide - low) * (255 / (high - low))).round().astype(np.uint8)

@@ -1,0 +1,77 @@
+"""Files appear whole or not at all.
+
+Everything is written beside its place as `*.partial`, flushed to the disk and then renamed, so a kill, a power cut or
+a full disk leaves either what was there before or what was meant, never half of it. Two writers of one path do not
+disturb each other: each has its own partial, the last rename wins.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+PARTIAL = ".partial"
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write `data` to `path`; not `durable` skips the wait for the disk, for what can be computed again."""
+    with atomic_path(path, durable=durable) as partial:
+        partial.write_bytes(data)
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a path to write one file at; it becomes `path` when the block ends well, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(path)
+    try:
+        yield partial
+        if durable:
+            _flush(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    if durable:
+        _flush(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder to fill; it becomes `path` when the block ends well, else it is removed.
+
+    Raises:
+        FileExistsError: `path` exists already (checked first, so nothing is written in vain).
+    """
+    if path.exists():
+        msg = f"{path} exists already; choose another folder"
+        raise FileExistsError(msg)
+    partial = _beside(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for folder, _, names in os.walk(partial):
+            for name in names:
+                _flush(Path(folder, name))
+            _flush(Path(folder))
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _flush(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    """Return a name of its own in the same folder; hidden, so that no reader takes it for data."""
+    return path.with_name(f".{path.name[:80]}.{uuid4().hex[:12]}{PARTIAL}")
+
+
+def _flush(path: Path) -> None:
+    if path.is_symlink():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
