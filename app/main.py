@@ -1,1 +1,23 @@
 """Page configuration and navigation; run by Streamlit on every rerun."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.components.chrome import draw_chrome
+
+PAGES = Path(__file__).parent / "pages"
+
+st.set_page_config(page_title="Outfold", page_icon=":material/flip:", layout="wide", initial_sidebar_state="collapsed")
+page = st.navigation(
+    [
+        st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/photo_library:", url_path="datasets"),
+        st.Page(PAGES / "rounds.py", title="Rounds", icon=":material/cycle:", url_path="rounds"),
+        st.Page(PAGES / "review.py", title="Review", icon=":material/rule:", url_path="review"),
+        st.Page(PAGES / "insight.py", title="Insight", icon=":material/insights:", url_path="insight"),
+        st.Page(PAGES / "exports.py", title="Export", icon=":material/output:", url_path="exports"),
+    ],
+    position="top",
+)
+draw_chrome()
+page.run()

@@ -1,12 +1,14 @@
 """Alembic's entry: run the migrations over the URL that `db.engine.migrate` was given."""
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import create_engine
 
 from db.models import Base, Code, UtcDateTime
 
 
-def render(kind: str, item: object, _context: object) -> str | bool:
+def render(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Write our own column types as the plain ones they store, so that a migration needs nothing of the code."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime()"

@@ -1,0 +1,54 @@
+# `make run` and `make test` need python3 >= 3.11 and make, nothing else.
+# TORCH=cpu (or cu128, cu130, rocm6.4 ...: whatever uv's --torch-backend knows) picks another torch build.
+
+PYTHON ?= python3
+VENV   ?= .venv
+TORCH  ?=
+PORT   ?= 8501
+
+python := $(VENV)/bin/python
+uv     := $(VENV)/bin/uv
+backend := $(if $(TORCH),--torch-backend $(TORCH),)
+
+.PHONY: run test lint bench install browser compile clean
+
+run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
+	$(python) -m app serve --port $(PORT)
+
+test: $(VENV)/installed-dev browser lint ## everything: ruff, mypy, import-linter, all tests
+	$(python) -m pytest
+
+lint: $(VENV)/installed-dev
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+bench: $(VENV)/installed ## list the benchmarks, each a runnable file
+	@$(python) -m bench
+
+install: $(VENV)/installed
+
+# A browser is needed by the tests only; the system's Chromium or Chrome is taken where there is one.
+browser: $(VENV)/installed-dev
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| $(python) -m playwright install chromium
+
+compile: $(VENV)/bin/uv ## pin requirements.txt and requirements-dev.txt anew
+	sh tools/compile_requirements.sh $(uv)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis test-results
+
+$(VENV)/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Outfold needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(python) -m pip install --quiet uv
+
+$(VENV)/installed: requirements.txt $(VENV)/bin/uv
+	$(uv) pip install --quiet --python $(python) $(backend) -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements.txt requirements-dev.txt $(VENV)/installed
+	$(uv) pip install --quiet --python $(python) $(backend) -r requirements.txt -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,36 @@
+"""What starts and ends with the web app: the database, the demo and the worker."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+import streamlit as st
+
+from app.services.demo import ensure_demo
+from app.services.workspace import Workspace, workspace
+from app.worker.embedded import EmbeddedWorker
+
+log = logging.getLogger("outfold")
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Open the workspace, begin the demo on a new installation, keep one worker alive until the app ends."""
+    opened = await anyio.to_thread.run_sync(workspace)
+    worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
+    if worker:
+        worker.start()
+    await anyio.to_thread.run_sync(_begin, opened)
+    try:
+        yield {}
+    finally:
+        if worker:
+            await anyio.to_thread.run_sync(worker.stop)
+        opened.database.close()
+
+
+def _begin(opened: Workspace) -> None:
+    if opened.settings.demo:
+        ensure_demo(opened)

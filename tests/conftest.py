@@ -1,0 +1,37 @@
+"""What tests share: a fresh installation on a real SQLite file, and a small folder of real handwritten digits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.services.workspace import Workspace, open_workspace
+from app.settings import Settings
+
+PER_CLASS = 30
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """Return an empty installation in a folder of its own."""
+    opened = open_workspace(Settings(home=tmp_path / "home", demo=False, embedded_worker=False))
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture(scope="session")
+def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a class folder of 10 x 30 real 8x8 digits; tests must leave it as it is."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    root = tmp_path_factory.mktemp("digits")
+    for name in range(10):
+        folder = root / str(name)
+        folder.mkdir()
+        for position, index in enumerate(np.flatnonzero(digits.target == name)[:PER_CLASS]):
+            grey = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)
+            Image.fromarray(grey).save(folder / f"{position:03d}.png")
+    return root
