@@ -175,7 +175,17 @@ class RoundRow(Base):
     """One round: all that is needed to run it again (config, snapshot hash, versions) and what came out."""
 
     __tablename__ = "round"
-    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "number"),
+        # One unfinished round a dataset: the database itself refuses the second of two clicks.
+        Index(
+            "uq_round_unfinished",
+            "dataset_id",
+            unique=True,
+            sqlite_where=text("status IN ('queued', 'running')"),
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+    )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
     number: Mapped[int]  # 1, 2, ... within the dataset

@@ -93,6 +93,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_round')),
     sa.UniqueConstraint('dataset_id', 'number', name=op.f('uq_round_dataset_id_number'))
     )
+    with op.batch_alter_table('round', schema=None) as batch_op:
+        batch_op.create_index('uq_round_unfinished', ['dataset_id'], unique=True, sqlite_where=sa.text("status IN ('queued', 'running')"), postgresql_where=sa.text("status IN ('queued', 'running')"))
+
     op.create_table('sample',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('dataset_id', sa.Integer(), nullable=False),
@@ -268,6 +271,9 @@ def downgrade() -> None:
         batch_op.drop_index('ix_sample_content_hash')
 
     op.drop_table('sample')
+    with op.batch_alter_table('round', schema=None) as batch_op:
+        batch_op.drop_index('uq_round_unfinished', sqlite_where=sa.text("status IN ('queued', 'running')"), postgresql_where=sa.text("status IN ('queued', 'running')"))
+
     op.drop_table('round')
     op.drop_table('import')
     op.drop_table('export')
