@@ -1,0 +1,123 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from core.judge.review import resolve, standing
+from core.types import Decision, Resolution, Status, Verdict
+
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+GIVEN = {1: 0, 2: 1, 3: None}
+
+
+def decision(
+    number: int,
+    verdict: Verdict,
+    label: int | None = None,
+    *,
+    sample: int = 1,
+    bulk: bool = False,
+    live: bool = True,
+    round_id: int = 1,
+) -> Decision:
+    return Decision(number, sample, verdict, label, bulk, live, round_id, number, "ada", THEN)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Decision]:
+    """Draw decisions on a few samples as the database would hold them: numbered once, bulk ones always accepting."""
+    made = []
+    for number in range(draw(st.integers(0, 8))):
+        bulk = draw(st.booleans())
+        verdict = Verdict.ACCEPT if bulk else draw(st.sampled_from(list(Verdict)))
+        settles_a_label = verdict in (Verdict.ACCEPT, Verdict.KEEP, Verdict.RELABEL)
+        made.append(
+            decision(
+                number,
+                verdict,
+                draw(st.integers(0, 3)) if settles_a_label else None,
+                sample=draw(st.sampled_from(sorted(GIVEN))),
+                bulk=bulk,
+                live=draw(st.booleans()),
+                round_id=draw(st.integers(1, 2)),
+            )
+        )
+    return made
+
+
+@drawn(histories(), st.randoms(use_true_random=False))
+def test_the_order_in_which_decisions_are_read_does_not_matter(history: list[Decision], random: object) -> None:
+    shuffled = list(history)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert resolve(GIVEN, shuffled) == resolve(GIVEN, history)
+
+
+@drawn(histories())
+def test_reading_a_decision_twice_changes_nothing(history: list[Decision]) -> None:
+    assert resolve(GIVEN, history + history) == resolve(GIVEN, history)
+
+
+@drawn(histories())
+def test_resolving_again_from_the_winners_alone_gives_the_same_labels(history: list[Decision]) -> None:
+    once = resolve(GIVEN, history)
+    winners = [resolution.decision for resolution in once.values() if resolution.decision is not None]
+    assert resolve(GIVEN, winners) == once
+
+
+@drawn(histories())
+def test_undone_decisions_never_count(history: list[Decision]) -> None:
+    assert resolve(GIVEN, history) == resolve(GIVEN, [one for one in history if one.live])
+
+
+@drawn(histories(), st.integers(0, 3))
+def test_a_later_bulk_act_never_moves_what_a_person_settled(history: list[Decision], label: int) -> None:
+    before = resolve(GIVEN, history)
+    later = [decision(100 + sample, Verdict.ACCEPT, label, sample=sample, bulk=True) for sample in GIVEN]
+    after = resolve(GIVEN, history + later)
+    for sample, resolution in before.items():
+        if resolution.decision is not None and not resolution.decision.bulk:
+            assert after[sample] == resolution
+
+
+@drawn(histories())
+def test_every_sample_has_exactly_one_resolution(history: list[Decision]) -> None:
+    assert list(resolve(GIVEN, history)) == list(GIVEN)
+
+
+@drawn(histories())
+def test_a_settled_finding_says_the_label_that_resolve_says(history: list[Decision]) -> None:
+    for sample, resolution in resolve(GIVEN, history).items():
+        stands = standing(1, [one for one in history if one.sample_id == sample])
+        if stands.status.settled and resolution.decision is not None and not resolution.decision.bulk:
+            assert (stands.label, stands.decision) == (resolution.label, resolution.decision)
+
+
+def test_a_second_opinion_opens_the_sample_again_and_leaves_the_bulk_label() -> None:
+    bulk = decision(1, Verdict.ACCEPT, 2, bulk=True)
+    history = [bulk, decision(2, Verdict.KEEP, 0), decision(3, Verdict.SECOND_OPINION)]
+    assert resolve(GIVEN, history)[1] == Resolution(2, bulk)
+    assert standing(1, history).status is Status.SECOND_OPINION
+    assert standing(1, history).label is None
+
+
+def test_a_second_opinion_without_anything_else_leaves_the_given_label() -> None:
+    assert resolve(GIVEN, [decision(1, Verdict.SECOND_OPINION)])[1] == Resolution(0, None)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE])
+def test_ambiguous_and_excluded_samples_have_no_label(verdict: Verdict) -> None:
+    assert resolve(GIVEN, [decision(1, verdict)])[1].label is None
+
+
+def test_a_bulk_act_of_an_older_round_gives_the_label_but_no_status_in_the_new_one() -> None:
+    history = [decision(1, Verdict.ACCEPT, 2, bulk=True, round_id=1)]
+    assert resolve(GIVEN, history)[1].label == 2
+    assert standing(1, history).status is Status.BULK
+    assert standing(2, history).status is Status.OPEN
+
+
+def test_a_persons_verdict_stands_in_every_round() -> None:
+    history = [decision(1, Verdict.RELABEL, 3, round_id=1), decision(2, Verdict.ACCEPT, 2, bulk=True, round_id=2)]
+    assert standing(2, history).status is Status.RELABEL
+    assert standing(2, history).label == 3
