@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `home`.")
     engine_url: str = Field("", description="URL of the job engine's own tables; empty: SQLite in `home`.")
     embedded_worker: bool = Field(default=True, description="The web app starts a worker when none is alive.")
+    worker_slot: str = Field("0", description="Name of a worker's place on its machine; one worker runs in each.")
     demo: bool = Field(default=True, description="A new installation begins with the demo dataset at work.")
     max_pixels: int = Field(100_000_000, gt=0, description="Larger images are reported and not imported.")
     allowed_roots: str = Field(
@@ -36,6 +37,16 @@ class Settings(BaseSettings):
     def files(self) -> Path:
         """The root of all files that are not rows."""
         return self.home.resolve() / "files"
+
+    @property
+    def worker_log(self) -> Path:
+        """Where the worker writes what it does."""
+        return self.home.resolve() / "worker.log"
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give a process of ours exactly these settings."""
+        values = {**self.model_dump(mode="json"), "home": str(self.home.resolve())}
+        return {f"OUTFOLD_{name.upper()}": str(value) for name, value in values.items()}
 
 
 @cache
