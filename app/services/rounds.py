@@ -1,0 +1,238 @@
+"""Rounds as people meet them: start, watch, cancel, look back, compare.
+
+A round is a row; the worker does it (`app.worker`). What is refused at the start says what to do about it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from app.services import jobs
+from app.services.workers import WorkerState, worker_state
+from app.services.workspace import Workspace
+from core.config import ImageSummary, RoundConfig
+from core.config import propose_config as suitable_config
+from core.types import FindingKind, RoundError, RoundStatus, Status
+from db.queries import rounds, snapshots
+from db.queries.rounds import FoldRun, RoundInfo
+
+__all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
+
+LEAST_CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The config that suits a dataset, and why in one line."""
+
+    config: RoundConfig
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """How far a round is; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown."""
+
+    round: RoundInfo
+    folds: list[FoldRun]
+    worker: WorkerState
+    ahead: int
+    fraction: float
+    seconds_left: float | None
+
+    @property
+    def current(self) -> FoldRun | None:
+        """Return the fold at work."""
+        return next((fold for fold in self.folds if fold.status is RoundStatus.RUNNING), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One finished round beside others: suspicious findings, how many of them are decided, and what it measured."""
+
+    round: RoundInfo
+    suspicious: int
+    decided: int
+    estimated_errors: int | None
+    metrics: dict[str, Any]
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long it took."""
+        return duration(self.round)
+
+
+def propose(workspace: Workspace, dataset_id: int) -> Proposal:
+    """Return what the form of a new round begins with, decided from the dataset's images.
+
+    Raises:
+        RoundError: there is no such dataset, or it has no images.
+    """
+    with workspace.database.read() as session:
+        name, classes = snapshots.dataset_of(session, dataset_id)
+        sizes = snapshots.image_sizes(session, dataset_id)
+    if not sizes:
+        raise RoundError(f"{name} has no images; import some first")
+    summary = ImageSummary(
+        width=_median((width, count) for width, _, _, count in sizes),
+        height=_median((height, count) for _, height, _, count in sizes),
+        grey=all(grey for _, _, grey, _ in sizes),
+        count=sum(count for *_, count in sizes),
+        classes=len(classes),
+    )
+    config = suitable_config(summary)
+    colour = "grey" if summary.grey else "colour"
+    size = f"{summary.width} x {summary.height} {colour} images"
+    return Proposal(config, f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs")
+
+
+def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:
+    """Return only the proposed config."""
+    return propose(workspace, dataset_id).config
+
+
+def start_round(workspace: Workspace, dataset_id: int, config: RoundConfig, by: str) -> RoundInfo:
+    """Add the dataset's next round and hand it over to the worker.
+
+    Raises:
+        RoundError: one is unfinished, or the labels cannot be cross-validated.
+    """
+    try:
+        with workspace.database.write() as session:
+            name, classes = snapshots.dataset_of(session, dataset_id)
+            _refuse_second(name, rounds.list_rounds(session, dataset_id))
+            refuse_unlearnable(name, classes, snapshots.label_counts(session, dataset_id), config)
+            round_id = rounds.add_round(session, dataset_id, config.to_json(), by, datetime.now(UTC))
+            started = rounds.get_round(session, round_id)
+    except IntegrityError as error:  # where several may write at once, the database refuses the later one
+        raise RoundError("another round of this dataset was started at the same moment; watch that one") from error
+    jobs.enqueue_round(workspace, round_id, config.folds)
+    return started
+
+
+def cancel_round(workspace: Workspace, round_id: int) -> bool:
+    """Stop a round; False when it had ended already."""
+    with workspace.database.write() as session:
+        stopped = rounds.end_round(session, round_id, RoundStatus.CANCELLED, "", datetime.now(UTC))
+    if stopped:
+        jobs.cancel_round(workspace, round_id)
+    return stopped
+
+
+def get_round(workspace: Workspace, round_id: int) -> RoundInfo:
+    """Return a round, or raise `RoundError`."""
+    with workspace.database.read() as session:
+        return rounds.get_round(session, round_id)
+
+
+def list_rounds(workspace: Workspace, dataset_id: int | None = None) -> list[RoundInfo]:
+    """Return the rounds of one dataset, or of all, newest first."""
+    with workspace.database.read() as session:
+        return rounds.list_rounds(session, dataset_id)
+
+
+def metrics(workspace: Workspace, round_id: int) -> dict[str, Any] | None:
+    """Return what a finished round measured, None before."""
+    with workspace.database.read() as session:
+        return rounds.metrics_of(session, round_id)
+
+
+def classes_of(workspace: Workspace, dataset_id: int) -> list[str]:
+    """Return the names of a dataset's classes."""
+    with workspace.database.read() as session:
+        return snapshots.dataset_of(session, dataset_id)[1]
+
+
+def progress(workspace: Workspace, round_id: int) -> RoundProgress:
+    """Return how far a round is and whether anybody works on it."""
+    with workspace.database.read() as session:
+        info = rounds.get_round(session, round_id)
+        folds = rounds.folds_of(session, round_id)
+        waiting = rounds.unfinished_rounds(session)
+    ahead = sum(other.id < round_id for other in waiting)
+    done = sum(1.0 if fold.status is RoundStatus.DONE else fold.fraction for fold in folds)
+    fraction = 1.0 if info.status is RoundStatus.DONE else done / max(1, len(folds))
+    left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
+    return RoundProgress(info, folds, worker_state(workspace), ahead, fraction, left)
+
+
+def compare(workspace: Workspace, round_ids: Iterable[int]) -> list[Comparison]:
+    """Return these rounds side by side, in the order asked for; unfinished ones are left out."""
+    compared = []
+    with workspace.database.read() as session:
+        totals = rounds.finding_totals(session, round_ids := list(round_ids))
+        for round_id in round_ids:
+            measured = rounds.metrics_of(session, round_id)
+            if measured is None:
+                continue
+            counts = totals.get(round_id, {})
+            suspicious = {status: n for (kind, status), n in counts.items() if kind == FindingKind.SUSPICIOUS}
+            decided = sum(count for status, count in suspicious.items() if Status(status).settled)
+            info = rounds.get_round(session, round_id)
+            errors = measured.get("estimated_errors")
+            compared.append(Comparison(info, sum(suspicious.values()), decided, errors, measured))
+    return compared
+
+
+def duration(info: RoundInfo, now: datetime | None = None) -> float | None:
+    """Return the seconds a round took, or has taken up to `now`; None before it began."""
+    end = info.finished_at or now
+    return None if info.started_at is None or end is None else (end - info.started_at).total_seconds()
+
+
+def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
+    """Return how long the folds still take, from how long the finished ones took; None before there is any sign."""
+    took = [
+        (fold.finished_at - fold.started_at).total_seconds()
+        for fold in folds
+        if _is_done(fold) and fold.started_at and fold.finished_at
+    ]
+    shown = [
+        (now - fold.started_at).total_seconds() / fold.fraction
+        for fold in folds
+        if fold.status is RoundStatus.RUNNING and fold.started_at and fold.fraction > 0
+    ]
+    known = took or shown
+    if not known:
+        return None
+    return sum(known) / len(known) * sum(1.0 - fold.fraction for fold in folds if not _is_done(fold))
+
+
+def refuse_unlearnable(name: str, classes: list[str], counts: dict[int | None, int], config: RoundConfig) -> None:
+    """Raise `RoundError` where these labels (class id -> samples, None: unlabelled) cannot be cross-validated."""
+    labelled = {label: count for label, count in counts.items() if label is not None and count > 0}
+    if not labelled:
+        raise RoundError(f"{name} has no labels to learn from; label some images, or import a folder with classes")
+    if len(labelled) < LEAST_CLASSES:
+        only = classes[next(iter(labelled))]
+        raise RoundError(f"every label of {name} is {only!r}; a round needs at least two classes to tell apart")
+    if sum(labelled.values()) < config.folds * LEAST_CLASSES:
+        most = sum(labelled.values()) // LEAST_CLASSES
+        cure = f"choose at most {most} folds" if most >= LEAST_CLASSES else "import more labelled images"
+        raise RoundError(
+            f"{name} has {sum(labelled.values())} labelled images, too few for {config.folds} folds; {cure}"
+        )
+
+
+def _refuse_second(name: str, existing: list[RoundInfo]) -> None:
+    unfinished = next((info for info in existing if not info.status.ended), None)
+    if unfinished is not None:
+        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")
+
+
+def _is_done(fold: FoldRun) -> bool:
+    return fold.status is RoundStatus.DONE
+
+
+def _median(values: Iterable[tuple[int, int]]) -> int:
+    """Return the middle of (value, count) pairs."""
+    ordered = sorted(values)
+    middle, seen = sum(count for _, count in ordered) / 2, 0
+    for value, count in ordered:
+        seen += count
+        if seen >= middle:
+            return value
+    return 0
