@@ -1,0 +1,63 @@
+"""Tell which format a source is in, and say why; a person may always choose another."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.formats import huggingface, imagefolder, manifest, unlabelled
+from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
+from core.types import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A format as people know it, how it is recognised and how it is read."""
+
+    title: str
+    example: str
+    recognise: Callable[[Path], str]
+    read: Callable[[Path, ReadOptions], SourceListing]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The likeliest format, why, and the other ones that would also work with why."""
+
+    format: SourceFormat
+    why: str
+    alternatives: tuple[tuple[SourceFormat, str], ...]
+
+
+# in the order of trust: what names every file is surer than what folders suggest
+FORMATS: Mapping[SourceFormat, Reader] = {
+    SourceFormat.HUGGINGFACE: Reader(
+        "Hugging Face metadata", "metadata.csv with file_name,label", huggingface.recognise, huggingface.read
+    ),
+    SourceFormat.MANIFEST: Reader(
+        "Manifest", "a CSV or Parquet table path,label[,split][,group]", manifest.recognise, manifest.read
+    ),
+    SourceFormat.IMAGEFOLDER: Reader(
+        "Class folders", "cat/1.png or train/cat/1.png", imagefolder.recognise, imagefolder.read
+    ),
+    SourceFormat.UNLABELLED: Reader(
+        "Images without labels", "any folder of images", unlabelled.recognise, unlabelled.read
+    ),
+}
+
+
+def detect(root: Path) -> Detection:
+    """Return the format of a folder or table.
+
+    Raises:
+        DatasetError: no format fits, or it may not be looked at.
+    """
+    try:
+        fitting = [(format_, why) for format_, reader in FORMATS.items() if (why := reader.recognise(root))]
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or root}: cannot be opened ({error.strerror}); check its rights"
+        ) from error
+    if not fitting:
+        known = "; ".join(f"{reader.title}: {reader.example}" for reader in FORMATS.values())
+        raise DatasetError(f"{root}: no image and no table of images was found here. Outfold reads {known}")
+    return Detection(*fitting[0], alternatives=tuple(fitting[1:]))

@@ -1,0 +1,95 @@
+"""Class folders: `cat/1.png`, or `train/cat/1.png` below folders named as splits.
+
+The first folder below the root (or the split) is the class, however deep the image lies. A folder that only wraps
+another one, as archives do, is passed through. Images in a folder named `unlabelled` have no label.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.walk import folders_in, has_images, holds_image, walk
+from core.types import DatasetError, SourceSample
+
+_DEEPEST_WRAPPER = 3
+_FOLDERS_LOOKED_AT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the classes are: below `wrapper` folders, and below folders named as splits if `has_splits`."""
+
+    wrapper: tuple[str, ...]
+    has_splits: bool
+    classes: tuple[str, ...]
+
+
+def recognise(source: Path) -> str:
+    """Say why this is a folder of classes; empty: it is none."""
+    if not source.is_dir():
+        return ""
+    layout = find_layout(source)
+    if len(layout.classes) < 2:  # noqa: PLR2004 a single folder is no choice between classes
+        return ""
+    base = source.joinpath(*layout.wrapper)
+    parents = [base / name for name in folders_in(base) if name.lower() in SPLITS] if layout.has_splits else [base]
+    looked_at = [parent / name for parent in parents for name in folders_in(parent)][:_FOLDERS_LOOKED_AT]
+    if not any(holds_image(folder) for folder in looked_at):
+        return ""
+    below = f" in {', '.join(parent.name for parent in parents)}" if layout.has_splits else ""
+    return f"{len(layout.classes)} folders{below} hold images, one class each"
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List every image with its folder's name as its label.
+
+    Raises:
+        DatasetError: this is no folder, or has no folders in it.
+    """
+    if not source.is_dir():
+        raise DatasetError(f"{source}: is a file; class folders need the folder that holds them")
+    layout = find_layout(source)
+    if not layout.classes:
+        raise DatasetError(f"{source}: has no folders in it; put each class into its own, or import without labels")
+    problems = Problems()
+    return SourceListing(_samples(source, layout, options, problems), problems)
+
+
+def find_layout(source: Path) -> Layout:
+    """Return where the classes of a folder are."""
+    wrapper: tuple[str, ...] = ()
+    while len(wrapper) < _DEEPEST_WRAPPER:
+        base = source.joinpath(*wrapper)
+        folders = folders_in(base)
+        if len(folders) != 1 or folders[0].lower() in SPLITS or has_images(base):
+            break
+        if has_images(base / folders[0]) or not folders_in(base / folders[0]):
+            break
+        wrapper = (*wrapper, folders[0])
+    base = source.joinpath(*wrapper)
+    folders = folders_in(base)
+    splits = [name for name in folders if name.lower() in SPLITS]
+    has_splits = (len(splits) == len(folders) or "train" in map(split_name, splits)) and any(
+        folders_in(base / name) for name in splits
+    )
+    classes = {name for split in splits for name in folders_in(base / split)} if has_splits else set(folders)
+    return Layout(wrapper, has_splits, tuple(sorted(classes - UNLABELLED_FOLDERS)))
+
+
+def _samples(source: Path, layout: Layout, options: ReadOptions, problems: Problems) -> Iterator[SourceSample]:
+    depth = len(layout.wrapper)
+    filled: set[str] = set()
+    for name in walk(source, options, problems):
+        parts = PurePosixPath(name).parts[depth:]
+        split = split_name(parts[0]) if layout.has_splits and parts[0].lower() in SPLITS else ""
+        folders = parts[1 if split else 0 : -1]
+        if not folders or (layout.has_splits and not split):
+            where = "train, val or test folder" if layout.has_splits and not split else "class folder"
+            problems.error("outside the classes", name, f"it lies in no {where}", "move it into one, or leave it out")
+            continue
+        filled.add(folders[0])
+        label = None if folders[0] in UNLABELLED_FOLDERS else folders[0]
+        yield SourceSample(f"{source}/{name}", name, label, split)
+    for empty in sorted(set(layout.classes) - filled):
+        problems.warn("empty class folder", empty, "no image was found in it", "nothing, or put its images there")

@@ -1,0 +1,69 @@
+"""A CSV or Parquet table `path,label[,split][,group]`, paths absolute or relative to the table.
+
+An empty label means unlabelled. Named by the table itself or by the folder it lies in.
+"""
+
+from pathlib import Path
+
+from core.data.formats.rows import Columns, RowReader, first_of
+from core.data.formats.source import Problems, ReadOptions, SourceListing
+from core.data.formats.table import TABLE_SUFFIXES, Table, open_table
+from core.types import DatasetError
+
+PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img")
+_USUAL_FILES = ("manifest", "labels", "annotations", "index", "train", "data")
+
+
+def recognise(source: Path) -> str:
+    """Say why this is a manifest; empty: it is none."""
+    table = _find_table(source)
+    if table is None:
+        return ""
+    try:
+        columns = _columns(open_table(table), ReadOptions())
+    except DatasetError:
+        return f"{table.name} is a table" if source.is_file() else ""
+    return f"{table.name} has the columns {columns.path} and {columns.label}"
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List the rows of a manifest.
+
+    Raises:
+        DatasetError: there is no table, or it lacks a column.
+    """
+    path = _find_table(source)
+    if path is None:
+        raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet; name the table itself")
+    table = open_table(path)
+    columns = _columns(table, options)
+    problems = Problems()
+    reader = RowReader(path.parent, options, problems, confined=False, listed={})
+    return SourceListing(reader.read(table, columns), problems)
+
+
+def _columns(table: Table, options: ReadOptions) -> Columns:
+    path = table.find(options.path_column, PATH_NAMES)
+    if path is None:
+        raise DatasetError(
+            f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path`, or choose it"
+        )
+    label, split, group = first_of(table.find, options)
+    if label is None:
+        raise DatasetError(
+            f"{table.path.name}: no column holds the label; {table.described}. "
+            "Call it `label` (an empty cell means unlabelled), or choose it"
+        )
+    return Columns(path, label, split, group)
+
+
+def _find_table(source: Path) -> Path | None:
+    if source.is_file():
+        return source if source.suffix.lower() in TABLE_SUFFIXES else None
+    tables = [
+        path
+        for path in sorted(source.iterdir())
+        if path.suffix.lower() in {".csv", ".tsv", ".parquet"} and path.stem != "metadata" and path.is_file()
+    ]
+    usual = [path for name in _USUAL_FILES for path in tables if path.stem.lower() == name]
+    return next(iter(usual), tables[0] if len(tables) == 1 else None)

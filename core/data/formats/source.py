@@ -1,0 +1,137 @@
+"""What every reader shares: its options, its listing, its problems and the spelling of names.
+
+Readers list what a source says without opening any image. They are lazy: `SourceListing.samples` is read once, in an
+order that only depends on the names, and `problems` is complete when it has been read to its end. Whatever is wrong
+with a single file is a problem, never an error; a source that cannot be read at all is a `DatasetError`.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+
+from core.types import DatasetError, Problem, Severity, SourceSample
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
+KEPT_PROBLEMS = 20_000  # described one by one; beyond, only counted, so that a wrong folder cannot fill the memory
+_LONGEST_SPLIT, _LONGEST_GROUP = 40, 200  # characters, as wide as their columns
+
+
+class SourceFormat(StrEnum):
+    """How a source says which label an image has."""
+
+    IMAGEFOLDER = "imagefolder"
+    MANIFEST = "manifest"
+    HUGGINGFACE = "huggingface"
+    UNLABELLED = "unlabelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What a reader is told. An empty column name means: find it by its usual names."""
+
+    path_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    group_column: str = ""
+    allow_outside_links: bool = False  # follow links that leave the root
+    allowed_roots: tuple[str, ...] = ()  # real paths; empty allows any
+
+
+@dataclass(slots=True)
+class Problems:
+    """Problems in the order they were met: all of them counted, the first ones kept."""
+
+    kept: list[Problem] = field(default_factory=list)
+    counts: Counter[tuple[Severity, str]] = field(default_factory=Counter)
+
+    def add(self, problem: Problem) -> None:
+        """Count one more, and keep it while there is room."""
+        self.counts[problem.severity, problem.kind] += 1
+        if len(self.kept) < KEPT_PROBLEMS:
+            self.kept.append(problem)
+
+    def error(self, kind: str, path: str, message: str, cure: str) -> None:
+        """Note what kept a file out."""
+        self.add(Problem(Severity.ERROR, kind, shown(path), shown(message), cure))
+
+    def warn(self, kind: str, path: str, message: str, cure: str) -> None:
+        """Note what deserves a look."""
+        self.add(Problem(Severity.WARNING, kind, shown(path), shown(message), cure))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceListing:
+    """The samples of a source, lazily, and the problems met so far."""
+
+    samples: Iterator[SourceSample]
+    problems: Problems
+
+
+def existing_root(source: Path) -> Path:
+    """Return the real path of a source.
+
+    Raises:
+        DatasetError: there is nothing there, or it may not be looked at.
+    """
+    try:
+        return source.expanduser().resolve(strict=True)
+    except FileNotFoundError:
+        raise DatasetError(f"{source}: there is no such file or folder on this machine; check the path") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DatasetError(f"{source}: cannot be opened ({error}); check the path and its rights") from error
+
+
+def is_within(path: str, root: str) -> bool:
+    """Whether the real path `path` is `root` or lies below it."""
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def is_allowed(path: str, options: ReadOptions) -> bool:
+    """Whether the installation lets people read there."""
+    if not options.allowed_roots:
+        return True
+    real = os.path.realpath(path)
+    return any(is_within(real, root) for root in options.allowed_roots)
+
+
+def split_name(text: str) -> str:
+    """Return the common name of a split: training is train, validation is val."""
+    return SPLITS.get(text.strip().lower(), text.strip())[:_LONGEST_SPLIT]
+
+
+def group_name(text: str) -> str:
+    """Return a group's name, shortened without two becoming one."""
+    name = text.strip()
+    if len(name) <= _LONGEST_GROUP:
+        return name
+    return f"{name[:150]}~{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def shown(text: str) -> str:
+    """Return text that can be stored and printed; bytes that are no UTF-8 become visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def is_storable(text: str) -> bool:
+    """Whether `text` can be stored as it is."""
+    return shown(text) == text
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Order names as people do: 9 before 10."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in parts if part]
