@@ -249,9 +249,11 @@ class FindingRow(Base):
     __table_args__ = (
         UniqueConstraint("round_id", "rank"),
         Index("ix_finding_sample_id", "sample_id"),
-        Index("ix_finding_queue", "round_id", "kind", "status", "rank"),
+        # the only index that holds the status, so that a bulk act rewrites one and not four
+        Index("ix_finding_queue", "round_id", "kind", "status", "rank", "given", "pseudo", "percent"),
         Index("ix_finding_pair", "round_id", "kind", "given", "pseudo", "rank"),
-        Index("ix_finding_confidence", "round_id", "kind", "confidence"),
+        Index("ix_finding_confidence", "round_id", "kind", "confidence", "rank"),
+        Index("ix_finding_similarity", "round_id", "kind", "similarity_rank"),
     )
     id: Mapped[primary_key]
     round_id: Mapped[round_ref]
@@ -262,6 +264,7 @@ class FindingRow(Base):
     given: Mapped[int]  # the snapshot's label, NO_LABEL when unlabelled
     pseudo: Mapped[int]
     confidence: Mapped[float]  # of the pseudo label, calibrated
+    percent: Mapped[int] = mapped_column(SmallInteger)  # floor(100 * confidence)
     self_confidence: Mapped[float]  # of the given label, calibrated
     margin: Mapped[float]  # normalized margin of the given label
     fold: Mapped[int]
@@ -286,7 +289,7 @@ class FindingCountRow(Base):
     split: Mapped[str] = mapped_column(String(40))
     given: Mapped[int]
     pseudo: Mapped[int]
-    percent: Mapped[int]  # floor(100 * confidence)
+    percent: Mapped[int] = mapped_column(SmallInteger)
     count: Mapped[int]
 
 
@@ -300,6 +303,7 @@ class ChangesetRow(Base):
     __table_args__ = (
         UniqueConstraint("client_id", "client_seq"),
         Index("ix_changeset_dataset_id_annotator_id", "dataset_id", "annotator_id", "id"),
+        Index("ix_changeset_round_id_act", "round_id", "act"),
     )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]

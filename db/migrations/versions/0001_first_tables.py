@@ -140,6 +140,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('changeset', schema=None) as batch_op:
         batch_op.create_index('ix_changeset_dataset_id_annotator_id', ['dataset_id', 'annotator_id', 'id'], unique=False)
+        batch_op.create_index('ix_changeset_round_id_act', ['round_id', 'act'], unique=False)
 
     op.create_table('finding',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -151,6 +152,7 @@ def upgrade() -> None:
     sa.Column('given', sa.Integer(), nullable=False),
     sa.Column('pseudo', sa.Integer(), nullable=False),
     sa.Column('confidence', sa.Double(), nullable=False),
+    sa.Column('percent', sa.SmallInteger(), nullable=False),
     sa.Column('self_confidence', sa.Double(), nullable=False),
     sa.Column('margin', sa.Double(), nullable=False),
     sa.Column('fold', sa.Integer(), nullable=False),
@@ -168,10 +170,11 @@ def upgrade() -> None:
     sa.UniqueConstraint('round_id', 'rank', name=op.f('uq_finding_round_id_rank'))
     )
     with op.batch_alter_table('finding', schema=None) as batch_op:
-        batch_op.create_index('ix_finding_confidence', ['round_id', 'kind', 'confidence'], unique=False)
+        batch_op.create_index('ix_finding_confidence', ['round_id', 'kind', 'confidence', 'rank'], unique=False)
         batch_op.create_index('ix_finding_pair', ['round_id', 'kind', 'given', 'pseudo', 'rank'], unique=False)
-        batch_op.create_index('ix_finding_queue', ['round_id', 'kind', 'status', 'rank'], unique=False)
+        batch_op.create_index('ix_finding_queue', ['round_id', 'kind', 'status', 'rank', 'given', 'pseudo', 'percent'], unique=False)
         batch_op.create_index('ix_finding_sample_id', ['sample_id'], unique=False)
+        batch_op.create_index('ix_finding_similarity', ['round_id', 'kind', 'similarity_rank'], unique=False)
 
     op.create_table('finding_count',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -181,7 +184,7 @@ def upgrade() -> None:
     sa.Column('split', sa.String(length=40), nullable=False),
     sa.Column('given', sa.Integer(), nullable=False),
     sa.Column('pseudo', sa.Integer(), nullable=False),
-    sa.Column('percent', sa.Integer(), nullable=False),
+    sa.Column('percent', sa.SmallInteger(), nullable=False),
     sa.Column('count', sa.Integer(), nullable=False),
     sa.ForeignKeyConstraint(['round_id'], ['round.id'], name=op.f('fk_finding_count_round_id_round')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_finding_count')),
@@ -257,6 +260,7 @@ def downgrade() -> None:
     op.drop_table('fold_run')
     op.drop_table('finding_count')
     with op.batch_alter_table('finding', schema=None) as batch_op:
+        batch_op.drop_index('ix_finding_similarity')
         batch_op.drop_index('ix_finding_sample_id')
         batch_op.drop_index('ix_finding_queue')
         batch_op.drop_index('ix_finding_pair')
@@ -264,6 +268,7 @@ def downgrade() -> None:
 
     op.drop_table('finding')
     with op.batch_alter_table('changeset', schema=None) as batch_op:
+        batch_op.drop_index('ix_changeset_round_id_act')
         batch_op.drop_index('ix_changeset_dataset_id_annotator_id')
 
     op.drop_table('changeset')
