@@ -227,6 +227,34 @@ class FindingFilter:
     path_contains: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding with its sample, as people see it. `top` holds the five likeliest as (class, probability)."""
+
+    id: int
+    round_id: int
+    sample_id: int
+    row: int
+    rank: int
+    kind: FindingKind
+    given: int
+    pseudo: int
+    confidence: float
+    self_confidence: float
+    fold: int
+    split: str
+    top: list[list[float]]
+    similarity_rank: int | None
+    status: Status
+    label: int | None
+    annotator: str | None
+    name: str
+    path: str
+    content_hash: str
+    width: int
+    height: int
+
+
 class Order(StrEnum):
     """In which order findings are shown."""
 
