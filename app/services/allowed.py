@@ -1,0 +1,31 @@
+"""Where this installation lets people read from and write to: `allowed_roots`, and its own files."""
+
+import os
+from pathlib import Path
+
+from app.services.workspace import Workspace
+from core.data.formats.source import is_within
+from core.types import DatasetError
+
+
+def allowed_roots(workspace: Workspace) -> tuple[str, ...]:
+    """Return the real paths of the allowed folders; empty: any folder is allowed."""
+    named = [part for part in workspace.settings.allowed_roots.split(os.pathsep) if part.strip()]
+    if not named:
+        return ()
+    return tuple(os.path.realpath(Path(part.strip()).expanduser()) for part in (*named, str(workspace.files)))
+
+
+def refuse_outside(workspace: Workspace, path: Path) -> None:
+    """Check that people may use this path, existing or not, links followed.
+
+    Raises:
+        DatasetError: it lies outside the allowed folders.
+    """
+    roots = allowed_roots(workspace)
+    real = os.path.realpath(path.expanduser())
+    if roots and not any(is_within(real, root) for root in roots):
+        raise DatasetError(
+            f"{path}: lies outside the folders this installation may use ({', '.join(roots[:-1])}); "
+            "copy the data there, or have the folder added to OUTFOLD_ALLOWED_ROOTS"
+        )
