@@ -1,13 +1,15 @@
 """Class folders: `cat/1.png`, or `train/cat/1.png` below folders named as splits.
 
 The first folder below the root (or the split) is the class, however deep the image lies. A folder that only wraps
-another one, as archives do, is passed through. Images in a folder named `unlabelled` have no label.
+another one, as archives do, is passed through. Images in a folder named `unlabelled` have no label. What Outfold
+exported itself is read by the map in its manifest, so that classes and splits of any name come back as they were.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core.data.export import names, provenance
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, holds_image, walk
 from core.types import DatasetError, SourceSample
@@ -49,10 +51,13 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """
     if not source.is_dir():
         raise DatasetError(f"{source}: is a file; class folders need the folder that holds them")
+    problems = Problems()
+    exported = provenance.find_layout(source)
+    if exported is not None:
+        return SourceListing(_samples_of_export(source, exported, options, problems), problems)
     layout = find_layout(source)
     if not layout.classes:
         raise DatasetError(f"{source}: has no folders in it; put each class into its own, or import without labels")
-    problems = Problems()
     return SourceListing(_samples(source, layout, options, problems), problems)
 
 
@@ -93,3 +98,15 @@ def _samples(source: Path, layout: Layout, options: ReadOptions, problems: Probl
         yield SourceSample(f"{source}/{name}", name, label, split)
     for empty in sorted(set(layout.classes) - filled):
         problems.warn("empty class folder", empty, "no image was found in it", "nothing, or put its images there")
+
+
+def _samples_of_export(
+    source: Path, layout: names.Layout, options: ReadOptions, problems: Problems
+) -> Iterator[SourceSample]:
+    for name in walk(source, options, problems):
+        meaning = layout.meaning(PurePosixPath(name).parts[:-1])
+        if meaning is None:
+            problems.error("outside the classes", name, "it lies in no exported folder", "move it, or leave it out")
+            continue
+        label, split = meaning
+        yield SourceSample(f"{source}/{name}", name, label, split)

@@ -1,0 +1,130 @@
+"""Bring image files to their places in an export and make sure that they are still what was imported.
+
+Originals are only ever read. A hard link shares its bytes with the original, so it costs no space; it cannot cross
+from one disk to another, and then the file is copied if that is allowed. Every placed file is read once and its
+content hash compared with the imported one: a label belongs to a content, not to a path.
+"""
+
+import errno
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from core.data.export.items import Link
+from core.types import ExportError, RoundCancelledError
+
+Item = TypeVar("Item")
+Report = Callable[[int, int], None]  # files done, files in all
+ShouldStop = Callable[[], bool]
+
+HASH_BYTES = 16
+CHUNK = 256  # files between two looks at whether to stop
+SHOWN = 5  # files named in a message
+NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One file to bring: from where, to where, and what it must hold."""
+
+    source: Path
+    target: Path
+    content_hash: str
+
+
+def place_files(
+    placements: list[Placement], link: Link, *, copy_if_needed: bool, report: Report, should_stop: ShouldStop
+) -> Counter[Link]:
+    """Bring every file to its place and return how many were linked and copied.
+
+    Raises:
+        ExportError: a file is gone or changed since its import, a link is impossible, or the disk is full.
+        RoundCancelledError: `should_stop` said so.
+    """
+    for folder in sorted({placement.target.parent for placement in placements}):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def bring(placement: Placement) -> tuple[Link | None, str]:
+        try:
+            done = _place(placement, link, copy_if_needed=copy_if_needed)
+            return done, "" if content_hash(placement.target) == placement.content_hash else "has changed"
+        except FileNotFoundError:
+            return None, "is gone"
+
+    counts: Counter[Link] = Counter()
+    wrong: list[str] = []
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        for batch in _batches(placements, CHUNK):
+            if should_stop():
+                raise RoundCancelledError("the export was cancelled; nothing of it was left behind")
+            for placement, (how, fault) in zip(batch, pool.map(bring, batch), strict=True):
+                if fault:
+                    wrong.append(f"{placement.source} {fault}")
+                elif how:
+                    counts[how] += 1
+            report(counts.total() + len(wrong), len(placements))
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise ExportError(
+            f"{len(wrong)} of {len(placements)} images are not what was imported: {'; '.join(wrong[:SHOWN])}{more}. "
+            "Put them back, or import the dataset again: what vanished is then left out"
+        )
+    return counts
+
+
+def content_hash(path: Path) -> str:
+    """Return the hash of a file's bytes, as the import takes it."""
+    with path.open("rb") as file:
+        digest = blake2b(digest_size=HASH_BYTES)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """Refuse before the first byte what cannot fit.
+
+    Raises:
+        ExportError: the disk of `folder` has less room.
+    """
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if needed_bytes > free:
+        raise ExportError(
+            f"{existing} has {free / 1e9:.1f} GB left, the copies need {needed_bytes / 1e9:.1f} GB; "
+            "make room, choose another disk, or link the files instead of copying them"
+        )
+
+
+def _place(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
+    if link is Link.SYMLINK:
+        placement.target.symlink_to(placement.source.absolute())
+        return Link.SYMLINK
+    if link is Link.HARD_LINK:
+        try:
+            os.link(os.path.realpath(placement.source), placement.target)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            if not copy_if_needed:
+                raise ExportError(
+                    f"{placement.source} cannot be hard linked to {placement.target.parent} ({error.strerror}): "
+                    "choose a folder on the same disk, or allow copies where links are impossible"
+                ) from error
+        else:
+            return Link.HARD_LINK
+    shutil.copyfile(placement.source, placement.target)
+    return Link.COPY
+
+
+def _batches(values: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    remaining = iter(values)
+    while batch := list(islice(remaining, size)):
+        yield batch

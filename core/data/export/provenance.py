@@ -1,0 +1,102 @@
+"""The manifest of an export: what it was made from, how, and what it holds, in numbers that can be checked.
+
+Nothing in it depends on the clock or on where the export lies, so two exports of one state are the same bytes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.data.export.items import Link, Plan
+from core.data.export.names import MANIFEST, Layout
+from core.data.export.placing import content_hash
+from core.types import ExportError
+
+TOOL = "outfold"
+KIND = "export"
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """Return what an export of this plan holds: counts by class, by pair of classes, by method and verdict."""
+    rows = plan.rows
+    before = Counter(row.item.given for row in rows)
+    after = Counter(row.label for row in rows)
+    pairs = Counter((row.item.given, row.label) for row in rows if row.item.given != row.label)
+    names = [*plan.source.classes, *sorted({name for name in (*before, *after) if name} - set(plan.source.classes))]
+    return {
+        "items": len(rows),
+        "changed": pairs.total(),
+        "apart": {reason.value: n for reason, n in sorted(Counter(r.apart for r in rows if r.apart).items())},
+        "left_out": {reason.value: n for reason, n in sorted(plan.left_out.items())},
+        "by_class": [{"class": name, "given": before[name], "label": after[name]} for name in names],
+        "by_pair": [
+            {"given": given, "label": label, "count": count}
+            for (given, label), count in sorted(pairs.items(), key=lambda each: (-each[1], _order(each[0])))
+        ],
+        "by_method": dict(sorted(Counter(row.item.method.value for row in rows).items())),
+        "by_verdict": dict(sorted(Counter(row.item.verdict for row in rows if row.item.verdict).items())),
+        "by_split": dict(sorted(Counter(row.item.split for row in rows).items())),
+    }
+
+
+def manifest(
+    plan: Plan, layout: Layout, placed: Mapping[Link, int], table: Path, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the manifest of an export whose table of rows, with every content hash, is `table`."""
+    source = plan.source
+    return {
+        "tool": TOOL,
+        "kind": KIND,
+        "versions": dict(sorted(versions.items())),
+        "dataset": {"name": source.name, "task": source.task, "classes": list(source.classes)},
+        "rounds": list(source.rounds),
+        "options": plan.options.to_json(),
+        "layout": layout.to_json(),
+        "counts": summary(plan),
+        "files": {
+            "placed": {link.value: count for link, count in sorted(placed.items())},
+            "bytes": sum(row.item.bytes for row in plan.rows) if plan.options.format.with_files else 0,
+            "table": table.name,
+            "table_hash": content_hash(table),
+        },
+    }
+
+
+def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write the manifest into an export's folder."""
+    text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def find_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a former export of ours in `folder`, None if there is none."""
+    try:
+        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(values, dict) or values.get("tool") != TOOL or values.get("kind") != KIND:
+        return None
+    return values
+
+
+def find_layout(folder: Path) -> Layout | None:
+    """Return what the folders of a former export of ours mean, None if it has no class folders of ours.
+
+    Raises:
+        ExportError: the manifest is there and damaged.
+    """
+    values = find_manifest(folder)
+    if values is None:
+        return None
+    try:
+        parts = {name: {str(k): str(v) for k, v in values["layout"][name].items()} for name in Layout.__slots__}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ExportError(f"{folder / MANIFEST} is damaged ({error!r}); export again") from error
+    layout = Layout(**parts)
+    return layout if layout.classes or layout.apart else None
+
+
+def _order(pair: tuple[str | None, str | None]) -> tuple[str, str]:
+    return pair[0] or "", pair[1] or ""
