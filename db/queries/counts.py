@@ -1,0 +1,71 @@
+"""How many findings a filter holds, by status, kind, class pair and confidence.
+
+Answered from `finding_count` wherever that table can tell (a few thousand rows for a million findings), else from the
+findings themselves; both give the same numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.types import FindingFilter, FindingKind, Status
+from db.models import FindingCountRow, FindingRow
+from db.queries.filters import counted, is_counted, matching
+
+TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
+JUDGED = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
+BINS = 100
+
+
+def count(session: Session, chosen: FindingFilter) -> int:
+    """Return how many findings the filter holds."""
+    if is_counted(chosen):
+        return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
+    return session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+
+
+def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:
+    """Return the number of findings in each status there is, whatever statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, statuses=frozenset()), "status")}
+
+
+def count_by_kind(session: Session, chosen: FindingFilter) -> dict[FindingKind, int]:
+    """Return the number still to do of each kind, whatever kinds and statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, kinds=frozenset(), statuses=TODO), "kind")}
+
+
+def count_by_pair(session: Session, chosen: FindingFilter) -> list[tuple[int, int, int]]:
+    """Return (given, pseudo, number), the largest number first."""
+    pairs = [(given, pseudo, n) for given, pseudo, n in _grouped(session, chosen, "given", "pseudo")]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def histogram(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
+    bins = [0] * BINS
+    everywhere = replace(chosen, statuses=TODO, min_confidence=0.0, max_confidence=1.0)
+    for percent, n in _grouped(session, everywhere, "percent"):
+        bins[min(percent, BINS - 1)] += n
+    return bins
+
+
+def count_judged(session: Session, chosen: FindingFilter) -> tuple[int, int]:
+    """Return how many of a filter's findings people judged right as suggested, and how many they judged at all."""
+    judged = matching(replace(chosen, statuses=JUDGED))
+    right = func.sum(case((FindingRow.label == FindingRow.pseudo, 1), else_=0))
+    row = session.execute(select(func.coalesce(right, 0), func.count()).select_from(FindingRow).where(*judged)).one()
+    return int(row[0]), int(row[1])
+
+
+def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:
+    if is_counted(chosen):
+        columns: list[InstrumentedAttribute[Any]] = [getattr(FindingCountRow, name) for name in names]
+        total = func.sum(FindingCountRow.count)
+        grouped = select(*columns, total).where(*counted(chosen)).group_by(*columns).having(total > 0)
+    else:
+        columns = [getattr(FindingRow, name) for name in names]
+        grouped = select(*columns, func.count()).where(*matching(chosen)).group_by(*columns)
+    return session.execute(grouped).all()

@@ -1,0 +1,199 @@
+"""Acts and the decisions they made: added, never changed; undone and redone by later acts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from core.types import Act, Decision, FindingFilter, Verdict
+from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, SampleRow
+from db.queries.filters import matching
+
+OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL)  # the acts with decisions; UNDO and REDO only name one of these
+
+
+@dataclass(frozen=True, slots=True)
+class Changeset:
+    """One stored act. An act that changed nothing has size 0 and is kept so that a retry finds it."""
+
+    id: int
+    dataset_id: int
+    round_id: int
+    annotator: str
+    act: Act
+    target_id: int | None
+    live: bool
+    size: int
+    note: dict[str, Any]
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChangeset:
+    """An act about to be stored."""
+
+    dataset_id: int
+    round_id: int
+    annotator_id: int
+    act: Act
+    decided_at: datetime
+    size: int = 0
+    target_id: int | None = None
+    note: dict[str, Any]
+    client_id: str | None = None
+    client_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDecision:
+    """One decision about to be stored."""
+
+    sample_id: int
+    finding_id: int
+    verdict: Verdict
+    label: int | None
+
+
+def add_changeset(session: Session, new: NewChangeset) -> int:
+    """Store an act, live if it has decisions, and return its id."""
+    live = new.act in OWN_ACTS and new.size > 0
+    row = ChangesetRow(**{name: getattr(new, name) for name in NewChangeset.__slots__}, live=live)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDecision]) -> None:
+    """Store the decisions of an act."""
+    rows = [
+        {
+            "changeset_id": changeset_id,
+            "sample_id": decision.sample_id,
+            "finding_id": decision.finding_id,
+            "verdict": decision.verdict,
+            "label": decision.label,
+        }
+        for decision in decisions
+    ]
+    session.execute(insert(DecisionRow), rows)
+
+
+def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilter) -> None:
+    """Accept the pseudo label of everything a filter holds, in one statement."""
+    accepted = (
+        select(
+            literal(changeset_id), FindingRow.sample_id, FindingRow.id, literal(Verdict.ACCEPT.value), FindingRow.pseudo
+        )
+        .where(*matching(chosen))
+        .order_by(FindingRow.rank)  # as the findings lie on disk
+    )
+    columns = ["changeset_id", "sample_id", "finding_id", "verdict", "label"]
+    session.execute(insert(DecisionRow).from_select(columns, accepted))
+
+
+def set_live(session: Session, changeset_id: int, *, live: bool) -> None:
+    """Undo an act, or redo it; its decisions stay."""
+    session.execute(
+        update(ChangesetRow)
+        .where(ChangesetRow.id == changeset_id)
+        .values(live=live)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def find_by_key(session: Session, client_id: str, client_seq: int) -> int | None:
+    """Return the act that a browser has numbered so, None when it never arrived."""
+    numbered = (ChangesetRow.client_id == client_id, ChangesetRow.client_seq == client_seq)
+    return session.scalar(select(ChangesetRow.id).where(*numbered))
+
+
+def find_changeset(session: Session, changeset_id: int) -> Changeset | None:
+    """Return one act, None when there is none with this id."""
+    row = session.execute(_changesets().where(ChangesetRow.id == changeset_id)).one_or_none()
+    return None if row is None else Changeset(*row)
+
+
+def find_undoable(session: Session, dataset_id: int, annotator_id: int) -> int | None:
+    """Return the annotator's newest act in the dataset that still counts."""
+    own = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.annotator_id == annotator_id)
+    counts = (ChangesetRow.act.in_(OWN_ACTS), ChangesetRow.live)
+    newest = select(ChangesetRow.id).where(*own, *counts).order_by(ChangesetRow.id.desc())
+    return session.scalar(newest.limit(1))
+
+
+def find_redoable(session: Session, dataset_id: int, annotator_id: int) -> int | None:
+    """Return the act that the annotator undid last and has not redone; none once they have acted anew since."""
+    own = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.annotator_id == annotator_id)
+    anew = select(ChangesetRow.id).where(*own, ChangesetRow.act.in_(OWN_ACTS), ChangesetRow.size > 0)
+    since = session.scalar(anew.order_by(ChangesetRow.id.desc()).limit(1)) or 0
+    undone = select(ChangesetRow.id).where(~ChangesetRow.live, ChangesetRow.act.in_(OWN_ACTS))
+    undo = select(ChangesetRow.target_id).where(
+        *own, ChangesetRow.act == Act.UNDO, ChangesetRow.id > since, ChangesetRow.target_id.in_(undone)
+    )
+    return session.scalar(undo.order_by(ChangesetRow.id.desc()).limit(1))
+
+
+def bulk_acts(session: Session, round_id: int) -> list[Changeset]:
+    """Return the round's bulk acts that changed something, newest first."""
+    of_round = (ChangesetRow.round_id == round_id, ChangesetRow.act == Act.ACCEPT_ALL, ChangesetRow.size > 0)
+    rows = session.execute(_changesets().where(*of_round).order_by(ChangesetRow.id.desc())).all()
+    return [Changeset(*row) for row in rows]
+
+
+def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
+    """Return the different verdicts of an act."""
+    return list(session.scalars(select(DecisionRow.verdict).where(DecisionRow.changeset_id == changeset_id).distinct()))
+
+
+def findings_judged_in(changeset_id: int) -> Select[int]:
+    """Select the findings an act was made on."""
+    return select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
+
+
+def findings_touched_by(changeset_id: int) -> Select[int]:
+    """Select the findings of all rounds whose samples an act was made on."""
+    samples = select(DecisionRow.sample_id).where(DecisionRow.changeset_id == changeset_id)
+    return select(FindingRow.id).where(FindingRow.sample_id.in_(samples))
+
+
+def decisions_of_sample(session: Session, sample_id: int) -> list[Decision]:
+    """Return every decision on a sample, undone ones too, oldest first."""
+    rows = session.execute(_decisions().where(DecisionRow.sample_id == sample_id).order_by(DecisionRow.id)).all()
+    return [Decision(*row) for row in rows]
+
+
+def live_decisions(session: Session, dataset_id: int) -> list[Decision]:
+    """Return every decision in a dataset that still counts."""
+    rows = session.execute(_decisions().where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)).all()
+    return [Decision(*row) for row in rows]
+
+
+def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
+    """Return the given label of every sample of a dataset."""
+    rows: Sequence[Any] = session.execute(
+        select(SampleRow.id, SampleRow.label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
+    ).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _changesets() -> Select[*tuple[Any, ...]]:
+    changeset = ChangesetRow
+    return select(
+        changeset.id, changeset.dataset_id, changeset.round_id, AnnotatorRow.name, changeset.act, changeset.target_id,
+        changeset.live, changeset.size, changeset.note, changeset.decided_at,
+    ).join(AnnotatorRow, AnnotatorRow.id == changeset.annotator_id)  # fmt: skip
+
+
+def _decisions() -> Select[*tuple[Any, ...]]:
+    bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
+    return (
+        select(
+            DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, DecisionRow.label, bulk, ChangesetRow.live,
+            ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
+        )
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
+    )  # fmt: skip

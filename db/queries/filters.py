@@ -1,0 +1,103 @@
+"""What a `FindingFilter` means in SQL: one meaning for the queue, the counts and the bulk acts.
+
+Confidence bounds on a whole percent compare `finding.percent`, as the counts do, so that a number shown and the set
+changed are the same to the last finding; any other bound compares the confidence itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core.types import FindingFilter, FindingKind, Status
+from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
+
+CERTAIN = 1.0
+
+
+def kinds_of(chosen: FindingFilter) -> list[FindingKind]:
+    """Return the kinds meant, all when none is named."""
+    return sorted(chosen.kinds or FindingKind)
+
+
+def statuses_of(chosen: FindingFilter) -> list[Status]:
+    """Return the statuses meant, all when none is named."""
+    return sorted(chosen.statuses or Status)
+
+
+def matching(chosen: FindingFilter) -> list[ColumnElement[bool]]:
+    """Return the whole filter as conditions on `finding`."""
+    return [
+        FindingRow.round_id == chosen.round_id,
+        _one_of(FindingRow.kind, kinds_of(chosen)),
+        _one_of(FindingRow.status, statuses_of(chosen)),
+        *_shared(FindingRow, chosen),
+        *_confidence(chosen),
+        *_beyond_the_counts(chosen),
+    ]
+
+
+def is_counted(chosen: FindingFilter) -> bool:
+    """Return whether `finding_count` alone can answer for this filter."""
+    bounds = (whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence))
+    return None not in (*bounds,) and chosen.fold is None and chosen.annotator is None and not chosen.path_contains
+
+
+def counted(chosen: FindingFilter) -> list[ColumnElement[bool]]:
+    """Return the whole filter as conditions on `finding_count`; only for one that `is_counted`."""
+    conditions = [
+        FindingCountRow.round_id == chosen.round_id,
+        _one_of(FindingCountRow.kind, kinds_of(chosen)),
+        _one_of(FindingCountRow.status, statuses_of(chosen)),
+        *_shared(FindingCountRow, chosen),
+    ]
+    least, most = whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence)
+    if least:
+        conditions.append(FindingCountRow.percent >= least)
+    if most is not None and chosen.max_confidence < CERTAIN:
+        conditions.append(FindingCountRow.percent < most)
+    return conditions
+
+
+def whole_percent(confidence: float) -> int | None:
+    """Return the confidence in percent, None when that is no whole number."""
+    percent = round(100 * confidence)
+    return percent if abs(100 * confidence - percent) < 1e-9 else None  # noqa: PLR2004  binary fractions of a percent
+
+
+def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if chosen.fold is not None:
+        found.append(FindingRow.fold == chosen.fold)
+    if chosen.annotator is not None:
+        named = select(AnnotatorRow.id).where(AnnotatorRow.name == chosen.annotator).scalar_subquery()
+        found.append(FindingRow.annotator_id == named)
+    if chosen.path_contains:
+        within = SampleRow.name.icontains(chosen.path_contains, autoescape=True)
+        found.append(select(SampleRow.id).where(SampleRow.id == FindingRow.sample_id, within).exists())
+    return found
+
+
+def _one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    if len(values) == 1:  # an equality lets an index go on to its next column
+        same: ColumnElement[bool] = column == values[0]
+        return same
+    return column.in_(values)
+
+
+def _shared(table: type[FindingRow | FindingCountRow], chosen: FindingFilter) -> list[ColumnElement[bool]]:
+    wanted = ((table.given, chosen.given), (table.pseudo, chosen.pseudo), (table.split, chosen.split))
+    return [column == value for column, value in wanted if value is not None]
+
+
+def _confidence(chosen: FindingFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    least, most = whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence)
+    if chosen.min_confidence > 0:
+        found.append(
+            FindingRow.percent >= least if least is not None else FindingRow.confidence >= chosen.min_confidence
+        )
+    if chosen.max_confidence < CERTAIN:
+        found.append(FindingRow.percent < most if most is not None else FindingRow.confidence < chosen.max_confidence)
+    return found

@@ -1,0 +1,89 @@
+"""Where findings stand, computed from the decisions beside them: one statement for one finding or for 100,000.
+
+The rule is `core.judge.review.standing`; a test holds the two equal. The counts move with the findings, in the same
+transaction: what was counted before is taken away, what is counted after is added.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Select, case, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
+
+from core.types import Act, Status, Verdict
+from db.models import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
+
+COUNTED = ("round_id", "kind", "status", "split", "given", "pseudo", "percent")
+Upsert = sqlite.Insert | postgresql.Insert
+UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def project(session: Session, findings: Select[int]) -> None:
+    """Recompute where these findings stand (a selection of ids), and the counts with them."""
+    _shift_counts(session, findings, -1)
+    standing = _standing(findings).subquery()
+    session.execute(
+        update(FindingRow)
+        .values({name: standing.c[name] for name in ("status", "label", "annotator_id", "decision_id")})
+        .where(FindingRow.id == standing.c.finding_id)
+        .execution_options(synchronize_session=False)
+    )
+    _shift_counts(session, findings, +1)
+
+
+def count_again(session: Session, round_id: int) -> None:
+    """Count a whole round anew."""
+    session.execute(delete(FindingCountRow).where(FindingCountRow.round_id == round_id))
+    columns = [getattr(FindingRow, name) for name in COUNTED]
+    counted = select(*columns, func.count()).where(FindingRow.round_id == round_id).group_by(*columns)
+    session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
+
+
+def _shift_counts(session: Session, findings: Select[int], sign: int) -> None:
+    columns = [getattr(FindingRow, name) for name in COUNTED]
+    change = (
+        select(*columns, (sign * func.count()).label("count")).where(FindingRow.id.in_(findings)).group_by(*columns)
+    )
+    add = UPSERTS[session.get_bind().dialect.name](FindingCountRow).from_select([*COUNTED, "count"], change)
+    session.execute(
+        add.on_conflict_do_update(
+            index_elements=list(COUNTED), set_={"count": FindingCountRow.count + add.excluded["count"]}
+        ).execution_options(synchronize_session=False)
+    )
+
+
+def _standing(findings: Select[int]) -> Select[*tuple[Any, ...]]:
+    """Select, for each finding, what its newest live human decision says, else its newest live bulk one, else open."""
+    winner = _winner(findings).subquery()
+    decision, changeset = aliased(DecisionRow), aliased(ChangesetRow)
+    by_verdict = [(decision.verdict == verdict, literal(int(Status[verdict.name]))) for verdict in Verdict]
+    status = case(
+        (winner.c.decision_id.is_(None), literal(int(Status.OPEN))),
+        (changeset.act == Act.ACCEPT_ALL, literal(int(Status.BULK))),
+        *by_verdict,
+    )
+    return (
+        select(
+            winner.c.finding_id,
+            winner.c.decision_id,
+            status.label("status"),
+            decision.label.label("label"),
+            changeset.annotator_id.label("annotator_id"),
+        )
+        .outerjoin(decision, decision.id == winner.c.decision_id)
+        .outerjoin(changeset, changeset.id == decision.changeset_id)
+    )
+
+
+def _winner(findings: Select[int]) -> Select[*tuple[Any, ...]]:
+    human = func.max(case((ChangesetRow.act == Act.VERDICT, DecisionRow.id)))
+    of_this_round = (ChangesetRow.act == Act.ACCEPT_ALL) & (ChangesetRow.round_id == FindingRow.round_id)
+    bulk = func.max(case((of_this_round, DecisionRow.id)))
+    return (
+        select(FindingRow.id.label("finding_id"), func.coalesce(human, bulk).label("decision_id"))
+        .outerjoin(DecisionRow, DecisionRow.sample_id == FindingRow.sample_id)
+        .outerjoin(ChangesetRow, (ChangesetRow.id == DecisionRow.changeset_id) & ChangesetRow.live)
+        .where(FindingRow.id.in_(findings))
+        .group_by(FindingRow.id)
+    )

@@ -1,0 +1,52 @@
+"""What a review needs to know of its round before the first finding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.types import RoundStatus
+from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRound:
+    """A round as the review sees it."""
+
+    id: int
+    number: int
+    status: RoundStatus
+    config: dict[str, Any]
+    metrics: dict[str, Any] | None
+    dataset_id: int
+    dataset: str
+    classes: list[str]
+
+
+def find_round(session: Session, round_id: int) -> ReviewedRound | None:
+    """Return a round with its dataset, None when there is none with this id."""
+    columns = (RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.config, RoundRow.metrics)
+    of_dataset = (DatasetRow.id, DatasetRow.name, DatasetRow.classes)
+    found = select(*columns, *of_dataset).join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
+    row = session.execute(found.where(RoundRow.id == round_id)).one_or_none()
+    return None if row is None else ReviewedRound(*row)
+
+
+def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, RoundStatus]]:
+    """Return (id, number, status) of a dataset's rounds, newest first."""
+    columns = select(RoundRow.id, RoundRow.number, RoundRow.status)
+    rows = session.execute(columns.where(RoundRow.dataset_id == dataset_id).order_by(RoundRow.number.desc())).all()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def splits_of(session: Session, round_id: int) -> list[str]:
+    """Return the names of the splits there are findings in, sorted; "" for none."""
+    names = select(FindingCountRow.split).where(FindingCountRow.round_id == round_id).distinct()
+    return list(session.scalars(names.order_by(FindingCountRow.split)))
+
+
+def has_similarity(session: Session, round_id: int) -> bool:
+    """Return whether the round's findings have an order that puts like beside like: all have it, or none."""
+    first = select(FindingRow.similarity_rank).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
+    return session.scalar(first.limit(1)) is not None
