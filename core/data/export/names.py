@@ -105,6 +105,10 @@ class FileNames:
         """Begin with empty folders."""
         self._taken: dict[str, set[str]] = {}
 
+    def take(self, folder: str, name: str) -> None:
+        """Note a name that is in use already."""
+        self._taken.setdefault(folder, set()).add(_same_file(name))
+
     def give(self, folder: str, name: str, content_hash: str) -> str:
         """Return the name under which a file called `name` is stored in `folder`."""
         taken = self._taken.setdefault(folder, set())
