@@ -187,7 +187,14 @@ def begin_fold(session: Session, round_id: int, fold: int, now: datetime) -> int
     return taken.scalar_one_or_none()
 
 
-def write_fold(session: Session, round_id: int, attempt: int, progress: Progress, now: datetime) -> bool:
+def holds_fold(session: Session, round_id: int, fold: int, attempt: int) -> bool:
+    """Whether this attempt is the newest and its fold still runs."""
+    held = (FoldRunRow.attempt == attempt) & (FoldRunRow.status == RoundStatus.RUNNING)
+    query = select(held).where(FoldRunRow.round_id == round_id, FoldRunRow.fold == fold)
+    return bool(session.scalar(query))
+
+
+def write_fold(session: Session, round_id: int, fold: int, attempt: int, progress: Progress, *, now: datetime) -> bool:
     """Write how far a running fold is; False when this attempt has been overtaken or the round has ended."""
     values = {
         "stage": progress.stage,
@@ -201,7 +208,7 @@ def write_fold(session: Session, round_id: int, attempt: int, progress: Progress
     }
     # Known once an epoch, or said once: the reports in between do not take them back.
     values |= {name: known for name in ("accuracy", "message") if (known := getattr(progress, name)) not in (None, "")}
-    return _change_fold(session, round_id, progress.fold, attempt, values)
+    return _change_fold(session, round_id, fold, attempt, values)
 
 
 def end_fold(session: Session, round_id: int, fold: int, attempt: int, now: datetime) -> bool:

@@ -1,0 +1,96 @@
+"""The worker: `python -m app worker`. A light process that asks the engine for jobs and has them done by others.
+
+It may be killed at any moment: started again in the same slot, it goes on where it was. It never imports torch.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from logging.handlers import RotatingFileHandler
+
+from dbos import DBOS, DBOSConfig
+
+from app.services import jobs
+from app.services.workspace import open_workspace
+from app.settings import Settings, settings
+from app.worker.parent import watch_parent
+from app.worker.slot import Heartbeat, slot_name, take_slot
+from app.worker.workflows import register_queues, register_workflows
+from app.worker.workplace import Workplace
+from core.types import RoundError
+
+log = logging.getLogger("outfold.worker")
+
+LOG_BYTES, LOG_FILES = 2_000_000, 3
+GRACE_SECONDS = 5.0
+ALREADY_RUNNING = 4  # exit code
+
+
+def run(chosen: Settings, *, ends_with_parent: bool = False) -> None:
+    """Work until told to stop (SIGTERM, SIGINT, or the parent's end), then leave at once: jobs go on at the next start.
+
+    Raises:
+        RoundError: another worker holds the slot.
+    """
+    workspace = open_workspace(chosen)
+    lock = take_slot(chosen)
+    _log_to_file(chosen)
+    end = threading.Event()
+    if ends_with_parent:
+        watch_parent(lambda _line: None, end.set, GRACE_SECONDS)
+    place = Workplace(workspace)
+    _launch_engine(chosen, place)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end.set())
+    heartbeat = Heartbeat(workspace, place)
+    heartbeat.start()
+    log.info("worker %s is ready in slot %s", os.getpid(), slot_name(chosen))
+    end.wait()
+    heartbeat.stop()
+    log.info("worker %s ends", os.getpid())
+    logging.shutdown()
+    lock.close()
+    os._exit(0)  # jobs are made to be cut off; a slow goodbye would tell the engine that they failed
+
+
+def _launch_engine(chosen: Settings, place: Workplace) -> None:
+    jobs.prepare_engine(chosen.dbos_url)
+    config: DBOSConfig = {
+        "name": jobs.APPLICATION,
+        "system_database_url": chosen.dbos_url,
+        "executor_id": slot_name(chosen),
+        "application_version": jobs.APPLICATION_VERSION,
+        "log_level": "WARNING",
+    }
+    DBOS(config=config)
+    register_workflows(place)
+    DBOS.launch()
+    register_queues()
+
+
+def _log_to_file(chosen: Settings) -> None:
+    file = RotatingFileHandler(chosen.worker_log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(file)
+    root.setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
+
+
+def main() -> None:
+    """Be started by another process of ours."""
+    parser = argparse.ArgumentParser(prog="python -m app.worker.main")
+    parser.add_argument("--ends-with-parent", action="store_true", help="stop when standard input ends")
+    arguments = parser.parse_args()
+    try:
+        run(settings(), ends_with_parent=arguments.ends_with_parent)
+    except RoundError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(ALREADY_RUNNING)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A worker's place: one worker a slot, known by its heartbeat."""
+
+import fcntl
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.services import workers
+from app.services.workers import HEARTBEAT_SECONDS
+from app.services.workspace import Workspace
+from app.settings import Settings
+from app.worker.sweep import sweep
+from app.worker.workplace import Workplace
+from core.types import RoundError
+from db.queries.workers import WorkerInfo
+
+log = logging.getLogger("outfold.worker")
+
+SWEEP_SECONDS = 30.0
+
+
+def slot_name(settings: Settings) -> str:
+    """Return the slot's name, stable over restarts and unique among machines; also the engine's name of the worker."""
+    return f"{socket.gethostname()}:{settings.worker_slot}"
+
+
+def take_slot(settings: Settings) -> TextIO:
+    """Lock this installation's slot until the returned file is closed or the process ends, however it ends.
+
+    Raises:
+        RoundError: another worker holds it.
+    """
+    name = slot_name(settings)
+    path = settings.home.resolve() / "locks" / f"worker-{name.replace(':', '-')}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise RoundError(
+            f"a worker already runs in slot {name} (process {holder}); "
+            "stop it, or give this one a slot of its own with OUTFOLD_WORKER_SLOT"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def slot_is_free(settings: Settings) -> bool:
+    """Return whether a worker could start in the slot now."""
+    try:
+        take_slot(settings).close()
+    except RoundError:
+        return False
+    return True
+
+
+class Heartbeat:
+    """A thread that writes every two seconds that this worker lives, and now and then looks after what others left."""
+
+    def __init__(self, workspace: Workspace, place: Workplace) -> None:
+        """Prepare; `start` begins."""
+        self._workspace = workspace
+        self._place = place
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._slot = slot_name(workspace.settings)
+        self._device = device_name()
+        self._started = datetime.now(UTC)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and say goodbye."""
+        self._end.set()
+        self._thread.join(timeout=HEARTBEAT_SECONDS)
+        with suppress(SQLAlchemyError):  # it will be found silent instead
+            workers.forget(self._workspace, self._slot)
+
+    def _run(self) -> None:
+        beats = 0
+        while True:
+            try:
+                self._beat()
+                if beats % round(SWEEP_SECONDS / HEARTBEAT_SECONDS) == 1:
+                    sweep(self._workspace)
+            except SQLAlchemyError as error:  # a full or locked disk: later beats may get through
+                log.warning("no heartbeat: %s", error)
+            beats += 1
+            if self._end.wait(HEARTBEAT_SECONDS):
+                return
+
+    def _beat(self) -> None:
+        now = datetime.now(UTC)
+        workers.beat(
+            self._workspace,
+            WorkerInfo(self._slot, os.getpid(), self._device, self._place.doing, self._started, now),
+        )
+
+
+def device_name() -> str:
+    """Return what trains here, in words, without loading torch."""
+    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in facts.read_text().splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores"

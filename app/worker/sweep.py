@@ -1,0 +1,88 @@
+"""What a worker does for others now and then: take over from those that never came back, settle rows without a job."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from app.services import jobs
+from app.services.workspace import Workspace
+from core.types import RoundStatus
+from db.queries import exports, imports, rounds, workers
+
+log = logging.getLogger("outfold.worker")
+
+LOST_SECONDS = 60.0  # silent for so long: another worker may take its work
+FRESH_SECONDS = 10.0  # a row this young may not have reached the engine yet
+LOST_MESSAGE = "the work was interrupted again and again, or its job was lost; start it again"
+
+
+def sweep(workspace: Workspace) -> None:
+    """Hand on what lost workers left, and settle every unfinished row without a job."""
+    release_lost(workspace, datetime.now(UTC) - timedelta(seconds=LOST_SECONDS))
+    settle_orphans(workspace, datetime.now(UTC) - timedelta(seconds=FRESH_SECONDS))
+
+
+def release_lost(workspace: Workspace, before: datetime) -> None:
+    """Give the jobs of one worker not heard of since `before` to the others."""
+    with workspace.database.write() as session:
+        lost = workers.find_lost(session, before)
+        if lost is not None:
+            count = jobs.release_slot(workspace, lost)
+            workers.forget(session, lost)
+            log.warning("worker %s never came back; %d of its jobs go to others", lost, count)
+
+
+def settle_orphans(workspace: Workspace, before: datetime) -> None:
+    """Enqueue what never reached the engine (a crash between row and job); end what the engine has given up."""
+    with workspace.database.read() as session:
+        open_rounds = rounds.unfinished_rounds(session)
+        open_imports = imports.unfinished_imports(session)
+        open_exports = exports.unfinished_exports(session)
+    found = [
+        *((row.created_at, row.status, _round(workspace, row.id, row.config["folds"])) for row in open_rounds),
+        *((row.created_at, row.status, _import(workspace, row.id)) for row in open_imports),
+        *((row.created_at, row.status, _export(workspace, row.id)) for row in open_exports),
+    ]
+    for created_at, status, orphan in found:
+        if created_at > before or jobs.is_active(workspace, orphan.job):
+            continue
+        if status is RoundStatus.QUEUED:
+            orphan.enqueue()
+        else:
+            log.warning("%s is not known to the engine any more", orphan.job)
+            with workspace.database.write() as session:
+                orphan.fail(session)
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    job: str
+    enqueue: Callable[[], None]
+    fail: Callable[[Session], object]
+
+
+def _round(workspace: Workspace, row_id: int, folds: int) -> _Orphan:
+    return _Orphan(
+        jobs.round_job(row_id),
+        lambda: jobs.enqueue_round(workspace, row_id, folds),
+        lambda session: rounds.end_round(session, row_id, RoundStatus.FAILED, LOST_MESSAGE, datetime.now(UTC)),
+    )
+
+
+def _import(workspace: Workspace, row_id: int) -> _Orphan:
+    return _Orphan(
+        jobs.import_job(row_id),
+        lambda: jobs.enqueue_import(workspace, row_id),
+        lambda session: imports.finish_import(session, row_id, RoundStatus.FAILED, LOST_MESSAGE),
+    )
+
+
+def _export(workspace: Workspace, row_id: int) -> _Orphan:
+    return _Orphan(
+        jobs.export_job(row_id),
+        lambda: jobs.enqueue_export(workspace, row_id),
+        lambda session: exports.finish_export(session, row_id, RoundStatus.FAILED, LOST_MESSAGE),
+    )
