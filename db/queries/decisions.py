@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, literal, select, update
+from sqlalchemy import Select, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from core.types import Act, Decision, FindingFilter, Verdict
@@ -148,15 +148,19 @@ def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
     return list(session.scalars(select(DecisionRow.verdict).where(DecisionRow.changeset_id == changeset_id).distinct()))
 
 
-def findings_judged_in(changeset_id: int) -> Select[int]:
-    """Select the findings an act was made on."""
-    return select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
+def findings_affected_by(act: Act, changeset_id: int) -> Select[int]:
+    """Select the findings whose standing an act can move: a person's verdict does so in every round of the dataset."""
+    made = DecisionRow.changeset_id == changeset_id
+    if act is Act.ACCEPT_ALL:
+        return select(DecisionRow.finding_id).where(made)
+    return select(FindingRow.id).where(FindingRow.sample_id.in_(select(DecisionRow.sample_id).where(made)))
 
 
-def findings_touched_by(changeset_id: int) -> Select[int]:
-    """Select the findings of all rounds whose samples an act was made on."""
-    samples = select(DecisionRow.sample_id).where(DecisionRow.changeset_id == changeset_id)
-    return select(FindingRow.id).where(FindingRow.sample_id.in_(samples))
+def some_affected_by(session: Session, changeset: Changeset, limit: int) -> list[int]:
+    """Return up to `limit` of the findings an act can move, those of the newest round first."""
+    return list(
+        session.scalars(findings_affected_by(changeset.act, changeset.id).order_by(text("1 DESC")).limit(limit))
+    )
 
 
 def decisions_of_sample(session: Session, sample_id: int) -> list[Decision]:

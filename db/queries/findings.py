@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import Finding, FindingFilter, FindingKind, Order
@@ -96,6 +96,14 @@ def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
 def key_of(finding: Finding, order: Order) -> list[float]:
     """Return where a page ends that ends with this finding."""
     return [getattr(finding, column.key) for column in KEYS[order]]
+
+
+def findings_at(session: Session, chosen: FindingFilter, places: Sequence[int]) -> list[Finding]:
+    """Return the findings at these places (0, 1, ...) of everything a filter holds; one pass, whatever the places."""
+    place = func.row_number().over(order_by=FindingRow.rank).label("place")
+    numbered = select(FindingRow.id, place).where(*matching(chosen)).subquery()
+    ids = session.scalars(select(numbered.c.id).where(numbered.c.place.in_([one + 1 for one in places]))).all()
+    return findings_by_ids(session, ids)
 
 
 def findings_of_sample(session: Session, sample_id: int) -> list[Finding]:

@@ -91,13 +91,15 @@ def finish_import(
     *,
     dataset_id: int | None = None,
     report: dict[str, Any] | None = None,
-) -> None:
-    """Write how an import ended; one that has ended already stays as it is."""
-    session.execute(
+) -> bool:
+    """Write how an import ended; false: it had ended already and stays as it is."""
+    written = session.execute(
         update(ImportRow)
         .where(ImportRow.id == import_id, ImportRow.status.in_([RoundStatus.QUEUED, RoundStatus.RUNNING]))
         .values(status=status, message=message, dataset_id=dataset_id, report=report, finished_at=datetime.now(UTC))
+        .returning(ImportRow.id)
     )
+    return written.first() is not None
 
 
 def add_problems(session: Session, import_id: int, problems: Iterable[Problem]) -> None:

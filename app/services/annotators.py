@@ -1,0 +1,41 @@
+"""Who is who: a name asked once and kept. A login comes later; until then anybody may be anybody."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import IntegrityError
+
+from app.services.workspace import Workspace
+from core.types import OutfoldError
+from db.queries import annotators
+
+LONGEST_NAME = 80
+
+
+class AnnotatorError(OutfoldError):
+    """A name nobody can have."""
+
+
+def clean_name(text: str) -> str:
+    """Return a name without the white space and the invisible characters around and within it.
+
+    Raises:
+        AnnotatorError: nothing is left, or more than 80 characters.
+    """
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    name = " ".join(visible.split())
+    if not name:
+        raise AnnotatorError("the name is empty; type the name that your verdicts should carry")
+    if len(name) > LONGEST_NAME:
+        raise AnnotatorError(f"the name has {len(name)} characters; use at most {LONGEST_NAME}")
+    return name
+
+
+def sign_in(workspace: Workspace, text: str) -> str:
+    """Remember this annotator and return the name as it is kept."""
+    name = clean_name(text)
+    try:
+        with workspace.database.write() as session:
+            annotators.annotator_id(session, name, datetime.now(UTC))
+    except IntegrityError:  # somebody of this name came in the same moment, which is as good
+        return name
+    return name

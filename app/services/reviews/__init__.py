@@ -1,0 +1,51 @@
+"""Review: what is shown, what people said of it, and taking that back.
+
+`reading` answers questions, `acts` stores verdicts; `by` is always an annotator's name.
+"""
+
+from app.services.reviews.acts import ActKey, Choice, accept_all, decide, redo, undo
+from app.services.reviews.answers import Saved, Undone
+from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError
+from app.services.reviews.reading import (
+    Counts,
+    Page,
+    Preview,
+    RoundView,
+    Story,
+    counts,
+    findings,
+    history,
+    likely,
+    page,
+    preview,
+    resolved_labels,
+    view_round,
+)
+
+__all__ = [
+    "ActKey",
+    "Choice",
+    "CountChangedError",
+    "Counts",
+    "NotFoundError",
+    "Page",
+    "Preview",
+    "RefusedError",
+    "ReviewError",
+    "RoundView",
+    "Saved",
+    "Story",
+    "Undone",
+    "accept_all",
+    "counts",
+    "decide",
+    "findings",
+    "history",
+    "likely",
+    "page",
+    "preview",
+    "redo",
+    "resolved_labels",
+    "undo",
+    "view_round",
+]

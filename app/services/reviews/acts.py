@@ -1,0 +1,243 @@
+"""Verdicts, bulk acts, undo and redo: each one transaction, stored when it is answered, and safe to send twice.
+
+A browser numbers its acts (`ActKey`). An act that arrives again is answered from what its first arrival stored, also
+when both arrive at once. The same verdict by the same person on the same card twice makes one decision.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.services.annotators import clean_name
+from app.services.reviews.answers import Saved, saved
+from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
+from app.services.workspace import Workspace
+from core.types import NO_LABEL, Act, Finding, FindingFilter, Status, Verdict
+from db.queries import annotators, counts, decisions, findings, projection, reviews
+
+MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
+
+
+@dataclass(frozen=True, slots=True)
+class ActKey:
+    """A browser's own number of an act."""
+
+    client: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A verdict on one card; `label` is the class chosen by RELABEL."""
+
+    finding_id: int
+    verdict: Verdict
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Who acts, when, and under which number."""
+
+    annotator_id: int
+    now: datetime
+    key: ActKey | None
+
+    def changeset(self, act: Act, round_id: int, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
+        return decisions.NewChangeset(
+            dataset_id=dataset_id,
+            round_id=round_id,
+            annotator_id=self.annotator_id,
+            act=act,
+            decided_at=self.now,
+            client_id=self.key.client if self.key else None,
+            client_seq=self.key.seq if self.key else None,
+            **{"note": {}, **rest},
+        )
+
+
+def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: ActKey | None = None) -> Saved:
+    """Store one person's verdicts on one or several cards of one round as one act.
+
+    Raises:
+        NotFoundError: a finding does not exist.
+        RefusedError: no card or too many, cards of several rounds, or a label that is no class.
+    """
+    wanted = {choice.finding_id: choice for choice in choices}
+    if not 1 <= len(wanted) <= MOST_CHOICES:
+        raise RefusedError(f"{len(wanted)} cards in one act", f"send 1 to {MOST_CHOICES}, or accept by a filter")
+
+    def act(session: Session, actor: _By) -> int:
+        cards = _known(session, list(wanted))
+        in_round = _round(session, cards[0].round_id)
+        new = [
+            decision
+            for card in cards
+            if (decision := _decision(card, wanted[card.id], len(in_round.classes), by)) is not None
+        ]
+        changeset = actor.changeset(Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new))
+        changeset_id = decisions.add_changeset(session, changeset)
+        if new:
+            decisions.add_decisions(session, changeset_id, new)
+            projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
+        return changeset_id
+
+    return _once(workspace, by, key, act, list(wanted))
+
+
+def accept_all(
+    workspace: Workspace, chosen: FindingFilter, *, by: str, expected: int | None = None, key: ActKey | None = None
+) -> Saved:
+    """Accept the pseudo label of every open finding of a filter as one act.
+
+    Raises:
+        CountChangedError: `expected` is given and another number of findings would change.
+        NotFoundError: the round does not exist.
+    """
+    opened = open_part(chosen)
+
+    def act(session: Session, actor: _By) -> int:
+        in_round = _round(session, chosen.round_id)
+        size = counts.count(session, opened) if opened else 0
+        if expected is not None and expected != size:
+            raise CountChangedError(expected, size)
+        right, judged = counts.count_judged(session, chosen)
+        note = {"filter": _plain(chosen), "threshold": chosen.min_confidence, "judged": judged, "right": right}
+        changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
+        changeset_id = decisions.add_changeset(session, changeset)
+        if opened and size:
+            decisions.add_bulk_decisions(session, changeset_id, opened)
+            projection.project(session, decisions.findings_affected_by(Act.ACCEPT_ALL, changeset_id))
+        return changeset_id
+
+    return _once(workspace, by, key, act)
+
+
+def undo(
+    workspace: Workspace, dataset_id: int, *, by: str, changeset_id: int | None = None, key: ActKey | None = None
+) -> Saved:
+    """Take back the annotator's newest act in the dataset, or the one named; what people said since stays.
+
+    Raises:
+        NotFoundError: the act named does not exist in this dataset.
+        RefusedError: the act named is another person's verdict, or does not count any more.
+    """
+
+    def act(session: Session, actor: _By) -> int | None:
+        if changeset_id is None:
+            target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
+        else:
+            target = _undoable(session, dataset_id, changeset_id, by)
+        return _turn(session, actor, Act.UNDO, target)
+
+    return _once(workspace, by, key, act)
+
+
+def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None = None) -> Saved:
+    """Bring back the act that the annotator undid last, unless they have acted anew since."""
+
+    def act(session: Session, actor: _By) -> int | None:
+        return _turn(session, actor, Act.REDO, decisions.find_redoable(session, dataset_id, actor.annotator_id))
+
+    return _once(workspace, by, key, act)
+
+
+def open_part(chosen: FindingFilter) -> FindingFilter | None:
+    """Return what of a filter a bulk act may touch: open findings only; None when it names other statuses only."""
+    if chosen.statuses and Status.OPEN not in chosen.statuses:
+        return None
+    return replace(chosen, statuses=frozenset({Status.OPEN}))
+
+
+def _once(
+    workspace: Workspace,
+    by: str,
+    key: ActKey | None,
+    act: Callable[[Session, _By], int | None],
+    cards: Sequence[int] = (),
+) -> Saved:
+    name = clean_name(by)
+
+    def attempt() -> Saved:
+        with workspace.database.write() as session:
+            now = datetime.now(UTC)
+            known = decisions.find_by_key(session, key.client, key.seq) if key else None
+            actor = _By(annotators.annotator_id(session, name, now), now, key)
+            return saved(session, known or act(session, actor), cards, now)
+
+    try:
+        return attempt()
+    except IntegrityError:  # somebody stored the same act or annotator a moment before: now it is found
+        return attempt()
+
+
+def _turn(session: Session, actor: _By, act: Act, target_id: int | None) -> int | None:
+    target = decisions.find_changeset(session, target_id) if target_id else None
+    if target is None:
+        return None
+    decisions.set_live(session, target.id, live=act is Act.REDO)
+    projection.project(session, decisions.findings_affected_by(target.act, target.id))
+    turned = actor.changeset(act, target.round_id, target.dataset_id, size=target.size, target_id=target.id)
+    return decisions.add_changeset(session, turned)
+
+
+def _undoable(session: Session, dataset_id: int, changeset_id: int, by: str) -> int:
+    found = decisions.find_changeset(session, changeset_id)
+    if found is None or found.dataset_id != dataset_id or found.act not in decisions.OWN_ACTS:
+        raise NotFoundError(f"there is no act {changeset_id} in this dataset", "reload the page")
+    if found.act is Act.VERDICT and found.annotator != by:
+        raise RefusedError(f"these verdicts are {found.annotator}'s", "pass your own verdict on the card instead")
+    if not found.live:
+        raise RefusedError("this act is undone already", "reload the page")
+    return found.id
+
+
+def _known(session: Session, finding_ids: list[int]) -> list[Finding]:
+    found = findings.findings_by_ids(session, finding_ids)
+    unknown = sorted(set(finding_ids) - {finding.id for finding in found})
+    if unknown:
+        raise NotFoundError(f"there is no finding {unknown[0]}", "reload the page")
+    if len({finding.round_id for finding in found}) > 1:
+        raise RefusedError("the cards belong to several rounds", "send one act for each round")
+    return found
+
+
+def _round(session: Session, round_id: int) -> reviews.ReviewedRound:
+    found = reviews.find_round(session, round_id)
+    if found is None:
+        raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
+    return found
+
+
+def _decision(card: Finding, choice: Choice, classes: int, by: str) -> decisions.NewDecision | None:
+    """Return what is to be stored, None when this person's same verdict already stands on the card."""
+    label = _label(card, choice, classes)
+    if (card.annotator, card.status, card.label) == (by, Status[choice.verdict.name], label):
+        return None
+    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, label)
+
+
+def _label(card: Finding, choice: Choice, classes: int) -> int | None:
+    if choice.verdict is Verdict.ACCEPT:
+        return card.pseudo
+    if choice.verdict is Verdict.KEEP:
+        if card.given == NO_LABEL:
+            raise RefusedError(f"{card.name} has no given label to keep", "accept the suggestion or choose a class")
+        return card.given
+    if choice.verdict is not Verdict.RELABEL:
+        return None
+    if choice.label is None or not 0 <= choice.label < classes:
+        raise RefusedError(f"label {choice.label} is no class", f"choose one of 0 to {classes - 1}")
+    return choice.label
+
+
+def _plain(chosen: FindingFilter) -> dict[str, Any]:
+    """Return the filter as JSON values, for the act's note."""
+    values = asdict(chosen)
+    values["kinds"] = sorted(kind.name.lower() for kind in chosen.kinds)
+    values["statuses"] = sorted(status.name.lower() for status in chosen.statuses)
+    return values

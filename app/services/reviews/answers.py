@@ -1,0 +1,65 @@
+"""What is answered after an act: built from what is stored, so that a retry gets what the first try got."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from core.types import Act, Finding, Verdict
+from db.queries import decisions, findings
+
+MOST_ITEMS = 500  # changed findings told after an undo
+WORDS = {
+    Verdict.ACCEPT: "accepted",
+    Verdict.KEEP: "kept",
+    Verdict.RELABEL: "relabelled",
+    Verdict.AMBIGUOUS: "marked ambiguous",
+    Verdict.EXCLUDE: "excluded",
+    Verdict.SECOND_OPINION: "asked for a second opinion on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The act that an undo or redo was about, in words too: "accepted 214"."""
+
+    changeset: int
+    act: Act
+    size: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What an act stored; `changeset` is None when there was nothing to undo or redo.
+
+    `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
+    a bulk act.
+    """
+
+    changeset: int | None
+    size: int
+    saved_at: datetime
+    items: list[Finding]
+    undone: Undone | None = None
+
+
+def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now: datetime) -> Saved:
+    """Return the answer to an act that was stored as `changeset_id`, made on these cards."""
+    stored = decisions.find_changeset(session, changeset_id) if changeset_id else None
+    if stored is None:
+        return Saved(None, 0, now, [])
+    target = decisions.find_changeset(session, stored.target_id) if stored.target_id else None
+    if target is None:
+        return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, cards))
+    moved = decisions.some_affected_by(session, target, MOST_ITEMS)
+    undone = Undone(target.id, target.act, target.size, _in_words(session, target))
+    return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, moved), undone)
+
+
+def _in_words(session: Session, act: decisions.Changeset) -> str:
+    verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]
+    if len(verdicts) == 1:
+        return f"{WORDS[verdicts[0]]} {act.size:,}"
+    return f"{act.size:,} verdicts"

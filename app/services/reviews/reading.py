@@ -1,0 +1,245 @@
+"""What the review page shows: the queue by pages, the counts, a bulk act before it happens, one sample's story."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.services.reviews.acts import open_part
+from app.services.reviews.errors import NotFoundError, RefusedError
+from app.services.workspace import Workspace
+from core.judge.review import resolve
+from core.types import Decision, Finding, FindingFilter, FindingKind, Order, Resolution, RoundStatus, Status
+from db.queries import annotators, decisions
+from db.queries import counts as counting
+from db.queries import findings as finding_queries
+from db.queries import reviews as review_queries
+
+LARGEST_PAGE = 500
+LIKELIEST = 20
+SHOWN_BEFORE_BULK = 24
+NEIGHBOURS_EACH_SIDE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Findings in order, and where the next ones begin (None: these were the last)."""
+
+    items: list[Finding]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
+
+    `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
+    """
+
+    total: int
+    todo: int
+    decided: int
+    by_status: dict[Status, int]
+    kinds: dict[FindingKind, int]
+    pairs: list[tuple[int, int, int]]
+    histogram: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A bulk act before it happens: how many it changes, from what to what, 24 of exactly these drawn at random.
+
+    `judged` of the filter's findings were judged by people, who found the suggestion `right` that often.
+    """
+
+    count: int
+    changes: list[tuple[int, int, int]]
+    right: int
+    judged: int
+    sample: list[Finding]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything known of one finding's sample: what each round said, what people said, what looks alike."""
+
+    finding: Finding
+    rounds: list[tuple[int, Finding]]
+    decisions: list[tuple[int, Decision]]
+    neighbours: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """A round and what its filters can be set to."""
+
+    round: review_queries.ReviewedRound
+    rounds: list[tuple[int, int, RoundStatus]]
+    splits: list[str]
+    annotators: list[str]
+    has_similarity: bool
+    bulk_acts: list[decisions.Changeset]
+
+
+def view_round(workspace: Workspace, round_id: int) -> RoundView:
+    """Return a round as the review page needs it.
+
+    Raises:
+        NotFoundError: there is no such round.
+    """
+    with workspace.database.read() as session:
+        found = review_queries.find_round(session, round_id)
+        if found is None:
+            raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
+        return RoundView(
+            found,
+            review_queries.rounds_of(session, found.dataset_id),
+            review_queries.splits_of(session, round_id),
+            annotators.annotator_names(session),
+            review_queries.has_similarity(session, round_id),
+            decisions.bulk_acts(session, round_id),
+        )
+
+
+def page(
+    workspace: Workspace,
+    chosen: FindingFilter,
+    order: Order = Order.SUSPICION,
+    after: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """Return the findings after the cursor `after`; without an order by similarity, by suspicion.
+
+    Raises:
+        RefusedError: the cursor is not one of this order, or the limit is out of range.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise RefusedError(f"limit is {limit}", f"ask for 1 to {LARGEST_PAGE} findings")
+    with workspace.database.read() as session:
+        if order is Order.SIMILARITY and not review_queries.has_similarity(session, chosen.round_id):
+            order = Order.SUSPICION
+        key = None if after is None else _read_cursor(after, order)
+        found = finding_queries.findings_page(session, chosen, order, key, limit + 1)
+    shown = found[:limit]
+    return Page(shown, _cursor(shown[-1], order) if len(found) > limit else None)
+
+
+def findings(workspace: Workspace, ids: Sequence[int]) -> list[Finding]:
+    """Return these findings in the order asked for; unknown ids are left out."""
+    with workspace.database.read() as session:
+        return finding_queries.findings_by_ids(session, ids[:LARGEST_PAGE])
+
+
+def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
+    """Return every number on the review page, of one moment."""
+    unpaired = replace(chosen, given=None, pseudo=None, statuses=counting.TODO)
+    with workspace.database.read() as session:
+        by_status = counting.count_by_status(session, chosen)
+        todo = sum(n for status, n in by_status.items() if not status.settled)
+        total = sum(by_status.values())
+        return Counts(
+            total,
+            todo,
+            total - todo,
+            by_status,
+            counting.count_by_kind(session, chosen),
+            counting.count_by_pair(session, unpaired),
+            counting.histogram(session, chosen),
+        )
+
+
+def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Preview:
+    """Return what accepting everything a filter holds would change; the same seed shows the same 24."""
+    opened = open_part(chosen)
+    with workspace.database.read() as session:
+        right, judged = counting.count_judged(session, chosen)
+        if opened is None:
+            return Preview(0, [], right, judged, [], chosen.min_confidence)
+        count = counting.count(session, opened)
+        sample = _draw(session, opened, count, seed)
+        changes = counting.count_by_pair(session, opened)
+    return Preview(count, changes, right, judged, sample, chosen.min_confidence)
+
+
+def history(workspace: Workspace, finding_id: int) -> Story:
+    """Return everything known of a finding's sample, oldest first.
+
+    Raises:
+        NotFoundError: there is no such finding.
+    """
+    with workspace.database.read() as session:
+        found = finding_queries.findings_by_ids(session, [finding_id])
+        if not found:
+            raise NotFoundError(f"there is no finding {finding_id}", "reload the page")
+        finding = found[0]
+        in_round = review_queries.find_round(session, finding.round_id)
+        rounds = review_queries.rounds_of(session, in_round.dataset_id) if in_round else []
+        numbers = {round_id: number for round_id, number, status in rounds if status is RoundStatus.DONE}
+        said = finding_queries.findings_of_sample(session, finding.sample_id)
+        judged = decisions.decisions_of_sample(session, finding.sample_id)
+        near = finding_queries.neighbours(session, finding, NEIGHBOURS_EACH_SIDE)
+    return Story(
+        finding,
+        [(numbers[one.round_id], one) for one in said if one.round_id in numbers],
+        [(numbers.get(one.round_id, 0), one) for one in judged],
+        near,
+    )
+
+
+def resolved_labels(workspace: Workspace, dataset_id: int) -> dict[int, Resolution]:
+    """Return what the label of every sample of a dataset is now."""
+    with workspace.database.read() as session:
+        given = decisions.given_labels(session, dataset_id)
+        live = decisions.live_decisions(session, dataset_id)
+    return resolve(given, live)
+
+
+def likely(workspace: Workspace, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
+    """Return, per finding, [class, probability] likeliest first: 20 of them, or the five kept where that is all."""
+    best = {finding.id: finding.top for finding in shown}
+    for round_id in {finding.round_id for finding in shown}:
+        of_round = [finding for finding in shown if finding.round_id == round_id]
+        path = workspace.round_folder(round_id) / "probabilities.npy"
+        if path.is_file():
+            best |= _read_likely(path, of_round)
+    return best
+
+
+def _read_likely(path: Path, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
+    everything = np.load(path, mmap_mode="r")  # (N, K)
+    if everything.shape[1] <= len(shown[0].top):
+        return {}
+    probabilities = np.asarray(everything[[finding.row for finding in shown]], dtype=np.float32)  # (shown, K)
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :LIKELIEST]
+    values = np.take_along_axis(probabilities, order, axis=1)
+    pairs = zip(order.tolist(), values.round(4).tolist(), strict=True)
+    rows = [[list(pair) for pair in zip(classes, values, strict=True)] for classes, values in pairs]
+    return {finding.id: row for finding, row in zip(shown, rows, strict=True)}
+
+
+def _draw(session: Session, chosen: FindingFilter, count: int, seed: int) -> list[Finding]:
+    drawn = np.random.default_rng(seed).choice(count, size=min(count, SHOWN_BEFORE_BULK), replace=False)
+    return finding_queries.findings_at(session, chosen, [int(place) for place in drawn])
+
+
+def _cursor(finding: Finding, order: Order) -> str:
+    key: list[Any] = [order.value, *finding_queries.key_of(finding, order)]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _read_cursor(cursor: str, order: Order) -> list[float]:
+    try:
+        name, *key = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii", "replace")))
+    except (ValueError, TypeError, binascii.Error):
+        name, key = None, []
+    numbers = all(isinstance(value, int | float) for value in key)
+    if name != order.value or len(key) != len(finding_queries.KEYS[order]) or not numbers:
+        raise RefusedError("'after' is no cursor of this order", "begin again without 'after'")
+    return [float(value) if isinstance(value, float) else int(value) for value in key]
