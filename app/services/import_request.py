@@ -1,0 +1,68 @@
+"""What an import is asked to do; stored as JSON with its row, so that a re-import can repeat it."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.services.allowed import allowed_roots
+from app.services.workspace import Workspace
+from core.data.formats.source import ReadOptions, SourceFormat, is_storable
+from core.types import DatasetError
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """Import `source` as the dataset `name`; `format` None lets it be detected.
+
+    The columns only matter for tables; empty means found by their usual names.
+    """
+
+    name: str
+    source: str
+    format: SourceFormat | None = None
+    path_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    group_column: str = ""
+    allow_outside_links: bool = False
+    by: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be stored.
+
+        Raises:
+            DatasetError: the name is empty, too long or no text; the source is no text.
+        """
+        if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
+            raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters; choose another")
+        if not is_storable(self.source):
+            raise DatasetError("the path holds bytes that are no text; rename the folder")
+
+    def options(self, workspace: Workspace) -> ReadOptions:
+        """Return what the reader is told."""
+        return ReadOptions(
+            path_column=self.path_column,
+            label_column=self.label_column,
+            split_column=self.split_column,
+            group_column=self.group_column,
+            allow_outside_links=self.allow_outside_links,
+            allowed_roots=allowed_roots(workspace),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "ImportRequest":
+        """Return the request stored as `values`."""
+        chosen = values.get("format")
+        return cls(**{**values, "format": SourceFormat(chosen) if chosen else None})
+
+
+def name_for(source: Path) -> str:
+    """Propose a dataset's name: the folder's, or the table's without its ending."""
+    name = source.stem if source.suffix and not source.is_dir() else source.name
+    return name.strip()[:_LONGEST_NAME] or "images"

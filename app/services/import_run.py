@@ -1,0 +1,159 @@
+"""One import from its row to the stored samples.
+
+The source is listed, every image is read on all cores, and only then one transaction stores everything: samples,
+problems, report. Until then results wait in a file, so memory stays flat and a kill at any moment leaves nothing
+half stored; the import is simply run again. Originals are only ever opened for reading.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from app.services.import_request import ImportRequest
+from app.services.import_store import Incoming, store
+from app.services.workspace import Workspace
+from core.data.formats.detect import FORMATS, detect
+from core.data.formats.source import Problems, existing_root
+from core.data.images import ImageError
+from core.data.reading import read_many
+from core.data.spool import spool, unspool
+from core.types import DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
+from db.queries import imports
+from db.queries.imports import ImportInfo
+
+_EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import is; `total` is 0 while the source is still being listed."""
+
+    stage: str
+    done: int
+    total: int
+
+
+def run_import(
+    workspace: Workspace,
+    import_id: int,
+    report: Callable[[ImportProgress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ImportInfo:
+    """Run a queued import, or again one that was killed, and return how it ended; bad data never raises."""
+    with workspace.database.read() as session:
+        info = imports.get_import(session, import_id)
+    if not info.status.ended:
+        work = _Work(workspace, import_id, ImportRequest.from_json(info.request), report, should_stop)
+        work.run()
+    with workspace.database.read() as session:
+        return imports.get_import(session, import_id)
+
+
+class _Work:
+    """One run: what is passed from step to step, and the way to tell how far it is."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        import_id: int,
+        request: ImportRequest,
+        report: Callable[[ImportProgress], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.workspace = workspace
+        self.import_id = import_id
+        self.request = request
+        self.report = report
+        self.should_stop = should_stop
+        self.problems = Problems()
+        self.started = time.monotonic()
+        self.noted = 0.0
+
+    def run(self) -> None:
+        """Read, store, and write how it ended."""
+        try:
+            with _own_folder(self.workspace.files / "imports" / str(self.import_id)) as folder:
+                self._import(folder)
+        except RoundCancelledError:
+            self._end(RoundStatus.CANCELLED, "Cancelled; nothing was stored.")
+        except DatasetError as error:
+            self._end(RoundStatus.FAILED, str(error))
+        except Exception as error:
+            self._end(RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}. Nothing was stored.")
+            raise
+
+    def _import(self, folder: Path) -> None:
+        self.note("looking for images", 0, 0, at_once=True)
+        root = existing_root(Path(self.request.source))
+        chosen = self.request.format or detect(root).format
+        listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
+        self.problems = listing.problems
+        listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
+        total = spool(listed, map(astuple, self._counted(listing.samples)))
+        classes: set[str] = set()
+        good = spool(facts, self._read(listed, total, classes))
+        if not good:
+            raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
+        self.note("storing", total, total, at_once=True)
+        with self.workspace.database.write() as session:
+            seconds = time.monotonic() - self.started
+            incoming = Incoming(root, chosen, classes, unspool(facts), self.problems, seconds)
+            store(session, self.import_id, self.request, incoming)
+
+    def _counted(self, samples: Iterator[SourceSample]) -> Iterator[SourceSample]:
+        for count, sample in enumerate(samples, start=1):
+            yield sample
+            self.note("looking for images", count, 0)
+
+    def _read(self, listed: Path, total: int, classes: set[str]) -> Iterator[tuple[object, ...]]:
+        """Yield samples with their facts, note the classes of what could be read and why the others could not."""
+        paths = (row[0] for row in unspool(listed))
+        found = read_many(paths, self.workspace.settings.max_pixels)
+        for done, (row, facts) in enumerate(zip(unspool(listed), found, strict=True), start=1):
+            sample = SourceSample(*row)
+            if isinstance(facts, ImageFacts):
+                if sample.label is not None:
+                    classes.add(sample.label)
+                yield (*row, *astuple(facts))
+            else:
+                self._note_bad(sample, facts)
+            self.note("reading images", done, total)
+
+    def _note_bad(self, sample: SourceSample, error: ImageError) -> None:
+        self.problems.error(error.kind, sample.name, str(error), error.cure)
+
+    def note(self, stage: str, done: int, total: int, *, at_once: bool = False) -> None:
+        """Write how far the import is, not too often.
+
+        Raises:
+            RoundCancelledError: somebody ended it.
+        """
+        now = time.monotonic()
+        if not at_once and now - self.noted < _EVERY_SECONDS:
+            return
+        self.noted = now
+        self.report(ImportProgress(stage, done, total))
+        if self.should_stop():
+            raise RoundCancelledError("the import was asked to stop")
+        with self.workspace.database.write() as session:
+            if not imports.note_progress(session, self.import_id, done, total, stage):
+                raise RoundCancelledError("the import was ended by somebody else")
+
+    def _end(self, status: RoundStatus, message: str) -> None:
+        with self.workspace.database.write() as session:
+            if imports.finish_import(session, self.import_id, status, message):
+                imports.add_problems(session, self.import_id, self.problems.kept)
+
+
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder; what a killed run left in it goes first, and it goes at the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""Imports: look before storing, start, watch, repeat, cancel; and the problems they found.
+
+`run_import` does the work wherever it is called: by the worker, the command line, a test.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from app.services.allowed import refuse_outside
+from app.services.import_request import ImportRequest, name_for
+from app.services.import_run import ImportProgress, run_import
+from app.services.import_store import refuse_other_root
+from app.services.workspace import Workspace
+from core.data.formats.detect import FORMATS, Detection, detect
+from core.data.formats.source import Problems, SourceFormat, existing_root, natural_order
+from core.data.images import ImageError, read_facts, thumbnail
+from core.types import Problem, RoundStatus, Severity, SourceSample
+from db.queries import datasets, imports
+from db.queries.imports import ImportInfo, ProblemCount
+
+__all__ = [
+    "ImportInfo",
+    "ImportProgress",
+    "ImportRequest",
+    "Preview",
+    "ProblemCount",
+    "cancel_import",
+    "get_import",
+    "name_for",
+    "preview",
+    "problem_counts",
+    "problems",
+    "problems_csv",
+    "recent_imports",
+    "request_again",
+    "run_import",
+    "start_import",
+    "unfinished_imports",
+]
+
+_LISTED = 200_000  # samples a preview looks at
+_SHOWN = 12  # images a preview opens
+_EDGE = 96  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewImage:
+    """One image of a preview as WebP; `image` is None where it cannot be read."""
+
+    name: str
+    label: str | None
+    image: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an import would bring. `complete` is false when the source is larger than a preview looks at."""
+
+    root: str
+    detection: Detection | None  # None: the format was chosen
+    format: SourceFormat
+    images: int
+    complete: bool
+    class_counts: dict[str | None, int]
+    split_counts: dict[str, int]
+    covers: tuple[PreviewImage, ...]
+    problems: tuple[Problem, ...]
+
+
+def preview(workspace: Workspace, request: ImportRequest) -> Preview:
+    """Look at a source without storing anything; only a dozen images are opened.
+
+    Raises:
+        DatasetError: it cannot be read as that format, or must not be.
+    """
+    refuse_outside(workspace, Path(request.source))
+    root = existing_root(Path(request.source))
+    detection = None if request.format else detect(root)
+    chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
+    listing = FORMATS[chosen].read(root, request.options(workspace))
+    classes: Counter[str | None] = Counter()
+    splits: Counter[str] = Counter()
+    shown: dict[tuple[str | None, int], SourceSample] = {}
+    for sample in islice(listing.samples, _LISTED):
+        if classes[sample.label] < _SHOWN:
+            shown[sample.label, classes[sample.label]] = sample
+        classes[sample.label] += 1
+        splits[sample.split] += 1
+    images = sum(classes.values())
+    covers = tuple(_open(workspace, sample, listing.problems) for sample in _spread(shown))
+    return Preview(
+        str(root),
+        detection,
+        chosen,
+        images,
+        images < _LISTED,
+        {
+            label: classes[label]
+            for label in sorted(classes, key=lambda name: (name is None, natural_order(name or "")))
+        },
+        dict(sorted(splits.items())),
+        covers,
+        tuple(listing.problems.kept),
+    )
+
+
+def start_import(workspace: Workspace, request: ImportRequest) -> int:
+    """Queue an import and return its id; the same one asked for twice is one. Somebody must run it, see `jobs`.
+
+    Raises:
+        DatasetError: there is nothing to import, it must not be read, or the name belongs to another source.
+    """
+    refuse_outside(workspace, Path(request.source))
+    root = existing_root(Path(request.source))
+    with workspace.database.write() as session:
+        refuse_other_root(datasets.find_dataset(session, request.name), root)
+        for waiting in imports.unfinished_imports(session):
+            if ImportRequest.from_json(waiting.request) == request:
+                return waiting.id
+        return imports.add_import(session, request.to_json())
+
+
+def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> ImportRequest:
+    """Return the request that imports a dataset's source once more, as it was imported last."""
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+    values = {**info.options, "name": info.name, "source": info.root, "format": info.format, "by": by}
+    return ImportRequest.from_json(values)
+
+
+def cancel_import(workspace: Workspace, import_id: int) -> None:
+    """End an import that waits or runs; whoever runs it notices and stores nothing."""
+    with workspace.database.write() as session:
+        imports.finish_import(session, import_id, RoundStatus.CANCELLED, "Cancelled; nothing was stored.")
+
+
+def get_import(workspace: Workspace, import_id: int) -> ImportInfo:
+    """Return one import.
+
+    Raises:
+        DatasetError: there is none with this id.
+    """
+    with workspace.database.read() as session:
+        return imports.get_import(session, import_id)
+
+
+def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:
+    """Return the imports that wait or run, oldest first."""
+    with workspace.database.read() as session:
+        return imports.unfinished_imports(session)
+
+
+def recent_imports(workspace: Workspace, limit: int = 20) -> list[ImportInfo]:
+    """Return the newest imports, newest first."""
+    with workspace.database.read() as session:
+        return imports.latest_imports(session, limit)
+
+
+def problem_counts(workspace: Workspace, import_id: int) -> list[ProblemCount]:
+    """Count an import's problems by kind, errors first."""
+    with workspace.database.read() as session:
+        return imports.problem_counts(session, import_id)
+
+
+def problems(
+    workspace: Workspace,
+    import_id: int,
+    *,
+    severity: Severity | None = None,
+    kind: str | None = None,
+    text: str = "",
+    limit: int | None = 1_000,
+) -> list[Problem]:
+    """Return an import's problems in the order they were met, those that fit."""
+    with workspace.database.read() as session:
+        return imports.problems_of(session, import_id, severity=severity, kind=kind, text=text, limit=limit)
+
+
+def problems_csv(found: list[Problem]) -> bytes:
+    """Return problems as a CSV file that spreadsheets open without running anything in it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["severity", "kind", "path", "message", "cure"])
+    writer.writerows([_unarmed(str(value)) for value in asdict(problem).values()] for problem in found)
+    return buffer.getvalue().encode("utf-8-sig")
+
+
+def _unarmed(cell: str) -> str:
+    """Return a cell no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def _spread(shown: dict[tuple[str | None, int], SourceSample]) -> Iterator[SourceSample]:
+    """Yield one of each class, then a second one of each, up to what is shown."""
+    return (shown[key] for key in islice(sorted(shown, key=lambda key: (key[1], key[0] or "")), _SHOWN))
+
+
+def _open(workspace: Workspace, sample: SourceSample, problems_: Problems) -> PreviewImage:
+    path = Path(sample.path)
+    try:
+        read_facts(path, workspace.settings.max_pixels)
+        return PreviewImage(sample.name, sample.label, thumbnail(path, _EDGE))
+    except ImageError as error:
+        problems_.error(error.kind, sample.name, str(error), error.cure)
+        return PreviewImage(sample.name, sample.label, None)

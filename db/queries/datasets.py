@@ -1,0 +1,163 @@
+"""Datasets, and what their cards show: counts come from the last import's report and from `finding_count`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.types import DatasetError, FindingKind, RoundStatus, Status, Task
+from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """A dataset as it was imported. A class id is an index into `classes`, which only grows at its end."""
+
+    id: int
+    name: str
+    task: Task
+    root: str
+    format: str
+    classes: tuple[str, ...]
+    options: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSummary:
+    """A dataset's newest round: how far its folds are (0 to 1), its findings left and decided (suspicious ones)."""
+
+    id: int
+    number: int
+    status: RoundStatus
+    stage: str
+    message: str
+    fraction: float
+    left: int = 0
+    decided: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """What a card says of a dataset. `covers` are content hashes; `reviewable` is the newest finished round."""
+
+    dataset: DatasetInfo
+    import_id: int | None
+    images: int
+    class_counts: Mapping[str, int]
+    split_counts: Mapping[str, int]
+    covers: tuple[str, ...]
+    problems: int
+    newest: RoundSummary | None = None
+    reviewable: RoundSummary | None = None
+    rounds: int = 0
+
+
+def add_dataset(session: Session, info: Mapping[str, Any]) -> int:
+    """Store a new dataset and return its id."""
+    row = DatasetRow(**info)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def get_dataset(session: Session, dataset_id: int) -> DatasetInfo:
+    """Return one dataset.
+
+    Raises:
+        DatasetError: there is none with this id.
+    """
+    row = session.get(DatasetRow, dataset_id)
+    if row is None:
+        raise DatasetError(f"there is no dataset {dataset_id}; it may belong to another installation")
+    return _info(row)
+
+
+def find_dataset(session: Session, name: str) -> DatasetInfo | None:
+    """Return the dataset of this name."""
+    row = session.scalar(select(DatasetRow).where(DatasetRow.name == name))
+    return None if row is None else _info(row)
+
+
+def datasets(session: Session) -> list[DatasetInfo]:
+    """Return all datasets, newest first."""
+    return [_info(row) for row in session.scalars(select(DatasetRow).order_by(DatasetRow.id.desc()))]
+
+
+def change_dataset(session: Session, dataset_id: int, values: Mapping[str, Any]) -> None:
+    """Write some of a dataset's columns."""
+    session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**values))
+
+
+def cards(session: Session) -> list[DatasetCard]:
+    """Return every dataset's card, newest first, in a fixed number of statements."""
+    reports = _last_imports(session)
+    rounds = _rounds(session)
+    return [_card(info, reports.get(info.id), rounds.get(info.id, [])) for info in datasets(session)]
+
+
+def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary]) -> DatasetCard:
+    report = (last.report if last else None) or {}
+    return DatasetCard(
+        dataset=info,
+        import_id=last.id if last else None,
+        images=report.get("images", 0),
+        class_counts=report.get("classes", {}),
+        split_counts=report.get("splits", {}),
+        covers=tuple(report.get("covers", ())),
+        problems=sum(sum(kinds.values()) for kinds in report.get("problems", {}).values()),
+        newest=rounds[0] if rounds else None,
+        reviewable=next((found for found in rounds if found.status is RoundStatus.DONE), None),
+        rounds=len(rounds),
+    )
+
+
+def _last_imports(session: Session) -> dict[int, ImportRow]:
+    newest = (
+        select(func.max(ImportRow.id))
+        .where(ImportRow.status == RoundStatus.DONE, ImportRow.dataset_id.is_not(None))
+        .group_by(ImportRow.dataset_id)
+    )
+    found = session.scalars(select(ImportRow).where(ImportRow.id.in_(newest)))
+    return {row.dataset_id: row for row in found if row.dataset_id is not None}
+
+
+def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
+    """Return each dataset's rounds, newest first."""
+    left, decided = _counts(session)
+    mean = select(FoldRunRow.round_id, func.avg(FoldRunRow.fraction)).group_by(FoldRunRow.round_id)
+    fractions: dict[int, float] = dict(session.execute(mean).tuples().all())
+    rounds: dict[int, list[RoundSummary]] = {}
+    columns = (RoundRow.dataset_id, RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.stage, RoundRow.message)
+    for dataset_id, id_, number, status, stage, message in session.execute(
+        select(*columns).order_by(RoundRow.number.desc())
+    ):
+        fraction = float(fractions.get(id_) or 0)
+        rounds.setdefault(dataset_id, []).append(
+            RoundSummary(id_, number, status, stage, message, fraction, left.get(id_, 0), decided.get(id_, 0))
+        )
+    return rounds
+
+
+def _counts(session: Session) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the suspicious findings left and decided, by round."""
+    query = (
+        select(FindingCountRow.round_id, FindingCountRow.status, func.sum(FindingCountRow.count))
+        .where(FindingCountRow.kind == FindingKind.SUSPICIOUS)
+        .group_by(FindingCountRow.round_id, FindingCountRow.status)
+    )
+    left: dict[int, int] = {}
+    decided: dict[int, int] = {}
+    for round_id, status, count in session.execute(query):
+        target = decided if Status(status).settled else left
+        target[round_id] = target.get(round_id, 0) + int(count)
+    return left, decided
+
+
+def _info(row: DatasetRow) -> DatasetInfo:
+    return DatasetInfo(
+        row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at
+    )
