@@ -1,0 +1,211 @@
+"""Exports: look before writing, start, run, watch, cancel, download.
+
+`run_export` does the work wherever it is called: by the worker, the command line, a test. What is written follows
+from the labels at the moment it runs; the preview is the same plan without the writing.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from app.services import jobs
+from app.services.allowed import refuse_outside
+from app.services.export_plan import plan_for
+from app.services.workspace import Workspace
+from core.data.export.archive import LARGEST_BYTES, write_archive
+from core.data.export.items import ExportOptions, Link
+from core.data.export.names import safe_name
+from core.data.export.provenance import summary
+from core.data.export.write import check_target, write_export
+from core.data.formats.source import is_storable, is_within
+from core.types import ExportError, OutfoldError, RoundCancelledError, RoundStatus
+from db.queries import datasets, exports
+from db.queries.exports import ExportInfo
+
+__all__ = ["ExportInfo", "ExportPreview", "ExportRequest"]
+
+VERSIONS = {"outfold": __version__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Export a dataset. No folder: one of its own below the installation's exports, which may be downloaded."""
+
+    dataset_id: int
+    options: ExportOptions = field(default_factory=ExportOptions)
+    folder: str = ""
+    overwrite: bool = False  # replace a former export in that folder
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPreview:
+    """What an export would write now: counts as in its manifest, and the size of the images in it."""
+
+    counts: dict[str, Any]
+    bytes: int
+    target: str  # empty: named after the export when it starts
+    problem: str  # why it cannot be written there, empty if it can
+
+
+def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
+    """Return what an export would write, without writing anything.
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    plan = plan_for(workspace, request.dataset_id, request.options)
+    problem = ""
+    try:
+        _check(workspace, request)
+    except OutfoldError as error:
+        problem = str(error)
+    size = sum(row.item.bytes for row in plan.rows) if request.options.format.with_files else 0
+    return ExportPreview(summary(plan), size, request.folder and str(_chosen(request)), problem)
+
+
+def add_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
+    """Queue an export for whoever calls `run_export`.
+
+    Raises:
+        DatasetError: there is no such dataset, or people may not write there.
+        ExportError: the folder holds something else, lies within a dataset, or another export is on its way there.
+    """
+    _check(workspace, request)
+    with workspace.database.write() as session:
+        name = datasets.get_dataset(session, request.dataset_id).name
+        stored = request.options.to_json() | {"overwrite": request.overwrite}
+        target = str(_chosen(request)) if request.folder else ""
+        if target and exports.find_unfinished(session, target) is not None:
+            raise ExportError(f"another export to {target} is not finished; wait for it or cancel it first")
+        export_id = exports.add_export(session, request.dataset_id, stored, target, request.by)
+        if not target:
+            own = workspace.exports / f"{safe_name(name)[:80]}-{request.options.format}-{export_id}"
+            exports.set_path(session, export_id, str(own))
+        return exports.get_export(session, export_id)
+
+
+def start_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
+    """Queue an export and hand it over to the worker; raises as `add_export` does."""
+    info = add_export(workspace, request)
+    jobs.enqueue_export(workspace, info.id)
+    return info
+
+
+def run_export(
+    workspace: Workspace,
+    export_id: int,
+    report: Callable[[int, int, str], None] = lambda _done, _total, _message: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ExportInfo:
+    """Run a queued export, or again one that was killed, and return how it ended; what it cannot write never raises.
+
+    `report` is called with the files done, the files in all and what is happening.
+    """
+    with workspace.database.write() as session:
+        if not exports.note_progress(session, export_id, 0, 0, "reading the labels"):
+            return exports.get_export(session, export_id)
+        info = exports.get_export(session, export_id)
+    try:
+        manifest = _write(workspace, info, report, should_stop)
+    except RoundCancelledError:
+        _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
+    except OutfoldError as error:
+        _finish(workspace, export_id, RoundStatus.FAILED, str(error))
+    except Exception as error:
+        _finish(workspace, export_id, RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}.")
+        raise
+    else:
+        _finish(workspace, export_id, RoundStatus.DONE, "", manifest)
+    return get_export(workspace, export_id)
+
+
+def cancel_export(workspace: Workspace, export_id: int) -> bool:
+    """Stop an export; False when it had ended already."""
+    stopped = _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
+    if stopped:
+        jobs.cancel_export(workspace, export_id)
+    return stopped
+
+
+def get_export(workspace: Workspace, export_id: int) -> ExportInfo:
+    """Return one export, or raise `ExportError`."""
+    with workspace.database.read() as session:
+        return exports.get_export(session, export_id)
+
+
+def list_exports(workspace: Workspace, dataset_id: int | None = None, limit: int = 50) -> list[ExportInfo]:
+    """Return the newest exports of one dataset, or of all, newest first."""
+    with workspace.database.read() as session:
+        return exports.list_exports(session, dataset_id, limit)
+
+
+def archive(workspace: Workspace, export_id: int) -> Path:
+    """Return a zip of a finished, small export; made at the first call and kept.
+
+    Raises:
+        ExportError: it is not finished, too large, was moved away, or is only links.
+    """
+    info = get_export(workspace, export_id)
+    if not is_downloadable(info):
+        raise ExportError(f"export {export_id} is unfinished or larger than a download takes; fetch {info.path} itself")
+    return write_archive(Path(info.path), workspace.exports / "downloads" / f"{export_id}.zip")
+
+
+def is_downloadable(info: ExportInfo) -> bool:
+    """Whether an export is small enough to be fetched through the browser."""
+    if info.status is not RoundStatus.DONE or info.manifest is None:
+        return False
+    return bool(info.manifest["files"]["bytes"] <= LARGEST_BYTES) and Path(info.path).is_dir()
+
+
+def _write(
+    workspace: Workspace,
+    info: ExportInfo,
+    report: Callable[[int, int, str], None],
+    should_stop: Callable[[], bool],
+) -> dict[str, Any]:
+    options = dict(info.request)
+    overwrite = bool(options.pop("overwrite", False))
+    plan = plan_for(workspace, info.dataset_id, ExportOptions.from_json(options))
+    doing = "copying images" if plan.options.link is Link.COPY else "linking images"
+    manifest = write_export(
+        plan,
+        Path(info.path),
+        versions=VERSIONS,
+        report=lambda done, total: report(done, total, doing if done < total else "reading the export back"),
+        should_stop=should_stop,
+        overwrite=overwrite,
+    )
+    report(len(plan.rows), len(plan.rows), "done")
+    return manifest
+
+
+def _chosen(request: ExportRequest) -> Path:
+    return Path(os.path.realpath(Path(request.folder).expanduser()))
+
+
+def _check(workspace: Workspace, request: ExportRequest) -> None:
+    """Refuse what cannot or must not be written."""
+    if not request.folder:
+        return
+    if not is_storable(request.folder):
+        raise ExportError("the folder's name holds bytes that are no text; choose another")
+    target = _chosen(request)
+    refuse_outside(workspace, target)
+    with workspace.database.read() as session:
+        roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
+    for root in roots:
+        if is_within(str(target), root) or is_within(root, str(target)):
+            raise ExportError(f"{target} and the originals in {root} lie within one another; choose a folder elsewhere")
+    check_target(target, overwrite=request.overwrite)
+
+
+def _finish(
+    workspace: Workspace, export_id: int, status: RoundStatus, message: str, manifest: dict[str, Any] | None = None
+) -> bool:
+    with workspace.database.write() as session:
+        return exports.finish_export(session, export_id, status, message, manifest)

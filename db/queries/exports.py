@@ -1,0 +1,165 @@
+"""Exports, and what of a dataset's samples, decisions and rounds an export needs, as plain values."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.types import ExportError, RoundStatus
+from db.models import ChangesetRow, DatasetRow, DecisionRow, ExportRow, FindingRow, RoundRow, SampleRow
+
+_UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportInfo:
+    """One export; `path` is where it goes, `manifest` what it holds once it is done."""
+
+    id: int
+    dataset_id: int
+    dataset: str
+    request: dict[str, Any]
+    status: RoundStatus
+    done: int
+    total: int
+    path: str
+    message: str
+    manifest: dict[str, Any] | None
+    created_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSample:
+    """What an export says of one sample, besides its label."""
+
+    id: int
+    path: str
+    name: str
+    label: int | None
+    split: str
+    group: str
+    content_hash: str
+    bytes: int
+
+
+def add_export(session: Session, dataset_id: int, request: dict[str, Any], path: str, by: str) -> int:
+    """Queue an export and return its id."""
+    row = ExportRow(
+        dataset_id=dataset_id,
+        request=request,
+        status=RoundStatus.QUEUED,
+        done=0,
+        total=0,
+        path=path,
+        message="waiting for the worker",
+        created_by=by,
+        created_at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def set_path(session: Session, export_id: int, path: str) -> None:
+    """Write where an export goes."""
+    session.execute(update(ExportRow).where(ExportRow.id == export_id).values(path=path))
+
+
+def get_export(session: Session, export_id: int) -> ExportInfo:
+    """Return one export.
+
+    Raises:
+        ExportError: there is none with this id.
+    """
+    found = session.execute(_exports().where(ExportRow.id == export_id)).one_or_none()
+    if found is None:
+        raise ExportError(f"there is no export {export_id}; the Export page lists them all")
+    return ExportInfo(*found)
+
+
+def list_exports(session: Session, dataset_id: int | None = None, limit: int = 50) -> list[ExportInfo]:
+    """Return the exports of one dataset, or of all, newest first."""
+    query = _exports().order_by(ExportRow.id.desc()).limit(limit)
+    if dataset_id is not None:
+        query = query.where(ExportRow.dataset_id == dataset_id)
+    return [ExportInfo(*found) for found in session.execute(query)]
+
+
+def find_unfinished(session: Session, path: str) -> int | None:
+    """Return the export that is on its way to this path."""
+    query = select(ExportRow.id).where(ExportRow.path == path, ExportRow.status.in_(_UNFINISHED))
+    return session.scalar(query.limit(1))
+
+
+def note_progress(session: Session, export_id: int, done: int, total: int, message: str) -> bool:
+    """Write how far an export is; False when somebody ended it meanwhile."""
+    values = {"status": RoundStatus.RUNNING, "done": done, "total": total, "message": message}
+    return _change(session, export_id, values)
+
+
+def finish_export(
+    session: Session, export_id: int, status: RoundStatus, message: str, manifest: dict[str, Any] | None = None
+) -> bool:
+    """Write how an export ended; False: it had ended already and stays as it is."""
+    values = {"status": status, "message": message, "manifest": manifest, "finished_at": datetime.now(UTC)}
+    return _change(session, export_id, values)
+
+
+def exported_samples(session: Session, dataset_id: int) -> list[ExportedSample]:
+    """Return the samples of a dataset that are still there."""
+    columns = [getattr(SampleRow, name) for name in ExportedSample.__slots__]
+    query = select(*columns).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    return [ExportedSample(*found) for found in session.execute(query.order_by(SampleRow.id))]
+
+
+def decision_confidences(session: Session, dataset_id: int) -> dict[int, float]:
+    """Return the confidence of the suggestion that each live decision was made on, by the decision's number."""
+    query = (
+        select(DecisionRow.id, FindingRow.confidence)
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .join(FindingRow, FindingRow.id == DecisionRow.finding_id)
+        .where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
+    )
+    return dict(session.execute(query).tuples().all())
+
+
+def round_numbers(session: Session, dataset_id: int) -> dict[int, int]:
+    """Return the number of each of a dataset's rounds, by its id."""
+    query = select(RoundRow.id, RoundRow.number).where(RoundRow.dataset_id == dataset_id)
+    return dict(session.execute(query).tuples().all())
+
+
+def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
+    """Return what a finished round can be repeated from, oldest first."""
+    columns = (RoundRow.number, RoundRow.snapshot_hash, RoundRow.config)
+    query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
+    return [
+        {"number": number, "snapshot_hash": snapshot_hash, "config": config}
+        for number, snapshot_hash, config in session.execute(query.order_by(RoundRow.number))
+    ]
+
+
+def dataset_roots(session: Session) -> list[str]:
+    """Return where the originals of every dataset lie."""
+    return list(session.scalars(select(DatasetRow.root)))
+
+
+def _exports() -> Any:  # noqa: ANN401 a select of many columns
+    columns = [
+        DatasetRow.name if name == "dataset" else getattr(ExportRow, name) for name in ExportInfo.__dataclass_fields__
+    ]
+    return select(*columns).join(DatasetRow, DatasetRow.id == ExportRow.dataset_id)
+
+
+def _change(session: Session, export_id: int, values: dict[str, Any]) -> bool:
+    changed = session.execute(
+        update(ExportRow)
+        .where(ExportRow.id == export_id, ExportRow.status.in_(_UNFINISHED))
+        .values(**values)
+        .returning(ExportRow.id)
+    )
+    return changed.first() is not None
