@@ -1,0 +1,102 @@
+"""Datasets, their samples, and what came in and went out."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.types import RoundStatus, Severity, Task
+from db.models.base import Base, dataset_ref, primary_key
+
+
+class AnnotatorRow(Base):
+    """A person who decides, known by a name."""
+
+    __tablename__ = "annotator"
+    id: Mapped[primary_key]
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    created_at: Mapped[datetime]
+
+
+class DatasetRow(Base):
+    """A set of images. `classes` only grows at its end, so a class id means the same for ever."""
+
+    __tablename__ = "dataset"
+    id: Mapped[primary_key]
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    task: Mapped[Task]
+    root: Mapped[str]
+    format: Mapped[str] = mapped_column(String(40))
+    classes: Mapped[list[str]]
+    options: Mapped[dict[str, Any]]  # what the format reader was told, for a re-import
+    created_at: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """One image. `label` is the given one and never changes; `vanished_at` is set when a re-import misses it."""
+
+    __tablename__ = "sample"
+    __table_args__ = (UniqueConstraint("dataset_id", "path"), Index("ix_sample_content_hash", "content_hash"))
+    id: Mapped[primary_key]
+    dataset_id: Mapped[dataset_ref]
+    path: Mapped[str]  # absolute
+    name: Mapped[str]  # as shown; relative to the root where it lies inside
+    label: Mapped[int | None]
+    split: Mapped[str] = mapped_column(String(40), default="")
+    group: Mapped[str] = mapped_column(String(200), default="")
+    content_hash: Mapped[str] = mapped_column(String(32))
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    grey: Mapped[bool]
+    imported_at: Mapped[datetime]
+    vanished_at: Mapped[datetime | None]
+
+
+class ImportRow(Base):
+    """One run of an import: how far it is, what it found. `report` holds counts by class, split and problem."""
+
+    __tablename__ = "import"
+    id: Mapped[primary_key]
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("dataset.id"))
+    request: Mapped[dict[str, Any]]  # name, root, format, options
+    status: Mapped[RoundStatus]
+    done: Mapped[int]
+    total: Mapped[int]
+    message: Mapped[str]
+    report: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class ProblemRow(Base):
+    """One problem found by an import."""
+
+    __tablename__ = "problem"
+    __table_args__ = (Index("ix_problem_import_id_kind", "import_id", "kind"),)
+    id: Mapped[primary_key]
+    import_id: Mapped[int] = mapped_column(ForeignKey("import.id"))
+    severity: Mapped[Severity]
+    kind: Mapped[str] = mapped_column(String(60))
+    path: Mapped[str]
+    message: Mapped[str]
+    cure: Mapped[str]
+
+
+class ExportRow(Base):
+    """One finished or running export."""
+
+    __tablename__ = "export"
+    id: Mapped[primary_key]
+    dataset_id: Mapped[dataset_ref]
+    request: Mapped[dict[str, Any]]  # format, folder, link mode, what to do with ambiguous and excluded
+    status: Mapped[RoundStatus]
+    done: Mapped[int]
+    total: Mapped[int]
+    path: Mapped[str]
+    message: Mapped[str]
+    manifest: Mapped[dict[str, Any] | None]
+    created_by: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]

@@ -1,0 +1,106 @@
+"""What rounds say of samples and what people say of that."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.types import Act, FindingKind, Status, Verdict
+from db.models.base import Base, annotator_ref, dataset_ref, primary_key, round_ref, sample_ref
+
+
+class FindingRow(Base):
+    """What a round says of one sample: given -> pseudo, how sure, and where its review stands.
+
+    `row` is the sample's index in the round's arrays; `rank` its place in the round, 0 the most suspicious.
+    """
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        UniqueConstraint("round_id", "rank"),
+        Index("ix_finding_sample_id", "sample_id"),
+        # the only index that holds the status, so that a bulk act rewrites one and not four
+        Index("ix_finding_queue", "round_id", "kind", "status", "rank", "given", "pseudo", "percent"),
+        Index("ix_finding_pair", "round_id", "kind", "given", "pseudo", "rank"),
+        Index("ix_finding_confidence", "round_id", "kind", "confidence", "rank"),
+        Index("ix_finding_similarity", "round_id", "kind", "similarity_rank"),
+    )
+    id: Mapped[primary_key]
+    round_id: Mapped[round_ref]
+    sample_id: Mapped[sample_ref]
+    row: Mapped[int]
+    rank: Mapped[int]
+    kind: Mapped[FindingKind]
+    given: Mapped[int]  # the snapshot's label, NO_LABEL when unlabelled
+    pseudo: Mapped[int]
+    confidence: Mapped[float]  # of the pseudo label, calibrated
+    percent: Mapped[int] = mapped_column(SmallInteger)  # floor(100 * confidence)
+    self_confidence: Mapped[float]  # of the given label, calibrated
+    margin: Mapped[float]  # normalized margin of the given label
+    fold: Mapped[int]
+    split: Mapped[str] = mapped_column(String(40), default="")
+    top: Mapped[list[list[float]]]  # the five likeliest as [class, probability]
+    similarity_rank: Mapped[int | None]  # place in an order that puts like beside like
+    status: Mapped[Status] = mapped_column(default=Status.OPEN, server_default=text("0"))
+    label: Mapped[int | None]  # what the decision says, None while open or without a usable label
+    annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
+    decision_id: Mapped[int | None]  # the winning decision; no foreign key, the two refer to each other
+
+
+class FindingCountRow(Base):
+    """How many findings share these values: every count on the review page is a sum over these rows."""
+
+    __tablename__ = "finding_count"
+    __table_args__ = (UniqueConstraint("round_id", "kind", "status", "split", "given", "pseudo", "percent"),)
+    id: Mapped[primary_key]
+    round_id: Mapped[round_ref]
+    kind: Mapped[FindingKind]
+    status: Mapped[Status]
+    split: Mapped[str] = mapped_column(String(40))
+    given: Mapped[int]
+    pseudo: Mapped[int]
+    percent: Mapped[int] = mapped_column(SmallInteger)
+    count: Mapped[int]
+
+
+class ChangesetRow(Base):
+    """Decisions made by one act: the unit of undo. `UNDO` and `REDO` rows name their `target_id`.
+
+    `client_id` and `client_seq` are the browser's own numbering: a retry finds its first try and adds nothing.
+    """
+
+    __tablename__ = "changeset"
+    __table_args__ = (
+        UniqueConstraint("client_id", "client_seq"),
+        Index("ix_changeset_dataset_id_annotator_id", "dataset_id", "annotator_id", "id"),
+        Index("ix_changeset_round_id_act", "round_id", "act"),
+    )
+    id: Mapped[primary_key]
+    dataset_id: Mapped[dataset_ref]
+    round_id: Mapped[round_ref]
+    annotator_id: Mapped[annotator_ref]
+    act: Mapped[Act]
+    target_id: Mapped[int | None] = mapped_column(ForeignKey("changeset.id"))
+    live: Mapped[bool]
+    size: Mapped[int]  # decisions in it
+    note: Mapped[dict[str, Any]]  # the filter, threshold and numbers at that moment
+    client_id: Mapped[str | None] = mapped_column(String(64))
+    client_seq: Mapped[int | None]
+    decided_at: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """One review answer; rows are only ever added. Who and when stand in its changeset."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        Index("ix_decision_sample_id", "sample_id"),
+        Index("ix_decision_changeset_id", "changeset_id"),
+    )
+    id: Mapped[primary_key]
+    changeset_id: Mapped[int] = mapped_column(ForeignKey("changeset.id"))
+    sample_id: Mapped[sample_ref]
+    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"))
+    verdict: Mapped[Verdict]
+    label: Mapped[int | None]
