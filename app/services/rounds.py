@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
+from app.services.learnable import refuse_unlearnable
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig
@@ -20,8 +21,6 @@ from db.queries import rounds, snapshots
 from db.queries.rounds import FoldRun, RoundInfo
 
 __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
-
-LEAST_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,22 +198,6 @@ def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
     if not known:
         return None
     return sum(known) / len(known) * sum(1.0 - fold.fraction for fold in folds if not _is_done(fold))
-
-
-def refuse_unlearnable(name: str, classes: list[str], counts: dict[int | None, int], config: RoundConfig) -> None:
-    """Raise `RoundError` where these labels (class id -> samples, None: unlabelled) cannot be cross-validated."""
-    labelled = {label: count for label, count in counts.items() if label is not None and count > 0}
-    if not labelled:
-        raise RoundError(f"{name} has no labels to learn from; label some images, or import a folder with classes")
-    if len(labelled) < LEAST_CLASSES:
-        only = classes[next(iter(labelled))]
-        raise RoundError(f"every label of {name} is {only!r}; a round needs at least two classes to tell apart")
-    if sum(labelled.values()) < config.folds * LEAST_CLASSES:
-        most = sum(labelled.values()) // LEAST_CLASSES
-        cure = f"choose at most {most} folds" if most >= LEAST_CLASSES else "import more labelled images"
-        raise RoundError(
-            f"{name} has {sum(labelled.values())} labelled images, too few for {config.folds} folds; {cure}"
-        )
 
 
 def _refuse_second(name: str, existing: list[RoundInfo]) -> None:

@@ -17,10 +17,12 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.services.workspace import workspace
+from app.services.workspace import Workspace
+from app.settings import settings
 from app.worker.parent import watch_parent
 from app.worker.steps import COMMANDS
 from core.types import OutfoldError, RoundCancelledError
+from db.engine import Database
 
 IDLE_SECONDS = 300.0
 
@@ -47,6 +49,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: end())
     watch_parent(commands.put, on_end=lambda: None)
+    chosen = settings()
+    workspace = Workspace(Database(chosen.app_url), chosen.files, chosen)  # the worker has migrated it
     while True:
         try:
             line = commands.get(timeout=IDLE_SECONDS)
@@ -54,13 +58,13 @@ def main() -> None:
             return
         if stop.is_set():
             return
-        answers.write(json.dumps(asdict(obey(json.loads(line), stop))) + "\n")
+        answers.write(json.dumps(asdict(obey(workspace, json.loads(line), stop))) + "\n")
 
 
-def obey(command: dict[str, Any], stop: threading.Event) -> Answer:
+def obey(workspace: Workspace, command: dict[str, Any], stop: threading.Event) -> Answer:
     """Do one command; whatever goes wrong becomes an answer, here and nowhere else."""
     try:
-        COMMANDS[command["command"]](workspace(), stop.is_set, **command["arguments"])
+        COMMANDS[command["command"]](workspace, stop.is_set, **command["arguments"])
     except RoundCancelledError:
         return Answer(stopped=True)
     except OutfoldError as error:

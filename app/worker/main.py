@@ -66,6 +66,7 @@ def _launch_engine(chosen: Settings, place: Workplace) -> None:
         "log_level": "WARNING",
     }
     DBOS(config=config)
+    _tame_engine_log()
     register_workflows(place)
     DBOS.launch()
     register_queues()
@@ -78,6 +79,14 @@ def _log_to_file(chosen: Settings) -> None:
     root.addHandler(file)
     root.setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
+
+
+def _tame_engine_log() -> None:
+    """Send the engine's messages to our log, but for those that tell of a cancelled job as if it were an accident."""
+    engine = logging.getLogger("dbos")
+    engine.handlers.clear()
+    engine.propagate = True
+    engine.addFilter(lambda record: "cancel" not in f"{record.getMessage()} {record.exc_info}".lower())
 
 
 def main() -> None:

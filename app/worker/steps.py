@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
-from core.judge.judgement import Judgement, judge_round
 
-from app.services import exports, imports, reviews
-from app.services.rounds import refuse_unlearnable
+from app.services import reviews
+from app.services.learnable import refuse_unlearnable
 from app.services.workspace import Workspace
 from app.worker.reporting import HeldFold
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
+from core.judge.judgement import Judgement, judge_round
 from core.types import NO_LABEL, FindingKind, Resolution, RoundCancelledError, RoundStatus
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
@@ -99,11 +99,15 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
 
 def import_images(workspace: Workspace, should_stop: ShouldStop, *, import_id: int) -> None:
     """Do an import that waits."""
+    from app.services import imports  # noqa: PLC0415  # each process loads only what its job needs
+
     imports.run_import(workspace, import_id, should_stop=should_stop)
 
 
 def export_labels(workspace: Workspace, should_stop: ShouldStop, *, export_id: int) -> None:
     """Do an export that waits."""
+    from app.services import exports  # noqa: PLC0415
+
     exports.run_export(workspace, export_id, should_stop=should_stop)
 
 
