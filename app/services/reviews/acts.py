@@ -43,6 +43,7 @@ class Choice:
 class _By:
     """Who acts, when, and under which number."""
 
+    name: str
     annotator_id: int
     now: datetime
     key: ActKey | None
@@ -77,7 +78,7 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
         new = [
             decision
             for card in cards
-            if (decision := _decision(card, wanted[card.id], len(in_round.classes), by)) is not None
+            if (decision := _decision(card, wanted[card.id], len(in_round.classes), actor.name)) is not None
         ]
         changeset = actor.changeset(Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new))
         changeset_id = decisions.add_changeset(session, changeset)
@@ -131,7 +132,7 @@ def undo(
         if changeset_id is None:
             target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
         else:
-            target = _undoable(session, dataset_id, changeset_id, by)
+            target = _undoable(session, dataset_id, changeset_id, actor.name)
         return _turn(session, actor, Act.UNDO, target)
 
     return _once(workspace, by, key, act)
@@ -166,7 +167,7 @@ def _once(
         with workspace.database.write() as session:
             now = datetime.now(UTC)
             known = decisions.find_by_key(session, key.client, key.seq) if key else None
-            actor = _By(annotators.annotator_id(session, name, now), now, key)
+            actor = _By(name, annotators.annotator_id(session, name, now), now, key)
             return saved(session, known or act(session, actor), cards, now)
 
     try:

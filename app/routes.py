@@ -1,1 +1,0 @@
-"""The app's own HTTP routes: images, findings, verdicts."""

@@ -1,0 +1,37 @@
+"""The app's own HTTP routes, under /outfold: images, findings, verdicts.
+
+JSON in, JSON out; an error is always {"error", "cure"}. Every POST needs the header `X-Outfold: 1`, which no foreign
+page can send, and a name in the cookie `outfold_name` (but for the one that sets it).
+"""
+
+from collections.abc import Callable
+
+from starlette.routing import BaseRoute, Route
+
+from app.routes import acts, media, people, reading
+from app.routes.answering import answer_get, answer_post
+from app.services.workspace import Workspace, workspace
+
+
+def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
+    """Return the routes over the workspace that `opened` gives."""
+    gets = {
+        "/health": media.health,
+        "/assets/{version}/{path:path}": media.asset,
+        "/image/{content_hash}/{edge:int}.webp": media.image,
+        "/rounds/{round_id}": reading.one_round,
+        "/findings": reading.queue,
+        "/findings/{finding_id}": reading.one_finding,
+        "/counts": reading.counted,
+        "/accept_all": reading.previewed,
+        "/me": people.who_am_i,
+    }
+    posts = {"/acts": acts.act, "/accept_all": acts.accept_everything}
+    found: list[BaseRoute] = [
+        Route(f"/outfold{path}", answer_get(opened, handler), methods=["GET"]) for path, handler in gets.items()
+    ]
+    found += [
+        Route(f"/outfold{path}", answer_post(opened, handler), methods=["POST"]) for path, handler in posts.items()
+    ]
+    found.append(Route("/outfold/me", answer_post(opened, people.sign_in, named=False), methods=["POST"]))
+    return found

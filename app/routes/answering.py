@@ -1,0 +1,140 @@
+"""From a request to a handler and back: bodies, names, errors.
+
+A GET handler takes (request, workspace), a POST handler (asked: `Asked`, workspace); both are plain functions that run
+in a thread and return JSON values or a whole `Response`. Handlers raise; this module alone makes answers of errors.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.services.annotators import AnnotatorError, clean_name
+from app.services.reviews import CountChangedError, NotFoundError, ReviewError
+from app.services.workspace import Workspace
+from core.types import DatasetError
+
+LARGEST_BODY = 1 << 20  # bytes
+COOKIE = "outfold_name"
+BAD_REQUEST, NO_NAME, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE, UNAVAILABLE = 400, 401, 403, 404, 409, 413, 503
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came with a POST: the JSON object and the annotator's name ("" where none is needed)."""
+
+    body: dict[str, Any]
+    name: str
+
+
+class RequestError(Exception):
+    """A request that cannot be answered."""
+
+    def __init__(self, error: str, cure: str, status: int = BAD_REQUEST) -> None:
+        """Say what is wrong, what to do, and the HTTP status."""
+        super().__init__(error)
+        self.answer = {"error": error, "cure": cure}
+        self.status = status
+
+
+GetHandler = Callable[[Request, Workspace], Any]
+PostHandler = Callable[[Asked, Workspace], Any]
+
+
+def answer_get(opened: Callable[[], Workspace], handler: GetHandler) -> Callable[[Request], Response]:
+    """Return the endpoint of a GET."""
+
+    def endpoint(request: Request) -> Response:
+        return _answered(lambda: handler(request, opened()))
+
+    return endpoint
+
+
+def answer_post(
+    opened: Callable[[], Workspace], handler: PostHandler, *, named: bool = True
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a POST; `named`: only for somebody with a name."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            asked = await _asked(request, named=named)
+        except RequestError as error:
+            return _failed(error.answer, error.status)
+        return await run_in_threadpool(_answered, lambda: handler(asked, opened()))
+
+    return endpoint
+
+
+def name_in(request: Request) -> str | None:
+    """Return the annotator's name from the cookie, None when there is none that can be one."""
+    try:
+        return clean_name(unquote(request.cookies.get(COOKIE, ""), errors="strict"))
+    except (AnnotatorError, UnicodeDecodeError):
+        return None
+
+
+def explain(error: Exception) -> tuple[dict[str, Any], int]:
+    """Return the JSON values and the HTTP status of a failure."""
+    if isinstance(error, RequestError):
+        return error.answer, error.status
+    if isinstance(error, CountChangedError):
+        return {"error": error.message, "cure": error.cure, "count": error.count}, CONFLICT
+    if isinstance(error, ReviewError):
+        status = NOT_FOUND if isinstance(error, NotFoundError) else BAD_REQUEST
+        return {"error": error.message, "cure": error.cure}, status
+    if isinstance(error, AnnotatorError):
+        return {"error": str(error), "cure": "type another name"}, BAD_REQUEST
+    if isinstance(error, DatasetError):
+        return {"error": str(error), "cure": "import the dataset again"}, NOT_FOUND
+    log.error("the database refused", exc_info=error)
+    return {"error": "the database did not answer", "cure": "nothing was stored; the browser tries again"}, UNAVAILABLE
+
+
+EXPECTED = (RequestError, ReviewError, AnnotatorError, DatasetError, SQLAlchemyError)
+
+
+def _answered(handler: Callable[[], Any]) -> Response:
+    try:
+        answer = handler()
+    except EXPECTED as error:
+        return _failed(*explain(error))
+    if isinstance(answer, Response):
+        return answer
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _failed(answer: dict[str, Any], status: int) -> Response:
+    return JSONResponse(answer, status, headers={"Cache-Control": "no-store"})
+
+
+async def _asked(request: Request, *, named: bool) -> Asked:
+    if request.headers.get("x-outfold") != "1":
+        raise RequestError("the header X-Outfold is missing", "send X-Outfold: 1 with every POST", FORBIDDEN)
+    name = name_in(request)
+    if named and name is None:
+        raise RequestError("nobody knows who you are", "say your name first", NO_NAME)
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > LARGEST_BODY:
+            raise RequestError(f"more than {LARGEST_BODY} bytes", "send smaller parts", TOO_LARGE)
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RequestError("the body is no JSON", "send a JSON object in UTF-8") from None
+    if not isinstance(body, dict):
+        raise RequestError("the body is no JSON object", "send a JSON object")
+    return Asked(body, name or "")
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(text)

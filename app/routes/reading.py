@@ -1,0 +1,121 @@
+"""What the review page asks for."""
+
+from typing import Any
+
+from starlette.requests import Request
+
+from app.routes.wire import read_filter, read_order, text, whole, write_finding
+from app.services import reviews
+from app.services.workspace import Workspace
+from core.types import Finding, Status
+
+PAGE = 50
+LONGEST_CURSOR = 400
+
+
+def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer what the page's filters can be set to."""
+    view = reviews.view_round(workspace, whole(request.path_params, "round_id", least=1))
+    metrics = view.round.metrics or {}
+    return {
+        "round": {
+            "id": view.round.id,
+            "number": view.round.number,
+            "status": view.round.status.value,
+            "dataset_id": view.round.dataset_id,
+            "dataset": view.round.dataset,
+            "config": view.round.config,
+            "accuracy": metrics.get("accuracy"),
+            "proposed_threshold": metrics.get("proposed_threshold"),
+            "has_similarity": view.has_similarity,
+        },
+        "classes": view.round.classes,
+        "splits": view.splits,
+        "folds": view.round.config.get("folds"),
+        "annotators": view.annotators,
+        "rounds": [{"id": one, "number": number, "status": status.value} for one, number, status in view.rounds],
+        "bulk_acts": [
+            {
+                "changeset": act.id,
+                "by": act.annotator,
+                "at": act.decided_at.isoformat(),
+                "size": act.size,
+                "live": act.live,
+                "threshold": act.note.get("threshold"),
+            }
+            for act in view.bulk_acts
+        ],
+    }
+
+
+def queue(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer one page of findings, or the findings with the ids asked for."""
+    asked = request.query_params
+    if "ids" in asked:
+        ids = [whole({"ids": one}, "ids", least=1) for one in asked["ids"].split(",") if one]
+        return {"items": _items(workspace, reviews.findings(workspace, ids)), "next": None}
+    limit = whole(asked, "limit", least=1) if "limit" in asked else PAGE
+    after = text(asked, "after", longest=LONGEST_CURSOR) if asked.get("after") else None
+    page = reviews.page(workspace, read_filter(asked), read_order(asked), after, limit)
+    return {"items": _items(workspace, page.items), "next": page.next}
+
+
+def one_finding(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer everything known of one finding."""
+    story = reviews.history(workspace, whole(request.path_params, "finding_id", least=1))
+    shown = [story.finding, *story.neighbours]
+    item, *near = _items(workspace, shown)
+    return {
+        **item,
+        "path": story.finding.path,
+        "history": [
+            {"round": number, "pseudo": one.pseudo, "confidence": one.confidence} for number, one in story.rounds
+        ],
+        "decisions": [
+            {
+                "verdict": one.verdict.value,
+                "label": one.label,
+                "by": one.annotator,
+                "at": one.decided_at.isoformat(),
+                "bulk": one.bulk,
+                "live": one.live,
+                "round": number,
+            }
+            for number, one in story.decisions
+        ],
+        "neighbours": near,
+    }
+
+
+def counted(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer every number on the page."""
+    found = reviews.counts(workspace, read_filter(request.query_params))
+    return {
+        "total": found.total,
+        "todo": found.todo,
+        "decided": found.decided,
+        "by_status": {status.name.lower(): found.by_status.get(status, 0) for status in Status},
+        "kinds": {kind.name.lower(): n for kind, n in found.kinds.items()},
+        "pairs": found.pairs,
+        "histogram": found.histogram,
+        "second_opinion": found.by_status.get(Status.SECOND_OPINION, 0),
+    }
+
+
+def previewed(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer what accepting everything under a filter would change."""
+    asked = request.query_params
+    seed = whole(asked, "seed") if asked.get("seed") else 0
+    found = reviews.preview(workspace, read_filter(asked), seed)
+    return {
+        "count": found.count,
+        "changes": found.changes,
+        "judged": {"right": found.right, "total": found.judged},
+        "sample": _items(workspace, found.sample),
+        "threshold": found.threshold,
+    }
+
+
+def _items(workspace: Workspace, shown: list[Finding]) -> list[dict[str, Any]]:
+    likely = reviews.likely(workspace, shown)
+    return [write_finding(finding, likely[finding.id]) for finding in shown]

@@ -1,0 +1,142 @@
+"""Between JSON or query strings and the review's values; what cannot be meant is refused with its cure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeVar
+
+from app.routes.answering import RequestError
+from app.services.reviews import Choice
+from core.types import NO_LABEL, Finding, FindingFilter, FindingKind, Order, Status, Verdict
+
+LARGEST_INT = 2**31 - 1  # what an id can be in every database
+LONGEST_TEXT = 200
+TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
+STATUS_WORDS = {"todo": TODO, "decided": frozenset(Status) - TODO, "any": frozenset(Status)}
+SHOW_WORDS = {"any": frozenset(FindingKind)}
+
+Member = TypeVar("Member", bound=Enum)
+
+
+def read_filter(values: Mapping[str, Any]) -> FindingFilter:
+    """Return the filter that a query string or a JSON object means; parts not named are at their defaults."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    return FindingFilter(
+        round_id=whole(given, "round", least=1),
+        kinds=_members(given.get("show", "suspicious"), "show", FindingKind, SHOW_WORDS),
+        statuses=_members(given.get("status", "todo"), "status", Status, STATUS_WORDS),
+        given=whole(given, "given", least=NO_LABEL) if "given" in given else None,
+        pseudo=whole(given, "pseudo") if "pseudo" in given else None,
+        min_confidence=_share(given, "min", 0.0),
+        max_confidence=_share(given, "max", 1.0),
+        split=text(given, "split") if "split" in given else None,
+        fold=whole(given, "fold") if "fold" in given else None,
+        annotator=text(given, "by") if "by" in given else None,
+        path_contains=text(given, "path") if "path" in given else "",
+    )
+
+
+def read_order(values: Mapping[str, Any]) -> Order:
+    """Return the order named, by suspicion when none is."""
+    return _member(Order, values.get("order") or Order.SUSPICION.value, "order")
+
+
+def read_choices(rows: object) -> list[Choice]:
+    """Return the verdicts of an act."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RequestError("'decisions' is no list of objects", "send [{finding, verdict, label?}, ...]")
+    return [
+        Choice(
+            whole(row, "finding", least=1),
+            _member(Verdict, row.get("verdict"), "verdict"),
+            whole(row, "label") if row.get("label") is not None else None,
+        )
+        for row in rows
+    ]
+
+
+def whole(values: Mapping[str, Any], name: str, *, least: int = 0) -> int:
+    """Return a whole number of at least `least`, given as a number or as its digits."""
+    value = values.get(name)
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) <= len(str(LARGEST_INT)):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_INT:
+        raise RequestError(f"'{name}' is {_shown(value)}", f"send a whole number from {least}")
+    return value
+
+
+def text(values: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str:
+    """Return a text that can be stored and compared."""
+    value = values.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value or not _is_utf8(value):
+        raise RequestError(f"'{name}' is {_shown(value)}", f"send a text of 1 to {longest} characters")
+    return value
+
+
+def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return a card's JSON values."""
+    return {
+        "id": finding.id,
+        "sample_id": finding.sample_id,
+        "name": finding.name,
+        "hash": finding.content_hash,
+        "width": finding.width,
+        "height": finding.height,
+        "given": finding.given,
+        "pseudo": finding.pseudo,
+        "confidence": finding.confidence,
+        "self_confidence": finding.self_confidence,
+        "likely": [[int(pair[0]), pair[1]] for pair in likely],
+        "split": finding.split,
+        "fold": finding.fold,
+        "rank": finding.rank,
+        "kind": finding.kind.name.lower(),
+        **write_standing(finding),
+    }
+
+
+def write_standing(finding: Finding) -> dict[str, Any]:
+    """Return where a finding stands as JSON values."""
+    status = finding.status.name.lower()
+    return {"id": finding.id, "status": status, "label": finding.label, "by": finding.annotator}
+
+
+def _members(
+    words: object, name: str, kind: type[Member], groups: Mapping[str, frozenset[Member]]
+) -> frozenset[Member]:
+    named = {member.name.lower(): frozenset({member}) for member in kind} | dict(groups)
+    listed = words if isinstance(words, list) else str(words).split(",")
+    unknown = [word for word in listed if not isinstance(word, str) or word not in named]
+    if unknown or not listed:
+        raise RequestError(f"'{name}' is {_shown(words)}", f"choose from {', '.join(named)}")
+    return frozenset().union(*(named[word] for word in listed))
+
+
+def _member(kind: type[Member], value: object, name: str) -> Member:
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(str(member.value) for member in kind)
+        raise RequestError(f"'{name}' is {_shown(value)}", f"choose from {choices}") from None
+
+
+def _share(values: Mapping[str, Any], name: str, default: float) -> float:
+    try:
+        share = float(values.get(name, default))
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise RequestError(f"'{name}' is {_shown(values.get(name))}", "send a confidence from 0 to 1")
+    return share
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)[:60]

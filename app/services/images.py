@@ -1,0 +1,40 @@
+"""Images as the browser shows them: WebP, made on first sight and kept by content hash."""
+
+from pathlib import Path
+
+from app.services.workspace import Workspace
+from core.data.images import thumbnail as draw
+from core.data.storage import write_atomically
+from db.queries import images
+
+EDGES = (96, 192, 384, 1024)  # pixels of the longer side
+FULL_SIZE = 0  # asked for instead of an edge: as large as the image is
+
+
+def thumbnail(workspace: Workspace, content_hash: str, edge: int) -> bytes | None:
+    """Return the image with this content as WebP, its longer side at most `edge` pixels (0: full size).
+
+    None when no sample has this content, or its file is gone or has changed since the import.
+
+    Raises:
+        DatasetError: the file cannot be read as an image any more.
+    """
+    kept = workspace.thumbnails / content_hash[:2] / f"{content_hash}-{edge}.webp"
+    if kept.is_file():
+        return kept.read_bytes()
+    with workspace.database.read() as session:
+        files = images.files_of(session, content_hash)
+    path = next((Path(path) for path, size in files if _size(Path(path)) == size), None)
+    if path is None:
+        return None
+    image = draw(path, edge)
+    if edge != FULL_SIZE:  # full size is not kept: that would be a second copy of the dataset
+        write_atomically(kept, image, durable=False)
+    return image
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
