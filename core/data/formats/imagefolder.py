@@ -7,7 +7,7 @@ exported itself is read by the map in its manifest, so that classes and splits o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.data.export import names, provenance
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
@@ -86,7 +86,7 @@ def _samples(source: Path, layout: Layout, options: ReadOptions, problems: Probl
     depth = len(layout.wrapper)
     filled: set[str] = set()
     for name in walk(source, options, problems):
-        parts = PurePosixPath(name).parts[depth:]
+        parts = name.split("/")[depth:]
         split = split_name(parts[0]) if layout.has_splits and parts[0].lower() in SPLITS else ""
         folders = parts[1 if split else 0 : -1]
         if not folders or (layout.has_splits and not split):
@@ -104,7 +104,7 @@ def _samples_of_export(
     source: Path, layout: names.Layout, options: ReadOptions, problems: Problems
 ) -> Iterator[SourceSample]:
     for name in walk(source, options, problems):
-        meaning = layout.meaning(PurePosixPath(name).parts[:-1])
+        meaning = layout.meaning(name.split("/")[:-1])
         if meaning is None:
             problems.error("outside the classes", name, "it lies in no exported folder", "move it, or leave it out")
             continue
