@@ -9,7 +9,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 
 from app.services.import_request import ImportRequest
@@ -24,6 +25,8 @@ from core.types import DatasetError, ImageFacts, RoundCancelledError, RoundStatu
 from db.queries import imports
 from db.queries.imports import ImportInfo
 
+_sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
+_facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
 _EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 
 
@@ -92,7 +95,7 @@ class _Work:
         listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
         self.problems = listing.problems
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
-        total = spool(listed, map(astuple, self._counted(listing.samples)))
+        total = spool(listed, map(_sample_values, self._counted(listing.samples)))
         classes: set[str] = set()
         good = spool(facts, self._read(listed, total, classes))
         if not good:
@@ -117,7 +120,7 @@ class _Work:
             if isinstance(facts, ImageFacts):
                 if sample.label is not None:
                     classes.add(sample.label)
-                yield (*row, *astuple(facts))
+                yield (*row, *_facts_values(facts))
             else:
                 self._note_bad(sample, facts)
             self.note("reading images", done, total)

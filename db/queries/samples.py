@@ -1,8 +1,9 @@
 """Samples as an import writes them: found by path, added, corrected, missed. A given label is written only once."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
@@ -57,7 +58,7 @@ def known_samples(session: Session, dataset_id: int, paths: Sequence[str]) -> di
 def add_samples(session: Session, dataset_id: int, samples: Sequence[NewSample], at: datetime) -> None:
     """Store new samples."""
     if samples:
-        rows = [{"dataset_id": dataset_id, "imported_at": at, **asdict(sample)} for sample in samples]
+        rows = [{"dataset_id": dataset_id, "imported_at": at, **_columns(sample)} for sample in samples]
         session.execute(insert(SampleRow), rows)
 
 
@@ -65,7 +66,7 @@ def correct_samples(session: Session, samples: Iterable[tuple[int, NewSample]]) 
     """Write what a re-import found, all but the label, and that the sample is there."""
     rows = []
     for sample_id, sample in samples:
-        values = asdict(sample)
+        values = _columns(sample)
         del values["label"]
         rows.append({"id": sample_id, "vanished_at": None, **values})
     if rows:
@@ -141,6 +142,10 @@ def covers(session: Session, dataset_id: int, count: int) -> list[str]:
         session.execute(select(SampleRow.id, SampleRow.content_hash).where(SampleRow.id.in_(ids))).tuples().all()
     )
     return list(dict.fromkeys(found[sample_id] for sample_id in ids))
+
+
+def _columns(sample: NewSample) -> dict[str, Any]:
+    return {item.name: getattr(sample, item.name) for item in fields(sample)}  # asdict copies deeply
 
 
 def _sample(row: SampleRow) -> NewSample:
