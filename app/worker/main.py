@@ -86,7 +86,11 @@ def _tame_engine_log() -> None:
     engine = logging.getLogger("dbos")
     engine.handlers.clear()
     engine.propagate = True
-    engine.addFilter(lambda record: "cancel" not in f"{record.getMessage()} {record.exc_info}".lower())
+    engine.addFilter(lambda record: not _of_cancelled(f"{record.getMessage()} {record.exc_info}"))
+
+
+def _of_cancelled(text: str) -> bool:
+    return "cancelled" in text.lower() or "no longer owned" in text
 
 
 def main() -> None:
