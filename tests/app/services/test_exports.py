@@ -1,0 +1,171 @@
+"""Exports as people ask for them: from the database to a folder that reads back as what was resolved."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+from app.services import datasets, exports, reviews, rounds
+from app.services.exports import ExportRequest
+from app.services.workspace import Workspace
+from core.data.export.items import ExportFormat, ExportOptions, Treatment
+from core.data.export.placing import content_hash
+from core.data.formats.detect import FORMATS, detect
+from core.data.formats.source import ReadOptions
+from core.types import DatasetError, ExportError, FindingFilter, RoundStatus, Verdict
+from db.queries import exports as rows
+from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+
+
+@pytest.fixture
+def workspace(digits: Workspace) -> Workspace:  # noqa: F811
+    return digits
+
+
+@pytest.fixture
+def dataset_id(workspace: Workspace) -> int:
+    return next(card.dataset.id for card in datasets.list_datasets(workspace))
+
+
+@pytest.fixture
+def reviewed(workspace: Workspace, dataset_id: int) -> int:
+    round_id = rounds.list_rounds(workspace, dataset_id)[0].id
+    page = reviews.page(workspace, FindingFilter(round_id=round_id), limit=10)
+    verdicts = [Verdict.ACCEPT, Verdict.KEEP, Verdict.AMBIGUOUS, Verdict.EXCLUDE, Verdict.SECOND_OPINION]
+    for finding, verdict in zip(page.items, verdicts, strict=False):
+        reviews.decide(workspace, [reviews.Choice(finding.id, verdict)], by="Ada")
+    reviews.decide(workspace, [reviews.Choice(page.items[5].id, Verdict.RELABEL, 9)], by="Grace")
+    reviews.accept_all(workspace, FindingFilter(round_id=round_id, min_confidence=0.8), by="Ada")
+    return dataset_id
+
+
+def export(workspace: Workspace, dataset_id: int, folder: Path, **options: object) -> rows.ExportInfo:
+    request = ExportRequest(dataset_id=dataset_id, options=ExportOptions(**options), folder=str(folder))  # type: ignore[arg-type]
+    return exports.run_export(workspace, exports.add_export(workspace, request).id)
+
+
+def resolved_by_hash(workspace: Workspace, dataset_id: int) -> dict[str, set[str]]:
+    """Return what `resolve` says of every content."""
+    resolved = reviews.resolved_labels(workspace, dataset_id)
+    with workspace.database.read() as session:
+        samples = rows.exported_samples(session, dataset_id)
+    labels: dict[str, set[str]] = {}
+    for sample in samples:
+        label = resolved[sample.id].label
+        if label is not None:
+            labels.setdefault(sample.content_hash, set()).add(str(label))
+    return labels
+
+
+@pytest.mark.parametrize("form", [form for form in ExportFormat if not form.is_patch])
+def test_what_is_exported_reads_back_as_what_was_resolved(
+    workspace: Workspace, reviewed: int, tmp_path: Path, form: ExportFormat
+) -> None:
+    done = export(workspace, reviewed, tmp_path / "out", format=form)
+    assert (done.status, done.message) == (RoundStatus.DONE, "")
+    listing = FORMATS[detect(tmp_path / "out").format].read(tmp_path / "out", ReadOptions())
+    found: dict[str, set[str]] = {}
+    for sample in listing.samples:
+        found.setdefault(content_hash(Path(sample.path)), set()).add(str(sample.label))
+    assert found == resolved_by_hash(workspace, reviewed)
+
+
+def test_the_manifest_tells_where_every_label_comes_from(workspace: Workspace, reviewed: int, tmp_path: Path) -> None:
+    done = export(workspace, reviewed, tmp_path / "out", ambiguous=Treatment.APART)
+    assert done.manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert done.manifest["versions"] == {"outfold": __version__}
+    assert [each["number"] for each in done.manifest["rounds"]] == [1]
+    counts = done.manifest["counts"]
+    assert counts["by_verdict"]["relabel"] == 1
+    assert counts["by_method"]["person"] == 4  # accept, keep, relabel, ambiguous; excluded is left out
+    assert counts["by_method"]["bulk"] > 10
+    assert counts["left_out"] == {"excluded": 1}
+    assert counts["apart"] == {"ambiguous": 1}
+    shown = exports.preview(
+        workspace, ExportRequest(dataset_id=reviewed, options=ExportOptions(ambiguous=Treatment.APART))
+    )
+    assert shown.counts == counts
+
+
+def test_two_exports_of_one_state_are_the_same_bytes(workspace: Workspace, reviewed: int, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        export(workspace, reviewed, tmp_path / name)
+    for path in (tmp_path / "one").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_without_a_folder_it_gets_one_of_its_own_and_can_be_downloaded(workspace: Workspace, reviewed: int) -> None:
+    info = exports.add_export(workspace, ExportRequest(dataset_id=reviewed))
+    done = exports.run_export(workspace, info.id)
+    assert Path(done.path).is_relative_to(workspace.exports)
+    archive = exports.archive(workspace, done.id)
+    with zipfile.ZipFile(archive) as file:
+        assert file.testzip() is None
+        inside = {name.split("/", 1)[1] for name in file.namelist()}
+    root = Path(done.path)
+    assert inside == {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_no_export_goes_into_or_around_the_originals(
+    workspace: Workspace, dataset_id: int, digits_folder: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(digits_folder)
+    for folder in (digits_folder, digits_folder / "clean", digits_folder.parent, link / "clean"):
+        request = ExportRequest(dataset_id=dataset_id, folder=str(folder))
+        assert "within one another" in exports.preview(workspace, request).problem
+        with pytest.raises(ExportError, match="within one another"):
+            exports.start_export(workspace, request)
+
+
+def test_two_exports_to_one_folder_do_not_run_at_once(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
+    request = ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out"))
+    exports.add_export(workspace, request)
+    with pytest.raises(ExportError, match="not finished"):
+        exports.add_export(workspace, request)
+
+
+def test_an_export_only_goes_where_the_installation_allows(
+    workspace: Workspace, dataset_id: int, tmp_path: Path
+) -> None:
+    allowed = workspace.settings.model_copy(update={"allowed_roots": str(tmp_path / "allowed")})
+    confined = Workspace(workspace.database, workspace.files, allowed)
+    with pytest.raises(DatasetError, match="outside the folders"):
+        exports.add_export(confined, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "elsewhere")))
+    done = export(confined, dataset_id, tmp_path / "allowed" / "out")
+    assert done.status is RoundStatus.DONE
+
+
+def test_what_cannot_be_written_is_said_and_leaves_nothing(
+    workspace: Workspace, dataset_id: int, digits_folder: Path, tmp_path: Path
+) -> None:
+    with workspace.database.read() as session:
+        path = Path(rows.exported_samples(session, dataset_id)[0].path)
+    hidden = path.with_suffix(".away")
+    path.rename(hidden)
+    try:
+        failed = export(workspace, dataset_id, tmp_path / "out")
+    finally:
+        hidden.rename(path)
+    assert failed.status is RoundStatus.FAILED
+    assert "is gone" in failed.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cancelled_export_stays_cancelled(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
+    info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
+    stopped = exports.run_export(workspace, info.id, should_stop=lambda: True)
+    assert stopped.status is RoundStatus.CANCELLED
+    assert exports.run_export(workspace, info.id).status is RoundStatus.CANCELLED
+    assert not (tmp_path / "out").exists()
+
+
+def test_progress_counts_the_files(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
+    info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
+    seen: list[tuple[int, int, str]] = []
+    exports.run_export(workspace, info.id, lambda *progress: seen.append(progress))
+    assert seen[-1] == (300, 300, "done")
+    assert all(done <= total for done, total, _ in seen)
