@@ -1,0 +1,153 @@
+// Accept all above a threshold: the bar with its slider, and the dialog that shows what exactly would change.
+
+import { className } from "./card.js";
+import { above } from "./counts.js";
+import { fill, h, openDialog } from "./dom.js";
+import { describe, toParams } from "./filters.js";
+import { fitClass, fraction, imageUrl, number } from "./format.js";
+import { Histogram, scaleStart } from "./histogram.js";
+
+const SETTLE_MS = 250; // a moving slider asks the server only when it rests
+const ROWS = 10;
+
+/** Return the filter of the set a threshold means. */
+export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
+
+export class AcceptBar {
+  /** `on` holds open(). */
+  constructor({ api, roundId, threshold, on }) {
+    Object.assign(this, { api, roundId, threshold });
+    this.value = h("span", { class: "th" });
+    this.slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Accept all suggestions above this confidence", oninput: () => this.set(Number(this.slider.value) / 100) });
+    this.count = h("span", { class: "n" });
+    this.judged = h("span", { class: "q" });
+    this.button = h("button", { type: "button", class: "primary", onclick: on.open }, "Preview and accept…");
+    this.element = h("div", { class: "all" }, h("div", {}, h("b", {}, "Accept all above"), this.value, this.slider), this.count, this.judged, this.button);
+  }
+
+  set(threshold) {
+    this.threshold = threshold;
+    if (this.counts) this.draw(this.counts, this.filter);
+  }
+
+  /** Draw from the live counts; the number of judged ones is asked for when things rest. */
+  draw(counts, filter) {
+    Object.assign(this, { counts, filter });
+    const bulk = filter.status === "todo" || filter.status === "open";
+    this.element.hidden = !bulk;
+    if (!bulk) return;
+    const start = scaleStart(counts.histogram, this.threshold);
+    this.slider.min = start;
+    this.slider.value = Math.round(this.threshold * 100);
+    this.slider.style.setProperty("--at", `${(100 * (this.threshold * 100 - start)) / (100 - start)}%`);
+    this.value.textContent = fraction(this.threshold);
+    const count = above(counts.histogram, Math.max(this.threshold, filter.min), filter.max);
+    fill(this.count, h("b", {}, number(count)), count === 1 ? " label would change" : " labels would change");
+    this.button.disabled = count === 0;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#ask(), SETTLE_MS);
+  }
+
+  async #ask() {
+    const { threshold, filter } = this;
+    const preview = await this.api.preview(toParams(setOf(filter, threshold), this.roundId), 0).catch(() => null);
+    if (!preview || threshold !== this.threshold || filter !== this.filter) return;
+    fill(this.count, h("b", {}, number(preview.count)), preview.count === 1 ? " label would change" : " labels would change");
+    this.button.disabled = preview.count === 0;
+    const [judged, right] = judgedText(preview.judged, "").split(/ (?=\d\S* w)/);
+    fill(this.judged, h("span", {}, judged), right && h("span", {}, ` ${right}`));
+  }
+}
+
+/** Return "of 96 judged in this set 94 were right", or what stands for it when nobody judged any. */
+export function judgedText({ right, total }, otherwise) {
+  if (!total) return otherwise;
+  return `of ${number(total)} judged in this set ${number(right)} ${right === 1 ? "was" : "were"} right`;
+}
+
+/** Show what accepting everything above the bar's threshold would do; `accept(filter, count)` does it. */
+export function openAcceptDialog({ root, api, info, filter, threshold, counts, accept, onthreshold }) {
+  const state = { threshold, seed: Math.floor(Math.random() * 1e9), preview: null, asked: 0 };
+  const title = h("h1", {});
+  const worth = h("div", { class: "worth" });
+  const changes = h("div", { class: "changes" });
+  const sample = h("div", { class: "rnd" });
+  const sampleTitle = h("h2", {});
+  const problem = h("p", { class: "problem", role: "alert" });
+  const button = h("button", { type: "button", class: "primary", onclick: submit }, "Accept");
+  const histogram = new Histogram({ handles: 1, labels: ["Threshold"], onchange: ([value]) => move(value) });
+  const dialog = openDialog(root, { label: "Accept all above a threshold", className: "accept-dialog", onclose: () => clearTimeout(state.timer) },
+    title,
+    h("p", { class: "sub" }, `${info.round.dataset} · Round ${info.round.number} · filter: ${describe(filter, info.classes)}. One changeset, one click to undo. Verdicts of people are never overwritten.`),
+    h("div", { class: "cols" },
+      h("div", {}, h("h2", {}, "Confidence"), histogram.element, worth),
+      h("div", {}, h("h2", {}, "What changes"), changes),
+      h("div", {}, sampleTitle, sample)),
+    h("div", { class: "btns" },
+      h("button", { type: "button", class: "link", onclick: () => { state.seed += 1; ask(); } }, "Draw others"), problem, h("span", {}),
+      h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel"), button));
+  histogram.draw(counts.histogram, [threshold]);
+  ask();
+  button.focus();
+
+  function move(value) {
+    state.threshold = value;
+    onthreshold(value);
+    button.disabled = true;
+    const count = above(counts.histogram, Math.max(value, filter.min), filter.max);
+    title.textContent = `Accept ${number(count)} suggestions above ${fraction(value)}?`;
+    clearTimeout(state.timer);
+    state.timer = setTimeout(ask, SETTLE_MS);
+  }
+
+  async function ask() {
+    state.asked += 1;
+    const turn = state.asked;
+    button.disabled = true;
+    try {
+      const preview = await api.preview(toParams(setOf(filter, state.threshold), info.round.id), state.seed);
+      if (turn === state.asked && dialog.isConnected) show(preview);
+    } catch (error) {
+      problem.textContent = `${error.message} ${error.cure ?? ""}`;
+    }
+  }
+
+  function show(preview) {
+    state.preview = preview;
+    problem.textContent = "";
+    const { count } = preview;
+    title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} above ${fraction(state.threshold)}?`;
+    button.textContent = `Accept ${number(count)}`;
+    button.disabled = count === 0;
+    fill(worth, h("b", {}, "Precision unknown."), ` ${judgedText(preview.judged, "Nobody has judged any of this set yet.").replace(/^o/, "O")}${preview.judged.total ? "." : " Judge a few of them first to know more."}`);
+    drawChanges(preview);
+    sampleTitle.textContent = count > preview.sample.length ? `${preview.sample.length} drawn at random from exactly these` : `All ${count} of them`;
+    fill(sample, preview.sample.map((item) => h("figure", { title: `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}` },
+      h("img", { class: fitClass(item, 1), src: imageUrl(api.base, item, 192), alt: `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}` }),
+      h("figcaption", {}, className(info.classes, item.pseudo)))));
+  }
+
+  function drawChanges(preview) {
+    const ranked = [...preview.changes].sort((a, b) => b[2] - a[2]);
+    const most = Math.max(1, ranked[0]?.[2] ?? 1);
+    const rest = ranked.slice(ROWS);
+    fill(changes,
+      h("table", { class: "ft" }, ranked.slice(0, ROWS).map(([given, pseudo, count]) => h("tr", {},
+        h("td", {}, h("s", {}, className(info.classes, given)), " → ", h("b", {}, className(info.classes, pseudo))),
+        h("td", {}, h("span", { class: "conf" }, h("i", { style: { width: `${(100 * count) / most}%` } }))), h("td", {}, number(count))))),
+      rest.length > 0 && h("p", { class: "dim" }, `and ${number(rest.reduce((sum, [, , count]) => sum + count, 0))} in ${number(rest.length)} more pairs`));
+  }
+
+  async function submit() {
+    if (button.disabled) return; // a double click is one act
+    button.disabled = true;
+    button.textContent = "Accepting…";
+    try {
+      await accept(setOf(filter, state.threshold), state.preview.count);
+      dialog.close();
+    } catch (error) {
+      await ask();
+      problem.textContent = `${error.message} ${error.cure ?? ""}`;
+    }
+  }
+}

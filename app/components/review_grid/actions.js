@@ -1,0 +1,89 @@
+// From a key or a button to what it does.
+
+import { openHelp } from "./help.js";
+import { isTyping } from "./keys.js";
+import { openSearch } from "./search.js";
+
+const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page)$/; // a verdict is never repeated by a held key
+const NATIVE = new Set([" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
+const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant while judging
+const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|search|class|zoom|left|right|up|down)$/;
+
+/** Return the table of actions for a review page. */
+export function createActions(review) {
+  const { cursor, judging } = review;
+  const judge = (verdict) => () => judging.verdict(cursor.targets(), verdict) && cursor.moveOn();
+  const move = (columns, rows) => () => (review.zoom.open ? cursor.step(columns || rows) : cursor.move(columns + rows * review.grid.columns));
+  const extend = (columns, rows) => () => cursor.extend(columns + rows * review.grid.columns);
+  return {
+    accept: judge("accept"),
+    keep: judge("keep"),
+    ambiguous: judge("ambiguous"),
+    exclude: judge("exclude"),
+    second_opinion: judge("second_opinion"),
+    skip: () => judging.skip(cursor.targets()) && cursor.moveOn(),
+    class: (place) => {
+      const item = cursor.current();
+      if (item?.likely[place]) review.pick(item.likely[place][0]);
+    },
+    search: () => {
+      const item = cursor.current();
+      if (item) openSearch({ root: review.root, item, classes: review.classes, onpick: (id) => review.pick(id) });
+    },
+    undo: () => judging.undo(),
+    redo: () => judging.redo(),
+    select: () => cursor.toggle(cursor.focus),
+    accept_many: () => judging.verdict(cursor.selectionOrRow(), "accept") && cursor.moveOn(),
+    clear: () => {
+      review.toast.hide();
+      review.element.classList.remove("show-filters");
+      cursor.clear();
+    },
+    zoom: () => (review.zoom.open ? review.zoom.close() : cursor.openZoom(cursor.current()?.id)),
+    left: move(-1, 0),
+    right: move(1, 0),
+    up: move(0, -1),
+    down: move(0, 1),
+    extend_left: extend(-1, 0),
+    extend_right: extend(1, 0),
+    extend_up: extend(0, -1),
+    extend_down: extend(0, 1),
+    first: () => cursor.move(-Infinity),
+    last: () => cursor.move(Infinity),
+    next_page: () => cursor.turn(1),
+    previous_page: () => cursor.turn(-1),
+    help: () => openHelp({ root: review.root, keys: review.keys, onchange: () => review.footer.keysChanged() }),
+  };
+}
+
+/** Return the listener for keydown on the window, in the capture phase: before Streamlit's own shortcuts. */
+export function createKeyListener(review, actions) {
+  return (event) => {
+    if (isTyping(event) || insideForeignDialog(event, review)) return;
+    const found = review.keys.lookup(event);
+    const dialog = review.root.querySelector("dialog[open]");
+    if (dialog && !(review.zoom.open && dialog === review.zoom.dialog && found && IN_ZOOM.test(found.action))) {
+      if (STREAMLIT.has(event.key)) event.stopImmediatePropagation();
+      return;
+    }
+    if (!found) {
+      if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
+      return;
+    }
+    if (NATIVE.has(event.key) && !event.shiftKey && ownKeys(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.repeat && !REPEATS.test(found.action)) return;
+    if (!review.ready && !["help", "undo", "redo"].includes(found.action)) return;
+    actions[found.action](found.place);
+  };
+}
+
+function ownKeys(event) {
+  const target = event.composedPath()[0];
+  return ["BUTTON", "A", "SUMMARY", "INPUT"].includes(target?.tagName);
+}
+
+function insideForeignDialog(event, review) {
+  return event.composedPath().some((node) => node.getAttribute?.("role") === "dialog" && !review.root.contains(node));
+}

@@ -1,0 +1,46 @@
+// The review's HTTP interface. Failures are ApiErrors with the text and the cure the server wrote; status 0: no network.
+
+const TIMEOUT_MS = 20_000;
+
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.error ?? `The server answered ${status}.`);
+    this.status = status;
+    this.cure = body.cure ?? "";
+    this.body = body;
+  }
+}
+
+export function createApi(base, fetcher = (...args) => fetch(...args)) {
+  async function call(path, options = {}) {
+    let answer;
+    try {
+      answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+    } catch (cause) {
+      if (options.signal?.aborted && cause.name === "AbortError") throw cause;
+      throw new ApiError(0, { error: "The server cannot be reached.", cure: "It is tried again by itself." });
+    }
+    const body = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new ApiError(answer.status, body);
+    return body;
+  }
+  const post = (path, body, options = {}) =>
+    call(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Outfold": "1" },
+      body: JSON.stringify(body),
+      ...options,
+    });
+  return {
+    base,
+    me: () => call("/me"),
+    rename: (name) => post("/me", { name }),
+    round: (id) => call(`/rounds/${id}`),
+    findings: (params, signal) => call(`/findings?${params}`, { signal: signal ?? AbortSignal.timeout(TIMEOUT_MS) }),
+    counts: (params) => call(`/counts?${params}`),
+    finding: (id) => call(`/findings/${id}`),
+    preview: (params, seed) => call(`/accept_all?${params}&seed=${seed}`),
+    acceptAll: (body) => post("/accept_all", body, { signal: AbortSignal.timeout(120_000) }),
+    send: (client, acts, { keepalive = false } = {}) => post("/acts", { client, acts }, keepalive ? { keepalive, signal: null } : {}),
+  };
+}

@@ -1,0 +1,156 @@
+// Where the person is: the focused card, the selection, the page, the zoomed image.
+
+export class Cursor {
+  /** `review` owns the queue and the parts that are painted. */
+  constructor(review) {
+    this.review = review;
+    this.selection = new Set();
+    this.anchor = null; // where a range began
+    this.focus = 0;
+    this.turning = false;
+  }
+
+  get page() {
+    return this.review.queue?.page ?? [];
+  }
+
+  current() {
+    return this.review.zoom.open ? this.review.zoom.item : this.page[this.focus];
+  }
+
+  /** What a verdict is said of: the zoomed card, else the selection, else the focused card. */
+  targets() {
+    if (!this.review.zoom.open && this.selection.size) return this.page.filter((item) => this.selection.has(item.id));
+    return this.current() ? [this.current()] : [];
+  }
+
+  selectionOrRow() {
+    if (this.selection.size) return this.targets();
+    const { columns } = this.review.grid;
+    const start = Math.floor(this.focus / columns) * columns;
+    return this.page.slice(start, start + columns).filter((item) => this.review.judging.pending(item));
+  }
+
+  /** Go to the next card that waits; turn the page when none is left on it. */
+  moveOn() {
+    const { judging, zoom } = this.review;
+    if (zoom.open && !zoom.follows) return; // an old decision is being looked at
+    const { page } = this;
+    const last = this.selection.size ? page.findLastIndex((item) => this.selection.has(item.id)) : this.focus;
+    this.selection.clear();
+    this.anchor = null;
+    const waits = (item) => judging.pending(item);
+    const next = page.findIndex((item, index) => index > last && waits(item));
+    const earlier = next < 0 ? page.findIndex(waits) : next;
+    if (earlier < 0) this.turn(1);
+    else this.moveTo(earlier, { all: true });
+  }
+
+  /** Go to another page; after the last one say what is left. */
+  async turn(by) {
+    const { review } = this;
+    const { queue } = review;
+    if (this.turning || !queue) return;
+    if (by < 0) {
+      if (queue.previous()) this.arrive(0);
+      return;
+    }
+    this.turning = true;
+    review.ready = queue.nextIsReady;
+    try {
+      if (await queue.next()) this.arrive();
+      else if (this.page.some((item) => review.judging.pending(item))) review.toast.say("This is the last page.");
+      else await review.finish();
+    } catch (error) {
+      review.toast.say(`${error.message} ${error.cure ?? ""}`, { label: "Try again", run: () => this.turn(by) }, { warning: true });
+    } finally {
+      this.turning = false;
+      review.ready = this.page.length > 0;
+    }
+  }
+
+  /** Draw the page the queue stands at and focus a card: the first that waits, if none is named. */
+  arrive(index = Math.max(0, this.page.findIndex((item) => this.review.judging.pending(item)))) {
+    this.selection.clear();
+    this.anchor = null;
+    this.focus = index;
+    this.review.drawPage();
+    this.review.paint();
+  }
+
+  /** Focus the card at an index; `all` repaints every card, for when the selection has changed. */
+  moveTo(index, { all = false } = {}) {
+    this.focus = Math.max(0, Math.min(this.page.length - 1, index));
+    this.review.paint(all ? null : new Set());
+  }
+
+  move(by) {
+    this.anchor = null;
+    this.moveTo(this.focus + by);
+  }
+
+  toggle(index) {
+    const item = this.page[index];
+    if (!item) return;
+    if (!this.selection.delete(item.id)) this.selection.add(item.id);
+    this.anchor = index;
+    this.moveTo(index, { all: true });
+  }
+
+  extend(by) {
+    this.selectTo(this.focus + by);
+  }
+
+  selectTo(index) {
+    const end = Math.max(0, Math.min(this.page.length - 1, index));
+    this.anchor ??= this.focus;
+    const [from, to] = [Math.min(this.anchor, end), Math.max(this.anchor, end)];
+    this.selection = new Set(this.page.slice(from, to + 1).map((item) => item.id));
+    this.moveTo(end, { all: true });
+  }
+
+  clear() {
+    this.anchor = null;
+    this.selection.clear();
+    this.review.paint();
+  }
+
+  holds(id) {
+    return this.page.some((item) => item.id === id);
+  }
+
+  /** Put the focus on an item, turning to its page; does nothing when no page holds it. */
+  goTo(id) {
+    const { queue, zoom } = this.review;
+    if (zoom.open && !zoom.follows) return;
+    const { start } = queue;
+    if (!queue.reveal(id)) return;
+    const index = this.page.findIndex((item) => item.id === id);
+    if (start === queue.start) this.moveTo(index, { all: true });
+    else this.arrive(index);
+  }
+
+  /** Show an item large; one of this page takes the focus along. */
+  async openZoom(id) {
+    const { review } = this;
+    if (id === undefined) return;
+    if (!review.byId.has(id)) await review.refresh([id]);
+    const item = review.byId.get(id);
+    if (!item) return;
+    const index = this.page.indexOf(item);
+    review.zoom.show(item, { follows: index >= 0 });
+    if (index >= 0) this.moveTo(index);
+  }
+
+  /** One image on or back while zoomed: along the page, or along the last decisions. */
+  step(by) {
+    const { zoom, judging } = this.review;
+    if (zoom.follows) {
+      this.move(by);
+      return;
+    }
+    const recent = judging.recent();
+    const next = recent[recent.indexOf(zoom.item) + by];
+    if (next) zoom.show(next, { follows: false });
+  }
+}

@@ -1,0 +1,46 @@
+// What stands where the cards would be when there are none: why, and what to do next.
+
+import { h } from "./dom.js";
+import { DEFAULT, narrowed } from "./filters.js";
+import { number } from "./format.js";
+
+function state(title, text, ...actions) {
+  return h("div", { class: "empty-state" }, h("h2", {}, title), text && h("p", {}, text), h("div", { class: "btns" }, actions));
+}
+
+const button = (label, run, kind = "ghost") => h("button", { type: "button", class: kind, onclick: run }, label);
+const link = (label, href, kind = "ghost") => h("a", { class: `as-button ${kind}`, href }, label);
+
+/** Return the state for an empty queue. */
+export function emptyState({ counts, filter, info, skipped, again, setFilter }) {
+  const { round } = info;
+  if (skipped > 0 && counts.todo > 0) {
+    return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "Everything else in this queue is judged.", button("Show the skipped ones", again, "primary"));
+  }
+  if (counts.todo > 0 && filter.status === "todo") return state(`${number(counts.todo)} more to judge`, "They came back to the queue meanwhile.", button("Show them", again, "primary"));
+  if (filter.status !== "todo" || (narrowed(filter) && !counts.total)) {
+    return state("No findings under this filter", "Nothing matches all of its settings at once.", button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary"));
+  }
+  if (!counts.total) {
+    return state(`No ${filter.show.replaceAll(",", " or ")} findings`, `Round ${round.number} contradicts none of these labels.`,
+      filter.show !== "agreeing" && counts.kinds.agreeing > 0 && button(`Look at the ${number(counts.kinds.agreeing)} it agrees with`, () => setFilter({ show: "agreeing" })));
+  }
+  const next = narrowed(filter)
+    ? [button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary")]
+    : [link("Start the next round", `rounds?dataset=${round.dataset_id}`, "primary"), link("Export the labels", `exports?dataset=${round.dataset_id}`)];
+  return state(`All ${number(counts.total)} judged`, narrowed(filter) ? "Nothing is left under this filter." : "Train again on the cleaned labels, or export them now.",
+    next, button("Look at what was decided", () => setFilter({ status: "decided" })));
+}
+
+/** Return the state for a round without findings yet. */
+export function runningState(info) {
+  const waiting = { queued: "is waiting for the worker", running: "is running", failed: "failed", cancelled: "was cancelled" }[info.round.status];
+  const going = ["queued", "running"].includes(info.round.status);
+  return state(`Round ${info.round.number} ${waiting}`, going ? "Its findings appear here by themselves when it is done." : "It has no findings.",
+    link("Watch the round", `rounds?dataset=${info.round.dataset_id}`, "primary"));
+}
+
+/** Return the state for something that could not be loaded. */
+export function troubleState(error, again) {
+  return h("div", { class: "empty-state trouble", role: "alert" }, h("h2", {}, error.message), h("p", {}, error.cure ?? ""), button("Try again", again, "primary"));
+}

@@ -1,0 +1,115 @@
+// The cards of one page: a listbox whose options are drawn once and then only repainted where something changed.
+
+import { createCard, paintCard } from "./card.js";
+import { fill, h } from "./dom.js";
+
+const GAP = 9; // pixels, as in the style sheet
+const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
+const DENSITIES = {
+  S: { width: 74, most: 16, caption: 40 },
+  M: { width: 112, most: 11, caption: 57 },
+  L: { width: 178, most: 7, caption: 62 },
+};
+
+export class Grid {
+  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index). */
+  constructor({ on }) {
+    this.on = on;
+    this.density = "M";
+    this.aspect = 1;
+    this.cards = [];
+    this.element = h("div", { class: "grid", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": "Findings to judge" });
+    this.element.addEventListener("click", (event) => this.#click(event));
+    this.element.addEventListener("dblclick", (event) => this.#at(event, (index) => this.on.zoom(index)));
+    this.element.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text selection
+  }
+
+  /** Return how many columns and cards fit the space there is. */
+  measure() {
+    const { width, most, caption } = DENSITIES[this.density];
+    const space = this.element.clientWidth - 8;
+    const columns = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
+    const card = (space - GAP * (columns - 1)) / columns;
+    const below = GAP + caption + 2; // what a row needs beside its image
+    const height = this.element.clientHeight - 8 + GAP;
+    let rows = Math.max(1, Math.floor(height / (card / this.aspect + below)));
+    const flatter = card / (height / (rows + 1) - below); // the frame that lets one more row in
+    if (flatter > 0 && flatter < this.aspect * FLATTER) {
+      rows += 1;
+      this.frame = flatter;
+    } else this.frame = Math.min(this.aspect, Math.max(this.aspect / FLATTER, card / (height / rows - below)));
+    this.columns = columns;
+    this.pixels = card * (globalThis.devicePixelRatio ?? 1);
+    return { columns, size: columns * rows };
+  }
+
+  /** Choose the frame that suits most of the images, between 3:4 and 3:2. */
+  chooseAspect(items) {
+    const own = items.filter((item) => item.width && item.height).map((item) => item.width / item.height).sort((a, b) => a - b);
+    this.aspect = own.length ? Math.min(1.5, Math.max(0.75, own[own.length >> 1])) : 1;
+  }
+
+  /** Draw a page from scratch. */
+  draw(items, context) {
+    this.items = items;
+    this.context = { ...context, pixels: this.pixels, aspect: this.frame };
+    this.element.className = `grid density-${this.density.toLowerCase()}`;
+    this.element.style.setProperty("--columns", this.columns);
+    this.element.style.setProperty("--aspect", this.frame);
+    this.cards = items.map((item) => createCard(item, this.context));
+    fill(this.element, this.cards);
+    this.element.scrollTop = 0;
+    this.#options(true);
+  }
+
+  /** Show something else than cards: an empty state or the skeleton of a page being loaded. */
+  replace(...children) {
+    this.items = [];
+    this.cards = [];
+    fill(this.element, ...children);
+    this.#options(false);
+  }
+
+  skeleton() {
+    const { size } = this.measure();
+    this.element.style.setProperty("--columns", this.columns);
+    this.element.style.setProperty("--aspect", this.frame);
+    this.replace(Array.from({ length: size }, () => h("div", { class: "card ghost", "aria-hidden": "true" }, h("div", { class: "im" }), h("div", { class: "cap" }))));
+  }
+
+  /** Repaint every card, or those with the given ids only. */
+  paint({ focus, selection }, ids = null) {
+    this.cards.forEach((card, index) => {
+      const item = this.items[index];
+      if (ids && !ids.has(item.id)) return;
+      paintCard(card, item, { classes: this.context.classes, focused: index === focus, selected: selection.has(item.id) });
+    });
+    const focused = this.cards[focus];
+    if (!focused) return;
+    this.element.setAttribute("aria-activedescendant", focused.id);
+    focused.scrollIntoView?.({ block: "nearest" });
+  }
+
+  #options(present) {
+    // a listbox without options is no listbox
+    this.element.setAttribute("role", present ? "listbox" : "group");
+    this.element.tabIndex = present ? 0 : -1;
+    if (present) this.element.setAttribute("aria-multiselectable", "true");
+    else for (const name of ["aria-multiselectable", "aria-activedescendant"]) this.element.removeAttribute(name);
+  }
+
+  #at(event, then) {
+    const card = event.target.closest?.(".card[data-id]");
+    const index = this.cards.indexOf(card);
+    if (index >= 0) then(index);
+  }
+
+  #click(event) {
+    this.#at(event, (index) => {
+      const range = event.shiftKey;
+      const toggle = event.ctrlKey || event.metaKey || Boolean(event.target.closest(".tick"));
+      if (range || toggle) this.on.select(index, { range });
+      else this.on.focus(index);
+    });
+  }
+}

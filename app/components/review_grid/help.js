@@ -1,0 +1,39 @@
+// All keys: read, change, switch off.
+
+import { fill, h, keycap, openDialog } from "./dom.js";
+import { ACTIONS, comboOf, shown } from "./keys.js";
+
+/** Show every key; a click on one waits for its new combination. */
+export function openHelp({ root, keys, onchange }) {
+  const table = h("div", { class: "keys" });
+  const hint = h("p", { class: "sub", "aria-live": "polite" });
+  const toggle = h("input", { type: "checkbox", checked: keys.on, onchange: () => { keys.switch(toggle.checked); onchange(); } });
+  const dialog = openDialog(root, { label: "All keys", className: "help" },
+    h("h1", {}, "Keys"), hint, table,
+    h("div", { class: "btns" },
+      h("label", { class: "check" }, toggle, " single-letter keys are on"), h("span", {}),
+      h("button", { type: "button", class: "ghost", onclick: () => { keys.reset(); onchange(); draw(); } }, "Back to the defaults"),
+      h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "Done")));
+  let waiting = null;
+  draw();
+  dialog.addEventListener("keydown", (event) => {
+    if (!waiting || ["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key !== "Escape") keys.bind(waiting, comboOf(event));
+    waiting = null;
+    onchange();
+    draw();
+  });
+
+  function draw() {
+    hint.textContent = waiting ? "Press the new key, or Esc to leave it as it is." : "Click a key to change it. Verdict keys act on the selection if there is one, else on the focused card.";
+    fill(table, ACTIONS.map(([action, does]) => h("div", {}, h("button", {
+      type: "button", class: waiting === action ? "waiting" : "", "aria-label": `${does}: ${keys.combos(action).map(shown).join(" or ") || "no key"}. Change`,
+      onclick: () => { waiting = action; draw(); table.querySelector(".waiting")?.focus(); },
+    }, waiting === action ? "press a key" : keys.combos(action).length ? keys.combos(action).map((combo) => keycap(shown(combo))) : "none"), h("span", {}, does))),
+    h("div", {}, h("span", { class: "fixed" }, keycap("1"), "–", keycap("9"), keycap("0")), h("span", {}, "relabel to the 1st to 10th likeliest class")),
+    h("div", {}, h("span", { class: "fixed" }, keycap("Shift+1"), "–", keycap("0")), h("span", {}, "relabel to the 11th to 20th")),
+    h("div", {}, h("span", { class: "fixed" }, keycap("Shift"), "+ click"), h("span", {}, "select up to a card; Ctrl + click adds one")));
+  }
+}

@@ -1,0 +1,92 @@
+// The right side: the focused image large, its likeliest classes with their number keys, neighbours and history.
+
+import { badgeOf, className } from "./card.js";
+import { fill, h, keycap } from "./dom.js";
+import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
+
+const PLACES = 5;
+const DETAIL_DELAY_MS = 120; // while the focus runs along a row, nothing is asked for
+const LARGE = 640; // device pixels
+
+/** Return the rows of likeliest classes, shared by inspector and zoom; `onpick(class)`. */
+export function likelyRows(item, { classes, onpick, places = PLACES }) {
+  return item.likely.slice(0, places).map(([id, probability], place) =>
+    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyOf(place)}`, onclick: () => onpick(id) },
+      keycap(keyOf(place)), h("span", { class: "name" }, className(classes, id)),
+      h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
+      h("em", {}, percent(probability))));
+}
+
+export const keyOf = (place) => `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`;
+
+/** Return "given → suggested" as two labelled tags. */
+export function tags(item, classes) {
+  return h("div", { class: "gv" },
+    h("div", {}, h("small", {}, "given"), h("span", { class: "t g" }, className(classes, item.given))),
+    h("span", { class: "ar", "aria-hidden": "true" }, "→"),
+    h("div", {}, h("small", {}, "suggested"), h("span", { class: "t p" }, className(classes, item.pseudo))));
+}
+
+export class Inspector {
+  /** `api` for details, `on` holds pick(class) and open(item). */
+  constructor({ api, classes, on }) {
+    Object.assign(this, { api, classes, on });
+    this.details = new Map();
+    this.image = h("button", { type: "button", class: "bigim", title: "Zoom", onclick: () => this.item && on.open(this.item) });
+    this.body = h("div", {});
+    this.more = h("div", {});
+    this.element = h("aside", { class: "right", "aria-label": "Details of the focused card" }, this.image, this.body, this.more);
+  }
+
+  /** Show an item at once; what must be asked for follows when the focus rests. */
+  show(item) {
+    clearTimeout(this.timer);
+    this.element.classList.toggle("empty", !item);
+    const moved = item?.id !== this.item?.id;
+    this.item = item;
+    if (!item) {
+      fill(this.image);
+      fill(this.body);
+      fill(this.more);
+      return;
+    }
+    if (moved) fill(this.image, h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, LARGE), alt: `${item.name}, large` }));
+    const look = badgeOf(item, this.classes);
+    fill(this.body,
+      h("p", { class: "path", title: item.name }, item.name),
+      tags(item, this.classes),
+      look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
+      h("h2", {}, "Likeliest classes"),
+      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick })));
+    const known = this.details.get(item.id);
+    if (known) this.#detail(known);
+    else if (moved) fill(this.more);
+    this.timer = setTimeout(() => this.#load(item), known ? 4 * DETAIL_DELAY_MS : DETAIL_DELAY_MS);
+  }
+
+  /** Forget what was asked for these items: their decisions have changed. */
+  forget(ids) {
+    for (const id of ids) this.details.delete(id);
+  }
+
+  async #load(item) {
+    const detail = await this.api.finding(item.id).catch(() => null);
+    if (!detail) return;
+    this.details.set(item.id, detail);
+    if (this.item?.id === item.id) this.#detail(detail);
+  }
+
+  #detail({ history, decisions, neighbours, path }) {
+    if (path) this.body.querySelector(".path")?.setAttribute("title", path);
+    const says = (one) => (one.label === null || one.label === undefined ? one.verdict.replaceAll("_", " ") : `${one.verdict} ${className(this.classes, one.label)}`);
+    fill(this.more,
+      neighbours?.length > 0 && [h("h2", {}, "Nearest neighbours"), h("div", { class: "nn" }, neighbours.slice(0, 10).map((near) =>
+        h("img", { class: fitClass(near, 1), src: imageUrl(this.api.base, near, 96), alt: className(this.classes, near.given), title: `given ${className(this.classes, near.given)}` })))],
+      h("h2", {}, "History"),
+      h("ul", { class: "hx" },
+        history.map((one) => h("li", {}, `Round ${one.round} · suggested ${className(this.classes, one.pseudo)} ${fraction(one.confidence)}`)),
+        decisions.map((one) => h("li", { class: one.live ? "live" : "undone", title: `${day(one.at)}${one.live ? "" : ", undone"}` },
+          `${one.bulk ? "in bulk: " : ""}${says(one)} · ${one.by} ${clock(one.at).slice(0, 5)}`)),
+        !decisions.length && h("li", { class: "dim" }, "no verdict yet")));
+  }
+}

@@ -1,0 +1,156 @@
+// What people do to cards: verdicts, skips, undo and redo. Seen at once, stored by the outbox.
+
+import { ActLog, decisionFor, outcome, reversed, settled, stateOf, summary } from "./verdicts.js";
+
+const RECENT = 10;
+
+export class Judging {
+  /** `review` is the page: its queue, outbox, skips, classes and its ways to paint. */
+  constructor(review) {
+    this.review = review;
+    this.log = new ActLog();
+    this.touched = new Set(); // ids judged or skipped since the queue began
+    this.sent = new Map(); // seq of an undo or redo -> the act it was believed to take back
+  }
+
+  recent() {
+    return this.log.recent(RECENT);
+  }
+
+  /** Whether a card still waits for a word in this pass through the queue. */
+  pending(item) {
+    return !this.touched.has(item.id) && (this.review.looksBack || !settled(item.status));
+  }
+
+  /** Give every item its decision as one act; returns false when there was nothing to do. */
+  decide(items, decisionOf) {
+    const { review } = this;
+    const decisions = items.map(decisionOf);
+    const changes = items.map((item, index) => ({ item, before: stateOf(item), after: outcome(item, decisions[index], review.name) }));
+    if (!changes.length) return false;
+    review.outbox.add({ round: review.roundId, op: "decide", decisions });
+    this.log.push({ changes });
+    this.#apply(changes);
+    for (const item of items) review.skips.remove(item.id);
+    return true;
+  }
+
+  /** Say one verdict of every item; "keep" is refused where nobody gave a label. */
+  verdict(items, verdict) {
+    const able = verdict === "keep" ? items.filter((item) => item.given !== -1) : items;
+    if (!able.length && items.length) this.review.toast.say("There is no given label to keep here.");
+    return this.decide(able, (item) => (verdict === "accept" || verdict === "keep" ? decisionFor(item, verdict === "accept" ? item.pseudo : item.given) : { finding: item.id, verdict }));
+  }
+
+  /** Say which class is right. */
+  relabel(items, label) {
+    return this.decide(items, (item) => decisionFor(item, label));
+  }
+
+  skip(items) {
+    for (const item of items) {
+      item.skipped = true;
+      this.touched.add(item.id);
+      this.review.skips.add(item.id);
+      this.review.queue.putOff(item);
+    }
+    this.review.paint(new Set(items.map((item) => item.id)));
+    return items.length > 0;
+  }
+
+  /** Remember a bulk act, so that undo knows what comes next. */
+  pushBulk(size) {
+    this.log.push({ changes: [], size });
+  }
+
+  undo() {
+    const act = this.log.undo();
+    const seq = this.review.outbox.add({ round: this.review.roundId, op: "undo" });
+    this.sent.set(seq, act);
+    if (act?.changes.length) {
+      this.#apply(reversed(act.changes));
+      this.#reveal(act.changes);
+      this.review.toast.say(`Undone: ${summary(act.changes, this.review.classes)}`, { label: "Redo", run: () => this.redo() });
+    }
+  }
+
+  redo() {
+    const act = this.log.redo();
+    const seq = this.review.outbox.add({ round: this.review.roundId, op: "redo" });
+    this.sent.set(seq, act);
+    if (act?.changes.length) {
+      this.#apply(act.changes);
+      this.#reveal(act.changes);
+      this.review.toast.say(`Done again: ${summary(act.changes, this.review.classes)}`, { label: "Undo", run: () => this.undo() });
+    }
+  }
+
+  /** Take in the server's answer to an act: its word is final. */
+  stored(entry, result) {
+    const { review } = this;
+    if (entry.act.op === "decide" || !entry.own) {
+      this.#settle(result.items ?? []);
+      return;
+    }
+    const act = this.sent.get(entry.act.seq) ?? null;
+    this.sent.delete(entry.act.seq);
+    const items = result.items ?? [];
+    const known = act?.changes.length > 0;
+    const same = known && act.changes.length === items.length && items.every(({ id }) => act.changes.some(({ item }) => item.id === id));
+    const word = entry.act.op === "undo" ? "undo" : "redo";
+    if (result.changeset === null) review.toast.say(`Nothing left to ${word}.`);
+    else if (!same) {
+      review.toast.say(`${word === "undo" ? "Undone" : "Done again"}: ${result.undone?.text ?? `${items.length} findings`}`, this.#showAction(items));
+    }
+    if (known && !same) {
+      this.log.forget(); // another tab worked in between: what was shown at once was not what happened
+      review.refresh(act.changes.map(({ item }) => item.id));
+    }
+    this.#settle(items);
+    if (!same) review.tally.refresh({ soon: true });
+  }
+
+  /** Take back what was shown of an act that the server refused. */
+  refused(entry, error) {
+    const text = `${error.message ?? error.error} ${error.cure ?? ""}`.trim();
+    this.review.toast.say(`Not stored: ${text}`, null, { warning: true, sticky: true });
+    this.log.forget();
+    this.review.refresh((entry.act.decisions ?? []).map(({ finding }) => finding));
+    this.review.tally.refresh({ soon: true });
+  }
+
+  #settle(states) {
+    const { review } = this;
+    const waiting = new Set(review.outbox.queue.flatMap(({ act }) => (act.decisions ?? []).map(({ finding }) => finding)));
+    const changes = [];
+    for (const { id, ...after } of states) {
+      const item = review.byId.get(id);
+      if (!item || waiting.has(id)) continue;
+      if (item.status !== after.status || item.label !== after.label || item.by !== after.by) changes.push({ item, before: stateOf(item), after });
+    }
+    if (changes.length) this.#apply(changes);
+    review.inspector.forget(states.map(({ id }) => id));
+  }
+
+  #apply(changes) {
+    for (const { item, after } of changes) {
+      Object.assign(item, after);
+      item.skipped = false;
+      if (after.status === "open") this.touched.delete(item.id);
+      else this.touched.add(item.id);
+    }
+    const ids = changes.map(({ item }) => item.id);
+    this.review.inspector.forget(ids);
+    this.review.tally.adjust(changes);
+    this.review.paint(new Set(ids));
+  }
+
+  #reveal(changes) {
+    this.review.cursor.goTo(changes[0].item.id);
+  }
+
+  #showAction(items) {
+    const [first] = items;
+    return items.length === 1 && !this.review.cursor.holds(first.id) ? { label: "Show", run: () => this.review.cursor.openZoom(first.id) } : null;
+  }
+}

@@ -1,0 +1,84 @@
+// Where Streamlit meets the grid. A grid lives as long as its element; a rerun of the page finds it and leaves it alone.
+// Outboxes outlive their grid: what is unsaved when the page is left goes on being sent.
+
+import { createApi } from "./api.js";
+import { Keys } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { Review } from "./review.js";
+
+const mounted = new WeakMap(); // the component's root -> {review, cleanup, asked, shown}: the round Streamlit asked for, the one shown
+const outboxes = new Set();
+const alive = new Set(); // clients whose tab holds a lock
+
+addEventListener("pagehide", () => outboxes.forEach((outbox) => outbox.flush()));
+addEventListener("online", () => outboxes.forEach((outbox) => outbox.retry()));
+
+/** Mount, or bring up to date, the grid in `parentElement`; returns the clean-up for its unmounting. */
+export async function mount({ parentElement, data }) {
+  const present = mounted.get(parentElement);
+  if (present?.asked === data.round || present?.shown === data.round) {
+    present.asked = data.round;
+    return present.cleanup;
+  }
+  present?.cleanup();
+  await findLiving();
+  const outbox = openOutbox(createApi(data.api));
+  const entry = { asked: data.round };
+  const show = (id) => {
+    entry.review?.unmount();
+    entry.shown = id;
+    entry.review = new Review({
+      root: parentElement, api: createApi(data.api), keys: new Keys(localStorage), outbox, storage: localStorage, roundId: id,
+      isAlive: (client) => alive.has(client), onround: (other) => { rememberRound(other); show(other); },
+    });
+    parentElement.append(entry.review.element);
+    place(entry.review);
+    entry.review.start();
+  };
+  entry.cleanup = () => {
+    entry.review.unmount();
+    mounted.delete(parentElement);
+    Object.assign(outbox, { onStatus: () => {}, onResult: () => {}, onRefused: () => {} });
+    outbox.drained().then(() => outboxes.delete(outbox));
+  };
+  mounted.set(parentElement, entry);
+  show(data.round);
+  return entry.cleanup;
+}
+
+function rememberRound(id) {
+  const query = new URLSearchParams(location.search);
+  query.set("round", String(id));
+  history.replaceState(history.state, "", `${location.pathname}?${query}`);
+}
+
+/** Keep the grid under the header, whatever its height. */
+function place(review) {
+  const header = document.querySelector('[data-testid="stHeader"]');
+  const measure = () => review.element.style.setProperty("--top", `${Math.max(0, header?.getBoundingClientRect().bottom ?? 0)}px`);
+  measure();
+  if (!header) return;
+  const observer = new ResizeObserver(measure);
+  observer.observe(header);
+  review.stop.signal.addEventListener("abort", () => observer.disconnect());
+}
+
+function openOutbox(api) {
+  const client = newClient();
+  const outbox = new Outbox({ send: api.send, storage: localStorage, client });
+  outboxes.add(outbox);
+  alive.add(client);
+  navigator.locks?.request(`outfold.client.${client}`, () => new Promise(() => {}));
+  return outbox;
+}
+
+/** Find out which clients have a living tab, so that only the dead ones' acts are taken over. */
+async function findLiving() {
+  const held = (await navigator.locks?.query())?.held ?? [];
+  for (const { name } of held) if (name.startsWith("outfold.client.")) alive.add(name.slice("outfold.client.".length));
+}
+
+function newClient() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""); // plain http
+}

@@ -1,0 +1,91 @@
+// The queue as pages: one growing list fetched by cursor, skipped cards behind the others, the next page always ready.
+
+const CHUNK = 96; // findings asked for at once
+
+export class Queue {
+  /** `fetchChunk(after, limit)` resolves to {items, next}; `isSkipped(id)` says what this person put off. */
+  constructor(fetchChunk, isSkipped = () => false) {
+    this.fetchChunk = fetchChunk;
+    this.isSkipped = isSkipped;
+    this.items = [];
+    this.held = []; // skipped cards, shown once the others are through
+    this.start = 0;
+    this.size = 32;
+    this.cursor = null;
+    this.exhausted = false;
+    this.released = 0; // index from which cards are ones that come back
+  }
+
+  get page() {
+    return this.items.slice(this.start, this.start + this.size);
+  }
+
+  get number() {
+    return Math.floor(this.start / this.size) + 1;
+  }
+
+  get atEnd() {
+    return this.exhausted && this.start + this.size >= this.items.length;
+  }
+
+  /** Make sure the page that starts at `from` is there, as far as there are findings. */
+  async load(from = this.start) {
+    while (!this.exhausted && this.items.length < from + this.size) await this.#more();
+  }
+
+  /** Go on by one page; false when there is none. */
+  async next() {
+    const from = this.start + this.size;
+    await this.load(from);
+    if (from >= this.items.length) return false;
+    this.start = from;
+    return true;
+  }
+
+  /** Whether `next` would answer without waiting. */
+  get nextIsReady() {
+    return this.exhausted || this.items.length >= this.start + 2 * this.size;
+  }
+
+  previous() {
+    if (this.start === 0) return false;
+    this.start = Math.max(0, this.start - this.size);
+    return true;
+  }
+
+  /** Put a card behind the others; it keeps its place on this page. */
+  putOff(item) {
+    if (this.exhausted) this.items.push(item);
+    else if (!this.held.includes(item)) this.held.push(item);
+  }
+
+  /** Change how many cards a page has; the first one of this page stays where it is. */
+  resize(size) {
+    this.size = Math.max(1, size);
+  }
+
+  /** Go to the page that holds the item; false when it is in none. */
+  reveal(id) {
+    const index = this.items.findLastIndex((item) => item.id === id);
+    if (index < 0) return false;
+    if (index < this.start || index >= this.start + this.size) this.start = Math.floor(index / this.size) * this.size;
+    return true;
+  }
+
+  async #more() {
+    this.pending ??= this.fetchChunk(this.cursor, Math.max(CHUNK, this.size)).finally(() => {
+      this.pending = null;
+    });
+    const waiting = this.pending;
+    const { items, next } = await waiting;
+    if (waiting === this.taken) return; // somebody else waited for the same answer and has stored it
+    this.taken = waiting;
+    for (const item of items) (this.isSkipped(item.id) ? this.held : this.items).push(item);
+    this.cursor = next;
+    if (next === null || next === undefined) {
+      this.exhausted = true;
+      this.released = this.items.length;
+      this.items.push(...this.held.splice(0));
+    }
+  }
+}

@@ -1,0 +1,283 @@
+// The review page: holds what is shown, asks for it, and wires the parts together.
+
+import { AcceptBar, openAcceptDialog } from "./accept_all.js";
+import { createActions, createKeyListener } from "./actions.js";
+import { Cursor } from "./cursor.js";
+import { h } from "./dom.js";
+import { emptyState, runningState, troubleState } from "./empty.js";
+import { parse, serialise, toParams } from "./filters.js";
+import { Footer } from "./footer.js";
+import { imageUrl, number } from "./format.js";
+import { Grid } from "./grid.js";
+import { Inspector } from "./inspector.js";
+import { Judging } from "./judging.js";
+import { askName } from "./name_dialog.js";
+import { Queue } from "./queue.js";
+import { Sidebar } from "./sidebar.js";
+import { Skips } from "./skips.js";
+import { Tally } from "./tally.js";
+import { Toast } from "./toast.js";
+import { Topline } from "./topline.js";
+import { Zoom } from "./zoom.js";
+
+const POLL_MS = 3000; // while the round is still running
+const PROPOSED = 0.9; // where the round proposes no threshold
+const NARROW = 1180; // pixels; below, the details are out of the way until asked for
+
+export class Review {
+  constructor({ root, api, keys, outbox, storage, roundId, isAlive, onround }) {
+    Object.assign(this, { root, api, keys, outbox, storage, roundId, isAlive, onround });
+    this.filter = parse(location.search);
+    this.byId = new Map(); // every item ever seen, each one object wherever it is shown
+    this.ready = false;
+    this.stop = new AbortController();
+    this.element = h("div", { class: "outfold", dataset: { ready: "false" } });
+  }
+
+  /** Ask for everything, draw, begin. */
+  async start() {
+    try {
+      const [me, info] = await Promise.all([this.api.me(), this.api.round(this.roundId)]);
+      Object.assign(this, { name: me.name, info, classes: info.classes });
+    } catch (error) {
+      this.element.replaceChildren(troubleState(error, () => this.start()));
+      return;
+    }
+    if (this.info.round.status !== "done") {
+      this.element.replaceChildren(runningState(this.info));
+      this.poll = setTimeout(() => this.start(), POLL_MS);
+      return;
+    }
+    this.#build();
+    this.#person();
+    await Promise.all([this.reload(), this.name ? null : this.rename()]);
+  }
+
+  /** Whether the queue shows what is already decided. */
+  get looksBack() {
+    return !["todo", "open", "second_opinion"].includes(this.filter.status);
+  }
+
+  /** Begin the queue anew: after a filter, a bulk act, a change of person. */
+  async reload() {
+    this.ready = false;
+    this.element.dataset.ready = "false";
+    this.judging.touched.clear();
+    const queue = new Queue((after, limit) => this.#chunk(after, limit), (id) => !this.looksBack && this.skips.has(id));
+    this.queue = queue;
+    this.grid.skeleton();
+    this.tally.refresh({ soon: true });
+    try {
+      queue.resize(this.grid.measure().size);
+      await queue.load(0);
+    } catch (error) {
+      if (queue === this.queue && !this.stop.signal.aborted) this.grid.replace(troubleState(error, () => this.reload()));
+      return;
+    }
+    if (queue !== this.queue) return; // the filter changed meanwhile
+    this.grid.chooseAspect(queue.items.slice(0, 40));
+    queue.resize(this.grid.measure().size);
+    this.ready = queue.items.length > 0;
+    if (this.ready) this.cursor.arrive(0);
+    else await this.finish();
+    this.element.dataset.ready = "true";
+  }
+
+  setFilter(changes) {
+    this.filter = { ...this.filter, ...changes };
+    const query = serialise(this.filter, location.search);
+    history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+    return this.reload();
+  }
+
+  /** Nothing waits any more: say so, with what to do next. */
+  async finish() {
+    const counts = await this.tally.fresh();
+    const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
+    this.queue.items = [];
+    this.queue.start = 0;
+    this.ready = false;
+    this.grid.replace(emptyState({
+      counts, skipped, filter: this.filter, info: this.info, again: () => this.reload(), setFilter: (changes) => this.setFilter(changes),
+    }));
+    this.paint();
+  }
+
+  /** Say that a class is right of the targets. */
+  pick(label) {
+    if (this.judging.relabel(this.cursor.targets(), label)) this.cursor.moveOn();
+  }
+
+  /** Ask the server how these items stand. */
+  async refresh(ids) {
+    if (!ids.length) return;
+    const params = new URLSearchParams({ round: this.roundId, ids: ids.slice(0, 500).join(",") });
+    const { items } = await this.api.findings(params).catch(() => ({ items: [] }));
+    for (const fresh of items) this.#know(fresh);
+    this.paint(new Set(ids));
+  }
+
+  /** Draw the queue's page from scratch and fetch the one after it, with its images. */
+  drawPage() {
+    this.grid.draw(this.queue.page, { classes: this.classes, base: this.api.base });
+    const { queue } = this;
+    const next = queue.start + queue.size;
+    queue.load(next).then(() => {
+      this.prefetched = queue.items.slice(next, next + queue.size).map((item) => {
+        const image = new Image();
+        image.src = imageUrl(this.api.base, item, this.grid.pixels);
+        return image;
+      });
+      if (queue === this.queue) this.#footer();
+    }).catch(() => {}); // asked for again, and reported, when the page is turned
+  }
+
+  /** Repaint cards (all, or those with these ids) and what follows from the focus. */
+  paint(ids = null) {
+    const { focus, selection, page } = this.cursor;
+    const item = page[focus];
+    this.grid.paint({ focus, selection }, ids && new Set([...ids, item?.id, this.painted]));
+    this.painted = item?.id;
+    if (this.zoom.open) this.zoom.show(this.zoom.follows && item ? item : this.zoom.item, { follows: this.zoom.follows });
+    this.inspector.show(item);
+    this.#footer();
+  }
+
+  async rename() {
+    await this.outbox.drained();
+    await askName({ root: this.root, name: this.name, save: async (name) => { this.name = (await this.api.rename(name)).name ?? name; } });
+    this.#person();
+    this.grid.element.focus({ preventScroll: true });
+  }
+
+  openAccept() {
+    if (!this.tally.counts) return;
+    openAcceptDialog({
+      root: this.root, api: this.api, info: this.info, filter: this.filter, counts: this.tally.counts, threshold: this.bar.threshold,
+      onthreshold: (value) => this.bar.set(value), accept: (filter, count) => this.#acceptAll(filter, count),
+    });
+  }
+
+  unmount() {
+    this.stop.abort();
+    clearTimeout(this.poll);
+    this.tally?.stop();
+    this.zoom?.close();
+    this.element.remove();
+  }
+
+  #build() {
+    this.toast = new Toast();
+    this.zoom = new Zoom({ root: this.root, api: this.api, classes: this.classes, on: {
+      step: (by) => this.cursor.step(by), pick: (label) => this.pick(label), act: (action) => this.actions[action](), closed: () => this.paint(),
+    } });
+    this.cursor = new Cursor(this);
+    this.judging = new Judging(this);
+    this.actions = createActions(this);
+    this.tally = new Tally({
+      ask: () => this.api.counts(toParams(this.filter, this.roundId)), quiet: () => this.outbox.unsaved === 0, draw: (counts) => this.#counts(counts),
+    });
+    const act = (action) => this.ready || ["help", "undo"].includes(action) ? this.actions[action]() : null;
+    this.topline = new Topline({ on: { density: (letter) => this.#density(letter), name: () => this.rename(), panel: (which) => this.#panel(which) } });
+    this.sidebar = new Sidebar({ info: this.info, on: { filter: (changes) => this.setFilter(changes), round: (id) => this.onround(id) } });
+    this.bar = new AcceptBar({ api: this.api, roundId: this.roundId, threshold: this.info.round.proposed_threshold ?? PROPOSED, on: { open: () => this.openAccept() } });
+    this.grid = new Grid({ on: {
+      focus: (index) => this.cursor.move(index - this.cursor.focus), zoom: (index) => this.cursor.openZoom(this.cursor.page[index]?.id),
+      select: (index, { range }) => (range ? this.cursor.selectTo(index) : this.cursor.toggle(index)),
+    } });
+    this.footer = new Footer({ keys: this.keys, base: this.api.base, classes: this.classes, on: {
+      act, open: (item) => (this.cursor.holds(item.id) ? this.cursor.goTo(item.id) : this.cursor.openZoom(item.id)), page: (by) => this.cursor.turn(by),
+    } });
+    this.inspector = new Inspector({ api: this.api, classes: this.classes, on: { pick: (label) => this.pick(label), open: (item) => this.cursor.openZoom(item.id) } });
+    this.element.replaceChildren(this.sidebar.element,
+      h("section", { class: "centre", "aria-label": "Findings" }, this.topline.element, this.bar.element, this.grid.element, this.footer.element),
+      this.inspector.element, this.toast.element);
+    this.#listen();
+    this.topline.saved({ state: this.outbox.state, unsaved: this.outbox.unsaved, savedAt: null });
+    this.#density(this.storage.getItem("outfold.density") ?? "M", { draw: false });
+    this.element.classList.toggle("inspector-off", innerWidth < NARROW);
+  }
+
+  #listen() {
+    const { signal } = this.stop;
+    Object.assign(this.outbox, {
+      onStatus: (status) => this.topline.saved(status),
+      onResult: (entry, result) => this.judging.stored(entry, result),
+      onRefused: (entry, error) => this.judging.refused(entry, error),
+    });
+    addEventListener("keydown", createKeyListener(this, this.actions), { capture: true, signal });
+    this.element.addEventListener("click", (event) => {
+      // a mouse click on a control must not keep Space and Enter from the cards
+      if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) this.grid.element.focus({ preventScroll: true });
+    }, { signal });
+    const observer = new ResizeObserver(() => this.#resize());
+    observer.observe(this.grid.element);
+    signal.addEventListener("abort", () => observer.disconnect());
+  }
+
+  #person() {
+    this.outbox.identify(this.name);
+    if (this.name) this.outbox.adopt(this.isAlive);
+    this.skips = new Skips(this.storage, this.roundId, this.name);
+    this.topline.name(this.name);
+  }
+
+  #density(letter, { draw = true } = {}) {
+    this.grid.density = letter;
+    this.storage.setItem("outfold.density", letter);
+    this.topline.density(letter);
+    if (draw) this.#resize();
+  }
+
+  #resize() {
+    const columns = this.grid.columns;
+    const { size } = this.grid.measure();
+    if (!this.ready || (size === this.queue.size && columns === this.grid.columns && this.drawnDensity === this.grid.density)) return;
+    this.drawnDensity = this.grid.density;
+    const item = this.cursor.page[this.cursor.focus];
+    this.queue.resize(size);
+    this.queue.load().then(() => this.cursor.arrive(Math.max(0, this.cursor.page.indexOf(item)))).catch(() => {});
+  }
+
+  #panel(which) {
+    this.element.classList.toggle(which === "filters" ? "show-filters" : "inspector-off");
+  }
+
+  #counts(counts) {
+    this.topline.counts(counts);
+    this.sidebar.draw(counts, this.filter);
+    this.bar.draw(counts, this.filter);
+  }
+
+  #footer() {
+    const { queue } = this;
+    this.footer.draw({
+      number: queue.number, first: queue.start === 0, atEnd: queue.atEnd, selected: this.cursor.selection.size, recent: this.judging.recent(),
+    });
+  }
+
+  async #acceptAll(filter, count) {
+    await this.outbox.drained();
+    const key = JSON.stringify([filter, count]);
+    if (this.bulk?.key !== key) this.bulk = { key, seq: this.outbox.nextSeq() }; // a second try is the same act
+    const parameters = Object.fromEntries(toParams(filter, this.roundId));
+    const { size } = await this.api.acceptAll({ client: this.outbox.client, seq: this.bulk.seq, expected: count, ...parameters });
+    this.bulk = null;
+    this.judging.pushBulk(size);
+    this.toast.say(`accepted ${number(size)}`, { label: "Undo", run: () => this.actions.undo() }, { sticky: true });
+    await this.reload();
+  }
+
+  async #chunk(after, limit) {
+    const extra = { limit: String(limit), ...(after ? { after } : {}) };
+    const answer = await this.api.findings(toParams(this.filter, this.roundId, extra), this.stop.signal);
+    return { items: answer.items.map((item) => this.#know(item)), next: answer.next };
+  }
+
+  #know(fresh) {
+    const known = this.byId.get(fresh.id);
+    if (known) return Object.assign(known, fresh);
+    this.byId.set(fresh.id, fresh);
+    return fresh;
+  }
+}

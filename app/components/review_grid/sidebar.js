@@ -1,0 +1,88 @@
+// The filters: what is shown, which pair, how confident, and the rest; all with live counts.
+
+import { fill, h } from "./dom.js";
+import { DEFAULT, ORDERS, narrowed } from "./filters.js";
+import { number } from "./format.js";
+import { Histogram } from "./histogram.js";
+import { Pairs } from "./pairs.js";
+
+const STATUS_NAMES = {
+  todo: "to do", decided: "decided", any: "any", open: "open", second_opinion: "second opinion", accept: "accepted", bulk: "accepted in bulk",
+  keep: "kept", relabel: "relabelled", ambiguous: "ambiguous", exclude: "excluded",
+};
+
+export class Sidebar {
+  /** `on` holds filter(changes) and round(id). */
+  constructor({ info, on }) {
+    this.info = info;
+    this.on = on;
+    this.chips = h("div", { class: "chips", role: "group", "aria-label": "Show" });
+    this.pairs = new Pairs({ classes: info.classes, onpick: (pair) => on.filter(pair) });
+    this.histogram = new Histogram({
+      handles: 2, labels: ["Lowest confidence", "Highest confidence"], onchange: ([min, max], final) => final && on.filter({ min, max }),
+    });
+    this.fields = this.#fields();
+    this.reset = h("button", { type: "button", class: "link", onclick: () => on.filter({ ...DEFAULT }) }, "Clear all filters");
+    this.element = h("aside", { class: "left", "aria-label": "Filters" },
+      this.#heading(),
+      h("h2", {}, "Show"), this.chips,
+      h("h2", {}, "Given × suggested"), this.pairs.element,
+      h("h2", {}, "Confidence"), this.histogram.element,
+      h("h2", {}, "More"), this.fields.map(({ row }) => row), this.reset);
+  }
+
+  draw(counts, filter) {
+    this.#drawChips(counts, filter);
+    this.pairs.draw(counts.pairs, filter);
+    this.histogram.draw(counts.histogram, [filter.min, filter.max]);
+    for (const { name, input } of this.fields) if (input !== input.getRootNode().activeElement || input.tagName === "SELECT") input.value = filter[name] ?? "";
+    this.reset.hidden = !narrowed(filter);
+  }
+
+  #heading() {
+    const { round, rounds, folds } = this.info;
+    const config = typeof round.config === "object" && round.config ? round.config : {};
+    const words = [`Round ${round.number}`, `${config.folds ?? folds} folds`, config.model, round.accuracy ? `${(round.accuracy * 100).toFixed(1)} % out-of-fold` : null];
+    const finished = rounds.filter((one) => one.status === "done");
+    return h("header", {},
+      h("h1", { title: round.dataset }, round.dataset),
+      h("p", { class: "dim" }, words.filter(Boolean).join(" · ")),
+      finished.length > 1 && row("Round", h("select", { onchange: (event) => this.on.round(Number(event.target.value)) },
+        finished.map((one) => h("option", { value: one.id, selected: one.id === round.id }, `Round ${one.number}`)))));
+  }
+
+  #drawChips(counts, filter) {
+    const chip = (label, count, on, changes) => h("button", { type: "button", class: "chip", "aria-pressed": String(on), onclick: () => this.on.filter(changes) }, `${label} ${number(count ?? 0)}`);
+    const queue = filter.status === "todo" || filter.status === "open";
+    const kinds = ["suspicious", "unlabelled", "agreeing"].filter((kind) => kind === "suspicious" || counts.kinds[kind] > 0 || filter.show.includes(kind));
+    const chips = kinds.map((kind) => chip(kind, counts.kinds[kind], queue && filter.show.split(",").includes(kind), { show: kind, status: "todo" }));
+    chips.push(chip("second opinion", counts.second_opinion, filter.status === "second_opinion", { status: "second_opinion" }));
+    chips.push(chip("decided", counts.decided, filter.status === "decided", { status: "decided" }));
+    const active = this.chips.getRootNode().activeElement;
+    const index = [...this.chips.children].indexOf(active);
+    fill(this.chips, chips);
+    if (index >= 0) chips[index]?.focus();
+  }
+
+  #fields() {
+    const { info } = this;
+    const orders = Object.entries(ORDERS).filter(([name]) => name !== "similarity" || info.round.has_similarity);
+    const choose = (name, label, options, read = (text) => text) => {
+      const input = h("select", { onchange: () => this.on.filter({ [name]: read(input.value) }) }, options.map(([value, text]) => h("option", { value }, text)));
+      return { name, input, row: row(label, input) };
+    };
+    const path = h("input", { type: "search", placeholder: "anything", onchange: () => this.on.filter({ path: path.value.trim() }) });
+    return [
+      choose("order", "Order", orders),
+      info.splits.length > 1 && choose("split", "Split", [["", "any"], ...info.splits.map((name) => [name, name])]),
+      choose("status", "Status", Object.entries(STATUS_NAMES)),
+      choose("fold", "Fold", [["", "any"], ...Array.from({ length: info.folds }, (_, fold) => [fold, String(fold + 1)])], (text) => (text === "" ? null : Number(text))),
+      choose("by", "Judged by", [["", "anybody"], ...info.annotators.map((name) => [name, name])]),
+      { name: "path", input: path, row: row("Path contains", path) },
+    ].filter(Boolean);
+  }
+}
+
+function row(label, input) {
+  return h("label", { class: "field" }, h("span", {}, label), input);
+}

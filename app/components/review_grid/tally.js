@@ -1,0 +1,52 @@
+// The live counts: moved by every verdict at once, replaced by the server's own when nothing is on its way.
+
+import { adjust } from "./counts.js";
+
+const EVERY_MS = 2000;
+
+export class Tally {
+  /** `ask()` resolves to counts, `quiet()` says that nothing is unsaved, `draw(counts)` shows them. */
+  constructor({ ask, quiet, draw }) {
+    Object.assign(this, { ask, quiet, draw });
+    this.counts = null;
+    this.changes = 0;
+  }
+
+  adjust(changes) {
+    this.changes += 1;
+    if (this.counts) this.#show(adjust(this.counts, changes));
+    this.refresh();
+  }
+
+  /** Ask again now (`soon`), else when two seconds have passed. */
+  refresh({ soon = false } = {}) {
+    if (this.timer && !soon) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#load(), soon ? 0 : EVERY_MS);
+  }
+
+  /** Resolve to counts that are the server's. */
+  async fresh() {
+    this.#show(await this.ask());
+    return this.counts;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.stopped = true;
+  }
+
+  async #load() {
+    this.timer = null;
+    const before = this.changes;
+    const counts = this.quiet() || !this.counts ? await this.ask().catch(() => null) : null;
+    if (this.stopped) return;
+    if (counts && (before === this.changes || !this.counts)) this.#show(counts);
+    else this.refresh(); // unsaved, offline, or overtaken by a verdict: what is shown is newer
+  }
+
+  #show(counts) {
+    this.counts = counts;
+    this.draw(counts);
+  }
+}

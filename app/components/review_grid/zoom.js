@@ -1,0 +1,56 @@
+// One image as large as the window allows; arrows step, verdict keys work as on the grid.
+
+import { badgeOf, className } from "./card.js";
+import { fill, h, keycap, openDialog } from "./dom.js";
+import { fitClass, imageUrl } from "./format.js";
+import { likelyRows, tags } from "./inspector.js";
+
+const PLACES = 10;
+
+export class Zoom {
+  /** `on` holds step(by), pick(class), act(action) and closed(). */
+  constructor({ root, api, classes, on }) {
+    Object.assign(this, { root, api, classes, on });
+    this.item = null;
+  }
+
+  get open() {
+    return Boolean(this.dialog?.open);
+  }
+
+  /** Show an item, opening the dialog when it is closed; `follows`: the grid's focus and the image are one. */
+  show(item, { follows }) {
+    this.follows = follows;
+    const moved = this.item?.id !== item.id;
+    this.item = item;
+    if (!this.open) this.#open();
+    if (moved || !this.stage.firstChild) {
+      fill(this.stage, h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${item.name}, as large as it fits` }));
+    }
+    const look = badgeOf(item, this.classes);
+    this.dialog.querySelector(".zoom-side").className = `zoom-side ${look?.[2] ?? ""}`;
+    fill(this.side,
+      h("p", { class: "path" }, item.name), tags(item, this.classes),
+      h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
+      h("h2", {}, "Likeliest classes"),
+      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick, places: PLACES })),
+      h("div", { class: "zoom-verdicts" }, [["accept", "a", "accept"], ["keep", "k", "keep"], ["ambiguous", "b", "ambiguous"], ["exclude", "x", "exclude"], ["second_opinion", "n", "second opinion"]].map(([action, key, word]) =>
+        h("button", { type: "button", class: "ghost", title: action === "accept" ? `accept ${className(this.classes, item.pseudo)}` : word, onclick: () => this.on.act(action) }, keycap(key), ` ${word}`))));
+  }
+
+  close() {
+    this.dialog?.close();
+  }
+
+  #open() {
+    this.stage = h("div", { class: "stage" });
+    this.side = h("div", {});
+    this.dialog = openDialog(this.root, { label: "Zoom", className: "zoom", onclose: () => { this.item = null; this.on.closed(); } },
+      h("button", { type: "button", class: "step", "aria-label": "Previous", title: "Previous (←)", onclick: () => this.on.step(-1) }, "‹"),
+      this.stage,
+      h("button", { type: "button", class: "step", "aria-label": "Next", title: "Next (→)", onclick: () => this.on.step(1) }, "›"),
+      h("div", { class: "zoom-side" }, this.side, h("button", { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.close() }, "✕")));
+    this.dialog.tabIndex = -1;
+    this.dialog.focus();
+  }
+}
