@@ -1,0 +1,406 @@
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from app.services import reviews
+from app.services.reviews import ActKey, Choice
+from app.services.workspace import Workspace
+from app.settings import Settings
+from bench.review_data import add_round, fill
+from core.judge.review import resolve, standing
+from core.types import Decision, FindingFilter, FindingKind, Order, Status, Verdict
+from db.engine import Database, migrate
+from db.models import FindingCountRow, FindingRow, RoundRow
+from db.queries import decisions
+from db.queries.projection import COUNTED
+
+COUNT = 28
+EVERYTHING = FindingFilter(round_id=1, kinds=frozenset(), statuses=frozenset())
+
+
+@pytest.fixture(scope="module")
+def one_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database file with one round, to be copied: migrating anew for each test would take most of the time."""
+    path = tmp_path_factory.mktemp("one") / "outfold.sqlite"
+    migrate(f"sqlite:///{path}")
+    with opened(path) as made:
+        fill(made, COUNT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_rounds(one_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database file with two rounds over the same samples, to be copied."""
+    path = Path(shutil.copy(one_round, tmp_path_factory.mktemp("two") / "outfold.sqlite"))
+    with opened(path) as made:
+        add_round(made, 1, range(1, COUNT + 1), seed=1, number=2)
+    return path
+
+
+@pytest.fixture
+def filled(one_round: Path, tmp_path: Path) -> Iterator[Workspace]:
+    with copied(one_round, tmp_path) as workspace:
+        yield workspace
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Workspace]:
+    workspace = Workspace(Database(f"sqlite:///{path}"), path.parent, Settings(home=path.parent))
+    try:
+        yield workspace
+    finally:
+        workspace.database.close()
+
+
+@contextmanager
+def copied(template: Path, folder: Path) -> Iterator[Workspace]:
+    path = folder / "copy.sqlite"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    shutil.copy(template, path)
+    with opened(path) as workspace:
+        yield workspace
+
+
+def all_decisions(workspace: Workspace) -> list[Decision]:
+    with workspace.database.read() as session:
+        return [one for sample in range(1, COUNT + 1) for one in decisions.decisions_of_sample(session, sample)]
+
+
+def assert_projections_hold(workspace: Workspace) -> None:
+    """What is kept beside the rows equals what the pure functions compute from the decisions."""
+    made = all_decisions(workspace)
+    with workspace.database.read() as session:
+        findings = session.scalars(select(FindingRow)).all()
+        counted = Counter(
+            {
+                tuple(getattr(row, name) for name in COUNTED): row.count
+                for row in session.scalars(select(FindingCountRow))
+            }
+        )
+    for finding in findings:
+        expected = standing(finding.round_id, [one for one in made if one.sample_id == finding.sample_id])
+        number = expected.decision.number if expected.decision else None
+        assert (finding.status, finding.label, finding.decision_id) == (expected.status, expected.label, number)
+    assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
+    assert reviews.resolved_labels(workspace, 1) == resolve(
+        {sample: (sample - 1) % 10 for sample in range(1, COUNT + 1)}, made
+    )
+
+
+def first(workspace: Workspace, number: int = 1, **narrowed: object) -> list[int]:
+    chosen = replace(FindingFilter(round_id=1), **narrowed)  # type: ignore[arg-type]
+    return [finding.id for finding in reviews.page(workspace, chosen, limit=number).items]
+
+
+def status_of(workspace: Workspace, finding_id: int) -> Status:
+    return reviews.findings(workspace, [finding_id])[0].status
+
+
+Step = Callable[[Workspace], object]
+people = st.sampled_from(["ada", "bob"])
+cards = st.lists(st.integers(1, COUNT), min_size=1, max_size=3)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Step:
+    kind = draw(st.sampled_from(["decide", "decide", "accept_all", "undo", "redo"]))
+    by = draw(people)
+    if kind == "undo":
+        return lambda workspace: reviews.undo(workspace, 1, by=by)
+    if kind == "redo":
+        return lambda workspace: reviews.redo(workspace, 1, by=by)
+    round_id = draw(st.sampled_from([1, 2]))
+    if kind == "accept_all":
+        chosen = FindingFilter(round_id=round_id, min_confidence=draw(st.sampled_from([0.0, 0.7, 0.855, 0.9])))
+        return lambda workspace: reviews.accept_all(workspace, chosen, by=by)
+    verdict, label = draw(st.sampled_from(list(Verdict))), draw(st.integers(0, 9))
+    choices = [Choice(card + COUNT * (round_id - 1), verdict, label) for card in draw(cards)]
+    return lambda workspace: reviews.decide(workspace, choices, by=by)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(history=st.lists(steps(), min_size=3, max_size=12))
+def test_what_is_kept_equals_what_the_pure_functions_say(history: list[Step], two_rounds: Path, tmp_path: Path) -> None:
+    with copied(two_rounds, tmp_path) as workspace:
+        for step in history:
+            step(workspace)
+        assert_projections_hold(workspace)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(history=st.lists(steps(), min_size=1, max_size=8))
+def test_undoing_everything_leaves_nothing_and_redoing_everything_brings_it_back(
+    history: list[Step], two_rounds: Path, tmp_path: Path
+) -> None:
+    with copied(two_rounds, tmp_path) as workspace:
+        for step in history:
+            step(workspace)
+        stood = [finding.status for finding in reviews.page(workspace, EVERYTHING, limit=COUNT).items]
+        undone = {by: _times(lambda by=by: reviews.undo(workspace, 1, by=by).changeset) for by in ("ada", "bob")}
+        assert not reviews.page(workspace, replace(EVERYTHING, statuses=frozenset(Status) - {Status.OPEN})).items
+        for by in ("bob", "ada"):
+            for _ in range(undone[by]):
+                reviews.redo(workspace, 1, by=by)
+        assert [finding.status for finding in reviews.page(workspace, EVERYTHING, limit=COUNT).items] == stood
+        assert_projections_hold(workspace)
+
+
+def _times(act: Callable[[], int | None]) -> int:
+    times = 0
+    while act() is not None:
+        times += 1
+    return times
+
+
+def test_pages_by_key_show_every_finding_once_in_order(filled: Workspace) -> None:
+    for order in Order:
+        seen, after = [], None
+        while True:
+            page = reviews.page(filled, EVERYTHING, order, after, limit=7)
+            seen += page.items
+            after = page.next
+            if after is None:
+                break
+        assert len({finding.id for finding in seen}) == len(seen) == COUNT
+        if order is Order.SUSPICION:
+            assert [finding.rank for finding in seen] == list(range(COUNT))
+        if order is Order.CONFIDENCE:
+            assert [finding.confidence for finding in seen] == sorted((one.confidence for one in seen), reverse=True)
+
+
+def test_a_page_is_the_same_after_the_one_before_was_decided(filled: Workspace) -> None:
+    page = reviews.page(filled, FindingFilter(round_id=1), limit=3)
+    following = reviews.page(filled, FindingFilter(round_id=1), after=page.next, limit=3)
+    reviews.decide(filled, [Choice(one.id, Verdict.ACCEPT) for one in page.items], by="ada")
+    assert reviews.page(filled, FindingFilter(round_id=1), after=page.next, limit=3) == following
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        EVERYTHING,
+        FindingFilter(round_id=1),
+        replace(EVERYTHING, min_confidence=0.29, max_confidence=0.9),
+        replace(EVERYTHING, min_confidence=0.8123),
+        replace(EVERYTHING, given=3),
+        replace(EVERYTHING, pseudo=4, split="train"),
+        replace(EVERYTHING, fold=2),
+        replace(EVERYTHING, path_contains="/00000"),
+        replace(EVERYTHING, annotator="ada"),
+        FindingFilter(round_id=1, statuses=frozenset({Status.KEEP}), kinds=frozenset({FindingKind.SUSPICIOUS})),
+    ],
+)
+def test_counts_are_the_lengths_of_what_is_shown(filled: Workspace, chosen: FindingFilter) -> None:
+    reviews.decide(filled, [Choice(one, Verdict.KEEP) for one in first(filled, 2)], by="ada")
+    reviews.decide(filled, [Choice(first(filled)[0], Verdict.SECOND_OPINION)], by="bob")
+
+    def shown(wanted: FindingFilter) -> list[object]:
+        return list(reviews.page(filled, wanted, limit=COUNT).items)
+
+    todo = frozenset({Status.OPEN, Status.SECOND_OPINION})
+    found = reviews.counts(filled, chosen)
+    assert found.total == len(shown(replace(chosen, statuses=frozenset())))
+    assert found.todo == len(shown(replace(chosen, statuses=todo)))
+    assert found.decided == found.total - found.todo
+    assert sum(found.kinds.values()) == len(shown(replace(chosen, statuses=todo, kinds=frozenset())))
+    assert sum(n for _, _, n in found.pairs) == len(shown(replace(chosen, statuses=todo, given=None, pseudo=None)))
+    anywhere = replace(chosen, statuses=todo, min_confidence=0.0, max_confidence=1.0)
+    assert sum(found.histogram) == len(shown(anywhere))
+    assert reviews.preview(filled, chosen).count == len(shown(replace(chosen, statuses=frozenset({Status.OPEN})))) * (
+        not chosen.statuses or Status.OPEN in chosen.statuses
+    )
+
+
+def test_wildcards_in_the_path_filter_mean_themselves(filled: Workspace) -> None:
+    for text in ("%", "_", "\\", "/%"):
+        assert not reviews.page(filled, replace(EVERYTHING, path_contains=text)).items
+
+
+def test_accept_all_changes_exactly_the_set_that_was_shown(filled: Workspace) -> None:
+    chosen = FindingFilter(round_id=1, min_confidence=0.8)
+    shown = reviews.preview(filled, chosen)
+    reviews.accept_all(filled, chosen, by="ada", expected=shown.count)
+    changed = reviews.page(filled, replace(EVERYTHING, statuses=frozenset({Status.BULK})), limit=COUNT).items
+    assert len(changed) == shown.count > 0
+    assert all(finding.confidence >= 0.8 and finding.label == finding.pseudo for finding in changed)
+    assert {finding.id for finding in shown.sample} <= {finding.id for finding in changed}
+
+
+def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(filled: Workspace) -> None:
+    chosen = FindingFilter(round_id=1)
+    shown = reviews.preview(filled, chosen).count
+    reviews.decide(filled, [Choice(first(filled)[0], Verdict.KEEP)], by="bob")
+    with pytest.raises(reviews.CountChangedError) as refused:
+        reviews.accept_all(filled, chosen, by="ada", expected=shown)
+    assert refused.value.count == shown - 1
+    assert_projections_hold(filled)
+
+
+def test_accept_all_never_touches_what_people_said(filled: Workspace) -> None:
+    kept, asked = first(filled, 2)
+    reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="bob")
+    reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="bob")
+    reviews.accept_all(filled, EVERYTHING, by="ada")
+    assert (status_of(filled, kept), status_of(filled, asked)) == (Status.KEEP, Status.SECOND_OPINION)
+
+
+def test_undo_of_accept_all_leaves_what_people_changed_since(filled: Workspace) -> None:
+    bulk = reviews.accept_all(filled, FindingFilter(round_id=1), by="ada")
+    changed, left = first(filled, 2, statuses=frozenset({Status.BULK}))
+    reviews.decide(filled, [Choice(changed, Verdict.KEEP)], by="bob")
+    undone = reviews.undo(filled, 1, by="ada").undone
+    assert undone is not None
+    assert (undone.changeset, undone.text) == (bulk.changeset, f"accepted {bulk.size}")
+    assert (status_of(filled, changed), status_of(filled, left)) == (Status.KEEP, Status.OPEN)
+    reviews.redo(filled, 1, by="ada")
+    assert (status_of(filled, changed), status_of(filled, left)) == (Status.KEEP, Status.BULK)
+    assert_projections_hold(filled)
+
+
+def test_a_bulk_act_can_be_undone_by_name_after_later_verdicts(filled: Workspace) -> None:
+    bulk = reviews.accept_all(filled, FindingFilter(round_id=1), by="ada")
+    changed, left = first(filled, 2, statuses=frozenset({Status.BULK}))
+    reviews.decide(filled, [Choice(changed, Verdict.EXCLUDE)], by="ada")
+    reviews.undo(filled, 1, by="bob", changeset_id=bulk.changeset)
+    assert (status_of(filled, changed), status_of(filled, left)) == (Status.EXCLUDE, Status.OPEN)
+
+
+def test_nobody_undoes_anothers_verdict(filled: Workspace) -> None:
+    saved = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
+    with pytest.raises(reviews.RefusedError):
+        reviews.undo(filled, 1, by="bob", changeset_id=saved.changeset)
+    assert reviews.undo(filled, 1, by="bob").changeset is None
+
+
+def test_redo_is_gone_after_a_new_act(filled: Workspace) -> None:
+    reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
+    reviews.undo(filled, 1, by="ada")
+    reviews.decide(filled, [Choice(2, Verdict.ACCEPT)], by="ada")
+    assert reviews.redo(filled, 1, by="ada").changeset is None
+
+
+def test_the_same_verdict_twice_is_one_decision_and_one_undo(filled: Workspace) -> None:
+    for _ in range(2):
+        reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
+    assert len(all_decisions(filled)) == 1
+    reviews.undo(filled, 1, by="ada")
+    assert status_of(filled, 1) is Status.OPEN
+
+
+def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: Workspace) -> None:
+    key = ActKey("browser", 1)
+    once = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key)
+    assert reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key) == once
+    undone = reviews.undo(filled, 1, by="ada", key=ActKey("browser", 2))
+    assert reviews.undo(filled, 1, by="ada", key=ActKey("browser", 2)) == undone
+    bulk = reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=ActKey("browser", 3))
+    assert reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=ActKey("browser", 3)) == bulk
+
+
+def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_said(filled: Workspace) -> None:
+    kept = first(filled)[0]
+    reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
+    reviews.accept_all(filled, EVERYTHING, by="ada")
+    add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
+    statuses = Counter(one.status for one in reviews.page(filled, replace(EVERYTHING, round_id=2), limit=COUNT).items)
+    assert statuses == {Status.KEEP: 1, Status.OPEN: COUNT - 1}
+    assert_projections_hold(filled)
+
+
+def test_a_verdict_stands_in_every_round(filled: Workspace) -> None:
+    add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
+    finding = reviews.page(filled, replace(EVERYTHING, round_id=2), limit=1).items[0]
+    reviews.decide(filled, [Choice(finding.id, Verdict.RELABEL, 7)], by="ada")
+    story = reviews.history(filled, finding.id)
+    assert [one.label for _, one in story.rounds] == [7, 7]
+    assert [(number, one.verdict) for number, one in story.decisions] == [(2, Verdict.RELABEL)]
+
+
+def test_24_of_a_large_set_are_drawn_uniformly(workspace: Workspace) -> None:
+    fill(workspace, 60)
+    seen = Counter(
+        finding.id for seed in range(100) for finding in reviews.preview(workspace, EVERYTHING, seed=seed).sample
+    )
+    assert len(seen) == 60
+    assert 15 < min(seen.values()) <= max(seen.values()) < 65  # 40 expected of each, standard deviation 4.9
+
+
+def test_the_24_depend_on_the_seed_alone(filled: Workspace) -> None:
+    assert reviews.preview(filled, EVERYTHING, 5).sample == reviews.preview(filled, EVERYTHING, 5).sample
+    assert reviews.preview(filled, EVERYTHING, 5).sample != reviews.preview(filled, EVERYTHING, 6).sample
+
+
+def test_the_preview_says_how_often_people_found_the_suggestions_right(filled: Workspace) -> None:
+    right, wrong, unsure = first(filled, 3)
+    reviews.decide(filled, [Choice(right, Verdict.ACCEPT)], by="ada")
+    reviews.decide(filled, [Choice(wrong, Verdict.KEEP)], by="ada")
+    reviews.decide(filled, [Choice(unsure, Verdict.SECOND_OPINION)], by="ada")
+    shown = reviews.preview(filled, FindingFilter(round_id=1))
+    assert (shown.right, shown.judged) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [],
+        [Choice(1, Verdict.RELABEL)],
+        [Choice(1, Verdict.RELABEL, 10)],
+        [Choice(1, Verdict.RELABEL, -1)],
+        [Choice(1, Verdict.KEEP), Choice(COUNT + 1, Verdict.KEEP)],
+        [Choice(number, Verdict.KEEP) for number in range(1, 1002)],
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_stores_nothing(filled: Workspace, choices: list[Choice]) -> None:
+    add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
+    with pytest.raises(reviews.RefusedError):
+        reviews.decide(filled, choices, by="ada")
+    assert not all_decisions(filled)
+
+
+def test_a_given_label_that_is_none_cannot_be_kept(filled: Workspace) -> None:
+    with filled.database.write() as session:
+        session.get_one(FindingRow, 1).given = -1
+    with pytest.raises(reviews.RefusedError):
+        reviews.decide(filled, [Choice(1, Verdict.KEEP)], by="ada")
+
+
+def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: Workspace) -> None:
+    with pytest.raises(reviews.NotFoundError):
+        reviews.decide(filled, [Choice(999, Verdict.KEEP)], by="ada")
+    with pytest.raises(reviews.NotFoundError):
+        reviews.history(filled, 999)
+    with pytest.raises(reviews.NotFoundError):
+        reviews.accept_all(filled, FindingFilter(round_id=9), by="ada")
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "WyJwYWlyIiwgMV0=", "WyJzdXNwaWNpb24iLCAieCJd", "é", "W10="])
+def test_a_cursor_that_is_none_is_refused(filled: Workspace, cursor: str) -> None:
+    with pytest.raises(reviews.RefusedError):
+        reviews.page(filled, EVERYTHING, Order.SUSPICION, after=cursor)
+
+
+def test_without_similarity_the_order_is_by_suspicion(filled: Workspace) -> None:
+    with filled.database.write() as session:
+        for row in session.scalars(select(FindingRow)):
+            row.similarity_rank = None
+    by_likeness = reviews.page(filled, EVERYTHING, Order.SIMILARITY, limit=4)
+    assert by_likeness == reviews.page(filled, EVERYTHING, Order.SUSPICION, limit=4)
+
+
+def test_a_round_says_what_its_filters_can_be_set_to(filled: Workspace) -> None:
+    reviews.accept_all(filled, EVERYTHING, by="ada")
+    view = reviews.view_round(filled, 1)
+    assert (view.splits, view.annotators, view.has_similarity) == (["test", "train"], ["ada"], True)
+    assert [(act.size, act.live) for act in view.bulk_acts] == [(COUNT, True)]
+    with filled.database.read() as session:
+        assert session.get_one(RoundRow, 1).number == 1
