@@ -1,25 +1,34 @@
 """Read the facts of many images on all cores, in order, with flat memory.
 
-Work goes out in chunks and at most a few chunks are on their way at any time. A file that kills its process (a
-decoder that crashes on foreign bytes) costs that file only: its chunk is read again one by one. Children never
-outlive their parent, however it ends.
+Each core gets a child that only knows this module (`python -m core.data.reading`): it starts in a fraction of a
+second however large the program is that asks, and ends with it, however that ends, because its input ends. Work goes
+out in chunks, a few are on their way at any time. A file that kills its child (a decoder that crashes on foreign
+bytes) costs that file only: its chunk is read again one by one.
 """
 
+import json
 import os
-import threading
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import fields
 from itertools import chain, islice
-from multiprocessing import get_context, parent_process
+from operator import attrgetter
 from pathlib import Path
+from queue import SimpleQueue
+from typing import IO
 
 from core.data.images import ImageError, read_facts
 from core.types import ImageFacts
 
 Found = ImageFacts | ImageError
 _CHUNK = 64  # images; small enough that stopping is quick with large ones
+_WAITING_PER_CHILD = 3  # chunks whose answers wait for their turn
+_DEAD = (EOFError, BrokenPipeError)  # how a child's end shows
+_values = attrgetter(*(item.name for item in fields(ImageFacts)))
 
 
 def cores() -> int:
@@ -31,80 +40,137 @@ def read_many(paths: Iterable[str], max_pixels: int, processes: int = 0) -> Iter
     """Yield the facts of each path, or why it has none, in the order of `paths`; 0 processes: one a core."""
     chunks = _chunked(paths)
     first = next(chunks, [])
-    if len(first) < _CHUNK:  # a pool costs more than it brings
-        yield from read_chunk(first, max_pixels)
+    if len(first) < _CHUNK:  # a child costs more than it brings
+        yield from (read_one(path, max_pixels) for path in first)
         return
-    reader = _Reader(max_pixels, processes or cores())
+    readers = _Readers(max_pixels, processes or cores())
     try:
-        yield from reader.read(chain([first], chunks))
+        yield from readers.read(chain([first], chunks))
     finally:
-        reader.close()
+        readers.close()
 
 
-def read_chunk(paths: list[str], max_pixels: int) -> list[Found]:
-    """Return the facts of each path, or why it has none."""
-    return [_read(path, max_pixels) for path in paths]
-
-
-class _Reader:
-    """A pool that survives the death of its processes."""
-
-    def __init__(self, max_pixels: int, processes: int) -> None:
-        self.max_pixels = max_pixels
-        self.processes = processes
-        self.pool = _pool(processes)
-        self.waiting: deque[tuple[list[str], Future[list[Found]]]] = deque()
-
-    def read(self, chunks: Iterable[list[str]]) -> Iterator[Found]:
-        for chunk in chunks:
-            self._submit(chunk)
-            if len(self.waiting) > 3 * self.processes:
-                yield from self._next()
-        while self.waiting:
-            yield from self._next()
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
-
-    def _submit(self, chunk: list[str]) -> None:
-        try:
-            self.waiting.append((chunk, self.pool.submit(read_chunk, chunk, self.max_pixels)))
-        except BrokenProcessPool as error:
-            broken: Future[list[Found]] = Future()
-            broken.set_exception(error)
-            self.waiting.append((chunk, broken))
-
-    def _next(self) -> Iterable[Found]:
-        chunk, future = self.waiting.popleft()
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            self.close()
-            self.pool = _pool(self.processes)
-            again, self.waiting = self.waiting, deque()
-            for later, _ in again:
-                self._submit(later)
-            return _read_alone(chunk, self.max_pixels)
-
-
-def _read_alone(paths: list[str], max_pixels: int) -> Iterator[Found]:
-    """Read one by one, so that only what kills its process is lost."""
-    pool = _pool(1)
-    for path in paths:
-        try:
-            yield pool.submit(_read, path, max_pixels).result()
-        except BrokenProcessPool:
-            pool.shutdown(wait=False)
-            pool = _pool(1)
-            yield ImageError("corrupt image", "it crashes the decoder", "copy it again from its source, or remove it")
-    pool.shutdown(wait=False)
-
-
-def _read(path: str, max_pixels: int) -> Found:
+def read_one(path: str, max_pixels: int) -> Found:
+    """Return the facts of one path, or why it has none."""
     try:
         return read_facts(Path(path), max_pixels)
     except ImageError as error:
         return error
+
+
+class _Readers:
+    """As many children as there are cores, a thread waiting for each."""
+
+    def __init__(self, max_pixels: int, processes: int) -> None:
+        self.max_pixels = max_pixels
+        self.processes = processes
+        self.closed = False
+        self.idle: SimpleQueue[_Child] = SimpleQueue()
+        self.children = [_Child(max_pixels) for _ in range(processes)]
+        for child in self.children:
+            self.idle.put(child)
+        self.threads = ThreadPoolExecutor(processes, thread_name_prefix="reading")
+
+    def read(self, chunks: Iterable[list[str]]) -> Iterator[Found]:
+        """Yield what the chunks hold, in order."""
+        waiting: deque[Future[list[Found]]] = deque()
+        for chunk in chunks:
+            waiting.append(self.threads.submit(self._ask, chunk))
+            if len(waiting) > _WAITING_PER_CHILD * self.processes:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+    def close(self) -> None:
+        """End the children at once, whatever they are doing."""
+        self.closed = True
+        for child in self.children:
+            child.end()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        for child in self.children:  # one may have been restarted meanwhile
+            child.end()
+            child.forget()
+
+    def _ask(self, chunk: list[str]) -> list[Found]:
+        child = self.idle.get()
+        try:
+            return child.read(chunk)
+        except _DEAD:
+            if self.closed:
+                return []
+            child.restart()
+            return [self._ask_alone(child, path) for path in chunk if not self.closed]
+        finally:
+            self.idle.put(child)
+
+    def _ask_alone(self, child: "_Child", path: str) -> Found:
+        try:
+            return child.read([path])[0]
+        except _DEAD:
+            child.restart()
+            return ImageError("corrupt image", "it crashes the decoder", "copy it again from its source, or remove it")
+
+
+class _Child:
+    """One process that reads chunks of paths."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self.max_pixels = max_pixels
+        self.process = self._start()
+
+    def read(self, paths: list[str]) -> list[Found]:
+        """Return what the child says of these paths.
+
+        Raises:
+            EOFError: it died over them.
+            BrokenPipeError: it was dead already.
+        """
+        print(json.dumps(paths), file=self._input, flush=True)
+        answer = self._output.readline()
+        if not answer.endswith("\n"):
+            raise EOFError
+        return [ImageFacts(*values) if good else ImageError(*values) for good, values in json.loads(answer)]
+
+    def restart(self) -> None:
+        """Start another process in its place."""
+        self.end()
+        self.forget()
+        self.process = self._start()
+
+    def end(self) -> None:
+        """Kill the process; whoever waits for its answer is told by its end."""
+        self.process.kill()
+        self.process.wait()
+
+    def forget(self) -> None:
+        """Close the pipes of an ended process."""
+        self._output.close()
+        with suppress(BrokenPipeError):  # of what it did not take any more
+            self._input.close()
+
+    @property
+    def _input(self) -> IO[str]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    @property
+    def _output(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def _start(self) -> "subprocess.Popen[str]":
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        return subprocess.Popen(  # noqa: S603 our own module, a number
+            [sys.executable, "-P", "-m", "core.data.reading", str(self.max_pixels)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # decoders grumble about foreign bytes; what matters comes back as an error
+            text=True,
+            encoding="ascii",
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for the one who asked
+        )
 
 
 def _chunked(paths: Iterable[str]) -> Iterator[list[str]]:
@@ -113,16 +179,18 @@ def _chunked(paths: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
-    # spawn: the worker that imports has threads, and forking a process with threads can deadlock
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_die_with_parent)
+def _serve(max_pixels: int) -> None:
+    """Answer chunks of paths, line by line, until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # whatever a decoder prints must not mix with the answers
+    for line in sys.stdin:
+        found = [read_one(path, max_pixels) for path in json.loads(line)]
+        told = [
+            (False, (item.kind, str(item), item.cure)) if isinstance(item, ImageError) else (True, _values(item))
+            for item in found
+        ]
+        print(json.dumps(told), file=answers, flush=True)
 
 
-def _die_with_parent() -> None:
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(3)
-
-    threading.Thread(target=watch, daemon=True).start()
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.models import SampleRow
 
+_SAMPLES = SampleRow.metadata.tables[SampleRow.__tablename__]
 _IDS = 10_000  # in one statement; both databases allow more
 
 
@@ -51,15 +52,22 @@ class Duplicate:
 
 def known_samples(session: Session, dataset_id: int, paths: Sequence[str]) -> dict[str, KnownSample]:
     """Return the stored samples among `paths`, by path."""
-    query = select(SampleRow).where(SampleRow.dataset_id == dataset_id, SampleRow.path.in_(paths))
-    return {row.path: KnownSample(row.id, _sample(row), row.vanished_at is not None) for row in session.scalars(query)}
+    columns = (getattr(SampleRow, item.name) for item in fields(NewSample))
+    query = select(SampleRow.id, SampleRow.vanished_at, *columns).where(
+        SampleRow.dataset_id == dataset_id, SampleRow.path.in_(paths)
+    )
+    found = (
+        KnownSample(id_, NewSample(*values), vanished_at is not None)
+        for id_, vanished_at, *values in session.execute(query)
+    )
+    return {known.sample.path: known for known in found}
 
 
 def add_samples(session: Session, dataset_id: int, samples: Sequence[NewSample], at: datetime) -> None:
     """Store new samples."""
     if samples:
         rows = [{"dataset_id": dataset_id, "imported_at": at, **_columns(sample)} for sample in samples]
-        session.execute(insert(SampleRow), rows)
+        session.execute(insert(_SAMPLES), rows)  # the table, not the class: three times faster
 
 
 def correct_samples(session: Session, samples: Iterable[tuple[int, NewSample]]) -> None:
@@ -146,18 +154,3 @@ def covers(session: Session, dataset_id: int, count: int) -> list[str]:
 
 def _columns(sample: NewSample) -> dict[str, Any]:
     return {item.name: getattr(sample, item.name) for item in fields(sample)}  # asdict copies deeply
-
-
-def _sample(row: SampleRow) -> NewSample:
-    return NewSample(
-        row.path,
-        row.name,
-        row.label,
-        row.split,
-        row.group,
-        row.content_hash,
-        row.width,
-        row.height,
-        row.bytes,
-        row.grey,
-    )
