@@ -8,7 +8,7 @@ from typing import Any
 import anyio.to_thread
 import streamlit as st
 
-from app.services.demo import ensure_demo
+from app.services.datasets import ensure_demo
 from app.services.workspace import Workspace, workspace
 from app.worker.embedded import EmbeddedWorker
 
