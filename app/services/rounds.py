@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
 from app.services.learnable import refuse_unlearnable
+from app.services.models import refuse_unknown_model
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig
@@ -97,8 +98,9 @@ def start_round(workspace: Workspace, dataset_id: int, config: RoundConfig, by: 
     """Add the dataset's next round and hand it over to the worker.
 
     Raises:
-        RoundError: one is unfinished, or the labels cannot be cross-validated.
+        RoundError: one is unfinished, there is no such network, or the labels cannot be cross-validated.
     """
+    refuse_unknown_model(config.model)
     try:
         with workspace.database.write() as session:
             name, classes = snapshots.dataset_of(session, dataset_id)

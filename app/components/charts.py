@@ -1,0 +1,140 @@
+"""Charts of a round's results, in the colours of the page: neutral for agreement, orange for what looks wrong.
+
+Counts are whole numbers, shares lie in [0, 1].
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+ORANGE, GREY, BLUE = "234,114,23", "128,138,156", "31,111,235"
+_SIDE = 460  # pixels of the confusion matrix
+_MOST_NAMED = 40  # classes whose names still fit on an axis
+_MOST_UPRIGHT = 10  # classes whose names need not be turned
+_MOST_COUNTED = 20  # classes whose cells still have room for a number
+_MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+_QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
+
+
+def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str], key: str) -> tuple[int, int] | None:
+    """Draw given x predicted, (K, K) counts, and return the pair that was clicked as (given, pseudo).
+
+    Squares and not a heatmap, whose clicks Plotly does not tell.
+    """
+    cells = [(given, pseudo, n) for given, row in enumerate(confusion) for pseudo, n in enumerate(row) if n]
+    names = [short(name) for name in classes] if len(classes) <= _MOST_NAMED else None
+    axis = {
+        "tickvals": list(range(len(classes))) if names else None,
+        "ticktext": names,
+        "range": [-0.5, len(classes) - 0.5],
+        "showgrid": False,
+        "zeroline": False,
+        "constrain": "domain",
+        "fixedrange": True,
+    }
+    upright = len(classes) > _MOST_UPRIGHT
+    layout = {
+        "height": _SIDE,
+        "margin": _MARGIN,
+        "xaxis": {**axis, "title": "predicted", "side": "top", "tickangle": -90 if upright else 0},
+        "yaxis": {**axis, "title": "given", "range": [len(classes) - 0.5, -0.5], "scaleanchor": "x"},
+        "showlegend": False,
+        "clickmode": "event+select",
+    }
+    figure = {"data": [_squares(cells, classes)], "layout": layout}
+    event = st.plotly_chart(figure, key=key, on_select="rerun", selection_mode="points", config=_QUIET)
+    points = event["selection"]["points"]
+    return None if not points else (int(points[0]["customdata"][0]), int(points[0]["customdata"][1]))
+
+
+def calibration_chart(bins: Sequence[dict[str, float]], key: str) -> None:
+    """Draw how often a confidence came true, with the number of samples behind each point."""
+    largest = max((entry["count"] for entry in bins), default=1)
+    diagonal = {
+        "x": [0, 1],
+        "y": [0, 1],
+        "mode": "lines",
+        "line": {"color": f"rgba({GREY},.6)", "dash": "dot"},
+        "hoverinfo": "skip",
+    }
+    measured = {
+        "x": [entry["mean_confidence"] for entry in bins],
+        "y": [entry["accuracy"] for entry in bins],
+        "customdata": [[entry["count"]] for entry in bins],
+        "mode": "lines+markers",
+        "line": {"color": f"rgb({BLUE})", "width": 2},
+        "marker": {"size": [6 + 12 * (entry["count"] / largest) ** 0.5 for entry in bins]},
+        "hovertemplate": "said %{x:.1%}<br>came true %{y:.1%}<br>%{customdata[0]:,} samples<extra></extra>",
+    }
+    axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "fixedrange": True, "zeroline": False}
+    layout = {
+        "height": 280,
+        "margin": _MARGIN,
+        "xaxis": {**axis, "title": "said"},
+        "yaxis": {**axis, "title": "came true"},
+        "showlegend": False,
+    }
+    st.plotly_chart({"data": [diagonal, measured], "layout": layout}, key=key, config=_QUIET)
+
+
+def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str) -> None:
+    """Draw each round's agreement per class beside the others'; `named` holds (round, per-class rows)."""
+    shades = [f"rgba({BLUE},{alpha:.2f})" for alpha in _steps(len(named))]
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": [short(row["name"]) for row in rows],
+            "y": [row["agreement"] for row in rows],
+            "marker": {"color": shade},
+            "hovertemplate": "%{x}: %{y:.1%}<extra>" + name + "</extra>",
+        }
+        for shade, (name, rows) in zip(shades, named, strict=True)
+    ]
+    lowest = min((row["agreement"] or 0 for _, rows in named for row in rows), default=0)
+    layout = {
+        "height": 240,
+        "margin": _MARGIN,
+        "barmode": "group",
+        "yaxis": {"tickformat": ".0%", "range": [max(0.0, lowest - 0.1), 1], "fixedrange": True},
+        "xaxis": {"type": "category", "fixedrange": True},
+        "legend": {"orientation": "h", "y": 1.12},
+    }
+    st.plotly_chart({"data": bars, "layout": layout}, key=key, config=_QUIET)
+
+
+def short(name: str, longest: int = 14) -> str:
+    """Return a class name that fits on an axis."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def _squares(cells: Sequence[tuple[int, int, int]], classes: Sequence[str]) -> dict[str, Any]:
+    most = max((n for given, pseudo, n in cells if given != pseudo), default=1)
+    shades = [
+        f"rgba({GREY},.18)" if given == pseudo else f"rgba({ORANGE},{0.18 + 0.82 * (n / most) ** 0.5:.2f})"
+        for given, pseudo, n in cells
+    ]
+    return {
+        "type": "scatter",
+        "x": [pseudo for _, pseudo, _ in cells],
+        "y": [given for given, _, _ in cells],
+        "mode": "markers+text",
+        "text": [str(n) if len(classes) <= _MOST_COUNTED else "" for *_, n in cells],
+        "customdata": [[given, pseudo, classes[given], classes[pseudo], n] for given, pseudo, n in cells],
+        "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>"
+        "%{customdata[4]:,} samples<extra></extra>",
+        "marker": {
+            "symbol": "square",
+            "size": min(0.86 * (_SIDE - 90) / max(1, len(classes)), 48),
+            "line": {"width": 0},
+            "color": shades,
+            "opacity": 1,
+        },
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+    }
+
+
+def _steps(count: int) -> list[float]:
+    return [0.35 + 0.65 * (step + 1) / count for step in range(count)]

@@ -1,0 +1,103 @@
+"""A round at work: what happens now, how far each fold is, whether anybody works on it at all."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.services.rounds import FoldRun, RoundProgress
+from app.services.workers import WorkerState
+from core.types import RoundStatus
+
+_MINUTE, _HOUR = 60, 3600
+_ICONS = {
+    RoundStatus.QUEUED: ":material/schedule:",
+    RoundStatus.RUNNING: ":material/play_circle:",
+    RoundStatus.DONE: ":material/check_circle:",
+    RoundStatus.FAILED: ":material/error:",
+    RoundStatus.CANCELLED: ":material/cancel:",
+}
+_COLOURS = {
+    RoundStatus.QUEUED: "gray",
+    RoundStatus.RUNNING: "blue",
+    RoundStatus.DONE: "green",
+    RoundStatus.FAILED: "red",
+    RoundStatus.CANCELLED: "gray",
+}
+
+
+def draw_round(progress: RoundProgress, key: str) -> bool:
+    """Draw an unfinished round and return whether somebody pressed Cancel in this run."""
+    with st.container(border=True, key=key):
+        head, button = st.columns([6, 1], vertical_alignment="center")
+        head.markdown(f"**{progress.round.name}** of {progress.round.dataset} {status_badge(progress.round.status)}")
+        pressed = button.button("Cancel", icon=":material/stop:", key=f"{key}_cancel", width="stretch")
+        st.progress(min(1.0, progress.fraction), text=headline(progress))
+        fold = progress.current
+        if fold is not None:
+            _draw_numbers(fold, progress.seconds_left)
+        st.html(fold_strip(progress.folds))
+        draw_worker(progress.worker)
+    return pressed
+
+
+def headline(progress: RoundProgress) -> str:
+    """Return one line that says what is happening."""
+    fold = progress.current
+    if fold is not None:
+        epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
+        note = f" · {fold.message}" if fold.message else ""
+        return f"{fold.stage}, fold {fold.fold + 1} of {len(progress.folds)}{epoch}{note}"
+    if progress.ahead and progress.round.status is RoundStatus.QUEUED:
+        return f"{progress.round.stage}; {progress.ahead} other {'round' if progress.ahead == 1 else 'rounds'} first"
+    return progress.round.stage
+
+
+def status_badge(status: RoundStatus) -> str:
+    """Return a status as Markdown: a colour, an icon and the word."""
+    return f":{_COLOURS[status]}-badge[{_ICONS[status]} {status.value}]"
+
+
+def time_text(seconds: float | None) -> str:
+    """Return a duration as people say it: 48 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "…"
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
+    return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
+
+
+def fold_strip(folds: Sequence[FoldRun]) -> str:
+    """Return one bar per fold, filled as far as it is, as HTML with a text for those who cannot see it."""
+    cells = []
+    for fold in folds:
+        accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
+        text = f"fold {fold.fold + 1}{accuracy}"
+        title = f"{text}, {fold.status.value}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
+        width = 100 if fold.status is RoundStatus.DONE else round(100 * fold.fraction)
+        colour = "green" if fold.status is RoundStatus.DONE else "blue"
+        cells.append(
+            f'<div title="{title}" style="flex:1;min-width:4rem"><div style="height:6px;border-radius:3px;overflow:'
+            f'hidden;background:var(--st-secondary-background-color)"><div style="height:100%;width:{width}%;'
+            f'background:var(--st-{colour}-color)"></div></div><small style="opacity:.7">{text}</small></div>'
+        )
+    return f'<div style="display:flex;gap:8px;flex-wrap:wrap" role="list">{"".join(cells)}</div>'
+
+
+def _draw_numbers(fold: FoldRun, seconds_left: float | None) -> None:
+    shown = {
+        "Loss": "…" if fold.loss is None else f"{fold.loss:.3f}",
+        "Held-out accuracy": "…" if fold.accuracy is None else f"{fold.accuracy:.1%}",
+        "Images a second": "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}",
+        "Time left": time_text(seconds_left),
+    }
+    for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        column.metric(label, value)
+
+
+def draw_worker(worker: WorkerState) -> None:
+    """Draw whether anybody works."""
+    icon = ":green[:material/circle:]" if worker.is_alive else ":orange[:material/circle:]"
+    device = f" · {worker.alive[0].device}" if worker.alive else ""
+    st.caption(f"{icon} {worker.text}{device}")

@@ -1,0 +1,156 @@
+"""Rounds as tables: all of them in a list to choose from, several side by side, one by its classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.components.charts import accuracy_chart
+from app.components.job_progress import time_text
+from app.services.rounds import Comparison, RoundInfo, duration
+from core.types import RoundStatus
+
+LEAST_COMPARED, MOST_COMPARED = 2, 6
+_HIDDEN = frozenset({"weights_file", "learning_rate"})  # shown only where they were set
+
+
+def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], key: str) -> list[int]:
+    """Draw every round, newest first, and return the ids of the selected ones."""
+    rows = [_row(info, compared.get(info.id)) for info in rounds]
+    columns = {
+        "Accuracy": st.column_config.NumberColumn(
+            format="percent", help="out-of-fold, against the labels at its start"
+        ),
+        "Suspicious": st.column_config.NumberColumn(format="localized", help="samples the models contradict"),
+        "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+    }
+    event = st.dataframe(
+        pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, on_select="rerun",
+        selection_mode="multi-row", alt="all rounds of the dataset",
+    )  # fmt: skip
+    return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
+
+
+def round_notice(info: RoundInfo) -> None:
+    """Say how the newest round ended and where to go now."""
+    if info.status is RoundStatus.FAILED:
+        st.error(f"{info.name} failed: {info.message}", icon=":material/error:")
+    elif info.status is RoundStatus.CANCELLED:
+        st.info(f"{info.name} was cancelled; start another on the right.", icon=":material/cancel:")
+    else:
+        review, insight, _ = st.columns([1, 1, 3])
+        address = {"round": str(info.id)}
+        review.page_link(
+            "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=address
+        )
+        insight.page_link("pages/insight.py", label="Its results", icon=":material/insights:", query_params=address)
+
+
+def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key: str) -> None:
+    """Draw the selected rounds side by side, oldest first; the newest ones while fewer than two are selected."""
+    chosen = [one for one in finished if one.round.id in selected]
+    if len(chosen) < LEAST_COMPARED:
+        chosen = list(finished[:LEAST_COMPARED])
+    if len(chosen) < LEAST_COMPARED:
+        return
+    chosen = sorted(chosen[:MOST_COMPARED], key=lambda one: one.round.number)
+    st.markdown("**Side by side**")
+    st.caption("Select rounds in the list to choose which.")
+    table, chart = st.columns(2, gap="medium")
+    with table:
+        comparison_table(chosen)
+    with chart:
+        st.caption("Agreement with the labels each round opened with, by class")
+        accuracy_chart([(one.round.name, one.metrics["per_class"]) for one in chosen], key)
+
+
+def comparison_table(compared: Sequence[Comparison]) -> None:
+    """Draw rounds side by side: results first, then the settings in which they differ."""
+    table: dict[str, list[str]] = {
+        "out-of-fold accuracy": [_percent(one.metrics.get("accuracy")) for one in compared],
+        "estimated wrong labels": [_count(one.estimated_errors) for one in compared],
+        "suspicious": [_count(one.suspicious) for one in compared],
+        "decided": [_count(one.decided) for one in compared],
+        "proposed threshold": [_percent(one.metrics.get("proposed_threshold")) for one in compared],
+        "duration": [time_text(one.seconds) for one in compared],
+    }
+    settings = {name: [str(one.round.config.get(name, "")) for one in compared] for name in compared[0].round.config}
+    table |= {name.replace("_", " "): values for name, values in settings.items() if len(set(values)) > 1}
+    names = [one.round.name for one in compared]
+    st.table(pd.DataFrame.from_dict(table, orient="index", columns=names), border="horizontal")
+
+
+def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str) -> None:
+    """Draw, per class, how many there are, how many are likely wrong, and what they are taken for."""
+    shown = [
+        {
+            "Class": row["name"],
+            "Given": row["count"],
+            "Agreement": row["agreement"],
+            "Estimated wrong": row["estimated_errors"],
+            "Most often taken for": _pair(row["worst_pair"], classes),
+        }
+        for row in rows
+    ]
+    columns = {
+        "Given": st.column_config.NumberColumn(format="localized"),
+        "Estimated wrong": st.column_config.NumberColumn(format="localized"),
+        "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+    }
+    st.dataframe(pd.DataFrame(shown), column_config=columns, hide_index=True, key=key, alt="results per class")
+
+
+def facts_table(facts: Mapping[str, Any]) -> None:
+    """Draw names and values as they are, without those that say nothing."""
+    rows = {name.replace("_", " "): str(value) for name, value in facts.items() if _says_something(name, value)}
+    st.table(pd.DataFrame.from_dict(rows, orient="index", columns=[""]), border="horizontal", hide_header=True)
+
+
+def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
+    decided = compared.decided / compared.suspicious if compared and compared.suspicious else None
+    return {
+        "Round": info.number,
+        "Status": info.status.value,
+        "Accuracy": info.accuracy,
+        "Suspicious": compared.suspicious if compared else None,
+        "Decided": decided,
+        "Network": info.config.get("model", ""),
+        "Folds": info.config.get("folds"),
+        "Epochs": info.config.get("epochs"),
+        "Took": time_text(duration(info)),
+        "Started": info.started_at or info.created_at,
+        "By": info.created_by,
+    }
+
+
+def _pair(pair: Mapping[str, int] | None, classes: Sequence[str]) -> str:
+    return f"{classes[pair['pseudo']]} ({pair['count']})" if pair else ""
+
+
+def _percent(value: float | None) -> str:
+    return "…" if value is None else f"{value:.1%}"
+
+
+def _count(value: float | None) -> str:
+    return "…" if value is None else f"{value:,.0f}"
+
+
+def _says_something(name: str, value: object) -> bool:
+    return value is not None and value != "" and not (name in _HIDDEN and not value)
+
+
+def headline_figures(shown: Comparison) -> None:
+    """Draw the figures of a finished round that one asks for first."""
+    measured = shown.metrics
+    figures = {
+        "Out-of-fold accuracy": (_percent(measured.get("accuracy")), "against the labels the round opened with"),
+        "Estimated wrong labels": (_count(shown.estimated_errors), "from the confident joint of given and predicted"),
+        "Suspicious": (_count(shown.suspicious), "samples the models contradict"),
+        "Decided": (_count(shown.decided), "suspicious samples with a verdict"),
+        "Proposed threshold": (_percent(measured.get("proposed_threshold")), "for accept-all, from this round alone"),
+        "Took": (time_text(shown.seconds), f"{shown.round.config.get('folds')} folds"),
+    }
+    for column, (label, (value, why)) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(label, value, help=why)

@@ -1,0 +1,58 @@
+"""Insight: what a finished round measured. Address: `insight?dataset=1&round=3`."""
+
+import streamlit as st
+
+from app.components.charts import calibration_chart, confusion_chart
+from app.components.picker import pick
+from app.components.round_tables import class_table, facts_table, headline_figures
+from app.services import rounds
+from app.services.workspace import workspace
+from core.types import RoundStatus
+
+done = [info for info in rounds.list_rounds(workspace()) if info.status is RoundStatus.DONE]
+if not done:
+    st.info("Results appear here when a round is done.", icon=":material/insights:")
+    st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:")
+    st.stop()
+
+wanted = {str(info.id): info.dataset_id for info in done}.get(st.query_params.get("round", ""))
+if wanted is not None:  # a link that names only the round
+    st.query_params["dataset"] = str(wanted)
+title, choice, which, to_review, to_rounds = st.columns([1, 2.4, 1.6, 1.2, 1.2], vertical_alignment="center")
+title.subheader("Insight", anchor=False)
+with choice:
+    dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done}, "Dataset")
+with which:
+    numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
+    round_id = pick("round", numbered, "Round")
+address, siblings = {"round": str(round_id)}, {"dataset": str(dataset_id)}
+to_review.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=address)
+to_rounds.page_link(
+    "pages/rounds.py", label="Compare", icon=":material/cycle:", query_params={"dataset": str(dataset_id)}
+)
+
+shown = rounds.compare(workspace(), [round_id])[0]
+measured, classes = shown.metrics, rounds.classes_of(workspace(), dataset_id)
+headline_figures(shown)
+left, right = st.columns([1.15, 1], gap="large")
+with left:
+    st.markdown("**Given x predicted**")
+    st.caption("Click a square to review exactly those samples.")
+    clicked = confusion_chart(measured["confusion"], classes, f"confusion_{round_id}")
+    if clicked is not None:
+        given, pseudo = clicked
+        queue = {"show": "agreeing" if given == pseudo else "suspicious", "status": "any"}
+        pair = {"given": str(given), "pseudo": str(pseudo)}
+        st.switch_page("pages/review.py", query_params={**address, **queue, **pair})
+with right:
+    st.markdown("**Calibration**")
+    st.caption("How often the given label agreed, against what the round expected. On the dotted line: as expected.")
+    calibration_chart(measured["calibration"], f"calibration_{round_id}")
+    st.markdown("**By class**")
+    class_table(measured["per_class"], classes, f"classes_{round_id}")
+with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
+    settings, versions = st.columns(2, gap="large")
+    with settings:
+        facts_table(shown.round.config)
+    with versions:
+        facts_table({**(shown.round.versions or {}), "snapshot": shown.round.snapshot_hash})

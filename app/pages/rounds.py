@@ -1,0 +1,63 @@
+"""Rounds: start one, watch it, cancel it, compare those that are done. Address: `rounds?dataset=1`."""
+
+import streamlit as st
+
+from app.components.identity import name_for_record
+from app.components.job_progress import draw_round, draw_worker
+from app.components.picker import pick
+from app.components.round_form import round_form
+from app.components.round_tables import compare_rounds, round_list, round_notice
+from app.services import datasets, models, rounds
+from app.services.workers import worker_state
+from app.services.workspace import workspace
+from core.types import OutfoldError
+
+
+@st.fragment(run_every=1.0)
+def watch(round_id: int) -> None:
+    """Follow an unfinished round; the whole page is drawn again when it ends."""
+    progress = rounds.progress(workspace(), round_id)
+    if progress.round.status.ended:
+        st.rerun()
+    if draw_round(progress, "live"):
+        rounds.cancel_round(workspace(), round_id)
+        st.rerun()
+
+
+cards = datasets.list_datasets(workspace())
+if not cards:
+    st.info("Rounds find suspicious labels in a dataset; there is none yet.", icon=":material/cycle:")
+    st.page_link("pages/datasets.py", label="Import a dataset", icon=":material/upload:")
+    st.stop()
+
+title, choice, state = st.columns([1, 2.4, 4], vertical_alignment="center")
+title.subheader("Rounds", anchor=False)
+with choice:
+    dataset_id = pick("dataset", {card.dataset.id: card.dataset.name for card in cards}, "Dataset")
+listed = rounds.list_rounds(workspace(), dataset_id)
+finished = {one.round.id: one for one in rounds.compare(workspace(), [info.id for info in listed])}
+unfinished = next((info for info in listed if not info.status.ended), None)
+
+main, side = st.columns([2.6, 1], gap="medium")
+with main:
+    if unfinished:
+        watch(unfinished.id)
+    elif listed:
+        round_notice(listed[0])
+    if listed:
+        compare_rounds(list(finished.values()), round_list(listed, finished, "rounds"), "compared")
+    else:
+        st.info(
+            "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"
+        )
+with side:
+    try:
+        proposal = rounds.propose(workspace(), dataset_id)
+        config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=len(listed) + 1)
+        if config is not None:
+            rounds.start_round(workspace(), dataset_id, config, name_for_record())
+            st.rerun()
+    except OutfoldError as error:
+        st.error(str(error), icon=":material/error:")
+with state:
+    draw_worker(worker_state(workspace()))
