@@ -5,6 +5,7 @@ import { fill, h } from "./dom.js";
 
 const GAP = 9; // pixels, as in the style sheet
 const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
+const UNUSED = 0.12; // share of the height that may stay empty before another number of columns is tried
 const DENSITIES = {
   S: { width: 74, most: 16, caption: 40 },
   M: { width: 112, most: 11, caption: 57 },
@@ -28,19 +29,26 @@ export class Grid {
   measure() {
     const { width, most, caption } = DENSITIES[this.density];
     const space = this.element.clientWidth - 8;
-    const columns = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
+    const wished = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
+    const layouts = [wished, wished + 1, wished - 1].filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
+    const best = layouts[0].unused < UNUSED ? layouts[0] : layouts.reduce((a, b) => (b.unused < a.unused - 0.02 ? b : a));
+    Object.assign(this, { columns: best.columns, frame: best.frame, pixels: best.card * (globalThis.devicePixelRatio ?? 1) });
+    return { columns: best.columns, size: best.columns * best.rows };
+  }
+
+  /** Return how rows fill the height with so many columns: whole rows, in a frame near the images' own shape. */
+  #layout(columns, space, caption) {
     const card = (space - GAP * (columns - 1)) / columns;
     const below = GAP + caption + 2; // what a row needs beside its image
     const height = this.element.clientHeight - 8 + GAP;
     let rows = Math.max(1, Math.floor(height / (card / this.aspect + below)));
     const flatter = card / (height / (rows + 1) - below); // the frame that lets one more row in
+    let frame = Math.min(this.aspect, Math.max(this.aspect / FLATTER, card / Math.max(1, height / rows - below)));
     if (flatter > 0 && flatter < this.aspect * FLATTER) {
       rows += 1;
-      this.frame = flatter;
-    } else this.frame = Math.min(this.aspect, Math.max(this.aspect / FLATTER, card / (height / rows - below)));
-    this.columns = columns;
-    this.pixels = card * (globalThis.devicePixelRatio ?? 1);
-    return { columns, size: columns * rows };
+      frame = flatter;
+    }
+    return { columns, rows, frame, card, unused: 1 - (rows * (card / frame + below)) / height };
   }
 
   /** Choose the frame that suits most of the images, between 3:4 and 3:2. */

@@ -59,13 +59,14 @@ export class Judging {
   }
 
   /** Remember a bulk act, so that undo knows what comes next. */
-  pushBulk(size) {
-    this.log.push({ changes: [], size });
+  pushBulk(changeset) {
+    this.log.push({ changes: [], changeset });
   }
 
-  undo() {
-    const act = this.log.undo();
-    const seq = this.review.outbox.add({ round: this.review.roundId, op: "undo" });
+  /** Take back the newest act; with `changeset` that one, whatever came after it. */
+  undo(changeset = null) {
+    const act = changeset === null || this.log.done.at(-1)?.changeset === changeset ? this.log.undo() : null;
+    const seq = this.review.outbox.add({ round: this.review.roundId, op: "undo", ...(changeset === null ? {} : { changeset }) });
     this.sent.set(seq, act);
     if (act?.changes.length) {
       this.#apply(reversed(act.changes));

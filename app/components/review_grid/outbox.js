@@ -107,10 +107,13 @@ export class Outbox {
   }
 
   #acknowledge(batch, results) {
+    // an act the server could not store this time stays, with everything behind it: their order matters
+    const later = results.findIndex((result) => result?.error && result.status >= 500);
+    const answered = later < 0 ? batch : batch.slice(0, later);
     this.failures = 0;
     this.limit = BATCH;
-    this.#remove(batch);
-    batch.forEach((entry, index) => {
+    this.#remove(batch.slice(0, answered.length));
+    answered.forEach((entry, index) => {
       const result = results[index] ?? {};
       if (result.error) this.onRefused(entry, result);
       else {
@@ -118,6 +121,7 @@ export class Outbox {
         this.onResult(entry, result);
       }
     });
+    if (later >= 0) this.#fail(batch, { status: results[later].status });
   }
 
   #fail(batch, error) {
@@ -141,6 +145,7 @@ export class Outbox {
 
   #remove(batch) {
     this.needsName = false;
+    if (!batch.length) return;
     this.queue = this.queue.filter((entry) => !batch.includes(entry));
     this.#persist(batch[0].client);
     if (!this.queue.length) for (const resolve of this.waiters.splice(0)) resolve();

@@ -55,7 +55,7 @@ export class Pairs {
     const label = `${className(this.classes, given)} → ${className(this.classes, pseudo)}: ${number(count)}`;
     return h("td", { class: given === pseudo ? "d" : "" },
       h("button", {
-        type: "button", class: "cell", title: label, "aria-label": label, "aria-pressed": String(on),
+        type: "button", class: count > 99 ? "cell long" : "cell", title: label, "aria-label": label, "aria-pressed": String(on),
         style: { "--heat": Math.sqrt(count / most).toFixed(2) }, onclick: () => this.#pick(given, pseudo),
       }, short(count)));
   }

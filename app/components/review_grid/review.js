@@ -1,28 +1,16 @@
 // The review page: holds what is shown, asks for it, and wires the parts together.
 
-import { AcceptBar, openAcceptDialog } from "./accept_all.js";
-import { createActions, createKeyListener } from "./actions.js";
-import { Cursor } from "./cursor.js";
+import { openAcceptDialog } from "./accept_all.js";
 import { h } from "./dom.js";
 import { emptyState, runningState, troubleState } from "./empty.js";
 import { parse, serialise, toParams } from "./filters.js";
-import { Footer } from "./footer.js";
 import { imageUrl, number } from "./format.js";
-import { Grid } from "./grid.js";
-import { Inspector } from "./inspector.js";
-import { Judging } from "./judging.js";
 import { askName } from "./name_dialog.js";
+import { build } from "./parts.js";
 import { Queue } from "./queue.js";
-import { Sidebar } from "./sidebar.js";
 import { Skips } from "./skips.js";
-import { Tally } from "./tally.js";
-import { Toast } from "./toast.js";
-import { Topline } from "./topline.js";
-import { Zoom } from "./zoom.js";
 
 const POLL_MS = 3000; // while the round is still running
-const PROPOSED = 0.9; // where the round proposes no threshold
-const NARROW = 1180; // pixels; below, the details are out of the way until asked for
 
 export class Review {
   constructor({ root, api, keys, outbox, storage, roundId, isAlive, onround }) {
@@ -48,7 +36,7 @@ export class Review {
       this.poll = setTimeout(() => this.start(), POLL_MS);
       return;
     }
-    this.#build();
+    build(this);
     this.#person();
     await Promise.all([this.reload(), this.name ? null : this.rename()]);
   }
@@ -166,55 +154,6 @@ export class Review {
     this.element.remove();
   }
 
-  #build() {
-    this.toast = new Toast();
-    this.zoom = new Zoom({ root: this.root, api: this.api, classes: this.classes, on: {
-      step: (by) => this.cursor.step(by), pick: (label) => this.pick(label), act: (action) => this.actions[action](), closed: () => this.paint(),
-    } });
-    this.cursor = new Cursor(this);
-    this.judging = new Judging(this);
-    this.actions = createActions(this);
-    this.tally = new Tally({
-      ask: () => this.api.counts(toParams(this.filter, this.roundId)), quiet: () => this.outbox.unsaved === 0, draw: (counts) => this.#counts(counts),
-    });
-    const act = (action) => this.ready || ["help", "undo"].includes(action) ? this.actions[action]() : null;
-    this.topline = new Topline({ on: { density: (letter) => this.#density(letter), name: () => this.rename(), panel: (which) => this.#panel(which) } });
-    this.sidebar = new Sidebar({ info: this.info, on: { filter: (changes) => this.setFilter(changes), round: (id) => this.onround(id) } });
-    this.bar = new AcceptBar({ api: this.api, roundId: this.roundId, threshold: this.info.round.proposed_threshold ?? PROPOSED, on: { open: () => this.openAccept() } });
-    this.grid = new Grid({ on: {
-      focus: (index) => this.cursor.move(index - this.cursor.focus), zoom: (index) => this.cursor.openZoom(this.cursor.page[index]?.id),
-      select: (index, { range }) => (range ? this.cursor.selectTo(index) : this.cursor.toggle(index)),
-    } });
-    this.footer = new Footer({ keys: this.keys, base: this.api.base, classes: this.classes, on: {
-      act, open: (item) => (this.cursor.holds(item.id) ? this.cursor.goTo(item.id) : this.cursor.openZoom(item.id)), page: (by) => this.cursor.turn(by),
-    } });
-    this.inspector = new Inspector({ api: this.api, classes: this.classes, on: { pick: (label) => this.pick(label), open: (item) => this.cursor.openZoom(item.id) } });
-    this.element.replaceChildren(this.sidebar.element,
-      h("section", { class: "centre", "aria-label": "Findings" }, this.topline.element, this.bar.element, this.grid.element, this.footer.element),
-      this.inspector.element, this.toast.element);
-    this.#listen();
-    this.topline.saved({ state: this.outbox.state, unsaved: this.outbox.unsaved, savedAt: null });
-    this.#density(this.storage.getItem("outfold.density") ?? "M", { draw: false });
-    this.element.classList.toggle("inspector-off", innerWidth < NARROW);
-  }
-
-  #listen() {
-    const { signal } = this.stop;
-    Object.assign(this.outbox, {
-      onStatus: (status) => this.topline.saved(status),
-      onResult: (entry, result) => this.judging.stored(entry, result),
-      onRefused: (entry, error) => this.judging.refused(entry, error),
-    });
-    addEventListener("keydown", createKeyListener(this, this.actions), { capture: true, signal });
-    this.element.addEventListener("click", (event) => {
-      // a mouse click on a control must not keep Space and Enter from the cards
-      if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) this.grid.element.focus({ preventScroll: true });
-    }, { signal });
-    const observer = new ResizeObserver(() => this.#resize());
-    observer.observe(this.grid.element);
-    signal.addEventListener("abort", () => observer.disconnect());
-  }
-
   #person() {
     this.outbox.identify(this.name);
     if (this.name) this.outbox.adopt(this.isAlive);
@@ -222,14 +161,16 @@ export class Review {
     this.topline.name(this.name);
   }
 
-  #density(letter, { draw = true } = {}) {
+  /** Choose small, medium or large cards. */
+  density(letter, { draw = true } = {}) {
     this.grid.density = letter;
     this.storage.setItem("outfold.density", letter);
     this.topline.density(letter);
-    if (draw) this.#resize();
+    if (draw) this.fit();
   }
 
-  #resize() {
+  /** Bring the page's size in line with the space there is. */
+  fit() {
     const columns = this.grid.columns;
     const { size } = this.grid.measure();
     if (!this.ready || (size === this.queue.size && columns === this.grid.columns && this.drawnDensity === this.grid.density)) return;
@@ -239,11 +180,13 @@ export class Review {
     this.queue.load().then(() => this.cursor.arrive(Math.max(0, this.cursor.page.indexOf(item)))).catch(() => {});
   }
 
-  #panel(which) {
+  /** Show or hide the filters or the details. */
+  panel(which) {
     this.element.classList.toggle(which === "filters" ? "show-filters" : "inspector-off");
   }
 
-  #counts(counts) {
+  /** Draw everything that counts. */
+  showCounts(counts) {
     this.topline.counts(counts);
     this.sidebar.draw(counts, this.filter);
     this.bar.draw(counts, this.filter);
@@ -261,10 +204,10 @@ export class Review {
     const key = JSON.stringify([filter, count]);
     if (this.bulk?.key !== key) this.bulk = { key, seq: this.outbox.nextSeq() }; // a second try is the same act
     const parameters = Object.fromEntries(toParams(filter, this.roundId));
-    const { size } = await this.api.acceptAll({ client: this.outbox.client, seq: this.bulk.seq, expected: count, ...parameters });
+    const { size, changeset } = await this.api.acceptAll({ client: this.outbox.client, seq: this.bulk.seq, expected: count, ...parameters });
     this.bulk = null;
-    this.judging.pushBulk(size);
-    this.toast.say(`accepted ${number(size)}`, { label: "Undo", run: () => this.actions.undo() }, { sticky: true });
+    this.judging.pushBulk(changeset);
+    this.toast.say(`accepted ${number(size)}`, { label: "Undo", run: () => this.judging.undo(changeset) }, { sticky: true });
     await this.reload();
   }
 

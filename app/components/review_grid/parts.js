@@ -1,0 +1,69 @@
+// The parts of the review page and what passes between them.
+
+import { AcceptBar } from "./accept_all.js";
+import { createActions, createKeyListener } from "./actions.js";
+import { Cursor } from "./cursor.js";
+import { h } from "./dom.js";
+import { toParams } from "./filters.js";
+import { Footer } from "./footer.js";
+import { Grid } from "./grid.js";
+import { Inspector } from "./inspector.js";
+import { Judging } from "./judging.js";
+import { Sidebar } from "./sidebar.js";
+import { Tally } from "./tally.js";
+import { Toast } from "./toast.js";
+import { Topline } from "./topline.js";
+import { Zoom } from "./zoom.js";
+
+const PROPOSED = 0.9; // where the round proposes no threshold
+const NARROW = 1180; // pixels; below, the details are out of the way until asked for
+
+/** Make every part, put it into the page and connect it. */
+export function build(review) {
+  review.toast = new Toast();
+  review.zoom = new Zoom({ root: review.root, api: review.api, classes: review.classes, on: {
+    step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(),
+  } });
+  review.cursor = new Cursor(review);
+  review.judging = new Judging(review);
+  review.actions = createActions(review);
+  review.tally = new Tally({
+    ask: () => review.api.counts(toParams(review.filter, review.roundId)), quiet: () => review.outbox.unsaved === 0, draw: (counts) => review.showCounts(counts),
+  });
+  const act = (action) => review.ready || ["help", "undo"].includes(action) ? review.actions[action]() : null;
+  review.topline = new Topline({ on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
+  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id) } });
+  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.openAccept() } });
+  review.grid = new Grid({ on: {
+    focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),
+    select: (index, { range }) => (range ? review.cursor.selectTo(index) : review.cursor.toggle(index)),
+  } });
+  review.footer = new Footer({ keys: review.keys, base: review.api.base, classes: review.classes, on: {
+    act, open: (item) => (review.cursor.holds(item.id) ? review.cursor.goTo(item.id) : review.cursor.openZoom(item.id)), page: (by) => review.cursor.turn(by),
+  } });
+  review.inspector = new Inspector({ api: review.api, classes: review.classes, on: { pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id) } });
+  review.element.replaceChildren(review.sidebar.element,
+    h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
+    review.inspector.element, review.toast.element);
+  listen(review);
+  review.topline.saved({ state: review.outbox.state, unsaved: review.outbox.unsaved, savedAt: null });
+  review.density(review.storage.getItem("outfold.density") ?? "M", { draw: false });
+  review.element.classList.toggle("inspector-off", innerWidth < NARROW);
+}
+
+function listen(review) {
+  const { signal } = review.stop;
+  Object.assign(review.outbox, {
+    onStatus: (status) => review.topline.saved(status),
+    onResult: (entry, result) => review.judging.stored(entry, result),
+    onRefused: (entry, error) => review.judging.refused(entry, error),
+  });
+  addEventListener("keydown", createKeyListener(review, review.actions), { capture: true, signal });
+  review.element.addEventListener("click", (event) => {
+    // a mouse click on a control must not keep Space and Enter from the cards
+    if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) review.grid.element.focus({ preventScroll: true });
+  }, { signal });
+  const observer = new ResizeObserver(() => review.fit());
+  observer.observe(review.grid.element);
+  signal.addEventListener("abort", () => observer.disconnect());
+}

@@ -1,0 +1,58 @@
+"""Review: judge what a round found, card by card or many at once."""
+
+import streamlit as st
+
+from app.components.job_progress import draw_round
+from app.components.review_grid import review_grid
+from app.services import rounds
+from app.services.rounds import RoundInfo
+from app.services.workspace import workspace
+from core.types import RoundStatus
+
+POLL_SECONDS = 2.0
+
+
+def asked(name: str) -> int | None:
+    """Return a number from the page's address, None for anything else."""
+    value = st.query_params.get(name, "")
+    return int(value) if value.isdecimal() else None
+
+
+def wanted_round(known: list[RoundInfo]) -> RoundInfo | None:
+    """Return the round the address names, else the newest finished one, else the newest."""
+    named = next((info for info in known if info.id == asked("round")), None)
+    finished = next((info for info in known if info.status is RoundStatus.DONE), None)
+    return named or finished or next(iter(known), None)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def wait_for(round_id: int) -> None:
+    """Show how far a round is; its findings take this place when it is done."""
+    progress = rounds.progress(workspace(), round_id)
+    if progress.round.status.ended:
+        st.rerun()
+    if draw_round(progress, key="review_round"):
+        rounds.cancel_round(workspace(), round_id)
+
+
+def explain(info: RoundInfo | None) -> None:
+    """Say why there is nothing to review yet, and what to do."""
+    if info is None:
+        st.title("Nothing to review yet")
+        st.write("Import a dataset and start a round: what it finds suspicious appears here.")
+        st.page_link("pages/datasets.py", label="Datasets", icon=":material/photo_library:")
+    elif info.status.ended:
+        st.title(f"{info.name} {info.status.value}")
+        st.write(info.message or "It has no findings.")
+        st.page_link("pages/rounds.py", label="Rounds", icon=":material/cycle:")
+    else:
+        st.title(f"{info.dataset}: {info.name} is at work")
+        st.write("Its findings appear here when it is done.")
+        wait_for(info.id)
+
+
+chosen = wanted_round(rounds.list_rounds(workspace(), asked("dataset")))
+if chosen is not None and chosen.status is RoundStatus.DONE:
+    review_grid(chosen.id, key="review")
+else:
+    explain(chosen)
