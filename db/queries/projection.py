@@ -7,7 +7,7 @@ transaction: what was counted before is taken away, what is counted after is add
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, insert, literal, select, update
+from sqlalchemy import Select, case, delete, func, insert, literal, select, true, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -32,6 +32,31 @@ def project(session: Session, findings: Select[int]) -> None:
     _shift_counts(session, findings, +1)
 
 
+def accept_open(session: Session, changeset_id: int, annotator_id: int) -> None:
+    """Give open findings the standing of the bulk decisions just made on them: what `project` would, in half the time.
+
+    An open finding has no live human decision, and the new one is the newest: it wins without looking.
+    """
+    columns = [getattr(FindingRow, name) for name in COUNTED if name != "status"]
+    grouped = (
+        select(*columns, func.count().label("n"))
+        .join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
+        .where(DecisionRow.changeset_id == changeset_id)
+        .group_by(*columns)
+        .subquery()
+    )
+    moves = union_all(_move(Status.OPEN, -1), _move(Status.BULK, +1)).subquery()
+    keys = [moves.c.status if name == "status" else grouped.c[name] for name in COUNTED]
+    both = select(*keys, (moves.c.sign * grouped.c.n).label("count")).select_from(grouped.join(moves, true()))
+    _add_counts(session, both.where(true()))  # SQLite cannot tell an upsert's ON from a join's without a WHERE
+    session.execute(
+        update(FindingRow)
+        .values(status=Status.BULK, label=DecisionRow.label, annotator_id=annotator_id, decision_id=DecisionRow.id)
+        .where(FindingRow.id == DecisionRow.finding_id, DecisionRow.changeset_id == changeset_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def count_again(session: Session, round_id: int) -> None:
     """Count a whole round anew."""
     session.execute(delete(FindingCountRow).where(FindingCountRow.round_id == round_id))
@@ -42,15 +67,21 @@ def count_again(session: Session, round_id: int) -> None:
 
 def _shift_counts(session: Session, findings: Select[int], sign: int) -> None:
     columns = [getattr(FindingRow, name) for name in COUNTED]
-    change = (
-        select(*columns, (sign * func.count()).label("count")).where(FindingRow.id.in_(findings)).group_by(*columns)
-    )
+    change = select(*columns, (sign * func.count()).label("count")).where(FindingRow.id.in_(findings))
+    _add_counts(session, change.group_by(*columns))
+
+
+def _add_counts(session: Session, change: Select[*tuple[Any, ...]]) -> None:
     add = UPSERTS[session.get_bind().dialect.name](FindingCountRow).from_select([*COUNTED, "count"], change)
     session.execute(
         add.on_conflict_do_update(
             index_elements=list(COUNTED), set_={"count": FindingCountRow.count + add.excluded["count"]}
         ).execution_options(synchronize_session=False)
     )
+
+
+def _move(status: Status, sign: int) -> Select[int, int]:
+    return select(literal(int(status)).label("status"), literal(sign).label("sign"))
 
 
 def _standing(findings: Select[int]) -> Select[*tuple[Any, ...]]:

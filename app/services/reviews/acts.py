@@ -112,7 +112,7 @@ def accept_all(
         changeset_id = decisions.add_changeset(session, changeset)
         if opened and size:
             decisions.add_bulk_decisions(session, changeset_id, opened)
-            projection.project(session, decisions.findings_affected_by(Act.ACCEPT_ALL, changeset_id))
+            projection.accept_open(session, changeset_id, actor.annotator_id)
         return changeset_id
 
     return _once(workspace, by, key, act)
