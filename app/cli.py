@@ -1,1 +1,34 @@
-"""The command line, `python -m app`."""
+"""The command line, `python -m app`: the whole loop without a browser."""
+
+from collections.abc import Callable
+
+import typer
+
+from app.commands import acting, exporting, importing, listing, reviewing, rounds, running
+from app.commands.speaking import Commands, help_of
+
+app = typer.Typer(
+    name="python -m app",
+    cls=Commands,
+    help="Second opinions for image labels: find wrong labels, decide on them, export a clean dataset.",
+    epilog="Settings are environment variables, OUTFOLD_HOME first of all; the README lists them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help starts three times as fast and reads the same in a pipe
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "import": importing.import_,
+    "round": rounds.round_,
+    "findings": reviewing.findings,
+    "accept": acting.accept,
+    "undo": acting.undo,
+    "redo": acting.redo,
+    "export": exporting.export,
+    "worker": running.worker,
+    "serve": running.serve,
+}
+for name, command in COMMANDS.items():
+    app.command(name, help=help_of(command))(command)
+app.add_typer(exporting.patch)
+app.add_typer(listing.datasets)

@@ -5,6 +5,8 @@ from the labels at the moment it runs; the preview is the same plan without the 
 """
 
 import os
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,8 @@ from db.queries.exports import ExportInfo
 
 __all__ = ["ExportInfo", "ExportPreview", "ExportRequest"]
 
+Report = Callable[[int, int, str], None]
+EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 VERSIONS = {"outfold": __version__}
 
 
@@ -98,37 +102,43 @@ def start_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
 def run_export(
     workspace: Workspace,
     export_id: int,
-    report: Callable[[int, int, str], None] = lambda _done, _total, _message: None,
+    report: Report = lambda _done, _total, _message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ExportInfo:
     """Run a queued export, or again one that was killed, and return how it ended; what it cannot write never raises.
 
-    `report` is called with the files done, the files in all and what is happening.
+    `report` is called with the files done, the files in all and what is happening; the row is kept up to date too.
     """
-    with workspace.database.write() as session:
-        if not exports.note_progress(session, export_id, 0, 0, "reading the labels"):
-            return exports.get_export(session, export_id)
-        info = exports.get_export(session, export_id)
+    info = get_export(workspace, export_id)
+    if info.status.ended:
+        return info
+    noted = _Noted(workspace, export_id, report, should_stop)
     try:
-        manifest = _write(workspace, info, report, should_stop)
+        manifest = _write(workspace, info, noted)
     except RoundCancelledError:
-        _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
+        end_export(workspace, export_id)
     except OutfoldError as error:
         _finish(workspace, export_id, RoundStatus.FAILED, str(error))
     except Exception as error:
         _finish(workspace, export_id, RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}.")
         raise
     else:
-        _finish(workspace, export_id, RoundStatus.DONE, "", manifest)
+        if not _finish(workspace, export_id, RoundStatus.DONE, "", manifest):
+            shutil.rmtree(info.path)  # cancelled at the last moment: then it leaves nothing, as it says
     return get_export(workspace, export_id)
 
 
 def cancel_export(workspace: Workspace, export_id: int) -> bool:
     """Stop an export; False when it had ended already."""
-    stopped = _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
+    stopped = end_export(workspace, export_id)
     if stopped:
         jobs.cancel_export(workspace, export_id)
     return stopped
+
+
+def end_export(workspace: Workspace, export_id: int) -> bool:
+    """Note that an export is cancelled; whoever works on it notices. False when it had ended already."""
+    return _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
 
 
 def get_export(workspace: Workspace, export_id: int) -> ExportInfo:
@@ -162,26 +172,47 @@ def is_downloadable(info: ExportInfo) -> bool:
     return bool(info.manifest["files"]["bytes"] <= LARGEST_BYTES) and Path(info.path).is_dir()
 
 
-def _write(
-    workspace: Workspace,
-    info: ExportInfo,
-    report: Callable[[int, int, str], None],
-    should_stop: Callable[[], bool],
-) -> dict[str, Any]:
+class _Noted:
+    """Keeps an export's row up to date, not too often, and finds out whether it is still wanted."""
+
+    def __init__(self, workspace: Workspace, export_id: int, report: Report, should_stop: Callable[[], bool]) -> None:
+        self._workspace = workspace
+        self._export_id = export_id
+        self._report = report
+        self._should_stop = should_stop
+        self._noted = float("-inf")
+        self._refused = False
+
+    def note(self, done: int, total: int, message: str) -> None:
+        """Tell how far it is."""
+        self._report(done, total, message)
+        now = time.monotonic()
+        if now - self._noted < EVERY_SECONDS and done < total:
+            return
+        self._noted = now
+        with self._workspace.database.write() as session:
+            self._refused = not exports.note_progress(session, self._export_id, done, total, message)
+
+    def is_over(self) -> bool:
+        """Whether somebody ended it."""
+        return self._refused or self._should_stop()
+
+
+def _write(workspace: Workspace, info: ExportInfo, noted: _Noted) -> dict[str, Any]:
+    noted.note(0, 0, "reading the labels")
     options = dict(info.request)
-    overwrite = bool(options.pop("overwrite", False))
+    # A run that was killed after its last step left its own export behind; nobody else may have written there since.
+    overwrite = bool(options.pop("overwrite", False)) or info.status is RoundStatus.RUNNING
     plan = plan_for(workspace, info.dataset_id, ExportOptions.from_json(options))
     doing = "copying images" if plan.options.link is Link.COPY else "linking images"
-    manifest = write_export(
+    return write_export(
         plan,
         Path(info.path),
         versions=VERSIONS,
-        report=lambda done, total: report(done, total, doing if done < total else "reading the export back"),
-        should_stop=should_stop,
+        report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
+        should_stop=noted.is_over,
         overwrite=overwrite,
     )
-    report(len(plan.rows), len(plan.rows), "done")
-    return manifest
 
 
 def _chosen(request: ExportRequest) -> Path:

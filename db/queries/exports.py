@@ -89,6 +89,12 @@ def list_exports(session: Session, dataset_id: int | None = None, limit: int = 5
     return [ExportInfo(*found) for found in session.execute(query)]
 
 
+def unfinished_exports(session: Session) -> list[ExportInfo]:
+    """Return the exports that wait or run, oldest first."""
+    query = _exports().where(ExportRow.status.in_(_UNFINISHED)).order_by(ExportRow.id)
+    return [ExportInfo(*found) for found in session.execute(query)]
+
+
 def find_unfinished(session: Session, path: str) -> int | None:
     """Return the export that is on its way to this path."""
     query = select(ExportRow.id).where(ExportRow.path == path, ExportRow.status.in_(_UNFINISHED))

@@ -167,5 +167,33 @@ def test_progress_counts_the_files(workspace: Workspace, dataset_id: int, tmp_pa
     info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
     seen: list[tuple[int, int, str]] = []
     exports.run_export(workspace, info.id, lambda *progress: seen.append(progress))
-    assert seen[-1] == (300, 300, "done")
+    assert seen[0] == (0, 0, "reading the labels")
+    assert seen[-1] == (300, 300, "reading the export back")
     assert all(done <= total for done, total, _ in seen)
+
+
+def test_an_export_ended_by_somebody_else_leaves_nothing(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
+    info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
+
+    def end(_done: int, total: int, _message: str) -> None:
+        if total:
+            exports.end_export(workspace, info.id)
+
+    assert exports.run_export(workspace, info.id, end).status is RoundStatus.CANCELLED
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_killed_after_its_last_step_is_simply_run_again(
+    workspace: Workspace, dataset_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
+
+    def killed(*_arguments: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "_finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            exports.run_export(workspace, info.id)
+    assert (tmp_path / "out").is_dir()
+    assert exports.run_export(workspace, info.id).status is RoundStatus.DONE

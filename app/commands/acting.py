@@ -1,0 +1,148 @@
+"""`accept`, `undo`, `redo`: what the review page does, without looking."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.reviewing import Below, Given, PathPart, RoundNumber, Split, Suggested, class_name
+from app.commands.speaking import ByName, DatasetName, JsonFlag, can_ask, fail, quoted, say, say_json, say_table, tell
+from core.types import FindingFilter
+
+if TYPE_CHECKING:
+    from app.services.datasets import DatasetInfo
+    from app.services.reviews import Preview, Saved
+
+
+def accept(
+    *,
+    dataset: DatasetName,
+    above: Annotated[float, typer.Option(min=0, max=1, help="Accept suggestions with at least this confidence.")],
+    round_: RoundNumber = None,
+    given: Given = None,
+    suggested: Suggested = None,
+    below: Below = 1.0,
+    split: Split = None,
+    path: PathPart = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: ByName = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Accept the suggestion of every open, suspicious finding above a threshold, as one act that can be undone.
+
+    Verdicts of people are never touched. How precise such an act is, nobody knows before somebody looks: judge a
+    few of them in the browser first.
+
+    Examples:
+      python -m app accept pets --above 0.95 --dry-run
+      python -m app accept pets --above 0.95 --yes
+      python -m app accept pets --above 0.8 --given cat --suggested dog --yes --json
+    """
+    from app.commands.naming import class_named, dataset_named, person, round_numbered, workspace
+    from app.services import reviews
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    chosen = FindingFilter(
+        round_id=round_numbered(opened, info, round_).id,
+        given=class_named(info, given),
+        pseudo=class_named(info, suggested),
+        min_confidence=above,
+        max_confidence=below,
+        split=split,
+        path_contains=path,
+    )
+    seen = reviews.preview(opened, chosen)
+    if not as_json:
+        _show_changes(seen, info)
+    if dry_run or not seen.count:
+        if as_json:
+            say_json({"accepted": 0, "would_change": seen.count, "changes": _changes(seen, info)})
+        return
+    if not yes:
+        _ask(f"Accept {seen.count:,} suggestions?")
+    saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count)
+    if as_json:
+        say_json({"accepted": saved.size, "changeset": saved.changeset, "changes": _changes(seen, info)})
+        return
+    say(f"accepted {saved.size:,} (changeset {saved.changeset})")
+    tell(f"take it back: python -m app undo {quoted(info.name)} --changeset {saved.changeset}")
+
+
+def undo(
+    *,
+    dataset: DatasetName,
+    changeset: Annotated[int | None, typer.Option(help="This act instead of your newest one.")] = None,
+    by: ByName = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Take back your newest act in a dataset: a verdict, or everything one accept changed.
+
+    What people decided since stays.
+
+    Examples:
+      python -m app undo pets
+      python -m app undo pets --changeset 12
+    """
+    from app.commands.naming import dataset_named, person, workspace
+    from app.services import reviews
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    saved = reviews.undo(opened, info.id, by=person(by), changeset_id=changeset)
+    _turned(saved, "undone", f"{person(by)} has nothing to undo in {info.name}; --by names another person", as_json)
+
+
+def redo(*, dataset: DatasetName, by: ByName = "", as_json: JsonFlag = False) -> None:
+    """Bring back what you undid last, unless you acted anew since.
+
+    Examples:
+      python -m app redo pets
+    """
+    from app.commands.naming import dataset_named, person, workspace
+    from app.services import reviews
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    saved = reviews.redo(opened, info.id, by=person(by))
+    _turned(saved, "redone", f"{person(by)} has nothing to redo in {info.name}; --by names another person", as_json)
+
+
+def _turned(saved: "Saved", word: str, nothing: str, as_json: bool) -> None:  # noqa: FBT001 passed on as it came
+    if saved.undone is None:
+        fail(nothing)
+    if as_json:
+        say_json({word: saved.undone, "changeset": saved.changeset})
+    else:
+        say(f"{word}: {saved.undone.text}")
+
+
+def _ask(question: str) -> None:
+    """Go on only when a person says yes.
+
+    Raises:
+        typer.BadParameter: nobody can be asked.
+        typer.Exit: the answer is no.
+    """
+    if not can_ask():
+        raise typer.BadParameter("nobody can be asked here; add --yes to accept, or --dry-run to look")
+    if not typer.confirm(question, default=False, err=True):
+        tell("nothing was changed")
+        raise typer.Exit(1)
+
+
+def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
+    judged = f"people judged {seen.judged:,} of this set, {seen.right:,} of them were right" if seen.judged else (
+        "nobody has judged any of this set, so how many are right is unknown"
+    )  # fmt: skip
+    say(f"{seen.count:,} labels would change at {seen.threshold:.2f} and above; {judged}")
+    rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]
+    if rows:
+        say_table(["from", "to", "labels"], rows, numbers=["labels"])
+
+
+def _changes(seen: "Preview", info: "DatasetInfo") -> list[dict[str, Any]]:
+    return [
+        {"from": class_name(info, given), "to": class_name(info, pseudo), "count": count}
+        for given, pseudo, count in seen.changes
+    ]

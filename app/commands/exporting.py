@@ -1,0 +1,152 @@
+"""`export`, `patch apply`, `patch revert`: labels leave, whole or as changes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.speaking import DatasetName, JsonFlag, fail, help_of, progress_bar, say, say_json, say_table, tell
+from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment
+
+if TYPE_CHECKING:
+    from core.data.patch import Applied
+
+SHOWN = 20  # class pairs, and images that are not there
+
+patch = typer.Typer(
+    name="patch", help="Apply the label changes of a patch to a copy of the labels, or take them back.",
+    no_args_is_help=True, rich_markup_mode=None,
+)  # fmt: skip
+
+PatchFile = Annotated[Path, typer.Argument(metavar="PATCH", help="patch.json, patch.csv, or the export they are in.")]
+Target = Annotated[Path, typer.Argument(metavar="TARGET", help="A table of labels, or a copy of class folders.")]
+
+
+def export(
+    *,
+    dataset: DatasetName,
+    form: Annotated[ExportFormat, typer.Option("--format", help="In which form.")] = ExportFormat.CLASS_FOLDERS,
+    to: Annotated[
+        Path | None, typer.Option(help="A new folder; default: one below the installation's exports.")
+    ] = None,
+    link: Annotated[Link, typer.Option(help="How images get there; a hard link needs no space.")] = Link.HARD_LINK,
+    no_copy: Annotated[
+        bool, typer.Option("--no-copy", help="Give up where a hard link is impossible, instead of copying.")
+    ] = False,
+    ambiguous: Annotated[Treatment, typer.Option(help="Images that several classes fit.")] = Treatment.LEAVE_OUT,
+    excluded: Annotated[Treatment, typer.Option(help="Images that no class fits.")] = Treatment.LEAVE_OUT,
+    unlabelled: Annotated[Treatment, typer.Option(help="Images nobody labelled.")] = Treatment.LEAVE_OUT,
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a former export in that folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the dataset with the labels as people decided them; read back and compared before it is done.
+
+    Originals are never changed. Two exports of one state are the same bytes.
+
+    Examples:
+      python -m app export pets --to /data/pets-clean
+      python -m app export pets --format csv --ambiguous apart --to /data/pets-labels
+      python -m app export pets --format patch --to /data/pets-patch
+      python -m app export pets --dry-run
+    """
+    from app.commands.naming import dataset_named, person, workspace
+    from app.commands.working import work_on
+    from app.services import exports, jobs
+    from core.types import RoundStatus
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    options = ExportOptions(
+        format=form,
+        link=link,
+        copy_if_needed=not no_copy,
+        ambiguous=ambiguous,
+        excluded=excluded,
+        unlabelled=unlabelled,
+        splits=tuple(split or ()),
+    )
+    request = exports.ExportRequest(
+        dataset_id=info.id, options=options, folder=str(to.absolute()) if to else "", overwrite=overwrite, by=person("")
+    )
+    if dry_run:
+        seen = exports.preview(opened, request)
+        if seen.problem:
+            fail(seen.problem)
+        _show(seen.counts, {"would_write": seen.counts, "bytes": seen.bytes, "to": seen.target}, as_json=as_json)
+        return
+    queued = exports.add_export(opened, request)
+    try:
+        with progress_bar("reading the labels", quiet=as_json) as step:
+            done = work_on(
+                opened,
+                step,
+                here=lambda: exports.run_export(opened, queued.id, step),
+                hand_over=lambda: jobs.enqueue_export(opened, queued.id),
+                look=lambda: exports.get_export(opened, queued.id),
+            )
+    except KeyboardInterrupt:
+        exports.end_export(opened, queued.id)
+        raise
+    if done.status is not RoundStatus.DONE or done.manifest is None:
+        fail(done.message)
+    _show(done.manifest["counts"], {"export": done.id, "path": done.path, "manifest": done.manifest}, as_json=as_json)
+    if not as_json:
+        placed = ", ".join(f"{count:,} by {how}" for how, count in done.manifest["files"]["placed"].items())
+        say(f"wrote {done.path}" + (f" ({placed})" if placed else ""))
+
+
+def apply_(*, patch_file: PatchFile, target: Target, as_json: JsonFlag = False) -> None:
+    """Change labels as a patch says; all of them, or none when one does not fit.
+
+    Examples:
+      python -m app patch apply pets-patch/patch.json labels.csv
+      python -m app patch apply pets-patch /data/copy-of-pets
+    """
+    from app.commands.naming import workspace
+    from app.services import patches
+
+    _show_applied(patches.apply_patch(workspace(), patch_file, target), "changed", as_json=as_json)
+
+
+def revert_(*, patch_file: PatchFile, target: Target, as_json: JsonFlag = False) -> None:
+    """Take a patch back where it was applied.
+
+    Examples:
+      python -m app patch revert pets-patch/patch.json labels.csv
+      python -m app patch revert pets-patch /data/copy-of-pets
+    """
+    from app.commands.naming import workspace
+    from app.services import patches
+
+    _show_applied(patches.revert_patch(workspace(), patch_file, target), "taken back", as_json=as_json)
+
+
+def _show(counts: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(whole)
+        return
+    aside = {"left out": sum(counts["left_out"].values()), "apart": sum(counts["apart"].values())}
+    told = [f"{counts['items']:,} images", f"{counts['changed']:,} labels changed"]
+    say(", ".join(told + [f"{count:,} {what}" for what, count in aside.items() if count]))
+    pairs = [(each["given"], each["label"] or "(none)", each["count"]) for each in counts["by_pair"][:SHOWN]]
+    if pairs:
+        say_table(["from", "to", "labels"], pairs, numbers=["labels"])
+
+
+def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json(applied)
+        return
+    say(f"{applied.changed:,} labels {word}")
+    if applied.unchecked:
+        tell(f"{applied.unchecked:,} of them were found by their path alone: neither hash nor file was there")
+    for path in applied.missing[:SHOWN]:
+        tell(f"not there: {path}")
+    if len(applied.missing) > SHOWN:
+        tell(f"and {len(applied.missing) - SHOWN:,} more were not there")
+
+
+for name, command in {"apply": apply_, "revert": revert_}.items():
+    patch.command(name, help=help_of(command))(command)

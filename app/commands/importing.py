@@ -1,0 +1,122 @@
+"""`import`: bring a folder or table in as a dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.speaking import JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
+
+if TYPE_CHECKING:
+    from app.services.imports import Preview, ProblemCount
+
+SHOWN = 20  # problems of a dry run
+
+
+def import_(
+    *,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of images, or a CSV or Parquet table.")],
+    name: Annotated[str, typer.Option(help="The dataset's name; default: the folder's.")] = "",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="imagefolder, manifest, huggingface or unlabelled; default: recognised."),
+    ] = "",
+    path_column: Annotated[str, typer.Option(help="Column of a table with the image's path.")] = "",
+    label_column: Annotated[str, typer.Option(help="Column of a table with the label.")] = "",
+    split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
+    group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
+    allow_outside_links: Annotated[
+        bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Import images and their labels. Originals are read in place and never changed.
+
+    Importing again under the same name adds what is new and says what vanished; verdicts stay.
+
+    Examples:
+      python -m app import /data/pets
+      python -m app import /data/pets --name pets --dry-run
+      python -m app import labels.csv --name pets --label-column breed
+    """
+    from app.commands.naming import workspace
+    from app.commands.working import work_on
+    from app.services import imports, jobs
+    from app.services.imports import ImportRequest
+    from core.data.formats.source import SourceFormat
+    from core.types import DatasetError, RoundStatus
+
+    try:
+        chosen = SourceFormat(form) if form else None
+    except ValueError:
+        raise DatasetError(f"there is no format {form}; there are {', '.join(SourceFormat)}") from None
+    request = ImportRequest(
+        name=name or imports.name_for(source.absolute()),
+        source=str(source.absolute()),
+        format=chosen,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        group_column=group_column,
+        allow_outside_links=allow_outside_links,
+    )
+    opened = workspace()
+    if dry_run:
+        _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
+        return
+    import_id = imports.start_import(opened, request)
+    try:
+        with progress_bar("looking for images", quiet=as_json) as step:
+            done = work_on(
+                opened,
+                step,
+                here=lambda: imports.run_import(
+                    opened, import_id, lambda seen: step(seen.done, seen.total, seen.stage)
+                ),
+                hand_over=lambda: jobs.enqueue_import(opened, import_id),
+                look=lambda: imports.get_import(opened, import_id),
+            )
+    except KeyboardInterrupt:
+        imports.cancel_import(opened, import_id)  # whoever works on it notices and stores nothing
+        raise
+    if done.status is not RoundStatus.DONE:
+        _tell_problems(imports.problem_counts(opened, import_id), request.name)
+        fail(done.message)
+    if as_json:
+        say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
+        return
+    report = done.report or {}
+    say(f"{request.name}: {report.get('images', done.done):,} images in {len(report.get('classes', {}))} classes")
+    _tell_problems(imports.problem_counts(opened, import_id), request.name)
+    tell(f"next: python -m app round {quoted(request.name)}")
+
+
+def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
+    classes = {label or "(no label)": count for label, count in seen.class_counts.items()}
+    if as_json:
+        say_json(
+            {
+                "name": name,
+                "format": seen.format,
+                "why": seen.detection.why if seen.detection else "chosen",
+                "images": seen.images,
+                "complete": seen.complete,
+                "classes": classes,
+                "splits": seen.split_counts,
+                "problems": seen.problems,
+            }
+        )
+        return
+    why = f" ({seen.detection.why})" if seen.detection else ""
+    say(f"{name}: {seen.images:,}{'' if seen.complete else ' or more'} images as {seen.format}{why}")
+    say_table(["class", "images"], classes.items(), numbers=["images"])
+    for each in seen.problems[:SHOWN]:
+        tell(f"{each.severity}: {each.path}: {each.message}")
+
+
+def _tell_problems(counts: "list[ProblemCount]", name: str) -> None:
+    for each in counts:
+        tell(f"{each.severity}: {each.count:,} x {each.kind}")
+    if counts:
+        tell(f"see them with: python -m app datasets problems {quoted(name)}")

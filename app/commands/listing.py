@@ -1,0 +1,126 @@
+"""`datasets`: what there is, what one holds, what was wrong with its files."""
+
+import csv
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.speaking import DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
+
+if TYPE_CHECKING:
+    from app.services.datasets import DatasetCard, DatasetInfo
+
+datasets = typer.Typer(name="datasets", rich_markup_mode=None, invoke_without_command=True)
+
+
+def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
+    """List datasets; or show one, or list the problems that its import found.
+
+    Examples:
+      python -m app datasets
+      python -m app datasets show pets
+      python -m app datasets problems pets --csv > problems.csv
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from app.commands.naming import workspace
+    from app.services.datasets import list_datasets
+
+    cards = list_datasets(workspace())
+    if as_json:
+        say_json([_told(card) for card in cards])
+        return
+    columns = ("id", "name", "images", "classes", "rounds", "newest round", "left", "decided", "problems")
+    rows = [[_told(card)[column.replace(" ", "_")] for column in columns] for card in cards]
+    say_table(columns, rows, numbers={*columns} - {"name", "newest round"})
+    if not cards:
+        tell("no dataset yet; import one: python -m app import FOLDER")
+
+
+def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
+    """Show one dataset: where it lies, its classes and splits, its rounds.
+
+    Examples:
+      python -m app datasets show pets
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import rounds
+    from app.services.datasets import list_datasets
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    card = next(card for card in list_datasets(opened) if card.dataset.id == info.id)
+    done = rounds.list_rounds(opened, info.id)
+    if as_json:
+        told = [{"number": each.number, "status": each.status, "accuracy": each.accuracy} for each in done]
+        splits, classes = dict(card.split_counts), dict(card.class_counts)
+        say_json(_told(card) | {"class_counts": classes, "split_counts": splits, "rounds": told})
+        return
+    say(f"{info.name}: {card.images:,} images in {len(info.classes)} classes, {info.format}, {info.root}")
+    say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
+    if done:
+        shown = [(each.name, each.status, "" if each.accuracy is None else f"{each.accuracy:.1%}") for each in done]
+        say_table(["round", "status", "out-of-fold accuracy"], shown, numbers=["out-of-fold accuracy"])
+
+
+def problems(
+    *,
+    dataset: DatasetName,
+    import_id: Annotated[int | None, typer.Option("--import", help="This import instead of the last one.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List what was wrong with a dataset's files when it was imported, each with its cure.
+
+    Examples:
+      python -m app datasets problems pets
+      python -m app datasets problems pets --csv > problems.csv
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import imports
+
+    opened = workspace()
+    chosen = import_id or _last_import(dataset_named(opened, dataset))
+    found = [] if chosen is None else imports.problems(opened, chosen, limit=None)
+    if as_json:
+        say_json(found)
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["severity", "kind", "path", "message", "cure"])
+        writer.writerows(asdict(each).values() for each in found)
+    else:
+        say_table(
+            ["", "path", "problem", "cure"], [(each.severity, each.path, each.message, each.cure) for each in found]
+        )
+        tell(f"{len(found):,} problems" if found else "no problems")
+
+
+def _last_import(info: "DatasetInfo") -> int | None:
+    from app.commands.naming import workspace
+    from app.services.datasets import list_datasets
+
+    return next(card.import_id for card in list_datasets(workspace()) if card.dataset.id == info.id)
+
+
+def _told(card: "DatasetCard") -> dict[str, Any]:
+    newest = card.newest
+    return {
+        "id": card.dataset.id,
+        "name": card.dataset.name,
+        "root": card.dataset.root,
+        "format": card.dataset.format,
+        "images": card.images,
+        "classes": len(card.dataset.classes),
+        "rounds": card.rounds,
+        "newest_round": f"{newest.number}: {newest.status}" if newest else None,
+        "left": card.reviewable.left if card.reviewable else None,
+        "decided": card.reviewable.decided if card.reviewable else None,
+        "problems": card.problems,
+    }
+
+
+datasets.callback(help=help_of(list_))(list_)
+for name, command in {"show": show, "problems": problems}.items():
+    datasets.command(name, help=help_of(command))(command)

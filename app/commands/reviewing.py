@@ -1,0 +1,145 @@
+"""`findings`: what a round found, as a table or for scripts; and how commands narrow it down."""
+
+import csv
+import io
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.speaking import DatasetName, JsonFlag, say_json, say_table, tell
+from core.types import Finding, FindingFilter, FindingKind, Order, Status
+
+if TYPE_CHECKING:
+    from app.services.datasets import DatasetInfo
+
+PAGE = 500  # findings read at once
+
+RoundNumber = Annotated[int | None, typer.Option("--round", help="The round's number; default: the newest finished.")]
+Given = Annotated[str | None, typer.Option(help="Only this given class.")]
+Suggested = Annotated[str | None, typer.Option(help="Only this suggested class.")]
+Split = Annotated[str | None, typer.Option(help="Only this split.")]
+PathPart = Annotated[str, typer.Option(help="Only where the path contains this text.")]
+Below = Annotated[float, typer.Option(min=0, max=1, help="Only with less confidence than this.")]
+
+
+class Show(StrEnum):
+    """Which findings are meant."""
+
+    SUSPICIOUS = "suspicious"
+    AGREEING = "agreeing"
+    UNLABELLED = "unlabelled"
+
+
+class Where(StrEnum):
+    """How far their review is."""
+
+    TODO = "todo"
+    DECIDED = "decided"
+    ANY = "any"
+
+
+class Form(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def findings(
+    *,
+    dataset: DatasetName,
+    round_: RoundNumber = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    show: Annotated[Show, typer.Option(help="Labels the models contradict, agree with, or that are missing.")] = (
+        Show.SUSPICIOUS
+    ),
+    status: Annotated[Where, typer.Option(help="Whether they wait for a verdict.")] = Where.TODO,
+    given: Given = None,
+    suggested: Suggested = None,
+    above: Annotated[float, typer.Option(min=0, max=1, help="Only with at least this confidence.")] = 0.0,
+    below: Below = 1.0,
+    split: Split = None,
+    path: PathPart = "",
+    order: Annotated[Order, typer.Option(help="Which come first.")] = Order.SUSPICION,
+    form: Annotated[Form, typer.Option("--format", help="How to print them.")] = Form.TABLE,
+    as_json: JsonFlag = False,
+) -> None:
+    """List what a round found, the most suspicious first.
+
+    Examples:
+      python -m app findings pets
+      python -m app findings pets --limit 100 --above 0.9 --format csv > suspects.csv
+      python -m app findings pets --given cat --suggested dog --json
+    """
+    from app.commands.naming import class_named, dataset_named, round_numbered, workspace
+    from app.services import reviews
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    statuses = {
+        Where.TODO: frozenset(status for status in Status if not status.settled),
+        Where.DECIDED: frozenset(status for status in Status if status.settled),
+        Where.ANY: frozenset(Status),
+    }
+    chosen = FindingFilter(
+        round_id=round_numbered(opened, info, round_).id,
+        kinds=frozenset({FindingKind[show.name]}),
+        statuses=statuses[status],
+        given=class_named(info, given),
+        pseudo=class_named(info, suggested),
+        min_confidence=above,
+        max_confidence=below,
+        split=split,
+        path_contains=path,
+    )
+    found: list[Finding] = []
+    after = None
+    while len(found) < limit:
+        page = reviews.page(opened, chosen, order, after, min(PAGE, limit - len(found)))
+        found += page.items
+        after = page.next
+        if after is None:
+            break
+    _print([_told(finding, info) for finding in found], Form.JSON if as_json else form)
+    if form is Form.TABLE and not as_json:
+        tell(f"{len(found):,} of {reviews.counts(opened, chosen).total:,}" if found else "nothing fits")
+
+
+def _told(finding: "Finding", info: "DatasetInfo") -> dict[str, Any]:
+    return {
+        "finding": finding.id,
+        "name": finding.name,
+        "given": class_name(info, finding.given),
+        "suggested": class_name(info, finding.pseudo),
+        "confidence": round(finding.confidence, 4),
+        "given_confidence": round(finding.self_confidence, 4),
+        "status": finding.status.name.lower(),
+        "label": None if finding.label is None else class_name(info, finding.label),
+        "by": finding.annotator,
+        "split": finding.split,
+        "fold": finding.fold,
+        "path": finding.path,
+        "content_hash": finding.content_hash,
+    }
+
+
+def _print(told: list[dict[str, Any]], form: Form) -> None:
+    if form is Form.JSON:
+        say_json(told)
+    elif form is Form.CSV:
+        written = io.StringIO()
+        writer = csv.DictWriter(written, list(told[0]) if told else ["finding"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(told)
+        sys.stdout.write(written.getvalue())
+    else:
+        columns = ("name", "given", "suggested", "confidence", "status", "label", "by")
+        say_table(columns, [[each[name] for name in columns] for each in told], numbers=["confidence"])
+
+
+def class_name(info: "DatasetInfo", label: int) -> str | None:
+    """Return a class's name, None where there is no label."""
+    return info.classes[label] if label >= 0 else None

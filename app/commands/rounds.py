@@ -1,0 +1,174 @@
+"""`round`: train, watch, cancel."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.speaking import (
+    INTERRUPTED,
+    DatasetName,
+    JsonFlag,
+    can_ask,
+    fail,
+    progress_bar,
+    quoted,
+    say,
+    say_json,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from app.services.rounds import RoundInfo, RoundProgress
+    from app.services.workspace import Workspace
+    from core.config import RoundConfig
+
+LOOK_SECONDS = 0.5
+
+
+def round_(
+    *,
+    dataset: DatasetName,
+    folds: Annotated[int | None, typer.Option(help="Models to train; each judges the part it never saw.")] = None,
+    method: Annotated[str | None, typer.Option(help="fine-tune or probe.")] = None,
+    model: Annotated[str | None, typer.Option(help="small_cnn or any timm name.")] = None,
+    weights: Annotated[str | None, typer.Option(help="none, pretrained (needs the network) or file.")] = None,
+    weights_file: Annotated[str | None, typer.Option(help="A .safetensors or .pth file.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Pixels, the longer side.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images at once; halved when memory runs out.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0: chosen for the model.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed, the same folds and weights.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch the round that runs instead of starting one.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the round that waits or runs.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a round on a dataset and watch it until its findings are there.
+
+    What is not given is chosen for the dataset. When no worker is running, this command brings one along for its
+    duration. Ctrl+C asks whether to cancel the round; where nobody can be asked, and when you say no, the round is
+    left as it is: a running worker goes on with it, and so does the next one that is started.
+
+    Examples:
+      python -m app round pets
+      python -m app round pets --folds 5 --epochs 6 --seed 1
+      python -m app round pets --model resnet18 --weights pretrained --input-size 224
+      python -m app round pets --watch
+      python -m app round pets --cancel
+    """
+    from app.commands.naming import dataset_named, person, workspace
+    from app.services import rounds
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    unfinished = next((each for each in rounds.list_rounds(opened, info.id) if not each.status.ended), None)
+    if cancel or watch:
+        if unfinished is None:
+            fail(f"no round of {info.name} waits or runs; start one with: python -m app round {quoted(info.name)}")
+        if cancel:
+            _cancel(opened, unfinished, as_json=as_json)
+            return
+        started = unfinished
+    else:
+        wishes = {
+            "folds": folds, "method": method, "model": model, "weights": weights, "weights_file": weights_file,
+            "input_size": input_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+            "seed": seed, "device": device,
+        }  # fmt: skip
+        started = rounds.start_round(opened, info.id, _config(opened, info.id, wishes), person(""))
+    if detach:
+        _show(opened, started, as_json=as_json)
+        return
+    _finish(opened, _watch(opened, started, quiet=as_json), as_json=as_json)
+
+
+def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "RoundConfig":
+    from app.services import rounds
+    from core.config import RoundConfig
+
+    proposed = rounds.propose_config(opened, dataset_id).to_json()
+    return RoundConfig.from_json(proposed | {name: value for name, value in wishes.items() if value is not None})
+
+
+def _watch(opened: "Workspace", started: "RoundInfo", *, quiet: bool) -> "RoundInfo":
+    """Show how far the round is until it ends; with a worker of our own where nobody else works."""
+    from app.services import rounds
+    from app.worker.embedded import EmbeddedWorker
+
+    worker = EmbeddedWorker(opened)  # starts one only when nobody else works
+    worker.start()
+    try:
+        with progress_bar(started.name, quiet=quiet) as step:
+            while True:
+                seen = rounds.progress(opened, started.id)
+                if seen.round.status.ended:
+                    return seen.round
+                step(seen.fraction, 1.0, _words(seen))
+                time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        _interrupted(opened, started, goes_on=worker.pid is None)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        worker.stop()
+
+
+def _interrupted(opened: "Workspace", started: "RoundInfo", *, goes_on: bool) -> None:
+    from app.services import rounds
+
+    if can_ask() and typer.confirm(f"\nCancel {started.name} of {started.dataset}?", default=False, err=True):
+        rounds.cancel_round(opened, started.id)
+        tell("cancelled")
+        return
+    name = quoted(started.dataset)
+    how = "it goes on in its worker" if goes_on else "it goes on where it was as soon as a worker runs"
+    tell(f"left {started.name} of {started.dataset} as it is: {how}")
+    tell(f"watch it: python -m app round {name} --watch; cancel it: python -m app round {name} --cancel")
+
+
+def _cancel(opened: "Workspace", unfinished: "RoundInfo", *, as_json: bool) -> None:
+    from app.services import rounds
+
+    rounds.cancel_round(opened, unfinished.id)
+    _show(opened, unfinished, as_json=as_json)
+
+
+def _show(opened: "Workspace", chosen: "RoundInfo", *, as_json: bool) -> None:
+    from app.services import rounds
+
+    info = rounds.get_round(opened, chosen.id)
+    if as_json:
+        say_json(info)
+    else:
+        say(f"{info.name} of {info.dataset}: {info.status}")
+
+
+def _finish(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> None:
+    """Say what a round found, or why it did not get there."""
+    from app.services import rounds
+    from core.types import RoundStatus
+
+    if ended.status is not RoundStatus.DONE:
+        fail(ended.message or f"{ended.name} of {ended.dataset} was {ended.status}")
+    compared = rounds.compare(opened, [ended.id])[0]
+    measured = {name: value for name, value in compared.metrics.items() if isinstance(value, int | float)}
+    if as_json:
+        say_json({"round": ended, "suspicious": compared.suspicious, "seconds": compared.seconds, "metrics": measured})
+        return
+    say(f"{ended.name} of {ended.dataset}: {compared.suspicious:,} suspicious labels in {compared.seconds or 0:.0f} s")
+    for name, value in measured.items():
+        say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")
+    tell(f"next: python -m app findings {quoted(ended.dataset)}, or in the browser: python -m app serve")
+
+
+def _words(seen: "RoundProgress") -> str:
+    fold = seen.current
+    if fold is None:
+        return seen.round.stage
+    parts = [f"fold {fold.fold + 1}/{len(seen.folds)}", f"{fold.stage} {fold.epoch}/{fold.epochs}"]
+    parts += [] if fold.loss is None else [f"loss {fold.loss:.3f}"]
+    parts += [] if fold.accuracy is None else [f"accuracy {fold.accuracy:.3f}"]
+    parts += [] if fold.images_per_second is None else [f"{fold.images_per_second:,.0f} images/s"]
+    parts += [] if seen.seconds_left is None else [f"{seen.seconds_left:.0f} s left"]
+    return " · ".join(parts)

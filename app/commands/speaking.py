@@ -1,0 +1,134 @@
+"""How commands speak: people read standard output and progress bars, scripts read JSON, errors go to standard error.
+
+With `--json` standard output holds one JSON value and nothing else. Progress is only drawn on a terminal.
+Exit codes: 0 done, 1 failed (what is wrong and the cure on standard error), 2 wrong usage, 130 interrupted.
+"""
+
+import inspect
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Protocol
+
+import typer
+from typer.core import TyperGroup
+
+from core.types import OutfoldError
+
+FAILED, INTERRUPTED = 1, 130
+PIPED_WIDTH = 200  # columns of a table that nobody's terminal limits
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts, and nothing else.")]
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name or number.")]
+ByName = Annotated[str, typer.Option("--by", metavar="NAME", help="Whose verdicts these are; default: your user name.")]
+
+
+class Commands(TyperGroup):
+    """All commands; what goes wrong in any of them ends here."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 as the parent declares it
+        """Run the command, say in words what went wrong, set the exit code."""
+        try:
+            return super().invoke(ctx)
+        except OutfoldError as error:
+            tell(f"error: {error}")
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            tell("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """Return a command's help from its docstring, the lines of its examples as they stand."""
+    return inspect.cleandoc(command.__doc__ or "").replace("Examples:", "\b\nExamples:")
+
+
+class Step(Protocol):
+    """Moves a progress bar: how much is done, of how much, and what is happening."""
+
+    def __call__(self, done: float, total: float, text: str) -> None:
+        """Show it."""
+
+
+def say(text: str) -> None:
+    """Print an answer for people."""
+    typer.echo(text)
+
+
+def tell(text: str) -> None:
+    """Print something beside the answer: errors, hints, what is going on."""
+    typer.echo(text, err=True)
+
+
+def fail(text: str) -> NoReturn:
+    """End the command as failed.
+
+    Raises:
+        typer.Exit: always.
+    """
+    tell(f"error: {text}")
+    raise typer.Exit(FAILED)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON value."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = ()) -> None:
+    """Print a table; the columns in `numbers` stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    right = frozenset(numbers)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Step]:
+    """Yield a function that moves a bar on standard error; nothing is drawn where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    is_hidden = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=is_hidden) as bar:
+        task = bar.add_task(text, total=None)
+
+        def step(done: float, total: float, text: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=text)
+
+        yield step
+
+
+def quoted(text: str) -> str:
+    """Return text as one word of a shell."""
+    return shlex.quote(text)
+
+
+def can_ask() -> bool:
+    """Whether a person sits at this terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    msg = f"{type(value).__name__} is no JSON value"
+    raise TypeError(msg)
