@@ -1,0 +1,109 @@
+"""The labels and images a round opened with, frozen in a file: with the config and the seed it decides the outcome.
+
+`N` samples in the order of `sample_ids` (the rows of all of a round's arrays). A label is an index into `classes`, or
+`NO_LABEL`. A group is any text, "" for none; samples of one group, and samples of one content, are never split.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from core.data.storage import atomic_path
+from core.types import NO_LABEL, ByteArray, IntArray, RoundError
+
+_FILE = "snapshot.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """The samples of one round; every list and array has N entries but `classes`."""
+
+    sample_ids: IntArray
+    paths: list[str]
+    labels: IntArray
+    groups: list[str]
+    content_hashes: list[str]
+    classes: list[str]
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        count = len(self.sample_ids)
+        lengths = {len(self.paths), len(self.labels), len(self.groups), len(self.content_hashes)}
+        if lengths != {count}:
+            raise ValueError(f"a snapshot of {count} samples has columns of {sorted(lengths)} entries")
+        if len(np.unique(self.sample_ids)) != count:
+            raise ValueError("a sample stands in the snapshot twice")
+        if count and not NO_LABEL <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(f"a label is outside the {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.sample_ids)
+
+    @property
+    def hash(self) -> str:
+        """Return 32 hex digits that change with any id, label, group, image or class; paths may move."""
+        digest = blake2b(digest_size=16)
+        for column in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
+            digest.update(column.tobytes())
+        for texts in (self.groups, self.content_hashes, self.classes):
+            digest.update(_packed(texts).tobytes() + b"\1")
+        return digest.hexdigest()
+
+    def whole_groups(self) -> IntArray:
+        """Return a number for each sample, (N,); equal where group or content, also by a chain of them, is the same."""
+        count = len(self)
+        nodes, offset = [], count
+        for texts in (self.groups, self.content_hashes):
+            codes: dict[str, int] = {}
+            index = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, count)
+            named = np.flatnonzero(index != codes.get("", -1))
+            nodes.append((named, index[named] + offset))
+            offset += len(codes)
+        rows = np.concatenate([rows for rows, _ in nodes])
+        links = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate([to for _, to in nodes]))), (offset,) * 2)
+        _, component = connected_components(links, directed=False)
+        return component[:count].astype(np.int64)
+
+    def save(self, folder: Path) -> str:
+        """Write the snapshot into a round's folder and return its hash."""
+        folder.mkdir(parents=True, exist_ok=True)
+        columns: dict[str, IntArray | ByteArray] = {
+            "sample_ids": self.sample_ids.astype(np.int64),
+            "labels": self.labels.astype(np.int32),
+        }
+        for name in ("paths", "groups", "content_hashes", "classes"):
+            columns[name] = _packed(getattr(self, name))
+        with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
+            np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
+        return self.hash
+
+    @classmethod
+    def load(cls, folder: Path) -> "Snapshot":
+        """Return the snapshot of a round's folder.
+
+        Raises:
+            RoundError: there is none.
+        """
+        path = folder / _FILE
+        if not path.exists():
+            raise RoundError(f"{folder} holds no snapshot; start the round again")
+        with np.load(path, allow_pickle=False) as columns:
+            paths, groups, hashes, classes = (
+                _unpacked(columns[name]) for name in ("paths", "groups", "content_hashes", "classes")
+            )
+            return cls(columns["sample_ids"], paths, columns["labels"], groups, hashes, classes)
+
+
+def _packed(texts: list[str]) -> ByteArray:
+    """Return the texts as bytes, each ended by a zero byte, which no path can hold."""
+    data = "".join(text.replace("\0", "") + "\0" for text in texts).encode("utf-8", "surrogateescape")
+    return np.frombuffer(data, np.uint8)
+
+
+def _unpacked(data: ByteArray) -> list[str]:
+    return data.tobytes().decode("utf-8", "surrogateescape").split("\0")[:-1]

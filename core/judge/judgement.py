@@ -1,0 +1,174 @@
+"""What a round says of each of its samples, computed from the folds' files without any network.
+
+A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), perhaps `embeddings.npy`, and
+afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped. N samples in the snapshot's order, K classes.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
+from core.data.storage import atomic_path
+from core.judge import calibration, pseudo_labels, scoring
+from core.judge.similarity import similarity_ranks
+from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
+
+PROBABILITIES = "probabilities.npy"
+EMBEDDINGS = "embeddings.npy"
+_TOP = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """One row per sample of the snapshot, (N,) but for `top` and `top_probs`, (N, min(5, K)), likeliest first.
+
+    `confidence` is the probability that the pseudo label is right, all considered (see `pseudo_labels`);
+    `self_confidence`, `margin` and `top_probs` are what the network, which never saw the image, says by itself.
+    """
+
+    fold: IntArray
+    pseudo: IntArray
+    confidence: FloatArray
+    self_confidence: FloatArray
+    margin: FloatArray
+    rank: IntArray  # 0 is the most suspicious; each number once
+    top: IntArray
+    top_probs: FloatArray
+    kind: IntArray
+    similarity_rank: IntArray | None
+    metrics: dict[str, Any]
+
+
+def fold_file(folder: Path, fold: int) -> Path:
+    """Return where a finished fold lies."""
+    return folder / f"fold_{fold}.npz"
+
+
+def judge_round(folder: Path, config: RoundConfig) -> Judgement:
+    """Judge every sample of a round whose folds are all done; writes `probabilities.npy`.
+
+    Raises:
+        RoundError: a fold is missing, or a sample was not predicted exactly once.
+    """
+    snapshot = Snapshot.load(folder)
+    labels = snapshot.labels.astype(np.int64)
+    logits, fold = _gathered(folder, config.folds, len(snapshot), len(snapshot.classes))
+    known = labels != NO_LABEL
+    if not known.any():
+        raise RoundError("no sample has a label to learn from; label some first")
+
+    temperatures = np.array([calibration.temperature(logits[fold == k], labels[fold == k]) for k in _all(fold)])
+    logits /= temperatures.astype(np.float32)[fold][:, None]
+    joint = scoring.confident_joint(calibration.probabilities(logits)[known], labels[known])
+    noise = pseudo_labels.noise_matrix(joint)
+    sharper = calibration.sharpening(logits, labels, noise)
+    probs = calibration.probabilities(logits, sharper)
+    _write_probabilities(folder / PROBABILITIES, probs)
+
+    pseudo = probs.argmax(axis=1)
+    confidence, given_true = pseudo_labels.all_considered(probs, labels, noise)
+    suspicious = known & (pseudo != labels)
+    own, margin = np.ones(len(labels)), np.ones(len(labels))
+    own[known] = scoring.self_confidence(probs[known], labels[known])
+    margin[known] = scoring.margin(probs[known], labels[known])
+    top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
+    proposal = pseudo_labels.propose(confidence[known], given_true[known], suspicious[known])
+    embeddings = folder / EMBEDDINGS
+    return Judgement(
+        fold=fold,
+        pseudo=pseudo,
+        confidence=confidence,
+        self_confidence=own,
+        margin=margin,
+        rank=_ranks(own, margin, confidence, known),
+        top=top,
+        top_probs=np.take_along_axis(probs, top, axis=1),
+        kind=np.where(
+            suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
+        ),
+        similarity_rank=similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None,
+        metrics=_metrics(snapshot, probs, fold, joint, noise)
+        | {
+            "temperature": (temperatures * sharper).tolist(),
+            "proposed_threshold": proposal.threshold,
+            "proposal": asdict(proposal),
+        },
+    )
+
+
+def _all(fold: IntArray) -> range:
+    return range(int(fold.max()) + 1)
+
+
+def _gathered(folder: Path, folds: int, count: int, classes: int) -> tuple[FloatArray, IntArray]:
+    """Return all logits, (N, K), and which fold each row was predicted by, (N,)."""
+    logits = np.empty((count, classes), dtype=np.float32)
+    times, fold = np.zeros(count, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    for number in range(folds):
+        path = fold_file(folder, number)
+        if not path.exists():
+            raise RoundError(f"fold {number + 1} of {folds} is not done; start the round again and it goes on there")
+        with np.load(path, allow_pickle=False) as file:
+            rows = file["rows"]
+            logits[rows] = file["logits"]
+            times[rows] += 1
+            fold[rows] = number
+    if (times != 1).any():
+        raise RoundError(f"{int((times != 1).sum())} samples were not predicted exactly once; run the round anew")
+    return logits, fold
+
+
+def _write_probabilities(path: Path, probs: FloatArray) -> None:
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        np.save(file, probs.astype(np.float16), allow_pickle=False)
+
+
+def _ranks(own: FloatArray, margin: FloatArray, confidence: FloatArray, known: IntArray) -> IntArray:
+    """Return each sample's place: least self-confidence first, unlabelled ones last, the surest of them first."""
+    order = np.lexsort((-confidence, margin, own, ~known))
+    ranks = np.empty(len(own), dtype=np.int64)
+    ranks[order] = np.arange(len(own))
+    return ranks
+
+
+def _metrics(
+    snapshot: Snapshot, probs: FloatArray, fold: IntArray, joint: FloatArray, noise: FloatArray
+) -> dict[str, Any]:
+    """Return the figures of the round's page, all JSON values."""
+    known = np.flatnonzero(snapshot.labels != NO_LABEL)
+    given, classes = snapshot.labels[known].astype(np.int64), len(snapshot.classes)
+    pseudo = probs[known].argmax(axis=1)
+    right = pseudo == given
+    confusion = np.bincount(given * classes + pseudo, minlength=classes**2).reshape(classes, classes)
+    # What the round expects of the *given* labels, which is all that can be checked without people.
+    expected = np.einsum("ni,in->n", probs[known], noise[:, pseudo])
+    errors = joint.sum(axis=1) - joint.diagonal()
+    return {
+        "accuracy": float(right.mean()),
+        "accuracy_per_fold": [
+            float(right[fold[known] == k].mean()) if (fold[known] == k).any() else None for k in _all(fold)
+        ],
+        "confusion": confusion.tolist(),
+        "calibration": calibration.reliability(expected, right.astype(np.int64)),
+        "estimated_errors": round(float(errors.sum())),
+        "estimated_error_rate": float(errors.sum() / max(1, len(known))),
+        "per_class": [_class_row(number, snapshot.classes[number], confusion, errors) for number in range(classes)],
+    }
+
+
+def _class_row(number: int, name: str, confusion: IntArray, errors: FloatArray) -> dict[str, Any]:
+    count, others = int(confusion[number].sum()), confusion[number].copy()
+    others[number] = 0
+    worst = int(others.argmax())
+    return {
+        "class": number,
+        "name": name,
+        "count": count,
+        "estimated_errors": round(float(errors[number])),
+        "worst_pair": {"pseudo": worst, "count": int(others[worst])} if others[worst] else None,
+        "agreement": float(confusion[number, number] / count) if count else None,
+    }

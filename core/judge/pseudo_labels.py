@@ -1,0 +1,85 @@
+"""What a pseudo label is worth against the given one, and from which confidence on accepting all of them pays.
+
+Shapes: N items, K classes; probs (N, K) of the true class; labels (N,), `NO_LABEL` where unlabelled; joint and noise
+(K, K), see `scoring` and `calibration`.
+
+The confidence of a pseudo label is the probability that it is the true class, *all considered*: the image (probs) and
+the label somebody gave it. By Bayes, p(i | image, given j) is proportional to probs[i] noise[i, j]. So where labels
+are rarely wrong, a network that is 90 % sure of another class is rather wrong itself and its suggestion says so (the
+published 7 % of right suggestions at "90 %" on a clean test set); where every tenth label is wrong, the same 90 %
+weigh more. For an unlabelled item confidence is the network's own probability.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.types import NO_LABEL, FloatArray, IntArray
+
+_STEPS = 100  # thresholds are offered in hundredths
+_CHUNK = 100_000  # items at once, so that memory stays flat
+
+
+def noise_matrix(joint: FloatArray) -> FloatArray:
+    """Return how often each true class (row) is given each label, (K, K), rows sum to 1.
+
+    One more error is added to each class, spread over all others: nothing is impossible because it was not seen.
+    """
+    classes = len(joint)
+    seen = joint.T + (1 - np.eye(classes)) / max(1, classes - 1)
+    seen[np.diag_indices(classes)] += 1
+    rates: FloatArray = seen / seen.sum(axis=1, keepdims=True)
+    return rates
+
+
+def all_considered(probs: FloatArray, labels: IntArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how likely the pseudo label (the largest of probs) and the given label are true, both (N,).
+
+    The given label's is 0 where there is none.
+    """
+    pseudo_true, given_true = np.empty(len(labels)), np.zeros(len(labels))
+    for start in range(0, len(labels), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        given = labels[rows]
+        known = given != NO_LABEL
+        weighed = probs[rows].astype(np.float64)
+        pseudo = weighed.argmax(axis=1)
+        weighed[known] *= noise.T[given[known]]
+        weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        line = np.arange(len(given))
+        pseudo_true[rows] = weighed[line, pseudo]
+        given_true[rows] = np.where(known, weighed[line, given], 0.0)
+    return pseudo_true, given_true
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A threshold and what accepting everything from it on is expected to do."""
+
+    threshold: float
+    changes: int  # labels it would change
+    precision: float  # expected share of them that become right
+    label_accuracy_before: float  # expected, of all labelled items
+    label_accuracy_after: float
+
+
+def propose(confidence: FloatArray, given_true: FloatArray, suspicious: FloatArray | IntArray) -> Proposal:
+    """Return the threshold that leaves the most labels right, as expected from the data alone.
+
+    All (N,) over the labelled items; `suspicious` is a mask. Each accepted item wins its confidence and loses the
+    chance that the given label was right. Of equal thresholds the highest is proposed.
+    """
+    percent = np.floor(confidence[suspicious] * _STEPS + 1e-9).astype(int)
+    won = np.bincount(percent, weights=(confidence - given_true)[suspicious], minlength=_STEPS + 1)
+    from_here_on = np.cumsum(won[::-1])[::-1]
+    threshold = _STEPS - int(from_here_on[::-1].argmax())
+    accepted = suspicious & (np.floor(confidence * _STEPS + 1e-9) >= threshold)
+    before = float(given_true.mean()) if len(given_true) else 0.0
+    gain = float((confidence - given_true)[accepted].sum())
+    return Proposal(
+        threshold=threshold / _STEPS,
+        changes=int(accepted.sum()),
+        precision=float(confidence[accepted].mean()) if accepted.any() else 0.0,
+        label_accuracy_before=before,
+        label_accuracy_after=before + gain / max(1, len(given_true)),
+    )

@@ -1,0 +1,38 @@
+"""Where networks run, and in which precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from core.types import ConfigError
+
+
+def choose(name: str) -> torch.device:
+    """Return the device meant by a config's `device`: "auto" takes a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA say so by an assertion
+        raise ConfigError(f"device {name!r} cannot be used here; choose 'auto' or 'cpu'") from error
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Return the device's name for people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
+
+
+def fast_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return the block to run a network in: bfloat16 on a GPU that has it, else full precision."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()

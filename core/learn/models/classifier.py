@@ -1,0 +1,152 @@
+"""The networks that classify an image: our small one, or any of timm's by name."""
+
+import difflib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from core.config import SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
+from core.types import ConfigError
+
+_LEAST_SHARE = 0.5  # of a network's tensors a weights file must hold
+
+
+def build_classifier(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+    """Return the config's network for images (B, channels, size, size); with 0 classes it returns features.
+
+    Raises:
+        ConfigError: the network is unknown, or its weights cannot be had.
+    """
+    if config.model == SMALL_NETWORK:
+        if config.weights is not Weights.NONE or classes == 0:
+            raise ConfigError(
+                f"{SMALL_NETWORK} has no first weights; choose weights 'none' and fine-tune, "
+                "or one of timm's networks, for example resnet18"
+            )
+        return small_cnn(channels, classes, config.input_size)
+    network = _timm_network(config, channels, classes)
+    if config.weights is Weights.FILE:
+        load_weights(network, Path(config.weights_file), channels)
+    return network
+
+
+def small_cnn(channels: int, classes: int, size: int) -> nn.Sequential:
+    """Return a network for images up to 64 pixels: its time goes where few pixels meet many channels.
+
+    Grey images (digits, letters) are halved by the first layer already; colour keeps its resolution once, and gets
+    residual blocks.
+    """
+    grey = channels == 1
+    widths = (24, 48, 96) if grey else (32, 64, 128)
+    layers: list[nn.Module] = [*_unit(channels, widths[0], 5, stride=2 if grey else 1)]
+    side = -(-size // 2) if grey else size
+    for before, width in pairwise(widths):
+        layers += _unit(before, width, 3, stride=2)
+        side = -(-side // 2)
+        if not grey:
+            layers.append(Residual(width))
+    pooled = min(side, 4)
+    layers += [nn.AdaptiveAvgPool2d(pooled) if side > pooled else nn.Identity(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1] * pooled * pooled, classes))
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a short cut."""
+
+    def __init__(self, width: int) -> None:
+        """Keep `width` channels."""
+        super().__init__()
+        self.body = nn.Sequential(*_unit(width, width, 3), *_unit(width, width, 3))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the features with what was found in them added, (B, width, H, W)."""
+        added: Tensor = features + self.body(features)
+        return added
+
+
+def _unit(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+
+
+def _timm_network(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+    if not timm.is_model(config.model):
+        near = difflib.get_close_matches(config.model, [SMALL_NETWORK, *timm.list_models()], n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` prints all names"
+        raise ConfigError(f"there is no network {config.model!r}; {hint}")
+    options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+    published = timm.get_pretrained_cfg(config.model)
+    if published is not None and published.fixed_input_size:
+        options["img_size"] = config.input_size
+    pretrained = config.weights is Weights.PRETRAINED
+    try:
+        network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
+    except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
+        raise ConfigError(
+            f"{config.model} cannot be made ({type(error).__name__}: {error}); with pretrained weights, check the "
+            "connection to the hub, or download the weights and name the file"
+        ) from error
+    if config.input_size <= SMALL_PIXELS:
+        keep_resolution(network, fresh=config.weights is Weights.NONE)
+    return network
+
+
+def keep_resolution(network: nn.Module, *, fresh: bool) -> None:
+    """Take the first halvings out of a network made for large images; a `fresh` stem also becomes 3 x 3."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+            if fresh and module.kernel_size == (7, 7):
+                small = nn.Conv2d(module.in_channels, module.out_channels, 3, padding=1, bias=module.bias is not None)
+                nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+                network.set_submodule(name, small)
+            else:
+                module.stride = (1, 1)
+            break
+    if isinstance(getattr(network, "maxpool", None), nn.MaxPool2d):
+        network.set_submodule("maxpool", nn.Identity())
+
+
+def load_weights(network: nn.Module, path: Path, channels: int) -> None:
+    """Give a network the tensors of a file; those of the classifier may be missing or of another size.
+
+    Raises:
+        ConfigError: the file is missing, is no state dict, or belongs to another network.
+    """
+    wanted = network.state_dict()
+    held = _read_tensors(path)
+    first = next(iter(wanted))
+    if first in held and held[first].ndim == 4 and held[first].shape[1] != channels:  # noqa: PLR2004 a kernel
+        held[first] = adapt_input_conv(channels, held[first])
+    fitting = {name: held[name] for name in wanted if name in held and held[name].shape == wanted[name].shape}
+    if len(fitting) < _LEAST_SHARE * len(wanted):
+        raise ConfigError(
+            f"{path.name} fits {len(fitting)} of the network's {len(wanted)} tensors; it was probably made for another "
+            "network: choose the model it belongs to"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no weights file {path}; check the path") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:
+        raise ConfigError(f"{path.name} is no readable weights file ({error}); download it again") from error
+    except Exception as error:  # torch's own unpickling error, by another name in each version
+        raise ConfigError(
+            f"{path.name} holds more than plain tensors and is not opened; save it as .safetensors"
+        ) from error
+    state = held.get("state_dict", held) if isinstance(held, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"{path.name} holds no state dict; save `model.state_dict()`, best as .safetensors")
+    return state

@@ -1,0 +1,189 @@
+"""The one training loop: labelled rows in, a trained network out.
+
+It knows no file, no database and no screen: what should outlast a kill is handed to `on_epoch` as a state that can be
+given back to it. A run that goes on from a state ends exactly like one that was never interrupted, because each
+epoch draws from generators of its own. The rate depends on how much has been seen, not on the number of steps, so a
+batch that had to be halved changes nothing else. The device is waited for once per epoch.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 torch's own habit
+from torch import Tensor, nn
+
+from core.learn.batches import Images
+from core.learn.devices import fast_precision
+from core.types import RoundCancelledError, RoundError
+
+LOOK_SECONDS = 0.25  # between two looks at should_stop, and two reports
+_WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing along a cosine (one cycle, Smith 2018)
+_FIRST_RATE = 0.1  # of the highest
+
+State = dict[str, Any]
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one network is trained."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float  # the highest of the cycle
+    weight_decay: float = 0.01  # of AdamW, on kernels only
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What is learnt from: rows of the images, (M,), and their labels, (M, ...)."""
+
+    rows: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How far a running epoch is."""
+
+    epoch: int  # from 0
+    share: float  # of this epoch
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told, and who is asked."""
+
+    on_epoch: Callable[[State, float], None]  # the state to go on from, and the mean loss
+    on_look: Callable[[Look], None]
+    should_stop: Callable[[], bool]
+
+
+def train(
+    network: nn.Module,
+    images: Images,
+    labelled: Labelled,
+    recipe: Recipe,
+    *,
+    augment: Augment,
+    watcher: Watcher,
+    state: State | None = None,
+) -> None:
+    """Train the network where it lies, on from `state` if there is one.
+
+    Raises:
+        RoundCancelledError: `should_stop` said so; it is asked several times a second.
+        torch.OutOfMemoryError: the batch is too large for the device; the network is of no use then.
+    """
+    device, count = images.device, len(labelled.rows)
+    optimizer = _optimizer(network, recipe)
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    rows, labels = labelled.rows.to(device), labelled.labels.to(device)
+    batch = min(recipe.batch_size, count)
+    steps = count // batch  # a smaller last batch would make its images weigh more
+    for epoch in range(int(state["epochs_done"]) if state else 0, recipe.epochs):
+        network.train()
+        order, jitter = _generators(recipe.seed, epoch, device)
+        dealt = torch.randperm(count, generator=order)[: steps * batch].view(steps, batch).to(device)
+        total = torch.zeros((), device=device)
+        started = looked = time.monotonic()
+        for step, chosen in enumerate(dealt):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * cycle((epoch + step / steps) / recipe.epochs)
+            shown = augment(images.batch(rows[chosen]), jitter)  # (B, C, H, W)
+            with fast_precision(device):
+                loss = F.cross_entropy(network(shown), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.detach()
+            now = time.monotonic()
+            if now - looked > LOOK_SECONDS:
+                looked = now
+                stop_if(watcher.should_stop)
+                watcher.on_look(Look(epoch, (step + 1) / steps, (step + 1) * batch / (now - started)))
+        done = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "epochs_done": epoch + 1}
+        watcher.on_epoch(done, (total / steps).item())  # the one wait for the device
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module,
+    images: Images,
+    rows: Tensor,
+    batch_size: int,
+    *,
+    on_look: Callable[[float, float], None],
+    should_stop: Callable[[], bool],
+) -> Tensor:
+    """Return the logits of these rows, (M, K, ...) on the CPU; `on_look` is told the share done and images a second."""
+    network.eval()
+    parts: list[Tensor] = []
+    started = looked = time.monotonic()
+    done = 0
+    for chosen in torch.split(rows, batch_size):
+        with fast_precision(images.device):
+            parts.append(network(images.batch(chosen)).float())
+        done += len(chosen)
+        now = time.monotonic()
+        if now - looked > LOOK_SECONDS:
+            looked = now
+            stop_if(should_stop)
+            on_look(done / len(rows), done / (now - started))
+    return torch.cat(parts).cpu()
+
+
+def stop_if(should_stop: Callable[[], bool]) -> None:
+    """Stop here when told to."""
+    if should_stop():
+        raise RoundCancelledError("stopped while training")
+
+
+def cycle(share: float) -> float:
+    """Return the learning rate at this share of the run, as a part of the highest."""
+    if share < _WARM_UP:
+        return _FIRST_RATE + (1 - _FIRST_RATE) * share / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def halved(recipe: Recipe) -> Recipe:
+    """Return the recipe with half the batch.
+
+    Raises:
+        RoundError: it cannot be smaller.
+    """
+    smaller = recipe.batch_size // 2
+    if smaller < 2:  # noqa: PLR2004 batch normalisation needs two
+        raise RoundError("not even two images fit into the device's memory; choose a smaller network or input size")
+    return Recipe(
+        epochs=recipe.epochs,
+        batch_size=smaller,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        seed=recipe.seed,
+    )
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    """Return this epoch's own generators, of the order (always the CPU's: the same everywhere) and of the jitter.
+
+    What the network itself draws (dropout) comes from the global one, so that is set here too.
+    """
+    own = (seed * 1_000_003 + epoch) % 2**63
+    torch.manual_seed(own)
+    return torch.Generator().manual_seed(own), torch.Generator(device).manual_seed(own)

@@ -1,0 +1,190 @@
+"""The whole method: deal folds, train a network per fold, predict what it has not seen, judge every label.
+
+Everything happens in a round's folder, so that a killed round goes on where it was:
+`snapshot.npz`, then per fold `fold_{k}.checkpoint` and `fold_{k}.npz`, then `probabilities.npy` (and for a probe
+`embeddings.npy`). `run_fold` and `judge_round` are the worker's pieces; `run_round` is all of them in one process.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from core.config import Method, RoundConfig
+from core.data.arrays import decoded
+from core.data.snapshot import Snapshot
+from core.data.storage import atomic_path
+from core.judge.judgement import EMBEDDINGS, Judgement, fold_file, judge_round
+from core.learn import crossfold, devices, probe
+from core.learn.batches import Images, Scaling
+from core.learn.folds import deal
+from core.tasks import CLASSIFICATION, Task
+from core.types import NO_LABEL, FloatArray, Progress, Report, RoundError
+
+__all__ = ["FoldSummary", "Judgement", "judge_round", "run_fold", "run_round", "versions"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldSummary:
+    """How a fold went; accuracy is that of its held-out predictions against the given labels."""
+
+    fold: int
+    count: int  # samples predicted
+    accuracy: float | None
+    seconds: float
+    images_per_second: float
+    batch_size: int
+    message: str
+
+
+def run_round(
+    snapshot: Snapshot,
+    config: RoundConfig,
+    folder: Path,
+    *,
+    image_cache: Path,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Judgement:
+    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was."""
+    snapshot.save(folder)
+    for fold in range(config.folds):
+        run_fold(folder, config, fold, image_cache=image_cache, report=report, should_stop=should_stop)
+    return judge_round(folder, config)
+
+
+def run_fold(
+    folder: Path,
+    config: RoundConfig,
+    fold: int,
+    *,
+    image_cache: Path,
+    report: Report,
+    should_stop: Callable[[], bool],
+    task: Task = CLASSIFICATION,
+) -> FoldSummary:
+    """Learn one fold and store its predictions; a finished fold is only read.
+
+    Raises:
+        ConfigError, RoundError: it cannot be done; the text says the cure.
+        RoundCancelledError: `should_stop` said so; the fold goes on from its last epoch when run again.
+    """
+    done = fold_file(folder, fold)
+    if done.exists():
+        return _read_summary(done)
+    started = time.monotonic()
+    snapshot = Snapshot.load(folder)
+    held = _held(snapshot, config, fold)
+    outcome = _learn(
+        folder,
+        config,
+        held,
+        snapshot,
+        image_cache=image_cache,
+        telling=crossfold.Telling(report, should_stop),
+        task=task,
+    )
+    given = held.labels[held.held_rows]
+    known = given != NO_LABEL
+    right = outcome.logits.argmax(axis=1) == given
+    summary = FoldSummary(
+        fold=fold,
+        count=len(held.held_rows),
+        accuracy=float(right[known].mean()) if known.any() else None,
+        seconds=time.monotonic() - started,
+        images_per_second=outcome.images_per_second,
+        batch_size=outcome.batch_size,
+        message=outcome.message,
+    )
+    with atomic_path(done) as beside, beside.open("wb") as file:
+        words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
+        np.savez(file, rows=held.held_rows, logits=outcome.logits, summary=words)
+    _checkpoint(folder, fold).unlink(missing_ok=True)
+    return summary
+
+
+def versions(device: str = "auto") -> dict[str, str]:
+    """Return what a round's outcome also depends on: versions of the libraries, and the device's name."""
+    libraries = ("torch", "torchvision", "timm", "numpy", "scipy", "cleanlab", "pillow")
+    return (
+        {"python": platform.python_version()}
+        | {name: version(name) for name in libraries}
+        | {"device": devices.describe(devices.choose(device))}
+    )
+
+
+def _held(snapshot: Snapshot, config: RoundConfig, fold: int) -> crossfold.Held:
+    """Return what this fold learns from (every label outside of it) and what it predicts."""
+    labels = snapshot.labels.astype(np.int64)
+    dealt = deal(snapshot.sample_ids, labels, snapshot.whole_groups(), folds=config.folds, seed=config.seed)
+    learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL))
+    if len(np.unique(labels[learn_rows])) < 2:  # noqa: PLR2004 one class teaches nothing
+        raise RoundError(
+            f"fold {fold + 1} of {config.folds} has labels of fewer than two classes to learn from; "
+            "label more images, or choose other folds"
+        )
+    return crossfold.Held(fold, learn_rows, np.flatnonzero(dealt == fold), labels)
+
+
+def _learn(
+    folder: Path,
+    config: RoundConfig,
+    held: crossfold.Held,
+    snapshot: Snapshot,
+    *,
+    image_cache: Path,
+    telling: crossfold.Telling,
+    task: Task,
+) -> crossfold.Outcome:
+    """Return the held rows' logits, by the config's method."""
+    reading = Progress("reading images", held.fold, config.folds)
+    array = decoded(
+        snapshot.paths,
+        snapshot.content_hashes,
+        size=config.input_size,
+        grey=config.grey,
+        cache=image_cache,
+        report=lambda done, count: telling.report(replace(reading, message=f"{done:,} of {count:,} images")),
+        should_stop=telling.should_stop,
+    )
+    images = Images(array, Scaling.measured(array), devices.choose(config.device))
+    classes, channels = len(snapshot.classes), array.shape[-1]
+    if config.method is Method.FINE_TUNE:
+        build = partial(task.build_network, config, channels, classes)
+        return crossfold.learn_fold(
+            config,
+            images,
+            held,
+            build,
+            augment=task.augment,
+            checkpoint=_checkpoint(folder, held.fold),
+            telling=telling,
+        )
+    build = partial(task.build_network, config, channels, 0)
+    embeddings = probe.embedded(
+        config, images, snapshot.content_hashes, build, cache=image_cache, fold=held.fold, telling=telling
+    )
+    _keep(embeddings, folder / EMBEDDINGS)
+    return probe.probe_fold(config, images.device, embeddings, held, classes, telling=telling)
+
+
+def _keep(embeddings: FloatArray, path: Path) -> None:
+    """Store the embeddings with the round, for its order by similarity."""
+    if not path.exists():
+        with atomic_path(path) as partial_path, partial_path.open("wb") as file:
+            np.save(file, embeddings, allow_pickle=False)
+
+
+def _checkpoint(folder: Path, fold: int) -> Path:
+    return folder / f"fold_{fold}.checkpoint"
+
+
+def _read_summary(done: Path) -> FoldSummary:
+    with np.load(done, allow_pickle=False) as file:
+        return FoldSummary(**json.loads(file["summary"].tobytes()))
