@@ -1,7 +1,10 @@
 """Datasets: what there is, what its card shows, a new name; and the demo that a new installation begins with."""
 
+from dataclasses import dataclass
+
 from app.services import import_run, imports, rounds
 from app.services.import_request import ImportRequest
+from app.services.imports import ImportInfo
 from app.services.workspace import Workspace
 from core.data.demo import write_demo
 from core.data.formats.source import SourceFormat, is_storable
@@ -13,16 +16,42 @@ __all__ = [
     "DEMO_NAME",
     "DatasetCard",
     "DatasetInfo",
+    "Overview",
     "RoundSummary",
     "ensure_demo",
     "find_dataset",
     "get_dataset",
     "list_datasets",
+    "overview",
     "rename",
 ]
 
 DEMO_NAME = "Handwritten digits (demo)"
 _LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything the datasets page shows of an installation."""
+
+    cards: list[DatasetCard]
+    unfinished: list[ImportInfo]  # imports that wait or run
+
+    @property
+    def at_work(self) -> tuple[list[int], list[int]]:
+        """The ids of the imports and of the rounds that will change by themselves."""
+        rounds_ = [card.newest.id for card in self.cards if card.newest is not None and not card.newest.status.ended]
+        return [info.id for info in self.unfinished], rounds_
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing yet, and nothing on its way."""
+        return not self.cards and not self.unfinished
+
+
+def overview(workspace: Workspace) -> Overview:
+    """Return what there is now."""
+    return Overview(list_datasets(workspace), imports.unfinished_imports(workspace))
 
 
 def list_datasets(workspace: Workspace) -> list[DatasetCard]:
@@ -65,15 +94,22 @@ def rename(workspace: Workspace, dataset_id: int, name: str) -> None:
 
 
 def ensure_demo(workspace: Workspace) -> int | None:
-    """On a new, empty installation write and import the demo and start its first round; return that dataset's id."""
-    if not workspace.settings.demo or list_datasets(workspace) or imports.recent_imports(workspace, limit=1):
+    """On a new, empty installation write and import the demo and start its first round; return that dataset's id.
+
+    What an earlier start was killed in the middle of is done now; where anything else was imported, nothing is.
+    """
+    others = [info for info in imports.recent_imports(workspace) if info.request["name"] != DEMO_NAME]
+    cards = list_datasets(workspace)
+    if not workspace.settings.demo or others or any(card.rounds for card in cards):
         return None
     folder = workspace.files / "demo" / "digits"
     write_demo(folder)
-    request = ImportRequest(name=DEMO_NAME, source=str(folder), format=SourceFormat.IMAGEFOLDER)
-    done = import_run.run_import(workspace, imports.start_import(workspace, request))
-    if done.dataset_id is None:
-        raise DatasetError(f"the demo could not be imported: {done.message}")
-    config = rounds.propose_config(workspace, done.dataset_id)
-    rounds.start_round(workspace, done.dataset_id, config, by="demo")
-    return done.dataset_id
+    if not cards:
+        request = ImportRequest(name=DEMO_NAME, source=str(folder), format=SourceFormat.IMAGEFOLDER)
+        done = import_run.run_import(workspace, imports.start_import(workspace, request))
+        if done.dataset_id is None:
+            raise DatasetError(f"the demo could not be imported: {done.message}")
+        cards = list_datasets(workspace)
+    demo = cards[0].dataset.id
+    rounds.start_round(workspace, demo, rounds.propose_config(workspace, demo), by="demo")
+    return demo

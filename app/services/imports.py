@@ -30,6 +30,7 @@ __all__ = [
     "Preview",
     "ProblemCount",
     "cancel_import",
+    "find_import",
     "get_import",
     "name_for",
     "preview",
@@ -46,6 +47,7 @@ __all__ = [
 _LISTED = 200_000  # samples a preview looks at
 _SHOWN = 12  # images a preview opens
 _EDGE = 96  # pixels
+_LONGEST_ID = 16  # digits; no database counts further
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,16 @@ def get_import(workspace: Workspace, import_id: int) -> ImportInfo:
     """
     with workspace.database.read() as session:
         return imports.get_import(session, import_id)
+
+
+def find_import(workspace: Workspace, named: str) -> ImportInfo | None:
+    """Return the import an address names, None where there is none or the text is no number."""
+    with workspace.database.read() as session:
+        return (
+            imports.find_import(session, int(named))
+            if named.isascii() and named.isdigit() and len(named) < _LONGEST_ID
+            else None
+        )
 
 
 def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:

@@ -55,10 +55,16 @@ def get_import(session: Session, import_id: int) -> ImportInfo:
     Raises:
         DatasetError: there is none with this id.
     """
-    row = session.get(ImportRow, import_id)
-    if row is None:
+    found = find_import(session, import_id)
+    if found is None:
         raise DatasetError(f"there is no import {import_id}; it may have been started in another installation")
-    return _info(row)
+    return found
+
+
+def find_import(session: Session, import_id: int) -> ImportInfo | None:
+    """Return one import."""
+    row = session.get(ImportRow, import_id)
+    return None if row is None else _info(row)
 
 
 def unfinished_imports(session: Session) -> list[ImportInfo]:

@@ -1,0 +1,24 @@
+"""Errors as the person sees them: our own text with its cure, and nothing in it that Markdown would read as more."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.types import OutfoldError
+
+_MARKS = frozenset("\\`*_{}[]()<>#+-.!|~:$&")
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Show our own errors instead of raising them."""
+    try:
+        yield
+    except OutfoldError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows letter by letter."""
+    return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)

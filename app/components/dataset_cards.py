@@ -1,0 +1,137 @@
+"""One card a dataset: what it looks like, what is in it, where its review stands, where to go from here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+
+import streamlit as st
+
+from app.services.datasets import DatasetCard, RoundSummary
+from core.data.formats.detect import FORMATS
+from core.data.formats.source import SourceFormat
+from core.types import RoundStatus
+
+_CLASSES_NAMED = 6
+
+STYLE = """<style>
+.st-key-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,410px),1fr));gap:14px}
+.st-key-cards>*{width:auto!important;min-width:0}
+.of-card p{margin:0}
+.of-name{font-size:16px;font-weight:650;overflow-wrap:anywhere;line-height:1.3;padding-top:8px}
+.of-sub{font-size:12.5px;opacity:.72;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.of-state{font-size:13px;padding-top:9px;display:flex;gap:8px;align-items:baseline}
+.of-state b{font-variant-numeric:tabular-nums}.of-state span{opacity:.72;margin-left:auto}
+.of-bar{height:6px;border-radius:3px;overflow:hidden;margin:5px 0 0;
+  background:color-mix(in srgb,currentColor 10%,transparent)}
+.of-bar i{display:block;height:100%;background:#2b8a4b}.of-bar i.busy{background:#1f6feb}
+</style>"""
+
+
+class CardAct(StrEnum):
+    """What a card's menu asks for."""
+
+    IMPORT_AGAIN = "import again"
+    RENAME = "rename"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """Which act of which card; `text` is the new name."""
+
+    act: CardAct
+    card: DatasetCard
+    text: str = ""
+
+
+def draw_cards(cards: list[DatasetCard], key: str = "cards") -> Pressed | None:
+    """Draw the cards and return what was pressed in this run."""
+    st.html(STYLE)
+    pressed = None
+    with st.container(key=key):
+        for card in cards:
+            with st.container(border=True, key=f"{key}_{card.dataset.id}", height="stretch"):
+                st.html(card_html(card))
+                pressed = _draw_actions(card, f"{key}_{card.dataset.id}") or pressed
+    return pressed
+
+
+def card_html(card: DatasetCard) -> str:
+    """Return the card's text and images; everything that came from outside is escaped."""
+    images = "".join(
+        f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
+    )
+    names = ", ".join(card.dataset.classes[:_CLASSES_NAMED])
+    more = f" and {len(card.dataset.classes) - _CLASSES_NAMED} more" * (len(card.dataset.classes) > _CLASSES_NAMED)
+    splits = " · ".join(f"{name} {count:,}" for name, count in card.split_counts.items() if name)
+    facts = [f"{card.images:,} images", f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]
+    return (
+        f'<div class="of-card"><div class="of-strip">{images}</div>'
+        f'<p class="of-name">{escape(card.dataset.name)}</p>'
+        f'<p class="of-sub">{escape(" · ".join(facts))}</p>'
+        f'<p class="of-sub" title="{escape(", ".join(card.dataset.classes))}">{escape(names + more) or "no labels"}</p>'
+        f'<p class="of-sub" title="{escape(card.dataset.root)}">{escape(_source(card))}</p>'
+        f"{_state(card)}</div>"
+    )
+
+
+def _source(card: DatasetCard) -> str:
+    return f"{FORMATS[SourceFormat(card.dataset.format)].title}, {card.dataset.root}"
+
+
+def _state(card: DatasetCard) -> str:
+    newest = card.newest
+    if newest is None:
+        return '<p class="of-state">No round yet: start one to find wrong labels.</p>'
+    if not newest.status.ended:
+        return _bar(
+            f"<b>Round {newest.number}</b> {escape(newest.stage or newest.status.value)}", newest.fraction, "busy"
+        )
+    if newest.status is not RoundStatus.DONE and card.reviewable is None:
+        why = f": {newest.message}" if newest.message else ""
+        return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
+    return _review_state(card.reviewable or newest)
+
+
+def _review_state(found: RoundSummary) -> str:
+    total = found.left + found.decided
+    if not total:
+        return f'<p class="of-state">Round {found.number} found nothing suspicious.</p>'
+    text = f"<b>{found.left:,}</b> suspicious labels left<span>Round {found.number} · {found.decided:,} decided</span>"
+    return _bar(text, found.decided / total, "done")
+
+
+def _bar(text: str, fraction: float, kind: str) -> str:
+    width = round(100 * min(1.0, max(0.0, fraction)), 1)
+    return f'<p class="of-state">{text}</p><div class="of-bar"><i class="{kind}" style="width:{width}%"></i></div>'
+
+
+def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{key}_actions"):
+        dataset = {"dataset": str(card.dataset.id)}
+        if card.reviewable:
+            chosen = {"round": str(card.reviewable.id)}
+            st.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=chosen)
+        st.page_link(
+            "pages/rounds.py",
+            label="Rounds" if card.rounds else "Start a round",
+            icon=":material/cycle:",
+            query_params=dataset,
+        )
+        if card.reviewable:
+            st.page_link("pages/insight.py", label="Insight", icon=":material/insights:", query_params=dataset)
+            st.page_link("pages/exports.py", label="Export", icon=":material/output:", query_params=dataset)
+        return _draw_menu(card, key)
+
+
+def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
+    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename, problems"):
+        if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
+            return Pressed(CardAct.IMPORT_AGAIN, card)
+        label = f"{card.problems:,} problems of its import" if card.problems else "Report of its import"
+        if card.import_id and st.button(label, icon=":material/summarize:", key=f"{key}_report"):
+            return Pressed(CardAct.REPORT, card)
+        name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
+        if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
+            return Pressed(CardAct.RENAME, card, name)
+    return None

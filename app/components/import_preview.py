@@ -1,0 +1,106 @@
+"""How classes, sample images and problems are drawn, before an import and after it.
+
+Names come from outside and are always escaped; they never reach the page as HTML or Markdown.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import streamlit as st
+
+from app.services.imports import Preview
+from core.data.formats.detect import FORMATS
+from core.types import Problem, Severity
+
+_CLASSES = 24  # drawn; the others are counted
+_ICONS = {Severity.ERROR: "⛔ left out", Severity.WARNING: "⚠️ look"}
+
+STYLE = """<style>
+.of-strip{display:flex;gap:4px;overflow:hidden;min-height:44px}
+.of-strip img{flex:1 1 0;min-width:0;max-width:96px;aspect-ratio:1;object-fit:cover;border-radius:6px;
+  background:color-mix(in srgb,currentColor 8%,transparent);image-rendering:auto}
+.of-figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(72px,1fr));gap:8px}
+.of-figures figure{margin:0;min-width:0}
+.of-figures img,.of-figures .of-none{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;display:block;
+  background:color-mix(in srgb,currentColor 8%,transparent)}
+.of-figures .of-none{display:grid;place-items:center;font-size:20px}
+.of-figures figcaption{font-size:11.5px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.75}
+.of-bars{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:2px 22px;font-size:12.5px}
+.of-bars>div{display:grid;grid-template-columns:minmax(0,1fr) 76px 56px;gap:8px;align-items:center}
+.of-bars span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.of-bars i{height:6px;border-radius:3px;display:block;background:color-mix(in srgb,currentColor 10%,transparent)}
+.of-bars b{height:6px;border-radius:3px;display:block;background:color-mix(in srgb,currentColor 42%,transparent)}
+.of-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
+.of-facts{font-size:13px;opacity:.8;margin:0}
+.of-facts b{font-variant-numeric:tabular-nums}
+</style>"""
+
+
+def draw_preview(preview: Preview, key: str) -> None:
+    """Draw what an import would bring."""
+    title = FORMATS[preview.format].title
+    with st.container(key=key):
+        if preview.detection is None:
+            st.html(f'<p class="of-facts">Read as <b>{escape(title)}</b>, as chosen.</p>')
+        else:
+            st.html(f'<p class="of-facts"><b>{escape(title)}</b>: {escape(preview.detection.why)}.</p>')
+        st.html(f'<p class="of-facts">{facts(preview)}</p>')
+        st.html(figures(preview))
+        st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
+        if preview.problems:
+            st.caption(f"{len(preview.problems):,} problems so far; the others show when every image has been read.")
+            problem_table(preview.problems, f"{key}_problems", height=180)
+
+
+def facts(preview: Preview) -> str:
+    """Return images, classes and splits in one line of HTML."""
+    more = "" if preview.complete else "more than "
+    labelled = sum(label is not None for label in preview.class_counts)
+    parts = [f"{more}<b>{preview.images:,}</b> images", f"<b>{labelled:,}</b> classes"]
+    parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]
+    return " · ".join(parts if list(preview.split_counts) != [""] else parts[:2])
+
+
+def figures(preview: Preview) -> str:
+    """Return the sample images with their labels."""
+    found = []
+    for cover in preview.covers:
+        label = "no label" if cover.label is None else cover.label
+        image = (
+            f'<img alt="{escape(cover.name)}" src="data:image/webp;base64,{b64encode(cover.image).decode("ascii")}">'
+            if cover.image
+            else '<div class="of-none" title="cannot be read">⛔</div>'
+        )
+        found.append(f'<figure title="{escape(cover.name)}">{image}<figcaption>{escape(label)}</figcaption></figure>')
+    return f'<div class="of-figures">{"".join(found)}</div>'
+
+
+def bars(counts: Mapping[str, int]) -> str:
+    """Return one bar per class, in their order."""
+    most = max(counts.values(), default=1) or 1
+    rows = [
+        f'<div><span title="{escape(name)}">{escape(name)}</span>'
+        f'<i><b style="width:{100 * count / most:.0f}%"></b></i><em>{count:,}</em></div>'
+        for name, count in list(counts.items())[:_CLASSES]
+    ]
+    if len(counts) > _CLASSES:
+        rows.append(f"<div><span>and {len(counts) - _CLASSES:,} more classes</span></div>")
+    return f'<div class="of-bars">{"".join(rows)}</div>'
+
+
+def problem_table(problems: Sequence[Problem], key: str, height: int = 320) -> None:
+    """Draw problems as a table."""
+    st.dataframe(
+        {
+            "": [_ICONS[problem.severity] for problem in problems],
+            "file": [problem.path for problem in problems],
+            "problem": [problem.kind for problem in problems],
+            "what": [problem.message for problem in problems],
+            "cure": [problem.cure for problem in problems],
+        },
+        hide_index=True,
+        height=min(height, 38 + 35 * len(problems)),
+        column_config={"": st.column_config.TextColumn(width=90), "file": st.column_config.TextColumn(width="medium")},
+        key=key,
+    )

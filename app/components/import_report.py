@@ -1,0 +1,111 @@
+"""An import at work, and what it brought when it has ended."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Protocol
+
+import streamlit as st
+
+from app.components.import_preview import bars, problem_table
+from app.services.imports import ImportInfo, ProblemCount, problems_csv
+from core.types import Problem, RoundStatus, Severity
+
+_SHOWN = 1_000  # rows of the table; the download has all that were kept
+_CHANGES = {
+    "added": "new",
+    "changed": "changed",
+    "unchanged": "as before",
+    "returned": "back again",
+    "vanished": "vanished",
+}
+
+
+class LoadProblems(Protocol):
+    """Finds the problems of one kind, with a text in their path, so many at most; None: any."""
+
+    def __call__(self, *, kind: str | None = None, text: str = "", limit: int | None = None) -> list[Problem]:
+        """Return what fits, in the order it was met."""
+
+
+def draw_running(info: ImportInfo, worker: str, key: str) -> bool:
+    """Draw an import that waits or runs and return whether Cancel was pressed in this run."""
+    with st.container(border=True, key=key):
+        head, button = st.columns([6, 1], vertical_alignment="center")
+        with head:
+            st.html(f'<p class="of-facts"><b>Importing {escape(str(info.request["name"]))}</b></p>')
+        pressed = button.button("Cancel", icon=":material/stop:", key=f"{key}_cancel", width="stretch")
+        st.progress(info.done / info.total if info.total else 0.0, text=headline(info))
+        st.caption(worker)
+    return pressed
+
+
+def headline(info: ImportInfo) -> str:
+    """Return one line that says what is happening."""
+    if info.status is RoundStatus.QUEUED:
+        return "waiting for the worker"
+    if not info.total:
+        return f"{info.message}: {info.done:,} so far"
+    return f"{info.message}: {info.done:,} of {info.total:,}"
+
+
+def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> bool:
+    """Draw how an import ended and what was wrong; return whether Close was pressed in this run."""
+    with st.container(border=True, key=key):
+        head, button = st.columns([8, 1], vertical_alignment="center")
+        with head:
+            st.html(f'<p class="of-facts">{_result(info)}</p>')
+        pressed = button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch")
+        if info.report:
+            st.html(bars({name or "no label": count for name, count in info.report["classes"].items()}))
+        if counts:
+            _draw_problems(info, counts, load, key)
+        elif info.status is RoundStatus.DONE:
+            st.caption(":green[:material/check:] No problem was found.")
+    return pressed
+
+
+def _result(info: ImportInfo) -> str:
+    name = escape(str(info.request["name"]))
+    if info.report is None:
+        return f"<b>{name} was not imported.</b> {escape(info.message)}"
+    return f"<b>{name}</b> · {_summary(info.report)}"
+
+
+def _summary(report: dict[str, Any]) -> str:
+    parts = [f"<b>{report['images']:,}</b> images"]
+    parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
+    parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
+    return " · ".join([*parts, f"read in {report['seconds']:.0f} s"])
+
+
+def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> None:
+    totals = {(count.severity, count.kind): count.count for count in counts}
+    kinds = [kind for _, kind in totals]
+    chosen, text, download = st.columns([6, 3, 2], vertical_alignment="bottom")
+    with chosen:
+        kind = st.pills(
+            "Problems",
+            kinds,
+            format_func=lambda kind: f"{_mark(totals, kind)} {kind} {_count(totals, kind):,}",
+            key=f"{key}_kind",
+        )
+    path = text.text_input("Path contains", key=f"{key}_path")
+    problem_table(load(kind=kind, text=path.strip(), limit=_SHOWN), f"{key}_problems")
+    download.download_button(
+        "All as CSV",
+        lambda: problems_csv(load(limit=None)),
+        file_name=f"problems-import-{info.id}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        key=f"{key}_csv",
+        on_click="ignore",
+        width="stretch",
+    )
+
+
+def _mark(totals: dict[tuple[Severity, str], int], kind: str) -> str:
+    return "⛔" if (Severity.ERROR, kind) in totals else "⚠️"
+
+
+def _count(totals: dict[tuple[Severity, str], int], kind: str) -> int:
+    return sum(count for (_, name), count in totals.items() if name == kind)

@@ -1,0 +1,22 @@
+"""Imports that the worker runs: queued with their row, stopped with it."""
+
+from app.services import imports, jobs
+from app.services.import_request import ImportRequest
+from app.services.workspace import Workspace
+
+
+def begin_import(workspace: Workspace, request: ImportRequest) -> int:
+    """Queue an import, hand it to the worker and return its id; asking twice is asking once.
+
+    Raises:
+        DatasetError: there is nothing to import, see `imports.start_import`.
+    """
+    import_id = imports.start_import(workspace, request)
+    jobs.enqueue_import(workspace, import_id)
+    return import_id
+
+
+def stop_import(workspace: Workspace, import_id: int) -> None:
+    """End an import wherever it is; nothing of it is stored."""
+    imports.cancel_import(workspace, import_id)
+    jobs.cancel_import(workspace, import_id)
