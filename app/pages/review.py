@@ -40,11 +40,13 @@ def explain(info: RoundInfo | None) -> None:
     if info is None:
         st.title("Nothing to review yet")
         st.write("Import a dataset and start a round: what it finds suspicious appears here.")
-        st.page_link("pages/datasets.py", label="Datasets", icon=":material/photo_library:")
+        if st.button("Datasets", icon=":material/photo_library:", key="review_datasets", type="primary"):
+            st.switch_page("pages/datasets.py")
     elif info.status.ended:
         st.title(f"{info.name} {info.status.value}")
         st.write(info.message or "It has no findings.")
-        st.page_link("pages/rounds.py", label="Rounds", icon=":material/cycle:")
+        if st.button("Rounds", icon=":material/cycle:", key="review_rounds", type="primary"):
+            st.switch_page("pages/rounds.py")
     else:
         st.title(f"{info.dataset}: {info.name} is at work")
         st.write("Its findings appear here when it is done.")

@@ -1,0 +1,85 @@
+"""The review page: which round it shows, and what it says when there is none."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.services.workspace import Workspace
+from core.types import RoundStatus, Task
+from db.models import DatasetRow, RoundRow
+
+PAGE = Path(__file__).parents[3] / "app" / "pages" / "review.py"
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def review(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    return AppTest.from_file(str(PAGE), default_timeout=20)
+
+
+def add_rounds(workspace: Workspace, *statuses: RoundStatus, dataset: str = "d") -> list[int]:
+    with workspace.database.write() as session:
+        row = DatasetRow(
+            name=dataset, task=Task.CLASSIFICATION, root="/", format="imagefolder", options={}, created_at=NOW,
+            classes=["a", "b"],
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        rounds = [
+            RoundRow(dataset_id=row.id, number=number + 1, config={"folds": 2}, status=status, created_at=NOW)
+            for number, status in enumerate(statuses)
+        ]
+        session.add_all(rounds)
+        session.flush()
+        return [one.id for one in rounds]
+
+
+def shown_round(review: AppTest) -> object:
+    (element,) = review.get("bidi_component")
+    return json.loads(element.proto.json)["round"]
+
+
+def test_without_a_round_the_page_says_what_to_do(review: AppTest) -> None:
+    review.run()
+    assert not review.exception
+    assert review.title[0].value == "Nothing to review yet"
+
+
+def test_the_newest_finished_round_is_shown_even_while_another_runs(review: AppTest, workspace: Workspace) -> None:
+    ids = add_rounds(workspace, RoundStatus.DONE, RoundStatus.DONE, RoundStatus.RUNNING)
+    review.run()
+    assert shown_round(review) == ids[1]
+
+
+def test_the_address_chooses_round_and_dataset(review: AppTest, workspace: Workspace) -> None:
+    first = add_rounds(workspace, RoundStatus.DONE, RoundStatus.DONE)
+    add_rounds(workspace, RoundStatus.DONE, dataset="other")
+    review.query_params["round"] = str(first[0])
+    assert shown_round(review.run()) == first[0]
+    del review.query_params["round"]
+    review.query_params["dataset"] = "1"
+    assert shown_round(review.run()) == first[1]
+
+
+def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, workspace: Workspace) -> None:
+    ids = add_rounds(workspace, RoundStatus.DONE)
+    review.query_params["round"] = "1; drop table"
+    review.query_params["dataset"] = "x"
+    assert shown_round(review.run()) == ids[0]
+
+
+def test_a_round_at_work_is_watched(review: AppTest, workspace: Workspace) -> None:
+    add_rounds(workspace, RoundStatus.RUNNING)
+    review.run()
+    assert not review.exception
+    assert "at work" in review.title[0].value
+
+
+def test_a_failed_round_says_so(review: AppTest, workspace: Workspace) -> None:
+    add_rounds(workspace, RoundStatus.FAILED)
+    review.run()
+    assert "failed" in review.title[0].value

@@ -1,0 +1,75 @@
+// Stand-ins for what a browser gives: storage, timers that only run when told, a server that can be away.
+
+export class FakeStorage {
+  constructor(entries = {}) {
+    this.map = new Map(Object.entries(entries));
+  }
+  get length() {
+    return this.map.size;
+  }
+  key(index) {
+    return [...this.map.keys()][index] ?? null;
+  }
+  getItem(key) {
+    return this.map.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.map.set(key, String(value));
+  }
+  removeItem(key) {
+    this.map.delete(key);
+  }
+}
+
+export class FakeTimers {
+  constructor() {
+    this.waiting = new Map();
+    this.last = 0;
+  }
+  setTimeout = (run, milliseconds) => {
+    this.last += 1;
+    this.waiting.set(this.last, { run, milliseconds });
+    return this.last;
+  };
+  clearTimeout = (id) => this.waiting.delete(id);
+  /** Run everything that waits, once; returns the delays. */
+  async run() {
+    const due = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const { run } of due) run();
+    await settle();
+    return due.map(({ milliseconds }) => milliseconds);
+  }
+}
+
+/** Stores acts by (client, seq) like the real one: a retry finds its first try. */
+export class FakeServer {
+  constructor() {
+    this.stored = [];
+    this.calls = [];
+    this.failure = null;
+    this.judge = () => null; // act -> {error, status} or null
+  }
+  send = async (client, acts, options = {}) => {
+    this.calls.push({ client, seqs: acts.map((act) => act.seq), ...options });
+    if (this.failure) throw Object.assign(new Error("away"), this.failure);
+    return { results: acts.map((act) => this.judge(act) ?? this.#store(client, act)) };
+  };
+  #store(client, act) {
+    const known = this.stored.some((one) => one.client === client && one.seq === act.seq);
+    if (!known) this.stored.push({ client, ...act });
+    return { changeset: this.stored.length, saved_at: "2026-11-21T12:03:07Z", items: [] };
+  }
+}
+
+export async function settle() {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+export function finding(id, over = {}) {
+  return {
+    id, name: `train/cat/${id}.png`, hash: String(id), width: 8, height: 8, given: 0, pseudo: 1, confidence: 0.9, likely: [[1, 0.9], [0, 0.1]],
+    status: "open", label: null, by: null, kind: "suspicious", ...over,
+  };
+}

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
+
+const FULL = {
+  show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", order: "pair",
+};
+
+test("an empty address is the default filter, and the default filter an empty address", () => {
+  assert.deepEqual(parse(""), { ...DEFAULT });
+  assert.equal(serialise(DEFAULT, ""), "");
+});
+
+test("what is written is read back equal", () => {
+  assert.deepEqual(parse(`?${serialise(FULL, "")}`), FULL);
+});
+
+test("other parameters of the address stay", () => {
+  const query = serialise({ ...DEFAULT, given: 3 }, "?dataset=4&round=2&given=1&pseudo=2");
+  assert.equal(query, "dataset=4&round=2&given=3");
+});
+
+test("nonsense in the address falls back to the defaults", () => {
+  const filter = parse("?show=lies&status=maybe&given=cat&pseudo=-4&min=2&max=x&fold=1.5&order=random");
+  assert.deepEqual(filter, { ...DEFAULT });
+  assert.deepEqual([parse("?min=0.9&max=0.2").min, parse("?min=0.9&max=0.2").max], [0, 1]);
+});
+
+test("given may be no label at all", () => {
+  assert.equal(parse("?given=-1").given, -1);
+});
+
+test("the server is always told round, kind, status and order", () => {
+  assert.equal(toParams(DEFAULT, 7, { limit: "50" }).toString(), "round=7&show=suspicious&status=todo&order=suspicion&limit=50");
+});
+
+test("order and kind do not count as narrowing", () => {
+  assert.equal(narrowed({ ...DEFAULT, order: "pair", show: "agreeing" }), 0);
+  assert.equal(narrowed({ ...DEFAULT, given: 0, min: 0.5 }), 2);
+});
+
+test("a filter is said in words", () => {
+  const words = describe({ ...DEFAULT, given: 0, pseudo: 1, split: "train", fold: 1 }, ["cat", "dog"]);
+  assert.equal(words, "suspicious, cat → dog, train, fold 2");
+  assert.equal(describe({ ...DEFAULT, given: -1 }, ["cat"]), "suspicious, given no label");
+});

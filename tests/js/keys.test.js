@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ACTIONS, Keys, comboOf, isTyping, placeOf, shown } from "../../app/components/review_grid/keys.js";
+import { FakeStorage } from "./fakes.js";
+
+const press = (key, over = {}) => ({ key, code: /^\d$/.test(key) ? `Digit${key}` : "", ...over });
+const on = (keys, key, over) => keys.lookup(press(key, over))?.action ?? null;
+
+test("the default keys do what the interface says", () => {
+  const keys = new Keys(new FakeStorage());
+  const expected = {
+    a: "accept", k: "keep", q: "keep", "/": "search", b: "ambiguous", x: "exclude", n: "second_opinion", s: "skip", u: "undo",
+    " ": "select", z: "zoom", Enter: "zoom", "?": "help", PageDown: "next_page", ArrowLeft: "left", Escape: "clear",
+  };
+  for (const [key, action] of Object.entries(expected)) assert.equal(on(keys, key), action, key);
+});
+
+test("shift and control make other keys", () => {
+  const keys = new Keys(new FakeStorage());
+  assert.equal(on(keys, "A", { shiftKey: true }), "accept_many");
+  assert.equal(on(keys, "z", { ctrlKey: true }), "undo");
+  assert.equal(on(keys, "z", { metaKey: true }), "undo");
+  assert.equal(on(keys, "Z", { ctrlKey: true, shiftKey: true }), "redo");
+  assert.equal(on(keys, "ArrowRight", { shiftKey: true }), "extend_right");
+  assert.equal(on(keys, "a", { ctrlKey: true }), null);
+});
+
+test("digits stand for places, with shift for the second ten", () => {
+  const places = ["1", "9", "0"].map((key) => placeOf(press(key)));
+  assert.deepEqual(places, [0, 8, 9]);
+  assert.equal(placeOf({ key: "!", code: "Digit1", shiftKey: true }), 10);
+  assert.equal(placeOf({ key: ")", code: "Digit0", shiftKey: true }), 19);
+  assert.equal(placeOf({ key: "1", code: "Digit1", ctrlKey: true }), null);
+  assert.deepEqual(new Keys(new FakeStorage()).lookup({ key: "3", code: "Numpad3" }), { action: "class", place: 2 });
+});
+
+test("a slash that needs shift is still a slash", () => {
+  const keys = new Keys(new FakeStorage());
+  assert.deepEqual(keys.lookup({ key: "/", code: "Digit7", shiftKey: true }), { action: "search" });
+});
+
+test("a rebound key works, is taken from its old action, and is remembered", () => {
+  const storage = new FakeStorage();
+  new Keys(storage).bind("accept", "k");
+  const keys = new Keys(storage);
+  assert.equal(on(keys, "k"), "accept");
+  assert.equal(on(keys, "a"), null);
+  assert.deepEqual(keys.combos("keep"), ["q"]);
+  keys.reset();
+  assert.equal(on(new Keys(storage), "k"), "keep");
+});
+
+test("switched off, single characters do nothing; arrows and control keys stay", () => {
+  const storage = new FakeStorage();
+  new Keys(storage).switch(false);
+  const keys = new Keys(storage);
+  for (const key of ["a", "/", "?", "3"]) assert.equal(on(keys, key), null, key);
+  assert.equal(on(keys, "A", { shiftKey: true }), null);
+  assert.equal(on(keys, "ArrowDown"), "down");
+  assert.equal(on(keys, "z", { ctrlKey: true }), "undo");
+});
+
+test("no two actions share a key", () => {
+  const combos = ACTIONS.flatMap(([, , defaults]) => defaults);
+  assert.equal(new Set(combos).size, combos.length);
+});
+
+test("who writes into a field is left alone", () => {
+  const inside = (target) => isTyping({ composedPath: () => [target] });
+  assert.ok(inside({ tagName: "INPUT", type: "search" }) && inside({ tagName: "TEXTAREA" }) && inside({ tagName: "SELECT" }));
+  assert.ok(!inside({ tagName: "INPUT", type: "range" }) && !inside({ tagName: "BUTTON" }) && !inside({ tagName: "INPUT", type: "checkbox" }));
+});
+
+test("combinations are read and shown the same way everywhere", () => {
+  assert.equal(comboOf(press("A", { shiftKey: true })), "Shift+a");
+  assert.equal(comboOf(press("?", { shiftKey: true })), "?");
+  assert.equal(shown("Ctrl+Shift+z"), "Ctrl+Shift+Z");
+  assert.equal(shown("ArrowLeft"), "←");
+});
+
+test("a half-written character of an input method is no key", () => {
+  assert.equal(new Keys(new FakeStorage()).lookup({ ...press("a"), isComposing: true }), null);
+});
