@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 ORANGE, GREY, BLUE = "234,114,23", "128,138,156", "31,111,235"
-_SIDE = 460  # pixels of the confusion matrix
+_INNER, _NAMES = 420, 76  # pixels of the confusion matrix: its squares, and the names beside and above
 _MOST_NAMED = 40  # classes whose names still fit on an axis
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
+_DARK = 0.55  # from this strength of orange on, numbers are white
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 
@@ -30,20 +31,20 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str], 
         "range": [-0.5, len(classes) - 0.5],
         "showgrid": False,
         "zeroline": False,
-        "constrain": "domain",
         "fixedrange": True,
     }
     upright = len(classes) > _MOST_UPRIGHT
     layout = {
-        "height": _SIDE,
-        "margin": _MARGIN,
+        "width": _INNER + _NAMES + _MARGIN["r"],
+        "height": _INNER + _NAMES + _MARGIN["b"],
+        "margin": {**_MARGIN, "l": _NAMES, "t": _NAMES},
         "xaxis": {**axis, "title": "predicted", "side": "top", "tickangle": -90 if upright else 0},
-        "yaxis": {**axis, "title": "given", "range": [len(classes) - 0.5, -0.5], "scaleanchor": "x"},
+        "yaxis": {**axis, "title": "given", "range": [len(classes) - 0.5, -0.5]},
         "showlegend": False,
         "clickmode": "event+select",
     }
     figure = {"data": [_squares(cells, classes)], "layout": layout}
-    event = st.plotly_chart(figure, key=key, on_select="rerun", selection_mode="points", config=_QUIET)
+    event = st.plotly_chart(figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET)
     points = event["selection"]["points"]
     return None if not points else (int(points[0]["customdata"][0]), int(points[0]["customdata"][1]))
 
@@ -111,22 +112,21 @@ def short(name: str, longest: int = 14) -> str:
 
 def _squares(cells: Sequence[tuple[int, int, int]], classes: Sequence[str]) -> dict[str, Any]:
     most = max((n for given, pseudo, n in cells if given != pseudo), default=1)
-    shades = [
-        f"rgba({GREY},.18)" if given == pseudo else f"rgba({ORANGE},{0.18 + 0.82 * (n / most) ** 0.5:.2f})"
-        for given, pseudo, n in cells
-    ]
+    weights = [0.0 if given == pseudo else 0.1 + 0.9 * n / most for given, pseudo, n in cells]
+    shades = [f"rgba({ORANGE},{weight:.2f})" if weight else f"rgba({GREY},.16)" for weight in weights]
     return {
         "type": "scatter",
         "x": [pseudo for _, pseudo, _ in cells],
         "y": [given for given, _, _ in cells],
         "mode": "markers+text",
         "text": [str(n) if len(classes) <= _MOST_COUNTED else "" for *_, n in cells],
+        "textfont": {"color": ["white" if weight > _DARK else f"rgb({GREY})" for weight in weights]},
         "customdata": [[given, pseudo, classes[given], classes[pseudo], n] for given, pseudo, n in cells],
         "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>"
         "%{customdata[4]:,} samples<extra></extra>",
         "marker": {
             "symbol": "square",
-            "size": min(0.86 * (_SIDE - 90) / max(1, len(classes)), 48),
+            "size": 0.9 * _INNER / max(1, len(classes)),
             "line": {"width": 0},
             "color": shades,
             "opacity": 1,

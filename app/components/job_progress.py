@@ -1,6 +1,7 @@
 """A round at work: what happens now, how far each fold is, whether anybody works on it at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 
 import streamlit as st
 
@@ -85,15 +86,25 @@ def fold_strip(folds: Sequence[FoldRun]) -> str:
     return f'<div style="display:flex;gap:8px;flex-wrap:wrap" role="list">{"".join(cells)}</div>'
 
 
+def draw_figures(figures: Mapping[str, str]) -> None:
+    """Draw a row of figures, each with its name below."""
+    cells = "".join(
+        f'<div><div style="font-size:1.5rem;font-weight:600;line-height:1.2">{escape(value)}</div>'
+        f'<div style="font-size:.85rem;opacity:.65">{escape(name)}</div></div>'
+        for name, value in figures.items()
+    )
+    st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.6rem 2.4rem;margin:.2rem 0 .4rem">{cells}</div>')
+
+
 def _draw_numbers(fold: FoldRun, seconds_left: float | None) -> None:
-    shown = {
-        "Loss": "…" if fold.loss is None else f"{fold.loss:.3f}",
-        "Held-out accuracy": "…" if fold.accuracy is None else f"{fold.accuracy:.1%}",
-        "Images a second": "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}",
-        "Time left": time_text(seconds_left),
-    }
-    for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(label, value)
+    draw_figures(
+        {
+            "loss": "…" if fold.loss is None else f"{fold.loss:.3f}",
+            "held-out accuracy": "…" if fold.accuracy is None else f"{fold.accuracy:.1%}",
+            "images a second": "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}",
+            "time left": time_text(seconds_left),
+        }
+    )
 
 
 def draw_worker(worker: WorkerState) -> None:

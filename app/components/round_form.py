@@ -17,8 +17,10 @@ _WEIGHTS = {
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def round_form(proposal: Proposal, models: Sequence[str], key: str, *, number: int) -> RoundConfig | None:
-    """Draw the form and return the config when Start was pressed in this run, None otherwise."""
+def round_form(
+    proposal: Proposal, models: Sequence[str], key: str, *, number: int, waits_for: str | None = None
+) -> RoundConfig | None:
+    """Draw the form and return the config when Start was pressed in this run; not while another round is at work."""
     begin = proposal.config
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
@@ -70,10 +72,19 @@ def round_form(proposal: Proposal, models: Sequence[str], key: str, *, number: i
             return None
         try:
             return RoundConfig(
-                folds=int(folds), method=method or begin.method, model=model or begin.model, weights=weights or begin.weights,
-                weights_file=file.strip(), input_size=int(size), grey=grey, epochs=int(epochs), batch_size=int(batch),
-                learning_rate=float(rate), seed=int(seed), device=device or begin.device,
-            )  # fmt: skip
+                folds=int(folds),
+                method=method or begin.method,
+                model=model or begin.model,
+                weights=weights or begin.weights,
+                weights_file=file.strip(),
+                input_size=int(size),
+                grey=grey,
+                epochs=int(epochs),
+                batch_size=int(batch),
+                learning_rate=float(rate),
+                seed=int(seed),
+                device=device or begin.device,
+            )
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None

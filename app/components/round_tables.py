@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.charts import accuracy_chart
-from app.components.job_progress import time_text
+from app.components.job_progress import draw_figures, time_text
 from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
 
@@ -144,13 +144,13 @@ def _says_something(name: str, value: object) -> bool:
 def headline_figures(shown: Comparison) -> None:
     """Draw the figures of a finished round that one asks for first."""
     measured = shown.metrics
-    figures = {
-        "Out-of-fold accuracy": (_percent(measured.get("accuracy")), "against the labels the round opened with"),
-        "Estimated wrong labels": (_count(shown.estimated_errors), "from the confident joint of given and predicted"),
-        "Suspicious": (_count(shown.suspicious), "samples the models contradict"),
-        "Decided": (_count(shown.decided), "suspicious samples with a verdict"),
-        "Proposed threshold": (_percent(measured.get("proposed_threshold")), "for accept-all, from this round alone"),
-        "Took": (time_text(shown.seconds), f"{shown.round.config.get('folds')} folds"),
-    }
-    for column, (label, (value, why)) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(label, value, help=why)
+    draw_figures(
+        {
+            "out-of-fold accuracy": _percent(measured.get("accuracy")),
+            "estimated wrong labels": _count(shown.estimated_errors),
+            "suspicious": _count(shown.suspicious),
+            "of them decided": _count(shown.decided),
+            "proposed threshold": _percent(measured.get("proposed_threshold")),
+            "took": time_text(shown.seconds),
+        }
+    )

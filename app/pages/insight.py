@@ -34,7 +34,7 @@ to_rounds.page_link(
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes = shown.metrics, rounds.classes_of(workspace(), dataset_id)
 headline_figures(shown)
-left, right = st.columns([1.15, 1], gap="large")
+left, right = st.columns([1, 1], gap="large")
 with left:
     st.markdown("**Given x predicted**")
     st.caption("Click a square to review exactly those samples.")

@@ -24,6 +24,12 @@ def watch(round_id: int) -> None:
         st.rerun()
 
 
+@st.fragment(run_every=5.0)
+def watch_worker() -> None:
+    """Keep saying whether anybody works."""
+    draw_worker(worker_state(workspace()))
+
+
 cards = datasets.list_datasets(workspace())
 if not cards:
     st.info("Rounds find suspicious labels in a dataset; there is none yet.", icon=":material/cycle:")
@@ -53,11 +59,13 @@ with main:
 with side:
     try:
         proposal = rounds.propose(workspace(), dataset_id)
-        config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=len(listed) + 1)
+        number = listed[0].number + 1 if listed else 1
+        waits_for = unfinished.name if unfinished else None
+        config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=number, waits_for=waits_for)
         if config is not None:
             rounds.start_round(workspace(), dataset_id, config, name_for_record())
             st.rerun()
     except OutfoldError as error:
         st.error(str(error), icon=":material/error:")
 with state:
-    draw_worker(worker_state(workspace()))
+    watch_worker()
