@@ -15,7 +15,7 @@ from app.services import reviews
 from app.services.reviews import ActKey, Choice
 from app.services.workspace import Workspace
 from app.settings import Settings
-from bench.review_data import add_round, fill
+from bench._review_data import add_round, fill
 from core.judge.review import resolve, standing
 from core.types import Decision, FindingFilter, FindingKind, Order, Status, Verdict
 from db.engine import Database, migrate
