@@ -111,6 +111,7 @@ def short(name: str, longest: int = 14) -> str:
 
 
 def _squares(cells: Sequence[tuple[int, int, int]], classes: Sequence[str]) -> dict[str, Any]:
+    ink = "#e8ebf2" if st.context.theme.type == "dark" else "#1d2330"
     most = max((n for given, pseudo, n in cells if given != pseudo), default=1)
     weights = [0.0 if given == pseudo else 0.1 + 0.9 * n / most for given, pseudo, n in cells]
     shades = [f"rgba({ORANGE},{weight:.2f})" if weight else f"rgba({GREY},.16)" for weight in weights]
@@ -120,7 +121,7 @@ def _squares(cells: Sequence[tuple[int, int, int]], classes: Sequence[str]) -> d
         "y": [given for given, _, _ in cells],
         "mode": "markers+text",
         "text": [str(n) if len(classes) <= _MOST_COUNTED else "" for *_, n in cells],
-        "textfont": {"color": ["white" if weight > _DARK else f"rgb({GREY})" for weight in weights]},
+        "textfont": {"color": ["white" if weight > _DARK else ink for weight in weights]},
         "customdata": [[given, pseudo, classes[given], classes[pseudo], n] for given, pseudo, n in cells],
         "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>"
         "%{customdata[4]:,} samples<extra></extra>",

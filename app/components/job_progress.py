@@ -37,7 +37,8 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         if fold is not None:
             _draw_numbers(fold, progress.seconds_left)
         st.html(fold_strip(progress.folds))
-        draw_worker(progress.worker)
+        if not progress.worker.is_alive:
+            st.warning(f"Nobody works on it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed
 
 
@@ -77,11 +78,11 @@ def fold_strip(folds: Sequence[FoldRun]) -> str:
         text = f"fold {fold.fold + 1}{accuracy}"
         title = f"{text}, {fold.status.value}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
         width = 100 if fold.status is RoundStatus.DONE else round(100 * fold.fraction)
-        colour = "green" if fold.status is RoundStatus.DONE else "blue"
+        colour = "#2b8a4b" if fold.status is RoundStatus.DONE else "#1f6feb"
         cells.append(
             f'<div title="{title}" style="flex:1;min-width:4rem"><div style="height:6px;border-radius:3px;overflow:'
-            f'hidden;background:var(--st-secondary-background-color)"><div style="height:100%;width:{width}%;'
-            f'background:var(--st-{colour}-color)"></div></div><small style="opacity:.7">{text}</small></div>'
+            f'hidden;background:rgba(128,138,156,.25)"><div style="height:100%;width:{width}%;'
+            f'background:{colour}"></div></div><small style="opacity:.7">{text}</small></div>'
         )
     return f'<div style="display:flex;gap:8px;flex-wrap:wrap" role="list">{"".join(cells)}</div>'
 

@@ -29,6 +29,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
     event = st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, on_select="rerun",
         selection_mode="multi-row", alt="all rounds of the dataset",
+        placeholder="",
     )  # fmt: skip
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 
