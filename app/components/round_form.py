@@ -67,7 +67,13 @@ def round_form(
             )
             grey = st.checkbox("Grey images", begin.grey, key=f"{key}_grey")
         if not st.button(
-            "Start round", type="primary", icon=":material/play_arrow:", key=f"{key}_start", width="stretch"
+            "Start round",
+            type="primary",
+            icon=":material/play_arrow:",
+            key=f"{key}_start",
+            width="stretch",
+            disabled=waits_for is not None,
+            help=f"{waits_for} is still at work" if waits_for else None,
         ):
             return None
         try:
