@@ -14,7 +14,7 @@ from core.data.formats.detect import FORMATS
 from core.types import Problem, Severity
 
 _CLASSES = 24  # drawn; the others are counted
-_ICONS = {Severity.ERROR: "⛔ left out", Severity.WARNING: "⚠️ look"}
+_MEANINGS = {Severity.ERROR: "left out", Severity.WARNING: "look at it"}
 
 STYLE = """<style>
 .of-strip{display:flex;gap:4px;overflow:hidden;min-height:44px}
@@ -24,7 +24,7 @@ STYLE = """<style>
 .of-figures figure{margin:0;min-width:0}
 .of-figures img,.of-figures .of-none{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;display:block;
   background:color-mix(in srgb,currentColor 8%,transparent)}
-.of-figures .of-none{display:grid;place-items:center;font-size:20px}
+.of-figures .of-none{display:grid;place-items:center;font-size:11px;opacity:.75}
 .of-figures figcaption{font-size:11.5px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.75}
 .of-bars{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:2px 22px;font-size:12.5px}
 .of-bars>div{display:grid;grid-template-columns:minmax(0,1fr) 76px 56px;gap:8px;align-items:center}
@@ -70,7 +70,7 @@ def figures(preview: Preview) -> str:
         image = (
             f'<img alt="{escape(cover.name)}" src="data:image/webp;base64,{b64encode(cover.image).decode("ascii")}">'
             if cover.image
-            else '<div class="of-none" title="cannot be read">⛔</div>'
+            else '<div class="of-none" title="cannot be read">unreadable</div>'
         )
         found.append(f'<figure title="{escape(cover.name)}">{image}<figcaption>{escape(label)}</figcaption></figure>')
     return f'<div class="of-figures">{"".join(found)}</div>'
@@ -93,7 +93,7 @@ def problem_table(problems: Sequence[Problem], key: str, height: int = 320) -> N
     """Draw problems as a table."""
     st.dataframe(
         {
-            "": [_ICONS[problem.severity] for problem in problems],
+            " ": [_MEANINGS[problem.severity] for problem in problems],
             "file": [problem.path for problem in problems],
             "problem": [problem.kind for problem in problems],
             "what": [problem.message for problem in problems],
@@ -101,6 +101,6 @@ def problem_table(problems: Sequence[Problem], key: str, height: int = 320) -> N
         },
         hide_index=True,
         height=min(height, 38 + 35 * len(problems)),
-        column_config={"": st.column_config.TextColumn(width=90), "file": st.column_config.TextColumn(width="medium")},
+        column_config={" ": st.column_config.TextColumn(width=80), "file": st.column_config.TextColumn(width="medium")},
         key=key,
     )

@@ -75,7 +75,7 @@ def _summary(report: dict[str, Any]) -> str:
     parts = [f"<b>{report['images']:,}</b> images"]
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
-    return " · ".join([*parts, f"read in {report['seconds']:.0f} s"])
+    return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
 
 
 def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> None:
@@ -88,6 +88,7 @@ def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadP
             kinds,
             format_func=lambda kind: f"{_mark(totals, kind)} {kind} {_count(totals, kind):,}",
             key=f"{key}_kind",
+            wrap=True,
         )
     path = text.text_input("Path contains", key=f"{key}_path")
     problem_table(load(kind=kind, text=path.strip(), limit=_SHOWN), f"{key}_problems")
@@ -104,7 +105,7 @@ def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadP
 
 
 def _mark(totals: dict[tuple[Severity, str], int], kind: str) -> str:
-    return "⛔" if (Severity.ERROR, kind) in totals else "⚠️"
+    return ":material/block:" if (Severity.ERROR, kind) in totals else ":material/warning:"
 
 
 def _count(totals: dict[tuple[Severity, str], int], kind: str) -> int:

@@ -15,7 +15,6 @@ from core.data.formats.source import SourceFormat
 
 FOLDER, ARCHIVE = "On this machine", "Upload a .zip"
 MAX_UPLOAD_MB = 500
-_TABLES = (SourceFormat.MANIFEST, SourceFormat.HUGGINGFACE)
 
 
 def draw_header(*, is_open: bool, can_close: bool) -> bool:
@@ -33,7 +32,7 @@ def import_wizard(
     look: Callable[[ImportRequest], Preview], store_upload: Callable[[IO[bytes], str], Path], key: str
 ) -> ImportRequest | None:
     """Draw the form and what the source holds; return the request when Import was pressed in this run."""
-    left, right = st.columns([4, 7], gap="large")
+    left, right = st.container(border=True, key=key).columns([4, 7], gap="large")
     with left:
         source = _source(store_upload, key)
         request = _request(source, key) if source else None
@@ -76,7 +75,7 @@ def _request(source: Path, key: str) -> ImportRequest | None:
     name = st.text_input("Name of the dataset", key=f"{key}_name", placeholder=name_for(source))
     chosen = st.selectbox(
         "Read as",
-        [None, *FORMATS],
+        [None, *SourceFormat],
         format_func=lambda option: "Recognise it" if option is None else FORMATS[option].title,
         key=f"{key}_format",
     )
@@ -100,8 +99,7 @@ def _request(source: Path, key: str) -> ImportRequest | None:
 
 def _explain() -> None:
     """Say what can be imported."""
-    with st.container(border=True):
-        st.markdown("**What Outfold reads**")
-        for reader in FORMATS.values():
-            st.markdown(f"{reader.title}  \n:gray[{reader.example}]")
-        st.caption("Images stay where they are; Outfold opens them for reading only and never changes them.")
+    st.markdown("**What Outfold reads**")
+    for reader in map(FORMATS.__getitem__, SourceFormat):
+        st.markdown(f"{reader.title}  \n:gray[{reader.example}]")
+    st.caption("Images stay where they are; Outfold opens them for reading only and never changes them.")

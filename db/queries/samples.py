@@ -132,24 +132,19 @@ def split_counts(session: Session, dataset_id: int) -> dict[str, int]:
 
 
 def covers(session: Session, dataset_id: int, count: int) -> list[str]:
-    """Return content hashes of a few samples, as different in label as can be."""
-    first = (
-        select(func.min(SampleRow.id).label("id"))
-        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        .group_by(SampleRow.label, SampleRow.split)
-        .order_by(SampleRow.split.desc(), SampleRow.label)
-        .limit(count)
-    )
-    ids = list(session.scalars(first))
-    if len(ids) < count:
-        more = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        ids += list(
-            session.scalars(more.where(SampleRow.id.not_in(ids)).order_by(SampleRow.id).limit(count - len(ids)))
-        )
-    found = dict(
-        session.execute(select(SampleRow.id, SampleRow.content_hash).where(SampleRow.id.in_(ids))).tuples().all()
-    )
-    return list(dict.fromkeys(found[sample_id] for sample_id in ids))
+    """Return content hashes of a few samples, as different in label and split as can be."""
+    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    chosen: dict[int, str] = {}
+    for several in (True, True, True, False):  # one of each kind, three times over; then whatever is there
+        query = select(func.min(SampleRow.id)).where(*present, SampleRow.id.not_in(list(chosen)))
+        if several:
+            query = query.group_by(SampleRow.split, SampleRow.label).order_by(SampleRow.split.desc(), SampleRow.label)
+        else:
+            query = select(SampleRow.id).where(*present, SampleRow.id.not_in(list(chosen))).order_by(SampleRow.id)
+        ids = list(session.scalars(query.limit(count - len(chosen))))
+        found = dict(session.execute(select(SampleRow.id, SampleRow.content_hash).where(SampleRow.id.in_(ids))).all())
+        chosen |= {sample_id: found[sample_id] for sample_id in ids}
+    return list(dict.fromkeys(chosen.values()))
 
 
 def _columns(sample: NewSample) -> dict[str, Any]:
