@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from core.data.storage import atomic_folder
 from core.types import IntArray
@@ -23,6 +22,8 @@ def write_demo(folder: Path) -> None:
     """Write the demo once; an existing folder is left as it is, a half-written one cannot exist."""
     if folder.exists():
         return
+    from sklearn.datasets import load_digits  # noqa: PLC0415  # seconds, which only a new installation should pay
+
     digits = load_digits()
     given = wrong_labels(digits.target, WRONG_SHARE, SEED)
     with atomic_folder(folder) as partial:
