@@ -3,10 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import insert, select
+
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.config import RoundConfig
 from core.types import FindingKind, RoundStatus
+from db.models import DatasetRow, SampleRow
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from tests.app.services.reviewed import import_folder
@@ -16,13 +19,37 @@ NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 PROPOSED = 0.8
 
 
+def open_home(home: Path) -> Workspace:
+    """Open an installation beside the server that works on it."""
+    return open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+
+
 def prepare(home: Path, source: Path) -> int:
     """Import a class folder and add a round that doubts nine of ten labels; return the round's id."""
-    opened = open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+    opened = open_home(home)
     try:
         return add_round(opened, import_folder(opened, source))
     finally:
         opened.database.close()
+
+
+def add_copy(workspace: Workspace, name: str, count: int | None = None) -> int:
+    """Add a dataset with the first one's images (some of them) and a round over it; return the round's id."""
+    copied = [column for column in SampleRow.__table__.columns if column.name not in ("id", "dataset_id")]
+    with workspace.database.write() as session:
+        first = session.scalars(select(DatasetRow).order_by(DatasetRow.id)).first()
+        assert first
+        dataset = DatasetRow(
+            name=name, task=first.task, root=first.root, format=first.format, options=first.options,
+            classes=first.classes, created_at=NOW,
+        )  # fmt: skip
+        session.add(dataset)
+        session.flush()
+        rows = session.execute(select(*copied).where(SampleRow.dataset_id == first.id).order_by(SampleRow.id))
+        copies = [{**row, "dataset_id": dataset.id} for row in rows.mappings()]
+        session.execute(insert(SampleRow), copies[:: max(1, len(copies) // count)][:count] if count else copies)
+        dataset_id = dataset.id
+    return add_round(workspace, dataset_id)
 
 
 def add_round(workspace: Workspace, dataset_id: int) -> int:

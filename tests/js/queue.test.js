@@ -70,7 +70,24 @@ test("a card put off on the page keeps its place and comes back at the end", asy
   queue.putOff(queue.page[0]);
   assert.equal(queue.page[0].id, 1);
   while (await queue.next());
-  assert.equal(queue.items.at(-1).id, 1);
+  assert.deepEqual(ids(queue.page), [1]);
+});
+
+test("when everything was skipped before, it is shown", async () => {
+  const queue = new Queue(source(3).fetchChunk, () => true);
+  await queue.load();
+  assert.deepEqual(ids(queue.page), [1, 2, 3]);
+});
+
+test("skipped cards come back once in a pass, on a page of their own, and are announced", async () => {
+  const back = [];
+  const queue = new Queue(source(9).fetchChunk, () => false, (items) => back.push(...ids(items)));
+  await queue.load();
+  queue.putOff(queue.page[4]);
+  assert.ok(!queue.atEnd && (await queue.next()));
+  assert.deepEqual([ids(queue.page), back], [[5], [5]]);
+  queue.putOff(queue.page[0]);
+  assert.equal(await queue.next(), false);
 });
 
 test("another page size keeps the first card of the page", async () => {

@@ -58,6 +58,14 @@ export class Judging {
     return items.length > 0;
   }
 
+  /** Let skipped cards wait for a word again: their turn has come. */
+  wake(items) {
+    for (const item of items) {
+      item.skipped = false;
+      this.touched.delete(item.id);
+    }
+  }
+
   /** Remember a bulk act, so that undo knows what comes next. */
   pushBulk(changeset) {
     this.log.push({ changes: [], changeset });

@@ -3,17 +3,21 @@
 const CHUNK = 96; // findings asked for at once
 
 export class Queue {
-  /** `fetchChunk(after, limit)` resolves to {items, next}; `isSkipped(id)` says what this person put off. */
-  constructor(fetchChunk, isSkipped = () => false) {
+  /**
+   * `fetchChunk(after, limit)` resolves to {items, next}; `isSkipped(id)` says what this person put off;
+   * `onRelease(items)` hears of the skipped cards when their turn has come, once in a pass.
+   */
+  constructor(fetchChunk, isSkipped = () => false, onRelease = () => {}) {
     this.fetchChunk = fetchChunk;
     this.isSkipped = isSkipped;
+    this.onRelease = onRelease;
     this.items = [];
     this.held = []; // skipped cards, shown once the others are through
+    this.released = false;
     this.start = 0;
     this.size = 32;
     this.cursor = null;
     this.exhausted = false;
-    this.released = 0; // index from which cards are ones that come back
   }
 
   get page() {
@@ -25,18 +29,20 @@ export class Queue {
   }
 
   get atEnd() {
-    return this.exhausted && this.start + this.size >= this.items.length;
+    return this.exhausted && this.start + this.size >= this.items.length && (this.released || !this.held.length);
   }
 
   /** Make sure the page that starts at `from` is there, as far as there are findings. */
   async load(from = this.start) {
     while (!this.exhausted && this.items.length < from + this.size) await this.#more();
+    if (this.exhausted && !this.items.length) this.#release();
   }
 
   /** Go on by one page; false when there is none. */
   async next() {
-    const from = this.start + this.size;
-    await this.load(from);
+    await this.load(this.start + this.size);
+    const from = Math.min(this.start + this.size, this.items.length);
+    if (from >= this.items.length) this.#release();
     if (from >= this.items.length) return false;
     this.start = from;
     return true;
@@ -55,8 +61,7 @@ export class Queue {
 
   /** Put a card behind the others; it keeps its place on this page. */
   putOff(item) {
-    if (this.exhausted) this.items.push(item);
-    else if (!this.held.includes(item)) this.held.push(item);
+    if (!this.held.includes(item)) this.held.push(item);
   }
 
   /** Change how many cards a page has; the first one of this page stays where it is. */
@@ -84,8 +89,14 @@ export class Queue {
     this.cursor = next;
     if (next === null || next === undefined) {
       this.exhausted = true;
-      this.released = this.items.length;
-      this.items.push(...this.held.splice(0));
     }
+  }
+
+  #release() {
+    if (this.released) return;
+    const back = this.held.splice(0);
+    this.released = back.length > 0;
+    this.items.push(...back);
+    this.onRelease(back);
   }
 }

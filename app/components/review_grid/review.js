@@ -10,6 +10,7 @@ import { build } from "./parts.js";
 import { Queue } from "./queue.js";
 import { Skips } from "./skips.js";
 
+const LAST_ACT_MS = 1500; // the counts are asked for once the last verdict is stored, or this late
 const POLL_MS = 3000; // while the round is still running
 
 export class Review {
@@ -51,7 +52,7 @@ export class Review {
     this.ready = false;
     this.element.dataset.ready = "false";
     this.judging.touched.clear();
-    const queue = new Queue((after, limit) => this.#chunk(after, limit), (id) => !this.looksBack && this.skips.has(id));
+    const queue = new Queue((after, limit) => this.#chunk(after, limit), (id) => !this.looksBack && this.skips.has(id), (back) => this.judging.wake(back));
     this.queue = queue;
     this.grid.skeleton();
     this.tally.refresh({ soon: true });
@@ -80,7 +81,8 @@ export class Review {
 
   /** Nothing waits any more: say so, with what to do next. */
   async finish() {
-    const counts = await this.tally.fresh();
+    await Promise.race([this.outbox.drained(), new Promise((resolve) => { setTimeout(resolve, LAST_ACT_MS); })]);
+    const counts = this.outbox.unsaved && this.tally.counts ? this.tally.counts : await this.tally.fresh();
     const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
     this.queue.items = [];
     this.queue.start = 0;
