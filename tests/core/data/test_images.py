@@ -1,0 +1,182 @@
+import io
+import os
+import pickle
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.images import ImageError, load_image, read_facts, thumbnail
+
+LIMIT = 1_000_000
+
+
+def ramp(height: int = 6, width: int = 9) -> Image.Image:
+    values = np.linspace(0, 255, height * width * 3).reshape(height, width, 3)
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def seen(image: Image.Image, path: Path, **options: object) -> np.ndarray:
+    image.save(path, **options)
+    facts = read_facts(path, LIMIT)
+    colour, grey = load_image(path, grey=False), load_image(path, grey=True)
+    assert colour.shape == (facts.height, facts.width, 3)
+    assert grey.shape == (facts.height, facts.width)
+    assert colour.dtype == grey.dtype == np.uint8
+    return colour
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [
+        ("1", "png"),
+        ("L", "png"),
+        ("LA", "png"),
+        ("P", "png"),
+        ("P", "gif"),
+        ("RGB", "png"),
+        ("RGB", "jpg"),
+        ("RGB", "bmp"),
+        ("RGB", "webp"),
+        ("RGB", "tga"),
+        ("RGBA", "png"),
+        ("CMYK", "jpg"),
+        ("CMYK", "tif"),
+        ("YCbCr", "jpg"),
+        ("LAB", "tif"),
+        ("I;16", "png"),
+        ("I;16", "tif"),
+        ("I", "tif"),
+        ("F", "tif"),
+    ],
+)
+def test_every_mode_and_format_is_read(mode: str, ending: str, tmp_path: Path) -> None:
+    source = ramp().convert("L") if mode in {"I;16", "I", "F"} else ramp()
+    seen(source.convert(mode), tmp_path / f"a.{ending}")
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
+    image.putpixel((1, 0), (0, 0, 255, 255))
+    np.testing.assert_array_equal(seen(image, tmp_path / "a.png"), [[[255, 255, 255], [0, 0, 255]]])
+
+
+def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(seen(image, tmp_path / "a.png", transparency=0), [[[255, 255, 255], [40, 50, 60]]])
+
+
+def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path) -> None:
+    values = np.array([[0, 257 * 100, 65535]], dtype=np.uint16)
+    np.testing.assert_array_equal(seen(Image.fromarray(values), tmp_path / "a.png")[..., 0], [[0, 100, 255]])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0, 0.5, 1], [0, 128, 255]), ([0, 100, 255], [0, 100, 255]), ([-1, 0, 1], [0, 128, 255]), ([7, 7, 7], [7] * 3)],
+)
+def test_floats_are_taken_as_the_range_that_holds_them(
+    values: list[float], expected: list[int], tmp_path: Path
+) -> None:
+    image = Image.fromarray(np.array([values], dtype=np.float32))
+    np.testing.assert_array_equal(seen(image, tmp_path / "a.tif")[0, :, 0], expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_turned_by_its_camera_is_upright(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.png"
+    ramp(6, 9).save(path, exif=exif)
+    facts = read_facts(path, LIMIT)
+    assert (facts.width, facts.height) == ((6, 9) if orientation >= 5 else (9, 6))
+    assert load_image(path, grey=True).shape == (facts.height, facts.width)
+
+
+def test_grey_is_noticed_in_any_mode(tmp_path: Path) -> None:
+    ramp().convert("L").convert("RGB").save(tmp_path / "grey.png")
+    ramp().save(tmp_path / "colour.png")
+    assert read_facts(tmp_path / "grey.png", LIMIT).grey
+    assert not read_facts(tmp_path / "colour.png", LIMIT).grey
+
+
+def test_the_same_bytes_have_the_same_hash_and_others_another(tmp_path: Path) -> None:
+    for name, width in (("a", 9), ("b", 9), ("c", 8)):
+        ramp(6, width).save(tmp_path / f"{name}.png")
+    a, b, c = (read_facts(tmp_path / f"{name}.png", LIMIT).content_hash for name in "abc")
+    assert a == b != c
+    assert len(a) == 32
+
+
+def kind_of(path: Path, limit: int = LIMIT) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_facts(path, limit)
+    assert caught.value.cure
+    return caught.value.kind
+
+
+def test_what_cannot_be_used_says_why_and_what_to_do(tmp_path: Path) -> None:
+    good = tmp_path / "good.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8)).save(good)
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:2000])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    kinds = {path.stem: kind_of(path) for path in tmp_path.iterdir() if path != good}
+    assert kinds == {
+        "cut": "truncated image",
+        "empty": "empty file",
+        "text": "corrupt image",
+        "pipe": "unreadable file",
+        "folder": "unreadable file",
+    }
+    assert kind_of(tmp_path / "missing.png") == "missing file"
+    assert kind_of(good, limit=2_499) == "too large"
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (20_000, 10_000)).save(path)
+    assert kind_of(path, limit=10**12) == "too large"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_every_cut_and_every_flipped_byte_is_survived(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for ending in ("png", "jpg", "gif", "tif", "webp", "bmp", "tga"):
+        original = tmp_path / f"good.{ending}"
+        ramp(20, 20).save(original)
+        data = original.read_bytes()
+        path = tmp_path / f"a.{ending}"
+        for _ in range(40):
+            broken = bytearray(data[: int(random.integers(1, len(data) + 1))])
+            broken[int(random.integers(len(broken)))] ^= int(random.integers(1, 256))
+            path.write_bytes(bytes(broken))
+            with suppress(ImageError):
+                read_facts(path, LIMIT)
+
+
+def test_an_image_error_crosses_a_process_border_whole() -> None:
+    error = pickle.loads(pickle.dumps(ImageError("kind", "message", "cure")))
+    assert (error.kind, str(error), error.cure) == ("kind", "message", "cure")
+
+
+@pytest.mark.parametrize(("edge", "size"), [(96, (96, 64)), (384, (300, 200)), (0, (300, 200))])
+def test_a_thumbnail_is_never_enlarged(edge: int, size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    ramp(200, 300).save(path)
+    with Image.open(io.BytesIO(thumbnail(path, edge))) as small:
+        assert small.format == "WEBP"
+        assert small.size == size
+
+
+def test_a_thumbnail_of_a_small_image_is_exact(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    ramp(8, 8).save(path)
+    with Image.open(io.BytesIO(thumbnail(path, 96))) as small:
+        np.testing.assert_array_equal(np.asarray(small), load_image(path, grey=False))

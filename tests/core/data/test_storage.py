@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from core.data.storage import atomic_folder, atomic_path, write_atomically
+
+
+class FullDiskError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_appears_whole(*, durable: bool, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.bin"
+    write_atomically(path, b"one", durable=durable)
+    write_atomically(path, b"two", durable=durable)
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def fail_half_way(path: Path) -> None:
+    with atomic_path(path) as partial:
+        partial.write_bytes(b"half")
+        raise FullDiskError
+
+
+def fail_half_way_through_a_folder(path: Path) -> None:
+    with atomic_folder(path) as partial:
+        (partial / "a").write_text("half")
+        raise FullDiskError
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"before")
+    with pytest.raises(FullDiskError):
+        fail_half_way(path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(FullDiskError):
+        fail_half_way_through_a_folder(tmp_path / "set")
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "set") as partial:
+        (partial / "deep").mkdir()
+        (partial / "deep" / "a").write_text("whole")
+        assert not (tmp_path / "set").exists()
+    assert (tmp_path / "set" / "deep" / "a").read_text() == "whole"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_existing_folder_is_never_replaced(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError), atomic_folder(tmp_path):
+        pass
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("n" * 255), b"x")
+    write_atomically(tmp_path / ("ß" * 127), b"x")
