@@ -32,29 +32,27 @@ def project(session: Session, findings: Select[int]) -> None:
     _shift_counts(session, findings, +1)
 
 
-def accept_open(session: Session, changeset_id: int, annotator_id: int) -> None:
-    """Give open findings the standing of the bulk decisions just made on them: what `project` would, in half the time.
+def project_bulk(session: Session, changeset_id: int, act: Act) -> None:
+    """Recompute the findings of a bulk act just made, undone or redone: as `project` does, in half the time.
 
-    An open finding has no live human decision, and the new one is the newest: it wins without looking.
+    Where nothing else decides on them, all of them go from open to accepted or back, without looking at each.
     """
-    columns = [getattr(FindingRow, name) for name in COUNTED if name != "status"]
-    grouped = (
-        select(*columns, func.count().label("n"))
-        .join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
-        .where(DecisionRow.changeset_id == changeset_id)
-        .group_by(*columns)
-        .subquery()
-    )
-    moves = union_all(_move(Status.OPEN, -1), _move(Status.BULK, +1)).subquery()
-    keys = [moves.c.status if name == "status" else grouped.c[name] for name in COUNTED]
-    both = select(*keys, (moves.c.sign * grouped.c.n).label("count")).select_from(grouped.join(moves, true()))
-    _add_counts(session, both.where(true()))  # SQLite cannot tell an upsert's ON from a join's without a WHERE
+    if act is not Act.ACCEPT_ALL and _is_contested(session, changeset_id, act):
+        return project(session, select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id))
+    made = act is not Act.UNDO
+    _move_counts(session, changeset_id, *((Status.OPEN, Status.BULK) if made else (Status.BULK, Status.OPEN)))
+    annotator = select(ChangesetRow.annotator_id).where(ChangesetRow.id == changeset_id).scalar_subquery()
+    accepted = {
+        "status": Status.BULK, "label": DecisionRow.label, "annotator_id": annotator, "decision_id": DecisionRow.id,
+    }  # fmt: skip
+    opened = {"status": Status.OPEN, "label": None, "annotator_id": None, "decision_id": None}
     session.execute(
         update(FindingRow)
-        .values(status=Status.BULK, label=DecisionRow.label, annotator_id=annotator_id, decision_id=DecisionRow.id)
+        .values(accepted if made else opened)
         .where(FindingRow.id == DecisionRow.finding_id, DecisionRow.changeset_id == changeset_id)
         .execution_options(synchronize_session=False)
     )
+    return None
 
 
 def count_again(session: Session, round_id: int) -> None:
@@ -80,8 +78,46 @@ def _add_counts(session: Session, change: Select[*tuple[Any, ...]]) -> None:
     )
 
 
-def _move(status: Status, sign: int) -> Select[int, int]:
-    return select(literal(int(status)).label("status"), literal(sign).label("sign"))
+def _move_counts(session: Session, changeset_id: int, before: Status, after: Status) -> None:
+    columns = [getattr(FindingRow, name) for name in COUNTED if name != "status"]
+    grouped = (
+        select(*columns, func.count().label("n"))
+        .join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
+        .where(DecisionRow.changeset_id == changeset_id)
+        .group_by(*columns)
+        .subquery()
+    )
+    moves = union_all(
+        *[
+            select(literal(int(status)).label("status"), literal(sign).label("sign"))
+            for status, sign in ((before, -1), (after, +1))
+        ]
+    ).subquery()
+    keys = [moves.c.status if name == "status" else grouped.c[name] for name in COUNTED]
+    both = select(*keys, (moves.c.sign * grouped.c.n).label("count")).select_from(grouped.join(moves, true()))
+    _add_counts(session, both.where(true()))  # SQLite cannot tell an upsert's ON from a join's without a WHERE
+
+
+def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
+    """Return whether anything but this bulk act may decide on its findings.
+
+    Before a redo they must all be open; before an undo this act must have won on all of them, and no other bulk act of
+    the round may have been redone, since that is the only way for two of them to hold one finding.
+    """
+    lost = (
+        FindingRow.status != Status.OPEN if act is Act.REDO else FindingRow.decision_id.is_distinct_from(DecisionRow.id)
+    )
+    own = select(FindingRow.id).join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
+    if session.scalar(select(own.where(DecisionRow.changeset_id == changeset_id, lost).exists())):
+        return True
+    this, redo, other = aliased(ChangesetRow), aliased(ChangesetRow), aliased(ChangesetRow)
+    redone = (
+        select(redo.id)
+        .join(this, this.round_id == redo.round_id)
+        .join(other, (other.id == redo.target_id) & (other.id != this.id) & other.live)
+        .where(this.id == changeset_id, redo.act == Act.REDO, other.act == Act.ACCEPT_ALL)
+    )
+    return bool(session.scalar(select(redone.exists())))
 
 
 def _standing(findings: Select[int]) -> Select[*tuple[Any, ...]]:

@@ -112,7 +112,7 @@ def accept_all(
         changeset_id = decisions.add_changeset(session, changeset)
         if opened and size:
             decisions.add_bulk_decisions(session, changeset_id, opened)
-            projection.accept_open(session, changeset_id, actor.annotator_id)
+            projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL)
         return changeset_id
 
     return _once(workspace, by, key, act)
@@ -181,7 +181,10 @@ def _turn(session: Session, actor: _By, act: Act, target_id: int | None) -> int 
     if target is None:
         return None
     decisions.set_live(session, target.id, live=act is Act.REDO)
-    projection.project(session, decisions.findings_affected_by(target.act, target.id))
+    if target.act is Act.ACCEPT_ALL:
+        projection.project_bulk(session, target.id, act)
+    else:
+        projection.project(session, decisions.findings_affected_by(target.act, target.id))
     turned = actor.changeset(act, target.round_id, target.dataset_id, size=target.size, target_id=target.id)
     return decisions.add_changeset(session, turned)
 
