@@ -1,0 +1,63 @@
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from core.data.formats.archive import ArchiveLimits, unpack
+from core.types import DatasetError
+
+LIMITS = ArchiveLimits(files=10, bytes=1_000)
+
+
+def archive(members: dict[str, bytes], links: dict[str, str] | None = None) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, data in members.items():
+            opened.writestr(name, data)
+        for name, target in (links or {}).items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            opened.writestr(info, target)
+    buffer.seek(0)
+    return buffer
+
+
+def test_members_land_in_their_folders(tmp_path: Path) -> None:
+    assert unpack(archive({"cat/1.png": b"1", "dog/": b"", "a\\b.png": b"2"}), tmp_path, LIMITS) == 2
+    assert (tmp_path / "cat" / "1.png").read_bytes() == b"1"
+    assert (tmp_path / "a" / "b.png").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/x.png", "a/../../x.png", "C:/x.png", "..\\x.png"])
+def test_no_member_leaves_the_folder(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    with pytest.raises(DatasetError, match="leads out"):
+        unpack(archive({name: b"1"}), folder, LIMITS)
+    assert list(tmp_path.rglob("*.png")) == []
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is a link"):
+        unpack(archive({}, {"a.png": "/etc/passwd"}), tmp_path, LIMITS)
+
+
+def test_bombs_are_stopped(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="too much"):
+        unpack(archive({"a.png": b"0" * 600, "b.png": b"0" * 600}), tmp_path, LIMITS)
+    with pytest.raises(DatasetError, match="at most 10"):
+        unpack(archive({f"{number}.png": b"" for number in range(11)}), tmp_path, LIMITS)
+
+
+def test_damage_is_said(tmp_path: Path) -> None:
+    good = archive({"a.png": bytes(range(256))}).getvalue()
+    for bad in (b"", b"no zip", good[:-30], good[:40] + b"\xff" * 8 + good[48:]):
+        with pytest.raises(DatasetError):
+            unpack(io.BytesIO(bad), tmp_path, LIMITS)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        unpack(archive({"a/b.png": b"1", "a\\b.png": b"2"}), tmp_path, LIMITS)

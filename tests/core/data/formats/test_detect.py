@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from core.data.formats.detect import detect
+from core.data.formats.source import SourceFormat, natural_order
+from core.types import DatasetError
+from tests.core.data.formats.drawn import draw_all, labels, listing
+
+
+def test_images_without_folders_have_no_labels(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["1.png", "deep/2.png"])
+    assert detect(tmp_path).format is SourceFormat.UNLABELLED
+    draw_all(tmp_path, ["test/3.png"])
+    samples, _ = listing(tmp_path, SourceFormat.UNLABELLED)
+    assert set(labels(samples).values()) == {None}
+    assert [sample.split for sample in samples] == ["", "", "test"]
+
+
+def test_one_folder_of_images_is_no_class(tmp_path: Path) -> None:
+    assert detect(draw_all(tmp_path, ["images/1.png", "images/2.png"])).format is SourceFormat.UNLABELLED
+
+
+def test_metadata_beats_a_table_beats_folders(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
+    assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
+    (tmp_path / "manifest.csv").write_text("path,label\ncat/1.png,cat\n")
+    assert detect(tmp_path).format is SourceFormat.MANIFEST
+    (tmp_path / "metadata.csv").write_text("file_name,label\ncat/1.png,cat\n")
+    found = detect(tmp_path)
+    assert found.format is SourceFormat.HUGGINGFACE
+    assert [name for name, _ in found.alternatives] == [
+        SourceFormat.MANIFEST,
+        SourceFormat.IMAGEFOLDER,
+        SourceFormat.UNLABELLED,
+    ]
+
+
+def test_a_table_of_something_else_does_not_hide_the_folders(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
+    (tmp_path / "prices.csv").write_text("day,price\n1,2\n")
+    assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
+
+
+def test_where_nothing_fits_the_formats_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="Class folders"):
+        detect(tmp_path)
+
+
+def test_classes_are_ordered_as_people_do() -> None:
+    assert sorted(["10", "9", "b2", "b10", "a"], key=natural_order) == ["9", "10", "a", "b2", "b10"]

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from core.data.formats.detect import detect
+from core.data.formats.source import SourceFormat
+from core.types import DatasetError
+from tests.core.data.formats.drawn import draw_all, kinds, labels, listing
+
+FORM = SourceFormat.HUGGINGFACE
+
+
+def test_a_csv_beside_the_images_is_read(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["1.png", "sub/2.png"])
+    (tmp_path / "metadata.csv").write_text("file_name,label\n1.png,a\nsub/2.png,b\n")
+    samples, problems = listing(tmp_path, FORM)
+    assert labels(samples) == {"1.png": "a", "sub/2.png": "b"}
+    assert not problems.counts
+    assert detect(tmp_path).format is FORM
+
+
+def test_json_lines_in_each_split_are_read(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        draw_all(tmp_path, [f"{split}/1.png"])
+        row = json.dumps({"file_name": "1.png", "breed": 3})
+        (tmp_path / split / "metadata.jsonl").write_text(row + "\n\n")
+    samples, _ = listing(tmp_path, FORM)
+    assert [(s.name, s.label, s.split) for s in samples] == [
+        ("train/1.png", "3", "train"),
+        ("validation/1.png", "3", "val"),
+    ]
+
+
+def test_a_split_in_the_path_is_the_split(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntesting/1.png,a\n")
+    assert [sample.split for sample in listing(tmp_path, FORM)[0]] == ["test"]
+
+
+def test_without_another_column_images_have_no_label(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name\n1.png\n")
+    assert labels(listing(tmp_path, FORM)[0]) == {"1.png": None}
+
+
+def test_a_label_that_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text,breed\n1.png,hello,a\n")
+    with pytest.raises(DatasetError, match="which column is the label"):
+        listing(tmp_path, FORM)
+
+
+def test_rows_never_leave_the_folder(tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["1.png"])
+    draw_all(tmp_path, ["2.png"])
+    (root / "link.png").symlink_to(tmp_path / "2.png")
+    (root / "metadata.csv").write_text(f"file_name,label\n1.png,a\n../2.png,a\n{tmp_path}/2.png,b\nlink.png,b\n")
+    samples, problems = listing(root, FORM)
+    assert labels(samples) == {"1.png": "a"}
+    assert set(kinds(problems).values()) == {"link leaves the folder"}
+
+
+def test_damaged_lines_are_reported(tmp_path: Path) -> None:
+    rows = ['{"file_name": "1.png", "label": "a"}', "{", "[1]", '{"file_name": "2\\ud800.png", "label": "a"}']
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
+    samples, problems = listing(tmp_path, FORM)
+    assert labels(samples) == {"1.png": "a"}
+    assert [problem.kind for problem in problems.kept] == ["damaged row", "damaged row", "name is not UTF-8"]
+
+
+def test_a_folder_without_metadata_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="metadata"):
+        listing(tmp_path, FORM)
