@@ -70,6 +70,8 @@ class Workplace:
             child = await self._child(round_id)
             await child.run(command, round_id=round_id, **arguments)
             log.info("%s done", said)
+            if await asyncio.to_thread(self._has_ended, round_id):  # done, or the process saw a cancel first
+                await self._dismiss(round_id)
         except RoundError as error:
             log.warning("%s failed: %s", said, error)
             await asyncio.to_thread(self._fail, round_id, str(error))

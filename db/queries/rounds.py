@@ -196,18 +196,17 @@ def holds_fold(session: Session, round_id: int, fold: int, attempt: int) -> bool
 
 def write_fold(session: Session, round_id: int, fold: int, attempt: int, progress: Progress, *, now: datetime) -> bool:
     """Write how far a running fold is; False when this attempt has been overtaken or the round has ended."""
-    values = {
+    values: dict[str, Any] = {
         "stage": progress.stage,
         "epoch": progress.epoch,
         "epochs": progress.epochs,
         "fraction": progress.fraction,
-        "loss": progress.loss,
-        "images_per_second": progress.images_per_second,
-        "batch_size": progress.batch_size,
         "updated_at": now,
     }
-    # Known once an epoch, or said once: the reports in between do not take them back.
-    values |= {name: known for name in ("accuracy", "message") if (known := getattr(progress, name)) not in (None, "")}
+    for name in ("loss", "accuracy", "images_per_second", "batch_size", "message"):
+        known = getattr(progress, name)
+        if known not in (None, ""):  # told now and then; the reports in between do not take it back
+            values[name] = known
     return _change_fold(session, round_id, fold, attempt, values)
 
 

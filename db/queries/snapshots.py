@@ -38,7 +38,7 @@ def label_counts(session: Session, dataset_id: int) -> dict[int | None, int]:
         .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
         .group_by(SampleRow.label)
     )
-    return {label: count for label, count in session.execute(query).tuples()}  # noqa: C416  # typed as it reads
+    return dict(session.execute(query).all())
 
 
 def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool, int]]:
