@@ -115,7 +115,8 @@ def first_of(find: Callable[[str, tuple[str, ...]], str | None], options: ReadOp
 def _absolute(folder: Path, written: str) -> str:
     path = os.path.normpath(os.path.join(folder, written))  # noqa: PTH118 normalised without following links
     if "\\" in written and not os.path.lexists(path):
-        return os.path.normpath(os.path.join(folder, written.replace("\\", "/")))  # noqa: PTH118
+        on_windows = os.path.normpath(os.path.join(folder, written.replace("\\", "/")))  # noqa: PTH118
+        return on_windows if os.path.lexists(on_windows) else path
     return path
 
 
