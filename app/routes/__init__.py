@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, media, people, reading
+from app.routes import acts, exports, media, people, reading
 from app.routes.answering import answer_get, answer_post
 from app.services.workspace import Workspace, workspace
 
@@ -24,6 +24,7 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/findings/{finding_id}": reading.one_finding,
         "/counts": reading.counted,
         "/accept_all": reading.previewed,
+        "/exports/{export_id:int}.zip": exports.download,
         "/me": people.who_am_i,
     }
     posts = {"/acts": acts.act, "/accept_all": acts.accept_everything}

@@ -153,6 +153,12 @@ def list_exports(workspace: Workspace, dataset_id: int | None = None, limit: int
         return exports.list_exports(session, dataset_id, limit)
 
 
+def state(workspace: Workspace, dataset_id: int) -> str:
+    """Return a text that changes whenever an export of the dataset could hold something else."""
+    with workspace.database.read() as session:
+        return exports.label_state(session, dataset_id)
+
+
 def archive(workspace: Workspace, export_id: int) -> Path:
     """Return a zip of a finished, small export; made at the first call and kept.
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.types import ExportError, RoundStatus
-from db.models import ChangesetRow, DatasetRow, DecisionRow, ExportRow, FindingRow, RoundRow, SampleRow
+from db.models import ChangesetRow, DatasetRow, DecisionRow, ExportRow, FindingRow, ImportRow, RoundRow, SampleRow
 
 _UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
 
@@ -147,6 +147,15 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
         {"number": number, "snapshot_hash": snapshot_hash, "config": config}
         for number, snapshot_hash, config in session.execute(query.order_by(RoundRow.number))
     ]
+
+
+def label_state(session: Session, dataset_id: int) -> str:
+    """Name the moment of the last act and the last import of a dataset."""
+    acts = select(func.max(ChangesetRow.id)).where(ChangesetRow.dataset_id == dataset_id)
+    imports = select(func.max(ImportRow.id)).where(
+        ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE
+    )
+    return f"{session.scalar(acts) or 0}-{session.scalar(imports) or 0}"
 
 
 def dataset_roots(session: Session) -> list[str]:

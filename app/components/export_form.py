@@ -1,0 +1,119 @@
+"""What somebody wants exported: the form, family of formats first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app.services.exports import ExportRequest
+from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment, Unsettled
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the form says: how, where (empty: a folder of its own, to be downloaded), and whether to replace."""
+
+    options: ExportOptions
+    folder: str
+    overwrite: bool
+
+    def request(self, dataset_id: int, by: str) -> ExportRequest:
+        """Return the request for a dataset by a person."""
+        return ExportRequest(
+            dataset_id=dataset_id, options=self.options, folder=self.folder, overwrite=self.overwrite, by=by
+        )
+
+
+FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
+    "Class folders": ("one folder a class, as most training code reads them", {"": ExportFormat.CLASS_FOLDERS}),
+    "Table": (
+        "every label with its history; the images stay where they are",
+        {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},
+    ),
+    "Hugging Face": (
+        "images with metadata that the datasets library reads",
+        {"CSV": ExportFormat.HUGGING_FACE, "JSON lines": ExportFormat.HUGGING_FACE_JSONL},
+    ),
+    "Patch": (
+        "only what changed, to be applied to a copy and taken back",
+        {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
+    ),
+}
+LINKS: Mapping[Link, str] = {Link.HARD_LINK: "Hard link", Link.COPY: "Copy", Link.SYMLINK: "Symlink"}
+LINK_HELP = (
+    "A hard link needs no space and shares its bytes with the original: do not edit such an image in place. "
+    "A copy stands for itself. A symlink breaks when the original moves."
+)
+TREATMENTS: Mapping[Treatment, str] = {
+    Treatment.LEAVE_OUT: "leave out",
+    Treatment.KEEP_GIVEN: "keep the given label",
+    Treatment.APART: "set apart",
+}
+
+
+def export_form(splits: Sequence[str], unlabelled: int, key: str) -> Wishes:
+    """Draw the form and return what it says now."""
+    captions = [caption for caption, _ in FAMILIES.values()]
+    family = st.radio("Form", list(FAMILIES), captions=captions, key=f"{key}_family")
+    form = _kind(FAMILIES[family][1], f"{key}_kind_{family}")
+    link, copy_if_needed = _link(f"{key}_link") if form.with_files else (Link.HARD_LINK, True)
+    treatments = _treatments(f"{key}_unsettled", with_unlabelled=unlabelled > 0, is_patch=form.is_patch)
+    chosen: list[str] = []
+    if len(splits) > 1:
+        chosen = st.multiselect(
+            "Splits", list(splits), format_func=lambda name: name or "none", placeholder="all of them",
+            key=f"{key}_splits",
+        )  # fmt: skip
+    options = ExportOptions(
+        format=form,
+        link=link,
+        copy_if_needed=copy_if_needed,
+        ambiguous=treatments[Unsettled.AMBIGUOUS],
+        excluded=treatments[Unsettled.EXCLUDED],
+        unlabelled=treatments[Unsettled.UNLABELLED],
+        splits=tuple(chosen),
+    )
+    folder, overwrite = _place(key)
+    return Wishes(options, folder, overwrite)
+
+
+def _kind(kinds: Mapping[str, ExportFormat], key: str) -> ExportFormat:
+    if len(kinds) == 1:
+        return next(iter(kinds.values()))
+    first = next(iter(kinds))
+    chosen = st.segmented_control("File", list(kinds), default=first, key=key, width="stretch")
+    return kinds[chosen or first]
+
+
+def _link(key: str) -> tuple[Link, bool]:
+    chosen = st.segmented_control(
+        "Images", list(LINKS), default=Link.HARD_LINK, format_func=LINKS.__getitem__, help=LINK_HELP, key=key,
+        width="stretch",
+    )  # fmt: skip
+    link = chosen or Link.HARD_LINK
+    if link is not Link.HARD_LINK:
+        return link, True
+    return link, st.checkbox("copy where a link is impossible (another disk)", value=True, key=f"{key}_copy")
+
+
+def _treatments(key: str, *, with_unlabelled: bool, is_patch: bool) -> dict[Unsettled, Treatment]:
+    """Draw what becomes of images without a usable label. A patch can only take a label away or leave it."""
+    offered = [each for each in TREATMENTS if not (is_patch and each is Treatment.APART)]
+    shown = [reason for reason in Unsettled if with_unlabelled or reason is not Unsettled.UNLABELLED]
+    found = dict.fromkeys(Unsettled, Treatment.LEAVE_OUT)
+    for column, reason in zip(st.columns(len(shown)), shown, strict=True):
+        found[reason] = column.selectbox(
+            reason.value.capitalize(), offered, format_func=TREATMENTS.__getitem__, key=f"{key}_{reason}_{is_patch}"
+        )
+    return found
+
+
+def _place(key: str) -> tuple[str, bool]:
+    folder = st.text_input(
+        "Folder",
+        placeholder="empty: for download",
+        help="A new folder on the machine that runs Outfold, never inside a dataset.",
+        key=f"{key}_folder",
+    ).strip()
+    overwrite = st.checkbox("replace a former export there", key=f"{key}_overwrite") if folder else False
+    return folder, overwrite

@@ -1,0 +1,99 @@
+"""What an export would write, or has written: the same counts, drawn the same way."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from app.components.complaints import plain
+from app.components.job_progress import draw_figures
+from app.services.exports import ExportPreview
+
+KILO = 1000
+MOST_ROWS, TABLE_PIXELS = 12, 420
+
+
+def draw_preview(seen: ExportPreview, key: str) -> bool:
+    """Draw what would be written and return whether somebody started it in this run."""
+    nothing = not seen.counts["items"]
+    with st.container(border=True, key=key):
+        head, button = st.columns([5, 1.2], vertical_alignment="center")
+        head.markdown("**What will be written**")
+        pressed = button.button(
+            "Export", type="primary", icon=":material/output:", key=f"{key}_start", width="stretch",
+            disabled=bool(seen.problem) or nothing,
+        )  # fmt: skip
+        if seen.problem:
+            st.warning(plain(seen.problem), icon=":material/block:")
+        if nothing:
+            st.info("Nothing to write with these choices.", icon=":material/info:")
+        draw_counts(seen.counts, seen.bytes)
+    return pressed
+
+
+def draw_counts(counts: Mapping[str, Any], size: int) -> None:
+    """Draw an export's numbers: images, changed labels, who changed them, from what to what, by class."""
+    figures = {"images": f"{counts['items']:,}", "labels changed": f"{counts['changed']:,}"}
+    methods = counts["by_method"]
+    figures |= {f"decided by {name}": f"{methods[key]:,}" for key, name in _WHO.items() if methods.get(key)}
+    figures |= {f"{reason}, left out": f"{count:,}" for reason, count in counts["left_out"].items()}
+    figures |= {f"{reason}, set apart": f"{count:,}" for reason, count in counts["apart"].items()}
+    if size:
+        figures["of images"] = size_text(size)
+    draw_figures(figures)
+    pairs, classes = st.columns(2, gap="medium")
+    with pairs:
+        _draw_pairs(counts["by_pair"])
+    with classes:
+        _draw_classes(counts["by_class"])
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes as people say it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < KILO:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= KILO
+    return f"{size:.1f} TB"
+
+
+_WHO = {"person": "people", "bulk": "accept-all"}
+
+
+def _draw_pairs(pairs: list[Mapping[str, Any]]) -> None:
+    if not pairs:
+        st.caption("No label changes.")
+        return
+    most = max(pair["count"] for pair in pairs)
+    rows = [{"From": pair["given"] or "none", "To": pair["label"] or "none", "Labels": pair["count"]} for pair in pairs]
+    columns = {
+        "Labels": st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange")
+    }
+    st.dataframe(
+        pd.DataFrame(rows), column_config=columns, hide_index=True, height=_height(len(rows)),
+        alt="changed labels, from what to what", placeholder="",
+    )  # fmt: skip
+
+
+def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
+    rows = [
+        {
+            "Class": each["class"],
+            "Before": each["given"],
+            "After": each["label"],
+            "Change": each["label"] - each["given"],
+        }
+        for each in classes
+    ]
+    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Before", "After")}
+    numbers["Change"] = st.column_config.NumberColumn(format="%+d")
+    st.dataframe(
+        pd.DataFrame(rows), column_config=numbers, hide_index=True, height=_height(len(rows)),
+        alt="labels by class, before and after", placeholder="",
+    )  # fmt: skip
+
+
+def _height(rows: int) -> int | Literal["content"]:
+    """Return the pixels of a table of many rows; a short one is as high as its rows."""
+    return TABLE_PIXELS if rows > MOST_ROWS else "content"

@@ -1,0 +1,94 @@
+"""Exports on their way and those that are done: progress, where they are, how to get them."""
+
+from collections.abc import Container, Sequence
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from app.components.complaints import plain
+from app.components.export_preview import draw_counts, size_text
+from app.components.job_progress import status_badge
+from app.services.exports import ExportInfo
+from app.services.workers import WorkerState
+from core.types import RoundStatus
+
+
+def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
+    """Draw an unfinished export and return whether somebody pressed Cancel in this run."""
+    with st.container(border=True, key=key):
+        head, button = st.columns([6, 1], vertical_alignment="center")
+        head.markdown(f"**{plain(_title(info))}** {status_badge(info.status)}")
+        pressed = button.button("Cancel", icon=":material/stop:", key=f"{key}_cancel", width="stretch")
+        of = f" · {info.done:,} of {info.total:,}" if info.total else ""
+        st.progress(info.done / info.total if info.total else 0.0, text=plain(f"{info.message}{of}"))
+        if not worker.is_alive:
+            st.warning(f"Nobody works on it now: {worker.text}.", icon=":material/hourglass_empty:")
+    return pressed
+
+
+def draw_former(exports: Sequence[ExportInfo], small: Container[int], wanted: str, key: str) -> None:
+    """Draw ended exports, newest first, and the selected one in full; `wanted` is shown while none is selected.
+
+    Those whose ids are in `small` can be downloaded.
+    """
+    st.markdown("**Former exports**")
+    columns = {
+        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+        "Download": st.column_config.LinkColumn(display_text="zip"),
+        "Images": st.column_config.NumberColumn(format="localized"),
+        "Changed": st.column_config.NumberColumn(format="localized"),
+    }
+    event = st.dataframe(
+        pd.DataFrame([_row(info, can_download=info.id in small) for info in exports]),
+        column_config=columns, hide_index=True, key=key, on_select="rerun", selection_mode="single-row",
+        alt="former exports of this dataset", placeholder="",
+    )  # fmt: skip
+    rows = event["selection"]["rows"]
+    by_id = {str(info.id): info for info in exports}
+    shown = exports[rows[0]] if rows and rows[0] < len(exports) else by_id.get(wanted)
+    if shown is not None:
+        _draw_result(shown, f"{key}_result", can_download=shown.id in small)
+
+
+def _draw_result(info: ExportInfo, key: str, *, can_download: bool) -> None:
+    with st.container(border=True, key=key):
+        head, button = st.columns([5, 1.4], vertical_alignment="center")
+        head.markdown(f"**{plain(_title(info))}** {status_badge(info.status)}")
+        if info.manifest is None:
+            (st.error if info.status is RoundStatus.FAILED else st.caption)(plain(info.message))
+            return
+        if can_download:
+            button.link_button("Download", _address(info), icon=":material/download:", type="primary", width="stretch")
+        st.code(info.path, language=None)
+        files = info.manifest["files"]
+        placed = ", ".join(f"{count:,} by {how}" for how, count in files["placed"].items())
+        st.caption(
+            "Read back and compared with the decisions: equal. "
+            + (f"Images: {placed}. " if placed else "")
+            + "Its manifest.json says where every label comes from."
+        )
+        draw_counts(info.manifest["counts"], files["bytes"])
+
+
+def _address(info: ExportInfo) -> str:
+    return f"/outfold/exports/{info.id}.zip"
+
+
+def _title(info: ExportInfo) -> str:
+    return f"{info.dataset} as {info.request['format']}"
+
+
+def _row(info: ExportInfo, *, can_download: bool) -> dict[str, str | int | datetime | None]:
+    counts = info.manifest["counts"] if info.manifest else None
+    return {
+        "Started": info.created_at,
+        "Form": info.request["format"],
+        "Status": info.status.value,
+        "Images": counts["items"] if counts else None,
+        "Changed": counts["changed"] if counts else None,
+        "Size": size_text(info.manifest["files"]["bytes"]) if info.manifest else None,
+        "By": info.created_by,
+        "Where": info.path if info.manifest else info.message,
+        "Download": _address(info) if can_download else None,
+    }
