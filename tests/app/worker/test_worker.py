@@ -1,0 +1,186 @@
+"""The real worker process on a real installation, killed and cancelled while it trains real networks on tiny images."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from app.services import imports, rounds
+from app.services.imports import ImportRequest
+from app.services.rounds import RoundInfo
+from app.services.workers import worker_state
+from app.services.workspace import Workspace, open_workspace
+from app.settings import Settings
+from app.worker.parent import child_environment
+from core.config import RoundConfig, Weights
+from core.types import FindingFilter, RoundStatus
+from db.queries import counts
+from db.queries import rounds as round_rows
+
+T = TypeVar("T")
+TINY = {"folds": 2, "input_size": 8, "grey": True, "batch_size": 64, "device": "cpu"}
+
+
+def until(look: Callable[[], T | None], seconds: float = 120) -> T:
+    """Return the first true thing `look` sees."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        seen = look()
+        if seen:
+            return seen
+        time.sleep(0.05)
+    pytest.fail(f"nothing came of it within {seconds} s")
+
+
+def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.worker.main", "--ends-with-parent"],
+        stdin=subprocess.PIPE,
+        env={**child_environment(workspace.settings), "OMP_NUM_THREADS": "1"},  # tiny work: more threads only wait
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(child) for task in tasks.glob("*/children") for child in task.read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[Workspace]:
+    home = tmp_path_factory.mktemp("worker") / "home"
+    opened = open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+    imports.run_import(opened, imports.start_import(opened, ImportRequest(name="digits", source=str(digits_folder))))
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def worker(installation: Workspace) -> Iterator[subprocess.Popen[bytes]]:
+    process = start_worker(installation)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def ended(workspace: Workspace, started: RoundInfo) -> RoundInfo:
+    def look() -> RoundInfo | None:
+        info = rounds.get_round(workspace, started.id)
+        return info if info.status.ended else None
+
+    return until(look)
+
+
+@pytest.mark.slow
+def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
+    installation: Workspace, worker: subprocess.Popen[bytes]
+) -> None:
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=40, **TINY), "ada")
+
+    def second_fold_trains() -> bool:
+        first, second = rounds.progress(installation, started.id).folds
+        return first.status is RoundStatus.DONE and second.epoch > 1
+
+    until(second_fold_trains)
+    finished = installation.round_folder(started.id) / "fold_0.npz"
+    written = finished.stat().st_mtime_ns
+    shown = rounds.progress(installation, started.id)
+    assert worker_state(installation).is_alive
+    assert shown.seconds_left is not None
+    assert shown.current is not None
+    assert shown.current.loss is not None
+    training = children_of(worker.pid)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    until(lambda: not any(is_alive(pid) for pid in training), seconds=5)
+
+    second = start_worker(installation)
+    try:
+        info = ended(installation, started)
+    finally:
+        second.kill()
+        second.wait()
+    with installation.database.read() as session:
+        folds = round_rows.folds_of(session, started.id)
+        found = counts.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
+    assert info.status is RoundStatus.DONE, info.message
+    assert [fold.attempt for fold in folds] == [1, 2]
+    assert finished.stat().st_mtime_ns == written
+    assert found == 300
+    assert info.snapshot_hash
+    assert info.versions
+    assert info.accuracy is not None
+    assert info.accuracy > 0.3
+
+
+@pytest.mark.slow
+def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_it_fails(
+    installation: Workspace, worker: subprocess.Popen[bytes]
+) -> None:
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
+    until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
+    (training,) = children_of(worker.pid)
+    assert rounds.cancel_round(installation, started.id)
+    asked = time.monotonic()
+    until(lambda: not is_alive(training), seconds=10)
+    assert time.monotonic() - asked < 5  # two seconds on a machine that does nothing else
+    assert rounds.get_round(installation, started.id).status is RoundStatus.CANCELLED
+    assert not rounds.cancel_round(installation, started.id)
+
+    broken = installation.settings.home / "broken.pth"
+    broken.write_bytes(b"no weights at all")
+    config = RoundConfig(epochs=1, model="resnet18", weights=Weights.FILE, weights_file=str(broken), **TINY)
+    failed = ended(installation, rounds.start_round(installation, 1, config, "ada"))
+    assert failed.status is RoundStatus.FAILED
+    assert "broken.pth" in failed.message
+    assert worker.poll() is None
+
+
+def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installation: Workspace) -> None:
+    from app.worker.slot import slot_is_free, take_slot
+
+    with take_slot(installation.settings):
+        assert not slot_is_free(installation.settings)
+        second = start_worker(installation)
+        second.wait(60)
+    assert second.returncode == 4
+    assert slot_is_free(installation.settings)
+
+
+@pytest.mark.slow
+def test_the_embedded_worker_starts_by_itself_restarts_when_it_dies_and_ends_with_a_killed_app(
+    tmp_path: Path,
+) -> None:
+    workspace = open_workspace(Settings(home=tmp_path / "home", demo=False))
+    script = (
+        "from app.services.workspace import workspace; from app.worker.embedded import EmbeddedWorker; import time;"
+        "EmbeddedWorker(workspace()).start(); time.sleep(600)"
+    )
+    app = subprocess.Popen([sys.executable, "-c", script], env=child_environment(workspace.settings))
+    try:
+        first = until(lambda: _living_worker(workspace, not_pid=0))
+        os.kill(first, signal.SIGKILL)
+        second = until(lambda: _living_worker(workspace, not_pid=first))
+    finally:
+        app.kill()
+        app.wait()
+    until(lambda: not is_alive(second), seconds=10)
+
+
+def _living_worker(workspace: Workspace, not_pid: int) -> int | None:
+    alive = worker_state(workspace).alive
+    fresh = [one for one in alive if one.pid != not_pid and is_alive(one.pid)]
+    return fresh[0].pid if fresh and (datetime.now(UTC) - fresh[0].heartbeat_at).total_seconds() < 5 else None
