@@ -122,8 +122,16 @@ export class Review {
     }).catch(() => {}); // asked for again, and reported, when the page is turned
   }
 
-  /** Repaint cards (all, or those with these ids) and what follows from the focus. */
+  /** Repaint cards (all, or those with these ids) and what follows from the focus, once for all that one key did. */
   paint(ids = null) {
+    if (this.dirty === undefined) queueMicrotask(() => this.#paintNow());
+    this.dirty = ids === null || this.dirty === null ? null : new Set([...(this.dirty ?? []), ...ids]);
+  }
+
+  #paintNow() {
+    const ids = this.dirty;
+    this.dirty = undefined;
+    if (this.stop.signal.aborted) return;
     const { focus, selection, page } = this.cursor;
     const item = page[focus];
     this.grid.paint({ focus, selection }, ids && new Set([...ids, item?.id, this.painted]));

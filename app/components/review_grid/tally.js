@@ -14,7 +14,10 @@ export class Tally {
 
   adjust(changes) {
     this.changes += 1;
-    if (this.counts) this.#show(adjust(this.counts, changes));
+    if (this.counts) {
+      this.counts = adjust(this.counts, changes);
+      this.#drawLater();
+    }
     this.refresh();
   }
 
@@ -43,6 +46,16 @@ export class Tally {
     if (this.stopped) return;
     if (counts && (before === this.changes || !this.counts)) this.#show(counts);
     else this.refresh(); // unsaved, offline, or overtaken by a verdict: what is shown is newer
+  }
+
+  /** Draw after the frame that shows the card: nobody reads a count before the badge. */
+  #drawLater() {
+    if (this.drawing) return;
+    this.drawing = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      this.drawing = false;
+      if (!this.stopped) this.draw(this.counts);
+    }));
   }
 
   #show(counts) {
