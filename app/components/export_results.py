@@ -27,11 +27,8 @@ def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
     return pressed
 
 
-def draw_former(exports: Sequence[ExportInfo], small: Container[int], wanted: str, key: str) -> None:
-    """Draw ended exports, newest first, and the selected one in full; `wanted` is shown while none is selected.
-
-    Those whose ids are in `small` can be downloaded.
-    """
+def draw_former(exports: Sequence[ExportInfo], small: Container[int], key: str) -> None:
+    """Draw ended exports, newest first, and the selected one in full; those with an id in `small` can be downloaded."""
     st.markdown("**Former exports**")
     columns = {
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
@@ -45,13 +42,13 @@ def draw_former(exports: Sequence[ExportInfo], small: Container[int], wanted: st
         alt="former exports of this dataset", placeholder="",
     )  # fmt: skip
     rows = event["selection"]["rows"]
-    by_id = {str(info.id): info for info in exports}
-    shown = exports[rows[0]] if rows and rows[0] < len(exports) else by_id.get(wanted)
-    if shown is not None:
-        _draw_result(shown, f"{key}_result", can_download=shown.id in small)
+    if rows and rows[0] < len(exports):
+        shown = exports[rows[0]]
+        draw_result(shown, f"{key}_result", can_download=shown.id in small, with_counts=True)
 
 
-def _draw_result(info: ExportInfo, key: str, *, can_download: bool) -> None:
+def draw_result(info: ExportInfo, key: str, *, can_download: bool, with_counts: bool = False) -> None:
+    """Draw how one export ended: where it is, how to get it, what it holds."""
     with st.container(border=True, key=key):
         head, button = st.columns([5, 1.4], vertical_alignment="center")
         head.markdown(f"**{plain(_title(info))}** {status_badge(info.status)}")
@@ -68,7 +65,8 @@ def _draw_result(info: ExportInfo, key: str, *, can_download: bool) -> None:
             + (f"Images: {placed}. " if placed else "")
             + "Its manifest.json says where every label comes from."
         )
-        draw_counts(info.manifest["counts"], files["bytes"])
+        if with_counts:
+            draw_counts(info.manifest["counts"], files["bytes"])
 
 
 def _address(info: ExportInfo) -> str:

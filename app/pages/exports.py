@@ -5,7 +5,7 @@ import streamlit as st
 from app.components.complaints import complaints
 from app.components.export_form import export_form
 from app.components.export_preview import draw_preview
-from app.components.export_results import draw_former, draw_running
+from app.components.export_results import draw_former, draw_result, draw_running
 from app.components.identity import name_for_record
 from app.components.picker import pick
 from app.services import datasets, exports
@@ -47,13 +47,14 @@ with side:
     wishes = export_form(list(card.split_counts), card.class_counts.get("", 0), "form")
     request = wishes.request(dataset_id, by=name_for_record())
 with main, complaints():
+    small = {info.id for info in past if exports.is_downloadable(info)}
     for info in past:
         if not info.status.ended:
             watch(info.id)
+        elif str(info.id) == st.query_params.get("export"):
+            draw_result(info, "newest", can_download=info.id in small)
     if draw_preview(look(request, exports.state(workspace(), dataset_id)), "preview"):
         st.query_params["export"] = str(exports.start_export(workspace(), request).id)
         st.rerun()
-    ended = [info for info in past if info.status.ended]
-    if ended:
-        small = {info.id for info in ended if exports.is_downloadable(info)}
-        draw_former(ended, small, st.query_params.get("export", ""), "former")
+    if ended := [info for info in past if info.status.ended]:
+        draw_former(ended, small, "former")
