@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ACTIONS, Keys, comboOf, isTyping, placeOf, shown } from "../../app/components/review_grid/keys.js";
+import { ACTIONS, Keys, classAt, classesByDigit, comboOf, isTyping, keyFor, placeOf, shown } from "../../app/components/review_grid/keys.js";
 import { FakeStorage } from "./fakes.js";
 
 const press = (key, over = {}) => ({ key, code: /^\d$/.test(key) ? `Digit${key}` : "", ...over });
@@ -33,6 +33,16 @@ test("digits stand for places, with shift for the second ten", () => {
   assert.equal(placeOf({ key: ")", code: "Digit0", shiftKey: true }), 19);
   assert.equal(placeOf({ key: "1", code: "Digit1", ctrlKey: true }), null);
   assert.deepEqual(new Keys(new FakeStorage()).lookup({ key: "3", code: "Numpad3" }), { action: "class", place: 2 });
+});
+
+test("a digit means the n-th likeliest class, or the class of that name where classes are digits", () => {
+  const item = { likely: [[2, 0.9], [0, 0.1]] };
+  assert.equal(classesByDigit(["cat", "dog"]), null);
+  assert.deepEqual([classAt(0, item, null), classAt(1, item, null), classAt(2, item, null)], [2, 0, undefined]);
+  assert.deepEqual([keyFor(2, item, null), keyFor(0, item, null), keyFor(5, item, null)], ["1", "2", ""]);
+  const digits = classesByDigit(["0", "1", "2", "3"]);
+  assert.deepEqual([classAt(2, item, digits), classAt(9, item, digits), classAt(6, item, digits)], [3, 0, undefined]);
+  assert.deepEqual([keyFor(3, item, digits), keyFor(0, item, digits)], ["3", "0"]);
 });
 
 test("a slash that needs shift is still a slash", () => {

@@ -42,18 +42,22 @@ export class AcceptBar {
     this.slider.style.setProperty("--at", `${(100 * (this.threshold * 100 - start)) / (100 - start)}%`);
     this.value.textContent = fraction(this.threshold);
     const count = above(counts.histogram, Math.max(this.threshold, filter.min), filter.max);
-    fill(this.count, h("b", {}, number(count)), count === 1 ? " label would change" : " labels would change");
-    this.button.disabled = count === 0;
+    this.#say(count);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#ask(), SETTLE_MS);
+  }
+
+  #say(count) {
+    const confirms = this.filter.show === "agreeing";
+    fill(this.count, h("b", {}, number(count)), ` ${count === 1 ? "label" : "labels"} would ${confirms ? "be confirmed" : "change"}`);
+    this.button.disabled = count === 0;
   }
 
   async #ask() {
     const { threshold, filter } = this;
     const preview = await this.api.preview(toParams(setOf(filter, threshold), this.roundId), 0).catch(() => null);
     if (!preview || threshold !== this.threshold || filter !== this.filter) return;
-    fill(this.count, h("b", {}, number(preview.count)), preview.count === 1 ? " label would change" : " labels would change");
-    this.button.disabled = preview.count === 0;
+    this.#say(preview.count);
     const [judged, right] = judgedText(preview.judged, "").split(/ (?=\d\S* w)/);
     fill(this.judged, h("span", {}, judged), right && h("span", {}, ` ${right}`));
   }

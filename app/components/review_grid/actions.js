@@ -1,7 +1,7 @@
 // From a key or a button to what it does.
 
 import { openHelp } from "./help.js";
-import { isTyping } from "./keys.js";
+import { classAt, classesByDigit, isTyping } from "./keys.js";
 import { openSearch } from "./search.js";
 
 const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page)$/; // a verdict is never repeated by a held key
@@ -24,7 +24,8 @@ export function createActions(review) {
     skip: () => judging.skip(cursor.targets()) && cursor.moveOn(),
     class: (place) => {
       const item = cursor.current();
-      if (item?.likely[place]) review.pick(item.likely[place][0]);
+      const id = item && classAt(place, item, classesByDigit(review.classes));
+      if (id !== undefined) review.pick(id);
     },
     search: () => {
       const item = cursor.current();
@@ -52,7 +53,7 @@ export function createActions(review) {
     last: () => cursor.move(Infinity),
     next_page: () => cursor.turn(1),
     previous_page: () => cursor.turn(-1),
-    help: () => openHelp({ root: review.root, keys: review.keys, onchange: () => review.footer.keysChanged() }),
+    help: () => openHelp({ root: review.root, keys: review.keys, byDigit: classesByDigit(review.classes) !== null, onchange: () => review.footer.keysChanged() }),
   };
 }
 

@@ -26,7 +26,7 @@ export class Footer {
 
   keysChanged() {
     fill(this.buttons, BUTTONS.map(([action, word]) => {
-      if (action === "class") return h("span", { class: "hint" }, keycap("1"), "–", keycap("9"), ` ${word}`);
+      if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class on the right" }, keycap("1"), "–", keycap("9"), ` ${word}`);
       const combo = this.keys.combos(action)[0];
       return h("button", { type: "button", class: "hint", onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
     }));

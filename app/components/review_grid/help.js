@@ -4,7 +4,7 @@ import { fill, h, keycap, openDialog } from "./dom.js";
 import { ACTIONS, comboOf, shown } from "./keys.js";
 
 /** Show every key; a click on one waits for its new combination. */
-export function openHelp({ root, keys, onchange }) {
+export function openHelp({ root, keys, byDigit, onchange }) {
   const table = h("div", { class: "keys" });
   const hint = h("p", { class: "sub", "aria-live": "polite" });
   const toggle = h("input", { type: "checkbox", checked: keys.on, onchange: () => { keys.switch(toggle.checked); onchange(); } });
@@ -32,8 +32,8 @@ export function openHelp({ root, keys, onchange }) {
       type: "button", class: waiting === action ? "waiting" : "", "aria-label": `${does}: ${keys.combos(action).map(shown).join(" or ") || "no key"}. Change`,
       onclick: () => { waiting = action; draw(); table.querySelector(".waiting")?.focus(); },
     }, waiting === action ? "press a key" : keys.combos(action).length ? keys.combos(action).map((combo) => keycap(shown(combo))) : "none"), h("span", {}, does))),
-    h("div", {}, h("span", { class: "fixed" }, keycap("1"), "–", keycap("9"), keycap("0")), h("span", {}, "relabel to the 1st to 10th likeliest class")),
-    h("div", {}, h("span", { class: "fixed" }, keycap("Shift+1"), "–", keycap("0")), h("span", {}, "relabel to the 11th to 20th")),
+    h("div", {}, h("span", { class: "fixed" }, keycap("1"), "–", keycap("9"), keycap("0")), h("span", {}, byDigit ? "the class of that name" : "relabel to the 1st to 10th likeliest class")),
+    !byDigit && h("div", {}, h("span", { class: "fixed" }, keycap("Shift+1"), "–", keycap("0")), h("span", {}, "relabel to the 11th to 20th")),
     h("div", {}, h("span", { class: "fixed" }, keycap("Shift"), "+ click"), h("span", {}, "select up to a card; Ctrl + click adds one")));
   }
 }

@@ -3,6 +3,7 @@
 import { badgeOf, className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
 import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
+import { classesByDigit, keyFor } from "./keys.js";
 
 const PLACES = 5;
 const DETAIL_DELAY_MS = 120; // while the focus runs along a row, nothing is asked for
@@ -10,14 +11,13 @@ const LARGE = 640; // device pixels
 
 /** Return the rows of likeliest classes, shared by inspector and zoom; `onpick(class)`. */
 export function likelyRows(item, { classes, onpick, places = PLACES }) {
-  return item.likely.slice(0, places).map(([id, probability], place) =>
-    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyOf(place)}`, onclick: () => onpick(id) },
-      keycap(keyOf(place)), h("span", { class: "name" }, className(classes, id)),
+  const byDigit = classesByDigit(classes);
+  return item.likely.slice(0, places).map(([id, probability]) =>
+    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyFor(id, item, byDigit)}`, onclick: () => onpick(id) },
+      keycap(keyFor(id, item, byDigit)), h("span", { class: "name" }, className(classes, id)),
       h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
       h("em", {}, percent(probability))));
 }
-
-export const keyOf = (place) => `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`;
 
 /** Return "given → suggested" as two labelled tags. */
 export function tags(item, classes) {

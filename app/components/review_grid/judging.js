@@ -31,6 +31,7 @@ export class Judging {
     review.outbox.add({ round: review.roundId, op: "decide", decisions });
     this.log.push({ changes });
     this.#apply(changes);
+    review.live.textContent = summary(changes, review.classes); // for those who hear the page
     for (const item of items) review.skips.remove(item.id);
     return true;
   }
@@ -116,7 +117,10 @@ export class Judging {
       review.refresh(act.changes.map(({ item }) => item.id));
     }
     this.#settle(items);
-    if (!same) review.tally.refresh({ soon: true });
+    if (!same) {
+      review.tally.refresh({ soon: true });
+      review.refreshBulk();
+    }
   }
 
   /** Take back what was shown of an act that the server refused. */

@@ -53,6 +53,28 @@ export function placeOf(event) {
   return ((Number(match[1]) + 9) % 10) + (event.shiftKey ? 10 : 0);
 }
 
+/**
+ * Return which class each place stands for, or null where places count down the likeliest classes. Where classes are
+ * called "0" to "9", a digit key means the class of that name: whoever sees a seven presses 7.
+ */
+export function classesByDigit(classes) {
+  if (!classes.every((name) => /^\d$/.test(name))) return null;
+  return Array.from({ length: 10 }, (_, place) => classes.indexOf(String((place + 1) % 10)));
+}
+
+/** Return the class a place stands for on a card, undefined where there is none. */
+export function classAt(place, item, byDigit) {
+  const id = byDigit ? byDigit[place] : item.likely[place]?.[0];
+  return id === -1 ? undefined : id;
+}
+
+/** Return the key that picks a class on a card: "1", "⇧3", or "" where none does. */
+export function keyFor(id, item, byDigit) {
+  const place = byDigit ? byDigit.indexOf(id) : item.likely.findIndex(([other]) => other === id);
+  if (place < 0 || place > 19) return "";
+  return `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`;
+}
+
 /** Return whether somebody is writing into the element the event comes from. */
 export function isTyping(event) {
   const target = event.composedPath?.()[0] ?? event.target;

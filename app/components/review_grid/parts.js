@@ -21,6 +21,7 @@ const NARROW = 1180; // pixels; below, the details are out of the way until aske
 /** Make every part, put it into the page and connect it. */
 export function build(review) {
   review.toast = new Toast();
+  review.live = h("div", { class: "live", role: "status" });
   review.zoom = new Zoom({ root: review.root, api: review.api, classes: review.classes, on: {
     step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(),
   } });
@@ -32,7 +33,7 @@ export function build(review) {
   });
   const act = (action) => review.ready || ["help", "undo"].includes(action) ? review.actions[action]() : null;
   review.topline = new Topline({ on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
-  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id) } });
+  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), undo: (changeset) => review.judging.undo(changeset) } });
   review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.openAccept() } });
   review.grid = new Grid({ on: {
     focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),
@@ -44,7 +45,7 @@ export function build(review) {
   review.inspector = new Inspector({ api: review.api, classes: review.classes, on: { pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id) } });
   review.element.replaceChildren(review.sidebar.element,
     h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
-    review.inspector.element, review.toast.element);
+    review.inspector.element, review.toast.element, review.live);
   listen(review);
   review.topline.saved({ state: review.outbox.state, unsaved: review.outbox.unsaved, savedAt: null });
   review.density(review.storage.getItem("outfold.density") ?? "M", { draw: false });

@@ -107,8 +107,15 @@ export class Review {
     this.paint(new Set(ids));
   }
 
+  /** Ask which bulk acts stand. */
+  async refreshBulk() {
+    const info = await this.api.round(this.roundId).catch(() => null);
+    if (info) this.sidebar.drawBulk(info.bulk_acts ?? []);
+  }
+
   /** Draw the queue's page from scratch and fetch the one after it, with its images. */
   drawPage() {
+    this.drawnDensity = this.grid.density;
     this.grid.draw(this.queue.page, { classes: this.classes, base: this.api.base });
     const { queue } = this;
     const next = queue.start + queue.size;
@@ -184,10 +191,13 @@ export class Review {
     const columns = this.grid.columns;
     const { size } = this.grid.measure();
     if (!this.ready || (size === this.queue.size && columns === this.grid.columns && this.drawnDensity === this.grid.density)) return;
-    this.drawnDensity = this.grid.density;
-    const item = this.cursor.page[this.cursor.focus];
-    this.queue.resize(size);
-    this.queue.load().then(() => this.cursor.arrive(Math.max(0, this.cursor.page.indexOf(item)))).catch(() => {});
+    const { queue, cursor } = this;
+    const item = cursor.page[cursor.focus];
+    queue.resize(size);
+    queue.load().then(() => {
+      if (item) queue.reveal(item.id);
+      if (queue === this.queue) cursor.arrive(Math.max(0, cursor.page.indexOf(item)));
+    }).catch(() => {}); // the page stays as it is
   }
 
   /** Show or hide the filters or the details. */
@@ -218,6 +228,7 @@ export class Review {
     this.bulk = null;
     this.judging.pushBulk(changeset);
     this.toast.say(`accepted ${number(size)}`, { label: "Undo", run: () => this.judging.undo(changeset) }, { sticky: true });
+    this.refreshBulk();
     await this.reload();
   }
 

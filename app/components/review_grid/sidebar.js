@@ -2,17 +2,18 @@
 
 import { fill, h } from "./dom.js";
 import { DEFAULT, ORDERS, narrowed } from "./filters.js";
-import { number } from "./format.js";
+import { day, fraction, number } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { Pairs } from "./pairs.js";
 
+const BULK_LISTED = 5;
 const STATUS_NAMES = {
   todo: "to do", decided: "decided", any: "any", open: "open", second_opinion: "second opinion", accept: "accepted", bulk: "accepted in bulk",
   keep: "kept", relabel: "relabelled", ambiguous: "ambiguous", exclude: "excluded",
 };
 
 export class Sidebar {
-  /** `on` holds filter(changes) and round(id). */
+  /** `on` holds filter(changes), round(id) and undo(changeset). */
   constructor({ info, on }) {
     this.info = info;
     this.on = on;
@@ -23,12 +24,14 @@ export class Sidebar {
     });
     this.fields = this.#fields();
     this.reset = h("button", { type: "button", class: "link", onclick: () => on.filter({ ...DEFAULT }) }, "Clear all filters");
+    this.bulk = h("div", { class: "bulk" });
     this.element = h("aside", { class: "left", "aria-label": "Filters" },
       this.#heading(),
       h("h2", {}, "Show"), this.chips,
       h("h2", {}, "Given × suggested"), this.pairs.element,
       h("h2", {}, "Confidence"), this.histogram.element,
-      h("h2", {}, "More"), this.fields.map(({ row }) => row), this.reset);
+      h("h2", {}, "More"), this.fields.map(({ row }) => row), this.reset, this.bulk);
+    this.drawBulk(info.bulk_acts ?? []);
   }
 
   draw(counts, filter) {
@@ -37,6 +40,14 @@ export class Sidebar {
     this.histogram.draw(counts.histogram, [filter.min, filter.max]);
     for (const { name, input } of this.fields) if (input !== input.getRootNode().activeElement || input.tagName === "SELECT") input.value = filter[name] ?? "";
     this.reset.hidden = !narrowed(filter);
+  }
+
+  /** List the bulk acts that still stand, each with its undo. */
+  drawBulk(acts) {
+    const live = acts.filter((act) => act.live).slice(0, BULK_LISTED);
+    fill(this.bulk, live.length > 0 && h("h2", {}, "Accepted in bulk"), live.map((act) => h("p", { title: `${act.by}, ${day(act.at)}` },
+      h("span", {}, `${number(act.size)}${act.threshold === null || act.threshold === undefined ? "" : ` above ${fraction(act.threshold)}`}`, h("small", {}, ` ${act.by}`)),
+      h("button", { type: "button", class: "link", onclick: () => this.on.undo(act.changeset) }, "Undo"))));
   }
 
   #heading() {

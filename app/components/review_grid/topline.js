@@ -13,7 +13,7 @@ export class Topline {
     this.title = h("div", { class: "done" });
     this.bar = h("div", { class: "bar", role: "img" });
     this.mix = h("div", { class: "mix" });
-    this.status = h("output", { class: "status", dataset: { unsaved: "0", state: "saved" } });
+    this.status = h("output", { class: "status", "aria-live": "off", dataset: { unsaved: "0", state: "saved" } });
     this.densities = ["S", "M", "L"].map((letter) =>
       h("button", { type: "button", title: `${{ S: "Small", M: "Medium", L: "Large" }[letter]} cards`, onclick: () => on.density(letter) }, letter));
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
