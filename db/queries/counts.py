@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import FindingFilter, FindingKind, Status
 from db.models import FindingCountRow, FindingRow
-from db.queries.filters import counted, is_counted, matching
+from db.queries.filters import CERTAIN_PERCENT, counted, is_counted, matching
 
 TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
 JUDGED = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
@@ -25,6 +25,12 @@ def count(session: Session, chosen: FindingFilter) -> int:
     if is_counted(chosen):
         return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
     return session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+
+
+def highest_percent(session: Session, chosen: FindingFilter) -> int:
+    """Return the highest whole percent of confidence among the findings of a filter that is counted; 100 when none."""
+    top = session.scalar(select(func.max(FindingCountRow.percent)).where(*counted(chosen), FindingCountRow.count > 0))
+    return CERTAIN_PERCENT if top is None else top
 
 
 def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:

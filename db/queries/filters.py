@@ -5,6 +5,8 @@ changed are the same to the last finding; any other bound compares the confidenc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, floor
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -14,6 +16,7 @@ from core.types import FindingFilter, FindingKind, Status
 from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
 
 CERTAIN = 1.0
+CERTAIN_PERCENT = 100
 
 
 def kinds_of(chosen: FindingFilter) -> list[FindingKind]:
@@ -42,6 +45,18 @@ def is_counted(chosen: FindingFilter) -> bool:
     """Return whether `finding_count` alone can answer for this filter."""
     bounds = (whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence))
     return None not in (*bounds,) and chosen.fold is None and chosen.annotator is None and not chosen.path_contains
+
+
+def broadened(chosen: FindingFilter) -> FindingFilter:
+    """Return the narrowest filter that is counted and holds everything this one does."""
+    return replace(
+        chosen,
+        min_confidence=floor(chosen.min_confidence * CERTAIN_PERCENT + 1e-9) / CERTAIN_PERCENT,
+        max_confidence=ceil(chosen.max_confidence * CERTAIN_PERCENT - 1e-9) / CERTAIN_PERCENT,
+        fold=None,
+        annotator=None,
+        path_contains="",
+    )
 
 
 def counted(chosen: FindingFilter) -> list[ColumnElement[bool]]:

@@ -1,31 +1,20 @@
-"""Findings: written once by a round, read by key a page at a time.
+"""Findings: written once by a round, read by id or by sample.
 
 Give rows in the order of their rank: the queue then lies on disk in the order in which it is read.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, union_all
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, delete, insert, select
+from sqlalchemy.orm import Session
 
-from core.types import Finding, FindingFilter, FindingKind, Order
+from core.types import Finding, FindingKind
 from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, SampleRow
-from db.queries.filters import kinds_of, matching, statuses_of
 from db.queries.projection import count_again, project
 
 CHUNK = 5_000  # rows handed to the driver at once
-
-Key = Sequence[float]  # where a page ended: the values of the order's columns
-
-KEYS: Mapping[Order, tuple[InstrumentedAttribute[Any], ...]] = {
-    Order.SUSPICION: (FindingRow.rank,),
-    Order.CONFIDENCE: (FindingRow.confidence, FindingRow.rank),  # both downwards: one index, read backwards
-    Order.PAIR: (FindingRow.given, FindingRow.pseudo, FindingRow.rank),
-    Order.SIMILARITY: (FindingRow.similarity_rank,),
-}
 
 
 class NewFinding(NamedTuple):
@@ -75,35 +64,11 @@ def remove_findings(session: Session, round_id: int) -> None:
     session.execute(delete(FindingRow).where(FindingRow.round_id == round_id))
 
 
-def findings_page(
-    session: Session, chosen: FindingFilter, order: Order, after: Key | None, limit: int
-) -> list[Finding]:
-    """Return up to `limit` findings of a filter that come after the key `after`, in order."""
-    branches = [_branch(part, order, after, limit).subquery() for part in _parts(chosen, order)]
-    merged = union_all(*[select(branch) for branch in branches]).subquery()
-    keys = [merged.c[column.key] for column in KEYS[order]]
-    ids = session.scalars(select(merged.c.id).order_by(*_directed(order, keys)).limit(limit)).all()
-    return findings_by_ids(session, ids)
-
-
 def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
     """Return these findings in the order asked for; unknown ids are left out."""
     rows = session.execute(_with_sample().where(FindingRow.id.in_(ids))).all()
     found = {row.id: Finding(*row) for row in rows}
     return [found[one] for one in ids if one in found]
-
-
-def key_of(finding: Finding, order: Order) -> list[float]:
-    """Return where a page ends that ends with this finding."""
-    return [getattr(finding, column.key) for column in KEYS[order]]
-
-
-def findings_at(session: Session, chosen: FindingFilter, places: Sequence[int]) -> list[Finding]:
-    """Return the findings at these places (0, 1, ...) of everything a filter holds; one pass, whatever the places."""
-    place = func.row_number().over(order_by=FindingRow.rank).label("place")
-    numbered = select(FindingRow.id, place).where(*matching(chosen)).subquery()
-    ids = session.scalars(select(numbered.c.id).where(numbered.c.place.in_([one + 1 for one in places]))).all()
-    return findings_by_ids(session, ids)
 
 
 def findings_of_sample(session: Session, sample_id: int) -> list[Finding]:
@@ -120,29 +85,6 @@ def neighbours(session: Session, finding: Finding, each_side: int) -> list[Findi
     same_round = (FindingRow.round_id == finding.round_id, FindingRow.kind.in_(list(FindingKind)))
     beside = _with_sample().where(*same_round, near, FindingRow.id != finding.id)
     return [Finding(*row) for row in session.execute(beside.order_by(FindingRow.similarity_rank)).all()]
-
-
-def _parts(chosen: FindingFilter, order: Order) -> list[FindingFilter]:
-    """Split a filter so that one index holds each part in order: by kind, and by status where the index has it."""
-    kinds = [replace(chosen, kinds=frozenset({kind})) for kind in kinds_of(chosen)]
-    if order is not Order.SUSPICION:
-        return kinds
-    return [replace(part, statuses=frozenset({status})) for part in kinds for status in statuses_of(part)]
-
-
-def _branch(part: FindingFilter, order: Order, after: Key | None, limit: int) -> Select[*tuple[Any, ...]]:
-    keys = KEYS[order]
-    rows = select(FindingRow.id, *keys).where(*matching(part)).order_by(*_directed(order, keys)).limit(limit)
-    if after is None:
-        return rows
-    mark = tuple_(*keys)
-    return rows.where(mark < tuple(after) if order is Order.CONFIDENCE else mark > tuple(after))
-
-
-def _directed(
-    order: Order, keys: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
-) -> list[ColumnElement[Any]]:
-    return [key.desc() if order is Order.CONFIDENCE else key.asc() for key in keys]
 
 
 def _with_sample() -> Select[*tuple[Any, ...]]:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from app.services.reviews.acts import open_part
 from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.workspace import Workspace
 from core.judge.review import resolve
 from core.types import Decision, Finding, FindingFilter, FindingKind, Order, Resolution, RoundStatus, Status
-from db.queries import annotators, decisions
+from db.queries import annotators, decisions, queue
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
 from db.queries import reviews as review_queries
@@ -126,7 +125,7 @@ def page(
         if order is Order.SIMILARITY and not review_queries.has_similarity(session, chosen.round_id):
             order = Order.SUSPICION
         key = None if after is None else _read_cursor(after, order)
-        found = finding_queries.findings_page(session, chosen, order, key, limit + 1)
+        found = queue.findings_page(session, chosen, order, key, limit + 1)
     shown = found[:limit]
     return Page(shown, _cursor(shown[-1], order) if len(found) > limit else None)
 
@@ -163,7 +162,7 @@ def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Previ
         if opened is None:
             return Preview(0, [], right, judged, [], chosen.min_confidence)
         count = counting.count(session, opened)
-        sample = _draw(session, opened, count, seed)
+        sample = queue.draw(session, opened, SHOWN_BEFORE_BULK, seed)
         changes = counting.count_by_pair(session, opened)
     return Preview(count, changes, right, judged, sample, chosen.min_confidence)
 
@@ -224,13 +223,8 @@ def _read_likely(path: Path, shown: Sequence[Finding]) -> dict[int, list[list[fl
     return {finding.id: row for finding, row in zip(shown, rows, strict=True)}
 
 
-def _draw(session: Session, chosen: FindingFilter, count: int, seed: int) -> list[Finding]:
-    drawn = np.random.default_rng(seed).choice(count, size=min(count, SHOWN_BEFORE_BULK), replace=False)
-    return finding_queries.findings_at(session, chosen, [int(place) for place in drawn])
-
-
 def _cursor(finding: Finding, order: Order) -> str:
-    key: list[Any] = [order.value, *finding_queries.key_of(finding, order)]
+    key: list[Any] = [order.value, *queue.key_of(finding, order)]
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
@@ -240,6 +234,6 @@ def _read_cursor(cursor: str, order: Order) -> list[float]:
     except (ValueError, TypeError, binascii.Error):
         name, key = None, []
     numbers = all(isinstance(value, int | float) for value in key)
-    if name != order.value or len(key) != len(finding_queries.KEYS[order]) or not numbers:
+    if name != order.value or len(key) != len(queue.KEYS[order]) or not numbers:
         raise RefusedError("'after' is no cursor of this order", "begin again without 'after'")
     return [float(value) if isinstance(value, float) else int(value) for value in key]
