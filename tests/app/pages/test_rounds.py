@@ -1,0 +1,104 @@
+"""The Rounds page: what it says when there is nothing, the form, a round at work, a failed one, several side by side."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.services import rounds
+from app.services.workspace import Workspace
+from core.config import RoundConfig
+from core.types import Progress, RoundStatus
+from db.queries import rounds as rows
+from tests.app.small import NOW, add_dataset, add_done_round
+
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
+PETS = [0, 1] * 10
+
+
+@pytest.fixture
+def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/rounds.py")
+
+
+def words(screen: AppTest) -> str:
+    shown = [*screen.markdown, *screen.caption, *screen.info, *screen.error, *screen.warning]
+    return "\n".join(str(element.value) for element in shown)
+
+
+def test_without_a_dataset_the_page_sends_people_to_the_import(screen: AppTest) -> None:
+    screen.run()
+    assert not screen.exception
+    assert "there is none yet" in words(screen)
+
+
+def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    screen.run()
+    assert not screen.exception
+    assert "28 x 28 grey images" in words(screen)
+    screen.number_input(f"form_{dataset_id}_folds").set_value(3)
+    screen.button(f"form_{dataset_id}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), "folds": 3}
+    assert "waiting for the worker" in screen.get("progress")[0].proto.text
+    assert screen.button(f"form_{dataset_id}_start").disabled
+
+
+def test_what_cannot_start_says_why_on_the_page(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, [0] * 20)
+    screen.run()
+    screen.button(f"form_{dataset_id}_start").click().run()
+    assert "at least two classes" in words(screen)
+
+
+def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
+    with workspace.database.write() as session:
+        rows.begin_round(session, started.id, "training", NOW)
+        attempt = rows.begin_fold(session, started.id, 0, NOW)
+        assert attempt is not None
+        told = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=1234.0)
+        rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
+    screen.run()
+    assert "training, fold 1 of 2 · epoch 3 of 6" in screen.get("progress")[0].proto.text
+    figures = "".join(element.proto.body for element in screen.get("html"))
+    assert all(text in figures for text in ("0.250", "87.5%", "1,234", "time left"))
+    assert "Nobody works on it now" in words(screen)
+    screen.button("live_cancel").click().run()
+    assert rounds.get_round(workspace, started.id).status is RoundStatus.CANCELLED
+    assert "was cancelled" in words(screen)
+
+
+def test_a_failed_round_shows_its_reason(screen: AppTest, workspace: Workspace) -> None:
+    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
+    with workspace.database.write() as session:
+        rows.end_round(session, started.id, RoundStatus.FAILED, "the weights are broken; choose others", NOW)
+    screen.run()
+    assert "Round 1 failed: the weights are broken; choose others" in words(screen)
+
+
+def test_finished_rounds_stand_side_by_side_with_the_settings_in_which_they_differ(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    add_done_round(workspace, dataset_id)
+    add_done_round(workspace, dataset_id, RoundConfig(folds=2, epochs=9))
+    screen.run()
+    assert not screen.exception
+    (table,) = screen.table
+    assert list(table.value.columns) == ["Round 1", "Round 2"]
+    assert list(table.value.loc["epochs"]) == ["6", "9"]
+    assert "folds" not in table.value.index
+
+
+def test_the_address_chooses_the_dataset(screen: AppTest, workspace: Workspace) -> None:
+    add_dataset(workspace, PETS)
+    other = add_dataset(workspace, PETS, name="others")
+    screen.query_params["dataset"] = str(other)
+    screen.run()
+    assert screen.selectbox("pick_dataset").value == other

@@ -1,0 +1,54 @@
+"""What one worker does for others: jobs that never reached the engine or were given up, workers that never return."""
+
+from datetime import UTC, datetime, timedelta
+
+from app.services import jobs, rounds
+from app.services.workers import beat, worker_state
+from app.services.workspace import Workspace
+from app.worker.sweep import release_lost, settle_orphans
+from core.config import RoundConfig
+from core.types import RoundStatus
+from db.queries import rounds as rows
+from db.queries.workers import WorkerInfo
+from tests.app.small import NOW, add_dataset
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def test_a_round_whose_job_was_never_enqueued_is_enqueued(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, [0, 1] * 5)
+    with workspace.database.write() as session:
+        round_id = rows.add_round(session, dataset_id, RoundConfig(folds=2).to_json(), "ada", NOW)
+    settle_orphans(workspace, before=NOW - timedelta(seconds=1))
+    assert not jobs.is_active(workspace, jobs.round_job(round_id)), "it may be on its way"
+    settle_orphans(workspace, before=LATER)
+    assert jobs.is_active(workspace, jobs.round_job(round_id))
+
+
+def test_a_running_round_that_the_engine_gave_up_fails_and_says_so(workspace: Workspace) -> None:
+    started = rounds.start_round(workspace, add_dataset(workspace, [0, 1] * 5), RoundConfig(folds=2), "ada")
+    with workspace.database.write() as session:
+        rows.begin_round(session, started.id, "training", NOW)
+    settle_orphans(workspace, before=LATER)
+    assert rounds.get_round(workspace, started.id).status is RoundStatus.RUNNING
+    jobs.cancel_round(workspace, started.id)
+    settle_orphans(workspace, before=LATER)
+    ended = rounds.get_round(workspace, started.id)
+    assert ended.status is RoundStatus.FAILED
+    assert "start it again" in ended.message
+
+
+def test_a_worker_is_alive_by_its_heartbeat_and_forgotten_after_long_silence(workspace: Workspace) -> None:
+    now = datetime.now(UTC)
+    beat(workspace, WorkerInfo("here:0", 1, "2 CPU cores", "", now, now))
+    beat(workspace, WorkerInfo("there:0", 2, "2 CPU cores", "", now, now - timedelta(minutes=5)))
+    beat(workspace, WorkerInfo("here:0", 3, "2 CPU cores", "fold 1", now, now))
+    state = worker_state(workspace)
+    assert [(worker.slot, worker.pid) for worker in state.alive] == [("here:0", 3)]
+    assert "worker alive" in state.text
+    release_lost(workspace, before=now - timedelta(minutes=1))
+    release_lost(workspace, before=now - timedelta(minutes=1))
+    with workspace.database.read() as session:
+        from db.queries.workers import list_workers
+
+        assert [worker.slot for worker in list_workers(session)] == ["here:0"]
