@@ -129,7 +129,7 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     """Return each dataset's rounds, newest first."""
     left, decided = _counts(session)
     mean = select(FoldRunRow.round_id, func.avg(FoldRunRow.fraction)).group_by(FoldRunRow.round_id)
-    fractions: dict[int, float] = dict(session.execute(mean).tuples().all())
+    fractions: dict[int, float] = dict(session.execute(mean).all())
     rounds: dict[int, list[RoundSummary]] = {}
     columns = (RoundRow.dataset_id, RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.stage, RoundRow.message)
     for dataset_id, id_, number, status, stage, message in session.execute(

@@ -128,7 +128,7 @@ def split_counts(session: Session, dataset_id: int) -> dict[str, int]:
         .group_by(SampleRow.split)
         .order_by(SampleRow.split)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def covers(session: Session, dataset_id: int, count: int) -> list[str]:

@@ -36,6 +36,8 @@ def walk(root: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
                     below.append(relative)
             elif stat.S_ISREG(mode) and _is_image(relative, problems):
                 yield relative
+            elif mode and not stat.S_ISREG(mode):
+                problems.warn("not an image", relative, "it is no file but a pipe, socket or device", "nothing")
         waiting.extend(reversed(below))
 
 
