@@ -25,6 +25,12 @@ export class Grid {
     this.element.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text selection
   }
 
+  /** Choose small, medium or large cards. */
+  resize(density) {
+    this.density = density;
+    this.element.className = `grid density-${density.toLowerCase()}`;
+  }
+
   /** Return how many columns and cards fit the space there is. */
   measure() {
     const { width, most, caption } = DENSITIES[this.density];
@@ -33,6 +39,8 @@ export class Grid {
     const layouts = [wished, wished + 1, wished - 1].filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
     const best = layouts[0].unused < UNUSED ? layouts[0] : layouts.reduce((a, b) => (b.unused < a.unused - 0.02 ? b : a));
     Object.assign(this, { columns: best.columns, frame: best.frame, pixels: best.card * (globalThis.devicePixelRatio ?? 1) });
+    this.element.style.setProperty("--columns", best.columns);
+    this.element.style.setProperty("--aspect", best.frame);
     return { columns: best.columns, size: best.columns * best.rows };
   }
 
@@ -42,8 +50,8 @@ export class Grid {
     const below = GAP + caption + 2; // what a row needs beside its image
     const height = this.element.clientHeight - 8 + GAP;
     let rows = Math.max(1, Math.floor(height / (card / this.aspect + below)));
-    const flatter = card / (height / (rows + 1) - below); // the frame that lets one more row in
-    let frame = Math.min(this.aspect, Math.max(this.aspect / FLATTER, card / Math.max(1, height / rows - below)));
+    const flatter = (card - 2) / (height / (rows + 1) - below); // the frame that lets one more row in
+    let frame = Math.min(this.aspect, Math.max(this.aspect / FLATTER, (card - 2) / Math.max(1, height / rows - below)));
     if (flatter > 0 && flatter < this.aspect * FLATTER) {
       rows += 1;
       frame = flatter;
@@ -61,9 +69,6 @@ export class Grid {
   draw(items, context) {
     this.items = items;
     this.context = { ...context, pixels: this.pixels, aspect: this.frame };
-    this.element.className = `grid density-${this.density.toLowerCase()}`;
-    this.element.style.setProperty("--columns", this.columns);
-    this.element.style.setProperty("--aspect", this.frame);
     this.cards = items.map((item) => createCard(item, this.context));
     fill(this.element, this.cards);
     this.element.scrollTop = 0;
@@ -80,8 +85,6 @@ export class Grid {
 
   skeleton() {
     const { size } = this.measure();
-    this.element.style.setProperty("--columns", this.columns);
-    this.element.style.setProperty("--aspect", this.frame);
     this.replace(Array.from({ length: size }, () => h("div", { class: "card ghost", "aria-hidden": "true" }, h("div", { class: "im" }), h("div", { class: "cap" }))));
   }
 

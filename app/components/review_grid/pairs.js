@@ -69,7 +69,7 @@ export class Pairs {
       ranked.slice(0, LISTED).map(([given, pseudo, count]) => h("button", {
         type: "button", class: "pair", title: `${className(this.classes, given)} → ${className(this.classes, pseudo)}`,
         "aria-pressed": String(this.filter.given === given && this.filter.pseudo === pseudo), style: { "--heat": (count / most).toFixed(2) }, onclick: () => this.#pick(given, pseudo),
-      }, h("span", {}, h("s", {}, className(this.classes, given)), " → ", h("b", {}, className(this.classes, pseudo))), h("em", {}, number(count)))),
+      }, h("s", {}, className(this.classes, given)), h("i", {}, "→"), h("b", {}, className(this.classes, pseudo)), h("em", {}, number(count)))),
       ranked.length > LISTED && h("p", { class: "dim" }, `and ${number(ranked.length - LISTED)} more pairs`),
       !ranked.length && h("p", { class: "dim" }, "no pair"));
     this.body.classList.add("list");

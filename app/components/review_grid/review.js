@@ -180,7 +180,7 @@ export class Review {
 
   /** Choose small, medium or large cards. */
   density(letter, { draw = true } = {}) {
-    this.grid.density = letter;
+    this.grid.resize(letter);
     this.storage.setItem("outfold.density", letter);
     this.topline.density(letter);
     if (draw) this.fit();
