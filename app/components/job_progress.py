@@ -1,6 +1,6 @@
 """A round at work: what happens now, how far each fold is, whether anybody works on it at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import streamlit as st
@@ -24,6 +24,26 @@ _COLOURS = {
     RoundStatus.FAILED: "red",
     RoundStatus.CANCELLED: "gray",
 }
+
+
+@st.fragment(run_every=1.0)
+def live_round(look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
+    """Follow an unfinished round once a second; the whole page is drawn again when it ends."""
+    progress = look()
+    if progress.round.status.ended:
+        st.rerun()
+    if draw_round(progress, key):
+        cancel()
+        st.rerun()
+
+
+@st.fragment(run_every=5.0)
+def live_worker(look: Callable[[], WorkerState]) -> None:
+    """Keep saying whether anybody works, when last heard and on what."""
+    worker = look()
+    icon = ":green[:material/circle:]" if worker.is_alive else ":orange[:material/circle:]"
+    device = f" · {worker.alive[0].device}" if worker.alive else ""
+    st.caption(f"{icon} {worker.text}{device}")
 
 
 def draw_round(progress: RoundProgress, key: str) -> bool:
@@ -106,10 +126,3 @@ def _draw_numbers(fold: FoldRun, seconds_left: float | None) -> None:
             "time left": time_text(seconds_left),
         }
     )
-
-
-def draw_worker(worker: WorkerState) -> None:
-    """Draw whether anybody works."""
-    icon = ":green[:material/circle:]" if worker.is_alive else ":orange[:material/circle:]"
-    device = f" · {worker.alive[0].device}" if worker.alive else ""
-    st.caption(f"{icon} {worker.text}{device}")

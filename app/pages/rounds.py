@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components.identity import name_for_record
-from app.components.job_progress import draw_round, draw_worker
+from app.components.job_progress import live_round, live_worker
 from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
@@ -11,24 +11,6 @@ from app.services import datasets, models, rounds
 from app.services.workers import worker_state
 from app.services.workspace import workspace
 from core.types import OutfoldError
-
-
-@st.fragment(run_every=1.0)
-def watch(round_id: int) -> None:
-    """Follow an unfinished round; the whole page is drawn again when it ends."""
-    progress = rounds.progress(workspace(), round_id)
-    if progress.round.status.ended:
-        st.rerun()
-    if draw_round(progress, "live"):
-        rounds.cancel_round(workspace(), round_id)
-        st.rerun()
-
-
-@st.fragment(run_every=5.0)
-def watch_worker() -> None:
-    """Keep saying whether anybody works."""
-    draw_worker(worker_state(workspace()))
-
 
 cards = datasets.list_datasets(workspace())
 if not cards:
@@ -47,7 +29,10 @@ unfinished = next((info for info in listed if not info.status.ended), None)
 main, side = st.columns([2.6, 1], gap="medium")
 with main:
     if unfinished:
-        watch(unfinished.id)
+        at_work = unfinished.id
+        live_round(
+            lambda: rounds.progress(workspace(), at_work), lambda: rounds.cancel_round(workspace(), at_work), "live"
+        )
     elif listed:
         round_notice(listed[0])
     if listed:
@@ -68,4 +53,4 @@ with side:
     except OutfoldError as error:
         st.error(str(error), icon=":material/error:")
 with state:
-    watch_worker()
+    live_worker(lambda: worker_state(workspace()))

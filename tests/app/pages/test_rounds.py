@@ -1,4 +1,4 @@
-"""The Rounds page: what it says when there is nothing, the form, a round at work, a failed one, several side by side."""
+"""The Rounds page: what it says when there is nothing, the form, a round at work, a failed one, a comparison."""
 
 from pathlib import Path
 
