@@ -1,0 +1,278 @@
+"""The command line as people and scripts use it: answers, exit codes, JSON and nothing else on standard output."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.commands import naming, speaking
+from app.services.workspace import Workspace
+from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # noqa: F811
+    monkeypatch.setattr(naming, "workspace", lambda: digits)
+    return digits
+
+
+def run(*arguments: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def run_json(*arguments: str | Path) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "datasets", "worker", "serve"]
+
+
+@pytest.mark.parametrize("command", [*ALL, "patch apply", "patch revert", "datasets show", "datasets problems"])
+def test_every_command_has_help_with_examples(command: str) -> None:
+    told = run(*command.split(), "--help").stdout
+    assert "Examples:\n" in told
+    assert f"    python -m app {command}" in told
+
+
+def test_what_there_is_can_be_listed_and_shown(opened: Workspace) -> None:
+    listed = run_json("datasets")
+    assert [(each["name"], each["images"], each["rounds"]) for each in listed] == [("digits", 300, 1)]
+    assert run_json("datasets", "show", "digits")["class_counts"]["7"] == 30
+    assert run_json("datasets", "show", "1")["name"] == "digits"
+    assert "digits" in run("datasets").stdout
+    assert run_json("datasets", "problems", "digits") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["findings", "nothing"],
+        ["findings", "digits", "--round", "7"],
+        ["findings", "digits", "--given", "cat"],
+        ["round", "nothing"],
+        ["undo", "digits", "--by", "Ada"],
+        ["round", "digits", "--watch"],
+        ["import", "/nowhere/at/all"],
+        ["export", "digits", "--to", "/dev/null"],
+        ["patch", "apply", "/nowhere/patch.json", "/nowhere/labels.csv"],
+        ["datasets", "show", "nothing"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_what_fails_says_why_on_standard_error_only(opened: Workspace, arguments: list[str]) -> None:
+    result = run(*arguments, code=1)
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["accept", "digits"],
+        ["accept", "digits", "--above", "7"],
+        ["export", "digits", "--format", "x"],
+    ],
+)
+def test_wrong_usage_is_exit_code_two(opened: Workspace, arguments: list[str]) -> None:
+    run(*arguments, code=2)
+
+
+def test_an_interruption_is_exit_code_130(opened: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(naming, "dataset_named", interrupted)
+    run("findings", "digits", code=130)
+
+
+def test_findings_come_as_table_csv_and_json(opened: Workspace) -> None:
+    told = run_json("findings", "digits", "--limit", "5")
+    assert len(told) == 5
+    assert {"name", "given", "suggested", "confidence", "path", "content_hash"} < set(told[0])
+    table = run("findings", "digits", "--limit", "5").stdout
+    assert all(each["name"] in table for each in told)
+    printed = run("findings", "digits", "--limit", "5", "--format", "csv").stdout
+    assert [row["name"] for row in csv.DictReader(io.StringIO(printed))] == [each["name"] for each in told]
+
+
+def test_findings_can_be_narrowed_down(opened: Workspace) -> None:
+    few = run_json("findings", "digits", "--above", "0.9", "--given", "0", "--limit", "1000")
+    assert few
+    assert all(each["given"] == "0" and each["suggested"] == "9" and each["confidence"] >= 0.9 for each in few)
+    assert len(run_json("findings", "digits", "--limit", "1000")) == 100
+    assert len(run_json("findings", "digits", "--limit", "1000", "--show", "agreeing")) == 200
+
+
+def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
+    would = run_json("accept", "digits", "--above", "0.8", "--dry-run")
+    count = would["would_change"]
+    assert count == sum(each["count"] for each in would["changes"]) > 10
+    assert run_json("findings", "digits", "--status", "decided") == []
+    accepted = run_json("accept", "digits", "--above", "0.8", "--yes", "--by", "Ada")
+    assert accepted["accepted"] == count
+    decided = run_json("findings", "digits", "--status", "decided", "--limit", "1000")
+    assert {(each["by"], each["status"]) for each in decided} == {("Ada", "bulk")}
+    run("undo", "digits", "--by", "Grace", code=1)
+    assert run_json("undo", "digits", "--by", "Ada")["undone"]["size"] == count
+    assert run_json("findings", "digits", "--status", "decided") == []
+    assert run_json("redo", "digits", "--by", "Ada")["redone"]["size"] == count
+    assert f"{count}" in run("undo", "digits", "--by", "Grace", "--changeset", str(accepted["changeset"])).stdout
+
+
+def test_nobody_is_asked_where_nobody_can_answer(opened: Workspace) -> None:
+    result = run("accept", "digits", "--above", "0.8", code=2)
+    assert "--yes" in result.stderr
+    assert run_json("findings", "digits", "--status", "decided") == []
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_person_is_asked_before_labels_change(
+    opened: Workspace, *, answer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.commands import acting
+
+    monkeypatch.setattr(acting, "can_ask", lambda: True)
+    monkeypatch.setattr(acting.typer, "confirm", lambda *_arguments, **_more: answer)
+    run("accept", "digits", "--above", "0.8", code=0 if answer else 1)
+    assert bool(run_json("findings", "digits", "--status", "decided")) == answer
+
+
+def test_an_export_and_its_patch_bring_two_copies_to_the_same_labels(
+    opened: Workspace, digits_folder: Path, tmp_path: Path
+) -> None:
+    run("accept", "digits", "--above", "0.8", "--yes")
+    would = run_json("export", "digits", "--dry-run")
+    out, patch, before = tmp_path / "out", tmp_path / "patch", tmp_path / "before"
+    done = run_json("export", "digits", "--to", out)
+    assert done["path"] == str(out)
+    assert done["manifest"]["counts"] == would["would_write"]
+    run("export", "digits", "--format", "patch", "--to", patch)
+
+    run("undo", "digits")
+    run("export", "digits", "--format", "csv", "--to", before)
+    given, clean = labels(before / "labels.csv"), labels(out / "labels.csv")
+    changed = run_json("patch", "apply", patch, before / "labels.csv")["changed"]
+    assert changed == done["manifest"]["counts"]["changed"]
+    assert labels(before / "labels.csv") == clean
+    run("patch", "revert", patch, before / "labels.csv")
+    assert labels(before / "labels.csv") == given
+    refused = run("patch", "apply", patch, digits_folder, code=1)
+    assert "originals" in refused.stderr
+
+
+def labels(table: Path) -> dict[str, str]:
+    with table.open(newline="") as file:
+        return {row["name"]: row["label"] for row in csv.DictReader(file)}
+
+
+def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("keep")
+    assert "no export of Outfold" in run("export", "digits", "--to", tmp_path / "mine", code=1).stderr
+    run("export", "digits", "--format", "csv", "--to", tmp_path / "out")
+    assert "former export" in run("export", "digits", "--format", "csv", "--to", tmp_path / "out", code=1).stderr
+    run("export", "digits", "--format", "csv", "--to", tmp_path / "out", "--overwrite")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> list[str]:
+    """Return the beginning of a real command line with a home of its own."""
+    return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
+
+
+def test_help_does_not_wait_for_what_it_does_not_need() -> None:
+    """Heavy modules are imported by the commands that need them."""
+    code = (
+        "import app.cli, sys; print(sorted({'torch', 'streamlit', 'pandas', 'sqlalchemy', 'dbos'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_the_whole_loop_from_a_shell(shell: list[str], digits_folder: Path, tmp_path: Path) -> None:
+    def command(*arguments: str | Path) -> Any:
+        done = subprocess.run(
+            [*shell, *map(str, arguments), "--json"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert command("import", digits_folder, "--name", "digits")["report"]["images"] == 300
+    trained = command("round", "digits", "--folds", "2", "--epochs", "1")
+    assert trained["round"]["status"] == "done"
+    assert len(command("findings", "digits", "--limit", "3", "--status", "any")) <= 3
+    accepted = command("accept", "digits", "--above", "0", "--yes")["accepted"]
+    assert accepted == trained["suspicious"]
+    counts = command("export", "digits", "--to", tmp_path / "clean")["manifest"]["counts"]
+    assert counts["changed"] == accepted
+    command("undo", "digits")
+    assert command("export", "digits", "--to", tmp_path / "given")["manifest"]["counts"]["changed"] == 0
+    given, clean = labels(tmp_path / "given" / "labels.csv"), labels(tmp_path / "clean" / "labels.csv")
+    assert sum(given[name] != clean[name] for name in given) == accepted
+
+
+def test_a_job_is_left_to_a_living_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import dataclass
+
+    from app.commands import working
+    from app.services.workers import WorkerState
+    from app.worker import embedded
+    from core.types import RoundStatus
+
+    @dataclass
+    class Seen:
+        status: RoundStatus = RoundStatus.RUNNING
+        done: int = 1
+        total: int = 2
+        message: str = "reading"
+
+    states = iter([Seen(), Seen(), Seen(RoundStatus.DONE)])
+    handed: list[str] = []
+    steps: list[tuple[float, float, str]] = []
+
+    class Nobody:
+        def __init__(self, _workspace: object) -> None: ...
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+
+    monkeypatch.setattr(working, "worker_state", lambda _workspace: WorkerState([object()], 0.0))  # type: ignore[list-item]
+    monkeypatch.setattr(embedded, "EmbeddedWorker", Nobody)
+    monkeypatch.setattr(working, "LOOK_SECONDS", 0)
+
+    def step(done: float, total: float, text: str) -> None:
+        steps.append((done, total, text))
+
+    done = working.work_on(
+        None,  # type: ignore[arg-type]
+        step,
+        here=lambda: pytest.fail("a worker is alive"),
+        hand_over=lambda: handed.append("over"),
+        look=lambda: next(states),
+    )
+    assert done.status is RoundStatus.DONE
+    assert handed == ["over"]
+    assert steps == [(1, 2, "reading"), (1, 2, "reading")]
+
+
+def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with speaking.progress_bar("reading") as step:
+        step(1, 2, "reading")
+        time.sleep(0)
+    assert capsys.readouterr() == ("", "")
