@@ -4,13 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.components.chrome import draw_chrome
+from app.components.chrome import ASSETS, draw_chrome
 
 PAGES = Path(__file__).parent / "pages"
 
-st.set_page_config(page_title="Outfold", page_icon=":material/flip:", layout="wide", initial_sidebar_state="collapsed")
+st.set_page_config(
+    page_title="Outfold", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed"
+)
 page = st.navigation(
     [
+        st.Page(PAGES / "home.py", title="Outfold", default=True, visibility="hidden"),
         st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/photo_library:", url_path="datasets"),
         st.Page(PAGES / "rounds.py", title="Rounds", icon=":material/cycle:", url_path="rounds"),
         st.Page(PAGES / "review.py", title="Review", icon=":material/rule:", url_path="review"),
