@@ -6,8 +6,10 @@ the suggestion the less likely the given label, class pairs of unequal size.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
@@ -18,22 +20,42 @@ from db.queries.findings import NewFinding, add_findings, open_findings
 
 CLASSES = 10
 CHUNK = 50_000
+PICTURES = 200
 
 
-def fill(workspace: Workspace, count: int, *, suspicious: float = 0.5, seed: int = 0, name: str = "bench") -> int:
-    """Store a dataset of `count` samples and a finished round over it; return the round's id."""
+def fill(
+    workspace: Workspace, count: int, *, suspicious: float = 0.5, seed: int = 0, pictures: Path | None = None
+) -> int:
+    """Store a dataset of `count` samples and a finished round over it; return the round's id.
+
+    `pictures` is a folder as `draw_pictures` makes it; without it the samples have no files.
+    """
     now = datetime.now(UTC)
     with workspace.database.write() as session:
         dataset = DatasetRow(
-            name=name, task=Task.CLASSIFICATION, root="/", format="imagefolder", options={}, created_at=now,
+            name="bench", task=Task.CLASSIFICATION, root="/", format="imagefolder", options={}, created_at=now,
             classes=[str(number) for number in range(CLASSES)],
         )  # fmt: skip
         session.add(dataset)
         session.flush()
         first = (session.scalar(select(func.max(SampleRow.id))) or 0) + 1
         for start in range(0, count, CHUNK):
-            session.execute(insert(SampleRow), _samples(dataset.id, range(start, min(start + CHUNK, count)), now))
+            session.execute(
+                insert(SampleRow), _samples(dataset.id, range(start, min(start + CHUNK, count)), now, pictures)
+            )
     return add_round(workspace, dataset.id, range(first, first + count), suspicious=suspicious, seed=seed)
+
+
+def draw_pictures(folder: Path, count: int) -> Path:
+    """Write a few small images that so many samples find under paths of their own; return the folder."""
+    drawn = folder / "drawn"
+    drawn.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, 28, 28), dtype=np.uint8)
+    for place, picture in enumerate(pixels):
+        Image.fromarray(picture).save(drawn / f"{place}.png")
+    for name in range(1 + count // PICTURES):
+        (folder / str(name)).symlink_to(drawn)
+    return folder
 
 
 def add_round(
@@ -58,13 +80,14 @@ def _finish(session: Session, row: RoundRow) -> None:
     row.status = RoundStatus.DONE
 
 
-def _samples(dataset_id: int, numbers: range, now: datetime) -> list[dict[str, object]]:
+def _samples(dataset_id: int, numbers: range, now: datetime, pictures: Path | None) -> list[dict[str, object]]:
+    sizes = [(pictures / "0" / f"{place}.png").stat().st_size if pictures else 0 for place in range(PICTURES)]
     return [
         {
-            "dataset_id": dataset_id, "path": f"/bench/{number % CLASSES}/{number:07d}.png",
+            "dataset_id": dataset_id, "path": f"{pictures}/{number // PICTURES}/{number % PICTURES}.png",
             "name": f"{number % CLASSES}/{number:07d}.png", "label": number % CLASSES,
             "split": "test" if number % 7 == 0 else "train", "content_hash": f"{number:032x}", "width": 28,
-            "height": 28, "bytes": 300, "grey": True, "imported_at": now,
+            "height": 28, "bytes": sizes[number % PICTURES], "grey": True, "imported_at": now,
         }
         for number in numbers
     ]  # fmt: skip

@@ -1,0 +1,108 @@
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from app.services.workspace import Workspace, open_workspace
+from app.settings import Settings
+from bench._review_data import fill
+from core.types import FindingFilter, FindingKind, Order, Status
+from db.queries import counts, queue
+from db.queries.findings import NewFinding, add_findings, open_findings, percent_of, remove_findings
+
+COUNT = 60
+CHOSEN = FindingFilter(round_id=1)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    opened = open_workspace(Settings(home=tmp_path_factory.mktemp("queue"), demo=False, embedded_worker=False))
+    fill(opened, COUNT)
+    yield opened
+    opened.database.close()
+
+
+def plans(workspace: Workspace, chosen: FindingFilter, order: Order) -> list[str]:
+    """Return how SQLite walks one page of the queue, line by line."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    engine = workspace.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    with workspace.database.read() as session:
+        queue.findings_page(session, chosen, order, None, 10)
+    event.remove(engine, "before_cursor_execute", note)
+    statement, parameters = next(one for one in asked if "UNION" in one[0] or "LIMIT" in one[0])
+    with engine.connect() as connection:
+        return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+def test_the_queue_walks_its_index_and_reads_no_finding_it_does_not_show(filled: Workspace) -> None:
+    steps = plans(filled, CHOSEN, Order.SUSPICION)
+    searched = [step for step in steps if step.startswith("SEARCH finding")]
+    assert searched
+    assert all("COVERING INDEX ix_finding_queue (round_id=? AND kind=? AND status=?" in step for step in searched)
+
+
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        (Order.CONFIDENCE, "ix_finding_confidence"),
+        (Order.PAIR, "ix_finding_pair"),
+        (Order.SIMILARITY, "ix_finding_similarity"),
+    ],
+)
+def test_a_large_set_is_walked_in_the_index_of_its_order(
+    filled: Workspace, monkeypatch: pytest.MonkeyPatch, order: Order, index: str
+) -> None:
+    monkeypatch.setattr(queue, "MOST_SORTED", 0)
+    searched = [step for step in plans(filled, CHOSEN, order) if step.startswith("SEARCH finding")]
+    assert searched
+    assert all(index in step for step in searched)
+
+
+@pytest.mark.parametrize(("order", "kinds"), list(product(Order, [CHOSEN.kinds, frozenset(FindingKind)])))
+def test_both_ways_to_a_page_give_the_same_pages(
+    filled: Workspace, monkeypatch: pytest.MonkeyPatch, order: Order, kinds: frozenset[FindingKind]
+) -> None:
+    chosen = FindingFilter(round_id=1, kinds=kinds)
+    ways = []
+    for most in (0, 10**9):
+        monkeypatch.setattr(queue, "MOST_SORTED", most)
+        with filled.database.read() as session:
+            first = queue.findings_page(session, chosen, order, None, 20)
+            ways.append(first + queue.findings_page(session, chosen, order, queue.key_of(first[-1], order), 20))
+    assert ways[0] == ways[1]
+    assert len({finding.id for finding in ways[0]}) == len(ways[0])
+
+
+def test_both_ways_to_draw_stay_within_the_set(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = FindingFilter(round_id=1, given=3, kinds=frozenset(), statuses=frozenset({Status.OPEN}))
+    for dense in (1, 50):
+        monkeypatch.setattr(queue, "DENSE", dense)
+        with filled.database.read() as session:
+            drawn = queue.draw(session, chosen, 4, seed=1)
+            assert len({finding.id for finding in drawn}) == 4
+            assert {finding.given for finding in drawn} == {3}
+            assert len(queue.draw(session, chosen, 100, seed=1)) == counts.count(session, chosen)
+
+
+def test_a_confidence_on_a_whole_percent_belongs_to_it() -> None:
+    assert [percent_of(value) for value in (0.0, 0.29, 0.57, 0.999, 1.0)] == [0, 29, 57, 99, 100]
+
+
+def test_a_round_can_be_stored_again_after_it_was_stored_by_half(workspace: Workspace) -> None:
+    fill(workspace, 10)
+    row = NewFinding(1, 0, 0, FindingKind.SUSPICIOUS, 0, 1, 0.9, 0.1, 0.1, 0, "", [[1, 0.9]], None)
+    with workspace.database.write() as session:
+        remove_findings(session, 1)
+        add_findings(session, 1, [row])
+        remove_findings(session, 1)
+        add_findings(session, 1, [row, row._replace(sample_id=2, row=1, rank=1)])
+        open_findings(session, 1)
+        assert counts.count(session, CHOSEN) == 2
+        assert session.scalar(text("SELECT count(*) FROM finding")) == 2
