@@ -49,9 +49,9 @@ def live_worker(look: Callable[[], WorkerState]) -> None:
 def draw_round(progress: RoundProgress, key: str) -> bool:
     """Draw an unfinished round and return whether somebody pressed Cancel in this run."""
     with st.container(border=True, key=key):
-        head, button = st.columns([6, 1], vertical_alignment="center")
-        head.markdown(f"**{progress.round.name}** of {progress.round.dataset} {status_badge(progress.round.status)}")
-        pressed = button.button("Cancel", icon=":material/stop:", key=f"{key}_cancel", width="stretch")
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{progress.round.name}** of {progress.round.dataset} {status_badge(progress.round.status)}")
+            pressed = st.button("Cancel", icon=":material/stop:", key=f"{key}_cancel")
         st.progress(min(1.0, progress.fraction), text=headline(progress))
         fold = progress.current
         if fold is not None:

@@ -8,10 +8,10 @@ from app.services.rounds import Proposal
 from core.config import SMALL_NETWORK, Method, RoundConfig, Weights
 from core.types import ConfigError
 
-_METHODS = {Method.FINE_TUNE: "Train networks", Method.PROBE: "Probe a frozen one"}
+_METHODS = {Method.FINE_TUNE: "Train", Method.PROBE: "Probe a frozen one"}
 _WEIGHTS = {
-    Weights.NONE: "none (train from scratch)",
-    Weights.PRETRAINED: "pretrained, from the hub",
+    Weights.NONE: "none: from scratch",
+    Weights.PRETRAINED: "pretrained (hub)",
     Weights.FILE: "a local file",
 }
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -49,7 +49,7 @@ def round_form(
         left, middle, right = st.columns(3)
         folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds")
         epochs = middle.number_input("Epochs", 1, 1000, begin.epochs, key=f"{key}_epochs")
-        size = right.number_input("Input pixels", 8, 1024, begin.input_size, key=f"{key}_size")
+        size = right.number_input("Pixels", 8, 1024, begin.input_size, key=f"{key}_size")
         with st.expander("More", key=f"{key}_more"):
             left, right = st.columns(2)
             batch = left.number_input("Batch", 1, 65536, begin.batch_size, key=f"{key}_batch")
