@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 
 ORANGE, GREY, BLUE = "234,114,23", "128,138,156", "31,111,235"
-_INNER, _NAMES = 420, 76  # pixels of the confusion matrix: its squares, and the names beside and above
+_INNER, _NAMES = 400, 76  # pixels of the confusion matrix: its squares, and the names beside and above
 _MOST_NAMED = 40  # classes whose names still fit on an axis
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
-_DARK = 0.55  # from this strength of orange on, numbers are white
+_DARK = 0.75  # from this strength of orange on, numbers are white
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 
