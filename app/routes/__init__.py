@@ -6,11 +6,14 @@ page can send, and a name in the cookie `outfold_name` (but for the one that set
 
 from collections.abc import Callable
 
+from anyio import CapacityLimiter
 from starlette.routing import BaseRoute, Route
 
 from app.routes import acts, exports, media, people, reading
 from app.routes.answering import answer_get, answer_post
 from app.services.workspace import Workspace, workspace
+
+IMAGE_THREADS = 8  # a page of thumbnails is drawn at once; no verdict may wait behind it
 
 
 def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
@@ -18,7 +21,6 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
     gets = {
         "/health": media.health,
         "/assets/{version}/{path:path}": media.asset,
-        "/image/{content_hash}/{edge:int}.webp": media.image,
         "/rounds/{round_id}": reading.one_round,
         "/findings": reading.queue,
         "/findings/{finding_id}": reading.one_finding,
@@ -34,5 +36,7 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
     found += [
         Route(f"/outfold{path}", answer_post(opened, handler), methods=["POST"]) for path, handler in posts.items()
     ]
+    images = answer_get(opened, media.image, threads=CapacityLimiter(IMAGE_THREADS))
+    found.append(Route("/outfold/image/{content_hash}/{edge:int}.webp", images, methods=["GET"]))
     found.append(Route("/outfold/me", answer_post(opened, people.sign_in, named=False), methods=["POST"]))
     return found

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.services.annotators import AnnotatorError, clean_name
 from app.services.reviews import CountChangedError, NotFoundError, ReviewError
 from app.services.workspace import Workspace
-from core.types import DatasetError
+from core.types import DatasetError, OutfoldError
 
 LARGEST_BODY = 1 << 20  # bytes
 COOKIE = "outfold_name"
@@ -50,11 +51,13 @@ GetHandler = Callable[[Request, Workspace], Any]
 PostHandler = Callable[[Asked, Workspace], Any]
 
 
-def answer_get(opened: Callable[[], Workspace], handler: GetHandler) -> Callable[[Request], Response]:
-    """Return the endpoint of a GET."""
+def answer_get(
+    opened: Callable[[], Workspace], handler: GetHandler, *, threads: CapacityLimiter | None = None
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a GET; `threads` of its own keep a slow one from holding up the others."""
 
-    def endpoint(request: Request) -> Response:
-        return _answered(lambda: handler(request, opened()))
+    async def endpoint(request: Request) -> Response:
+        return await run_sync(_answered, lambda: handler(request, opened()), limiter=threads)
 
     return endpoint
 
@@ -69,7 +72,7 @@ def answer_post(
             asked = await _asked(request, named=named)
         except RequestError as error:
             return _failed(error.answer, error.status)
-        return await run_in_threadpool(_answered, lambda: handler(asked, opened()))
+        return await run_sync(_answered, lambda: handler(asked, opened()))
 
     return endpoint
 
@@ -91,15 +94,16 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
     if isinstance(error, ReviewError):
         status = NOT_FOUND if isinstance(error, NotFoundError) else BAD_REQUEST
         return {"error": error.message, "cure": error.cure}, status
-    if isinstance(error, AnnotatorError):
-        return {"error": str(error), "cure": "type another name"}, BAD_REQUEST
     if isinstance(error, DatasetError):
         return {"error": str(error), "cure": "import the dataset again"}, NOT_FOUND
+    if isinstance(error, OutfoldError):  # its text ends with the cure
+        what, _, cure = str(error).partition("; ")
+        return {"error": what, "cure": cure or "try something else"}, BAD_REQUEST
     log.error("the database refused", exc_info=error)
     return {"error": "the database did not answer", "cure": "nothing was stored; the browser tries again"}, UNAVAILABLE
 
 
-EXPECTED = (RequestError, ReviewError, AnnotatorError, DatasetError, SQLAlchemyError)
+EXPECTED = (RequestError, OutfoldError, SQLAlchemyError)
 
 
 def _answered(handler: Callable[[], Any]) -> Response:
