@@ -153,6 +153,7 @@ def _learn(
         report=lambda done, count: telling.report(replace(reading, message=f"{done:,} of {count:,} images")),
         should_stop=telling.should_stop,
     )
+    devices.use_fitting_threads(config.batch_size * config.input_size**2)
     images = Images(array, Scaling.measured(array), devices.choose(config.device))
     classes, channels = len(snapshot.classes), array.shape[-1]
     if config.method is Method.FINE_TUNE:

@@ -6,6 +6,9 @@ import torch
 
 from core.types import ConfigError
 
+_THREADS = torch.get_num_threads()
+_PIXELS_FOR_THREADS = 100_000
+
 
 def choose(name: str) -> torch.device:
     """Return the device meant by a config's `device`: "auto" takes a GPU where there is one.
@@ -22,6 +25,11 @@ def choose(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # builds without CUDA say so by an assertion
         raise ConfigError(f"device {name!r} cannot be used here; choose 'auto' or 'cpu'") from error
     return device
+
+
+def use_fitting_threads(pixels: int) -> None:
+    """Use as many CPU threads as a batch of so many pixels can feed: for little work one is faster than several."""
+    torch.set_num_threads(1 if pixels < _PIXELS_FOR_THREADS else _THREADS)
 
 
 def describe(device: torch.device) -> str:

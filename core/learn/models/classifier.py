@@ -5,11 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from core.config import SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
@@ -77,6 +75,8 @@ def _unit(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Modu
 
 
 def _timm_network(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+    import timm  # noqa: PLC0415 seconds, which the small network need not wait for
+
     if not timm.is_model(config.model):
         near = difflib.get_close_matches(config.model, [SMALL_NETWORK, *timm.list_models()], n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` prints all names"
@@ -119,6 +119,8 @@ def load_weights(network: nn.Module, path: Path, channels: int) -> None:
     Raises:
         ConfigError: the file is missing, is no state dict, or belongs to another network.
     """
+    from timm.models import adapt_input_conv  # noqa: PLC0415 see _timm_network
+
     wanted = network.state_dict()
     held = _read_tensors(path)
     first = next(iter(wanted))

@@ -1,0 +1,226 @@
+"""Flath's experiment: 7,000 of MNIST's 70,000 labels are overwritten by a uniform class; how many come back right?
+
+    python bench/mnist_noise.py mnist_png.tar.gz [--json FILE] [--fastai]
+
+DATA is the archive, its unpacked folder, or a folder with the archive in it; without it `$OUTFOLD_DATA`. Every round
+goes through `core.rounds.run_round` on the PNG files, as the app's do. `--fastai` also measures the pipeline of the
+original (`bench/fastai_speed.py`) in `.venv-fastai`, which is made if it is missing.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from core.config import ImageSummary, RoundConfig, propose_config  # noqa: E402
+from core.data.images import read_facts  # noqa: E402
+from core.data.snapshot import Snapshot  # noqa: E402
+from core.judge.judgement import Judgement  # noqa: E402
+from core.rounds import run_round, versions  # noqa: E402
+from core.types import FindingKind, IntArray, Progress  # noqa: E402
+
+NOISE_SEED, OVERWRITTEN, LOOKED_AT = 2021, 7_000, 5_000
+EPOCHS_OF_HIS, BATCHES_MEASURED = 3, 300
+
+
+@dataclass
+class Stopwatch:
+    """Adds up the seconds of each stage; it is given to a round as its `report`."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    stage: str = "preparing"
+    since: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, progress: Progress) -> None:
+        """Count the time since the last call to the stage that was running."""
+        self.enter(progress.stage)
+
+    def enter(self, stage: str) -> None:
+        """Begin another stage."""
+        now = time.perf_counter()
+        self.seconds[self.stage] += now - self.since
+        self.stage, self.since = stage, now
+
+
+def main() -> None:
+    """Run the experiment and print its table."""
+    arguments = parsed()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    figures: dict[str, Any] = {"versions": versions()}
+    with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
+        started = time.perf_counter()
+        root = unpacked(arguments.data, Path(scratch))
+        snapshot, truth = read(root)
+        print(
+            f"{len(truth):,} images, {(snapshot.labels != truth).sum():,} wrong labels, "
+            f"read in {time.perf_counter() - started:.1f} s"
+        )
+        config = replace(
+            propose_config(ImageSummary(width=28, height=28, grey=True, count=len(truth), classes=10)), seed=0
+        )
+        if arguments.epochs:
+            config = replace(config, epochs=arguments.epochs)
+        for folds in arguments.folds:
+            figures[f"folds_{folds}"] = experiment(snapshot, truth, replace(config, folds=folds), Path(scratch))
+        if arguments.fastai:
+            figures["fastai"] = fastai_speed(root, len(truth))
+    figures |= headline(figures, max(arguments.folds))
+    figures["peak_memory_mb"] = peak_memory_mb()
+    print(
+        f"peak memory {figures['peak_memory_mb']:.0f} MB, speed-up over fastai "
+        f"{figures['speedup_over_fastai'] or 'not measured (--fastai)'}"
+    )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch: Path) -> dict[str, Any]:
+    """Run two rounds, the second on what accept-all at the proposed threshold made of the labels."""
+    print(f"\n{config.folds} folds, {config.epochs} epochs of {config.model}")
+    figures: dict[str, Any] = {"epochs": config.epochs}
+    for number in (1, 2):
+        watch = Stopwatch()
+        folder = scratch / f"folds-{config.folds}-round-{number}"
+        judged = run_round(snapshot, config, folder, image_cache=scratch / "images", report=watch)
+        watch.enter("end")
+        measured, labels = measure(judged, snapshot.labels, truth)
+        seconds = {stage: round(spent, 2) for stage, spent in watch.seconds.items()}
+        learning = seconds.get("training", 0.0) + seconds.get("predicting", 0.0)
+        figures[f"round_{number}"] = measured | {
+            "stage_seconds": seconds,
+            "learning_seconds": learning,
+            "seconds": sum(seconds.values()),
+        }
+        print(f"  round {number}: " + ", ".join(f"{stage} {spent:.1f} s" for stage, spent in seconds.items()))
+        for name, value in measured.items():
+            print(f"    {name:<40} {value:,.4f}" if isinstance(value, float) else f"    {name:<40} {value:,}")
+        snapshot = replace(snapshot, labels=labels)
+    return figures
+
+
+def measure(judged: Judgement, given: IntArray, truth: IntArray) -> tuple[dict[str, Any], IntArray]:
+    """Return what a round is worth, and the labels after accept-all at the threshold it proposes."""
+    wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
+    right = judged.pseudo == truth
+    threshold = judged.metrics["proposed_threshold"]
+    accepted = suspicious & (judged.confidence >= threshold)
+    labels = np.where(accepted, judged.pseudo, given).astype(np.int32)
+    surest = np.flatnonzero(suspicious)[np.argsort(-judged.confidence[suspicious], kind="stable")]  # Flath's rule
+    gained = np.cumsum(right[surest].astype(int) - ~wrong[surest])
+    figures = {
+        "average_precision": float(average_precision_score(wrong, -judged.rank)),
+        "precision_at_5000": float(wrong[surest[:LOOKED_AT]].mean()),
+        "right_suggestions": float(right[suspicious].mean()),
+        "right_suggestions_at_5000": float(right[surest[:LOOKED_AT]].mean()),
+        "out_of_fold_accuracy": judged.metrics["accuracy"],
+        "out_of_fold_accuracy_truth": float(right.mean()),
+        "wrong_labels": int(wrong.sum()),
+        "estimated_errors": judged.metrics["estimated_errors"],
+        "proposed_threshold": threshold,
+        "accepted": int(accepted.sum()),
+        "precision_expected": judged.metrics["proposal"]["precision"],
+        "precision_of_accepted": float(right[accepted].mean()) if accepted.any() else 1.0,
+        "label_accuracy_before": float(1 - wrong.mean()),
+        "label_accuracy_after": float((labels == truth).mean()),
+        "label_accuracy_best_threshold": float(((~wrong).sum() + max(0, *gained)) / len(truth)),
+    }
+    return figures, labels
+
+
+def headline(figures: dict[str, Any], folds: int) -> dict[str, Any]:
+    """Return the figures under the names that stay, of the experiment with the most folds."""
+    first, second = figures[f"folds_{folds}"]["round_1"], figures[f"folds_{folds}"]["round_2"]
+    his, ours = figures.get("fastai"), figures.get("folds_2", {}).get("round_1")
+    return {name: first[name] for name in ("average_precision", "precision_at_5000", "label_accuracy_before")} | {
+        "label_accuracy_after": first["label_accuracy_after"],
+        "label_accuracy_after_round_2": second["label_accuracy_after"],
+        "seconds": first["seconds"],
+        "speedup_over_fastai": his["seconds"] / ours["learning_seconds"] if his and ours else None,
+    }
+
+
+def fastai_speed(root: Path, count: int) -> dict[str, float]:
+    """Return how long the original's two folds would take here, from its speed over a few hundred batches."""
+    home = ROOT / ".venv-fastai"
+    python = home / "bin" / "python"
+    if not python.exists():
+        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        if uv is None:
+            raise SystemExit("uv is needed to make .venv-fastai; install it with `pip install uv`")
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "fastai"], check=True)
+    command = [str(python), "-W", "ignore", str(ROOT / "bench" / "fastai_speed.py"), str(root), str(BATCHES_MEASURED)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    speed: dict[str, float] = json.loads(said.splitlines()[-1])
+    train = EPOCHS_OF_HIS * count / speed["train_images_per_second"]  # two folds of half the images each
+    predict = count / speed["predict_images_per_second"]
+    print(
+        f"\nfastai: {speed['train_images_per_second']:.0f} images/s training, "
+        f"{speed['predict_images_per_second']:.0f} predicting; 2 folds x 3 epochs: {train + predict:,.0f} s"
+    )
+    return speed | {"seconds": train + predict}
+
+
+def read(root: Path) -> tuple[Snapshot, IntArray]:
+    """Return the images with their spoilt labels, and the true labels."""
+    paths = sorted(root.rglob("*.png"))
+    truth = np.array([int(path.parent.name) for path in paths])
+    hashes = [read_facts(path, 10_000).content_hash for path in paths]
+    rng = np.random.default_rng(NOISE_SEED)
+    given = truth.copy()
+    drawn = rng.permutation(len(truth))[:OVERWRITTEN]
+    given[drawn] = rng.integers(0, 10, len(drawn))
+    names, nothing = [str(digit) for digit in range(10)], [""] * len(paths)
+    ids = np.arange(1, len(paths) + 1)
+    return Snapshot(ids, [str(path) for path in paths], given.astype(np.int32), nothing, hashes, names), truth
+
+
+def unpacked(data: Path, scratch: Path) -> Path:
+    """Return the folder of the images."""
+    if data.is_dir() and (data / "mnist_png.tar.gz").exists():
+        data /= "mnist_png.tar.gz"
+    if data.is_dir():
+        return data
+    with tarfile.open(data) as archive:
+        archive.extractall(scratch, filter="data")
+    return scratch / "mnist_png"
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory this process held, in MB; those that decode stay far below it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--folds", type=int, nargs="+", default=[2, 5])
+    parser.add_argument("--epochs", type=int, default=0, help="instead of the proposed number")
+    parser.add_argument("--fastai", action="store_true", help="measure the original's speed too (makes .venv-fastai)")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("name the data, or set OUTFOLD_DATA")
+    arguments.data = Path(arguments.data)
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from cleanlab.filter import find_label_issues
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.judge.scoring import SCORES, Score, confident_joint
+
+
+def drawn(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(classes, 0.5), count)
+    return probs, rng.integers(0, classes, count)
+
+
+@pytest.mark.parametrize("score", Score)
+@settings(deadline=None, max_examples=25)
+@given(st.integers(3, 40), st.integers(2, 6), st.integers(0, 999))
+def test_scores_lie_between_0_and_1_and_follow_their_item(score: Score, count: int, classes: int, seed: int) -> None:
+    probs, labels = drawn(count, classes, seed)
+    scores = SCORES[score](probs, labels)
+    assert scores.shape == (count,)
+    assert (scores >= 0).all()
+    assert (scores <= 1).all()
+    shuffled = np.random.default_rng(seed).permutation(count)
+    np.testing.assert_allclose(SCORES[score](probs[shuffled], labels[shuffled]), scores[shuffled], rtol=1e-6)
+
+
+@pytest.mark.parametrize("score", [Score.SELF_CONFIDENCE, Score.MARGIN])
+@settings(deadline=None, max_examples=25)
+@given(st.integers(3, 40), st.integers(2, 6), st.integers(0, 999))
+def test_renaming_classes_changes_nothing(score: Score, count: int, classes: int, seed: int) -> None:
+    probs, labels = drawn(count, classes, seed)
+    order = np.random.default_rng(seed).permutation(classes)
+    renamed = SCORES[score](probs[:, order], np.argsort(order)[labels])
+    np.testing.assert_allclose(renamed, SCORES[score](probs, labels), rtol=1e-6)
+
+
+def test_three_cases_by_hand() -> None:
+    probs = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.7, 0.2, 0.1]])
+    labels = np.array([0, 1, 2])
+    np.testing.assert_allclose(SCORES[Score.SELF_CONFIDENCE](probs, labels), [0.7, 0.2, 0.1])
+    np.testing.assert_allclose(SCORES[Score.MARGIN](probs, labels), [0.75, 0.25, 0.2])
+
+
+def test_the_joint_keeps_the_count_of_each_given_label_and_finds_planted_errors() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 3, 3000)
+    given_labels = np.where(rng.random(3000) < 0.1, (truth + 1) % 3, truth)
+    probs = np.full((3000, 3), 0.02)
+    probs[np.arange(3000), truth] = 0.96
+    joint = confident_joint(probs, given_labels)
+    np.testing.assert_allclose(joint.sum(axis=1), np.bincount(given_labels))
+    planted = int((given_labels != truth).sum())
+    assert joint.sum() - joint.trace() == pytest.approx(planted, rel=0.1)
+    assert find_label_issues(given_labels, probs).sum() == pytest.approx(planted, rel=0.1)
+
+
+def test_a_class_that_nobody_was_given_does_no_harm() -> None:
+    probs, labels = drawn(60, 4, 0)
+    labels[labels == 2] = 1
+    joint = confident_joint(probs, labels)
+    assert np.isfinite(joint).all()
+    assert joint[2].sum() == 0

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+
+from core.learn import batches
+from core.learn.batches import Images, Scaling
+
+CPU = torch.device("cpu")
+
+
+def array() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (10, 4, 5, 3), dtype=np.uint8)
+
+
+def test_a_batch_holds_the_scaled_pixels_of_its_rows() -> None:
+    scaling = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.5))
+    batch = Images(array(), scaling, CPU).batch(torch.tensor([7, 2]))
+    assert batch.shape == (2, 3, 4, 5)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    expected = (array()[[7, 2]] / 255 - np.array(scaling.mean)) / np.array(scaling.std)
+    np.testing.assert_allclose(batch.permute(0, 2, 3, 1).numpy(), expected, atol=1e-5)
+
+
+def test_what_does_not_fit_in_memory_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling, rows = Scaling.measured(array()), torch.tensor([9, 0, 0])
+    resident = Images(array(), scaling, CPU).batch(rows)
+    monkeypatch.setattr(batches, "_RESIDENT_BYTES", 0)
+    torch.testing.assert_close(Images(array(), scaling, CPU).batch(rows), resident)
+
+
+def test_measured_images_have_mean_0_and_deviation_1() -> None:
+    everything = Images(array(), Scaling.measured(array()), CPU).batch(torch.arange(10))
+    torch.testing.assert_close(everything.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(everything.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_images_of_one_colour_do_not_divide_by_zero() -> None:
+    plain = np.full((3, 4, 4, 1), 9, np.uint8)
+    assert Images(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()

@@ -1,0 +1,275 @@
+"""The method's promises, end to end on drawn shapes, without database or web."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from core.config import Method, RoundConfig
+from core.data.snapshot import Snapshot
+from core.judge.judgement import Judgement, fold_file, judge_round
+from core.learn import training
+from core.rounds import FoldSummary, run_fold, run_round, versions
+from core.tasks import CLASSIFICATION, Task
+from core.types import NO_LABEL, FindingKind, Progress, RoundCancelledError, RoundError
+
+CONFIG = RoundConfig(folds=2, input_size=16, grey=True, epochs=8, batch_size=16, seed=3)
+CLASSES = ["disc", "square", "bar"]
+
+
+def drawn(folder: Path, count: int = 60, *, wrong: float = 0.1, seed: int = 0) -> tuple[Snapshot, np.ndarray]:
+    """Draw shapes and return them with some labels changed, and which ones."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    truth, paths = np.arange(count) % 3, []
+    for index, label in enumerate(truth):
+        image = Image.fromarray(rng.integers(0, 60, (16, 16), dtype=np.uint8))
+        x, y = rng.integers(1, 5, 2).tolist()
+        draw = ImageDraw.Draw(image)
+        if label == 0:
+            draw.ellipse((x, y, x + 10, y + 10), fill=220)
+        elif label == 1:
+            draw.rectangle((x, y, x + 9, y + 9), outline=220, width=2)
+        else:
+            draw.rectangle((x + 3, y, x + 5, y + 10), fill=220)
+        paths.append(str(folder / f"{index}.png"))
+        image.save(paths[-1])
+    flipped = np.zeros(count, bool)
+    flipped[rng.permutation(count)[: round(wrong * count)]] = True
+    given = np.where(flipped, (truth + rng.integers(1, 3, count)) % 3, truth).astype(np.int32)
+    hashes = [f"{seed}-{index}" for index in range(count)]
+    return Snapshot(np.arange(count) + 1, paths, given, [""] * count, hashes, CLASSES), flipped
+
+
+def run(snapshot: Snapshot, tmp_path: Path, config: RoundConfig = CONFIG, name: str = "round") -> Judgement:
+    return run_round(snapshot, config, tmp_path / name, image_cache=tmp_path / "cache", report=lambda _: None)
+
+
+def one_fold(
+    folder: Path, config: RoundConfig, fold: int = 0, *, task: Task = CLASSIFICATION, **changes: Callable[..., Any]
+) -> FoldSummary:
+    asked: dict[str, Callable[..., Any]] = {"report": lambda _: None, "should_stop": lambda: False} | changes
+    return run_fold(folder, config, fold, image_cache=folder / "cache", task=task, **asked)
+
+
+def logits_of(folder: Path, fold: int = 0) -> np.ndarray:
+    with np.load(fold_file(folder, fold)) as file:
+        return np.array(file["logits"])
+
+
+@pytest.mark.slow
+def test_flipped_labels_come_to_the_top(tmp_path: Path) -> None:
+    found = 0
+    for seed in range(3):
+        snapshot, flipped = drawn(tmp_path / f"images-{seed}", seed=seed)
+        judged = run(snapshot, tmp_path, name=f"round-{seed}")
+        found += int(flipped[judged.rank < flipped.sum()].sum())
+    assert found >= 9  # of 18; by chance 1.8
+
+
+def test_every_sample_is_predicted_exactly_once_and_every_column_fits(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    labels = snapshot.labels.copy()
+    labels[:4] = NO_LABEL
+    snapshot = replace(snapshot, labels=labels)
+    judged = run(snapshot, tmp_path, replace(CONFIG, folds=3, epochs=1))
+    rows = np.concatenate([np.load(fold_file(tmp_path / "round", fold))["rows"] for fold in range(3)])
+    assert sorted(rows.tolist()) == list(range(60))
+    assert sorted(judged.rank.tolist()) == list(range(60))
+    assert set(judged.rank[:4].tolist()) == {56, 57, 58, 59}  # nothing to suspect without a label
+    assert (judged.kind[:4] == FindingKind.UNLABELLED).all()
+    np.testing.assert_array_equal(judged.kind[4:] == FindingKind.SUSPICIOUS, judged.pseudo[4:] != labels[4:])
+    np.testing.assert_array_equal(judged.top[:, 0], judged.pseudo)
+    np.testing.assert_allclose(judged.top_probs.sum(axis=1), 1, rtol=1e-4)
+    stored = np.load(tmp_path / "round" / "probabilities.npy", mmap_mode="r")
+    assert (stored.shape, stored.dtype) == ((60, 3), np.float16)
+    assert np.sum(judged.metrics["confusion"]) == 56
+    assert judged.similarity_rank is None
+
+
+def test_a_missing_fold_is_named(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot.save(tmp_path / "round")
+    with pytest.raises(RoundError, match="fold 1 of 2 is not done"):
+        judge_round(tmp_path / "round", CONFIG)
+
+
+def test_a_round_is_reproduced_by_its_config_snapshot_and_seed(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    config = replace(CONFIG, epochs=2)
+    first, again = run(snapshot, tmp_path, config, "a"), run(snapshot, tmp_path, config, "b")
+    np.testing.assert_array_equal(first.confidence, again.confidence)
+    np.testing.assert_array_equal(first.rank, again.rank)
+    assert first.metrics == again.metrics
+    other = run(snapshot, tmp_path, replace(config, seed=4), "c")
+    assert (first.fold != other.fold).any()
+
+
+class Memory(nn.Module):
+    """A network that knows every image it was trained on by heart, and nothing of any other."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.known: dict[bytes, int] = {}
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        keys = [image.contiguous().numpy().tobytes() for image in images.detach()]
+        if self.training:
+            self.known |= dict.fromkeys(keys, 1)
+        seen = torch.tensor([float(key in self.known) for key in keys])
+        return self.scale * torch.stack([seen] + [torch.zeros(len(images))] * (self.classes - 1), dim=1)
+
+
+def memorising() -> Task:
+    return Task(build_network=lambda _config, _channels, classes: Memory(classes), augment=lambda images, _: images)
+
+
+@pytest.mark.parametrize("together", ["nothing", "group", "content"])
+def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    twins = [f"pair {index // 2}" for index in range(60)]
+    if together != "nothing":  # each image twice: told apart only by group or content
+        paths = [snapshot.paths[index // 2 * 2] for index in range(60)]
+        snapshot = replace(snapshot, paths=paths)
+    if together == "group":
+        snapshot = replace(snapshot, groups=twins)
+    if together == "content":
+        snapshot = replace(snapshot, content_hashes=twins)
+    folder = tmp_path / "round"
+    snapshot.save(folder)
+    config = replace(CONFIG, folds=3, epochs=1, batch_size=1)
+    for fold in range(3):
+        one_fold(folder, config, fold, task=memorising())
+        assert (logits_of(folder, fold)[:, 0] == 0).all()
+
+
+def test_the_memorising_network_would_be_caught(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot = replace(snapshot, paths=[snapshot.paths[index // 2 * 2] for index in range(60)])
+    folder = tmp_path / "round"
+    snapshot.save(folder)  # twins without a common group are split, and then recognised
+    one_fold(folder, replace(CONFIG, epochs=1, batch_size=1), task=memorising())
+    assert (logits_of(folder)[:, 0] != 0).any()
+
+
+def test_a_resumed_fold_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    config = replace(CONFIG, epochs=4)
+    for name in ("straight", "resumed"):
+        snapshot.save(tmp_path / name)
+    one_fold(tmp_path / "straight", config)
+
+    def killed_after_two(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.loss is not None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one_fold(tmp_path / "resumed", config, report=killed_after_two)
+    assert (tmp_path / "resumed" / "fold_0.checkpoint").exists()
+    epochs: list[int] = []
+    one_fold(tmp_path / "resumed", config, report=lambda progress: epochs.append(progress.epoch))
+    assert min(epoch for epoch in epochs if epoch) == 3
+    np.testing.assert_array_equal(logits_of(tmp_path / "resumed"), logits_of(tmp_path / "straight"))
+    assert not (tmp_path / "resumed" / "fold_0.checkpoint").exists()
+
+
+def test_a_finished_fold_is_only_read(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot.save(tmp_path / "round")
+    config = replace(CONFIG, epochs=1)
+    first = one_fold(tmp_path / "round", config)
+    seen: list[Progress] = []
+    assert one_fold(tmp_path / "round", config, report=seen.append) == first
+    assert seen == []
+    assert first.count == 30
+
+
+class Greedy(nn.Module):
+    """A network that wants more memory than there is for more than eight images at once."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(256, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > 8:
+            raise torch.OutOfMemoryError("too many at once")
+        return self.layer(images.flatten(1))
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot.save(tmp_path / "round")
+    greedy = replace(CLASSIFICATION, build_network=lambda _config, _channels, classes: Greedy(classes))
+    seen: list[Progress] = []
+    summary = one_fold(tmp_path / "round", replace(CONFIG, epochs=2), task=greedy, report=seen.append)
+    assert summary.batch_size == 4
+    assert "out of memory" in summary.message
+    assert any("halved to 8" in progress.message for progress in seen)
+
+
+def test_when_nothing_fits_the_cure_is_said(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot.save(tmp_path / "round")
+
+    class Hopeless(Greedy):
+        def forward(self, images: Tensor) -> Tensor:  # noqa: ARG002 it does not come to that
+            raise torch.OutOfMemoryError("never")
+
+    hopeless = replace(CLASSIFICATION, build_network=lambda _config, _channels, classes: Hopeless(classes))
+    with pytest.raises(RoundError, match="choose a smaller network"):
+        one_fold(tmp_path / "round", CONFIG, task=hopeless)
+
+
+def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot.save(tmp_path / "round")
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    asked = iter([False] * 5)
+    with pytest.raises(RoundCancelledError):
+        one_fold(tmp_path / "round", replace(CONFIG, epochs=500), should_stop=lambda: next(asked, True))
+    assert not fold_file(tmp_path / "round", 0).exists()
+
+
+def test_labels_of_one_class_only_are_refused(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    replace(snapshot, labels=np.zeros(60, np.int32)).save(tmp_path / "round")
+    with pytest.raises(RoundError, match="fewer than two classes"):
+        one_fold(tmp_path / "round", CONFIG)
+
+
+def test_a_class_with_fewer_samples_than_folds_does_no_harm(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    labels = np.where(snapshot.labels == 2, 1, snapshot.labels)
+    labels[0] = 2
+    judged = run(replace(snapshot, labels=labels), tmp_path, replace(CONFIG, folds=3, epochs=1))
+    assert np.isfinite(judged.confidence).all()
+    assert judged.metrics["per_class"][2]["count"] == 1
+
+
+def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images", count=90)
+    config = RoundConfig(folds=3, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    stages: list[str] = []
+    judged = run_round(
+        snapshot,
+        config,
+        tmp_path / "round",
+        image_cache=tmp_path / "cache",
+        report=lambda progress: stages.append(progress.stage),
+    )
+    assert sorted(judged.similarity_rank.tolist()) == list(range(90))
+    assert len(list((tmp_path / "cache").glob("*.embeddings.npy"))) == 1
+    assert judged.metrics["accuracy"] > 0.4  # a random network's features already tell discs from bars
+
+
+def test_versions_name_what_the_outcome_depends_on() -> None:
+    assert {"python", "torch", "timm", "cleanlab", "device"} <= set(versions("cpu"))
