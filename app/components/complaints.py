@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.types import OutfoldError
 
-_MARKS = frozenset("\\`*_{}[]()<>#+-.!|~:$&")
+_MARKS = frozenset("\\`*_{}[]()<>#|~:$&")
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""The datasets page: empty, importing, finished, with cards; what comes from outside is never drawn as HTML."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.services import datasets, imports
+from app.services.imports import ImportRequest
+from app.services.workspace import Workspace
+from core.types import RoundStatus
+from tests.app.services.reviewed import digits, digits_home
+from tests.core.data.formats.drawn import draw, draw_all
+
+__all__ = ["digits", "digits_home"]
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
+NASTY = "<img src=x onerror=alert(1)> [a](javascript:b) **c**"
+
+
+def page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    monkeypatch.setattr("app.services.jobs.enqueue_import", lambda *_: None)
+    monkeypatch.setattr("app.services.jobs.cancel_import", lambda *_: None)
+    return AppTest.from_file(str(MAIN), default_timeout=30)
+
+
+def html(at: AppTest) -> str:
+    return "\n".join(element.proto.body for element in at.get("html"))
+
+
+def run_all(workspace: Workspace) -> None:
+    for waiting in imports.unfinished_imports(workspace):
+        imports.run_import(workspace, waiting.id)
+
+
+def add(workspace: Workspace, root: Path, name: str) -> int:
+    return imports.run_import(workspace, imports.start_import(workspace, ImportRequest(name=name, source=str(root)))).id
+
+
+def test_an_empty_installation_says_what_can_be_imported(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = page(workspace, monkeypatch).run()
+    assert not at.exception
+    assert at.text_input(key="import_source").value == ""
+    said = " ".join(element.value for element in at.markdown)
+    assert "Class folders" in said
+    assert "Manifest" in said
+
+
+def test_a_source_is_looked_at_imported_and_reported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    (root / "cat" / "empty.png").touch()
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    assert "2 folders hold images" in html(at)
+    assert datasets.list_datasets(workspace) == []
+    at.button(key="import_go").click().run()
+    [waiting] = imports.unfinished_imports(workspace)
+    assert waiting.request["name"] == "set"
+    assert at.query_params["import"] == str(waiting.id)
+    assert "Importing set" in html(at)
+    run_all(workspace)
+    at.run()
+    assert not at.exception
+    assert "<b>12</b> images" in html(at)
+    assert [table.value["problem"].tolist() for table in at.dataframe] == [["empty file"]]
+    at.button(key=f"report_{waiting.id}_close").click().run()
+    assert "import" not in at.query_params
+    assert len(at.dataframe) == 0
+
+
+def test_a_source_that_is_not_there_is_an_error_with_its_cure(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value("/no/such/folder").run()
+    assert not at.exception
+    assert "check the path" in at.error[0].value
+    assert not [button for button in at.button if button.key == "import_go"]
+
+
+def test_the_format_can_be_overridden(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    at.selectbox(key="import_format").select_index(4).run()
+    assert "Images without labels" in html(at)
+    at.selectbox(key="import_format").select_index(2).run()
+    assert "manifest.csv" in at.error[0].value
+
+
+def test_an_import_can_be_cancelled_where_it_is_shown(
+    workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = imports.start_import(workspace, ImportRequest(name="set", source=str(digits_folder)))
+    at = page(workspace, monkeypatch).run()
+    at.button(key=f"import_{asked}_cancel").click().run()
+    assert not at.exception
+    assert imports.get_import(workspace, asked).status is RoundStatus.CANCELLED
+
+
+def test_cards_say_what_is_left_and_lead_on(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = page(digits, monkeypatch).run()
+    assert not at.exception
+    [card] = datasets.list_datasets(digits)
+    assert card.reviewable is not None
+    assert f"<b>{card.reviewable.left:,}</b> suspicious labels left" in html(at)
+    assert f"/outfold/image/{card.covers[0]}/96.webp" in html(at)
+    links = {link.proto.label: link.proto for link in at.get("page_link")}
+    assert set(links) == {"Review", "Rounds", "Insight", "Export"}
+    assert "round=" in links["Review"].query_string
+
+
+def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
+    workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = add(workspace, digits_folder, "set")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="cards_1_name").set_value("other")
+    at.button(key="cards_1_rename").click().run()
+    assert datasets.get_dataset(workspace, 1).name == "other"
+    at.button(key="cards_1_report").click().run()
+    assert at.query_params["import"] == str(done)
+    at.button(key="cards_1_again").click().run()
+    assert [info.request["name"] for info in imports.unfinished_imports(workspace)] == ["other"]
+    assert not at.exception
+
+
+def test_nothing_from_outside_is_drawn_as_html_or_markdown(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / NASTY.replace("/", "")
+    for name in ("<script>x", "b&c"):
+        draw(folder / name / "1.png")
+        (folder / name / "<i>.png").touch()
+    asked = add(workspace, folder, NASTY)
+    at = page(workspace, monkeypatch)
+    at.query_params["import"] = str(asked)
+    at.session_state["datasets_wizard"] = True
+    at.run()
+    at.text_input(key="import_source").set_value(str(folder)).run()
+    assert not at.exception
+    drawn = html(at)
+    for raw in ("<img src=x", "<script>", "<i>.png", "b&c"):
+        assert raw not in drawn
+    assert "&lt;script&gt;x" in drawn
+    at.text_input(key="import_source").set_value(f"/no/{NASTY}").run()
+    assert "[a](javascript" not in at.error[0].value
+
+
+@pytest.mark.parametrize("wanted", ["x", "99", "-1", "9" * 50, ""])
+def test_an_address_that_names_no_import_is_no_error(
+    wanted: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(workspace, monkeypatch)
+    at.query_params["import"] = wanted
+    assert not at.run().exception
