@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from app.services.workspace import Workspace
 from core.types import Act, Status
-from db.models import ChangesetRow, DecisionRow, FindingRow
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow
 from tests.e2e.conftest import Server
 from tests.e2e.review_home import add_copy, open_home, prepare
 
@@ -189,9 +189,8 @@ def test_a_selection_is_one_act(review: Review) -> None:
 
 
 def test_without_a_selection_the_row_is_accepted(review: Review) -> None:
-    columns = review.page.evaluate(
-        "getComputedStyle(document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot"
-        ".querySelector('.grid')).gridTemplateColumns.split(' ').length"
+    columns = review.page.locator(".grid").evaluate(
+        "(grid) => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
     )
     review.press("Shift+A")
     review.saved()
@@ -378,3 +377,62 @@ def test_a_killed_server_and_a_closed_browser_lose_nothing(
     review.saved()
     assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
     workspace.database.close()
+
+
+def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) -> None:
+    review.press("a")
+    review.page.get_by_role("link", name="Datasets").click()
+    expect(review.page.locator(".outfold")).to_have_count(0)
+    review.press("x")
+    review.page.go_back()
+    review.page.wait_for_selector(READY, timeout=PATIENCE_MS)
+    review.press("k")
+    review.saved()
+    assert review.statuses() == [Status.ACCEPT, Status.KEEP]
+    assert review.decisions() == 2
+
+
+def test_two_tabs_on_one_card_leave_one_answer_and_both_decisions(review: Review, context: BrowserContext) -> None:
+    other = Review(context.new_page(), review.workspace, review.url, review.round_id)
+    other.open()
+    first = review.focused()
+    assert other.focused() == first
+    review.press("a")
+    review.saved()
+    other.press("k")
+    other.saved()
+    assert [(finding, status) for finding, status, _ in review.stored()] == [(first, Status.KEEP)]
+    assert review.decisions() == 2
+    other.press("u")
+    other.saved()
+    assert review.statuses() == [Status.ACCEPT]
+
+
+def test_many_long_class_names_fit(make_review: Callable[..., Review]) -> None:
+    review = make_review(60)
+    names = [f"class number {number} with a name that goes on and on {number}"[:60] for number in range(1000)]
+    with review.workspace.database.write() as session:
+        dataset_id = session.scalars(select(RoundRow.dataset_id).where(RoundRow.id == review.round_id)).one()
+        session.get_one(DatasetRow, dataset_id).classes = names
+    review.open()
+    wide = "(boxes) => boxes.filter((box) => box.scrollWidth > box.clientWidth + 3).length"
+    assert review.page.locator(".card, .outfold > aside").evaluate_all(wide) == 0
+    review.press("/")
+    review.page.keyboard.type("number 777 ")
+    review.press("Enter")
+    review.saved()
+    assert [label for _, _, label in review.stored()] == [777]
+    review.page.locator(".pair").first.click()
+    review.page.wait_for_selector(READY)
+    assert "given=" in review.page.url
+
+
+@pytest.mark.parametrize(("width", "columns"), [(390, 3), (1024, 6)])
+def test_small_windows_get_fewer_columns_and_no_side_scroll(review: Review, width: int, columns: int) -> None:
+    review.page.set_viewport_size({"width": width, "height": 800})
+    review.open()
+    sides = "(boxes) => boxes.map((box) => [box.getBoundingClientRect().left, box.getBoundingClientRect().right])"
+    cards = review.page.locator(".card").evaluate_all(sides)
+    buttons = review.page.locator(".all .primary").evaluate_all(sides)
+    assert abs(len({round(left) for left, _ in cards}) - columns) <= (0 if width < 500 else 1)
+    assert max(right for _, right in cards + buttons) <= width

@@ -6,6 +6,7 @@ import { fill, h } from "./dom.js";
 const GAP = 9; // pixels, as in the style sheet
 const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
 const UNUSED = 0.12; // share of the height that may stay empty before another number of columns is tried
+const PHONE = 520; // pixels; on less, cards must stay large enough for a finger
 const DENSITIES = {
   S: { width: 74, most: 16, caption: 40 },
   M: { width: 112, most: 11, caption: 57 },
@@ -36,7 +37,8 @@ export class Grid {
     const { width, most, caption } = DENSITIES[this.density];
     const space = this.element.clientWidth - 8;
     const wished = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
-    const layouts = [wished, wished + 1, wished - 1].filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
+    const choices = space < PHONE ? [wished] : [wished, wished + 1, wished - 1];
+    const layouts = choices.filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
     const best = layouts[0].unused < UNUSED ? layouts[0] : layouts.reduce((a, b) => (b.unused < a.unused - 0.02 ? b : a));
     Object.assign(this, { columns: best.columns, frame: best.frame, pixels: best.card * (globalThis.devicePixelRatio ?? 1) });
     this.element.style.setProperty("--columns", best.columns);
