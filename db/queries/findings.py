@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.orm import Session
 
-from core.types import Finding, FindingKind
-from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, SampleRow
+from core.types import Finding, FindingKind, RoundStatus
+from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries.projection import count_again, project
 
 CHUNK = 5_000  # rows handed to the driver at once
@@ -72,8 +72,10 @@ def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
 
 
 def findings_of_sample(session: Session, sample_id: int) -> list[Finding]:
-    """Return what every round said of a sample, oldest first."""
-    rows = session.execute(_with_sample().where(FindingRow.sample_id == sample_id).order_by(FindingRow.round_id)).all()
+    """Return what every finished round said of a sample, oldest first."""
+    finished = FindingRow.round_id.in_(select(RoundRow.id).where(RoundRow.status == RoundStatus.DONE))
+    chosen = _with_sample().where(FindingRow.sample_id == sample_id, finished)
+    rows = session.execute(chosen.order_by(FindingRow.round_id)).all()
     return [Finding(*row) for row in rows]
 
 
