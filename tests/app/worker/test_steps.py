@@ -1,0 +1,129 @@
+"""The steps of a round around the training: the labels it opens with, and findings that appear all at once."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from app.services import reviews, rounds
+from app.services.reviews import Choice
+from app.services.workspace import Workspace
+from app.worker import steps
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
+from core.types import NO_LABEL, FindingFilter, FindingKind, RoundCancelledError, RoundError, RoundStatus, Verdict
+from db.models import SampleRow
+from db.queries import counts
+from tests.app.small import NOW, add_dataset, add_done_round
+
+PETS = [0, 1] * 10
+
+
+def go_on() -> bool:
+    return False
+
+
+def found(workspace: Workspace, round_id: int) -> int:
+    with workspace.database.read() as session:
+        return counts.count(session, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset()))
+
+
+def opened_round(workspace: Workspace) -> int:
+    """Return a round whose labels are frozen and whose folds all predict class 1 for the first sample."""
+    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada").id
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    for fold in range(2):
+        rows = np.arange(fold, len(PETS), 2)
+        predicted = np.where(rows == 0, 1, np.array(PETS)[rows])
+        logits = 4 * np.eye(2, dtype=np.float32)[predicted]
+        np.savez(workspace.round_folder(round_id) / f"fold_{fold}.npz", rows=rows, logits=logits)
+    return round_id
+
+
+def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, [0, 0, 0, 1, 1, 1, 1, None])
+    first = add_done_round(workspace, dataset_id)
+    with workspace.database.read() as session:
+        listed = {sample: finding for finding, sample in _findings(session, first)}
+    reviews.decide(workspace, [Choice(listed[1], Verdict.ACCEPT)], by="ada")
+    reviews.decide(workspace, [Choice(listed[2], Verdict.AMBIGUOUS)], by="ada")
+    with workspace.database.write() as session:
+        gone = session.get(SampleRow, 7)
+        assert gone is not None
+        gone.vanished_at = NOW
+    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
+    steps.take_snapshot(workspace, go_on, round_id=started.id)
+    snapshot = Snapshot.load(workspace.round_folder(started.id))
+    labels = dict(zip(snapshot.sample_ids.tolist(), snapshot.labels.tolist(), strict=True))
+    assert labels == {1: 1, 3: 0, 4: 1, 5: 1, 6: 1, 8: NO_LABEL}
+    info = rounds.get_round(workspace, started.id)
+    assert info.status is RoundStatus.RUNNING
+    assert info.snapshot_hash == snapshot.hash
+
+
+def test_a_round_whose_labels_were_all_taken_away_says_so(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
+    with workspace.database.write() as session:
+        for sample in session.query(SampleRow).where(SampleRow.label == 1):
+            sample.vanished_at = NOW
+    with pytest.raises(RoundError, match="every label of pets is 'cat'"):
+        steps.take_snapshot(workspace, go_on, round_id=started.id)
+
+
+def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(workspace: Workspace) -> None:
+    round_id = opened_round(workspace)
+    steps.judge(workspace, go_on, round_id=round_id)
+    info = rounds.get_round(workspace, round_id)
+    assert info.status is RoundStatus.DONE
+    assert info.accuracy == 0.95
+    assert found(workspace, round_id) == len(PETS)
+    with workspace.database.read() as session:
+        suspicious = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.SUSPICIOUS}))
+        assert counts.count(session, suspicious) == 1
+    with pytest.raises(RoundCancelledError):
+        steps.judge(workspace, go_on, round_id=round_id)
+    assert found(workspace, round_id) == len(PETS)
+
+
+def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_shows_nothing_before(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_id = opened_round(workspace)
+    monkeypatch.setattr(steps, "CHUNK", 6)
+    with pytest.raises(RoundCancelledError):
+        steps.judge(workspace, _true_from(3), round_id=round_id)
+    assert rounds.get_round(workspace, round_id).status is RoundStatus.RUNNING
+    steps.judge(workspace, go_on, round_id=round_id)
+    assert found(workspace, round_id) == len(PETS)
+
+
+def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_id = opened_round(workspace)
+    monkeypatch.setattr(steps, "CHUNK", 6)
+
+    def cancel() -> bool:
+        rounds.cancel_round(workspace, round_id)
+        return False
+
+    steps.judge(workspace, cancel, round_id=round_id)
+    assert rounds.get_round(workspace, round_id).status is RoundStatus.CANCELLED
+    assert found(workspace, round_id) == 0
+
+
+def _true_from(call: int) -> Callable[[], bool]:
+    calls = iter(range(1, 1000))
+    return lambda: next(calls) >= call
+
+
+def _findings(session: object, round_id: int) -> list[tuple[int, int]]:
+    from sqlalchemy import select
+    from sqlalchemy.orm import Session
+
+    from db.models import FindingRow
+
+    assert isinstance(session, Session)
+    query = select(FindingRow.id, FindingRow.sample_id).where(FindingRow.round_id == round_id)
+    return [(finding, sample) for finding, sample in session.execute(query)]
