@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT))
 from core.config import ImageSummary, RoundConfig, propose_config  # noqa: E402
 from core.data.images import read_facts  # noqa: E402
 from core.data.snapshot import Snapshot  # noqa: E402
-from core.judge.judgement import Judgement  # noqa: E402
+from core.judge.judgement import PROBABILITIES, Judgement  # noqa: E402
+from core.judge.scoring import SCORES  # noqa: E402
 from core.rounds import run_round, versions  # noqa: E402
 from core.types import FindingKind, IntArray, Progress  # noqa: E402
 
@@ -100,6 +101,7 @@ def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch
         judged = run_round(snapshot, config, folder, image_cache=scratch / "images", report=watch)
         watch.enter("end")
         measured, labels = measure(judged, snapshot.labels, truth)
+        measured |= other_rankings(folder, judged, snapshot.labels, truth)
         seconds = {stage: round(spent, 2) for stage, spent in watch.seconds.items()}
         learning = seconds.get("training", 0.0) + seconds.get("predicting", 0.0)
         figures[f"round_{number}"] = measured | {
@@ -141,6 +143,17 @@ def measure(judged: Judgement, given: IntArray, truth: IntArray) -> tuple[dict[s
         "label_accuracy_best_threshold": float(((~wrong).sum() + max(0, *gained)) / len(truth)),
     }
     return figures, labels
+
+
+def other_rankings(folder: Path, judged: Judgement, given: IntArray, truth: IntArray) -> dict[str, float]:
+    """Return the average precision of the rankings that the app does not begin with."""
+    probs, labels = np.load(folder / PROBABILITIES).astype(np.float64), given.astype(np.int64)
+    wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
+    flath = np.where(suspicious, judged.confidence, -judged.confidence)
+    scores = {score.value: -function(probs, labels) for score, function in SCORES.items()} | {"Flath's rule": flath}
+    return {
+        f"average_precision, {name}": float(average_precision_score(wrong, score)) for name, score in scores.items()
+    }
 
 
 def headline(figures: dict[str, Any], folds: int) -> dict[str, Any]:

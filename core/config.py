@@ -9,6 +9,8 @@ from core.types import ConfigError
 Kind = TypeVar("Kind", bound=StrEnum)
 
 SMALL_PIXELS = 64  # images up to this size get a small network and a stem that keeps their resolution
+_LEAST_SEEN = 25_000  # images a small network is shown in all its epochs, however few there are
+_MANY = 20_000  # images, from here on large batches lose nothing
 SMALL_NETWORK = "small_cnn"  # our own, see core/learn/models/classifier.py; everything else is a timm name
 
 
@@ -38,7 +40,7 @@ class RoundConfig:
     weights_file: str = ""
     input_size: int = 28  # pixels, the longer side; images are padded to a square
     grey: bool = False  # one channel instead of three
-    epochs: int = 6
+    epochs: int = 4
     batch_size: int = 256
     learning_rate: float = 0.0  # 0: chosen for the model
     seed: int = 0
@@ -92,7 +94,13 @@ def propose_config(images: ImageSummary) -> RoundConfig:
     """Return the config that suits these images; what the page's form and the command line begin with."""
     longer = max(images.width, images.height)
     if longer <= SMALL_PIXELS:
-        return RoundConfig(model=SMALL_NETWORK, input_size=max(8, longer), grey=images.grey)
+        return RoundConfig(
+            model=SMALL_NETWORK,
+            input_size=max(8, longer),
+            grey=images.grey,
+            epochs=min(40, max(4 if images.grey else 8, -(-_LEAST_SEEN // max(1, images.count)))),
+            batch_size=256 if images.count >= _MANY else 64,
+        )
     return RoundConfig(model="resnet18", input_size=min(224, longer), epochs=10, batch_size=64, grey=False)
 
 
@@ -104,7 +112,7 @@ def _at_least(name: str, value: int, least: int) -> None:
 
 def _member(kind: type[Kind], value: object) -> Kind:
     try:
-        return kind(value)
+        return kind(str(value))
     except ValueError:
         msg = f"{value!r} is not one of {', '.join(kind)}"
         raise ConfigError(msg) from None

@@ -60,13 +60,6 @@ def confident_joint(probs: FloatArray, labels: IntArray) -> FloatArray:
     return scaled
 
 
-def likely_errors(probs: FloatArray, labels: IntArray) -> int:
-    """Return how many labels are estimated to be wrong, by the rule that `cleanlab` ranks and cuts by."""
-    from cleanlab.count import num_label_issues  # noqa: PLC0415 see confident_joint
-
-    return int(num_label_issues(labels, probs))
-
-
 def _scored(probs: FloatArray, labels: IntArray, method: str, *, adjusted: bool) -> FloatArray:
     from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415 see confident_joint
 

@@ -38,6 +38,8 @@ def test_unknown_names_and_values_are_refused(values: dict[str, object]) -> None
 def test_small_images_get_a_small_network_and_large_ones_a_known_one() -> None:
     small = propose_config(ImageSummary(width=28, height=20, grey=True, count=100))
     assert (small.model, small.input_size, small.grey) == (SMALL_NETWORK, 28, True)
+    assert small.epochs * 100 >= 4000  # few images are shown more often
+    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=70_000)).epochs < small.epochs
     large = propose_config(ImageSummary(width=640, height=480, grey=True, count=100))
     assert large.model != SMALL_NETWORK
     assert large.input_size <= 224
