@@ -7,6 +7,8 @@ import { openSearch } from "./search.js";
 const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page)$/; // a verdict is never repeated by a held key
 const NATIVE = new Set([" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
 const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant while judging
+/** What works without cards: while they load, and when none is left. */
+export const ALWAYS = new Set(["help", "undo", "redo", "previous_page", "clear"]);
 const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|search|class|zoom|left|right|up|down)$/;
 
 /** Return the table of actions for a review page. */
@@ -75,7 +77,7 @@ export function createKeyListener(review, actions) {
     event.preventDefault();
     event.stopImmediatePropagation();
     if (event.repeat && !REPEATS.test(found.action)) return;
-    if (!review.ready && !["help", "undo", "redo"].includes(found.action)) return;
+    if (!review.ready && !ALWAYS.has(found.action)) return;
     actions[found.action](found.place);
   };
 }

@@ -74,6 +74,7 @@ export class Cursor {
     this.selection.clear();
     this.anchor = null;
     this.focus = index;
+    this.review.ready = this.page.length > 0;
     this.review.drawPage();
     this.review.paint();
   }

@@ -7,7 +7,7 @@ import { classesByDigit, keyFor } from "./keys.js";
 
 const PLACES = 5;
 const DETAIL_DELAY_MS = 120; // while the focus runs along a row, nothing is asked for
-const LARGE = 640; // device pixels
+const LARGE = 384; // device pixels
 
 /** Return the rows of likeliest classes, shared by inspector and zoom; `onpick(class)`. */
 export function likelyRows(item, { classes, onpick, places = PLACES }) {
@@ -38,8 +38,8 @@ export class Inspector {
     this.element = h("aside", { class: "right", "aria-label": "Details of the focused card" }, this.image, this.body, this.more);
   }
 
-  /** Show an item at once; what must be asked for follows when the focus rests. */
-  show(item) {
+  /** Show an item at once; what must be asked for follows when the focus rests. The image of `next` is fetched ahead. */
+  show(item, next = null) {
     clearTimeout(this.timer);
     this.element.classList.toggle("empty", !item);
     const moved = item?.id !== this.item?.id;
@@ -61,6 +61,7 @@ export class Inspector {
     const known = this.details.get(item.id);
     if (known) this.#detail(known);
     else if (moved) fill(this.more);
+    if (next) this.ahead = Object.assign(new Image(), { src: imageUrl(this.api.base, next, LARGE) });
     this.timer = setTimeout(() => this.#load(item), known ? 4 * DETAIL_DELAY_MS : DETAIL_DELAY_MS);
   }
 

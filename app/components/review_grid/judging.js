@@ -119,7 +119,8 @@ export class Judging {
     this.#settle(items);
     if (!same) {
       review.tally.refresh({ soon: true });
-      review.refreshBulk();
+      review.bulk.refresh();
+      if (result.changeset !== null && !review.cursor.page.length) review.reload(); // something waits again
     }
   }
 
@@ -134,7 +135,7 @@ export class Judging {
 
   #settle(states) {
     const { review } = this;
-    const waiting = new Set(review.outbox.queue.flatMap(({ act }) => (act.decisions ?? []).map(({ finding }) => finding)));
+    const waiting = review.outbox.pendingFindings();
     const changes = [];
     for (const { id, ...after } of states) {
       const item = review.byId.get(id);

@@ -84,6 +84,17 @@ export class Outbox {
     }
   }
 
+  /** Return the ids of findings whose decision is still on its way. */
+  pendingFindings() {
+    return new Set(this.queue.flatMap(({ act }) => (act.decisions ?? []).map(({ finding }) => finding)));
+  }
+
+  /** Resolve to whether everything is acknowledged, after so many milliseconds at the latest. */
+  async settled(milliseconds) {
+    await Promise.race([this.drained(), new Promise((resolve) => { this.timers.setTimeout(resolve, milliseconds); })]);
+    return this.queue.length === 0;
+  }
+
   /** Resolve when everything is acknowledged. */
   drained() {
     return this.queue.length ? new Promise((resolve) => this.waiters.push(resolve)) : Promise.resolve();

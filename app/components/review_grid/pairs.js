@@ -21,8 +21,10 @@ export class Pairs {
   draw(pairs, filter) {
     this.pairs = pairs;
     this.filter = filter;
+    const place = [...this.body.querySelectorAll("button")].indexOf(this.body.getRootNode().activeElement);
     if (this.small) this.#matrix();
     else this.#list();
+    if (place >= 0) this.body.querySelectorAll("button")[place]?.focus(); // drawing must not take the focus away
   }
 
   #pick(given, pseudo) {

@@ -1,7 +1,8 @@
 // The parts of the review page and what passes between them.
 
 import { AcceptBar } from "./accept_all.js";
-import { createActions, createKeyListener } from "./actions.js";
+import { ALWAYS, createActions, createKeyListener } from "./actions.js";
+import { Bulk } from "./bulk.js";
 import { Cursor } from "./cursor.js";
 import { h } from "./dom.js";
 import { toParams } from "./filters.js";
@@ -27,14 +28,15 @@ export function build(review) {
   } });
   review.cursor = new Cursor(review);
   review.judging = new Judging(review);
+  review.bulk = new Bulk(review);
   review.actions = createActions(review);
   review.tally = new Tally({
     ask: () => review.api.counts(toParams(review.filter, review.roundId)), quiet: () => review.outbox.unsaved === 0, draw: (counts) => review.showCounts(counts),
   });
-  const act = (action) => review.ready || ["help", "undo"].includes(action) ? review.actions[action]() : null;
+  const act = (action) => review.ready || ALWAYS.has(action) ? review.actions[action]() : null;
   review.topline = new Topline({ on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
   review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), undo: (changeset) => review.judging.undo(changeset) } });
-  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.openAccept() } });
+  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.bulk.open() } });
   review.grid = new Grid({ on: {
     focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),
     select: (index, { range }) => (range ? review.cursor.selectTo(index) : review.cursor.toggle(index)),
@@ -55,7 +57,10 @@ export function build(review) {
 function listen(review) {
   const { signal } = review.stop;
   Object.assign(review.outbox, {
-    onStatus: (status) => review.topline.saved(status),
+    onStatus: (status) => {
+      review.topline.saved(status);
+      if (status.state === "name") review.askName();
+    },
     onResult: (entry, result) => review.judging.stored(entry, result),
     onRefused: (entry, error) => review.judging.refused(entry, error),
   });
@@ -63,6 +68,13 @@ function listen(review) {
   review.element.addEventListener("click", (event) => {
     // a mouse click on a control must not keep Space and Enter from the cards
     if (event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog")) review.grid.element.focus({ preventScroll: true });
+  }, { signal });
+  let pointed = false;
+  review.element.addEventListener("pointerdown", () => { pointed = true; }, { capture: true, signal });
+  review.element.addEventListener("keydown", () => { pointed = false; }, { capture: true, signal });
+  review.element.addEventListener("change", (event) => {
+    // a filter set by mouse gives the keys back to the cards; by keyboard the focus stays where it is
+    if ((pointed || event.target.type === "search") && !event.target.closest("dialog")) review.grid.element.focus({ preventScroll: true });
   }, { signal });
   const observer = new ResizeObserver(() => review.fit());
   observer.observe(review.grid.element);

@@ -1,10 +1,9 @@
 // The review page: holds what is shown, asks for it, and wires the parts together.
 
-import { openAcceptDialog } from "./accept_all.js";
 import { h } from "./dom.js";
 import { emptyState, runningState, troubleState } from "./empty.js";
 import { parse, serialise, toParams } from "./filters.js";
-import { imageUrl, number } from "./format.js";
+import { imageUrl } from "./format.js";
 import { askName } from "./name_dialog.js";
 import { build } from "./parts.js";
 import { Queue } from "./queue.js";
@@ -39,7 +38,7 @@ export class Review {
     }
     build(this);
     this.#person();
-    await Promise.all([this.reload(), this.name ? null : this.rename()]);
+    await Promise.all([this.reload(), this.name ? null : this.askName()]);
   }
 
   /** Whether the queue shows what is already decided. */
@@ -81,12 +80,12 @@ export class Review {
 
   /** Nothing waits any more: say so, with what to do next. */
   async finish() {
-    await Promise.race([this.outbox.drained(), new Promise((resolve) => { setTimeout(resolve, LAST_ACT_MS); })]);
-    const counts = this.outbox.unsaved && this.tally.counts ? this.tally.counts : await this.tally.fresh();
-    const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
-    this.queue.items = [];
-    this.queue.start = 0;
     this.ready = false;
+    const stored = await this.outbox.settled(LAST_ACT_MS);
+    const counts = !stored && this.tally.counts ? this.tally.counts : await this.tally.fresh();
+    if (this.cursor.page.some((item) => this.judging.pending(item))) return; // undone meanwhile
+    const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
+    this.queue.start = this.queue.items.length; // behind the last page: back and undo still find it
     this.grid.replace(emptyState({
       counts, skipped, filter: this.filter, info: this.info, again: () => this.reload(), setFilter: (changes) => this.setFilter(changes),
     }));
@@ -105,12 +104,6 @@ export class Review {
     const { items } = await this.api.findings(params).catch(() => ({ items: [] }));
     for (const fresh of items) this.#know(fresh);
     this.paint(new Set(ids));
-  }
-
-  /** Ask which bulk acts stand. */
-  async refreshBulk() {
-    const info = await this.api.round(this.roundId).catch(() => null);
-    if (info) this.sidebar.drawBulk(info.bulk_acts ?? []);
   }
 
   /** Draw the queue's page from scratch and fetch the one after it, with its images. */
@@ -144,23 +137,23 @@ export class Review {
     this.grid.paint({ focus, selection }, ids && new Set([...ids, item?.id, this.painted]));
     this.painted = item?.id;
     if (this.zoom.open) this.zoom.show(this.zoom.follows && item ? item : this.zoom.item, { follows: this.zoom.follows });
-    this.inspector.show(item);
+    this.inspector.show(item, page[focus + 1]);
     this.#footer();
   }
 
+  /** Change who judges, once everything said under the old name is stored. */
   async rename() {
-    await this.outbox.drained();
-    await askName({ root: this.root, name: this.name, save: async (name) => { this.name = (await this.api.rename(name)).name ?? name; } });
-    this.#person();
-    this.grid.element.focus({ preventScroll: true });
+    if (await this.outbox.settled(LAST_ACT_MS)) await this.askName();
+    else this.toast.say("Some verdicts are not saved yet. Change the name when they are.", null, { warning: true });
   }
 
-  openAccept() {
-    if (!this.tally.counts) return;
-    openAcceptDialog({
-      root: this.root, api: this.api, info: this.info, filter: this.filter, counts: this.tally.counts, threshold: this.bar.threshold,
-      onthreshold: (value) => this.bar.set(value), accept: (filter, count) => this.#acceptAll(filter, count),
-    });
+  async askName() {
+    if (this.asking) return;
+    this.asking = true;
+    await askName({ root: this.root, name: this.name, save: async (name) => { this.name = (await this.api.rename(name)).name ?? name; } });
+    this.asking = false;
+    this.#person();
+    this.grid.element.focus({ preventScroll: true });
   }
 
   unmount() {
@@ -219,19 +212,6 @@ export class Review {
     });
   }
 
-  async #acceptAll(filter, count) {
-    await this.outbox.drained();
-    const key = JSON.stringify([filter, count]);
-    if (this.bulk?.key !== key) this.bulk = { key, seq: this.outbox.nextSeq() }; // a second try is the same act
-    const parameters = Object.fromEntries(toParams(filter, this.roundId));
-    const { size, changeset } = await this.api.acceptAll({ client: this.outbox.client, seq: this.bulk.seq, expected: count, ...parameters });
-    this.bulk = null;
-    this.judging.pushBulk(changeset);
-    this.toast.say(`accepted ${number(size)}`, { label: "Undo", run: () => this.judging.undo(changeset) }, { sticky: true });
-    this.refreshBulk();
-    await this.reload();
-  }
-
   async #chunk(after, limit) {
     const extra = { limit: String(limit), ...(after ? { after } : {}) };
     const answer = await this.api.findings(toParams(this.filter, this.roundId, extra), this.stop.signal);
@@ -240,6 +220,7 @@ export class Review {
 
   #know(fresh) {
     const known = this.byId.get(fresh.id);
+    if (known && this.outbox.pendingFindings().has(fresh.id)) return known; // what was said here is newer
     if (known) return Object.assign(known, fresh);
     this.byId.set(fresh.id, fresh);
     return fresh;
