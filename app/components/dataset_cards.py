@@ -1,7 +1,6 @@
 """One card a dataset: what it looks like, what is in it, where its review stands, where to go from here."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from html import escape
 
 import streamlit as st
@@ -27,21 +26,12 @@ STYLE = """<style>
 </style>"""
 
 
-class CardAct(StrEnum):
-    """What a card's menu asks for."""
-
-    IMPORT_AGAIN = "import again"
-    RENAME = "rename"
-    REPORT = "report"
-
-
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """Which act of which card; `text` is the new name."""
+    """What a card's menu asks for: another name for this dataset, or, where that is empty, another import."""
 
-    act: CardAct
-    card: DatasetCard
-    text: str = ""
+    dataset_id: int
+    new_name: str = ""
 
 
 def draw_cards(cards: list[DatasetCard], key: str = "cards") -> Pressed | None:
@@ -127,11 +117,12 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
 def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
     with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename, problems"):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
-            return Pressed(CardAct.IMPORT_AGAIN, card)
+            return Pressed(card.dataset.id)
         label = f"{card.problems:,} problems of its import" if card.problems else "Report of its import"
-        if card.import_id and st.button(label, icon=":material/summarize:", key=f"{key}_report"):
-            return Pressed(CardAct.REPORT, card)
+        if card.import_id:
+            shown = {"import": str(card.import_id)}
+            st.page_link("pages/datasets.py", label=label, icon=":material/summarize:", query_params=shown)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
-            return Pressed(CardAct.RENAME, card, name)
+            return Pressed(card.dataset.id, name)
     return None

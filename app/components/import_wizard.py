@@ -17,15 +17,21 @@ FOLDER, ARCHIVE = "On this machine", "Upload a .zip"
 MAX_UPLOAD_MB = 500
 
 
-def draw_header(*, is_open: bool, can_close: bool) -> bool:
-    """Draw the page's title and the button that opens the form; return whether it was pressed in this run."""
+def draw_header(key: str, *, is_empty: bool) -> bool:
+    """Draw the page's title and the button that opens the form; return whether the form is open.
+
+    Session state holds under `key` whether it is; where there is nothing yet it is open by itself.
+    """
+    is_open = bool(st.session_state.get(key, is_empty))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown("### Datasets")
-        if not can_close:
-            return False
-        if is_open:
-            return st.button("Close", icon=":material/close:", key="datasets_toggle")
-        return st.button("Import images", icon=":material/add:", type="primary", key="datasets_toggle")
+        label, icon = ("Close", ":material/close:") if is_open else ("Import images", ":material/add:")
+        if not is_empty and st.button(
+            label, icon=icon, type="secondary" if is_open else "primary", key=f"{key}_toggle"
+        ):
+            st.session_state[key] = not is_open
+            st.rerun()
+    return is_open or is_empty
 
 
 def import_wizard(
@@ -42,7 +48,7 @@ def import_wizard(
         return None
     preview = None
     with right, complaints():
-        preview = look(replace(request, name="preview", by=""))
+        preview = _looked(look, replace(request, name="preview", by=""))
         draw_preview(preview, f"{key}_preview")
     if preview is None:
         return None
@@ -52,6 +58,12 @@ def import_wizard(
         label, type="primary", key=f"{key}_go", disabled=not preview.images, icon=":material/download:"
     )
     return request if pressed else None
+
+
+@st.cache_data(ttl=60, max_entries=16, show_spinner="Looking at the images")
+def _looked(_look: Callable[[ImportRequest], Preview], request: ImportRequest) -> Preview:
+    """Look at a source; typing elsewhere in the form does not look again."""
+    return _look(request)
 
 
 def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | None:

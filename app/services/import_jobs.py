@@ -16,6 +16,15 @@ def begin_import(workspace: Workspace, request: ImportRequest) -> int:
     return import_id
 
 
+def repeat_import(workspace: Workspace, dataset_id: int) -> int:
+    """Import a dataset's source once more, as it was imported last, and return the import's id.
+
+    Raises:
+        DatasetError: the source is gone, see `imports.start_import`.
+    """
+    return begin_import(workspace, imports.request_again(workspace, dataset_id))
+
+
 def stop_import(workspace: Workspace, import_id: int) -> None:
     """End an import wherever it is; nothing of it is stored."""
     imports.cancel_import(workspace, import_id)

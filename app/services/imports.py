@@ -30,7 +30,7 @@ __all__ = [
     "Preview",
     "ProblemCount",
     "cancel_import",
-    "find_import",
+    "find_ended",
     "get_import",
     "name_for",
     "preview",
@@ -151,14 +151,13 @@ def get_import(workspace: Workspace, import_id: int) -> ImportInfo:
         return imports.get_import(session, import_id)
 
 
-def find_import(workspace: Workspace, named: str) -> ImportInfo | None:
-    """Return the import an address names, None where there is none or the text is no number."""
+def find_ended(workspace: Workspace, named: str) -> ImportInfo | None:
+    """Return the import an address names, None where there is none, it goes on, or the text is no number."""
+    if not (named.isascii() and named.isdigit() and len(named) < _LONGEST_ID):
+        return None
     with workspace.database.read() as session:
-        return (
-            imports.find_import(session, int(named))
-            if named.isascii() and named.isdigit() and len(named) < _LONGEST_ID
-            else None
-        )
+        found = imports.find_import(session, int(named))
+    return found if found is not None and found.status.ended else None
 
 
 def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:

@@ -343,10 +343,12 @@ def test_problems_are_filtered_and_downloaded_without_arming_a_spreadsheet(
     assert all(row["cure"] for row in rows)
 
 
-def test_an_import_is_found_by_the_text_of_an_address(workspace: Workspace, digits_folder: Path) -> None:
+def test_an_import_that_has_ended_is_found_by_the_text_of_an_address(workspace: Workspace, digits_folder: Path) -> None:
     asked = imports.start_import(workspace, request(digits_folder))
-    found = imports.find_import(workspace, str(asked))
+    assert imports.find_ended(workspace, str(asked)) is None
+    imports.cancel_import(workspace, asked)
+    found = imports.find_ended(workspace, str(asked))
     assert found is not None
     assert found.id == asked
     for text_ in ("", "x", "99", "-1", "²", "9" * 400, "1.0"):
-        assert imports.find_import(workspace, text_) is None
+        assert imports.find_ended(workspace, text_) is None
