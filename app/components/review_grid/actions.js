@@ -62,7 +62,7 @@ export function createActions(review) {
 /** Return the listener for keydown on the window, in the capture phase: before Streamlit's own shortcuts. */
 export function createKeyListener(review, actions) {
   return (event) => {
-    if (isTyping(event) || insideForeignDialog(event, review)) return;
+    if (!review.element.isConnected || isTyping(event) || insideForeignDialog(event, review)) return;
     const found = review.keys.lookup(event);
     const dialog = review.root.querySelector("dialog[open]");
     if (dialog && !(review.zoom.open && dialog === review.zoom.dialog && found && IN_ZOOM.test(found.action))) {

@@ -14,14 +14,13 @@ addEventListener("pagehide", () => outboxes.forEach((outbox) => outbox.flush()))
 addEventListener("online", () => outboxes.forEach((outbox) => outbox.retry()));
 
 /** Mount, or bring up to date, the grid in `parentElement`; returns the clean-up for its unmounting. */
-export async function mount({ parentElement, data }) {
+export function mount({ parentElement, data }) {
   const present = mounted.get(parentElement);
   if (present?.asked === data.round || present?.shown === data.round) {
     present.asked = data.round;
     return present.cleanup;
   }
   present?.cleanup();
-  await findLiving();
   const outbox = openOutbox(createApi(data.api));
   const entry = { asked: data.round };
   const show = (id) => {
@@ -36,13 +35,14 @@ export async function mount({ parentElement, data }) {
     entry.review.start();
   };
   entry.cleanup = () => {
-    entry.review.unmount();
-    mounted.delete(parentElement);
+    entry.gone = true;
+    entry.review?.unmount();
+    if (mounted.get(parentElement) === entry) mounted.delete(parentElement);
     Object.assign(outbox, { onStatus: () => {}, onResult: () => {}, onRefused: () => {} });
     outbox.drained().then(() => outboxes.delete(outbox));
   };
-  mounted.set(parentElement, entry);
-  show(data.round);
+  mounted.set(parentElement, entry); // before anything is waited for: Streamlit may call again at once
+  findLiving().then(() => entry.gone || show(data.round));
   return entry.cleanup;
 }
 
