@@ -7,12 +7,14 @@ disturb each other: each has its own partial, the last rename wins.
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 PARTIAL = ".partial"
+MANY_FILES = 200
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -69,10 +71,16 @@ def _beside(path: Path) -> Path:
 
 
 def _flush_all(root: Path) -> None:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            _flush(Path(folder, name))
-        _flush(Path(folder))
+    """Wait until everything below `root` is on the disk: file by file, or for the whole machine when there are many.
+
+    Linux waits in `sync` for all that was written; 70,000 single waits of 2 ms each would take minutes.
+    """
+    paths = [Path(folder, name) for folder, _, names in os.walk(root) for name in ("", *names)]
+    if len(paths) > MANY_FILES and sys.platform == "linux":
+        os.sync()
+        return
+    for path in paths:
+        _flush(path)
 
 
 def _flush(path: Path) -> None:
