@@ -24,7 +24,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         ),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="samples the models contradict"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
     }
     event = st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, on_select="rerun",
