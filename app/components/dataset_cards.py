@@ -28,9 +28,10 @@ STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a card's menu asks for: another name for this dataset, or, where that is empty, another import."""
+    """What a card asks for: the report of an import, another name, or, where neither is given, another import."""
 
     dataset_id: int
+    report: int | None = None
     new_name: str = ""
 
 
@@ -111,18 +112,19 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
         if card.reviewable:
             st.page_link("pages/insight.py", label="Insight", icon=":material/insights:", query_params=dataset)
             st.page_link("pages/exports.py", label="Export", icon=":material/output:", query_params=dataset)
+        label = f"{card.problems:,} {'problem' if card.problems == 1 else 'problems'}" if card.problems else "Import"
+        if card.import_id and st.button(
+            label, icon=":material/summarize:", type="tertiary", key=f"{key}_report", help="Report of its last import"
+        ):
+            return Pressed(card.dataset.id, report=card.import_id)
         return _draw_menu(card, key)
 
 
 def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
-    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename, problems"):
+    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename"):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
             return Pressed(card.dataset.id)
-        label = f"{card.problems:,} problems of its import" if card.problems else "Report of its import"
-        if card.import_id:
-            shown = {"import": str(card.import_id)}
-            st.page_link("pages/datasets.py", label=label, icon=":material/summarize:", query_params=shown)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
-            return Pressed(card.dataset.id, name)
+            return Pressed(card.dataset.id, new_name=name)
     return None

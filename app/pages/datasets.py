@@ -34,7 +34,9 @@ def live(known: tuple[list[int], list[int]]) -> None:
             st.rerun()
     pressed = draw_cards(now.cards)
     with complaints():
-        if pressed is not None and pressed.new_name:
+        if pressed is not None and pressed.report:
+            show(pressed.report)
+        elif pressed is not None and pressed.new_name:
             datasets.rename(work, pressed.dataset_id, pressed.new_name)
             st.rerun()
         elif pressed is not None:
@@ -43,7 +45,7 @@ def live(known: tuple[list[int], list[int]]) -> None:
 
 st.html(STYLE)
 now = datasets.overview(work)
-with complaints():
+with st.container(key="datasets_top"), complaints():  # keeps the cards at their place while a page is redrawn
     if draw_header(OPEN, is_empty=now.is_empty):
         request = import_wizard(partial(imports.preview, work), partial(uploads.store_upload, work), "import")
         if request is not None:
