@@ -8,6 +8,7 @@ import { fitClass, fraction, imageUrl, number } from "./format.js";
 import { Histogram, scaleStart } from "./histogram.js";
 
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
+const AGAIN_MS = 5000; // the same question is not repeated with every verdict
 const ROWS = 10;
 
 /** Return the filter of the set a threshold means. */
@@ -44,7 +45,12 @@ export class AcceptBar {
     const count = above(counts.histogram, Math.max(this.threshold, filter.min), filter.max);
     this.#say(count);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#ask(), SETTLE_MS);
+    const question = JSON.stringify([this.threshold, filter]);
+    const rest = question === this.asked?.question ? this.asked.at + AGAIN_MS - Date.now() : 0;
+    this.timer = setTimeout(() => {
+      this.asked = { question, at: Date.now() };
+      this.#ask();
+    }, Math.max(SETTLE_MS, rest));
   }
 
   #say(count) {
