@@ -112,7 +112,7 @@ def accept_all(
         changeset_id = decisions.add_changeset(session, changeset)
         if opened and size:
             decisions.add_bulk_decisions(session, changeset_id, opened)
-            projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL)
+            projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL, opened)
         return changeset_id
 
     return _once(workspace, by, key, act)
