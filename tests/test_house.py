@@ -1,6 +1,7 @@
 """The house rules that a linter cannot hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_no_module_is_crowded(path: Path) -> None:
 def test_pages_are_short_scripts() -> None:
     for page in (ROOT / "app" / "pages").glob("*.py"):
         assert len(page.read_text().splitlines()) <= 60, page.name
+
+
+def test_every_promise_has_its_test() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert len(named) >= 7
+    for path, function in named:
+        assert f"def {function}(" in (ROOT / path).read_text(), f"{path}::{function}"
 
 
 def test_the_readme_names_every_setting() -> None:
