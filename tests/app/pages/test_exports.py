@@ -1,0 +1,105 @@
+"""The Export page: empty, the preview that follows the form, what may not be written, start, former exports."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.services import exports, jobs
+from app.services.exports import ExportRequest
+from app.services.workspace import Workspace
+from core.data.export.items import ExportFormat
+from core.types import RoundStatus
+from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
+
+
+def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    monkeypatch.setattr(jobs, "enqueue_export", lambda *_: None)
+    monkeypatch.setattr(jobs, "cancel_export", lambda *_: None)
+    return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/exports.py").run()
+
+
+@pytest.fixture
+def screen(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:  # noqa: F811
+    opened = open_page(digits, monkeypatch)
+    assert not opened.exception
+    return opened
+
+
+def words(screen: AppTest) -> str:
+    shown = [*screen.markdown, *screen.caption, *screen.info, *screen.error, *screen.warning]
+    drawn = [element.proto.body for element in screen.get("html")]
+    return "\n".join([*(str(element.value) for element in shown), *drawn])
+
+
+def test_without_a_dataset_the_page_sends_people_to_the_import(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_page(workspace, monkeypatch)
+    assert not screen.exception
+    assert "there is no dataset yet" in words(screen)
+
+
+def test_the_preview_counts_what_the_form_asks_for(screen: AppTest) -> None:
+    assert ">300</div>" in words(screen)
+    assert "No label changes" in words(screen)
+    screen.radio("form_family").set_value("Patch").run()
+    assert not screen.exception
+    assert ">300</div>" in words(screen)
+
+
+def test_a_folder_within_the_originals_is_refused_before_anything_starts(screen: AppTest, digits_folder: Path) -> None:
+    screen.text_input("form_folder").set_value(str(digits_folder / "clean")).run()
+    assert "within one another" in words(screen)
+    assert screen.button("preview_start").disabled
+
+
+def test_an_export_is_started_watched_and_cancelled(
+    screen: AppTest,
+    digits: Workspace,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    screen.text_input("form_folder").set_value(str(tmp_path / "out")).run()
+    screen.button("preview_start").click().run()
+    assert not screen.exception
+    (started,) = exports.list_exports(digits)
+    assert (started.status, started.path) == (RoundStatus.QUEUED, str(tmp_path / "out"))
+    assert "waiting for the worker" in screen.get("progress")[0].proto.text
+    screen.button(f"running_{started.id}_cancel").click().run()
+    assert exports.get_export(digits, started.id).status is RoundStatus.CANCELLED
+
+
+@pytest.mark.parametrize("form", [ExportFormat.CLASS_FOLDERS, ExportFormat.PATCH])
+def test_what_is_done_can_be_found_and_fetched(
+    digits: Workspace,  # noqa: F811
+    form: ExportFormat,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = ExportRequest(dataset_id=1, options=exports.ExportOptions(format=form))
+    done = exports.run_export(digits, exports.add_export(digits, request).id)
+    screen = open_page(digits, monkeypatch)
+    assert "Former exports" in words(screen)
+    assert list(screen.dataframe[-1].value["Download"]) == [f"/outfold/exports/{done.id}.zip"]
+    screen.query_params["export"] = str(done.id)
+    screen.run()
+    assert not screen.exception
+    assert screen.code[0].value == done.path
+
+
+def test_a_failed_export_says_why(
+    digits: Workspace,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    info = exports.add_export(digits, ExportRequest(dataset_id=1, folder=str(tmp_path / "out")))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    assert exports.run_export(digits, info.id).status is RoundStatus.FAILED
+    screen = open_page(digits, monkeypatch)
+    screen.query_params["export"] = str(info.id)
+    screen.run()
+    assert not screen.exception
+    assert "is not empty" in words(screen)
