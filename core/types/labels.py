@@ -1,47 +1,8 @@
-"""The words of Outfold as plain values: what the method, the database and the pages all speak.
+"""Labels, verdicts, decisions, findings: what rounds and people say of a sample."""
 
-Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks a sample nobody labelled.
-Nothing here imports anything but the standard library and numpy.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
-ByteArray = NDArray[np.uint8]
-
-NO_LABEL = -1
-
-
-class OutfoldError(Exception):
-    """Base of every error whose text is written for the person who reads it: what is wrong and the cure."""
-
-
-class DatasetError(OutfoldError):
-    """A dataset cannot be read, or is not what it was said to be."""
-
-
-class ConfigError(OutfoldError, ValueError):
-    """A setting has a value that cannot work."""
-
-
-class RoundError(OutfoldError):
-    """A round cannot start, or cannot go on."""
-
-
-class ExportError(OutfoldError):
-    """An export could not be written whole; nothing of it was left behind."""
-
-
-class RoundCancelledError(OutfoldError):
-    """Somebody asked for the work to stop."""
 
 
 class Task(StrEnum):
@@ -102,64 +63,6 @@ class Act(StrEnum):
     REDO = "redo"
 
 
-class RoundStatus(StrEnum):
-    """Where a round stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing will happen any more."""
-        return self in (RoundStatus.DONE, RoundStatus.FAILED, RoundStatus.CANCELLED)
-
-
-class Severity(StrEnum):
-    """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with incoming data: which file, what, and what to do about it."""
-
-    severity: Severity
-    kind: str  # short and stable, e.g. "corrupt image"; problems are counted by it
-    path: str
-    message: str
-    cure: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSample:
-    """One image as a format reader found it, before anybody opened the file.
-
-    `path` is absolute, `name` the path shown to people (relative to the dataset's root where it lies inside).
-    """
-
-    path: str
-    name: str
-    label: str | None
-    split: str = ""
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not."""
-
-    content_hash: str
-    width: int
-    height: int
-    bytes: int
-    grey: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A stored verdict. `number` grows with time; `live` is false once its changeset has been undone."""
@@ -185,26 +88,6 @@ class Resolution:
 
     label: int | None
     decision: Decision | None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one fold of a round is. Speeds in images a second, times in seconds."""
-
-    stage: str  # "reading images", "training", "predicting"
-    fold: int
-    folds: int
-    epoch: int = 0
-    epochs: int = 0
-    fraction: float = 0.0  # of this fold, 0 to 1
-    loss: float | None = None
-    accuracy: float | None = None  # on the held-out fold, against the given labels
-    images_per_second: float | None = None
-    batch_size: int | None = None
-    message: str = ""
-
-
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,51 @@
+"""The words of Outfold as plain values: what the method, the database and the pages all speak.
+
+Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks a sample nobody labelled.
+Nothing here imports anything but the standard library and numpy.
+"""
+
+from core.types.arrays import NO_LABEL, ByteArray, FloatArray, IntArray
+from core.types.errors import ConfigError, DatasetError, ExportError, OutfoldError, RoundCancelledError, RoundError
+from core.types.labels import (
+    Act,
+    Decision,
+    Finding,
+    FindingFilter,
+    FindingKind,
+    Order,
+    Resolution,
+    Status,
+    Task,
+    Verdict,
+)
+from core.types.work import ImageFacts, Problem, Progress, Report, RoundStatus, Severity, SourceSample
+
+__all__ = [
+    "NO_LABEL",
+    "Act",
+    "ByteArray",
+    "ConfigError",
+    "DatasetError",
+    "Decision",
+    "ExportError",
+    "Finding",
+    "FindingFilter",
+    "FindingKind",
+    "FloatArray",
+    "ImageFacts",
+    "IntArray",
+    "Order",
+    "OutfoldError",
+    "Problem",
+    "Progress",
+    "Report",
+    "Resolution",
+    "RoundCancelledError",
+    "RoundError",
+    "RoundStatus",
+    "Severity",
+    "SourceSample",
+    "Status",
+    "Task",
+    "Verdict",
+]

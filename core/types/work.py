@@ -1,0 +1,83 @@
+"""What comes in, and how far work is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RoundStatus(StrEnum):
+    """Where a round stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self in (RoundStatus.DONE, RoundStatus.FAILED, RoundStatus.CANCELLED)
+
+
+class Severity(StrEnum):
+    """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with incoming data: which file, what, and what to do about it."""
+
+    severity: Severity
+    kind: str  # short and stable, e.g. "corrupt image"; problems are counted by it
+    path: str
+    message: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSample:
+    """One image as a format reader found it, before anybody opened the file.
+
+    `path` is absolute, `name` the path shown to people (relative to the dataset's root where it lies inside).
+    """
+
+    path: str
+    name: str
+    label: str | None
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not."""
+
+    content_hash: str
+    width: int
+    height: int
+    bytes: int
+    grey: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one fold of a round is. Speeds in images a second, times in seconds."""
+
+    stage: str  # "reading images", "training", "predicting"
+    fold: int
+    folds: int
+    epoch: int = 0
+    epochs: int = 0
+    fraction: float = 0.0  # of this fold, 0 to 1
+    loss: float | None = None
+    accuracy: float | None = None  # on the held-out fold, against the given labels
+    images_per_second: float | None = None
+    batch_size: int | None = None
+    message: str = ""
+
+
+Report = Callable[[Progress], None]
