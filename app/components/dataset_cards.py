@@ -112,10 +112,8 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
         if card.reviewable:
             st.page_link("pages/insight.py", label="Insight", icon=":material/insights:", query_params=dataset)
             st.page_link("pages/exports.py", label="Export", icon=":material/output:", query_params=dataset)
-        label = f"{card.problems:,} {'problem' if card.problems == 1 else 'problems'}" if card.problems else "Import"
-        if card.import_id and st.button(
-            label, icon=":material/summarize:", type="tertiary", key=f"{key}_report", help="Report of its last import"
-        ):
+        label = f"{card.problems:,} {'problem' if card.problems == 1 else 'problems'}"
+        if card.problems and st.button(label, icon=":material/summarize:", type="tertiary", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
         return _draw_menu(card, key)
 
@@ -124,6 +122,8 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
     with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename"):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
             return Pressed(card.dataset.id)
+        if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
+            return Pressed(card.dataset.id, report=card.import_id)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)
