@@ -12,6 +12,4 @@ from app.routes import routes
 # first by a deep link would get a page without header, theme or navigation.
 PagesManager.uses_pages_directory = False
 
-app = st.App(
-    str(Path(__file__).parent / "app" / "main.py"), routes=routes(), lifespan=lifespan
-)
+app = st.App(str(Path(__file__).parent / "app" / "main.py"), routes=routes(), lifespan=lifespan)

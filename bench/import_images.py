@@ -8,6 +8,7 @@ do: one process that opens, decodes and hashes file after file with Pillow, and 
 
 import argparse
 import json
+import sys
 import tarfile
 import tempfile
 import time
@@ -18,6 +19,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 from app.services import imports
 from app.services.imports import ImportProgress, ImportRequest

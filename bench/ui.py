@@ -27,10 +27,10 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.services.workspace import open_workspace  # noqa: E402
-from app.settings import Settings  # noqa: E402
-from bench._naive import naive_seconds  # noqa: E402
-from bench._review_data import draw_pictures, fill  # noqa: E402
+from app.services.workspace import open_workspace
+from app.settings import Settings
+from bench._naive import naive_seconds
+from bench._review_data import draw_pictures, fill
 
 BULK = 100_000
 TARGETS = {
