@@ -6,15 +6,18 @@ the file appears whole or not at all. Two processes that want the same array wai
 """
 
 import fcntl
+import json
 import os
+import selectors
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from multiprocessing import SimpleQueue, get_context
-from multiprocessing.synchronize import Semaphore
 from pathlib import Path
-from typing import NamedTuple
+from subprocess import PIPE
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,13 +30,15 @@ _ALONE = 400  # up to so many images are decoded faster than other processes sta
 _CHUNK = 64  # images between two looks at progress
 _POLL_SECONDS = 0.1
 _SHOWN = 3
+_DONE = b"."
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Job(NamedTuple):
     """What one process decodes: these rows of this file."""
 
-    target: Path
-    rows: range
+    target: str
+    first: int  # row
     paths: list[str]
     size: int
     grey: bool
@@ -98,7 +103,7 @@ def _decode_all(
         np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape).flush()
         edges = np.linspace(0, count, (1 if count <= _ALONE else cores) + 1, dtype=int)
         jobs = [
-            Job(partial, range(low, high), paths[low:high], size, grey)
+            Job(str(partial.resolve()), low, paths[low:high], size, grey)
             for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         ]
         failed = _in_processes(jobs, count, report, should_stop) if len(jobs) > 1 else _decode(jobs[0])
@@ -114,50 +119,67 @@ def _decode_all(
 def _in_processes(
     jobs: list[Job], count: int, report: Callable[[int, int], None], should_stop: Callable[[], bool]
 ) -> list[str]:
-    """Run one process per job; they end by themselves, so none outlives a killed parent for long."""
-    context = get_context("spawn")  # a fork of a process that holds threads or a GPU may hang
-    failed = context.SimpleQueue()
-    done = context.Semaphore(0)
-    processes = [context.Process(target=_work, args=(job, done, failed), daemon=True) for job in jobs]
-    for process in processes:
-        process.start()
+    """Run one process per job; they end by themselves, so none outlives a killed parent for long.
+
+    Plain interpreters that load this module alone: `multiprocessing` would load the parent's, torch included.
+    """
+    command = [sys.executable, "-m", __name__]
+    processes = [subprocess.Popen(command, cwd=_ROOT, stdin=PIPE, stdout=PIPE) for _ in jobs]  # noqa: S603 our own
     try:
-        finished = 0
-        while any(process.is_alive() for process in processes):
-            if should_stop():
-                raise RoundCancelledError("stopped while reading images")
-            time.sleep(_POLL_SECONDS)
-            while done.acquire(block=False):
-                finished += _CHUNK
-            report(min(finished, count), count)
+        for process, job in zip(processes, jobs, strict=True):
+            _streams(process)[0].write(json.dumps(job).encode())
+            _streams(process)[0].close()
+        said = _listened(processes, count, report, should_stop)
     finally:
         for process in processes:
-            process.terminate()
-            process.join()
-    if any(process.exitcode for process in processes):
+            process.kill()
+            process.wait()
+            for stream in _streams(process):
+                stream.close()
+    if any(not text.endswith(b"]") for text in said):
         raise RoundError("a process that reads images was ended from outside, perhaps for want of memory; start again")
-    problems: list[str] = []
-    while not failed.empty():
-        problems.extend(failed.get())
-    return problems
+    return [problem for text in said for problem in json.loads(text.lstrip(_DONE))]
 
 
-def _work(job: Job, done: Semaphore, failed: "SimpleQueue[list[str]]") -> None:
-    problems = _decode(job, done.release)
-    if problems:
-        failed.put(problems[:_SHOWN] + [""] * (len(problems) - _SHOWN))
+def _listened(
+    processes: list["subprocess.Popen[bytes]"],
+    count: int,
+    report: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> list[bytes]:
+    """Return all that the processes say: a dot for each chunk done, at last their problems as JSON."""
+    said = [b"" for _ in processes]
+    with selectors.DefaultSelector() as selector:
+        for index, process in enumerate(processes):
+            selector.register(_streams(process)[1], selectors.EVENT_READ, index)
+        while selector.get_map():
+            if should_stop():
+                raise RoundCancelledError("stopped while reading images")
+            for key, _ in selector.select(timeout=_POLL_SECONDS):
+                text = os.read(key.fd, 1 << 16)
+                said[key.data] += text
+                if not text:
+                    selector.unregister(key.fileobj)
+            report(min(_CHUNK * sum(text.count(_DONE) for text in said), count), count)
+    return said
+
+
+def _streams(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("a process was started without pipes")
+    return process.stdin, process.stdout
 
 
 def _decode(job: Job, chunk_done: Callable[[], None] = lambda: None) -> list[str]:
     """Write the job's images; return what is wrong with those that cannot be read."""
     array = np.load(job.target, mmap_mode="r+", allow_pickle=False)
     problems: list[str] = []
-    for index, (row, path) in enumerate(zip(job.rows, job.paths, strict=True), start=1):
+    for index, path in enumerate(job.paths):
         try:
-            array[row] = fitted(load_image(Path(path), grey=job.grey), job.size)
+            array[job.first + index] = fitted(load_image(Path(path), grey=job.grey), job.size)
         except DatasetError as error:
             problems.append(f"{path} ({error})")
-        if index % _CHUNK == 0:
+        if (index + 1) % _CHUNK == 0:
             chunk_done()
     array.flush()
     return problems
@@ -176,3 +198,20 @@ def alone(lock: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
                     raise RoundCancelledError("stopped while another process reads the images") from None
                 time.sleep(_POLL_SECONDS)
         yield
+
+
+def _main() -> None:
+    """Decode the job that stands on standard input; see `_in_processes`."""
+    job = Job(*json.loads(sys.stdin.buffer.read()))
+    problems = _decode(job, lambda: _say(_DONE))
+    _say(json.dumps(problems).encode())
+
+
+def _say(text: bytes) -> None:
+    """Write all of it now: a dot is to be seen at once, and this process has nothing else to say."""
+    while text:
+        text = text[os.write(1, text) :]
+
+
+if __name__ == "__main__":
+    _main()
