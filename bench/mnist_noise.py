@@ -28,13 +28,13 @@ from sklearn.metrics import average_precision_score
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.config import ImageSummary, RoundConfig, propose_config  # noqa: E402
-from core.data.images import read_facts  # noqa: E402
-from core.data.snapshot import Snapshot  # noqa: E402
-from core.judge.judgement import PROBABILITIES, Judgement  # noqa: E402
-from core.judge.scoring import SCORES  # noqa: E402
-from core.rounds import run_round, versions  # noqa: E402
-from core.types import FindingKind, IntArray, Progress  # noqa: E402
+from core.config import ImageSummary, RoundConfig, propose_config
+from core.data.images import read_facts
+from core.data.snapshot import Snapshot
+from core.judge.judgement import PROBABILITIES, Judgement
+from core.judge.scoring import SCORES
+from core.rounds import run_round, versions
+from core.types import FindingKind, IntArray, Progress
 
 NOISE_SEED, OVERWRITTEN, LOOKED_AT = 2021, 7_000, 5_000
 EPOCHS_OF_HIS, BATCHES_MEASURED = 3, 300
@@ -98,6 +98,7 @@ def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch
     for number in (1, 2):
         watch = Stopwatch()
         folder = scratch / f"folds-{config.folds}-round-{number}"
+        config = replace(config, seed=number)  # folds dealt anew: the same split would confirm its own errors
         judged = run_round(snapshot, config, folder, image_cache=scratch / "images", report=watch)
         watch.enter("end")
         measured, labels = measure(judged, snapshot.labels, truth)
