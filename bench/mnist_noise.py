@@ -98,7 +98,6 @@ def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch
     for number in (1, 2):
         watch = Stopwatch()
         folder = scratch / f"folds-{config.folds}-round-{number}"
-        config = replace(config, seed=number)  # folds dealt anew: the same split would confirm its own errors
         judged = run_round(snapshot, config, folder, image_cache=scratch / "images", report=watch)
         watch.enter("end")
         measured, labels = measure(judged, snapshot.labels, truth)
