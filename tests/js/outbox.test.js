@@ -128,13 +128,24 @@ test("a refused request is taken apart to find the culprit", async () => {
   const { outbox, server, refused } = open();
   const { send } = server;
   outbox.send = async (client, acts) => {
-    if (acts.some(({ seq }) => seq === 3)) throw Object.assign(new Error("bad"), { status: 400 });
+    if (acts.some(({ seq }) => seq === 3)) throw Object.assign(new Error("bad"), { status: 400, body: { error: "bad" } });
     return send(client, acts);
   };
   for (const finding of [1, 2, 3, 4]) outbox.add(act(finding));
   await settle();
   assert.deepEqual(server.stored.map(({ seq }) => seq), [1, 2, 4]);
   assert.deepEqual(refused.map(([seq]) => seq), [3]);
+});
+
+test("what something on the way answers in the server's place loses no verdict", async () => {
+  const { outbox, server, refused, timers } = open();
+  server.failure = { status: 404, body: {} };
+  for (const finding of [1, 2]) outbox.add(act(finding));
+  await settle();
+  assert.deepEqual([outbox.unsaved, refused], [2, []]);
+  server.failure = null;
+  await timers.run();
+  assert.deepEqual(server.stored.map(({ seq }) => seq), [1, 2]);
 });
 
 test("an act that could not be stored this time stays with everything behind it", async () => {

@@ -137,7 +137,8 @@ export class Outbox {
 
   #fail(batch, error) {
     const status = error.status ?? 0;
-    const refused = status >= 400 && status < 500 && status !== 401 && status !== 408 && status !== 429;
+    const ours = Boolean(error.body?.error); // anything else that answers on the way, a proxy perhaps, refuses nothing
+    const refused = ours && status >= 400 && status < 500 && status !== 401 && status !== 408 && status !== 429;
     if (refused && batch.length > 1) {
       this.limit = 1; // one of them is the culprit: find it, the others must not suffer
       return;
