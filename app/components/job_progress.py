@@ -5,6 +5,7 @@ from html import escape
 
 import streamlit as st
 
+from app.components.complaints import plain
 from app.services.rounds import FoldRun, RoundProgress
 from app.services.workers import WorkerState
 from core.types import RoundStatus
@@ -50,7 +51,8 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
     """Draw an unfinished round and return whether somebody pressed Cancel in this run."""
     with st.container(border=True, key=key):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{progress.round.name}** of {progress.round.dataset} {status_badge(progress.round.status)}")
+            shown = progress.round
+            st.markdown(f"**{shown.name}** of {plain(shown.dataset)} {status_badge(shown.status)}")
             pressed = st.button("Cancel", icon=":material/stop:", key=f"{key}_cancel")
         st.progress(min(1.0, progress.fraction), text=headline(progress))
         fold = progress.current

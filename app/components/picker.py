@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+LONGEST_ID = 18  # digits; more are no row's number
+
 
 def pick(parameter: str, options: Mapping[int, str], label: str) -> int:
     """Draw a choice among named ids and return the chosen one; `options` must not be empty.
@@ -11,18 +13,30 @@ def pick(parameter: str, options: Mapping[int, str], label: str) -> int:
     The address wins when it changes, then what was chosen on another page, then the first option.
     """
     key, seen = f"pick_{parameter}", f"seen_{parameter}"
-    wanted = _number(st.query_params.get(parameter))
+    wanted = asked(parameter)
     if wanted in options and st.session_state.get(seen) != wanted:
         st.session_state[key] = wanted
     elif st.session_state.get(key) not in options:
-        remembered = st.session_state.get(seen)
-        st.session_state[key] = remembered if remembered in options else next(iter(options))
+        former = remembered(parameter)
+        st.session_state[key] = former if former in options else next(iter(options))
     chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=key, label_visibility="collapsed")
-    st.session_state[seen] = chosen
+    remember(parameter, chosen)
     if st.query_params.get(parameter) != str(chosen):
         st.query_params[parameter] = str(chosen)
     return chosen
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+def asked(parameter: str) -> int | None:
+    """Return the id in the page's address, None for anything that is none."""
+    text = st.query_params.get(parameter, "")
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_ID else None
+
+
+def remembered(parameter: str) -> int | None:
+    """Return the id that was chosen last, on whatever page, in this visit."""
+    return st.session_state.get(f"seen_{parameter}")
+
+
+def remember(parameter: str, chosen: int) -> None:
+    """Let the other pages begin with what this one shows."""
+    st.session_state[f"seen_{parameter}"] = chosen

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.charts import accuracy_chart
+from app.components.complaints import plain
 from app.components.job_progress import draw_figures, time_text
 from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
@@ -37,7 +38,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
 def round_notice(info: RoundInfo) -> None:
     """Say how the newest round ended and where to go now."""
     if info.status is RoundStatus.FAILED:
-        st.error(f"{info.name} failed: {info.message}", icon=":material/error:")
+        st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
     elif info.status is RoundStatus.CANCELLED:
         st.info(f"{info.name} was cancelled; start another on the right.", icon=":material/cancel:")
     else:

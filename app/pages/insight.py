@@ -27,9 +27,7 @@ with which:
     round_id = pick("round", numbered, "Round")
 address, siblings = {"round": str(round_id)}, {"dataset": str(dataset_id)}
 to_review.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=address)
-to_rounds.page_link(
-    "pages/rounds.py", label="Compare", icon=":material/cycle:", query_params={"dataset": str(dataset_id)}
-)
+to_rounds.page_link("pages/rounds.py", label="Compare", icon=":material/cycle:", query_params=siblings)
 
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes = shown.metrics, rounds.classes_of(workspace(), dataset_id)

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from app.components.complaints import plain
 from app.components.job_progress import draw_round
+from app.components.picker import asked, remember, remembered
 from app.components.review_grid import review_grid
 from app.services import rounds
 from app.services.rounds import RoundInfo
@@ -12,17 +14,13 @@ from core.types import RoundStatus
 POLL_SECONDS = 2.0
 
 
-def asked(name: str) -> int | None:
-    """Return a number from the page's address, None for anything else."""
-    value = st.query_params.get(name, "")
-    return int(value) if value.isdecimal() else None
-
-
 def wanted_round(known: list[RoundInfo]) -> RoundInfo | None:
-    """Return the round the address names, else the newest finished one, else the newest."""
+    """Return the round the address names, else the newest finished one, else the newest; of the dataset at hand."""
     named = next((info for info in known if info.id == asked("round")), None)
-    finished = next((info for info in known if info.status is RoundStatus.DONE), None)
-    return named or finished or next(iter(known), None)
+    dataset = asked("dataset") or remembered("dataset")
+    at_hand = [info for info in known if info.dataset_id == dataset] or (known if asked("dataset") is None else [])
+    finished = next((info for info in at_hand if info.status is RoundStatus.DONE), None)
+    return named or finished or next(iter(at_hand), None)
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -44,16 +42,18 @@ def explain(info: RoundInfo | None) -> None:
             st.switch_page("pages/datasets.py")
     elif info.status.ended:
         st.title(f"{info.name} {info.status.value}")
-        st.write(info.message or "It has no findings.")
+        st.write(plain(info.message or "It has no findings."))
         if st.button("Rounds", icon=":material/cycle:", key="review_rounds", type="primary"):
             st.switch_page("pages/rounds.py")
     else:
-        st.title(f"{info.dataset}: {info.name} is at work")
+        st.title(f"{plain(info.dataset)}: {info.name} is at work")
         st.write("Its findings appear here when it is done.")
         wait_for(info.id)
 
 
-chosen = wanted_round(rounds.list_rounds(workspace(), asked("dataset")))
+chosen = wanted_round(rounds.list_rounds(workspace()))
+if chosen is not None:
+    remember("dataset", chosen.dataset_id)
 if chosen is not None and chosen.status is RoundStatus.DONE:
     review_grid(chosen.id, key="review")
 else:

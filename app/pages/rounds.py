@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components.complaints import complaints
 from app.components.identity import name_for_record
 from app.components.job_progress import live_round, live_worker
 from app.components.picker import pick
@@ -10,7 +11,6 @@ from app.components.round_tables import compare_rounds, round_list, round_notice
 from app.services import datasets, models, rounds
 from app.services.workers import worker_state
 from app.services.workspace import workspace
-from core.types import OutfoldError
 
 cards = datasets.list_datasets(workspace())
 if not cards:
@@ -41,16 +41,13 @@ with main:
         st.info(
             "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"
         )
-with side:
-    try:
-        proposal = rounds.propose(workspace(), dataset_id)
-        number = listed[0].number + 1 if listed else 1
-        waits_for = unfinished.name if unfinished else None
-        config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=number, waits_for=waits_for)
-        if config is not None:
-            rounds.start_round(workspace(), dataset_id, config, name_for_record())
-            st.rerun()
-    except OutfoldError as error:
-        st.error(str(error), icon=":material/error:")
+with side, complaints():
+    proposal = rounds.propose(workspace(), dataset_id)
+    number = listed[0].number + 1 if listed else 1
+    waits_for = unfinished.name if unfinished else None
+    config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=number, waits_for=waits_for)
+    if config is not None:
+        rounds.start_round(workspace(), dataset_id, config, name_for_record())
+        st.rerun()
 with state:
     live_worker(lambda: worker_state(workspace()))

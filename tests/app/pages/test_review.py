@@ -83,3 +83,14 @@ def test_a_failed_round_says_so(review: AppTest, workspace: Workspace) -> None:
     add_rounds(workspace, RoundStatus.FAILED)
     review.run()
     assert "failed" in review.title[0].value
+
+
+def test_the_dataset_chosen_on_another_page_is_the_one_reviewed(review: AppTest, workspace: Workspace) -> None:
+    first = add_rounds(workspace, RoundStatus.DONE)
+    second = add_rounds(workspace, RoundStatus.DONE, dataset="other")
+    assert shown_round(review.run()) == second[0]
+    review.session_state["seen_dataset"] = 1
+    assert shown_round(review.run()) == first[0]
+    review.query_params["round"] = str(second[0])
+    assert shown_round(review.run()) == second[0]
+    assert review.session_state["seen_dataset"] == 2
