@@ -54,22 +54,24 @@ def _act(body: dict[str, Any], name: str, workspace: Workspace) -> dict[str, Any
         return _written(reviews.decide(workspace, read_choices(body.get("decisions")), by=name, key=key))
     if op not in ("undo", "redo"):
         raise RequestError(f"'op' is {str(op)[:60]!r}", "choose from decide, undo, redo")
-    dataset_id = reviews.view_round(workspace, whole(body, "round", least=1)).round.dataset_id
+    round_id = whole(body, "round", least=1)
+    dataset_id = reviews.view_round(workspace, round_id).round.dataset_id
     if op == "redo":
-        return _written(reviews.redo(workspace, dataset_id, by=name, key=key))
+        return _written(reviews.redo(workspace, dataset_id, by=name, key=key), round_id)
     target = whole(body, "changeset", least=1) if body.get("changeset") is not None else None
-    return _written(reviews.undo(workspace, dataset_id, by=name, changeset_id=target, key=key))
+    return _written(reviews.undo(workspace, dataset_id, by=name, changeset_id=target, key=key), round_id)
 
 
 def _key(body: dict[str, Any]) -> reviews.ActKey:
     return reviews.ActKey(text(body, "client", longest=LONGEST_CLIENT), whole(body, "seq"))
 
 
-def _written(saved: reviews.Saved) -> dict[str, Any]:
+def _written(saved: reviews.Saved, round_id: int | None = None) -> dict[str, Any]:
+    """Return the answer; of what an undo moved in several rounds, only the cards of the round on screen."""
     answer: dict[str, Any] = {
         "changeset": saved.changeset,
         "saved_at": saved.saved_at.isoformat(),
-        "items": [write_standing(finding) for finding in saved.items],
+        "items": [write_standing(finding) for finding in saved.items if round_id in (None, finding.round_id)],
     }
     if saved.undone is not None:
         answer["undone"] = {

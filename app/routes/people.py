@@ -23,5 +23,5 @@ def sign_in(asked: Asked, workspace: Workspace) -> Response:
     """Keep a name."""
     name = annotators.sign_in(workspace, text(asked.body, "name"))
     answer = JSONResponse({"name": name}, headers={"Cache-Control": "no-store"})
-    answer.set_cookie(COOKIE, quote(name, safe=""), max_age=A_YEAR, samesite="lax")
+    answer.set_cookie(COOKIE, quote(name, safe=""), max_age=A_YEAR, samesite="lax", httponly=True)
     return answer

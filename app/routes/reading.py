@@ -34,6 +34,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         "folds": view.round.config.get("folds"),
         "annotators": view.annotators,
         "rounds": [{"id": one, "number": number, "status": status.value} for one, number, status in view.rounds],
+        "datasets": [{"id": one, "name": name, "round": newest} for one, name, newest in view.datasets],
         "bulk_acts": [
             {
                 "changeset": act.id,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.types import RoundStatus
@@ -37,6 +37,14 @@ def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, RoundSt
     """Return (id, number, status) of a dataset's rounds, newest first."""
     columns = select(RoundRow.id, RoundRow.number, RoundRow.status)
     rows = session.execute(columns.where(RoundRow.dataset_id == dataset_id).order_by(RoundRow.number.desc())).all()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def reviewable_datasets(session: Session) -> list[tuple[int, str, int]]:
+    """Return (id, name, newest finished round) of every dataset that has one, by name."""
+    newest = select(func.max(RoundRow.id)).where(RoundRow.status == RoundStatus.DONE).group_by(RoundRow.dataset_id)
+    named = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+    rows = session.execute(named.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()
     return [(row[0], row[1], row[2]) for row in rows]
 
 

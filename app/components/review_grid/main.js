@@ -23,12 +23,13 @@ export function mount({ parentElement, data }) {
   present?.cleanup();
   const outbox = openOutbox(createApi(data.api));
   const entry = { asked: data.round };
-  const show = (id) => {
+  const show = (id, { afresh = false } = {}) => {
     entry.review?.unmount();
     entry.shown = id;
+    rememberRound(id, afresh);
     entry.review = new Review({
       root: parentElement, api: createApi(data.api), keys: new Keys(localStorage), outbox, storage: localStorage, roundId: id,
-      isAlive: (client) => alive.has(client), onround: (other) => { rememberRound(other); show(other); },
+      isAlive: (client) => alive.has(client), onround: show,
     });
     parentElement.append(entry.review.element);
     place(entry.review);
@@ -46,8 +47,9 @@ export function mount({ parentElement, data }) {
   return entry.cleanup;
 }
 
-function rememberRound(id) {
-  const query = new URLSearchParams(location.search);
+/** Name the round in the page's address, so that a reload shows it even when a newer one is done; `afresh`: without filters. */
+function rememberRound(id, afresh) {
+  const query = new URLSearchParams(afresh ? "" : location.search);
   query.set("round", String(id));
   history.replaceState(history.state, "", `${location.pathname}?${query}`);
 }

@@ -23,7 +23,7 @@ const NARROW = 1180; // pixels; below, the details are out of the way until aske
 export function build(review) {
   review.toast = new Toast();
   review.live = h("div", { class: "live", role: "status" });
-  review.zoom = new Zoom({ root: review.root, api: review.api, classes: review.classes, on: {
+  review.zoom = new Zoom({ root: review.root, api: review.api, classes: review.classes, keys: review.keys, on: {
     step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(),
   } });
   review.cursor = new Cursor(review);
@@ -35,7 +35,7 @@ export function build(review) {
   });
   const act = (action) => review.ready || ALWAYS.has(action) ? review.actions[action]() : null;
   review.topline = new Topline({ on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
-  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), undo: (changeset) => review.judging.undo(changeset) } });
+  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), dataset: (id) => review.onround(id, { afresh: true }), undo: (changeset) => review.judging.undo(changeset) } });
   review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.bulk.open() } });
   review.grid = new Grid({ on: {
     focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),

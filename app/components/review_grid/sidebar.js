@@ -13,7 +13,7 @@ const STATUS_NAMES = {
 };
 
 export class Sidebar {
-  /** `on` holds filter(changes), round(id) and undo(changeset). */
+  /** `on` holds filter(changes), round(id), dataset(its round's id) and undo(changeset). */
   constructor({ info, on }) {
     this.info = info;
     this.on = on;
@@ -42,6 +42,12 @@ export class Sidebar {
     this.reset.hidden = !narrowed(filter);
   }
 
+  /** Let what somebody new judges be asked for. */
+  person(name) {
+    const { input } = this.fields.find((field) => field.name === "by");
+    if (![...input.options].some((option) => option.value === name)) input.append(h("option", { value: name }, name));
+  }
+
   /** List the bulk acts that still stand, each with its undo. */
   drawBulk(acts) {
     const live = acts.filter((act) => act.live).slice(0, BULK_LISTED);
@@ -51,13 +57,15 @@ export class Sidebar {
   }
 
   #heading() {
-    const { round, rounds, folds } = this.info;
+    const { round, rounds, datasets, folds } = this.info;
     const config = typeof round.config === "object" && round.config ? round.config : {};
     const words = [`Round ${round.number}`, `${config.folds ?? folds} folds`, config.model, round.accuracy ? `${(round.accuracy * 100).toFixed(1)} % out-of-fold` : null];
     const finished = rounds.filter((one) => one.status === "done");
     return h("header", {},
       h("h1", { title: round.dataset }, round.dataset),
       h("p", { class: "dim" }, words.filter(Boolean).join(" · ")),
+      datasets.length > 1 && row("Dataset", h("select", { onchange: (event) => this.on.dataset(Number(event.target.value)) },
+        datasets.map((one) => h("option", { value: one.round, selected: one.id === round.dataset_id }, one.name)))),
       finished.length > 1 && row("Round", h("select", { onchange: (event) => this.on.round(Number(event.target.value)) },
         finished.map((one) => h("option", { value: one.id, selected: one.id === round.id }, `Round ${one.number}`)))));
   }
@@ -85,7 +93,7 @@ export class Sidebar {
     const path = h("input", { type: "search", placeholder: "anything", onchange: () => this.on.filter({ path: path.value.trim() }) });
     return [
       choose("order", "Order", orders),
-      info.splits.length > 1 && choose("split", "Split", [["", "any"], ...info.splits.map((name) => [name, name])]),
+      info.splits.length > 1 && choose("split", "Split", [["", "any"], ...info.splits.filter(Boolean).map((name) => [name, name])]),
       choose("status", "Status", Object.entries(STATUS_NAMES)),
       choose("fold", "Fold", [["", "any"], ...Array.from({ length: info.folds }, (_, fold) => [fold, String(fold + 1)])], (text) => (text === "" ? null : Number(text))),
       choose("by", "Judged by", [["", "anybody"], ...info.annotators.map((name) => [name, name])]),

@@ -77,10 +77,11 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """A round and what its filters can be set to."""
+    """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
 
     round: review_queries.ReviewedRound
     rounds: list[tuple[int, int, RoundStatus]]
+    datasets: list[tuple[int, str, int]]
     splits: list[str]
     annotators: list[str]
     has_similarity: bool
@@ -100,6 +101,7 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
         return RoundView(
             found,
             review_queries.rounds_of(session, found.dataset_id),
+            review_queries.reviewable_datasets(session),
             review_queries.splits_of(session, round_id),
             annotators.annotator_names(session),
             review_queries.has_similarity(session, round_id),

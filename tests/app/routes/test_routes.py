@@ -11,7 +11,7 @@ from app.components import assets
 from app.routes import routes
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
-from bench._review_data import fill
+from bench._review_data import add_round, fill
 from db.models import SampleRow
 
 COUNT = 30
@@ -236,3 +236,27 @@ def test_assets_are_served_from_the_components_alone(client: TestClient) -> None
 
 def test_the_pulse_says_the_version(client: TestClient) -> None:
     assert client.get("/outfold/health").json()["ok"] is True
+
+
+def test_an_undo_answers_with_the_cards_of_the_round_on_screen_alone(tmp_path: Path) -> None:
+    opened = open_workspace(Settings(home=tmp_path, demo=False, embedded_worker=False))
+    fill(opened, 5)
+    newer = add_round(opened, 1, range(1, 6), number=2)
+    client = TestClient(Starlette(routes=routes(lambda: opened)), cookies={"outfold_name": "ada"}, headers=HEADERS)
+    card = client.get("/outfold/findings?round=1&status=any&show=any").json()["items"][0]["id"]
+    act(client, "two", 1, **verdict(card))
+    assert [one["id"] for one in act(client, "two", 2, op="undo")["items"]] == [card]
+    elsewhere = act(client, "two", 3, op="redo") | act(client, "two", 4, op="undo", round=newer)
+    assert len(elsewhere["items"]) == 1
+    assert elsewhere["items"][0]["id"] != card
+    opened.database.close()
+
+
+def test_a_round_names_the_datasets_that_can_be_reviewed_instead(tmp_path: Path) -> None:
+    opened = open_workspace(Settings(home=tmp_path, demo=False, embedded_worker=False))
+    fill(opened, 3)
+    newest = add_round(opened, 1, range(1, 4), number=2)
+    client = TestClient(Starlette(routes=routes(lambda: opened)))
+    answer = client.get("/outfold/rounds/1").json()
+    assert answer["datasets"] == [{"id": 1, "name": "bench", "round": newest}]
+    opened.database.close()
