@@ -10,6 +10,7 @@ import { Histogram, scaleStart } from "./histogram.js";
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
 const AGAIN_MS = 5000; // the same question is not repeated with every verdict
 const ROWS = 10;
+const CHANGED = 409; // HTTP: the set is not the one that was shown
 
 /** Return the filter of the set a threshold means. */
 export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
@@ -156,7 +157,8 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
       await accept(setOf(filter, state.threshold), state.preview.count);
       dialog.close();
     } catch (error) {
-      await ask();
+      if (error.status === CHANGED) await ask();
+      else Object.assign(button, { disabled: false, textContent: "Try again" }); // the same act, if it was stored after all
       problem.textContent = `${error.message} ${error.cure ?? ""}`;
     }
   }

@@ -66,7 +66,7 @@ export function createKeyListener(review, actions) {
     const found = review.keys.lookup(event);
     const dialog = review.root.querySelector("dialog[open]");
     if (dialog && !(review.zoom.open && dialog === review.zoom.dialog && found && IN_ZOOM.test(found.action))) {
-      if (STREAMLIT.has(event.key)) event.stopImmediatePropagation();
+      if (STREAMLIT.has(event.key) && !dialog.querySelector(".waiting")) event.stopImmediatePropagation(); // r can be a new key
       return;
     }
     if (!found) {
@@ -82,9 +82,10 @@ export function createKeyListener(review, actions) {
   };
 }
 
+/** Whether the element that has the keyboard's focus needs this key itself. */
 function ownKeys(event) {
-  const target = event.composedPath()[0];
-  return ["BUTTON", "A", "SUMMARY", "INPUT"].includes(target?.tagName);
+  const { tagName } = event.composedPath()[0];
+  return tagName === "INPUT" || ([" ", "Enter"].includes(event.key) && ["BUTTON", "A", "SUMMARY"].includes(tagName));
 }
 
 function insideForeignDialog(event, review) {

@@ -58,14 +58,16 @@ export class Cursor {
     this.turning = true;
     review.ready = queue.nextIsReady;
     try {
-      if (await queue.next()) this.arrive();
+      const turned = await queue.next();
+      if (queue !== review.queue) return; // the filter changed meanwhile
+      if (turned) this.arrive();
       else if (this.page.some((item) => review.judging.pending(item))) review.toast.say("This is the last page.");
       else await review.finish();
     } catch (error) {
       review.toast.say(`${error.message} ${error.cure ?? ""}`, { label: "Try again", run: () => this.turn(by) }, { warning: true });
     } finally {
       this.turning = false;
-      review.ready = this.page.length > 0;
+      if (queue === review.queue) review.ready = this.page.length > 0;
     }
   }
 

@@ -42,7 +42,9 @@ export function openDialog(root, { label, className = "", onclose = () => {} }, 
     onclose();
   });
   dialog.addEventListener("pointerdown", (event) => {
-    if (event.target === dialog) dialog.close(); // the backdrop
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
+    if (event.target === dialog && !inside) dialog.close(); // the backdrop; not the dialog's own edge or scroll bar
   });
   (root.querySelector(".outfold") ?? root).append(dialog);
   dialog.showModal();

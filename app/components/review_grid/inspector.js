@@ -8,6 +8,7 @@ import { classesByDigit, keyFor } from "./keys.js";
 const PLACES = 5;
 const DETAIL_DELAY_MS = 120; // while the focus runs along a row, nothing is asked for
 const LARGE = 384; // device pixels
+const KEPT = 100; // details at hand; a day's work passes thousands of cards
 
 /** Return the rows of likeliest classes, shared by inspector and zoom; `onpick(class)`. */
 export function likelyRows(item, { classes, onpick, places = PLACES }) {
@@ -74,6 +75,7 @@ export class Inspector {
     const detail = await this.api.finding(item.id).catch(() => null);
     if (!detail) return;
     this.details.set(item.id, detail);
+    if (this.details.size > KEPT) this.details.delete(this.details.keys().next().value);
     if (this.item?.id === item.id) this.#detail(detail);
   }
 

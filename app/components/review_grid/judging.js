@@ -1,6 +1,6 @@
 // What people do to cards: verdicts, skips, undo and redo. Seen at once, stored by the outbox.
 
-import { ActLog, decisionFor, outcome, reversed, settled, stateOf, summary } from "./verdicts.js";
+import { ActLog, decisionFor, outcome, reversed, sameState, settled, stateOf, summary } from "./verdicts.js";
 
 const RECENT = 10;
 
@@ -25,13 +25,16 @@ export class Judging {
   /** Give every item its decision as one act; returns false when there was nothing to do. */
   decide(items, decisionOf) {
     const { review } = this;
+    if (!items.length) return false;
     const decisions = items.map(decisionOf);
-    const changes = items.map((item, index) => ({ item, before: stateOf(item), after: outcome(item, decisions[index], review.name) }));
-    if (!changes.length) return false;
+    const said = items.map((item, index) => ({ item, before: stateOf(item), after: outcome(item, decisions[index], review.name) }));
+    const changes = said.filter(({ before, after }) => !sameState(before, after)); // what stood already is nothing to take back
     review.outbox.add({ round: review.roundId, op: "decide", decisions });
-    this.log.push({ changes });
-    this.#apply(changes);
-    review.live.textContent = summary(changes, review.classes); // for those who hear the page
+    if (changes.length) this.log.push({ changes });
+    this.#apply(said);
+    review.live.textContent = summary(said, review.classes); // for those who hear the page
+    review.toast.pass();
+    if (changes.length > 1) this.#offer(summary(changes, review.classes), "Undo", () => this.undo());
     for (const item of items) review.skips.remove(item.id);
     return true;
   }
@@ -74,13 +77,13 @@ export class Judging {
 
   /** Take back the newest act; with `changeset` that one, whatever came after it. */
   undo(changeset = null) {
-    const act = changeset === null || this.log.done.at(-1)?.changeset === changeset ? this.log.undo() : null;
+    const act = changeset === null || this.log.done.at(-1)?.changeset === changeset ? this.log.undo() : this.log.drop(changeset);
     const seq = this.review.outbox.add({ round: this.review.roundId, op: "undo", ...(changeset === null ? {} : { changeset }) });
     this.sent.set(seq, act);
     if (act?.changes.length) {
       this.#apply(reversed(act.changes));
       this.#reveal(act.changes);
-      this.review.toast.say(`Undone: ${summary(act.changes, this.review.classes)}`, { label: "Redo", run: () => this.redo() });
+      this.#offer(`Undone: ${summary(act.changes, this.review.classes)}`, "Redo", () => this.redo());
     }
   }
 
@@ -91,7 +94,7 @@ export class Judging {
     if (act?.changes.length) {
       this.#apply(act.changes);
       this.#reveal(act.changes);
-      this.review.toast.say(`Done again: ${summary(act.changes, this.review.classes)}`, { label: "Undo", run: () => this.undo() });
+      this.#offer(`Done again: ${summary(act.changes, this.review.classes)}`, "Undo", () => this.undo());
     }
   }
 
@@ -128,19 +131,29 @@ export class Judging {
   refused(entry, error) {
     const text = `${error.message ?? error.error} ${error.cure ?? ""}`.trim();
     this.review.toast.say(`Not stored: ${text}`, null, { warning: true, sticky: true });
+    const meant = this.sent.get(entry.act.seq)?.changes ?? [];
+    this.sent.delete(entry.act.seq);
+    const ids = [...(entry.act.decisions ?? []).map(({ finding }) => finding), ...meant.map(({ item }) => item.id)];
+    for (const id of ids) this.touched.delete(id); // they wait for a word again
     this.log.forget();
-    this.review.refresh((entry.act.decisions ?? []).map(({ finding }) => finding));
+    this.review.refresh(ids);
     this.review.tally.refresh({ soon: true });
+  }
+
+  /** Return the ids of findings of which something is still on its way: what is shown is newer than any answer. */
+  waiting() {
+    const turned = [...this.sent.values()].flatMap((act) => act?.changes ?? []);
+    return new Set([...this.review.outbox.pendingFindings(), ...turned.map(({ item }) => item.id)]);
   }
 
   #settle(states) {
     const { review } = this;
-    const waiting = review.outbox.pendingFindings();
+    const waiting = this.waiting();
     const changes = [];
     for (const { id, ...after } of states) {
       const item = review.byId.get(id);
       if (!item || waiting.has(id)) continue;
-      if (item.status !== after.status || item.label !== after.label || item.by !== after.by) changes.push({ item, before: stateOf(item), after });
+      if (!sameState(item, after)) changes.push({ item, before: stateOf(item), after });
     }
     if (changes.length) this.#apply(changes);
     review.inspector.forget(states.map(({ id }) => id));
@@ -157,6 +170,11 @@ export class Judging {
     this.review.inspector.forget(ids);
     this.review.tally.adjust(changes);
     this.review.paint(new Set(ids));
+  }
+
+  /** Say what was done, with its way back; the next act ends the offer, which would mean another act by then. */
+  #offer(text, label, run) {
+    this.review.toast.say(text, { label, run }, { passing: true });
   }
 
   #reveal(changes) {

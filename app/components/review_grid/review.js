@@ -31,6 +31,7 @@ export class Review {
       this.element.replaceChildren(troubleState(error, () => this.start()));
       return;
     }
+    if (this.stop.signal.aborted) return;
     if (this.info.round.status !== "done") {
       this.element.replaceChildren(runningState(this.info));
       this.poll = setTimeout(() => this.start(), POLL_MS);
@@ -38,6 +39,7 @@ export class Review {
     }
     build(this);
     this.#person();
+    this.grid.element.focus({ preventScroll: true }); // else the keys belong to the link that led here
     await Promise.all([this.reload(), this.name ? null : this.askName()]);
   }
 
@@ -58,17 +60,17 @@ export class Review {
     try {
       queue.resize(this.grid.measure().size);
       await queue.load(0);
+      if (queue !== this.queue) return; // the filter changed meanwhile
+      this.grid.chooseAspect(queue.items.slice(0, 40));
+      queue.resize(this.grid.measure().size);
+      this.ready = queue.items.length > 0;
+      if (this.ready) this.cursor.arrive(0);
+      else await this.finish();
     } catch (error) {
       if (queue === this.queue && !this.stop.signal.aborted) this.grid.replace(troubleState(error, () => this.reload()));
       return;
     }
-    if (queue !== this.queue) return; // the filter changed meanwhile
-    this.grid.chooseAspect(queue.items.slice(0, 40));
-    queue.resize(this.grid.measure().size);
-    this.ready = queue.items.length > 0;
-    if (this.ready) this.cursor.arrive(0);
-    else await this.finish();
-    this.element.dataset.ready = "true";
+    if (queue === this.queue) this.element.dataset.ready = "true";
   }
 
   setFilter(changes) {
@@ -81,9 +83,10 @@ export class Review {
   /** Nothing waits any more: say so, with what to do next. */
   async finish() {
     this.ready = false;
+    const { queue } = this;
     const stored = await this.outbox.settled(LAST_ACT_MS);
     const counts = !stored && this.tally.counts ? this.tally.counts : await this.tally.fresh();
-    if (this.cursor.page.some((item) => this.judging.pending(item))) return; // undone meanwhile
+    if (queue !== this.queue || this.cursor.page.some((item) => this.judging.pending(item))) return; // another filter, or undone
     const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
     this.queue.start = this.queue.items.length; // behind the last page: back and undo still find it
     this.grid.replace(emptyState({
@@ -150,7 +153,7 @@ export class Review {
   async askName() {
     if (this.asking) return;
     this.asking = true;
-    await askName({ root: this.root, name: this.name, save: async (name) => { this.name = (await this.api.rename(name)).name ?? name; } });
+    await askName({ root: this.root, name: this.name, save: async (name) => this.#renamed((await this.api.rename(name)).name ?? name) });
     this.asking = false;
     this.#person();
     this.grid.element.focus({ preventScroll: true });
@@ -162,6 +165,12 @@ export class Review {
     this.tally?.stop();
     this.zoom?.close();
     this.element.remove();
+  }
+
+  #renamed(name) {
+    if (name !== this.name) this.judging.log.forget(); // those acts are the former person's
+    this.name = name;
+    this.sidebar.person(name);
   }
 
   #person() {
@@ -220,7 +229,7 @@ export class Review {
 
   #know(fresh) {
     const known = this.byId.get(fresh.id);
-    if (known && this.outbox.pendingFindings().has(fresh.id)) return known; // what was said here is newer
+    if (known && this.judging.waiting().has(fresh.id)) return known; // what was said here is newer
     if (known) return Object.assign(known, fresh);
     this.byId.set(fresh.id, fresh);
     return fresh;

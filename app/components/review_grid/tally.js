@@ -10,6 +10,7 @@ export class Tally {
     Object.assign(this, { ask, quiet, draw });
     this.counts = null;
     this.changes = 0;
+    this.turn = 0; // of the questions asked; an answer to an older one, of another filter perhaps, is not shown
   }
 
   adjust(changes) {
@@ -28,10 +29,13 @@ export class Tally {
     this.timer = setTimeout(() => this.#load(), soon ? 0 : EVERY_MS);
   }
 
-  /** Resolve to counts that are the server's. */
+  /** Resolve to counts that are the server's, to the last ones known where it does not answer. */
   async fresh() {
-    this.#show(await this.ask());
-    return this.counts;
+    this.turn += 1;
+    const { turn } = this;
+    const counts = await this.ask().catch((error) => this.counts ?? Promise.reject(error));
+    if (!this.stopped && turn === this.turn) this.#show(counts);
+    return counts;
   }
 
   stop() {
@@ -42,8 +46,10 @@ export class Tally {
   async #load() {
     this.timer = null;
     const before = this.changes;
+    this.turn += 1;
+    const { turn } = this;
     const counts = this.quiet() || !this.counts ? await this.ask().catch(() => null) : null;
-    if (this.stopped) return;
+    if (this.stopped || turn !== this.turn) return;
     if (counts && (before === this.changes || !this.counts)) this.#show(counts);
     else this.refresh(); // unsaved, offline, or overtaken by a verdict: what is shown is newer
   }

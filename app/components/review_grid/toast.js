@@ -9,14 +9,20 @@ export class Toast {
     this.element = h("div", { class: "toast", role: "status", hidden: true });
   }
 
-  /** Say `text`; `action` is {label, run}. */
-  say(text, action = null, { sticky = false, warning = false } = {}) {
+  /** Say `text`; `action` is {label, run}; what is `passing` goes with the next act. */
+  say(text, action = null, { sticky = false, warning = false, passing = false } = {}) {
     clearTimeout(this.timer);
+    this.passing = passing;
     this.element.classList.toggle("warning", warning);
     fill(this.element, h("span", {}, text),
       action && h("button", { type: "button", onclick: () => { this.hide(); action.run(); } }, action.label));
     this.element.hidden = false;
     if (!sticky) this.timer = setTimeout(() => this.hide(), SHOWN_MS);
+  }
+
+  /** Another act has been done: an offer about the one before it would mean the wrong one. */
+  pass() {
+    if (this.passing) this.hide();
   }
 
   hide() {

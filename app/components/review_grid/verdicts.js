@@ -30,6 +30,8 @@ export function outcome(item, decision, by) {
 
 export const stateOf = (item) => ({ status: item.status, label: item.label, by: item.by });
 
+export const sameState = (one, other) => one.status === other.status && one.label === other.label && one.by === other.by;
+
 /** The acts of this visit, newest last: what undo can show at once, before the server has answered. */
 export class ActLog {
   constructor() {
@@ -48,6 +50,12 @@ export class ActLog {
     const act = this.done.pop() ?? null;
     if (act) this.undone.push(act);
     return act;
+  }
+
+  /** Forget a bulk act wherever it stands: it is taken back by its name. */
+  drop(changeset) {
+    this.done = this.done.filter((act) => act.changeset !== changeset);
+    return null;
   }
 
   redo() {

@@ -4,13 +4,15 @@ import { badgeOf, className } from "./card.js";
 import { fill, h, keycap, openDialog } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
 import { likelyRows, tags } from "./inspector.js";
+import { shown } from "./keys.js";
 
 const PLACES = 10;
+const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
 
 export class Zoom {
   /** `on` holds step(by), pick(class), act(action) and closed(). */
-  constructor({ root, api, classes, on }) {
-    Object.assign(this, { root, api, classes, on });
+  constructor({ root, api, classes, keys, on }) {
+    Object.assign(this, { root, api, classes, keys, on });
     this.item = null;
   }
 
@@ -34,8 +36,13 @@ export class Zoom {
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
       h("h2", {}, "Likeliest classes"),
       h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick, places: PLACES })),
-      h("div", { class: "zoom-verdicts" }, [["accept", "a", "accept"], ["keep", "k", "keep"], ["ambiguous", "b", "ambiguous"], ["exclude", "x", "exclude"], ["second_opinion", "n", "second opinion"]].map(([action, key, word]) =>
-        h("button", { type: "button", class: "ghost", title: action === "accept" ? `accept ${className(this.classes, item.pseudo)}` : word, onclick: () => this.on.act(action) }, keycap(key), ` ${word}`))));
+      h("div", { class: "zoom-verdicts" }, Object.entries(VERDICTS).map(([action, word]) => this.#verdict(action, word))));
+  }
+
+  #verdict(action, word) {
+    const combo = this.keys.combos(action)[0];
+    const title = action === "accept" ? `accept ${className(this.classes, this.item.pseudo)}` : word;
+    return h("button", { type: "button", class: "ghost", title, onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
   }
 
   close() {

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Judging } from "../../app/components/review_grid/judging.js";
+import { Toast } from "../../app/components/review_grid/toast.js";
+import { finding } from "./fakes.js";
+
+/** A page without a screen: what it was told is kept in `said`, `sent` and `asked`. */
+function page(...items) {
+  const review = { roundId: 1, name: "Ann", classes: ["cat", "dog"], looksBack: false, said: [], sent: [], asked: [], passed: 0 };
+  const unsaved = () => review.sent.flatMap((act) => (act.stored ? [] : (act.decisions ?? []).map((one) => one.finding)));
+  Object.assign(review, {
+    byId: new Map(items.map((item) => [item.id, item])),
+    outbox: { add: (act) => review.sent.push({ seq: review.sent.length + 1, ...act }), pendingFindings: () => new Set(unsaved()) },
+    toast: { say: (text, action) => review.said.push([text, action]), pass: () => { review.passed += 1; } },
+    tally: { adjust: () => {}, refresh: () => {} },
+    bulk: { refresh: () => {} },
+    skips: { remove: () => {} },
+    inspector: { forget: () => {} },
+    live: {},
+    cursor: { goTo: () => {}, holds: () => true, page: items },
+    paint: () => {},
+    refresh: (ids) => review.asked.push(...ids),
+  });
+  review.judging = new Judging(review);
+  review.answer = (seq, result) => {
+    const act = review.sent[seq - 1];
+    act.stored = true;
+    review.judging.stored({ act, own: true }, result);
+  };
+  return review;
+}
+const stands = (id, status, label = null, by = null) => ({ id, status, label, by });
+
+test("a verdict that stood already is sent, but is nothing for undo to take back", () => {
+  const item = finding(1);
+  const review = page(item);
+  review.judging.verdict([item], "accept");
+  assert.equal(review.judging.verdict([item], "accept"), true);
+  assert.equal(review.sent.length, 2);
+  review.judging.undo();
+  assert.equal(item.status, "open");
+  assert.deepEqual(review.judging.recent(), []);
+});
+
+test("an answer to the verdict does not bring back what was undone meanwhile", () => {
+  const item = finding(1);
+  const review = page(item);
+  review.judging.verdict([item], "accept");
+  review.judging.undo();
+  review.answer(1, { changeset: 1, items: [stands(1, "accept", 1, "Ann")] });
+  assert.equal(item.status, "open");
+  review.answer(2, { changeset: 2, items: [stands(1, "open")] });
+  assert.deepEqual([item.status, review.asked.length], ["open", 0]);
+});
+
+test("an undo that did what was shown keeps the acts before it", () => {
+  const [first, second] = [finding(1), finding(2)];
+  const review = page(first, second);
+  review.judging.verdict([first], "accept");
+  review.judging.verdict([second], "keep");
+  review.judging.undo();
+  review.answer(3, { changeset: 3, items: [stands(2, "open")] });
+  assert.deepEqual(review.judging.recent(), [first]);
+});
+
+test("several cards at once offer the way back, and the next act ends the offer", () => {
+  const items = [1, 2, 3].map((id) => finding(id));
+  const review = page(...items);
+  review.judging.verdict(items, "accept");
+  assert.deepEqual([review.said[0][0], review.said[0][1].label], ["accepted 3", "Undo"]);
+  const { passed } = review;
+  review.judging.verdict([items[0]], "exclude");
+  assert.equal(review.passed, passed + 1);
+  assert.equal(review.said.length, 1);
+});
+
+test("what the server refuses is asked for anew and waits for a word again", () => {
+  const item = finding(1);
+  const review = page(item);
+  review.judging.verdict([item], "accept");
+  review.judging.undo();
+  review.judging.refused({ act: review.sent[1], own: true }, { message: "no", cure: "reload" });
+  assert.deepEqual(review.asked, [1]);
+  assert.equal(review.judging.pending(item), true);
+  assert.equal(review.judging.waiting().has(1), true); // the verdict itself is still on its way
+});
+
+test("a bulk act taken back by its name is no act of the log any more", () => {
+  const item = finding(1);
+  const review = page(item);
+  review.judging.pushBulk(7);
+  review.judging.verdict([item], "accept");
+  review.judging.undo(7);
+  assert.deepEqual(review.judging.log.done.map(({ changeset }) => changeset), [undefined]);
+  assert.equal(item.status, "accept");
+});
+
+test("only a passing message goes with the next act", () => {
+  globalThis.document ??= { createElement: () => ({ append() {}, replaceChildren() {}, addEventListener() {}, setAttribute() {}, classList: { toggle() {} } }) };
+  const toast = new Toast();
+  toast.say("Not stored", null, { sticky: true, warning: true });
+  toast.pass();
+  assert.equal(toast.element.hidden, false);
+  toast.say("accepted 3", { label: "Undo", run() {} }, { passing: true });
+  toast.pass();
+  assert.equal(toast.element.hidden, true);
+});
