@@ -56,6 +56,7 @@ def run_round(
     snapshot.save(folder)
     for fold in range(config.folds):
         run_fold(folder, config, fold, image_cache=image_cache, report=report, should_stop=should_stop)
+    report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
     return judge_round(folder, config)
 
 

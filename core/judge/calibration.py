@@ -46,7 +46,7 @@ def _likeliest(logits: FloatArray, labels: IntArray, noise: FloatArray, log_rang
     if not len(known):
         return 1.0
     logits, labels = logits[known], labels[known]
-    weights = noise.T[labels]  # (N, K)
+    weights = noise.T.astype(np.float32)[labels]  # (N, K)
 
     def surprise(log_temperature: float) -> float:
         expected = (probabilities(logits, float(np.exp(log_temperature))) * weights).sum(axis=1)

@@ -145,7 +145,7 @@ def _metrics(
     right = pseudo == given
     confusion = np.bincount(given * classes + pseudo, minlength=classes**2).reshape(classes, classes)
     # What the round expects of the *given* labels, which is all that can be checked without people.
-    expected = np.einsum("ni,in->n", probs[known], noise[:, pseudo])
+    expected = pseudo_labels.expected_agreement(probs[known], pseudo, noise)
     errors = joint.sum(axis=1) - joint.diagonal()
     return {
         "accuracy": float(right.mean()),

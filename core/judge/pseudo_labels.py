@@ -52,6 +52,15 @@ def all_considered(probs: FloatArray, labels: IntArray, noise: FloatArray) -> tu
     return pseudo_true, given_true
 
 
+def expected_agreement(probs: FloatArray, pseudo: IntArray, noise: FloatArray) -> FloatArray:
+    """Return how likely an item's given label is its pseudo label, by the network and the noise alone, (N,)."""
+    likely = np.empty(len(pseudo))
+    for start in range(0, len(pseudo), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        likely[rows] = np.einsum("nk,nk->n", probs[rows], noise.T[pseudo[rows]])
+    return likely
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A threshold and what accepting everything from it on is expected to do."""

@@ -1,7 +1,7 @@
 """An order that puts like beside like, for going through a queue in one swing.
 
 Embeddings are (N, D). The items are halved along their main direction again and again (a principal axis tree); each
-half is turned so that it begins where the one before ended. No randomness: the same embeddings give the same order.
+half is turned so that it begins where the one before ended. The same embeddings always give the same order.
 """
 
 import numpy as np
@@ -11,12 +11,13 @@ from core.types import FloatArray, IntArray
 _LEAF = 24
 _ITERATIONS = 8  # of the power method: a rough main direction is enough
 _AXIS_ITEMS = 2000
+_DIMENSIONS = 64  # more are projected to so many, which keeps near things near (Johnson and Lindenstrauss 1984)
+_CHUNK = 50_000
 
 
 def similarity_ranks(embeddings: FloatArray) -> IntArray:
     """Return each item's place in the order, (N,)."""
-    lengths = np.linalg.norm(embeddings.astype(np.float32), axis=1, keepdims=True)
-    points = embeddings.astype(np.float32) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    points = _directions(embeddings)
     order: list[IntArray] = []
     waiting = [np.arange(len(points))]
     last = np.zeros(points.shape[1], np.float32)
@@ -35,6 +36,19 @@ def similarity_ranks(embeddings: FloatArray) -> IntArray:
     ranks = np.empty(len(points), dtype=np.int64)
     ranks[np.concatenate(order)] = np.arange(len(points))
     return ranks
+
+
+def _directions(embeddings: FloatArray) -> FloatArray:
+    """Return unit vectors, (N, at most 64); read piece by piece, since embeddings may be a large memory map."""
+    dimensions = embeddings.shape[1]
+    projection = np.eye(dimensions, dtype=np.float32)
+    if dimensions > _DIMENSIONS:
+        projection = np.random.default_rng(0).normal(size=(dimensions, _DIMENSIONS)).astype(np.float32)
+    points = np.empty((len(embeddings), projection.shape[1]), dtype=np.float32)
+    for start in range(0, len(points), _CHUNK):
+        points[start : start + _CHUNK] = embeddings[start : start + _CHUNK].astype(np.float32) @ projection
+    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return points
 
 
 def _main_axis(points: FloatArray, centre: FloatArray) -> FloatArray:
