@@ -9,7 +9,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -17,13 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.services.annotators import AnnotatorError, clean_name
+from app.services.annotators import COOKIE, name_in_cookie
 from app.services.reviews import CountChangedError, NotFoundError, ReviewError
 from app.services.workspace import Workspace
 from core.types import DatasetError, OutfoldError
 
 LARGEST_BODY = 1 << 20  # bytes
-COOKIE = "outfold_name"
 BAD_REQUEST, NO_NAME, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE, UNAVAILABLE = 400, 401, 403, 404, 409, 413, 503
 
 log = logging.getLogger(__name__)
@@ -79,10 +77,7 @@ def answer_post(
 
 def name_in(request: Request) -> str | None:
     """Return the annotator's name from the cookie, None when there is none that can be one."""
-    try:
-        return clean_name(unquote(request.cookies.get(COOKIE, ""), errors="strict"))
-    except (AnnotatorError, UnicodeDecodeError):
-        return None
+    return name_in_cookie(request.cookies.get(COOKIE, ""))
 
 
 def explain(error: Exception) -> tuple[dict[str, Any], int]:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.routes.answering import COOKIE, Asked, name_in
+from app.routes.answering import Asked, name_in
 from app.routes.wire import text
 from app.services import annotators
 from app.services.workspace import Workspace
@@ -23,5 +23,5 @@ def sign_in(asked: Asked, workspace: Workspace) -> Response:
     """Keep a name."""
     name = annotators.sign_in(workspace, text(asked.body, "name"))
     answer = JSONResponse({"name": name}, headers={"Cache-Control": "no-store"})
-    answer.set_cookie(COOKIE, quote(name, safe=""), max_age=A_YEAR, samesite="lax", httponly=True)
+    answer.set_cookie(annotators.COOKIE, quote(name, safe=""), max_age=A_YEAR, samesite="lax", httponly=True)
     return answer

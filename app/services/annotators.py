@@ -1,6 +1,7 @@
 """Who is who: a name asked once and kept. A login comes later; until then anybody may be anybody."""
 
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from sqlalchemy.exc import IntegrityError
 
@@ -9,6 +10,7 @@ from core.types import OutfoldError
 from db.queries import annotators
 
 LONGEST_NAME = 80
+COOKIE = "outfold_name"  # where a browser keeps the name, percent-encoded
 
 
 class AnnotatorError(OutfoldError):
@@ -28,6 +30,14 @@ def clean_name(text: str) -> str:
     if len(name) > LONGEST_NAME:
         raise AnnotatorError(f"the name has {len(name)} characters; use at most {LONGEST_NAME}")
     return name
+
+
+def name_in_cookie(text: str) -> str | None:
+    """Return the name a cookie holds, None when it can be nobody's."""
+    try:
+        return clean_name(unquote(text, errors="strict"))
+    except (AnnotatorError, UnicodeDecodeError):
+        return None
 
 
 def sign_in(workspace: Workspace, text: str) -> str:

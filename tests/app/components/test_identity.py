@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from app.components import identity
+from app.services.annotators import COOKIE
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from app.components import identity
     ],
 )
 def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = SimpleNamespace(cookies={identity.COOKIE: cookie})
+    context = SimpleNamespace(cookies={COOKIE: cookie})
     monkeypatch.setattr(identity.st, "context", context)
     assert identity.current_name() == name
     assert identity.name_for_record() == (name or identity.NOBODY)
