@@ -31,7 +31,7 @@ def draw_former(exports: Sequence[ExportInfo], small: Container[int], key: str) 
     """Draw ended exports, newest first, and the selected one in full; those with an id in `small` can be downloaded."""
     st.markdown("**Former exports**")
     columns = {
-        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+        "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
         "Download": st.column_config.LinkColumn(display_text="zip"),
         "Images": st.column_config.NumberColumn(format="localized"),
         "Changed": st.column_config.NumberColumn(format="localized"),
