@@ -436,3 +436,55 @@ def test_small_windows_get_fewer_columns_and_no_side_scroll(review: Review, widt
     buttons = review.page.locator(".all .primary").evaluate_all(sides)
     assert abs(len({round(left) for left, _ in cards}) - columns) <= (0 if width < 500 else 1)
     assert max(right for _, right in cards + buttons) <= width
+
+
+def test_another_dataset_is_one_choice_away_and_stays_in_the_address(make_review: Callable[..., Review]) -> None:
+    review = make_review(10)
+    other = add_copy(review.workspace, "another one", 5)
+    review.open("&order=pair")
+    review.page.locator("aside.left header select").select_option(label="another one")
+    expect(review.page.locator(".outfold h1")).to_have_text("another one")
+    assert review.page.url.endswith(f"/review?round={other}")
+    review.page.reload()
+    review.page.wait_for_selector(READY)
+    expect(review.page.locator(".outfold h1")).to_have_text("another one")
+
+
+def test_whoever_comes_by_a_link_can_press_keys_at_once(review: Review) -> None:
+    review.page.get_by_role("link", name="Datasets").click()
+    review.page.get_by_role("link", name="Review").first.click()
+    review.page.wait_for_selector(READY)
+    first = review.focused()
+    assert f"round={review.round_id}" in review.page.url
+    review.press("ArrowRight")
+    assert review.focused() != first
+
+
+def test_a_row_is_taken_back_by_its_message_until_the_next_act(review: Review) -> None:
+    toast = review.page.locator(".toast")
+    review.press("Shift+A")
+    toast.get_by_role("button", name="Undo").click()
+    review.saved()
+    assert not review.stored()
+    review.press("Shift+A")
+    expect(toast.get_by_role("button", name="Undo")).to_be_visible()
+    review.press("x")
+    expect(toast).to_be_hidden()
+
+
+def test_a_dialog_closes_by_a_click_beside_it_not_on_its_edge(review: Review) -> None:
+    review.press("?")
+    dialog = review.page.locator("dialog.help")
+    box = dialog.bounding_box()
+    assert box
+    review.page.mouse.click(box["x"] + 6, box["y"] + 6)
+    expect(dialog).to_be_visible()
+    review.page.mouse.click(box["x"] - 6, box["y"] - 6)
+    expect(dialog).to_have_count(0)
+
+
+def test_a_new_name_can_be_asked_for_at_once(review: Review) -> None:
+    review.page.locator(".who").click()
+    review.page.get_by_label("Your name").fill("Grace Hopper")
+    review.press("Enter")
+    expect(review.page.get_by_label("Judged by").locator("option", has_text="Grace Hopper")).to_have_count(1)
