@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.services.import_request import ImportRequest
 from core.config import RoundConfig
 from core.data.formats.source import Problems, SourceFormat, natural_order
-from core.types import DatasetError, RoundStatus, Task
+from core.types import DatasetError, RoundCancelledError, RoundStatus, Task
 from db.queries import datasets, imports, samples, snapshots
 from db.queries.datasets import DatasetInfo
 from db.queries.samples import KnownSample, NewSample
@@ -45,6 +45,7 @@ def store(session: Session, import_id: int, request: ImportRequest, incoming: In
 
     Raises:
         DatasetError: a dataset of this name comes from somewhere else.
+        RoundCancelledError: the import was ended before; the caller's transaction must not be committed.
     """
     info = _dataset(session, request, incoming)
     now = datetime.now(UTC)
@@ -70,7 +71,8 @@ def store(session: Session, import_id: int, request: ImportRequest, incoming: In
         "problems": _counted(incoming.problems),
     }
     imports.add_problems(session, import_id, incoming.problems.kept)
-    imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=info.id, report=report)
+    if not imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=info.id, report=report):
+        raise RoundCancelledError("the import was ended by somebody else")
     return info.id
 
 

@@ -209,6 +209,24 @@ def test_a_cancelled_import_stores_nothing(workspace: Workspace, digits_folder: 
     assert imports.unfinished_imports(workspace) == []
 
 
+def test_an_import_cancelled_just_before_it_stores_stores_nothing(
+    workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.services import import_run
+
+    note = import_run._Work.note
+
+    def cancelled(work: import_run._Work, stage: str, done: int, total: int, **more: bool) -> None:
+        note(work, stage, done, total, **more)
+        if stage == "storing":  # after the last look, before the transaction
+            imports.cancel_import(workspace, work.import_id)
+
+    monkeypatch.setattr(import_run._Work, "note", cancelled)
+    done = run(workspace, request(digits_folder))
+    assert (done.status, stored(workspace)) == (RoundStatus.CANCELLED, [])
+    assert datasets.list_datasets(workspace) == []
+
+
 def test_a_broken_promise_is_written_down_and_raised(
     workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
