@@ -133,7 +133,7 @@ def undo(
             target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
         else:
             target = _undoable(session, dataset_id, changeset_id, actor.name)
-        return _turn(session, actor, Act.UNDO, target)
+        return _turn(session, actor, Act.UNDO, dataset_id, target)
 
     return _once(workspace, by, key, act)
 
@@ -142,7 +142,8 @@ def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None =
     """Bring back the act that the annotator undid last, unless they have acted anew since."""
 
     def act(session: Session, actor: _By) -> int | None:
-        return _turn(session, actor, Act.REDO, decisions.find_redoable(session, dataset_id, actor.annotator_id))
+        target = decisions.find_redoable(session, dataset_id, actor.annotator_id)
+        return _turn(session, actor, Act.REDO, dataset_id, target)
 
     return _once(workspace, by, key, act)
 
@@ -176,10 +177,11 @@ def _once(
         return attempt()
 
 
-def _turn(session: Session, actor: _By, act: Act, target_id: int | None) -> int | None:
+def _turn(session: Session, actor: _By, act: Act, dataset_id: int, target_id: int | None) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
-    if target is None:
-        return None
+    if target is None:  # kept all the same: a retry must not turn what was decided in between
+        rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
+        return decisions.add_changeset(session, actor.changeset(act, rounds[0][0], dataset_id)) if rounds else None
     decisions.set_live(session, target.id, live=act is Act.REDO)
     if target.act is Act.ACCEPT_ALL:
         projection.project_bulk(session, target.id, act)

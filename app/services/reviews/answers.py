@@ -51,6 +51,8 @@ def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now:
     if stored is None:
         return Saved(None, 0, now, [])
     target = decisions.find_changeset(session, stored.target_id) if stored.target_id else None
+    if target is None and stored.act in (Act.UNDO, Act.REDO):
+        return Saved(None, 0, stored.decided_at, [])
     if target is None:
         return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, cards))
     moved = decisions.some_affected_by(session, target, MOST_ITEMS)

@@ -307,6 +307,18 @@ def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: Workspace) -> No
     assert reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=ActKey("browser", 3)) == bulk
 
 
+def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled: Workspace) -> None:
+    for turn, key in ((reviews.undo, ActKey("browser", 1)), (reviews.redo, ActKey("browser", 2))):
+        once = turn(filled, 1, by="ada", key=key)
+        assert (once.changeset, once.items) == (None, [])
+        reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=ActKey("other tab", key.seq))
+        if turn is reviews.redo:
+            reviews.undo(filled, 1, by="ada", key=ActKey("other tab", 3))
+        before = reviews.history(filled, 1).decisions
+        assert turn(filled, 1, by="ada", key=key) == once
+        assert reviews.history(filled, 1).decisions == before
+
+
 def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_said(filled: Workspace) -> None:
     kept = first(filled)[0]
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
