@@ -6,6 +6,7 @@ disturb each other: each has its own partial, the last rename wins.
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,12 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def _beside(path: Path) -> Path:
     """Return a name of its own in the same folder; hidden, so that no reader takes it for data."""
     return path.with_name(f".{path.name[:80]}.{uuid4().hex[:12]}{PARTIAL}")
+
+
+def is_partial_of(left: Path, path: Path) -> bool:
+    """Whether `left` is what a writer of `path` writes, or was killed while writing."""
+    own = re.escape(f".{path.name[:80]}.") + "[0-9a-f]{12}" + re.escape(PARTIAL)
+    return left.parent == path.parent and re.fullmatch(own, left.name) is not None
 
 
 def _flush_all(root: Path) -> None:

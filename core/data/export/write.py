@@ -18,7 +18,7 @@ from core.data.export.placing import Placement, Report, ShouldStop, check_space,
 from core.data.export.provenance import find_manifest, manifest, write_manifest
 from core.data.export.readback import check_written
 from core.data.patch.change import write_patch
-from core.data.storage import PARTIAL, atomic_folder
+from core.data.storage import PARTIAL, atomic_folder, is_partial_of
 from core.types import ExportError
 
 REPLACED = ".replaced"
@@ -95,10 +95,9 @@ def _replacing(target: Path) -> Iterator[Path]:
         with atomic_folder(target) as folder:
             yield folder
         return
-    fresh = target.with_name(f".{target.name[:80]}.fresh{PARTIAL}")
+    fresh, former = _fresh(target), _former(target)
     with atomic_folder(fresh) as folder:
         yield folder
-    former = target.with_name(f".{target.name[:80]}{REPLACED}{PARTIAL}")
     target.rename(former)
     try:
         fresh.rename(target)
@@ -110,15 +109,25 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 def _clear_partials(target: Path) -> None:
     """Remove what a killed export to this target left, and give back a former one that was about to be replaced."""
-    prefix = f".{target.name[:80]}."
     if not target.parent.is_dir():
         return
-    former = target.with_name(f"{prefix[:-1]}{REPLACED}{PARTIAL}")
+    fresh, former = _fresh(target), _former(target)
     if former.exists() and not target.exists():
         former.rename(target)
     for left in target.parent.iterdir():
-        if left.name.startswith(prefix) and left.name.endswith(PARTIAL) and left.is_dir() and not left.is_symlink():
+        is_ours = left in (fresh, former) or is_partial_of(left, target) or is_partial_of(left, fresh)
+        if is_ours and left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _fresh(target: Path) -> Path:
+    """Return where what replaces a former export waits, whole."""
+    return target.with_name(f".{target.name[:80]}.fresh{PARTIAL}")
+
+
+def _former(target: Path) -> Path:
+    """Return where a former export waits until another one has its place."""
+    return target.with_name(f".{target.name[:80]}{REPLACED}{PARTIAL}")
 
 
 @contextmanager

@@ -265,16 +265,22 @@ plan = pickle.loads(Path(sys.argv[1]).read_bytes())
 def report(done, total):
     print("half", flush=True)
     time.sleep(60)
-write_export(plan, Path(sys.argv[2]), versions={}, report=report)
+write_export(plan, Path(sys.argv[2]), versions={}, report=report, overwrite=True)
 """
 
 
-def test_a_killed_export_leaves_no_target_and_the_next_one_cleans_up(items: list[ExportItem], tmp_path: Path) -> None:
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_killed_export_leaves_no_target_and_the_next_one_cleans_up(
+    items: list[ExportItem], tmp_path: Path, *, replacing: bool
+) -> None:
     import pickle
 
     plan = plan_export(SOURCE, items, ExportOptions())
     (tmp_path / "plan").write_bytes(pickle.dumps(plan))
     target = tmp_path / "out"
+    if replacing:
+        write_export(plan, target, versions=VERSIONS)
+    former = tree(target)
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "plan"), str(target)],
         stdout=subprocess.PIPE,
@@ -285,11 +291,23 @@ def test_a_killed_export_leaves_no_target_and_the_next_one_cleans_up(items: list
     child.kill()
     child.wait()
     child.stdout.close()
-    assert not target.exists()
+    assert target.exists() == replacing
+    assert tree(target) == former
     assert any(path.name.endswith(".partial") for path in tmp_path.iterdir())
-    write_export(plan, target, versions=VERSIONS)
+    write_export(plan, target, versions=VERSIONS, overwrite=replacing)
     assert labels_by_hash(target) == resolved(items)
     assert not any(path.name.endswith(".partial") for path in tmp_path.iterdir())
+
+
+def test_an_export_leaves_alone_what_another_one_is_writing_beside_it(items: list[ExportItem], tmp_path: Path) -> None:
+    plan, other = plan_export(SOURCE, items, ExportOptions()), tmp_path / "out.v2"
+
+    def meanwhile(done: int, total: int) -> None:
+        if not (tmp_path / "out").exists():
+            write_export(plan, tmp_path / "out", versions=VERSIONS)
+
+    write_export(plan, other, versions=VERSIONS, report=meanwhile)
+    assert tree(other) == tree(tmp_path / "out")
 
 
 def test_originals_keep_their_bytes_and_times(items: list[ExportItem], tmp_path: Path) -> None:
