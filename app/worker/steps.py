@@ -4,6 +4,7 @@
 and become visible by the last one, which also ends the round: no half round is ever seen.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -39,7 +40,9 @@ def take_snapshot(workspace: Workspace, _should_stop: ShouldStop, *, round_id: i
     labels, counts = np.unique(snapshot.labels[snapshot.labels != NO_LABEL], return_counts=True)
     known: dict[int | None, int] = {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
     refuse_unlearnable(name, classes, known, RoundConfig.from_json(info.config))
-    digest = snapshot.save(workspace.round_folder(round_id))
+    folder = workspace.round_folder(round_id)
+    shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
+    digest = snapshot.save(folder)
     with workspace.database.write() as session:
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": "waiting for a free worker"})
 

@@ -40,6 +40,15 @@ def opened_round(workspace: Workspace) -> int:
     return round_id
 
 
+def test_a_round_never_takes_the_folds_of_another_one_for_its_own(workspace: Workspace) -> None:
+    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
+    folder = workspace.round_folder(started.id)
+    folder.mkdir(parents=True)
+    (folder / "fold_0.npz").write_bytes(b"of the same number, before the database was lost")
+    steps.take_snapshot(workspace, go_on, round_id=started.id)
+    assert [path.name for path in folder.iterdir()] == ["snapshot.npz"]
+
+
 def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(workspace: Workspace) -> None:
     dataset_id = add_dataset(workspace, [0, 0, 0, 1, 1, 1, 1, None])
     first = add_done_round(workspace, dataset_id)
