@@ -20,7 +20,7 @@ from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
 from core.data.export.items import ExportOptions, Link
 from core.data.export.names import safe_name
-from core.data.export.provenance import summary
+from core.data.export.provenance import find_manifest, summary
 from core.data.export.write import check_target, write_export
 from core.data.formats.source import is_storable, is_within
 from core.types import ExportError, OutfoldError, RoundCancelledError, RoundStatus
@@ -175,7 +175,8 @@ def is_downloadable(info: ExportInfo) -> bool:
     """Whether an export is small enough to be fetched through the browser."""
     if info.status is not RoundStatus.DONE or info.manifest is None:
         return False
-    return bool(info.manifest["files"]["bytes"] <= LARGEST_BYTES) and Path(info.path).is_dir()
+    is_small = info.manifest["files"]["bytes"] <= LARGEST_BYTES
+    return is_small and find_manifest(Path(info.path)) == info.manifest  # and not a later export's in its place
 
 
 class _Noted:

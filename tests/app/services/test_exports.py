@@ -197,3 +197,17 @@ def test_an_export_killed_after_its_last_step_is_simply_run_again(
             exports.run_export(workspace, info.id)
     assert (tmp_path / "out").is_dir()
     assert exports.run_export(workspace, info.id).status is RoundStatus.DONE
+
+
+def test_a_folder_that_a_later_export_took_is_no_download_of_the_former(
+    workspace: Workspace, reviewed: int, tmp_path: Path
+) -> None:
+    former = export(workspace, reviewed, tmp_path / "out", format=ExportFormat.CSV)
+    assert exports.is_downloadable(former)
+    options = ExportOptions(format=ExportFormat.CSV, ambiguous=Treatment.APART)
+    request = ExportRequest(dataset_id=reviewed, options=options, folder=str(tmp_path / "out"), overwrite=True)
+    later = exports.run_export(workspace, exports.add_export(workspace, request).id)
+    assert exports.is_downloadable(later)
+    assert not exports.is_downloadable(former)
+    with pytest.raises(ExportError, match="fetch"):
+        exports.archive(workspace, former.id)
