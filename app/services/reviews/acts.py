@@ -16,7 +16,7 @@ from app.services.annotators import clean_name
 from app.services.reviews.answers import Saved, saved
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
 from app.services.workspace import Workspace
-from core.types import NO_LABEL, Act, Finding, FindingFilter, Status, Verdict
+from core.types import NO_LABEL, Act, Finding, FindingFilter, RoundStatus, Status, Verdict
 from db.queries import annotators, counts, decisions, findings, projection, reviews
 
 MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
@@ -66,7 +66,7 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
 
     Raises:
         NotFoundError: a finding does not exist.
-        RefusedError: no card or too many, cards of several rounds, or a label that is no class.
+        RefusedError: no card or too many, cards of several rounds or an unfinished one, or a label that is no class.
     """
     wanted = {choice.finding_id: choice for choice in choices}
     if not 1 <= len(wanted) <= MOST_CHOICES:
@@ -98,6 +98,7 @@ def accept_all(
     Raises:
         CountChangedError: `expected` is given and another number of findings would change.
         NotFoundError: the round does not exist.
+        RefusedError: it is not finished.
     """
     opened = open_part(chosen)
 
@@ -216,6 +217,8 @@ def _round(session: Session, round_id: int) -> reviews.ReviewedRound:
     found = reviews.find_round(session, round_id)
     if found is None:
         raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
+    if found.status is not RoundStatus.DONE:  # its findings are still being written, and written anew after a kill
+        raise RefusedError(f"round {found.number} is {found.status}", "decide on the findings of a finished round")
     return found
 
 
@@ -243,7 +246,5 @@ def _label(card: Finding, choice: Choice, classes: int) -> int | None:
 
 def _plain(chosen: FindingFilter) -> dict[str, Any]:
     """Return the filter as JSON values, for the act's note."""
-    values = asdict(chosen)
-    values["kinds"] = sorted(kind.name.lower() for kind in chosen.kinds)
-    values["statuses"] = sorted(status.name.lower() for status in chosen.statuses)
-    return values
+    words = {name: sorted(one.name.lower() for one in getattr(chosen, name)) for name in ("kinds", "statuses")}
+    return asdict(chosen) | words

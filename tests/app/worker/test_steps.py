@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.services import reviews, rounds
-from app.services.reviews import Choice
+from app.services.reviews import Choice, RefusedError
 from app.services.workspace import Workspace
 from app.worker import steps
 from core.config import RoundConfig
@@ -95,7 +95,7 @@ def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(work
     assert found(workspace, round_id) == len(PETS)
 
 
-def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_shows_nothing_before(
+def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_nobody_decides_before(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(workspace)
@@ -103,6 +103,12 @@ def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_shows_nothing_befo
     with pytest.raises(RoundCancelledError):
         steps.judge(workspace, _true_from(3), round_id=round_id)
     assert rounds.get_round(workspace, round_id).status is RoundStatus.RUNNING
+    with pytest.raises(RefusedError, match="running"):
+        reviews.accept_all(workspace, FindingFilter(round_id=round_id, fold=0), by="ada")
+    with workspace.database.read() as session:
+        written = _findings(session, round_id)
+    with pytest.raises(RefusedError, match="running"):
+        reviews.decide(workspace, [Choice(written[0][0], Verdict.ACCEPT)], by="ada")
     steps.judge(workspace, go_on, round_id=round_id)
     assert found(workspace, round_id) == len(PETS)
 
