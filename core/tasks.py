@@ -3,7 +3,7 @@
 Nobody else asks what kind a dataset is, but the label editor.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from core.config import RoundConfig
 from core.learn.augment import jittered
 from core.learn.models.classifier import build_classifier
-from core.types import Task as TaskName
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +23,3 @@ class Task:
 
 
 CLASSIFICATION = Task(build_network=build_classifier, augment=jittered)
-
-TASKS: Mapping[TaskName, Task] = {TaskName.CLASSIFICATION: CLASSIFICATION}
