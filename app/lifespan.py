@@ -19,10 +19,10 @@ log = logging.getLogger("outfold")
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the workspace, begin the demo on a new installation, keep one worker alive until the app ends."""
     opened = await anyio.to_thread.run_sync(workspace)
+    await anyio.to_thread.run_sync(_begin, opened)  # before the worker, which takes a running import for its own
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
     if worker:
         worker.start()
-    await anyio.to_thread.run_sync(_begin, opened)
     try:
         yield {}
     finally:
