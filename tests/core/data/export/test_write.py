@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -231,21 +232,25 @@ def test_a_cancelled_export_leaves_nothing(items: list[ExportItem], tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["originals"]
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 100 bytes: what a full disk does, without filling one."""
+    """No file of this process may grow beyond 100 bytes: what a full disk does, without filling one.
+
+    No fixture: pytest writes its own report, perhaps to a file, before a fixture ends.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("form", list(ExportFormat))
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_said_and_leaves_nothing(items: list[ExportItem], tmp_path: Path, form: ExportFormat) -> None:
-    with pytest.raises(ExportError, match=r"nothing was left behind"):
+    with full_disk(), pytest.raises(ExportError, match=r"nothing was left behind"):
         export(items, tmp_path / "out", format=form)
     assert [path.name for path in tmp_path.iterdir()] == ["originals"]
 
