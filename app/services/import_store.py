@@ -135,7 +135,7 @@ class _Merge:
         return differs
 
     def _sample(self, row: list[Any]) -> NewSample:
-        path, name, label, split, group, content_hash, width, height, size, grey = row
+        path, name, label, split, group, _, content_hash, width, height, size, grey = row
         number = None if label is None else self.ids[label]
         return NewSample(path, name, number, split, group, content_hash, width, height, size, grey)
 

@@ -2,6 +2,7 @@
 
 `N` samples in the order of `sample_ids` (the rows of all of a round's arrays). A label is an index into `classes`, or
 `NO_LABEL`. A group is any text, "" for none; samples of one group, and samples of one content, are never split.
+Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,18 @@ _FILE = "snapshot.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """The masks of the samples, by their names in the store of masks; every column has N entries.
+
+    `settled` marks the pixels people have judged (nonzero): no finding is made of them again. "" means no mask.
+    """
+
+    labels: list[str]
+    settled: list[str]
+    sizes: IntArray  # (N, 2) height, width of the image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """The samples of one round; every list and array has N entries but `classes`."""
 
@@ -28,11 +41,14 @@ class Snapshot:
     groups: list[str]
     content_hashes: list[str]
     classes: list[str]
+    masks: Masks | None = None  # of a dataset whose labels are masks
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
         count = len(self.sample_ids)
         lengths = {len(self.paths), len(self.labels), len(self.groups), len(self.content_hashes)}
+        if self.masks is not None:
+            lengths |= {len(self.masks.labels), len(self.masks.settled), len(self.masks.sizes)}
         if lengths != {count}:
             raise ValueError(f"a snapshot of {count} samples has columns of {sorted(lengths)} entries")
         if len(np.unique(self.sample_ids)) != count:
@@ -48,10 +64,13 @@ class Snapshot:
     def hash(self) -> str:
         """Return 32 hex digits that change with any id, label, group, image or class; paths may move."""
         digest = blake2b(digest_size=16)
-        for column in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
-            digest.update(column.tobytes())
-        for texts in (self.groups, self.content_hashes, self.classes):
-            digest.update(_packed(texts).tobytes() + b"\1")
+        for numbers in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
+            digest.update(numbers.tobytes())
+        texts = [self.groups, self.content_hashes, self.classes]
+        if self.masks is not None:
+            texts += [self.masks.labels, self.masks.settled]
+        for column in texts:
+            digest.update(_packed(column).tobytes() + b"\1")
         return digest.hexdigest()
 
     def whole_groups(self) -> IntArray:
@@ -78,6 +97,9 @@ class Snapshot:
         }
         for name in ("paths", "groups", "content_hashes", "classes"):
             columns[name] = _packed(getattr(self, name))
+        if self.masks is not None:
+            columns["mask_labels"], columns["mask_settled"] = _packed(self.masks.labels), _packed(self.masks.settled)
+            columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
         with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
             np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
         return self.hash
@@ -96,7 +118,11 @@ class Snapshot:
             paths, groups, hashes, classes = (
                 _unpacked(columns[name]) for name in ("paths", "groups", "content_hashes", "classes")
             )
-            return cls(columns["sample_ids"], paths, columns["labels"], groups, hashes, classes)
+            masks = None
+            if "mask_sizes" in columns:
+                given, settled = _unpacked(columns["mask_labels"]), _unpacked(columns["mask_settled"])
+                masks = Masks(given, settled, columns["mask_sizes"])
+            return cls(columns["sample_ids"], paths, columns["labels"], groups, hashes, classes, masks)
 
 
 def _packed(texts: list[str]) -> ByteArray:

@@ -18,12 +18,16 @@ from core.types.labels import (
     Task,
     Verdict,
 )
+from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, ignore_of, mask_dtype
 from core.types.work import ImageFacts, Problem, Progress, Report, RoundStatus, Severity, SourceSample
 
 __all__ = [
+    "IGNORE",
     "NO_LABEL",
+    "WIDE_IGNORE",
     "Act",
     "ByteArray",
+    "ClassTable",
     "ConfigError",
     "DatasetError",
     "Decision",
@@ -38,6 +42,7 @@ __all__ = [
     "OutfoldError",
     "Problem",
     "Progress",
+    "Region",
     "Report",
     "Resolution",
     "RoundCancelledError",
@@ -48,4 +53,6 @@ __all__ = [
     "Status",
     "Task",
     "Verdict",
+    "ignore_of",
+    "mask_dtype",
 ]

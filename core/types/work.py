@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class RoundStatus(StrEnum):
@@ -50,6 +51,7 @@ class SourceSample:
     label: str | None
     split: str = ""
     group: str = ""
+    mask: dict[str, Any] | None = None  # where its mask is and how it is written, as JSON values; see core.data.masks
 
 
 @dataclass(frozen=True, slots=True)

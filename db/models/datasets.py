@@ -29,12 +29,16 @@ class DatasetRow(Base):
     root: Mapped[str]
     format: Mapped[str] = mapped_column(String(40))
     classes: Mapped[list[str]]
+    colours: Mapped[list[str] | None]  # of masks, "#rrggbb" for each class
     options: Mapped[dict[str, Any]]  # what the format reader was told, for a re-import
     created_at: Mapped[datetime]
 
 
 class SampleRow(Base):
-    """One image. `label` is the given one and never changes; `vanished_at` is set when a re-import misses it."""
+    """One image. `label` or `mask_hash` is what was given and never changes.
+
+    `vanished_at` is set when a re-import misses it.
+    """
 
     __tablename__ = "sample"
     __table_args__ = (UniqueConstraint("dataset_id", "path"), Index("ix_sample_content_hash", "content_hash"))
@@ -43,6 +47,7 @@ class SampleRow(Base):
     path: Mapped[str]  # absolute
     name: Mapped[str]  # as shown; relative to the root where it lies inside
     label: Mapped[int | None]
+    mask_hash: Mapped[str | None] = mapped_column(String(32))  # the given mask, in the store of masks
     split: Mapped[str] = mapped_column(String(40), default="")
     group: Mapped[str] = mapped_column(String(200), default="")
     content_hash: Mapped[str] = mapped_column(String(32))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.types import Act, FindingKind, Status, Verdict
@@ -11,7 +11,7 @@ from db.models.base import Base, annotator_ref, dataset_ref, primary_key, round_
 
 
 class FindingRow(Base):
-    """What a round says of one sample: given -> pseudo, how sure, and where its review stands.
+    """What a round says of one sample, or of a region of its mask: given -> pseudo, how sure, where its review stands.
 
     `row` is the sample's index in the round's arrays; `rank` its place in the round, 0 the most suspicious.
     """
@@ -45,6 +45,13 @@ class FindingRow(Base):
     status: Mapped[Status] = mapped_column(default=Status.OPEN, server_default=text("0"))
     label: Mapped[int | None]  # what the decision says, None while open or without a usable label
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
+    # of a region of a mask; None where the label is a class
+    x: Mapped[int | None]  # of the box around it, in pixels
+    y: Mapped[int | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    area: Mapped[int | None]
+    region: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # `core.types.Region.to_bytes`
     decision_id: Mapped[int | None]  # the winning decision; no foreign key, the two refer to each other
 
 
@@ -104,3 +111,4 @@ class DecisionRow(Base):
     finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"))
     verdict: Mapped[Verdict]
     label: Mapped[int | None]
+    mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, where it was edited

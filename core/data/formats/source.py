@@ -14,7 +14,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
-from core.types import DatasetError, Problem, Severity, SourceSample
+from core.types import ClassTable, DatasetError, Problem, Severity, SourceSample
 
 SPLITS = {
     "train": "train",
@@ -75,10 +75,11 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class SourceListing:
-    """The samples of a source, lazily, and the problems met so far."""
+    """The samples of a source, lazily, and the problems met so far; `table`: the classes, where labels are masks."""
 
     samples: Iterator[SourceSample]
     problems: Problems
+    table: ClassTable | None = None
 
 
 def existing_root(source: Path) -> Path:
