@@ -18,7 +18,11 @@ CHUNK = 5_000  # rows handed to the driver at once
 
 
 class NewFinding(NamedTuple):
-    """One finding as a round makes it; plain Python numbers, `rank` counts from 0 and is unique in the round."""
+    """One finding as a round makes it; plain Python numbers, `rank` counts from 0 and is unique in the round.
+
+    What is behind `similarity_rank` belongs to a region of a mask: the box around it and its size in pixels, and
+    `Region.to_bytes`.
+    """
 
     sample_id: int
     row: int
@@ -33,6 +37,12 @@ class NewFinding(NamedTuple):
     split: str
     top: list[list[float]]
     similarity_rank: int | None
+    x: int | None = None
+    y: int | None = None
+    width: int | None = None
+    height: int | None = None
+    area: int | None = None
+    region: bytes | None = None
 
 
 def add_findings(session: Session, round_id: int, rows: Iterable[NewFinding]) -> None:
