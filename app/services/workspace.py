@@ -36,11 +36,6 @@ class Workspace:
         return self.files / "masks"
 
     @property
-    def masks(self) -> Path:
-        """Where masks are kept, by content; see `core.data.masks.store`."""
-        return self.files / "masks"
-
-    @property
     def exports(self) -> Path:
         """Where exports go that were given no folder."""
         return self.files / "exports"
