@@ -37,10 +37,13 @@ export class Footer {
     this.previous.hidden = first;
     this.next.hidden = atEnd;
     this.selected.textContent = selected ? `${selected} selected · verdict keys act on them · Esc clears` : "";
+    const drawn = new Map([...this.last.children].map((button) => [button.dataset.key, button]));
     fill(this.last, recent.map((item) => {
+      const key = `${item.id} ${item.status} ${item.label} ${item.skipped ?? false}`;
+      if (drawn.has(key)) return drawn.get(key); // ten images less to make for every key
       const look = badgeOf(item, this.classes);
       const label = `${className(this.classes, item.given)} → ${className(this.classes, item.pseudo)}: ${look?.[1] ?? "open"}`;
-      return h("button", { type: "button", class: `mini ${look?.[2] ?? ""}`, title: label, "aria-label": `Look again at ${label}`, onclick: () => this.on.open(item) },
+      return h("button", { type: "button", class: `mini ${look?.[2] ?? ""}`, dataset: { key }, title: label, "aria-label": `Look again at ${label}`, onclick: () => this.on.open(item) },
         h("img", { class: fitClass(item, 1), src: imageUrl(this.base, item, 96), alt: "" }), h("i", { "aria-hidden": "true" }, look?.[0] ?? ""));
     }));
   }

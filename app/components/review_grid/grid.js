@@ -100,7 +100,12 @@ export class Grid {
     const focused = this.cards[focus];
     if (!focused) return;
     this.element.setAttribute("aria-activedescendant", focused.id);
-    focused.scrollIntoView?.({ block: "nearest" });
+    this.focused = focused;
+  }
+
+  /** Bring the focused card into view; asks for the layout, so it comes after everything that is drawn. */
+  follow() {
+    this.focused?.scrollIntoView?.({ block: "nearest" });
   }
 
   #options(present) {

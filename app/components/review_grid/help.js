@@ -1,10 +1,12 @@
 // All keys: read, change, switch off.
 
 import { fill, h, keycap, openDialog } from "./dom.js";
-import { ACTIONS, comboOf, shown } from "./keys.js";
+import { comboOf, shown } from "./keys.js";
 
-/** Show every key; a click on one waits for its new combination. */
-export function openHelp({ root, keys, byDigit, onchange }) {
+const OF_REVIEW = "Verdict keys act on the selection if there is one, else on the focused card.";
+
+/** Show every key; a click on one waits for its new combination. `fixed` are rows of [key caps and text, what it does] that stay. */
+export function openHelp({ root, keys, onchange, byDigit = false, about = OF_REVIEW, fixed = fixedOfReview(byDigit) }) {
   const table = h("div", { class: "keys" });
   const hint = h("p", { class: "sub", "aria-live": "polite" });
   const toggle = h("input", { type: "checkbox", checked: keys.on, onchange: () => { keys.switch(toggle.checked); onchange(); } });
@@ -27,13 +29,17 @@ export function openHelp({ root, keys, byDigit, onchange }) {
   });
 
   function draw() {
-    hint.textContent = waiting ? "Press the new key, or Esc to leave it as it is." : "Click a key to change it. Verdict keys act on the selection if there is one, else on the focused card.";
-    fill(table, ACTIONS.map(([action, does]) => h("div", {}, h("button", {
+    hint.textContent = waiting ? "Press the new key, or Esc to leave it as it is." : `Click a key to change it. ${about}`;
+    fill(table, keys.actions.map(([action, does]) => h("div", {}, h("button", {
       type: "button", class: waiting === action ? "waiting" : "", "aria-label": `${does}: ${keys.combos(action).map(shown).join(" or ") || "no key"}. Change`,
       onclick: () => { waiting = action; draw(); table.querySelector(".waiting")?.focus(); },
     }, waiting === action ? "press a key" : keys.combos(action).length ? keys.combos(action).map((combo) => keycap(shown(combo))) : "none"), h("span", {}, does))),
-    h("div", {}, h("span", { class: "fixed" }, keycap("1"), "–", keycap("9"), keycap("0")), h("span", {}, byDigit ? "the class of that name" : "relabel to the 1st to 10th likeliest class")),
-    !byDigit && h("div", {}, h("span", { class: "fixed" }, keycap("Shift+1"), "–", keycap("0")), h("span", {}, "relabel to the 11th to 20th")),
-    h("div", {}, h("span", { class: "fixed" }, keycap("Shift"), "+ click"), h("span", {}, "select up to a card; Ctrl + click adds one")));
+    fixed.map(([how, does]) => h("div", {}, h("span", { class: "fixed" }, how), h("span", {}, does))));
   }
+}
+
+function fixedOfReview(byDigit) {
+  const rows = [[[keycap("1"), "–", keycap("9"), keycap("0")], byDigit ? "the class of that name" : "relabel to the 1st to 10th likeliest class"]];
+  if (!byDigit) rows.push([[keycap("Shift+1"), "–", keycap("0")], "relabel to the 11th to 20th"]);
+  return [...rows, [[keycap("Shift"), "+ click"], "select up to a card; Ctrl + click adds one"]];
 }

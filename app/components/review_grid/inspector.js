@@ -6,7 +6,7 @@ import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
 import { classesByDigit, keyFor } from "./keys.js";
 
 const PLACES = 5;
-const DETAIL_DELAY_MS = 120; // while the focus runs along a row, nothing is asked for
+const DETAIL_DELAY_MS = 220; // while the focus runs along a row, nothing is asked for
 const LARGE = 384; // device pixels
 const KEPT = 100; // details at hand; a day's work passes thousands of cards
 

@@ -94,22 +94,23 @@ export function shown(combo) {
 const isCharacter = (combo) => !/^(Ctrl|Alt)\+/.test(combo) && combo.replace("Shift+", "").length === 1;
 
 export class Keys {
-  constructor(storage) {
-    this.storage = storage;
-    const stored = readStore(storage);
+  /** `actions` is a table like ACTIONS; what is changed in it is kept in `storage` under the name `store`. */
+  constructor(storage, actions = ACTIONS, store = STORE) {
+    Object.assign(this, { storage, actions, store });
+    const stored = readStore(storage, store);
     this.on = stored.on ?? true;
     this.changed = stored.changed ?? {};
   }
 
   combos(action) {
-    return this.changed[action] ?? ACTIONS.find(([name]) => name === action)?.[2] ?? [];
+    return this.changed[action] ?? this.actions.find(([name]) => name === action)?.[2] ?? [];
   }
 
   /** Return {action} or {action: "class", place} for an event, or null. */
   lookup(event) {
     if (event.isComposing) return null;
     const combo = comboOf(event);
-    const found = ACTIONS.find(([action]) => this.combos(action).includes(combo));
+    const found = this.actions.find(([action]) => this.combos(action).includes(combo));
     if (found && (this.on || !isCharacter(combo))) return { action: found[0] };
     const place = this.on && !found ? placeOf(event) : null;
     return place === null ? null : { action: "class", place };
@@ -117,7 +118,7 @@ export class Keys {
 
   /** Give `combo` to `action` alone; whoever had it before loses it. */
   bind(action, combo) {
-    for (const [other] of ACTIONS) {
+    for (const [other] of this.actions) {
       if (this.combos(other).includes(combo)) this.changed[other] = this.combos(other).filter((one) => one !== combo);
     }
     this.changed[action] = [combo];
@@ -136,16 +137,16 @@ export class Keys {
 
   #save() {
     try {
-      this.storage.setItem(STORE, JSON.stringify({ on: this.on, changed: this.changed }));
+      this.storage.setItem(this.store, JSON.stringify({ on: this.on, changed: this.changed }));
     } catch {
       // a forbidden storage: the keys hold until the page is left
     }
   }
 }
 
-function readStore(storage) {
+function readStore(storage, store) {
   try {
-    return JSON.parse(storage.getItem(STORE)) ?? {};
+    return JSON.parse(storage.getItem(store)) ?? {};
   } catch {
     return {};
   }

@@ -142,6 +142,7 @@ export class Review {
     if (this.zoom.open) this.zoom.show(this.zoom.follows && item ? item : this.zoom.item, { follows: this.zoom.follows });
     this.inspector.show(item, page[focus + 1]);
     this.#footer();
+    this.grid.follow();
   }
 
   /** Change who judges, once everything said under the old name is stored. */

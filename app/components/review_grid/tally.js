@@ -3,6 +3,7 @@
 import { adjust } from "./counts.js";
 
 const EVERY_MS = 2000;
+const DRAW_EVERY_MS = 400;
 
 export class Tally {
   /** `ask()` resolves to counts, `quiet()` says that nothing is unsaved, `draw(counts)` shows them. */
@@ -54,18 +55,20 @@ export class Tally {
     else this.refresh(); // unsaved, offline, or overtaken by a verdict: what is shown is newer
   }
 
-  /** Draw after the frame that shows the card: nobody reads a count before the badge. */
+  /** Draw after the frame that shows the card, and not for every key of a fast hand: nobody reads a count before the badge. */
   #drawLater() {
     if (this.drawing) return;
     this.drawing = true;
+    const rest = Math.max(0, (this.drawnAt ?? 0) + DRAW_EVERY_MS - performance.now());
     requestAnimationFrame(() => setTimeout(() => {
       this.drawing = false;
-      if (!this.stopped) this.draw(this.counts);
-    }));
+      if (!this.stopped) this.#show(this.counts);
+    }, rest));
   }
 
   #show(counts) {
     this.counts = counts;
+    this.drawnAt = performance.now();
     this.draw(counts);
   }
 }
