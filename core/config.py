@@ -1,10 +1,11 @@
 """How a round is run: frozen, self-checking values that are stored with the round as JSON."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from core.types import ConfigError
+from core.types import ConfigError, Task
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -12,6 +13,18 @@ SMALL_PIXELS = 64  # images up to this size get a small network and a stem that 
 _LEAST_SEEN = 25_000  # images a small network is shown in all its epochs, however few there are
 _MANY = 20_000  # images, from here on large batches lose nothing
 SMALL_NETWORK = "small_cnn"  # our own, see core/learn/models/classifier.py; everything else is a timm name
+
+SMALL_MASK_NETWORK = "small_unet"  # these three learn masks, see core/learn/models/segmenter.py
+SWIFTNET = "swiftnet_rn18"
+DEEPLAB = "deeplabv3plus-"  # and a timm name
+_SMALL_SCENE = 256  # pixels, the longer side; up to here the small network learns masks
+_LEAST_SCENES_SEEN = 4_000  # by the small network in all its epochs
+_LEAST_LARGE_SCENES_SEEN = 30_000  # by the others
+_LARGEST_SCENE = 1024  # pixels, the longer side; larger ones are scaled down
+_LARGEST_UNCROPPED = 512  # pixels, the longer side; of larger scenes windows are learnt
+_LEAST_CROP = 32  # pixels: what the networks make one pixel of
+_LEAST_SCALE, _LARGEST_SCALE = 0.25, 4.0
+_REGIONS_IN_A_SCENE = 2_500  # a region to review is at least this part of the median image
 
 
 class Method(StrEnum):
@@ -46,6 +59,14 @@ class RoundConfig:
     seed: int = 0
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
 
+    # The rest says something of masks alone.
+    crop: int = 0  # pixels, the side of the windows that are learnt from the scaled image; 0: all of it
+    scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt
+    flip: bool = False  # whether a held-out image is also looked at mirrored
+    class_weights: bool = False  # whether rare classes weigh more, by median frequency
+    min_region: int = 64  # pixels of the image; smaller differences are no finding
+    boundary: int = 3  # pixels of the image; thinner differences are wobble of a border
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, saying what would."""
         _at_least("folds", self.folds, 2)
@@ -55,6 +76,12 @@ class RoundConfig:
         if self.weights is Weights.FILE and not self.weights_file:
             msg = "weights are 'file' but no weights_file is given; name a .safetensors or .pth file"
             raise ConfigError(msg)
+        if self.crop and self.crop < _LEAST_CROP:
+            raise ConfigError(f"crop is {self.crop}, must be 0 (all of the image) or at least {_LEAST_CROP} pixels")
+        if not self.scales or not all(_LEAST_SCALE <= scale <= _LARGEST_SCALE for scale in self.scales):
+            raise ConfigError(f"scales are {self.scales}, must be one or more from {_LEAST_SCALE} to {_LARGEST_SCALE}")
+        _at_least("min_region", self.min_region, 1)
+        _at_least("boundary", self.boundary, 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -76,6 +103,8 @@ class RoundConfig:
         for name, kind in (("method", Method), ("weights", Weights)):
             if name in typed:
                 typed[name] = _member(kind, typed[name])
+        if "scales" in typed:
+            typed["scales"] = _numbers("scales", typed["scales"])
         return cls(**typed)
 
 
@@ -90,8 +119,12 @@ class ImageSummary:
     classes: int = field(default=0)
 
 
-def propose_config(images: ImageSummary) -> RoundConfig:
+def propose_config(images: ImageSummary, task: Task = Task.CLASSIFICATION) -> RoundConfig:
     """Return the config that suits these images; what the page's form and the command line begin with."""
+    return _PROPOSALS[task](images)
+
+
+def _for_labels(images: ImageSummary) -> RoundConfig:
     longer = max(images.width, images.height)
     if longer <= SMALL_PIXELS:
         return RoundConfig(
@@ -104,10 +137,47 @@ def propose_config(images: ImageSummary) -> RoundConfig:
     return RoundConfig(model="resnet18", input_size=min(224, longer), epochs=10, batch_size=64, grey=False)
 
 
+def _for_masks(images: ImageSummary) -> RoundConfig:
+    longer, count = max(images.width, images.height), max(1, images.count)
+    size = max(32, min(longer, _LARGEST_SCENE))
+    region = min(400, max(16, images.width * images.height // _REGIONS_IN_A_SCENE))
+    if longer <= _SMALL_SCENE:
+        return RoundConfig(
+            folds=3,
+            model=SMALL_MASK_NETWORK,
+            input_size=size,
+            grey=images.grey,
+            epochs=min(100, max(10, -(-_LEAST_SCENES_SEEN // count))),
+            batch_size=8,
+            min_region=region,
+        )
+    return RoundConfig(
+        model=SWIFTNET,
+        input_size=size,
+        grey=images.grey,
+        epochs=min(150, max(20, -(-_LEAST_LARGE_SCENES_SEEN // count))),
+        batch_size=8,
+        crop=0 if size <= _LARGEST_UNCROPPED else _LARGEST_UNCROPPED,
+        min_region=region,
+    )
+
+
+_PROPOSALS: Mapping[Task, Callable[[ImageSummary], RoundConfig]] = {
+    Task.CLASSIFICATION: _for_labels,
+    Task.SEGMENTATION: _for_masks,
+}
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         msg = f"{name} is {value}, must be at least {least}"
         raise ConfigError(msg)
+
+
+def _numbers(name: str, values: object) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple) or not all(isinstance(value, int | float) for value in values):
+        raise ConfigError(f"{name} are {values!r}, must be a list of numbers, for example [0.75, 1, 1.25]")
+    return tuple(float(value) for value in values)
 
 
 def _member(kind: type[Kind], value: object) -> Kind:
