@@ -3,7 +3,8 @@
 Only live decisions count. A person's decision beats a bulk one whatever their order; among equals the newest (the
 highest number) wins. SECOND_OPINION as a person's newest decision settles nothing: the sample is open again and its
 label is what it would be without people. A bulk decision gives its sample a label for ever, but a finding its status
-only in the round in which it was made: the next round's model looks with new eyes.
+only in the round in which it was made: the next round's model looks with new eyes. What is said of a region of a mask
+concerns that finding alone; what it does to the mask stands in `core.judge.masks`.
 
 Everything here is pure; the database keeps the same answers beside its rows, and tests hold the two equal.
 """
@@ -49,7 +50,7 @@ def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> d
 
 
 def standing(round_id: int, decisions: Iterable[Decision]) -> Standing:
-    """Return where the finding of one sample stands in a round, from all decisions on that sample."""
+    """Return where a finding stands in a round, from all decisions on its sample; for a region, all on this finding."""
     live = [decision for decision in decisions if decision.live]
     human = [decision for decision in live if not decision.bulk]
     bulk = [decision for decision in live if decision.bulk and decision.round_id == round_id]

@@ -77,6 +77,8 @@ class Decision:
     changeset_id: int
     annotator: str
     decided_at: datetime
+    finding_id: int = 0  # what it was made on; of a mask it says something of this region alone
+    mask_hash: str | None = None  # the whole mask, where it was edited
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Resolution:
 class FindingFilter:
     """Which findings of one round are meant; None or empty means any. One value for queue, counts and bulk acts.
 
-    `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1.
+    `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1. Areas are pixels of a region, both inclusive.
     """
 
     round_id: int
@@ -108,11 +110,17 @@ class FindingFilter:
     fold: int | None = None
     annotator: str | None = None
     path_contains: str = ""
+    min_area: int | None = None
+    max_area: int | None = None
+    sample_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding with its sample, as people see it. `top` holds the five likeliest as (class, probability)."""
+    """One finding with its sample, as people see it. `top` holds the five likeliest as (class, probability).
+
+    `width` and `height` are the image's; `box` (x, y, width, height) and `area` those of a region, in pixels.
+    """
 
     id: int
     round_id: int
@@ -136,6 +144,13 @@ class Finding:
     content_hash: str
     width: int
     height: int
+    box: tuple[int, int, int, int] | None = None
+    area: int | None = None
+
+    @property
+    def edited(self) -> bool:
+        """Whether it was decided by editing the whole mask."""
+        return self.status is Status.RELABEL and self.label is None
 
 
 class Order(StrEnum):

@@ -102,7 +102,7 @@ class DecisionRow(Base):
 
     __tablename__ = "decision"
     __table_args__ = (
-        Index("ix_decision_sample_id", "sample_id"),
+        Index("ix_decision_sample_id_finding_id", "sample_id", "finding_id"),
         Index("ix_decision_changeset_id", "changeset_id"),
     )
     id: Mapped[primary_key]

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import AnnotatorRow
+from db.models import AnnotatorRow, ChangesetRow
 
 
 def annotator_id(session: Session, name: str, now: datetime) -> int:
@@ -24,6 +24,8 @@ def find_annotator(session: Session, name: str) -> int | None:
     return session.scalar(select(AnnotatorRow.id).where(AnnotatorRow.name == name))
 
 
-def annotator_names(session: Session) -> list[str]:
-    """Return every annotator's name, sorted."""
-    return list(session.scalars(select(AnnotatorRow.name).order_by(AnnotatorRow.name)))
+def annotator_names(session: Session, dataset_id: int) -> list[str]:
+    """Return the names of everybody who has decided in a dataset, sorted."""
+    here = select(ChangesetRow.annotator_id).where(ChangesetRow.dataset_id == dataset_id)
+    named = select(AnnotatorRow.name).where(AnnotatorRow.id.in_(here))
+    return list(session.scalars(named.order_by(AnnotatorRow.name)))

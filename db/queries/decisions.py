@@ -55,6 +55,7 @@ class NewDecision:
     finding_id: int
     verdict: Verdict
     label: int | None
+    mask_hash: str | None = None  # the whole mask, where it was edited
 
 
 def add_changeset(session: Session, new: NewChangeset) -> int:
@@ -75,6 +76,7 @@ def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDe
             "finding_id": decision.finding_id,
             "verdict": decision.verdict,
             "label": decision.label,
+            "mask_hash": decision.mask_hash,
         }
         for decision in decisions
     ]
@@ -149,11 +151,16 @@ def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
 
 
 def findings_affected_by(act: Act, changeset_id: int) -> Select[int]:
-    """Select the findings whose standing an act can move: a person's verdict does so in every round of the dataset."""
-    made = DecisionRow.changeset_id == changeset_id
+    """Select the findings whose standing an act can move.
+
+    A person's verdict on an image does so in every round of the dataset, one on a region to that finding alone.
+    """
+    own = select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
     if act is Act.ACCEPT_ALL:
-        return select(DecisionRow.finding_id).where(made)
-    return select(FindingRow.id).where(FindingRow.sample_id.in_(select(DecisionRow.sample_id).where(made)))
+        return own
+    samples = select(DecisionRow.sample_id).where(DecisionRow.changeset_id == changeset_id)
+    concerned = FindingRow.area.is_(None) | FindingRow.id.in_(own)
+    return select(FindingRow.id).where(FindingRow.sample_id.in_(samples), concerned)
 
 
 def some_affected_by(session: Session, changeset: Changeset, limit: int) -> list[int]:
@@ -163,10 +170,12 @@ def some_affected_by(session: Session, changeset: Changeset, limit: int) -> list
     )
 
 
-def decisions_of_sample(session: Session, sample_id: int) -> list[Decision]:
-    """Return every decision on a sample, undone ones too, oldest first."""
-    rows = session.execute(_decisions().where(DecisionRow.sample_id == sample_id).order_by(DecisionRow.id)).all()
-    return [Decision(*row) for row in rows]
+def decisions_of_sample(session: Session, sample_id: int, finding_id: int | None = None) -> list[Decision]:
+    """Return every decision on a sample, or on one finding of it, undone ones too, oldest first."""
+    chosen = _decisions().where(DecisionRow.sample_id == sample_id)
+    if finding_id is not None:
+        chosen = chosen.where(DecisionRow.finding_id == finding_id)
+    return [Decision(*row) for row in session.execute(chosen.order_by(DecisionRow.id)).all()]
 
 
 def live_decisions(session: Session, dataset_id: int) -> list[Decision]:
@@ -197,6 +206,7 @@ def _decisions() -> Select[*tuple[Any, ...]]:
         select(
             DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, DecisionRow.label, bulk, ChangesetRow.live,
             ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
+            DecisionRow.finding_id, DecisionRow.mask_hash,
         )
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)

@@ -17,6 +17,9 @@ from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
 
 CERTAIN = 1.0
 CERTAIN_PERCENT = 100
+_FREE: dict[str, Any] = {  # what `finding_count` cannot tell, free of any wish
+    "fold": None, "annotator": None, "path_contains": "", "min_area": None, "max_area": None, "sample_id": None,
+}  # fmt: skip
 
 
 def kinds_of(chosen: FindingFilter) -> list[FindingKind]:
@@ -44,7 +47,7 @@ def matching(chosen: FindingFilter) -> list[ColumnElement[bool]]:
 def is_counted(chosen: FindingFilter) -> bool:
     """Return whether `finding_count` alone can answer for this filter."""
     bounds = (whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence))
-    return None not in (*bounds,) and chosen.fold is None and chosen.annotator is None and not chosen.path_contains
+    return None not in bounds and chosen == replace(chosen, **_FREE)
 
 
 def broadened(chosen: FindingFilter) -> FindingFilter:
@@ -53,9 +56,7 @@ def broadened(chosen: FindingFilter) -> FindingFilter:
         chosen,
         min_confidence=floor(chosen.min_confidence * CERTAIN_PERCENT + 1e-9) / CERTAIN_PERCENT,
         max_confidence=ceil(chosen.max_confidence * CERTAIN_PERCENT - 1e-9) / CERTAIN_PERCENT,
-        fold=None,
-        annotator=None,
-        path_contains="",
+        **_FREE,
     )
 
 
@@ -91,6 +92,12 @@ def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     if chosen.path_contains:
         within = SampleRow.name.icontains(chosen.path_contains, autoescape=True)
         found.append(select(SampleRow.id).where(SampleRow.id == FindingRow.sample_id, within).exists())
+    if chosen.min_area is not None:
+        found.append(FindingRow.area >= chosen.min_area)
+    if chosen.max_area is not None:
+        found.append(FindingRow.area <= chosen.max_area)
+    if chosen.sample_id is not None:
+        found.append(FindingRow.sample_id == chosen.sample_id)
     return found
 
 

@@ -60,9 +60,14 @@ def percent_of(confidence: float) -> int:
 
 
 def open_findings(session: Session, round_id: int) -> None:
-    """Give the round's findings the verdicts that people passed in older rounds, and count them all."""
+    """Give the round's findings the verdicts that people passed in older rounds, and count them all.
+
+    A region is of its own round: nobody can have judged it before.
+    """
     judged = select(FindingRow.id).where(
-        FindingRow.round_id == round_id, FindingRow.sample_id.in_(select(DecisionRow.sample_id))
+        FindingRow.round_id == round_id,
+        FindingRow.area.is_(None),
+        FindingRow.sample_id.in_(select(DecisionRow.sample_id)),
     )
     project(session, judged)
     count_again(session, round_id)
@@ -77,16 +82,18 @@ def remove_findings(session: Session, round_id: int) -> None:
 def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
     """Return these findings in the order asked for; unknown ids are left out."""
     rows = session.execute(_with_sample().where(FindingRow.id.in_(ids))).all()
-    found = {row.id: Finding(*row) for row in rows}
+    found = {row.id: _finding(row) for row in rows}
     return [found[one] for one in ids if one in found]
 
 
-def findings_of_sample(session: Session, sample_id: int) -> list[Finding]:
-    """Return what every finished round said of a sample, oldest first."""
+def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:
+    """Return what every finished round said of a finding's sample, oldest first; a region was found once."""
+    if finding.area is not None:
+        return [finding]
     finished = FindingRow.round_id.in_(select(RoundRow.id).where(RoundRow.status == RoundStatus.DONE))
-    chosen = _with_sample().where(FindingRow.sample_id == sample_id, finished)
+    chosen = _with_sample().where(FindingRow.sample_id == finding.sample_id, finished)
     rows = session.execute(chosen.order_by(FindingRow.round_id)).all()
-    return [Finding(*row) for row in rows]
+    return [_finding(row) for row in rows]
 
 
 def neighbours(session: Session, finding: Finding, each_side: int) -> list[Finding]:
@@ -96,7 +103,12 @@ def neighbours(session: Session, finding: Finding, each_side: int) -> list[Findi
     near = FindingRow.similarity_rank.between(finding.similarity_rank - each_side, finding.similarity_rank + each_side)
     same_round = (FindingRow.round_id == finding.round_id, FindingRow.kind.in_(list(FindingKind)))
     beside = _with_sample().where(*same_round, near, FindingRow.id != finding.id)
-    return [Finding(*row) for row in session.execute(beside.order_by(FindingRow.similarity_rank)).all()]
+    return [_finding(row) for row in session.execute(beside.order_by(FindingRow.similarity_rank)).all()]
+
+
+def _finding(row: Sequence[Any]) -> Finding:
+    *facts, x, y, width, height, area = row
+    return Finding(*facts, box=None if area is None else (x, y, width, height), area=area)
 
 
 def _with_sample() -> Select[*tuple[Any, ...]]:
@@ -107,6 +119,7 @@ def _with_sample() -> Select[*tuple[Any, ...]]:
             finding.given, finding.pseudo, finding.confidence, finding.self_confidence, finding.fold, finding.split,
             finding.top, finding.similarity_rank, finding.status, finding.label, AnnotatorRow.name.label("annotator"),
             SampleRow.name, SampleRow.path, SampleRow.content_hash, SampleRow.width, SampleRow.height,
+            finding.x, finding.y, finding.width, finding.height, finding.area,
         )
         .join(SampleRow, SampleRow.id == finding.sample_id)
         .outerjoin(AnnotatorRow, AnnotatorRow.id == finding.annotator_id)

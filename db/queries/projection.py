@@ -7,7 +7,7 @@ transaction: what was counted before is taken away, what is counted after is add
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, insert, literal, select, true, union_all, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, select, true, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -15,6 +15,7 @@ from core.types import Act, FindingFilter, Status, Verdict
 from db.models import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
 from db.queries.filters import counted, is_counted
 
+_LARGEST_ID = 2**63 - 1
 COUNTED = ("round_id", "kind", "status", "split", "given", "pseudo", "percent")
 Upsert = sqlite.Insert | postgresql.Insert
 UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -156,8 +157,19 @@ def _winner(findings: Select[int]) -> Select[*tuple[Any, ...]]:
     bulk = func.max(case((of_this_round, DecisionRow.id)))
     return (
         select(FindingRow.id.label("finding_id"), func.coalesce(human, bulk).label("decision_id"))
-        .outerjoin(DecisionRow, DecisionRow.sample_id == FindingRow.sample_id)
+        .outerjoin(DecisionRow, _concerns())
         .outerjoin(ChangesetRow, (ChangesetRow.id == DecisionRow.changeset_id) & ChangesetRow.live)
         .where(FindingRow.id.in_(findings))
         .group_by(FindingRow.id)
     )
+
+
+def _concerns() -> ColumnElement[bool]:
+    """Tie decisions to findings: by the sample, and where the finding is a region by itself too.
+
+    Said as bounds, so that the index on sample and finding answers it for both.
+    """
+    region = FindingRow.area.is_not(None)
+    least = case((region, FindingRow.id), else_=0)
+    most = case((region, FindingRow.id), else_=_LARGEST_ID)
+    return and_(DecisionRow.sample_id == FindingRow.sample_id, DecisionRow.finding_id.between(least, most))

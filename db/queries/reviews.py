@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.types import RoundStatus
+from core.types import RoundStatus, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
 
 
@@ -22,12 +22,14 @@ class ReviewedRound:
     dataset_id: int
     dataset: str
     classes: list[str]
+    colours: list[str] | None
+    task: Task
 
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
     """Return a round with its dataset, None when there is none with this id."""
     columns = (RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.config, RoundRow.metrics)
-    of_dataset = (DatasetRow.id, DatasetRow.name, DatasetRow.classes)
+    of_dataset = (DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task)
     found = select(*columns, *of_dataset).join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
     row = session.execute(found.where(RoundRow.id == round_id)).one_or_none()
     return None if row is None else ReviewedRound(*row)

@@ -67,7 +67,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything known of one finding's sample: what each round said, what people said, what looks alike."""
+    """Everything known of a finding's sample, or of its region: what rounds said, what people said, what looks alike."""
 
     finding: Finding
     rounds: list[tuple[int, Finding]]
@@ -103,7 +103,7 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
             review_queries.rounds_of(session, found.dataset_id),
             review_queries.reviewable_datasets(session),
             review_queries.splits_of(session, round_id),
-            annotators.annotator_names(session),
+            annotators.annotator_names(session, found.dataset_id),
             review_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
         )
@@ -170,7 +170,7 @@ def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Previ
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:
-    """Return everything known of a finding's sample, oldest first.
+    """Return everything known of a finding's sample, oldest first; of a region, what concerns that region.
 
     Raises:
         NotFoundError: there is no such finding.
@@ -183,8 +183,9 @@ def history(workspace: Workspace, finding_id: int) -> Story:
         in_round = review_queries.find_round(session, finding.round_id)
         rounds = review_queries.rounds_of(session, in_round.dataset_id) if in_round else []
         numbers = {round_id: number for round_id, number, status in rounds if status is RoundStatus.DONE}
-        said = finding_queries.findings_of_sample(session, finding.sample_id)
-        judged = decisions.decisions_of_sample(session, finding.sample_id)
+        said = finding_queries.findings_of_sample(session, finding)
+        own = None if finding.area is None else finding.id
+        judged = decisions.decisions_of_sample(session, finding.sample_id, own)
         near = finding_queries.neighbours(session, finding, NEIGHBOURS_EACH_SIDE)
     return Story(
         finding,
