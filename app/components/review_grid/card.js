@@ -2,12 +2,13 @@
 
 import { h } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
-import { LOOKS, settled } from "./verdicts.js";
+import { LOOKS, isEdit, settled } from "./verdicts.js";
 
 export const className = (classes, id) => (id === -1 || id === null ? "no label" : (classes[id] ?? `class ${id}`));
 
 /** Return [glyph, word, class name] of the item's badge, or null while nothing is said of it. */
 export function badgeOf(item, classes) {
+  if (isEdit(item)) return LOOKS.edited;
   const look = LOOKS[item.status] ?? (item.skipped ? LOOKS.skipped : null);
   return look && item.status === "relabel" ? [look[0], className(classes, item.label), look[2]] : look;
 }

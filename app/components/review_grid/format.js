@@ -1,6 +1,7 @@
 // How numbers, times and image addresses are written.
 
 const EDGES = [96, 192, 384, 1024];
+const CROP_EDGES = [192, 384, 1024];
 const PIXELATED = 28; // pixels; anything up to this is shown as the squares it is made of
 
 export const number = (value) => Math.round(value).toLocaleString("en-GB");
@@ -22,20 +23,37 @@ export function initials(name) {
   return letters.join("").toUpperCase();
 }
 
+/** Return the size of what a card shows: of a region the crop around it, else the whole image. */
+export function shapeOf(item) {
+  return item.region ? { width: item.region.crop[2], height: item.region.crop[3] } : item;
+}
+
+/** Return the address of one layer of a region's crop: image, contour or fill. */
+export function layerUrl(base, item, layer, pixels) {
+  return `${base}/regions/${item.id}/${layer}/${CROP_EDGES.find((edge) => edge >= pixels) ?? CROP_EDGES.at(-1)}.webp`;
+}
+
+/** Return the address of the whole image. */
+export function wholeUrl(base, item, pixels) {
+  return `${base}/image/${item.hash}/${edgeFor(item, pixels)}.webp`;
+}
+
 /** Return the smallest stored size that fills `pixels` device pixels; small originals have one size only. */
 export function edgeFor(item, pixels) {
   const longest = Math.max(item.width ?? 1024, item.height ?? 1024);
   return EDGES.find((edge) => edge >= Math.min(pixels, longest)) ?? 0;
 }
 
+/** Return the address of what a card shows. */
 export function imageUrl(base, item, pixels) {
-  return `${base}/image/${item.hash}/${edgeFor(item, pixels)}.webp`;
+  return item.region ? layerUrl(base, item, "image", pixels) : wholeUrl(base, item, pixels);
 }
 
 /** Return the class names that decide how an image fills its frame of the given aspect. */
 export function fitClass(item, aspect = 1) {
-  const own = item.width && item.height ? item.width / item.height : aspect;
+  const { width, height } = shapeOf(item);
+  const own = width && height ? width / height : aspect;
   const near = Math.abs(Math.log(own / aspect)) < 0.12; // a few percent cropped at two edges; the details show the whole
-  const tiny = Math.max(item.width ?? 99, item.height ?? 99) <= PIXELATED;
+  const tiny = Math.max(width ?? 99, height ?? 99) <= PIXELATED;
   return `${near ? "cover" : "contain"}${tiny ? " pixelated" : ""}`;
 }

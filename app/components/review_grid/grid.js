@@ -2,6 +2,8 @@
 
 import { createCard, paintCard } from "./card.js";
 import { fill, h } from "./dom.js";
+import { shapeOf } from "./format.js";
+import { createRegionCard } from "./region_card.js";
 
 const GAP = 9; // pixels, as in the style sheet
 const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
@@ -12,11 +14,16 @@ const DENSITIES = {
   M: { width: 112, most: 11, caption: 57 },
   L: { width: 178, most: 7, caption: 62 },
 };
+export const REGION_DENSITIES = {
+  S: { width: 118, most: 12, caption: 40 },
+  M: { width: 184, most: 8, caption: 42 },
+  L: { width: 258, most: 6, caption: 46 },
+};
 
 export class Grid {
-  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index). */
-  constructor({ on }) {
-    this.on = on;
+  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index); `densities` say how large S, M and L are. */
+  constructor({ on, densities = DENSITIES }) {
+    Object.assign(this, { on, densities });
     this.density = "M";
     this.aspect = 1;
     this.cards = [];
@@ -34,7 +41,7 @@ export class Grid {
 
   /** Return how many columns and cards fit the space there is. */
   measure() {
-    const { width, most, caption } = DENSITIES[this.density];
+    const { width, most, caption } = this.densities[this.density];
     const space = this.element.clientWidth - 8;
     const wished = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
     const choices = space < PHONE ? [wished] : [wished, wished + 1, wished - 1];
@@ -63,7 +70,7 @@ export class Grid {
 
   /** Choose the frame that suits most of the images, between 3:4 and 3:2. */
   chooseAspect(items) {
-    const own = items.filter((item) => item.width && item.height).map((item) => item.width / item.height).sort((a, b) => a - b);
+    const own = items.map(shapeOf).filter(({ width, height }) => width && height).map(({ width, height }) => width / height).sort((a, b) => a - b);
     this.aspect = own.length ? Math.min(1.5, Math.max(0.75, own[own.length >> 1])) : 1;
   }
 
@@ -71,7 +78,7 @@ export class Grid {
   draw(items, context) {
     this.items = items;
     this.context = { ...context, pixels: this.pixels, aspect: this.frame };
-    this.cards = items.map((item) => createCard(item, this.context));
+    this.cards = items.map((item) => (item.region ? createRegionCard : createCard)(item, this.context));
     fill(this.element, this.cards);
     this.element.scrollTop = 0;
     this.#options(true);

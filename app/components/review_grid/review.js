@@ -112,7 +112,7 @@ export class Review {
   /** Draw the queue's page from scratch and fetch the one after it, with its images. */
   drawPage() {
     this.drawnDensity = this.grid.density;
-    this.grid.draw(this.queue.page, { classes: this.classes, base: this.api.base });
+    this.grid.draw(this.queue.page, { classes: this.classes, colours: this.info.colours, base: this.api.base });
     const { queue } = this;
     const next = queue.start + queue.size;
     queue.load(next).then(() => {

@@ -11,9 +11,13 @@ export const LOOKS = {
   bulk: ["⇉", "accepted in bulk", "ok"],
   second_opinion: ["?", "2nd opinion", "second"],
   skipped: ["↷", "skipped", "skip"],
+  edited: ["✎", "edited", "rel"],
 };
 
 export const settled = (status) => status !== "open" && status !== "second_opinion";
+
+/** Whether the mask itself was edited: a new label that is no class. */
+export const isEdit = ({ status, label }) => status === "relabel" && (label === null || label === undefined);
 
 /** Return the decision for saying that `label` is right: accept and keep are special cases of relabel. */
 export function decisionFor(item, label) {
@@ -92,5 +96,6 @@ export function summary(changes, classes) {
   const same = changes.every((change) => change.after.status === first.after.status);
   const word = same ? LOOKS[first.after.status]?.[1] ?? "reopened" : "decided";
   if (changes.length > 1) return `${word} ${changes.length}`;
+  if (isEdit(first.after)) return LOOKS.edited[1];
   return first.after.status === "relabel" ? `relabelled to ${classes[first.after.label]}` : word;
 }
