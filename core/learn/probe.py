@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights
-from core.data.arrays import alone
+from core.data.filling import alone
 from core.data.storage import atomic_path
 from core.learn.batches import Images
 from core.learn.crossfold import Held, Outcome, Telling

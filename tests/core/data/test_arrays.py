@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import arrays
+from core.data import filling
 from core.data.arrays import decoded, fitted
 from core.types import ByteArray, RoundCancelledError, RoundError
 
@@ -48,7 +48,7 @@ def test_rows_are_the_images_in_their_order(tmp_path: Path) -> None:
 def test_several_processes_decode_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path / "images", 30)
     alone = np.array(read(paths, tmp_path / "one"))
-    monkeypatch.setattr(arrays, "_ALONE", 10)
+    monkeypatch.setattr(filling, "_ALONE", 10)
     seen: list[tuple[int, int]] = []
     np.testing.assert_array_equal(read(paths, tmp_path / "many", seen=seen), alone)
     assert seen[-1] == (30, 30)
@@ -74,7 +74,7 @@ def test_vanished_images_are_named_and_nothing_half_stays(
 ) -> None:
     paths = written(tmp_path / "images", 12)
     Path(paths[7]).unlink()
-    monkeypatch.setattr(arrays, "_ALONE", alone)
+    monkeypatch.setattr(filling, "_ALONE", alone)
     with pytest.raises(RoundError, match=r"1 images.*7\.png.*import the dataset again"):
         read(paths, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
@@ -83,7 +83,7 @@ def test_vanished_images_are_named_and_nothing_half_stays(
 
 def test_decoding_stops_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path / "images", 12)
-    monkeypatch.setattr(arrays, "_ALONE", 4)
+    monkeypatch.setattr(filling, "_ALONE", 4)
     with pytest.raises(RoundCancelledError):
         read(paths, tmp_path / "cache", stop=True)
     assert not list((tmp_path / "cache").glob("*partial*"))
