@@ -36,17 +36,30 @@ class SourceFormat(StrEnum):
     IMAGEFOLDER = "imagefolder"
     MANIFEST = "manifest"
     HUGGINGFACE = "huggingface"
+    COCO = "coco"
+    LABEL_STUDIO = "label-studio"
+    VOC = "voc"
+    CAMVID = "camvid"
+    MASK_PAIRS = "mask-pairs"
     UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """What a reader is told. An empty column name means: find it by its usual names."""
+    """What a reader is told. An empty column name means: find it by its usual names.
+
+    For masks: `colour_map` is "camvid-exact-11", "camvid-merged-11" or the path of a map (name and r, g, b a line);
+    `class_names` the path of a file of names or the names with commas between, by id; `ignore_id` the pixel value
+    that means nobody labelled it (None: 255 where that is no class; 65535 in files of 16 bits).
+    """
 
     path_column: str = ""
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    colour_map: str = ""
+    class_names: str = ""
+    ignore_id: int | None = None
     allow_outside_links: bool = False  # follow links that leave the root
     allowed_roots: tuple[str, ...] = ()  # real paths; empty allows any
 

@@ -1,0 +1,176 @@
+"""Ask many questions of child interpreters, on all cores, answers in order, with flat memory.
+
+Each core gets a child that only knows one module (`python -m ...`): it starts in a fraction of a second however large
+the program is that asks, and ends with it, however that ends, because its input ends. Questions go out in chunks, one
+line of JSON each; a few are on their way at any time. A question that kills its child (a decoder that crashes on
+foreign bytes) costs that question only: its chunk is asked again one by one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Generic, TypeVar
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+_WAITING_PER_CHILD = 3  # chunks whose answers wait for their turn
+_DEAD = (EOFError, BrokenPipeError)  # how a child's end shows
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Question, Answer]):
+    """What children do: their module and its arguments, how their answers are read, what a deadly question gets.
+
+    `take` reads the answers to one chunk from the child's output and raises EOFError where it ends too early.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    take: Callable[[IO[bytes]], list[Answer]]
+    deadly: Callable[[Question], Answer]
+
+
+def ask_all(
+    work: Work[Question, Answer], chunks: Iterable[list[Question]], processes: int = 0
+) -> Iterator[Answer]:
+    """Yield the answer to each question, in order; 0 processes: one a core."""
+    children = _Children(work, processes or cores())
+    try:
+        yield from children.answers(chunks)
+    finally:
+        children.close()
+
+
+def start(module: str, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+    """Start one interpreter on a module of ours, its input and output piped."""
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    return subprocess.Popen(  # noqa: S603 our own module
+        [sys.executable, "-P", "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # decoders grumble about foreign bytes; what matters comes back as an answer
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C is for the one who asked
+    )
+
+
+def serve(answer: Callable[[list[Question], IO[bytes]], None]) -> None:
+    """Be a child: answer chunk after chunk until the input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a decoder prints must not mix with the answers
+    for line in sys.stdin.buffer:
+        answer(json.loads(line), answers)
+        answers.flush()
+
+
+class _Children(Generic[Question, Answer]):
+    """As many children as there are cores, a thread waiting for each."""
+
+    def __init__(self, work: Work[Question, Answer], processes: int) -> None:
+        self.work = work
+        self.processes = processes
+        self.closed = False
+        self.idle: SimpleQueue[_Child[Question, Answer]] = SimpleQueue()
+        self.children = [_Child(work) for _ in range(processes)]
+        for child in self.children:
+            self.idle.put(child)
+        self.threads = ThreadPoolExecutor(processes, thread_name_prefix="reading")
+
+    def answers(self, chunks: Iterable[list[Question]]) -> Iterator[Answer]:
+        """Yield what the chunks' questions are answered, in order."""
+        waiting: deque[Future[list[Answer]]] = deque()
+        for chunk in chunks:
+            waiting.append(self.threads.submit(self._ask, chunk))
+            if len(waiting) > _WAITING_PER_CHILD * self.processes:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+    def close(self) -> None:
+        """End the children at once, whatever they are doing."""
+        self.closed = True
+        for child in self.children:
+            child.end()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        for child in self.children:  # one may have been restarted meanwhile
+            child.end()
+            child.forget()
+
+    def _ask(self, chunk: list[Question]) -> list[Answer]:
+        child = self.idle.get()
+        try:
+            return child.ask(chunk)
+        except _DEAD:
+            if self.closed:
+                return []
+            child.restart()
+            return [self._ask_alone(child, question) for question in chunk if not self.closed]
+        finally:
+            self.idle.put(child)
+
+    def _ask_alone(self, child: "_Child[Question, Answer]", question: Question) -> Answer:
+        try:
+            return child.ask([question])[0]
+        except _DEAD:
+            child.restart()
+            return self.work.deadly(question)
+
+
+class _Child(Generic[Question, Answer]):
+    """One process that answers chunks of questions."""
+
+    def __init__(self, work: Work[Question, Answer]) -> None:
+        self.work = work
+        self.process = start(work.module, work.arguments)
+
+    def ask(self, questions: list[Question]) -> list[Answer]:
+        """Return what the child says to these questions.
+
+        Raises:
+            EOFError: it died over them.
+            BrokenPipeError: it was dead already.
+        """
+        self._input.write(json.dumps(questions).encode() + b"\n")
+        self._input.flush()
+        return self.work.take(self._output)
+
+    def restart(self) -> None:
+        """Start another process in its place."""
+        self.end()
+        self.forget()
+        self.process = start(self.work.module, self.work.arguments)
+
+    def end(self) -> None:
+        """Kill the process; whoever waits for its answer is told by its end."""
+        self.process.kill()
+        self.process.wait()
+
+    def forget(self) -> None:
+        """Close the pipes of an ended process."""
+        self._output.close()
+        with suppress(BrokenPipeError):  # of what it did not take any more
+            self._input.close()
+
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    @property
+    def _output(self) -> IO[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout

@@ -1,0 +1,247 @@
+"""Read one mask that is an image: class ids in grey or palette files, or one colour for each class.
+
+Files are foreign: their size is compared with the image's before anything is decoded, and what is written in them is
+looked up, value by value, in the classes. Nothing is rounded, scaled or guessed in silence.
+
+Shapes: codes and masks (H, W). Ids in look-up tables are uint16: 65535 is IGNORE, UNKNOWN is no class.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.data.masks.colours import IGNORED, UNKNOWN, Code, codes_of, ids_of, text_of
+from core.data.masks.faults import MaskError
+from core.types import IGNORE, WIDE_IGNORE, IntArray, mask_dtype
+
+FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
+_LOSSY = {"JPEG"}
+_GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
+_COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
+_SHOWN = 6  # values or colours named in a message
+
+Mask = tuple[IntArray, MaskError | None]  # the mask and what deserves a look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelCode:
+    """What pixel values mean, one for all masks of a source; -1 is IGNORE.
+
+    `values` names only those values whose class id is another number than the value itself.
+    """
+
+    coloured: bool  # colours say the class; else values do
+    colours: tuple[Code, ...] = ()
+    others_ignored: bool = False  # any other colour is IGNORE
+    values: tuple[tuple[int, int], ...] = ()
+
+    def reference(self, path: str) -> dict[str, Any]:
+        """Return how the mask at `path` is read, as JSON values."""
+        return {"kind": "pixels", "path": path, **asdict(self)}
+
+    @classmethod
+    def of(cls, reference: dict[str, Any]) -> "PixelCode":
+        """Return the code within a reference."""
+        return cls(
+            coloured=reference["coloured"],
+            colours=tuple((code, number) for code, number in reference["colours"]),
+            others_ignored=reference["others_ignored"],
+            values=tuple((value, number) for value, number in reference["values"]),
+        )
+
+
+def read_pixels(reference: dict[str, Any], width: int, height: int, classes: int) -> Mask:
+    """Return the mask of a reference, uint8 or uint16 as `classes` ask for, and what deserves a look.
+
+    Raises:
+        MaskError: the file is missing, damaged, of another size, or holds what is no class.
+    """
+    path, code = Path(reference["path"]), PixelCode.of(reference)
+    with opened(path) as image:
+        if image.size != (width, height):
+            raise MaskError(
+                "wrong mask size",
+                f"{path.name}: the mask has {image.width} x {image.height} pixels, its image {width} x {height}",
+                "write the mask again in its image's size, without smoothing",
+            )
+        if image.format in _LOSSY:
+            raise MaskError(
+                "lossy mask",
+                f"{path.name}: a mask stored as {image.format} has lost its exact values",
+                "write it again as PNG from its source",
+            )
+        image.load()
+        ids, warning = _ids(path.name, image, code, classes)
+    if classes <= IGNORE:
+        ids[ids == WIDE_IGNORE] = IGNORE
+    return ids.astype(mask_dtype(classes)), warning
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a mask's file; whatever a decoder raises on foreign bytes is one kind of error.
+
+    Raises:
+        MaskError: it cannot be opened, or, later, decoded.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise MaskError("empty mask", f"{path.name}: the file has no content", "copy it again from its source")
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size must equal the image's
+            yield Image.open(file, formats=FORMATS)
+    except MaskError:
+        raise
+    except FileNotFoundError as error:
+        raise MaskError("missing mask", f"{path.name}: there is no such file", "put it back") from error
+    except PermissionError as error:
+        raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user the right to it") from error
+    except Image.DecompressionBombError as error:
+        raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
+    except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
+        raise MaskError(
+            "corrupt mask",
+            f"{path.name}: it cannot be decoded ({type(error).__name__}: {error})",
+            "copy it again from its source, or remove it",
+        ) from error
+
+
+def grey_values(image: Image.Image) -> IntArray | None:
+    """Return what a grey or palette file stores, (H, W) uint8 or uint16; None: it stores colours."""
+    if image.mode == "P":
+        return np.asarray(image)
+    if image.mode not in _GREY:
+        return None
+    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype.itemsize > 2:  # noqa: PLR2004 two bytes hold every id there can be
+        return np.where((values < 0) | (values > WIDE_IGNORE), UNKNOWN, values).astype(np.uint16)
+    return values if values.dtype == np.uint8 else values.astype(np.uint16)
+
+
+def palette_of(image: Image.Image) -> IntArray:
+    """Return the colour code of each palette index, (256,); those the file does not give are black."""
+    codes = np.zeros(256, dtype=np.uint32)
+    stored = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+    codes[: len(stored)] = codes_of(stored)
+    return codes
+
+
+def _ids(name: str, image: Image.Image, code: PixelCode, classes: int) -> tuple[NDArray[np.uint16], MaskError | None]:
+    values = grey_values(image)
+    if values is None:
+        if image.mode not in _COLOURED:
+            raise MaskError("not a mask", f"{name}: images of mode {image.mode} hold no classes", "write it as PNG")
+        return _of_colours(name, codes_of(np.asarray(image)), code, classes)
+    if image.mode == "P":
+        return _of_palette(name, values, palette_of(image), code, classes)
+    if code.coloured:
+        codes = values.astype(np.uint32) * 0x010101 if values.dtype == np.uint8 else values.astype(np.uint32)
+        found = _coloured(codes, code)
+        if not (found == UNKNOWN).any():
+            return found, None  # a colour image with nothing but grey in it, saved as grey
+        return _of_values(name, values, code, classes), _note(
+            "ids among colour masks", f"{name}: holds class ids, the other masks colours; the ids are read"
+        )
+    return _of_values(name, values, code, classes), None
+
+
+def _of_values(name: str, values: IntArray, code: PixelCode, classes: int) -> NDArray[np.uint16]:
+    ids = _table_of_values(values.dtype.itemsize, code.values, classes)[values]
+    if (ids == UNKNOWN).any():
+        counts = np.bincount(values[ids == UNKNOWN])
+        raise MaskError(
+            "ids outside the classes",
+            f"{name}: there are {classes} classes (0 to {classes - 1}), but it holds "
+            + _listed(counts, [str(value) for value in np.nonzero(counts)[0]]),
+            "name all classes, say which id means ignore, or correct the mask",
+        )
+    return ids
+
+
+def _of_palette(
+    name: str, values: IntArray, palette: IntArray, code: PixelCode, classes: int
+) -> tuple[NDArray[np.uint16], MaskError | None]:
+    used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+    by_colour = _coloured(palette[used], code) if code.colours else np.full(len(used), UNKNOWN, np.uint16)
+    if code.coloured:
+        return _of_colours(name, palette[values], code, classes)
+    by_value = _table_of_values(1, code.values, classes)[used]
+    named = not (by_colour == UNKNOWN).any()
+    if named and (by_colour != by_value).any():
+        found = np.zeros(256, dtype=np.uint16)
+        found[used] = by_colour
+        return found[values], _note(
+            "palette in another order", f"{name}: its colours and its palette's order disagree; the colours are read"
+        )
+    return _of_values(name, values, code, classes), None
+
+
+def _of_colours(
+    name: str, codes: NDArray[np.uint32], code: PixelCode, classes: int
+) -> tuple[NDArray[np.uint16], MaskError | None]:
+    if code.colours:
+        ids = _coloured(codes, code)
+        if not (ids == UNKNOWN).any():
+            return ids, None if code.coloured else _note(
+                "palette saved as colours", f"{name}: holds colours instead of ids; read by the classes' colours"
+            )
+    if not code.coloured and _is_grey(codes):
+        return _of_values(name, (codes & 255).astype(np.uint8), code, classes), _note(
+            "ids saved as colours", f"{name}: holds each id three times, as a colour; the ids are read"
+        )
+    colours, counts = np.unique(codes[ids == UNKNOWN] if code.colours else codes, return_counts=True)
+    raise MaskError(
+        "colours not in the map",
+        f"{name}: no class has " + _listed(counts, [text_of(int(colour)) for colour in colours]),
+        "add them to the colour map, choose another map, or correct the mask"
+        if code.coloured
+        else "write ids or a palette instead of colours, or choose a colour map",
+    )
+
+
+def _coloured(codes: IntArray, code: PixelCode) -> NDArray[np.uint16]:
+    ids = ids_of(codes, code.colours)
+    if code.others_ignored:
+        ids[ids == UNKNOWN] = WIDE_IGNORE
+    return ids
+
+
+def _is_grey(codes: NDArray[np.uint32]) -> bool:
+    return bool(((codes & 255) * 0x010101 == codes).all())
+
+
+@lru_cache(maxsize=4)
+def _table_of_values(itemsize: int, values: tuple[tuple[int, int], ...], classes: int) -> NDArray[np.uint16]:
+    """Return the class id of every value a file of so many bytes a pixel can hold."""
+    size = 1 << 8 * itemsize
+    table = np.full(size, UNKNOWN, dtype=np.uint16)
+    table[: min(classes, size)] = np.arange(min(classes, size))
+    if classes <= IGNORE:
+        table[IGNORE] = WIDE_IGNORE
+    table[WIDE_IGNORE:] = WIDE_IGNORE
+    for value, number in values:
+        table[value : value + 1] = WIDE_IGNORE if number == IGNORED else number  # a slice: a byte has no 300
+    return table
+
+
+def _listed(counts: IntArray, names: list[str]) -> str:
+    """Return `a (12 pixels), b (3 pixels)`, the most frequent first."""
+    counts = counts[counts > 0]
+    order = np.argsort(-counts, kind="stable")
+    shown = [f"{names[at]} ({int(counts[at]):,} pixels)" for at in order[:_SHOWN]]
+    more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def _note(kind: str, message: str) -> MaskError:
+    return MaskError(kind, message, "look at a few of them; write them again as their siblings are, if they are wrong")
