@@ -15,7 +15,7 @@ from core.types import RoundCancelledError, RoundError
 
 log = logging.getLogger("outfold.worker")
 
-GRACE_SECONDS = 0.7  # from SIGTERM to SIGKILL; noticing a cancel takes up to one second, together under two
+GRACE_SECONDS = 0.7  # from SIGTERM to SIGKILL
 LINE_LIMIT = 1 << 20
 
 

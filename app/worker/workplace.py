@@ -2,6 +2,9 @@
 
 Nothing here raises for a failed job: the row says failed and why, and the engine's workflow ends in peace. Only a
 cancelled one goes on raising, after its process is gone.
+
+A cancelled round's process is gone within two seconds: its row is looked at every `LOOK_SECONDS` and the process given
+`GRACE_SECONDS` to stop between two batches. The engine's own word, up to a second later, would leave nothing to spare.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ from db.queries import exports, findings, imports, rounds
 
 log = logging.getLogger("outfold.worker")
 
+LOOK_SECONDS = 0.25
 
 class Workplace:
     """The processes of one worker: one a round at work, kept between its folds, and one an import or export."""
@@ -67,8 +71,7 @@ class Workplace:
         self._doing.append(said)
         log.info("%s begins", said)
         try:
-            child = await self._child(round_id)
-            await child.run(command, round_id=round_id, **arguments)
+            await self._watched(round_id, command, **arguments)
             log.info("%s done", said)
             if await asyncio.to_thread(self._has_ended, round_id):  # done, or the process saw a cancel first
                 await self._dismiss(round_id)
@@ -85,6 +88,21 @@ class Workplace:
             raise
         finally:
             self._doing.remove(said)
+
+    async def _watched(self, round_id: int, command: str, **arguments: int) -> None:
+        """Have a round's process do a command; stop it as soon as the round's row says cancelled."""
+        child = await self._child(round_id)
+        work = asyncio.create_task(child.run(command, round_id=round_id, **arguments))
+        try:
+            while not (await asyncio.wait({work}, timeout=LOOK_SECONDS))[0]:
+                if await asyncio.to_thread(self._is_cancelled, round_id):
+                    await child.stop()
+                    await asyncio.wait({work})
+                    raise RoundCancelledError(f"round {round_id} was cancelled")
+            work.result()
+        finally:
+            if not work.cancel():
+                work.exception()  # looked at: what a stopped process leaves is nobody's concern
 
     async def _alone(self, command: str, **arguments: int) -> str | None:
         """Do a command in a process of its own; return why it failed."""
@@ -119,6 +137,10 @@ class Workplace:
     def _has_ended(self, round_id: int) -> bool:
         with self._workspace.database.read() as session:
             return rounds.get_round(session, round_id).status.ended
+
+    def _is_cancelled(self, round_id: int) -> bool:
+        with self._workspace.database.read() as session:
+            return rounds.get_round(session, round_id).status is RoundStatus.CANCELLED
 
     def _fail(self, round_id: int, reason: str) -> None:
         with self._workspace.database.write() as session:

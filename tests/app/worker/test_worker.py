@@ -133,10 +133,10 @@ def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_i
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
     until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
     (training,) = children_of(worker.pid)
-    assert rounds.cancel_round(installation, started.id)
     asked = time.monotonic()
+    assert rounds.cancel_round(installation, started.id)
     until(lambda: not is_alive(training), seconds=10)
-    assert time.monotonic() - asked < 5  # two seconds on a machine that does nothing else
+    assert time.monotonic() - asked < 2
     assert rounds.get_round(installation, started.id).status is RoundStatus.CANCELLED
     assert not rounds.cancel_round(installation, started.id)
 
@@ -146,6 +146,22 @@ def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_i
     failed = ended(installation, rounds.start_round(installation, 1, config, "ada"))
     assert failed.status is RoundStatus.FAILED
     assert "broken.pth" in failed.message
+    assert worker.poll() is None
+
+
+@pytest.mark.slow
+def test_a_cancelled_process_that_hears_nothing_is_gone_within_two_seconds(
+    installation: Workspace, worker: subprocess.Popen[bytes]
+) -> None:
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
+    until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
+    (training,) = children_of(worker.pid)
+    os.kill(training, signal.SIGSTOP)  # as deaf as in a batch that takes minutes
+    asked = time.monotonic()
+    assert rounds.cancel_round(installation, started.id)
+    until(lambda: not is_alive(training), seconds=10)
+    assert time.monotonic() - asked < 2
+    assert rounds.get_round(installation, started.id).status is RoundStatus.CANCELLED
     assert worker.poll() is None
 
 
