@@ -1,0 +1,107 @@
+"""The networks that give each pixel a class: our small one, SwiftNet, or DeepLabV3+ on any of timm's encoders."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812 torch's own habit
+from torch import Tensor, nn
+
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights
+from core.learn.models.small_unet import SmallUnet
+from core.learn.models.swiftnet import SwiftNet
+from core.learn.models.weights import load_weights
+from core.types import ConfigError
+
+_STRIDE = 16  # DeepLabV3+'s coarsest features: the last stage is dilated instead of halved
+_DIVISOR = 32  # sides must be a multiple of it, for any encoder
+
+
+def build_segmenter(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+    """Return the config's network for images (B, channels, H, W) of any size; it returns logits (B, classes, H, W).
+
+    Raises:
+        ConfigError: the network is unknown or unfit, or its weights cannot be had; also for a probe.
+    """
+    if config.method is not Method.FINE_TUNE:
+        raise ConfigError(f"a {config.method} gives one class to a whole image; masks need method {Method.FINE_TUNE}")
+    if config.model == SMALL_MASK_NETWORK:
+        if config.weights is not Weights.NONE:
+            raise ConfigError(
+                f"{SMALL_MASK_NETWORK} has no first weights; choose weights 'none', or {SWIFTNET}, which has"
+            )
+        return SmallUnet(channels, classes)
+    if config.model == SWIFTNET:
+        return SwiftNet(_encoder(config, "resnet18", channels), classes)
+    if config.model.startswith(DEEPLAB):
+        return _deeplab(config, config.model.removeprefix(DEEPLAB), channels, classes)
+    raise ConfigError(_unknown(config.model, config.model))
+
+
+class Padded(nn.Module):
+    """A network that takes sides of certain multiples only, made to take any: the edge is repeated, then cut off."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Stand before `network`."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits at the images' own size, (B, K, H, W)."""
+        height, width = images.shape[2:]
+        below, right = -height % _DIVISOR, -width % _DIVISOR
+        logits: Tensor = self.network(F.pad(images, (0, right, 0, below), mode="replicate"))
+        return logits[:, :, :height, :width]
+
+
+def _encoder(config: RoundConfig, name: str, channels: int) -> nn.Module:
+    import timm  # noqa: PLC0415 seconds, which the small network need not wait for
+
+    try:
+        network: nn.Module = timm.create_model(
+            name, pretrained=config.weights is Weights.PRETRAINED, in_chans=channels, num_classes=0, global_pool=""
+        )
+    except Exception as error:  # the hub's client raises a dozen kinds; each means that the weights cannot be had
+        raise ConfigError(_unmade(config, error)) from error
+    if config.weights is Weights.FILE:
+        load_weights(network, Path(config.weights_file), channels)
+    return network
+
+
+def _deeplab(config: RoundConfig, encoder: str, channels: int, classes: int) -> nn.Module:
+    import segmentation_models_pytorch as smp  # noqa: PLC0415 seconds, see _encoder
+    import timm  # noqa: PLC0415
+
+    if not timm.is_model(encoder):
+        raise ConfigError(_unknown(config.model, encoder))
+    try:
+        network: Any = smp.DeepLabV3Plus(
+            encoder_name=f"tu-{encoder}",  # the library's name for timm's own
+            encoder_weights="imagenet" if config.weights is Weights.PRETRAINED else None,
+            encoder_output_stride=_STRIDE,
+            in_channels=channels,
+            classes=classes,
+        )
+    except Exception as error:  # as above; besides, not every encoder has features of several sizes, or dilates
+        raise ConfigError(_unmade(config, error)) from error
+    if config.weights is Weights.FILE:
+        load_weights(network.encoder.model, Path(config.weights_file), channels)
+    return Padded(network)
+
+
+def _unknown(model: str, encoder: str) -> str:
+    import timm  # noqa: PLC0415 see _encoder
+
+    ours = [SMALL_MASK_NETWORK, SWIFTNET]
+    near = difflib.get_close_matches(model, ours, n=2)
+    near += [DEEPLAB + name for name in difflib.get_close_matches(encoder, timm.list_models(), n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"try {' or '.join(ours)}, or {DEEPLAB}resnet18"
+    return f"there is no network {model!r} for masks; {hint}"
+
+
+def _unmade(config: RoundConfig, error: Exception) -> str:
+    return (
+        f"{config.model} cannot be made ({type(error).__name__}: {error}); choose a convolutional encoder such as "
+        f"{DEEPLAB}resnet18, and with pretrained weights check the connection to the hub, or download the weights and "
+        "name the file"
+    )
