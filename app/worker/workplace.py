@@ -20,6 +20,7 @@ log = logging.getLogger("outfold.worker")
 
 LOOK_SECONDS = 0.25
 
+
 class Workplace:
     """The processes of one worker: one a round at work, kept between its folds, and one an import or export."""
 
