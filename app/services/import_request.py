@@ -27,6 +27,7 @@ class ImportRequest:
     split_column: str = ""
     group_column: str = ""
     allow_outside_links: bool = False
+    dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """One import from its row to the stored samples.
 
-The source is listed, every image is read on all cores, and only then one transaction stores everything: samples,
-problems, report. Until then results wait in a file, so memory stays flat and a kill at any moment leaves nothing
-half stored; the import is simply run again. Originals are only ever opened for reading.
+The source is listed, every image is read on all cores, and only then one transaction stores everything. Until then
+results wait in files and in a table nobody looks at, so memory stays flat, others hardly wait, and a kill at any moment
+leaves nothing half stored; the import is simply run again. Originals are only ever opened for reading.
 """
 
 import shutil
@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
 from app.services.import_request import ImportRequest
-from app.services.import_store import Incoming, store
+from app.services.import_store import Incoming, clear_staged, find_ground, grown, store, write_problems
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, existing_root
@@ -79,6 +80,7 @@ class _Work:
         """Read, store, and write how it ended."""
         try:
             with _own_folder(self.workspace.files / "imports" / str(self.import_id)) as folder:
+                clear_staged(self.workspace, self.import_id)
                 self._import(folder)
         except RoundCancelledError:
             self._end(RoundStatus.CANCELLED, "Cancelled; nothing was stored.")
@@ -87,6 +89,8 @@ class _Work:
         except Exception as error:
             self._end(RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}. Nothing was stored.")
             raise
+        finally:
+            clear_staged(self.workspace, self.import_id)
 
     def _import(self, folder: Path) -> None:
         self.note("looking for images", 0, 0, at_once=True)
@@ -100,11 +104,11 @@ class _Work:
         good = spool(facts, self._read(listed, total, classes))
         if not good:
             raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
-        self.note("storing", total, total, at_once=True)
-        with self.workspace.database.write() as session:
-            seconds = time.monotonic() - self.started
-            incoming = Incoming(root, chosen, classes, unspool(facts), self.problems, seconds)
-            store(session, self.import_id, self.request, incoming)
+        ground = find_ground(self.workspace, self.request, root)
+        self.note("storing", 0, good, at_once=True)
+        seconds, complete = time.monotonic() - self.started, grown(ground.classes, classes)
+        incoming = Incoming(root, ground, chosen, complete, lambda: unspool(facts), self.problems, seconds)
+        store(self.workspace, self.import_id, self.request, incoming, partial(self.note, "storing", total=good))
 
     def _counted(self, samples: Iterator[SourceSample]) -> Iterator[SourceSample]:
         for count, sample in enumerate(samples, start=1):
@@ -146,9 +150,9 @@ class _Work:
                 raise RoundCancelledError("the import was ended by somebody else")
 
     def _end(self, status: RoundStatus, message: str) -> None:
+        write_problems(self.workspace, self.import_id, self.problems)
         with self.workspace.database.write() as session:
-            if imports.finish_import(session, self.import_id, status, message):
-                imports.add_problems(session, self.import_id, self.problems.kept)
+            imports.finish_import(session, self.import_id, status, message)
 
 
 @contextmanager

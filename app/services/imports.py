@@ -7,14 +7,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from app.services.allowed import refuse_outside
 from app.services.import_request import ImportRequest, name_for
 from app.services.import_run import ImportProgress, run_import
-from app.services.import_store import refuse_other_root
+from app.services.import_store import find_known, refuse_other_root
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
 from core.data.formats.source import Problems, SourceFormat, existing_root, natural_order
@@ -120,7 +120,10 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
     refuse_outside(workspace, Path(request.source))
     root = existing_root(Path(request.source))
     with workspace.database.write() as session:
-        refuse_other_root(datasets.find_dataset(session, request.name), root)
+        known = find_known(session, request)
+        refuse_other_root(known, root)
+        if known is not None:
+            request = replace(request, dataset_id=known.id)
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id
@@ -131,8 +134,8 @@ def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> Import
     """Return the request that imports a dataset's source once more, as it was imported last."""
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-    values = {**info.options, "name": info.name, "source": info.root, "format": info.format, "by": by}
-    return ImportRequest.from_json(values)
+    values = {**info.options, "name": info.name, "source": info.root, "format": info.format}
+    return ImportRequest.from_json({**values, "dataset_id": info.id, "by": by})
 
 
 def cancel_import(workspace: Workspace, import_id: int) -> None:

@@ -6,7 +6,7 @@ can be recomputed at any time.
 """
 
 from db.models.base import Base, Code, UtcDateTime
-from db.models.datasets import AnnotatorRow, DatasetRow, ExportRow, ImportRow, ProblemRow, SampleRow
+from db.models.datasets import AnnotatorRow, DatasetRow, ExportRow, ImportRow, IncomingRow, ProblemRow, SampleRow
 from db.models.reviews import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
 from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
 
@@ -22,6 +22,7 @@ __all__ = [
     "FindingRow",
     "FoldRunRow",
     "ImportRow",
+    "IncomingRow",
     "ProblemRow",
     "RoundRow",
     "SampleRow",

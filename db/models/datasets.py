@@ -59,6 +59,26 @@ class SampleRow(Base):
     vanished_at: Mapped[datetime | None]
 
 
+class IncomingRow(Base):
+    """One image of an import that has not stored anything yet; gone when the import has ended."""
+
+    __tablename__ = "incoming_sample"
+    __table_args__ = (UniqueConstraint("import_id", "path"),)
+    id: Mapped[primary_key]
+    import_id: Mapped[int] = mapped_column(ForeignKey("import.id"))
+    path: Mapped[str]
+    name: Mapped[str]
+    label: Mapped[int | None]
+    mask_hash: Mapped[str | None] = mapped_column(String(32))
+    split: Mapped[str] = mapped_column(String(40))
+    group: Mapped[str] = mapped_column(String(200))
+    content_hash: Mapped[str] = mapped_column(String(32))
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    grey: Mapped[bool]
+
+
 class ImportRow(Base):
     """One run of an import: how far it is, what it found. `report` holds counts by class, split and problem."""
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.types import DatasetError, Problem, RoundStatus, Severity
@@ -106,6 +106,17 @@ def finish_import(
         .returning(ImportRow.id)
     )
     return written.first() is not None
+
+
+def last_done(session: Session, dataset_id: int) -> int | None:
+    """Return the dataset's newest import that ended well."""
+    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE)
+    return session.scalar(select(func.max(ImportRow.id)).where(*done))
+
+
+def remove_problems(session: Session, import_id: int) -> None:
+    """Forget an import's problems, so that they can be stored again."""
+    session.execute(delete(ProblemRow).where(ProblemRow.import_id == import_id))
 
 
 def add_problems(session: Session, import_id: int, problems: Iterable[Problem]) -> None:

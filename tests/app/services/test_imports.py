@@ -20,6 +20,8 @@ from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.source import SourceFormat
 from core.types import DatasetError, RoundStatus, Severity
+from db.queries import incoming
+from db.queries.incoming import NewSample
 from tests.core.data.formats.drawn import draw, draw_all
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +38,11 @@ def run(workspace: Workspace, asked: ImportRequest) -> ImportInfo:
 def stored(workspace: Workspace, columns: str = "name, label") -> list[tuple[object, ...]]:
     with workspace.database.read() as session:
         return [tuple(row) for row in session.execute(text(f"SELECT {columns} FROM sample ORDER BY name"))]
+
+
+def staged(workspace: Workspace) -> int:
+    with workspace.database.read() as session:
+        return session.scalars(text("SELECT count(*) FROM incoming_sample")).one()
 
 
 def kinds(workspace: Workspace, info: ImportInfo) -> dict[str, list[str]]:
@@ -277,6 +284,51 @@ def test_a_killed_import_leaves_nothing_and_can_be_run_again(
     done = imports.run_import(workspace, asked)
     assert done.status is RoundStatus.DONE, done.message
     assert len(stored(workspace)) == 1500
+    assert staged(workspace) == 0
+
+
+def test_what_a_killed_import_staged_goes_with_the_next_one(workspace: Workspace, digits_folder: Path) -> None:
+    from app.services import import_store
+
+    asked = imports.start_import(workspace, request(digits_folder, name="killed"))
+    with workspace.database.write() as session:
+        incoming.stage(session, asked, [NewSample("/x.png", "x.png", 0, None, "", "", "0" * 32, 1, 1, 1, grey=False)])
+    other = imports.start_import(workspace, request(digits_folder))
+    import_store.clear_staged(workspace, other)
+    assert staged(workspace) == 1  # the other one may still be at work
+    imports.cancel_import(workspace, asked)
+    assert imports.run_import(workspace, other).status is RoundStatus.DONE
+    assert staged(workspace) == 0
+    assert len(stored(workspace)) == 300
+
+
+def test_a_dataset_renamed_while_it_is_imported_again_stays_one(workspace: Workspace, digits_folder: Path) -> None:
+    first = run(workspace, request(digits_folder)).dataset_id
+    assert first is not None
+    asked = imports.start_import(workspace, request(digits_folder))
+    datasets.rename(workspace, first, "other")
+    done = imports.run_import(workspace, asked)
+    assert (done.status, done.dataset_id) == (RoundStatus.DONE, first)
+    assert [card.dataset.name for card in datasets.list_datasets(workspace)] == ["other"]
+    assert len(stored(workspace)) == 300
+
+
+def test_of_two_imports_into_one_dataset_at_once_the_later_one_says_what_to_do(
+    workspace: Workspace, digits_folder: Path
+) -> None:
+    asked = imports.start_import(workspace, request(digits_folder))
+    other = imports.start_import(workspace, request(digits_folder, format=SourceFormat.UNLABELLED))
+
+    def overtake(progress: imports.ImportProgress) -> None:
+        if progress.stage == "storing" and imports.get_import(workspace, other).status is RoundStatus.QUEUED:
+            imports.run_import(workspace, other)
+
+    done = imports.run_import(workspace, asked, report=overtake)
+    assert done.status is RoundStatus.FAILED
+    assert "import it once more" in done.message
+    assert len(datasets.list_datasets(workspace)) == 1
+    assert len(stored(workspace)) == 300
+    assert staged(workspace) == 0
 
 
 def test_verdicts_can_be_stored_while_images_are_read(workspace: Workspace, digits_folder: Path) -> None:

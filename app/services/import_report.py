@@ -1,0 +1,118 @@
+"""What an import brings, said before it is stored: what changes, what deserves a look, how many of each."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.config import RoundConfig
+from core.data.formats.source import Problems
+from db.queries import incoming
+from db.queries.incoming import Arrival
+
+COVERS = 10  # images on a dataset's card
+_PAIR = 2
+_FOLDS = RoundConfig().folds
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A staged import beside the dataset it goes into; `dataset_id` 0: a new one."""
+
+    session: Session
+    import_id: int
+    dataset_id: int
+    classes: tuple[str, ...]
+    problems: Problems
+
+
+def report_of(coming: Coming) -> dict[str, Any]:
+    """Return the import's figures as JSON values; what deserves a look is added to its problems."""
+    session, import_id = coming.session, coming.import_id
+    changes = _changes(coming)
+    _warn_of_duplicates(coming)
+    per_class = _warn_of_small_classes(coming)
+    return {
+        "images": sum(per_class.values()),
+        "classes": per_class,
+        "splits": incoming.split_counts(session, import_id),
+        "covers": incoming.covers(session, import_id, COVERS),
+        "changes": dict(changes),
+        "problems": _counted(coming.problems),
+    }
+
+
+def _changes(coming: Coming) -> Counter[str]:
+    """Count what is new, different, back or gone, and warn of what a person should know."""
+    staged, known = incoming.known_count(coming.session, coming.import_id, coming.dataset_id)
+    counts = Counter(added=staged - known, changed=0, unchanged=0, returned=0, vanished=0)
+    for arrival in incoming.arrivals(coming.session, coming.import_id, coming.dataset_id):
+        _warn_of_change(coming, arrival)
+        counts["returned"] += arrival.vanished
+        counts["changed"] += arrival.is_corrected
+    counts["unchanged"] = known - counts["changed"]
+    for name in incoming.vanishing(coming.session, coming.import_id, coming.dataset_id):
+        counts["vanished"] += 1
+        coming.problems.warn(
+            "vanished", name, "an earlier import found it, this one did not", "nothing; its decisions are kept"
+        )
+    return counts
+
+
+def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
+    old, new = arrival.old, arrival.new
+    if old.label != new.label:
+        coming.problems.warn(
+            "given label changed",
+            new.name,
+            f"the source now says {_name(coming, new.label)}, it was imported as {_name(coming, old.label)}",
+            "the first one stands; decide it in the review, or import into a new dataset",
+        )
+    if old.content_hash != new.content_hash:
+        coming.problems.warn(
+            "content changed", new.name, "the file is another image than before", "look at its decisions again"
+        )
+
+
+def _name(coming: Coming, label: int | None) -> str:
+    return "nothing" if label is None else coming.classes[label]
+
+
+def _warn_of_duplicates(coming: Coming) -> None:
+    for found in incoming.duplicates(coming.session, coming.import_id, coming.dataset_id):
+        others = "another image" if found.copies == _PAIR else f"{found.copies - 1} others"
+        if found.labels > 1 and found.label is not None:
+            coming.problems.warn(
+                "duplicate with two labels",
+                found.name,
+                f"the same content as {others}, labelled {coming.classes[found.label]} here and differently there",
+                "decide which label is right; the copies always share a fold",
+            )
+        else:
+            coming.problems.warn(
+                "duplicate", found.name, f"the same content as {others}", "nothing; the copies always share a fold"
+            )
+
+
+def _warn_of_small_classes(coming: Coming) -> dict[str, int]:
+    """Return the number of images of each class, in the classes' order; "" counts the unlabelled ones."""
+    counts = incoming.label_counts(coming.session, coming.import_id, coming.dataset_id)
+    for number, name in enumerate(coming.classes):
+        if 0 < counts.get(number, 0) < _FOLDS:
+            coming.problems.warn(
+                "small class",
+                name,
+                f"it has {counts[number]} images, fewer than the {_FOLDS} folds of a round",
+                "add images of it, merge it with another class, or use fewer folds",
+            )
+    named = {name: counts.get(number, 0) for number, name in enumerate(coming.classes)}
+    return named | ({"": counts[None]} if None in counts else {})
+
+
+def _counted(problems: Problems) -> dict[str, dict[str, int]]:
+    """Return how many problems there are by severity and kind, the most frequent first."""
+    found: dict[str, dict[str, int]] = {}
+    for (severity, kind), count in problems.counts.most_common():
+        found.setdefault(severity.value, {})[kind] = count
+    return found
