@@ -2,6 +2,8 @@
 // Outboxes outlive their grid: what is unsaved when the page is left goes on being sent.
 
 import { createApi } from "./api.js";
+import { live, livingClients, newClient } from "./clients.js";
+import { keepBelowHeader } from "./frame.js";
 import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Review } from "./review.js";
@@ -32,7 +34,7 @@ export function mount({ parentElement, data }) {
       isAlive: (client) => alive.has(client), onround: show,
     });
     parentElement.append(entry.review.element);
-    place(entry.review);
+    keepBelowHeader(entry.review.element, entry.review.stop.signal);
     entry.review.start();
   };
   entry.cleanup = () => {
@@ -54,33 +56,16 @@ function rememberRound(id, afresh) {
   history.replaceState(history.state, "", `${location.pathname}?${query}`);
 }
 
-/** Keep the grid under the header, whatever its height. */
-function place(review) {
-  const header = document.querySelector('[data-testid="stHeader"]');
-  const measure = () => review.element.style.setProperty("--top", `${Math.max(0, header?.getBoundingClientRect().bottom ?? 0)}px`);
-  measure();
-  if (!header) return;
-  const observer = new ResizeObserver(measure);
-  observer.observe(header);
-  review.stop.signal.addEventListener("abort", () => observer.disconnect());
-}
-
 function openOutbox(api) {
   const client = newClient();
   const outbox = new Outbox({ send: api.send, storage: localStorage, client });
   outboxes.add(outbox);
   alive.add(client);
-  navigator.locks?.request(`outfold.client.${client}`, () => new Promise(() => {}));
+  live(client);
   return outbox;
 }
 
 /** Find out which clients have a living tab, so that only the dead ones' acts are taken over. */
 async function findLiving() {
-  const held = (await navigator.locks?.query())?.held ?? [];
-  for (const { name } of held) if (name.startsWith("outfold.client.")) alive.add(name.slice("outfold.client.".length));
-}
-
-function newClient() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""); // plain http
+  for (const client of await livingClients()) alive.add(client);
 }
