@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {
-  show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", order: "pair",
+  show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", min_area: 400, sample: 7, order: "pair",
 };
 
 test("an empty address is the default filter, and the default filter an empty address", () => {

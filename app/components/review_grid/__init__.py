@@ -11,7 +11,7 @@ import streamlit as st
 from app.components import assets
 
 FOLDER = Path(__file__).parent
-STYLES = ("layout.css", "cards.css", "panels.css", "dialogs.css")
+STYLES = ("layout.css", "cards.css", "panels.css", "dialogs.css", "regions.css")
 API = "/outfold"
 
 _mount = st.components.v2.component(

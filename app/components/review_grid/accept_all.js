@@ -6,6 +6,7 @@ import { fill, h, openDialog } from "./dom.js";
 import { describe, toParams } from "./filters.js";
 import { fitClass, fraction, imageUrl, number } from "./format.js";
 import { Histogram, scaleStart } from "./histogram.js";
+import { layeredCrop } from "./regions.js";
 
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
 const AGAIN_MS = 5000; // the same question is not repeated with every verdict
@@ -16,9 +17,9 @@ const CHANGED = 409; // HTTP: the set is not the one that was shown
 export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
 
 export class AcceptBar {
-  /** `on` holds open(). */
-  constructor({ api, roundId, threshold, on }) {
-    Object.assign(this, { api, roundId, threshold });
+  /** `on` holds open(); `nouns`: one, and many of what would change. */
+  constructor({ api, roundId, threshold, on, nouns = ["label", "labels"] }) {
+    Object.assign(this, { api, roundId, threshold, nouns });
     this.value = h("span", { class: "th" });
     this.slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Accept all suggestions above this confidence", oninput: () => this.set(Number(this.slider.value) / 100) });
     this.count = h("span", { class: "n" });
@@ -56,7 +57,7 @@ export class AcceptBar {
 
   #say(count) {
     const confirms = this.filter.show === "agreeing";
-    fill(this.count, h("b", {}, number(count)), ` ${count === 1 ? "label" : "labels"} would ${confirms ? "be confirmed" : "change"}`);
+    fill(this.count, h("b", {}, number(count)), ` ${this.nouns[count === 1 ? 0 : 1]} would ${confirms ? "be confirmed" : "change"}`);
     this.button.disabled = count === 0;
   }
 
@@ -134,8 +135,13 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     drawChanges(preview);
     sampleTitle.textContent = count > preview.sample.length ? `${preview.sample.length} drawn at random from exactly these` : `All ${count} of them`;
     fill(sample, preview.sample.map((item) => h("figure", { title: `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}` },
-      h("img", { class: fitClass(item, 1), src: imageUrl(api.base, item, 192), alt: `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}` }),
+      thumbnail(item, `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}`),
       h("figcaption", {}, className(info.classes, item.pseudo)))));
+  }
+
+  function thumbnail(item, alt) {
+    if (item.region) return layeredCrop(api.base, item, 192, { aspect: 1, alt });
+    return h("img", { class: fitClass(item, 1), src: imageUrl(api.base, item, 192), alt });
   }
 
   function drawChanges(preview) {

@@ -1,21 +1,22 @@
 // From a key or a button to what it does.
 
 import { openHelp } from "./help.js";
-import { classAt, classesByDigit, isTyping } from "./keys.js";
+import { classAt, isTyping } from "./keys.js";
+import { regionActions } from "./region_actions.js";
 import { openSearch } from "./search.js";
 
-const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page)$/; // a verdict is never repeated by a held key
+const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page|weaker|stronger)$/; // a verdict is never repeated by a held key
 const NATIVE = new Set([" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
 const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant while judging
 /** What works without cards: while they load, and when none is left. */
 export const ALWAYS = new Set(["help", "undo", "redo", "previous_page", "clear"]);
-const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|search|class|zoom|left|right|up|down)$/;
+const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|search|class|zoom|left|right|up|down|overlay|weaker|stronger|blink|view|edit)$/;
 
 /** Return the table of actions for a review page. */
 export function createActions(review) {
   const { cursor, judging } = review;
   const judge = (verdict) => () => judging.verdict(cursor.targets(), verdict) && cursor.moveOn();
-  const move = (columns, rows) => () => (review.zoom.open ? cursor.step(columns || rows) : cursor.move(columns + rows * review.grid.columns));
+  const move = (columns, rows) => () => (review.zoom.open ? cursor.step(columns || rows, { cards: rows !== 0 }) : cursor.move(columns + rows * review.grid.columns));
   const extend = (columns, rows) => () => cursor.extend(columns + rows * review.grid.columns);
   return {
     accept: judge("accept"),
@@ -26,7 +27,7 @@ export function createActions(review) {
     skip: () => judging.skip(cursor.targets()) && cursor.moveOn(),
     class: (place) => {
       const item = cursor.current();
-      const id = item && classAt(place, item, classesByDigit(review.classes));
+      const id = item && classAt(place, item, review.digits);
       if (id !== undefined) review.pick(id);
     },
     search: () => {
@@ -55,7 +56,8 @@ export function createActions(review) {
     last: () => cursor.move(Infinity),
     next_page: () => cursor.turn(1),
     previous_page: () => cursor.turn(-1),
-    help: () => openHelp({ root: review.root, keys: review.keys, byDigit: classesByDigit(review.classes) !== null, onchange: () => review.footer.keysChanged() }),
+    ...(review.overlay ? regionActions(review) : {}),
+    help: () => openHelp({ root: review.root, keys: review.keys, byDigit: review.digits && (review.overlay ? "the class with that key in the list" : "the class of that name"), onchange: () => review.footer.keysChanged() }),
   };
 }
 
@@ -78,7 +80,7 @@ export function createKeyListener(review, actions) {
     event.stopImmediatePropagation();
     if (event.repeat && !REPEATS.test(found.action)) return;
     if (!review.ready && !ALWAYS.has(found.action)) return;
-    actions[found.action](found.place);
+    actions[found.action](found.place, event);
   };
 }
 

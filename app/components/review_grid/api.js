@@ -39,6 +39,7 @@ export function createApi(base, fetcher = (...args) => fetch(...args)) {
     findings: (params, signal) => call(`/findings?${params}`, { signal: signal ?? AbortSignal.timeout(TIMEOUT_MS) }),
     counts: (params) => call(`/counts?${params}`),
     finding: (id) => call(`/findings/${id}`),
+    mask: (sample, round) => call(`/masks/${sample}?round=${round}`),
     preview: (params, seed) => call(`/accept_all?${params}&seed=${seed}`),
     acceptAll: (body) => post("/accept_all", body, { signal: AbortSignal.timeout(120_000) }),
     send: (client, acts, { keepalive = false } = {}) => post("/acts", { client, acts }, keepalive ? { keepalive, signal: null } : {}),

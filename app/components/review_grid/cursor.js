@@ -34,6 +34,7 @@ export class Cursor {
   /** Go to the next card that waits; turn the page when none is left on it. */
   moveOn() {
     const { judging, zoom } = this.review;
+    if (zoom.open && zoom.onward((item) => judging.pending(item))) return;
     if (zoom.open && !zoom.follows) return; // an old decision is being looked at
     const { page } = this;
     const last = this.selection.size ? page.findLastIndex((item) => this.selection.has(item.id)) : this.focus;
@@ -79,6 +80,13 @@ export class Cursor {
     this.review.ready = this.page.length > 0;
     this.review.drawPage();
     this.review.paint();
+  }
+
+  /** Draw the page that holds the queue's card at this index and focus it. */
+  arriveAt(index) {
+    const { queue } = this.review;
+    if (index > 0) queue.reveal(queue.items[index].id);
+    this.arrive(index - queue.start);
   }
 
   /** Focus the card at an index; `all` repaints every card, for when the selection has changed. */
@@ -145,9 +153,10 @@ export class Cursor {
     if (index >= 0) this.moveTo(index);
   }
 
-  /** One image on or back while zoomed: along the page, or along the last decisions. */
-  step(by) {
+  /** One on or back while zoomed: along the image's regions, unless `cards`; along the page, or along the last decisions. */
+  step(by, { cards = false } = {}) {
     const { zoom, judging } = this.review;
+    if (!cards && zoom.within(by)) return;
     if (zoom.follows) {
       this.move(by);
       return;

@@ -6,7 +6,7 @@ export const ORDERS = { suspicion: "most suspicious first", confidence: "most co
 const WORDS = ["todo", "decided", "any"];
 
 export const DEFAULT = Object.freeze({
-  show: "suspicious", status: "todo", given: null, pseudo: null, min: 0, max: 1, split: "", fold: null, by: "", path: "", order: "suspicion",
+  show: "suspicious", status: "todo", given: null, pseudo: null, min: 0, max: 1, split: "", fold: null, by: "", path: "", min_area: 0, sample: null, order: "suspicion",
 });
 
 /** Return the filter a query string holds; what makes no sense is left at its default. */
@@ -25,6 +25,8 @@ export function parse(query) {
     fold: whole(params.get("fold"), 0),
     by: params.get("by") ?? "",
     path: params.get("path") ?? "",
+    min_area: whole(params.get("min_area"), 0) ?? 0,
+    sample: whole(params.get("sample"), 1),
     order: params.get("order") in ORDERS ? params.get("order") : DEFAULT.order,
   };
 }
@@ -67,6 +69,8 @@ export function describe(filter, classes) {
   if (filter.fold !== null) words.push(`fold ${filter.fold + 1}`);
   if (filter.by) words.push(`by ${filter.by}`);
   if (filter.path) words.push(`path contains “${filter.path}”`);
+  if (filter.min_area > 0) words.push(`from ${filter.min_area} px`);
+  if (filter.sample !== null) words.push("one image");
   return words.join(", ");
 }
 

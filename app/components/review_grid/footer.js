@@ -11,9 +11,9 @@ const BUTTONS = [
 ];
 
 export class Footer {
-  /** `on` holds act(action), open(item), page(by). */
-  constructor({ keys, base, classes, on }) {
-    Object.assign(this, { keys, base, classes, on });
+  /** `on` holds act(action), open(item), page(by); `words` are [action, word] in their order. */
+  constructor({ keys, base, classes, on, words = BUTTONS }) {
+    Object.assign(this, { keys, base, classes, on, words });
     this.buttons = h("div", { class: "hints" });
     this.selected = h("span", { class: "selected" });
     this.last = h("div", { class: "last", role: "group", "aria-label": "Last decisions" });
@@ -25,9 +25,10 @@ export class Footer {
   }
 
   keysChanged() {
-    fill(this.buttons, BUTTONS.map(([action, word]) => {
-      if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class on the right" }, keycap("1"), "–", keycap("9"), ` ${word}`);
+    fill(this.buttons, this.words.map(([action, word]) => {
+      if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class" }, keycap("1"), "–", keycap("9"), ` ${word}`);
       const combo = this.keys.combos(action)[0];
+      if (action === "blink") return h("span", { class: "hint" }, combo ? keycap(shown(combo)) : null, ` ${word}`);
       return h("button", { type: "button", class: "hint", onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
     }));
   }

@@ -5,8 +5,8 @@ import { comboOf, shown } from "./keys.js";
 
 const OF_REVIEW = "Verdict keys act on the selection if there is one, else on the focused card.";
 
-/** Show every key; a click on one waits for its new combination. `fixed` are rows of [key caps and text, what it does] that stay. */
-export function openHelp({ root, keys, onchange, byDigit = false, about = OF_REVIEW, fixed = fixedOfReview(byDigit) }) {
+/** Show every key; a click on one waits for its new combination. `byDigit` says what digits mean where it is not a likelihood's place; `fixed` are rows of [key caps and text, what it does] that stay. */
+export function openHelp({ root, keys, onchange, byDigit = "", about = OF_REVIEW, fixed = fixedOfReview(byDigit) }) {
   const table = h("div", { class: "keys" });
   const hint = h("p", { class: "sub", "aria-live": "polite" });
   const toggle = h("input", { type: "checkbox", checked: keys.on, onchange: () => { keys.switch(toggle.checked); onchange(); } });
@@ -39,7 +39,7 @@ export function openHelp({ root, keys, onchange, byDigit = false, about = OF_REV
 }
 
 function fixedOfReview(byDigit) {
-  const rows = [[[keycap("1"), "–", keycap("9"), keycap("0")], byDigit ? "the class of that name" : "relabel to the 1st to 10th likeliest class"]];
+  const rows = [[[keycap("1"), "–", keycap("9"), keycap("0")], byDigit || "relabel to the 1st to 10th likeliest class"]];
   if (!byDigit) rows.push([[keycap("Shift+1"), "–", keycap("0")], "relabel to the 11th to 20th"]);
   return [...rows, [[keycap("Shift"), "+ click"], "select up to a card; Ctrl + click adds one"]];
 }

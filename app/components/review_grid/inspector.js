@@ -51,19 +51,13 @@ export class Inspector {
       fill(this.more);
       return;
     }
-    if (moved) fill(this.image, h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, LARGE), alt: `${item.name}, large` }));
-    const look = badgeOf(item, this.classes);
-    fill(this.body,
-      h("p", { class: "path", title: item.name }, item.name),
-      tags(item, this.classes),
-      look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
-      h("h2", {}, "Likeliest classes"),
-      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick })));
+    if (moved) this.drawImage(item);
+    fill(this.body, this.words(item));
     const known = this.details.get(item.id);
     if (known) this.#detail(known);
     else if (moved) fill(this.more);
-    if (next) this.ahead = Object.assign(new Image(), { src: imageUrl(this.api.base, next, LARGE) });
-    this.timer = setTimeout(() => this.#load(item), known ? 4 * DETAIL_DELAY_MS : DETAIL_DELAY_MS);
+    if (next) this.fetched = this.ahead(next);
+    this.timer = setTimeout(() => this.rested(item), known ? 4 * DETAIL_DELAY_MS : DETAIL_DELAY_MS);
   }
 
   /** Forget what was asked for these items: their decisions have changed. */
@@ -71,7 +65,30 @@ export class Inspector {
     for (const id of ids) this.details.delete(id);
   }
 
-  async #load(item) {
+  /** Draw the image. */
+  drawImage(item) {
+    fill(this.image, h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, LARGE), alt: `${item.name}, large` }));
+  }
+
+  /** Return what is said below the image. */
+  words(item) {
+    const look = badgeOf(item, this.classes);
+    return [
+      h("p", { class: "path", title: item.name }, item.name),
+      tags(item, this.classes),
+      look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
+      h("h2", {}, "Likeliest classes"),
+      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick })),
+    ];
+  }
+
+  /** Fetch the images of the next card; what is returned is held until the one after it. */
+  ahead(next) {
+    return Object.assign(new Image(), { src: imageUrl(this.api.base, next, LARGE) });
+  }
+
+  /** The focus rests here: ask for the details. */
+  async rested(item) {
     const detail = await this.api.finding(item.id).catch(() => null);
     if (!detail) return;
     this.details.set(item.id, detail);

@@ -40,6 +40,7 @@ export function comboOf(event) {
   const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const letter = key.length > 1 || key.toLowerCase() !== key.toUpperCase();
   const parts = [];
+  if (!letter && event.getModifierState?.("AltGraph")) return key; // where brackets lie on the third level
   if (event.ctrlKey || event.metaKey) parts.push("Ctrl");
   if (event.altKey) parts.push("Alt");
   if (event.shiftKey && letter) parts.push("Shift"); // of "?" the shift is already part

@@ -8,7 +8,7 @@ const STEP = 0.1;
 const DEFAULT = { mode: "contour", opacity: 0.5, view: "both" };
 
 export class Overlay {
-  /** `onchange()` hears of every change; what is chosen is kept in `storage`. */
+  /** `onchange(changes)` hears of every choice; what is chosen is kept in `storage`. */
   constructor({ element, storage, onchange = () => {} }) {
     Object.assign(this, { element, storage, onchange, heldBy: null, ...DEFAULT, ...readStore(storage) });
     this.#apply();
@@ -68,7 +68,7 @@ export class Overlay {
   #set(changes) {
     Object.assign(this, changes);
     this.#apply();
-    this.onchange();
+    this.onchange(changes);
     try {
       this.storage.setItem(STORE, JSON.stringify({ mode: this.mode, opacity: this.opacity, view: this.view }));
     } catch {

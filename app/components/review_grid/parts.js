@@ -10,6 +10,9 @@ import { Footer } from "./footer.js";
 import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
 import { Judging } from "./judging.js";
+import { classesByDigit } from "./keys.js";
+import { regionParts } from "./region_parts.js";
+import { showsRegions } from "./regions.js";
 import { Sidebar } from "./sidebar.js";
 import { Tally } from "./tally.js";
 import { Toast } from "./toast.js";
@@ -23,8 +26,10 @@ const NARROW = 1180; // pixels; below, the details are out of the way until aske
 export function build(review) {
   review.toast = new Toast();
   review.live = h("div", { class: "live", role: "status" });
-  review.zoom = new Zoom({ root: review.root, api: review.api, classes: review.classes, keys: review.keys, on: {
-    step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(),
+  const own = showsRegions(review.info) ? regionParts(review) : {};
+  review.digits = own.digits ?? classesByDigit(review.classes);
+  review.zoom = new (own.Zoom ?? Zoom)({ root: review.root, api: review.api, classes: review.classes, keys: review.keys, ...own.shared, on: {
+    step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(), open: (item) => review.cursor.openZoom(item.id), ...own.on,
   } });
   review.cursor = new Cursor(review);
   review.judging = new Judging(review);
@@ -34,17 +39,19 @@ export function build(review) {
     ask: () => review.api.counts(toParams(review.filter, review.roundId)), quiet: () => review.outbox.unsaved === 0, draw: (counts) => review.showCounts(counts),
   });
   const act = (action) => review.ready || ALWAYS.has(action) ? review.actions[action]() : null;
-  review.topline = new Topline({ on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
-  review.sidebar = new Sidebar({ info: review.info, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), dataset: (id) => review.onround(id, { afresh: true }), undo: (changeset) => review.judging.undo(changeset) } });
-  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, on: { open: () => review.bulk.open() } });
-  review.grid = new Grid({ on: {
+  review.topline = new Topline({ ...own.topline, on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
+  review.sidebar = new Sidebar({ info: review.info, ...own.sidebar, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), dataset: (id) => review.onround(id, { afresh: true }), undo: (changeset) => review.judging.undo(changeset) } });
+  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, ...own.bar, on: { open: () => review.bulk.open() } });
+  review.grid = new Grid({ ...own.grid, on: {
     focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),
     select: (index, { range }) => (range ? review.cursor.selectTo(index) : review.cursor.toggle(index)),
   } });
-  review.footer = new Footer({ keys: review.keys, base: review.api.base, classes: review.classes, on: {
+  review.footer = new Footer({ keys: review.keys, base: review.api.base, classes: review.classes, ...own.footer, on: {
     act, open: (item) => (review.cursor.holds(item.id) ? review.cursor.goTo(item.id) : review.cursor.openZoom(item.id)), page: (by) => review.cursor.turn(by),
   } });
-  review.inspector = new Inspector({ api: review.api, classes: review.classes, on: { pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id) } });
+  review.inspector = new (own.Inspector ?? Inspector)({ api: review.api, classes: review.classes, ...own.shared, on: {
+    pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id), ...own.on,
+  } });
   review.element.replaceChildren(review.sidebar.element,
     h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
     review.inspector.element, review.toast.element, review.live);

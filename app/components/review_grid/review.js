@@ -6,6 +6,7 @@ import { parse, serialise, toParams } from "./filters.js";
 import { imageUrl } from "./format.js";
 import { askName } from "./name_dialog.js";
 import { build } from "./parts.js";
+import { indexOf } from "./place.js";
 import { Queue } from "./queue.js";
 import { Skips } from "./skips.js";
 
@@ -40,7 +41,8 @@ export class Review {
     build(this);
     this.#person();
     this.grid.element.focus({ preventScroll: true }); // else the keys belong to the link that led here
-    await Promise.all([this.reload(), this.name ? null : this.askName()]);
+    const place = this.place?.take();
+    await Promise.all([this.reload(place), this.name ? null : this.askName()]);
   }
 
   /** Whether the queue shows what is already decided. */
@@ -48,8 +50,8 @@ export class Review {
     return !["todo", "open", "second_opinion"].includes(this.filter.status);
   }
 
-  /** Begin the queue anew: after a filter, a bulk act, a change of person. */
-  async reload() {
+  /** Begin the queue anew: after a filter, a bulk act, a change of person; at `place` when the page was left there. */
+  async reload(place = null) {
     this.ready = false;
     this.element.dataset.ready = "false";
     this.judging.touched.clear();
@@ -59,12 +61,12 @@ export class Review {
     this.tally.refresh({ soon: true });
     try {
       queue.resize(this.grid.measure().size);
-      await queue.load(0);
+      await queue.load(place?.start ?? 0);
       if (queue !== this.queue) return; // the filter changed meanwhile
       this.grid.chooseAspect(queue.items.slice(0, 40));
       queue.resize(this.grid.measure().size);
       this.ready = queue.items.length > 0;
-      if (this.ready) this.cursor.arrive(0);
+      if (this.ready) this.cursor.arriveAt(place ? indexOf(place.ids, queue.items) : 0);
       else await this.finish();
     } catch (error) {
       if (queue === this.queue && !this.stop.signal.aborted) this.grid.replace(troubleState(error, () => this.reload()));
@@ -105,7 +107,7 @@ export class Review {
     if (!ids.length) return;
     const params = new URLSearchParams({ round: this.roundId, ids: ids.slice(0, 500).join(",") });
     const { items } = await this.api.findings(params).catch(() => ({ items: [] }));
-    for (const fresh of items) this.#know(fresh);
+    for (const fresh of items) this.know(fresh);
     this.paint(new Set(ids));
   }
 
@@ -225,12 +227,13 @@ export class Review {
   async #chunk(after, limit) {
     const extra = { limit: String(limit), ...(after ? { after } : {}) };
     const answer = await this.api.findings(toParams(this.filter, this.roundId, extra), this.stop.signal);
-    return { items: answer.items.map((item) => this.#know(item)), next: answer.next };
+    return { items: answer.items.map((item) => this.know(item)), next: answer.next };
   }
 
-  #know(fresh) {
+  /** Return the one object that stands for a finding, brought up to date unless what was said here is newer. */
+  know(fresh) {
     const known = this.byId.get(fresh.id);
-    if (known && this.judging.waiting().has(fresh.id)) return known; // what was said here is newer
+    if (known && this.judging.waiting().has(fresh.id)) return known;
     if (known) return Object.assign(known, fresh);
     this.byId.set(fresh.id, fresh);
     return fresh;

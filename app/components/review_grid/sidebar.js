@@ -13,9 +13,10 @@ const STATUS_NAMES = {
 };
 
 export class Sidebar {
-  /** `on` holds filter(changes), round(id), dataset(its round's id) and undo(changeset). */
-  constructor({ info, on }) {
+  /** `on` holds filter(changes), round(id), dataset(its round's id) and undo(changeset); `regions` are filters of regions, where there are any. */
+  constructor({ info, on, regions = null }) {
     this.info = info;
+    this.regions = regions;
     this.on = on;
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "Show" });
     this.pairs = new Pairs({ classes: info.classes, onpick: (pair) => on.filter(pair) });
@@ -27,7 +28,7 @@ export class Sidebar {
     this.bulk = h("div", { class: "bulk" });
     this.element = h("aside", { class: "left", "aria-label": "Filters" },
       this.#heading(),
-      h("h2", {}, "Show"), this.chips,
+      h("h2", {}, "Show"), this.chips, regions?.element,
       h("h2", {}, "Given × suggested"), this.pairs.element,
       h("h2", {}, "Confidence"), this.histogram.element,
       h("h2", {}, "More"), this.fields.map(({ row }) => row), this.reset, this.bulk);
@@ -38,6 +39,7 @@ export class Sidebar {
     this.#drawChips(counts, filter);
     this.pairs.draw(counts.pairs, filter);
     this.histogram.draw(counts.histogram, [filter.min, filter.max]);
+    this.regions?.draw(counts, filter);
     for (const { name, input } of this.fields) if (input !== input.getRootNode().activeElement || input.tagName === "SELECT") input.value = filter[name] ?? "";
     this.reset.hidden = !narrowed(filter);
   }
@@ -59,7 +61,7 @@ export class Sidebar {
   #heading() {
     const { round, rounds, datasets, folds } = this.info;
     const config = typeof round.config === "object" && round.config ? round.config : {};
-    const words = [`Round ${round.number}`, `${config.folds ?? folds} folds`, config.model, round.accuracy ? `${(round.accuracy * 100).toFixed(1)} % out-of-fold` : null];
+    const words = [`Round ${round.number}`, `${config.folds ?? folds} folds`, config.model, measured(this.info)];
     const finished = rounds.filter((one) => one.status === "done");
     return h("header", {},
       h("h1", { title: round.dataset }, round.dataset),
@@ -74,7 +76,7 @@ export class Sidebar {
     const chip = (label, count, on, changes) => h("button", { type: "button", class: "chip", "aria-pressed": String(on), onclick: () => this.on.filter(changes) }, `${label} ${number(count ?? 0)}`);
     const queue = filter.status === "todo" || filter.status === "open";
     const kinds = ["suspicious", "unlabelled", "agreeing"].filter((kind) => kind === "suspicious" || counts.kinds[kind] > 0 || filter.show.includes(kind));
-    const chips = kinds.map((kind) => chip(kind, counts.kinds[kind], queue && filter.show.split(",").includes(kind), { show: kind, status: "todo" }));
+    const chips = kinds.map((kind) => chip(this.regions && kind === "suspicious" ? "regions" : kind, counts.kinds[kind], queue && filter.show.split(",").includes(kind), { show: kind, status: "todo" }));
     chips.push(chip("second opinion", counts.second_opinion, filter.status === "second_opinion", { status: "second_opinion" }));
     chips.push(chip("decided", counts.decided, filter.status === "decided", { status: "decided" }));
     const active = this.chips.getRootNode().activeElement;
@@ -100,6 +102,11 @@ export class Sidebar {
       { name: "path", input: path, row: row("Path contains", path) },
     ].filter(Boolean);
   }
+}
+
+function measured({ mean_iou: meanIou, round }) {
+  if (meanIou) return `mIoU ${(meanIou * 100).toFixed(1)}`;
+  return round.accuracy ? `${(round.accuracy * 100).toFixed(1)} % out-of-fold` : null;
 }
 
 function row(label, input) {

@@ -8,8 +8,9 @@ const MIX = ["accept", "bulk", "keep", "relabel", "ambiguous", "exclude"];
 const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", ambiguous: "ambiguous", exclude: "exclude" };
 
 export class Topline {
-  /** `on` holds density(letter), name(), panel("filters" | "inspector"). */
-  constructor({ on }) {
+  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` a line below. */
+  constructor({ on, noun = "", note = "" }) {
+    this.noun = noun ? ` ${noun}` : "";
     this.title = h("div", { class: "done" });
     this.bar = h("div", { class: "bar", role: "img" });
     this.mix = h("div", { class: "mix" });
@@ -19,7 +20,7 @@ export class Topline {
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     this.element = h("div", { class: "top" },
       h("button", { type: "button", class: "panel-button filters-button", onclick: () => on.panel("filters") }, "☰ Filters"),
-      h("div", { class: "prog" }, this.title, this.bar, this.mix),
+      h("div", { class: "prog" }, this.title, this.bar, this.mix, note && h("div", { class: "note" }, note)),
       h("div", { class: "right-end" },
         this.status,
         h("div", { class: "dens", role: "group", "aria-label": "Card size" }, this.densities),
@@ -28,7 +29,7 @@ export class Topline {
   }
 
   counts(counts) {
-    fill(this.title, h("b", {}, number(counts.decided)), ` of ${number(counts.total)} decided`,
+    fill(this.title, h("b", {}, number(counts.decided)), ` of ${number(counts.total)}${this.noun} decided`,
       h("span", { class: "left-over" }, ` · ${number(counts.todo)} left`));
     const present = MIX.filter((name) => counts.by_status[name] > 0);
     const mix = present.map((name) => `${WORDS[name]} ${number(counts.by_status[name])}`).join(" · ");

@@ -27,16 +27,43 @@ export class Zoom {
     this.item = item;
     if (!this.open) this.#open();
     if (moved || !this.stage.firstChild) {
-      fill(this.stage, h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${item.name}, as large as it fits` }));
+      const picture = this.picture(item);
+      if (picture !== this.stage.firstChild) fill(this.stage, picture);
     }
+    this.dialog.querySelector(".zoom-side").className = `zoom-side ${badgeOf(item, this.classes)?.[2] ?? ""}`;
+    fill(this.side, this.words(item));
+  }
+
+  /** Step inside of the image; false where it holds nothing to step through. */
+  within() {
+    return false;
+  }
+
+  /** After a verdict: whether something else of this image waits, and is shown now. */
+  onward() {
+    return false;
+  }
+
+  /** Return the image as large as it fits. */
+  picture(item) {
+    return h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${item.name}, as large as it fits` });
+  }
+
+  /** Return what is said beside it. */
+  words(item) {
     const look = badgeOf(item, this.classes);
-    this.dialog.querySelector(".zoom-side").className = `zoom-side ${look?.[2] ?? ""}`;
-    fill(this.side,
+    return [
       h("p", { class: "path" }, item.name), tags(item, this.classes),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
       h("h2", {}, "Likeliest classes"),
       h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick, places: PLACES })),
-      h("div", { class: "zoom-verdicts" }, Object.entries(VERDICTS).map(([action, word]) => this.#verdict(action, word))));
+      h("div", { class: "zoom-verdicts" }, this.verdicts()),
+    ];
+  }
+
+  /** Return the buttons of the verdicts, each with its key. */
+  verdicts() {
+    return Object.entries(VERDICTS).map(([action, word]) => this.#verdict(action, word));
   }
 
   #verdict(action, word) {

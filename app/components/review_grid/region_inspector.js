@@ -1,0 +1,77 @@
+// The right side for regions: the whole image under the given and under the suggested mask, what a verdict does to it.
+
+import { badgeOf, className } from "./card.js";
+import { fill, h, keycap } from "./dom.js";
+import { wholeUrl } from "./format.js";
+import { Inspector } from "./inspector.js";
+import { shown } from "./keys.js";
+import { VIEWS } from "./overlay.js";
+import { colouredTags, placedMarks, placeText, tintUrl } from "./regions.js";
+
+const LARGE = 420; // pixels of the page
+const BOTH = ["given", "suggested"];
+
+/** Return buttons that choose the mask shown, with the key that turns it. */
+export function viewChoice(overlay, keys, views) {
+  const now = views.includes(overlay.view) ? overlay.view : overlay.single;
+  const [combo] = keys.combos("view");
+  return h("div", { class: "views" },
+    h("div", { class: "segments", role: "group", "aria-label": "Which mask is shown" }, views.map((view) =>
+      h("button", { type: "button", "aria-pressed": String(view === now), onclick: () => overlay.look(view) }, view))),
+    combo && keycap(shown(combo)));
+}
+
+export class RegionInspector extends Inspector {
+  /** As an inspector; `overlay` says what lies over the image, `siblings(item)` resolves to the regions of its image, `on` also holds edit(item). */
+  constructor({ colours, overlay, keys, siblings, ...rest }) {
+    super(rest);
+    Object.assign(this, { colours, overlay, keys, siblings });
+    this.element.classList.add("of-region");
+    this.views = h("div", {});
+    this.image.before(this.views);
+    this.known = new Map(); // finding -> the regions of its image
+  }
+
+  /** The overlay has changed: show the masks it asks for now. */
+  redraw() {
+    if (this.item) this.drawImage(this.item);
+  }
+
+  drawImage(item) {
+    const views = this.overlay.view === "both" ? BOTH : [this.overlay.view];
+    const pixels = LARGE * (globalThis.devicePixelRatio ?? 1);
+    fill(this.views, viewChoice(this.overlay, this.keys, VIEWS));
+    fill(this.image, views.map((view) => h("span", { class: "whole", style: { aspectRatio: `${item.width} / ${item.height}` } },
+      h("img", { class: "stretch", src: wholeUrl(this.api.base, item, pixels), alt: `${item.name}, ${view}` }),
+      h("img", { class: "tint stretch", src: tintUrl(this.api.base, item, view), alt: "" }),
+      placedMarks(this.api.base, item, pixels),
+      h("span", { class: "caption" }, view))));
+  }
+
+  words(item) {
+    const look = badgeOf(item, this.classes);
+    const [combo] = this.keys.combos("edit");
+    return [
+      h("p", { class: "path", title: item.name }, placeText(item, this.known.get(item.id))),
+      colouredTags(item, this.classes, this.colours),
+      look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
+      h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays bit for bit as it is."),
+      h("button", { type: "button", class: "primary edit-mask", title: `Edit the mask of ${item.name}, ${className(this.classes, item.given)} here`, onclick: () => this.on.edit(item) },
+        "Edit mask ", combo && keycap(shown(combo))),
+    ];
+  }
+
+  ahead(next) {
+    const pixels = LARGE * (globalThis.devicePixelRatio ?? 1);
+    const urls = [wholeUrl(this.api.base, next, pixels), ...BOTH.map((view) => tintUrl(this.api.base, next, view))];
+    return urls.map((src) => Object.assign(new Image(), { src }));
+  }
+
+  async rested(item) {
+    const [siblings] = await Promise.all([this.siblings(item).catch(() => null), super.rested(item)]);
+    if (!siblings) return;
+    for (const one of siblings) this.known.set(one.id, siblings);
+    const line = this.body.querySelector(".path");
+    if (this.item?.id === item.id && line) line.textContent = placeText(item, siblings);
+  }
+}

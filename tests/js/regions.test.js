@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { badgeOf } from "../../app/components/review_grid/card.js";
+import { DEFAULT } from "../../app/components/review_grid/filters.js";
+import { fitClass, imageUrl, shapeOf, wholeUrl } from "../../app/components/review_grid/format.js";
+import { ACTIONS, Keys, classAt, keyFor } from "../../app/components/review_grid/keys.js";
+import { countsBySide } from "../../app/components/review_grid/legend.js";
+import { Place, editorUrl, idsFrom, indexOf } from "../../app/components/review_grid/place.js";
+import { REGION_ACTIONS } from "../../app/components/review_grid/region_actions.js";
+import { wobbleNote } from "../../app/components/review_grid/region_parts.js";
+import { digitsInOrder, placeText, showsRegions, tintUrl } from "../../app/components/review_grid/regions.js";
+import { Siblings } from "../../app/components/review_grid/siblings.js";
+import { summary } from "../../app/components/review_grid/verdicts.js";
+import { FakeStorage, finding } from "./fakes.js";
+
+const region = (id, over = {}) => finding(id, {
+  sample_id: 3, name: "train/scene.png", width: 480, height: 360, region: { x: 10, y: 20, width: 30, height: 40, area: 938, crop: [0, 10, 160, 120] }, ...over,
+});
+
+test("a region's card shows its crop, and everything else the whole image", () => {
+  assert.equal(imageUrl("/o", region(7), 185), "/o/regions/7/image/192.webp");
+  assert.equal(imageUrl("/o", region(7), 370), "/o/regions/7/image/384.webp");
+  assert.equal(imageUrl("/o", region(7), 4000), "/o/regions/7/image/1024.webp");
+  assert.equal(imageUrl("/o", finding(7), 185), "/o/image/7/96.webp");
+  assert.equal(wholeUrl("/o", region(7), 400), "/o/image/7/1024.webp");
+  assert.equal(tintUrl("/o", region(7), "given"), "/o/regions/7/given.png");
+});
+
+test("a frame follows the crop's shape, not the image's", () => {
+  const tall = region(1, { width: 100, height: 900 });
+  assert.deepEqual(shapeOf(tall), { width: 160, height: 120 });
+  assert.equal(fitClass(tall, 4 / 3), "cover");
+  assert.equal(fitClass(finding(1), 1), "cover pixelated");
+});
+
+test("digits mean the classes in their order", () => {
+  const digits = digitsInOrder(Array.from({ length: 30 }, (_, id) => `class ${id}`));
+  const item = region(1);
+  assert.deepEqual([classAt(0, item, digits), classAt(9, item, digits), classAt(19, item, digits), classAt(25, item, digits)], [0, 9, 19, undefined]);
+  assert.deepEqual([keyFor(0, item, digits), keyFor(9, item, digits), keyFor(12, item, digits), keyFor(22, item, digits)], ["1", "0", "⇧3", ""]);
+  assert.equal(classAt(5, item, digitsInOrder(["sky", "road"])), undefined);
+});
+
+test("no key of regions is one of the usual keys", () => {
+  const combos = [...ACTIONS, ...REGION_ACTIONS].flatMap(([, , defaults]) => defaults);
+  assert.equal(new Set(combos).size, combos.length);
+  const keys = new Keys(new FakeStorage(), [...ACTIONS, ...REGION_ACTIONS]);
+  for (const [action, , [key]] of REGION_ACTIONS) assert.equal(keys.lookup({ key, code: "" })?.action, action);
+  assert.equal(new Keys(new FakeStorage()).lookup({ key: "o", code: "KeyO" }), null, "images of one class have no overlay");
+});
+
+test("brackets that need AltGr are brackets", () => {
+  const keys = new Keys(new FakeStorage(), [...ACTIONS, ...REGION_ACTIONS]);
+  const event = { key: "[", code: "KeyF", ctrlKey: true, altKey: true, getModifierState: (name) => name === "AltGraph" };
+  assert.equal(keys.lookup(event)?.action, "weaker");
+});
+
+test("the legend counts the regions of each class on the side one looks at", () => {
+  const pairs = [[0, 1, 5], [2, 1, 3], [0, 2, 1]];
+  assert.deepEqual([...countsBySide(pairs, "pseudo")], [[1, 8], [2, 1]]);
+  assert.deepEqual([...countsBySide(pairs, "given")], [[0, 6], [2, 3]]);
+});
+
+test("a region says which of its image it is, as soon as that is known", () => {
+  const all = [region(4), region(7), region(9)];
+  assert.equal(placeText(region(7), null), "scene.png · 938 px");
+  assert.equal(placeText(region(7), all), "scene.png · region 2 of 3 · 938 px");
+});
+
+test("a mask that was edited says so on its card and when it is undone", () => {
+  const edited = region(1, { status: "relabel", label: null });
+  assert.deepEqual(badgeOf(edited, ["sky", "road"]), ["✎", "edited", "rel"]);
+  assert.equal(badgeOf(region(1, { status: "relabel", label: 0 }), ["sky", "road"])[1], "sky");
+  assert.equal(summary([{ item: edited, before: { status: "open" }, after: edited }], ["sky"]), "edited");
+});
+
+test("the wobble that is set apart is counted where it is known", () => {
+  const round = { config: { boundary: 3 } };
+  assert.equal(wobbleNote({ round, wobble: 6412 }), "boundary wobble of up to 3 px is set apart: 6,412 regions not shown");
+  assert.equal(wobbleNote({ round, wobble: 1 }), "boundary wobble of up to 3 px is set apart: 1 region not shown");
+  assert.equal(wobbleNote({ round, wobble: null }), "");
+  assert.deepEqual([showsRegions({ task: "segmentation" }), showsRegions({ task: "classification" }), showsRegions({})], [true, false, false]);
+});
+
+test("the regions of an image are asked for once, and again after a failure", async () => {
+  let asked = 0;
+  const known = new Map();
+  const know = (item) => { known.set(item.id, known.get(item.id) ?? item); return known.get(item.id); };
+  let failing = true;
+  const siblings = new Siblings({ know, roundId: 5, findings: async (params) => {
+    asked += 1;
+    assert.equal(params.get("sample"), "3");
+    if (failing) throw new Error("away");
+    return { items: [region(1), region(2)] };
+  } });
+  await assert.rejects(siblings.of(region(1)));
+  failing = false;
+  const [first] = await siblings.of(region(1));
+  await siblings.of(region(2));
+  assert.equal(asked, 2);
+  assert.equal(first, known.get(1), "the object that stands for it everywhere");
+});
+
+test("the editor opens beside the review page", () => {
+  assert.equal(editorUrl(5, region(7)), "masks?round=5&sample=3&finding=7");
+});
+
+test("coming back begins at the card that was left, or at the next one that still waits", () => {
+  const items = [1, 2, 3, 4].map((id) => region(id));
+  const ids = idsFrom(items, items[1], 0);
+  assert.deepEqual(ids, [2, 3, 4]);
+  assert.deepEqual(idsFrom(items, region(99), 2), [3, 4]);
+  assert.equal(indexOf(ids, items), 1);
+  assert.equal(indexOf(ids, [items[0], items[2], items[3]]), 1);
+  assert.equal(indexOf(ids, [region(50)]), 0);
+});
+
+function reviewAt(items, over = {}) {
+  const said = [];
+  return {
+    roundId: 5, filter: { ...DEFAULT }, queue: { items, start: 0 }, cursor: { focus: 1 }, said,
+    outbox: { settled: async () => true }, toast: { say: (text) => said.push(text) }, ...over,
+  };
+}
+
+test("the editor is opened once everything is stored, and not before", async () => {
+  const items = [region(1), region(2)];
+  const gone = [];
+  const waiting = reviewAt(items, { outbox: { settled: async () => false } });
+  await new Place({ review: waiting, storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
+  assert.deepEqual(gone, []);
+  assert.match(waiting.said[0], /not saved yet/);
+  await new Place({ review: reviewAt(items), storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
+  assert.deepEqual(gone, ["masks?round=5&sample=3&finding=2"]);
+});
+
+test("the place and the filter are there on return, once, and only for this round", async () => {
+  globalThis.history = { state: null, replaceState: (_state, _title, url) => { history.url = url; } };
+  globalThis.location = { pathname: "/review", search: "?round=5" };
+  const items = [region(1), region(2)];
+  const storage = new FakeStorage();
+  const leave = () => new Place({ review: reviewAt(items, { filter: { ...DEFAULT, pseudo: 1 } }), storage, go: () => {} }).edit(items[1]);
+  await leave();
+  const back = reviewAt(items);
+  assert.deepEqual(new Place({ review: back, storage }).take().ids, [2]);
+  assert.equal(back.filter.pseudo, 1);
+  assert.equal(history.url, "/review?round=5&pseudo=1");
+  assert.equal(new Place({ review: back, storage }).take(), null);
+  await leave();
+  assert.equal(new Place({ review: reviewAt(items, { roundId: 6 }), storage }).take(), null);
+  await leave();
+  assert.equal(new Place({ review: reviewAt(items, { filter: { ...DEFAULT, given: 0 } }), storage }).take(), null, "another filter was asked for");
+});
