@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.formats import huggingface, imagefolder, manifest, unlabelled
+from core.data.formats import camvid, huggingface, imagefolder, manifest, mask_pairs, unlabelled
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
 
@@ -35,6 +35,12 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     ),
     SourceFormat.MANIFEST: Reader(
         "Manifest", "a CSV or Parquet table path,label[,split][,group]", manifest.recognise, manifest.read
+    ),
+    SourceFormat.CAMVID: Reader(
+        "CamVid folders", "train/1.png with train_labels/1.png in colours", camvid.recognise, camvid.read
+    ),
+    SourceFormat.MASK_PAIRS: Reader(
+        "Images and masks", "images/1.jpg with labels/1.png or masks/1.png", mask_pairs.recognise, mask_pairs.read
     ),
     SourceFormat.IMAGEFOLDER: Reader(
         "Class folders", "cat/1.png or train/cat/1.png", imagefolder.recognise, imagefolder.read

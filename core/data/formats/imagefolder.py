@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.export import names, provenance
+from core.data.formats.mask_folders import is_role
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, holds_image, walk
 from core.types import DatasetError, SourceSample
@@ -33,6 +34,8 @@ def recognise(source: Path) -> str:
         return ""
     layout = find_layout(source)
     if len(layout.classes) < 2:  # noqa: PLR2004 a single folder is no choice between classes
+        return ""
+    if all(map(is_role, layout.classes)):  # images and labels, not images of two classes
         return ""
     base = source.joinpath(*layout.wrapper)
     parents = [base / name for name in folders_in(base) if name.lower() in SPLITS] if layout.has_splits else [base]

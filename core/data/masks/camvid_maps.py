@@ -63,7 +63,19 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Bicyclist": ("MotorcycleScooter",),
 }
 _SEGNET = {"Pole": "Column_Pole", "Pavement": "Sidewalk"}
-_SEGNET_ORDER = "Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist".split()
+_SEGNET_ORDER = (
+    "Sky",
+    "Building",
+    "Pole",
+    "Road",
+    "Pavement",
+    "Tree",
+    "SignSymbol",
+    "Fence",
+    "Car",
+    "Pedestrian",
+    "Bicyclist",
+)
 
 MAPS: Mapping[str, Declared] = {
     EXACT: declare(((name, _COLOURS[name]) for name in _GROUPS), others_ignored=True),

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ _LARGEST = 1 << 20  # bytes; no list of classes is larger
 _RGB_FIRST = re.compile(r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(.*\S)")
 _NAME_FIRST = re.compile(r"(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?:[\s,;:].*)?")
 _HEADER = {"name": "name", "class": "name", "label": "name", "class_name": "name", "id": "id"} | {
-    word: colour for colour, words in {"r": ("r", "red"), "g": ("g", "green"), "b": ("b", "blue")}.items() for word in words
+    word: word[0] for word in ("r", "red", "g", "green", "b", "blue")
 }
 
 Row = tuple[str | None, str | None]  # name (None: IGNORE) and colour
@@ -126,7 +126,9 @@ def _parsed(name: str, text: str) -> Declared:
         cells = [dict(zip(columns, row, strict=False)) for row in rows if any(row)]
         own = any(row.get("id") == _IGNORE for row in cells)
         found = [_row_of_cells(name, row) for row in cells]
-        return declare(found) if own else _without_nobody([(str(label).strip(), colour) for label, colour in found])
+        if own:
+            return replace(declare(found), values=())  # the row of IGNORE is no id
+        return _without_nobody([(str(label).strip(), colour) for label, colour in found])
     lines = [line.strip() for line in text.splitlines()]
     return _without_nobody([_row_of_line(name, line) for line in lines if line and not _is_comment(line)])
 
@@ -175,9 +177,7 @@ def _row_of_value(file: str, value: Any) -> Row:  # noqa: ANN401 whatever the fi
 
 def _colour(file: str, values: Any) -> str:  # noqa: ANN401 whatever the file holds
     try:
-        red, green, blue = (int(value) for value in values)
-        if not all(0 <= value <= 255 for value in (red, green, blue)):  # noqa: PLR2004 one byte
-            raise ValueError(f"{red}, {green}, {blue}")
+        red, green, blue = bytes(int(value) for value in values)  # refuses what is no byte
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{file}: {values!r} is no colour; write red, green, blue from 0 to 255") from error
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -21,9 +21,27 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 # far apart from each other, also for most colour-blind people (S. Trubetskoy, 20 distinct colours; order ours)
 _DISTINCT = (
-    "#e6194b #3cb44b #ffe119 #4363d8 #f58231 #911eb4 #46f0f0 #f032e6 #bcf60c #fabebe "
-    "#008080 #e6beff #9a6324 #fffac8 #800000 #aaffc3 #808000 #ffd8b1 #000075 #808080"
-).split()
+    "#e6194b",
+    "#3cb44b",
+    "#ffe119",
+    "#4363d8",
+    "#f58231",
+    "#911eb4",
+    "#46f0f0",
+    "#f032e6",
+    "#bcf60c",
+    "#fabebe",
+    "#008080",
+    "#e6beff",
+    "#9a6324",
+    "#fffac8",
+    "#800000",
+    "#aaffc3",
+    "#808000",
+    "#ffd8b1",
+    "#000075",
+    "#808080",
+)
 
 Code = tuple[int, int]  # colour code, class id or IGNORED
 
@@ -75,10 +93,10 @@ def free_colour(table: ClassTable, wanted: Iterable[str]) -> str:
     return next((colour for colour in wanted if colour not in taken), next(_free_colours(taken, background=False)))
 
 
-def codes_of(pixels: ByteArray) -> NDArray[np.uint32]:
+def codes_of(pixels: ByteArray) -> IntArray:
     """Return the colour code of each pixel, (H, W), of (H, W, 3 or 4)."""
     wide = pixels[..., :3].astype(np.uint32)
-    codes: NDArray[np.uint32] = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    codes: IntArray = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
     return codes
 
 

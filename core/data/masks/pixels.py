@@ -93,8 +93,6 @@ def opened(path: Path) -> Iterator[Image.Image]:
         MaskError: it cannot be opened, or, later, decoded.
     """
     try:
-        if path.stat().st_size == 0:
-            raise MaskError("empty mask", f"{path.name}: the file has no content", "copy it again from its source")
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size must equal the image's
             yield Image.open(file, formats=FORMATS)
@@ -103,7 +101,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise MaskError("missing mask", f"{path.name}: there is no such file", "put it back") from error
     except PermissionError as error:
-        raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user the right to it") from error
+        raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user its rights") from error
     except Image.DecompressionBombError as error:
         raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
     except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
@@ -145,7 +143,7 @@ def _ids(name: str, image: Image.Image, code: PixelCode, classes: int) -> tuple[
     if image.mode == "P":
         return _of_palette(name, values, palette_of(image), code, classes)
     if code.coloured:
-        codes = values.astype(np.uint32) * 0x010101 if values.dtype == np.uint8 else values.astype(np.uint32)
+        codes = np.minimum(values, IGNORE).astype(np.uint32) * 0x010101
         found = _coloured(codes, code)
         if not (found == UNKNOWN).any():
             return found, None  # a colour image with nothing but grey in it, saved as grey
@@ -187,7 +185,7 @@ def _of_palette(
 
 
 def _of_colours(
-    name: str, codes: NDArray[np.uint32], code: PixelCode, classes: int
+    name: str, codes: IntArray, code: PixelCode, classes: int
 ) -> tuple[NDArray[np.uint16], MaskError | None]:
     if code.colours:
         ids = _coloured(codes, code)
@@ -216,7 +214,7 @@ def _coloured(codes: IntArray, code: PixelCode) -> NDArray[np.uint16]:
     return ids
 
 
-def _is_grey(codes: NDArray[np.uint32]) -> bool:
+def _is_grey(codes: IntArray) -> bool:
     return bool(((codes & 255) * 0x010101 == codes).all())
 
 

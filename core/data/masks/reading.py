@@ -89,11 +89,13 @@ def _chunked(references: Iterable[Reference]) -> Iterator[list[Reference]]:
 
 def _renumbering(table: ClassTable, into: ClassTable | None) -> IntArray | None:
     """Return the new value of every old one; None: nothing changes."""
-    if into is None or into.names[: len(table)] == table.names and mask_dtype(len(into)) == mask_dtype(len(table)):
+    if into is None or (into.names[: len(table)] == table.names and mask_dtype(len(into)) == mask_dtype(len(table))):
         return None
     missing = set(table.names) - set(into.names)
     if missing:
-        raise DatasetError(f"the classes {', '.join(sorted(missing))} are not in the dataset; import them into it first")
+        raise DatasetError(
+            f"the classes {', '.join(sorted(missing))} are not in the dataset; import them into it first"
+        )
     old, new = mask_dtype(len(table)), mask_dtype(len(into))
     values = np.full(int(np.iinfo(old).max) + 1, np.iinfo(new).max, dtype=new)
     values[: len(table)] = [into.names.index(name) for name in table.names]

@@ -39,7 +39,7 @@ def decode_coco(counts: Any, height: int, width: int) -> Inside:  # noqa: ANN401
 
 def encode_coco(inside: Inside) -> dict[str, Any]:
     """Return the run lengths packed into text, with their size, as COCO files hold them."""
-    packed = coco.encode(np.asfortranarray(inside, dtype=np.uint8))
+    packed = coco.encode(np.asfortranarray(inside, dtype=np.uint8))  # type: ignore[no-untyped-call]
     return {"size": list(inside.shape), "counts": packed["counts"].decode("ascii")}
 
 

@@ -67,7 +67,8 @@ def _inside(what: str, values: Any, width: int, height: int) -> Inside:  # noqa:
 def _drawn(polygons: list[list[float]], width: int, height: int) -> Inside:
     if not polygons:
         raise MaskError("bad polygon", "it has no polygon", "draw it again, or remove the annotation")
-    inside: Inside = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width))).astype(bool)
+    drawn = coco.merge(coco.frPyObjects(polygons, height, width))
+    inside: Inside = coco.decode(drawn).astype(bool)  # type: ignore[no-untyped-call]
     return inside
 
 

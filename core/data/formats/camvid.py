@@ -1,0 +1,105 @@
+"""CamVid's folders: `train/` beside `train_labels/`, also val and test, and `unlabeled/train/` that nobody labelled.
+
+Masks are colours: "exact 11" unless a map is chosen or declared beside them. Folders of pseudo masks
+(`unlabeled/train_pseudoIt1/`) are passed over. The layout `train/images/`, `train/labels/` is read too, where the
+images are frames of CamVid; their ids are those of the 480 x 360 version. Frames of one drive are one group.
+
+Written masks are RGB in the classes' colours; `classes.csv` says them, and which colour is IGNORE.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from core.data.export.names import safe_name
+from core.data.formats import mask_pairs
+from core.data.formats.mask_folders import LABELS_OF, Pairing, bases, do_pair, unlabelled_pairings, within
+from core.data.formats.mask_meaning import CAMVID
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.walk import folders_in, has_images, is_image_name
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.classes import OWN, write_classes
+from core.data.masks.colours import class_table, free_colour, painted
+from core.data.masks.items import MaskItem, place_in
+from core.types import ClassTable, DatasetError
+
+_WITHOUT_SPLIT = "train"
+_UNLABELLED = "unlabeled"
+
+
+def recognise(source: Path) -> str:
+    """Say why these are CamVid's folders; empty: they are not."""
+    if not source.is_dir():
+        return ""
+    _, pairings = _find(source)
+    pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
+    if pairing is not None:
+        return f"{pairing.masks} has masks for the images of {pairing.images}"
+    why = mask_pairs.recognise(source)
+    return f"{why}, and these are frames of CamVid" if why and _has_frames(source) else ""
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List every image, with its mask where there is one.
+
+    Raises:
+        DatasetError: there are no such folders, or a colour map cannot be read.
+    """
+    base, pairings = _find(source) if source.is_dir() else (source, [])
+    if any(pairing.masks for pairing in pairings):
+        return mask_pairs.read_pairings(source, base, pairings, options, Problems(), usual=CAMVID)
+    try:
+        return mask_pairs.read(source, options)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{source}: has no folders train and train_labels; name them so, or choose another format"
+        ) from error
+
+
+def place(items: Sequence[MaskItem]) -> list[str]:
+    """Return where each image goes: `split/name`, and `unlabeled/split/name` where nobody labelled it."""
+
+    def folder_of(item: MaskItem) -> str:
+        split = safe_name(item.split or _WITHOUT_SPLIT)
+        return f"{_UNLABELLED}/{split}" if item.mask is None else split
+
+    return place_in(items, folder_of)
+
+
+def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
+    """Write a PNG in the classes' colours for every labelled image; a colour that two classes share is changed."""
+    distinct = class_table(table.names, table.colours)
+    ignored = free_colour(distinct, ["#000000", "#ffffff"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_classes(folder / OWN, distinct, ignored)
+    for item, file in zip(items, files, strict=True):
+        if item.mask is not None:
+            split, name = PurePosixPath(file).parts
+            mask = Image.fromarray(painted(item.mask(), distinct.colours, ignored))
+            mask_pairs.save_mask(folder / f"{split}{LABELS_OF}" / name, mask)
+
+
+def _find(source: Path) -> tuple[Path, list[Pairing]]:
+    """Return the folder that holds the splits, and the splits with their masks."""
+    for base in bases(source):
+        names = folders_in(base)
+        found = [
+            Pairing(within(source, base / name), within(source, base / f"{name}{LABELS_OF}"), split_name(name))
+            for name in names
+            if f"{name}{LABELS_OF}" in names
+        ]
+        if found:
+            paired = {pairing.images for pairing in found}
+            alone = [name for name in names if name.lower() in SPLITS and has_images(base / name)]
+            bare = [Pairing(within(source, base / name), None, split_name(name)) for name in alone]
+            extra = [pairing for pairing in bare if pairing.images not in paired]
+            return base, [*found, *extra, *unlabelled_pairings(source, base)]
+    return source, []
+
+
+def _has_frames(source: Path) -> bool:
+    """Whether the first images are called as CamVid's frames are."""
+    _, pairings = mask_pairs.find(source)
+    names = [path.name for path in (source / pairings[0].images).rglob("*") if is_image_name(path.name)]
+    return bool(names) and all(map(sequence_of, names))

@@ -1,0 +1,178 @@
+"""Folders of images beside folders of masks: what every format has in common that keeps each mask in a file.
+
+A mask belongs to the image of the same path below its folder, without the endings; a usual addition to the mask's
+name (`_L`, `_mask`, ...) may follow.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePath
+
+from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, split_name
+from core.data.formats.walk import folders_in, has_images, is_image_name, walk
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.pixels import PixelCode
+from core.types import SourceSample
+
+IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit")
+MASKS = ("labels", "label", "masks", "mask", "annotations", "annotation", "segmentation", "segmentations", "gt")
+LABELS_OF = "_labels"  # what the masks of the folder `train` are called, in CamVid's folders
+_ROLES = frozenset(
+    {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets"}
+)
+_DEEPEST_WRAPPER = 3
+_LOOKED_AT = 2_000  # names
+_ADDITION = re.compile(r"_(?:l|masks?|labels?|labelids|gt|seg|segmentation)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """One folder of images and the one of their masks (None: nobody labelled them), relative to the source.
+
+    `split` is "" where the first folder below may name it.
+    """
+
+    images: str
+    masks: str | None
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What was found: pairings, each with its images, its masks by key, all relative to the source."""
+
+    found: list[tuple[Pairing, list[str], dict[str, str]]]
+
+    @property
+    def masks(self) -> list[str]:
+        """Return every mask, sorted."""
+        return sorted({mask for _, _, masks in self.found for mask in masks.values()})
+
+
+def is_role(name: str) -> bool:
+    """Whether a folder of this name says what is in it, and is no class where all beside it do so too."""
+    return name.lower() in _ROLES or name.lower().endswith(LABELS_OF)
+
+
+def bases(source: Path) -> Iterator[Path]:
+    """Yield the folder itself and what it only wraps, as archives do."""
+    base = source
+    for _ in range(_DEEPEST_WRAPPER):
+        yield base
+        folders = folders_in(base)
+        if len(folders) != 1:
+            return
+        base = base / folders[0]
+    yield base
+
+
+def unlabelled_pairings(source: Path, base: Path) -> list[Pairing]:
+    """Return the folders of images that nobody labelled; pseudo masks beside them are passed over."""
+    found = []
+    for name in folders_in(base):
+        if name.lower() not in UNLABELLED_FOLDERS:
+            continue
+        below = [folder for folder in folders_in(base / name) if "_pseudo" not in folder.lower()]
+        if has_images(base / name) or not below:
+            found.append(Pairing(within(source, base / name), None))
+        else:
+            found += [Pairing(within(source, base / name / folder), None, split_name(folder)) for folder in below]
+    return found
+
+
+def do_pair(source: Path, pairing: Pairing) -> bool:
+    """Whether a mask is there for one of the first images, looked for by name only."""
+    if pairing.masks is None:
+        return False
+    keys = {_plain(key) for key in _first_keys(source / pairing.masks)}
+    return any(_plain(key) in keys for key in _first_keys(source / pairing.images))
+
+
+def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, problems: Problems) -> Pairs:
+    """List all images and masks of these pairings; images elsewhere are counted as one problem for each folder."""
+    found: list[tuple[Pairing, list[str], dict[str, str]]] = [(pairing, [], {}) for pairing in pairings]
+    elsewhere: dict[str, int] = {}
+    for name in image_files(source, options, problems):
+        for pairing, images, masks in found:
+            if _is_below(name, pairing.images):
+                images.append(name)
+                break
+            if pairing.masks is not None and _is_below(name, pairing.masks):
+                first = masks.setdefault(_key(name, pairing.masks), name)
+                if first != name:
+                    problems.warn("two masks", name, f"{first} is read for the same image", "remove one of the two")
+                break
+        else:
+            folder = str(PurePath(name).parent)
+            elsewhere[folder] = elsewhere.get(folder, 0) + 1
+    for folder, count in elsewhere.items():
+        problems.warn(
+            "outside the pairs", folder, f"{count:,} images lie in no folder that has masks", "nothing, or move them"
+        )
+    return Pairs(found)
+
+
+def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) -> Iterator[SourceSample]:
+    """Yield every image with the reference of its mask."""
+    for pairing, images, masks in pairs.found:
+        plain = {_plain(key): key for key in reversed(masks)}
+        used = set()
+        for name in images:
+            key = _key(name, pairing.images)
+            key = key if key in masks else plain.get(_plain(key), key)
+            used.add(key)
+            mask = masks.get(key)
+            if mask is None and pairing.masks is not None:
+                problems.warn(
+                    "missing mask",
+                    name,
+                    f"{pairing.masks} has no mask of this name; the image is read as not labelled",
+                    "put the mask there, or nothing if nobody labelled it",
+                )
+            yield sample_of(source, name, pairing.split or _split_below(name, pairing.images), mask, code)
+        for key in masks.keys() - used:
+            problems.warn("mask without image", masks[key], "no image has its name", "put the image there, or nothing")
+
+
+def sample_of(source: Path, name: str, split: str, mask: str | None, code: PixelCode) -> SourceSample:
+    """Return one image; frames of one drive are one group."""
+    reference = None if mask is None else code.reference(f"{source}/{mask}")
+    return SourceSample(f"{source}/{name}", name, None, split, sequence_of(name), reference)
+
+
+def image_files(source: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
+    """Yield all images below, as `walk` does, but say nothing of other files: lists and annotations are expected."""
+    met = Problems()
+    yield from walk(source, options, met)
+    for problem in met.kept:
+        if problem.kind != "not an image":
+            problems.add(problem)
+
+
+def within(source: Path, folder: Path) -> str:
+    """Return the path of a folder relative to the source, "" for the source itself."""
+    return "" if folder == source else folder.relative_to(source).as_posix()
+
+
+def _first_keys(folder: Path) -> Iterable[str]:
+    names = (path for path in folder.rglob("*") if is_image_name(path.name))
+    return (_key(path.relative_to(folder).as_posix(), "") for path in islice(names, _LOOKED_AT))
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
+
+
+def _key(name: str, folder: str) -> str:
+    return str(PurePath(name[len(folder) :].lstrip("/")).with_suffix(""))
+
+
+def _plain(key: str) -> str:
+    return _ADDITION.sub("", key)
+
+
+def _split_below(name: str, folder: str) -> str:
+    top = name[len(folder) :].lstrip("/").split("/")[0]
+    return split_name(top) if top.lower() in SPLITS else ""

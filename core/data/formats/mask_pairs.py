@@ -1,0 +1,121 @@
+"""A folder of images beside a folder of masks: `images/` and `labels/` or `masks/`, also once for each split.
+
+Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_colors.txt` or the like declares. Written
+masks are grey PNG, 8 bits up to 255 classes; IGNORE is 255 or 65535; `classes.csv` has names and colours.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from core.data.export.names import safe_name
+from core.data.formats.mask_folders import (
+    IMAGES,
+    MASKS,
+    Pairing,
+    bases,
+    do_pair,
+    find_pairs,
+    samples_of,
+    unlabelled_pairings,
+    within,
+)
+from core.data.formats.mask_meaning import CAMVID, Usual, find_meaning
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.walk import folders_in
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.classes import OWN, write_classes
+from core.data.masks.colours import free_colour
+from core.data.masks.items import MaskItem, place_in
+from core.types import ClassTable, DatasetError
+
+_FRAMES = 50  # names looked at to tell whose frames these are
+
+
+def recognise(source: Path) -> str:
+    """Say why these are images and masks; empty: they are not."""
+    if not source.is_dir():
+        return ""
+    _, pairings = find(source)
+    pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
+    return "" if pairing is None else f"{pairing.masks} has masks for the images of {pairing.images}"
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List every image, with its mask where there is one.
+
+    Raises:
+        DatasetError: there are no such folders, or nothing says what the masks mean.
+    """
+    base, pairings = find(source) if source.is_dir() else (source, [])
+    if not any(pairing.masks for pairing in pairings):
+        raise DatasetError(f"{source}: has no folders images and labels (or masks); name them so, or choose a format")
+    return read_pairings(source, base, pairings, options, Problems())
+
+
+def read_pairings(
+    source: Path,
+    base: Path,
+    pairings: list[Pairing],
+    options: ReadOptions,
+    problems: Problems,
+    *,
+    usual: Usual | None = None,
+) -> SourceListing:
+    """List the images of these pairings, with what their masks mean.
+
+    Raises:
+        DatasetError: nothing says what the masks mean.
+    """
+    pairs = find_pairs(source, pairings, options, problems)
+    masks = [f"{source}/{name}" for name in pairs.masks]
+    frames = [name for _, images, _ in pairs.found for name in images[:_FRAMES]]
+    if usual is None:
+        usual = CAMVID if frames and all(map(sequence_of, frames)) else Usual()
+    beside = {(source / pairing.masks).parent for pairing in pairings if pairing.masks}
+    inside = {source / pairing.masks for pairing in pairings if pairing.masks}
+    folders = [base, source, *sorted(beside), *sorted(inside)]
+    meaning = find_meaning(masks, folders, options, usual, problems)
+    return SourceListing(samples_of(source, pairs, meaning.code, problems), problems, meaning.table)
+
+
+def place(items: Sequence[MaskItem]) -> list[str]:
+    """Return where each image goes: `images/split/name`."""
+    return place_in(items, lambda item: f"images/{safe_name(item.split)}" if item.split else "images")
+
+
+def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
+    """Write a grey PNG of ids for every labelled image."""
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    write_classes(folder / OWN, table, free_colour(table, ["#000000", "#ffffff"]))
+    for item, file in zip(items, files, strict=True):
+        if item.mask is not None:
+            save_mask(folder / "labels" / PurePosixPath(file).relative_to("images"), Image.fromarray(item.mask()))
+
+
+def save_mask(image_path: Path, mask: Image.Image) -> None:
+    """Write a mask as PNG under its image's name."""
+    image_path.parent.mkdir(parents=True, exist_ok=True)
+    mask.save(image_path.with_suffix(".png"), format="PNG", compress_level=4)
+
+
+def find(source: Path) -> tuple[Path, list[Pairing]]:
+    """Return the folder that holds the pairs and the pairs."""
+    for base in bases(source):
+        found = [*_pair_in(source, base, "")]
+        for name in folders_in(base):
+            if name.lower() in SPLITS:
+                found += _pair_in(source, base / name, split_name(name))
+        if found:
+            return base, [*found, *unlabelled_pairings(source, base)]
+    return source, []
+
+
+def _pair_in(source: Path, folder: Path, split: str) -> list[Pairing]:
+    by_name = {name.lower(): name for name in folders_in(folder)}
+    images = next((by_name[name] for name in IMAGES if name in by_name), None)
+    masks = next((by_name[name] for name in MASKS if name in by_name), None)
+    if images is None or (masks is None and not split):
+        return []
+    return [Pairing(within(source, folder / images), masks and within(source, folder / masks), split)]
