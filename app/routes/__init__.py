@@ -1,7 +1,8 @@
-"""The app's own HTTP routes, under /outfold: images, findings, verdicts.
+"""The app's own HTTP routes, under /outfold: images, findings, verdicts, masks.
 
-JSON in, JSON out; an error is always {"error", "cure"}. Every POST needs the header `X-Outfold: 1`, which no foreign
-page can send, and a name in the cookie `outfold_name` (but for the one that sets it).
+JSON in, JSON out, but for masks, which travel as deflated labels; an error is always {"error", "cure"}. Every POST
+needs the header `X-Outfold: 1`, which no foreign page can send, and a name in the cookie `outfold_name` (but for the
+one that sets it).
 """
 
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from collections.abc import Callable
 from anyio import CapacityLimiter
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, exports, media, people, reading
-from app.routes.answering import answer_get, answer_post
+from app.routes import acts, exports, masks, media, people, reading
+from app.routes.answering import answer_get, answer_post, answer_upload
 from app.services.workspace import Workspace, workspace
 
 IMAGE_THREADS = 8  # a page of thumbnails is drawn at once; no verdict may wait behind it
@@ -27,6 +28,9 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/counts": reading.counted,
         "/accept_all": reading.previewed,
         "/exports/{export_id:int}.zip": exports.download,
+        "/masks/{sample_id:int}": masks.one_mask,
+        "/masks/{sample_id:int}/labels": masks.labels,
+        "/masks/{sample_id:int}/predicted": masks.predicted,
         "/me": people.who_am_i,
     }
     posts = {"/acts": acts.act, "/accept_all": acts.accept_everything}
@@ -36,7 +40,17 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
     found += [
         Route(f"/outfold{path}", answer_post(opened, handler), methods=["POST"]) for path, handler in posts.items()
     ]
-    images = answer_get(opened, media.image, threads=CapacityLimiter(IMAGE_THREADS))
-    found.append(Route("/outfold/image/{content_hash}/{edge:int}.webp", images, methods=["GET"]))
+    threads = CapacityLimiter(IMAGE_THREADS)
+    pictures = {
+        "/image/{content_hash}/{edge:int}.webp": media.image,
+        "/regions/{finding_id:int}/{layer}/{edge:int}.webp": masks.picture,
+        "/regions/{finding_id:int}/{which}.png": masks.overlay,
+    }
+    found += [
+        Route(f"/outfold{path}", answer_get(opened, handler, threads=threads), methods=["GET"])
+        for path, handler in pictures.items()
+    ]
+    edits = answer_upload(opened, masks.save, masks.LARGEST_MASK)
+    found.append(Route("/outfold/masks/{sample_id:int}", edits, methods=["POST"]))
     found.append(Route("/outfold/me", answer_post(opened, people.sign_in, named=False), methods=["POST"]))
     return found

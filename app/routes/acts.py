@@ -7,13 +7,12 @@ refused says so in its place of `results`, and the others go on; so a bad act ne
 from typing import Any
 
 from app.routes.answering import Asked, RequestError, explain
-from app.routes.wire import read_choices, read_filter, text, whole, write_standing
+from app.routes.wire import LONGEST_CLIENT, read_choices, read_filter, text, whole, write_standing
 from app.services import reviews
 from app.services.workspace import Workspace
 from core.types import OutfoldError
 
 MOST_ACTS = 200
-LONGEST_CLIENT = 64
 
 
 def act(asked: Asked, workspace: Workspace) -> dict[str, Any]:

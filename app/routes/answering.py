@@ -6,7 +6,7 @@ in a thread and return JSON values or a whole `Response`. Handlers raise; this m
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.services.annotators import COOKIE, name_in_cookie
-from app.services.reviews import CountChangedError, NotFoundError, ReviewError
+from app.services.reviews import CountChangedError, NotFoundError, ReviewError, StaleMaskError
 from app.services.workspace import Workspace
 from core.types import DatasetError, OutfoldError
 
@@ -35,6 +35,16 @@ class Asked:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What came with a POST of bytes: them, the request's headers and the parts of its path, the annotator's name."""
+
+    data: bytes
+    headers: Mapping[str, str]
+    path: Mapping[str, Any]
+    name: str
+
+
 class RequestError(Exception):
     """A request that cannot be answered."""
 
@@ -47,6 +57,7 @@ class RequestError(Exception):
 
 GetHandler = Callable[[Request, Workspace], Any]
 PostHandler = Callable[[Asked, Workspace], Any]
+UploadHandler = Callable[[Uploaded, Workspace], Any]
 
 
 def answer_get(
@@ -75,6 +86,23 @@ def answer_post(
     return endpoint
 
 
+def answer_upload(
+    opened: Callable[[], Workspace], handler: UploadHandler, largest: int
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a POST of up to `largest` bytes, for somebody with a name."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            name = _who(request, named=True)
+            data = await _body(request, largest)
+        except RequestError as error:
+            return _failed(error.answer, error.status)
+        uploaded = Uploaded(bytes(data), request.headers, request.path_params, name)
+        return await run_sync(_answered, lambda: handler(uploaded, opened()))
+
+    return endpoint
+
+
 def name_in(request: Request) -> str | None:
     """Return the annotator's name from the cookie, None when there is none that can be one."""
     return name_in_cookie(request.cookies.get(COOKIE, ""))
@@ -84,11 +112,9 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
     """Return the JSON values and the HTTP status of a failure."""
     if isinstance(error, RequestError):
         return error.answer, error.status
-    if isinstance(error, CountChangedError):
-        return {"error": error.message, "cure": error.cure, "count": error.count}, CONFLICT
     if isinstance(error, ReviewError):
-        status = NOT_FOUND if isinstance(error, NotFoundError) else BAD_REQUEST
-        return {"error": error.message, "cure": error.cure}, status
+        more, status = _about(error)
+        return {"error": error.message, "cure": error.cure, **more}, status
     if isinstance(error, DatasetError):
         return {"error": str(error), "cure": "import the dataset again"}, NOT_FOUND
     if isinstance(error, OutfoldError):  # its text ends with the cure
@@ -96,6 +122,15 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
         return {"error": what, "cure": cure or "try something else"}, BAD_REQUEST
     log.error("the database refused", exc_info=error)
     return {"error": "the database did not answer", "cure": "nothing was stored; the browser tries again"}, UNAVAILABLE
+
+
+def _about(error: ReviewError) -> tuple[dict[str, Any], int]:
+    """Return what else to say of a refusal, and its HTTP status."""
+    if isinstance(error, CountChangedError):
+        return {"count": error.count}, CONFLICT
+    if isinstance(error, StaleMaskError):
+        return {"version": error.version}, CONFLICT
+    return {}, NOT_FOUND if isinstance(error, NotFoundError) else BAD_REQUEST
 
 
 EXPECTED = (RequestError, OutfoldError, SQLAlchemyError)
@@ -116,23 +151,33 @@ def _failed(answer: dict[str, Any], status: int) -> Response:
 
 
 async def _asked(request: Request, *, named: bool) -> Asked:
-    if request.headers.get("x-outfold") != "1":
-        raise RequestError("the header X-Outfold is missing", "send X-Outfold: 1 with every POST", FORBIDDEN)
-    name = name_in(request)
-    if named and name is None:
-        raise RequestError("nobody knows who you are", "say your name first", NO_NAME)
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > LARGEST_BODY:
-            raise RequestError(f"more than {LARGEST_BODY} bytes", "send smaller parts", TOO_LARGE)
+    name = _who(request, named=named)
+    raw = await _body(request, LARGEST_BODY)
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise RequestError("the body is no JSON", "send a JSON object in UTF-8") from None
     if not isinstance(body, dict):
         raise RequestError("the body is no JSON object", "send a JSON object")
-    return Asked(body, name or "")
+    return Asked(body, name)
+
+
+def _who(request: Request, *, named: bool) -> str:
+    if request.headers.get("x-outfold") != "1":
+        raise RequestError("the header X-Outfold is missing", "send X-Outfold: 1 with every POST", FORBIDDEN)
+    name = name_in(request)
+    if named and name is None:
+        raise RequestError("nobody knows who you are", "say your name first", NO_NAME)
+    return name or ""
+
+
+async def _body(request: Request, largest: int) -> bytearray:
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > largest:
+            raise RequestError(f"more than {largest} bytes", "send smaller parts", TOO_LARGE)
+    return raw
 
 
 def _refuse_constant(text: str) -> None:

@@ -6,11 +6,13 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from app.routes.answering import RequestError
+from app.services import round_masks
 from app.services.reviews import Choice
 from core.types import NO_LABEL, Finding, FindingFilter, FindingKind, Order, Status, Verdict
 
 LARGEST_INT = 2**31 - 1  # what an id can be in every database
 LONGEST_TEXT = 200
+LONGEST_CLIENT = 64
 TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
 STATUS_WORDS = {"todo": TODO, "decided": frozenset(Status) - TODO, "any": frozenset(Status)}
 SHOW_WORDS = {"any": frozenset(FindingKind)}
@@ -33,12 +35,15 @@ def read_filter(values: Mapping[str, Any]) -> FindingFilter:
         fold=whole(given, "fold") if "fold" in given else None,
         annotator=text(given, "by") if "by" in given else None,
         path_contains=text(given, "path") if "path" in given else "",
+        min_area=whole(given, "min_area") if "min_area" in given else None,
+        max_area=whole(given, "max_area") if "max_area" in given else None,
+        sample_id=whole(given, "sample", least=1) if "sample" in given else None,
     )
 
 
 def read_order(values: Mapping[str, Any]) -> Order:
     """Return the order named, by suspicion when none is."""
-    return _member(Order, values.get("order") or Order.SUSPICION.value, "order")
+    return member(Order, values.get("order") or Order.SUSPICION.value, "order")
 
 
 def read_choices(rows: object) -> list[Choice]:
@@ -48,7 +53,7 @@ def read_choices(rows: object) -> list[Choice]:
     return [
         Choice(
             whole(row, "finding", least=1),
-            _member(Verdict, row.get("verdict"), "verdict"),
+            member(Verdict, row.get("verdict"), "verdict"),
             whole(row, "label") if row.get("label") is not None else None,
         )
         for row in rows
@@ -73,6 +78,15 @@ def text(values: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -
     return value
 
 
+def member(kind: type[Member], value: object, name: str) -> Member:
+    """Return the member of an enumeration that a word names."""
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(str(member.value) for member in kind)
+        raise RequestError(f"'{name}' is {_shown(value)}", f"choose from {choices}") from None
+
+
 def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Return a card's JSON values."""
     return {
@@ -91,6 +105,7 @@ def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[s
         "fold": finding.fold,
         "rank": finding.rank,
         "kind": finding.kind.name.lower(),
+        "region": _region(finding),
         **write_standing(finding),
     }
 
@@ -98,7 +113,16 @@ def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[s
 def write_standing(finding: Finding) -> dict[str, Any]:
     """Return where a finding stands as JSON values."""
     status = finding.status.name.lower()
-    return {"id": finding.id, "status": status, "label": finding.label, "by": finding.annotator}
+    standing = {"status": status, "label": finding.label, "by": finding.annotator, "edited": finding.edited}
+    return {"id": finding.id, **standing}
+
+
+def _region(finding: Finding) -> dict[str, Any] | None:
+    if finding.box is None:
+        return None
+    box = dict(zip(("x", "y", "width", "height"), finding.box, strict=True))
+    shown = {"crop": round_masks.crop_of(finding), "version": round_masks.picture_version(finding)}
+    return {**box, "area": finding.area, **shown}
 
 
 def _members(
@@ -110,14 +134,6 @@ def _members(
     if unknown or not listed:
         raise RequestError(f"'{name}' is {_shown(words)}", f"choose from {', '.join(named)}")
     return frozenset().union(*(named[word] for word in listed))
-
-
-def _member(kind: type[Member], value: object, name: str) -> Member:
-    try:
-        return kind(value)
-    except ValueError:
-        choices = ", ".join(str(member.value) for member in kind)
-        raise RequestError(f"'{name}' is {_shown(value)}", f"choose from {choices}") from None
 
 
 def _share(values: Mapping[str, Any], name: str, default: float) -> float:

@@ -22,15 +22,20 @@ def thumbnail(workspace: Workspace, content_hash: str, edge: int) -> bytes | Non
     kept = workspace.thumbnails / content_hash[:2] / f"{content_hash}-{edge}.webp"
     if kept.is_file():
         return kept.read_bytes()
-    with workspace.database.read() as session:
-        files = images.files_of(session, content_hash)
-    path = next((Path(path) for path, size in files if _size(Path(path)) == size), None)
+    path = file_of(workspace, content_hash)
     if path is None:
         return None
     image = draw(path, edge)
     if edge != FULL_SIZE:  # full size is not kept: that would be a second copy of the dataset
         write_atomically(kept, image, durable=False)
     return image
+
+
+def file_of(workspace: Workspace, content_hash: str) -> Path | None:
+    """Return a file with this content, None when no sample has it, or its file is gone or has changed."""
+    with workspace.database.read() as session:
+        files = images.files_of(session, content_hash)
+    return next((Path(path) for path, size in files if _size(Path(path)) == size), None)
 
 
 def _size(path: Path) -> int | None:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,28 @@ def thumbnail(path: Path, edge: int) -> bytes:
         buffer = io.BytesIO()
         small = seen.width * seen.height <= _SMALL_PIXELS and image.format != "JPEG"
         seen.convert("RGB").save(buffer, "WEBP", lossless=small, quality=50 if small else 82, method=0)
+    return buffer.getvalue()
+
+
+def crop(path: Path, box: tuple[int, int, int, int], edge: int) -> bytes:
+    """Return the part (x, y, width, height) of the image as WebP, its longer side at most `edge`; never enlarged.
+
+    Raises:
+        ImageError: the file cannot be decoded (any more).
+    """
+    x, y, width, height = box
+    share = min(1.0, edge / max(width, height))
+    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        whole = image.height if _is_turned(image) else image.width
+        if image.format == "JPEG":
+            image.draft(None, (ceil(image.width * share), ceil(image.height * share)))
+        seen = _seen(image)
+        scale = seen.width / whole  # below 1 where the decoder has halved it already
+        window = (x * scale, y * scale, (x + width) * scale, (y + height) * scale)
+        shown = (max(1, round(width * share)), max(1, round(height * share)))
+        part = seen.convert("RGB").resize(shown, Image.Resampling.BICUBIC, box=window)
+        buffer = io.BytesIO()
+        part.save(buffer, "WEBP", quality=82, method=0)
     return buffer.getvalue()
 
 

@@ -15,23 +15,13 @@ Everything here is pure: taking a decision back and asking again gives the forme
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import ByteArray, Decision, IntArray, Region, Verdict, ignore_of
+from core.types import ByteArray, Decision, IntArray, Region, RegionDecision, Verdict, ignore_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RegionDecision:
-    """A decision on a region whose pixels the round's mask gave the class `given`."""
-
-    decision: Decision
-    given: int
-    region: Region
 
 
 def resolved_mask(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> IntArray:

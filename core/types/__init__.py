@@ -18,7 +18,7 @@ from core.types.labels import (
     Task,
     Verdict,
 )
-from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, ignore_of, mask_dtype
+from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, RegionDecision, ignore_of, mask_dtype
 from core.types.work import ImageFacts, Problem, Progress, Report, RoundStatus, Severity, SourceSample
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Region",
+    "RegionDecision",
     "Report",
     "Resolution",
     "RoundCancelledError",

@@ -96,7 +96,7 @@ class Resolution:
 class FindingFilter:
     """Which findings of one round are meant; None or empty means any. One value for queue, counts and bulk acts.
 
-    `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1. Areas are pixels of a region, both inclusive.
+    `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1. Areas are pixels, both inclusive.
     """
 
     round_id: int

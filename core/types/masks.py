@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.types.arrays import IntArray
+from core.types.labels import Decision
 
 IGNORE = 255
 WIDE_IGNORE = 65_535
@@ -85,3 +86,12 @@ class Region:
         y, start = np.nonzero(change == 1)
         _, end = np.nonzero(change == -1)
         return cls(np.stack([y + top, start + left, end - start], axis=1).astype(np.int32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionDecision:
+    """A decision on a region whose pixels the round's mask gave the class `given`."""
+
+    decision: Decision
+    given: int
+    region: Region

@@ -172,15 +172,23 @@ def some_affected_by(session: Session, changeset: Changeset, limit: int) -> list
 
 def decisions_of_sample(session: Session, sample_id: int, finding_id: int | None = None) -> list[Decision]:
     """Return every decision on a sample, or on one finding of it, undone ones too, oldest first."""
-    chosen = _decisions().where(DecisionRow.sample_id == sample_id)
+    chosen = decisions_with_people().where(DecisionRow.sample_id == sample_id)
     if finding_id is not None:
         chosen = chosen.where(DecisionRow.finding_id == finding_id)
     return [Decision(*row) for row in session.execute(chosen.order_by(DecisionRow.id)).all()]
 
 
+def edited_mask(session: Session, changeset_id: int) -> str | None:
+    """Return the mask that an act stored, None where it stored none."""
+    made = (DecisionRow.changeset_id == changeset_id, DecisionRow.mask_hash.is_not(None))
+    return session.scalar(select(DecisionRow.mask_hash).where(*made).limit(1))
+
+
 def live_decisions(session: Session, dataset_id: int) -> list[Decision]:
     """Return every decision in a dataset that still counts."""
-    rows = session.execute(_decisions().where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)).all()
+    rows = session.execute(
+        decisions_with_people().where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
+    ).all()
     return [Decision(*row) for row in rows]
 
 
@@ -192,15 +200,8 @@ def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
     return {row[0]: row[1] for row in rows}
 
 
-def _changesets() -> Select[*tuple[Any, ...]]:
-    changeset = ChangesetRow
-    return select(
-        changeset.id, changeset.dataset_id, changeset.round_id, AnnotatorRow.name, changeset.act, changeset.target_id,
-        changeset.live, changeset.size, changeset.note, changeset.decided_at,
-    ).join(AnnotatorRow, AnnotatorRow.id == changeset.annotator_id)  # fmt: skip
-
-
-def _decisions() -> Select[*tuple[Any, ...]]:
+def decisions_with_people() -> Select[*tuple[Any, ...]]:
+    """Select the columns of `Decision`, to be narrowed and ordered."""
     bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
     return (
         select(
@@ -211,3 +212,11 @@ def _decisions() -> Select[*tuple[Any, ...]]:
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
     )  # fmt: skip
+
+
+def _changesets() -> Select[*tuple[Any, ...]]:
+    changeset = ChangesetRow
+    return select(
+        changeset.id, changeset.dataset_id, changeset.round_id, AnnotatorRow.name, changeset.act, changeset.target_id,
+        changeset.live, changeset.size, changeset.note, changeset.decided_at,
+    ).join(AnnotatorRow, AnnotatorRow.id == changeset.annotator_id)  # fmt: skip

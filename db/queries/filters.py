@@ -34,8 +34,9 @@ def statuses_of(chosen: FindingFilter) -> list[Status]:
 
 def matching(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     """Return the whole filter as conditions on `finding`."""
+    of_one = chosen.sample_id is not None  # then an expression: the round's indexes are not taken but the sample's
     return [
-        FindingRow.round_id == chosen.round_id,
+        (FindingRow.round_id + 0 if of_one else FindingRow.round_id) == chosen.round_id,
         _one_of(FindingRow.kind, kinds_of(chosen)),
         _one_of(FindingRow.status, statuses_of(chosen)),
         *_shared(FindingRow, chosen),

@@ -15,6 +15,7 @@ from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, Ro
 from db.queries.projection import count_again, project
 
 CHUNK = 5_000  # rows handed to the driver at once
+_OF_REGION = 5  # columns at the end of a row: x, y, width, height, area
 
 
 class NewFinding(NamedTuple):
@@ -107,8 +108,9 @@ def neighbours(session: Session, finding: Finding, each_side: int) -> list[Findi
 
 
 def _finding(row: Sequence[Any]) -> Finding:
-    *facts, x, y, width, height, area = row
-    return Finding(*facts, box=None if area is None else (x, y, width, height), area=area)
+    box, area = tuple(row[-_OF_REGION:-1]), row[-1]
+    values: list[Any] = [*row[:-_OF_REGION], None if area is None else box, area]
+    return Finding(*values)
 
 
 def _with_sample() -> Select[*tuple[Any, ...]]:

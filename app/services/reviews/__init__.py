@@ -3,9 +3,9 @@
 `reading` answers questions, `acts` stores verdicts; `by` is always an annotator's name.
 """
 
-from app.services.reviews.acts import ActKey, Choice, accept_all, decide, redo, undo
+from app.services.reviews.acts import Choice, accept_all, decide, redo, undo
 from app.services.reviews.answers import Saved, Undone
-from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError
+from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
 from app.services.reviews.reading import (
     Counts,
     Page,
@@ -21,6 +21,7 @@ from app.services.reviews.reading import (
     resolved_labels,
     view_round,
 )
+from app.services.reviews.storing import ActKey
 
 __all__ = [
     "ActKey",
@@ -34,6 +35,7 @@ __all__ = [
     "ReviewError",
     "RoundView",
     "Saved",
+    "StaleMaskError",
     "Story",
     "Undone",
     "accept_all",

@@ -1,33 +1,22 @@
 """Verdicts, bulk acts, undo and redo: each one transaction, stored when it is answered, and safe to send twice.
 
-A browser numbers its acts (`ActKey`). An act that arrives again is answered from what its first arrival stored, also
-when both arrive at once. The same verdict by the same person on the same card twice makes one decision.
+The same verdict by the same person on the same card twice makes one decision.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.services.annotators import clean_name
-from app.services.reviews.answers import Saved, saved
+from app.services.reviews.answers import Saved
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
+from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
 from app.services.workspace import Workspace
-from core.types import NO_LABEL, Act, Finding, FindingFilter, RoundStatus, Status, Verdict
-from db.queries import annotators, counts, decisions, findings, projection, reviews
+from core.types import NO_LABEL, Act, Finding, FindingFilter, Status, Verdict
+from db.queries import counts, decisions, findings, projection, reviews
 
 MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
-
-
-@dataclass(frozen=True, slots=True)
-class ActKey:
-    """A browser's own number of an act."""
-
-    client: str
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +26,6 @@ class Choice:
     finding_id: int
     verdict: Verdict
     label: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _By:
-    """Who acts, when, and under which number."""
-
-    name: str
-    annotator_id: int
-    now: datetime
-    key: ActKey | None
-
-    def changeset(self, act: Act, round_id: int, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
-        return decisions.NewChangeset(
-            dataset_id=dataset_id,
-            round_id=round_id,
-            annotator_id=self.annotator_id,
-            act=act,
-            decided_at=self.now,
-            client_id=self.key.client if self.key else None,
-            client_seq=self.key.seq if self.key else None,
-            **{"note": {}, **rest},
-        )
 
 
 def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: ActKey | None = None) -> Saved:
@@ -72,9 +39,9 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
     if not 1 <= len(wanted) <= MOST_CHOICES:
         raise RefusedError(f"{len(wanted)} cards in one act", f"send 1 to {MOST_CHOICES}, or accept by a filter")
 
-    def act(session: Session, actor: _By) -> int:
+    def act(session: Session, actor: Actor) -> int:
         cards = _known(session, list(wanted))
-        in_round = _round(session, cards[0].round_id)
+        in_round = finished_round(session, cards[0].round_id)
         new = [
             decision
             for card in cards
@@ -87,7 +54,7 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
         return changeset_id
 
-    return _once(workspace, by, key, act, list(wanted))
+    return store_once(workspace, by, key, act, list(wanted))
 
 
 def accept_all(
@@ -102,8 +69,8 @@ def accept_all(
     """
     opened = open_part(chosen)
 
-    def act(session: Session, actor: _By) -> int:
-        in_round = _round(session, chosen.round_id)
+    def act(session: Session, actor: Actor) -> int:
+        in_round = finished_round(session, chosen.round_id)
         size = counts.count(session, opened) if opened else 0
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
@@ -116,7 +83,7 @@ def accept_all(
             projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL, opened)
         return changeset_id
 
-    return _once(workspace, by, key, act)
+    return store_once(workspace, by, key, act)
 
 
 def undo(
@@ -129,24 +96,24 @@ def undo(
         RefusedError: the act named is another person's verdict, or does not count any more.
     """
 
-    def act(session: Session, actor: _By) -> int | None:
+    def act(session: Session, actor: Actor) -> int | None:
         if changeset_id is None:
             target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
         else:
             target = _undoable(session, dataset_id, changeset_id, actor.name)
         return _turn(session, actor, Act.UNDO, dataset_id, target)
 
-    return _once(workspace, by, key, act)
+    return store_once(workspace, by, key, act)
 
 
 def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None = None) -> Saved:
     """Bring back the act that the annotator undid last, unless they have acted anew since."""
 
-    def act(session: Session, actor: _By) -> int | None:
+    def act(session: Session, actor: Actor) -> int | None:
         target = decisions.find_redoable(session, dataset_id, actor.annotator_id)
         return _turn(session, actor, Act.REDO, dataset_id, target)
 
-    return _once(workspace, by, key, act)
+    return store_once(workspace, by, key, act)
 
 
 def open_part(chosen: FindingFilter) -> FindingFilter | None:
@@ -156,29 +123,7 @@ def open_part(chosen: FindingFilter) -> FindingFilter | None:
     return replace(chosen, statuses=frozenset({Status.OPEN}))
 
 
-def _once(
-    workspace: Workspace,
-    by: str,
-    key: ActKey | None,
-    act: Callable[[Session, _By], int | None],
-    cards: Sequence[int] = (),
-) -> Saved:
-    name = clean_name(by)
-
-    def attempt() -> Saved:
-        with workspace.database.write() as session:
-            now = datetime.now(UTC)
-            known = decisions.find_by_key(session, key.client, key.seq) if key else None
-            actor = _By(name, annotators.annotator_id(session, name, now), now, key)
-            return saved(session, known or act(session, actor), cards, now)
-
-    try:
-        return attempt()
-    except IntegrityError:  # somebody stored the same act or annotator a moment before: now it is found
-        return attempt()
-
-
-def _turn(session: Session, actor: _By, act: Act, dataset_id: int, target_id: int | None) -> int | None:
+def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: int | None) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
     if target is None:  # kept all the same: a retry must not turn what was decided in between
         rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
@@ -210,15 +155,6 @@ def _known(session: Session, finding_ids: list[int]) -> list[Finding]:
         raise NotFoundError(f"there is no finding {unknown[0]}", "reload the page")
     if len({finding.round_id for finding in found}) > 1:
         raise RefusedError("the cards belong to several rounds", "send one act for each round")
-    return found
-
-
-def _round(session: Session, round_id: int) -> reviews.ReviewedRound:
-    found = reviews.find_round(session, round_id)
-    if found is None:
-        raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
-    if found.status is not RoundStatus.DONE:  # its findings are still being written, and written anew after a kill
-        raise RefusedError(f"round {found.number} is {found.status}", "decide on the findings of a finished round")
     return found
 
 

@@ -10,6 +10,7 @@ from core.types import Act, Finding, Verdict
 from db.queries import decisions, findings
 
 MOST_ITEMS = 500  # changed findings told after an undo
+EDITED = "edited"  # in the note of an act that stored a whole mask: the image's name
 WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.KEEP: "kept",
@@ -61,6 +62,8 @@ def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now:
 
 
 def _in_words(session: Session, act: decisions.Changeset) -> str:
+    if act.note.get(EDITED):
+        return "edited a mask"
     verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]
     if len(verdicts) == 1:
         return f"{WORDS[verdicts[0]]} {act.size:,}"

@@ -28,3 +28,12 @@ class CountChangedError(ReviewError):
         """Say both numbers."""
         super().__init__(f"{count} findings would change, not {expected}", "look at the new set and accept again")
         self.count = count
+
+
+class StaleMaskError(ReviewError):
+    """An edit began from a mask that is not the present one any more."""
+
+    def __init__(self, version: str) -> None:
+        """Say which the present one is."""
+        super().__init__("this mask was changed meanwhile", "load it again; nothing of it was stored")
+        self.version = version

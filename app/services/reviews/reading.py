@@ -67,7 +67,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything known of a finding's sample, or of its region: what rounds said, what people said, what looks alike."""
+    """Everything known of a finding's sample, or of its region: what rounds and people said, what looks alike."""
 
     finding: Finding
     rounds: list[tuple[int, Finding]]

@@ -44,7 +44,9 @@ def verdict(finding: int, word: str = "accept", **rest: Any) -> dict[str, Any]:
 
 def test_a_verdict_is_answered_with_where_its_card_stands(client: TestClient) -> None:
     answer = act(client, "one", 1, **verdict(1))
-    assert answer["items"][0] | {"label": None} == {"id": 1, "status": "accept", "label": None, "by": "ada"}
+    assert answer["items"][0] | {"label": None} == {
+        "id": 1, "status": "accept", "label": None, "by": "ada", "edited": False,
+    }  # fmt: skip
     assert act(client, "one", 1, **verdict(1)) == answer
     shown = client.get("/outfold/findings/1").json()
     assert shown["status"] == "accept"
@@ -78,7 +80,7 @@ def test_pages_follow_each_other_by_cursor(client: TestClient) -> None:
     assert [item["id"] for item in some] == [3, 1]
     assert set(some[0]) == {
         "id", "sample_id", "name", "hash", "width", "height", "given", "pseudo", "confidence", "self_confidence",
-        "likely", "split", "fold", "rank", "kind", "status", "label", "by",
+        "likely", "split", "fold", "rank", "kind", "status", "label", "by", "region", "edited",
     }  # fmt: skip
 
 

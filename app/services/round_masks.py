@@ -1,0 +1,194 @@
+"""What a round saw of masks and said of them: those it opened with, what it predicted, pictures of its findings.
+
+Pictures are kept by what they show, beside the thumbnails.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from app.services.images import file_of
+from app.services.masks import given_mask
+from app.services.reviews.errors import NotFoundError
+from app.services.workspace import Workspace
+from core.data import overlays
+from core.data.images import crop as cut_out
+from core.data.masks.store import MaskStore
+from core.data.snapshot import Snapshot
+from core.data.storage import write_atomically
+from core.types import Finding, IntArray, Region
+from db.queries import findings, masks
+from db.queries.masks import MaskedSample
+
+EDGES = (192, 384, 1024)  # pixels of a crop's longer side
+
+
+class Layer(StrEnum):
+    """What a crop shows: the image itself, or what lies over it."""
+
+    IMAGE = "image"
+    CONTOUR = "contour"
+    FILL = "fill"
+
+
+class Overlay(StrEnum):
+    """Which mask lies over a whole image: the one a round opened with, that with its suggestion, or what differs."""
+
+    GIVEN = "given"
+    SUGGESTED = "suggested"
+    DIFFERENCE = "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    finding: Finding
+    box: overlays.Box
+    region: Region
+    sample: MaskedSample
+
+
+def crop_of(finding: Finding) -> overlays.Box | None:
+    """Return what of its image a finding's pictures show, (x, y, width, height); None where it is no region."""
+    return None if finding.box is None else overlays.crop_around(finding.box, finding.width, finding.height)
+
+
+def picture_version(finding: Finding) -> str:
+    """Return 8 hex digits that stand for what a finding's pictures show."""
+    facts = f"{finding.content_hash} {finding.box} {finding.area} {finding.given} {finding.pseudo}"
+    return blake2b(facts.encode(), digest_size=4).hexdigest()
+
+
+def picture(workspace: Workspace, finding_id: int, layer: Layer, edge: int) -> tuple[bytes, str]:
+    """Return one layer of a region with its surroundings as WebP, and its version.
+
+    Raises:
+        NotFoundError: there is no such region, or its image is gone or has changed since the import.
+        DatasetError: the image cannot be read any more.
+    """
+    card = _card(workspace, finding_id)
+    crop = overlays.crop_around(card.box, card.sample.width, card.sample.height)
+    shown = card.sample.content_hash.encode() if layer is Layer.IMAGE else card.region.to_bytes()
+    key = blake2b(f"{layer} {crop} {edge} ".encode() + shown, digest_size=16).hexdigest()
+    kept = workspace.thumbnails / key[:2] / f"{key}-region.webp"
+    if not kept.is_file():
+        write_atomically(kept, _drawn(workspace, card, layer, crop, edge), durable=False)
+    return kept.read_bytes(), picture_version(card.finding)
+
+
+def overlay(workspace: Workspace, finding_id: int, which: Overlay) -> tuple[bytes, str]:
+    """Return a mask in its classes' colours over the whole image of a finding, as PNG, and its version.
+
+    Raises:
+        NotFoundError: there is no such region.
+        RoundError: the round's folder is gone.
+        DatasetError: the mask is.
+    """
+    card = _card(workspace, finding_id)
+    opened = opened_mask(workspace, card.finding.round_id, card.sample)
+    colours = card.sample.colours
+    return overlays.coloured(_OVERLAYS[which](opened, card), colours), picture_version(card.finding)
+
+
+def opened_mask(workspace: Workspace, round_id: int, sample: MaskedSample) -> IntArray:
+    """Return the mask of an image that a round opened with, (H, W).
+
+    Raises:
+        RoundError: the round's folder is gone.
+        NotFoundError: the round did not see this image.
+    """
+    seen = _seen(workspace.round_folder(round_id))
+    name = seen.labels[seen.row(sample.id)]
+    return MaskStore(workspace.masks).get(name) if name else given_mask(workspace, sample)
+
+
+def predicted_mask(workspace: Workspace, round_id: int, sample_id: int) -> IntArray:
+    """Return the class a round predicted for each pixel of an image, (H, W).
+
+    Raises:
+        RoundError: the round's folder is gone.
+        NotFoundError: the round did not see this image, or keeps no predictions of masks.
+    """
+    folder = workspace.round_folder(round_id)
+    seen = _seen(folder)
+    row = seen.row(sample_id)
+    if not (folder / "predicted.npy").is_file():
+        raise NotFoundError("this round keeps no predicted masks", "run another round")
+    everything = np.load(folder / "predicted.npy", mmap_mode="r")
+    height, width = seen.sizes[row].tolist()
+    start = int(seen.offsets[row])
+    return np.array(everything[start : start + height * width]).reshape(height, width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The masks a round opened with, by their names in the store, and where each image lies in the round's arrays."""
+
+    rows: Mapping[int, int]
+    labels: list[str]
+    sizes: IntArray  # (N, 2) height, width
+    offsets: IntArray  # (N,)
+
+    def row(self, sample_id: int) -> int:
+        if sample_id not in self.rows:
+            raise NotFoundError("this round did not see this image", "choose another round")
+        return self.rows[sample_id]
+
+
+def _seen(folder: Path) -> _Seen:
+    file = folder / "snapshot.npz"
+    return _read_seen(folder, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(maxsize=8)
+def _read_seen(folder: Path, _written: int) -> _Seen:
+    snapshot = Snapshot.load(folder)
+    if snapshot.masks is None:
+        raise NotFoundError("this round is not about masks", "choose another round")
+    sizes = snapshot.masks.sizes.astype(np.int64)
+    offsets = np.cumsum(sizes.prod(axis=1)) - sizes.prod(axis=1)
+    rows = {sample: row for row, sample in enumerate(snapshot.sample_ids.tolist())}
+    return _Seen(rows, snapshot.masks.labels, sizes, offsets)
+
+
+def _card(workspace: Workspace, finding_id: int) -> _Card:
+    with workspace.database.read() as session:
+        found = findings.findings_by_ids(session, [finding_id])
+        region = masks.region_of(session, finding_id)
+        sample = masks.find_sample(session, found[0].sample_id) if found else None
+    if not found or found[0].box is None or region is None or sample is None:
+        raise NotFoundError(f"there is no region {finding_id}", "reload the page")
+    return _Card(found[0], found[0].box, region, sample)
+
+
+def _drawn(workspace: Workspace, card: _Card, layer: Layer, crop: overlays.Box, edge: int) -> bytes:
+    if layer is not Layer.IMAGE:
+        draw = overlays.outline if layer is Layer.CONTOUR else overlays.filled
+        return draw(card.region, crop, edge)
+    path = file_of(workspace, card.sample.content_hash)
+    if path is None:
+        raise NotFoundError("the image is gone or has changed since its import", "import the dataset again")
+    return cut_out(path, crop, edge)
+
+
+def _suggested(opened: IntArray, card: _Card) -> IntArray:
+    painted = opened.copy()
+    card.region.paint(painted, card.finding.pseudo)
+    return painted
+
+
+def _difference(opened: IntArray, card: _Card) -> IntArray:
+    alone = np.full_like(opened, np.iinfo(opened.dtype).max)
+    card.region.paint(alone, card.finding.pseudo)
+    return alone
+
+
+_OVERLAYS: Mapping[Overlay, Callable[[IntArray, _Card], IntArray]] = {
+    Overlay.GIVEN: lambda opened, _card: opened,
+    Overlay.SUGGESTED: _suggested,
+    Overlay.DIFFERENCE: _difference,
+}

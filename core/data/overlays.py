@@ -1,0 +1,86 @@
+"""Pictures that lie over an image: the outline of a region, the region filled, masks in their classes' colours.
+
+Everything transparent is so exactly; a picture's pixels lie where the image's lie, enlarged or not. Boxes are
+(x, y, width, height) in pixels of the image.
+"""
+
+import io
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from core.types import ByteArray, IntArray, Region, ignore_of
+
+ORANGE = (232, 113, 10)
+_LEAST_SHARE = 3  # a crop shows at least a third of each side
+_MARGIN = 0.25  # of the region's size, on each side of it
+_RATIO = 4 / 3
+_FILLED = 115  # opacity of a filled region, 0 to 255
+_LINE_SHARE = 160  # the outline is a 160th of the picture's longer side wide
+_PALETTE = 256
+
+Box = tuple[int, int, int, int]
+
+
+def crop_around(box: Box, width: int, height: int) -> Box:
+    """Return what of an image of this size shows a region in its surroundings: 4:3 where the image allows it."""
+    x, y, wide, high = box
+    least_wide = max(wide * (1 + 2 * _MARGIN), width / _LEAST_SHARE)
+    least_high = max(high * (1 + 2 * _MARGIN), height / _LEAST_SHARE)
+    crop_wide = min(width, round(max(least_wide, least_high * _RATIO)))
+    crop_high = min(height, round(max(least_high, least_wide / _RATIO)))
+    left = min(max(0, round(x + wide / 2 - crop_wide / 2)), width - crop_wide)
+    top = min(max(0, round(y + high / 2 - crop_high / 2)), height - crop_high)
+    return left, top, crop_wide, crop_high
+
+
+def outline(region: Region, crop: Box, edge: int) -> bytes:
+    """Return the region's outline as WebP with alpha, the crop's longer side `edge` pixels."""
+    inside = _drawn(region, crop, edge)
+    edges, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    alpha = np.zeros_like(inside)
+    cv2.drawContours(alpha, edges, -1, 255, max(2, round(edge / _LINE_SHARE)), cv2.LINE_AA)
+    return _orange(alpha)
+
+
+def filled(region: Region, crop: Box, edge: int) -> bytes:
+    """Return the region filled, as WebP with alpha, the crop's longer side `edge` pixels."""
+    return _orange(_drawn(region, crop, edge) * _FILLED)
+
+
+def coloured(mask: IntArray, colours: Sequence[str]) -> bytes:
+    """Return a mask, (H, W), as PNG in its classes' colours; what is IGNORE, or no class, is transparent."""
+    classes = len(colours)
+    table = np.zeros((max(_PALETTE, classes + 1), 4), dtype=np.uint8)
+    table[:classes, :3] = [tuple(bytes.fromhex(colour.removeprefix("#"))) for colour in colours]
+    table[:classes, 3] = 255
+    index = np.minimum(np.where(mask == ignore_of(mask), classes, mask), classes)
+    if classes < _PALETTE:
+        picture = Image.fromarray(index.astype(np.uint8))
+        picture.putpalette(table[:_PALETTE].tobytes(), "RGBA")
+    else:
+        picture = Image.fromarray(table[index])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _drawn(region: Region, crop: Box, edge: int) -> ByteArray:
+    """Return 1 in the region, 0 elsewhere, of a crop whose longer side has `edge` pixels."""
+    left, top, width, height = crop
+    inside = np.zeros((height, width), dtype=np.uint8)
+    Region(region.runs - np.array([top, left, 0])).paint(inside, 1)
+    share = edge / max(width, height)
+    shown = (max(1, round(width * share)), max(1, round(height * share)))
+    return np.asarray(cv2.resize(inside, shown, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
+
+
+def _orange(alpha: ByteArray) -> bytes:
+    picture = np.empty((*alpha.shape, 4), dtype=np.uint8)
+    picture[..., :3] = ORANGE
+    picture[..., 3] = alpha
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, exact=True, quality=0, method=0)
+    return buffer.getvalue()
