@@ -43,9 +43,7 @@ class Work(Generic[Question, Answer]):
     deadly: Callable[[Question], Answer]
 
 
-def ask_all(
-    work: Work[Question, Answer], chunks: Iterable[list[Question]], processes: int = 0
-) -> Iterator[Answer]:
+def ask_all(work: Work[Question, Answer], chunks: Iterable[list[Question]], processes: int = 0) -> Iterator[Answer]:
     """Yield the answer to each question, in order; 0 processes: one a core."""
     children = _Children(work, processes or cores())
     try:
