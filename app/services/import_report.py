@@ -1,11 +1,13 @@
 """What an import brings, said before it is stored: what changes, what deserves a look, how many of each."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.services.import_masks import Masks
 from core.config import RoundConfig
 from core.data.formats.source import Problems
 from db.queries import incoming
@@ -25,6 +27,7 @@ class Coming:
     dataset_id: int
     classes: tuple[str, ...]
     problems: Problems
+    masks: Masks | None  # where labels are masks
 
 
 def report_of(coming: Coming) -> dict[str, Any]:
@@ -32,10 +35,12 @@ def report_of(coming: Coming) -> dict[str, Any]:
     session, import_id = coming.session, coming.import_id
     changes = _changes(coming)
     _warn_of_duplicates(coming)
-    per_class = _warn_of_small_classes(coming)
+    staged, _ = incoming.known_count(session, import_id, coming.dataset_id)
+    masks = {"masks": incoming.mask_count(session, import_id, coming.dataset_id)} if coming.masks else {}
     return {
-        "images": sum(per_class.values()),
-        "classes": per_class,
+        "images": staged,
+        **masks,
+        "classes": _warn_of_small_classes(coming),
         "splits": incoming.split_counts(session, import_id),
         "covers": incoming.covers(session, import_id, COVERS),
         "changes": dict(changes),
@@ -69,6 +74,15 @@ def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
             f"the source now says {_name(coming, new.label)}, it was imported as {_name(coming, old.label)}",
             "the first one stands; decide it in the review, or import into a new dataset",
         )
+    if old.mask_hash != new.mask_hash and old.mask_hash is not None and coming.masks is not None:
+        coming.masks.count(new.mask_hash, -1)
+        coming.masks.count(old.mask_hash)
+        coming.problems.warn(
+            "given mask changed",
+            new.name,
+            f"the source now has {'another mask' if new.mask_hash else 'no usable mask'} for it",
+            "the first one stands; edit it in the review, or import into a new dataset",
+        )
     if old.content_hash != new.content_hash:
         coming.problems.warn(
             "content changed", new.name, "the file is another image than before", "look at its decisions again"
@@ -82,7 +96,14 @@ def _name(coming: Coming, label: int | None) -> str:
 def _warn_of_duplicates(coming: Coming) -> None:
     for found in incoming.duplicates(coming.session, coming.import_id, coming.dataset_id):
         others = "another image" if found.copies == _PAIR else f"{found.copies - 1} others"
-        if found.labels > 1 and found.label is not None:
+        if found.labels > 1 and coming.masks is not None:
+            coming.problems.warn(
+                "duplicate with two masks",
+                found.name,
+                f"the same content as {others}, with a different mask",
+                "decide which mask is right; the copies always share a fold",
+            )
+        elif found.labels > 1 and found.label is not None:
             coming.problems.warn(
                 "duplicate with two labels",
                 found.name,
@@ -96,8 +117,15 @@ def _warn_of_duplicates(coming: Coming) -> None:
 
 
 def _warn_of_small_classes(coming: Coming) -> dict[str, int]:
-    """Return the number of images of each class, in the classes' order; "" counts the unlabelled ones."""
-    counts = incoming.label_counts(coming.session, coming.import_id, coming.dataset_id)
+    """Return the number of images of each class, in the classes' order; "" counts the unlabelled ones.
+
+    Of masks, an image counts for every class it contains.
+    """
+    counts: Mapping[int | None, int] = (
+        coming.masks.images
+        if coming.masks
+        else incoming.label_counts(coming.session, coming.import_id, coming.dataset_id)
+    )
     for number, name in enumerate(coming.classes):
         if 0 < counts.get(number, 0) < _FOLDS:
             coming.problems.warn(
@@ -107,7 +135,7 @@ def _warn_of_small_classes(coming: Coming) -> dict[str, int]:
                 "add images of it, merge it with another class, or use fewer folds",
             )
     named = {name: counts.get(number, 0) for number, name in enumerate(coming.classes)}
-    return named | ({"": counts[None]} if None in counts else {})
+    return named | ({"": counts[None]} if counts.get(None) else {})
 
 
 def _counted(problems: Problems) -> dict[str, dict[str, int]]:

@@ -16,7 +16,8 @@ _LONGEST_NAME = 200
 class ImportRequest:
     """Import `source` as the dataset `name`; `format` None lets it be detected.
 
-    The columns only matter for tables; empty means found by their usual names.
+    The columns only matter for tables; empty means found by their usual names. Of masks, see `ReadOptions`: the colour
+    map, the classes' names and the pixel value that means nobody labelled it.
     """
 
     name: str
@@ -26,6 +27,9 @@ class ImportRequest:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    colour_map: str = ""
+    class_names: str = ""
+    ignore_id: int | None = None
     allow_outside_links: bool = False
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
@@ -48,6 +52,9 @@ class ImportRequest:
             label_column=self.label_column,
             split_column=self.split_column,
             group_column=self.group_column,
+            colour_map=self.colour_map,
+            class_names=self.class_names,
+            ignore_id=self.ignore_id,
             allow_outside_links=self.allow_outside_links,
             allowed_roots=allowed_roots(workspace),
         )

@@ -11,18 +11,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import repeat
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
+from app.services.import_masks import Masks, Rows, grown_table
 from app.services.import_request import ImportRequest
-from app.services.import_store import Incoming, clear_staged, find_ground, grown, store, write_problems
+from app.services.import_store import (
+    Ground,
+    Incoming,
+    Labels,
+    clear_staged,
+    find_ground,
+    grown,
+    refuse_other_labels,
+    store,
+    write_problems,
+)
+from app.services.job_locks import holding
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, existing_root
 from core.data.images import ImageError
+from core.data.masks.store import MaskStore
 from core.data.reading import read_many
 from core.data.spool import spool, unspool
-from core.types import DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
+from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
 from db.queries import imports
 from db.queries.imports import ImportInfo
 
@@ -47,11 +62,12 @@ def run_import(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ImportInfo:
     """Run a queued import, or again one that was killed, and return how it ended; bad data never raises."""
-    with workspace.database.read() as session:
-        info = imports.get_import(session, import_id)
-    if not info.status.ended:
-        work = _Work(workspace, import_id, ImportRequest.from_json(info.request), report, should_stop)
-        work.run()
+    with holding(workspace, "import", import_id, should_stop):
+        with workspace.database.read() as session:
+            info = imports.get_import(session, import_id)
+        if not info.status.ended:
+            work = _Work(workspace, import_id, ImportRequest.from_json(info.request), report, should_stop)
+            work.run()
     with workspace.database.read() as session:
         return imports.get_import(session, import_id)
 
@@ -105,10 +121,28 @@ class _Work:
         if not good:
             raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
         ground = find_ground(self.workspace, self.request, root)
+        refuse_other_labels(ground, listing.table)
+        rows = partial(unspool, facts)
+        hashes: Iterator[list[Any]] = repeat([None], good)
+        if listing.table is None:
+            labels = Labels(grown(ground.classes, classes))
+        else:
+            masks = folder / "masks.jsonl"
+            labels = self._keep_masks(rows, listing.table, ground, masks, good)
+            hashes = unspool(masks)
         self.note("storing", 0, good, at_once=True)
-        seconds, complete = time.monotonic() - self.started, grown(ground.classes, classes)
-        incoming = Incoming(root, ground, chosen, complete, lambda: unspool(facts), self.problems, seconds)
+        complete = (row + found for row, found in zip(rows(), hashes, strict=True))
+        seconds = time.monotonic() - self.started
+        incoming = Incoming(root, ground, chosen, labels, complete, self.problems, seconds)
         store(self.workspace, self.import_id, self.request, incoming, partial(self.note, "storing", total=good))
+
+    def _keep_masks(self, rows: Rows, table: ClassTable, ground: Ground, names: Path, total: int) -> Labels:
+        """Put every mask into the store and its name into a file, and return what the labels are."""
+        self.note("reading masks", 0, total, at_once=True)
+        complete = grown_table(ground.classes, ground.colours or (), table)
+        masks = Masks(MaskStore(self.workspace.masks))
+        spool(names, masks.keep(rows, table, complete, self.problems, partial(self.note, "reading masks", total=total)))
+        return Labels(complete.names, complete.colours, masks)
 
     def _counted(self, samples: Iterator[SourceSample]) -> Iterator[SourceSample]:
         for count, sample in enumerate(samples, start=1):

@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.services.import_masks import Masks
 from app.services.import_report import Coming, report_of
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
-from core.types import DatasetError, RoundCancelledError, RoundStatus, Task
+from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
 from db.queries import datasets, imports, incoming
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
@@ -31,18 +32,28 @@ class Ground:
 
     dataset_id: int = 0  # which none has: a new one
     classes: tuple[str, ...] = ()
+    colours: tuple[str, ...] | None = None  # where its labels are masks
     last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """The dataset's classes with those the import brings; `colours` and `masks` only where labels are masks."""
+
+    classes: tuple[str, ...]
+    colours: tuple[str, ...] | None = None
+    masks: Masks | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
-    """What an import is about to store; `rows` yields it from the start, each a sample's values, then its facts."""
+    """What an import is about to store; `rows` yields a sample's values, its facts, and the hash of its mask."""
 
     root: Path
     ground: Ground
     format: SourceFormat
-    classes: tuple[str, ...]
-    rows: Callable[[], Iterator[list[Any]]]
+    labels: Labels
+    rows: Iterator[list[Any]]
     problems: Problems
     seconds: float
 
@@ -72,8 +83,11 @@ def store(
         RoundCancelledError: the import was ended before; nothing is stored.
     """
     _stage(workspace, import_id, coming, note)
+    if coming.labels.masks is not None:
+        _leave_out_resized(workspace, import_id, coming, coming.labels.masks)
     with workspace.database.read() as session:
-        seen = Coming(session, import_id, coming.ground.dataset_id, coming.classes, coming.problems)
+        number = coming.ground.dataset_id
+        seen = Coming(session, import_id, number, coming.labels.classes, coming.problems, coming.labels.masks)
         report = {"format": coming.format.value, "seconds": round(coming.seconds, 2), **report_of(seen)}
     write_problems(workspace, import_id, coming.problems)
     with workspace.database.write() as session:
@@ -116,6 +130,20 @@ def refuse_other_root(known: DatasetInfo | None, root: Path) -> None:
         )
 
 
+def refuse_other_labels(ground: Ground, table: ClassTable | None) -> None:
+    """Check that a re-import brings the kind of labels the dataset has.
+
+    Raises:
+        DatasetError: it does not.
+    """
+    if ground.dataset_id and (ground.colours is None) != (table is None):
+        was, now = ("masks", "classes of images") if table is None else ("classes of images", "masks")
+        raise DatasetError(
+            f"the labels of this dataset are {was}, those of its source {now} now; "
+            "choose the format it was imported as, or another name"
+        )
+
+
 def find_known(session: Session, request: ImportRequest) -> DatasetInfo | None:
     """Return the dataset a request is about: the one it names by its id, else the one of its name."""
     if request.dataset_id is not None:
@@ -126,35 +154,57 @@ def find_known(session: Session, request: ImportRequest) -> DatasetInfo | None:
 def _ground(session: Session, request: ImportRequest, root: Path) -> Ground:
     known = find_known(session, request)
     refuse_other_root(known, root)
-    return Ground(known.id, known.classes, imports.last_done(session, known.id)) if known else Ground()
+    if known is None:
+        return Ground()
+    return Ground(known.id, known.classes, known.colours, imports.last_done(session, known.id))
 
 
 def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callable[[int], None]) -> None:
-    ids = {name: number for number, name in enumerate(coming.classes)}
-    rows = coming.rows()
+    ids = {name: number for number, name in enumerate(coming.labels.classes)}
     staged = 0
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(coming.rows, CHUNK)):
         with workspace.database.write() as session:
             incoming.stage(session, import_id, [_sample(row, ids) for row in chunk])
         staged += len(chunk)
         note(staged)
 
 
+def _leave_out_resized(workspace: Workspace, import_id: int, coming: Incoming, masks: Masks) -> None:
+    """Keep out what is an image of another size now: its first mask, which stands, would not fit it."""
+    with workspace.database.read() as session:
+        known = incoming.arrivals(session, import_id, coming.ground.dataset_id)
+        resized = [arrival for arrival in known if arrival.is_resized]
+    for arrival in resized:
+        old, new = arrival.old, arrival.new
+        coming.problems.error(
+            "size changed",
+            new.name,
+            f"it is {new.width} x {new.height} now, the mask it was imported with {old.width} x {old.height}",
+            "give the new image another name, or import into a new dataset",
+        )
+        masks.count(new.mask_hash, -1)
+    for start in range(0, len(resized), CHUNK):
+        with workspace.database.write() as session:
+            incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + CHUNK]])
+
+
 def _sample(row: list[Any], ids: dict[str, int]) -> NewSample:
-    path, name, label, split, group, _, content_hash, width, height, size, grey = row
+    path, name, label, split, group, _, content_hash, width, height, size, grey, mask_hash = row
     number = None if label is None else ids[label]
-    return NewSample(path, name, number, None, split, group, content_hash, width, height, size, grey)
+    return NewSample(path, name, number, mask_hash, split, group, content_hash, width, height, size, grey)
 
 
 def _dataset(session: Session, request: ImportRequest, coming: Incoming) -> int:
     """Write the dataset's row and return its id."""
     values: dict[str, Any] = {
         "format": coming.format.value,
-        "classes": list(coming.classes),
+        "classes": list(coming.labels.classes),
+        "colours": None if coming.labels.colours is None else list(coming.labels.colours),
         "options": request.to_json(),
     }
     if coming.ground.dataset_id:
         datasets.change_dataset(session, coming.ground.dataset_id, values)
         return coming.ground.dataset_id
-    new = {"name": request.name, "task": Task.CLASSIFICATION, "root": str(coming.root), **values}
+    task = Task.CLASSIFICATION if coming.labels.colours is None else Task.SEGMENTATION
+    new = {"name": request.name, "task": task, "root": str(coming.root), **values}
     return datasets.add_dataset(session, {**new, "created_at": datetime.now(UTC)})

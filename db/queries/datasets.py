@@ -14,7 +14,10 @@ from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundR
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """A dataset as it was imported. A class id is an index into `classes`, which only grows at its end."""
+    """A dataset as it was imported. A class id is an index into `classes`, which only grows at its end.
+
+    `colours`, one for each class, says that its labels are masks.
+    """
 
     id: int
     name: str
@@ -24,6 +27,7 @@ class DatasetInfo:
     classes: tuple[str, ...]
     options: dict[str, Any]
     created_at: datetime
+    colours: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class DatasetCard:
     split_counts: Mapping[str, int]
     covers: tuple[str, ...]
     problems: int
+    masks: int | None = None  # images with a mask; None where labels are classes
     newest: RoundSummary | None = None
     reviewable: RoundSummary | None = None
     rounds: int = 0
@@ -109,6 +114,7 @@ def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary])
         split_counts=report.get("splits", {}),
         covers=tuple(report.get("covers", ())),
         problems=sum(sum(kinds.values()) for kinds in report.get("problems", {}).values()),
+        masks=report.get("masks"),
         newest=rounds[0] if rounds else None,
         reviewable=next((found for found in rounds if found.status is RoundStatus.DONE), None),
         rounds=len(rounds),
@@ -158,6 +164,7 @@ def _counts(session: Session) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _info(row: DatasetRow) -> DatasetInfo:
+    colours = None if row.colours is None else tuple(row.colours)
     return DatasetInfo(
-        row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at
+        row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at, colours
     )

@@ -45,13 +45,20 @@ class Arrival(NamedTuple):
 
     @property
     def is_corrected(self) -> bool:
-        """Whether anything but what was given differs."""
-        return any(getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED)
+        """Whether anything but what was given differs, or a mask comes where none was."""
+        has_first_mask = self.old.mask_hash is None and self.new.mask_hash is not None
+        return has_first_mask or any(getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED)
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether the mask that is stored does not fit the image any more."""
+        same = (self.old.width, self.old.height) == (self.new.width, self.new.height)
+        return self.old.mask_hash is not None and not same
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """One of several samples with the same content; `labels` counts the different labels among them."""
+    """One of several samples with the same content; `labels` counts the different labels or masks among them."""
 
     content_hash: str
     name: str
@@ -125,7 +132,7 @@ def duplicates(session: Session, import_id: int, dataset_id: int) -> Iterator[Du
         select(
             coming.c.content_hash,
             func.count().label("copies"),
-            func.count(coming.c.label.distinct()).label("labels"),
+            (func.count(coming.c.label.distinct()) + func.count(coming.c.mask_hash.distinct())).label("labels"),
             func.min(coming.c.id).label("first"),
         )
         .group_by(coming.c.content_hash)
@@ -144,6 +151,12 @@ def label_counts(session: Session, import_id: int, dataset_id: int) -> dict[int 
     """Return how many images will carry each given label; None: no label."""
     coming = _coming(import_id, dataset_id).subquery()
     return dict(session.execute(select(coming.c.label, func.count()).group_by(coming.c.label)).all())
+
+
+def mask_count(session: Session, import_id: int, dataset_id: int) -> int:
+    """Return how many images will have a mask."""
+    coming = _coming(import_id, dataset_id).subquery()
+    return session.scalars(select(func.count(coming.c.mask_hash))).one()
 
 
 def split_counts(session: Session, import_id: int) -> dict[str, int]:
@@ -192,8 +205,9 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> No
 def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
     """Return the images as they will stand, with their staged ids."""
     label = case((SampleRow.id.is_not(None), SampleRow.label), else_=IncomingRow.label).label("label")
+    mask = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash).label("mask_hash")
     return (
-        select(IncomingRow.id, IncomingRow.name, IncomingRow.content_hash, label)
+        select(IncomingRow.id, IncomingRow.name, IncomingRow.content_hash, label, mask)
         .outerjoin(SampleRow, _same(dataset_id))
         .where(IncomingRow.import_id == import_id)
     )

@@ -1,0 +1,67 @@
+"""Masks on their way in: read on all cores, kept by content, the classes in each of them counted."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core.data.formats.source import Problems
+from core.data.masks.colours import class_table
+from core.data.masks.reading import MaskError, read_masks
+from core.data.masks.store import MaskStore
+from core.types import ClassTable, IntArray
+
+Rows = Callable[[], Iterator[list[Any]]]  # each a sample's values, then its facts; from the start
+_NAME, _MASK, _WIDTH, _HEIGHT = 1, 5, 7, 8  # columns of such a row
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Where an import's masks are kept, and in how many of its images each class is; None: images without a mask."""
+
+    store: MaskStore
+    images: Counter[int | None] = field(default_factory=Counter)
+
+    def keep(
+        self, rows: Rows, table: ClassTable, into: ClassTable, problems: Problems, note: Callable[[int], None]
+    ) -> Iterator[tuple[str | None]]:
+        """Yield the hash of each row's mask in the ids of `into`; None: it has none that can be used."""
+        warnings: dict[int, MaskError] = {}
+        references = ((row[_MASK], row[_WIDTH], row[_HEIGHT]) for row in rows() if row[_MASK] is not None)
+        masks = enumerate(read_masks(references, table, into=into, warn=warnings.__setitem__))
+        for done, row in enumerate(rows(), start=1):
+            number, mask = (None, None) if row[_MASK] is None else next(masks)
+            if number in warnings:
+                warning = warnings.pop(number)
+                problems.warn(warning.kind, row[_NAME], str(warning), warning.cure)
+            if isinstance(mask, MaskError):
+                message = f"{mask}; the image is imported without a mask"
+                problems.error(mask.kind, row[_NAME], message, mask.cure)
+            yield (self._kept(mask),)
+            note(done)
+        os.sync()  # once, and not for each of them: from here on rows may name them
+
+    def count(self, name: str | None, times: int = 1) -> None:
+        """Count the classes of a stored mask so many times more."""
+        self.images.update(dict.fromkeys(classes_in(self.store.get(name)) if name else [None], times))
+
+    def _kept(self, mask: IntArray | MaskError | None) -> str | None:
+        if mask is None or isinstance(mask, MaskError):
+            self.images[None] += 1
+            return None
+        self.images.update(classes_in(mask))
+        return self.store.put(mask, durable=False)
+
+
+def classes_in(mask: IntArray) -> list[int]:
+    """Return the classes that have a pixel in a mask, (H, W), in their order."""
+    return np.flatnonzero(np.bincount(mask.ravel(), minlength=1)[: np.iinfo(mask.dtype).max]).tolist()
+
+
+def grown_table(classes: tuple[str, ...], colours: tuple[str, ...], table: ClassTable) -> ClassTable:
+    """Return the known classes with those of `table` that are new at their end, each with a colour of its own."""
+    new = [(name, colour) for name, colour in zip(table.names, table.colours, strict=True) if name not in set(classes)]
+    return class_table([*classes, *(name for name, _ in new)], [*colours, *(colour for _, colour in new)])

@@ -1,0 +1,188 @@
+"""Imports of masks: stored by content in the dataset's own ids, faults reported, first ones kept for ever."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from app.services import datasets, imports
+from app.services.imports import ImportInfo, ImportRequest
+from app.services.workspace import Workspace
+from core.data.formats.source import SourceFormat
+from core.data.masks.store import MaskStore
+from core.types import IGNORE, IntArray, RoundStatus, Task
+from tests.app.pairs import CLASSES, HEIGHT, WIDTH, draw_pair, draw_pairs, draw_stripes, mask_of
+
+
+def run(workspace: Workspace, source: Path, **more: object) -> ImportInfo:
+    request = ImportRequest.from_json({"name": "scenes", "source": str(source), **more})
+    return imports.run_import(workspace, imports.start_import(workspace, request))
+
+
+def again(workspace: Workspace) -> ImportInfo:
+    return imports.run_import(workspace, imports.start_import(workspace, imports.request_again(workspace, 1)))
+
+
+def stored_masks(workspace: Workspace) -> dict[str, IntArray | None]:
+    with workspace.database.read() as session:
+        rows = session.execute(text("SELECT name, mask_hash FROM sample WHERE vanished_at IS NULL ORDER BY name")).all()
+    store = MaskStore(workspace.masks)
+    return {Path(name).stem: None if found is None else store.get(found) for name, found in rows}
+
+
+def kinds(workspace: Workspace, info: ImportInfo) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for problem in imports.problems(workspace, info.id):
+        assert problem.cure
+        found.setdefault(problem.kind, []).append(Path(problem.path).stem)
+    return found
+
+
+def test_masks_are_stored_with_classes_colours_and_counts(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set")
+    draw_pair(root, "none", None)
+    done = run(workspace, root)
+    assert done.status is RoundStatus.DONE, done.message
+    assert done.report is not None
+    assert (done.report["images"], done.report["masks"]) == (13, 12)
+    assert done.report["classes"] == {"sky": 12, "road": 12, "car": 6, "": 1}
+    info = datasets.get_dataset(workspace, done.dataset_id or 0)
+    assert (info.task, info.classes) == (Task.SEGMENTATION, CLASSES)
+    assert info.colours is not None
+    assert len(set(info.colours)) == 3
+    masks = stored_masks(workspace)
+    assert masks.pop("none") is None
+    for name, mask in masks.items():
+        assert mask is not None
+        assert mask.dtype == np.uint8
+        assert (mask == (mask_of(0, 1, 2) if int(name) % 2 else mask_of(0, 1))).all()
+    [card] = datasets.list_datasets(workspace)
+    assert (card.images, card.masks) == (13, 12)
+
+
+def test_each_fault_of_a_mask_is_reported_and_its_image_imported_without_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    draw_pair(root, "outside", mask_of(0, 7))
+    draw_pair(root, "ignored", mask_of(IGNORE, 1))
+    for name in ("size", "cut", "text"):
+        draw_pair(root, name, mask_of(0, 1))
+    Image.fromarray(np.zeros((HEIGHT, WIDTH + 1), np.uint8)).save(root / "masks" / "size.png")
+    whole = (root / "masks" / "cut.png").read_bytes()
+    (root / "masks" / "cut.png").write_bytes(whole[: len(whole) - 25])
+    (root / "masks" / "text.png").write_text("no image")
+    (root / "masks" / "nobody.png").write_bytes(whole)
+    before = {path: path.read_bytes() for path in root.rglob("*.png")}
+    done = run(workspace, root)
+    assert done.status is RoundStatus.DONE, done.message
+    assert {path: path.read_bytes() for path in root.rglob("*.png")} == before
+    found = kinds(workspace, done)
+    assert found["ids outside the classes"] == ["outside"]
+    assert found["wrong mask size"] == ["size"]
+    assert sorted(found["corrupt mask"]) == ["cut", "text"]
+    assert any("nobody" in names for names in found.values())
+    masks = stored_masks(workspace)
+    assert [name for name, mask in masks.items() if mask is None] == ["cut", "outside", "size", "text"]
+    assert masks["ignored"] is not None
+    assert (masks["ignored"][:, 0] == IGNORE).all()
+    assert done.report is not None
+    assert done.report["classes"] == {"sky": 12, "road": 13, "car": 6, "": 4}
+    said = next(problem for problem in imports.problems(workspace, done.id) if problem.kind == "wrong mask size")
+    assert "without a mask" in said.message
+
+
+def test_a_mask_that_changed_is_reported_and_the_first_one_stands(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set")
+    draw_pair(root, "late", None)
+    first = run(workspace, root)
+    before = stored_masks(workspace)
+    draw_pair(root, "01", mask_of(1))
+    (root / "masks" / "02.png").unlink()
+    draw_pair(root, "late", mask_of(2))
+    draw_pair(root, "new", mask_of(1, 2))
+    done = again(workspace)
+    assert done.dataset_id == first.dataset_id
+    assert done.report is not None
+    assert done.report["changes"] == {"added": 1, "changed": 1, "unchanged": 12, "returned": 0, "vanished": 0}
+    assert kinds(workspace, done)["given mask changed"] == ["01", "02"]
+    masks = stored_masks(workspace)
+    assert all((masks[name] == before[name]).all() for name in before if name != "late")
+    assert (masks["late"] == 2).all()  # nothing was given for it before
+    assert done.report["masks"] == 14
+    assert done.report["classes"] == {"sky": 12, "road": 13, "car": 8}
+
+
+def test_classes_grow_at_their_end_and_ids_keep_their_meaning(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set")
+    run(workspace, root)
+    colours = datasets.get_dataset(workspace, 1).colours
+    (root / "classes.txt").write_text("tree\ncar\nroad\nsky\n")
+    draw_pair(root, "new", mask_of(0, 1, 2, 3))
+    done = again(workspace)
+    info = datasets.get_dataset(workspace, 1)
+    assert info.classes == (*CLASSES, "tree")
+    assert info.colours is not None
+    assert info.colours[:3] == colours
+    assert len(set(info.colours)) == 4
+    assert (stored_masks(workspace)["new"] == mask_of(3, 2, 1, 0)).all()
+    assert kinds(workspace, done)["small class"] == ["tree"]
+
+
+def test_an_image_of_another_size_is_left_out_since_its_mask_would_not_fit(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    run(workspace, root)
+    draw_pair(root, "01", np.ones((4, 4), np.uint8))
+    done = again(workspace)
+    assert kinds(workspace, done)["size changed"] == ["01"]
+    assert "01" not in stored_masks(workspace)
+    assert done.report is not None
+    assert done.report["classes"] == {"sky": 11, "road": 11, "car": 5}
+
+
+def test_a_dataset_keeps_its_kind_of_labels(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set")
+    run(workspace, root)
+    done = run(workspace, root, format=SourceFormat.UNLABELLED)
+    assert done.status is RoundStatus.FAILED
+    assert "choose the format" in done.message
+    assert len(stored_masks(workspace)) == 12
+
+
+def test_colours_are_read_by_the_map_that_was_chosen(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    (root / "classes.txt").unlink()
+    for path in (root / "masks").iterdir():
+        ids = np.asarray(Image.open(path))
+        Image.fromarray(np.array([[9, 9, 9], [0, 200, 0], [200, 0, 0]], np.uint8)[ids]).save(path)
+    failed = run(workspace, root)
+    assert failed.status is RoundStatus.FAILED
+    assert "colour map" in failed.message
+    (tmp_path / "map.txt").write_text("9 9 9 sky\n0 200 0 road\n200 0 0 car\n")
+    done = run(workspace, root, colour_map=str(tmp_path / "map.txt"))
+    assert done.status is RoundStatus.DONE, done.message
+    assert datasets.get_dataset(workspace, 1).colours == ("#090909", "#00c800", "#c80000")
+    assert (stored_masks(workspace)["01"] == mask_of(0, 1, 2)).all()
+    assert imports.request_again(workspace, 1).colour_map == str(tmp_path / "map.txt")
+
+
+def test_two_masks_for_one_content_are_reported(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_pairs(tmp_path / "set", {"one": mask_of(0, 1), "two": mask_of(1, 0), "three": mask_of(1, 2)})
+    (root / "images" / "two.png").write_bytes((root / "images" / "one.png").read_bytes())
+    assert sorted(kinds(workspace, run(workspace, root))["duplicate with two masks"]) == ["one", "two"]
+
+
+@pytest.mark.parametrize("stage", ["reading masks", "storing"])
+def test_a_cancelled_import_of_masks_stores_no_row(stage: str, workspace: Workspace, tmp_path: Path) -> None:
+    asked = imports.start_import(workspace, ImportRequest(name="scenes", source=str(draw_stripes(tmp_path / "set"))))
+
+    def cancel(progress: imports.ImportProgress) -> None:
+        if progress.stage == stage:
+            imports.cancel_import(workspace, asked)
+
+    done = imports.run_import(workspace, asked, report=cancel)
+    assert (done.status, stored_masks(workspace)) == (RoundStatus.CANCELLED, {})
