@@ -9,25 +9,26 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.config import Method, RoundConfig
-from core.data.arrays import decoded
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge.judgement import EMBEDDINGS, Judgement, fold_file, judge_round
 from core.learn import crossfold, devices, probe
-from core.learn.batches import Images, Scaling
 from core.learn.folds import deal
-from core.tasks import CLASSIFICATION, Task
+from core.tasks import Places, Task, task_of
 from core.types import NO_LABEL, FloatArray, Progress, Report, RoundError
 
 __all__ = ["FoldSummary", "Judgement", "judge_round", "run_fold", "run_round", "versions"]
+
+_COUNTED = {1: "one class", 2: "two classes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,12 @@ def run_fold(
     image_cache: Path,
     report: Report,
     should_stop: Callable[[], bool],
-    task: Task = CLASSIFICATION,
+    masks: Path | None = None,
+    task: Task | None = None,
 ) -> FoldSummary:
     """Learn one fold and store its predictions; a finished fold is only read.
+
+    `masks` is the folder of the store of masks, where labels are masks. `task` is the snapshot's own but in tests.
 
     Raises:
         ConfigError, RoundError: it cannot be done; the text says the cure.
@@ -81,23 +85,20 @@ def run_fold(
         return _read_summary(done)
     started = time.monotonic()
     snapshot = Snapshot.load(folder)
-    held = _held(snapshot, config, fold)
+    task = task or task_of(snapshot)
+    held = _held(snapshot, config, fold, task.least_classes)
     outcome = _learn(
-        folder,
+        snapshot,
         config,
         held,
-        snapshot,
-        image_cache=image_cache,
+        places=Places(folder, image_cache, masks),
         telling=crossfold.Telling(report, should_stop),
         task=task,
     )
-    given = held.labels[held.held_rows]
-    known = given != NO_LABEL
-    right = outcome.logits.argmax(axis=1) == given
     summary = FoldSummary(
         fold=fold,
         count=len(held.held_rows),
-        accuracy=float(right[known].mean()) if known.any() else None,
+        accuracy=outcome.kept.accuracy,
         seconds=time.monotonic() - started,
         images_per_second=outcome.images_per_second,
         batch_size=outcome.batch_size,
@@ -105,7 +106,8 @@ def run_fold(
     )
     with atomic_path(done) as beside, beside.open("wb") as file:
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
-        np.savez(file, rows=held.held_rows, logits=outcome.logits, summary=words)
+        columns: dict[str, Any] = {"rows": held.held_rows, **outcome.kept.columns, "summary": words}
+        np.savez(file, **columns)
     _checkpoint(folder, fold).unlink(missing_ok=True)
     return summary
 
@@ -120,59 +122,48 @@ def versions(device: str = "auto") -> dict[str, str]:
     )
 
 
-def _held(snapshot: Snapshot, config: RoundConfig, fold: int) -> crossfold.Held:
+def _held(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int) -> crossfold.Held:
     """Return what this fold learns from (every label outside of it) and what it predicts."""
     labels = snapshot.labels.astype(np.int64)
     dealt = deal(snapshot.sample_ids, labels, snapshot.whole_groups(), folds=config.folds, seed=config.seed)
     learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL))
-    if len(np.unique(labels[learn_rows])) < 2:  # noqa: PLR2004 one class teaches nothing
+    if len(np.unique(labels[learn_rows])) < least_classes:
         raise RoundError(
-            f"fold {fold + 1} of {config.folds} has labels of fewer than two classes to learn from; "
+            f"fold {fold + 1} of {config.folds} has labels of fewer than {_COUNTED[least_classes]} to learn from; "
             "label more images, or choose other folds"
         )
     return crossfold.Held(fold, learn_rows, np.flatnonzero(dealt == fold), labels)
 
 
 def _learn(
-    folder: Path,
+    snapshot: Snapshot,
     config: RoundConfig,
     held: crossfold.Held,
-    snapshot: Snapshot,
     *,
-    image_cache: Path,
+    places: Places,
     telling: crossfold.Telling,
     task: Task,
 ) -> crossfold.Outcome:
-    """Return the held rows' logits, by the config's method."""
+    """Return what came of the held rows, by the config's method."""
     reading = Progress("reading images", held.fold, config.folds)
-    array = decoded(
-        snapshot.paths,
-        snapshot.content_hashes,
-        size=config.input_size,
-        grey=config.grey,
-        cache=image_cache,
-        report=lambda done, count: telling.report(replace(reading, message=f"{done:,} of {count:,} images")),
-        should_stop=telling.should_stop,
-    )
-    devices.use_fitting_threads(config.batch_size * config.input_size**2)
-    images = Images(array, Scaling.measured(array), devices.choose(config.device))
-    classes, channels = len(snapshot.classes), array.shape[-1]
+    classes, channels = len(snapshot.classes), 1 if config.grey else 3
     if config.method is Method.FINE_TUNE:
-        build = partial(task.build_network, config, channels, classes)
+        lesson = crossfold.Lesson(
+            build=partial(task.build_network, config, channels, classes),
+            augment=task.augment(config),
+            view=partial(task.view, config),
+            keep=task.keep(snapshot, config, places),
+        )
+        material = task.material(snapshot, config, places, reading, telling)
         return crossfold.learn_fold(
-            config,
-            images,
-            held,
-            build,
-            augment=task.augment,
-            checkpoint=_checkpoint(folder, held.fold),
-            telling=telling,
+            config, material, held, lesson, checkpoint=_checkpoint(places.folder, held.fold), telling=telling
         )
     build = partial(task.build_network, config, channels, 0)
+    images = task.material(snapshot, config, places, reading, telling).images
     embeddings = probe.embedded(
-        config, images, snapshot.content_hashes, build, cache=image_cache, fold=held.fold, telling=telling
+        config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
-    _keep(embeddings, folder / EMBEDDINGS)
+    _keep(embeddings, places.folder / EMBEDDINGS)
     return probe.probe_fold(config, images.device, embeddings, held, classes, telling=telling)
 
 

@@ -4,22 +4,154 @@ Nobody else asks what kind a dataset is, but the label editor.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core.config import RoundConfig
-from core.learn.augment import jittered
+from core.data.arrays import decoded
+from core.data.canvases import extents, image_canvases, mask_canvases, read_mask
+from core.data.masks.store import MaskStore
+from core.data.predictions import create_predictions
+from core.data.snapshot import Masks, Snapshot
+from core.judge import calibration
+from core.learn import devices
+from core.learn.augment import Augment, jittered_labels, jittered_scenes
+from core.learn.batches import Images, Labels, MaskTargets, Scaling
+from core.learn.crossfold import Keep, Material, Telling, keep_predicted
+from core.learn.losses import median_frequency
 from core.learn.models.classifier import build_classifier
+from core.learn.models.segmenter import build_segmenter
+from core.learn.painting import Painter
+from core.learn.views import View
+from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError
+
+_LOGITS = 1 << 27  # of a batch of scenes that may exist at once: half a gigabyte
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a round's files lie: its own folder, the arrays of decoded images, and the store of masks (if any)."""
+
+    folder: Path
+    image_cache: Path
+    masks: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a round needs to know of a kind of label."""
 
+    least_classes: int  # different labels that a fold must have to learn from
+    material: Callable[[Snapshot, RoundConfig, Places, Progress, Telling], Material]
     build_network: Callable[[RoundConfig, int, int], nn.Module]  # config, channels, classes
-    augment: Callable[[Tensor, torch.Generator], Tensor]  # images (B, C, H, W), changed so that the label stays true
+    augment: Callable[[RoundConfig], Augment]  # changes images and targets so that the targets stay true
+    view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network as it looks at held-out images
+    keep: Callable[[Snapshot, RoundConfig, Places], Keep]  # what becomes of the held-out logits
 
 
-CLASSIFICATION = Task(build_network=build_classifier, augment=jittered)
+def task_of(snapshot: Snapshot) -> Task:
+    """Return what kind of label a round was opened with."""
+    return CLASSIFICATION if snapshot.masks is None else SEGMENTATION
+
+
+def _labelled_images(
+    snapshot: Snapshot, config: RoundConfig, places: Places, reading: Progress, telling: Telling
+) -> Material:
+    array = decoded(
+        snapshot.paths,
+        snapshot.content_hashes,
+        size=config.input_size,
+        grey=config.grey,
+        cache=places.image_cache,
+        report=_counting(reading, telling, "images"),
+        should_stop=telling.should_stop,
+    )
+    devices.use_fitting_threads(config.batch_size * config.input_size**2)
+    device = devices.choose(config.device)
+    images, labels = Images(array, Scaling.measured(array), device), Labels(snapshot.labels, device)
+    return Material(images, labels, len(snapshot), lambda _: None)
+
+
+def _masked_scenes(
+    snapshot: Snapshot, config: RoundConfig, places: Places, reading: Progress, telling: Telling
+) -> Material:
+    masks, store = _masks(snapshot, places)
+    images = image_canvases(
+        snapshot.paths,
+        snapshot.content_hashes,
+        masks.sizes,
+        size=config.input_size,
+        grey=config.grey,
+        cache=places.image_cache,
+        report=_counting(reading, telling, "images"),
+        should_stop=telling.should_stop,
+    )
+    array = mask_canvases(
+        store,
+        masks.labels,
+        masks.sizes,
+        size=config.input_size,
+        classes=len(snapshot.classes),
+        cache=places.image_cache,
+        report=_counting(reading, telling, "masks"),
+        should_stop=telling.should_stop,
+    )
+    pixels, classes = array.shape[1] * array.shape[2], len(snapshot.classes)
+    devices.use_fitting_threads(config.batch_size * pixels)
+    device = devices.choose(config.device)
+
+    def class_weights(rows: IntArray) -> FloatArray | None:
+        return median_frequency(array, rows, classes) if config.class_weights else None
+
+    most = max(1, _LOGITS // (pixels * classes))
+    return Material(Images(images, Scaling.measured(images), device), MaskTargets(array, device), most, class_weights)
+
+
+def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
+    masks, store = _masks(snapshot, places)
+    classes = len(snapshot.classes)
+
+    def given(row: int) -> IntArray:
+        height, width = masks.sizes[row].tolist()
+        try:
+            return read_mask(store, masks.labels[row], height, width, classes)
+        except DatasetError as error:
+            raise RoundError(f"{snapshot.paths[row]}: {error}") from error
+
+    return Painter(
+        predictions=create_predictions(places.folder, masks.sizes, classes),
+        extents=extents(masks.sizes, config.input_size),
+        given=given,
+        classes=classes,
+        fit=calibration.temperature,
+    )
+
+
+def _masks(snapshot: Snapshot, places: Places) -> tuple[Masks, MaskStore]:
+    if snapshot.masks is None or places.masks is None:
+        raise RoundError("this round's labels are masks, and it was not told where they are kept; start it again")
+    return snapshot.masks, MaskStore(places.masks)
+
+
+def _counting(reading: Progress, telling: Telling, what: str) -> Callable[[int, int], None]:
+    return lambda done, count: telling.report(replace(reading, message=f"{done:,} of {count:,} {what}"))
+
+
+CLASSIFICATION = Task(
+    least_classes=2,
+    material=_labelled_images,
+    build_network=build_classifier,
+    augment=lambda _config: jittered_labels,
+    view=lambda _config, network: network,
+    keep=lambda _snapshot, _config, _places: keep_predicted,
+)
+SEGMENTATION = Task(
+    least_classes=1,  # one mask may hold many
+    material=_masked_scenes,
+    build_network=build_segmenter,
+    augment=lambda config: jittered_scenes(config.crop),
+    view=lambda config, network: View(network, crop=config.crop, scales=config.scales, flip=config.flip),
+    keep=_paint,
+)

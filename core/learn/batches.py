@@ -1,16 +1,19 @@
-"""Batches of images, taken from one decoded array and made into what a network reads.
+"""Batches of images and of what is to be learnt of them, taken from decoded arrays and made into what a network reads.
 
 Images lie as bytes (N, H, W, C); a batch is float (B, C, H, W) in the channels-last order, which costs no copy.
+Targets are class ids, (B,) or (B, H, W) int64, `NO_LABEL` where nothing is known.
 What fits lies on the device whole. What does not is gathered row by row from the memory map.
 """
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from core.types import ByteArray, FloatArray
+from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of
 
 _RESIDENT_BYTES = 1 << 30  # in main memory; larger arrays stay a memory map, so memory stays flat
 _RESIDENT_SHARE = 0.4  # of what is free on a GPU
@@ -33,14 +36,32 @@ class Scaling:
         return cls(tuple(some.mean(axis=axes).tolist()), tuple(spread.tolist()))
 
 
+class Rows:
+    """The rows of an array, (N, ...), ready to be asked for."""
+
+    def __init__(self, array: NDArray[Any], device: torch.device) -> None:
+        """Move the array to the device where it fits."""
+        self._device = device
+        self._array = array
+        self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(array.nbytes, device) else None
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Return these rows, (B,) -> (B, ...), on the device."""
+        if self._resident is not None:
+            return self._resident[rows.to(self._device, non_blocking=True)]
+        gathered = torch.from_numpy(self._array[rows.cpu().numpy()])
+        if self._device.type == "cuda":
+            gathered = gathered.pin_memory()
+        return gathered.to(self._device, non_blocking=True)
+
+
 class Images:
     """The images of a round, ready to be asked for by row."""
 
     def __init__(self, array: ByteArray, scaling: Scaling, device: torch.device) -> None:
         """Take a decoded array, (N, H, W, C); move it to the device where it fits."""
         self.device = device
-        self._array = array
-        self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(array.nbytes, device) else None
+        self._rows = Rows(array, device)
         self._scale = (1 / (255 * torch.tensor(scaling.std, device=device))).view(1, -1, 1, 1)
         self._shift = (torch.tensor(scaling.mean, device=device) / torch.tensor(scaling.std, device=device)).view(
             1, -1, 1, 1
@@ -48,14 +69,47 @@ class Images:
 
     def batch(self, rows: Tensor) -> Tensor:
         """Return the images of these rows, (B,) -> float (B, C, H, W), channels last."""
-        if self._resident is not None:
-            taken = self._resident[rows.to(self.device, non_blocking=True)]
-        else:
-            gathered = torch.from_numpy(self._array[rows.cpu().numpy()])
-            if self.device.type == "cuda":
-                gathered = gathered.pin_memory()
-            taken = gathered.to(self.device, non_blocking=True)
-        return taken.permute(0, 3, 1, 2).float() * self._scale - self._shift
+        return self._rows.take(rows).permute(0, 3, 1, 2).float() * self._scale - self._shift
+
+
+class Targets(Protocol):
+    """What the samples of a round are said to be, ready to be asked for by row."""
+
+    shown: int  # held-out samples that are enough to say how good a network is by now
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Return the targets of these rows, (B,) -> int64 (B, ...) on the device."""
+
+
+class Labels:
+    """One class a sample."""
+
+    shown = 2000
+
+    def __init__(self, labels: IntArray, device: torch.device) -> None:
+        """Take all labels, (N,)."""
+        self._labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Return the labels of these rows, (B,)."""
+        return self._labels[rows.to(self._labels.device)]
+
+
+class MaskTargets:
+    """One class a pixel."""
+
+    shown = 12
+
+    def __init__(self, array: IntArray, device: torch.device) -> None:
+        """Take the masks of all samples, (N, H, W) uint8 or uint16."""
+        wide = array.dtype.itemsize == 2  # noqa: PLR2004 torch does little with unsigned words
+        self._rows = Rows(array.view(np.int16) if wide else array, device)
+        self._bits, self._ignore = (0xFFFF if wide else 0xFF), ignore_of(array)
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Return the masks of these rows, (B, H, W)."""
+        taken = self._rows.take(rows).long() & self._bits
+        return taken.masked_fill(taken == self._ignore, NO_LABEL)
 
 
 def _fits(size: int, device: torch.device) -> bool:

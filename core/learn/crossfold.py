@@ -1,60 +1,86 @@
 """One fold: learn from all other folds' labels, say what the held-out images look like.
 
+Labels and masks alike: what a held-out image's logits become is up to `keep`.
+
 A fold's state lies in its checkpoint after each epoch, so a killed fold goes on from there. When the device has too
 little memory the batch is halved and the running epoch begins again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import SMALL_NETWORK, RoundConfig, Weights
+from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 from core.data.storage import atomic_path
-from core.learn.batches import Images
-from core.learn.training import (
-    Augment,
-    Labelled,
-    Look,
-    Recipe,
-    State,
-    Watcher,
-    halved,
-    predict,
-    train,
-)
+from core.learn.augment import Augment
+from core.learn.batches import Images, Targets
+from core.learn.training import Labelled, Look, Recipe, State, Watcher, halved, predicted, train
 from core.types import NO_LABEL, FloatArray, IntArray, Progress, Report
 
-_GLIMPSE = 2000  # held-out images whose accuracy is shown while training
 _RATES = {Weights.NONE: 1e-3, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
+_SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
 _SMALL_RATE = 3e-3
+_LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
 
 
 @dataclass(frozen=True, slots=True)
+class Material:
+    """What all folds of a round learn from and predict: images, and targets of the same rows."""
+
+    images: Images
+    targets: Targets
+    most_at_once: int  # images whose logits may exist at the same time
+    class_weights: Callable[[IntArray], FloatArray | None]  # learn rows -> what each class weighs, (K,); None: the same
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """What one fold learns from and what it predicts: rows of the snapshot, and all given labels, (N,)."""
+    """What one fold learns from and what it predicts: rows of the snapshot, and its labels, (N,)."""
 
     fold: int
     learn_rows: IntArray
     held_rows: IntArray
     labels: IntArray
 
-    def labelled(self) -> Labelled:
-        """Return the rows that teach."""
-        return Labelled(torch.from_numpy(self.learn_rows), torch.from_numpy(self.labels[self.learn_rows]))
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is stored of a fold beside its rows, and how well it did against what was given."""
+
+    columns: Mapping[str, NDArray[Any]]
+    accuracy: float | None
+
+
+Predict = Callable[[IntArray, str], Iterator[tuple[IntArray, Tensor]]]
+"""Rows and the name of the stage -> the rows batch by batch, (B,), with their logits, (B, K, ...)."""
+
+Keep = Callable[[Held, Predict], Kept]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out of one fold: logits of the held rows, (M, K), and how it went."""
+    """What came out of one fold, and how it went."""
 
-    logits: FloatArray
+    kept: Kept
     images_per_second: float
     batch_size: int
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """How a network is made, taught, asked, and what becomes of its answers."""
+
+    build: Callable[[], nn.Module]
+    augment: Augment
+    view: Callable[[nn.Module], nn.Module]  # the network as it looks at held-out images
+    keep: Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +92,9 @@ class Telling:
 
 
 def learn_fold(
-    config: RoundConfig,
-    images: Images,
-    held: Held,
-    build: Callable[[], nn.Module],
-    *,
-    augment: Augment,
-    checkpoint: Path,
-    telling: Telling,
+    config: RoundConfig, material: Material, held: Held, lesson: Lesson, *, checkpoint: Path, telling: Telling
 ) -> Outcome:
-    """Train a network on the fold's learn rows, on from its checkpoint, and predict the held rows.
+    """Train a network on the fold's learn rows, on from its checkpoint, and keep what it says of the held rows.
 
     Raises:
         RoundError: not even the smallest batch fits into memory.
@@ -85,21 +104,31 @@ def learn_fold(
     state = _read(checkpoint)
     batch_size = config.batch_size if state is None else int(state["batch_size"])
     recipe = Recipe(epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed)
-    message = ""
+    device, message = material.images.device, ""
+    labelled = _labelled(material, held)
     while True:
         torch.manual_seed(seed)
-        network = build().to(memory_format=torch.channels_last).to(images.device)
+        network = lesson.build().to(memory_format=torch.channels_last).to(device)
         progress = Progress("training", held.fold, config.folds, 0, config.epochs, message=message)
-        run = _Run(network, images, held, recipe, replace(progress, batch_size=recipe.batch_size), checkpoint, telling)
+        progress = replace(progress, batch_size=recipe.batch_size)
+        run = _Run(network, lesson.view(network), material, held, recipe, progress, checkpoint, telling)
         try:
-            train(network, images, held.labelled(), recipe, augment=augment, watcher=run.watcher(), state=state)
-            logits = run.predict(torch.from_numpy(held.held_rows)).numpy()
+            train(
+                network,
+                material.images,
+                labelled,
+                recipe,
+                augment=lesson.augment,
+                watcher=run.watcher(),
+                state=state,
+            )
+            kept = lesson.keep(held, run.predict)
         except torch.OutOfMemoryError:
             pass  # what the failed step holds is only let go of outside of this block
         else:
-            return Outcome(logits, run.progress.images_per_second or 0.0, recipe.batch_size, message)
+            return Outcome(kept, run.progress.images_per_second or 0.0, recipe.batch_size, message)
         del network, run
-        if images.device.type == "cuda":
+        if device.type == "cuda":
             torch.cuda.empty_cache()
         recipe = halved(recipe)
         message = f"out of memory: batch halved to {recipe.batch_size}"
@@ -107,12 +136,27 @@ def learn_fold(
         state = _read(checkpoint)
 
 
+def kept_logits(held: Held, logits: FloatArray) -> Kept:
+    """Return what is kept where each sample has one label: the held rows' logits, (M, K)."""
+    given = held.labels[held.held_rows]
+    known = given != NO_LABEL
+    right = logits.argmax(axis=1) == given
+    return Kept({"logits": logits}, float(right[known].mean()) if known.any() else None)
+
+
+def keep_predicted(held: Held, predict: Predict) -> Kept:
+    """Predict the held rows and keep their logits."""
+    parts = [logits for _, logits in predict(held.held_rows, "predicting")]
+    return kept_logits(held, torch.cat(parts).cpu().numpy())
+
+
 @dataclass(slots=True)
 class _Run:
     """One try at a fold: keeps the last progress, which the next one builds on."""
 
     network: nn.Module
-    images: Images
+    view: nn.Module
+    material: Material
     held: Held
     recipe: Recipe
     progress: Progress
@@ -140,43 +184,46 @@ class _Run:
         self.telling.report(progress)
 
     def glimpse(self) -> float | None:
-        """Return the accuracy on some held-out images, against their given labels."""
+        """Return the accuracy on some held-out images, against what they were given."""
         rows = self.held.held_rows[self.held.labels[self.held.held_rows] != NO_LABEL]
-        rows = rows[:: max(1, len(rows) // _GLIMPSE)]
-        if not len(rows):
-            return None
-        logits = predict(
-            self.network,
-            self.images,
-            torch.from_numpy(rows),
-            self.recipe.batch_size * 2,
-            on_look=lambda *_: None,
-            should_stop=self.telling.should_stop,
-        )
-        return float((logits.argmax(1).numpy() == self.held.labels[rows]).mean())
+        rows = rows[:: max(1, len(rows) // self.material.targets.shown)]
+        right = known = 0
+        for some, logits in self._predicted(self.network, rows, lambda *_: None):
+            wanted = self.material.targets.batch(some)
+            right += int((logits.argmax(1) == wanted).sum())
+            known += int((wanted != NO_LABEL).sum())
+        return right / known if known else None
 
-    def predict(self, rows: Tensor) -> Tensor:
+    def predict(self, rows: IntArray, stage: str) -> Iterator[tuple[IntArray, Tensor]]:
+        progress = replace(self.progress, stage=stage, fraction=_TRAINING_SHARE)
+        last = stage == _LAST_STAGE
+
         def look(share: float, images_per_second: float) -> None:
-            fraction = _TRAINING_SHARE + (1 - _TRAINING_SHARE) * share
-            self.telling.report(
-                replace(self.progress, stage="predicting", fraction=fraction, images_per_second=images_per_second)
-            )
+            fraction = _TRAINING_SHARE + (1 - _TRAINING_SHARE) * (share if last else 0)
+            self.telling.report(replace(progress, fraction=fraction, images_per_second=images_per_second))
 
-        return predict(
-            self.network,
-            self.images,
-            rows,
-            self.recipe.batch_size * 2,
-            on_look=look,
-            should_stop=self.telling.should_stop,
-        )
+        for some, logits in self._predicted(self.view, rows, look):
+            yield some.numpy(), logits
+
+    def _predicted(
+        self, network: nn.Module, rows: IntArray, look: Callable[[float, float], None]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        at_once = min(self.recipe.batch_size * 2, self.material.most_at_once)
+        chosen, should_stop = torch.from_numpy(rows), self.telling.should_stop
+        return predicted(network, self.material.images, chosen, at_once, on_look=look, should_stop=should_stop)
 
 
 def learning_rate(config: RoundConfig) -> float:
     """Return the highest rate of the cycle: the config's own, or what suits the network and its first weights."""
     if config.learning_rate:
         return config.learning_rate
-    return _SMALL_RATE if config.model == SMALL_NETWORK else _RATES[config.weights]
+    return _SMALL_RATE if config.model in _SMALL_NETWORKS else _RATES[config.weights]
+
+
+def _labelled(material: Material, held: Held) -> Labelled:
+    weights = material.class_weights(held.learn_rows)
+    on_device = None if weights is None else torch.from_numpy(weights).to(material.images.device)
+    return Labelled(torch.from_numpy(held.learn_rows), material.targets, on_device)
 
 
 def _read(checkpoint: Path) -> State | None:

@@ -18,8 +18,8 @@ from core.config import RoundConfig, Weights
 from core.data.filling import alone
 from core.data.storage import atomic_path
 from core.learn.batches import Images
-from core.learn.crossfold import Held, Outcome, Telling
-from core.learn.training import predict, stop_if
+from core.learn.crossfold import Held, Outcome, Telling, kept_logits
+from core.learn.training import predicted, stop_if
 from core.types import FloatArray, Progress, RoundError
 
 _DECAY = 1e-3  # of the weights; features have unit variance
@@ -63,7 +63,7 @@ def probe_fold(
     rows = torch.from_numpy(np.asarray(embeddings[held.held_rows], dtype=np.float32)).to(device)
     with torch.inference_mode():
         logits = torch.cat([layer((part - mean) / std) for part in torch.split(rows, _CHUNK)])
-    return Outcome(logits.cpu().numpy(), 0.0, config.batch_size, "")
+    return Outcome(kept_logits(held, logits.cpu().numpy()), 0.0, config.batch_size, "")
 
 
 def fitted_regression(features: Tensor, labels: Tensor, classes: int, should_stop: Callable[[], bool]) -> nn.Linear:
@@ -113,9 +113,10 @@ def _embed(
             telling.report(replace(progress, fraction=_EMBEDDING_SHARE * share, images_per_second=images_per_second))
 
         try:
-            found = predict(
+            parts = predicted(
                 network, images, torch.arange(count), batch_size, on_look=look, should_stop=telling.should_stop
             )
+            found = torch.cat([embedding for _, embedding in parts]).cpu()
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise RoundError("not even one image fits into the device's memory; choose a smaller network") from None

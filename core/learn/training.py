@@ -8,16 +8,17 @@ batch that had to be halved changes nothing else. The device is waited for once 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
-from core.learn.batches import Images
+from core.learn.augment import Augment
+from core.learn.batches import Images, Targets
 from core.learn.devices import fast_precision
+from core.learn.losses import supervised_loss
 from core.types import RoundCancelledError, RoundError
 
 LOOK_SECONDS = 0.25  # between two looks at should_stop, and two reports
@@ -25,7 +26,6 @@ _WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing alon
 _FIRST_RATE = 0.1  # of the highest
 
 State = dict[str, Any]
-Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What is learnt from: rows of the images, (M,), and their labels, (M, ...)."""
+    """What is learnt from: rows of the images and the targets, (M,), and perhaps what each class weighs, (K,)."""
 
     rows: Tensor
-    labels: Tensor
+    targets: Targets
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def train(
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-    rows, labels = labelled.rows.to(device), labelled.labels.to(device)
+    rows = labelled.rows.to(device)
     batch = min(recipe.batch_size, count)
     steps = count // batch  # a smaller last batch would make its images weigh more
     for epoch in range(int(state["epochs_done"]) if state else 0, recipe.epochs):
@@ -98,9 +99,12 @@ def train(
         for step, chosen in enumerate(dealt):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * cycle((epoch + step / steps) / recipe.epochs)
-            shown = augment(images.batch(rows[chosen]), jitter)  # (B, C, H, W)
+            taken = rows[chosen]
+            shown, wanted = augment(
+                images.batch(taken), labelled.targets.batch(taken), jitter
+            )  # (B, C, H, W), (B, ...)
             with fast_precision(device):
-                loss = F.cross_entropy(network(shown), labels[chosen])
+                loss = supervised_loss(network(shown), wanted, labelled.weights)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -114,8 +118,7 @@ def train(
         watcher.on_epoch(done, (total / steps).item())  # the one wait for the device
 
 
-@torch.inference_mode()
-def predict(
+def predicted(
     network: nn.Module,
     images: Images,
     rows: Tensor,
@@ -123,22 +126,24 @@ def predict(
     *,
     on_look: Callable[[float, float], None],
     should_stop: Callable[[], bool],
-) -> Tensor:
-    """Return the logits of these rows, (M, K, ...) on the CPU; `on_look` is told the share done and images a second."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield these rows batch by batch, (B,), with their logits, (B, K, ...) on the device.
+
+    `on_look` is told the share done and images a second.
+    """
     network.eval()
-    parts: list[Tensor] = []
     started = looked = time.monotonic()
     done = 0
     for chosen in torch.split(rows, batch_size):
-        with fast_precision(images.device):
-            parts.append(network(images.batch(chosen)).float())
+        with torch.inference_mode(), fast_precision(images.device):
+            logits = network(images.batch(chosen)).float()
+        yield chosen, logits
         done += len(chosen)
         now = time.monotonic()
         if now - looked > LOOK_SECONDS:
             looked = now
             stop_if(should_stop)
             on_look(done / len(rows), done / (now - started))
-    return torch.cat(parts).cpu()
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:

@@ -129,7 +129,11 @@ class Memory(nn.Module):
 
 
 def memorising() -> Task:
-    return Task(build_network=lambda _config, _channels, classes: Memory(classes), augment=lambda images, _: images)
+    return replace(
+        CLASSIFICATION,
+        build_network=lambda _config, _channels, classes: Memory(classes),
+        augment=lambda _config: lambda images, targets, _: (images, targets),
+    )
 
 
 @pytest.mark.parametrize("together", ["nothing", "group", "content"])
