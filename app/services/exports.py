@@ -5,33 +5,26 @@ from the labels at the moment it runs; the preview is the same plan without the 
 """
 
 import os
-import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app import __version__
 from app.services import jobs
 from app.services.allowed import refuse_outside
 from app.services.export_plan import plan_for
+from app.services.export_run import CANCELLED, run_export
 from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
-from core.data.export.items import ExportOptions, Link
+from core.data.export.items import ExportOptions
 from core.data.export.names import safe_name
 from core.data.export.provenance import find_manifest, summary
-from core.data.export.write import check_target, write_export
+from core.data.export.write import check_target
 from core.data.formats.source import is_storable, is_within
-from core.types import ExportError, OutfoldError, RoundCancelledError, RoundStatus
+from core.types import ExportError, OutfoldError, RoundStatus
 from db.queries import datasets, exports
 from db.queries.exports import ExportInfo
 
-__all__ = ["ExportInfo", "ExportPreview", "ExportRequest"]
-
-Report = Callable[[int, int, str], None]
-EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
-VERSIONS = {"outfold": __version__}
+__all__ = ["ExportInfo", "ExportPreview", "ExportRequest", "run_export"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,35 +92,6 @@ def start_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
     return info
 
 
-def run_export(
-    workspace: Workspace,
-    export_id: int,
-    report: Report = lambda _done, _total, _message: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> ExportInfo:
-    """Run a queued export, or again one that was killed, and return how it ended; what it cannot write never raises.
-
-    `report` is called with the files done, the files in all and what is happening; the row is kept up to date too.
-    """
-    info = get_export(workspace, export_id)
-    if info.status.ended:
-        return info
-    noted = _Noted(workspace, export_id, report, should_stop)
-    try:
-        manifest = _write(workspace, info, noted)
-    except RoundCancelledError:
-        end_export(workspace, export_id)
-    except OutfoldError as error:
-        _finish(workspace, export_id, RoundStatus.FAILED, str(error))
-    except Exception as error:
-        _finish(workspace, export_id, RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}.")
-        raise
-    else:
-        if not _finish(workspace, export_id, RoundStatus.DONE, "", manifest):
-            shutil.rmtree(info.path)  # cancelled at the last moment: then it leaves nothing, as it says
-    return get_export(workspace, export_id)
-
-
 def cancel_export(workspace: Workspace, export_id: int) -> bool:
     """Stop an export; False when it had ended already."""
     stopped = end_export(workspace, export_id)
@@ -138,7 +102,8 @@ def cancel_export(workspace: Workspace, export_id: int) -> bool:
 
 def end_export(workspace: Workspace, export_id: int) -> bool:
     """Note that an export is cancelled; whoever works on it notices. False when it had ended already."""
-    return _finish(workspace, export_id, RoundStatus.CANCELLED, "Cancelled; nothing of it was left behind.")
+    with workspace.database.write() as session:
+        return exports.finish_export(session, export_id, RoundStatus.CANCELLED, CANCELLED)
 
 
 def get_export(workspace: Workspace, export_id: int) -> ExportInfo:
@@ -179,49 +144,6 @@ def is_downloadable(info: ExportInfo) -> bool:
     return is_small and find_manifest(Path(info.path)) == info.manifest  # and not a later export's in its place
 
 
-class _Noted:
-    """Keeps an export's row up to date, not too often, and finds out whether it is still wanted."""
-
-    def __init__(self, workspace: Workspace, export_id: int, report: Report, should_stop: Callable[[], bool]) -> None:
-        self._workspace = workspace
-        self._export_id = export_id
-        self._report = report
-        self._should_stop = should_stop
-        self._noted = float("-inf")
-        self._refused = False
-
-    def note(self, done: int, total: int, message: str) -> None:
-        """Tell how far it is."""
-        self._report(done, total, message)
-        now = time.monotonic()
-        if now - self._noted < EVERY_SECONDS and done < total:
-            return
-        self._noted = now
-        with self._workspace.database.write() as session:
-            self._refused = not exports.note_progress(session, self._export_id, done, total, message)
-
-    def is_over(self) -> bool:
-        """Whether somebody ended it."""
-        return self._refused or self._should_stop()
-
-
-def _write(workspace: Workspace, info: ExportInfo, noted: _Noted) -> dict[str, Any]:
-    noted.note(0, 0, "reading the labels")
-    options = dict(info.request)
-    # A run that was killed after its last step left its own export behind; nobody else may have written there since.
-    overwrite = bool(options.pop("overwrite", False)) or info.status is RoundStatus.RUNNING
-    plan = plan_for(workspace, info.dataset_id, ExportOptions.from_json(options))
-    doing = "copying images" if plan.options.link is Link.COPY else "linking images"
-    return write_export(
-        plan,
-        Path(info.path),
-        versions=VERSIONS,
-        report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
-        should_stop=noted.is_over,
-        overwrite=overwrite,
-    )
-
-
 def _chosen(request: ExportRequest) -> Path:
     return Path(os.path.realpath(Path(request.folder).expanduser()))
 
@@ -240,10 +162,3 @@ def _check(workspace: Workspace, request: ExportRequest) -> None:
         if is_within(str(target), root) or is_within(root, str(target)):
             raise ExportError(f"{target} and the originals in {root} lie within one another; choose a folder elsewhere")
     check_target(target, overwrite=request.overwrite)
-
-
-def _finish(
-    workspace: Workspace, export_id: int, status: RoundStatus, message: str, manifest: dict[str, Any] | None = None
-) -> bool:
-    with workspace.database.write() as session:
-        return exports.finish_export(session, export_id, status, message, manifest)

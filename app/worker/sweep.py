@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from app.services import jobs
+from app.services import job_locks, jobs
 from app.services.workspace import Workspace
 from core.types import RoundStatus
 from db.queries import exports, imports, rounds, workers
@@ -36,7 +36,7 @@ def release_lost(workspace: Workspace, before: datetime) -> None:
 
 
 def settle_orphans(workspace: Workspace, before: datetime) -> None:
-    """Enqueue what never reached the engine (a crash between row and job); end what the engine has given up."""
+    """Enqueue what never reached the engine (a crash between row and job); end what nobody works on any more."""
     with workspace.database.read() as session:
         open_rounds = rounds.unfinished_rounds(session)
         open_imports = imports.unfinished_imports(session)
@@ -49,6 +49,8 @@ def settle_orphans(workspace: Workspace, before: datetime) -> None:
     for created_at, status, orphan in found:
         if created_at > before or jobs.is_active(workspace, orphan.job):
             continue
+        if job_locks.is_held(workspace, orphan.kind, orphan.row_id):
+            continue  # a command runs it by itself
         if status is RoundStatus.QUEUED:
             orphan.enqueue()
         else:
@@ -59,6 +61,8 @@ def settle_orphans(workspace: Workspace, before: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Orphan:
+    kind: str
+    row_id: int
     job: str
     enqueue: Callable[[], None]
     fail: Callable[[Session], object]
@@ -66,6 +70,8 @@ class _Orphan:
 
 def _round(workspace: Workspace, row_id: int, folds: int) -> _Orphan:
     return _Orphan(
+        "round",
+        row_id,
         jobs.round_job(row_id),
         lambda: jobs.enqueue_round(workspace, row_id, folds),
         lambda session: rounds.end_round(session, row_id, RoundStatus.FAILED, LOST_MESSAGE, datetime.now(UTC)),
@@ -74,6 +80,8 @@ def _round(workspace: Workspace, row_id: int, folds: int) -> _Orphan:
 
 def _import(workspace: Workspace, row_id: int) -> _Orphan:
     return _Orphan(
+        "import",
+        row_id,
         jobs.import_job(row_id),
         lambda: jobs.enqueue_import(workspace, row_id),
         lambda session: imports.finish_import(session, row_id, RoundStatus.FAILED, LOST_MESSAGE),
@@ -82,6 +90,8 @@ def _import(workspace: Workspace, row_id: int) -> _Orphan:
 
 def _export(workspace: Workspace, row_id: int) -> _Orphan:
     return _Orphan(
+        "export",
+        row_id,
         jobs.export_job(row_id),
         lambda: jobs.enqueue_export(workspace, row_id),
         lambda session: exports.finish_export(session, row_id, RoundStatus.FAILED, LOST_MESSAGE),

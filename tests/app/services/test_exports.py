@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import __version__
-from app.services import datasets, exports, reviews, rounds
+from app.services import datasets, export_run, exports, reviews, rounds
 from app.services.exports import ExportRequest
 from app.services.workspace import Workspace
 from core.data.export.items import ExportFormat, ExportOptions, Treatment
@@ -192,7 +192,7 @@ def test_an_export_killed_after_its_last_step_is_simply_run_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(exports, "_finish", killed)
+        patched.setattr(export_run, "_finish", killed)
         with pytest.raises(KeyboardInterrupt):
             exports.run_export(workspace, info.id)
     assert (tmp_path / "out").is_dir()

@@ -1,10 +1,15 @@
 """What one worker does for others: jobs that never reached the engine or were given up, workers that never return."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from app.services import jobs, rounds
+from app.services import imports, jobs, rounds
+from app.services.imports import ImportRequest
 from app.services.workers import beat, worker_state
 from app.services.workspace import Workspace
+from app.worker.parent import child_environment
 from app.worker.sweep import release_lost, settle_orphans
 from core.config import RoundConfig
 from core.types import RoundStatus
@@ -52,3 +57,30 @@ def test_a_worker_is_alive_by_its_heartbeat_and_forgotten_after_long_silence(wor
         from db.queries.workers import list_workers
 
         assert [worker.slot for worker in list_workers(session)] == ["here:0"]
+
+
+def test_an_import_that_a_command_runs_by_itself_is_left_alone_and_an_abandoned_one_fails(
+    workspace: Workspace, digits_folder: Path
+) -> None:
+    import_id = imports.start_import(workspace, ImportRequest(name="digits", source=str(digits_folder)))
+    script = (
+        "import sys; from app.services import imports; from app.services.workspace import workspace;"
+        "wait = lambda at: at.stage == 'storing' and (print('running', flush=True), sys.stdin.read());"
+        f"imports.run_import(workspace(), {import_id}, wait)"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=child_environment(workspace.settings),
+    )
+    try:
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"running\n"
+        settle_orphans(workspace, before=LATER)
+        assert imports.get_import(workspace, import_id).status is RoundStatus.RUNNING
+    finally:
+        command.kill()
+        command.communicate()
+    settle_orphans(workspace, before=LATER)
+    assert imports.get_import(workspace, import_id).status is RoundStatus.FAILED
