@@ -1,0 +1,293 @@
+import shutil
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from sqlalchemy.dialects import sqlite
+
+from app.services import masks, reviews, round_masks
+from app.services.reviews import ActKey, Choice, NotFoundError, StaleMaskError
+from app.services.workspace import Workspace
+from core.data.masks.store import MaskStore
+from core.judge.masks import resolved_mask, settled_pixels
+from core.judge.review import standing
+from core.types import IGNORE, Act, DatasetError, FindingFilter, IntArray, Region, RegionDecision, Status, Verdict
+from db.models import FindingCountRow, FindingRow, SampleRow
+from db.queries import decisions
+from db.queries.projection import COUNTED, _winner
+from tests.app.masked import CAR, ROAD, add_round, draw, open_home, prepare
+
+SAMPLES, REGIONS = 3, 6
+Step = Callable[[Workspace], object]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with three scenes and two rounds over them, to be copied."""
+    folder = tmp_path_factory.mktemp("masks")
+    prepare(folder / "home", folder / "scenes", SAMPLES, width=48, height=36)
+    opened = open_home(folder / "home")
+    add_round(opened, 1)
+    opened.database.close()
+    return folder / "home"
+
+
+@contextmanager
+def copied(template: Path, home: Path) -> Iterator[Workspace]:
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(template, home)
+    opened = open_home(home)
+    try:
+        yield opened
+    finally:
+        opened.database.close()
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path: Path) -> Iterator[Workspace]:
+    with copied(template, tmp_path / "home") as opened:
+        yield opened
+
+
+def mask_of(workspace: Workspace, sample: int = 1) -> IntArray:
+    return masks.labels(workspace, sample)[1]
+
+
+def edit(workspace: Workspace, change: IntArray, *, finding: int = 1, by: str = "ada", seq: int = 1) -> masks.Edited:
+    """Save a mask from the present version, as the editor does."""
+    with workspace.database.read() as session:
+        sample = session.get_one(FindingRow, finding).sample_id
+    base, _ = masks.labels(workspace, sample)
+    packed = zlib.compress(change.tobytes())
+    return masks.save_edit(workspace, sample, finding, packed, base=base, by=by, key=ActKey(f"{by}'s", seq))
+
+
+def region_of(workspace: Workspace, finding: int) -> tuple[Region, FindingRow]:
+    with workspace.database.read() as session:
+        row = session.get_one(FindingRow, finding)
+        return Region.from_bytes(row.region or b""), row
+
+
+def assert_everything_holds(workspace: Workspace) -> None:
+    """What is kept beside the rows, and every mask, equals what the pure functions say of the decisions."""
+    store = MaskStore(workspace.masks)
+    with workspace.database.read() as session:
+        findings = session.scalars(select(FindingRow)).all()
+        made = [one for sample in range(1, SAMPLES + 1) for one in decisions.decisions_of_sample(session, sample)]
+        regions = {
+            one.id: RegionDecision(made[0], one.given, Region.from_bytes(one.region or b"")) for one in findings if made
+        }
+        given = {one.id: one.mask_hash or "" for one in session.scalars(select(SampleRow))}
+        counted = Counter(
+            {
+                tuple(getattr(row, name) for name in COUNTED): row.count
+                for row in session.scalars(select(FindingCountRow))
+            }
+        )
+    for finding in findings:
+        expected = standing(finding.round_id, [one for one in made if one.finding_id == finding.id])
+        number = expected.decision.number if expected.decision else None
+        assert (finding.status, finding.label, finding.decision_id) == (expected.status, expected.label, number)
+    assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
+    resolved = masks.resolved(workspace, 1)
+    for sample, name in given.items():
+        said = [
+            RegionDecision(one, regions[one.finding_id].given, regions[one.finding_id].region)
+            for one in made
+            if one.sample_id == sample
+        ]
+        expected_mask = resolved_mask(store.get(name), said, store.get)
+        np.testing.assert_array_equal(mask_of(workspace, sample), expected_mask)
+        if any(one.decision.live for one in said):
+            np.testing.assert_array_equal(store.get(resolved[sample].mask_hash), expected_mask)
+            settled = settled_pixels(store.get(name), said, store.get)
+            kept = resolved[sample].settled_hash
+            np.testing.assert_array_equal(store.get(kept) if kept else np.zeros_like(settled), settled)
+        else:
+            assert sample not in resolved
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Step:
+    kind = draw(st.sampled_from(["decide", "decide", "edit", "accept_all", "undo", "redo"]))
+    by = draw(st.sampled_from(["ada", "bob"]))
+    if kind == "undo":
+        return lambda workspace: reviews.undo(workspace, 1, by=by)
+    if kind == "redo":
+        return lambda workspace: reviews.redo(workspace, 1, by=by)
+    round_id = draw(st.sampled_from([1, 2]))
+    if kind == "accept_all":
+        chosen = FindingFilter(round_id=round_id, min_confidence=draw(st.sampled_from([0.0, 0.7])),
+                               max_area=draw(st.sampled_from([None, 40])))  # fmt: skip
+        return lambda workspace: reviews.accept_all(workspace, chosen, by=by)
+    finding = draw(st.integers(1, REGIONS)) + REGIONS * (round_id - 1)
+    if kind == "edit":
+        x, label, seq = draw(st.integers(0, 40)), draw(st.integers(0, 4)), draw(st.integers(0, 10**9))
+
+        def stroke(workspace: Workspace) -> None:
+            mask = mask_of(workspace, region_of(workspace, finding)[1].sample_id).copy()
+            mask[20:34, x : x + 8] = label
+            edit(workspace, mask, finding=finding, by=by, seq=seq)
+
+        return stroke
+    verdict, label = draw(st.sampled_from(list(Verdict))), draw(st.integers(0, 4))
+    return lambda workspace: reviews.decide(workspace, [Choice(finding, verdict, label)], by=by)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(history=st.lists(steps(), min_size=3, max_size=10))
+def test_rows_and_masks_equal_what_the_pure_functions_say(history: list[Step], template: Path, tmp_path: Path) -> None:
+    with copied(template, tmp_path / "home") as workspace:
+        for step in history:
+            step(workspace)
+        assert_everything_holds(workspace)
+
+
+def test_a_verdict_concerns_its_region_alone(workspace: Workspace) -> None:
+    before = mask_of(workspace)
+    reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+    region, row = region_of(workspace, 1)
+    expected = before.copy()
+    region.paint(expected, row.pseudo)
+    np.testing.assert_array_equal(mask_of(workspace), expected)
+    with workspace.database.read() as session:
+        standings = {one.id: one.status for one in session.scalars(select(FindingRow))}
+    assert {one for one, status in standings.items() if status is not Status.OPEN} == {1}
+    story = reviews.history(workspace, 1)
+    assert ([one.id for _, one in story.rounds], len(story.decisions)) == ([1], 1)
+    assert reviews.history(workspace, REGIONS + 1).decisions == []
+
+
+def test_accept_all_and_its_undo_bring_every_mask_back_bit_for_bit(workspace: Workspace) -> None:
+    before = [mask_of(workspace, sample).tobytes() for sample in range(1, SAMPLES + 1)]
+    edited = mask_of(workspace).copy()
+    region, row = region_of(workspace, 1)
+    done = reviews.accept_all(workspace, FindingFilter(round_id=1, pseudo=row.pseudo), by="ada")
+    assert done.size == SAMPLES
+    assert all((mask_of(workspace, one) == CAR).any() for one in range(1, SAMPLES + 1))
+    region.paint(edited, row.pseudo)
+    assert mask_of(workspace).tobytes() == edited.tobytes()
+    reviews.undo(workspace, 1, by="ada")
+    assert [mask_of(workspace, sample).tobytes() for sample in range(1, SAMPLES + 1)] == before
+
+
+def test_an_accept_all_leaves_a_persons_verdict_on_a_region_alone(workspace: Workspace) -> None:
+    reviews.decide(workspace, [Choice(1, Verdict.KEEP)], by="bob")
+    region, _ = region_of(workspace, 1)
+    for round_id in (1, 2):
+        reviews.accept_all(workspace, FindingFilter(round_id=round_id), by="ada")
+    inside = np.zeros((36, 48), np.uint8)
+    region.paint(inside, 1)
+    assert (mask_of(workspace)[inside == 1] == ROAD).all()
+    assert_everything_holds(workspace)
+
+
+def test_of_two_editors_who_began_from_one_mask_the_later_is_told(workspace: Workspace) -> None:
+    base, mask = masks.labels(workspace, 1)
+    first, second = mask.copy(), mask.copy()
+    first[0], second[1] = CAR, CAR
+    told: list[object] = []
+    ready = threading.Barrier(2)
+
+    def save(by: str, edited: IntArray) -> None:
+        ready.wait()
+        try:
+            packed = zlib.compress(edited.tobytes())
+            told.append(masks.save_edit(workspace, 1, 1, packed, base=base, by=by, key=ActKey(by, 1)))
+        except StaleMaskError as error:
+            told.append(error)
+
+    people = [threading.Thread(target=save, args=one) for one in (("ada", first), ("bob", second))]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    (stored,) = [one for one in told if isinstance(one, masks.Edited)]
+    (refused,) = [one for one in told if isinstance(one, StaleMaskError)]
+    assert refused.version == stored.version == masks.labels(workspace, 1)[0]
+
+
+def test_edits_are_undone_one_by_one(workspace: Workspace) -> None:
+    seen = [mask_of(workspace)]
+    for seq in range(3):
+        mask = seen[-1].copy()
+        mask[seq] = CAR
+        edit(workspace, mask, seq=seq)
+        seen.append(mask)
+    for before in reversed(seen[:-1]):
+        reviews.undo(workspace, 1, by="ada")
+        np.testing.assert_array_equal(mask_of(workspace), before)
+    reviews.redo(workspace, 1, by="ada")
+    np.testing.assert_array_equal(mask_of(workspace), seen[1])
+
+
+def test_a_mask_is_computed_once(workspace: Workspace) -> None:
+    reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+    first = masks.resolved(workspace, 1)
+    pointers = sorted((workspace.masks / "resolved").rglob("*"))
+    written = [one.stat().st_mtime_ns for one in pointers]
+    assert masks.resolved(workspace, 1) == first
+    assert [one.stat().st_mtime_ns for one in sorted((workspace.masks / "resolved").rglob("*"))] == written
+    MaskStore(workspace.masks).path(first[1].mask_hash).unlink()  # a cleared store is filled again
+    assert masks.resolved(workspace, 1) == first
+    assert mask_of(workspace).any()
+
+
+def test_an_image_without_a_mask_is_labelled_by_an_edit(template: Path, workspace: Workspace) -> None:
+    with workspace.database.write() as session:
+        session.get_one(SampleRow, 1).mask_hash = None
+    mask = mask_of(workspace)
+    assert (mask == IGNORE).all()
+    drawn_mask = mask.copy()
+    drawn_mask[:5] = 0
+    edit(workspace, drawn_mask)
+    np.testing.assert_array_equal(mask_of(workspace), drawn_mask)
+
+
+def test_what_a_round_opened_with_stays_while_people_decide(workspace: Workspace) -> None:
+    sample = masks.view_mask(workspace, 1, 1).sample
+    reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+    np.testing.assert_array_equal(round_masks.opened_mask(workspace, 1, sample), draw(0, 48, 36).given)
+    np.testing.assert_array_equal(round_masks.predicted_mask(workspace, 1, 1), draw(0, 48, 36).truth)
+    (workspace.round_folder(1) / "predicted.npy").unlink()
+    with pytest.raises(NotFoundError, match="predicted"):
+        round_masks.predicted_mask(workspace, 1, 1)
+
+
+def test_a_damaged_mask_is_named(workspace: Workspace) -> None:
+    version, _ = masks.labels(workspace, 1)
+    MaskStore(workspace.masks).path(version).write_bytes(b"no mask")
+    with pytest.raises(DatasetError, match=version):
+        masks.labels(workspace, 1)
+
+
+def test_images_follow_each_other_by_their_most_suspicious_region(workspace: Workspace) -> None:
+    seen, at = [], 1
+    while at is not None:
+        opened = masks.view_mask(workspace, at, 1)
+        assert opened.previous == (seen[-1] if seen else None)
+        seen.append(at)
+        at = opened.next
+    assert seen == [1, 2, 3]
+
+
+def test_decisions_find_their_findings_by_one_index(workspace: Workspace) -> None:
+    """A hundred regions of an image, each decided, must not be compared each with each."""
+    for act in (Act.VERDICT, Act.ACCEPT_ALL):
+        asked = _winner(decisions.findings_affected_by(act, 1))
+        statement = asked.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call]
+        with workspace.database.read() as session:
+            plan = [row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
+        joined = [line for line in plan if "ix_decision_sample_id_finding_id" in line]
+        assert joined, plan
+        assert "sample_id=? AND finding_id>? AND finding_id<?" in joined[0]
+        assert not [line for line in plan if line.startswith("SCAN")]

@@ -1,0 +1,190 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from core.judge.masks import resolved_mask, settled_pixels
+from core.types import IGNORE, Decision, IntArray, Region, RegionDecision, Verdict
+
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+HEIGHT, WIDTH, CLASSES = 6, 8, 4
+SETTLING = [verdict for verdict in Verdict if verdict.settles]
+History = list[RegionDecision]
+
+
+def pixels(seed: int, dtype: type = np.uint8) -> IntArray:
+    return np.random.default_rng(seed).integers(0, CLASSES, (HEIGHT, WIDTH)).astype(dtype)
+
+
+GIVEN = pixels(0)
+EDITS = {f"edit {seed}": pixels(seed) for seed in (1, 2)}
+# Regions as two rounds found them: pieces of what the given mask says, and of what one of the edits does.
+REGIONS = [
+    (opened, given, Region.of(inside))
+    for opened, mask in enumerate([GIVEN, EDITS["edit 1"]])
+    for given in range(CLASSES)
+    for half in (slice(None, 4), slice(4, None))
+    if (inside := (mask == given) & np.isin(np.arange(WIDTH), np.arange(WIDTH)[half])).any()
+]
+
+
+def read(name: str) -> IntArray:
+    return EDITS[name]
+
+
+def on(number: int, finding: int, verdict: Verdict, *, label: int = 0, bulk: bool = False, live: bool = True,
+       edit: str | None = None) -> RegionDecision:  # fmt: skip
+    opened, given, region = REGIONS[finding]
+    labels = {Verdict.ACCEPT: (given + 1) % CLASSES, Verdict.KEEP: given, Verdict.RELABEL: label}
+    said = None if edit else labels.get(verdict)
+    made = Decision(number, 1, verdict, said, bulk, live, opened, number, "ada", THEN, finding, edit)
+    return RegionDecision(made, given, region)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """Draw what people and bulk acts said of the regions of one image, edits among it."""
+    made = []
+    for number in range(draw(st.integers(0, 10))):
+        finding, live = draw(st.integers(0, len(REGIONS) - 1)), draw(st.booleans())
+        kind = draw(st.sampled_from(["human", "human", "bulk", "edit"]))
+        if kind == "edit":
+            made.append(on(number, finding, Verdict.RELABEL, live=live, edit=draw(st.sampled_from(sorted(EDITS)))))
+        elif kind == "bulk":
+            made.append(on(number, finding, Verdict.ACCEPT, bulk=True, live=live))
+        else:
+            verdict = draw(st.sampled_from(list(Verdict)))
+            made.append(on(number, finding, verdict, label=draw(st.integers(0, CLASSES - 1)), live=live))
+    return made
+
+
+def resolved(history: Sequence[RegionDecision]) -> IntArray:
+    return resolved_mask(GIVEN, history, read)
+
+
+def settled(history: Sequence[RegionDecision]) -> IntArray:
+    return settled_pixels(GIVEN, history, read)
+
+
+def inside(region: Region) -> IntArray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    region.paint(mask, 1)
+    return mask != 0
+
+
+@drawn(histories(), st.randoms(use_true_random=False))
+def test_neither_the_order_of_reading_nor_reading_twice_matters(history: History, random: object) -> None:
+    shuffled = history + history
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(resolved(shuffled), resolved(history))
+    np.testing.assert_array_equal(settled(shuffled), settled(history))
+
+
+@drawn(histories())
+def test_the_given_mask_stays_as_it_was(history: History) -> None:
+    before, edits = GIVEN.copy(), {name: mask.copy() for name, mask in EDITS.items()}
+    resolved(history), settled(history)
+    np.testing.assert_array_equal(GIVEN, before)
+    assert all((EDITS[name] == mask).all() for name, mask in edits.items())
+
+
+@drawn(histories())
+def test_undone_decisions_never_count(history: History) -> None:
+    alone = [one for one in history if one.decision.live]
+    np.testing.assert_array_equal(resolved(history), resolved(alone))
+    np.testing.assert_array_equal(settled(history), settled(alone))
+
+
+@drawn(histories(), st.integers(0, len(REGIONS) - 1), st.sampled_from(list(Verdict)), st.booleans())
+def test_taking_a_decision_back_brings_back_the_mask_bit_for_bit(
+    history: History,
+    finding: int,
+    verdict: Verdict,
+    bulk: bool,  # noqa: FBT001
+) -> None:
+    later = on(99, finding, Verdict.ACCEPT if bulk else verdict, label=2, bulk=bulk)
+    undone = RegionDecision(replace(later.decision, live=False), later.given, later.region)
+    before = resolved(history)
+    resolved([*history, later])
+    assert resolved([*history, undone]).tobytes() == before.tobytes()
+
+
+@drawn(histories(), st.lists(st.integers(0, len(REGIONS) - 1), max_size=4))
+def test_a_bulk_act_never_touches_what_people_settled(history: History, findings: list[int]) -> None:
+    later = [on(100 + place, finding, Verdict.ACCEPT, bulk=True) for place, finding in enumerate(findings)]
+    human = settled(history) != 0
+    np.testing.assert_array_equal(resolved(history + later)[human], resolved(history)[human])
+    np.testing.assert_array_equal(settled(history + later), settled(history))
+
+
+@drawn(histories(), st.integers(0, len(REGIONS) - 1), st.sampled_from(SETTLING), st.integers(0, CLASSES - 1))
+def test_a_verdict_paints_its_region_and_leaves_every_other_pixel_alone(
+    history: History, finding: int, verdict: Verdict, label: int
+) -> None:
+    """Other verdicts on the same finding are replaced, so its history is left out."""
+    history = [one for one in history if one.decision.finding_id != finding]
+    later = on(99, finding, verdict, label=label)
+    before, after = resolved(history), resolved([*history, later])
+    region = inside(later.region)
+    np.testing.assert_array_equal(after[~region], before[~region])
+    painted = {Verdict.ACCEPT: later.decision.label, Verdict.RELABEL: label}.get(verdict, IGNORE)
+    if verdict is not Verdict.KEEP:
+        assert (after[region] == painted).all()
+    assert settled([*history, later])[region].all()
+
+
+@drawn(histories())
+def test_a_newest_edit_is_the_mask(history: History) -> None:
+    edited = on(99, 0, Verdict.RELABEL, edit="edit 2")
+    np.testing.assert_array_equal(resolved([*history, edited]), EDITS["edit 2"])
+
+
+@drawn(histories(), st.integers(0, len(REGIONS) - 1))
+def test_a_second_opinion_opens_a_region_as_if_nobody_had_judged_it(history: History, finding: int) -> None:
+    history = [one for one in history if one.decision.mask_hash is None]
+    without = [one for one in history if one.decision.bulk or one.decision.finding_id != finding]
+    asked = [*history, on(99, finding, Verdict.SECOND_OPINION)]
+    np.testing.assert_array_equal(resolved(asked), resolved(without))
+    np.testing.assert_array_equal(settled(asked), settled(without))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE])
+def test_what_nobody_can_name_is_ignored_in_masks_of_either_width(verdict: Verdict) -> None:
+    for given in (GIVEN, GIVEN.astype(np.uint16)):
+        said = on(1, 0, verdict)
+        now = resolved_mask(given, [said], read)
+        assert now.dtype == given.dtype
+        assert (now[inside(said.region)] == np.iinfo(given.dtype).max).all()
+
+
+def test_keeping_gives_back_what_an_accept_had_painted() -> None:
+    for accept in (on(1, 0, Verdict.ACCEPT), on(1, 0, Verdict.ACCEPT, bulk=True)):
+        assert (resolved([accept]) != GIVEN).sum() == accept.region.area
+        np.testing.assert_array_equal(resolved([accept, on(2, 0, Verdict.KEEP)]), GIVEN)
+
+
+def test_keeping_a_region_leaves_the_strokes_of_an_edit_in_it() -> None:
+    edited = on(1, 0, Verdict.RELABEL, edit="edit 1")
+    np.testing.assert_array_equal(resolved([edited, on(2, 0, Verdict.KEEP)]), EDITS["edit 1"])
+
+
+def test_a_bulk_accept_paints_only_what_still_has_the_given_class() -> None:
+    edited, accept = on(1, 1, Verdict.RELABEL, edit="edit 1"), on(2, 0, Verdict.ACCEPT, bulk=True)
+    changed = resolved([edited, accept]) != EDITS["edit 1"]
+    assert (GIVEN[changed] == accept.given).all()
+    assert (EDITS["edit 1"][changed] == accept.given).all()
+    assert changed.any()
+
+
+def test_an_edit_settles_what_it_changed_and_its_findings_region() -> None:
+    edited = on(1, 0, Verdict.RELABEL, edit="edit 1")
+    np.testing.assert_array_equal(settled([edited]) != 0, (EDITS["edit 1"] != GIVEN) | inside(edited.region))
+
+
+def test_an_edit_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="edited mask"):
+        resolved_mask(GIVEN, [on(1, 0, Verdict.RELABEL, edit="edit 1")], lambda _name: np.zeros((2, 2), np.uint8))
