@@ -19,8 +19,8 @@ from core.data.formats.mask_meaning import CAMVID
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, is_image_name
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import OWN, write_classes
-from core.data.masks.colours import class_table, free_colour, painted
+from core.data.masks.classes import write_classes
+from core.data.masks.colours import painted
 from core.data.masks.items import MaskItem, place_in
 from core.types import ClassTable, DatasetError
 
@@ -69,14 +69,11 @@ def place(items: Sequence[MaskItem]) -> list[str]:
 
 def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
     """Write a PNG in the classes' colours for every labelled image; a colour that two classes share is changed."""
-    distinct = class_table(table.names, table.colours)
-    ignored = free_colour(distinct, ["#000000", "#ffffff"])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_classes(folder / OWN, distinct, ignored)
+    written, ignored = write_classes(folder, table)
     for item, file in zip(items, files, strict=True):
         if item.mask is not None:
             split, name = PurePosixPath(file).parts
-            mask = Image.fromarray(painted(item.mask(), distinct.colours, ignored))
+            mask = Image.fromarray(painted(item.mask(), written.colours, ignored))
             mask_pairs.save_mask(folder / f"{split}{LABELS_OF}" / name, mask)
 
 

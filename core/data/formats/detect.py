@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.formats import camvid, huggingface, imagefolder, manifest, mask_pairs, unlabelled
+from core.data.formats import camvid, huggingface, imagefolder, manifest, mask_pairs, unlabelled, voc
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
 
@@ -35,6 +35,9 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     ),
     SourceFormat.MANIFEST: Reader(
         "Manifest", "a CSV or Parquet table path,label[,split][,group]", manifest.recognise, manifest.read
+    ),
+    SourceFormat.VOC: Reader(
+        "Pascal VOC masks", "JPEGImages/1.jpg with SegmentationClass/1.png", voc.recognise, voc.read
     ),
     SourceFormat.CAMVID: Reader(
         "CamVid folders", "train/1.png with train_labels/1.png in colours", camvid.recognise, camvid.read

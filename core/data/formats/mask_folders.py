@@ -108,6 +108,8 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
             folder = str(PurePath(name).parent)
             elsewhere[folder] = elsewhere.get(folder, 0) + 1
     for folder, count in elsewhere.items():
+        if any(map(is_role, PurePath(folder).parts)):
+            continue  # a format's other folders, pseudo masks
         problems.warn(
             "outside the pairs", folder, f"{count:,} images lie in no folder that has masks", "nothing, or move them"
         )
@@ -117,7 +119,8 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
 def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) -> Iterator[SourceSample]:
     """Yield every image with the reference of its mask."""
     for pairing, images, masks in pairs.found:
-        plain = {_plain(key): key for key in reversed(masks)}
+        own = {_key(name, pairing.images) for name in images}
+        plain = {_plain(key): key for key in reversed(masks) if key not in own}
         used = set()
         for name in images:
             key = _key(name, pairing.images)
@@ -132,7 +135,7 @@ def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) 
                     "put the mask there, or nothing if nobody labelled it",
                 )
             yield sample_of(source, name, pairing.split or _split_below(name, pairing.images), mask, code)
-        for key in masks.keys() - used:
+        for key in sorted(masks.keys() - used):
             problems.warn("mask without image", masks[key], "no image has its name", "put the image there, or nothing")
 
 

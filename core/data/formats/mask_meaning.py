@@ -119,15 +119,15 @@ def _found(
             f"{_name(masks)}: the masks hold ids up to {largest}; if these are classes, name all of them in a "
             "classes.txt, one a line"
         )
-    if usual.ids is None and len(masks) > _SCANNED:
+    if len(masks) > _SCANNED:
         problems.warn(
             "classes not named",
             _name(masks),
             f"the ids of {_SCANNED:,} of {len(masks):,} masks were looked at; a rarer one would be missing",
             "put a classes.txt with one name a line beside the masks",
         )
-    names = [str(number) for number in range(largest + 1)]
-    return replace(declare([]), table=class_table(names, palette))
+    table = class_table([str(number) for number in range(largest + 1)], palette)
+    return declare(zip(table.names, table.colours if palette else [None] * len(table), strict=True))
 
 
 def _peek(masks: Sequence[str]) -> tuple[Counter[str], list[str]]:

@@ -25,8 +25,7 @@ from core.data.formats.mask_meaning import CAMVID, Usual, find_meaning
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import OWN, write_classes
-from core.data.masks.colours import free_colour
+from core.data.masks.classes import write_classes
 from core.data.masks.items import MaskItem, place_in
 from core.types import ClassTable, DatasetError
 
@@ -87,8 +86,7 @@ def place(items: Sequence[MaskItem]) -> list[str]:
 
 def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
     """Write a grey PNG of ids for every labelled image."""
-    (folder / "labels").mkdir(parents=True, exist_ok=True)
-    write_classes(folder / OWN, table, free_colour(table, ["#000000", "#ffffff"]))
+    write_classes(folder, table)
     for item, file in zip(items, files, strict=True):
         if item.mask is not None:
             save_mask(folder / "labels" / PurePosixPath(file).relative_to("images"), Image.fromarray(item.mask()))

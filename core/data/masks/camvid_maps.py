@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from core.data.masks.classes import Declared, declare
+from core.data.masks.classes import Declared, declare, without_values
 
 EXACT, MERGED = "camvid-exact-11", "camvid-merged-11"
 SEGNET_VOID = 11
@@ -79,12 +79,14 @@ _SEGNET_ORDER = (
 
 MAPS: Mapping[str, Declared] = {
     EXACT: declare(((name, _COLOURS[name]) for name in _GROUPS), others_ignored=True),
-    MERGED: declare(
-        [
-            *((name, _COLOURS[name]) for name in _GROUPS),
-            *((name, _COLOURS[member]) for name, members in _GROUPS.items() for member in members),
-            (None, _COLOURS["Void"]),
-        ]
+    MERGED: without_values(
+        declare(
+            [
+                *((name, _COLOURS[name]) for name in _GROUPS),
+                *((name, _COLOURS[member]) for name, members in _GROUPS.items() for member in members),
+                (None, _COLOURS["Void"]),
+            ]
+        )
     ),
 }
 SEGNET = declare([*((name, _COLOURS[_SEGNET.get(name, name)]) for name in _SEGNET_ORDER), (None, _COLOURS["Void"])])

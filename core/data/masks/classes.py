@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.data.masks.colours import IGNORED, Code, class_table, code_of, rgb_of
+from core.data.masks.colours import IGNORED, Code, class_table, code_of, free_colour, rgb_of
 from core.data.storage import write_atomically
 from core.types import ClassTable, DatasetError
 
@@ -73,6 +73,11 @@ def declare(rows: Iterable[Row], *, others_ignored: bool = False) -> Declared:
     return Declared(class_table(list(ids), colours), tuple(codes), tuple(values), others_ignored)
 
 
+def without_values(declared: Declared) -> Declared:
+    """Return the same for files of ids that are those of the table, whatever the order of the rows."""
+    return replace(declared, values=())
+
+
 def names_from(text: str) -> Declared:
     """Return the classes of a list of names with commas between."""
     return _without_nobody([(name.strip(), None) for name in text.split(",") if name.strip()])
@@ -107,14 +112,21 @@ def read_declared(path: Path) -> Declared:
     return declared
 
 
-def write_classes(path: Path, table: ClassTable, ignore_colour: str) -> None:
-    """Write a table so that `read_declared` returns it, whatever the names are."""
+def write_classes(folder: Path, table: ClassTable, wanted: str = "#000000") -> tuple[ClassTable, str]:
+    """Write a table so that `read_declared` returns it, whatever the names are.
+
+    Return it as written, where every colour is of one class only, and the colour that means IGNORE: the `wanted` one
+    where no class has it.
+    """
+    table = class_table(table.names, table.colours)
+    ignore_colour = free_colour(table, [wanted, "#ffffff"])
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(("id", "name", "r", "g", "b"))
     writer.writerows((number, name, *rgb_of(table.colours[number])) for number, name in enumerate(table.names))
     writer.writerow((_IGNORE, "", *rgb_of(ignore_colour)))
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(folder / OWN, text.getvalue().encode())
+    return table, ignore_colour
 
 
 def _parsed(name: str, text: str) -> Declared:
@@ -127,7 +139,7 @@ def _parsed(name: str, text: str) -> Declared:
         own = any(row.get("id") == _IGNORE for row in cells)
         found = [_row_of_cells(name, row) for row in cells]
         if own:
-            return replace(declare(found), values=())  # the row of IGNORE is no id
+            return without_values(declare(found))  # the row of IGNORE is no id
         return _without_nobody([(str(label).strip(), colour) for label, colour in found])
     lines = [line.strip() for line in text.splitlines()]
     return _without_nobody([_row_of_line(name, line) for line in lines if line and not _is_comment(line)])

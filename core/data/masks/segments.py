@@ -20,14 +20,15 @@ _FEWEST = 6  # numbers: three corners
 _FAR = 4  # times the image's longer side; what lies farther out is a wrong number
 
 
-def segments(where: str, base: int, shapes: list[list[Any]]) -> dict[str, Any]:
+def segments(where: str, base: int, shapes: list[list[Any]], size: Any = None) -> dict[str, Any]:  # noqa: ANN401
     """Return a reference, JSON values.
 
     `where` names file and image in messages, `base` is the class of pixels no shape covers (-1: IGNORE), each shape
     [class id, what it is, its values]: "rle" {"size", "counts"}, "polygons" [[x, y, x, y, ...], ...] in pixels,
-    "percent" [[x, y], ...] of width and height, "brush" {"size", "rle"}; a size is [height, width].
+    "percent" [[x, y], ...] of width and height, "brush" {"size", "rle"}, "fault" [kind, message, cure] for one that
+    could not be listed. A size is [height, width]; `size` is the image's as the file says it, None: it does not.
     """
-    return {"kind": "segments", "where": where, "base": base, "shapes": shapes}
+    return {"kind": "segments", "where": where, "base": base, "shapes": shapes, "size": size}
 
 
 def read_segments(reference: dict[str, Any], width: int, height: int, classes: int) -> Mask:
@@ -36,6 +37,8 @@ def read_segments(reference: dict[str, Any], width: int, height: int, classes: i
     Raises:
         MaskError: a shape is damaged, or of another size.
     """
+    if reference["size"] not in (None, [height, width]):
+        raise _wrong_size(f"{reference['where']}: the mask", reference["size"], width, height)
     mask = np.zeros((height, width), dtype=mask_dtype(classes))
     mask[:] = ignore_of(mask) if reference["base"] == IGNORED else reference["base"]
     for number, (label, what, values) in enumerate(reference["shapes"], start=1):
@@ -53,15 +56,13 @@ def _inside(what: str, values: Any, width: int, height: int) -> Inside:  # noqa:
     if what == "percent":
         points = [(x * width / 100, y * height / 100) for x, y in map(_pair, values)]
         return _drawn([_corners([number for point in points for number in point], width, height)], width, height)
-    if values["size"] != [height, width]:
-        raise MaskError(
-            "wrong mask size",
-            f"it was drawn on {_size(values['size'])} pixels, the image has {width} x {height}",
-            "put the image it was drawn on there, or draw it again",
-        )
+    if what == "fault":
+        raise MaskError(*values)
+    if values.get("size") != [height, width]:
+        raise _wrong_size("it", values.get("size"), width, height)
     if what == "rle":
-        return decode_coco(values["counts"], height, width)
-    return decode_brush(values["rle"], height, width)
+        return decode_coco(values.get("counts"), height, width)
+    return decode_brush(values.get("rle"), height, width)
 
 
 def _drawn(polygons: list[list[float]], width: int, height: int) -> Inside:
@@ -91,8 +92,13 @@ def _pair(point: Any) -> tuple[float, float]:  # noqa: ANN401 as the file has it
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
-def _size(size: Any) -> str:  # noqa: ANN401 as the file has it
-    return f"{size[1]} x {size[0]}" if isinstance(size, list) and len(size) == 2 else str(size)[:40]  # noqa: PLR2004
+def _wrong_size(what: str, size: Any, width: int, height: int) -> MaskError:  # noqa: ANN401 as the file has it
+    drawn = f"{size[1]} x {size[0]}" if isinstance(size, list) and len(size) == 2 else str(size)[:40]  # noqa: PLR2004
+    return MaskError(
+        "wrong mask size",
+        f"{what} was drawn on {drawn} pixels, the image has {width} x {height}",
+        "put the image it was drawn on there, or draw it again",
+    )

@@ -24,6 +24,11 @@ def mask_hash(mask: IntArray) -> str:
     return digest.hexdigest()
 
 
+def classes_in(mask: IntArray) -> list[int]:
+    """Return the classes that have a pixel in a mask, (H, W), in their order."""
+    return np.flatnonzero(np.bincount(mask.ravel(), minlength=1)[: np.iinfo(mask.dtype).max]).tolist()
+
+
 class MaskStore:
     """A folder of masks, each known by its hash."""
 

@@ -1,0 +1,159 @@
+"""Pascal VOC: `JPEGImages/`, palette masks in `SegmentationClass/`, lists in `ImageSets/Segmentation/`.
+
+Index 255, the border around objects, is IGNORE. The lists give the split; an image in none of them is read if it has a
+mask. Without a `labelmap.txt` the classes are VOC's own 21. A palette saved as colours is recognised by VOC's colours.
+Written masks hold at most 255 classes; a list `default.txt` has the images without a split.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from core.data.export.names import safe_name
+from core.data.formats.mask_folders import Pairing, Pairs, bases, find_pairs, sample_of, within
+from core.data.formats.mask_meaning import Meaning, Usual, find_meaning
+from core.data.formats.mask_pairs import save_mask
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.walk import folders_in, is_image_name
+from core.data.masks.classes import declare, without_values, write_classes
+from core.data.masks.colours import rgb_of, voc_colour
+from core.data.masks.items import MaskItem, place_in
+from core.types import IGNORE, ClassTable, DatasetError, ExportError, SourceSample
+
+IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+_BORDER = "#e0e0c0"
+_NO_SPLIT = "default"
+_MERGED = "trainval"  # both lists once more
+_AUGMENTED = {"train_aug": "train", "trainaug": "train"}
+_NAMES = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
+    "pottedplant sheep sofa train tvmonitor"
+)
+_CLASSES = without_values(
+    declare([*((name, voc_colour(at)) for at, name in enumerate(_NAMES.split(" "))), (None, _BORDER)])
+)
+USUAL = Usual(_CLASSES, _CLASSES, len(_CLASSES.table) - 1, coloured=False)
+
+
+def recognise(source: Path) -> str:
+    """Say why this is VOC's layout; empty: it is not."""
+    found = _find(source) if source.is_dir() else None
+    return "" if found is None else f"{found[1].masks} and {found[1].images} are VOC's folders"
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List the images that a list names or that have a mask.
+
+    Raises:
+        DatasetError: there are no such folders, or a list or a file of classes cannot be read.
+    """
+    found = _find(source) if source.is_dir() else None
+    if found is None:
+        raise DatasetError(f"{source}: has no folders {IMAGES} and {MASKS}; name them so, or choose another format")
+    base, pairing = found
+    problems = Problems()
+    pairs = find_pairs(source, [pairing], options, problems)
+    masks = [f"{source}/{name}" for name in pairs.masks]
+    meaning = find_meaning(masks, [base, source], options, USUAL, problems)
+    splits = _read_lists(base, {PurePath(name).stem for _, images, _ in pairs.found for name in images})
+    return SourceListing(_samples(source, pairs, splits, meaning, problems), problems, meaning.table)
+
+
+def place(items: Sequence[MaskItem]) -> list[str]:
+    """Return where each image goes: `JPEGImages/name`."""
+    return place_in(items, lambda _: IMAGES)
+
+
+def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
+    """Write a palette PNG for every labelled image, and a list of the images of each split.
+
+    Raises:
+        ExportError: there are more classes than a palette holds.
+    """
+    if len(table) > IGNORE:
+        raise ExportError(f"VOC's palettes hold {IGNORE} classes, there are {len(table)}; export another format")
+    written, border = write_classes(folder, table, _BORDER)
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    palette[: len(written)] = [rgb_of(colour) for colour in written.colours]
+    palette[IGNORE] = rgb_of(border)
+    lists: dict[str, list[str]] = {}
+    for item, file in zip(items, files, strict=True):
+        name = PurePosixPath(file)
+        lists.setdefault(safe_name(item.split or _NO_SPLIT), []).append(name.stem)
+        if item.mask is not None:
+            mask = Image.fromarray(item.mask())
+            mask.putpalette(palette.tobytes())
+            save_mask(folder / MASKS / name.name, mask)
+    (folder / LISTS).mkdir(parents=True, exist_ok=True)
+    for split, stems in lists.items():
+        (folder / LISTS / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+
+
+def _find(source: Path) -> tuple[Path, Pairing] | None:
+    for base in bases(source):
+        by_name = {name.lower(): name for name in folders_in(base)}
+        images = by_name.get(IMAGES.lower())
+        masks = next((name for key, name in sorted(by_name.items()) if key.startswith(MASKS.lower())), None)
+        if images and masks:
+            return base, Pairing(within(source, base / images), within(source, base / masks))
+    return None
+
+
+def _read_lists(base: Path, stems: set[str]) -> dict[str, str] | None:
+    """Return the split of each image by its name without ending; None: there are no lists."""
+    folder = base / LISTS
+    paths = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
+    if not paths:
+        return None
+    if len(paths) > 1:
+        paths.pop(_MERGED, None)
+    splits: dict[str, str] = {}
+    for stem in sorted(paths, key=lambda stem: (stem not in SPLITS, stem)):
+        split = "" if stem == _NO_SPLIT else split_name(_AUGMENTED.get(stem, stem))
+        try:
+            lines = paths[stem].read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{paths[stem]}: cannot be read ({error}); save it as UTF-8 text") from error
+        for line in lines:
+            if line.strip():
+                splits.setdefault(line if line in stems else _stem(line.strip()), split)
+    return splits
+
+
+def _stem(line: str) -> str:
+    """Return the image a line names: its name, or the paths of image and mask."""
+    path = PurePath(line.split(maxsplit=1)[0] if "/" in line else line)
+    return path.stem if is_image_name(path.name) else path.name
+
+
+def _samples(
+    source: Path, pairs: Pairs, splits: dict[str, str] | None, meaning: Meaning, problems: Problems
+) -> Iterator[SourceSample]:
+    ((pairing, images, masks),) = pairs.found
+    stems = set()
+    for name in images:
+        stem = PurePath(name).stem
+        stems.add(stem)
+        mask = masks.get(stem)
+        listed = splits is None or stem in splits
+        if not listed and mask is None:
+            continue  # VOC has four times as many images as masks
+        if mask is None:
+            problems.warn(
+                "missing mask",
+                name,
+                f"{pairing.masks} has no {stem}.png; the image is read as not labelled",
+                "put the mask there, or nothing if nobody labelled it",
+            )
+        yield sample_of(source, name, (splits or {}).get(stem, ""), mask, meaning.code)
+    for stem in sorted(set(splits or {}) - stems):
+        problems.error(
+            "unknown image",
+            stem,
+            f"a list names it, {pairing.images} has no such image",
+            "put it there, or remove the line",
+        )
+    for stem in sorted(masks.keys() - stems):
+        problems.warn("mask without image", masks[stem], "no image has its name", "put the image there, or nothing")
