@@ -89,6 +89,12 @@ def beside(session: Session, round_id: int, sample_id: int) -> tuple[int | None,
     )
 
 
+def first_image(session: Session, round_id: int) -> int | None:
+    """Return the image with a round's most suspicious region, None where the round found no regions."""
+    here = (FindingRow.round_id == round_id, FindingRow.region.is_not(None))
+    return session.scalar(select(FindingRow.sample_id).where(*here).order_by(FindingRow.rank).limit(1))
+
+
 def live_region_decisions(session: Session, sample_id: int) -> list[RegionDecision]:
     """Return every decision on regions of an image that still counts, oldest first."""
     rows = session.execute(_region_decisions().where(DecisionRow.sample_id == sample_id).order_by(DecisionRow.id))

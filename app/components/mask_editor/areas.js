@@ -1,4 +1,4 @@
-// Areas as spans (see discs.js): inside a polygon, connected to a pixel, of a class; and their outlines.
+// Areas as spans (see discs.js): inside a polygon, connected to a pixel, of a class.
 
 /** Return the spans of the pixels whose centres lie inside a polygon of [x, y] corners (even-odd where it crosses itself). */
 export function polygonSpans(points, width, height) {
@@ -93,34 +93,9 @@ export function areaOf(spans) {
   return area;
 }
 
-/** Return an SVG path along the pixels' edges around spans that do not overlap. */
-export function outline(spans) {
-  const rows = new Map();
-  for (let index = 0; index < spans.length; index += 3) {
-    if (!rows.has(spans[index])) rows.set(spans[index], []);
-    rows.get(spans[index]).push([spans[index + 1], spans[index + 2]]);
-  }
-  const parts = [];
-  for (const [y, here] of rows) {
-    for (const [from, to] of here) parts.push(`M${from} ${y}v1M${to} ${y}v1`);
-    for (const [from, to] of without(here, rows.get(y - 1) ?? [])) parts.push(`M${from} ${y}H${to}`);
-    for (const [from, to] of without(here, rows.get(y + 1) ?? [])) parts.push(`M${from} ${y + 1}H${to}`);
-  }
-  return parts.join("");
-}
-
-/** Return the parts of some intervals that others do not cover. */
-function without(intervals, others) {
-  const sorted = [...others].sort((one, other) => one[0] - other[0]);
-  return intervals.flatMap(([from, to]) => {
-    const left = [];
-    let start = from;
-    for (const [low, high] of sorted) {
-      if (high <= start || low >= to) continue;
-      if (low > start) left.push([start, low]);
-      start = Math.max(start, high);
-    }
-    if (start < to) left.push([start, to]);
-    return left;
-  });
+/** Return spans that do not overlap as runs: top to bottom, then left to right. */
+export function runsOf(spans) {
+  const runs = [];
+  for (let index = 0; index < spans.length; index += 3) runs.push([spans[index], spans[index + 1], spans[index + 2] - spans[index + 1]]);
+  return runs.sort((one, other) => one[0] - other[0] || one[1] - other[1]).flat();
 }

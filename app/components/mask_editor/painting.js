@@ -89,6 +89,25 @@ export class Painting {
     return found;
   }
 
+  /** Take over another map, as far as it differs, without making it an act of one's own; returns the number of pixels. */
+  adopt(labels) {
+    const changes = new Map();
+    for (let place = 0; place < labels.length; place += 1) if (labels[place] !== this.labels[place]) changes.set(place, labels[place]);
+    this.history.adopt(changes);
+    return changes.size;
+  }
+
+  /** Paint a whole map as one act that can be taken back; returns whether anything changed. */
+  replace(labels, note = null) {
+    this.begin(note);
+    this.paint(this.everything(), labels, { force: true });
+    return this.end();
+  }
+
+  everything() {
+    return Array.from({ length: this.height }, (_, y) => [y, 0, this.width]).flat();
+  }
+
   undo() {
     return this.history.undo();
   }

@@ -74,6 +74,12 @@ export class Saver {
     this.sent = { ...sent, revision: this.revision };
   }
 
+  /** Send nothing until a person has chosen between two masks. */
+  stop() {
+    this.trouble = "conflict";
+    this.#report();
+  }
+
   /** Resolve when nothing is on its way; until `resume` nothing more is sent. */
   async pause() {
     this.pauses += 1;

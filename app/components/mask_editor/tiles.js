@@ -48,6 +48,18 @@ export class History {
     return this.#swap(this.redos, this.undos);
   }
 
+  /** Write what somebody else painted, {place: label}, also into what undo and redo would bring back. */
+  adopt(changes) {
+    for (const [place, label] of changes) {
+      this.labels[place] = label;
+      const [x, y] = [place % this.width, Math.floor(place / this.width)];
+      const tile = Math.floor(y / TILE) * this.columns + Math.floor(x / TILE);
+      const box = this.#box(tile);
+      const index = (y - box.y) * box.width + x - box.x;
+      for (const act of [...this.undos, ...this.redos]) if (act.tiles.has(tile)) act.tiles.get(tile)[index] = label;
+    }
+  }
+
   #swap(source, target) {
     const act = source.pop();
     if (!act) return null;

@@ -1,0 +1,39 @@
+// The editor's HTTP interface: what the review has, and masks as bytes.
+
+import { ApiError, createApi } from "../review_grid/api.js";
+import { inflate } from "./codec.js";
+
+const TIMEOUT_MS = 30_000;
+
+export function createMaskApi(base, fetcher = (...args) => fetch(...args)) {
+  async function call(path, options = {}) {
+    let answer;
+    try {
+      answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+    } catch {
+      throw new ApiError(0, { error: "The server cannot be reached.", cure: "It is tried again by itself." });
+    }
+    if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
+    return answer;
+  }
+
+  async function map(path, { dtype, width, height }) {
+    const answer = await call(path);
+    return inflate(await answer.arrayBuffer(), dtype, width * height);
+  }
+
+  return {
+    ...createApi(base),
+    mask: async (sample, round) => (await call(`/masks/${sample}?round=${round}`)).json(),
+    labels: (about, version) => map(`/masks/${about.sample}/labels?version=${version}`, about),
+    predicted: (about, round) => map(`/masks/${about.sample}/predicted?round=${round}`, about),
+    /** Send a whole mask; `keepalive` for a request that outlives its page. */
+    save: async (sample, { client, seq, base: version, finding, body, keepalive }) => {
+      const headers = {
+        "Content-Type": "application/octet-stream", "X-Outfold": "1", "X-Outfold-Base": version, "X-Outfold-Finding": String(finding),
+        "X-Outfold-Client": client, "X-Outfold-Seq": String(seq),
+      };
+      return (await call(`/masks/${sample}`, { method: "POST", headers, body, ...(keepalive ? { keepalive, signal: null } : {}) })).json();
+    },
+  };
+}

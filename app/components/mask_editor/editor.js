@@ -1,0 +1,299 @@
+// The mask editor: holds what is shown, opens images, and wires the parts together.
+
+import { h } from "../review_grid/dom.js";
+import { troubleState } from "../review_grid/empty.js";
+import { openHelp } from "../review_grid/help.js";
+import { keycap } from "../review_grid/dom.js";
+import { askName } from "../review_grid/name_dialog.js";
+import { number } from "../review_grid/format.js";
+import { Toast } from "../review_grid/toast.js";
+import { areaOf } from "./areas.js";
+import { askWhose } from "./choices.js";
+import { ClassList, nameOf } from "./class_list.js";
+import { Footer, Masthead } from "./masthead.js";
+import { openPicture } from "./picture.js";
+import { Pointer } from "./pointer.js";
+import { RegionPanel } from "./region_panel.js";
+import { Settings } from "./settings.js";
+import { Stage } from "./stage.js";
+import { Toolbox } from "./toolbox.js";
+
+const PUT_OFF_MS = 1500; // how long leaving an image waits for its last save; it goes on in the background
+const UNDECIDED = new Set(["open", "second_opinion", "bulk"]);
+
+export class Editor {
+  /** `desk` holds what outlives an image: {client, nextSeq, journal, isAlive, post, savers, settled(ms)}. */
+  constructor({ root, api, keys, storage, roundId, desk, act }) {
+    Object.assign(this, { root, api, keys, roundId, desk, act, tool: "brush", label: 0, ready: false });
+    this.stop = new AbortController();
+    this.settings = new Settings(storage);
+    this.toast = new Toast();
+    this.live = h("div", { class: "live", role: "status" });
+    this.stage = new Stage();
+    this.pointer = new Pointer(this);
+    this.masthead = new Masthead({ on: { act, name: () => this.askName() } });
+    this.toolbox = new Toolbox({ keys, on: { act, mode: () => this.stage.element.focus(), set: (changes) => this.set(changes) } });
+    this.classes = new ClassList({ on: { pick: (id) => this.choose(id), lock: (id) => this.lock(id), done: () => this.stage.element.focus() } });
+    this.panel = new RegionPanel({ keys, on: { act } });
+    this.footer = new Footer({ keys, on: { act } });
+    this.stage.onplace = (scale) => this.footer.zoomed(scale);
+    this.element = h("div", { class: "outfold mask-editor", dataset: { ready: "false" } });
+  }
+
+  get painting() {
+    return this.picture.painting;
+  }
+
+  /** Open an image, with the region of this id (else its first undecided one) at hand. */
+  async open(sample, finding = null) {
+    this.ready = false;
+    this.element.dataset.ready = "false";
+    let picture;
+    try {
+      this.person ??= (await this.api.me()).name;
+      picture = await openPicture({ ...this.desk, api: this.api, sample, round: this.roundId, name: this.person, on: this.#listeners(() => picture) });
+    } catch (error) {
+      this.element.replaceChildren(troubleState(error, () => this.open(sample, finding)));
+      return;
+    }
+    if (this.stop.signal.aborted) return;
+    this.desk.savers.add(picture.saver);
+    this.#show(picture, finding);
+    if (!this.person) await this.askName();
+  }
+
+  #listeners(mine) {
+    const here = (run) => (...given) => { if (this.picture && this.picture === mine()) run(...given); };
+    return {
+      status: here((status) => this.masthead.saved(status)), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
+      conflict: here(() => this.#whose()),
+      refused: here((error) => this.say(`${error.message} ${error.cure ?? ""}`, { warning: true })),
+    };
+  }
+
+  #show(picture, finding) {
+    const { about, painting } = picture;
+    this.picture = picture;
+    this.#remember(about.sample);
+    if (!this.element.contains(this.stage.element)) {
+      this.element.replaceChildren(this.toolbox.element,
+        h("section", { class: "centre", "aria-label": "Image" }, this.masthead.element, this.stage.element, this.footer.element),
+        h("aside", { class: "right", "aria-label": "Region and classes" }, this.panel.element, this.classes.element), this.toast.element, this.live);
+    }
+    this.masthead.open(about);
+    this.masthead.name(this.person);
+    const { saver } = picture;
+    this.masthead.saved({ state: saver.state, unsaved: saver.unsaved ? 1 : 0, savedAt: saver.savedAt });
+    this.classes.open(about);
+    if (this.label >= about.classes.length && this.label !== about.ignore) this.label = 0;
+    if (!picture.predicted && this.tool.startsWith("suggest")) this.tool = "brush";
+    this.pointer.drop();
+    const url = `${this.api.base}/image/${about.hash}/0.webp`;
+    this.stage.contour = false;
+    this.stage.open({ painting, colours: about.colours, url, label: `Mask of ${about.name}` });
+    this.stage.show(this.settings);
+    this.ready = true;
+    const asked = picture.regions.findIndex(({ id }) => id === finding);
+    const undecided = picture.regions.findIndex(({ status }) => UNDECIDED.has(status));
+    this.goTo(asked >= 0 ? asked : Math.max(0, undecided));
+    if (picture.regions[0]) this.choose(picture.region.pseudo, { quietly: true });
+    this.element.dataset.ready = "true";
+    this.stage.element.focus({ preventScroll: true });
+    if (saver.trouble === "conflict") this.#whose();
+    else if (picture.recovered && !picture.recovered.saved) this.say(`Recovered what was not saved at ${new Date(picture.recovered.at).toLocaleTimeString("en-GB")}.`, { action: { label: "Undo", run: () => this.undo() } });
+    else if (picture.elsewhere.length) this.#offer(picture.elsewhere[0]);
+  }
+
+  #offer({ image, sample, round }) {
+    if (round === this.roundId) this.say(`${image} has changes that are not saved yet.`, { action: { label: "Open it", run: () => this.open(sample) } });
+  }
+
+  /** Go to the image before or after this one in the round's order. */
+  async turn(sample, word) {
+    if (sample === null || sample === undefined) {
+      this.say(`This is the ${word} image.`);
+      return;
+    }
+    await this.desk.settled(PUT_OFF_MS);
+    await this.open(sample);
+  }
+
+  async #whose() {
+    const { picture } = this;
+    try {
+      const whose = await askWhose({ root: this.root, counts: await picture.compared() });
+      if (whose === "mine") await picture.putMine();
+      if (whose === "theirs") await picture.takeTheirs();
+      if (!whose) this.say("Your changes are kept in this browser, not saved yet.", { warning: true, action: { label: "Decide", run: () => this.#whose() }, sticky: true });
+    } catch (error) {
+      this.say(`${error.message} ${error.cure ?? ""}`, { warning: true, action: { label: "Try again", run: () => this.#whose() }, sticky: true });
+    }
+    this.draw();
+  }
+
+  /** Whether anything can be painted; says why not. */
+  mayPaint() {
+    if (this.picture.region) return true;
+    this.say("This round found nothing in this image, so there is no review an edit could belong to.", { warning: true });
+    return false;
+  }
+
+  /** Paint spans as one act. */
+  paint(spans, source) {
+    if (!this.mayPaint()) return 0;
+    this.painting.begin();
+    const box = this.painting.paint(spans, source);
+    if (!this.painting.end()) return 0;
+    this.stage.draw(box);
+    this.painted();
+    return areaOf(spans);
+  }
+
+  /** An act of painting is done. */
+  painted() {
+    this.toast.pass();
+    this.picture.touched();
+    this.draw();
+  }
+
+  /** Give the pixels of one class, all or those within spans, the chosen one. */
+  replaceClass(from, within) {
+    const { label, picture } = this;
+    const spans = this.painting.pixelsOf(from, within);
+    const area = from === label ? 0 : this.paint(spans, label);
+    if (!area) this.say(from === label ? "That is the chosen class already." : "Nothing to replace there.");
+    else this.say(`${nameOf(picture.about, from)} → ${nameOf(picture.about, label)}: ${number(area)} px`, { passing: true, action: { label: "Undo", run: () => this.undo() } });
+  }
+
+  undo() {
+    if (!this.pointer.busy) this.#turned(this.picture.undo(), "Nothing left to undo here.");
+  }
+
+  redo() {
+    if (!this.pointer.busy) this.#turned(this.picture.redo(), "Nothing to redo.");
+  }
+
+  #turned(done, otherwise) {
+    if (!done) this.say(otherwise);
+    this.draw();
+  }
+
+  judge(verdict) {
+    const { picture } = this;
+    if (!picture.region || this.pointer.busy) return;
+    picture.judge(verdict);
+    const { regions, index } = picture;
+    const ahead = [...regions.keys()].map((step) => (index + 1 + step) % regions.length).find((place) => UNDECIDED.has(regions[place].status));
+    if (ahead !== undefined) this.goTo(ahead);
+    else this.say("Every region of this image is judged.", { action: picture.about.next === null ? null : { label: "Next image", run: () => this.act("next_image") } });
+    this.draw();
+  }
+
+  step(by) {
+    const { regions, index } = this.picture;
+    if (regions.length) this.goTo((index + by + regions.length) % regions.length);
+  }
+
+  goTo(index) {
+    const { picture } = this;
+    if (picture.regions.length) {
+      picture.index = index;
+      const { region } = picture;
+      this.stage.outline(region.runs);
+      this.stage.reveal(region);
+      this.live.textContent = `Region ${index + 1} of ${picture.regions.length}: ${nameOf(picture.about, region.given)}, suggested ${nameOf(picture.about, region.pseudo)}`;
+      this.#remember(picture.about.sample);
+    }
+    this.pointer.draw();
+    this.draw();
+  }
+
+  choose(id, { quietly = false } = {}) {
+    if (id === this.picture.about.ignore && this.tool === "brush") this.use("eraser");
+    else if (this.tool === "eraser" && id !== this.picture.about.ignore && !quietly) this.use("brush");
+    if (id !== this.picture.about.ignore || this.tool !== "eraser") this.label = id;
+    if (!quietly) this.live.textContent = nameOf(this.picture.about, id);
+    this.stage.element.style.setProperty("--class", this.picture.about.colours[id] ?? "transparent");
+    this.draw();
+  }
+
+  pickAt(position, { done = false } = {}) {
+    const id = this.painting.at(...position.map(Math.floor));
+    if (id === null) return;
+    if (done) this.use(this.before ?? "brush");
+    this.choose(id);
+  }
+
+  lock(id) {
+    const { locked } = this.painting;
+    locked[id] = locked[id] ? 0 : 1;
+    this.live.textContent = `${nameOf(this.picture.about, id)} is ${locked[id] ? "" : "no longer "}protected`;
+    this.draw();
+  }
+
+  use(tool) {
+    if (tool.startsWith("suggest") && !this.picture.predicted) {
+      this.say("This round's predictions are not kept any more.", { warning: true });
+      return;
+    }
+    if (tool === "pick" && this.tool !== "pick") this.before = this.tool;
+    if (tool !== "polygon") this.pointer.drop();
+    this.tool = tool;
+    this.element.dataset.tool = tool;
+    this.live.textContent = tool.replace("_", " ");
+    this.pointer.draw();
+    this.draw();
+  }
+
+  set(changes) {
+    this.settings.set(changes);
+    this.stage.show(this.settings);
+    this.pointer.draw();
+    this.draw();
+  }
+
+  point(pixel) {
+    this.footer.point(this.picture.about, this.painting, this.picture.predicted, pixel);
+  }
+
+  say(text, { action = null, ...options } = {}) {
+    this.toast.say(text, action, options);
+  }
+
+  draw() {
+    const { picture, tool, settings, label } = this;
+    if (!picture || !this.ready) return;
+    const { history, locked } = picture.painting;
+    this.toolbox.draw({ tool, settings, undo: history.undos.length > 0, redo: history.redos.length > 0, suggests: picture.predicted !== null });
+    this.classes.draw({ label: tool === "eraser" ? picture.about.ignore : label, locked });
+    this.panel.draw(picture);
+  }
+
+  async askName() {
+    await askName({ root: this.root, name: this.person, save: async (name) => { this.person = (await this.api.rename(name)).name ?? name; } });
+    this.masthead.name(this.person);
+    this.desk.identify(this.person);
+    this.stage.element.focus({ preventScroll: true });
+  }
+
+  help() {
+    const row = (how, does) => [how, does];
+    openHelp({ root: this.root, keys: this.keys, about: "Everything is saved by itself after each stroke.", onchange: () => { this.toolbox.keysChanged(); this.footer.keysChanged(); this.draw(); }, fixed: [
+      row([keycap("1"), "–", keycap("9"), keycap("0")], "the class of that number; with Shift the 11th to 20th"),
+      row([keycap("wheel")], "zoom at the pointer"), row([keycap("Space"), "or middle button + drag"], "move the image"), row([keycap("Alt"), "+ click"], "pick the class under the pointer"),
+      row([keycap("Shift"), "+ click"], "a straight line from the last stroke"),
+    ] });
+  }
+
+  #remember(sample) {
+    const query = new URLSearchParams({ round: this.roundId, sample, ...(this.picture.region ? { finding: this.picture.region.id } : {}) });
+    history.replaceState(history.state, "", `${location.pathname}?${query}`);
+  }
+
+  unmount() {
+    this.stop.abort();
+    this.stage.unmount();
+    this.picture?.saver.flush();
+    this.element.remove();
+  }
+}
