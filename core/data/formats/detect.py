@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.formats import camvid, huggingface, imagefolder, manifest, mask_pairs, unlabelled, voc
+from core.data.formats import (
+    camvid,
+    coco,
+    huggingface,
+    imagefolder,
+    label_studio,
+    manifest,
+    mask_pairs,
+    unlabelled,
+    voc,
+)
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
 
@@ -35,6 +45,12 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     ),
     SourceFormat.MANIFEST: Reader(
         "Manifest", "a CSV or Parquet table path,label[,split][,group]", manifest.recognise, manifest.read
+    ),
+    SourceFormat.COCO: Reader(
+        "COCO masks", "annotations/instances_train.json with polygons or RLE", coco.recognise, coco.read
+    ),
+    SourceFormat.LABEL_STUDIO: Reader(
+        "Label Studio masks", "a JSON export with brush or polygon labels", label_studio.recognise, label_studio.read
     ),
     SourceFormat.VOC: Reader(
         "Pascal VOC masks", "JPEGImages/1.jpg with SegmentationClass/1.png", voc.recognise, voc.read

@@ -58,7 +58,7 @@ def find_meaning(
     """
     kinds, palette = _peek(masks)
     coloured = kinds["colours"] > kinds["values"] if usual.coloured is None else usual.coloured
-    declared = _declared(folders, options)
+    declared = find_classes(folders, options)
     if coloured:
         declared = declared if declared is not None and declared.colours else usual.colours
         if declared is None:
@@ -76,7 +76,12 @@ def find_meaning(
     )
 
 
-def _declared(folders: Sequence[Path], options: ReadOptions) -> Declared | None:
+def find_classes(folders: Sequence[Path], options: ReadOptions) -> Declared | None:
+    """Return the classes as the options or a file in one of these folders declare them; None: nothing does.
+
+    Raises:
+        DatasetError: what declares them cannot be read, or may not be.
+    """
     if options.colour_map in camvid_maps.MAPS:
         return camvid_maps.MAPS[options.colour_map]
     if options.colour_map:

@@ -50,7 +50,7 @@ def decode_brush(packed: Any, height: int, width: int) -> Inside:  # noqa: ANN40
         MaskError: it is no such list, or holds another number of pixels.
     """
     try:
-        data = bytes(packed)
+        data = bytes(packed if isinstance(packed, list) else [packed])
     except (TypeError, ValueError) as error:
         raise MaskError("damaged brush", f"its rle is no list of bytes ({error})", _CURE) from error
     size = height * width * _CHANNELS

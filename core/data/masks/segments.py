@@ -54,6 +54,8 @@ def _inside(what: str, values: Any, width: int, height: int) -> Inside:  # noqa:
     if what == "polygons":
         return _drawn([_corners(polygon, width, height) for polygon in values], width, height)
     if what == "percent":
+        if not isinstance(values, list):
+            raise MaskError("bad polygon", "it has no points", "draw it again, or remove the annotation")
         points = [(x * width / 100, y * height / 100) for x, y in map(_pair, values)]
         return _drawn([_corners([number for point in points for number in point], width, height)], width, height)
     if what == "fault":

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data.formats import camvid, mask_pairs, voc
+from core.data.formats import camvid, coco, label_studio, mask_pairs, voc
 from core.data.formats.detect import FORMATS, detect
 from core.types import ClassTable, ExportError
 from tests.core.data.formats.drawn_masks import Source, assert_equal, masks, tables, write
 
-MODULES = {"camvid": camvid, "mask-pairs": mask_pairs, "voc": voc}
+MODULES = {"camvid": camvid, "mask-pairs": mask_pairs, "voc": voc, "coco": coco, "label-studio": label_studio}
 MOST = {"voc": 255}
 NAMES = ["a.png", "sub/a.jpg", "ü b.png", "CON.png", "日本.PNG", "a_mask.png", "x.y.png"]
 

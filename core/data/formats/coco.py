@@ -1,0 +1,229 @@
+"""COCO JSON: categories, images, and a segmentation for each annotation: polygons, or run lengths, packed or not.
+
+Each pixel gets the category of the last annotation of the file that covers it, crowds included. Pixels that none covers
+are the category `background`, which is added where there is none; in files written here they are IGNORE instead, which
+`info` says (`"unannotated_pixels": "ignore"`). The split is in the file's name, as in `instances_val.json`.
+
+Written: one annotation for each image and class, packed run lengths; `iscrowd` is 1 where its pixels form several
+separate pieces, as COCO means it. Category ids begin at 1.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from core.data.export.names import safe_name
+from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_json, split_in
+from core.data.formats.source import Problems, ReadOptions, SourceListing
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.colours import IGNORED, class_table, rgb_of
+from core.data.masks.items import MaskItem, place_in
+from core.data.masks.runs import Inside, encode_coco
+from core.data.masks.segments import segments
+from core.data.storage import atomic_path
+from core.types import ClassTable, DatasetError, SourceSample, ignore_of
+
+_BACKGROUND = "background"
+_UNANNOTATED = "unannotated_pixels"
+_INSTANCES = "instances"
+_KEYS = tuple(re.compile(rf'"{key}"\s*:\s*\[') for key in ("images", "categories"))
+_CURE = "correct the annotation, or remove it"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    split: str
+    values: dict[str, Any]
+
+
+def recognise(source: Path) -> str:
+    """Say why these are COCO annotations; empty: they are not."""
+    found = _find(source)
+    return f"{found[0].name} has images and categories as COCO does" if found else ""
+
+
+def read(source: Path, options: ReadOptions) -> SourceListing:
+    """List every image that the files name.
+
+    Raises:
+        DatasetError: there is no such file, or none that is whole.
+    """
+    found = _find(source)
+    if not found:
+        raise DatasetError(
+            f"{source}: has no JSON file with images and categories, here or in {FOLDER}; name it itself"
+        )
+    problems = Problems()
+    files = list(_files(found, problems))
+    ids: dict[str, int] = {}
+    colours: list[str | None] = []
+    for file in files:
+        for category in sorted(objects(file.values, "categories"), key=lambda item: _number(item.get("id"))):
+            if ids.setdefault(str(category.get("name")), len(ids)) == len(colours):
+                colours.append(_colour(category.get("color")))
+    background = next((name for name in ids if name.strip().lower() == _BACKGROUND), None)
+    if background is None and not all(map(_ignores_unannotated, files)):
+        background = _BACKGROUND
+        ids = {background: 0, **{name: number + 1 for name, number in ids.items()}}
+        colours.insert(0, "#000000" if "#000000" not in colours else None)
+    if not ids:
+        raise DatasetError(f"{found[0].name}: has no categories; export the annotations again")
+    base = IGNORED if background is None else ids[background]
+    images = Images(image_root(source), options, problems)
+    return SourceListing(_samples(files, images, ids, base), problems, class_table(list(ids), colours))
+
+
+def place(items: Sequence[MaskItem]) -> list[str]:
+    """Return where each image goes: `split/name`, `images/name` without a split."""
+    return place_in(items, lambda item: safe_name(item.split) if item.split else "images")
+
+
+def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
+    """Write one file of annotations for each split."""
+    by_split: dict[str, list[tuple[MaskItem, str]]] = defaultdict(list)
+    for item, file in zip(items, files, strict=True):
+        by_split[item.split].append((item, file))
+    for split, placed in by_split.items():
+        name = f"{_INSTANCES}_{safe_name(split)}" if split else _INSTANCES
+        with atomic_path(folder / FOLDER / f"{name}.json") as path:
+            _write_file(path, split, placed, table)
+
+
+def _find(source: Path) -> list[Path]:
+    found = find_json(source, lambda text: all(key.search(text) for key in _KEYS))
+    return [path for path in found if path.name.startswith(_INSTANCES)] or found
+
+
+def _files(paths: list[Path], problems: Problems) -> Iterator[_File]:
+    for path in paths:
+        try:
+            values = read_json(path, dict)
+        except DatasetError as error:
+            if len(paths) == 1:
+                raise
+            problems.error("broken JSON", path.name, str(error), "export it again")
+            continue
+        info = values.get("info")
+        told = info.get("split") if isinstance(info, dict) else None
+        split = told if isinstance(told, str) else split_in(path.stem) or split_in(path.parent.name)
+        yield _File(path, split, values)
+
+
+def _ignores_unannotated(file: _File) -> bool:
+    info = file.values.get("info")
+    return isinstance(info, dict) and info.get(_UNANNOTATED) == "ignore"
+
+
+def _samples(files: list[_File], images: Images, ids: dict[str, int], base: int) -> Iterator[SourceSample]:
+    for file in files:
+        names = {_key(item.get("id")): str(item.get("name")) for item in objects(file.values, "categories")}
+        shapes: dict[str, list[list[Any]]] = defaultdict(list)
+        for annotation in objects(file.values, "annotations"):
+            shapes[_key(annotation.get("image_id"))].append(_shape(annotation, names, ids))
+        unannotated = IGNORED if _ignores_unannotated(file) else base
+        for image in objects(file.values, "images"):
+            mine = shapes.pop(_key(image.get("id")), [])
+            name = images.find(str(image.get("file_name", "")), file.path.parent, file.split)
+            if name is None:
+                continue
+            size = [image.get("height"), image.get("width")]
+            where = f"{file.path.name}, {name}"
+            mask = segments(where, unannotated, mine, size if None not in size else None)
+            labelled = image.get("labelled") is not False
+            path = f"{images.root}/{name}"
+            yield SourceSample(path, name, None, file.split, sequence_of(name), mask if labelled else None)
+        for key, left in shapes.items():
+            images.problems.error(
+                "unknown image",
+                file.path.name,
+                f"{len(left)} annotations are of the image {key}, which is not listed",
+                _CURE,
+            )
+    images.note_unnamed()
+
+
+def _shape(annotation: dict[str, Any], names: dict[str, str], ids: dict[str, int]) -> list[Any]:
+    name = names.get(_key(annotation.get("category_id")))
+    where = f"annotation {annotation.get('id')}"
+    if name is None:
+        said = f"{where} has the category {annotation.get('category_id')}, which is not listed"
+        return [0, "fault", ["ids outside the classes", said, _CURE]]
+    drawn = annotation.get("segmentation")
+    if isinstance(drawn, dict):
+        return [ids[name], "rle", {"size": drawn.get("size"), "counts": drawn.get("counts")}]
+    if isinstance(drawn, list) and drawn:
+        return [ids[name], "polygons", drawn]
+    return [0, "fault", ["bad polygon", f"{where} has no segmentation", _CURE]]
+
+
+def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], table: ClassTable) -> None:
+    """Write piece by piece: no more than one mask is in memory."""
+    info = {"description": "exported by Outfold", "split": split, _UNANNOTATED: "ignore"}
+    categories = [
+        {"id": number + 1, "name": name, "color": list(rgb_of(colour))}
+        for number, (name, colour) in enumerate(
+            zip(table.names, class_table(table.names, table.colours).colours, strict=True)
+        )
+    ]
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"info": {json.dumps(info)},\n"categories": {json.dumps(categories)},\n"images": [')
+        _write_list(file.write, (_image(number, item, name) for number, (item, name) in enumerate(placed, start=1)))
+        file.write('],\n"annotations": [')
+        _write_list(file.write, _annotations(placed))
+        file.write("]}\n")
+
+
+def _write_list(write_text: Any, values: Iterable[dict[str, Any]]) -> None:  # noqa: ANN401 a file's method
+    for number, value in enumerate(values):
+        write_text(f"{',' if number else ''}\n{json.dumps(value)}")
+
+
+def _image(number: int, item: MaskItem, file: str) -> dict[str, Any]:
+    image = {"id": number, "file_name": file, "width": item.width, "height": item.height}
+    return image if item.mask is not None else {**image, "labelled": False}
+
+
+def _annotations(placed: list[tuple[MaskItem, str]]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for image, (item, _) in enumerate(placed, start=1):
+        mask = item.mask() if item.mask is not None else np.zeros((0, 0), dtype=np.uint8)
+        for label in np.flatnonzero(np.bincount(mask.ravel())).tolist():
+            if label != ignore_of(mask):
+                number += 1
+                yield {"id": number, "image_id": image, "category_id": label + 1, **_annotation(mask == label)}
+
+
+def _annotation(inside: Inside) -> dict[str, Any]:
+    pieces, _ = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
+    y, x = np.nonzero(inside)
+    left, top = int(x.min()), int(y.min())
+    return {
+        "segmentation": encode_coco(inside),
+        "area": len(x),
+        "bbox": [left, top, int(x.max()) + 1 - left, int(y.max()) + 1 - top],
+        "iscrowd": int(pieces > 2),  # noqa: PLR2004 the ground is counted as one
+    }
+
+
+def _key(value: Any) -> str:  # noqa: ANN401 ids are numbers or text
+    return str(value)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 whatever the file holds
+    return value if isinstance(value, int | float) else 0
+
+
+def _colour(value: Any) -> str | None:  # noqa: ANN401 whatever the file holds
+    try:
+        red, green, blue = bytes(value if isinstance(value, list) else [])
+    except (TypeError, ValueError):
+        return None
+    return f"#{red:02x}{green:02x}{blue:02x}"
