@@ -1,0 +1,218 @@
+"""Where prediction and given mask of one image differ: the regions worth a look, and those that are a border's wobble.
+
+Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it; probabilities (H, W) uint8, round(255 p).
+A region is a connected part (8-neighbour) of the differing pixels with one given class X and one predicted class Y.
+IGNORE pixels and settled ones belong to none.
+
+Networks and people rarely agree on a border to the pixel, and such slivers would bury the rest. With `boundary` b:
+
+- a region that holds a square of b + 1 pixels is real, and so are all its pixels: an opening, and the reconstruction
+  of what survives it. No two masks that are each other's shift by up to b pixels along x and y have such a square;
+- a thinner one is wobble if a shift of up to b pixels explains most of it: Y stands that near in the given mask, and X
+  in the predicted one. So an overlooked pole is real, though it is thin; one three pixels beside its place is not.
+
+What lies outside the image or is IGNORE may be of any class. All work is on the differing pixels and their runs along
+the rows: most pixels agree, and those cost one comparison.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from core.types import ByteArray, IntArray, Region, ignore_of
+
+BoolArray = NDArray[np.bool_]
+_CERTAIN = 255  # a probability of 1
+_MOST = 0.5  # of a thin region's pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspect:
+    """A region and what the models say of it, as means over its pixels."""
+
+    region: Region
+    area: int  # pixels
+    given: int
+    pseudo: int
+    confidence: float  # of the predicted class, in [0, 1]
+    self_confidence: float  # of the given class
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """All regions of one image, sorted into three."""
+
+    suspects: list[Suspect]  # top to bottom
+    wobble: int  # regions that are a border's
+    tiny: int  # regions too small to be looked at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """The differing pixels as runs along the rows, in reading order; every column is (R,)."""
+
+    y: IntArray
+    start: IntArray  # x of the first pixel
+    end: IntArray  # x behind the last one
+    pair: IntArray  # given class and predicted class in one number
+    first: IntArray  # where the run's pixels begin among all differing ones
+
+
+def differing_pixels(given: IntArray, predicted: IntArray) -> IntArray:
+    """Return where prediction and given mask differ and something is given, as ascending flat indexes, (P,)."""
+    index = np.flatnonzero(given != predicted)
+    known: IntArray = index[given.reshape(-1)[index] != ignore_of(given)]
+    return known
+
+
+def find_regions(
+    given: IntArray,
+    predicted: IntArray,
+    confidence: ByteArray,
+    given_probability: ByteArray,
+    settled: IntArray | None = None,
+    *,
+    boundary: int,
+    least: int,
+    differing: IntArray | None = None,
+) -> Regions:
+    """Return the regions of one image.
+
+    Args:
+        given: (H, W) classes, of the same dtype as `predicted`.
+        predicted: (H, W) classes.
+        confidence: (H, W) of the predicted class.
+        given_probability: (H, W) of the given class.
+        settled: (H, W), nonzero where people have judged; None: nowhere.
+        boundary: pixels, see the module.
+        least: pixels; smaller regions are tiny.
+        differing: what `differing_pixels` says, where it is known already.
+    """
+    index = differing_pixels(given, predicted) if differing is None else differing
+    if settled is not None:
+        index = index[settled.reshape(-1)[index] == 0]
+    if not len(index):
+        return Regions([], 0, 0)
+    runs = _runs(index, given, predicted)
+    source, target = _touching(runs)
+    part = _parts(len(runs.y), source, target)
+    area = np.bincount(part, weights=runs.end - runs.start).astype(np.int64)
+    large = area >= least
+    real = _thick(runs, source, target, part, boundary + 1) & large
+    members = _members(part, large)
+    for number in np.flatnonzero(large & ~real).tolist():
+        real[number] = not _is_wobble(_region(runs, members[number]), given, predicted, boundary)
+    sure, likely = (_means(index, runs, part, area, values) for values in (confidence, given_probability))
+    suspects = [
+        Suspect(
+            _region(runs, members[number]),
+            int(area[number]),
+            *divmod(int(runs.pair[members[number][0]]), 1 << 16),
+            float(sure[number]),
+            float(likely[number]),
+        )
+        for number in np.flatnonzero(real).tolist()
+    ]
+    return Regions(suspects, int(large.sum()) - len(suspects), int((~large).sum()))
+
+
+def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> _Runs:
+    height, width = given.shape
+    pair = given.reshape(-1)[index].astype(np.int64) << 16
+    pair |= predicted.reshape(-1)[index]
+    begins = np.empty(len(index), dtype=bool)
+    begins[0] = True
+    np.not_equal(index[1:], index[:-1] + 1, out=begins[1:])
+    begins[1:] |= pair[1:] != pair[:-1]
+    rows = np.searchsorted(index, np.arange(1, height) * width)
+    begins[rows[rows < len(index)]] = True
+    first = np.flatnonzero(begins)
+    length = np.diff(first, append=len(index))
+    y, start = np.divmod(index[first], width)
+    return _Runs(y, start, start + length, pair[first], first)
+
+
+def _touching(runs: _Runs) -> tuple[IntArray, IntArray]:
+    """Return the pairs of runs, (E,) and (E,), that touch from one row to the next and are of one class pair."""
+    step = int(runs.end.max()) + 2  # wider than any row, so that no run touches one of another row
+    at, below = runs.y * step, (runs.y + 1) * step
+    low = np.searchsorted(at + runs.end, below + runs.start, "left")
+    high = np.searchsorted(at + runs.start, below + runs.end, "right")
+    source, target = _spread(low, np.maximum(high - low, 0))
+    same = runs.pair[source] == runs.pair[target]
+    return source[same], target[same]
+
+
+def _spread(first: IntArray, count: IntArray) -> tuple[IntArray, IntArray]:
+    """Return, for ranges of `count` numbers from `first` on, which range each number is of, and the number."""
+    owner = np.repeat(np.arange(len(first)), count)
+    return owner, np.arange(len(owner)) + np.repeat(first - (np.cumsum(count) - count), count)
+
+
+def _parts(count: int, source: IntArray, target: IntArray) -> IntArray:
+    """Return which connected part each run belongs to, (R,), numbered from 0 on in reading order."""
+    links = coo_array((np.ones(len(source), np.int8), (source, target)), (count, count))
+    _, part = connected_components(links, directed=False)
+    return part.astype(np.int64)
+
+
+def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side: int) -> BoolArray:
+    """Return which parts hold a square of `side` pixels, (C,): runs that have so many pixels in common, row by row."""
+    links = np.bincount(source, minlength=len(part))
+    first_link = np.cumsum(links) - links
+    last = np.flatnonzero(runs.end - runs.start >= side)
+    low, high = runs.start[last], runs.end[last]
+    for _ in range(side - 1):
+        owner, link = _spread(first_link[last], links[last])
+        last = target[link]
+        low, high = np.maximum(low[owner], runs.start[last]), np.minimum(high[owner], runs.end[last])
+        wide = high - low >= side
+        last, low, high = last[wide], low[wide], high[wide]
+    thick = np.zeros(int(part.max()) + 1, dtype=bool)
+    thick[part[last]] = True
+    return thick
+
+
+def _members(part: IntArray, chosen: BoolArray) -> dict[int, IntArray]:
+    """Return the runs of each chosen part, in reading order."""
+    members: IntArray = np.flatnonzero(chosen[part])
+    members = members[np.argsort(part[members], kind="stable")]
+    numbers, first = np.unique(part[members], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(members, first[1:]), strict=False))  # split gives one piece of nothing
+
+
+def _region(runs: _Runs, members: IntArray) -> Region:
+    start = runs.start[members]
+    return Region(np.stack([runs.y[members], start, runs.end[members] - start], axis=1).astype(np.int32))
+
+
+def _means(index: IntArray, runs: _Runs, part: IntArray, area: IntArray, values: ByteArray) -> NDArray[np.float64]:
+    """Return each part's mean probability, (C,), in [0, 1]."""
+    total = np.add.reduceat(values.reshape(-1)[index], runs.first, dtype=np.int64)
+    return np.bincount(part, weights=total) / (area * _CERTAIN)
+
+
+def _is_wobble(region: Region, given: IntArray, predicted: IntArray, boundary: int) -> bool:
+    """Whether a shift of both masks' borders by at most `boundary` pixels explains most of a region."""
+    left, top, width, height = region.box
+    y, x, _ = region.runs[0].tolist()
+    rows = slice(max(0, top - boundary), top + height + boundary)
+    columns = slice(max(0, left - boundary), left + width + boundary)
+    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
+    Region(region.runs - np.array([rows.start, columns.start, 0], dtype=np.int32)).paint(inside, 1)
+    near_given = _near(given[rows, columns], int(predicted[y, x]), boundary)
+    near_predicted = _near(predicted[rows, columns], int(given[y, x]), boundary)
+    inside = inside[: near_given.shape[0], : near_given.shape[1]]
+    explained = cv2.countNonZero(cv2.bitwise_and(inside, cv2.bitwise_and(near_given, near_predicted)))
+    return explained > _MOST * region.area
+
+
+def _near(mask: IntArray, label: int, reach: int) -> ByteArray:
+    """Return 1 where a pixel of the class, of no class or of no image lies at most `reach` pixels away, else 0."""
+    may = ((mask == label) | (mask == ignore_of(mask))).astype(np.uint8)
+    box = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
+    return cv2.dilate(may, box, borderType=cv2.BORDER_CONSTANT, borderValue=1).astype(np.uint8, copy=False)

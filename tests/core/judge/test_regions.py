@@ -1,0 +1,214 @@
+"""The regions of one image where prediction and given mask differ."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from core.judge.regions import Regions, differing_pixels, find_regions
+from core.types import IGNORE, WIDE_IGNORE, IntArray, ignore_of
+
+CLASSES = 5
+SHIFT = st.integers(-3, 3)
+
+
+def ground(height: int = 60, width: int = 80, dtype: type = np.uint8) -> IntArray:
+    return np.zeros((height, width), dtype)
+
+
+def scene(seed: int, height: int = 70, width: int = 90) -> IntArray:
+    """Return a mask of patches of five classes with round and thin things on them, and some pixels nobody labelled."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(5, 6, CLASSES)).astype(np.float32)
+    mask = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC).argmax(axis=2).astype(np.uint8)
+    for _ in range(4):
+        centre = (int(rng.integers(width)), int(rng.integers(height)))
+        cv2.circle(mask, centre, int(rng.integers(2, 12)), int(rng.integers(CLASSES)), -1)
+    cv2.line(mask, (int(rng.integers(width)), 0), (int(rng.integers(width)), height), int(rng.integers(CLASSES)), 2)
+    cv2.circle(mask, (int(rng.integers(width)), int(rng.integers(height))), 5, IGNORE, -1)
+    return mask
+
+
+def noise(mask: IntArray, seed: int) -> tuple[IntArray, IntArray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, mask.shape, dtype=np.uint8), rng.integers(0, 256, mask.shape, dtype=np.uint8)
+
+
+def found(given: IntArray, predicted: IntArray, *, boundary: int = 3, least: int = 16, **more: IntArray) -> Regions:
+    return find_regions(given, predicted, *noise(given, 0), boundary=boundary, least=least, **more)
+
+
+def painted(regions: Regions, shape: tuple[int, ...]) -> IntArray:
+    inside = np.zeros(shape, np.uint8)
+    for suspect in regions.suspects:
+        layer = np.zeros(shape, np.uint8)
+        suspect.region.paint(layer, 1)
+        inside += layer
+    return inside
+
+
+def without_ignored(mask: IntArray) -> IntArray:
+    return np.where(mask == IGNORE, 0, mask).astype(np.uint8)
+
+
+@drawn(st.integers(0, 999))
+@settings(deadline=None, max_examples=30)
+def test_an_identical_prediction_gives_nothing(seed: int) -> None:
+    regions = found(scene(seed), scene(seed))
+    assert (regions.suspects, regions.wobble, regions.tiny) == ([], 0, 0)
+
+
+@drawn(st.integers(0, 999), st.integers(0, 4))
+@settings(deadline=None, max_examples=40)
+def test_every_pixel_that_differs_is_in_one_region_of_one_class_pair(seed: int, boundary: int) -> None:
+    """With the smallest area 1 and no boundary nothing is dropped; else what is left out was counted."""
+    given, predicted = scene(seed), without_ignored(scene(seed + 1000))
+    differs = (given != predicted) & (given != IGNORE)
+    everything = found(given, predicted, boundary=0, least=1)
+    np.testing.assert_array_equal(painted(everything, given.shape), differs)
+    some = found(given, predicted, boundary=boundary, least=20)
+    assert painted(some, given.shape).max(initial=0) <= 1
+    assert len(everything.suspects) == len(some.suspects) + some.wobble + some.tiny
+    whole = {region.region.to_bytes() for region in everything.suspects}
+    assert {region.region.to_bytes() for region in some.suspects} <= whole, "a region keeps all its pixels"
+    for suspect in some.suspects:
+        inside = np.zeros(given.shape, np.uint8)
+        suspect.region.paint(inside, 1)
+        assert set(given[inside == 1].tolist()) == {suspect.given}
+        assert set(predicted[inside == 1].tolist()) == {suspect.pseudo}
+        assert cv2.connectedComponents(inside, connectivity=8)[0] == 2
+        assert suspect.area == suspect.region.area == inside.sum() >= 20
+
+
+@drawn(st.integers(0, 999))
+@settings(deadline=None, max_examples=30)
+def test_regions_are_those_of_a_plain_search(seed: int) -> None:
+    given, predicted = scene(seed), without_ignored(scene(seed + 1000))
+    plain = set()
+    for label in range(CLASSES):
+        for pseudo in range(CLASSES):
+            if pseudo != label:
+                pair = ((given == label) & (predicted == pseudo)).astype(np.uint8)
+                count, parts, facts, _ = cv2.connectedComponentsWithStats(pair, connectivity=8)
+                plain |= {
+                    (label, pseudo, int(facts[part, cv2.CC_STAT_AREA]), *facts[part, :4].tolist())
+                    for part in range(1, count)
+                    if cv2.erode((parts == part).astype(np.uint8), np.ones((4, 4)), borderValue=0).any()
+                }
+    thick = {
+        (suspect.given, suspect.pseudo, suspect.area, *suspect.region.box)
+        for suspect in found(given, predicted, least=16).suspects
+    }
+    assert plain <= thick
+
+
+@drawn(st.integers(0, 999))
+@settings(deadline=None, max_examples=30)
+def test_renaming_classes_changes_nothing(seed: int) -> None:
+    given, predicted = scene(seed), without_ignored(scene(seed + 1000))
+    name = np.append(np.random.default_rng(seed).permutation(CLASSES), np.full(251, IGNORE)).astype(np.uint8)
+    before, after = found(given, predicted), found(name[given], name[predicted])
+    assert [suspect.region.to_bytes() for suspect in before.suspects] == [
+        suspect.region.to_bytes() for suspect in after.suspects
+    ]
+    assert [int(name[suspect.pseudo]) for suspect in before.suspects] == [suspect.pseudo for suspect in after.suspects]
+    assert (before.wobble, before.tiny) == (after.wobble, after.tiny)
+
+
+@drawn(st.integers(0, 999), SHIFT, SHIFT)
+@settings(deadline=None, max_examples=60)
+def test_a_shift_by_up_to_three_pixels_is_wobble_and_no_finding(seed: int, x: int, y: int) -> None:
+    """Thin things are moved too: their regions are as thin as they are, and explained by the shift."""
+    wide = scene(seed, 90, 110)
+    given, predicted = wide[10:80, 10:100], without_ignored(wide)[10 + y : 80 + y, 10 + x : 100 + x]
+    regions = found(np.ascontiguousarray(given), np.ascontiguousarray(predicted))
+    assert regions.suspects == []
+
+
+def test_a_shift_of_a_large_block_is_counted_as_wobble() -> None:
+    given, predicted = ground(), ground()
+    given[20:40, 20:40] = 1
+    predicted[22:42, 20:40] = 1
+    regions = found(given, predicted)
+    assert (len(regions.suspects), regions.wobble, regions.tiny) == (0, 2, 0)
+
+
+@drawn(st.integers(0, 999))
+@settings(deadline=None, max_examples=30)
+def test_pixels_nobody_labelled_are_never_suspect_and_settled_ones_not_again(seed: int) -> None:
+    given, predicted = scene(seed), without_ignored(scene(seed + 1000))
+    regions = found(given, predicted, least=1, boundary=0)
+    assert not painted(regions, given.shape)[given == IGNORE].any()
+    assert found(np.full_like(given, IGNORE), predicted).suspects == []
+    settled = (np.random.default_rng(seed).random(given.shape) < 0.4).astype(np.uint8)
+    left = painted(found(given, predicted, least=1, boundary=0, settled=settled), given.shape)
+    np.testing.assert_array_equal(left, (given != predicted) & (given != IGNORE) & (settled == 0))
+
+
+def test_a_thin_thing_that_was_overlooked_is_found_whole_in_both_directions() -> None:
+    plain, pole = ground(), ground()
+    pole[5:55, 40:42] = 2
+    for given, predicted in ((plain, pole), (pole, plain)):
+        regions = found(given, predicted)
+        assert [suspect.area for suspect in regions.suspects] == [100]
+        assert regions.suspects[0].region.box == (40, 5, 2, 50)
+        assert found(given, predicted, least=101).tiny == 1
+
+
+def test_a_real_region_keeps_its_thin_parts() -> None:
+    given, predicted = ground(), ground()
+    predicted[10:30, 10:30] = 1
+    predicted[19:21, 30:60] = 1
+    [suspect] = found(given, predicted).suspects
+    assert (suspect.given, suspect.pseudo, suspect.area) == (0, 1, 20 * 20 + 2 * 30)
+    assert suspect.region.box == (10, 10, 50, 20)
+
+
+def test_regions_touching_at_a_corner_are_one_and_class_pairs_divide_them() -> None:
+    given, predicted = ground(), ground()
+    predicted[10:20, 10:20] = 1
+    predicted[20:30, 20:30] = 1
+    predicted[20:30, 10:20] = 2
+    given[30:40, 20:30] = 3
+    predicted[30:40, 20:30] = 1
+    kinds = [(suspect.given, suspect.pseudo, suspect.area) for suspect in found(given, predicted).suspects]
+    assert kinds == [(0, 1, 200), (0, 2, 100), (3, 1, 100)]
+
+
+def test_regions_at_the_image_sides_do_not_run_on_into_the_next_row() -> None:
+    given, predicted = ground(), ground()
+    predicted[10:20, :10] = 1
+    predicted[10:20, -10:] = 1
+    assert [suspect.region.box for suspect in found(given, predicted).suspects] == [(0, 10, 10, 10), (70, 10, 10, 10)]
+
+
+def test_probabilities_are_means_over_the_regions_pixels() -> None:
+    given, predicted = ground(), ground()
+    predicted[10:20, 10:20] = 1
+    sure, likely = np.zeros_like(given), np.full_like(given, 255)
+    sure[10:15, 10:20], sure[15:20, 10:20] = 255, 51
+    likely[10:20, 10:20] = 51
+    [suspect] = find_regions(given, predicted, sure, likely, boundary=3, least=16).suspects
+    assert suspect.confidence == pytest.approx(0.6)
+    assert suspect.self_confidence == pytest.approx(0.2)
+
+
+def test_more_classes_than_a_byte_holds() -> None:
+    given, predicted = ground(dtype=np.uint16), ground(dtype=np.uint16)
+    given[:] = 300
+    predicted[:] = 300
+    given[0:5] = WIDE_IGNORE
+    predicted[0:20, 10:30] = 44  # 300 and 44 are equal in their lower byte
+    [suspect] = found(given, predicted).suspects
+    assert (suspect.given, suspect.pseudo, suspect.area) == (300, 44, 15 * 20)
+    assert ignore_of(given) == WIDE_IGNORE
+    assert 0 < len(differing_pixels(given, predicted)) == 300
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3)])
+def test_images_of_any_size(shape: tuple[int, int]) -> None:
+    given = np.zeros(shape, np.uint8)
+    regions = found(given, np.ones_like(given), boundary=0, least=1)
+    assert [suspect.area for suspect in regions.suspects] == [given.size]
