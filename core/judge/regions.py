@@ -164,7 +164,7 @@ def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side
     """Return which parts hold a square of `side` pixels, (C,): runs that have so many pixels in common, row by row."""
     links = np.bincount(source, minlength=len(part))
     first_link = np.cumsum(links) - links
-    last = np.flatnonzero(runs.end - runs.start >= side)
+    last: IntArray = np.flatnonzero(runs.end - runs.start >= side)
     low, high = runs.start[last], runs.end[last]
     for _ in range(side - 1):
         owner, link = _spread(first_link[last], links[last])
@@ -179,10 +179,11 @@ def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side
 
 def _members(part: IntArray, chosen: BoolArray) -> dict[int, IntArray]:
     """Return the runs of each chosen part, in reading order."""
-    members: IntArray = np.flatnonzero(chosen[part])
-    members = members[np.argsort(part[members], kind="stable")]
-    numbers, first = np.unique(part[members], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(members, first[1:]), strict=False))  # split gives one piece of nothing
+    taken = np.flatnonzero(chosen[part])
+    order = np.argsort(part[taken], kind="stable")
+    numbers, first = np.unique(part[taken][order], return_index=True)
+    pieces = np.split(taken[order], first[1:])  # one empty piece where none is chosen
+    return dict(zip(numbers.tolist(), pieces, strict=False))
 
 
 def _region(runs: _Runs, members: IntArray) -> Region:
