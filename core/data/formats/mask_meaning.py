@@ -18,7 +18,7 @@ from core.data.masks import camvid_maps
 from core.data.masks.classes import Declared, declare, find_declared, names_from, read_declared
 from core.data.masks.colours import IGNORED, class_table, text_of
 from core.data.masks.faults import MaskError
-from core.data.masks.pixels import PixelCode, grey_values, opened, palette_of
+from core.data.masks.pixels import PixelCode, grey_values, holds_colours, opened, palette_of
 from core.types import IGNORE, WIDE_IGNORE, ClassTable, DatasetError
 
 _PEEKED = 24  # masks whose kind is looked at
@@ -57,7 +57,7 @@ def find_meaning(
         DatasetError: what is declared cannot be read, or nothing says what the colours or large ids mean.
     """
     kinds, palette = _peek(masks)
-    coloured = kinds["colours"] > kinds["values"] if usual.coloured is None else usual.coloured
+    coloured = kinds["colours"] >= max(kinds["values"], 1) if usual.coloured is None else usual.coloured
     declared = find_classes(folders, options)
     if coloured:
         declared = declared if declared is not None and declared.colours else usual.colours
@@ -142,7 +142,7 @@ def _peek(masks: Sequence[str]) -> tuple[Counter[str], list[str]]:
     for path in _spread(masks, _PEEKED):
         try:
             with opened(Path(path)) as image:
-                kinds["colours" if image.mode in {"RGB", "RGBA"} else "values"] += 1
+                kinds["colours" if holds_colours(image) else "values"] += 1
                 if image.mode == "P" and not palette:
                     palette = [text_of(int(code)) for code in palette_of(image)]
         except MaskError:

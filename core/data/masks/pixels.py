@@ -126,6 +126,11 @@ def grey_values(image: Image.Image) -> IntArray | None:
     return values if values.dtype == np.uint8 else values.astype(np.uint16)
 
 
+def holds_colours(image: Image.Image) -> bool:
+    """Whether a file stores colours, and not each id three times."""
+    return image.mode in _COLOURED and not _is_grey(codes_of(np.asarray(image)))
+
+
 def palette_of(image: Image.Image) -> IntArray:
     """Return the colour code of each palette index, (256,); those the file does not give are black."""
     codes = np.zeros(256, dtype=np.uint32)
