@@ -15,16 +15,16 @@ import { summary } from "../../app/components/review_grid/verdicts.js";
 import { FakeStorage, finding } from "./fakes.js";
 
 const region = (id, over = {}) => finding(id, {
-  sample_id: 3, name: "train/scene.png", width: 480, height: 360, region: { x: 10, y: 20, width: 30, height: 40, area: 938, crop: [0, 10, 160, 120] }, ...over,
+  sample_id: 3, name: "train/scene.png", width: 480, height: 360, region: { x: 10, y: 20, width: 30, height: 40, area: 938, version: "f00", crop: [0, 10, 160, 120] }, ...over,
 });
 
 test("a region's card shows its crop, and everything else the whole image", () => {
-  assert.equal(imageUrl("/o", region(7), 185), "/o/regions/7/image/192.webp");
-  assert.equal(imageUrl("/o", region(7), 370), "/o/regions/7/image/384.webp");
-  assert.equal(imageUrl("/o", region(7), 4000), "/o/regions/7/image/1024.webp");
+  assert.equal(imageUrl("/o", region(7), 185), "/o/regions/7/image/192.webp?v=f00");
+  assert.equal(imageUrl("/o", region(7), 370), "/o/regions/7/image/384.webp?v=f00");
+  assert.equal(imageUrl("/o", region(7), 4000), "/o/regions/7/image/1024.webp?v=f00");
   assert.equal(imageUrl("/o", finding(7), 185), "/o/image/7/96.webp");
   assert.equal(wholeUrl("/o", region(7), 400), "/o/image/7/1024.webp");
-  assert.equal(tintUrl("/o", region(7), "given"), "/o/regions/7/given.png");
+  assert.equal(tintUrl("/o", region(7), "given"), "/o/regions/7/given.png?v=f00");
 });
 
 test("a frame follows the crop's shape, not the image's", () => {

@@ -140,7 +140,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
   }
 
   function thumbnail(item, alt) {
-    if (item.region) return layeredCrop(api.base, item, 192, { aspect: 1, alt });
+    if (item.region) return layeredCrop(api.base, item, 192, { alt });
     return h("img", { class: fitClass(item, 1), src: imageUrl(api.base, item, 192), alt });
   }
 

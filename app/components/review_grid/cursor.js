@@ -36,6 +36,7 @@ export class Cursor {
     const { judging, zoom } = this.review;
     if (zoom.open && zoom.onward((item) => judging.pending(item))) return;
     if (zoom.open && !zoom.follows) return; // an old decision is being looked at
+    this.#home();
     const { page } = this;
     const last = this.selection.size ? page.findLastIndex((item) => this.selection.has(item.id)) : this.focus;
     this.selection.clear();
@@ -157,6 +158,7 @@ export class Cursor {
   step(by, { cards = false } = {}) {
     const { zoom, judging } = this.review;
     if (!cards && zoom.within(by)) return;
+    this.#home();
     if (zoom.follows) {
       this.move(by);
       return;
@@ -164,5 +166,12 @@ export class Cursor {
     const recent = judging.recent();
     const next = recent[recent.indexOf(zoom.item) + by];
     if (next) zoom.show(next, { follows: false });
+  }
+
+  /** Where the zoomed image was stepped through, the queue goes on from the card that led to it. */
+  #home() {
+    const { zoom } = this.review;
+    const index = zoom.open ? this.page.indexOf(zoom.origin) : -1;
+    if (index >= 0) this.focus = index;
   }
 }

@@ -30,7 +30,7 @@ export function shapeOf(item) {
 
 /** Return the address of one layer of a region's crop: image, contour or fill. */
 export function layerUrl(base, item, layer, pixels) {
-  return `${base}/regions/${item.id}/${layer}/${CROP_EDGES.find((edge) => edge >= pixels) ?? CROP_EDGES.at(-1)}.webp`;
+  return `${base}/regions/${item.id}/${layer}/${CROP_EDGES.find((edge) => edge >= pixels) ?? CROP_EDGES.at(-1)}.webp?v=${item.region.version}`;
 }
 
 /** Return the address of the whole image. */

@@ -29,14 +29,13 @@ export class RegionZoom extends Zoom {
   }
 
   show(item, { follows }) {
-    if (!this.open) this.tours = follows; // opened from the queue: after this image's regions the queue goes on
-    if (item.sample_id !== this.sample) {
-      this.sample = item.sample_id;
-      this.regions = null;
-      this.#ask(item);
-    }
+    const opening = !this.open;
+    if (opening) this.tours = follows; // opened from the queue: after this image's regions the queue goes on
+    const another = opening || item.sample_id !== this.sample;
+    if (another) Object.assign(this, { sample: item.sample_id, regions: null, origin: item });
     super.show(item, { follows });
-    this.#mark();
+    if (another) this.#ask(item);
+    else this.#mark();
   }
 
   /** Go to another region of this image; false where there is none. */

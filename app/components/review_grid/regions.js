@@ -16,7 +16,7 @@ export function swatch(colours, id) {
 }
 
 /** Return the address of a whole image in class colours; `which` is given, suggested or difference. */
-export const tintUrl = (base, item, which) => `${base}/regions/${item.id}/${which}.png`;
+export const tintUrl = (base, item, which) => `${base}/regions/${item.id}/${which}.png?v=${item.region.version}`;
 
 /** Return the crop around a region with its fill and its contour stacked on it; the overlay's mode decides which show. */
 export function layeredCrop(base, item, pixels, { aspect = 4 / 3, alt = "" } = {}) {

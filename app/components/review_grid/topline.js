@@ -8,7 +8,7 @@ const MIX = ["accept", "bulk", "keep", "relabel", "ambiguous", "exclude"];
 const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", ambiguous: "ambiguous", exclude: "exclude" };
 
 export class Topline {
-  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` a line below. */
+  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix. */
   constructor({ on, noun = "", note = "" }) {
     this.noun = noun ? ` ${noun}` : "";
     this.title = h("div", { class: "done" });
@@ -20,7 +20,7 @@ export class Topline {
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     this.element = h("div", { class: "top" },
       h("button", { type: "button", class: "panel-button filters-button", onclick: () => on.panel("filters") }, "☰ Filters"),
-      h("div", { class: "prog" }, this.title, this.bar, this.mix, note && h("div", { class: "note" }, note)),
+      h("div", { class: "prog" }, this.title, this.bar, note ? h("div", { class: "noted" }, this.mix, h("div", { class: "note", title: note }, note)) : this.mix),
       h("div", { class: "right-end" },
         this.status,
         h("div", { class: "dens", role: "group", "aria-label": "Card size" }, this.densities),

@@ -14,6 +14,7 @@ export class Zoom {
   constructor({ root, api, classes, keys, on }) {
     Object.assign(this, { root, api, classes, keys, on });
     this.item = null;
+    this.origin = null; // the card that led to an image of several
   }
 
   get open() {
