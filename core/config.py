@@ -85,7 +85,7 @@ class RoundConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"scales": list(self.scales)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RoundConfig":

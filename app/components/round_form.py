@@ -1,11 +1,11 @@
 """The form of a new round: what suits the dataset is filled in, with the reason; everything can be changed."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from app.services.rounds import Proposal
-from core.config import SMALL_NETWORK, Method, RoundConfig, Weights
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
 from core.types import ConfigError
 
 _METHODS = {Method.FINE_TUNE: "Train", Method.PROBE: "Probe a frozen one"}
@@ -17,9 +17,7 @@ _WEIGHTS = {
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def round_form(
-    proposal: Proposal, models: Sequence[str], key: str, *, number: int, waits_for: str | None = None
-) -> RoundConfig | None:
+def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> RoundConfig | None:
     """Draw the form and return the config when Start was pressed in this run; not while another round is at work."""
     begin = proposal.config
     with st.container(border=True, key=key):
@@ -30,11 +28,12 @@ def round_form(
         )
         model = st.selectbox(
             "Network",
-            models,
-            index=models.index(begin.model),
+            proposal.models,
+            index=proposal.models.index(begin.model),
             accept_new_options=True,
             key=f"{key}_model",
-            help=f"{SMALL_NETWORK} is made for images up to 64 pixels; every other name is one of timm's",
+            help=f"{SMALL_NETWORK} is made for images up to 64 pixels, {SMALL_MASK_NETWORK} for small scenes; "
+            f"{DEEPLAB}NAME takes any of timm's networks, every other name is one of them",
         )
         weights = st.selectbox(
             "First weights",
@@ -77,7 +76,8 @@ def round_form(
         ):
             return None
         try:
-            return RoundConfig(
+            return replace(
+                begin,
                 folds=int(folds),
                 method=method or begin.method,
                 model=model or begin.model,

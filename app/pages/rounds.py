@@ -8,7 +8,7 @@ from app.components.job_progress import live_round, live_worker
 from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
-from app.services import datasets, models, rounds
+from app.services import datasets, rounds
 from app.services.workers import worker_state
 from app.services.workspace import workspace
 
@@ -45,7 +45,7 @@ with side, complaints():
     proposal = rounds.propose(workspace(), dataset_id)
     number = listed[0].number + 1 if listed else 1
     waits_for = unfinished.name if unfinished else None
-    config = round_form(proposal, models.model_names(), f"form_{dataset_id}", number=number, waits_for=waits_for)
+    config = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for)
     if config is not None:
         rounds.start_round(workspace(), dataset_id, config, name_for_record())
         st.rerun()

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from core.data.formats.source import Problems
 from core.data.masks.colours import class_table
 from core.data.masks.reading import MaskError, read_masks
-from core.data.masks.store import MaskStore
+from core.data.masks.store import MaskStore, classes_in
 from core.types import ClassTable, IntArray
 
 Rows = Callable[[], Iterator[list[Any]]]  # each a sample's values, then its facts; from the start
@@ -54,11 +52,6 @@ class Masks:
             return None
         self.images.update(classes_in(mask))
         return self.store.put(mask, durable=False)
-
-
-def classes_in(mask: IntArray) -> list[int]:
-    """Return the classes that have a pixel in a mask, (H, W), in their order."""
-    return np.flatnonzero(np.bincount(mask.ravel(), minlength=1)[: np.iinfo(mask.dtype).max]).tolist()
 
 
 def grown_table(classes: tuple[str, ...], colours: tuple[str, ...], table: ClassTable) -> ClassTable:

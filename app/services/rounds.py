@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
 from app.services.learnable import refuse_unlearnable
-from app.services.models import refuse_unknown_model
+from app.services.models import model_names, refuse_unknown_model
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig
@@ -26,10 +26,11 @@ __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The config that suits a dataset, and why in one line."""
+    """The config that suits a dataset, why in one line, and the networks that can learn its labels."""
 
     config: RoundConfig
     reason: str
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
     with workspace.database.read() as session:
         name, classes = snapshots.dataset_of(session, dataset_id)
         sizes = snapshots.image_sizes(session, dataset_id)
+        task = snapshots.task_of(session, dataset_id)
     if not sizes:
         raise RoundError(f"{name} has no images; import some first")
     summary = ImageSummary(
@@ -83,10 +85,11 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         count=sum(count for *_, count in sizes),
         classes=len(classes),
     )
-    config = suitable_config(summary)
+    config = suitable_config(summary, task)
     colour = "grey" if summary.grey else "colour"
     size = f"{summary.width} x {summary.height} {colour} images"
-    return Proposal(config, f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs")
+    reason = f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs"
+    return Proposal(config, reason, model_names(task))
 
 
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:
@@ -100,10 +103,11 @@ def start_round(workspace: Workspace, dataset_id: int, config: RoundConfig, by: 
     Raises:
         RoundError: one is unfinished, there is no such network, or the labels cannot be cross-validated.
     """
-    refuse_unknown_model(config.model)
+    with workspace.database.read() as session:
+        name, classes = snapshots.dataset_of(session, dataset_id)
+        refuse_unknown_model(config.model, snapshots.task_of(session, dataset_id))
     try:
         with workspace.database.write() as session:
-            name, classes = snapshots.dataset_of(session, dataset_id)
             _refuse_second(name, rounds.list_rounds(session, dataset_id))
             refuse_unlearnable(name, classes, snapshots.label_counts(session, dataset_id), config)
             round_id = rounds.add_round(session, dataset_id, config.to_json(), by, datetime.now(UTC))

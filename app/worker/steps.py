@@ -5,41 +5,33 @@ and become visible by the last one, which also ends the round: no half round is 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 
-import numpy as np
-
-from app.services import reviews
 from app.services.learnable import refuse_unlearnable
 from app.services.workspace import Workspace
+from app.worker.opening import opening
 from app.worker.reporting import HeldFold
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
-from core.judge.judgement import Judgement, judge_round
-from core.types import NO_LABEL, FindingKind, Resolution, RoundCancelledError, RoundStatus
+from core.judge.found import Found, judge_any
+from core.types import Progress, RoundCancelledError, RoundStatus
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
-from db.queries.snapshots import RoundSample
 
 ShouldStop = Callable[[], bool]
 CHUNK = 20_000  # findings in one transaction: well under a second of the write lock
+NOTED_SECONDS = 1.0
 
 
 def take_snapshot(workspace: Workspace, _should_stop: ShouldStop, *, round_id: int) -> None:
     """Freeze the labels the round opens with: what people decided where they did, else what was given."""
     info = _begin(workspace, round_id, "collecting the labels")
-    resolved = reviews.resolved_labels(workspace, info.dataset_id)
-    with workspace.database.read() as session:
-        name, classes = snapshots.dataset_of(session, info.dataset_id)
-        samples = snapshots.samples_for_round(session, info.dataset_id)
-    samples = [sample for sample in samples if _is_usable(sample, resolved)]
-    snapshot = _snapshot(samples, resolved, classes)
-    labels, counts = np.unique(snapshot.labels[snapshot.labels != NO_LABEL], return_counts=True)
-    known: dict[int | None, int] = {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
-    refuse_unlearnable(name, classes, known, RoundConfig.from_json(info.config))
+    name, snapshot, counts = opening(workspace, info.dataset_id)
+    refuse_unlearnable(name, snapshot.classes, counts, RoundConfig.from_json(info.config))
     folder = workspace.round_folder(round_id)
     shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
     digest = snapshot.save(folder)
@@ -64,6 +56,7 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
             RoundConfig.from_json(info.config),
             fold,
             image_cache=workspace.image_caches,
+            masks=workspace.masks,
             report=held.report,
             should_stop=lambda: should_stop() or held.is_lost(),
         )
@@ -79,7 +72,8 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
     """Weigh all labels by the folds' predictions and write the findings; the last transaction shows them all."""
     info = _begin(workspace, round_id, "judging the labels")
     folder = workspace.round_folder(round_id)
-    judgement = judge_round(folder, RoundConfig.from_json(info.config))
+    note = _Note(workspace, round_id)
+    judged = judge_any(folder, RoundConfig.from_json(info.config), workspace.masks, note.report, should_stop)
     snapshot = Snapshot.load(folder)
     with workspace.database.read() as session:
         samples = snapshots.samples_for_round(session, info.dataset_id)
@@ -87,7 +81,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
     with workspace.database.write() as session:
         findings.remove_findings(session, round_id)  # of a try that was cut off
         rounds.set_facts(session, round_id, {"stage": "writing the findings"})
-    rows = iter(_findings(snapshot, judgement, splits))
+    rows = _findings(snapshot, judged.found, splits)
     while chunk := list(islice(rows, CHUNK)):
         if should_stop():
             raise RoundCancelledError(f"round {round_id} was cancelled")
@@ -95,7 +89,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
             findings.add_findings(session, round_id, chunk)
     with workspace.database.write() as session:
         findings.open_findings(session, round_id)
-        rounds.set_facts(session, round_id, {"metrics": judgement.metrics})
+        rounds.set_facts(session, round_id, {"metrics": judged.metrics})
         if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
             findings.remove_findings(session, round_id)  # cancelled meanwhile
 
@@ -130,42 +124,47 @@ def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:
         return rounds.get_round(session, round_id)
 
 
-def _is_usable(sample: RoundSample, resolved: Mapping[int, Resolution]) -> bool:
-    """Whether a sample takes part: not when somebody decided that it has no usable label."""
-    resolution = resolved.get(sample.id)
-    return resolution is None or resolution.label is not None or resolution.decision is None
+class _Note:
+    """Writes how far the judging is into the round's row, not too often."""
+
+    def __init__(self, workspace: Workspace, round_id: int) -> None:
+        self._workspace = workspace
+        self._round_id = round_id
+        self._noted = time.monotonic()
+
+    def report(self, progress: Progress) -> None:
+        """Write how far it is."""
+        now = time.monotonic()
+        if now - self._noted < NOTED_SECONDS:
+            return
+        self._noted = now
+        with self._workspace.database.write() as session:
+            rounds.set_facts(session, self._round_id, {"stage": f"judging the labels: {progress.fraction:.0%}"})
 
 
-def _snapshot(samples: list[RoundSample], resolved: Mapping[int, Resolution], classes: list[str]) -> Snapshot:
-    labels = [resolved[sample.id].label if sample.id in resolved else sample.label for sample in samples]
-    return Snapshot(
-        sample_ids=np.array([sample.id for sample in samples], dtype=np.int64),
-        paths=[sample.path for sample in samples],
-        labels=np.array([NO_LABEL if label is None else label for label in labels], dtype=np.int32),
-        groups=[sample.group for sample in samples],
-        content_hashes=[sample.content_hash for sample in samples],
-        classes=classes,
-    )
-
-
-def _findings(snapshot: Snapshot, judgement: Judgement, splits: Mapping[int, str]) -> Iterator[NewFinding]:
-    """Yield a finding for every sample, the most suspicious first."""
-    similarity = judgement.similarity_rank
-    for row in np.argsort(judgement.rank, kind="stable"):
-        sample_id = int(snapshot.sample_ids[row])
-        likeliest = zip(judgement.top[row], judgement.top_probs[row], strict=True)
+def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, str]) -> Iterator[NewFinding]:
+    """Yield the rows to store; `found` comes most suspicious first."""
+    for rank, one in enumerate(found):
+        sample_id = int(snapshot.sample_ids[one.row])
+        x, y, width, height = (None,) * 4 if one.region is None else one.region.box
         yield NewFinding(
             sample_id=sample_id,
-            row=int(row),
-            rank=int(judgement.rank[row]),
-            kind=FindingKind(int(judgement.kind[row])),
-            given=int(snapshot.labels[row]),
-            pseudo=int(judgement.pseudo[row]),
-            confidence=float(judgement.confidence[row]),
-            self_confidence=float(judgement.self_confidence[row]),
-            margin=float(judgement.margin[row]),
-            fold=int(judgement.fold[row]),
+            row=one.row,
+            rank=rank,
+            kind=one.kind,
+            given=one.given,
+            pseudo=one.pseudo,
+            confidence=one.confidence,
+            self_confidence=one.self_confidence,
+            margin=one.margin,
+            fold=one.fold,
             split=splits.get(sample_id, ""),
-            top=[[int(label), round(float(probability), 6)] for label, probability in likeliest],
-            similarity_rank=None if similarity is None else int(similarity[row]),
+            top=one.top,
+            similarity_rank=one.similarity_rank,
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+            area=None if one.region is None else one.region.area,
+            region=None if one.region is None else one.region.to_bytes(),
         )

@@ -1,17 +1,17 @@
 """What a round reads of a dataset before it begins: samples, label counts, sizes of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.types import RoundError
-from db.models import DatasetRow, SampleRow
+from core.types import RoundError, RoundStatus, Task
+from db.models import DatasetRow, ImportRow, SampleRow
 
 
 @dataclass(frozen=True, slots=True)
 class RoundSample:
-    """What a round needs of a sample; `label` is the given one."""
+    """What a round needs of a sample; `label` or `mask_hash` is what was given."""
 
     id: int
     path: str
@@ -19,26 +19,40 @@ class RoundSample:
     split: str
     group: str
     content_hash: str
+    mask_hash: str | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """How many images carry each given class, or have it in their mask, and how many have a label or mask at all."""
+
+    images: dict[int, int]
+    labelled: int
 
 
 def samples_for_round(session: Session, dataset_id: int) -> list[RoundSample]:
     """Return the dataset's samples that still exist, in the order they were imported."""
+    columns = (getattr(SampleRow, item.name) for item in fields(RoundSample))
     query = (
-        select(SampleRow.id, SampleRow.path, SampleRow.label, SampleRow.split, SampleRow.group, SampleRow.content_hash)
+        select(*columns)
         .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
         .order_by(SampleRow.id)
     )
     return [RoundSample(*found) for found in session.execute(query)]
 
 
-def label_counts(session: Session, dataset_id: int) -> dict[int | None, int]:
-    """Return how many samples carry each given label; None: no label."""
-    query = (
-        select(SampleRow.label, func.count())
-        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        .group_by(SampleRow.label)
-    )
-    return dict(session.execute(query).all())
+def label_counts(session: Session, dataset_id: int) -> LabelCounts:
+    """Return how often each class was given; of masks, as the last import counted it."""
+    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    by_label = select(SampleRow.label, func.count()).where(*present, SampleRow.label.is_not(None))
+    counted = session.execute(by_label.group_by(SampleRow.label))
+    images = {label: count for label, count in counted if label is not None}
+    masks = session.scalars(select(func.count(SampleRow.mask_hash)).where(*present)).one()
+    if masks:
+        images = _images_with(session, dataset_id)
+    return LabelCounts(images, masks or sum(images.values()))
 
 
 def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool, int]]:
@@ -64,3 +78,18 @@ def dataset_of(session: Session, dataset_id: int) -> tuple[str, list[str]]:
         msg = f"there is no dataset {dataset_id}; choose one on the Datasets page"
         raise RoundError(msg)
     return found.name, found.classes
+
+
+def task_of(session: Session, dataset_id: int) -> Task:
+    """Return what kind of labels a dataset has, which must exist."""
+    return session.scalars(select(DatasetRow.task).where(DatasetRow.id == dataset_id)).one()
+
+
+
+def _images_with(session: Session, dataset_id: int) -> dict[int, int]:
+    """Return in how many images the last import found each class."""
+    _, classes = dataset_of(session, dataset_id)
+    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE)
+    report = session.scalar(select(ImportRow.report).where(*done).order_by(ImportRow.id.desc()).limit(1)) or {}
+    counted = report.get("classes", {})
+    return {number: counted.get(name, 0) for number, name in enumerate(classes)}

@@ -1,0 +1,71 @@
+"""The labels a round opens with: what people decided where they did, else what was given."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from app.services import masks, reviews
+from app.services.workspace import Workspace
+from core.data.children import cores
+from core.data.masks.store import MaskStore, classes_in
+from core.data.snapshot import Masks, Snapshot
+from core.types import NO_LABEL, Resolution
+from db.queries import datasets, snapshots
+from db.queries.snapshots import LabelCounts, RoundSample
+
+
+def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, LabelCounts]:
+    """Return a dataset's name, its labels or masks as they are now, and how many images each class is in."""
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_for_round(session, dataset_id)
+    if info.colours is None:
+        return info.name, *_of_labels(reviews.resolved_labels(workspace, dataset_id), samples, info.classes)
+    return info.name, *_of_masks(workspace, dataset_id, samples, info.classes)
+
+
+def _of_labels(
+    resolved: Mapping[int, Resolution], samples: Sequence[RoundSample], classes: Sequence[str]
+) -> tuple[Snapshot, LabelCounts]:
+    usable = [sample for sample in samples if _is_usable(sample, resolved)]
+    labels = [resolved[sample.id].label if sample.id in resolved else sample.label for sample in usable]
+    counts = dict(Counter(label for label in labels if label is not None))
+    return _snapshot(usable, labels, classes), LabelCounts(counts, sum(counts.values()))
+
+
+def _is_usable(sample: RoundSample, resolved: Mapping[int, Resolution]) -> bool:
+    """Whether a sample takes part: not when somebody decided that it has no usable label."""
+    resolution = resolved.get(sample.id)
+    return resolution is None or resolution.label is not None or resolution.decision is None
+
+
+def _of_masks(
+    workspace: Workspace, dataset_id: int, samples: Sequence[RoundSample], classes: Sequence[str]
+) -> tuple[Snapshot, LabelCounts]:
+    resolved = masks.resolved(workspace, dataset_id)
+    now = [resolved[one.id].mask_hash if one.id in resolved else one.mask_hash or "" for one in samples]
+    settled = [resolved[one.id].settled_hash if one.id in resolved else "" for one in samples]
+    store = MaskStore(workspace.masks)
+    with ThreadPoolExecutor(cores()) as threads:  # decoding needs no lock of the interpreter
+        present = list(threads.map(lambda name: classes_in(store.get(name)) if name else [], now))
+    counts = Counter(number for found in present for number in found)
+    rarest = [min(found, key=lambda number: (counts[number], number), default=None) for found in present]
+    sizes = np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
+    labelled = sum(bool(found) for found in present)
+    return _snapshot(samples, rarest, classes, Masks(now, settled, sizes)), LabelCounts(dict(counts), labelled)
+
+
+def _snapshot(
+    samples: Sequence[RoundSample], labels: Sequence[int | None], classes: Sequence[str], masks_: Masks | None = None
+) -> Snapshot:
+    return Snapshot(
+        sample_ids=np.array([sample.id for sample in samples], dtype=np.int64),
+        paths=[sample.path for sample in samples],
+        labels=np.array([NO_LABEL if label is None else label for label in labels], dtype=np.int32),
+        groups=[sample.group for sample in samples],
+        content_hashes=[sample.content_hash for sample in samples],
+        classes=list(classes),
+        masks=masks_,
+    )

@@ -1,0 +1,105 @@
+"""What a round says of its labels, as rows that can be stored: one door for every kind of label, without any network.
+
+The snapshot decides who judges: labels that are classes give a row for every image, masks one for each suspicious
+region.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core.config import RoundConfig
+from core.data.masks.store import MaskStore
+from core.data.snapshot import Snapshot
+from core.judge.judgement import Judgement, judge_round
+from core.types import FindingKind, Region, Report
+
+
+class Found(NamedTuple):
+    """What is said of one row of the snapshot, or of a region of its mask; plain Python numbers."""
+
+    row: int
+    kind: FindingKind
+    given: int
+    pseudo: int
+    confidence: float
+    self_confidence: float
+    margin: float
+    fold: int
+    top: list[list[float]]  # the likeliest classes as [class, probability]
+    similarity_rank: int | None
+    region: Region | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found, the most suspicious first, and the figures of the round as JSON values."""
+
+    found: Iterator[Found]
+    metrics: dict[str, Any]
+
+
+def judge_any(
+    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+) -> Judged:
+    """Judge a round whose folds are all done; `masks` is the folder of the store of masks.
+
+    Raises:
+        RoundError: a fold is missing, or a sample was not predicted exactly once.
+        RoundCancelledError: `should_stop` said so.
+    """
+    snapshot = Snapshot.load(folder)
+    if snapshot.masks is None:
+        judgement = judge_round(folder, config)
+        return Judged(_of_labels(snapshot, judgement), judgement.metrics)
+    return _of_masks(folder, config, MaskStore(masks), report, should_stop)
+
+
+def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
+    similarity = judgement.similarity_rank
+    for row in np.argsort(judgement.rank, kind="stable"):
+        likeliest = zip(judgement.top[row], judgement.top_probs[row], strict=True)
+        yield Found(
+            row=int(row),
+            kind=FindingKind(int(judgement.kind[row])),
+            given=int(snapshot.labels[row]),
+            pseudo=int(judgement.pseudo[row]),
+            confidence=float(judgement.confidence[row]),
+            self_confidence=float(judgement.self_confidence[row]),
+            margin=float(judgement.margin[row]),
+            fold=int(judgement.fold[row]),
+            top=[[int(label), round(float(probability), 6)] for label, probability in likeliest],
+            similarity_rank=None if similarity is None else int(similarity[row]),
+            region=None,
+        )
+
+
+def _of_masks(
+    folder: Path, config: RoundConfig, masks: MaskStore, report: Report, should_stop: Callable[[], bool]
+) -> Judged:
+    from core.judge.mask_judgement import judge_masks  # noqa: PLC0415  # OpenCV, which labels need not load
+
+    judgement = judge_masks(folder, config, masks, report=report, should_stop=should_stop)
+    found = (
+        Found(
+            row=int(one.row),
+            kind=FindingKind.SUSPICIOUS,
+            given=int(one.given),
+            pseudo=int(one.pseudo),
+            confidence=float(one.confidence),
+            self_confidence=float(one.self_confidence),
+            margin=float(one.margin),
+            fold=int(one.fold),
+            top=[
+                [int(one.pseudo), round(float(one.confidence), 6)],
+                [int(one.given), round(float(one.self_confidence), 6)],
+            ],
+            similarity_rank=None,
+            region=one.region,
+        )
+        for one in judgement.findings
+    )
+    return Judged(found, judgement.metrics)
