@@ -5,7 +5,6 @@ image's own edge.
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,11 @@ def decoded(
         RoundError: an image can no longer be decoded; says which ones.
         RoundCancelledError: `should_stop` said so.
     """
-    path = cache / f"{contents_key(content_hashes)}-{size}-{'grey' if grey else 'rgb'}.npy"
     sources: list[list[Any]] = [[path] for path in paths]
-    shape = (size, size, 1 if grey else 3)
-    plan = Plan(sources, shape, np.uint8, _MODULE, _read_square, {"size": size, "grey": grey})
-    return kept(path, plan, report=report, should_stop=should_stop)
+    shape, kind = (size, size, 1 if grey else 3), f"{size}-{'grey' if grey else 'rgb'}"
+    settings = {"size": size, "grey": grey}
+    plan = Plan(sources, content_hashes, kind, shape, np.uint8, _MODULE, _read_square, settings)
+    return kept(cache, plan, report=report, should_stop=should_stop)
 
 
 def fitted(pixels: ByteArray, size: int) -> ByteArray:
@@ -65,11 +64,6 @@ def resized(pixels: ByteArray, height: int, width: int) -> ByteArray:
         return pixels
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3)
     return np.asarray(image)
-
-
-def contents_key(contents: list[str]) -> str:
-    """Return 24 hex digits for a list of contents in this order."""
-    return blake2b("\n".join(contents).encode(), digest_size=12).hexdigest()
 
 
 def _read_square(source: list[Any], row: Rows, settings: Settings) -> None:

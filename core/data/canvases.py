@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.data.arrays import contents_key, resized, scaled_size
+from core.data.arrays import resized, scaled_size
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
 from core.data.masks.store import MaskStore
@@ -43,11 +43,10 @@ def image_canvases(
         RoundError: an image can no longer be decoded, or has another size by now; says which ones.
         RoundCancelledError: `should_stop` said so.
     """
-    path = cache / f"{contents_key(content_hashes)}-{size}-canvas-{'grey' if grey else 'rgb'}.npy"
-    shape = (*_canvas(sizes, size), 1 if grey else 3)
+    kind, shape = f"{size}-canvas-{'grey' if grey else 'rgb'}", (*_canvas(sizes, size), 1 if grey else 3)
     settings = {"mask": False, "size": size, "grey": grey}
-    plan = Plan(_sources(paths, sizes), shape, np.uint8, _MODULE, _read_canvas, settings)
-    return kept(path, plan, report=report, should_stop=should_stop)
+    plan = Plan(_sources(paths, sizes), content_hashes, kind, shape, np.uint8, _MODULE, _read_canvas, settings)
+    return kept(cache, plan, report=report, should_stop=should_stop)
 
 
 def mask_canvases(
@@ -68,11 +67,11 @@ def mask_canvases(
         RoundCancelledError: `should_stop` said so.
     """
     described = [f"{name} {height} {width}" for name, (height, width) in zip(names, sizes.tolist(), strict=True)]
-    path = cache / f"{contents_key(described)}-{size}-{classes}-masks.npy"
     sources = _sources([str(masks.path(name)) if name else "" for name in names], sizes)
     settings = {"mask": True, "size": size, "classes": classes}
-    plan = Plan(sources, _canvas(sizes, size), mask_dtype(classes), _MODULE, _read_canvas, settings)
-    return kept(path, plan, report=report, should_stop=should_stop)
+    kind, shape = f"{size}-{classes}-masks", _canvas(sizes, size)
+    plan = Plan(sources, described, kind, shape, mask_dtype(classes), _MODULE, _read_canvas, settings)
+    return kept(cache, plan, report=report, should_stop=should_stop)
 
 
 def read_mask(masks: MaskStore, name: str, height: int, width: int, classes: int) -> IntArray:

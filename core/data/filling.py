@@ -1,18 +1,15 @@
 """Arrays made from many files, one row each, by all cores: memory-mapped, so memory stays flat however many there are.
 
 Each process writes its rows straight into the file, which appears whole or not at all. Two processes that want the
-same array wait for one another.
+same array wait for one another. Rows that an earlier array of the same kind has are copied (`core.data.keeping`).
 """
 
-import fcntl
 import json
 import os
 import selectors
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 from typing import IO, Any, NamedTuple
@@ -20,6 +17,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from core.data.keeping import find_earlier, kept_path, lock_of, note_rows, opened
+from core.data.locks import alone
 from core.data.storage import atomic_path
 from core.types import DatasetError, RoundCancelledError, RoundError
 
@@ -42,6 +41,8 @@ class Plan(NamedTuple):
     """
 
     sources: list[list[Any]]
+    keys: list[str]  # of the rows: the same key in an array of the same kind, the same row
+    kind: str
     shape: tuple[int, ...]  # of one row
     dtype: DTypeLike
     module: str
@@ -53,13 +54,13 @@ class Job(NamedTuple):
     """What one process reads: these rows of this file."""
 
     target: str
-    first: int  # row
+    rows: list[int]
     sources: list[list[Any]]
     settings: Settings
 
 
-def kept(path: Path, plan: Plan, *, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> Rows:
-    """Return the array at `path` as a read-only memory map, (N, *shape), made first where it is missing.
+def kept(cache: Path, plan: Plan, *, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> Rows:
+    """Return the array as a read-only memory map, (N, *shape), made first where `cache` does not have it.
 
     `report` is told (done, of).
 
@@ -67,12 +68,12 @@ def kept(path: Path, plan: Plan, *, report: Callable[[int, int], None], should_s
         RoundError: a file can no longer be read; says which ones.
         RoundCancelledError: `should_stop` said so.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path.with_suffix(".lock"), should_stop):
+    path = kept_path(cache, plan.keys, plan.kind)
+    cache.mkdir(parents=True, exist_ok=True)
+    while (array := opened(path)) is None:
+        with alone(lock_of(path), should_stop):
             if not path.exists():
                 _make(path, plan, report, should_stop)
-    array: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
 
@@ -86,14 +87,21 @@ def work(read: Read) -> None:
 def _make(path: Path, plan: Plan, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> None:
     count, cores = len(plan.sources), len(os.sched_getaffinity(0))
     with atomic_path(path, durable=False) as partial:
-        np.lib.format.open_memmap(partial, mode="w+", dtype=plan.dtype, shape=(count, *plan.shape)).flush()
-        edges = np.linspace(0, count, (1 if count <= _ALONE else cores) + 1, dtype=int)
+        array = np.lib.format.open_memmap(partial, mode="w+", dtype=plan.dtype, shape=(count, *plan.shape))
+        earlier = find_earlier(
+            path, plan.keys, lambda other: other.shape[1:] == plan.shape and other.dtype == array.dtype
+        )
+        missing = np.arange(count) if earlier is None else earlier.missing
+        if earlier is not None:
+            earlier.copy_to(array)
+        array.flush()
+        parts = np.array_split(missing, 1 if len(missing) <= _ALONE else cores)
         jobs = [
-            Job(str(partial.resolve()), low, plan.sources[low:high], plan.settings)
-            for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+            Job(str(partial.resolve()), part.tolist(), [plan.sources[row] for row in part], plan.settings)
+            for part in parts
         ]
         if len(jobs) > 1:
-            failed = _in_processes(plan.module, jobs, count, report, should_stop)
+            failed = _in_processes(plan.module, jobs, (count - len(missing), count), report, should_stop)
         else:
             failed = _do(jobs[0], plan.read)
         if failed:
@@ -102,11 +110,16 @@ def _make(path: Path, plan: Plan, report: Callable[[int, int], None], should_sto
                 f"{' ...' if len(failed) > _SHOWN else ''}. Put them back, or import the dataset again so that "
                 "they are known to be gone"
             )
+        note_rows(path, plan.keys)
     report(count, count)
 
 
 def _in_processes(
-    module: str, jobs: list[Job], count: int, report: Callable[[int, int], None], should_stop: Callable[[], bool]
+    module: str,
+    jobs: list[Job],
+    done_of: tuple[int, int],
+    report: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
 ) -> list[str]:
     """Run one process per job; they end by themselves, so none outlives a killed parent for long.
 
@@ -118,7 +131,7 @@ def _in_processes(
         for process, job in zip(processes, jobs, strict=True):
             _streams(process)[0].write(json.dumps(job).encode())
             _streams(process)[0].close()
-        said = _listened(processes, count, report, should_stop)
+        said = _listened(processes, done_of, report, should_stop)
     finally:
         for process in processes:
             process.kill()
@@ -132,12 +145,13 @@ def _in_processes(
 
 def _listened(
     processes: list["subprocess.Popen[bytes]"],
-    count: int,
+    done_of: tuple[int, int],
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> list[bytes]:
     """Return all that the processes say: a dot for each chunk done, at last their problems as JSON."""
     said = [b"" for _ in processes]
+    before, count = done_of
     with selectors.DefaultSelector() as selector:
         for index, process in enumerate(processes):
             selector.register(_streams(process)[1], selectors.EVENT_READ, index)
@@ -149,7 +163,7 @@ def _listened(
                 said[key.data] += text
                 if not text:
                     selector.unregister(key.fileobj)
-            report(min(_CHUNK * sum(text.count(_DONE) for text in said), count), count)
+            report(min(before + _CHUNK * sum(text.count(_DONE) for text in said), count), count)
     return said
 
 
@@ -163,30 +177,15 @@ def _do(job: Job, read: Read, chunk_done: Callable[[], None] = lambda: None) -> 
     """Write the job's rows; return what is wrong with those that cannot be read."""
     array = np.load(job.target, mmap_mode="r+", allow_pickle=False)
     problems: list[str] = []
-    for index, source in enumerate(job.sources):
+    for count, (row, source) in enumerate(zip(job.rows, job.sources, strict=True), start=1):
         try:
-            read(source, array[job.first + index], job.settings)
+            read(source, array[row], job.settings)
         except DatasetError as error:
             problems.append(f"{source[0]} ({error})")
-        if (index + 1) % _CHUNK == 0:
+        if count % _CHUNK == 0:
             chunk_done()
     array.flush()
     return problems
-
-
-@contextmanager
-def alone(lock: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock file; whoever wants it too waits, and stops waiting when told to."""
-    with lock.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if should_stop():
-                    raise RoundCancelledError("stopped while another process reads the images") from None
-                time.sleep(_POLL_SECONDS)
-        yield
 
 
 def _say(text: bytes) -> None:

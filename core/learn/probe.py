@@ -1,7 +1,7 @@
 """Probing: a frozen network embeds every image once, then each fold is a multinomial logistic regression.
 
 The network has seen none of the labels, so one embedding serves all folds. Embeddings (N, D) float16 are kept per
-content, network and weights, so a second round over the same images embeds nothing.
+content, network and weights, so a second round embeds nothing, and one over a few more images only those.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights
-from core.data.filling import alone
+from core.data.keeping import find_earlier, kept_path, lock_of, note_rows, opened
+from core.data.locks import alone
 from core.data.storage import atomic_path
 from core.learn.batches import Images
 from core.learn.crossfold import Held, Outcome, Telling, kept_logits
@@ -39,13 +40,12 @@ def embedded(
     telling: Telling,
 ) -> FloatArray:
     """Return all images' embeddings as a memory map, (N, D); the first who asks computes them, others wait."""
-    path = cache / f"{_key(config, content_hashes)}.embeddings.npy"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with alone(path.with_suffix(".lock"), telling.should_stop):
+    path = kept_path(cache, content_hashes, f"{_key(config)}.embeddings")
+    cache.mkdir(parents=True, exist_ok=True)
+    while (array := opened(path)) is None:
+        with alone(lock_of(path), telling.should_stop):
             if not path.exists():
-                _embed(config, images, build, count=len(content_hashes), path=path, fold=fold, telling=telling)
-    array: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+                _embed(config, images, build, content_hashes, path=path, fold=fold, telling=telling)
     return array
 
 
@@ -96,41 +96,66 @@ def _embed(
     config: RoundConfig,
     images: Images,
     build: Callable[[], nn.Module],
+    content_hashes: list[str],
     *,
-    count: int,
     path: Path,
     fold: int,
     telling: Telling,
 ) -> None:
+    """Embed the images that no earlier array holds and write all of them."""
+    earlier = find_earlier(path, content_hashes, lambda array: array.dtype == np.float16)
+    missing = np.arange(len(content_hashes)) if earlier is None else earlier.missing
+    width = 0 if earlier is None else earlier.array.shape[1]
+    if len(missing):
+        found = _embeddings(config, images, build, torch.from_numpy(missing), fold=fold, telling=telling)
+        width = found.shape[1]
+    array = np.empty((len(content_hashes), width), dtype=np.float16)
+    if len(missing):
+        array[missing] = found
+    if earlier is not None:
+        earlier.copy_to(array)
+    note_rows(path, content_hashes)
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _embeddings(
+    config: RoundConfig,
+    images: Images,
+    build: Callable[[], nn.Module],
+    rows: Tensor,
+    *,
+    fold: int,
+    telling: Telling,
+) -> FloatArray:
+    """Return the embeddings of these rows, (M, D)."""
     torch.manual_seed(config.seed)  # a network without first weights embeds too, the same way each time
     network = build().to(memory_format=torch.channels_last).to(images.device)
     batch_size = config.batch_size
-    found: Tensor | None = None
-    while found is None:
+    while True:
         progress = Progress("embedding", fold, config.folds, batch_size=batch_size)
 
         def look(share: float, images_per_second: float, progress: Progress = progress) -> None:
             telling.report(replace(progress, fraction=_EMBEDDING_SHARE * share, images_per_second=images_per_second))
 
         try:
-            parts = predicted(
-                network, images, torch.arange(count), batch_size, on_look=look, should_stop=telling.should_stop
-            )
-            found = torch.cat([embedding for _, embedding in parts]).cpu()
+            parts = predicted(network, images, rows, batch_size, on_look=look, should_stop=telling.should_stop)
+            found: FloatArray = torch.cat([embedding for _, embedding in parts]).cpu().numpy()
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise RoundError("not even one image fits into the device's memory; choose a smaller network") from None
             batch_size //= 2
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.save(file, found.numpy().astype(np.float16), allow_pickle=False)
+        else:
+            return found
 
 
-def _key(config: RoundConfig, content_hashes: list[str]) -> str:
+def _key(config: RoundConfig) -> str:
+    """Return what embeddings depend on beside the image."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:
         file = Path(config.weights_file)
         weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))
-    parts = [config.model, *weights, str(config.input_size), str(config.grey), *content_hashes]
+    parts = [config.model, *weights, str(config.input_size), str(config.grey)]
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()

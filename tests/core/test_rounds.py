@@ -277,3 +277,19 @@ def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
 
 def test_versions_name_what_the_outcome_depends_on() -> None:
     assert {"python", "torch", "timm", "cleanlab", "device"} <= set(versions("cpu"))
+
+
+def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:
+    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    run(drawn(tmp_path / "images", count=58)[0], tmp_path, config, "fewer")
+    (earlier,) = (tmp_path / "cache").glob("*.embeddings.npy")
+    marked = np.load(earlier)
+    marked[0] = 7  # as no network says
+    np.save(earlier, marked)
+    run(drawn(tmp_path / "images", count=60)[0], tmp_path, config, "more")
+    (later,) = set((tmp_path / "cache").glob("*.embeddings.npy")) - {earlier}
+    found = np.load(later)
+    np.testing.assert_array_equal(found[:58], marked)
+    assert found.shape == (60, marked.shape[1])
+    assert np.isfinite(found).all()
+    assert found[58:].any(axis=1).all()
