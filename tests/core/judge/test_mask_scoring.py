@@ -1,0 +1,138 @@
+"""Scores of images and the agreement of masks, against cases computed by hand and against cleanlab."""
+
+import numpy as np
+import pytest
+from cleanlab.segmentation.rank import get_label_quality_scores
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from core.judge.mask_scoring import (
+    agreement_by_confidence,
+    class_ious,
+    histogram,
+    inner_pixels,
+    mean_iou,
+    pixel_accuracy,
+    pixel_confusion,
+    softmin_score,
+)
+from core.judge.regions import differing_pixels
+from core.types import IGNORE, WIDE_IGNORE, IntArray
+
+
+def confusion_of(given: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    return pixel_confusion(given, predicted, differing_pixels(given, predicted), classes)
+
+
+@drawn(st.integers(0, 999))
+@settings(deadline=None, max_examples=20)
+def test_the_softmin_is_cleanlabs_where_both_mean_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, (3, 20, 30))
+    probs = rng.dirichlet(np.full(4, 0.5), labels.shape).transpose(0, 3, 1, 2)
+    theirs = get_label_quality_scores(labels, probs, method="softmin", verbose=False)[0]
+    given = np.take_along_axis(probs, labels[:, None], axis=1)[:, 0]
+    ours = [softmin_score(histogram(np.round(255 * image).astype(np.uint8))) for image in given]
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_the_softmin_by_hand() -> None:
+    counts = np.zeros(256, np.int64)
+    counts[0], counts[255] = 1, 3
+    heavy, light = np.exp(0), np.exp(-10)
+    assert softmin_score(counts) == pytest.approx(3 * light / (heavy + 3 * light))
+    assert softmin_score(counts, temperature=1e6) == pytest.approx(0.75, abs=1e-4)
+    assert softmin_score(np.zeros(256, np.int64)) == 1.0
+    counts[:] = 0
+    counts[51] = 9
+    assert softmin_score(counts) == pytest.approx(0.2)
+
+
+def test_one_wrong_patch_lowers_an_images_score_and_a_border_does_not() -> None:
+    given = np.zeros((40, 40), np.uint8)
+    given[:, 20:] = 1
+    likely = np.full(given.shape, 240, np.uint8)
+    clean = softmin_score(histogram(likely, inner_pixels(given, 3)))
+    likely[:, 17:23] = 20
+    assert softmin_score(histogram(likely, inner_pixels(given, 3))) == clean
+    likely[5:10, 5:10] = 20
+    assert softmin_score(histogram(likely, inner_pixels(given, 3))) < clean - 0.3
+
+
+@pytest.mark.parametrize("boundary", [0, 1, 3])
+def test_inner_pixels_are_far_from_every_other_class(boundary: int) -> None:
+    rng = np.random.default_rng(boundary)
+    given = np.kron(rng.integers(0, 3, (5, 6)), np.ones((12, 12))).astype(np.uint8)
+    given[30:33, 10:40] = IGNORE
+    inner = inner_pixels(given, boundary)
+    for y in range(given.shape[0]):
+        for x in range(given.shape[1]):
+            near = given[max(0, y - boundary) : y + boundary + 1, max(0, x - boundary) : x + boundary + 1]
+            assert bool(inner[y, x]) == (given[y, x] != IGNORE and (near == given[y, x]).all()), (y, x)
+
+
+def test_confusion_and_iou_by_hand() -> None:
+    given = np.array([[0, 0, 1, 1], [0, IGNORE, 1, 2]], np.uint8)
+    predicted = np.array([[0, 1, 1, 1], [0, 2, 0, 2]], np.uint8)
+    confusion = confusion_of(given, predicted, 4)
+    np.testing.assert_array_equal(confusion, [[2, 1, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+    assert class_ious(confusion) == [2 / 4, 2 / 4, 1.0, None]
+    assert mean_iou(confusion) == pytest.approx((0.5 + 0.5 + 1) / 3)
+    assert pixel_accuracy(confusion) == pytest.approx(5 / 7)
+
+
+def test_a_perfect_prediction_has_iou_1_and_an_absent_class_none() -> None:
+    given = np.array([[0, 2], [2, 2]], np.uint8)
+    confusion = confusion_of(given, given, 3)
+    assert class_ious(confusion) == [1.0, None, 1.0]
+    assert mean_iou(confusion) == 1.0
+
+
+def test_a_class_only_predicted_has_iou_0() -> None:
+    given, predicted = np.zeros((2, 2), np.uint8), np.array([[0, 0], [0, 1]], np.uint8)
+    assert class_ious(confusion_of(given, predicted, 2)) == [0.75, 0.0]
+
+
+def test_where_nothing_is_given_there_is_no_figure() -> None:
+    given = np.full((3, 3), IGNORE, np.uint8)
+    confusion = confusion_of(given, np.zeros_like(given), 2)
+    assert not confusion.any()
+    assert (class_ious(confusion), mean_iou(confusion), pixel_accuracy(confusion)) == ([None, None], None, None)
+
+
+@drawn(st.integers(0, 999), st.sampled_from([np.uint8, np.uint16]))
+@settings(deadline=None, max_examples=30)
+def test_the_confusion_is_that_of_every_pixel_and_follows_renamed_classes(seed: int, dtype: type) -> None:
+    rng = np.random.default_rng(seed)
+    classes = 6 if dtype is np.uint8 else 300
+    given = rng.integers(0, classes, (17, 23)).astype(dtype)
+    predicted = np.where(rng.random(given.shape) < 0.7, given, rng.integers(0, classes, given.shape)).astype(dtype)
+    given[rng.random(given.shape) < 0.1] = np.iinfo(dtype).max
+    known = given != np.iinfo(dtype).max
+    plain = np.zeros((classes, classes), np.int64)
+    np.add.at(plain, (given[known].astype(int), predicted[known].astype(int)), 1)
+    np.testing.assert_array_equal(confusion_of(given, predicted, classes), plain)
+    name = rng.permutation(classes)
+    renamed = np.where(known, name[np.where(known, given, 0)], np.iinfo(dtype).max).astype(dtype)
+    after = confusion_of(renamed, name[predicted].astype(dtype), classes)
+    np.testing.assert_array_equal(after[np.ix_(name, name)], plain)
+
+
+def test_a_class_nobody_declared_is_refused() -> None:
+    given = np.array([[0, 7]], np.uint8)
+    with pytest.raises(ValueError, match="class 7"):
+        confusion_of(given, np.zeros_like(given), 3)
+    with pytest.raises(ValueError, match="class 7"):
+        confusion_of(np.zeros_like(given), given, 3)
+    wide = np.array([[0, 300, WIDE_IGNORE]], np.uint16)
+    with pytest.raises(ValueError, match="class 300"):
+        confusion_of(wide, wide, 300)
+
+
+def test_agreement_is_counted_at_each_confidence() -> None:
+    given, predicted = np.array([[0, 0, 1, IGNORE]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
+    confidence = np.array([[200, 200, 250, 250]], np.uint8)
+    counted = (given != IGNORE).astype(np.uint8)
+    every, right = agreement_by_confidence(confidence, counted, differing_pixels(given, predicted))
+    assert (every[200], right[200], every[250], right[250], every.sum()) == (2, 1, 1, 1, 3)
