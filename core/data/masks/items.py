@@ -48,6 +48,8 @@ def place_in(items: Sequence[MaskItem], folder_of: Callable[[MaskItem], str]) ->
         folder, path = folder_of(item), PurePosixPath(item.name)
         suffix = path.suffix if path.suffix[1:].isalnum() and len(path.suffix) <= LONGEST_SUFFIX else ""
         stem = chosen = safe_name(path.name.removesuffix(suffix))
+        if not suffix:
+            stem = chosen = stem.replace(".", "%2E")  # what follows a dot would be taken for the ending
         attempt = 1
         while (key := _same_file(f"{folder}/{chosen}")) in taken:
             attempt += 1
