@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     worker_slot: str = Field("0", description="Name of a worker's place on its machine; one worker runs in each.")
     demo: bool = Field(default=True, description="A new installation begins with the demo dataset at work.")
     max_pixels: int = Field(100_000_000, gt=0, description="Larger images are reported and not imported.")
+    cache_gigabytes: float = Field(
+        20.0, ge=0, description="Decoded images and embeddings beyond this go after a round, the longest unused first."
+    )
     allowed_roots: str = Field(
         "", description="Folders people may import from and export to, separated by ':'; empty: any."
     )
@@ -32,6 +35,11 @@ class Settings(BaseSettings):
     def dbos_url(self) -> str:
         """The job engine's URL."""
         return self.engine_url or f"sqlite:///{self.home.resolve() / 'engine.sqlite'}"
+
+    @property
+    def cache_bytes(self) -> int:
+        """What decoded images and embeddings may take together after a round."""
+        return round(self.cache_gigabytes * 1e9)
 
     @property
     def files(self) -> Path:

@@ -15,6 +15,7 @@ from app.services.workspace import Workspace
 from app.worker.opening import opening
 from app.worker.reporting import HeldFold
 from core.config import RoundConfig
+from core.data.keeping import prune
 from core.data.snapshot import Snapshot
 from core.judge.found import Found, judge_any
 from core.types import Progress, RoundCancelledError, RoundStatus
@@ -92,6 +93,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
         rounds.set_facts(session, round_id, {"metrics": judged.metrics})
         if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
             findings.remove_findings(session, round_id)  # cancelled meanwhile
+    prune(workspace.image_caches, workspace.settings.cache_bytes)
 
 
 def import_images(workspace: Workspace, should_stop: ShouldStop, *, import_id: int) -> None:

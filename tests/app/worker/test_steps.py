@@ -1,6 +1,8 @@
 """The steps of a round around the training: the labels it opens with, and findings that appear all at once."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +49,18 @@ def test_a_round_never_takes_the_folds_of_another_one_for_its_own(workspace: Wor
     (folder / "fold_0.npz").write_bytes(b"of the same number, before the database was lost")
     steps.take_snapshot(workspace, go_on, round_id=started.id)
     assert [path.name for path in folder.iterdir()] == ["snapshot.npz"]
+
+
+def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(workspace: Workspace) -> None:
+    chosen = workspace.settings.model_copy(update={"cache_gigabytes": 1e-6})
+    small = replace(workspace, settings=chosen)
+    small.image_caches.mkdir(parents=True)
+    for name, used_at in [("old", 1), ("new", 2)]:
+        array = small.image_caches / f"{name}-8-rgb.npy"
+        np.save(array, np.zeros(800, np.uint8))
+        os.utime(array, (used_at, used_at))
+    steps.judge(small, go_on, round_id=opened_round(small))
+    assert [path.name for path in small.image_caches.iterdir()] == ["new-8-rgb.npy"]
 
 
 def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(workspace: Workspace) -> None:
