@@ -71,8 +71,7 @@ def _drawn(polygons: list[list[float]], width: int, height: int) -> Inside:
     if not polygons:
         raise MaskError("bad polygon", "it has no polygon", "draw it again, or remove the annotation")
     drawn = coco.merge(coco.frPyObjects(polygons, height, width))
-    inside: Inside = coco.decode(drawn).astype(bool)  # type: ignore[no-untyped-call]
-    return inside
+    return decode_coco(drawn["counts"].decode("ascii"), height, width)
 
 
 def _corners(polygon: Any, width: int, height: int) -> list[float]:  # noqa: ANN401 as the file has it

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.formats.detect import detect
+from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import SourceFormat, natural_order
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all, labels, listing
@@ -49,3 +49,19 @@ def test_where_nothing_fits_the_formats_are_named(tmp_path: Path) -> None:
 
 def test_classes_are_ordered_as_people_do() -> None:
     assert sorted(["10", "9", "b2", "b10", "a"], key=natural_order) == ["9", "10", "a", "b2", "b10"]
+
+
+def test_folders_that_say_what_is_in_them_are_no_classes(tmp_path: Path) -> None:
+    for number, names in enumerate((["images", "labels"], ["train", "train_labels"], ["train/images", "train/masks"])):
+        root = draw_all(tmp_path / str(number), [f"{name}/{file}.png" for name in names for file in range(3)])
+        found = detect(root)
+        assert found.format in {SourceFormat.MASK_PAIRS, SourceFormat.CAMVID}
+        assert SourceFormat.IMAGEFOLDER not in dict(found.alternatives)
+
+
+def test_a_class_may_be_called_label_beside_others(tmp_path: Path) -> None:
+    assert detect(draw_all(tmp_path, ["label/1.png", "barcode/2.png"])).format is SourceFormat.IMAGEFOLDER
+
+
+def test_every_format_can_be_read() -> None:
+    assert set(FORMATS) == set(SourceFormat)

@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from core.data.formats import label_studio
+from core.data.formats.detect import detect
+from core.data.formats.source import SourceFormat
+from core.data.masks.runs import encode_brush
+from core.types import ClassTable
+from tests.core.data.formats.drawn import draw_all
+from tests.core.data.formats.drawn_masks import Source, write
+
+INSIDE = np.zeros((4, 5), dtype=bool)
+INSIDE[:, 3] = True
+
+
+def brush(name: str) -> dict[str, Any]:
+    value = {"format": "rle", "rle": encode_brush(INSIDE), "brushlabels": [name]}
+    return {"type": "brushlabels", "original_width": 5, "original_height": 4, "value": value}
+
+
+def polygon(name: str) -> dict[str, Any]:
+    return {
+        "type": "polygonlabels",
+        "original_width": 5,
+        "original_height": 4,
+        "value": {"points": [[0, 0], [40, 0], [40, 100], [0, 100]], "polygonlabels": [name]},
+    }
+
+
+def save(root: Path, *tasks: dict[str, Any]) -> Path:
+    (root / "project-1.json").write_text(json.dumps(list(tasks)))
+    return root
+
+
+def task(image: str, *results: dict[str, Any], **data: Any) -> dict[str, Any]:
+    return {"id": 1, "data": {"image": image, **data}, "annotations": [{"id": 2, "result": list(results)}]}
+
+
+def test_brushes_and_polygons(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png", "b.png"])
+    save(tmp_path, task("a.png", polygon("dog"), brush("cat")), {"data": {"image": "b.png"}, "annotations": []})
+    assert detect(tmp_path).format is SourceFormat.LABEL_STUDIO
+    assert detect(tmp_path / "project-1.json").format is SourceFormat.LABEL_STUDIO
+    source = Source(tmp_path, label_studio)
+    assert source.table.names == ("cat", "dog", "background")
+    assert source.masks["a.png"][0].tolist() == [1, 1, 2, 0, 2]
+    assert source.samples["b.png"].mask is None
+    assert source.kinds == {}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/data/local-files/?d=set/im%20a.png",
+        "/data/upload/1/0a1b2c3d-im a.png",
+        "s3://bucket/set/im a.png",
+        "https://example.org/set/im a.png?token=1",
+        "set\\im a.png",
+        "im a.png",
+    ],
+)
+def test_images_are_found_by_any_address(tmp_path: Path, address: str) -> None:
+    draw_all(tmp_path, ["set/im a.png", "b.png"])
+    source = Source(save(tmp_path, task(address, polygon("dog")), task("b.png")), label_studio)
+    assert set(source.masks) == {"set/im a.png", "b.png"}
+
+
+def test_the_last_annotation_that_was_not_cancelled_counts(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    annotations = [
+        {"result": [polygon("first")]},
+        {"result": [polygon("second")]},
+        {"result": [polygon("third")], "was_cancelled": True},
+    ]
+    source = Source(save(tmp_path, {"data": {"photo": "a.png"}, "annotations": annotations}), label_studio)
+    assert source.table.names == ("second", "background")
+
+
+def test_names_beside_the_export_give_the_order_and_the_colours(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    (tmp_path / "label_colors.txt").write_text("1 1 1 dog\n2 2 2 bird\n0 0 0 void\n")
+    source = Source(save(tmp_path, task("a.png", polygon("dog"), brush("cat"), split="validation")), label_studio)
+    assert source.table.names == ("dog", "bird", "cat")
+    assert source.table.colours[:2] == ("#010101", "#020202")
+    assert source.masks["a.png"][0].tolist() == [0, 0, 255, 2, 255]
+    assert source.samples["a.png"].split == "val"
+
+
+def test_a_project_can_be_made_of_what_is_written(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 255]], dtype=np.uint8)
+    write(tmp_path, label_studio, {"a b.png": mask}, ClassTable(("<ü>", "cat"), ("#000000", "#0a141e")))
+    (written,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert written["data"]["image"] == "/data/local-files/?d=images/a%20b.png"
+    (annotation,) = written["annotations"]
+    assert [result["value"]["brushlabels"] for result in annotation["result"]] == [["<ü>"], ["cat"]]
+    labels = ET.parse(tmp_path / "label_config.xml").getroot().find("BrushLabels")
+    assert labels is not None
+    assert [dict(label.attrib) for label in labels] == [
+        {"value": "<ü>", "background": "#000000"},
+        {"value": "cat", "background": "#0a141e"},
+    ]

@@ -1,0 +1,143 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.formats import mask_pairs
+from core.data.formats.detect import detect
+from core.data.formats.source import ReadOptions, SourceFormat
+from core.types import DatasetError, IntArray
+from tests.core.data.formats.drawn import draw_all
+from tests.core.data.formats.drawn_masks import Source
+
+IDS = np.array([[0, 1, 2, 3, 255]] * 4, dtype=np.uint8)
+
+
+def put(path: Path, pixels: IntArray = IDS) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, "PNG")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "split"),
+    [
+        ("images/1.png", "labels/1.png", ""),
+        ("Images/1.jpg", "Masks/1.png", ""),
+        ("images/train/1.png", "labels/train/1.png", "train"),
+        ("train/images/1.png", "train/masks/1_mask.png", "train"),
+        ("wrapped/twice/images/deep/1.png", "wrapped/twice/annotations/deep/1.png", ""),
+        ("imgs/validation/1.bmp", "gt/validation/1.bmp", "val"),
+    ],
+)
+def test_layouts(tmp_path: Path, image: str, mask: str, split: str) -> None:
+    draw_all(tmp_path, [image])
+    put(tmp_path / mask)
+    assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
+    source = Source(tmp_path, mask_pairs)
+    assert {name: sample.split for name, sample in source.samples.items()} == {image: split}
+    assert source.masks[image][0].tolist() == [0, 1, 2, 3, 255]
+    assert source.kinds == {}
+
+
+def test_classes_that_nobody_named_are_numbers(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png", "images/2.png"])
+    put(tmp_path / "labels/1.png")
+    put(tmp_path / "labels/2.png", np.full((4, 5), 6, np.uint8))
+    assert Source(tmp_path, mask_pairs).table.names == ("0", "1", "2", "3", "4", "5", "6")
+
+
+def test_more_classes_than_a_byte_holds_make_wide_masks(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    put(tmp_path / "labels/1.png", np.array([[0, 255, 299, 65_535, 1]] * 4, dtype=np.uint16))
+    source = Source(tmp_path, mask_pairs)
+    assert len(source.table) == 300
+    assert source.masks["images/1.png"][0].tolist() == [0, 255, 299, 65_535, 1]
+
+
+def test_names_by_option_and_the_id_that_is_ignored(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    put(tmp_path / "labels/1.png")
+    source = Source(tmp_path, mask_pairs, ReadOptions(class_names="ground, cat, dog", ignore_id=3))
+    assert source.table.names == ("ground", "cat", "dog")
+    assert source.masks["images/1.png"][0].tolist() == [0, 1, 2, 255, 255]
+    names = tmp_path / "names.txt"
+    names.write_text("ground\ncat\ndog\nvoid\n")
+    assert Source(tmp_path, mask_pairs, ReadOptions(class_names=str(names))).masks.keys() == source.masks.keys()
+
+
+def test_an_ignored_id_below_the_classes_keeps_their_ids(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    put(tmp_path / "labels/1.png")
+    source = Source(tmp_path, mask_pairs, ReadOptions(ignore_id=0))
+    assert source.masks["images/1.png"][0].tolist() == [255, 1, 2, 3, 255]
+
+
+def test_masks_of_0_and_255_have_two_classes(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    put(tmp_path / "masks/1.png", np.array([[0, 255, 0, 0, 0]] * 4, dtype=np.uint8))
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "object")
+    assert source.masks["images/1.png"][0].tolist() == [0, 1, 0, 0, 0]
+    assert source.kinds == {"masks": "only 0 and 255"}
+    source = Source(tmp_path, mask_pairs, ReadOptions(ignore_id=255))
+    assert source.masks["images/1.png"][0].tolist() == [0, 255, 0, 0, 0]
+
+
+def test_a_palette_gives_the_classes_their_colours(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    image = Image.fromarray(IDS)
+    image.putpalette([value for number in range(256) for value in (number, 7, 9)])
+    (tmp_path / "labels").mkdir()
+    image.save(tmp_path / "labels/1.png")
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.colours == ("#000709", "#010709", "#020709", "#030709")
+
+
+def test_colours_with_a_file_beside_or_among_the_masks(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png"])
+    put(tmp_path / "labels/1.png", np.array([[(9, 9, 8), (7, 7, 6)] + [(0, 0, 0)] * 3] * 4, dtype=np.uint8))
+    (tmp_path / "labels/labelmap.txt").write_text("cat:9,9,8::\ndog:7,7,6::\nvoid:0,0,0::\n")
+    assert Source(tmp_path, mask_pairs).masks["images/1.png"][0].tolist() == [0, 1, 255, 255, 255]
+
+
+def test_images_that_nobody_labelled_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png", "unlabelled/2.png"])
+    put(tmp_path / "labels/1.png")
+    source = Source(tmp_path, mask_pairs)
+    assert source.samples["unlabelled/2.png"].mask is None
+    assert source.kinds == {}
+
+
+def test_images_elsewhere_and_second_masks_are_named(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png", "preview/1.png"])
+    put(tmp_path / "labels/1.bmp")
+    put(tmp_path / "labels/1.png")
+    assert Source(tmp_path, mask_pairs).kinds == {"preview": "outside the pairs", "labels/1.png": "two masks"}
+
+
+def test_an_image_keeps_its_own_mask_where_another_name_goes_on(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/a.png", "images/a_mask.png"])
+    put(tmp_path / "labels/a_mask.png")
+    source = Source(tmp_path, mask_pairs)
+    assert list(source.masks) == ["images/a_mask.png"]
+
+
+def test_a_mask_behind_a_link_that_leaves_the_folder_is_not_read(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    draw_all(root, ["images/1.png", "images/2.png"])
+    put(root / "labels/1.png")
+    put(tmp_path / "secret.png")
+    (root / "labels/2.png").symlink_to(tmp_path / "secret.png")
+    source = Source(root, mask_pairs)
+    assert list(source.masks) == ["images/1.png"]
+    assert source.kinds["labels/2.png"] == "link leaves the folder"
+
+
+def test_images_without_any_mask_are_no_pairs(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.png", "images/2.png"])
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
+    assert detect(tmp_path).format is SourceFormat.UNLABELLED
+    with pytest.raises(DatasetError, match="labels"):
+        mask_pairs.read(tmp_path / "images", ReadOptions())

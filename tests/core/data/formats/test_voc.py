@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.data.formats import voc
+from core.data.formats.detect import detect
+from core.data.formats.source import SourceFormat
+from tests.core.data.formats.drawn import draw_all
+from tests.core.data.formats.drawn_masks import Source
+
+ROW = [0, 15, 255, 20, 0]
+
+
+def make(root: Path, lists: dict[str, str]) -> Path:
+    base = root / "VOCdevkit/VOC2012"
+    draw_all(base, [f"JPEGImages/2007_00000{number}.jpg" for number in range(5)])
+    draw_all(base, ["SegmentationObject/2007_000000.png"])
+    (base / "SegmentationClass").mkdir()
+    for number in range(3):
+        Image.fromarray(np.array([ROW] * 4, np.uint8)).save(base / f"SegmentationClass/2007_00000{number}.png")
+    (base / "ImageSets/Segmentation").mkdir(parents=True)
+    for name, lines in lists.items():
+        (base / f"ImageSets/Segmentation/{name}.txt").write_text(lines)
+    return root
+
+
+def splits(source: Source) -> dict[str, str]:
+    return {Path(name).stem[-1]: sample.split for name, sample in source.samples.items()}
+
+
+def test_voc_as_it_is_published(tmp_path: Path) -> None:
+    root = make(tmp_path, {"train": "2007_000000\n", "val": "2007_000001\n", "trainval": "2007_000000\n2007_000001\n"})
+    assert detect(root).format is SourceFormat.VOC
+    source = Source(root, voc)
+    assert splits(source) == {"0": "train", "1": "val", "2": ""}  # the last has a mask but is in no list
+    assert source.table.names[15] == "person"
+    assert source.table.colours[15] == "#c08080"
+    assert len(source.table) == 21
+    assert all(mask[0].tolist() == ROW for mask in source.masks.values())
+    assert source.kinds == {}
+
+
+def test_lists_of_pairs_of_paths(tmp_path: Path) -> None:
+    lines = "".join(f"JPEGImages/2007_00000{n}.jpg SegmentationClass/2007_00000{n}.png\n" for n in range(3))
+    source = Source(make(tmp_path, {"train_aug": lines}), voc)
+    assert splits(source) == {"0": "train", "1": "train", "2": "train"}
+
+
+def test_an_image_that_is_listed_but_has_no_mask_is_not_labelled(tmp_path: Path) -> None:
+    source = Source(make(tmp_path, {"test": "2007_000004\n"}), voc)
+    assert splits(source)["4"] == "test"
+    assert list(source.kinds.values()) == ["missing mask"]
+
+
+def test_without_lists_every_image_is_read(tmp_path: Path) -> None:
+    source = Source(make(tmp_path, {}), voc)
+    assert len(source.samples) == 5
+    assert sorted(source.kinds.values()) == ["missing mask"] * 2
+
+
+def test_more_ids_than_vocs_classes_are_numbers(tmp_path: Path) -> None:
+    root = make(tmp_path, {})
+    mask = root / "VOCdevkit/VOC2012/SegmentationClass/2007_000000.png"
+    Image.fromarray(np.full((4, 5), 40, np.uint8)).save(mask)
+    assert Source(root, voc).table.names[-1] == "40"
+
+
+def test_a_labelmap_names_other_classes(tmp_path: Path) -> None:
+    root = make(tmp_path, {})
+    (root / "VOCdevkit/VOC2012/labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\n" + "".join(f"thing {number}:{number},0,0::\n" for number in range(30))
+    )
+    assert Source(root, voc).table.names[20] == "thing 20"
