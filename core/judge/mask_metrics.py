@@ -1,0 +1,161 @@
+"""The figures of a round of masks: counted image by image, put together at the end. K classes, N samples, F folds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from core.data.snapshot import Snapshot
+from core.judge import mask_scoring, region_ranking
+from core.judge.mask_scoring import LEVELS
+from core.types import ByteArray, FloatArray, IntArray, ignore_of
+
+_WORST = 50  # images
+_BINS = 10  # of confidence, in the calibration
+_STRIDE = 4  # of every 16th pixel p(given) is averaged: a mean needs no more
+
+
+class JudgedRegion(Protocol):
+    """What the figures need to know of a finding."""
+
+    @property
+    def given(self) -> int:
+        """The given class."""
+
+    @property
+    def pseudo(self) -> int:
+        """The predicted class."""
+
+    @property
+    def confidence(self) -> float:
+        """The mean probability of the predicted class."""
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """What is counted of some images; tallies of different images add up."""
+
+    classes: int
+    folds: int
+    wobble: int = 0  # regions
+    tiny: int = 0  # regions
+    confusion: IntArray = field(init=False)  # (F, K, K) pixels, given x predicted
+    every: IntArray = field(init=False)  # (256,) pixels away from borders by confidence
+    right: IntArray = field(init=False)  # (256,) those of them on which prediction and given mask agree
+    seen: IntArray = field(init=False)  # (K,) pixels of each given class that were averaged
+    likely: IntArray = field(init=False)  # (K,) their p(given) in sum, in 255ths
+
+    def __post_init__(self) -> None:
+        """Begin with nothing."""
+        self.confusion = np.zeros((self.folds, self.classes, self.classes), np.int64)
+        self.every, self.right = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
+        self.seen, self.likely = np.zeros(self.classes, np.int64), np.zeros(self.classes, np.int64)
+
+    def __iadd__(self, other: "Tally") -> Self:
+        """Add what was counted of other images."""
+        self.wobble += other.wobble
+        self.tiny += other.tiny
+        for name in ("confusion", "every", "right", "seen", "likely"):
+            mine: IntArray = getattr(self, name)
+            mine += getattr(other, name)
+        return self
+
+    def count_agreement(self, every: IntArray, right: IntArray) -> None:
+        """Count an image's pixels by confidence, both (256,)."""
+        self.every += every
+        self.right += right
+
+    def count_likely(self, given: IntArray, given_probability: ByteArray) -> None:
+        """Count how likely an image's given classes are, both (H, W)."""
+        some = given[::_STRIDE, ::_STRIDE].ravel()
+        known = some != ignore_of(given)
+        labels, values = some[known], given_probability[::_STRIDE, ::_STRIDE].ravel()[known]
+        self.seen += np.bincount(labels, minlength=self.classes)
+        self.likely += np.bincount(labels, weights=values, minlength=self.classes).astype(np.int64)
+
+
+def round_metrics(
+    snapshot: Snapshot, tally: Tally, findings: Sequence[JudgedRegion], scores: FloatArray
+) -> dict[str, Any]:
+    """Return the figures of the round's page, all JSON values; `scores` are the images', (N,)."""
+    confusion = tally.confusion.sum(axis=0)
+    usual = region_ranking.usual_confidence(tally.seen, tally.likely)
+    likely_wrong = [one.given for one in findings if one.confidence >= usual[one.pseudo]]
+    errors = np.bincount(np.array(likely_wrong, dtype=np.int64), minlength=tally.classes)
+    proposal = region_ranking.propose(tally.every, tally.right)
+    return {
+        "task": "segmentation",
+        "miou": mask_scoring.mean_iou(confusion),
+        "iou_per_class": mask_scoring.class_ious(confusion),
+        "accuracy": mask_scoring.pixel_accuracy(confusion),
+        "accuracy_per_fold": [mask_scoring.pixel_accuracy(own) for own in tally.confusion],
+        "confusion": confusion.tolist(),
+        "calibration": _calibration(tally),
+        "estimated_errors": int(errors.sum()),
+        "per_class": _class_rows(snapshot, confusion, errors, findings),
+        "regions": len(findings),
+        "wobble_regions": tally.wobble,
+        "tiny_regions": tally.tiny,
+        "worst_images": _worst_images(snapshot, scores),
+        "proposed_threshold": proposal["threshold"],
+        "proposal": proposal,
+    }
+
+
+def _calibration(tally: Tally) -> list[dict[str, float]]:
+    """Return, for bins of confidence, how often the given masks agree, in the shape of `calibration.reliability`."""
+    level = np.arange(LEVELS)
+    index = np.minimum(level * _BINS // (LEVELS - 1), _BINS - 1)
+    count, right = (np.bincount(index, weights=counts, minlength=_BINS) for counts in (tally.every, tally.right))
+    total = np.bincount(index, weights=tally.every * level / (LEVELS - 1), minlength=_BINS)
+    return [
+        {
+            "lower": number / _BINS,
+            "upper": (number + 1) / _BINS,
+            "mean_confidence": float(total[number] / count[number]),
+            "accuracy": float(right[number] / count[number]),
+            "count": int(count[number]),
+        }
+        for number in np.flatnonzero(count).tolist()
+    ]
+
+
+def _class_rows(
+    snapshot: Snapshot, confusion: IntArray, errors: IntArray, findings: Sequence[JudgedRegion]
+) -> list[dict[str, Any]]:
+    ious = mask_scoring.class_ious(confusion)
+    pairs = np.zeros_like(confusion)
+    for one in findings:
+        pairs[one.given, one.pseudo] += 1
+    rows = []
+    for number, name in enumerate(snapshot.classes):
+        count, worst = int(confusion[number].sum()), int(pairs[number].argmax())
+        regions = int(pairs[number, worst])
+        rows.append(
+            {
+                "class": number,
+                "name": name,
+                "count": count,  # pixels
+                "iou": ious[number],
+                "estimated_errors": int(errors[number]),
+                "worst_pair": {"pseudo": worst, "count": regions} if regions else None,  # regions
+                "agreement": float(confusion[number, number] / count) if count else None,
+            }
+        )
+    return rows
+
+
+def _worst_images(snapshot: Snapshot, scores: FloatArray) -> list[dict[str, Any]]:
+    labelled = [row for row, name in enumerate(snapshot.masks.labels if snapshot.masks else []) if name]
+    worst = sorted(labelled, key=lambda row: float(scores[row]))[:_WORST]
+    return [
+        {
+            "row": row,
+            "sample_id": int(snapshot.sample_ids[row]),
+            "score": float(scores[row]),
+            "name": Path(snapshot.paths[row]).name,
+        }
+        for row in worst
+    ]

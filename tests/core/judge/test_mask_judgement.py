@@ -1,0 +1,208 @@
+"""A whole round of masks, judged from its folds' files."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.config import RoundConfig
+from core.data.masks.store import MaskStore
+from core.data.planting import Planting, plant
+from core.data.predictions import create_predictions
+from core.data.snapshot import Masks, Snapshot
+from core.judge.mask_judgement import IMAGE_SCORES, judge_masks
+from core.types import IGNORE, IntArray, Progress, Region, RoundCancelledError, RoundError
+
+CLASSES = ["ground", "disc", "block", "bar"]
+CONFIG = RoundConfig(folds=2, min_region=20, boundary=3)
+
+
+def scene(seed: int, height: int = 60, width: int = 80) -> IntArray:
+    """Return ground with a disc, a block and a bar at places of their own."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(mask, (int(rng.integers(15, 25)), int(rng.integers(15, 40))), 9, 1, -1)
+    left, top = rng.integers(40, 55), rng.integers(5, 25)
+    mask[top : top + 14, left : left + 16] = 2
+    mask[52:56, 5:75] = 3
+    return mask
+
+
+class FinishedRound:
+    """A round's folder whose folds are done: models that know the true masks and are as sure as told."""
+
+    def __init__(self, folder: Path, given: list[IntArray | None], true: list[IntArray], sure: float = 0.9) -> None:
+        self.folder, self.store = folder / "round", MaskStore(folder / "masks")
+        self.true, self.given = true, given
+        names = ["" if mask is None else self.store.put(mask, durable=False) for mask in given]
+        sizes = np.array([mask.shape for mask in true], np.int32)
+        count = len(true)
+        self.masks = Masks(names, [""] * count, sizes)
+        self.snapshot = Snapshot(
+            sample_ids=np.arange(100, 100 + count),
+            paths=[f"/images/{number:03}.png" for number in range(count)],
+            labels=np.zeros(count, np.int32),
+            groups=[""] * count,
+            content_hashes=[str(number) for number in range(count)],
+            classes=CLASSES,
+            masks=self.masks,
+        )
+        self.snapshot.save(self.folder)
+        predictions = create_predictions(self.folder, sizes, len(CLASSES))
+        for row, (mask, label) in enumerate(zip(true, given, strict=True)):
+            predicted, confidence, likely = predictions.of(row)
+            predicted[:] = mask
+            confidence[:] = round(255 * sure)
+            likely[:] = np.where(mask == (mask if label is None else label), round(255 * sure), 5)
+            likely[mask * 0 == 1 if label is None else label == IGNORE] = 255
+            predictions.fold[row] = row % 2
+        predictions.flush()
+
+    def settle(self, row: int, settled: IntArray) -> None:
+        self.masks.settled[row] = self.store.put(settled, durable=False)
+        self.snapshot.save(self.folder)
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path) -> tuple[FinishedRound, dict[int, Region]]:
+    """Return a round of 40 scenes, one in eight of them with a class swapped or an object dropped."""
+    true = [scene(seed) for seed in range(40)]
+    given: list[IntArray | None] = list(true)
+    planted = {}
+    for row in range(0, 40, 8):
+        kind = Planting.SWAPPED if row % 16 else Planting.DROPPED
+        given[row], planted[row] = plant(true[row], kind, np.random.default_rng(row))
+    return FinishedRound(tmp_path, given, true), planted
+
+
+def test_planted_errors_are_the_findings_and_each_says_what_it_is(
+    spoilt: tuple[FinishedRound, dict[int, Region]],
+) -> None:
+    finished, planted = spoilt
+    judgement = judge_masks(finished.folder, CONFIG, finished.store)
+    assert {one.row for one in judgement.findings} == set(planted)
+    for one in judgement.findings:
+        given = finished.given[one.row]
+        assert given is not None
+        inside = np.zeros(given.shape, np.uint8)
+        one.region.paint(inside, 1)
+        np.testing.assert_array_equal(inside == 1, given != finished.true[one.row])
+        assert set(given[inside == 1].tolist()) == {one.given}
+        assert set(finished.true[one.row][inside == 1].tolist()) == {one.pseudo}
+        assert one.confidence == pytest.approx(0.9, abs=0.003)
+        assert one.self_confidence == pytest.approx(5 / 255)
+        assert one.margin == pytest.approx((one.self_confidence - one.confidence + 1) / 2)
+        assert one.fold == one.row % 2
+
+
+def test_the_figures_are_json_and_those_of_all_pixels(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+    finished, planted = spoilt
+    metrics = judge_masks(finished.folder, CONFIG, finished.store).metrics
+    assert json.loads(json.dumps(metrics)) == metrics
+    wrong = sum(region.area for region in planted.values())
+    assert metrics["task"] == "segmentation"
+    assert metrics["accuracy"] == pytest.approx(1 - wrong / (40 * 60 * 80))
+    assert np.sum(metrics["confusion"]) == 40 * 60 * 80
+    assert len(metrics["accuracy_per_fold"]) == 2
+    assert 0.9 < metrics["miou"] < 1
+    assert metrics["regions"] == metrics["estimated_errors"] == len(planted)
+    assert [row["name"] for row in metrics["per_class"]] == CLASSES
+    assert sum(row["count"] for row in metrics["per_class"]) == 40 * 60 * 80
+    [bin_] = metrics["calibration"]
+    assert bin_["mean_confidence"] == pytest.approx(0.9, abs=0.003)
+    assert bin_["lower"] <= 0.9 < bin_["upper"]
+    assert 0.5 <= metrics["proposed_threshold"] <= 1
+
+
+def test_the_worst_images_are_those_with_wrong_masks(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+    finished, planted = spoilt
+    metrics = judge_masks(finished.folder, CONFIG, finished.store).metrics
+    scores = np.load(finished.folder / IMAGE_SCORES)
+    assert scores.shape == (40,)
+    assert set(np.argsort(scores)[: len(planted)].tolist()) == set(planted)
+    worst = metrics["worst_images"][0]
+    assert (worst["sample_id"], worst["name"]) == (100 + worst["row"], f"{worst['row']:03}.png")
+
+
+def test_a_border_that_is_off_by_three_pixels_is_counted_apart(tmp_path: Path) -> None:
+    true = [scene(seed) for seed in range(6)]
+    given: list[IntArray | None] = [np.roll(mask, (2, -3), axis=(0, 1)) for mask in true]
+    judgement = judge_masks(*_of(FinishedRound(tmp_path, given, true)))
+    assert judgement.findings == []
+    assert judgement.metrics["wobble_regions"] > 6
+    assert judgement.metrics["estimated_errors"] == 0
+
+
+def test_what_people_judged_is_no_finding_again(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+    finished, planted = spoilt
+    before = {one.row for one in judge_masks(*_of(finished)).findings}
+    settled = np.zeros(finished.true[8].shape, np.uint8)
+    planted[8].paint(settled, 1)
+    finished.settle(8, settled)
+    assert {one.row for one in judge_masks(*_of(finished)).findings} == before - {8}
+
+
+def test_images_without_a_mask_get_no_findings(tmp_path: Path) -> None:
+    true = [scene(seed) for seed in range(4)]
+    finished = FinishedRound(tmp_path, [true[0], None, scene(9), None], true)
+    judgement = judge_masks(*_of(finished))
+    assert {one.row for one in judgement.findings} == {2}
+    assert np.load(finished.folder / IMAGE_SCORES)[[1, 3]].tolist() == [1, 1]
+    assert np.sum(judgement.metrics["confusion"]) == 2 * 60 * 80
+    assert {worst["row"] for worst in judgement.metrics["worst_images"]} == {0, 2}
+
+
+def test_pixels_nobody_labelled_and_absent_classes(tmp_path: Path) -> None:
+    true = [np.zeros((30, 30), np.uint8)] * 2
+    blank = np.full((30, 30), IGNORE, np.uint8)
+    judgement = judge_masks(*_of(FinishedRound(tmp_path, [blank, true[1]], true)))
+    assert judgement.findings == []
+    assert judgement.metrics["iou_per_class"] == [1.0, None, None, None]
+    assert judgement.metrics["accuracy_per_fold"] == [None, 1.0]
+    assert judgement.metrics["miou"] == 1.0
+
+
+def test_an_unfinished_round_says_so(tmp_path: Path) -> None:
+    true = [scene(0), scene(1)]
+    finished = FinishedRound(tmp_path, list(true), true)
+    predictions = create_predictions(finished.folder, finished.masks.sizes, len(CLASSES))
+    predictions.fold[1] = -1
+    predictions.flush()
+    with pytest.raises(RoundError, match="1 of 2 images were not predicted"):
+        judge_masks(*_of(finished))
+
+
+def test_a_lost_mask_is_named_by_its_image(tmp_path: Path) -> None:
+    true = [scene(0), scene(1)]
+    finished = FinishedRound(tmp_path, list(true), true)
+    finished.store.path(finished.masks.labels[1]).unlink()
+    with pytest.raises(RoundError, match=r"/images/001.png: .*import the dataset again"):
+        judge_masks(*_of(finished))
+
+
+def test_a_round_without_any_mask_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RoundError, match="label some first"):
+        judge_masks(*_of(FinishedRound(tmp_path, [None], [scene(0)])))
+
+
+def test_it_stops_when_told_and_reports_how_far_it_is(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+    finished, _ = spoilt
+    told: list[Progress] = []
+    judge_masks(*_of(finished), report=told.append)
+    assert [progress.stage for progress in told] == ["judging"] * 3
+    assert told[-1].fraction == 1
+    with pytest.raises(RoundCancelledError):
+        judge_masks(*_of(finished), should_stop=lambda: True)
+
+
+def test_judging_again_says_the_same(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+    finished, _ = spoilt
+    first, again = judge_masks(*_of(finished)), judge_masks(*_of(finished))
+    assert first.metrics == again.metrics
+    assert [one.region.to_bytes() for one in first.findings] == [one.region.to_bytes() for one in again.findings]
+
+
+def _of(finished: FinishedRound) -> tuple[Path, RoundConfig, MaskStore]:
+    return finished.folder, CONFIG, finished.store
