@@ -21,7 +21,7 @@ _SMALL_SCENE = 256  # pixels, the longer side; up to here the small network lear
 _LEAST_SCENES_SEEN = 4_000  # by the small network in all its epochs
 _LEAST_LARGE_SCENES_SEEN = 30_000  # by the others
 _LARGEST_SCENE = 1024  # pixels, the longer side; larger ones are scaled down
-_LARGEST_UNCROPPED = 512  # pixels, the longer side; of larger scenes windows are learnt
+_CROP = 448  # pixels, the side of the windows that are learnt of larger scenes
 _LEAST_CROP = 32  # pixels: what the networks make one pixel of
 _LEAST_SCALE, _LARGEST_SCALE = 0.25, 4.0
 _REGIONS_IN_A_SCENE = 2_500  # a region to review is at least this part of the median image
@@ -60,7 +60,8 @@ class RoundConfig:
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
 
     # The rest says something of masks alone.
-    crop: int = 0  # pixels, the side of the windows that are learnt from the scaled image; 0: all of it
+    crop: int = 0  # pixels, the side of the windows of the scaled image that are learnt; 0: all of it
+    mirror: bool = True  # whether images are also learnt mirrored; not where left and right tell classes apart
     scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt
     flip: bool = False  # whether a held-out image is also looked at mirrored
     class_weights: bool = False  # whether rare classes weigh more, by median frequency
@@ -149,6 +150,7 @@ def _for_masks(images: ImageSummary) -> RoundConfig:
             grey=images.grey,
             epochs=min(100, max(10, -(-_LEAST_SCENES_SEEN // count))),
             batch_size=8,
+            mirror=False,
             min_region=region,
         )
     return RoundConfig(
@@ -157,7 +159,7 @@ def _for_masks(images: ImageSummary) -> RoundConfig:
         grey=images.grey,
         epochs=min(150, max(20, -(-_LEAST_LARGE_SCENES_SEEN // count))),
         batch_size=8,
-        crop=0 if size <= _LARGEST_UNCROPPED else _LARGEST_UNCROPPED,
+        crop=_CROP if size > _CROP else 0,
         min_region=region,
     )
 

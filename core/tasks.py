@@ -151,7 +151,7 @@ SEGMENTATION = Task(
     least_classes=1,  # one mask may hold many
     material=_masked_scenes,
     build_network=build_segmenter,
-    augment=lambda config: jittered_scenes(config.crop),
+    augment=lambda config: jittered_scenes(config.crop, mirror=config.mirror),
     view=lambda config, network: View(network, crop=config.crop, scales=config.scales, flip=config.flip),
     keep=_paint,
 )

@@ -3,14 +3,12 @@
 Shapes: images (B, C, H, W), logits (B, K, H, W).
 """
 
-import math
-
 import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
 _WHOLE = 1.5  # crops: a side up to so many times the crop is seen whole, larger ones through windows
-_STEP = 2 / 3  # crops: from one window to the next, so that they overlap
+_OVERLAP = 3  # neighbouring windows have at least one in so many pixels in common
 
 
 class View(nn.Module):
@@ -61,7 +59,7 @@ def window_edges(side: int, crop: int) -> list[tuple[int, int]]:
     """Return (from, to) of the windows along a side, in pixels: overlapping, evenly spread, together all of it."""
     if not crop or side <= _WHOLE * crop:
         return [(0, side)]
-    count = math.ceil((side - crop) / (_STEP * crop)) + 1
+    count = -(-_OVERLAP * (side - crop) // ((_OVERLAP - 1) * crop)) + 1
     starts = [round(index * (side - crop) / (count - 1)) for index in range(count)]
     return [(start, start + crop) for start in starts]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.learn.models.classifier import Residual
 from core.learn.models.swiftnet import upsampled
 
-_WIDTHS = (24, 32, 64, 96)  # channels at strides 2, 4, 8, 16
+_WIDTHS = (16, 32, 64, 64)  # channels at strides 2, 4, 8, 16
 
 
 class SmallUnet(nn.Module):

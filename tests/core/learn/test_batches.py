@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from core.learn import batches
-from core.learn.batches import Images, Scaling
+from core.learn.batches import Images, Labels, MaskTargets, Scaling
+from core.types import NO_LABEL
 
 CPU = torch.device("cpu")
 
@@ -37,3 +38,20 @@ def test_measured_images_have_mean_0_and_deviation_1() -> None:
 def test_images_of_one_colour_do_not_divide_by_zero() -> None:
     plain = np.full((3, 4, 4, 1), 9, np.uint8)
     assert Images(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()
+
+
+def test_labels_are_asked_for_by_row() -> None:
+    assert Labels(np.array([4, NO_LABEL, 2], np.int32), CPU).batch(torch.tensor([2, 1])).tolist() == [2, NO_LABEL]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(("dtype", "ignore"), [(np.uint8, 255), (np.uint16, 65_535)])
+def test_masks_of_either_width_say_where_nothing_is_known(
+    monkeypatch: pytest.MonkeyPatch, dtype: type, ignore: int, *, resident: bool
+) -> None:
+    monkeypatch.setattr(batches, "_RESIDENT_BYTES", 1 << 30 if resident else 0)
+    masks = np.zeros((3, 2, 2), dtype)
+    masks[1] = [[7, ignore], [ignore - 1, 0]]
+    taken = MaskTargets(masks, CPU).batch(torch.tensor([1]))
+    assert taken.dtype == torch.int64
+    assert taken.tolist() == [[[7, NO_LABEL], [ignore - 1, 0]]]
