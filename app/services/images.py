@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.services.workspace import Workspace
+from core.data import pictures
 from core.data.images import thumbnail as draw
-from core.data.storage import write_atomically
 from db.queries import images
 
 EDGES = (96, 192, 384, 1024)  # pixels of the longer side
@@ -20,14 +20,14 @@ def thumbnail(workspace: Workspace, content_hash: str, edge: int) -> bytes | Non
         DatasetError: the file cannot be read as an image any more.
     """
     kept = workspace.thumbnails / content_hash[:2] / f"{content_hash}-{edge}.webp"
-    if kept.is_file():
-        return kept.read_bytes()
+    if (found := pictures.find(kept)) is not None:
+        return found
     path = file_of(workspace, content_hash)
     if path is None:
         return None
     image = draw(path, edge)
     if edge != FULL_SIZE:  # full size is not kept: that would be a second copy of the dataset
-        write_atomically(kept, image, durable=False)
+        pictures.keep(kept, image)
     return image
 
 

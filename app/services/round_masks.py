@@ -16,11 +16,10 @@ from app.services.images import file_of
 from app.services.masks import given_mask
 from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
-from core.data import overlays
+from core.data import overlays, pictures
 from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
-from core.data.storage import write_atomically
 from core.types import Finding, IntArray, Region
 from db.queries import findings, masks
 from db.queries.masks import MaskedSample
@@ -75,9 +74,11 @@ def picture(workspace: Workspace, finding_id: int, layer: Layer, edge: int) -> t
     shown = card.sample.content_hash.encode() if layer is Layer.IMAGE else card.region.to_bytes()
     key = blake2b(f"{layer} {crop} {edge} ".encode() + shown, digest_size=16).hexdigest()
     kept = workspace.thumbnails / key[:2] / f"{key}-region.webp"
-    if not kept.is_file():
-        write_atomically(kept, _drawn(workspace, card, layer, crop, edge), durable=False)
-    return kept.read_bytes(), picture_version(card.finding)
+    found = pictures.find(kept)
+    if found is None:
+        found = _drawn(workspace, card, layer, crop, edge)
+        pictures.keep(kept, found)
+    return found, picture_version(card.finding)
 
 
 def overlay(workspace: Workspace, finding_id: int, which: Overlay) -> tuple[bytes, str]:

@@ -208,7 +208,12 @@ def test_images_are_kept_for_ever_under_their_content(
         answer = client.get(f"{address}/{edge}.webp")
         assert (answer.status_code, answer.content[8:12]) == (200, b"WEBP")
         assert "immutable" in answer.headers["cache-control"]
-    assert client.get(f"{address}/96.webp").content == client.get(f"{address}/96.webp").content
+    shown = client.get(f"{address}/96.webp").content
+    assert client.get(f"{address}/96.webp").content == shown
+    (kept,) = served.thumbnails.rglob("*-96.webp")
+    kept.write_bytes(b"")  # as a power cut leaves it
+    assert client.get(f"{address}/96.webp").content == shown
+    assert kept.stat().st_size > len(shown)
     assert client.get(f"{address}/97.webp").status_code == 400
     assert client.get(f"/outfold/image/{5:032x}/96.webp").status_code == 404  # the file is not there
     assert client.get(f"/outfold/image/{'f' * 32}/96.webp").status_code == 404
