@@ -4,7 +4,7 @@ Counts are whole numbers, shares lie in [0, 1].
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -13,17 +13,19 @@ _INNER, _NAMES = 400, 76  # pixels of the confusion matrix: its squares, and the
 _MOST_NAMED = 40  # classes whose names still fit on an axis
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
+_LEAST_SHARE, _FULL_SHARE = 0.005, 0.3  # of a row's pixels: what is drawn at all, and what is drawn fully orange
 _DARK = 0.75  # from this strength of orange on, numbers are white
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 
 
-def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str], key: str) -> tuple[int, int] | None:
+def confusion_chart(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], key: str, *, by_row: bool = False
+) -> tuple[int, int] | None:
     """Draw given x predicted, (K, K) counts, and return the pair that was clicked as (given, pseudo).
 
-    Squares and not a heatmap, whose clicks Plotly does not tell.
+    `by_row`: of pixels, as percent of what was given. Squares and not a heatmap, whose clicks Plotly does not tell.
     """
-    cells = [(given, pseudo, n) for given, row in enumerate(confusion) for pseudo, n in enumerate(row) if n]
     names = [short(name) for name in classes] if len(classes) <= _MOST_NAMED else None
     axis = {
         "tickvals": list(range(len(classes))) if names else None,
@@ -43,14 +45,15 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str], 
         "showlegend": False,
         "clickmode": "event+select",
     }
-    figure = {"data": [_squares(cells, classes)], "layout": layout}
+    squares = _squares(_shares(confusion) if by_row else _counts(confusion), classes)
+    figure = {"data": [squares], "layout": layout}
     event = st.plotly_chart(figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET)
     points = event["selection"]["points"]
     return None if not points else (int(points[0]["customdata"][0]), int(points[0]["customdata"][1]))
 
 
-def calibration_chart(bins: Sequence[dict[str, float]], key: str) -> None:
-    """Draw how often a confidence came true, with the number of samples behind each point."""
+def calibration_chart(bins: Sequence[dict[str, float]], key: str, unit: str = "samples") -> None:
+    """Draw how often a confidence came true, with the number of samples (or another `unit`) behind each point."""
     largest = max((entry["count"] for entry in bins), default=1)
     diagonal = {
         "x": [0, 1],
@@ -66,7 +69,7 @@ def calibration_chart(bins: Sequence[dict[str, float]], key: str) -> None:
         "mode": "lines+markers",
         "line": {"color": f"rgb({BLUE})", "width": 2},
         "marker": {"size": [6 + 12 * (entry["count"] / largest) ** 0.5 for entry in bins]},
-        "hovertemplate": "said %{x:.1%}<br>came true %{y:.1%}<br>%{customdata[0]:,} samples<extra></extra>",
+        "hovertemplate": f"said %{{x:.1%}}<br>came true %{{y:.1%}}<br>%{{customdata[0]:,}} {unit}<extra></extra>",
     }
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "fixedrange": True, "zeroline": False}
     layout = {
@@ -79,21 +82,21 @@ def calibration_chart(bins: Sequence[dict[str, float]], key: str) -> None:
     st.plotly_chart({"data": [diagonal, measured], "layout": layout}, key=key, config=_QUIET)
 
 
-def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str) -> None:
-    """Draw each round's agreement per class beside the others'; `named` holds (round, per-class rows)."""
+def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:
+    """Draw each round's `measure` per class beside the others'; `named` holds (round, per-class rows)."""
     shades = [f"rgba({BLUE},{alpha:.2f})" for alpha in _steps(len(named))]
     bars = [
         {
             "type": "bar",
             "name": name,
             "x": [short(row["name"]) for row in rows],
-            "y": [row["agreement"] for row in rows],
+            "y": [row.get(measure) for row in rows],
             "marker": {"color": shade},
             "hovertemplate": "%{x}: %{y:.1%}<extra>" + name + "</extra>",
         }
         for shade, (name, rows) in zip(shades, named, strict=True)
     ]
-    lowest = min((row["agreement"] or 0 for _, rows in named for row in rows), default=0)
+    lowest = min((row.get(measure) or 0 for _, rows in named for row in rows), default=0)
     layout = {
         "height": 240,
         "margin": _MARGIN,
@@ -110,21 +113,52 @@ def short(name: str, longest: int = 14) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
-def _squares(cells: Sequence[tuple[int, int, int]], classes: Sequence[str]) -> dict[str, Any]:
-    ink = "#e8ebf2" if st.context.theme.type == "dark" else "#1d2330"
+class _Cell(NamedTuple):
+    """One square: `weight` from 0 to 1 is how orange it is, 0 on the diagonal."""
+
+    given: int
+    pseudo: int
+    weight: float
+    text: str
+    told: str
+
+
+def _counts(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
+    cells = [(given, pseudo, n) for given, row in enumerate(confusion) for pseudo, n in enumerate(row) if n]
     most = max((n for given, pseudo, n in cells if given != pseudo), default=1)
-    weights = [0.0 if given == pseudo else 0.1 + 0.9 * n / most for given, pseudo, n in cells]
-    shades = [f"rgba({ORANGE},{weight:.2f})" if weight else f"rgba({GREY},.16)" for weight in weights]
+    return [
+        _Cell(given, pseudo, 0.0 if given == pseudo else 0.1 + 0.9 * n / most, str(n), f"{n:,} samples")
+        for given, pseudo, n in cells
+    ]
+
+
+def _shares(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
+    cells = []
+    for given, row in enumerate(confusion):
+        total = sum(row)
+        for pseudo, n in enumerate(row):
+            share = n / total if total else 0.0
+            if share >= _LEAST_SHARE:
+                weight = 0.0 if given == pseudo else 0.1 + 0.9 * min(1.0, share / _FULL_SHARE)
+                told = f"{share:.2%} of what was given, {n:,} pixels"
+                cells.append(_Cell(given, pseudo, weight, f"{100 * share:.0f}", told))
+    return cells
+
+
+def _squares(cells: Sequence[_Cell], classes: Sequence[str]) -> dict[str, Any]:
+    ink = "#e8ebf2" if st.context.theme.type == "dark" else "#1d2330"
+    shades = [f"rgba({ORANGE},{cell.weight:.2f})" if cell.weight else f"rgba({GREY},.16)" for cell in cells]
     return {
         "type": "scatter",
-        "x": [pseudo for _, pseudo, _ in cells],
-        "y": [given for given, _, _ in cells],
+        "x": [cell.pseudo for cell in cells],
+        "y": [cell.given for cell in cells],
         "mode": "markers+text",
-        "text": [str(n) if len(classes) <= _MOST_COUNTED else "" for *_, n in cells],
-        "textfont": {"color": ["white" if weight > _DARK else ink for weight in weights]},
-        "customdata": [[given, pseudo, classes[given], classes[pseudo], n] for given, pseudo, n in cells],
-        "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>"
-        "%{customdata[4]:,} samples<extra></extra>",
+        "text": [cell.text if len(classes) <= _MOST_COUNTED else "" for cell in cells],
+        "textfont": {"color": ["white" if cell.weight > _DARK else ink for cell in cells]},
+        "customdata": [
+            [cell.given, cell.pseudo, classes[cell.given], classes[cell.pseudo], cell.told] for cell in cells
+        ],
+        "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         "marker": {
             "symbol": "square",
             "size": 0.9 * _INNER / max(1, len(classes)),

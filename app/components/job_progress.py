@@ -8,8 +8,9 @@ import streamlit as st
 from app.components.complaints import plain
 from app.services.rounds import FoldRun, RoundProgress
 from app.services.workers import WorkerState
-from core.types import RoundStatus
+from core.types import RoundStatus, Task
 
+ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
 _MINUTE, _HOUR = 60, 3600
 _ICONS = {
     RoundStatus.QUEUED: ":material/schedule:",
@@ -57,7 +58,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         st.progress(min(1.0, progress.fraction), text=headline(progress))
         fold = progress.current
         if fold is not None:
-            _draw_numbers(fold, progress.seconds_left)
+            _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds))
         if not progress.worker.is_alive:
             st.warning(f"Nobody works on it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
@@ -119,12 +120,12 @@ def draw_figures(figures: Mapping[str, str]) -> None:
     st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.6rem 2.4rem;margin:.2rem 0 .4rem">{cells}</div>')
 
 
-def _draw_numbers(fold: FoldRun, seconds_left: float | None) -> None:
-    draw_figures(
-        {
-            "loss": "…" if fold.loss is None else f"{fold.loss:.3f}",
-            "held-out accuracy": "…" if fold.accuracy is None else f"{fold.accuracy:.1%}",
-            "images a second": "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}",
-            "time left": time_text(seconds_left),
-        }
-    )
+def _draw_numbers(fold: FoldRun, progress: RoundProgress) -> None:
+    figures = {
+        "loss": "…" if fold.loss is None else f"{fold.loss:.3f}",
+        f"held-out {ACCURACY[progress.round.task]}": "…" if fold.accuracy is None else f"{fold.accuracy:.1%}",
+    }
+    if progress.mean_iou is not None:
+        figures["mIoU of the folds done"] = f"{progress.mean_iou:.1%}"
+    figures["images a second"] = "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}"
+    draw_figures({**figures, "time left": time_text(progress.seconds_left)})

@@ -8,7 +8,8 @@ import streamlit as st
 
 from app.components.charts import accuracy_chart
 from app.components.complaints import plain
-from app.components.job_progress import draw_figures, time_text
+from app.components.job_progress import time_text
+from app.components.measures import WORDS, figures
 from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
 
@@ -23,7 +24,8 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         "Accuracy": st.column_config.NumberColumn(
             format="percent", help="out-of-fold, against the labels at its start"
         ),
-        "Suspicious": st.column_config.NumberColumn(format="localized", help="samples the models contradict"),
+        "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
+        "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
     }
@@ -64,20 +66,15 @@ def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key:
     with table:
         comparison_table(chosen)
     with chart:
-        st.caption("Agreement with the labels each round opened with, by class")
-        accuracy_chart([(one.round.name, one.metrics["per_class"]) for one in chosen], key)
+        words = WORDS[chosen[0].round.task]
+        st.caption(words.per_class_title)
+        accuracy_chart([(one.round.name, one.metrics["per_class"]) for one in chosen], key, words.per_class)
 
 
 def comparison_table(compared: Sequence[Comparison]) -> None:
     """Draw rounds side by side: results first, then the settings in which they differ."""
-    table: dict[str, list[str]] = {
-        "out-of-fold accuracy": [_percent(one.metrics.get("accuracy")) for one in compared],
-        "estimated wrong labels": [_count(one.estimated_errors) for one in compared],
-        "suspicious": [_count(one.suspicious) for one in compared],
-        "decided": [_count(one.decided) for one in compared],
-        "proposed threshold": [_percent(one.metrics.get("proposed_threshold")) for one in compared],
-        "duration": [time_text(one.seconds) for one in compared],
-    }
+    measured = [figures(one) for one in compared]
+    table = {name: [one[name] for one in measured] for name in measured[0]}
     settings = {name: [str(one.round.config.get(name, "")) for one in compared] for name in compared[0].round.config}
     table |= {name.replace("_", " "): values for name, values in settings.items() if len(set(values)) > 1}
     names = [one.round.name for one in compared]
@@ -89,6 +86,7 @@ def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: 
     shown = [
         {
             "Class": row["name"],
+            **({"IoU": row["iou"]} if "iou" in row else {}),
             "Given": row["count"],
             "Agreement": row["agreement"],
             "Estimated wrong": row["estimated_errors"],
@@ -100,6 +98,7 @@ def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: 
         "Given": st.column_config.NumberColumn(format="localized"),
         "Estimated wrong": st.column_config.NumberColumn(format="localized"),
         "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+        "IoU": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
     }
     st.dataframe(pd.DataFrame(shown), column_config=columns, hide_index=True, key=key, alt="results per class")
 
@@ -115,6 +114,7 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
     return {
         "Round": info.number,
         "Status": info.status.value,
+        **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
         "Suspicious": compared.suspicious if compared else None,
         "Decided": decided,
@@ -131,28 +131,5 @@ def _pair(pair: Mapping[str, int] | None, classes: Sequence[str]) -> str:
     return f"{classes[pair['pseudo']]} ({pair['count']})" if pair else ""
 
 
-def _percent(value: float | None) -> str:
-    return "…" if value is None else f"{value:.1%}"
-
-
-def _count(value: float | None) -> str:
-    return "…" if value is None else f"{value:,.0f}"
-
-
 def _says_something(name: str, value: object) -> bool:
     return value is not None and value != "" and not (name in _HIDDEN and not value)
-
-
-def headline_figures(shown: Comparison) -> None:
-    """Draw the figures of a finished round that one asks for first."""
-    measured = shown.metrics
-    draw_figures(
-        {
-            "out-of-fold accuracy": _percent(measured.get("accuracy")),
-            "estimated wrong labels": _count(shown.estimated_errors),
-            "suspicious": _count(shown.suspicious),
-            "of them decided": _count(shown.decided),
-            "proposed threshold": _percent(measured.get("proposed_threshold")),
-            "took": time_text(shown.seconds),
-        }
-    )

@@ -3,9 +3,12 @@
 import streamlit as st
 
 from app.components.charts import calibration_chart, confusion_chart
+from app.components.job_progress import draw_figures
+from app.components.measures import WORDS, figures, settings
 from app.components.picker import pick
-from app.components.round_tables import class_table, facts_table, headline_figures
-from app.services import rounds
+from app.components.round_tables import class_table, facts_table
+from app.components.worst_images import worst_images
+from app.services import insight, rounds
 from app.services.workspace import workspace
 from core.types import RoundStatus
 
@@ -30,27 +33,25 @@ to_review.page_link("pages/review.py", label="Review", icon=":material/rule:", q
 to_rounds.page_link("pages/rounds.py", label="Compare", icon=":material/cycle:", query_params=siblings)
 
 shown = rounds.compare(workspace(), [round_id])[0]
-measured, classes = shown.metrics, rounds.classes_of(workspace(), dataset_id)
-headline_figures(shown)
+measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
+draw_figures(figures(shown))
 left, right = st.columns([1, 1], gap="large")
 with left:
     st.markdown("**Given x predicted**")
-    st.caption("Click a square to review exactly those samples.")
-    clicked = confusion_chart(measured["confusion"], classes, f"confusion_{round_id}")
+    st.caption(words.confusion)
+    clicked = confusion_chart(measured["confusion"], classes, f"confusion_{round_id}", by_row=words.by_row)
     if clicked is not None:
-        given, pseudo = clicked
-        queue = {"show": "agreeing" if given == pseudo else "suspicious", "status": "any"}
-        pair = {"given": str(given), "pseudo": str(pseudo)}
-        st.switch_page("pages/review.py", query_params={**address, **queue, **pair})
+        st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})
 with right:
     st.markdown("**Calibration**")
-    st.caption("How often the given label agreed, against what the round expected. On the dotted line: as expected.")
-    calibration_chart(measured["calibration"], f"calibration_{round_id}")
+    st.caption(words.calibration)
+    calibration_chart(measured["calibration"], f"calibration_{round_id}", words.unit)
     st.markdown("**By class**")
     class_table(measured["per_class"], classes, f"classes_{round_id}")
+worst_images(insight.worst_images(workspace(), measured), round_id)
 with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
-    settings, versions = st.columns(2, gap="large")
-    with settings:
-        facts_table(shown.round.config)
+    config, versions = st.columns(2, gap="large")
+    with config:
+        facts_table(settings(shown))
     with versions:
         facts_table({**(shown.round.versions or {}), "snapshot": shown.round.snapshot_hash})

@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
+from app.services.insight import mean_iou_so_far
 from app.services.learnable import refuse_unlearnable
 from app.services.models import model_names, refuse_unknown_model
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig
 from core.config import propose_config as suitable_config
-from core.types import FindingKind, RoundError, RoundStatus, Status
+from core.types import FindingKind, RoundError, RoundStatus, Status, Task
 from db.queries import rounds, snapshots
 from db.queries.rounds import FoldRun, RoundInfo
 
@@ -26,8 +27,9 @@ __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The config that suits a dataset, why in one line, and the networks that can learn its labels."""
+    """The config that suits a dataset, why in one line, the kind of its labels and the networks that can learn them."""
 
+    task: Task
     config: RoundConfig
     reason: str
     models: tuple[str, ...]
@@ -35,7 +37,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class RoundProgress:
-    """How far a round is; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown."""
+    """How far a round is; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
+
+    `mean_iou` is of the folds that are done, None before and where labels are no masks.
+    """
 
     round: RoundInfo
     folds: list[FoldRun]
@@ -43,6 +48,7 @@ class RoundProgress:
     ahead: int
     fraction: float
     seconds_left: float | None
+    mean_iou: float | None
 
     @property
     def current(self) -> FoldRun | None:
@@ -89,7 +95,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
     colour = "grey" if summary.grey else "colour"
     size = f"{summary.width} x {summary.height} {colour} images"
     reason = f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs"
-    return Proposal(config, reason, model_names(task))
+    return Proposal(task, config, reason, model_names(task))
 
 
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:
@@ -161,7 +167,8 @@ def progress(workspace: Workspace, round_id: int) -> RoundProgress:
     done = sum(1.0 if fold.status is RoundStatus.DONE else fold.fraction for fold in folds)
     fraction = 1.0 if info.status is RoundStatus.DONE else done / max(1, len(folds))
     left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
-    return RoundProgress(info, folds, worker_state(workspace), ahead, fraction, left)
+    mean_iou = mean_iou_so_far(workspace, round_id, folds)
+    return RoundProgress(info, folds, worker_state(workspace), ahead, fraction, left, mean_iou)
 
 
 def compare(workspace: Workspace, round_ids: Iterable[int]) -> list[Comparison]:

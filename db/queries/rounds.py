@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.types import Progress, RoundError, RoundStatus
+from core.types import Progress, RoundError, RoundStatus, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow
 
 _UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
@@ -31,6 +31,8 @@ class RoundInfo:
     stage: str
     message: str
     accuracy: float | None
+    mean_iou: float | None  # of rounds of masks, as `accuracy` of their pixels
+    task: Task
     snapshot_hash: str | None
     versions: dict[str, Any] | None
     created_by: str
@@ -217,7 +219,9 @@ def end_fold(session: Session, round_id: int, fold: int, attempt: int, now: date
 
 
 def _rounds() -> Select[Any]:
-    elsewhere = {"dataset": DatasetRow.name, "accuracy": RoundRow.metrics["accuracy"].as_float()}
+    measured = {"accuracy": RoundRow.metrics["accuracy"], "mean_iou": RoundRow.metrics["miou"]}
+    elsewhere: dict[str, Any] = {name: value.as_float() for name, value in measured.items()}
+    elsewhere |= {"dataset": DatasetRow.name, "task": DatasetRow.task}
     columns = [
         elsewhere[name] if name in elsewhere else getattr(RoundRow, name) for name in RoundInfo.__dataclass_fields__
     ]

@@ -1,4 +1,4 @@
-"""The Insight page: empty, of a finished round, and reached by a link that names only the round."""
+"""The Insight page: empty, of a finished round of labels or of masks, reached by a link that names just the round."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.services.workspace import Workspace
+from tests.app.masked import add_round, add_scenes
 from tests.app.small import add_dataset, add_done_round
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -47,3 +48,21 @@ def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, wor
     screen.run()
     assert screen.selectbox("pick_round").value == first
     assert screen.query_params["dataset"] == "1"
+
+
+def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    round_id = add_round(workspace, add_scenes(workspace, tmp_path / "scenes"))
+    screen.run()
+    assert not screen.exception
+    shown = "".join(element.proto.body for element in screen.get("html"))
+    for figure in ("72.0%", "mIoU", "94.0%", "pixel accuracy", "regions found", "wobble set apart"):
+        assert figure in shown, figure
+    assert shown.count("<img ") == 5
+    assert f"review?round={round_id}&amp;status=any&amp;sample=1" in shown
+    assert list(screen.dataframe[0].value["IoU"]) == [0.7] * 5
+    (confusion, _) = screen.get("plotly_chart")
+    assert "of what was given" in confusion.proto.spec
+    assert "method" not in screen.table[0].value.index
+    assert "boundary" in screen.table[0].value.index

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -9,7 +10,10 @@ from app.services import rounds
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import Progress, RoundStatus
+from db.models import ImportRow
 from db.queries import rounds as rows
+from tests.app.masked import TABLE, add_scenes
+from tests.app.masked import add_round as add_mask_round
 from tests.app.small import NOW, add_dataset, add_done_round
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -20,6 +24,20 @@ PETS = [0, 1] * 10
 def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/rounds.py")
+
+
+def add_counted_scenes(workspace: Workspace, folder: Path) -> int:
+    """Store scenes whose classes an import has counted, and return the dataset's id."""
+    dataset_id = add_scenes(workspace, folder)
+    with workspace.database.write() as session:
+        counted = {"classes": dict.fromkeys(TABLE.names, 6)}
+        session.add(
+            ImportRow(
+                dataset_id=dataset_id, request={}, status=RoundStatus.DONE, done=6, total=6, message="",
+                report=counted, created_at=NOW, finished_at=NOW,
+            )
+        )  # fmt: skip
+    return dataset_id
 
 
 def words(screen: AppTest) -> str:
@@ -72,6 +90,67 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
     screen.button("live_cancel").click().run()
     assert rounds.get_round(workspace, started.id).status is RoundStatus.CANCELLED
     assert "was cancelled" in words(screen)
+
+
+def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
+    dataset_id = add_counted_scenes(workspace, tmp_path / "scenes")
+    key = f"form_{dataset_id}"
+    screen.run()
+    assert not screen.exception
+    networks = screen.selectbox(f"{key}_model").options
+    assert {"swiftnet_rn18", "small_unet", "deeplabv3plus-resnet18"} <= set(networks)
+    assert "resnet18" not in networks
+    screen.selectbox(f"{key}_model").set_value("deeplabv3plus-resnet34")
+    screen.number_input(f"{key}_crop").set_value(96)
+    screen.number_input(f"{key}_region").set_value(30)
+    screen.number_input(f"{key}_boundary").set_value(2)
+    screen.checkbox(f"{key}_class_weights").check()
+    screen.checkbox(f"{key}_flip").check()
+    screen.button_group(f"{key}_scales").set_value([0.75, 1.0, 1.25])
+    screen.button(f"{key}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    wanted = {
+        "model": "deeplabv3plus-resnet34", "crop": 96, "min_region": 30, "boundary": 2, "class_weights": True,
+        "flip": True, "scales": [0.75, 1.0, 1.25],
+    }  # fmt: skip
+    assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), **wanted}
+
+
+def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_counted_scenes(workspace, tmp_path / "scenes")
+    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2, model="small_unet"), "ada")
+    folder = workspace.round_folder(started.id)
+    folder.mkdir(parents=True)
+    np.savez(folder / "fold_0.npz", confusion=np.array([[6, 2], [0, 8]]))
+    with workspace.database.write() as session:
+        rows.begin_round(session, started.id, "training", NOW)
+        first = rows.begin_fold(session, started.id, 0, NOW)
+        assert first is not None
+        rows.end_fold(session, started.id, 0, first, NOW)
+        second = rows.begin_fold(session, started.id, 1, NOW)
+        assert second is not None
+        told = Progress("training", 1, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=12.0)
+        rows.write_fold(session, started.id, 1, second, told, now=NOW)
+    screen.run()
+    assert not screen.exception
+    figures = "".join(element.proto.body for element in screen.get("html"))
+    assert "held-out pixel accuracy" in figures
+    assert "77.5%" in figures, "the mean of 6/8 and 8/10"
+
+
+def test_rounds_of_masks_stand_side_by_side(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    for _ in range(2):
+        add_mask_round(workspace, dataset_id)
+    screen.run()
+    assert not screen.exception
+    (table,) = screen.table
+    assert list(table.value.loc["mIoU"]) == ["72.0%", "72.0%"]
+    assert list(table.value.loc["regions found"]) == ["12", "12"]
+    assert list(screen.dataframe[0].value["mIoU"]) == [0.72, 0.72]
 
 
 def test_a_failed_round_shows_its_reason(screen: AppTest, workspace: Workspace) -> None:

@@ -1,0 +1,116 @@
+"""What is measured of a round, in words: which figures there are for labels, and which for masks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.components.job_progress import time_text
+from app.services.rounds import Comparison
+from core.types import Task
+
+_OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", "boundary"})  # settings
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How results are called and where they lead.
+
+    `per_class` is what is drawn of each class, `review` the queue of a (given, predicted) pair of the confusion, which
+    is drawn in percent of what was given where `by_row`; `hidden` are settings that say nothing.
+    """
+
+    figures: Callable[[Comparison], dict[str, str]]
+    per_class: str
+    per_class_title: str
+    confusion: str
+    calibration: str
+    unit: str
+    by_row: bool
+    review: Callable[[int, int], dict[str, str]]
+    hidden: frozenset[str]
+
+
+def figures(shown: Comparison) -> dict[str, str]:
+    """Return the figures of a finished round that one asks for first, by name."""
+    return WORDS[shown.round.task].figures(shown)
+
+
+def settings(shown: Comparison) -> dict[str, Any]:
+    """Return the settings of a round that mean something for its labels."""
+    hidden = WORDS[shown.round.task].hidden
+    return {name: value for name, value in shown.round.config.items() if name not in hidden}
+
+
+def percent(value: float | None) -> str:
+    """Return 0.936 as 93.6%."""
+    return "…" if value is None else f"{value:.1%}"
+
+
+def count(value: float | None) -> str:
+    """Return 12345 as 12,345."""
+    return "…" if value is None else f"{value:,.0f}"
+
+
+def _of_labels(shown: Comparison) -> dict[str, str]:
+    measured = shown.metrics
+    return {
+        "out-of-fold accuracy": percent(measured.get("accuracy")),
+        "estimated wrong labels": count(shown.estimated_errors),
+        "suspicious": count(shown.suspicious),
+        "of them decided": count(shown.decided),
+        "proposed threshold": percent(measured.get("proposed_threshold")),
+        "took": time_text(shown.seconds),
+    }
+
+
+def _of_masks(shown: Comparison) -> dict[str, str]:
+    measured = shown.metrics
+    return {
+        "mIoU": percent(measured.get("miou")),
+        "pixel accuracy": percent(measured.get("accuracy")),
+        "estimated wrong pixels": count(shown.estimated_errors),
+        "regions found": count(shown.suspicious),
+        "of them decided": count(shown.decided),
+        "wobble set apart": count(measured.get("wobble_regions")),
+        "proposed threshold": percent(measured.get("proposed_threshold")),
+        "took": time_text(shown.seconds),
+    }
+
+
+def _samples_of(given: int, pseudo: int) -> dict[str, str]:
+    show = "agreeing" if given == pseudo else "suspicious"
+    return {"show": show, "status": "any", "given": str(given), "pseudo": str(pseudo)}
+
+
+def _regions_of(given: int, pseudo: int) -> dict[str, str]:
+    """Where both agree there are no regions: those of everything that was given this class."""
+    suggested = {} if given == pseudo else {"pseudo": str(pseudo)}
+    return {"show": "suspicious", "status": "any", "given": str(given), **suggested}
+
+
+WORDS: Mapping[Task, Words] = {
+    Task.CLASSIFICATION: Words(
+        figures=_of_labels,
+        per_class="agreement",
+        per_class_title="Agreement with the labels each round opened with, by class",
+        confusion="Click a square to review exactly those samples.",
+        calibration="How often the given label agreed, against what the round expected. "
+        "On the dotted line: as expected.",
+        unit="samples",
+        by_row=False,
+        review=_samples_of,
+        hidden=_OF_MASKS,
+    ),
+    Task.SEGMENTATION: Words(
+        figures=_of_masks,
+        per_class="iou",
+        per_class_title="IoU with the masks each round opened with, by class",
+        confusion="Pixels, in percent of what was given. Click a square to review its regions.",
+        calibration="How often the given pixel agreed, against what the network expected. "
+        "On the dotted line: as expected.",
+        unit="pixels",
+        by_row=True,
+        review=_regions_of,
+        hidden=frozenset({"method"}),
+    ),
+}

@@ -1,0 +1,133 @@
+"""The fields of a new round's form, by what they are about; what they say are parts of a config."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from app.services.rounds import Proposal
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
+from core.types import Task
+
+Chosen = dict[str, Any]
+Fields = Callable[[RoundConfig, str], Chosen]
+
+_METHODS = {Method.FINE_TUNE: "Train", Method.PROBE: "Probe a frozen one"}
+_WEIGHTS = {
+    Weights.NONE: "none: from scratch",
+    Weights.PRETRAINED: "pretrained (hub)",
+    Weights.FILE: "a local file",
+}
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_MOST_PIXELS = 2048
+_NETWORK_HELP: Mapping[Task, str] = {
+    Task.CLASSIFICATION: f"{SMALL_NETWORK} is made for images up to 64 pixels; every other name is one of timm's",
+    Task.SEGMENTATION: f"{SMALL_MASK_NETWORK} is made for small scenes; {DEEPLAB}NAME takes any of timm's networks",
+}
+
+
+def method_field(begin: RoundConfig, key: str) -> Chosen:
+    """Ask how probabilities come about."""
+    method = st.segmented_control(
+        "Method", list(Method), default=begin.method, format_func=_METHODS.__getitem__, key=f"{key}_method"
+    )
+    return {"method": method or begin.method}
+
+
+def network_fields(proposal: Proposal, key: str) -> Chosen:
+    """Ask for the network and its first weights."""
+    begin = proposal.config
+    model = st.selectbox(
+        "Network",
+        proposal.models,
+        index=proposal.models.index(begin.model),
+        accept_new_options=True,
+        key=f"{key}_model",
+        help=_NETWORK_HELP[proposal.task],
+    )
+    weights = st.selectbox(
+        "First weights",
+        list(Weights),
+        index=list(Weights).index(begin.weights),
+        format_func=_WEIGHTS.__getitem__,
+        key=f"{key}_weights",
+    )
+    file = ""
+    if weights is Weights.FILE:
+        file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
+    return {"model": model or begin.model, "weights": weights or begin.weights, "weights_file": file.strip()}
+
+
+def size_fields(begin: RoundConfig, key: str) -> Chosen:
+    """Ask for how many folds, how long, and how large the images are."""
+    left, middle, right = st.columns(3)
+    folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds")
+    epochs = middle.number_input("Epochs", 1, 1000, begin.epochs, key=f"{key}_epochs")
+    size = right.number_input("Pixels", 8, _MOST_PIXELS, begin.input_size, key=f"{key}_size")
+    return {"folds": int(folds), "epochs": int(epochs), "input_size": int(size)}
+
+
+def region_fields(begin: RoundConfig, key: str) -> Chosen:
+    """Ask what of a scene is learnt at once, and which differences of masks are worth a look."""
+    left, middle, right = st.columns(3)
+    crop = left.number_input(
+        "Crop", 0, _MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
+    )
+    least = middle.number_input(
+        "Min region", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"
+    )
+    boundary = right.number_input(
+        "Boundary", 0, 50, begin.boundary, key=f"{key}_boundary",
+        help="Pixels; what is thinner is wobble of a border and set apart",
+    )  # fmt: skip
+    return {"crop": int(crop), "min_region": int(least), "boundary": int(boundary)}
+
+
+def training_fields(begin: RoundConfig, key: str) -> Chosen:
+    """Ask for what is rarely changed."""
+    left, right = st.columns(2)
+    batch = left.number_input("Batch", 1, 65536, begin.batch_size, key=f"{key}_batch")
+    seed = right.number_input("Seed", 0, 2**31 - 1, begin.seed, key=f"{key}_seed")
+    device = left.selectbox("Device", _DEVICES, key=f"{key}_device", accept_new_options=True)
+    rate = right.number_input(
+        "Learning rate",
+        0.0,
+        10.0,
+        begin.learning_rate,
+        step=1e-4,
+        format="%.4f",
+        key=f"{key}_rate",
+        help="0: chosen for the network",
+    )
+    grey = st.checkbox("Grey images", begin.grey, key=f"{key}_grey")
+    numbers = {"batch_size": int(batch), "seed": int(seed), "learning_rate": float(rate)}
+    return {**numbers, "device": device or begin.device, "grey": grey}
+
+
+def scene_fields(begin: RoundConfig, key: str) -> Chosen:
+    """Ask how rare classes weigh, and in which sizes a held-out scene is looked at."""
+    weighted = st.checkbox(
+        "Rare classes weigh more", begin.class_weights, key=f"{key}_class_weights", help="by median frequency"
+    )
+    scales = st.pills(
+        "Held-out images are looked at in these sizes",
+        sorted({*_SCALES, *begin.scales}),
+        selection_mode="multi",
+        default=list(begin.scales),
+        format_func="{:g} x".format,
+        key=f"{key}_scales",
+    )
+    flip = st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")
+    return {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales, "flip": flip}
+
+
+def no_fields(_begin: RoundConfig, _key: str) -> Chosen:
+    """Ask for nothing."""
+    return {}
+
+
+OWN_FIELDS: Mapping[Task, tuple[Fields, Fields, Fields]] = {  # before the network, after the sizes, under More
+    Task.CLASSIFICATION: (method_field, no_fields, no_fields),
+    Task.SEGMENTATION: (no_fields, region_fields, scene_fields),
+}
