@@ -1,23 +1,55 @@
 """What an export of a dataset would hold now: its samples, and what people decided, read in one transaction."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
+from app.services.masks import exported_mask
 from app.services.workspace import Workspace
-from core.data.export.items import ExportItem, ExportOptions, Method, Plan, Source, plan_export
+from core.data.export.items import ExportItem, ExportOptions, Method, Plan, Source, Treatment, Unsettled, plan_export
+from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, check_mask_options, plan_masks
+from core.data.masks.store import MaskStore
+from core.judge.masks import deciding
 from core.judge.review import resolve
-from core.types import Decision
-from db.queries import datasets, decisions, exports
+from core.types import ClassTable, Decision, ExportError, RegionDecision, Verdict
+from db.queries import datasets, decisions, exports, masks
+from db.queries.datasets import DatasetInfo
 from db.queries.exports import ExportedSample
 
+_VERDICTS = {Unsettled.AMBIGUOUS: Verdict.AMBIGUOUS, Unsettled.EXCLUDED: Verdict.EXCLUDE}
 
-def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> Plan:
-    """Return the plan that follows from the labels as they are now, all read in one transaction."""
+
+def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> Plan | MaskPlan:
+    """Return the plan that follows from the labels as they are now, all read in one transaction.
+
+    Raises:
+        DatasetError: there is no such dataset.
+        ExportError: the options do not suit its kind of labels.
+    """
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
+        check_form(info, options)
         source = Source(info.name, info.task.value, info.classes, tuple(exports.finished_rounds(session, dataset_id)))
-        return plan_export(source, _items(session, dataset_id, info.classes), options)
+        if info.colours is None:
+            return plan_export(source, _items(session, dataset_id, info.classes), options)
+        table = ClassTable(info.classes, info.colours)
+        images = _images(workspace, session, info, options)
+        return plan_masks(source, table, images, options, MaskStore(workspace.masks))
+
+
+def check_form(info: DatasetInfo, options: ExportOptions) -> None:
+    """Refuse a form that cannot hold a dataset's labels.
+
+    Raises:
+        ExportError: classes are to leave as masks, masks as classes, or regions are to stand apart.
+    """
+    of_masks = info.colours is not None
+    if options.format.of_masks != of_masks:
+        forms = ", ".join(form.value for form in type(options.format) if form.of_masks == of_masks)
+        raise ExportError(f"{info.name} cannot be exported as {options.format.value}; choose from {forms}")
+    if of_masks:
+        check_mask_options(options)
 
 
 def _items(session: Session, dataset_id: int, classes: tuple[str, ...]) -> list[ExportItem]:
@@ -58,3 +90,59 @@ def _decided(
         "changeset": decision.changeset_id,
     }
     return ExportItem(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is told of decisions besides themselves."""
+
+    classes: tuple[str, ...]
+    numbers: Mapping[int, int]  # of rounds
+    confidences: Mapping[int, float]  # by the decision's number
+
+
+def _images(workspace: Workspace, session: Session, info: DatasetInfo, options: ExportOptions) -> list[MaskedImage]:
+    decided = dict(masks.region_decisions_by_sample(session, info.id))
+    known = masks.samples_by_id(session, info.id)
+    said = _Said(info.classes, exports.round_numbers(session, info.id), exports.decision_confidences(session, info.id))
+    as_given = [verdict for reason, verdict in _VERDICTS.items() if options.treatment(reason) is Treatment.KEEP_GIVEN]
+
+    def image(sample: ExportedSample) -> MaskedImage:
+        live = decided.get(sample.id, [])
+        return MaskedImage(
+            path=sample.path,
+            name=sample.name,
+            content_hash=sample.content_hash,
+            given=sample.mask_hash,
+            mask=exported_mask(workspace, known[sample.id], live, as_given) if live else sample.mask_hash,
+            split=sample.split,
+            group=sample.group,
+            width=sample.width,
+            height=sample.height,
+            bytes=sample.bytes,
+            regions=tuple(_record(one, said) for one in deciding(live)),
+        )
+
+    return [image(sample) for sample in exports.exported_samples(session, info.id)]
+
+
+def _record(one: RegionDecision, said: _Said) -> RegionRecord:
+    decision = one.decision
+    x, y, width, height = one.region.box
+    return RegionRecord(
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        area=one.region.area,
+        given=said.classes[one.given],
+        label=None if decision.label is None else said.classes[decision.label],
+        verdict=decision.verdict.value,
+        method=Method.BULK if decision.bulk else Method.PERSON,
+        annotator=decision.annotator,
+        decided_at=decision.decided_at.isoformat(),
+        round=said.numbers.get(decision.round_id),
+        confidence=said.confidences.get(decision.number),
+        changeset=decision.changeset_id,
+        mask=decision.mask_hash or "",
+    )

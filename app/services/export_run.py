@@ -3,7 +3,6 @@
 What is written follows from the labels at the moment it runs. One process at a time works on an export (`job_locks`).
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +44,7 @@ def run_export(
 def _run(workspace: Workspace, info: ExportInfo, noted: "_Noted") -> None:
     """Write an export and how it ended."""
     try:
-        manifest = _write(workspace, info, noted)
+        _write(workspace, info, noted)
     except RoundCancelledError:
         _finish(workspace, info.id, RoundStatus.CANCELLED, CANCELLED)
     except OutfoldError as error:
@@ -53,9 +52,6 @@ def _run(workspace: Workspace, info: ExportInfo, noted: "_Noted") -> None:
     except Exception as error:
         _finish(workspace, info.id, RoundStatus.FAILED, f"Stopped by {type(error).__name__}: {error}.")
         raise
-    else:
-        if not _finish(workspace, info.id, RoundStatus.DONE, "", manifest):
-            shutil.rmtree(info.path)  # cancelled at the last moment: then it leaves nothing, as it says
 
 
 class _Noted:
@@ -84,20 +80,23 @@ class _Noted:
         return self._refused or self._should_stop()
 
 
-def _write(workspace: Workspace, info: ExportInfo, noted: _Noted) -> dict[str, Any]:
+def _write(workspace: Workspace, info: ExportInfo, noted: _Noted) -> None:
+    """Write an export; that it is done is noted while a former one in its place can still be given back."""
     noted.note(0, 0, "reading the labels")
     options = dict(info.request)
-    # A run that was killed after its last step left its own export behind; nobody else may have written there since.
-    overwrite = bool(options.pop("overwrite", False)) or info.status is RoundStatus.RUNNING
+    overwrite = bool(options.pop("overwrite", False))
     plan = plan_for(workspace, info.dataset_id, ExportOptions.from_json(options))
     doing = "copying images" if plan.options.link is Link.COPY else "linking images"
-    return write_export(
+    doing += " and writing masks" if plan.options.format.of_masks else ""
+    write_export(
         plan,
         Path(info.path),
         versions=VERSIONS,
         report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
         should_stop=noted.is_over,
+        is_wanted=lambda manifest: _finish(workspace, info.id, RoundStatus.DONE, "", manifest),
         overwrite=overwrite,
+        again=info.status is RoundStatus.RUNNING,  # killed before it was noted as done
     )
 
 

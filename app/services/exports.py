@@ -11,13 +11,13 @@ from typing import Any
 
 from app.services import jobs
 from app.services.allowed import refuse_outside
-from app.services.export_plan import plan_for
+from app.services.export_plan import check_form, plan_for
 from app.services.export_run import CANCELLED, run_export
 from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
 from core.data.export.items import ExportOptions
 from core.data.export.names import safe_name
-from core.data.export.provenance import find_manifest, summary
+from core.data.export.provenance import counts_of, find_manifest
 from core.data.export.write import check_target
 from core.data.formats.source import is_storable, is_within
 from core.types import ExportError, OutfoldError, RoundStatus
@@ -53,6 +53,7 @@ def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
 
     Raises:
         DatasetError: there is no such dataset.
+        ExportError: the form cannot hold its labels.
     """
     plan = plan_for(workspace, request.dataset_id, request.options)
     problem = ""
@@ -60,8 +61,7 @@ def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
         _check(workspace, request)
     except OutfoldError as error:
         problem = str(error)
-    size = sum(row.item.bytes for row in plan.rows) if request.options.format.with_files else 0
-    return ExportPreview(summary(plan), size, request.folder and str(_chosen(request)), problem)
+    return ExportPreview(counts_of(plan), plan.image_bytes, request.folder and str(_chosen(request)), problem)
 
 
 def add_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
@@ -69,18 +69,20 @@ def add_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:
 
     Raises:
         DatasetError: there is no such dataset, or people may not write there.
-        ExportError: the folder holds something else, lies within a dataset, or another export is on its way there.
+        ExportError: the folder holds something else, lies within a dataset, another export is on its way there, or the
+            form cannot hold the dataset's labels.
     """
     _check(workspace, request)
     with workspace.database.write() as session:
-        name = datasets.get_dataset(session, request.dataset_id).name
+        info = datasets.get_dataset(session, request.dataset_id)
+        check_form(info, request.options)
         stored = request.options.to_json() | {"overwrite": request.overwrite}
         target = str(_chosen(request)) if request.folder else ""
         if target and exports.find_unfinished(session, target) is not None:
             raise ExportError(f"another export to {target} is not finished; wait for it or cancel it first")
         export_id = exports.add_export(session, request.dataset_id, stored, target, request.by)
         if not target:
-            own = workspace.exports / f"{safe_name(name)[:80]}-{request.options.format}-{export_id}"
+            own = workspace.exports / f"{safe_name(info.name)[:80]}-{request.options.format}-{export_id}"
             exports.set_path(session, export_id, str(own))
         return exports.get_export(session, export_id)
 

@@ -6,7 +6,7 @@ and found again by a pointer beside the store, named by the given mask and the d
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 
@@ -139,6 +139,18 @@ def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask
     return found
 
 
+def exported_mask(
+    workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision], as_given: Sequence[Verdict]
+) -> str:
+    """Return the hash of the mask an image leaves with; regions of the verdicts `as_given` are as if they were kept."""
+    if not any(one.decision.verdict in as_given for one in live):
+        return _version(workspace, sample, live)
+    read = MaskStore(workspace.masks).get
+    treated = [_as_kept(one) if one.decision.verdict in as_given else one for one in live]
+    what = f"mask with {' '.join(as_given)} kept"
+    return _kept(workspace, what, sample, live, lambda: resolved_mask(given_mask(workspace, sample), treated, read))
+
+
 def given_mask(workspace: Workspace, sample: MaskedSample) -> IntArray:
     """Return the mask an image came with, (H, W); all IGNORE where it came without one."""
     if sample.mask_hash is not None:
@@ -162,6 +174,10 @@ def _settled(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDe
         return ""
     read = MaskStore(workspace.masks).get
     return _kept(workspace, "settled", sample, live, lambda: settled_pixels(given_mask(workspace, sample), live, read))
+
+
+def _as_kept(one: RegionDecision) -> RegionDecision:
+    return replace(one, decision=replace(one.decision, verdict=Verdict.KEEP, label=one.given))
 
 
 def _kept(

@@ -32,12 +32,12 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if durable:
-            _flush(partial)
+            flush(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     if durable:
-        _flush(path.parent)
+        flush(path.parent)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     if durable:
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def _beside(path: Path) -> Path:
@@ -87,10 +87,11 @@ def _flush_all(root: Path) -> None:
         os.sync()
         return
     for path in paths:
-        _flush(path)
+        flush(path)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     if path.is_symlink():
         return
     handle = os.open(path, os.O_RDONLY)

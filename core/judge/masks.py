@@ -47,6 +47,14 @@ def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: R
     return _settled(given, live, edit, read)[0]
 
 
+def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
+    """Return the decision that stands on each region, oldest first: people's newest word, else the newest bulk one."""
+    live = _live(decisions)
+    standing = {one.decision.finding_id: one for one in live if one.decision.bulk}
+    standing |= {one.decision.finding_id: one for one in _newest_words(live)}
+    return sorted(standing.values(), key=lambda one: one.decision.number)
+
+
 def _settled(
     given: IntArray, live: Sequence[RegionDecision], edit: Decision, read: ReadMask
 ) -> tuple[ByteArray, ByteArray]:

@@ -44,6 +44,9 @@ class ExportedSample:
     group: str
     content_hash: str
     bytes: int
+    width: int
+    height: int
+    mask_hash: str | None
 
 
 def add_export(session: Session, dataset_id: int, request: dict[str, Any], path: str, by: str) -> int:

@@ -23,16 +23,32 @@ class ExportFormat(StrEnum):
     HUGGING_FACE_JSONL = "huggingface-jsonl"
     PATCH = "patch"
     PATCH_CSV = "patch-csv"
+    MASK_PAIRS = "mask-pairs"
+    CAMVID = "camvid"
+    VOC = "voc"
+    COCO = "coco"
+    LABEL_STUDIO = "label-studio"
+
+    @property
+    def of_masks(self) -> bool:
+        """Whether its labels are masks."""
+        return self in _OF_MASKS
 
     @property
     def with_files(self) -> bool:
         """Whether the images themselves are in it."""
-        return self in (ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL)
+        return self in _OF_MASKS | _WITH_FILES
 
     @property
     def is_patch(self) -> bool:
         """Whether only changed items are in it."""
         return self in (ExportFormat.PATCH, ExportFormat.PATCH_CSV)
+
+
+_WITH_FILES = {ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL}
+_OF_MASKS = {
+    ExportFormat.MASK_PAIRS, ExportFormat.CAMVID, ExportFormat.VOC, ExportFormat.COCO, ExportFormat.LABEL_STUDIO,
+}  # fmt: skip
 
 
 class Link(StrEnum):
@@ -52,9 +68,9 @@ class Unsettled(StrEnum):
 
 
 class Treatment(StrEnum):
-    """What becomes of items without a usable label."""
+    """What becomes of items without a usable label; of regions of a mask, without a usable class."""
 
-    LEAVE_OUT = "leave-out"
+    LEAVE_OUT = "leave-out"  # a region becomes IGNORE
     KEEP_GIVEN = "keep-given"
     APART = "apart"  # in a folder of their own, or as rows without a label
 
@@ -172,6 +188,11 @@ class Plan:
     options: ExportOptions
     rows: tuple[Row, ...]
     left_out: Counter[Unsettled] = field(default_factory=Counter)
+
+    @property
+    def image_bytes(self) -> int:
+        """Return the size of the images in it."""
+        return sum(row.item.bytes for row in self.rows) if self.options.format.with_files else 0
 
 
 def plan_export(source: Source, items: Iterable[ExportItem], options: ExportOptions) -> Plan:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.data.export.items import ExportFormat, ExportItem, Plan, Row, Unsettled
+from core.data.export.items import ExportFormat, Plan, Row, Unsettled
 from core.data.export.names import LABELS, NO_SPLIT, FileNames, Layout, folder_names
 from core.data.export.tables import COLUMNS, Cell, cells, write_csv, write_jsonl, write_parquet
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS
@@ -50,6 +50,18 @@ def write_tables(folder: Path, laid: LaidOut) -> str:
     return LABELS
 
 
+def file_name(path: Path) -> str:
+    """Return an image's own file name, with an ending that readers of folders know."""
+    name = path.name
+    if is_image_name(name):
+        return name
+    try:
+        with Image.open(path) as image:
+            return f"{name}.{(image.format or 'png').lower()}"
+    except OSError:
+        return name  # it is gone or damaged: placing it says so
+
+
 def _records(laid: LaidOut) -> Iterable[dict[str, Cell]]:
     for row, file in zip(laid.plan.rows, laid.files, strict=True):
         yield cells(row, file or row.item.path)
@@ -67,7 +79,7 @@ def _class_folders(plan: Plan) -> LaidOut:
         parts = [splits[row.item.split]] if splits else []
         parts = [reasons[row.apart], *parts] if row.apart else [*parts, classes[row.label or ""]]
         folder = "/".join(parts)
-        return f"{folder}/{names.give(folder, _file_name(row.item), row.item.content_hash)}"
+        return f"{folder}/{names.give(folder, file_name(Path(row.item.path)), row.item.content_hash)}"
 
     files = tuple(place(row) for row in plan.rows)
     used = {row.label for row in plan.rows}
@@ -86,7 +98,7 @@ def _one_folder_a_split(plan: Plan) -> LaidOut:
 
     def place(row: Row) -> str:
         folder = splits[row.item.split] if splits else IMAGES
-        return f"{folder}/{names.give(folder, _file_name(row.item), row.item.content_hash)}"
+        return f"{folder}/{names.give(folder, file_name(Path(row.item.path)), row.item.content_hash)}"
 
     layout = Layout(splits={folder: name for name, folder in splits.items()})
     return LaidOut(plan, layout, tuple(place(row) for row in plan.rows))
@@ -99,18 +111,6 @@ def _split_folders(plan: Plan) -> dict[str, str]:
     if not named:
         return {}
     return folder_names(named) | ({"": NO_SPLIT} if "" in found else {})
-
-
-def _file_name(item: ExportItem) -> str:
-    """Return the image's own file name, with an ending that readers of folders know."""
-    name = Path(item.path).name
-    if is_image_name(name):
-        return name
-    try:
-        with Image.open(item.path) as image:
-            return f"{name}.{(image.format or 'png').lower()}"
-    except OSError:
-        return name  # it is gone or damaged: placing it says so
 
 
 def _write_metadata(folder: Path, laid: LaidOut, *, lines: bool) -> None:

@@ -62,8 +62,7 @@ def place_files(
     wrong: list[str] = []
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         for batch in _batches(placements, CHUNK):
-            if should_stop():
-                raise RoundCancelledError("the export was cancelled; nothing of it was left behind")
+            stop_if(should_stop)
             for placement, (how, fault) in zip(batch, pool.map(bring, batch), strict=True):
                 if fault:
                     wrong.append(f"{placement.source} {fault}")
@@ -77,6 +76,16 @@ def place_files(
             "Put them back, or import the dataset again: what vanished is then left out"
         )
     return counts
+
+
+def stop_if(should_stop: ShouldStop) -> None:
+    """Stop an export that is not wanted any more.
+
+    Raises:
+        RoundCancelledError: `should_stop` said so.
+    """
+    if should_stop():
+        raise RoundCancelledError("the export was cancelled; nothing of it was left behind")
 
 
 def content_hash(path: Path) -> str:

@@ -5,11 +5,12 @@ Nothing in it depends on the clock or on where the export lies, so two exports o
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.data.export.items import Link, Plan
+from core.data.export.mask_plan import MaskPlan, mask_summary
 from core.data.export.names import MANIFEST, Layout
 from core.data.export.placing import content_hash
 from core.types import ExportError
@@ -42,26 +43,40 @@ def summary(plan: Plan) -> dict[str, Any]:
 
 
 def manifest(
-    plan: Plan, layout: Layout, placed: Mapping[Link, int], table: Path, versions: Mapping[str, str]
+    plan: Plan | MaskPlan,
+    layout: Layout,
+    placed: Mapping[Link, int],
+    tables: Sequence[Path],
+    versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the manifest of an export whose table of rows, with every content hash, is `table`."""
+    """Return the manifest of an export; the first of its `tables` has every image with its content hash."""
     source = plan.source
+    dataset = {"name": source.name, "task": source.task, "classes": list(source.classes)}
+    files = {
+        "placed": {link.value: count for link, count in sorted(placed.items())},
+        "bytes": plan.image_bytes,
+        "table": tables[0].name,
+        "table_hash": content_hash(tables[0]),
+    }
+    if isinstance(plan, MaskPlan):
+        dataset["colours"] = list(plan.table.colours)
+        files["tables"] = {table.name: content_hash(table) for table in tables}
     return {
         "tool": TOOL,
         "kind": KIND,
         "versions": dict(sorted(versions.items())),
-        "dataset": {"name": source.name, "task": source.task, "classes": list(source.classes)},
+        "dataset": dataset,
         "rounds": list(source.rounds),
         "options": plan.options.to_json(),
         "layout": layout.to_json(),
-        "counts": summary(plan),
-        "files": {
-            "placed": {link.value: count for link, count in sorted(placed.items())},
-            "bytes": sum(row.item.bytes for row in plan.rows) if plan.options.format.with_files else 0,
-            "table": table.name,
-            "table_hash": content_hash(table),
-        },
+        "counts": counts_of(plan),
+        "files": files,
     }
+
+
+def counts_of(plan: Plan | MaskPlan) -> dict[str, Any]:
+    """Return what an export of this plan holds, in numbers."""
+    return mask_summary(plan) if isinstance(plan, MaskPlan) else summary(plan)
 
 
 def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def check_written(folder: Path, laid: LaidOut, table: str) -> None:
         found = {
             sample.path: (sample.label, sample.split, sample.group if with_groups else "") for sample in listing.samples
         }
-        _refuse_problems(listing)
+        refuse_problems(listing)
         _compare(
             {
                 each.path: (_plain(each.label, tables=with_groups), each.split, each.group if with_groups else "")
@@ -60,6 +60,20 @@ def check_written(folder: Path, laid: LaidOut, table: str) -> None:
             },
             found,
         )
+
+
+def refuse_problems(listing: SourceListing) -> None:
+    """Refuse a written export that a reader complains of.
+
+    Raises:
+        ExportError: a file of it was kept out.
+    """
+    for problem in listing.problems.kept:
+        if problem.severity is Severity.ERROR:
+            raise ExportError(
+                f"the written export cannot be read back: {problem.path}: {problem.message}. Nothing of it was kept; "
+                f"to cure it, {problem.cure}"
+            )
 
 
 def _expected(root: Path, laid: LaidOut) -> Iterator[_Expected]:
@@ -71,15 +85,6 @@ def _expected(root: Path, laid: LaidOut) -> Iterator[_Expected]:
 def _plain(label: str | None, *, tables: bool) -> str | None:
     """Return a label as readers of tables see it: without the blanks around it."""
     return label.strip() if label and tables else label
-
-
-def _refuse_problems(listing: SourceListing) -> None:
-    for problem in listing.problems.kept:
-        if problem.severity is Severity.ERROR:
-            raise ExportError(
-                f"the written export cannot be read back: {problem.path}: {problem.message}. Nothing of it was kept; "
-                f"to cure it, {problem.cure}"
-            )
 
 
 def _compare(expected: Seen, found: Seen) -> None:

@@ -1,38 +1,54 @@
 """Write one export: whole or not at all, checked before it is called done.
 
 Everything is written into a hidden folder beside the target, read back by the reader a stranger would use, compared
-with the plan, and only then renamed. A kill, a full disk or a failed comparison leaves no target; what a killed run
-left beside it is removed by the next export to the same target.
+with the plan, and only then renamed (`replacing`). A kill, a full disk or a failed comparison leaves no target; what a
+killed run left beside it is removed by the next export to the same target.
 """
 
 import errno
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.data.export.items import Link, Plan
-from core.data.export.layouts import LaidOut, lay_out, write_tables
+from core.data.export.layouts import lay_out, write_tables
+from core.data.export.mask_plan import MaskPlan
+from core.data.export.mask_writing import IMAGES, REGIONS, check_masks, lay_out_masks, write_masks
+from core.data.export.names import Layout
 from core.data.export.placing import Placement, Report, ShouldStop, check_space, place_files
 from core.data.export.provenance import find_manifest, manifest, write_manifest
 from core.data.export.readback import check_written
+from core.data.export.replacing import clear_remains, fresh_folder, take_place
 from core.data.patch.change import write_patch
-from core.data.storage import PARTIAL, atomic_folder, is_partial_of
+from core.data.storage import atomic_folder
 from core.types import ExportError
 
-REPLACED = ".replaced"
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """The folder an export is written into, and whom to tell and ask meanwhile."""
+
+    folder: Path
+    versions: Mapping[str, str]
+    report: Report
+    should_stop: ShouldStop
 
 
 def write_export(
-    plan: Plan,
+    plan: Plan | MaskPlan,
     target: Path,
     *,
     versions: Mapping[str, str],
     report: Report = lambda _done, _total: None,
     should_stop: ShouldStop = lambda: False,
+    is_wanted: Callable[[Manifest], bool] = lambda _manifest: True,
     overwrite: bool = False,
-) -> dict[str, Any]:
+    again: bool = False,
+) -> Manifest:
     """Write the plan into the new folder `target` and return its manifest.
 
     Args:
@@ -41,27 +57,22 @@ def write_export(
         versions: what made it, for the manifest.
         report: called with the files done and the files in all.
         should_stop: asked now and then.
+        is_wanted: asked once, when all is in its place; a no gives back what was there before.
         overwrite: replace a former export of ours at `target`.
+        again: this same export was killed before it was confirmed.
 
     Raises:
         ExportError: it cannot be written whole; nothing of it was left behind.
-        RoundCancelledError: `should_stop` said so; nothing of it was left behind.
+        RoundCancelledError: `should_stop` or `is_wanted` said so; nothing of it was left behind.
     """
+    clear_remains(target, again=again, replaces=overwrite)
     check_target(target, overwrite=overwrite)
-    laid = lay_out(plan)
-    placements = [(row, file) for row, file in zip(plan.rows, laid.files, strict=True) if file]
-    if plan.options.link is Link.COPY:
-        check_space(target.parent, sum(row.item.bytes for row, _ in placements))
-    _clear_partials(target)
-    with _replacing(target) as folder, _telling_full_disk(target):
-        placed = place_files(
-            [Placement(Path(row.item.path), folder / file, row.item.content_hash) for row, file in placements],
-            plan.options.link,
-            copy_if_needed=plan.options.copy_if_needed,
-            report=report,
-            should_stop=should_stop,
-        )
-        return _finish(folder, laid, placed, versions)
+    with _telling_full_disk(target):
+        with atomic_folder(fresh_folder(target)) as folder:
+            into = _Into(folder, versions, report, should_stop)
+            values = _write_masks(plan, into) if isinstance(plan, MaskPlan) else _write_labels(plan, into)
+        take_place(target, lambda: is_wanted(values))
+    return values
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -80,54 +91,50 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise ExportError(f"{target} holds a former export; choose another folder, or ask for it to be replaced")
 
 
-def _finish(folder: Path, laid: LaidOut, placed: Mapping[Link, int], versions: Mapping[str, str]) -> dict[str, Any]:
-    table = write_patch(folder, laid.plan) if laid.plan.options.format.is_patch else write_tables(folder, laid)
-    values = manifest(laid.plan, laid.layout, placed, folder / table, versions)
+def _write_labels(plan: Plan, into: _Into) -> Manifest:
+    laid, folder = lay_out(plan), into.folder
+    placements = [
+        (Placement(Path(row.item.path), folder / file, row.item.content_hash), row.item.bytes)
+        for row, file in zip(plan.rows, laid.files, strict=True)
+        if file
+    ]
+    placed = _place(plan, placements, into, into.report)
+    table = write_patch(folder, plan) if plan.options.format.is_patch else write_tables(folder, laid)
+    values = manifest(plan, laid.layout, placed, [folder / table], into.versions)
     write_manifest(folder, values)
     check_written(folder, laid, table)
     return values
 
 
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `target` at the end, in place of the one that may be there."""
-    if not target.exists():
-        with atomic_folder(target) as folder:
-            yield folder
-        return
-    fresh, former = _fresh(target), _former(target)
-    with atomic_folder(fresh) as folder:
-        yield folder
-    target.rename(former)
-    try:
-        fresh.rename(target)
-    except OSError:
-        former.rename(target)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+def _write_masks(plan: MaskPlan, into: _Into) -> Manifest:
+    laid, folder = lay_out_masks(plan), into.folder
+    count = len(plan.images)
+    placements = [
+        (Placement(Path(image.path), folder / file, image.content_hash), image.bytes)
+        for image, file in zip(plan.images, laid.files, strict=True)
+    ]
+    placed = _place(plan, placements, into, lambda done, _: into.report(done, 2 * count))
+    write_masks(folder, laid, lambda done, _: into.report(count + done, 2 * count), into.should_stop)
+    values = manifest(plan, Layout(), placed, [folder / IMAGES, folder / REGIONS], into.versions)
+    write_manifest(folder, values)
+    into.report(2 * count, 2 * count)
+    check_masks(folder, laid, into.should_stop)
+    return values
 
 
-def _clear_partials(target: Path) -> None:
-    """Remove what a killed export to this target left, and give back a former one that was about to be replaced."""
-    if not target.parent.is_dir():
-        return
-    fresh, former = _fresh(target), _former(target)
-    if former.exists() and not target.exists():
-        former.rename(target)
-    for left in target.parent.iterdir():
-        is_ours = left in (fresh, former) or is_partial_of(left, target) or is_partial_of(left, fresh)
-        if is_ours and left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _fresh(target: Path) -> Path:
-    """Return where what replaces a former export waits, whole."""
-    return target.with_name(f".{target.name[:80]}.fresh{PARTIAL}")
-
-
-def _former(target: Path) -> Path:
-    """Return where a former export waits until another one has its place."""
-    return target.with_name(f".{target.name[:80]}{REPLACED}{PARTIAL}")
+def _place(
+    plan: Plan | MaskPlan, placements: list[tuple[Placement, int]], into: _Into, report: Report
+) -> Mapping[Link, int]:
+    """Bring the images, each given with its size in bytes, to their places."""
+    if plan.options.link is Link.COPY:
+        check_space(into.folder, sum(size for _, size in placements))
+    return place_files(
+        [placement for placement, _ in placements],
+        plan.options.link,
+        copy_if_needed=plan.options.copy_if_needed,
+        report=report,
+        should_stop=into.should_stop,
+    )
 
 
 @contextmanager

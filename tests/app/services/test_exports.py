@@ -1,6 +1,9 @@
 """Exports as people ask for them: from the database to a folder that reads back as what was resolved."""
 
 import json
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from core.data.formats.source import ReadOptions
 from core.types import DatasetError, ExportError, FindingFilter, RoundStatus, Verdict
 from db.queries import exports as rows
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def resolved_by_hash(workspace: Workspace, dataset_id: int) -> dict[str, set[str
     return labels
 
 
-@pytest.mark.parametrize("form", [form for form in ExportFormat if not form.is_patch])
+@pytest.mark.parametrize("form", [form for form in ExportFormat if not (form.is_patch or form.of_masks)])
 def test_what_is_exported_reads_back_as_what_was_resolved(
     workspace: Workspace, reviewed: int, tmp_path: Path, form: ExportFormat
 ) -> None:
@@ -183,20 +188,74 @@ def test_an_export_ended_by_somebody_else_leaves_nothing(workspace: Workspace, d
     assert not (tmp_path / "out").exists()
 
 
+KILLED_AT_LAST = """
+import os, signal, sys
+from pathlib import Path
+from app.services import export_run, exports
+from app.services.workspace import open_workspace
+from app.settings import Settings
+
+export_run._finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+opened = open_workspace(Settings(home=Path(sys.argv[1]), demo=False, embedded_worker=False))
+exports.run_export(opened, int(sys.argv[2]))
+"""
+
+
+def killed_at_last(workspace: Workspace, request: ExportRequest) -> int:
+    """Run an export in a process that is killed when all is in its place and only the row is missing."""
+    info = exports.add_export(workspace, request)
+    command = [sys.executable, "-c", KILLED_AT_LAST, str(workspace.settings.home), str(info.id)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert exports.get_export(workspace, info.id).status is RoundStatus.RUNNING
+    return info.id
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_an_export_killed_after_its_last_step_is_simply_run_again(
-    workspace: Workspace, dataset_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, dataset_id: int, tmp_path: Path
 ) -> None:
-    info = exports.add_export(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
-
-    def killed(*_arguments: object) -> bool:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(export_run, "_finish", killed)
-        with pytest.raises(KeyboardInterrupt):
-            exports.run_export(workspace, info.id)
+    export_id = killed_at_last(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
     assert (tmp_path / "out").is_dir()
-    assert exports.run_export(workspace, info.id).status is RoundStatus.DONE
+    assert exports.run_export(workspace, export_id).status is RoundStatus.DONE
+
+
+def test_an_export_killed_after_its_last_step_and_cancelled_then_leaves_nothing(
+    workspace: Workspace, dataset_id: int, tmp_path: Path
+) -> None:
+    export_id = killed_at_last(workspace, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
+    stopped = exports.run_export(workspace, export_id, should_stop=lambda: True)
+    assert stopped.status is RoundStatus.CANCELLED
+    assert list(tmp_path.glob("*out*")) == []
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_replacing_export_cancelled_at_the_last_instant_gives_the_former_one_back(
+    workspace: Workspace, reviewed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    former = export(workspace, reviewed, tmp_path / "out", format=ExportFormat.CSV)
+    held = files_of(tmp_path / "out")
+    request = ExportRequest(dataset_id=reviewed, folder=str(tmp_path / "out"), overwrite=True)
+    if killed:
+        export_id = killed_at_last(workspace, request)
+        assert files_of(tmp_path / "out") != held
+    else:
+        export_id = exports.add_export(workspace, request).id
+    finish = export_run._finish
+
+    def too_late(opened: Workspace, number: int, status: RoundStatus, *rest: object) -> bool:
+        if status is RoundStatus.DONE:
+            assert files_of(tmp_path / "out") != held
+            exports.end_export(opened, number)
+        return finish(opened, number, status, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(export_run, "_finish", too_late)
+    assert exports.run_export(workspace, export_id).status is RoundStatus.CANCELLED
+    assert files_of(tmp_path / "out") == held
+    assert exports.is_downloadable(former)
+    assert [path.name for path in tmp_path.glob(".*")] == []
 
 
 def test_a_folder_that_a_later_export_took_is_no_download_of_the_former(

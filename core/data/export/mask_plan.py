@@ -1,0 +1,170 @@
+"""What an export of masks holds: one value an image, one value a verdict on a region, and the plan made of both.
+
+Masks are named by their hashes in the store and read when it is their turn. Classes are names here, not ids. An image
+that nobody labelled has no mask. The same images and options give the same plan, whatever order the images come in.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.data.export.items import ExportOptions, Method, Source, Treatment, Unsettled
+from core.data.masks.store import MaskStore
+from core.types import ClassTable, ExportError, IntArray, ignore_of, mask_dtype
+
+EDIT = "edit"  # the verdict on a region whose whole mask was edited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionRecord:
+    """What was decided on one region: its box in pixels, its class before and after (None: IGNORE, or see `mask`).
+
+    `mask` is the hash of the whole mask where somebody edited it. `decided_at` is ISO 8601 in UTC, `confidence` that
+    of the suggestion.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    area: int
+    given: str
+    label: str | None
+    verdict: str
+    method: Method
+    annotator: str
+    decided_at: str
+    round: int | None
+    confidence: float | None
+    changeset: int
+    mask: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedImage:
+    """One image with the hashes of its masks before and after; `path` is where the file lies, `bytes` its size."""
+
+    path: str
+    name: str
+    content_hash: str
+    given: str | None
+    mask: str | None
+    split: str
+    group: str
+    width: int
+    height: int
+    bytes: int
+    regions: tuple[RegionRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPlan:
+    """All that will be written, in order, and how many images are left out because nobody labelled them."""
+
+    source: Source
+    table: ClassTable
+    options: ExportOptions
+    store: MaskStore
+    images: tuple[MaskedImage, ...]
+    left_out: Counter[Unsettled]
+
+    @property
+    def image_bytes(self) -> int:
+        """Return the size of the images in it."""
+        return sum(image.bytes for image in self.images)
+
+
+def plan_masks(
+    source: Source, table: ClassTable, images: Iterable[MaskedImage], options: ExportOptions, store: MaskStore
+) -> MaskPlan:
+    """Return what an export of these images holds under these options.
+
+    Images nobody labelled go along without a mask where they are to stand apart, else they are left out.
+
+    Raises:
+        ExportError: the options are none for masks.
+    """
+    check_mask_options(options)
+    chosen = frozenset(options.splits)
+    kept: list[MaskedImage] = []
+    left_out: Counter[Unsettled] = Counter()
+    for image in sorted(images, key=lambda each: (each.split, each.name, each.path)):
+        if chosen and image.split not in chosen:
+            continue
+        if image.mask is None and options.unlabelled is not Treatment.APART:
+            left_out[Unsettled.UNLABELLED] += 1
+        else:
+            kept.append(image)
+    return MaskPlan(source, table, options, store, tuple(kept), left_out)
+
+
+def check_mask_options(options: ExportOptions) -> None:
+    """Refuse what cannot be said of pixels.
+
+    Raises:
+        ExportError: a region is to stand apart.
+    """
+    for reason in (Unsettled.AMBIGUOUS, Unsettled.EXCLUDED):
+        if options.treatment(reason) is Treatment.APART:
+            raise ExportError(
+                f"{reason.value} regions cannot stand apart from their mask; leave them out, then they are IGNORE, "
+                "or keep the given class"
+            )
+
+
+def mask_summary(plan: MaskPlan) -> dict[str, Any]:
+    """Return what an export of this plan holds: images, pixels changed by pair of classes, regions by verdict."""
+    regions = [region for image in plan.images for region in image.regions]
+    pairs = _changed_pixels(plan)
+    apart = sum(image.mask is None for image in plan.images)
+    return {
+        "items": len(plan.images),
+        "changed": sum(image.mask != image.given for image in plan.images),
+        "edited": sum(any(region.mask for region in image.regions) for image in plan.images),
+        "pixels_changed": sum(pairs.values()),
+        "apart": {Unsettled.UNLABELLED.value: apart} if apart else {},
+        "left_out": {reason.value: count for reason, count in sorted(plan.left_out.items())},
+        "by_pair": [
+            {"given": given, "label": label, "count": count}
+            for (given, label), count in sorted(
+                pairs.items(), key=lambda each: (-each[1], each[0][0] or "", each[0][1] or "")
+            )
+        ],
+        "by_method": dict(sorted(Counter(region.method.value for region in regions).items())),
+        "by_verdict": dict(sorted(Counter(region.verdict for region in regions).items())),
+        "by_split": dict(sorted(Counter(image.split for image in plan.images).items())),
+    }
+
+
+def changed_pixels(plan: MaskPlan, image: MaskedImage) -> int:
+    """Return how many pixels of an image are not what was given."""
+    if image.mask is None or image.mask == image.given:
+        return 0
+    return int(np.count_nonzero(_given(plan, image) != plan.store.get(image.mask)))
+
+
+def _changed_pixels(plan: MaskPlan) -> Counter[tuple[str | None, str | None]]:
+    """Count the changed pixels by (given, label); None is IGNORE."""
+    classes = len(plan.table)
+    total = np.zeros((classes + 1) ** 2, dtype=np.int64)
+    for image in plan.images:
+        if image.mask is None or image.mask == image.given:
+            continue
+        before, after = _given(plan, image), plan.store.get(image.mask)
+        changed = before != after
+        pair = [np.minimum(mask[changed].astype(np.int64), classes) for mask in (before, after)]  # IGNORE is `classes`
+        total += np.bincount(pair[0] * (classes + 1) + pair[1], minlength=len(total))
+    names = [*plan.table.names, None]
+    found = ((divmod(int(at), classes + 1), int(total[at])) for at in np.flatnonzero(total))
+    return Counter({(names[given], names[label]): count for (given, label), count in found})
+
+
+def _given(plan: MaskPlan, image: MaskedImage) -> IntArray:
+    if image.given is not None:
+        return plan.store.get(image.given)
+    mask = np.zeros((image.height, image.width), dtype=mask_dtype(len(plan.table)))
+    mask[:] = ignore_of(mask)
+    return mask
