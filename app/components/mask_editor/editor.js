@@ -22,7 +22,7 @@ const PUT_OFF_MS = 1500; // how long leaving an image waits for its last save; i
 const UNDECIDED = new Set(["open", "second_opinion", "bulk"]);
 
 export class Editor {
-  /** `desk` holds what outlives an image: {client, nextSeq, journal, isAlive, post, savers, settled(ms)}. */
+  /** `desk` holds what outlives an image: {client, nextSeq, journal, isAlive, post, outbox, savers, settled(ms)}. */
   constructor({ root, api, keys, storage, roundId, desk, act }) {
     Object.assign(this, { root, api, keys, roundId, desk, act, tool: "brush", label: 0, ready: false });
     this.stop = new AbortController();
@@ -65,7 +65,7 @@ export class Editor {
   #listeners(mine) {
     const here = (run) => (...given) => { if (this.picture && this.picture === mine()) run(...given); };
     return {
-      status: here((status) => this.masthead.saved(status)), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
+      status: here(() => this.status()), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
       conflict: here(() => this.#whose()),
       refused: here((error) => this.say(`${error.message} ${error.cure ?? ""}`, { warning: true })),
     };
@@ -83,7 +83,7 @@ export class Editor {
     this.masthead.open(about);
     this.masthead.name(this.person);
     const { saver } = picture;
-    this.masthead.saved({ state: saver.state, unsaved: saver.unsaved ? 1 : 0, savedAt: saver.savedAt });
+    this.status();
     this.classes.open(about);
     if (this.label >= about.classes.length && this.label !== about.ignore) this.label = 0;
     if (!picture.predicted && this.tool.startsWith("suggest")) this.tool = "brush";
@@ -260,9 +260,20 @@ export class Editor {
     this.toast.say(text, action, options);
   }
 
+  /** Say whether everything is saved: the mask and the verdicts on its regions. */
+  status() {
+    const { saver, judging } = this.picture;
+    const { outbox } = this.desk;
+    const waits = judging && outbox.state !== "saved" ? outbox.state : "saving";
+    const state = judging && (saver.state === "saved" || saver.state === "saving") ? waits : saver.state;
+    const [last] = [saver.savedAt, outbox.savedAt].filter(Boolean).sort((one, other) => new Date(other) - new Date(one));
+    this.masthead.saved({ state, unsaved: judging || saver.unsaved ? 1 : 0, savedAt: last });
+  }
+
   draw() {
     const { picture, tool, settings, label } = this;
     if (!picture || !this.ready) return;
+    this.status();
     const { history, locked } = picture.painting;
     this.toolbox.draw({ tool, settings, undo: history.undos.length > 0, redo: history.redos.length > 0, suggests: picture.predicted !== null });
     this.classes.draw({ label: tool === "eraser" ? picture.about.ignore : label, locked });

@@ -40,6 +40,7 @@ export function mount({ parentElement, data }) {
     const act = (action) => actions[action]();
     const editor = new Editor({ root: parentElement, api, keys: new Keys(localStorage, ACTIONS, STORE), storage: localStorage, roundId: data.round, desk, act });
     entry.editor = editor;
+    desk.outbox.onStatus = () => editor.ready && editor.status();
     actions = createActions(editor, () => leave(desk, data.round));
     parentElement.append(editor.element);
     keepBelowHeader(editor.element, editor.stop.signal);
@@ -80,7 +81,7 @@ async function openDesk(api) {
   document.addEventListener("visibilitychange", () => document.hidden && savers.forEach((saver) => saver.flush()));
   addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
   return {
-    client, journal, isAlive, savers,
+    client, journal, isAlive, savers, outbox,
     nextSeq: () => (seq += 1),
     post: (act) => new Promise((resolve, reject) => { waiting.set(outbox.add(act), { resolve, reject }); }),
     identify: (person) => {

@@ -47,6 +47,7 @@ export class Picture {
     this.regions = about.regions.map((region) => ({ ...region, spans: spansOfRuns(region.runs) }));
     this.index = this.regions.length ? 0 : -1;
     this.acts = Promise.resolve(); // verdicts are stored one after another
+    this.judging = 0; // how many are on their way
   }
 
   get region() {
@@ -138,6 +139,7 @@ export class Picture {
 
   /** Store a verdict (`make()` says it when its turn has come), then bring labels and version in line with the server. */
   #store(make, note = null) {
+    this.judging += 1;
     this.acts = this.acts.then(async () => {
       await this.saver.pause();
       try {
@@ -150,6 +152,7 @@ export class Picture {
       } catch (error) {
         this.on.refused(error);
       } finally {
+        this.judging -= 1;
         this.saver.resume();
         this.on.saved();
       }

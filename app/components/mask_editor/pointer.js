@@ -85,6 +85,7 @@ export class Pointer {
       return;
     }
     if (event.button !== 0) return;
+    stage.locate();
     const position = stage.position(event);
     this.at = position;
     if (event.altKey) editor.pickAt(position);
@@ -128,6 +129,7 @@ export class Pointer {
     const { editor } = this;
     const { stage } = editor;
     if (!editor.ready) return;
+    if (!this.stroke) stage.locate();
     this.at = stage.position(event);
     if (this.panned) {
       stage.pan(event.clientX - this.panned[0], event.clientY - this.panned[1]);

@@ -101,7 +101,15 @@ export class Stage {
     return this.view.toImage(event.clientX - this.left, event.clientY - this.top);
   }
 
+  /** Find out where the stage lies in the window; to be called before positions are asked for. */
+  locate() {
+    const { left, top, width, height } = this.element.getBoundingClientRect();
+    Object.assign(this, { left, top });
+    return { width, height };
+  }
+
   wheel(event) {
+    this.locate();
     const lines = event.deltaMode === 1 ? 33 : 1; // some browsers count lines
     if (this.view.wheel(event.clientX - this.left, event.clientY - this.top, event.deltaY * lines)) this.place();
   }
@@ -139,8 +147,7 @@ export class Stage {
   }
 
   #resized() {
-    const { left, top, width, height } = this.element.getBoundingClientRect();
-    Object.assign(this, { left, top });
+    const { width, height } = this.locate();
     if (!this.view || !width || !height) return;
     this.view.resize(width, height, devicePixelRatio);
     this.place();

@@ -99,7 +99,7 @@ export class Toolbox {
     const button = h("button", {
       type: "button", class: className, title: `${name}${combo ? ` (${shown(combo)})` : ""}`, "aria-label": `${name}${combo ? `, key ${shown(combo)}` : ""}`,
       "aria-pressed": "false", onpointerdown: keepFocus, onclick: () => this.on.act(action),
-    }, drawing, word, combo && keycap(shown(combo)));
+    }, drawing, word, combo && keycap(shown(combo).replace("Shift+", "⇧")));
     this.buttons.set(action, button);
     return button;
   }

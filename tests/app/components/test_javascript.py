@@ -1,4 +1,4 @@
-"""The grid's JavaScript, tested by node from pip, so that no node needs to be installed."""
+"""The components' JavaScript, tested by node from pip, so that no node needs to be installed."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def test_the_modules_do_what_their_tests_say(path: Path) -> None:
 
 
 def test_every_module_is_tested_for_syntax() -> None:
-    modules = sorted((ROOT / "app" / "components" / "review_grid").glob("*.js"))
+    modules = sorted((ROOT / "app" / "components").rglob("*.js"))
     script = "const { pathToFileURL } = require('node:url'); for (const f of process.argv.slice(1)) "
     script += "require('node:vm').SourceTextModule && new (require('node:vm').SourceTextModule)("
     script += "require('node:fs').readFileSync(f, 'utf8'), { identifier: pathToFileURL(f).href });"
@@ -39,7 +39,7 @@ def test_every_module_is_tested_for_syntax() -> None:
 
 
 def test_data_never_becomes_markup() -> None:
-    for path in (ROOT / "app" / "components" / "review_grid").glob("*.js"):
+    for path in (ROOT / "app" / "components").rglob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert "innerHTML" not in text, path.name
         assert "insertAdjacentHTML" not in text, path.name

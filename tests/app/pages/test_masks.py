@@ -1,0 +1,84 @@
+"""The masks page: which image it opens, and what it says when there is none."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from streamlit.testing.v1 import AppTest
+
+from app.services.workspace import Workspace
+from db.models import SampleRow
+from tests.app.masked import add_round, add_scenes, scenes
+from tests.app.services.reviewed import digits, digits_home
+
+__all__ = ["digits", "digits_home", "scenes"]
+
+PAGE = Path(__file__).parents[3] / "app" / "pages" / "masks.py"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    return AppTest.from_file(str(PAGE), default_timeout=20)
+
+
+def use(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+
+
+def shown(page: AppTest) -> tuple[int, int, int | None]:
+    assert not page.exception
+    (element,) = page.get("bidi_component")
+    data = json.loads(element.proto.json)
+    return data["round"], data["sample"], data["finding"]
+
+
+def test_without_a_round_the_page_says_what_to_do(
+    page: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(workspace, monkeypatch)
+    page.run()
+    assert not page.exception
+    assert page.title[0].value == "No masks to edit yet"
+
+
+def test_a_round_of_plain_labels_has_no_masks(
+    page: AppTest, digits: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(digits, monkeypatch)
+    page.query_params["round"] = "1"
+    page.run()
+    assert page.title[0].value == "No masks to edit yet"
+
+
+def test_the_newest_round_of_masks_opens_with_its_worst_image(
+    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(scenes, monkeypatch)
+    assert shown(page.run()) == (1, 1, None)
+    other = add_scenes(scenes, tmp_path / "more", 2, name="more")
+    newer = add_round(scenes, other)
+    with scenes.database.read() as session:
+        ids = set(session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == other)))
+    round_id, sample, _ = shown(page.run())
+    assert round_id == newer
+    assert sample in ids
+
+
+def test_the_address_chooses_round_image_and_region(
+    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(scenes, monkeypatch)
+    page.query_params.update({"round": "1", "sample": "4", "finding": "7"})
+    assert shown(page.run()) == (1, 4, 7)
+    assert page.session_state["seen_round"] == 1
+
+
+def test_an_image_that_is_not_of_the_round_is_not_opened(
+    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(scenes, monkeypatch)
+    add_scenes(scenes, tmp_path / "more", 1, name="more")
+    for named in ("7", "999", "1; drop table"):
+        page.query_params.update({"round": "1", "sample": named})
+        assert shown(page.run())[:2] == (1, 1)

@@ -1,0 +1,427 @@
+"""Painting masks in a real browser against the real server: what is drawn is stored to the pixel, nothing is lost."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Error as PlaywrightError
+from sqlalchemy import select
+
+from app.services.workspace import Workspace
+from core.types import IGNORE, ClassTable, Status
+from db.models import RoundRow, SampleRow
+from tests.app.masked import CAR, HOUSE, ROAD, SKY, TABLE, TREE, Scene, add_round, add_scenes, draw, open_home
+from tests.e2e.conftest import Server
+from tests.e2e.mask_pages import PATIENCE_MS, WATCH, Editor, brushed
+from tests.e2e.test_review import sign_in, trouble
+
+pytestmark = pytest.mark.browser
+
+WIDTH, HEIGHT = 160, 120
+MANY = ClassTable(tuple(f"class {id_}" for id_ in range(300)), tuple(f"#{40 * id_ % 2**24:06x}" for id_ in range(300)))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Workspace]]:
+    home = tmp_path_factory.mktemp("masks") / "home"
+    workspace = open_home(home)
+    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
+    yield server, workspace
+    workspace.database.close()
+    server.stop()
+
+
+@pytest.fixture
+def make_editor(
+    page: Page, context: BrowserContext, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[..., Editor]]:
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.extend(trouble(message)))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.add_init_script(WATCH)
+
+    def make(server: Server, workspace: Workspace, table: ClassTable = TABLE) -> Editor:
+        sign_in(context, server.url)
+        size = {"width": WIDTH, "height": HEIGHT}
+        dataset = add_scenes(workspace, tmp_path / "scenes", 3, table=table, name=request.node.name, **size)
+        round_id = add_round(workspace, dataset)
+        with workspace.database.read() as session:
+            ids = session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset).order_by(SampleRow.id))
+            return Editor(page, workspace, server, round_id, list(ids), troubles)
+
+    yield make
+    assert not [one for one in troubles if "Failed to load resource" not in one]
+
+
+@pytest.fixture
+def editor(served: tuple[Server, Workspace], make_editor: Callable[..., Editor]) -> Editor:
+    opened = make_editor(*served)
+    opened.open()
+    return opened
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Return what the first image shows."""
+    return draw(0, WIDTH, HEIGHT)
+
+
+def test_the_round_s_most_suspicious_image_is_opened_with_its_region(editor: Editor) -> None:
+    expect(editor.page.locator(".image-name")).to_have_text("scene_000.png")
+    expect(editor.page.locator(".region-panel .t.p")).to_have_text("car")
+    assert editor.page.locator(".class-row.on").inner_text().split() == ["5", "car"]
+    assert editor.sample == editor.samples[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 12, 26])
+def test_a_stroke_is_stored_pixel_by_pixel(editor: Editor, scene: Scene, size: int) -> None:
+    editor.press("b", "4")
+    editor.size(size)
+    path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2), (60.1, 100.9), (158.3, 118.3)))
+    editor.saved()
+    expected = brushed(scene.given, path, size, TREE)
+    assert (expected != scene.given).any()
+    np.testing.assert_array_equal(editor.stored(), expected)
+    assert editor.standings() == [Status.RELABEL, Status.OPEN]
+
+
+def test_a_stroke_on_the_zoomed_and_moved_image_lies_where_it_was_drawn(editor: Editor, scene: Scene) -> None:
+    page = editor.page
+    page.mouse.move(*editor.at(100, 60))
+    for _ in range(3):
+        page.mouse.wheel(0, -120)
+    page.keyboard.down("Space")
+    page.mouse.down()
+    x, y = editor.at(100, 60)
+    page.mouse.move(x - 83, y + 41, steps=3)
+    page.mouse.up()
+    page.keyboard.up("Space")
+    page.mouse.move(x, y)
+    page.mouse.down(button="middle")
+    page.mouse.move(x + 11, y + 5)
+    page.mouse.up(button="middle")
+    _, _, scale = editor.lies()
+    assert scale == round(scale)
+    assert scale >= 8
+    editor.press("b", "3")
+    editor.size(5)
+    path = editor.watched(lambda: editor.stroke((90.3, 40.3), (120.3, 66.3)))
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), brushed(scene.given, path, 5, HOUSE))
+
+
+def test_the_eraser_unlabels_and_the_given_mask_can_be_painted_back(editor: Editor, scene: Scene) -> None:
+    editor.press("e")
+    editor.size(12)
+    erased = brushed(scene.given, editor.watched(lambda: editor.stroke((40.3, 40.3), (100.3, 60.3))), 12, IGNORE)
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), erased)
+    editor.press("r")
+    editor.size(7)
+    path = editor.watched(lambda: editor.stroke((60.3, 30.3), (60.3, 80.3)))
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), brushed(erased, path, 7, scene.given))
+
+
+def test_a_polygon_adds_and_subtracts(editor: Editor, scene: Scene) -> None:
+    editor.press("p", "4")
+    for corner in ((19.5, 29.5), (79.5, 29.5), (79.5, 59.5), (19.5, 59.5)):
+        editor.click(*corner)
+    editor.press("Enter")
+    editor.saved()
+    expected = scene.given.copy()
+    expected[30:60, 20:80] = TREE
+    np.testing.assert_array_equal(editor.stored(), expected)
+    editor.page.get_by_role("button", name="Subtract").click()
+    for corner in ((39.5, 9.5), (59.5, 9.5), (59.5, 99.5), (39.5, 99.5), (39.5, 9.5)):  # the first one completes it
+        editor.click(*corner)
+    editor.saved()
+    within = np.zeros_like(expected, dtype=bool)
+    within[10:100, 40:60] = True
+    expected[within & (expected == TREE)] = IGNORE
+    np.testing.assert_array_equal(editor.stored(), expected)
+
+
+def test_a_polygon_is_dropped_by_escape_and_its_corners_go_back(editor: Editor) -> None:
+    editor.press("p")
+    editor.click(20, 20)
+    editor.click(60, 20)
+    editor.press("Escape", "Enter")
+    expect(editor.page.locator(".image-name")).to_be_visible()
+    for corner in ((20, 20), (60, 20), (60, 60)):
+        editor.click(*corner)
+    editor.press("Backspace", "Enter")
+    assert editor.page.locator(".mark.draft").get_attribute("d")
+    assert editor.standings() == [Status.OPEN, Status.OPEN]
+
+
+def test_fill_takes_what_is_connected(editor: Editor, scene: Scene) -> None:
+    editor.press("f", "1")
+    y, x = (int(part[0]) for part in np.nonzero(scene.given == TREE))
+    editor.click(x, y)
+    editor.saved()
+    expected = scene.given.copy()
+    expected[expected == TREE] = SKY
+    np.testing.assert_array_equal(editor.stored(), expected)
+
+
+def test_a_class_is_replaced_everywhere_or_within_the_region(editor: Editor, scene: Scene) -> None:
+    region = (scene.truth == CAR) & (scene.given == ROAD)
+    editor.press("x", "4")
+    editor.page.get_by_role("button", name="Region", exact=True).click()
+    editor.click(3, HEIGHT - 3)
+    editor.saved()
+    expected = scene.given.copy()
+    expected[region] = TREE
+    np.testing.assert_array_equal(editor.stored(), expected)
+    editor.page.get_by_role("button", name="Whole image", exact=True).click()
+    editor.click(3, HEIGHT - 3)
+    editor.saved()
+    expected[expected == ROAD] = TREE
+    np.testing.assert_array_equal(editor.stored(), expected)
+    expect(editor.page.locator(".toast")).to_contain_text("road → tree")
+
+
+def test_the_class_under_the_pointer_is_picked(editor: Editor, scene: Scene) -> None:
+    chosen = editor.page.locator(".class-row.on .class-name")
+    editor.page.keyboard.down("Alt")
+    editor.click(5, 5)
+    editor.page.keyboard.up("Alt")
+    expect(chosen).to_have_text("sky")
+    editor.press("i")
+    editor.click(5, HEIGHT - 5)
+    expect(chosen).to_have_text("road")
+    expect(editor.page.locator(".tool[aria-pressed='true']")).to_contain_text("Brush")
+    np.testing.assert_array_equal(editor.stored(), scene.given)
+
+
+def test_undo_and_redo_are_saved_too(editor: Editor, scene: Scene) -> None:
+    editor.press("b", "3")
+    editor.stroke((20.3, 20.3), (60.3, 30.3))
+    editor.saved()
+    first = editor.stored()
+    editor.stroke((20.3, 80.3), (140.3, 90.3))
+    editor.saved()
+    second = editor.stored()
+    for keys, expected in ((["u"], first), (["Control+z"], scene.given), (["Control+Shift+z", "Control+y"], second)):
+        editor.press(*keys)
+        editor.saved()
+        np.testing.assert_array_equal(editor.stored(), expected)
+
+
+def test_what_is_suggested_is_taken_at_a_click_or_painted(editor: Editor, scene: Scene) -> None:
+    y, x = (int(part.mean()) for part in np.nonzero((scene.truth == CAR) & (scene.given == ROAD)))
+    editor.press("s")
+    editor.page.mouse.move(*editor.at(x + 0.5, y + 0.5))
+    assert editor.page.locator(".mark.hint").get_attribute("d")
+    editor.click(x, y)
+    editor.saved()
+    expected = scene.given.copy()
+    expected[scene.truth == CAR] = CAR
+    np.testing.assert_array_equal(editor.stored(), expected)
+    y, x = (part.mean() for part in np.nonzero((scene.truth == SKY) & (scene.given == HOUSE)))
+    editor.press("Shift+S")
+    editor.size(12)
+    path = editor.watched(lambda: editor.stroke((x - 3, y), (x + 30, y + 4)))
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), brushed(expected, path, 12, scene.truth))
+
+
+def test_protected_classes_are_not_painted_over(editor: Editor, scene: Scene) -> None:
+    editor.press("1", "l")
+    editor.page.get_by_role("button", name="Protect house").click()
+    editor.press("4")
+    editor.size(26)
+    path = editor.watched(lambda: editor.stroke((10.3, 20.3), (150.3, 110.3)))
+    editor.saved()
+    expected = brushed(scene.given, path, 26, TREE)
+    kept = (scene.given == SKY) | (scene.given == HOUSE)
+    np.testing.assert_array_equal(editor.stored(), np.where(kept, scene.given, expected))
+
+
+def test_regions_are_judged_one_after_another_and_taken_back(editor: Editor, scene: Scene) -> None:
+    editor.press("a")
+    expect(editor.page.locator(".region-panel .t.g")).to_have_text("house")
+    editor.press("k")
+    editor.saved()
+    expected = scene.given.copy()
+    expected[scene.truth == CAR] = CAR
+    np.testing.assert_array_equal(editor.stored(), expected)
+    assert editor.standings() == [Status.ACCEPT, Status.KEEP]
+    expect(editor.page.locator(".toast")).to_contain_text("Every region of this image is judged")
+    editor.press("u", "u")
+    expect(editor.page.locator(".standing")).to_contain_text("not judged yet")
+    wait_until(lambda: editor.standings() == [Status.OPEN, Status.OPEN], editor.page)
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), scene.given)
+
+
+def test_strokes_before_and_after_a_verdict_are_all_kept(editor: Editor, scene: Scene) -> None:
+    editor.press("b", "3")
+    editor.size(12)
+    before = editor.watched(lambda: editor.stroke((30.3, 20.3), (60.3, 20.3)))
+    editor.press("a", "4")
+    after = editor.watched(lambda: editor.stroke((30.3, 90.3), (150.3, 90.3)))
+    expected = brushed(scene.given, before, 12, HOUSE)
+    expected[scene.truth == CAR] = CAR
+    expected = brushed(expected, after, 12, TREE)
+    wait_until(lambda: np.array_equal(editor.stored(), expected), editor.page)
+    editor.saved()
+    editor.open(editor.samples[0])
+    assert editor.standings()[0] in (Status.ACCEPT, Status.RELABEL)
+    np.testing.assert_array_equal(editor.stored(), expected)
+
+
+def test_images_follow_one_another_and_escape_leads_back_to_the_review(editor: Editor) -> None:
+    editor.press("b", "3")
+    editor.stroke((30.3, 20.3), (60.3, 20.3))
+    editor.press("PageDown")
+    expect(editor.page.locator(".image-name")).not_to_have_text("scene_000.png", timeout=PATIENCE_MS)
+    editor.ready()
+    assert editor.sample in editor.samples[1:]
+    assert (editor.stored(editor.samples[0])[20, 30:60] == HOUSE).all()
+    editor.press("PageUp")
+    expect(editor.page.locator(".image-name")).to_have_text("scene_000.png", timeout=PATIENCE_MS)
+    editor.ready()
+    editor.press("Escape")
+    editor.page.wait_for_url(f"**/review?round={editor.round_id}", timeout=PATIENCE_MS)
+
+
+def test_a_reload_in_the_middle_keeps_everything(editor: Editor, scene: Scene, context: BrowserContext) -> None:
+    editor.press("b", "3")
+    editor.size(12)
+    first = editor.watched(lambda: editor.stroke((30.3, 20.3), (60.3, 20.3)))
+    editor.saved()
+    context.set_offline(True)
+    second = editor.watched(lambda: editor.stroke((30.3, 90.3), (150.3, 90.3)))
+    editor.state("offline")
+    third = editor.watched(lambda: editor.stroke((80.3, 10.3), (150.3, 60.3)))
+    context.set_offline(False)
+    editor.page.goto("about:blank")  # before any retry
+    editor.open()
+    editor.saved()
+    expected = scene.given
+    for path in (first, second, third):
+        expected = brushed(expected, path, 12, HOUSE)
+    wait_until(lambda: np.array_equal(editor.stored(), expected), editor.page)
+
+
+def test_a_crashed_page_loses_nothing_that_was_drawn(editor: Editor, scene: Scene, context: BrowserContext) -> None:
+    editor.press("b", "3")
+    editor.size(12)
+    editor.page.route(
+        "**/outfold/masks/*", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+    )
+    path = editor.watched(lambda: editor.stroke((30.3, 20.3), (150.3, 90.3)))
+    editor.state("offline")
+    fresh = context.new_page()
+    with contextlib.suppress(PlaywrightError):  # it cannot answer any more
+        editor.page.goto("chrome://crash", timeout=3000)
+    editor.page = fresh
+    editor.open()
+    expect(editor.page.locator(".toast")).to_contain_text("Recovered")
+    editor.saved()
+    expected = brushed(scene.given, path, 12, HOUSE)
+    np.testing.assert_array_equal(editor.stored(), expected)
+    editor.page.locator(".toast button").click()
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), scene.given)
+
+
+def test_a_killed_server_loses_nothing(
+    make_server: Callable[..., Server], make_editor: Callable[..., Editor], tmp_path: Path, scene: Scene
+) -> None:
+    home = tmp_path / "killed"
+    workspace = open_home(home)
+    server = make_server(home, OUTFOLD_EMBEDDED_WORKER="false").start()
+    editor = make_editor(server, workspace)
+    editor.open()
+    editor.press("b", "3")
+    editor.size(12)
+    expected = scene.given
+    for turn in range(4):
+        expected = brushed(
+            expected,
+            editor.watched(lambda at=turn: editor.stroke((30.3, 15.3 + 25 * at), (140.3, 20.3 + 22 * at))),
+            12,
+            HOUSE,
+        )
+        if turn == 1:
+            editor.page.wait_for_selector(".status[data-state='saving']")
+            server.kill()
+    editor.state("offline")
+    server.start()
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), expected)
+    workspace.database.close()
+
+
+@pytest.mark.parametrize("choice", ["Save mine over it", "Load theirs"])
+def test_somebody_else_s_save_is_told_and_nothing_is_lost(
+    editor: Editor, scene: Scene, context: BrowserContext, choice: str
+) -> None:
+    other = Editor(context.new_page(), editor.workspace, editor.server, editor.round_id, editor.samples)
+    other.page.add_init_script(WATCH)
+    other.open()
+    other.press("b", "3")
+    other.size(12)
+    theirs = brushed(scene.given, other.watched(lambda: other.stroke((30.3, 90.3), (150.3, 90.3))), 12, HOUSE)
+    other.saved()
+    editor.page.bring_to_front()
+    editor.press("b", "4")
+    editor.size(12)
+    path = editor.watched(lambda: editor.stroke((80.3, 20.3), (90.3, 110.3)))
+    expect(editor.page.locator("dialog h1")).to_have_text("Somebody else saved this mask", timeout=PATIENCE_MS)
+    np.testing.assert_array_equal(editor.stored(), theirs)
+    editor.page.get_by_role("button", name=choice).click()
+    editor.saved()
+    mine = brushed(theirs, path, 12, TREE)
+    np.testing.assert_array_equal(editor.stored(), mine if choice.startswith("Save") else theirs)
+    if choice == "Load theirs":
+        editor.press("u")  # one's own mask is still there
+        editor.saved()
+        np.testing.assert_array_equal(editor.stored(), brushed(scene.given, path, 12, TREE))
+
+
+def test_more_than_255_classes(served: tuple[Server, Workspace], make_editor: Callable[..., Editor]) -> None:
+    editor = make_editor(*served, table=MANY)
+    editor.open()
+    given = draw(0, WIDTH, HEIGHT, np.uint16).given
+    editor.press("/")
+    editor.page.keyboard.type("class 299")
+    editor.press("Enter", "b")
+    editor.size(12)
+    path = editor.watched(lambda: editor.stroke((30.3, 90.3), (150.3, 90.3)))
+    editor.saved()
+    stored = editor.stored()
+    assert stored.dtype == np.uint16
+    np.testing.assert_array_equal(stored, brushed(given, path, 12, 299))
+
+
+def test_a_round_that_is_not_there_and_an_unfinished_one_say_so(editor: Editor) -> None:
+    with editor.workspace.database.read() as session:
+        assert session.get(RoundRow, editor.round_id)
+    editor.page.goto(f"{editor.server.url}/masks?round=99999999&sample=99999999")
+    editor.ready()  # the newest round, its first image
+
+
+def test_everything_is_labelled_for_assistive_technology(editor: Editor) -> None:
+    found = Axe().run(editor.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    ours = [one for one in found.response["violations"] if any("mask-editor" in str(n) for n in one["nodes"])]
+    assert not ours, ours
+    assert editor.page.get_by_role("button", name="Polygon, key p").is_visible()
+
+
+def wait_until(holds: Callable[[], bool], page: Page, patience_ms: int = PATIENCE_MS) -> None:
+    """Wait until something holds of what is stored, with the browser at work meanwhile."""
+    for _ in range(patience_ms // 50):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    assert holds()
