@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.speaking import JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
+from core.data.formats.source import SourceFormat
 
 if TYPE_CHECKING:
     from app.services.imports import Preview, ProblemCount
@@ -15,23 +16,36 @@ SHOWN = 20  # problems of a dry run
 
 def import_(
     *,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of images, or a CSV or Parquet table.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A folder of images and labels or masks, or a table or JSON file of them."
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The dataset's name; default: the folder's.")] = "",
     form: Annotated[
         str,
-        typer.Option("--format", help="imagefolder, manifest, huggingface or unlabelled; default: recognised."),
+        typer.Option("--format", help=f"{', '.join(SourceFormat)}; default: recognised."),
     ] = "",
     path_column: Annotated[str, typer.Option(help="Column of a table with the image's path.")] = "",
     label_column: Annotated[str, typer.Option(help="Column of a table with the label.")] = "",
     split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
     group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
+    colour_map: Annotated[
+        str,
+        typer.Option(help="Of masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
+    ] = "",
+    class_names: Annotated[str, typer.Option(help="Of masks of ids: a file of names, one a line, or a,b,c.")] = "",
+    ignore_id: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of pixels nobody labelled.")
+    ] = None,
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Import images and their labels. Originals are read in place and never changed.
+    """Import images and their labels or masks. Originals are read in place and never changed.
 
     Importing again under the same name adds what is new and says what vanished; verdicts stay.
 
@@ -39,12 +53,14 @@ def import_(
       python -m app import /data/pets
       python -m app import /data/pets --name pets --dry-run
       python -m app import labels.csv --name pets --label-column breed
+      python -m app import /data/street --colour-map camvid-merged-11
+      python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
+      python -m app import annotations.json --format coco --dry-run
     """
     from app.commands.naming import workspace
     from app.commands.working import work_on
     from app.services import imports, jobs
     from app.services.imports import ImportRequest
-    from core.data.formats.source import SourceFormat
     from core.types import DatasetError, RoundStatus
 
     try:
@@ -59,6 +75,9 @@ def import_(
         label_column=label_column,
         split_column=split_column,
         group_column=group_column,
+        colour_map=_absolute(colour_map),
+        class_names=_absolute(class_names),
+        ignore_id=ignore_id,
         allow_outside_links=allow_outside_links,
     )
     opened = workspace()
@@ -87,9 +106,16 @@ def import_(
         say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
         return
     report = done.report or {}
-    say(f"{request.name}: {report.get('images', done.done):,} images in {len(report.get('classes', {}))} classes")
+    classes = sum(name != "" for name in report.get("classes", {}))
+    masks = f", {report['masks']:,} of them with a mask" if "masks" in report else ""
+    say(f"{request.name}: {report.get('images', done.done):,} images in {classes} classes{masks}")
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
+
+
+def _absolute(text: str) -> str:
+    """Return a file's path from the root, since whoever imports may be started elsewhere; other text as it is."""
+    return str(Path(text).absolute()) if text and Path(text).is_file() else text
 
 
 def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
@@ -103,6 +129,8 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "images": seen.images,
                 "complete": seen.complete,
                 "classes": classes,
+                "masks": seen.masks,
+                "colours": dict(zip(seen.table.names, seen.table.colours, strict=True)) if seen.table else None,
                 "splits": seen.split_counts,
                 "problems": seen.problems,
             }
@@ -110,7 +138,12 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
         return
     why = f" ({seen.detection.why})" if seen.detection else ""
     say(f"{name}: {seen.images:,}{'' if seen.complete else ' or more'} images as {seen.format}{why}")
-    say_table(["class", "images"], classes.items(), numbers=["images"])
+    if seen.table is None:
+        say_table(["class", "images"], classes.items(), numbers=["images"])
+    else:
+        say(f"{seen.masks:,} of them with a mask")
+        say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
+        say_table(["class", "colour"], zip(seen.table.names, seen.table.colours, strict=True))
     for each in seen.problems[:SHOWN]:
         tell(f"{each.severity}: {each.path}: {each.message}")
 

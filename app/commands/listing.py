@@ -58,7 +58,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         splits, classes = dict(card.split_counts), dict(card.class_counts)
         say_json(_told(card) | {"class_counts": classes, "split_counts": splits, "rounds": told})
         return
-    say(f"{info.name}: {card.images:,} images in {len(info.classes)} classes, {info.format}, {info.root}")
+    masks = "" if card.masks is None else f", {card.masks:,} with a mask"
+    say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
     say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
     if done:
         shown = [(each.name, each.status, "" if each.accuracy is None else f"{each.accuracy:.1%}") for each in done]
@@ -112,6 +113,7 @@ def _told(card: "DatasetCard") -> dict[str, Any]:
         "root": card.dataset.root,
         "format": card.dataset.format,
         "images": card.images,
+        "masks": card.masks,
         "classes": len(card.dataset.classes),
         "rounds": card.rounds,
         "newest_round": f"{newest.number}: {newest.status}" if newest else None,

@@ -69,6 +69,8 @@ def findings(
 ) -> None:
     """List what a round found, the most suspicious first.
 
+    Of masks each row is a region: the box around it as x,y,width,height and its area, in pixels of the image.
+
     Examples:
       python -m app findings pets
       python -m app findings pets --limit 100 --above 0.9 --format csv > suspects.csv
@@ -121,6 +123,8 @@ def _told(finding: "Finding", info: "DatasetInfo") -> dict[str, Any]:
         "by": finding.annotator,
         "split": finding.split,
         "fold": finding.fold,
+        "box": finding.box,
+        "area": finding.area,
         "path": finding.path,
         "content_hash": finding.content_hash,
     }
@@ -133,11 +137,18 @@ def _print(told: list[dict[str, Any]], form: Form) -> None:
         written = io.StringIO()
         writer = csv.DictWriter(written, list(told[0]) if told else ["finding"], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(told)
+        writer.writerows({name: _cell(value) for name, value in each.items()} for each in told)
         sys.stdout.write(written.getvalue())
     else:
-        columns = ("name", "given", "suggested", "confidence", "status", "label", "by")
-        say_table(columns, [[each[name] for name in columns] for each in told], numbers=["confidence"])
+        regions = ("box", "area") if any(each["area"] is not None for each in told) else ()
+        columns = ("name", *regions, "given", "suggested", "confidence", "status", "label", "by")
+        rows = [[_cell(each[name]) for name in columns] for each in told]
+        say_table(columns, rows, numbers=["confidence", "area"])
+
+
+def _cell(value: object) -> object:
+    """Return a value as a cell shows it: a box as x,y,width,height."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def class_name(info: "DatasetInfo", label: int) -> str | None:

@@ -55,7 +55,8 @@ def card_html(card: DatasetCard) -> str:
     names = ", ".join(card.dataset.classes[:_CLASSES_NAMED])
     more = f" and {len(card.dataset.classes) - _CLASSES_NAMED} more" * (len(card.dataset.classes) > _CLASSES_NAMED)
     splits = " · ".join(f"{name} {count:,}" for name, count in card.split_counts.items() if name)
-    facts = [f"{card.images:,} images", f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]
+    masks = [] if card.masks is None else [f"{card.masks:,} masks"]
+    facts = [f"{card.images:,} images", *masks, f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]
     return (
         f'<div class="of-card"><div class="of-strip">{images}</div>'
         f'<p class="of-name">{escape(card.dataset.name)}</p>'
@@ -81,14 +82,14 @@ def _state(card: DatasetCard) -> str:
     if newest.status is not RoundStatus.DONE and card.reviewable is None:
         why = f": {newest.message}" if newest.message else ""
         return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
-    return _review_state(card.reviewable or newest)
+    return _review_state(card.reviewable or newest, "labels" if card.masks is None else "regions")
 
 
-def _review_state(found: RoundSummary) -> str:
+def _review_state(found: RoundSummary, what: str) -> str:
     total = found.left + found.decided
     if not total:
         return f'<p class="of-state">Round {found.number} found nothing suspicious.</p>'
-    text = f"<b>{found.left:,}</b> suspicious labels left<span>Round {found.number} · {found.decided:,} decided</span>"
+    text = f"<b>{found.left:,}</b> suspicious {what} left<span>Round {found.number} · {found.decided:,} decided</span>"
     return _bar(text, found.decided / total, "done")
 
 

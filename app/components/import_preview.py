@@ -11,9 +11,9 @@ import streamlit as st
 
 from app.services.imports import Preview
 from core.data.formats.detect import FORMATS
-from core.types import Problem, Severity
+from core.types import ClassTable, Problem, Severity
 
-_CLASSES = 24  # drawn; the others are counted
+_CLASSES, _LEGEND = 24, 120  # drawn; the others are counted
 _MEANINGS = {Severity.ERROR: "left out", Severity.WARNING: "look at it"}
 
 STYLE = """<style>
@@ -25,6 +25,14 @@ STYLE = """<style>
 .of-figures img,.of-figures .of-none{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;display:block;
   background:color-mix(in srgb,currentColor 8%,transparent)}
 .of-figures .of-none{display:grid;place-items:center;font-size:11px;opacity:.75}
+.of-figures.scenes{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}
+.of-figures.scenes img,.of-figures.scenes .of-none{aspect-ratio:4/3}
+.of-figures .of-over{position:relative}
+.of-figures .of-over img+img{position:absolute;inset:0;opacity:.5;background:none;image-rendering:pixelated}
+.of-legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:12.5px}
+.of-legend span{display:inline-flex;align-items:center;gap:6px}
+.of-legend i{width:11px;height:11px;border-radius:3px;flex:none;
+  box-shadow:0 0 0 1px color-mix(in srgb,currentColor 25%,transparent)}
 .of-figures figcaption{font-size:11.5px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.75}
 .of-bars{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:2px 22px;font-size:12.5px}
 .of-bars>div{display:grid;grid-template-columns:minmax(0,1fr) 76px 56px;gap:8px;align-items:center}
@@ -47,7 +55,10 @@ def draw_preview(preview: Preview, key: str) -> None:
             st.html(f'<p class="of-facts"><b>{escape(title)}</b>: {escape(preview.detection.why)}.</p>')
         st.html(f'<p class="of-facts">{facts(preview)}</p>')
         st.html(figures(preview))
-        st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
+        if preview.table is None:
+            st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
+        else:
+            st.html(legend(preview.table))
         if preview.problems:
             st.caption(f"{len(preview.problems):,} problems so far; the others show when every image has been read.")
             problem_table(preview.problems, f"{key}_problems", height=180)
@@ -56,24 +67,44 @@ def draw_preview(preview: Preview, key: str) -> None:
 def facts(preview: Preview) -> str:
     """Return images, classes and splits in one line of HTML."""
     more = "" if preview.complete else "more than "
-    labelled = sum(label is not None for label in preview.class_counts)
-    parts = [f"{more}<b>{preview.images:,}</b> images", f"<b>{labelled:,}</b> classes"]
+    classes = sum(label is not None for label in preview.class_counts) if preview.table is None else len(preview.table)
+    masks = [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
+    parts = [f"{more}<b>{preview.images:,}</b> images", *masks, f"<b>{classes:,}</b> classes"]
+    alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]
-    return " · ".join(parts if list(preview.split_counts) != [""] else parts[:2])
+    return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])
 
 
 def figures(preview: Preview) -> str:
-    """Return the sample images with their labels."""
+    """Return the sample images with their labels, or with their masks over them."""
     found = []
     for cover in preview.covers:
         label = "no label" if cover.label is None else cover.label
-        image = (
-            f'<img alt="{escape(cover.name)}" src="data:image/webp;base64,{b64encode(cover.image).decode("ascii")}">'
-            if cover.image
-            else '<div class="of-none" title="cannot be read">unreadable</div>'
+        if preview.table is not None:
+            label = cover.name
+        image = '<div class="of-none" title="cannot be read">unreadable</div>'
+        if cover.image:
+            over = f'<img alt="its mask" src="{_data("png", cover.mask)}">' if cover.mask else ""
+            image = f'<img alt="{escape(cover.name)}" src="{_data("webp", cover.image)}">{over}'
+        found.append(
+            f'<figure title="{escape(cover.name)}"><div class="of-over">{image}</div>'
+            f"<figcaption>{escape(label)}</figcaption></figure>"
         )
-        found.append(f'<figure title="{escape(cover.name)}">{image}<figcaption>{escape(label)}</figcaption></figure>')
-    return f'<div class="of-figures">{"".join(found)}</div>'
+    kind = "of-figures" if preview.table is None else "of-figures scenes"
+    return f'<div class="{kind}">{"".join(found)}</div>'
+
+
+def legend(table: ClassTable) -> str:
+    """Return the classes with their colours, in the order of their ids."""
+    shown = list(zip(table.names, table.colours, strict=True))[:_LEGEND]
+    items = [f'<span><i style="background:{escape(colour)}"></i>{escape(name)}</span>' for name, colour in shown]
+    if len(table) > _LEGEND:
+        items.append(f"<span>and {len(table) - _LEGEND:,} more classes</span>")
+    return f'<div class="of-legend">{"".join(items)}</div>'
+
+
+def _data(form: str, image: bytes) -> str:
+    return f"data:image/{form};base64,{b64encode(image).decode('ascii')}"
 
 
 def bars(counts: Mapping[str, int]) -> str:

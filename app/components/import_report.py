@@ -56,7 +56,8 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
             st.html(f'<p class="of-facts">{_result(info)}</p>')
         pressed = button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch")
         if info.report:
-            st.html(bars({name or "no label": count for name, count in info.report["classes"].items()}))
+            nothing = "no mask" if "masks" in info.report else "no label"
+            st.html(bars({name or nothing: count for name, count in info.report["classes"].items()}))
         if counts:
             _draw_problems(info, counts, load, key)
         elif info.status is RoundStatus.DONE:
@@ -73,6 +74,7 @@ def _result(info: ImportInfo) -> str:
 
 def _summary(report: dict[str, Any]) -> str:
     parts = [f"<b>{report['images']:,}</b> images"]
+    parts += [f"{report['masks']:,} masks"] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])

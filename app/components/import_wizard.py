@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import streamlit as st
 
@@ -12,8 +13,19 @@ from app.components.import_preview import draw_preview
 from app.services.imports import ImportRequest, Preview, name_for
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
+from core.data.masks.camvid_maps import EXACT, MERGED
+from core.types import WIDE_IGNORE
 
 FOLDER, ARCHIVE = "On this machine", "Upload a .zip"
+PIXEL_MASKS = frozenset(
+    {SourceFormat.CAMVID, SourceFormat.MASK_PAIRS, SourceFormat.VOC}
+)  # image files, see ReadOptions
+_MAPS = {
+    "": "as the files say",
+    EXACT: "CamVid: exactly 11 classes",
+    MERGED: "CamVid: 32 classes merged to 11",
+    "file": "a file of mine",
+}
 MAX_UPLOAD_MB = 500
 
 
@@ -35,13 +47,16 @@ def draw_header(key: str, *, is_empty: bool) -> bool:
 
 
 def import_wizard(
-    look: Callable[[ImportRequest], Preview], store_upload: Callable[[IO[bytes], str], Path], key: str
+    look: Callable[[ImportRequest], Preview],
+    recognise: Callable[[Path], SourceFormat | None],
+    store_upload: Callable[[IO[bytes], str], Path],
+    key: str,
 ) -> ImportRequest | None:
     """Draw the form and what the source holds; return the request when Import was pressed in this run."""
     left, right = st.container(border=True, key=key).columns([4, 7], gap="large")
     with left:
         source = _source(store_upload, key)
-        request = _request(source, key) if source else None
+        request = _request(source, partial(_recognised, recognise), key) if source else None
     if request is None:
         with right:
             _explain()
@@ -66,6 +81,12 @@ def _looked(_look: Callable[[ImportRequest], Preview], request: ImportRequest) -
     return _look(request)
 
 
+@st.cache_data(ttl=60, max_entries=16, show_spinner=False)
+def _recognised(_recognise: Callable[[Path], SourceFormat | None], source: Path) -> SourceFormat | None:
+    """Recognise a source's format once, and not with every key that is typed."""
+    return _recognise(source)
+
+
 def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | None:
     """Return the folder or table that was named or uploaded."""
     where = st.segmented_control(
@@ -82,7 +103,7 @@ def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | 
     return None
 
 
-def _request(source: Path, key: str) -> ImportRequest | None:
+def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key: str) -> ImportRequest | None:
     """Return what the form says, None while it cannot be imported."""
     name = st.text_input("Name of the dataset", key=f"{key}_name", placeholder=name_for(source))
     chosen = st.selectbox(
@@ -91,7 +112,8 @@ def _request(source: Path, key: str) -> ImportRequest | None:
         format_func=lambda option: "Recognise it" if option is None else FORMATS[option].title,
         key=f"{key}_format",
     )
-    columns = {}
+    columns: dict[str, Any] = {}
+    masks = _mask_options(key) if (chosen or recognise(source)) in PIXEL_MASKS else {}
     with st.expander("More"):
         for column, help_ in (("path", "path, file_name …"), ("label", "label, class …"), ("split", ""), ("group", "")):
             columns[f"{column}_column"] = st.text_input(
@@ -104,9 +126,33 @@ def _request(source: Path, key: str) -> ImportRequest | None:
             source=str(source),
             format=chosen,
             allow_outside_links=outside,
+            **masks,
             **columns,
         )
     return None
+
+
+def _mask_options(key: str) -> dict[str, Any]:
+    """Return what the pixels of masks mean, where the files do not say it themselves."""
+    colour_map = st.selectbox(
+        "Colours of the masks",
+        list(_MAPS),
+        format_func=_MAPS.__getitem__,
+        key=f"{key}_colour_map",
+        help="Needed where masks are stored as colours and no label_colors.txt or classes.csv lies beside them",
+    )
+    if colour_map == "file":
+        colour_map = st.text_input(
+            "File of the colours", key=f"{key}_colour_file", placeholder="/data/label_colors.txt: 128 0 0 Building"
+        ).strip()
+    names = st.text_input(
+        "Names of the classes", key=f"{key}_class_names", placeholder="as in classes.txt; or background, cell"
+    ).strip()
+    ignored = st.text_input("Pixel value nobody labelled", key=f"{key}_ignore_id", placeholder="255").strip()
+    if ignored and not (ignored.isascii() and ignored.isdigit() and int(ignored) <= WIDE_IGNORE):
+        st.error(f"{ignored} is no pixel value; write a number from 0 to {WIDE_IGNORE}", icon=":material/error:")
+        ignored = ""
+    return {"colour_map": colour_map, "class_names": names, "ignore_id": int(ignored) if ignored else None}
 
 
 def _explain() -> None:

@@ -5,21 +5,17 @@
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from app.services.allowed import refuse_outside
+from app.services.import_preview import Preview, PreviewImage, preview, recognise
 from app.services.import_request import ImportRequest, name_for
 from app.services.import_run import ImportProgress, run_import
 from app.services.import_store import find_known, refuse_other_root
 from app.services.workspace import Workspace
-from core.data.formats.detect import FORMATS, Detection, detect
-from core.data.formats.source import Problems, SourceFormat, existing_root, natural_order
-from core.data.images import ImageError, read_facts, thumbnail
-from core.types import Problem, RoundStatus, Severity, SourceSample
+from core.data.formats.source import existing_root
+from core.types import Problem, RoundStatus, Severity
 from db.queries import datasets, imports
 from db.queries.imports import ImportInfo, ProblemCount
 
@@ -28,6 +24,7 @@ __all__ = [
     "ImportProgress",
     "ImportRequest",
     "Preview",
+    "PreviewImage",
     "ProblemCount",
     "cancel_import",
     "find_ended",
@@ -38,77 +35,14 @@ __all__ = [
     "problems",
     "problems_csv",
     "recent_imports",
+    "recognise",
     "request_again",
     "run_import",
     "start_import",
     "unfinished_imports",
 ]
 
-_LISTED = 200_000  # samples a preview looks at
-_SHOWN = 12  # images a preview opens
-_EDGE = 96  # pixels
 _LONGEST_ID = 16  # digits; no database counts further
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewImage:
-    """One image of a preview as WebP; `image` is None where it cannot be read."""
-
-    name: str
-    label: str | None
-    image: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an import would bring. `complete` is false when the source is larger than a preview looks at."""
-
-    root: str
-    detection: Detection | None  # None: the format was chosen
-    format: SourceFormat
-    images: int
-    complete: bool
-    class_counts: dict[str | None, int]
-    split_counts: dict[str, int]
-    covers: tuple[PreviewImage, ...]
-    problems: tuple[Problem, ...]
-
-
-def preview(workspace: Workspace, request: ImportRequest) -> Preview:
-    """Look at a source without storing anything; only a dozen images are opened.
-
-    Raises:
-        DatasetError: it cannot be read as that format, or must not be.
-    """
-    refuse_outside(workspace, Path(request.source))
-    root = existing_root(Path(request.source))
-    detection = None if request.format else detect(root)
-    chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
-    listing = FORMATS[chosen].read(root, request.options(workspace))
-    classes: Counter[str | None] = Counter()
-    splits: Counter[str] = Counter()
-    shown: dict[tuple[str | None, int], SourceSample] = {}
-    for sample in islice(listing.samples, _LISTED):
-        if classes[sample.label] < _SHOWN:
-            shown[sample.label, classes[sample.label]] = sample
-        classes[sample.label] += 1
-        splits[sample.split] += 1
-    images = sum(classes.values())
-    covers = tuple(_open(workspace, sample, listing.problems) for sample in _spread(shown))
-    return Preview(
-        str(root),
-        detection,
-        chosen,
-        images,
-        images < _LISTED,
-        {
-            label: classes[label]
-            for label in sorted(classes, key=lambda name: (name is None, natural_order(name or "")))
-        },
-        dict(sorted(splits.items())),
-        covers,
-        tuple(listing.problems.kept),
-    )
 
 
 def start_import(workspace: Workspace, request: ImportRequest) -> int:
@@ -207,18 +141,3 @@ def problems_csv(found: list[Problem]) -> bytes:
 def _unarmed(cell: str) -> str:
     """Return a cell no spreadsheet takes for a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-
-
-def _spread(shown: dict[tuple[str | None, int], SourceSample]) -> Iterator[SourceSample]:
-    """Yield one of each class, then a second one of each, up to what is shown."""
-    return (shown[key] for key in islice(sorted(shown, key=lambda key: (key[1], key[0] or "")), _SHOWN))
-
-
-def _open(workspace: Workspace, sample: SourceSample, problems_: Problems) -> PreviewImage:
-    path = Path(sample.path)
-    try:
-        read_facts(path, workspace.settings.max_pixels)
-        return PreviewImage(sample.name, sample.label, thumbnail(path, _EDGE))
-    except ImageError as error:
-        problems_.error(error.kind, sample.name, str(error), error.cure)
-        return PreviewImage(sample.name, sample.label, None)

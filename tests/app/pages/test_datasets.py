@@ -8,7 +8,9 @@ from streamlit.testing.v1 import AppTest
 from app.services import datasets, imports
 from app.services.imports import ImportRequest
 from app.services.workspace import Workspace
+from core.data.formats.source import SourceFormat
 from core.types import RoundStatus
+from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.app.services.reviewed import digits, digits_home
 from tests.core.data.formats.drawn import draw, draw_all
 
@@ -84,10 +86,38 @@ def test_the_format_can_be_overridden(workspace: Workspace, tmp_path: Path, monk
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
     at = page(workspace, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
-    at.selectbox(key="import_format").select_index(4).run()
+    at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
     assert "Images without labels" in html(at)
-    at.selectbox(key="import_format").select_index(2).run()
+    at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.MANIFEST)).run()
     assert "manifest.csv" in at.error[0].value
+
+
+def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    draw_pair(root, "0", mask_of(0, 9))
+    at = page(workspace, monkeypatch).run()
+    assert not [box for box in at.selectbox if box.key == "import_colour_map"]
+    at.text_input(key="import_source").set_value(str(root)).run()
+    assert not at.exception
+    drawn = html(at)
+    assert "<b>13</b> images · <b>13</b> masks · <b>3</b> classes" in drawn
+    assert drawn.count('alt="its mask"') == 11  # of 12 that are shown
+    assert ">car</span>" in drawn
+    assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
+    at.text_input(key="import_ignore_id").set_value("x").run()
+    assert "no pixel value" in at.error[0].value
+    at.text_input(key="import_ignore_id").set_value("9").run()
+    assert html(at).count('alt="its mask"') == 12
+    at.button(key="import_go").click().run()
+    [waiting] = imports.unfinished_imports(workspace)
+    assert waiting.request["ignore_id"] == 9
+    run_all(workspace)
+    at.run()
+    assert not at.exception
+    assert "<b>13</b> images · 13 masks" in html(at)
+    assert "13 images · 13 masks · 3 classes" in html(at)
 
 
 def test_an_import_can_be_cancelled_where_it_is_shown(

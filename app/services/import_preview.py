@@ -1,0 +1,178 @@
+"""Look at a source before it is imported: what it would bring, a few of its images, what is wrong so far."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from app.services.allowed import refuse_outside
+from app.services.import_request import ImportRequest
+from app.services.workspace import Workspace
+from core.data.formats.detect import FORMATS, Detection, detect
+from core.data.formats.source import Problems, SourceFormat, SourceListing, existing_root, natural_order
+from core.data.images import ImageError, read_facts, thumbnail
+from core.data.masks.reading import MaskError, read_masks
+from core.data.overlays import coloured
+from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample
+
+_LISTED = 200_000  # samples a preview looks at
+_SHOWN = 12  # images a preview opens
+_EDGE, _SCENE_EDGE = 96, 240  # pixels of an image, and of one with a mask
+
+Kind = tuple[str | None, str, bool]  # label, and of masks split and whether there is one
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewImage:
+    """One image of a preview as WebP; `image` is None where it cannot be read. `mask` lies over it, as PNG."""
+
+    name: str
+    label: str | None
+    image: bytes | None
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an import would bring. `complete` is false when the source is larger than a preview looks at.
+
+    Where labels are masks, `table` has their classes and `masks` is how many images have one; else both are None.
+    """
+
+    root: str
+    detection: Detection | None  # None: the format was chosen
+    format: SourceFormat
+    images: int
+    complete: bool
+    class_counts: dict[str | None, int]
+    split_counts: dict[str, int]
+    covers: tuple[PreviewImage, ...]
+    problems: tuple[Problem, ...]
+    table: ClassTable | None = None
+    masks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """One image of a preview with what is needed to read its mask."""
+
+    shown: PreviewImage
+    sample: SourceSample
+    facts: ImageFacts | None
+
+
+def preview(workspace: Workspace, request: ImportRequest) -> Preview:
+    """Look at a source without storing anything; only a dozen images are opened.
+
+    Raises:
+        DatasetError: it cannot be read as that format, or must not be.
+    """
+    refuse_outside(workspace, Path(request.source))
+    root = existing_root(Path(request.source))
+    detection = None if request.format else detect(root)
+    chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
+    listing = FORMATS[chosen].read(root, request.options(workspace))
+    kinds: Counter[Kind] = Counter()
+    splits: Counter[str] = Counter()
+    shown: dict[tuple[Kind, int], SourceSample] = {}
+    for sample in islice(listing.samples, _LISTED):
+        kind = _kind(sample, listing.table)
+        if kinds[kind] < _SHOWN:
+            shown[kind, kinds[kind]] = sample
+        kinds[kind] += 1
+        splits[sample.split] += 1
+    images = kinds.total()
+    covers = _covers(workspace, _spread(shown), listing)
+    return Preview(
+        str(root),
+        detection,
+        chosen,
+        images,
+        images < _LISTED,
+        {} if listing.table else _by_label(kinds),
+        dict(sorted(splits.items())),
+        covers,
+        tuple(listing.problems.kept),
+        listing.table,
+        sum(count for (*_, masked), count in kinds.items() if masked) if listing.table else None,
+    )
+
+
+def recognise(workspace: Workspace, source: Path) -> SourceFormat | None:
+    """Return the likeliest format of a source; None where there is none, or it must not be read."""
+    try:
+        refuse_outside(workspace, source)
+        return detect(existing_root(source)).format
+    except DatasetError:
+        return None
+
+
+def _kind(sample: SourceSample, table: ClassTable | None) -> Kind:
+    return (sample.label, "", False) if table is None else (None, sample.split, sample.mask is not None)
+
+
+def _by_label(kinds: Counter[Kind]) -> dict[str | None, int]:
+    """Return the count of each label in natural order, unlabelled ones last."""
+    counts = {label: count for (label, *_), count in kinds.items()}
+    return {
+        label: counts[label] for label in sorted(counts, key=lambda name: (name is None, natural_order(name or "")))
+    }
+
+
+def _spread(shown: dict[tuple[Kind, int], SourceSample]) -> Iterator[SourceSample]:
+    """Yield one of each kind, then a second one of each, up to what is shown; what has a mask first."""
+
+    def place(key: tuple[Kind, int]) -> tuple[int, bool, str, str]:
+        (label, split, masked), number = key
+        return number, not masked, label or "", split
+
+    return (shown[key] for key in islice(sorted(shown, key=place), _SHOWN))
+
+
+def _covers(workspace: Workspace, samples: Iterator[SourceSample], listing: SourceListing) -> tuple[PreviewImage, ...]:
+    edge = _EDGE if listing.table is None else _SCENE_EDGE
+    opened = [_open(workspace, sample, listing.problems, edge) for sample in samples]
+    if listing.table is None:
+        return tuple(one.shown for one in opened)
+    return tuple(_with_masks(opened, listing.table, listing.problems))
+
+
+def _open(workspace: Workspace, sample: SourceSample, problems: Problems, edge: int) -> _Opened:
+    path = Path(sample.path)
+    try:
+        facts = read_facts(path, workspace.settings.max_pixels)
+        return _Opened(PreviewImage(sample.name, sample.label, thumbnail(path, edge)), sample, facts)
+    except ImageError as error:
+        problems.error(error.kind, sample.name, str(error), error.cure)
+        return _Opened(PreviewImage(sample.name, sample.label, None), sample, None)
+
+
+def _with_masks(opened: Sequence[_Opened], table: ClassTable, problems: Problems) -> Iterator[PreviewImage]:
+    """Yield the images with their masks over them, and note what is wrong with these."""
+    masked = [(one.sample, one.facts) for one in opened if one.facts and one.sample.mask]
+
+    def warn(number: int, warning: MaskError) -> None:
+        problems.warn(warning.kind, masked[number][0].name, str(warning), warning.cure)
+
+    references = ((sample.mask or {}, facts.width, facts.height) for sample, facts in masked)
+    masks = read_masks(references, table, warn=warn)
+    for one in opened:
+        found = next(masks) if one.facts and one.sample.mask else None
+        if isinstance(found, MaskError):
+            problems.error(found.kind, one.sample.name, str(found), found.cure)
+        elif found is not None:
+            yield replace(one.shown, mask=coloured(_shrunk(found), table.colours))
+            continue
+        yield one.shown
+
+
+def _shrunk(mask: IntArray) -> IntArray:
+    """Return the mask at a scene's edge, (h, w): each pixel the nearest one's class."""
+    share = min(1.0, _SCENE_EDGE / max(mask.shape))
+    rows, columns = (
+        np.arange(max(1, round(side * share))) * side // max(1, round(side * share)) for side in mask.shape
+    )
+    return np.ascontiguousarray(mask[rows][:, columns])
