@@ -8,7 +8,7 @@ from typing import Any
 import anyio.to_thread
 import streamlit as st
 
-from app.services.datasets import ensure_demo
+from app.services.demo import ensure_demos
 from app.services.workspace import Workspace, workspace
 from app.worker.embedded import EmbeddedWorker
 
@@ -17,7 +17,7 @@ log = logging.getLogger("outfold")
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Open the workspace, begin the demo on a new installation, keep one worker alive until the app ends."""
+    """Open the workspace, begin the demos on a new installation, keep one worker alive until the app ends."""
     opened = await anyio.to_thread.run_sync(workspace)
     await anyio.to_thread.run_sync(_begin, opened)  # before the worker, which takes a running import for its own
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
@@ -33,4 +33,4 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 def _begin(opened: Workspace) -> None:
     if opened.settings.demo:
-        ensure_demo(opened)
+        ensure_demos(opened)

@@ -1,24 +1,20 @@
-"""Datasets: what there is, what its card shows, a new name; and the demo that a new installation begins with."""
+"""Datasets: what there is, what its card shows, a new name."""
 
 from dataclasses import dataclass
 
-from app.services import import_run, imports, rounds
-from app.services.import_request import ImportRequest
+from app.services import imports
 from app.services.imports import ImportInfo
 from app.services.workspace import Workspace
-from core.data.demo import write_demo
-from core.data.formats.source import SourceFormat, is_storable
+from core.data.formats.source import is_storable
 from core.types import DatasetError
 from db.queries import datasets
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
 
 __all__ = [
-    "DEMO_NAME",
     "DatasetCard",
     "DatasetInfo",
     "Overview",
     "RoundSummary",
-    "ensure_demo",
     "find_dataset",
     "get_dataset",
     "list_datasets",
@@ -26,7 +22,6 @@ __all__ = [
     "rename",
 ]
 
-DEMO_NAME = "Handwritten digits (demo)"
 _LONGEST_NAME = 200
 
 
@@ -91,25 +86,3 @@ def rename(workspace: Workspace, dataset_id: int, name: str) -> None:
             raise DatasetError(f"another dataset is called {wanted}; choose another name")
         datasets.get_dataset(session, dataset_id)
         datasets.change_dataset(session, dataset_id, {"name": wanted})
-
-
-def ensure_demo(workspace: Workspace) -> int | None:
-    """On a new, empty installation write and import the demo and start its first round; return that dataset's id.
-
-    What an earlier start was killed in the middle of is done now; where anything else was imported, nothing is.
-    """
-    others = [info for info in imports.recent_imports(workspace) if info.request["name"] != DEMO_NAME]
-    cards = list_datasets(workspace)
-    if not workspace.settings.demo or others or any(card.rounds for card in cards):
-        return None
-    folder = workspace.files / "demo" / "digits"
-    write_demo(folder)
-    if not cards:
-        request = ImportRequest(name=DEMO_NAME, source=str(folder), format=SourceFormat.IMAGEFOLDER)
-        done = import_run.run_import(workspace, imports.start_import(workspace, request))
-        if done.dataset_id is None:
-            raise DatasetError(f"the demo could not be imported: {done.message}")
-        cards = list_datasets(workspace)
-    demo = cards[0].dataset.id
-    rounds.start_round(workspace, demo, rounds.propose_config(workspace, demo), by="demo")
-    return demo
