@@ -15,7 +15,8 @@ _OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", 
 class Words:
     """How results are called and where they lead.
 
-    `per_class` is what is drawn of each class, `review` the queue of a (given, predicted) pair of the confusion, which
+    `per_class` is what is drawn of each class, `counted` are its counts of what was given and of what is likely wrong,
+    `review` the queue of a (given, predicted) pair of the confusion, which
     is drawn in percent of what was given where `by_row`; `hidden` are settings that say nothing.
     """
 
@@ -25,6 +26,7 @@ class Words:
     confusion: str
     calibration: str
     unit: str
+    counted: tuple[str, str]
     by_row: bool
     review: Callable[[int, int], dict[str, str]]
     hidden: frozenset[str]
@@ -68,10 +70,11 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
     return {
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
-        "estimated wrong pixels": count(shown.estimated_errors),
+        "estimated wrong regions": count(shown.estimated_errors),
         "regions found": count(shown.suspicious),
         "of them decided": count(shown.decided),
         "wobble set apart": count(measured.get("wobble_regions")),
+        "too small to show": count(measured.get("tiny_regions")),
         "proposed threshold": percent(measured.get("proposed_threshold")),
         "took": time_text(shown.seconds),
     }
@@ -97,6 +100,7 @@ WORDS: Mapping[Task, Words] = {
         calibration="How often the given label agreed, against what the round expected. "
         "On the dotted line: as expected.",
         unit="samples",
+        counted=("Given", "Estimated wrong"),
         by_row=False,
         review=_samples_of,
         hidden=_OF_MASKS,
@@ -109,6 +113,7 @@ WORDS: Mapping[Task, Words] = {
         calibration="How often the given pixel agreed, against what the network expected. "
         "On the dotted line: as expected.",
         unit="pixels",
+        counted=("Pixels given", "Wrong regions"),
         by_row=True,
         review=_regions_of,
         hidden=frozenset({"method"}),

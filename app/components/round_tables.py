@@ -81,22 +81,23 @@ def comparison_table(compared: Sequence[Comparison]) -> None:
     st.table(pd.DataFrame.from_dict(table, orient="index", columns=names), border="horizontal")
 
 
-def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str) -> None:
-    """Draw, per class, how many there are, how many are likely wrong, and what they are taken for."""
+def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, counted: tuple[str, str]) -> None:
+    """Draw, per class, how many there are, how many are likely wrong (both called as in `counted`), taken for what."""
+    given, wrong = counted
     shown = [
         {
             "Class": row["name"],
             **({"IoU": row["iou"]} if "iou" in row else {}),
-            "Given": row["count"],
+            given: row["count"],
             "Agreement": row["agreement"],
-            "Estimated wrong": row["estimated_errors"],
+            wrong: row["estimated_errors"],
             "Most often taken for": _pair(row["worst_pair"], classes),
         }
         for row in rows
     ]
     columns = {
-        "Given": st.column_config.NumberColumn(format="localized"),
-        "Estimated wrong": st.column_config.NumberColumn(format="localized"),
+        given: st.column_config.NumberColumn(format="localized"),
+        wrong: st.column_config.NumberColumn(format="localized"),
         "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
         "IoU": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
     }

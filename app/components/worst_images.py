@@ -9,7 +9,7 @@ import streamlit as st
 from app.services.insight import WorstImage
 
 _STYLE = (
-    "<style>.worst{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px}"
+    "<style>.worst{display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:10px}"
     ".worst a{display:block;text-decoration:none;color:inherit}"
     ".worst img{width:100%;aspect-ratio:4/3;object-fit:cover;border-radius:8px;display:block}"
     ".worst a:is(:hover,:focus-visible) img{outline:3px solid var(--st-primary-color,#1f6feb)}"

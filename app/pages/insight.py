@@ -42,13 +42,13 @@ with left:
     clicked = confusion_chart(measured["confusion"], classes, f"confusion_{round_id}", by_row=words.by_row)
     if clicked is not None:
         st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})
+    worst_images(insight.worst_images(workspace(), measured), round_id)
 with right:
     st.markdown("**Calibration**")
     st.caption(words.calibration)
     calibration_chart(measured["calibration"], f"calibration_{round_id}", words.unit)
     st.markdown("**By class**")
-    class_table(measured["per_class"], classes, f"classes_{round_id}")
-worst_images(insight.worst_images(workspace(), measured), round_id)
+    class_table(measured["per_class"], classes, f"classes_{round_id}", words.counted)
 with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
     config, versions = st.columns(2, gap="large")
     with config:
