@@ -24,8 +24,9 @@ from core.data.storage import atomic_path
 from core.judge import mask_scoring
 from core.judge.mask_metrics import Tally, round_metrics
 from core.judge.region_ranking import suspicion
-from core.judge.regions import differing_pixels, find_regions
+from core.judge.regions import Suspect, differing_pixels, find_regions
 from core.types import (
+    ByteArray,
     DatasetError,
     FloatArray,
     IntArray,
@@ -34,7 +35,6 @@ from core.types import (
     Report,
     RoundCancelledError,
     RoundError,
-    ignore_of,
 )
 
 IMAGE_SCORES = "image_scores.npy"
@@ -148,31 +148,9 @@ def _judge_chunk(judged: _Round, rows: range) -> _Part:
 
 
 def _judge_image(judged: _Round, predictions: Predictions, row: int, tally: Tally) -> tuple[list[RegionFinding], float]:
-    """Return an image's findings and score; what else there is to count goes into `tally`."""
     given, settled = _read(judged, row)
-    predicted, confidence, likely = predictions.of(row)
-    fold, config = int(predictions.fold[row]), judged.config
-    differing = differing_pixels(given, predicted)
-    regions = find_regions(
-        given,
-        predicted,
-        confidence,
-        likely,
-        settled,
-        boundary=config.boundary,
-        least=config.min_region,
-        differing=differing,
-    )
-    inner = mask_scoring.inner_pixels(given, config.boundary)
-    if settled is not None:
-        inner[settled != 0] = 0
-    if not inner.any():  # a small image may be all border
-        inner = (given != ignore_of(given)).astype(np.uint8)
-    tally.confusion[fold] += mask_scoring.pixel_confusion(given, predicted, differing, len(judged.snapshot.classes))
-    tally.count_agreement(*mask_scoring.agreement_by_confidence(confidence, inner, differing))
-    tally.count_likely(given, likely)
-    tally.wobble += regions.wobble
-    tally.tiny += regions.tiny
+    fold = int(predictions.fold[row])
+    suspects, score = weigh_image(given, settled, *predictions.of(row), config=judged.config, fold=fold, tally=tally)
     findings = [
         RegionFinding(
             row=row,
@@ -184,9 +162,54 @@ def _judge_image(judged: _Round, predictions: Predictions, row: int, tally: Tall
             fold=fold,
             region=one.region,
         )
-        for one in regions.suspects
+        for one in suspects
     ]
-    return findings, mask_scoring.softmin_score(mask_scoring.histogram(likely, inner))
+    return findings, score
+
+
+def weigh_image(
+    given: IntArray,
+    settled: IntArray | None,
+    predicted: IntArray,
+    confidence: ByteArray,
+    given_probability: ByteArray,
+    *,
+    config: RoundConfig,
+    fold: int,
+    tally: Tally,
+) -> tuple[list[Suspect], float]:
+    """Return one image's suspicious regions and its score; what else there is to count goes into `tally`.
+
+    Args:
+        given: (H, W) classes.
+        settled: (H, W), nonzero where people have judged; None: nowhere.
+        predicted: (H, W) classes.
+        confidence: (H, W) of the predicted class, round(255 p).
+        given_probability: (H, W) of the given class.
+        config: of the round.
+        fold: the one that predicted the image.
+        tally: of this or any other images.
+    """
+    differing = differing_pixels(given, predicted)
+    regions = find_regions(
+        given,
+        predicted,
+        confidence,
+        given_probability,
+        settled,
+        boundary=config.boundary,
+        least=config.min_region,
+        differing=differing,
+    )
+    inner = mask_scoring.inner_pixels(given, config.boundary)
+    if settled is not None:
+        inner[settled != 0] = 0
+    tally.confusion[fold] += mask_scoring.pixel_confusion(given, predicted, differing, tally.classes)
+    tally.count_agreement(*mask_scoring.agreement_by_confidence(confidence, inner, differing))
+    tally.count_likely(given, given_probability)
+    tally.wobble += regions.wobble
+    tally.tiny += regions.tiny
+    return regions.suspects, mask_scoring.softmin_score(mask_scoring.histogram(given_probability, inner))
 
 
 def _read(judged: _Round, row: int) -> tuple[IntArray, IntArray | None]:

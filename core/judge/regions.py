@@ -15,7 +15,9 @@ What lies outside the image or is IGNORE may be of any class. All work is on the
 the rows: most pixels agree, and those cost one comparison.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,6 +29,7 @@ from core.types import ByteArray, IntArray, Region, ignore_of
 
 BoolArray = NDArray[np.bool_]
 _CERTAIN = 255  # a probability of 1
+_CLASS_BITS = 16
 _MOST = 0.5  # of a thin region's pixels
 
 
@@ -101,28 +104,30 @@ def find_regions(
     source, target = _touching(runs)
     part = _parts(len(runs.y), source, target)
     area = np.bincount(part, weights=runs.end - runs.start).astype(np.int64)
+    pair = np.empty(len(area), dtype=np.int64)
+    pair[part] = runs.pair
     large = area >= least
     real = _thick(runs, source, target, part, boundary + 1) & large
-    members = _members(part, large)
-    for number in np.flatnonzero(large & ~real).tolist():
-        real[number] = not _is_wobble(_region(runs, members[number]), given, predicted, boundary)
+    for number, region in _regions(runs, part, large & ~real):
+        real[number] = not _is_wobble(region, given, predicted, boundary)
     sure, likely = (_means(index, runs, part, area, values) for values in (confidence, given_probability))
     suspects = [
         Suspect(
-            _region(runs, members[number]),
-            int(area[number]),
-            *divmod(int(runs.pair[members[number][0]]), 1 << 16),
-            float(sure[number]),
-            float(likely[number]),
+            region=region,
+            area=int(area[number]),
+            given=int(pair[number]) >> _CLASS_BITS,
+            pseudo=int(pair[number]) & ((1 << _CLASS_BITS) - 1),
+            confidence=float(sure[number]),
+            self_confidence=float(likely[number]),
         )
-        for number in np.flatnonzero(real).tolist()
+        for number, region in _regions(runs, part, real)
     ]
     return Regions(suspects, int(large.sum()) - len(suspects), int((~large).sum()))
 
 
 def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> _Runs:
     height, width = given.shape
-    pair = given.reshape(-1)[index].astype(np.int64) << 16
+    pair = given.reshape(-1)[index].astype(np.int64) << _CLASS_BITS
     pair |= predicted.reshape(-1)[index]
     begins = np.empty(len(index), dtype=bool)
     begins[0] = True
@@ -177,18 +182,15 @@ def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side
     return thick
 
 
-def _members(part: IntArray, chosen: BoolArray) -> dict[int, IntArray]:
-    """Return the runs of each chosen part, in reading order."""
+def _regions(runs: _Runs, part: IntArray, chosen: BoolArray) -> Iterator[tuple[int, Region]]:
+    """Yield each chosen part and its region; all are views of one table, which takes far less room than one each."""
     taken = np.flatnonzero(chosen[part])
-    order = np.argsort(part[taken], kind="stable")
-    numbers, first = np.unique(part[taken][order], return_index=True)
-    pieces = np.split(taken[order], first[1:])  # one empty piece where none is chosen
-    return dict(zip(numbers.tolist(), pieces, strict=False))
-
-
-def _region(runs: _Runs, members: IntArray) -> Region:
-    start = runs.start[members]
-    return Region(np.stack([runs.y[members], start, runs.end[members] - start], axis=1).astype(np.int32))
+    taken = taken[np.argsort(part[taken], kind="stable")]
+    start = runs.start[taken]
+    table = np.stack([runs.y[taken], start, runs.end[taken] - start], axis=1).astype(np.int32)
+    numbers, first = np.unique(part[taken], return_index=True)
+    for number, (begin, end) in zip(numbers.tolist(), pairwise([*first.tolist(), len(taken)]), strict=True):
+        yield number, Region(table[begin:end])
 
 
 def _means(index: IntArray, runs: _Runs, part: IntArray, area: IntArray, values: ByteArray) -> NDArray[np.float64]:
