@@ -55,6 +55,21 @@ def read_json(path: Path, kind: type[Value]) -> Value:
     return values
 
 
+def read_all(paths: list[Path], kind: type[Value], problems: Problems) -> Iterator[tuple[Path, Value]]:
+    """Yield what each file holds; of several, a broken one is a problem.
+
+    Raises:
+        DatasetError: the only one is broken.
+    """
+    for path in paths:
+        try:
+            yield path, read_json(path, kind)
+        except DatasetError as error:
+            if len(paths) == 1:
+                raise
+            problems.error("broken JSON", path.name, str(error), "export it again")
+
+
 def image_root(source: Path) -> Path:
     """Return the folder that an annotation file's images lie in."""
     if source.is_dir():
@@ -135,8 +150,11 @@ def _narrower(candidates: list[str], path: str, near: str, split: str) -> Iterat
 
 
 def _ends(path: Path) -> str:
-    """Return the beginning and the end of a file."""
-    with path.open("rb") as file:
-        head = file.read(_SNIFFED)
-        file.seek(max(_SNIFFED, path.stat().st_size - _SNIFFED))
-        return (head + b"\n" + file.read(_SNIFFED)).decode("utf-8", "replace")
+    """Return the beginning and the end of a file, nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SNIFFED)
+            file.seek(max(_SNIFFED, path.stat().st_size - _SNIFFED))
+            return (head + b"\n" + file.read(_SNIFFED)).decode("utf-8", "replace")
+    except OSError:
+        return ""

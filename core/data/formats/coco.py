@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from core.data.export.names import safe_name
-from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_json, split_in
-from core.data.formats.source import Problems, ReadOptions, SourceListing
+from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_all, split_in
+from core.data.formats.source import Problems, ReadOptions, SourceListing, split_name
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.colours import IGNORED, class_table, rgb_of
 from core.data.masks.items import MaskItem, place_in
@@ -103,17 +103,10 @@ def _find(source: Path) -> list[Path]:
 
 
 def _files(paths: list[Path], problems: Problems) -> Iterator[_File]:
-    for path in paths:
-        try:
-            values = read_json(path, dict)
-        except DatasetError as error:
-            if len(paths) == 1:
-                raise
-            problems.error("broken JSON", path.name, str(error), "export it again")
-            continue
+    for path, values in read_all(paths, dict, problems):
         info = values.get("info")
         told = info.get("split") if isinstance(info, dict) else None
-        split = told if isinstance(told, str) else split_in(path.stem) or split_in(path.parent.name)
+        split = split_name(told) if isinstance(told, str) else split_in(path.stem) or split_in(path.parent.name)
         yield _File(path, split, values)
 
 

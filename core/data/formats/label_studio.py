@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from core.data.export.names import safe_name
-from core.data.formats.annotations import Images, find_json, image_root, read_json
+from core.data.formats.annotations import Images, find_json, image_root, read_all
 from core.data.formats.mask_meaning import find_classes
 from core.data.formats.source import Problems, ReadOptions, SourceListing, natural_order, split_name
 from core.data.masks.camvid_maps import sequence_of
@@ -59,7 +59,9 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not found:
         raise DatasetError(f"{source}: has no JSON export of Label Studio; name the file, or choose another format")
     problems = Problems()
-    tasks = [(path, task) for path in found for task in _tasks(path)]
+    tasks = [
+        (path, task) for path, values in read_all(found, list, problems) for task in values if isinstance(task, dict)
+    ]
     root = image_root(source)
     declared = find_classes([root, *sorted({path.parent for path in found})], options)
     names = list(declared.table.names) if declared else []
@@ -92,10 +94,6 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
 
 def _find(source: Path) -> list[Path]:
     return find_json(source, lambda text: bool(_HEAD.match(text)) and all(key.search(text) for key in _KEYS))
-
-
-def _tasks(path: Path) -> list[dict[str, Any]]:
-    return [task for task in read_json(path, list) if isinstance(task, dict)]
 
 
 def _annotation(task: dict[str, Any]) -> dict[str, Any] | None:
@@ -161,12 +159,16 @@ def _image(data: dict[str, Any]) -> str:
 
 def _find_image(images: Images, written: str, path: Path) -> str | None:
     """Return the image at an address: a local file, an upload, or anything whose last part is a file's name."""
-    parts = urlsplit(written) if "?" in written or "://" in written else None
-    local = parse_qs(parts.query).get("d") if parts else None
-    name = local[0] if local else parts.path if parts else written
-    tail = name.rpartition("/")[2]
-    plain = name.replace(tail, _UPLOADED.sub("", tail, count=1)) if _UPLOADED.match(tail) else name
-    return images.find(name if images.knows(name) else plain, path.parent)
+    address, _, query = written.partition("?")
+    local = parse_qs(query).get("d", [])
+    names = [name for text in (*local, address, written) for name in (text, unquote(text))]
+    uploaded = [f"{folder}{slash}{_UPLOADED.sub('', tail, count=1)}" for folder, slash, tail in map(_parted, names)]
+    found = next((name for name in (*names, *uploaded) if images.knows(name)), names[0])
+    return images.find(found, path.parent)
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.rpartition("/")
 
 
 def _shape(kind: str, result: dict[str, Any], ids: dict[str, int]) -> list[Any]:

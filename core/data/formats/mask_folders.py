@@ -6,7 +6,7 @@ name (`_L`, `_mask`, ...) may follow.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
 
@@ -14,7 +14,7 @@ from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadO
 from core.data.formats.walk import folders_in, has_images, is_image_name, walk
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.pixels import PixelCode
-from core.types import SourceSample
+from core.types import Problem, SourceSample
 
 IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit")
 MASKS = ("labels", "label", "masks", "mask", "annotations", "annotation", "segmentation", "segmentations", "gt")
@@ -22,6 +22,7 @@ LABELS_OF = "_labels"  # what the masks of the folder `train` are called, in Cam
 _ROLES = frozenset(
     {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets"}
 )
+_PSEUDO = "_pseudo"
 _DEEPEST_WRAPPER = 3
 _LOOKED_AT = 2_000  # names
 _ADDITION = re.compile(r"_(?:l|masks?|labels?|labelids|gt|seg|segmentation)$", re.IGNORECASE)
@@ -51,6 +52,18 @@ class Pairs:
         return sorted({mask for _, _, masks in self.found for mask in masks.values()})
 
 
+@dataclass(slots=True)
+class _OfImages(Problems):
+    """Passes problems on, but for files that are no images."""
+
+    told: Problems = field(default_factory=Problems)
+
+    def add(self, problem: Problem) -> None:
+        """Pass one on."""
+        if problem.kind != "not an image":
+            self.told.add(problem)
+
+
 def is_role(name: str) -> bool:
     """Whether a folder of this name says what is in it, and is no class where all beside it do so too."""
     return name.lower() in _ROLES or name.lower().endswith(LABELS_OF)
@@ -74,7 +87,7 @@ def unlabelled_pairings(source: Path, base: Path) -> list[Pairing]:
     for name in folders_in(base):
         if name.lower() not in UNLABELLED_FOLDERS:
             continue
-        below = [folder for folder in folders_in(base / name) if "_pseudo" not in folder.lower()]
+        below = [folder for folder in folders_in(base / name) if _PSEUDO not in folder.lower()]
         if has_images(base / name) or not below:
             found.append(Pairing(within(source, base / name), None))
         else:
@@ -108,8 +121,8 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
             folder = str(PurePath(name).parent)
             elsewhere[folder] = elsewhere.get(folder, 0) + 1
     for folder, count in elsewhere.items():
-        if any(map(is_role, PurePath(folder).parts)):
-            continue  # a format's other folders, pseudo masks
+        if any(map(_holds_masks, PurePath(folder).parts)):
+            continue  # pseudo masks, masks of another kind
         problems.warn(
             "outside the pairs", folder, f"{count:,} images lie in no folder that has masks", "nothing, or move them"
         )
@@ -146,17 +159,18 @@ def sample_of(source: Path, name: str, split: str, mask: str | None, code: Pixel
 
 
 def image_files(source: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
-    """Yield all images below, as `walk` does, but say nothing of other files: lists and annotations are expected."""
-    met = Problems()
-    yield from walk(source, options, met)
-    for problem in met.kept:
-        if problem.kind != "not an image":
-            problems.add(problem)
+    """Return all images below, as `walk` does, but say nothing of other files: lists and annotations are expected."""
+    return walk(source, options, _OfImages(told=problems))
 
 
 def within(source: Path, folder: Path) -> str:
     """Return the path of a folder relative to the source, "" for the source itself."""
     return "" if folder == source else folder.relative_to(source).as_posix()
+
+
+def _holds_masks(folder: str) -> bool:
+    name = folder.lower()
+    return name in MASKS or name.endswith(LABELS_OF) or name.startswith("segmentation") or _PSEUDO in name
 
 
 def _first_keys(folder: Path) -> Iterable[str]:

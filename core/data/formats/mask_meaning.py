@@ -4,6 +4,7 @@ What people declare counts most (an option, then a file of classes beside the ma
 format, then what the files hold: every id found is a class called by its number. Colours are never guessed.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,8 @@ from core.data.masks import camvid_maps
 from core.data.masks.classes import Declared, declare, find_declared, names_from, read_declared
 from core.data.masks.colours import IGNORED, class_table, text_of
 from core.data.masks.faults import MaskError
-from core.data.masks.pixels import PixelCode, grey_values, holds_colours, opened, palette_of
+from core.data.masks.files import grey_values, holds_colours, opened, palette_of
+from core.data.masks.pixels import PixelCode
 from core.types import IGNORE, WIDE_IGNORE, ClassTable, DatasetError
 
 _PEEKED = 24  # masks whose kind is looked at
@@ -56,9 +58,9 @@ def find_meaning(
     Raises:
         DatasetError: what is declared cannot be read, or nothing says what the colours or large ids mean.
     """
-    kinds, palette = _peek(masks)
-    coloured = kinds["colours"] >= max(kinds["values"], 1) if usual.coloured is None else usual.coloured
     declared = find_classes(folders, options)
+    kinds, palette = _peek(masks, grey_is_colour=declared is not None and bool(declared.colours))
+    coloured = kinds["colours"] >= max(kinds["values"], 1) if usual.coloured is None else usual.coloured
     if coloured:
         declared = declared if declared is not None and declared.colours else usual.colours
         if declared is None:
@@ -90,7 +92,7 @@ def find_classes(folders: Sequence[Path], options: ReadOptions) -> Declared | No
             raise DatasetError(f"{options.colour_map}: has no colours; write one class a line, as in: 128 0 0 Building")
         return declared
     if options.class_names:
-        is_list = "," in options.class_names and not Path(options.class_names).is_file()
+        is_list = "," in options.class_names and not os.path.isfile(options.class_names)  # noqa: PTH113 any length
         return names_from(options.class_names) if is_list else read_declared(_allowed(options.class_names, options))
     found = find_declared(*folders)
     return None if found is None else read_declared(found)
@@ -135,14 +137,17 @@ def _found(
     return declare(zip(table.names, table.colours if palette else [None] * len(table), strict=True))
 
 
-def _peek(masks: Sequence[str]) -> tuple[Counter[str], list[str]]:
-    """Return how many masks hold values and how many colours, and the first palette's colours."""
+def _peek(masks: Sequence[str], *, grey_is_colour: bool) -> tuple[Counter[str], list[str]]:
+    """Return how many masks hold values and how many colours, and the first palette's colours.
+
+    Files of colours that are all grey may hold each id three times, unless declared colours say otherwise.
+    """
     kinds: Counter[str] = Counter(values=0, colours=0)
     palette: list[str] = []
     for path in _spread(masks, _PEEKED):
         try:
             with opened(Path(path)) as image:
-                kinds["colours" if holds_colours(image) else "values"] += 1
+                kinds["colours" if holds_colours(image, grey_is_colour=grey_is_colour) else "values"] += 1
                 if image.mode == "P" and not palette:
                     palette = [text_of(int(code)) for code in palette_of(image)]
         except MaskError:

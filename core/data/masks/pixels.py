@@ -6,9 +6,6 @@ looked up, value by value, in the classes. Nothing is rounded, scaled or guessed
 Shapes: codes and masks (H, W). Ids in look-up tables are uint16: 65535 is IGNORE, UNKNOWN is no class.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,12 +17,10 @@ from PIL import Image
 
 from core.data.masks.colours import IGNORED, UNKNOWN, Code, codes_of, ids_of, text_of
 from core.data.masks.faults import MaskError
+from core.data.masks.files import COLOURED, grey_values, is_grey, opened, palette_of
 from core.types import IGNORE, WIDE_IGNORE, IntArray, mask_dtype
 
-FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
 _LOSSY = {"JPEG"}
-_GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
-_COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
 _SHOWN = 6  # values or colours named in a message
 
 Mask = tuple[IntArray, MaskError | None]  # the mask and what deserves a look
@@ -85,64 +80,10 @@ def read_pixels(reference: dict[str, Any], width: int, height: int, classes: int
     return ids.astype(mask_dtype(classes)), warning
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a mask's file; whatever a decoder raises on foreign bytes is one kind of error.
-
-    Raises:
-        MaskError: it cannot be opened, or, later, decoded.
-    """
-    try:
-        with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size must equal the image's
-            yield Image.open(file, formats=FORMATS)
-    except MaskError:
-        raise
-    except FileNotFoundError as error:
-        raise MaskError("missing mask", f"{path.name}: there is no such file", "put it back") from error
-    except PermissionError as error:
-        raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user its rights") from error
-    except Image.DecompressionBombError as error:
-        raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
-    except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
-        raise MaskError(
-            "corrupt mask",
-            f"{path.name}: it cannot be decoded ({type(error).__name__}: {error})",
-            "copy it again from its source, or remove it",
-        ) from error
-
-
-def grey_values(image: Image.Image) -> IntArray | None:
-    """Return what a grey or palette file stores, (H, W) uint8 or uint16; None: it stores colours."""
-    if image.mode == "P":
-        return np.asarray(image)
-    if image.mode not in _GREY:
-        return None
-    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
-    if values.dtype.kind == "b":
-        return values.astype(np.uint8)
-    if values.dtype.itemsize > 2:  # noqa: PLR2004 two bytes hold every id there can be
-        return np.where((values < 0) | (values > WIDE_IGNORE), UNKNOWN, values).astype(np.uint16)
-    return values if values.dtype == np.uint8 else values.astype(np.uint16)
-
-
-def holds_colours(image: Image.Image) -> bool:
-    """Whether a file stores colours, and not each id three times."""
-    return image.mode in _COLOURED and not _is_grey(codes_of(np.asarray(image)))
-
-
-def palette_of(image: Image.Image) -> IntArray:
-    """Return the colour code of each palette index, (256,); those the file does not give are black."""
-    codes = np.zeros(256, dtype=np.uint32)
-    stored = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
-    codes[: len(stored)] = codes_of(stored)
-    return codes
-
-
 def _ids(name: str, image: Image.Image, code: PixelCode, classes: int) -> tuple[NDArray[np.uint16], MaskError | None]:
     values = grey_values(image)
     if values is None:
-        if image.mode not in _COLOURED:
+        if image.mode not in COLOURED:
             raise MaskError("not a mask", f"{name}: images of mode {image.mode} hold no classes", "write it as PNG")
         return _of_colours(name, codes_of(np.asarray(image)), code, classes)
     if image.mode == "P":
@@ -195,10 +136,8 @@ def _of_colours(
     if code.colours:
         ids = _coloured(codes, code)
         if not (ids == UNKNOWN).any():
-            return ids, None if code.coloured else _note(
-                "palette saved as colours", f"{name}: holds colours instead of ids; read by the classes' colours"
-            )
-    if not code.coloured and _is_grey(codes):
+            return ids, _doubt(name, ids, code)
+    if not code.coloured and is_grey(codes):
         return _of_values(name, (codes & 255).astype(np.uint8), code, classes), _note(
             "ids saved as colours", f"{name}: holds each id three times, as a colour; the ids are read"
         )
@@ -212,15 +151,19 @@ def _of_colours(
     )
 
 
+def _doubt(name: str, ids: IntArray, code: PixelCode) -> MaskError | None:
+    if not code.coloured:
+        return _note("palette saved as colours", f"{name}: holds colours instead of ids; read by the classes' colours")
+    if code.others_ignored and (ids == WIDE_IGNORE).all():
+        return _note("no colour of a class", f"{name}: none of its colours is a class, so all of it is ignored")
+    return None
+
+
 def _coloured(codes: IntArray, code: PixelCode) -> NDArray[np.uint16]:
     ids = ids_of(codes, code.colours)
     if code.others_ignored:
         ids[ids == UNKNOWN] = WIDE_IGNORE
     return ids
-
-
-def _is_grey(codes: IntArray) -> bool:
-    return bool(((codes & 255) * 0x010101 == codes).all())
 
 
 @lru_cache(maxsize=4)

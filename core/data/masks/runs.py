@@ -64,11 +64,16 @@ def decode_brush(packed: Any, height: int, width: int) -> Inside:  # noqa: ANN40
     values = np.zeros(size, dtype=np.uint8)
     at = 0
     while at < size:
-        is_run = bits.take(1)
-        end = at + 1 + bits.take(sizes[bits.take(2)])
+        kind = bits.take(3)
+        length = sizes[kind & 3]
+        if kind & 4:  # a run: its length and its one word, read at once because there are many
+            token = bits.take(length + _WORD)
+            end, word = at + 1 + (token >> _WORD), token & 255
+        else:
+            end = at + 1 + bits.take(length)
         if end > size:
             raise MaskError("damaged brush", "its rle holds more pixels than the image", _CURE)
-        values[at:end] = bits.take(_WORD) if is_run else bits.words(end - at)
+        values[at:end] = word if kind & 4 else bits.words(end - at)
         at = end
     return values[_CHANNELS - 1 :: _CHANNELS].reshape(height, width) > 0
 

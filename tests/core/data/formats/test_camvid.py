@@ -65,6 +65,15 @@ def test_exact_eleven_is_the_default_and_ignores_all_other_colours(root: Path) -
     assert source.table.colours[5] == "#804080"
 
 
+def test_a_mask_without_any_colour_of_a_class_deserves_a_look(root: Path) -> None:
+    paint(root / "val_labels/0016E5_06450.png", CHILD)
+    source = Source(root, camvid)
+    assert {name: warning.kind for name, warning in source.warnings.items()} == {
+        "val/0016E5_06450.png": "no colour of a class"
+    }
+    assert (source.masks["val/0016E5_06450.png"] == 255).all()
+
+
 def test_merged_eleven_groups_the_32(root: Path) -> None:
     source = Source(root, camvid, ReadOptions(colour_map="camvid-merged-11"))
     assert [*source.masks["train/0016E5_00390.png"][0]] == [5, 2, 6, 5, 255]

@@ -58,6 +58,8 @@ def test_brushes_and_polygons(tmp_path: Path) -> None:
     [
         "/data/local-files/?d=set/im%20a.png",
         "/data/upload/1/0a1b2c3d-im a.png",
+        "/data/upload/1/0a1b2c3d-im%20a.png",
+        "http://[::1/im a.png",
         "s3://bucket/set/im a.png",
         "https://example.org/set/im a.png?token=1",
         "set\\im a.png",

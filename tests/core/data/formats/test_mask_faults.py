@@ -274,6 +274,14 @@ def test_broken_json_is_named_with_its_line(tmp_path: Path, module: ModuleType, 
         module.read(tmp_path, ReadOptions())
 
 
+def test_one_broken_export_of_several_does_not_stop_the_others(tmp_path: Path) -> None:
+    write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
+    (tmp_path / "more.json").write_text((tmp_path / TASKS).read_text()[:-9])
+    source = Source(tmp_path, label_studio)
+    assert list(source.masks) == ["images/1.png"]
+    assert source.kinds == {"more.json": "broken JSON"}
+
+
 def test_one_broken_file_of_several_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path, coco, {"1.png": SQUARE, "2.png": SQUARE}, TABLE, ["train", "val"])
     broken = tmp_path / "annotations/instances_val.json"

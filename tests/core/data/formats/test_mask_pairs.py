@@ -61,6 +61,8 @@ def test_names_by_option_and_the_id_that_is_ignored(tmp_path: Path) -> None:
     source = Source(tmp_path, mask_pairs, ReadOptions(class_names="ground, cat, dog", ignore_id=3))
     assert source.table.names == ("ground", "cat", "dog")
     assert source.masks["images/1.png"][0].tolist() == [0, 1, 2, 255, 255]
+    many = ",".join(f"class {number}" for number in range(250))
+    assert len(Source(tmp_path, mask_pairs, ReadOptions(class_names=many)).table) == 250
     names = tmp_path / "names.txt"
     names.write_text("ground\ncat\ndog\nvoid\n")
     assert Source(tmp_path, mask_pairs, ReadOptions(class_names=str(names))).masks.keys() == source.masks.keys()
@@ -110,10 +112,15 @@ def test_images_that_nobody_labelled_lie_in_a_folder_of_their_own(tmp_path: Path
 
 
 def test_images_elsewhere_and_second_masks_are_named(tmp_path: Path) -> None:
-    draw_all(tmp_path, ["images/1.png", "preview/1.png"])
+    draw_all(tmp_path, ["images/1.png", "preview/1.png", "test/1.png"])
     put(tmp_path / "labels/1.bmp")
     put(tmp_path / "labels/1.png")
-    assert Source(tmp_path, mask_pairs).kinds == {"preview": "outside the pairs", "labels/1.png": "two masks"}
+    (tmp_path / "readme.md").touch()
+    assert Source(tmp_path, mask_pairs).kinds == {
+        "preview": "outside the pairs",
+        "test": "outside the pairs",
+        "labels/1.png": "two masks",
+    }
 
 
 def test_an_image_keeps_its_own_mask_where_another_name_goes_on(tmp_path: Path) -> None:
