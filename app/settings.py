@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     engine_url: str = Field("", description="URL of the job engine's own tables; empty: SQLite in `home`.")
     embedded_worker: bool = Field(default=True, description="The web app starts a worker when none is alive.")
     worker_slot: str = Field("0", description="Name of a worker's place on its machine; one worker runs in each.")
-    demo: bool = Field(default=True, description="A new installation begins with the demo dataset at work.")
+    demo: bool = Field(default=True, description="A new installation begins with the demo datasets at work.")
     max_pixels: int = Field(100_000_000, gt=0, description="Larger images are reported and not imported.")
     cache_gigabytes: float = Field(
         20.0, ge=0, description="Decoded images and embeddings beyond this go after a round, the longest unused first."
