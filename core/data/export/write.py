@@ -67,6 +67,8 @@ def write_export(
     """
     clear_remains(target, again=again, replaces=overwrite)
     check_target(target, overwrite=overwrite)
+    if plan.options.link is Link.COPY:
+        check_space(target.parent, plan.image_bytes)
     with _telling_full_disk(target):
         with atomic_folder(fresh_folder(target)) as folder:
             into = _Into(folder, versions, report, should_stop)
@@ -94,7 +96,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 def _write_labels(plan: Plan, into: _Into) -> Manifest:
     laid, folder = lay_out(plan), into.folder
     placements = [
-        (Placement(Path(row.item.path), folder / file, row.item.content_hash), row.item.bytes)
+        Placement(Path(row.item.path), folder / file, row.item.content_hash)
         for row, file in zip(plan.rows, laid.files, strict=True)
         if file
     ]
@@ -110,7 +112,7 @@ def _write_masks(plan: MaskPlan, into: _Into) -> Manifest:
     laid, folder = lay_out_masks(plan), into.folder
     count = len(plan.images)
     placements = [
-        (Placement(Path(image.path), folder / file, image.content_hash), image.bytes)
+        Placement(Path(image.path), folder / file, image.content_hash)
         for image, file in zip(plan.images, laid.files, strict=True)
     ]
     placed = _place(plan, placements, into, lambda done, _: into.report(done, 2 * count))
@@ -122,14 +124,9 @@ def _write_masks(plan: MaskPlan, into: _Into) -> Manifest:
     return values
 
 
-def _place(
-    plan: Plan | MaskPlan, placements: list[tuple[Placement, int]], into: _Into, report: Report
-) -> Mapping[Link, int]:
-    """Bring the images, each given with its size in bytes, to their places."""
-    if plan.options.link is Link.COPY:
-        check_space(into.folder, sum(size for _, size in placements))
+def _place(plan: Plan | MaskPlan, placements: list[Placement], into: _Into, report: Report) -> Mapping[Link, int]:
     return place_files(
-        [placement for placement, _ in placements],
+        placements,
         plan.options.link,
         copy_if_needed=plan.options.copy_if_needed,
         report=report,

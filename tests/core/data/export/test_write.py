@@ -30,6 +30,7 @@ from core.data.export.items import (
     Treatment,
     plan_export,
 )
+from core.data.export.layouts import LaidOut
 from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
@@ -202,7 +203,7 @@ def test_an_export_that_reads_back_differently_is_not_kept(
 ) -> None:
     whole = write.write_tables
 
-    def lying(folder: Path, laid: write.LaidOut) -> str:
+    def lying(folder: Path, laid: LaidOut) -> str:
         rows = (replace(laid.plan.rows[0], label="bird"), *laid.plan.rows[1:])
         return whole(folder, replace(laid, plan=replace(laid.plan, rows=rows)))
 

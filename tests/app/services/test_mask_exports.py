@@ -1,0 +1,234 @@
+"""Exports of masks: from the database to a folder that reads back, pixel by pixel, as what was resolved."""
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.services import exports, masks, reviews
+from app.services.exports import ExportRequest
+from app.services.reviews import ActKey, Choice
+from app.services.workspace import Workspace
+from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment
+from core.data.export.placing import content_hash
+from core.data.formats import voc
+from core.data.formats.detect import FORMATS, detect
+from core.data.formats.source import ReadOptions
+from core.data.masks.pixels import Mask
+from core.data.masks.reading import read_masks
+from core.types import IGNORE, ClassTable, ExportError, FindingFilter, IntArray, RoundStatus, Verdict
+from db.models import SampleRow
+from db.queries import exports as rows
+from tests.app.masked import CAR, TABLE, add_round, add_scenes, open_home
+from tests.app.small import add_dataset
+
+OF_MASKS = [form for form in ExportFormat if form.of_masks]
+COUNT = 6
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path) -> Iterator[Workspace]:
+    """Return six scenes and one nobody labelled, with every kind of verdict, an edit and an accept-all."""
+    opened = open_home(tmp_path / "home")
+    add_round(opened, add_scenes(opened, tmp_path / "originals", COUNT + 1, width=48, height=36, unlabelled=1))
+    verdicts = [Verdict.ACCEPT, Verdict.KEEP, Verdict.AMBIGUOUS, Verdict.EXCLUDE, Verdict.SECOND_OPINION]
+    for finding, verdict in enumerate(verdicts, start=1):
+        reviews.decide(opened, [Choice(finding, verdict)], by="ada")
+    reviews.decide(opened, [Choice(7, Verdict.RELABEL, CAR)], by="grace")
+    version, mask = masks.labels(opened, 6)
+    edited = mask.copy()
+    edited[20:30, 5:15] = CAR
+    packed = zlib.compress(edited.tobytes())
+    masks.save_edit(opened, 6, 6, packed, base=version, by="ada", key=ActKey("x", 1))
+    reviews.accept_all(opened, FindingFilter(round_id=1, min_confidence=0.5), by="ada")
+    yield opened
+    opened.database.close()
+
+
+def export(workspace: Workspace, folder: Path, form: ExportFormat, **options: object) -> rows.ExportInfo:
+    request = ExportRequest(dataset_id=1, options=ExportOptions(format=form, **options), folder=str(folder))  # type: ignore[arg-type]
+    return exports.run_export(workspace, exports.add_export(workspace, request).id)
+
+
+def read_back(folder: Path) -> dict[str, tuple[IntArray | None, str]]:
+    """Return (mask, split) by content, as a stranger's import would find them."""
+    listing = FORMATS[detect(folder).format].read(folder, ReadOptions())
+    samples = list(listing.samples)
+    assert not listing.problems.kept
+    assert listing.table
+    assert listing.table.names == TABLE.names
+    found: dict[str, tuple[IntArray | None, str]] = {}
+    for sample in samples:
+        mask = next(read_masks([(sample.mask, 48, 36)], listing.table)) if sample.mask else None
+        assert not isinstance(mask, Exception)
+        found[content_hash(Path(sample.path))] = (mask, sample.split)
+    return found
+
+
+def resolved(workspace: Workspace) -> dict[str, IntArray]:
+    with workspace.database.read() as session:
+        samples = rows.exported_samples(session, 1)
+    return {sample.content_hash: masks.labels(workspace, sample.id)[1] for sample in samples if sample.mask_hash}
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("form", OF_MASKS)
+def test_masks_read_back_bit_for_bit_as_what_was_resolved(
+    reviewed: Workspace, tmp_path: Path, form: ExportFormat
+) -> None:
+    done = export(reviewed, tmp_path / "out", form)
+    assert (done.status, done.message) == (RoundStatus.DONE, "")
+    found, expected = read_back(tmp_path / "out"), resolved(reviewed)
+    assert set(found) == set(expected)
+    for content, (mask, split) in found.items():
+        np.testing.assert_array_equal(mask, expected[content])
+        assert split in ("train", "test")
+
+
+@pytest.mark.parametrize("form", OF_MASKS)
+def test_two_exports_of_one_state_are_the_same_bytes(reviewed: Workspace, tmp_path: Path, form: ExportFormat) -> None:
+    one, two = (export(reviewed, tmp_path / name, form) for name in ("one", "two"))
+    assert one.manifest == two.manifest
+    files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    assert files == {path.relative_to(tmp_path / "two") for path in (tmp_path / "two").rglob("*") if path.is_file()}
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_images_nobody_labelled_go_where_petrac_keeps_them(reviewed: Workspace, tmp_path: Path) -> None:
+    export(reviewed, tmp_path / "out", ExportFormat.CAMVID, unlabelled=Treatment.APART)
+    folders = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
+    assert folders == {"train", "train_labels", "test", "test_labels", "unlabeled/test"}
+    assert sum(mask is None for mask, _ in read_back(tmp_path / "out").values()) == 1
+
+
+def test_the_manifest_counts_pixels_regions_and_images(reviewed: Workspace, tmp_path: Path) -> None:
+    done = export(reviewed, tmp_path / "out", ExportFormat.VOC)
+    assert done.manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
+    counts = done.manifest["counts"]
+    assert (counts["items"], counts["edited"], counts["left_out"]) == (COUNT, 1, {"unlabelled": 1})
+    assert counts["by_verdict"] == {"accept": 6, "ambiguous": 1, "exclude": 1, "keep": 1, "relabel": 2}
+    assert counts["by_method"] == {"bulk": 5, "person": 6}
+    assert counts["pixels_changed"] == sum(pair["count"] for pair in counts["by_pair"]) > 0
+    assert any(pair["label"] is None for pair in counts["by_pair"])
+    request = ExportRequest(dataset_id=1, options=ExportOptions(format=ExportFormat.VOC))
+    assert exports.preview(reviewed, request).counts == counts
+    assert done.manifest["files"]["tables"]["regions.csv"] == content_hash(tmp_path / "out" / "regions.csv")
+
+
+def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: Workspace, tmp_path: Path) -> None:
+    export(reviewed, tmp_path / "out", ExportFormat.MASK_PAIRS)
+    regions = table(tmp_path / "out", "regions.csv")
+    assert list(regions[0]) == [
+        "image", "x", "y", "width", "height", "area", "given", "label", "verdict", "method", "annotator",
+        "decided_at", "round", "confidence", "changeset", "mask",
+    ]  # fmt: skip
+    accepted = next(one for one in regions if one["verdict"] == "accept" and one["method"] == "person")
+    assert (accepted["given"], accepted["label"], accepted["annotator"], accepted["round"]) == (
+        "road",
+        "car",
+        "ada",
+        "1",
+    )
+    assert float(accepted["confidence"]) == 0.97
+    edited = next(one for one in regions if one["mask"])
+    images = {one["file"]: one for one in table(tmp_path / "out", "images.csv")}
+    assert images[edited["image"]]["mask"] != images[edited["image"]]["given_mask"]
+    assert int(images[edited["image"]]["pixels_changed"]) > 0
+    assert {one["verdict"] for one in regions} == {"accept", "keep", "ambiguous", "exclude", "relabel"}
+
+
+@pytest.mark.parametrize("treatment", [Treatment.LEAVE_OUT, Treatment.KEEP_GIVEN])
+def test_what_nobody_can_name_is_ignored_or_keeps_its_class(
+    reviewed: Workspace, tmp_path: Path, treatment: Treatment
+) -> None:
+    done = export(reviewed, tmp_path / "out", ExportFormat.COCO, ambiguous=treatment)
+    assert done.status is RoundStatus.DONE, done.message
+    with reviewed.database.read() as session:
+        third = session.get_one(SampleRow, 3).content_hash
+    mask, _ = read_back(tmp_path / "out")[third]
+    ambiguous = next(one for one in table(tmp_path / "out", "regions.csv") if one["verdict"] == "ambiguous")
+    x, y, width, height = (int(ambiguous[name]) for name in ("x", "y", "width", "height"))
+    expected = IGNORE if treatment is Treatment.LEAVE_OUT else TABLE.names.index(ambiguous["given"])
+    assert mask is not None
+    assert (mask[y : y + height, x : x + width] == expected).all()
+
+
+@pytest.mark.parametrize("link", list(Link))
+def test_images_are_linked_or_copied_and_never_changed(reviewed: Workspace, tmp_path: Path, link: Link) -> None:
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "originals").iterdir()}
+    done = export(reviewed, tmp_path / "out", ExportFormat.VOC, link=link)
+    assert done.manifest
+    assert done.manifest["files"]["placed"] == {link.value: COUNT}
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "originals").iterdir()}
+    assert after == before
+
+
+def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: Workspace, tmp_path: Path) -> None:
+    classes = add_dataset(reviewed, [0, 1])
+    for dataset, form in ((1, ExportFormat.CLASS_FOLDERS), (1, ExportFormat.PATCH), (classes, ExportFormat.VOC)):
+        request = ExportRequest(dataset_id=dataset, options=ExportOptions(format=form))
+        with pytest.raises(ExportError, match="choose from"):
+            exports.add_export(reviewed, request)
+        with pytest.raises(ExportError, match="choose from"):
+            exports.preview(reviewed, request)
+    with pytest.raises(ExportError, match="cannot stand apart"):
+        export(reviewed, tmp_path / "out", ExportFormat.VOC, excluded=Treatment.APART)
+
+
+def test_masks_that_read_back_differently_are_not_kept(
+    reviewed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = voc.save_mask
+    monkeypatch.setattr(voc, "save_mask", lambda path, mask: whole(path, mask.rotate(180)))
+    failed = export(reviewed, tmp_path / "out", ExportFormat.VOC)
+    assert failed.status is RoundStatus.FAILED
+    assert "reads back differently" in failed.message
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_an_export_of_masks_can_be_cancelled_while_it_writes_and_while_it_reads(
+    reviewed: Workspace, tmp_path: Path
+) -> None:
+    for moment in (0, 3, COUNT + 3):  # before the images, between masks, while they are read back
+        info = exports.add_export(
+            reviewed,
+            ExportRequest(dataset_id=1, options=ExportOptions(format=ExportFormat.VOC), folder=str(tmp_path / "out")),
+        )
+        asked = iter(range(10**6))
+        stopped = exports.run_export(reviewed, info.id, should_stop=lambda: next(asked) >= moment)  # noqa: B023
+        assert stopped.status is RoundStatus.CANCELLED
+        assert list(tmp_path.glob("*out*")) == []
+
+
+def test_a_full_disk_leaves_nothing(reviewed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = voc.save_mask
+
+    def full(path: Path, mask: Mask) -> None:
+        whole(path, mask)  # type: ignore[arg-type]
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(voc, "save_mask", full)
+    failed = export(reviewed, tmp_path / "out", ExportFormat.VOC)
+    assert "the disk is full" in failed.message
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_many_classes_leave_in_two_bytes_but_not_in_a_palette(tmp_path: Path) -> None:
+    opened = open_home(tmp_path / "home")
+    many = ClassTable(tuple(f"class {k}" for k in range(300)), tuple(f"#{k:06x}" for k in range(300)))
+    add_round(opened, add_scenes(opened, tmp_path / "originals", 2, width=48, height=36, table=many))
+    reviews.accept_all(opened, FindingFilter(round_id=1), by="ada")
+    for form in OF_MASKS:
+        done = export(opened, tmp_path / form, form)
+        expected = RoundStatus.FAILED if form is ExportFormat.VOC else RoundStatus.DONE
+        assert done.status is expected, done.message
+    opened.database.close()
