@@ -2,7 +2,8 @@
 
 Everything happens in a round's folder, so that a killed round goes on where it was:
 `snapshot.npz`, then per fold `fold_{k}.checkpoint` and `fold_{k}.npz`, then `probabilities.npy` (and for a probe
-`embeddings.npy`). `run_fold` and `judge_round` are the worker's pieces; `run_round` is all of them in one process.
+`embeddings.npy`). A round of masks has the flat files of `core.data.predictions` instead of logits and probabilities.
+`run_fold` is the worker's piece, beside `core.judge`; `run_round` and `run_mask_round` are all of it in one process.
 """
 
 import json
@@ -18,22 +19,24 @@ from typing import Any
 import numpy as np
 
 from core.config import Method, RoundConfig
+from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge.judgement import EMBEDDINGS, Judgement, fold_file, judge_round
+from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
 from core.tasks import Places, Task, task_of
 from core.types import NO_LABEL, FloatArray, Progress, Report, RoundError
 
-__all__ = ["FoldSummary", "Judgement", "judge_round", "run_fold", "run_round", "versions"]
+__all__ = ["FoldSummary", "Judgement", "MaskJudgement", "run_fold", "run_mask_round", "run_round", "versions"]
 
 _COUNTED = {1: "one class", 2: "two classes"}
 
 
 @dataclass(frozen=True, slots=True)
 class FoldSummary:
-    """How a fold went; accuracy is that of its held-out predictions against the given labels."""
+    """How a fold went; accuracy is that of its held-out predictions (images, or pixels) against the given labels."""
 
     fold: int
     count: int  # samples predicted
@@ -42,6 +45,7 @@ class FoldSummary:
     images_per_second: float
     batch_size: int
     message: str
+    mean_iou: float | None = None  # of masks
 
 
 def run_round(
@@ -54,11 +58,23 @@ def run_round(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Judgement:
     """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was."""
-    snapshot.save(folder)
-    for fold in range(config.folds):
-        run_fold(folder, config, fold, image_cache=image_cache, report=report, should_stop=should_stop)
-    report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
+    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=None, report=report, should_stop=should_stop)
     return judge_round(folder, config)
+
+
+def run_mask_round(
+    snapshot: Snapshot,
+    config: RoundConfig,
+    folder: Path,
+    *,
+    image_cache: Path,
+    masks: Path,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> MaskJudgement:
+    """Run a whole round of masks, kept in the store at `masks`, and return what it says of their regions."""
+    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    return judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
 
 
 def run_fold(
@@ -103,6 +119,7 @@ def run_fold(
         images_per_second=outcome.images_per_second,
         batch_size=outcome.batch_size,
         message=outcome.message,
+        mean_iou=outcome.kept.mean_iou,
     )
     with atomic_path(done) as beside, beside.open("wb") as file:
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
@@ -114,12 +131,28 @@ def run_fold(
 
 def versions(device: str = "auto") -> dict[str, str]:
     """Return what a round's outcome also depends on: versions of the libraries, and the device's name."""
-    libraries = ("torch", "torchvision", "timm", "numpy", "scipy", "cleanlab", "pillow")
+    libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: version(name) for name in libraries}
         | {"device": devices.describe(devices.choose(device))}
     )
+
+
+def _run_folds(
+    snapshot: Snapshot,
+    config: RoundConfig,
+    folder: Path,
+    *,
+    image_cache: Path,
+    masks: Path | None,
+    report: Report,
+    should_stop: Callable[[], bool],
+) -> None:
+    snapshot.save(folder)
+    for fold in range(config.folds):
+        run_fold(folder, config, fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
 
 
 def _held(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int) -> crossfold.Held:

@@ -3,7 +3,7 @@
 Nobody else asks what kind a dataset is, but the label editor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from core.data.canvases import extents, image_canvases, mask_canvases, read_mask
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Masks, Snapshot
-from core.judge import calibration
+from core.judge import calibration, mask_scoring
 from core.learn import devices
 from core.learn.augment import Augment, jittered_labels, jittered_scenes
 from core.learn.batches import Images, Labels, MaskTargets, Scaling
@@ -26,6 +26,7 @@ from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
 from core.learn.views import View
 from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError
+from core.types import Task as Kind
 
 _LOGITS = 1 << 27  # of a batch of scenes that may exist at once: half a gigabyte
 
@@ -53,7 +54,7 @@ class Task:
 
 def task_of(snapshot: Snapshot) -> Task:
     """Return what kind of label a round was opened with."""
-    return CLASSIFICATION if snapshot.masks is None else SEGMENTATION
+    return _TASKS[snapshot.task]
 
 
 def _labelled_images(
@@ -126,6 +127,7 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
         given=given,
         classes=classes,
         fit=calibration.temperature,
+        mean_iou=mask_scoring.mean_iou,
     )
 
 
@@ -155,3 +157,4 @@ SEGMENTATION = Task(
     view=lambda config, network: View(network, crop=config.crop, scales=config.scales, flip=config.flip),
     keep=_paint,
 )
+_TASKS: Mapping[Kind, Task] = {Kind.CLASSIFICATION: CLASSIFICATION, Kind.SEGMENTATION: SEGMENTATION}

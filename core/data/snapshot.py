@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.data.storage import atomic_path
-from core.types import NO_LABEL, ByteArray, IntArray, RoundError
+from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
 
 _FILE = "snapshot.npz"
 
@@ -59,6 +59,11 @@ class Snapshot:
     def __len__(self) -> int:
         """Return N."""
         return len(self.sample_ids)
+
+    @property
+    def task(self) -> Task:
+        """Return what kind of labels these are; whoever works differently for each has a table of the two."""
+        return Task.CLASSIFICATION if self.masks is None else Task.SEGMENTATION
 
     @property
     def hash(self) -> str:

@@ -4,7 +4,7 @@ The snapshot decides who judges: labels that are classes give a row for every im
 region.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from core.config import RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, judge_round
-from core.types import FindingKind, Region, Report
+from core.types import FindingKind, Region, Report, Task
 
 
 class Found(NamedTuple):
@@ -51,11 +51,14 @@ def judge_any(
         RoundError: a fold is missing, or a sample was not predicted exactly once.
         RoundCancelledError: `should_stop` said so.
     """
-    snapshot = Snapshot.load(folder)
-    if snapshot.masks is None:
-        judgement = judge_round(folder, config)
-        return Judged(_of_labels(snapshot, judgement), judgement.metrics)
-    return _of_masks(folder, config, MaskStore(masks), report, should_stop)
+    return _JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
+
+
+def _judge_labels(
+    folder: Path, config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
+) -> Judged:
+    judgement = judge_round(folder, config)
+    return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
 
 def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
@@ -77,12 +80,12 @@ def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
         )
 
 
-def _of_masks(
-    folder: Path, config: RoundConfig, masks: MaskStore, report: Report, should_stop: Callable[[], bool]
+def _judge_masks(
+    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     from core.judge.mask_judgement import judge_masks  # noqa: PLC0415  # OpenCV, which labels need not load
 
-    judgement = judge_masks(folder, config, masks, report=report, should_stop=should_stop)
+    judgement = judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
     found = (
         Found(
             row=int(one.row),
@@ -103,3 +106,9 @@ def _of_masks(
         for one in judgement.findings
     )
     return Judged(found, judgement.metrics)
+
+
+_JUDGES: Mapping[Task, Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]] = {
+    Task.CLASSIFICATION: _judge_labels,
+    Task.SEGMENTATION: _judge_masks,
+}

@@ -54,7 +54,8 @@ class Kept:
     """What is stored of a fold beside its rows, and how well it did against what was given."""
 
     columns: Mapping[str, NDArray[Any]]
-    accuracy: float | None
+    accuracy: float | None  # of images, or of pixels
+    mean_iou: float | None = None  # of masks
 
 
 Predict = Callable[[IntArray, str], Iterator[tuple[IntArray, Tensor]]]

@@ -31,6 +31,7 @@ class Painter:
     given: Callable[[int], IntArray]  # row -> the mask it was given, (H, W)
     classes: int
     fit: Callable[[FloatArray, IntArray], float]  # logits (P, K), labels (P,) -> temperature
+    mean_iou: Callable[[IntArray], float | None]  # confusion (K, K) -> its mean intersection over union
 
     def __call__(self, held: Held, predict: Predict) -> Kept:
         """Write what the fold says of its held rows; the confusion is (K, K) pixels, given x predicted."""
@@ -43,7 +44,7 @@ class Painter:
         self.predictions.flush()
         pixels = int(confusion.sum())
         accuracy = float(confusion.trace() / pixels) if pixels else None
-        return Kept({"confusion": confusion, "temperature": np.array(temperature)}, accuracy)
+        return Kept({"confusion": confusion, "temperature": np.array(temperature)}, accuracy, self.mean_iou(confusion))
 
     def _temperature(self, held: Held, predict: Predict) -> float:
         rows = held.held_rows[held.labels[held.held_rows] != NO_LABEL]

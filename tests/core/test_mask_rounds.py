@@ -1,0 +1,268 @@
+"""The method's promises for masks, end to end on drawn scenes, without database or web."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import Method, RoundConfig
+from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
+from core.data.snapshot import Masks
+from core.judge.judgement import fold_file
+from core.learn import training
+from core.rounds import FoldSummary, run_fold, run_mask_round
+from core.tasks import SEGMENTATION, Task
+from core.types import NO_LABEL, ConfigError, Progress, RoundCancelledError, RoundError
+from tests.core.scenes import Scenes, drawn
+
+CONFIG = RoundConfig(folds=2, model="small_unet", input_size=64, epochs=8, batch_size=2, seed=3, device="cpu")
+FILES = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY, FOLD)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    """Run on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def one_fold(
+    scenes: Scenes, folder: Path, config: RoundConfig, fold: int = 0, *, task: Task | None = None, **changes: Any
+) -> FoldSummary:
+    asked: dict[str, Callable[..., Any]] = {"report": lambda _: None, "should_stop": lambda: False} | changes
+    cache = scenes.store.parent / "cache"
+    return run_fold(folder, config, fold, image_cache=cache, masks=scenes.store, task=task, **asked)
+
+
+def all_folds(scenes: Scenes, folder: Path, config: RoundConfig = CONFIG, *, task: Task | None = None) -> None:
+    scenes.snapshot.save(folder)
+    for fold in range(config.folds):
+        one_fold(scenes, folder, config, fold, task=task)
+
+
+def files_of(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in FILES]
+
+
+@pytest.mark.slow
+def test_swapped_objects_come_to_the_top(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes")
+    config = replace(CONFIG, epochs=16, min_region=30)
+    cache = tmp_path / "cache"
+    judged = run_mask_round(
+        scenes.snapshot, config, tmp_path / "round", image_cache=cache, masks=scenes.store, report=lambda _: None
+    )
+    predictions = read_predictions(tmp_path / "round", np.asarray(scenes.snapshot.masks.sizes))
+    right = [(predictions.of(row)[0] == true)[true != 255].mean() for row, true in enumerate(scenes.true)]
+    assert np.mean(right) > 0.95
+    first = judged.findings[: len(scenes.swapped)]
+    assert sum(one.row in scenes.swapped and (one.given, one.pseudo) == (3, 2) for one in first) >= 3  # of 4
+    assert judged.metrics["miou"] > 0.7
+
+
+def test_every_sample_is_predicted_exactly_once_at_its_own_size(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 12)
+    config = replace(CONFIG, folds=3, epochs=1, input_size=40)
+    all_folds(scenes, tmp_path / "round", config)
+    rows = [np.load(fold_file(tmp_path / "round", fold))["rows"] for fold in range(3)]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(12))
+    sizes = np.asarray(scenes.snapshot.masks.sizes)
+    predictions = read_predictions(tmp_path / "round", sizes)
+    for fold, held in enumerate(rows):
+        assert (predictions.fold[held] == fold).all()
+    for row, true in enumerate(scenes.true):
+        predicted, confidence, given_probability = predictions.of(row)
+        assert predicted.shape == true.shape
+        assert predicted.max() < 4
+        assert confidence.min() >= 255 // 4 - 1  # the likeliest of four
+        assert (given_probability[true == 255] == 255).all()
+        agreed = (predicted == true) & (true != 255) if row not in scenes.swapped else np.zeros(true.shape, bool)
+        np.testing.assert_array_equal(given_probability[agreed], confidence[agreed])
+        assert (given_probability <= np.where(true == 255, 255, confidence)).all()
+
+
+def test_a_round_is_reproduced_by_its_config_snapshot_and_seed(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 10)
+    config = replace(CONFIG, epochs=2)
+    for name in ("a", "b"):
+        all_folds(scenes, tmp_path / name, config)
+    all_folds(scenes, tmp_path / "c", replace(config, seed=4))
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
+
+
+def test_a_resumed_fold_writes_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 10)
+    config = replace(CONFIG, epochs=3)
+    all_folds(scenes, tmp_path / "straight", config)
+    scenes.snapshot.save(tmp_path / "resumed")
+
+    def killed(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.loss is not None:
+            raise KeyboardInterrupt
+
+    for fold in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            one_fold(scenes, tmp_path / "resumed", config, fold, report=killed)
+        one_fold(scenes, tmp_path / "resumed", config, fold)
+    assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
+    fold_file(tmp_path / "resumed", 1).unlink()
+    one_fold(scenes, tmp_path / "resumed", config, 1)
+    assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
+    assert not list((tmp_path / "resumed").glob("*.checkpoint"))
+
+
+class Memory(nn.Module):
+    """A network that is sure of class 3 wherever it was shown the image while training, and of class 0 elsewhere."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.known: set[bytes] = set()
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        keys = [image.contiguous().numpy().tobytes() for image in images.detach()]
+        if self.training:
+            self.known |= set(keys)
+        logits = torch.zeros(len(images), self.classes, *images.shape[2:])
+        logits[:, 0] = 1
+        for place, key in enumerate(keys):
+            logits[place, 3] = 2.0 * (key in self.known)
+        return logits * self.scale
+
+
+def memorising() -> Task:
+    return replace(
+        SEGMENTATION,
+        build_network=lambda _config, _channels, classes: Memory(classes),
+        augment=lambda _config: lambda images, targets, _: (images, targets),
+    )
+
+
+@pytest.mark.parametrize("together", ["nothing", "group", "content", "split"])
+def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None:
+    scenes = drawn(tmp_path / "scenes", 20)
+    twins = [f"pair {row // 2}" for row in range(20)]
+    if together != "nothing":  # each image twice: told apart only by group or content
+        original = [row // 2 * 2 for row in range(20)]
+        masks = scenes.snapshot.masks
+        twice = Masks([masks.labels[row] for row in original], masks.settled, np.asarray(masks.sizes)[original])
+        paths = [scenes.snapshot.paths[row] for row in original]
+        scenes = replace(scenes, snapshot=replace(scenes.snapshot, paths=paths, masks=twice))
+    if together == "group":
+        scenes = replace(scenes, snapshot=replace(scenes.snapshot, groups=twins))
+    if together == "content":
+        scenes = replace(scenes, snapshot=replace(scenes.snapshot, content_hashes=twins))
+    all_folds(scenes, tmp_path / "round", replace(CONFIG, folds=3, epochs=1), task=memorising())
+    recognised = (np.load(tmp_path / "round" / PREDICTED) == 3).any()
+    assert recognised == (together == "split")  # twins that nothing holds together would be caught
+
+
+def test_how_a_fold_went_is_told_and_a_finished_one_is_only_read(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 10)
+    scenes.snapshot.save(tmp_path / "round")
+    seen: list[Progress] = []
+    summary = one_fold(scenes, tmp_path / "round", replace(CONFIG, epochs=2), report=seen.append)
+    assert (summary.count, summary.batch_size) == (5, 2)
+    assert 0 < summary.mean_iou <= summary.accuracy <= 1
+    assert [progress.epoch for progress in seen if progress.loss is not None] == [1, 2]
+    assert all(0 <= progress.accuracy <= 1 for progress in seen if progress.loss is not None)
+    again: list[Progress] = []
+    assert one_fold(scenes, tmp_path / "round", replace(CONFIG, epochs=2), report=again.append) == summary
+    assert again == []
+
+
+def test_images_without_a_mask_teach_nothing_and_are_predicted_like_the_others(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 10)
+    masks, labels = scenes.snapshot.masks, scenes.snapshot.labels.copy()
+    labels[:4] = NO_LABEL
+    unlabelled = replace(masks, labels=[""] * 4 + masks.labels[4:])
+    scenes = replace(scenes, snapshot=replace(scenes.snapshot, masks=unlabelled, labels=labels))
+    all_folds(scenes, tmp_path / "round", replace(CONFIG, epochs=1))
+    predictions = read_predictions(tmp_path / "round", np.asarray(masks.sizes))
+    for row in range(4):
+        assert (predictions.of(row)[2] == 255).all()
+        assert (predictions.of(row)[1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"crop": 32},
+        {"crop": 32, "scales": (0.75, 1.25), "flip": True},
+        {"class_weights": True, "grey": True},
+        {"model": "swiftnet_rn18"},
+        {"model": "deeplabv3plus-test_resnet"},
+    ],
+)
+def test_every_way_to_learn_and_to_look_fills_all_pixels(tmp_path: Path, changes: dict[str, Any]) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    all_folds(scenes, tmp_path / "round", replace(CONFIG, epochs=1, **changes))
+    predictions = read_predictions(tmp_path / "round", np.asarray(scenes.snapshot.masks.sizes))
+    assert sorted(set(predictions.fold.tolist())) == [0, 1]
+    assert (predictions.confidence > 0).all()
+
+
+class Greedy(nn.Module):
+    """A network that wants more memory than there is for more than eight images at once."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > 8:
+            raise torch.OutOfMemoryError("too many at once")
+        return self.layer(images)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 40)
+    scenes.snapshot.save(tmp_path / "round")
+    greedy = replace(SEGMENTATION, build_network=lambda _config, _channels, classes: Greedy(classes))
+    summary = one_fold(scenes, tmp_path / "round", replace(CONFIG, epochs=2, batch_size=16), task=greedy)
+    assert summary.batch_size == 4
+    assert "out of memory" in summary.message
+
+
+def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = drawn(tmp_path / "scenes", 10)
+    scenes.snapshot.save(tmp_path / "round")
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    asked = iter([False] * 5)
+    with pytest.raises(RoundCancelledError):
+        one_fold(scenes, tmp_path / "round", replace(CONFIG, epochs=500), should_stop=lambda: next(asked, True))
+    assert not fold_file(tmp_path / "round", 0).exists()
+
+
+def test_a_mask_that_vanished_is_named_with_a_cure(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    scenes.snapshot.save(tmp_path / "round")
+    for file in scenes.store.rglob("*.png"):
+        file.unlink()
+    with pytest.raises(RoundError, match="import the dataset again"):
+        one_fold(scenes, tmp_path / "round", CONFIG)
+
+
+def test_a_probe_and_a_classifier_are_refused(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    scenes.snapshot.save(tmp_path / "round")
+    with pytest.raises(ConfigError, match="masks need method fine-tune"):
+        one_fold(scenes, tmp_path / "round", replace(CONFIG, method=Method.PROBE))
+    with pytest.raises(ConfigError, match="no network 'resnet18' for masks"):
+        one_fold(scenes, tmp_path / "round", replace(CONFIG, model="resnet18"))
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    replace(scenes.snapshot, labels=np.full(6, NO_LABEL, np.int32)).save(tmp_path / "round")
+    with pytest.raises(RoundError, match="labels of fewer than one class to learn from"):
+        one_fold(scenes, tmp_path / "round", CONFIG)
