@@ -1,6 +1,7 @@
 """Reviewing regions of masks in a real browser: cards, keys, overlay, zoom, the way to the editor and back."""
 
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
-from app.services.masks import view_mask
+from app.services.masks import labels, save_edit, view_mask
+from app.services.reviews import ActKey
 from app.services.workspace import Workspace
 from core.types import Status
 from db.models import FindingRow
@@ -224,6 +226,28 @@ def test_the_editor_opens_on_this_region_and_back_is_the_same_place(review: Revi
     review.page.go_back()
     review.page.wait_for_selector(READY)
     assert review.focused() == left
+
+
+def test_an_edited_mask_is_a_verdict_like_the_others(review: Review) -> None:
+    first, second = found(review)[:2]
+    review.press("e")
+    review.page.wait_for_url(re.compile("/masks"))
+    version, mask = labels(review.workspace, first.sample_id)
+    mask = mask.copy()
+    mask[90:, :20] = TREE
+    packed = zlib.compress(mask.tobytes())
+    save_edit(
+        review.workspace, first.sample_id, first.id, packed, base=version, by="Ann Kim", key=ActKey("an editor", 1)
+    )  # fmt: skip
+    review.page.go_back()
+    review.page.wait_for_selector(READY)
+    assert review.focused() == second.id, "the edited region no longer waits"
+    review.open("&status=decided")
+    expect(review.page.locator(".card .badge")).to_have_text("✎ edited")
+    review.press("u")
+    expect(review.page.locator(".toast")).to_contain_text("Undone")
+    review.saved()
+    assert not review.stored()
 
 
 def test_accept_all_shows_the_regions_it_would_paint(review: Review) -> None:

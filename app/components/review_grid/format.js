@@ -49,6 +49,11 @@ export function imageUrl(base, item, pixels) {
   return item.region ? layerUrl(base, item, "image", pixels) : wholeUrl(base, item, pixels);
 }
 
+/** Return the addresses of everything a card shows at first. */
+export function cardUrls(base, item, pixels) {
+  return [imageUrl(base, item, pixels), ...(item.region ? [layerUrl(base, item, "contour", pixels)] : [])];
+}
+
 /** Return the class names that decide how an image fills its frame of the given aspect. */
 export function fitClass(item, aspect = 1) {
   const { width, height } = shapeOf(item);

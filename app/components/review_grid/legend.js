@@ -24,7 +24,7 @@ export class Legend {
     }, word));
     this.rows = classes.map((name, id) => this.#row(name, id));
     this.element = h("div", { class: "legend" },
-      h("div", { class: "legend-head" }, h("h2", {}, "Classes"), h("div", { class: "sides", role: "group", "aria-label": "Which class" }, this.sides)), this.rows);
+      h("div", { class: "legend-head" }, h("h2", {}, "Classes"), h("div", { class: "sides", role: "group", "aria-label": "Which class" }, this.sides)), h("div", { class: "classes" }, this.rows));
   }
 
   /** Show how many wait; a filter by the other side turns the legend to it. */

@@ -85,9 +85,15 @@ export class RegionZoom extends Zoom {
       this.regions?.length > 1 && [h("h2", {}, "Regions of this image ", keycap("←"), " ", keycap("→")), h("div", { class: "region-list" }, this.regions.map((one) => this.#row(one)))],
       h("div", { class: "zoom-verdicts" }, this.verdicts(), h("button", { type: "button", class: "ghost", onclick: () => this.on.edit(item) }, edit && keycap(shown(edit)), " edit mask")),
       h("h2", {}, "Another class is right"),
-      h("div", { class: "class-keys" }, this.classes.map((name, id) => h("button", { type: "button", title: name, onclick: () => this.on.pick(id) },
-        swatch(this.colours, id), h("span", { class: "name" }, name), keyFor(id, item, this.digits) && keycap(keyFor(id, item, this.digits))))),
+      h("div", { class: "class-keys" }, this.digits.map((id) => this.#class(id)), this.classes.length > this.digits.length && h("button", { type: "button", onclick: () => this.on.act("search") },
+        h("span", {}), h("span", { class: "name" }, "search others"), keycap(shown(this.keys.combos("search")[0] ?? "")))),
     ];
+  }
+
+  #class(id) {
+    const name = className(this.classes, id);
+    return h("button", { type: "button", title: name, onclick: () => this.on.pick(id) },
+      swatch(this.colours, id), h("span", { class: "name" }, name), keycap(keyFor(id, this.item, this.digits)));
   }
 
   #row(one) {

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { emptyState, runningState, troubleState } from "./empty.js";
 import { parse, serialise, toParams } from "./filters.js";
-import { imageUrl } from "./format.js";
+import { cardUrls } from "./format.js";
 import { askName } from "./name_dialog.js";
 import { build } from "./parts.js";
 import { indexOf } from "./place.js";
@@ -118,11 +118,8 @@ export class Review {
     const { queue } = this;
     const next = queue.start + queue.size;
     queue.load(next).then(() => {
-      this.prefetched = queue.items.slice(next, next + queue.size).map((item) => {
-        const image = new Image();
-        image.src = imageUrl(this.api.base, item, this.grid.pixels);
-        return image;
-      });
+      const urls = queue.items.slice(next, next + queue.size).flatMap((item) => cardUrls(this.api.base, item, this.grid.pixels));
+      this.prefetched = urls.map((src) => Object.assign(new Image(), { src }));
       if (queue === this.queue) this.#footer();
     }).catch(() => {}); // asked for again, and reported, when the page is turned
   }
