@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.reviewing import Below, Given, PathPart, RoundNumber, Split, Suggested, class_name
+from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Split, Suggested, class_name
 from app.commands.speaking import ByName, DatasetName, JsonFlag, can_ask, fail, quoted, say, say_json, say_table, tell
-from core.types import FindingFilter
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
@@ -38,20 +37,12 @@ def accept(
       python -m app accept pets --above 0.95 --yes
       python -m app accept pets --above 0.8 --given cat --suggested dog --yes --json
     """
-    from app.commands.naming import class_named, dataset_named, person, round_numbered, workspace
+    from app.commands.naming import dataset_named, person, workspace
     from app.services import reviews
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    chosen = FindingFilter(
-        round_id=round_numbered(opened, info, round_).id,
-        given=class_named(info, given),
-        pseudo=class_named(info, suggested),
-        min_confidence=above,
-        max_confidence=below,
-        split=split,
-        path_contains=path,
-    )
+    chosen = Narrowed(round_, given, suggested, above, below, split, path).filter(opened, info)
     seen = reviews.preview(opened, chosen)
     if not as_json:
         _show_changes(seen, info)

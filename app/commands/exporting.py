@@ -25,7 +25,10 @@ Target = Annotated[Path, typer.Argument(metavar="TARGET", help="A table of label
 def export(
     *,
     dataset: DatasetName,
-    form: Annotated[ExportFormat, typer.Option("--format", help="In which form.")] = ExportFormat.CLASS_FOLDERS,
+    form: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="In which form; default: imagefolder, for masks mask-pairs."),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(help="A new folder; default: one below the installation's exports.")
     ] = None,
@@ -33,8 +36,10 @@ def export(
     no_copy: Annotated[
         bool, typer.Option("--no-copy", help="Give up where a hard link is impossible, instead of copying.")
     ] = False,
-    ambiguous: Annotated[Treatment, typer.Option(help="Images that several classes fit.")] = Treatment.LEAVE_OUT,
-    excluded: Annotated[Treatment, typer.Option(help="Images that no class fits.")] = Treatment.LEAVE_OUT,
+    ambiguous: Annotated[
+        Treatment, typer.Option(help="Images that several classes fit; such regions, left out, are IGNORE.")
+    ] = Treatment.LEAVE_OUT,
+    excluded: Annotated[Treatment, typer.Option(help="Images, or regions, that no class fits.")] = Treatment.LEAVE_OUT,
     unlabelled: Annotated[Treatment, typer.Option(help="Images nobody labelled.")] = Treatment.LEAVE_OUT,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a former export in that folder.")] = False,
@@ -49,6 +54,7 @@ def export(
       python -m app export pets --to /data/pets-clean
       python -m app export pets --format csv --ambiguous apart --to /data/pets-labels
       python -m app export pets --format patch --to /data/pets-patch
+      python -m app export scenes --format voc --ambiguous keep-given --to /data/scenes-voc
       python -m app export pets --dry-run
     """
     from app.commands.naming import dataset_named, person, workspace
@@ -59,7 +65,7 @@ def export(
     opened = workspace()
     info = dataset_named(opened, dataset)
     options = ExportOptions(
-        format=form,
+        format=form or (ExportFormat.CLASS_FOLDERS if info.colours is None else ExportFormat.MASK_PAIRS),
         link=link,
         copy_if_needed=not no_copy,
         ambiguous=ambiguous,
@@ -128,11 +134,18 @@ def _show(counts: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> No
         say_json(whole)
         return
     aside = {"left out": sum(counts["left_out"].values()), "apart": sum(counts["apart"].values())}
-    told = [f"{counts['items']:,} images", f"{counts['changed']:,} labels changed"]
+    told = [f"{counts['items']:,} images"]
+    if "pixels_changed" in counts:
+        told += [f"{counts['changed']:,} masks changed in {counts['pixels_changed']:,} pixels"]
+        told += [f"{sum(counts['by_verdict'].values()):,} regions decided", f"{counts['edited']:,} masks edited"]
+        nothing, counted = "IGNORE", "pixels"
+    else:
+        told.append(f"{counts['changed']:,} labels changed")
+        nothing, counted = "(none)", "labels"
     say(", ".join(told + [f"{count:,} {what}" for what, count in aside.items() if count]))
-    pairs = [(each["given"], each["label"] or "(none)", each["count"]) for each in counts["by_pair"][:SHOWN]]
+    pairs = [(each["given"] or nothing, each["label"] or nothing, each["count"]) for each in counts["by_pair"][:SHOWN]]
     if pairs:
-        say_table(["from", "to", "labels"], pairs, numbers=["labels"])
+        say_table(["from", "to", counted], pairs, numbers=[counted])
 
 
 def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:

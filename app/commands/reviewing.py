@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from core.types import Finding, FindingFilter, FindingKind, Order, Status
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
+    from app.services.workspace import Workspace
 
 PAGE = 500  # findings read at once
 
@@ -22,6 +24,33 @@ Suggested = Annotated[str | None, typer.Option(help="Only this suggested class."
 Split = Annotated[str | None, typer.Option(help="Only this split.")]
 PathPart = Annotated[str, typer.Option(help="Only where the path contains this text.")]
 Below = Annotated[float, typer.Option(min=0, max=1, help="Only with less confidence than this.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What the options say of the findings meant; a round's number, and classes by name."""
+
+    round: int | None
+    given: str | None
+    suggested: str | None
+    above: float
+    below: float
+    split: str | None
+    path: str
+
+    def filter(self, opened: "Workspace", info: "DatasetInfo") -> FindingFilter:
+        """Return the filter meant, of open suspicious findings; ends the command where a name is unknown."""
+        from app.commands.naming import class_named, round_numbered
+
+        return FindingFilter(
+            round_id=round_numbered(opened, info, self.round).id,
+            given=class_named(info, self.given),
+            pseudo=class_named(info, self.suggested),
+            min_confidence=self.above,
+            max_confidence=self.below,
+            split=self.split,
+            path_contains=self.path,
+        )
 
 
 class Show(StrEnum):
@@ -76,7 +105,7 @@ def findings(
       python -m app findings pets --limit 100 --above 0.9 --format csv > suspects.csv
       python -m app findings pets --given cat --suggested dog --json
     """
-    from app.commands.naming import class_named, dataset_named, round_numbered, workspace
+    from app.commands.naming import dataset_named, workspace
     from app.services import reviews
 
     opened = workspace()
@@ -86,16 +115,9 @@ def findings(
         Where.DECIDED: frozenset(status for status in Status if status.settled),
         Where.ANY: frozenset(Status),
     }
-    chosen = FindingFilter(
-        round_id=round_numbered(opened, info, round_).id,
-        kinds=frozenset({FindingKind[show.name]}),
-        statuses=statuses[status],
-        given=class_named(info, given),
-        pseudo=class_named(info, suggested),
-        min_confidence=above,
-        max_confidence=below,
-        split=split,
-        path_contains=path,
+    narrowed = Narrowed(round_, given, suggested, above, below, split, path)
+    chosen = replace(
+        narrowed.filter(opened, info), kinds=frozenset({FindingKind[show.name]}), statuses=statuses[status]
     )
     found: list[Finding] = []
     after = None

@@ -1,10 +1,11 @@
 """What somebody wants exported: the form, family of formats first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
 
+from app.services.datasets import DatasetCard
 from app.services.exports import ExportRequest
 from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment, Unsettled
 
@@ -39,6 +40,13 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
         {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
     ),
 }
+MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
+    "Images and masks": ("grey PNG of class ids beside the images", {"": ExportFormat.MASK_PAIRS}),
+    "CamVid": ("train, train_labels, ...; masks in the classes' colours", {"": ExportFormat.CAMVID}),
+    "Pascal VOC": ("palette PNG and lists of the splits", {"": ExportFormat.VOC}),
+    "COCO": ("one JSON a split, masks as run lengths", {"": ExportFormat.COCO}),
+    "Label Studio": ("tasks with brush labels and the project's configuration", {"": ExportFormat.LABEL_STUDIO}),
+}
 LINKS: Mapping[Link, str] = {Link.HARD_LINK: "Hard link", Link.COPY: "Copy", Link.SYMLINK: "Symlink"}
 LINK_HELP = (
     "A hard link needs no space and shares its bytes with the original: do not edit such an image in place. "
@@ -49,19 +57,32 @@ TREATMENTS: Mapping[Treatment, str] = {
     Treatment.KEEP_GIVEN: "keep the given label",
     Treatment.APART: "set apart",
 }
+REGION_TREATMENTS: Mapping[Treatment, str] = {
+    Treatment.LEAVE_OUT: "IGNORE",
+    Treatment.KEEP_GIVEN: "keep the given class",
+}
+UNMASKED_TREATMENTS: Mapping[Treatment, str] = {
+    Treatment.LEAVE_OUT: "leave out",
+    Treatment.APART: "without a mask",
+}
 
 
-def export_form(splits: Sequence[str], unlabelled: int, key: str) -> Wishes:
-    """Draw the form and return what it says now."""
-    captions = [caption for caption, _ in FAMILIES.values()]
-    family = st.radio("Form", list(FAMILIES), captions=captions, key=f"{key}_family")
-    form = _kind(FAMILIES[family][1], f"{key}_kind_{family}")
+def export_form(card: DatasetCard, key: str) -> Wishes:
+    """Draw the form for a dataset and return what it says now."""
+    splits, of_masks = list(card.split_counts), card.dataset.colours is not None
+    unlabelled = card.images - card.masks if card.masks is not None else card.class_counts.get("", 0)
+    families = MASK_FAMILIES if of_masks else FAMILIES
+    captions = [caption for caption, _ in families.values()]
+    family = st.radio(
+        "Form", list(families), captions=captions, key=f"{key}_mask_family" if of_masks else f"{key}_family"
+    )
+    form = _kind(families[family][1], f"{key}_kind_{family}")
     link, copy_if_needed = _link(f"{key}_link") if form.with_files else (Link.HARD_LINK, True)
-    treatments = _treatments(f"{key}_unsettled", with_unlabelled=unlabelled > 0, is_patch=form.is_patch)
+    treatments = _treatments(f"{key}_unsettled", form, with_unlabelled=unlabelled > 0)
     chosen: list[str] = []
     if len(splits) > 1:
         chosen = st.multiselect(
-            "Splits", list(splits), format_func=lambda name: name or "none", placeholder="all of them",
+            "Splits", splits, format_func=lambda name: name or "none", placeholder="all of them",
             key=f"{key}_splits",
         )  # fmt: skip
     options = ExportOptions(
@@ -96,16 +117,26 @@ def _link(key: str) -> tuple[Link, bool]:
     return link, st.checkbox("copy where a link is impossible (another disk)", value=True, key=f"{key}_copy")
 
 
-def _treatments(key: str, *, with_unlabelled: bool, is_patch: bool) -> dict[Unsettled, Treatment]:
-    """Draw what becomes of images without a usable label. A patch can only take a label away or leave it."""
-    offered = [each for each in TREATMENTS if not (is_patch and each is Treatment.APART)]
+def _treatments(key: str, form: ExportFormat, *, with_unlabelled: bool) -> dict[Unsettled, Treatment]:
+    """Draw what becomes of images, or of regions, without a usable label."""
     shown = [reason for reason in Unsettled if with_unlabelled or reason is not Unsettled.UNLABELLED]
     found = dict.fromkeys(Unsettled, Treatment.LEAVE_OUT)
     for column, reason in zip(st.columns(len(shown)), shown, strict=True):
+        offered = _offered(form, reason)
         found[reason] = column.selectbox(
-            reason.value.capitalize(), offered, format_func=TREATMENTS.__getitem__, key=f"{key}_{reason}_{is_patch}"
-        )
+            reason.value.capitalize(), list(offered), format_func=offered.__getitem__,
+            key=f"{key}_{reason}_{form.is_patch}_{form.of_masks}",
+        )  # fmt: skip
     return found
+
+
+def _offered(form: ExportFormat, reason: Unsettled) -> Mapping[Treatment, str]:
+    """Return what may become of them. A patch can only take a label away or leave it."""
+    if form.of_masks:
+        return UNMASKED_TREATMENTS if reason is Unsettled.UNLABELLED else REGION_TREATMENTS
+    if form.is_patch:
+        return {each: name for each, name in TREATMENTS.items() if each is not Treatment.APART}
+    return TREATMENTS
 
 
 def _place(key: str) -> tuple[str, bool]:

@@ -33,20 +33,29 @@ def draw_preview(seen: ExportPreview, key: str) -> bool:
 
 
 def draw_counts(counts: Mapping[str, Any], size: int) -> None:
-    """Draw an export's numbers: images, changed labels, who changed them, from what to what, by class."""
-    figures = {"images": f"{counts['items']:,}", "labels changed": f"{counts['changed']:,}"}
-    methods = counts["by_method"]
-    figures |= {f"decided by {name}": f"{methods[key]:,}" for key, name in _WHO.items() if methods.get(key)}
+    """Draw an export's numbers: images, what changed and who changed it, from what to what."""
+    of_masks = "pixels_changed" in counts
+    figures = {"images": f"{counts['items']:,}"}
+    if of_masks:
+        figures |= {"masks changed": f"{counts['changed']:,}", "masks edited": f"{counts['edited']:,}"}
+        figures |= {"pixels changed": f"{counts['pixels_changed']:,}"}
+    else:
+        figures["labels changed"] = f"{counts['changed']:,}"
+    methods, what = counts["by_method"], "regions decided by" if of_masks else "decided by"
+    figures |= {f"{what} {name}": f"{methods[key]:,}" for key, name in _WHO.items() if methods.get(key)}
     figures |= {f"{reason}, left out": f"{count:,}" for reason, count in counts["left_out"].items()}
     figures |= {f"{reason}, set apart": f"{count:,}" for reason, count in counts["apart"].items()}
     if size:
         figures["of images"] = size_text(size)
     draw_figures(figures)
-    pairs, classes = st.columns(2, gap="medium")
+    pairs, others = st.columns(2, gap="medium")
     with pairs:
-        _draw_pairs(counts["by_pair"])
-    with classes:
-        _draw_classes(counts["by_class"])
+        _draw_pairs(counts["by_pair"], *(("IGNORE", "Pixels") if of_masks else ("none", "Labels")))
+    with others:
+        if of_masks:
+            _draw_verdicts(counts["by_verdict"])
+        else:
+            _draw_classes(counts["by_class"])
 
 
 def size_text(size: float) -> str:
@@ -61,18 +70,31 @@ def size_text(size: float) -> str:
 _WHO = {"person": "people", "bulk": "accept-all"}
 
 
-def _draw_pairs(pairs: list[Mapping[str, Any]]) -> None:
+def _draw_pairs(pairs: list[Mapping[str, Any]], nothing: str, counted: str) -> None:
     if not pairs:
         st.caption("No label changes.")
         return
     most = max(pair["count"] for pair in pairs)
-    rows = [{"From": pair["given"] or "none", "To": pair["label"] or "none", "Labels": pair["count"]} for pair in pairs]
+    rows = [
+        {"From": pair["given"] or nothing, "To": pair["label"] or nothing, counted: pair["count"]} for pair in pairs
+    ]
     columns = {
-        "Labels": st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange")
+        counted: st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange")
     }
     st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, height=_height(len(rows)),
-        alt="changed labels, from what to what", placeholder="",
+        alt=f"changed {counted.lower()}, from what to what", placeholder="",
+    )  # fmt: skip
+
+
+def _draw_verdicts(verdicts: Mapping[str, int]) -> None:
+    if not verdicts:
+        st.caption("No region is decided.")
+        return
+    st.dataframe(
+        pd.DataFrame([{"Verdict": verdict, "Regions": count} for verdict, count in verdicts.items()]),
+        column_config={"Regions": st.column_config.NumberColumn(format="localized")}, hide_index=True,
+        height="content", alt="regions by verdict", placeholder="",
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ with choice:
 card, past = cards[dataset_id], exports.list_exports(workspace(), dataset_id)
 side, main = st.columns([1, 2.2], gap="medium")
 with side:
-    wishes = export_form(list(card.split_counts), card.class_counts.get("", 0), "form")
+    wishes = export_form(card, "form")
     request = wishes.request(dataset_id, by=name_for_record())
 with main, complaints():
     small = {info.id for info in past if exports.is_downloadable(info)}

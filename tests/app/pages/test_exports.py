@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import exports, jobs
+from app.services import exports, jobs, reviews
 from app.services.exports import ExportRequest
 from app.services.workspace import Workspace
-from core.data.export.items import ExportFormat
-from core.types import RoundStatus
+from core.data.export.items import ExportFormat, Treatment
+from core.types import FindingFilter, RoundStatus
+from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -103,3 +104,35 @@ def test_a_failed_export_says_why(
     screen.run()
     assert not screen.exception
     assert "is not empty" in words(screen)
+
+
+def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
+    scenes: Workspace,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    reviews.accept_all(scenes, FindingFilter(round_id=1), by="ada")
+    screen = open_page(scenes, monkeypatch)
+    assert not screen.exception
+    assert screen.radio("form_mask_family").options == [
+        "Images and masks",
+        "CamVid",
+        "Pascal VOC",
+        "COCO",
+        "Label Studio",
+    ]
+    assert "pixels changed" in words(screen)
+    assert ">12</div>" in words(screen)
+    screen.radio("form_mask_family").set_value("Pascal VOC").run()
+    screen.selectbox("form_unsettled_ambiguous_False_True").set_value(Treatment.KEEP_GIVEN).run()
+    screen.text_input("form_folder").set_value(str(tmp_path / "out")).run()
+    screen.button("preview_start").click().run()
+    assert not screen.exception
+    (started,) = exports.list_exports(scenes)
+    assert (started.request["format"], started.request["ambiguous"]) == ("voc", "keep-given")
+    done = exports.run_export(scenes, started.id)
+    assert done.status is RoundStatus.DONE, done.message
+    screen.query_params["export"] = str(done.id)
+    screen.run()
+    assert not screen.exception
+    assert "Read back and compared" in words(screen)
