@@ -87,10 +87,10 @@ class Painter:
     def _strips(self, row: int, logits: Tensor) -> Iterator[tuple[int, Tensor]]:
         height, width = self.extents[row].tolist()
         full_height, full_width = self.predictions.sizes[row].tolist()
-        return enlarged(logits[:, :height, :width], full_height, full_width)
+        return enlarged(logits[:, :height, :width], full_height, full_width, _STRIP)
 
 
-def enlarged(logits: Tensor, height: int, width: int, strip: int = _STRIP) -> Iterator[tuple[int, Tensor]]:
+def enlarged(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tuple[int, Tensor]]:
     """Yield logits (K, h, w) bilinearly at (height, width), in strips: first line and (K, lines, width).
 
     Together the same as `interpolate(..., align_corners=False)`, but never more than about `strip` numbers at once.

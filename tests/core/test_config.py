@@ -1,9 +1,11 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import SMALL_NETWORK, ImageSummary, Method, RoundConfig, Weights, propose_config
-from core.types import ConfigError
+from core.types import ConfigError, Task
 
 configs = st.builds(
     RoundConfig,
@@ -13,23 +15,45 @@ configs = st.builds(
     grey=st.booleans(),
     epochs=st.integers(1, 99),
     seed=st.integers(0, 2**31),
+    crop=st.sampled_from([0, 32, 448]),
+    scales=st.lists(st.floats(0.25, 4), min_size=1, max_size=4).map(tuple),
+    flip=st.booleans(),
+    boundary=st.integers(0, 9),
 )
 
 
 @given(configs)
 def test_what_is_stored_is_read_back(config: RoundConfig) -> None:
     assert RoundConfig.from_json(config.to_json()) == config
+    assert RoundConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_a_config_of_before_masks_is_still_read() -> None:
+    assert RoundConfig.from_json({"folds": 3, "model": "resnet18"}) == RoundConfig(folds=3, model="resnet18")
 
 
 @pytest.mark.parametrize(
-    "values", [{"folds": 1}, {"epochs": 0}, {"batch_size": 0}, {"input_size": 2}, {"weights": Weights.FILE}]
+    "values",
+    [
+        {"folds": 1},
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"input_size": 2},
+        {"weights": Weights.FILE},
+        {"crop": 5},
+        {"crop": -1},
+        {"scales": ()},
+        {"scales": (0.1,)},
+        {"min_region": 0},
+        {"boundary": -1},
+    ],
 )
 def test_what_cannot_work_is_refused(values: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         RoundConfig(**values)
 
 
-@pytest.mark.parametrize("values", [{"fold": 3}, {"method": "magic"}, {"weights": 7}])
+@pytest.mark.parametrize("values", [{"fold": 3}, {"method": "magic"}, {"weights": 7}, {"scales": 2}, {"scales": ["x"]}])
 def test_unknown_names_and_values_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         RoundConfig.from_json(values)
@@ -43,3 +67,16 @@ def test_small_images_get_a_small_network_and_large_ones_a_known_one() -> None:
     large = propose_config(ImageSummary(width=640, height=480, grey=True, count=100))
     assert large.model != SMALL_NETWORK
     assert large.input_size <= 224
+
+
+def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_hub() -> None:
+    small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
+    assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 128, 0, False)
+    street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
+    assert (street.model, street.input_size, street.crop) == ("swiftnet_rn18", 480, 448)
+    assert street.weights is Weights.NONE
+    large = propose_config(ImageSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
+    assert large.input_size == 1024
+    assert small.min_region < street.min_region < large.min_region
+    tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
+    assert (tiny.input_size, tiny.grey) == (32, True)
