@@ -1,0 +1,187 @@
+"""A round of masks through the worker's steps: opened with the resolved masks, its regions stored and reviewed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from app.services import imports, masks, reviews, rounds
+from app.services.imports import ImportRequest
+from app.services.reviews import Choice
+from app.services.workspace import Workspace
+from app.worker import steps
+from core.config import SMALL_MASK_NETWORK, RoundConfig
+from core.data.masks.store import MaskStore
+from core.data.predictions import create_predictions
+from core.data.snapshot import Snapshot
+from core.types import (
+    IGNORE,
+    NO_LABEL,
+    Finding,
+    FindingFilter,
+    IntArray,
+    Order,
+    RoundCancelledError,
+    RoundError,
+    RoundStatus,
+    Verdict,
+)
+from tests.app.pairs import HEIGHT, WIDTH, draw_pair, draw_pairs, draw_stripes, mask_of
+
+CONFIG = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, boundary=0)
+
+
+def go_on() -> bool:
+    return False
+
+
+def imported(workspace: Workspace, root: Path) -> int:
+    asked = imports.start_import(workspace, ImportRequest(name="scenes", source=str(root)))
+    dataset_id = imports.run_import(workspace, asked).dataset_id
+    assert dataset_id is not None
+    return dataset_id
+
+
+def opened(workspace: Workspace, dataset_id: int) -> tuple[int, Snapshot]:
+    """Start a round and return its snapshot."""
+    round_id = rounds.start_round(workspace, dataset_id, CONFIG, "ada").id
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    return round_id, Snapshot.load(workspace.round_folder(round_id))
+
+
+def predict(workspace: Workspace, round_id: int, changed: dict[int, tuple[slice, slice, int]]) -> None:
+    """Write folds that say what was given, but for a box of another class in some rows."""
+    folder = workspace.round_folder(round_id)
+    snapshot = Snapshot.load(folder)
+    assert snapshot.masks is not None
+    predictions = create_predictions(folder, snapshot.masks.sizes, len(snapshot.classes))
+    store = MaskStore(workspace.masks)
+    for row, name in enumerate(snapshot.masks.labels):
+        predicted, confidence, given = predictions.of(row)
+        predicted[:] = np.where((mask := store.get(name)) == IGNORE, 0, mask) if name else 0
+        confidence[:], given[:] = 230, 230
+        if row in changed:
+            down, across, label = changed[row]
+            predicted[down, across], given[down, across] = label, 10
+        predictions.fold[row] = row % CONFIG.folds
+    predictions.flush()
+
+
+def found(workspace: Workspace, round_id: int) -> list[Finding]:
+    chosen = FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())
+    return reviews.page(workspace, chosen, Order.SUSPICION, None, 100).items
+
+
+def stored(workspace: Workspace) -> int:
+    with workspace.database.read() as session:
+        return int(session.execute(text("SELECT count(*) FROM finding")).scalar_one())
+
+
+def present(workspace: Workspace, sample_id: int) -> IntArray:
+    return masks.labels(workspace, sample_id)[1]
+
+
+def test_a_round_opens_with_masks_and_deals_by_their_rarest_class(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set")
+    draw_pair(root, "none", None)
+    draw_pair(root, "ignored", mask_of(IGNORE))
+    _, snapshot = opened(workspace, imported(workspace, root))
+    assert snapshot.masks is not None
+    names = [Path(path).stem for path in snapshot.paths]
+    labels = dict(zip(names, snapshot.labels.tolist(), strict=True))
+    assert labels.pop("none") == labels.pop("ignored") == NO_LABEL
+    assert {name: label == 2 for name, label in labels.items()} == {name: bool(int(name) % 2) for name in labels}
+    assert snapshot.masks.labels[names.index("none")] == ""
+    assert set(snapshot.masks.settled) == {""}
+    assert snapshot.masks.sizes.tolist() == [[HEIGHT, WIDTH]] * len(names)
+
+
+def test_masks_of_one_class_or_too_few_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    one = draw_pairs(tmp_path / "one", {f"{number}": mask_of(1) for number in range(12)})
+    with pytest.raises(RoundError, match="'road'; a round needs at least two classes"):
+        rounds.start_round(workspace, imported(workspace, one), CONFIG, "ada")
+    asked = imports.start_import(workspace, ImportRequest(name="few", source=str(draw_stripes(tmp_path / "few", 3))))
+    few = imports.run_import(workspace, asked).dataset_id
+    assert few is not None
+    with pytest.raises(RoundError, match="3 labelled images, too few for 2 folds"):
+        rounds.start_round(workspace, few, CONFIG, "ada")
+
+
+def test_a_network_for_other_labels_is_refused_and_the_proposed_one_is_not(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = imported(workspace, draw_stripes(tmp_path / "set"))
+    with pytest.raises(RoundError, match="no network for these labels"):
+        rounds.start_round(workspace, dataset_id, RoundConfig(model="resnet18"), "ada")
+    proposal = rounds.propose(workspace, dataset_id)
+    assert proposal.config.model in proposal.models
+    assert rounds.start_round(workspace, dataset_id, proposal.config, "ada").status is RoundStatus.QUEUED
+
+
+def test_regions_are_stored_with_their_boxes_and_verdicts_reach_the_next_round(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = imported(workspace, draw_stripes(tmp_path / "set"))
+    round_id, snapshot = opened(workspace, dataset_id)
+    predict(workspace, round_id, {0: (slice(1, 5), slice(0, 4), 2), 3: (slice(0, 3), slice(8, 12), 0)})
+    steps.judge(workspace, go_on, round_id=round_id)
+    info = rounds.get_round(workspace, round_id)
+    assert info.status is RoundStatus.DONE, info
+    listed = {one.row: one for one in found(workspace, round_id)}
+    assert set(listed) == {0, 3}
+    assert (listed[0].given, listed[0].pseudo, listed[0].box, listed[0].area) == (0, 2, (0, 1, 4, 4), 16)
+    assert (listed[3].given, listed[3].pseudo, listed[3].box, listed[3].area) == (2, 0, (8, 0, 4, 3), 12)
+    assert listed[0].top[0][0] == 2
+    metrics = rounds.metrics(workspace, round_id)
+    assert metrics is not None
+    assert metrics["task"] == "segmentation"
+
+    reviews.decide(workspace, [Choice(listed[0].id, Verdict.ACCEPT), Choice(listed[3].id, Verdict.KEEP)], by="ada")
+    _, later = opened(workspace, dataset_id)
+    assert later.masks is not None
+    assert snapshot.masks is not None
+    store = MaskStore(workspace.masks)
+    expected = store.get(snapshot.masks.labels[0]).copy()
+    expected[1:5, 0:4] = 2
+    assert (store.get(later.masks.labels[0]) == expected).all()
+    assert (present(workspace, int(later.sample_ids[0])) == expected).all()
+    assert later.masks.labels[1:] == snapshot.masks.labels[1:]
+    assert [bool(settled) for settled in later.masks.settled[:4]] == [True, False, False, True]
+    assert store.get(later.masks.settled[3]).astype(bool).sum() == 12
+
+
+def test_judging_again_after_it_was_cut_off_changes_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_id, _ = opened(workspace, imported(workspace, draw_stripes(tmp_path / "set")))
+    predict(workspace, round_id, {row: (slice(1, 5), slice(0, 4), 2) for row in range(6)})
+    monkeypatch.setattr(steps, "CHUNK", 2)
+    with pytest.raises(RoundCancelledError):
+        steps.judge(workspace, lambda: stored(workspace) > 0, round_id=round_id)
+    assert stored(workspace) == 2
+    steps.judge(workspace, go_on, round_id=round_id)
+    assert len(found(workspace, round_id)) == 6
+
+
+def test_judging_loads_no_torch() -> None:
+    code = "import sys, app.worker.steps, core.judge.mask_judgement; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
+
+
+def test_a_small_round_of_masks_runs_through_all_steps(workspace: Workspace, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    scenes = {
+        f"{number:02}": np.kron(random.integers(0, 3, (2, 3)), np.ones((16, 16))).astype(np.uint8)
+        for number in range(8)
+    }
+    round_id, _ = opened(workspace, imported(workspace, draw_pairs(tmp_path / "set", scenes)))
+    for fold in range(CONFIG.folds):
+        steps.train_fold(workspace, go_on, round_id=round_id, fold=fold)
+    steps.judge(workspace, go_on, round_id=round_id)
+    info = rounds.get_round(workspace, round_id)
+    assert info.status is RoundStatus.DONE, info
+    assert info.accuracy is not None
+    assert all(one.box is not None and one.area for one in found(workspace, round_id))
