@@ -1,0 +1,78 @@
+"""`import` and `datasets` for masks: what a dry run says, what is told afterwards."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.commands import naming
+from app.services import datasets
+from app.services.workspace import Workspace
+from tests.app.pairs import draw_pair, draw_stripes, mask_of
+
+
+@pytest.fixture
+def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr(naming, "workspace", lambda: workspace)
+    return workspace
+
+
+def run(*arguments: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def run_json(*arguments: str | Path) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def test_a_dry_run_shows_the_classes_of_masks_and_what_is_wrong(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    draw_pair(root, "bad", mask_of(0, 9))
+    draw_pair(root, "none", None)
+    told = run_json("import", root, "--dry-run")
+    assert (told["format"], told["images"], told["masks"], told["classes"]) == ("mask-pairs", 8, 7, {})
+    assert list(told["colours"]) == ["sky", "road", "car"]
+    assert [problem["kind"] for problem in told["problems"]] == ["missing mask", "ids outside the classes"]
+    seen = run("import", root, "--dry-run")
+    assert "7 of them with a mask" in seen.stdout
+    assert "#" in seen.stdout
+    assert "ids outside the classes" not in seen.stdout
+    assert datasets.list_datasets(opened) == []
+
+
+def test_what_pixels_mean_can_be_said(opened: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    (root / "classes.txt").unlink()
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) + 10).save(path)
+    (tmp_path / "names.txt").write_text("".join(f"class {number}\n" for number in range(12)))
+    monkeypatch.chdir(tmp_path)
+    told = run_json("import", root, "--class-names", "names.txt", "--ignore-id", "12")
+    assert (told["report"]["images"], told["report"]["masks"]) == (6, 6)
+    assert told["report"]["classes"]["class 10"] == 6
+    info = datasets.get_dataset(opened, told["dataset"])
+    assert (info.options["class_names"], info.options["ignore_id"]) == (str(tmp_path / "names.txt"), 12)
+    [listed] = run_json("datasets")
+    assert (listed["images"], listed["masks"]) == (6, 6)
+    assert "6 images, 6 with a mask, 12 classes" in run("datasets", "show", "set").stdout
+
+
+def test_colours_without_a_map_say_what_to_choose(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 4)
+    (root / "classes.txt").unlink()
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.stack([np.asarray(Image.open(path)) * 90] * 2 + [np.full((8, 12), 7, np.uint8)], 2)).save(
+            path
+        )
+    assert "colour map" in run("import", root, code=1).stderr
+    failed = run("import", root, "--format", "nothing", code=1).stderr
+    assert "there is no format nothing" in failed
+    assert "camvid" in failed
