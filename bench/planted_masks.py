@@ -1,0 +1,275 @@
+"""Planted errors in CamVid's masks: how many of them are among the first findings, and how many findings are jitter?
+
+    python bench/planted_masks.py camvid.tar [--json FILE] [--full]
+
+Into a third of the 367 training masks one error each is planted, as many of each kind (`core.data.planting`); half of
+the others get borders that are off by 1 to 3 pixels. Then a round runs through `core.rounds.run_mask_round`, as the
+app's do, and its findings are gone through from the first one on. With k planted errors:
+
+- `found_at_k`, `found_at_2k`: the share of them that the first k (2k) findings show, and `per_kind` at k. An error is
+  shown when findings that are wrong pixels for the most part cover a quarter of it.
+- `jitter_false_share`: the share of the first k findings that are jitter for the most part.
+- `cleanlab_found_at_k`: the share of them in the first k images by cleanlab's softmin, which ranks whole images and
+  knows no region; `images_found_at_k` the same by our image scores. k images are more to look at than k regions.
+- `miou`: of the out-of-fold predictions, against the true masks.
+
+CamVid itself has wrong masks, and what one person calls a fence another calls a wall: such findings count as false.
+Folds keep the frames of one drive together. The default is small enough for two cores; `--full` wants a GPU.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from core.config import SMALL_MASK_NETWORK, ImageSummary, RoundConfig, propose_config
+from core.data.images import read_facts
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.store import MaskStore
+from core.data.planting import Planting, plant
+from core.data.predictions import Predictions, read_predictions
+from core.data.snapshot import Masks, Snapshot
+from core.judge.mask_judgement import IMAGE_SCORES, RegionFinding
+from core.judge.mask_scoring import mean_iou, pixel_confusion
+from core.judge.regions import differing_pixels
+from core.rounds import run_mask_round, versions
+from core.types import IGNORE, IntArray, Progress, Task
+
+SEED, CLASSES, VOID = 2009, 11, 11
+PLANTED_SHARE, JITTERED_SHARE = 1 / 3, 1 / 2
+SHOWN = 0.25  # of a planted error
+NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"]
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """The masks as they are given and as they are meant, and what was done to them, by row."""
+
+    paths: list[Path]
+    given: Sequence[IntArray]
+    true: Sequence[IntArray]
+    planted: dict[int, Planting]
+    jittered: set[int]
+
+    def wrong(self, row: int) -> NDArray[np.bool_]:
+        """Return the pixels of an image that were made wrong, (H, W)."""
+        changed: NDArray[np.bool_] = self.given[row] != self.true[row]
+        return changed
+
+
+def main() -> None:
+    """Run the experiment and print its table."""
+    arguments = parsed()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    started, cpu = time.perf_counter(), time.process_time()
+    with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
+        folder = Path(scratch)
+        spoilt = spoil(unpacked(arguments.data, folder))
+        snapshot = stored(spoilt, folder / "masks")
+        config = configured(arguments)
+        print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
+        judged = run_mask_round(
+            snapshot, config, folder / "round", image_cache=folder / "images", masks=folder / "masks", report=Teller()
+        )
+        figures: dict[str, Any] = {"versions": versions(), "config": config.to_json()}
+        figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
+        figures |= bulk(spoilt, judged.findings, judged.metrics["proposed_threshold"])
+        figures |= {name: judged.metrics[name] for name in ("wobble_regions", "tiny_regions", "estimated_errors")}
+    figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    for name, value in figures.items():
+        if isinstance(value, int | float):
+            print(f"{name:<28} {value:>12,.3f}")
+    print("per_kind " + ", ".join(f"{kind} {share:.2f}" for kind, share in figures["per_kind"].items()))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+def spoil(root: Path) -> Spoilt:
+    """Read the training part and make some of its masks wrong, always the same ones."""
+    paths = sorted((root / "train" / "images").glob("*.jpg"))
+    true = [np.asarray(Image.open(root / "train" / "labels" / f"{path.stem}.png")).astype(np.uint8) for path in paths]
+    true = [np.where(mask == VOID, IGNORE, mask).astype(np.uint8) for mask in true]
+    rng = np.random.default_rng(SEED)
+    order = rng.permutation(len(true)).tolist()
+    count = round(PLANTED_SHARE * len(true))
+    given, planted = list(true), {}
+    for number, row in enumerate(order[:count]):
+        planted[row] = list(Planting)[number % len(Planting)]
+        given[row], _ = plant(true[row], planted[row], rng, classes=CLASSES)
+    jittered = set(order[count : count + round(JITTERED_SHARE * (len(true) - count))])
+    for row in sorted(jittered):
+        given[row] = jitter(true[row], rng)
+    return Spoilt(paths, given, true, planted, jittered)
+
+
+def jitter(mask: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return the mask with every border moved by up to 1 to 3 pixels, smoothly; IGNORE stays where it is."""
+    height, width = mask.shape
+    most = int(rng.integers(1, 3, endpoint=True))
+    coarse = rng.uniform(-most, most, (height // 20, width // 20, 2)).astype(np.float32)
+    moved = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    shaken = cv2.remap(mask, x + moved[..., 0], y + moved[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return np.where((mask == IGNORE) | (shaken == IGNORE), mask, shaken).astype(np.uint8)
+
+
+def stored(spoilt: Spoilt, folder: Path) -> Snapshot:
+    """Return the snapshot of the given masks, which are put below `folder`."""
+    store = MaskStore(folder)
+    names = [store.put(mask, durable=False) for mask in spoilt.given]
+    present = [np.unique(mask[mask != IGNORE]) for mask in spoilt.given]
+    often = np.bincount(np.concatenate(present), minlength=CLASSES)
+    return Snapshot(
+        sample_ids=np.arange(1, len(names) + 1),
+        paths=[str(path) for path in spoilt.paths],
+        labels=np.array([classes[often[classes].argmin()] for classes in present], np.int32),
+        groups=[sequence_of(path.name) or "" for path in spoilt.paths],
+        content_hashes=[read_facts(path, 1_000_000).content_hash for path in spoilt.paths],
+        classes=NAMES,
+        masks=Masks(names, [""] * len(names), np.array([mask.shape for mask in spoilt.given], np.int32)),
+    )
+
+
+def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, snapshot: Snapshot) -> dict[str, Any]:
+    """Return what the findings in their order are worth."""
+    count = len(spoilt.planted)
+    at_k, at_2k = found(spoilt, findings[:count]), found(spoilt, findings[: 2 * count])
+    kinds = {
+        kind.value: float(np.mean([row in at_k for row, own in spoilt.planted.items() if own is kind]))
+        for kind in Planting
+    }
+    jitter_made = [one for one in findings[:count] if one.row in spoilt.jittered and is_wrong(spoilt, one)]
+    predictions = read_predictions(folder, snapshot.masks.sizes)  # type: ignore[union-attr]
+    images = np.argsort(np.load(folder / IMAGE_SCORES), kind="stable")[:count].tolist()
+    theirs = np.argsort(cleanlab_scores(predictions, len(spoilt.given)), kind="stable")[:count].tolist()
+    return {
+        "planted": count,
+        "findings": len(findings),
+        "found_at_k": len(at_k) / count,
+        "found_at_2k": len(at_2k) / count,
+        "found": len(found(spoilt, findings)) / count,
+        "per_kind": kinds,
+        "jitter_false_share": len(jitter_made) / max(1, min(count, len(findings))),
+        "images_found_at_k": len(set(images) & set(spoilt.planted)) / count,
+        "cleanlab_found_at_k": len(set(theirs) & set(spoilt.planted)) / count,
+        "miou": true_miou(spoilt, predictions),
+    }
+
+
+def found(spoilt: Spoilt, findings: Sequence[RegionFinding]) -> set[int]:
+    """Return the rows whose planted error these findings show."""
+    covered = dict.fromkeys(spoilt.planted, 0)
+    for one in findings:
+        if one.row in covered and is_wrong(spoilt, one):
+            covered[one.row] += int(pixels(spoilt.wrong(one.row), one).sum())
+    return {row for row, seen in covered.items() if seen >= SHOWN * spoilt.wrong(row).sum()}
+
+
+def is_wrong(spoilt: Spoilt, finding: RegionFinding) -> bool:
+    """Whether most of a finding's pixels were made wrong."""
+    return bool(pixels(spoilt.wrong(finding.row), finding).mean() > 1 / 2)
+
+
+def pixels(values: IntArray | NDArray[np.bool_], finding: RegionFinding) -> IntArray:
+    """Return the values, (H, W), of a finding's pixels, (P,)."""
+    return np.concatenate([values[y, x : x + length] for y, x, length in finding.region.runs.tolist()])
+
+
+def cleanlab_scores(predictions: Predictions, count: int) -> list[float]:
+    """Return cleanlab's softmin of all images; IGNORE pixels, which it does not know, count as surely right."""
+    from cleanlab.internal.multilabel_scorer import softmin  # noqa: PLC0415 seconds
+
+    return [float(softmin(predictions.of(row)[2].reshape(1, -1) / 255, temperature=0.1)[0]) for row in range(count)]
+
+
+def true_miou(spoilt: Spoilt, predictions: Predictions) -> float | None:
+    """Return the mean IoU of the predictions with the true masks."""
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    for row, true in enumerate(spoilt.true):
+        predicted = predictions.of(row)[0]
+        confusion += pixel_confusion(true, predicted, differing_pixels(true, predicted), CLASSES)
+    return mean_iou(confusion)
+
+
+def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) -> dict[str, float]:
+    """Return what accepting everything from the proposed threshold on would do to the pixels."""
+    accepted = [one for one in findings if one.confidence >= threshold]
+    right = changed = mended = 0
+    for one in accepted:
+        true = pixels(spoilt.true[one.row], one)
+        changed += len(true)
+        mended += int((true == one.pseudo).sum())
+        right += int((true == one.pseudo).mean() > 1 / 2)
+    return {
+        "proposed_threshold": threshold,
+        "accepted": len(accepted),
+        "accepted_right_share": right / max(1, len(accepted)),
+        "accepted_right_pixel_share": mended / max(1, changed),
+    }
+
+
+def configured(arguments: argparse.Namespace) -> RoundConfig:
+    """Return the round's config: the app's own proposal with `--full`, else one for two cores."""
+    proposed = propose_config(ImageSummary(width=480, height=360, grey=False, count=367), Task.SEGMENTATION)
+    if not arguments.full:
+        proposed = replace(proposed, folds=2, model=SMALL_MASK_NETWORK, input_size=240, epochs=24)
+    return replace(proposed, epochs=arguments.epochs) if arguments.epochs else proposed
+
+
+class Teller:
+    """Prints one line per epoch; it is given to a round as its `report`."""
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self.said = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Say how far the round is, once."""
+        line = f"  {progress.stage}, fold {progress.fold + 1}, epoch {progress.epoch} of {progress.epochs}"
+        if line != self.said:
+            print(line if progress.loss is None else f"{line}: loss {progress.loss:.3f}")
+        self.said = line
+
+
+def unpacked(data: Path, scratch: Path) -> Path:
+    """Return the folder with `train` in it."""
+    if data.is_dir() and (data / "camvid.tar").exists():
+        data /= "camvid.tar"
+    if data.is_dir():
+        return data
+    with tarfile.open(data) as archive:
+        archive.extractall(scratch, filter="data")
+    return scratch / "camvid"
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--full", action="store_true", help="what the app would propose, for a GPU")
+    parser.add_argument("--epochs", type=int, default=0, help="instead of the usual number")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("name the data, or set OUTFOLD_DATA")
+    arguments.data = Path(arguments.data)
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
