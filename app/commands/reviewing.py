@@ -132,7 +132,7 @@ def findings(
         tell(f"{len(found):,} of {reviews.counts(opened, chosen).total:,}" if found else "nothing fits")
 
 
-def _told(finding: "Finding", info: "DatasetInfo") -> dict[str, Any]:
+def _told(finding: Finding, info: "DatasetInfo") -> dict[str, Any]:
     return {
         "finding": finding.id,
         "name": finding.name,
@@ -149,7 +149,15 @@ def _told(finding: "Finding", info: "DatasetInfo") -> dict[str, Any]:
         "area": finding.area,
         "path": finding.path,
         "content_hash": finding.content_hash,
+        **_place(finding),
     }
+
+
+def _place(finding: Finding) -> dict[str, int | None]:
+    """Return where a region lies in its image, in pixels; nothing for a whole image."""
+    if finding.box is None:
+        return {}
+    return {**dict(zip(("x", "y", "width", "height"), finding.box, strict=True)), "area": finding.area}
 
 
 def _print(told: list[dict[str, Any]], form: Form) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.commands import naming, speaking
 from app.services.workspace import Workspace
+from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
 ROOT = Path(__file__).parents[3]
@@ -194,6 +195,23 @@ def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: Work
 def shell(tmp_path: Path) -> list[str]:
     """Return the beginning of a real command line with a home of its own."""
     return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
+
+
+def test_masks_are_listed_by_region_and_leave_in_their_own_forms(
+    scenes: Workspace,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(naming, "workspace", lambda: scenes)
+    first = run_json("findings", "scenes")[0]
+    assert (first["given"], first["suggested"], first["x"], first["area"]) == ("road", "car", 50, 480)
+    assert run_json("accept", "scenes", "--above", "0.5", "--yes", "--by", "ada")["accepted"] == 12
+    told = run("export", "scenes", "--format", "voc", "--to", tmp_path / "voc").stdout
+    assert "6 masks changed in 4,440 pixels, 12 regions decided" in told
+    assert (tmp_path / "voc" / "SegmentationClass" / "scene_000.png").is_file()
+    assert run_json("export", "scenes", "--to", tmp_path / "pairs")["manifest"]["options"]["format"] == "mask-pairs"
+    refused = run("export", "scenes", "--format", "csv", "--to", tmp_path / "csv", code=1)
+    assert "choose from mask-pairs, camvid, voc, coco, label-studio" in refused.stderr
 
 
 def test_help_does_not_wait_for_what_it_does_not_need() -> None:

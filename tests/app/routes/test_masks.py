@@ -54,6 +54,15 @@ def test_a_round_of_masks_says_what_it_is(client: TestClient) -> None:
     assert answer["mean_iou"] == 0.72
 
 
+def test_only_those_who_decided_in_this_dataset_can_be_filtered_for(
+    scenes: Workspace, client: TestClient, tmp_path: Path
+) -> None:
+    other = add_round(scenes, add_scenes(scenes, tmp_path / "others", 1, name="others"))
+    act(client, 1, **verdict(1))
+    assert client.get("/outfold/rounds/1").json()["annotators"] == ["ada"]
+    assert client.get(f"/outfold/rounds/{other}").json()["annotators"] == []
+
+
 def test_a_card_of_a_region_says_where_it_lies(client: TestClient) -> None:
     items = client.get("/outfold/findings?round=1").json()["items"]
     region = items[0]["region"]
