@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.services import imports
 from app.services.imports import ImportProgress, ImportRequest
-from app.services.workspace import open_workspace
+from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.types import RoundStatus
 
@@ -44,7 +44,7 @@ def main() -> None:
         figures = measure(folder, Path(scratch) / "home")
     width = max(map(len, figures))
     for name, value in figures.items():
-        print(f"{name:<{width}}  {value:>12,.1f}")
+        print(f"{name:<{width}}  {value:>12,.2f}")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -55,7 +55,7 @@ def measure(folder: Path, home: Path) -> dict[str, float]:
     plain = sequential_images_per_second(folder)
     base = resident_mb()
     began: dict[str, float] = {}
-    with watched_memory() as peak:
+    with watched_memory() as peak, watched_writes(workspace) as longest:
         start = time.perf_counter()
 
         def note(progress: ImportProgress) -> None:
@@ -76,6 +76,7 @@ def measure(folder: Path, home: Path) -> dict[str, float]:
         "seconds_reading": began["storing"] - began["reading images"],
         "seconds_storing": seconds - began["storing"],
         "seconds_again": time.perf_counter() - again,
+        "longest_wait_of_another_writer": longest[0],
         "images_per_second": images / seconds,
         "seconds_70000": MNIST_IMAGES * seconds / images,
         "peak_mb": peak[0],
@@ -122,6 +123,26 @@ def watched_memory() -> Iterator[list[float]]:
     watcher.start()
     try:
         yield peak
+    finally:
+        stop.set()
+        watcher.join()
+
+
+@contextmanager
+def watched_writes(workspace: Workspace) -> Iterator[list[float]]:
+    """Yield a list whose one number is the longest, in seconds, that another writer waited, as a verdict would."""
+    longest, stop = [0.0], Event()
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            began = time.perf_counter()
+            with workspace.database.write():
+                longest[0] = max(longest[0], time.perf_counter() - began)
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield longest
     finally:
         stop.set()
         watcher.join()

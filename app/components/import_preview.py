@@ -81,7 +81,7 @@ def figures(preview: Preview) -> str:
     for cover in preview.covers:
         label = "no label" if cover.label is None else cover.label
         if preview.table is not None:
-            label = cover.name
+            label = cover.name if cover.mask else f"no mask: {cover.name}"
         image = '<div class="of-none" title="cannot be read">unreadable</div>'
         if cover.image:
             over = f'<img alt="its mask" src="{_data("png", cover.mask)}">' if cover.mask else ""
