@@ -47,10 +47,10 @@ class MaskStore:
         return self._folder / name[:2] / f"{name}.png"
 
     def put(self, mask: IntArray, *, durable: bool = True) -> str:
-        """Keep a mask, (H, W) uint8 or uint16, and return its hash; one that is there already is not written again."""
+        """Keep a mask, (H, W) uint8 or uint16, and return its hash; one that is there, and whole, is left as it is."""
         name = mask_hash(mask)
         path = self.path(name)
-        if not path.exists():
+        if not self._is_whole(name):
             buffer = BytesIO()
             Image.fromarray(mask).save(buffer, format="PNG", compress_level=1)
             write_atomically(path, buffer.getvalue(), durable=durable)
@@ -69,3 +69,10 @@ class MaskStore:
         except (OSError, ValueError) as error:
             raise DatasetError(f"the mask {name} cannot be read ({error}); import the dataset again") from error
         return mask
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether the mask is there and was not damaged, by a power cut before it was on the disk or otherwise."""
+        try:
+            return mask_hash(self.get(name)) == name
+        except DatasetError:
+            return False

@@ -1,0 +1,53 @@
+"""Masks by their content: what is kept reads back, once, and what was damaged is written anew."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data.masks.store import MaskStore, classes_in, mask_hash
+from core.types import IGNORE, WIDE_IGNORE, DatasetError
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_reads_back_and_is_kept_once(dtype: type, tmp_path: Path) -> None:
+    store = MaskStore(tmp_path)
+    mask = np.random.default_rng(0).integers(0, 300, (7, 9)).astype(dtype)
+    name = store.put(mask)
+    kept = store.path(name).stat().st_mtime_ns
+    assert store.put(mask.copy(order="F")) == name
+    assert store.path(name).stat().st_mtime_ns == kept
+    read = store.get(name)
+    assert read.dtype == mask.dtype
+    assert (read == mask).all()
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_the_name_tells_size_and_width_apart() -> None:
+    zeros = np.zeros((2, 8), np.uint8)
+    assert len({mask_hash(zeros), mask_hash(zeros.reshape(4, 4)), mask_hash(zeros.reshape(2, 8).view(np.uint16))}) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"no image", None])
+def test_a_damaged_mask_says_so_and_is_mended_by_putting_it_again(damage: bytes | None, tmp_path: Path) -> None:
+    store = MaskStore(tmp_path)
+    mask = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    name = store.put(mask)
+    path = store.path(name)
+    path.write_bytes(path.read_bytes()[:45] if damage is None else damage)
+    with pytest.raises(DatasetError, match="import the dataset again"):
+        store.get(name)
+    store.put(mask, durable=False)
+    assert (store.get(name) == mask).all()
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 31, "G" * 32])
+def test_a_name_that_is_no_hash_reaches_no_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is no mask"):
+        MaskStore(tmp_path).path(name)
+
+
+def test_the_classes_of_a_mask_leave_out_what_nobody_labelled() -> None:
+    assert classes_in(np.array([[3, 0], [IGNORE, 3]], np.uint8)) == [0, 3]
+    assert classes_in(np.array([[300, WIDE_IGNORE]], np.uint16)) == [300]
+    assert classes_in(np.full((2, 2), IGNORE, np.uint8)) == []
