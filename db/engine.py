@@ -14,20 +14,23 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
+WRITE_LOCK = 7_305_112  # PostgreSQL knows advisory locks by a number, of one's own choice, in each database
 
 
 class Database:
     """A pool of connections to one database, handed out as transactions.
 
-    `read()` sees one consistent state; `write()` takes SQLite's write lock at once (BEGIN IMMEDIATE), so that a
-    transaction never fails half-way because somebody else wrote first. Both commit at their end or roll back whole.
+    `read()` sees one consistent state; `write()` takes the one write lock at once (in SQLite BEGIN IMMEDIATE, in
+    PostgreSQL an advisory lock), so that a transaction never fails half-way because somebody else wrote first, and what
+    follows from decisions is never computed from half of them. Both commit at their end or roll back whole.
     """
 
     def __init__(self, url: str) -> None:
         """Open `url`; nothing is created before `migrate`."""
         self.url = url
         self.engine = _create(url)
-        self._reader = sessionmaker(self.engine, expire_on_commit=False)
+        isolation = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        self._reader = sessionmaker(self.engine.execution_options(**isolation), expire_on_commit=False)
         self._writer = sessionmaker(self.engine.execution_options(begin_immediate=True), expire_on_commit=False)
 
     @contextmanager
@@ -69,6 +72,8 @@ def _create(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "begin", _on_postgresql_begin)
     return engine
 
 
@@ -91,3 +96,8 @@ def _on_sqlite_connect(connection: DBAPIConnection, _record: object) -> None:
 def _on_sqlite_begin(connection: Connection) -> None:
     immediate = connection.get_execution_options().get("begin_immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _on_postgresql_begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("begin_immediate", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

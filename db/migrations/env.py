@@ -5,6 +5,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import create_engine
 
+from db.engine import WRITE_LOCK
 from db.models import Base, Code, UtcDateTime
 
 
@@ -22,5 +23,7 @@ engine = create_engine(url)
 with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, render_item=render)
     with context.begin_transaction():
+        if engine.dialect.name == "postgresql":  # of two processes that start at once the later one finds all done
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
         context.run_migrations()
 engine.dispose()

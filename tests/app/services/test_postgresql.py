@@ -1,0 +1,114 @@
+"""The same review on PostgreSQL, through the real migrations; skipped with its reason where no server can be had."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, inspect
+
+from app.services import datasets, exports, jobs, reviews, rounds
+from app.services.exports import ExportRequest
+from app.services.reviews import ActKey, Choice
+from app.services.workspace import Workspace, open_workspace
+from app.settings import Settings
+from core.config import RoundConfig
+from core.types import FindingFilter, FindingKind, Order, RoundStatus, Status, Verdict
+from db.engine import alembic_config
+from tests.app.services.reviewed import add_round, import_folder
+from tests.app.services.test_reviews import assert_projections_hold
+
+pytest_plugins = ["tests.postgres"]
+
+SUSPICIOUS = FindingFilter(round_id=1, kinds=frozenset({FindingKind.SUSPICIOUS}))
+
+
+def opened(home: Path, url: str) -> Workspace:
+    return open_workspace(Settings(home=home, database_url=url, engine_url=url, demo=False, embedded_worker=False))
+
+
+@pytest.fixture
+def installation(postgres_url: str, tmp_path: Path) -> Iterator[Workspace]:
+    made = opened(tmp_path / "home", postgres_url)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def digits(installation: Workspace, digits_folder: Path) -> Workspace:
+    add_round(installation, import_folder(installation, digits_folder))
+    return installation
+
+
+def statuses(workspace: Workspace) -> dict[Status, int]:
+    return reviews.counts(workspace, FindingFilter(round_id=1)).by_status
+
+
+def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> None:
+    script = f"from db.engine import migrate; migrate({postgres_url!r})"
+    started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]  # as web app and worker do
+    assert [process.wait(60) for process in started] == [0, 0]
+    command.check(alembic_config(postgres_url))
+    command.downgrade(alembic_config(postgres_url), "base")
+    engine = create_engine(postgres_url)
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+
+def test_a_review_from_import_to_export(digits: Workspace, digits_folder: Path) -> None:
+    (card,) = datasets.list_datasets(digits)
+    assert card.images == 300
+    assert import_folder(digits, digits_folder) == card.dataset.id, "importing again changes nothing"
+    for order in Order:
+        page = reviews.page(digits, SUSPICIOUS, order, limit=40)
+        assert len(page.items) == 40
+        rest = reviews.page(digits, SUSPICIOUS, order, page.next, limit=100)
+        assert len({finding.id for finding in [*page.items, *rest.items]}) == 100
+    first = reviews.page(digits, SUSPICIOUS, limit=5).items
+    said = [Verdict.ACCEPT, Verdict.KEEP, Verdict.AMBIGUOUS, Verdict.EXCLUDE]
+    for seq, (finding, verdict) in enumerate(zip(first, said, strict=False), start=1):
+        for _ in range(2):  # the second is a retry
+            reviews.decide(digits, [Choice(finding.id, verdict)], by="ada", key=ActKey("tab", seq))
+    reviews.decide(digits, [Choice(first[4].id, Verdict.RELABEL, 9)], by="bob")
+    assert_projections_hold(digits)
+
+    sure = FindingFilter(round_id=1, kinds=SUSPICIOUS.kinds, min_confidence=0.7)
+    seen = reviews.preview(digits, sure)
+    saved = reviews.accept_all(digits, sure, by="ada", expected=seen.count)
+    assert saved.size == seen.count > 20
+    assert statuses(digits)[Status.BULK] == seen.count
+    assert_projections_hold(digits)
+    assert reviews.undo(digits, 1, by="ada").changeset is not None
+    assert Status.BULK not in statuses(digits)
+    reviews.redo(digits, 1, by="ada")
+    assert statuses(digits)[Status.BULK] == seen.count
+    assert statuses(digits)[Status.RELABEL] == 1
+    assert_projections_hold(digits)
+
+    queued = exports.add_export(digits, ExportRequest(dataset_id=1))
+    done = exports.run_export(digits, queued.id)
+    assert done.status is RoundStatus.DONE, done.message
+
+
+def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: Workspace) -> None:
+    chosen = [finding.id for finding in reviews.page(digits, SUSPICIOUS, limit=8).items]
+
+    def keep(finding_id: int) -> None:
+        reviews.decide(digits, [Choice(finding_id, Verdict.KEEP)], by="bob")
+
+    with ThreadPoolExecutor(9) as pool:
+        acts = [pool.submit(reviews.accept_all, digits, SUSPICIOUS, by="ada"), *(pool.submit(keep, i) for i in chosen)]
+        for act in acts:
+            act.result()
+    assert statuses(digits) == {Status.KEEP: 8, Status.BULK: 92}
+    assert_projections_hold(digits)
+
+
+def test_the_job_engine_keeps_its_tables_there_too(digits: Workspace) -> None:
+    started = rounds.start_round(digits, 1, RoundConfig(folds=2), "ada")
+    assert jobs.is_active(digits, jobs.round_job(started.id))
+    assert rounds.cancel_round(digits, started.id)
+    assert not jobs.is_active(digits, jobs.round_job(started.id))
