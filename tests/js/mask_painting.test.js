@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { areaOf, connectedSpans, polygonSpans, runsOf, spansOfRuns } from "../../app/components/mask_editor/areas.js";
 import { anchor, disc, strokeSpans } from "../../app/components/mask_editor/discs.js";
 import { Painting } from "../../app/components/mask_editor/painting.js";
-import { edgePixels, fillPixels, inkOn, tableOf, withEdges } from "../../app/components/mask_editor/palette.js";
+import { edgePixels, fillPixels, tableOf, withEdges } from "../../app/components/mask_editor/palette.js";
 import { TILE } from "../../app/components/mask_editor/tiles.js";
 
 /** A small generator of whole numbers below a bound, the same ones each time. */
@@ -286,5 +286,8 @@ test("edges lie where a class ends", () => {
   edgePixels(pixels, labels, 3, 3, { x: 0, y: 0, width: 3, height: 3 }, table);
   assert.deepEqual([...pixels].map((value) => (value ? 1 : 0)), [0, 1, 0, 1, 1, 0, 1, 0, 0]);
   assert.deepEqual(withEdges({ x: 0, y: 3, width: 2, height: 2 }), { x: 0, y: 2, width: 2, height: 3 });
-  assert.deepEqual([inkOn("#ffff00"), inkOn("#000080")], ["#000", "#fff"]);
+  const thick = new Uint32Array(4);
+  edgePixels(thick, Uint8Array.from([0, 0, 0, 1]), 4, 1, { x: 0, y: 0, width: 4, height: 1 }, table, 2);
+  assert.deepEqual([...thick].map((value) => (value ? 1 : 0)), [0, 1, 1, 0]);
+  assert.deepEqual(withEdges({ x: 9, y: 1, width: 2, height: 2 }, 3), { x: 6, y: 0, width: 5, height: 3 });
 });

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Painting } from "../../app/components/mask_editor/painting.js";
+import { Settings } from "../../app/components/mask_editor/settings.js";
+import { Polygon, Stroke } from "../../app/components/mask_editor/strokes.js";
 import { View } from "../../app/components/mask_editor/view.js";
+import { FakeStorage } from "./fakes.js";
 
 function opened(width = 480, height = 360, ratio = 1) {
   const view = new View(width, height);
@@ -70,4 +74,35 @@ test("the whole image follows the window's size until somebody zooms", () => {
   const { scale } = view;
   view.resize(900, 700, 1);
   assert.equal(view.scale, scale);
+});
+
+test("a polygon ends at its first corner, and its corners go back one by one", () => {
+  const polygon = new Polygon();
+  for (const corner of [[10, 10], [20, 10], [20, 10], [20, 20]]) assert.equal(polygon.add(corner, 2), true);
+  assert.equal(polygon.corners.length, 3);
+  assert.equal(polygon.path([5, 5]), "M10 10L20 10L20 20L5 5");
+  assert.equal(polygon.add([11, 9], 2), false);
+  polygon.back();
+  assert.equal(polygon.add([11, 9], 2), true); // two corners enclose nothing yet
+});
+
+test("a stroke uncovers another map, and may begin where the last one ended", () => {
+  const labels = new Uint8Array(64);
+  const painting = new Painting({ labels, given: labels.slice().fill(7), predicted: labels.slice(), width: 8, height: 8, ignore: 255 });
+  const stroke = new Stroke(painting, { source: painting.given, size: 1, from: [1.2, 1.9] });
+  assert.deepEqual(stroke.move([[4.9, 1.1]]), { x: 1, y: 1, width: 4, height: 1 });
+  assert.equal(stroke.end(), true);
+  assert.deepEqual([...labels.slice(8, 16)], [0, 7, 7, 7, 7, 0, 0, 0]);
+});
+
+test("what somebody has chosen is kept, within its bounds, and nonsense in the storage is passed over", () => {
+  const storage = new FakeStorage({ "outfold.masks.view": '{"size": 900, "fill": "yes", "opacity": 0.2}' });
+  const settings = new Settings(storage);
+  assert.deepEqual([settings.fill, settings.opacity], [true, 0.2]);
+  settings.set({ size: settings.resized(1), opacity: 1.3, contour: false });
+  assert.deepEqual([settings.size, settings.opacity], [256, 1]);
+  assert.equal(new Settings(storage).contour, false);
+  settings.set({ size: 1 });
+  assert.equal(settings.resized(1), 2);
+  assert.equal(new Settings(new FakeStorage({ "outfold.masks.view": "{" })).size, 12);
 });

@@ -17,7 +17,7 @@ export class ClassList {
   constructor({ on }) {
     this.on = on;
     this.search = h("input", { type: "search", class: "class-search", placeholder: "Search a class", "aria-label": "Search a class", oninput: () => this.#filter(), onkeydown: (event) => this.#key(event) });
-    this.rows = h("div", { class: "classes", role: "listbox", "aria-label": "Classes" });
+    this.rows = h("div", { class: "classes", role: "group", "aria-label": "Classes" });
     this.element = h("div", { class: "class-panel" }, h("h2", {}, "Classes"), this.search, this.rows);
   }
 

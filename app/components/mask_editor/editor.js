@@ -51,7 +51,7 @@ export class Editor {
     let picture;
     try {
       this.person ??= (await this.api.me()).name;
-      picture = await openPicture({ ...this.desk, api: this.api, sample, round: this.roundId, name: this.person, on: this.#listeners(() => picture) });
+      picture = await openPicture({ ...this.desk, api: this.api, sample, round: this.roundId, person: () => this.person, on: this.#listeners(() => picture) });
     } catch (error) {
       this.element.replaceChildren(troubleState(error, () => this.open(sample, finding)));
       return;

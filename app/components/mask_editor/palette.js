@@ -19,32 +19,30 @@ export function fillPixels(pixels, labels, width, box, table) {
   }
 }
 
-/** Write the colours of a box only where a pixel's class ends: at the right or below it begins another. */
-export function edgePixels(pixels, labels, width, height, box, table) {
-  const last = labels.length - 1;
+/**
+ * Write the colours of a box only where a pixel's class ends: within `thick` pixels to the right or below begins another.
+ * Thick contours are for images shown smaller than they are.
+ */
+export function edgePixels(pixels, labels, width, height, box, table, thick = 1) {
   for (let row = 0; row < box.height; row += 1) {
     const y = box.y + row;
     for (let column = 0; column < box.width; column += 1) {
-      const place = y * width + box.x + column;
+      const x = box.x + column;
+      const place = y * width + x;
       const label = labels[place];
-      const right = box.x + column + 1 < width ? labels[place + 1] : label;
-      const below = y + 1 < height ? labels[Math.min(last, place + width)] : label;
-      const other = right === label ? below : right;
+      let other = label;
+      for (let step = 1; step <= thick && other === label; step += 1) {
+        if (x + step < width) other = labels[place + step];
+        if (other === label && y + step < height) other = labels[place + step * width];
+      }
       pixels[row * box.width + column] = other === label ? 0 : table[label] || table[other];
     }
   }
 }
 
-/** Return a box one pixel larger to the left and above, where an edge may begin or end, within the image. */
-export function withEdges({ x, y, width, height }) {
-  const left = Math.max(0, x - 1);
-  const top = Math.max(0, y - 1);
+/** Return a box larger to the left and above, where an edge of this thickness may begin or end, within the image. */
+export function withEdges({ x, y, width, height }, thick = 1) {
+  const left = Math.max(0, x - thick);
+  const top = Math.max(0, y - thick);
   return { x: left, y: top, width: width + x - left, height: height + y - top };
-}
-
-/** Return black or white, whichever reads better on a colour. */
-export function inkOn(colour) {
-  const value = Number.parseInt(colour.slice(1), 16);
-  const light = 0.299 * (value >> 16) + 0.587 * ((value >> 8) & 0xff) + 0.114 * (value & 0xff);
-  return light > 140 ? "#000" : "#fff";
 }

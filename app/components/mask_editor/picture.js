@@ -8,10 +8,10 @@ import { recover } from "./recovery.js";
 import { Saver } from "./saver.js";
 
 /**
- * Open an image of a round, with what a dead client left unsaved of it. `on` holds status(status), saved(), conflict(error),
- * refused(error) and repaint(box); `post(act)` stores a verdict and resolves to the server's answer.
+ * Open an image of a round, with what a dead client left unsaved of it. `person()` is the name of who paints; `post(act)` stores
+ * a verdict and resolves to the server's answer; `on` holds status(status), saved(), conflict(error), refused(error), repaint(box).
  */
-export async function openPicture({ api, journal, sample, round, name, client, nextSeq, isAlive, post, on }) {
+export async function openPicture({ api, journal, sample, round, person, client, nextSeq, isAlive, post, on }) {
   const about = await api.mask(sample, round);
   const [theirs, given, predicted] = await Promise.all([
     api.labels(about, about.version), about.given && api.labels(about, about.given), ifThere(api.predicted(about, round)),
@@ -20,14 +20,14 @@ export async function openPicture({ api, journal, sample, round, name, client, n
   picture.saver = new Saver({
     base: about.version, client, nextSeq, read: () => picture.painting.labels.slice(),
     encode: (labels) => deflate(picture.packed = labels), send: (sent) => api.save(sample, sent),
-    keep: (record) => journal.keep(sample, { ...record, round, name, image: about.name }), forget: () => journal.forget(sample),
+    keep: (record) => journal.keep(sample, { ...record, round, name: person(), image: about.name }), forget: () => journal.forget(sample),
     onStatus: on.status, onSaved: (answer, sent) => picture.wasSaved(sent), onConflict: on.conflict, onRefused: on.refused,
   });
-  const records = await journal.left(isAlive);
-  const left = records.find((one) => one.sample === sample && one.name === name);
-  picture.recovered = left ? await picture.takeUp(left) : null;
-  for (const one of records) if (picture.recovered && one.sample === sample && one.name === name) await journal.drop(one);
-  picture.elsewhere = records.filter((one) => one.sample !== sample && one.name === name);
+  const records = (await journal.left(isAlive)).filter(({ name }) => (name ?? person()) === person()); // the same person's
+  const here = records.filter((one) => one.sample === sample);
+  picture.recovered = here.length ? await picture.takeUp(here[0]) : null;
+  if (here.length) await journal.drop(here[0]); // what a second one left follows when the image is opened again
+  picture.elsewhere = records.filter((one) => one.sample !== sample);
   return picture;
 }
 

@@ -8,6 +8,8 @@ import { shape } from "./icons.js";
 import { edgePixels, fillPixels, tableOf, withEdges } from "./palette.js";
 import { View } from "./view.js";
 
+const THICKEST = 4; // of a contour, in image pixels
+const MARKS = ["region", "hint", "draft", "brush"]; // each over a dark line, so that it is seen on any image
 const PIXELATED = 3; // device pixels per image pixel; from here on the photo's own pixels are shown as squares
 
 export class Stage {
@@ -16,7 +18,7 @@ export class Stage {
     this.fill = h("canvas", { class: "fill" });
     this.edge = h("canvas", { class: "edge" });
     this.sheet = h("div", { class: "sheet" }, this.photo, this.fill, this.edge);
-    this.marks = Object.fromEntries(["halo", "region", "hint", "draft", "halo-brush", "brush"].map((name) => [name, shape("path", { class: `mark ${name}` })]));
+    this.marks = Object.fromEntries(MARKS.flatMap((name) => [[`${name}-halo`, shape("path", { class: "mark halo" })], [name, shape("path", { class: `mark ${name}` })]]));
     this.group = shape("g", {}, ...Object.values(this.marks));
     this.element = h("div", { class: "stage", tabIndex: 0, role: "application" }, this.sheet, shape("svg", { class: "marks", "aria-hidden": "true" }, this.group));
     this.observer = new ResizeObserver(() => this.#resized());
@@ -37,8 +39,8 @@ export class Stage {
     this.edgeContext = this.edge.getContext("2d");
     this.outline([]);
     this.draft("");
+    this.thick = 0; // so that it is drawn as soon as it is placed
     this.#resized();
-    this.draw(null);
   }
 
   /** Draw a box of the mask anew, all of it when null. */
@@ -48,8 +50,8 @@ export class Stage {
     const whole = box ?? { x: 0, y: 0, width, height };
     this.#put(this.fillContext, whole, (pixels) => fillPixels(pixels, labels, width, whole, table));
     if (!this.contour) return;
-    const edged = withEdges(whole);
-    this.#put(this.edgeContext, edged, (pixels) => edgePixels(pixels, labels, width, height, edged, table));
+    const edged = withEdges(whole, this.thick);
+    this.#put(this.edgeContext, edged, (pixels) => edgePixels(pixels, labels, width, height, edged, table, this.thick));
   }
 
   /** Choose what is seen of the mask. */
@@ -68,30 +70,26 @@ export class Stage {
 
   /** Draw the outline of the region at hand. */
   outline(runs) {
-    const path = runs.length ? outlinePath(runs) : "";
-    this.marks.halo.setAttribute("d", path);
-    this.marks.region.setAttribute("d", path);
+    this.#mark("region", runs.length ? outlinePath(runs) : "");
   }
 
   /** Draw a preview of what a click would take. */
   hint(spans) {
-    this.marks.hint.setAttribute("d", spans.length ? outlinePath(runsOf(spans)) : "");
+    this.#mark("hint", spans.length ? outlinePath(runsOf(spans)) : "");
   }
 
   /** Draw the polygon so far. */
   draft(path) {
-    this.marks.draft.setAttribute("d", path);
+    this.#mark("draft", path);
   }
 
   /** Show the brush where it would paint; no size: no brush. */
   brush(position, size) {
-    const { brush } = this.marks;
     const shown = position && size;
-    for (const mark of [brush, this.marks["halo-brush"]]) {
+    if (shown && this.brushSize !== size) this.#mark("brush", brushPath(size));
+    for (const mark of [this.marks.brush, this.marks["brush-halo"]]) {
       mark.style.display = shown ? "" : "none";
-      if (!shown) continue;
-      if (this.brushSize !== size) mark.setAttribute("d", brushPath(size));
-      mark.setAttribute("transform", `translate(${anchor(position[0], size)} ${anchor(position[1], size)})`);
+      if (shown) mark.setAttribute("transform", `translate(${anchor(position[0], size)} ${anchor(position[1], size)})`);
     }
     if (shown) this.brushSize = size;
   }
@@ -139,11 +137,22 @@ export class Stage {
     this.sheet.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     this.group.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
     this.photo.classList.toggle("pixelated", this.view.scale >= PIXELATED);
+    this.sheet.classList.toggle("reduced", this.view.scale < 1);
+    const thick = Math.min(THICKEST, Math.max(1, Math.round(1 / this.view.scale)));
+    if (thick !== this.thick) {
+      this.thick = thick;
+      this.draw(null);
+    }
     this.onplace?.(this.view.scale);
   }
 
   unmount() {
     this.observer.disconnect();
+  }
+
+  #mark(name, path) {
+    this.marks[name].setAttribute("d", path);
+    this.marks[`${name}-halo`].setAttribute("d", path);
   }
 
   #resized() {
