@@ -17,11 +17,11 @@ const DENSITIES = {
 export const REGION_DENSITIES = {
   S: { width: 118, most: 12, caption: 40 },
   M: { width: 184, most: 8, caption: 42 },
-  L: { width: 258, most: 6, caption: 46 },
+  L: { width: 258, most: 6, caption: 46, steady: true },
 };
 
 export class Grid {
-  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index); `densities` say how large S, M and L are. */
+  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index); `densities` say how large S, M and L are, and whether they stay so where rows do not fill the height. */
   constructor({ on, densities = DENSITIES }) {
     Object.assign(this, { on, densities });
     this.density = "M";
@@ -41,10 +41,10 @@ export class Grid {
 
   /** Return how many columns and cards fit the space there is. */
   measure() {
-    const { width, most, caption } = this.densities[this.density];
+    const { width, most, caption, steady } = this.densities[this.density];
     const space = this.element.clientWidth - 8;
     const wished = Math.max(2, Math.min(most, Math.round((space + GAP) / (width + GAP))));
-    const choices = space < PHONE ? [wished] : [wished, wished + 1, wished - 1];
+    const choices = space < PHONE || steady ? [wished] : [wished, wished + 1, wished - 1];
     const layouts = choices.filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
     const best = layouts[0].unused < UNUSED ? layouts[0] : layouts.reduce((a, b) => (b.unused < a.unused - 0.02 ? b : a));
     Object.assign(this, { columns: best.columns, frame: best.frame, pixels: best.card * (globalThis.devicePixelRatio ?? 1) });
