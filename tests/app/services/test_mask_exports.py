@@ -2,6 +2,9 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,3 +235,35 @@ def test_many_classes_leave_in_two_bytes_but_not_in_a_palette(tmp_path: Path) ->
         expected = RoundStatus.FAILED if form is ExportFormat.VOC else RoundStatus.DONE
         assert done.status is expected, done.message
     opened.database.close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app.services import exports
+from core.data.formats import voc
+from tests.app.masked import open_home
+
+whole, written = voc.save_mask, []
+
+def save(path, mask):
+    whole(path, mask)
+    written.append(path)
+    if len(written) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+voc.save_mask = save
+exports.run_export(open_home(Path(sys.argv[1])), int(sys.argv[2]))
+"""
+
+
+def test_an_export_killed_among_its_masks_leaves_no_target_and_is_run_again(
+    reviewed: Workspace, tmp_path: Path
+) -> None:
+    request = ExportRequest(dataset_id=1, options=ExportOptions(format=ExportFormat.VOC), folder=str(tmp_path / "out"))
+    info = exports.add_export(reviewed, request)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "home"), str(info.id)]
+    assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    assert exports.run_export(reviewed, info.id).status is RoundStatus.DONE
+    assert [path.name for path in tmp_path.glob("*out*")] == ["out"]
