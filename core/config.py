@@ -149,7 +149,7 @@ def _for_masks(images: ImageSummary) -> RoundConfig:
             input_size=size,
             grey=images.grey,
             epochs=min(100, max(10, -(-_LEAST_SCENES_SEEN // count))),
-            batch_size=8,
+            batch_size=4,  # many small steps: of few images more is learnt by them than by few large ones
             mirror=False,
             min_region=region,
         )
