@@ -7,15 +7,16 @@ that nobody labelled has no mask. The same images and options give the same plan
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from core.data.export.items import ExportOptions, Method, Source, Treatment, Unsettled
 from core.data.masks.store import MaskStore
-from core.types import ClassTable, ExportError, IntArray, ignore_of, mask_dtype
+from core.types import ClassTable, ExportError, ignore_of
 
-EDIT = "edit"  # the verdict on a region whose whole mask was edited
+Changes = tuple[tuple[int, int], ...]  # given * (K + 1) + label, number of pixels; IGNORE is K
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,30 +142,32 @@ def mask_summary(plan: MaskPlan) -> dict[str, Any]:
 
 def changed_pixels(plan: MaskPlan, image: MaskedImage) -> int:
     """Return how many pixels of an image are not what was given."""
-    if image.mask is None or image.mask == image.given:
-        return 0
-    return int(np.count_nonzero(_given(plan, image) != plan.store.get(image.mask)))
+    return sum(count for _, count in _changes(plan, image))
 
 
 def _changed_pixels(plan: MaskPlan) -> Counter[tuple[str | None, str | None]]:
     """Count the changed pixels by (given, label); None is IGNORE."""
-    classes = len(plan.table)
-    total = np.zeros((classes + 1) ** 2, dtype=np.int64)
-    for image in plan.images:
-        if image.mask is None or image.mask == image.given:
-            continue
-        before, after = _given(plan, image), plan.store.get(image.mask)
-        changed = before != after
-        pair = [np.minimum(mask[changed].astype(np.int64), classes) for mask in (before, after)]  # IGNORE is `classes`
-        total += np.bincount(pair[0] * (classes + 1) + pair[1], minlength=len(total))
     names = [*plan.table.names, None]
-    found = ((divmod(int(at), classes + 1), int(total[at])) for at in np.flatnonzero(total))
-    return Counter({(names[given], names[label]): count for (given, label), count in found})
+    total: Counter[tuple[str | None, str | None]] = Counter()
+    for image in plan.images:
+        for pair, count in _changes(plan, image):
+            given, label = divmod(pair, len(names))
+            total[names[given], names[label]] += count
+    return total
 
 
-def _given(plan: MaskPlan, image: MaskedImage) -> IntArray:
-    if image.given is not None:
-        return plan.store.get(image.given)
-    mask = np.zeros((image.height, image.width), dtype=mask_dtype(len(plan.table)))
-    mask[:] = ignore_of(mask)
-    return mask
+def _changes(plan: MaskPlan, image: MaskedImage) -> Changes:
+    if image.mask is None or image.mask == image.given:
+        return ()
+    return _compared(plan.store, image.given, image.mask, len(plan.table))
+
+
+@lru_cache(maxsize=200_000)
+def _compared(store: MaskStore, given: str | None, mask: str, classes: int) -> Changes:
+    """Compare two masks; looked at once, since a hash means the same mask for ever."""
+    after = store.get(mask)
+    before = np.full_like(after, ignore_of(after)) if given is None else store.get(given)
+    changed = before != after
+    pair = [np.minimum(one[changed].astype(np.int64), classes) for one in (before, after)]  # IGNORE is `classes`
+    pairs, counts = np.unique(pair[0] * (classes + 1) + pair[1], return_counts=True)
+    return tuple(zip(pairs.tolist(), counts.tolist(), strict=True))

@@ -4,6 +4,7 @@ Each lies as a grey PNG of 8 or 16 bits that any program can open. IGNORE is the
 """
 
 import re
+from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -29,12 +30,11 @@ def classes_in(mask: IntArray) -> list[int]:
     return np.flatnonzero(np.bincount(mask.ravel(), minlength=1)[: np.iinfo(mask.dtype).max]).tolist()
 
 
+@dataclass(frozen=True, slots=True)
 class MaskStore:
     """A folder of masks, each known by its hash."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep masks below `folder`."""
-        self._folder = folder
+    folder: Path
 
     def path(self, name: str) -> Path:
         """Return where the mask of this hash lies.
@@ -44,7 +44,7 @@ class MaskStore:
         """
         if not _NAME.fullmatch(name):
             raise DatasetError(f"{name[:60]!r} is no mask; reload the page")
-        return self._folder / name[:2] / f"{name}.png"
+        return self.folder / name[:2] / f"{name}.png"
 
     def put(self, mask: IntArray, *, durable: bool = True) -> str:
         """Keep a mask, (H, W) uint8 or uint16, and return its hash; one that is there, and whole, is left as it is."""
