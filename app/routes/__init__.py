@@ -23,6 +23,7 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/health": media.health,
         "/assets/{version}/{path:path}": media.asset,
         "/rounds/{round_id}": reading.one_round,
+        "/state": reading.state,
         "/findings": reading.queue,
         "/findings/{finding_id}": reading.one_finding,
         "/counts": reading.counted,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, literal, select, text, update
+from sqlalchemy import Select, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from core.types import Act, Decision, FindingFilter, Verdict
@@ -116,6 +116,11 @@ def find_changeset(session: Session, changeset_id: int) -> Changeset | None:
     """Return one act, None when there is none with this id."""
     row = session.execute(_changesets().where(ChangesetRow.id == changeset_id)).one_or_none()
     return None if row is None else Changeset(*row)
+
+
+def newest_changeset(session: Session) -> int:
+    """Return the number of the newest act of anybody, 0 before the first."""
+    return session.scalar(select(func.max(ChangesetRow.id))) or 0
 
 
 def find_undoable(session: Session, dataset_id: int, annotator_id: int) -> int | None:

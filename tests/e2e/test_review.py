@@ -10,8 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import func, select
 
+from app.services import reviews
 from app.services.workspace import Workspace
-from core.types import Act, Status
+from core.types import Act, Status, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow
 from tests.e2e.conftest import Server
 from tests.e2e.review_home import add_copy, open_home, prepare
@@ -488,3 +489,18 @@ def test_a_new_name_can_be_asked_for_at_once(review: Review) -> None:
     review.page.get_by_label("Your name").fill("Grace Hopper")
     review.press("Enter")
     expect(review.page.get_by_label("Judged by").locator("option", has_text="Grace Hopper")).to_have_count(1)
+
+
+def test_another_persons_verdict_shows_as_soon_as_the_page_is_looked_at_again(
+    make_review: Callable[..., Review],
+) -> None:
+    review = make_review(30)
+    with review.page.expect_response("**/outfold/state"):
+        review.open()
+    second = int(review.page.locator(".card").nth(1).get_attribute("data-id") or 0)
+    reviews.decide(review.workspace, [reviews.Choice(second, Verdict.KEEP)], by="Grace")
+    card = review.page.locator(f".card[data-id='{second}']")
+    expect(card.locator(".badge")).to_be_hidden()
+    review.page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(card.locator(".badge")).to_have_text(re.compile("kept"))
+    expect(review.page.locator(".prog .done")).to_have_text(re.compile(r"^\s*1 of"))

@@ -37,6 +37,7 @@ export function createApi(base, fetcher = (...args) => fetch(...args)) {
     rename: (name) => post("/me", { name }),
     round: (id) => call(`/rounds/${id}`),
     findings: (params, signal) => call(`/findings?${params}`, { signal: signal ?? AbortSignal.timeout(TIMEOUT_MS) }),
+    state: async () => (await call("/state")).state,
     counts: (params) => call(`/counts?${params}`),
     finding: (id) => call(`/findings/${id}`),
     mask: (sample, round) => call(`/masks/${sample}?round=${round}`),

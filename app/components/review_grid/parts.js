@@ -11,6 +11,7 @@ import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
 import { Judging } from "./judging.js";
 import { classesByDigit } from "./keys.js";
+import { Others } from "./others.js";
 import { regionParts } from "./region_parts.js";
 import { showsRegions } from "./regions.js";
 import { Sidebar } from "./sidebar.js";
@@ -38,6 +39,11 @@ export function build(review) {
   review.tally = new Tally({
     ask: () => review.api.counts(toParams(review.filter, review.roundId)), quiet: () => review.outbox.unsaved === 0, draw: (counts) => review.showCounts(counts),
   });
+  review.others = new Others({ ask: () => review.api.state(), changed: () => {
+    review.tally.refresh({ soon: true });
+    review.bulk.refresh();
+    review.refresh(review.cursor.page.map((item) => item.id));
+  } });
   const act = (action) => review.ready || ALWAYS.has(action) ? review.actions[action]() : null;
   review.topline = new Topline({ ...own.topline, on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
   review.sidebar = new Sidebar({ info: review.info, ...own.sidebar, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), dataset: (id) => review.onround(id, { afresh: true }), undo: (changeset) => review.judging.undo(changeset) } });
@@ -83,6 +89,9 @@ function listen(review) {
     // a filter set by mouse gives the keys back to the cards; by keyboard the focus stays where it is
     if ((pointed || event.target.type === "search") && !event.target.closest("dialog")) review.grid.element.focus({ preventScroll: true });
   }, { signal });
+  document.addEventListener("visibilitychange", () => review.others.look(), { signal });
+  addEventListener("focus", () => review.others.look(), { signal });
+  review.others.look();
   const observer = new ResizeObserver(() => review.fit());
   observer.observe(review.grid.element);
   signal.addEventListener("abort", () => observer.disconnect());

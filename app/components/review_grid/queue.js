@@ -1,6 +1,7 @@
 // The queue as pages: one growing list fetched by cursor, skipped cards behind the others, the next page always ready.
 
 const CHUNK = 96; // findings asked for at once
+const MOST_BEHIND = 1000; // cards that `previous` can go back over
 
 export class Queue {
   /**
@@ -15,6 +16,7 @@ export class Queue {
     this.held = []; // skipped cards, shown once the others are through
     this.released = false;
     this.start = 0;
+    this.passed = 0; // cards before the first of `items`, forgotten by now
     this.size = 32;
     this.cursor = null;
     this.exhausted = false;
@@ -25,7 +27,7 @@ export class Queue {
   }
 
   get number() {
-    return Math.floor(this.start / this.size) + 1;
+    return Math.floor((this.passed + this.start) / this.size) + 1;
   }
 
   get atEnd() {
@@ -45,6 +47,7 @@ export class Queue {
     if (from >= this.items.length) this.#release();
     if (from >= this.items.length) return false;
     this.start = from;
+    this.#forgetPassed();
     return true;
   }
 
@@ -75,6 +78,13 @@ export class Queue {
     if (index < 0) return false;
     if (index < this.start || index >= this.start + this.size) this.start = Math.floor(index / this.size) * this.size;
     return true;
+  }
+
+  #forgetPassed() {
+    const pages = Math.max(0, Math.floor((this.start - MOST_BEHIND) / this.size));
+    this.items.splice(0, pages * this.size);
+    this.start -= pages * this.size;
+    this.passed += pages * this.size;
   }
 
   async #more() {

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { emptyState, runningState, troubleState } from "./empty.js";
 import { parse, serialise, toParams } from "./filters.js";
 import { cardUrls } from "./format.js";
+import { Known } from "./known.js";
 import { askName } from "./name_dialog.js";
 import { build } from "./parts.js";
 import { indexOf } from "./place.js";
@@ -17,7 +18,10 @@ export class Review {
   constructor({ root, api, keys, outbox, storage, roundId, isAlive, onround }) {
     Object.assign(this, { root, api, keys, outbox, storage, roundId, isAlive, onround });
     this.filter = parse(location.search);
-    this.byId = new Map(); // every item ever seen, each one object wherever it is shown
+    this.byId = new Known(() => {
+      const { queue, judging, zoom } = this;
+      return new Set([...[...queue.items, ...queue.held, ...judging.log.items(), zoom.item].map((item) => item?.id), ...judging.waiting()]);
+    });
     this.ready = false;
     this.stop = new AbortController();
     this.element = h("div", { class: "outfold", dataset: { ready: "false" } });
@@ -163,6 +167,7 @@ export class Review {
     this.stop.abort();
     clearTimeout(this.poll);
     this.tally?.stop();
+    this.others?.stop();
     this.zoom?.close();
     this.element.remove();
   }
@@ -232,7 +237,6 @@ export class Review {
     const known = this.byId.get(fresh.id);
     if (known && this.judging.waiting().has(fresh.id)) return known;
     if (known) return Object.assign(known, fresh);
-    this.byId.set(fresh.id, fresh);
-    return fresh;
+    return this.byId.add(fresh);
   }
 }

@@ -36,7 +36,9 @@ export const stateOf = (item) => ({ status: item.status, label: item.label, by: 
 
 export const sameState = (one, other) => one.status === other.status && one.label === other.label && one.by === other.by;
 
-/** The acts of this visit, newest last: what undo can show at once, before the server has answered. */
+const MOST_ACTS = 500; // older ones are undone all the same, shown once the server has answered
+
+/** The newest acts of this visit, newest last: what undo can show at once, before the server has answered. */
 export class ActLog {
   constructor() {
     this.done = [];
@@ -46,7 +48,13 @@ export class ActLog {
   /** Remember an act; `changes` are {item, before, after}. Whatever was undone can no longer be redone. */
   push(act) {
     this.done.push(act);
+    if (this.done.length > MOST_ACTS) this.done.shift();
     this.undone = [];
+  }
+
+  /** Return the items of all acts that are remembered. */
+  items() {
+    return [...this.done, ...this.undone].flatMap((act) => act.changes.map(({ item }) => item));
   }
 
   /** Return the act that undo takes back, or null when only the server knows. */

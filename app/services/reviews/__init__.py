@@ -21,6 +21,7 @@ from app.services.reviews.reading import (
     resolved_labels,
     view_round,
 )
+from app.services.reviews.state import state
 from app.services.reviews.storing import ActKey
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "preview",
     "redo",
     "resolved_labels",
+    "state",
     "undo",
     "view_round",
 ]

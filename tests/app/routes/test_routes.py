@@ -267,3 +267,18 @@ def test_a_round_names_the_datasets_that_can_be_reviewed_instead(tmp_path: Path)
     answer = client.get("/outfold/rounds/1").json()
     assert answer["datasets"] == [{"id": 1, "name": "bench", "round": newest}]
     opened.database.close()
+
+
+def test_every_act_and_its_undo_raise_the_state_and_nothing_else_does(client: TestClient) -> None:
+    def state() -> int:
+        return int(client.get("/outfold/state").json()["state"])
+
+    began = state()
+    assert state() == began
+    act(client, "state", 1, op="decide", decisions=[{"finding": 3, "verdict": "keep"}])
+    said = state()
+    assert said > began
+    client.get("/outfold/findings?round=1")
+    assert state() == said
+    act(client, "state", 2, op="undo")
+    assert state() > said
