@@ -18,7 +18,8 @@ SMALL_MASK_NETWORK = "small_unet"  # these three learn masks, see core/learn/mod
 SWIFTNET = "swiftnet_rn18"
 DEEPLAB = "deeplabv3plus-"  # and a timm name
 _SMALL_SCENE = 256  # pixels, the longer side; up to here the small network learns masks
-_LEAST_SCENES_SEEN = 4_000  # by the small network in all its epochs
+_SMALL_SCENE_SIZES = 96, 144  # pixels, the longer side: what a scene is scaled down to for the small network
+_LEAST_SCENES_SEEN = 4_800  # by the small network in all its epochs
 _LEAST_LARGE_SCENES_SEEN = 30_000  # by the others
 _LARGEST_SCENE = 1024  # pixels, the longer side; larger ones are scaled down
 _CROP = 448  # pixels, the side of the windows that are learnt of larger scenes
@@ -143,10 +144,11 @@ def _for_masks(images: ImageSummary) -> RoundConfig:
     size = max(32, min(longer, _LARGEST_SCENE))
     region = min(400, max(16, images.width * images.height // _REGIONS_IN_A_SCENE))
     if longer <= _SMALL_SCENE:
+        least, most = _SMALL_SCENE_SIZES
         return RoundConfig(
             folds=3,
             model=SMALL_MASK_NETWORK,
-            input_size=size,
+            input_size=min(size, max(least, min(most, longer * 3 // 4))),  # time goes with the square
             grey=images.grey,
             epochs=min(100, max(10, -(-_LEAST_SCENES_SEEN // count))),
             batch_size=4,  # many small steps: of few images more is learnt by them than by few large ones

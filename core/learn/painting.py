@@ -104,9 +104,8 @@ def enlarged(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tu
     for top in range(0, height, step):
         part = slice(top, min(top + step, height))
         first, last = int(above[part][0]), int(below[part][-1]) + 1
-        wide = F.interpolate(logits[None, :, first:last], (last - first, width), mode="bilinear", align_corners=False)[
-            0
-        ]
+        size = (last - first, width)
+        wide = F.interpolate(logits[None, :, first:last], size, mode="bilinear", align_corners=False)[0]
         yield top, torch.lerp(wide[:, above[part] - first], wide[:, below[part] - first], share[:, part])
 
 

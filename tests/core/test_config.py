@@ -71,7 +71,7 @@ def test_small_images_get_a_small_network_and_large_ones_a_known_one() -> None:
 
 def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_hub() -> None:
     small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
-    assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 128, 0, False)
+    assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 96, 0, False)
     street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
     assert (street.model, street.input_size, street.crop) == ("swiftnet_rn18", 480, 448)
     assert street.weights is Weights.NONE

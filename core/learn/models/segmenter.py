@@ -14,6 +14,7 @@ from core.learn.models.weights import load_weights
 from core.types import ConfigError
 
 _STRIDE = 16  # DeepLabV3+'s coarsest features: the last stage is dilated instead of halved
+_LEAST_BATCH = 2  # where an image is pooled to one cell, a batch of one has no spread to normalise by
 _DIVISOR = 32  # sides must be a multiple of it, for any encoder
 
 
@@ -31,6 +32,8 @@ def build_segmenter(config: RoundConfig, channels: int, classes: int) -> nn.Modu
                 f"{SMALL_MASK_NETWORK} has no first weights; choose weights 'none', or {SWIFTNET}, which has"
             )
         return SmallUnet(channels, classes)
+    if config.batch_size < _LEAST_BATCH:
+        raise ConfigError(f"batch_size is {config.batch_size}, {config.model} normalises over at least {_LEAST_BATCH}")
     if config.model == SWIFTNET:
         return SwiftNet(_encoder(config, "resnet18", channels), classes)
     if config.model.startswith(DEEPLAB):

@@ -46,6 +46,12 @@ def test_a_probe_is_refused() -> None:
         build_segmenter(RoundConfig(model="swiftnet_rn18", method=Method.PROBE), 3, 0)
 
 
+@pytest.mark.parametrize("model", ["swiftnet_rn18", "deeplabv3plus-resnet18"])
+def test_a_batch_of_one_is_refused_where_it_cannot_be_normalised(model: str) -> None:
+    with pytest.raises(ConfigError, match="normalises over at least 2"):
+        build_segmenter(RoundConfig(model=model, batch_size=1), 3, 2)
+
+
 def test_the_small_network_has_no_weights_to_load() -> None:
     with pytest.raises(ConfigError, match="choose weights 'none'"):
         build_segmenter(RoundConfig(model="small_unet", weights=Weights.PRETRAINED), 3, 2)
