@@ -2,14 +2,12 @@
 
 import { h } from "../review_grid/dom.js";
 import { troubleState } from "../review_grid/empty.js";
-import { openHelp } from "../review_grid/help.js";
-import { keycap } from "../review_grid/dom.js";
 import { askName } from "../review_grid/name_dialog.js";
-import { number } from "../review_grid/format.js";
 import { Toast } from "../review_grid/toast.js";
 import { areaOf } from "./areas.js";
-import { askWhose } from "./choices.js";
+import { openKeys, settleConflict, tellRecovered } from "./choices.js";
 import { ClassList, nameOf } from "./class_list.js";
+import { Hand } from "./hand.js";
 import { Footer, Masthead } from "./masthead.js";
 import { openPicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
@@ -24,16 +22,17 @@ const UNDECIDED = new Set(["open", "second_opinion", "bulk"]);
 export class Editor {
   /** `desk` holds what outlives an image: {client, nextSeq, journal, isAlive, post, outbox, savers, settled(ms)}. */
   constructor({ root, api, keys, storage, roundId, desk, act }) {
-    Object.assign(this, { root, api, keys, roundId, desk, act, tool: "brush", label: 0, ready: false });
+    Object.assign(this, { root, api, keys, roundId, desk, act, ready: false });
     this.stop = new AbortController();
     this.settings = new Settings(storage);
     this.toast = new Toast();
     this.live = h("div", { class: "live", role: "status" });
     this.stage = new Stage();
+    this.hand = new Hand(this);
     this.pointer = new Pointer(this);
     this.masthead = new Masthead({ on: { act, name: () => this.askName() } });
     this.toolbox = new Toolbox({ keys, on: { act, mode: () => this.stage.element.focus(), set: (changes) => this.set(changes) } });
-    this.classes = new ClassList({ on: { pick: (id) => this.choose(id), lock: (id) => this.lock(id), done: () => this.stage.element.focus() } });
+    this.classes = new ClassList({ on: { pick: (id) => this.hand.choose(id), lock: (id) => this.hand.lock(id), done: () => this.stage.element.focus() } });
     this.panel = new RegionPanel({ keys, on: { act } });
     this.footer = new Footer({ keys, on: { act } });
     this.stage.onplace = (scale) => this.footer.zoomed(scale);
@@ -42,6 +41,14 @@ export class Editor {
 
   get painting() {
     return this.picture.painting;
+  }
+
+  get tool() {
+    return this.hand.tool;
+  }
+
+  get label() {
+    return this.hand.label;
   }
 
   /** Open an image, with the region of this id (else its first undecided one) at hand. */
@@ -66,7 +73,7 @@ export class Editor {
     const here = (run) => (...given) => { if (this.picture && this.picture === mine()) run(...given); };
     return {
       status: here(() => this.status()), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
-      conflict: here(() => this.#whose()),
+      conflict: here(() => settleConflict(this)),
       refused: here((error) => this.say(`${error.message} ${error.cure ?? ""}`, { warning: true })),
     };
   }
@@ -82,11 +89,8 @@ export class Editor {
     }
     this.masthead.open(about);
     this.masthead.name(this.person);
-    const { saver } = picture;
     this.status();
     this.classes.open(about);
-    if (this.label >= about.classes.length && this.label !== about.ignore) this.label = 0;
-    if (!picture.predicted && this.tool.startsWith("suggest")) this.tool = "brush";
     this.pointer.drop();
     const url = `${this.api.base}/image/${about.hash}/0.webp`;
     this.stage.contour = false;
@@ -96,16 +100,11 @@ export class Editor {
     const asked = picture.regions.findIndex(({ id }) => id === finding);
     const undecided = picture.regions.findIndex(({ status }) => UNDECIDED.has(status));
     this.goTo(asked >= 0 ? asked : Math.max(0, undecided));
-    if (picture.regions[0]) this.choose(picture.region.pseudo, { quietly: true });
+    this.hand.open(picture);
     this.element.dataset.ready = "true";
     this.stage.element.focus({ preventScroll: true });
-    if (saver.trouble === "conflict") this.#whose();
-    else if (picture.recovered && !picture.recovered.saved) this.say(`Recovered what was not saved at ${new Date(picture.recovered.at).toLocaleTimeString("en-GB")}.`, { action: { label: "Undo", run: () => this.undo() } });
-    else if (picture.elsewhere.length) this.#offer(picture.elsewhere[0]);
-  }
-
-  #offer({ image, sample, round }) {
-    if (round === this.roundId) this.say(`${image} has changes that are not saved yet.`, { action: { label: "Open it", run: () => this.open(sample) } });
+    if (picture.saver.trouble === "conflict") settleConflict(this);
+    else tellRecovered(this);
   }
 
   /** Go to the image before or after this one in the round's order. */
@@ -116,19 +115,6 @@ export class Editor {
     }
     await this.desk.settled(PUT_OFF_MS);
     await this.open(sample);
-  }
-
-  async #whose() {
-    const { picture } = this;
-    try {
-      const whose = await askWhose({ root: this.root, counts: await picture.compared() });
-      if (whose === "mine") await picture.putMine();
-      if (whose === "theirs") await picture.takeTheirs();
-      if (!whose) this.say("Your changes are kept in this browser, not saved yet.", { warning: true, action: { label: "Decide", run: () => this.#whose() }, sticky: true });
-    } catch (error) {
-      this.say(`${error.message} ${error.cure ?? ""}`, { warning: true, action: { label: "Try again", run: () => this.#whose() }, sticky: true });
-    }
-    this.draw();
   }
 
   /** Whether anything can be painted; says why not. */
@@ -154,15 +140,6 @@ export class Editor {
     this.toast.pass();
     this.picture.touched();
     this.draw();
-  }
-
-  /** Give the pixels of one class, all or those within spans, the chosen one. */
-  replaceClass(from, within) {
-    const { label, picture } = this;
-    const spans = this.painting.pixelsOf(from, within);
-    const area = from === label ? 0 : this.paint(spans, label);
-    if (!area) this.say(from === label ? "That is the chosen class already." : "Nothing to replace there.");
-    else this.say(`${nameOf(picture.about, from)} → ${nameOf(picture.about, label)}: ${number(area)} px`, { passing: true, action: { label: "Undo", run: () => this.undo() } });
   }
 
   undo() {
@@ -204,43 +181,6 @@ export class Editor {
       this.live.textContent = `Region ${index + 1} of ${picture.regions.length}: ${nameOf(picture.about, region.given)}, suggested ${nameOf(picture.about, region.pseudo)}`;
       this.#remember(picture.about.sample);
     }
-    this.pointer.draw();
-    this.draw();
-  }
-
-  choose(id, { quietly = false } = {}) {
-    if (id === this.picture.about.ignore && this.tool === "brush") this.use("eraser");
-    else if (this.tool === "eraser" && id !== this.picture.about.ignore && !quietly) this.use("brush");
-    if (id !== this.picture.about.ignore || this.tool !== "eraser") this.label = id;
-    if (!quietly) this.live.textContent = nameOf(this.picture.about, id);
-    this.stage.element.style.setProperty("--class", this.picture.about.colours[id] ?? "transparent");
-    this.draw();
-  }
-
-  pickAt(position, { done = false } = {}) {
-    const id = this.painting.at(...position.map(Math.floor));
-    if (id === null) return;
-    if (done) this.use(this.before ?? "brush");
-    this.choose(id);
-  }
-
-  lock(id) {
-    const { locked } = this.painting;
-    locked[id] = locked[id] ? 0 : 1;
-    this.live.textContent = `${nameOf(this.picture.about, id)} is ${locked[id] ? "" : "no longer "}protected`;
-    this.draw();
-  }
-
-  use(tool) {
-    if (tool.startsWith("suggest") && !this.picture.predicted) {
-      this.say("This round's predictions are not kept any more.", { warning: true });
-      return;
-    }
-    if (tool === "pick" && this.tool !== "pick") this.before = this.tool;
-    if (tool !== "polygon") this.pointer.drop();
-    this.tool = tool;
-    this.element.dataset.tool = tool;
-    this.live.textContent = tool.replace("_", " ");
     this.pointer.draw();
     this.draw();
   }
@@ -288,12 +228,11 @@ export class Editor {
   }
 
   help() {
-    const row = (how, does) => [how, does];
-    openHelp({ root: this.root, keys: this.keys, about: "Everything is saved by itself after each stroke.", onchange: () => { this.toolbox.keysChanged(); this.footer.keysChanged(); this.draw(); }, fixed: [
-      row([keycap("1"), "–", keycap("9"), keycap("0")], "the class of that number; with Shift the 11th to 20th"),
-      row([keycap("wheel")], "zoom at the pointer"), row([keycap("Space"), "or middle button + drag"], "move the image"), row([keycap("Alt"), "+ click"], "pick the class under the pointer"),
-      row([keycap("Shift"), "+ click"], "a straight line from the last stroke"),
-    ] });
+    openKeys(this, () => {
+      this.toolbox.keysChanged();
+      this.footer.keysChanged();
+      this.draw();
+    });
   }
 
   #remember(sample) {

@@ -9,16 +9,16 @@ const OPACITY_STEP = 0.1;
 
 /** Return the table of actions; `leave()` goes back to the review. */
 export function createActions(editor, leave) {
-  const use = (tool) => () => editor.use(tool);
+  const use = (tool) => () => editor.hand.use(tool);
   const tools = ["brush", "eraser", "polygon", "fill", "replace", "pick", "suggest", "suggest_brush", "restore"];
   const { settings, stage, pointer } = editor;
   return {
     ...Object.fromEntries(tools.map((tool) => [tool, use(tool)])),
     smaller: () => editor.set({ size: settings.resized(-1) }),
     larger: () => editor.set({ size: settings.resized(1) }),
-    protect: () => editor.lock(editor.tool === "eraser" ? editor.picture.about.ignore : editor.label),
+    protect: () => editor.hand.lock(editor.tool === "eraser" ? editor.picture.about.ignore : editor.label),
     search: () => editor.classes.focusSearch(),
-    class: (place) => place < editor.picture.about.classes.length && editor.choose(place),
+    class: (place) => place < editor.picture.about.classes.length && editor.hand.choose(place),
     next_region: () => editor.step(1),
     previous_region: () => editor.step(-1),
     accept: () => editor.judge("accept"),

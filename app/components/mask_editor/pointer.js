@@ -1,6 +1,8 @@
 // From the pointer to the tools: strokes, clicks, polygons, panning.
 
+import { number } from "../review_grid/format.js";
 import { areaOf } from "./areas.js";
+import { nameOf } from "./class_list.js";
 import { Polygon, Stroke } from "./strokes.js";
 
 const CLOSE_PIXELS = 8; // CSS pixels around a polygon's first corner that complete it
@@ -88,7 +90,7 @@ export class Pointer {
     stage.locate();
     const position = stage.position(event);
     this.at = position;
-    if (event.altKey) editor.pickAt(position);
+    if (event.altKey) editor.hand.pickAt(position);
     else if (SOURCES[editor.tool]) this.#begin(event, position);
     else this.#click(event, position);
   }
@@ -111,7 +113,7 @@ export class Pointer {
       return;
     }
     if (!painting.inside(x, y)) return;
-    if (tool === "pick") editor.pickAt(position, { done: true });
+    if (tool === "pick") editor.hand.pickAt(position, { done: true });
     else if (!editor.mayPaint()) return;
     else if (tool === "fill") editor.paint(painting.areaAt(x, y), label);
     else if (tool === "suggest") {
@@ -119,10 +121,16 @@ export class Pointer {
       if (!areaOf(spans)) editor.say("The mask already has the suggested class here.");
       editor.paint(spans, painting.predicted);
       this.#hint(event, true);
-    } else {
-      const within = toolbox.modes.replace === "region" ? picture.region?.spans ?? [] : null;
-      editor.replaceClass(painting.at(x, y), within);
-    }
+    } else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region.spans : null);
+  }
+
+  /** Give the pixels of one class, all or those within spans, the chosen one. */
+  #replace(from, within) {
+    const { editor } = this;
+    const { label, painting, picture } = editor;
+    const area = from === label ? 0 : editor.paint(painting.pixelsOf(from, within), label);
+    if (!area) editor.say(from === label ? "That is the chosen class already." : "Nothing to replace there.");
+    else editor.say(`${nameOf(picture.about, from)} → ${nameOf(picture.about, label)}: ${number(area)} px`, { passing: true, action: { label: "Undo", run: () => editor.undo() } });
   }
 
   #move(event) {
