@@ -231,9 +231,15 @@ test("what somebody else painted stays when one's own act is taken back", () => 
   map.end();
   const theirs = map.labels.slice();
   theirs[5] = 7;
+  map.begin(); // a stroke is being drawn just then
+  map.paint([0, 8, 9], 4);
+  theirs[8] = 4;
   assert.equal(map.adopt(theirs), 1);
+  map.end();
   map.undo();
-  assert.deepEqual([...map.labels.slice(0, 7)], [0, 0, 0, 0, 0, 7, 0]);
+  map.undo();
+  assert.deepEqual([...map.labels.slice(0, 9)], [0, 0, 0, 0, 0, 7, 0, 0, 0]);
+  map.redo();
   map.redo();
   assert.deepEqual(map.labels, theirs);
 });

@@ -56,7 +56,7 @@ export class History {
       const tile = Math.floor(y / TILE) * this.columns + Math.floor(x / TILE);
       const box = this.#box(tile);
       const index = (y - box.y) * box.width + x - box.x;
-      for (const act of [...this.undos, ...this.redos]) if (act.tiles.has(tile)) act.tiles.get(tile)[index] = label;
+      for (const act of [...this.undos, ...this.redos, this.open]) if (act?.tiles.has(tile)) act.tiles.get(tile)[index] = label;
     }
   }
 
