@@ -1,0 +1,105 @@
+"""Paired intervals and tests, against what can be computed by hand and what scipy says."""
+
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, bootstrap
+
+from core.judge import paired
+from core.judge.paired import holm, interval_of_mean, intervals_of_sums, mcnemar
+
+splits = st.integers(0, 60)
+
+
+@given(splits, splits)
+def test_mcnemar_is_the_exact_binomial_test(better: int, worse: int) -> None:
+    found = mcnemar(better, worse)
+    expected = binomtest(better, better + worse).pvalue if better + worse else 1.0
+    assert found.p == pytest.approx(expected)
+    assert found.p_mid <= found.p <= 1
+
+
+@given(splits, splits)
+def test_who_wins_does_not_matter_to_mcnemar(better: int, worse: int) -> None:
+    assert mcnemar(better, worse).p == mcnemar(worse, better).p
+    assert mcnemar(better, worse).p_mid == mcnemar(worse, better).p_mid
+
+
+def test_mcnemar_by_hand() -> None:
+    found = mcnemar(1, 6)
+    assert found.p == pytest.approx(2 * (1 + 7) / 2**7)
+    assert found.p_mid == pytest.approx(2 * 1 / 2**7 + 7 / 2**7)
+    assert (mcnemar(0, 0).p, mcnemar(4, 4).p, mcnemar(4, 4).p_mid) == (1, 1, 1)
+    assert mcnemar(59, 17).p == pytest.approx(sum(comb(76, won) for word in (0,) for won in range(word, 18)) / 2**75)
+
+
+def test_many_items_change_nothing_about_mcnemar() -> None:
+    assert mcnemar(50_000, 50_000).p == 1
+    assert 0 < mcnemar(50_500, 49_500).p < 0.01
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.5]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_a_corrected_p_is_never_smaller_and_keeps_the_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(before <= after <= 1 for before, after in zip(p_values, adjusted, strict=True))
+    for smaller, larger in zip(
+        np.argsort(p_values, kind="stable"), np.argsort(p_values, kind="stable")[1:], strict=False
+    ):
+        assert adjusted[smaller] <= adjusted[larger]
+
+
+def test_the_interval_of_a_mean_is_scipys_where_items_are_many() -> None:
+    gains = np.random.default_rng(0).choice([-1, 0, 1], size=2_000, p=[0.05, 0.85, 0.1])
+    found = interval_of_mean(gains, seed=0, resamples=20_000)
+    theirs = bootstrap((gains,), np.mean, n_resamples=5_000, method="percentile", rng=0).confidence_interval
+    assert found.low == pytest.approx(theirs.low, abs=0.001)
+    assert found.high == pytest.approx(theirs.high, abs=0.001)
+
+
+def test_both_ways_to_an_interval_agree_where_items_are_many() -> None:
+    gains = np.random.default_rng(1).choice([-1.0, 0, 1], size=3_000, p=[0.1, 0.8, 0.1])
+    (by_sums,) = intervals_of_sums(gains[:, None], lambda sums: sums / 3_000, seed=0, resamples=20_000)
+    by_values = interval_of_mean(gains, seed=0, resamples=20_000)
+    assert by_sums.low == pytest.approx(by_values.low, abs=0.001)
+    assert by_sums.high == pytest.approx(by_values.high, abs=0.001)
+
+
+def test_items_that_do_not_differ_leave_room_for_those_that_were_not_seen() -> None:
+    found = interval_of_mean(np.zeros(100), seed=0)
+    assert found.low < 0 < found.high
+    assert found.contains_zero
+    assert found.high < interval_of_mean(np.zeros(30), seed=0).high
+
+
+def test_an_interval_gets_wider_with_its_level_and_narrower_with_more_items() -> None:
+    gains = np.random.default_rng(2).choice([-1, 0, 1], size=400)
+    widths = {
+        (level, count): (found := interval_of_mean(gains[:count], seed=0, level=level)).high - found.low
+        for level in (0.8, 0.99)
+        for count in (50, 400)
+    }
+    assert widths[0.8, 400] < widths[0.99, 400] < widths[0.99, 50]
+    assert widths[0.8, 400] < widths[0.8, 50]
+
+
+def test_the_seed_alone_decides_and_not_how_much_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = np.random.default_rng(3).normal(size=(50, 2))
+    gains = items[:, 0] > 0
+
+    def ends(seed: int) -> list[float]:
+        found = [interval_of_mean(gains, seed=seed), *intervals_of_sums(items, lambda sums: sums, seed=seed)]
+        return [end for interval in found for end in (interval.low, interval.high)]
+
+    first, other = ends(0), ends(1)
+    assert ends(0) == first != other
+    monkeypatch.setattr(paired, "_PICKS", 170)
+    assert ends(0) == pytest.approx(first, rel=1e-12)
