@@ -2,7 +2,7 @@
 
     python bench/planted_masks.py camvid.tar [--json FILE] [--full]
 
-Into a third of the 367 training masks one error each is planted, as many of each kind (`core.data.planting`); half of
+Into a fifth of the 367 training masks one error each is planted, as many of each kind (`core.data.planting`); half of
 the others get borders that are off by 1 to 3 pixels. Then a round runs through `core.rounds.run_mask_round`, as the
 app's do, and its findings are gone through from the first one on. With k planted errors:
 
@@ -51,7 +51,7 @@ from core.rounds import run_mask_round, versions
 from core.types import IGNORE, IntArray, Progress, Task
 
 SEED, CLASSES, VOID = 2009, 11, 11
-PLANTED_SHARE, JITTERED_SHARE = 1 / 3, 1 / 2
+PLANTED_SHARE, JITTERED_SHARE = 1 / 5, 1 / 2
 SHOWN = 0.25  # of a planted error
 NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"]
 
@@ -227,7 +227,7 @@ def configured(arguments: argparse.Namespace) -> RoundConfig:
     """Return the round's config: the app's own proposal with `--full`, else one for two cores."""
     proposed = propose_config(ImageSummary(width=480, height=360, grey=False, count=367), Task.SEGMENTATION)
     if not arguments.full:
-        proposed = replace(proposed, folds=2, model=SMALL_MASK_NETWORK, input_size=240, epochs=24)
+        proposed = replace(proposed, folds=2, model=SMALL_MASK_NETWORK, input_size=240, epochs=45)
     return replace(proposed, epochs=arguments.epochs) if arguments.epochs else proposed
 
 

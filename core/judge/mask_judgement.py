@@ -23,7 +23,7 @@ from core.data.snapshot import Masks, Snapshot
 from core.data.storage import atomic_path
 from core.judge import mask_scoring
 from core.judge.mask_metrics import Tally, round_metrics
-from core.judge.region_ranking import suspicion
+from core.judge.region_ranking import worst_first
 from core.judge.regions import Suspect, differing_pixels, find_regions
 from core.types import (
     ByteArray,
@@ -53,6 +53,7 @@ class RegionFinding:
     confidence: float
     self_confidence: float
     margin: float  # (p(given) - p(pseudo) + 1) / 2
+    log_odds: float  # of p(pseudo) over p(given)
     fold: int
     region: Region
 
@@ -109,7 +110,7 @@ def judge_masks(
         report(Progress("judging", config.folds - 1, config.folds, fraction=rows.stop / len(snapshot)))
     with atomic_path(folder / IMAGE_SCORES) as partial, partial.open("wb") as file:
         np.save(file, scores.astype(np.float32), allow_pickle=False)
-    findings.sort(key=lambda one: -suspicion(one.confidence, one.self_confidence, one.region.area))  # stable
+    findings = [findings[place] for place in worst_first(findings, tally.confusion.sum(axis=0))]
     return MaskJudgement(findings, round_metrics(snapshot, tally, findings, scores))
 
 
@@ -159,6 +160,7 @@ def _judge_image(judged: _Round, predictions: Predictions, row: int, tally: Tall
             confidence=one.confidence,
             self_confidence=one.self_confidence,
             margin=(one.self_confidence - one.confidence + 1) / 2,
+            log_odds=one.log_odds,
             fold=fold,
             region=one.region,
         )

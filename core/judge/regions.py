@@ -30,6 +30,7 @@ from core.types import ByteArray, IntArray, Region, ignore_of
 BoolArray = NDArray[np.bool_]
 _CERTAIN = 255  # a probability of 1
 _CLASS_BITS = 16
+_LOG = np.log(np.arange(_CERTAIN + 1) + 1.0)  # of 255 p + 1: no probability is quite 0
 _MOST = 0.5  # of a thin region's pixels
 
 
@@ -43,6 +44,7 @@ class Suspect:
     pseudo: int
     confidence: float  # of the predicted class, in [0, 1]
     self_confidence: float  # of the given class
+    log_odds: float  # natural logarithm of predicted over given probability, its mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +112,9 @@ def find_regions(
     real = _thick(runs, source, target, part, boundary + 1) & large
     for number, region in _regions(runs, part, large & ~real):
         real[number] = not _is_wobble(region, given, predicted, boundary)
-    sure, likely = (_means(index, runs, part, area, values) for values in (confidence, given_probability))
+    own, others = (values.reshape(-1)[index] for values in (confidence, given_probability))
+    weighed = (own / _CERTAIN, others / _CERTAIN, _LOG[own] - _LOG[others])
+    sure, likely, odds = (np.bincount(part, np.add.reduceat(values, runs.first)) / area for values in weighed)
     suspects = [
         Suspect(
             region=region,
@@ -119,6 +123,7 @@ def find_regions(
             pseudo=int(pair[number]) & ((1 << _CLASS_BITS) - 1),
             confidence=float(sure[number]),
             self_confidence=float(likely[number]),
+            log_odds=float(odds[number]),
         )
         for number, region in _regions(runs, part, real)
     ]
@@ -191,12 +196,6 @@ def _regions(runs: _Runs, part: IntArray, chosen: BoolArray) -> Iterator[tuple[i
     numbers, first = np.unique(part[taken], return_index=True)
     for number, (begin, end) in zip(numbers.tolist(), pairwise([*first.tolist(), len(taken)]), strict=True):
         yield number, Region(table[begin:end])
-
-
-def _means(index: IntArray, runs: _Runs, part: IntArray, area: IntArray, values: ByteArray) -> NDArray[np.float64]:
-    """Return each part's mean probability, (C,), in [0, 1]."""
-    total = np.add.reduceat(values.reshape(-1)[index], runs.first, dtype=np.int64)
-    return np.bincount(part, weights=total) / (area * _CERTAIN)
 
 
 def _is_wobble(region: Region, given: IntArray, predicted: IntArray, boundary: int) -> bool:

@@ -1,0 +1,85 @@
+"""In which order regions are looked at, and which threshold is proposed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from core.judge.region_ranking import propose, usual_confidence, worst_first
+from core.types import Region
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding of a square."""
+
+    given: int = 0
+    pseudo: int = 1
+    log_odds: float = 2.0
+    side: int = 10
+
+    @property
+    def region(self) -> Region:
+        return Region.of(np.ones((self.side, self.side), np.uint8))
+
+
+CONFUSION = np.array([[900, 90, 10], [100, 900, 0], [10, 10, 980]])
+
+
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [
+        (Found(log_odds=3), Found(log_odds=2)),
+        (Found(side=20), Found(side=10)),
+        (Found(pseudo=2), Found(pseudo=1)),  # a pair that is seldom confused
+    ],
+)
+def test_each_part_of_the_order_counts(more: Found, less: Found) -> None:
+    assert worst_first([less, more], CONFUSION) == [1, 0]
+    assert worst_first([more, less], CONFUSION) == [0, 1]
+
+
+def test_equal_findings_keep_their_order_and_none_have_none() -> None:
+    assert worst_first([Found(), Found(), Found()], CONFUSION) == [0, 1, 2]
+    assert worst_first([], CONFUSION) == []
+
+
+def test_renaming_classes_changes_no_order() -> None:
+    rng = np.random.default_rng(0)
+    findings = [
+        Found(*rng.permutation(3)[:2].tolist(), log_odds=float(rng.uniform(0, 5)), side=int(rng.integers(5, 30)))
+        for _ in range(40)
+    ]
+    name = rng.permutation(3)
+    renamed = [Found(int(name[one.given]), int(name[one.pseudo]), one.log_odds, one.side) for one in findings]
+    order = np.argsort(name)
+    assert worst_first(renamed, CONFUSION[np.ix_(order, order)]) == worst_first(findings, CONFUSION)
+
+
+def test_the_usual_confidence_by_hand() -> None:
+    usual = usual_confidence(np.array([2, 4, 0]), np.array([255, 4 * 51, 0]))
+    np.testing.assert_allclose(usual, [0.5, 0.2, 1.0])
+
+
+def test_the_threshold_is_the_lowest_from_which_given_masks_agree() -> None:
+    every, right = np.zeros(256, int), np.zeros(256, int)
+    every[[150, 204, 250]], right[[150, 204, 250]] = 1000, [800, 997, 1000]
+    assert propose(every, right) == {"threshold": 0.6, "agreement": pytest.approx(1997 / 2000), "basis": "agreement"}
+
+
+def test_where_nothing_agrees_enough_the_threshold_is_cautious_and_says_so() -> None:
+    every, right = np.full(256, 100), np.full(256, 90)
+    assert propose(every, right) == {"threshold": 0.99, "agreement": pytest.approx(0.9), "basis": "default"}
+    nothing = np.zeros(256, int)
+    assert propose(nothing, nothing) == {"threshold": 0.99, "agreement": None, "basis": "default"}
+
+
+def test_a_handful_of_sure_pixels_proposes_nothing() -> None:
+    every, right = np.zeros(256, int), np.zeros(256, int)
+    every[[200, 255]], right[[200, 255]] = [10_000, 10], [9_000, 10]
+    assert propose(every, right)["basis"] == "default"
+
+
+def test_the_proposal_never_goes_below_one_half() -> None:
+    every = np.full(256, 100)
+    assert propose(every, every)["threshold"] == 0.5 + 0.01  # level 128 of 255, in hundredths
