@@ -85,7 +85,6 @@ def task_of(session: Session, dataset_id: int) -> Task:
     return session.scalars(select(DatasetRow.task).where(DatasetRow.id == dataset_id)).one()
 
 
-
 def _images_with(session: Session, dataset_id: int) -> dict[int, int]:
     """Return in how many images the last import found each class."""
     _, classes = dataset_of(session, dataset_id)
