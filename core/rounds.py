@@ -29,7 +29,16 @@ from core.learn.folds import deal
 from core.tasks import Places, Task, task_of
 from core.types import NO_LABEL, FloatArray, Progress, Report, RoundError
 
-__all__ = ["FoldSummary", "Judgement", "MaskJudgement", "run_fold", "run_mask_round", "run_round", "versions"]
+__all__ = [
+    "FoldSummary",
+    "Judgement",
+    "MaskJudgement",
+    "learn_held",
+    "run_fold",
+    "run_mask_round",
+    "run_round",
+    "versions",
+]
 
 _COUNTED = {1: "one class", 2: "two classes"}
 
@@ -103,7 +112,7 @@ def run_fold(
     snapshot = Snapshot.load(folder)
     task = task or task_of(snapshot)
     held = _held(snapshot, config, fold, task.least_classes)
-    outcome = _learn(
+    outcome = learn_held(
         snapshot,
         config,
         held,
@@ -168,7 +177,7 @@ def _held(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int
     return crossfold.Held(fold, learn_rows, np.flatnonzero(dealt == fold), labels)
 
 
-def _learn(
+def learn_held(
     snapshot: Snapshot,
     config: RoundConfig,
     held: crossfold.Held,
@@ -177,7 +186,7 @@ def _learn(
     telling: crossfold.Telling,
     task: Task,
 ) -> crossfold.Outcome:
-    """Return what came of the held rows, by the config's method."""
+    """Learn the learn rows and return what came of the held rows, by the config's method."""
     reading = Progress("reading images", held.fold, config.folds)
     classes, channels = len(snapshot.classes), 1 if config.grey else 3
     if config.method is Method.FINE_TUNE:

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.judge.paired import LEVEL, RESAMPLES, intervals_of_sums
 from core.judge.worth import Measure, Worth, corrected, refuse_few, seed_differences, sides, signs
-from core.types import FloatArray, IntArray
+from core.types import FloatArray, IntArray, ignore_of
 
 LEAST_MASKS = 20  # images; with fewer an interval is no use
 
@@ -24,6 +24,14 @@ def pixel_counts(confusion: IntArray) -> IntArray:
         [np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1), confusion.sum(axis=-2)], axis=-2
     )
     return counts
+
+
+def count_pixels(given: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """Return the same of two masks, (H, W), as (3, K); IGNORE pixels of the given one count nowhere."""
+    known = given != ignore_of(given)
+    given, predicted = given[known], predicted[known]
+    kinds = given[given == predicted], given, predicted
+    return np.stack([np.bincount(pixels, minlength=classes) for pixels in kinds])
 
 
 def worth_of_masks(

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from bench.worth_coverage import draw_masks, mask_coverage
-from core.judge.mask_scoring import class_ious, mean_iou
-from core.judge.mask_worth import LEAST_MASKS, pixel_counts, worth_of_masks
+from core.judge.mask_scoring import class_ious, mean_iou, pixel_confusion
+from core.judge.mask_worth import LEAST_MASKS, count_pixels, pixel_counts, worth_of_masks
 from core.types import RoundError
 
 
@@ -20,6 +23,16 @@ def confusions(count: int = 40, classes: int = 4, *, right: int = 5, seed: int =
 def test_pixel_counts_by_hand() -> None:
     counts = pixel_counts(np.array([[3, 1], [2, 4]]))
     assert counts.tolist() == [[3, 4], [4, 6], [5, 5]]
+
+
+@given(
+    arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 255])),
+    arrays(np.uint8, (6, 7), elements=st.integers(0, 2)),
+)
+def test_pixels_are_counted_as_in_the_confusion(true: np.ndarray, predicted: np.ndarray) -> None:
+    differing = np.flatnonzero((true != predicted) & (true != 255))
+    confusion = pixel_confusion(true, predicted, differing, 3)
+    np.testing.assert_array_equal(count_pixels(true, predicted, 3), pixel_counts(confusion))
 
 
 def test_both_sides_are_the_mean_iou_of_all_images_together() -> None:
