@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data.snapshot import Masks, Snapshot
+from core.recipes.data import RecipeData, balanced_draw, listed, rows_of
+from core.types import NO_LABEL, DatasetError
+
+
+def snapshot(labels: list[int], *, masks: bool = False) -> Snapshot:
+    count = len(labels)
+    names = ["" if label == NO_LABEL else f"{row:032x}" for row, label in enumerate(labels)]
+    return Snapshot(
+        sample_ids=np.arange(count) + 1,
+        paths=[f"/voc/JPEGImages/2007_{row:06}.jpg" for row in range(count)],
+        labels=np.array(labels, np.int32),
+        groups=[""] * count,
+        content_hashes=[str(row) for row in range(count)],
+        classes=["a", "b"],
+        masks=Masks(names, [""] * count, np.full((count, 2), 8, np.int32)) if masks else None,
+    )
+
+
+def rows(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.int64)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_each_sample_plays_one_part_and_what_judges_has_a_label(*, masks: bool) -> None:
+    six = snapshot([0, 1, NO_LABEL, 0, 1, NO_LABEL], masks=masks)
+    data = RecipeData(snapshot=six, labelled=rows(0, 1), unlabelled=rows(2, 3), validation=rows(4))
+    assert data.test.tolist() == []
+    with pytest.raises(DatasetError, match=r"2007_000001.jpg is in two parts"):
+        RecipeData(snapshot=six, labelled=rows(0, 1), unlabelled=rows(2, 1))
+    with pytest.raises(DatasetError, match=r"2007_000005.jpg has no label and is one of the test images \(1 such\)"):
+        RecipeData(snapshot=six, labelled=rows(0), unlabelled=rows(), test=rows(1, 5))
+    with pytest.raises(DatasetError, match="row 6 is none of the 6"):
+        RecipeData(snapshot=six, labelled=rows(0), unlabelled=rows(6))
+    with pytest.raises(DatasetError, match="no image is labelled"):
+        RecipeData(snapshot=six, labelled=rows(), unlabelled=rows(1))
+
+
+def test_as_many_of_each_class_are_drawn_and_a_seed_decides_which() -> None:
+    labels = np.array([0] * 30 + [1] * 20 + [NO_LABEL] * 9)
+    drawn = balanced_draw(labels, 7, seed=1)
+    assert np.bincount(labels[drawn]).tolist() == [7, 7]
+    assert len(set(drawn.tolist())) == 14
+    np.testing.assert_array_equal(drawn, balanced_draw(labels, 7, seed=1))
+    assert drawn.tolist() != balanced_draw(labels, 7, seed=2).tolist()
+    with pytest.raises(DatasetError, match="class 1 has 20 samples, 21 are to be drawn"):
+        balanced_draw(labels, 21, seed=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2007_000003\n2007_000001\n2007_000000\n",
+        "JPEGImages/2007_000003.jpg SegmentationClass/2007_000003.png\n\n2007_000001.jpg\r\n 2007_000000\t1\n",
+    ],
+)
+def test_vocs_lists_are_read_as_they_are_given(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labeled.txt").write_text(text)
+    four = snapshot([0, 1, 0, 1])
+    assert rows_of(four, listed(tmp_path / "labeled.txt")).tolist() == [3, 1, 0]
+    assert rows_of(four, listed(tmp_path / "labeled.txt", first=2)).tolist() == [3, 1]
+    with pytest.raises(DatasetError, match=r"names 3 images, the first 4"):
+        listed(tmp_path / "labeled.txt", first=4)
+
+
+def test_a_list_that_does_not_fit_says_which_names(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no list that can be read"):
+        listed(tmp_path / "none.txt")
+    with pytest.raises(DatasetError, match=r"1 of 2 listed images .* 2007_000009"):
+        rows_of(snapshot([0, 1]), ["2007_000001", "2007_000009"])
+    with pytest.raises(DatasetError, match="1 of 1"):
+        rows_of(snapshot([0, 1]), ["Other/2007_000001.jpg"])
+    twins = snapshot([0, 1])
+    twins.paths[1] = "/voc/other/2007_000000.jpg"
+    with pytest.raises(DatasetError, match="name its folder"):
+        rows_of(twins, ["2007_000000"])
