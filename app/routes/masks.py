@@ -39,7 +39,7 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
         "dtype": dtype.name,
         "ignore": 2 ** (8 * dtype.itemsize) - 1,
         "version": opened.version,
-        "given": sample.mask_hash,
+        "given": opened.given,
         "regions": [
             {
                 "id": one.id,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
-from app.services.masks import exported_mask
+from app.services.masks import exported_mask, widened_version
 from app.services.workspace import Workspace
 from core.data.export.items import ExportItem, ExportOptions, Method, Plan, Source, Treatment, Unsettled, plan_export
 from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, check_mask_options, plan_masks
@@ -109,12 +109,13 @@ def _images(workspace: Workspace, session: Session, info: DatasetInfo, options: 
 
     def image(sample: ExportedSample) -> MaskedImage:
         live = decided.get(sample.id, [])
+        given = sample.mask_hash and widened_version(workspace, sample.mask_hash, len(info.classes))
         return MaskedImage(
             path=sample.path,
             name=sample.name,
             content_hash=sample.content_hash,
-            given=sample.mask_hash,
-            mask=exported_mask(workspace, known[sample.id], live, as_given) if live else sample.mask_hash,
+            given=given,
+            mask=exported_mask(workspace, known[sample.id], live, as_given) if live else given,
             split=sample.split,
             group=sample.group,
             width=sample.width,

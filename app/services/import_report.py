@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.import_masks import Masks
 from core.config import RoundConfig
 from core.data.formats.source import Problems
+from core.data.masks.store import mask_hash
+from core.types import mask_dtype, widened
 from db.queries import incoming
 from db.queries.incoming import Arrival
 
@@ -74,9 +77,10 @@ def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
             f"the source now says {_name(coming, new.label)}, it was imported as {_name(coming, old.label)}",
             "the first one stands; decide it in the review, or import into a new dataset",
         )
-    if old.mask_hash != new.mask_hash and old.mask_hash is not None and coming.masks is not None:
+    stored = old.mask_hash
+    if coming.masks is not None and stored is not None and not _is_same_mask(coming, stored, new.mask_hash):
         coming.masks.count(new.mask_hash, -1)
-        coming.masks.count(old.mask_hash)
+        coming.masks.count(stored)
         coming.problems.warn(
             "given mask changed",
             new.name,
@@ -87,6 +91,15 @@ def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
         coming.problems.warn(
             "content changed", new.name, "the file is another image than before", "look at its decisions again"
         )
+
+
+def _is_same_mask(coming: Coming, old: str, new: str | None) -> bool:
+    """Whether two kept masks are the same, although one may be from before the classes outgrew a byte."""
+    if coming.masks is None or new is None or old == new:
+        return old == new
+    if mask_dtype(len(coming.classes)) == np.uint8:
+        return False
+    return mask_hash(widened(coming.masks.store.get(old), len(coming.classes))) == new
 
 
 def _name(coming: Coming, label: int | None) -> str:

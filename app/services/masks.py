@@ -19,8 +19,8 @@ from app.services.reviews.storing import ActKey, Actor, finished_round, store_on
 from app.services.workspace import Workspace
 from core.data.masks.store import MaskStore
 from core.data.storage import write_atomically
-from core.judge.masks import resolved_mask, settled_pixels
-from core.types import Act, IntArray, RegionDecision, Verdict, ignore_of, mask_dtype
+from core.judge.masks import ReadMask, resolved_mask, settled_pixels
+from core.types import Act, IntArray, RegionDecision, Verdict, ignore_of, mask_dtype, widened
 from db.queries import decisions, findings, masks, projection
 from db.queries.masks import FoundRegion, MaskedSample
 
@@ -41,6 +41,7 @@ class OpenedMask:
 
     sample: MaskedSample
     version: str
+    given: str | None  # the version it came with
     regions: list[FoundRegion]
     previous: int | None
     next: int | None
@@ -66,7 +67,8 @@ def view_mask(workspace: Workspace, sample_id: int, round_id: int) -> OpenedMask
         version = _version(workspace, sample, masks.live_region_decisions(session, sample_id))
         found = masks.regions_of(session, round_id, sample_id)
         previous, following = masks.beside(session, round_id, sample_id)
-    return OpenedMask(sample, version, found, previous, following)
+    given = None if sample.mask_hash is None else widened_version(workspace, sample.mask_hash, len(sample.classes))
+    return OpenedMask(sample, version, given, found, previous, following)
 
 
 def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> tuple[str, IntArray]:
@@ -79,7 +81,7 @@ def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> 
     with workspace.database.read() as session:
         sample = _sample(session, sample_id)
         current = version or _version(workspace, sample, masks.live_region_decisions(session, sample_id))
-    mask = MaskStore(workspace.masks).get(current)
+    mask = _reader(workspace, sample)(current)
     if mask.shape != (sample.height, sample.width):
         raise NotFoundError(f"version {current} is no mask of this image", "load the mask again")
     return current, mask
@@ -145,7 +147,7 @@ def exported_mask(
     """Return the hash of the mask an image leaves with; regions of the verdicts `as_given` are as if they were kept."""
     if not any(one.decision.verdict in as_given for one in live):
         return _version(workspace, sample, live)
-    read = MaskStore(workspace.masks).get
+    read = _reader(workspace, sample)
     treated = [_as_kept(one) if one.decision.verdict in as_given else one for one in live]
     what = f"mask with {' '.join(as_given)} kept"
     return _kept(workspace, what, sample, live, lambda: resolved_mask(given_mask(workspace, sample), treated, read))
@@ -154,25 +156,39 @@ def exported_mask(
 def given_mask(workspace: Workspace, sample: MaskedSample) -> IntArray:
     """Return the mask an image came with, (H, W); all IGNORE where it came without one."""
     if sample.mask_hash is not None:
-        return MaskStore(workspace.masks).get(sample.mask_hash)
+        return _reader(workspace, sample)(sample.mask_hash)
     dtype = mask_dtype(len(sample.classes))
     return np.full((sample.height, sample.width), np.iinfo(dtype).max, dtype=dtype)
+
+
+def widened_version(workspace: Workspace, name: str, classes: int) -> str:
+    """Return the hash of a kept mask in the dtype of so many classes: another one once they outgrew a byte."""
+    if mask_dtype(classes) == np.uint8:
+        return name
+    store = MaskStore(workspace.masks)
+    return _pointed(workspace, f"widened {name}", lambda: widened(store.get(name), classes))
+
+
+def _reader(workspace: Workspace, sample: MaskedSample) -> ReadMask:
+    """Return what reads masks of the store as the dataset's classes need them now."""
+    store = MaskStore(workspace.masks)
+    return lambda name: widened(store.get(name), len(sample.classes))
 
 
 def _version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:
     """Return the hash of an image's mask after these decisions, which lies in the store then."""
     if not live and sample.mask_hash is not None:
-        return sample.mask_hash
+        return widened_version(workspace, sample.mask_hash, len(sample.classes))
     if live and live[-1].decision.mask_hash is not None:  # an edit replaces everything before it
-        return live[-1].decision.mask_hash
-    read = MaskStore(workspace.masks).get
+        return widened_version(workspace, live[-1].decision.mask_hash, len(sample.classes))
+    read = _reader(workspace, sample)
     return _kept(workspace, "mask", sample, live, lambda: resolved_mask(given_mask(workspace, sample), live, read))
 
 
 def _settled(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:
     if all(one.decision.bulk for one in live):
         return ""
-    read = MaskStore(workspace.masks).get
+    read = _reader(workspace, sample)
     return _kept(workspace, "settled", sample, live, lambda: settled_pixels(given_mask(workspace, sample), live, read))
 
 
@@ -185,7 +201,13 @@ def _kept(
 ) -> str:
     """Return the hash of a mask that follows from these decisions, computed only the first time."""
     numbers = ",".join(str(one.decision.number) for one in live)
-    key = blake2b(f"{what} {sample.id} {sample.mask_hash} {numbers}".encode(), digest_size=16).hexdigest()
+    dtype = mask_dtype(len(sample.classes))
+    return _pointed(workspace, f"{what} {dtype} {sample.id} {sample.mask_hash} {numbers}", make)
+
+
+def _pointed(workspace: Workspace, what: str, make: Callable[[], IntArray]) -> str:
+    """Return the hash of the mask that `what` describes, made only the first time."""
+    key = blake2b(what.encode(), digest_size=16).hexdigest()
     pointer = workspace.masks / "resolved" / key[:2] / key
     store = MaskStore(workspace.masks)
     if pointer.is_file():

@@ -20,7 +20,7 @@ from core.data import overlays, pictures
 from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
-from core.types import Finding, IntArray, Region
+from core.types import Finding, IntArray, Region, widened
 from db.queries import findings, masks
 from db.queries.masks import MaskedSample
 
@@ -104,25 +104,29 @@ def opened_mask(workspace: Workspace, round_id: int, sample: MaskedSample) -> In
     """
     seen = _seen(workspace.round_folder(round_id))
     name = seen.labels[seen.row(sample.id)]
-    return MaskStore(workspace.masks).get(name) if name else given_mask(workspace, sample)
+    if not name:
+        return given_mask(workspace, sample)
+    return widened(MaskStore(workspace.masks).get(name), len(sample.classes))
 
 
 def predicted_mask(workspace: Workspace, round_id: int, sample_id: int) -> IntArray:
     """Return the class a round predicted for each pixel of an image, (H, W).
 
     Raises:
-        RoundError: the round's folder is gone.
-        NotFoundError: the round did not see this image, or keeps no predictions of masks.
+        NotFoundError: there is no such image, or the round did not see it, or keeps no predictions of masks any more.
     """
     folder = workspace.round_folder(round_id)
+    with workspace.database.read() as session:
+        sample = masks.find_sample(session, sample_id)
+    if sample is None or not (folder / "predicted.npy").is_file():
+        raise NotFoundError("this round keeps no predicted masks", "run another round")
     seen = _seen(folder)
     row = seen.row(sample_id)
-    if not (folder / "predicted.npy").is_file():
-        raise NotFoundError("this round keeps no predicted masks", "run another round")
     everything = np.load(folder / "predicted.npy", mmap_mode="r")
     height, width = seen.sizes[row].tolist()
     start = int(seen.offsets[row])
-    return np.array(everything[start : start + height * width]).reshape(height, width)
+    mask = np.array(everything[start : start + height * width]).reshape(height, width)
+    return widened(mask, len(sample.classes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from core.data.arrays import resized, scaled_size
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
 from core.data.masks.store import MaskStore
-from core.types import ByteArray, DatasetError, IntArray, ignore_of, mask_dtype
+from core.types import ByteArray, DatasetError, IntArray, ignore_of, mask_dtype, widened
 
 _MODULE = "core.data.canvases"
 
@@ -92,11 +92,7 @@ def read_mask(masks: MaskStore, name: str, height: int, width: int, classes: int
     known = mask[mask != ignore]
     if known.size and known.max() >= classes:
         raise DatasetError(f"the mask holds class {known.max()}, there are {classes}; import the dataset again")
-    if mask.dtype == dtype:
-        return mask
-    wide = mask.astype(dtype)
-    wide[mask == ignore] = np.iinfo(dtype).max
-    return wide
+    return widened(mask, classes)
 
 
 def _sources(paths: list[str], sizes: IntArray) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from core.types.labels import (
     Task,
     Verdict,
 )
-from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, RegionDecision, ignore_of, mask_dtype
+from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, RegionDecision, ignore_of, mask_dtype, widened
 from core.types.work import ImageFacts, Problem, Progress, Report, RoundStatus, Severity, SourceSample
 
 __all__ = [
@@ -56,4 +56,5 @@ __all__ = [
     "Verdict",
     "ignore_of",
     "mask_dtype",
+    "widened",
 ]

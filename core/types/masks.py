@@ -26,6 +26,16 @@ def ignore_of(mask: IntArray) -> int:
     return IGNORE if mask.dtype == np.uint8 else WIDE_IGNORE
 
 
+def widened(mask: IntArray, classes: int) -> IntArray:
+    """Return a mask in the dtype of masks of so many classes, itself if it has it; what is IGNORE stays so."""
+    dtype = mask_dtype(classes)
+    if mask.dtype == dtype:
+        return mask
+    wide = mask.astype(dtype)
+    wide[mask == ignore_of(mask)] = np.iinfo(dtype).max
+    return wide
+
+
 @dataclass(frozen=True, slots=True)
 class ClassTable:
     """The classes of masks in the order of their ids, with a colour each as `#rrggbb`."""

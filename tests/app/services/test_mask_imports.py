@@ -131,6 +131,27 @@ def test_classes_grow_at_their_end_and_ids_keep_their_meaning(workspace: Workspa
     assert kinds(workspace, done)["small class"] == ["tree"]
 
 
+def test_masks_that_say_the_same_are_no_change_when_the_classes_outgrow_a_byte(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    names = [f"class {number}" for number in range(255)]
+    (root / "classes.txt").write_text("\n".join(names))
+    draw_pair(root, "ignored", mask_of(IGNORE, 1))
+    run(workspace, root)
+    (root / "classes.txt").write_text("\n".join([*names, "new"]))
+    (root / "masks" / "ignored.png").unlink()
+    Image.fromarray(np.where(mask_of(IGNORE, 1) == IGNORE, 65535, 1).astype(np.uint16)).save(
+        root / "masks" / "ignored.png"
+    )
+    draw_pair(root, "01", mask_of(1))
+    done = again(workspace)
+    assert done.status is RoundStatus.DONE, done.message
+    assert kinds(workspace, done)["given mask changed"] == ["01"]
+    assert done.report is not None
+    assert done.report["changes"]["unchanged"] == 13
+
+
 def test_an_image_of_another_size_is_left_out_since_its_mask_would_not_fit(
     workspace: Workspace, tmp_path: Path
 ) -> None:

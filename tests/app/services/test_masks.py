@@ -14,17 +14,33 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.dialects import sqlite
 
-from app.services import masks, reviews, round_masks
+from app.services import exports, masks, reviews, round_masks
+from app.services.export_plan import plan_for
 from app.services.reviews import ActKey, Choice, NotFoundError, StaleMaskError
 from app.services.workspace import Workspace
+from core.data.export.items import ExportFormat, ExportOptions
+from core.data.export.mask_plan import MaskPlan, mask_summary
 from core.data.masks.store import MaskStore
 from core.judge.masks import resolved_mask, settled_pixels
 from core.judge.review import standing
-from core.types import IGNORE, Act, DatasetError, FindingFilter, IntArray, Region, RegionDecision, Status, Verdict
-from db.models import FindingCountRow, FindingRow, SampleRow
+from core.types import (
+    IGNORE,
+    WIDE_IGNORE,
+    Act,
+    ClassTable,
+    DatasetError,
+    FindingFilter,
+    IntArray,
+    Region,
+    RegionDecision,
+    RoundStatus,
+    Status,
+    Verdict,
+)
+from db.models import DatasetRow, FindingCountRow, FindingRow, SampleRow
 from db.queries import decisions
 from db.queries.projection import COUNTED, _winner
-from tests.app.masked import CAR, ROAD, add_round, draw, open_home, prepare
+from tests.app.masked import CAR, ROAD, add_round, add_scenes, draw, open_home, prepare
 
 SAMPLES, REGIONS = 3, 6
 Step = Callable[[Workspace], object]
@@ -259,6 +275,51 @@ def test_what_a_round_opened_with_stays_while_people_decide(workspace: Workspace
     np.testing.assert_array_equal(round_masks.opened_mask(workspace, 1, sample), draw(0, 48, 36).given)
     np.testing.assert_array_equal(round_masks.predicted_mask(workspace, 1, 1), draw(0, 48, 36).truth)
     (workspace.round_folder(1) / "predicted.npy").unlink()
+    with pytest.raises(NotFoundError, match="predicted"):
+        round_masks.predicted_mask(workspace, 1, 1)
+
+
+def test_masks_of_bytes_go_on_when_the_classes_outgrow_a_byte(tmp_path: Path) -> None:
+    """A re-import may bring the 256th class: then IGNORE is 65535, and 255 a class."""
+    table = ClassTable(tuple(f"class {number}" for number in range(255)), tuple(f"#{n:06x}" for n in range(255)))
+    workspace = open_home(tmp_path / "home")
+    add_round(workspace, add_scenes(workspace, tmp_path / "scenes", 3, width=48, height=36, table=table))
+    drawn_mask = mask_of(workspace).copy()
+    drawn_mask[20:22] = 254
+    edit(workspace, drawn_mask, by="bob")
+    reviews.decide(workspace, [Choice(2, Verdict.ACCEPT)], by="ada")
+    before = {sample: mask_of(workspace, sample) for sample in (1, 2, 3)}
+    with workspace.database.write() as session:
+        dataset = session.get_one(DatasetRow, 1)
+        dataset.classes, dataset.colours = [*dataset.classes, "new"], [*(dataset.colours or []), "#ffffff"]
+    for sample, narrow in before.items():
+        wide = mask_of(workspace, sample)
+        assert wide.dtype == np.uint16
+        np.testing.assert_array_equal(wide, np.where(narrow == IGNORE, WIDE_IGNORE, narrow.astype(np.uint16)))
+    assert {round_masks.predicted_mask(workspace, 1, 1).dtype, mask_of(workspace).dtype} == {np.dtype(np.uint16)}
+    opened = masks.view_mask(workspace, 1, 1)
+    assert masks.labels(workspace, 1, opened.given)[1].dtype == np.uint16
+    assert (round_masks.opened_mask(workspace, 1, opened.sample)[:2] == WIDE_IGNORE).all()
+    assert edit(workspace, mask_of(workspace, 3), finding=3).version == masks.view_mask(workspace, 3, 1).given
+    reviews.decide(workspace, [Choice(5, Verdict.RELABEL, 255), Choice(3, Verdict.EXCLUDE)], by="ada")
+    region, row = region_of(workspace, 5)
+    painted = mask_of(workspace, row.sample_id)
+    y, x, _ = region.runs[0].tolist()
+    assert painted[y, x] == 255
+    assert (painted[:2] == WIDE_IGNORE).all()
+    plan = plan_for(workspace, 1, ExportOptions(format=ExportFormat.MASK_PAIRS))
+    assert isinstance(plan, MaskPlan)
+    assert {plan.store.get(image.mask or "").dtype for image in plan.images} == {np.dtype(np.uint16)}
+    assert (None, "new") not in {(pair["given"], pair["label"]) for pair in mask_summary(plan)["by_pair"]}
+    options = ExportOptions(format=ExportFormat.MASK_PAIRS)
+    request = exports.ExportRequest(dataset_id=1, options=options, folder=str(tmp_path / "out"))
+    done = exports.run_export(workspace, exports.add_export(workspace, request).id)
+    assert done.status is RoundStatus.DONE, done.message
+    workspace.database.close()
+
+
+def test_predictions_that_were_cleared_away_with_their_round_are_not_found(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.round_folder(1))
     with pytest.raises(NotFoundError, match="predicted"):
         round_masks.predicted_mask(workspace, 1, 1)
 
