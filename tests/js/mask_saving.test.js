@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { deflate, inflate } from "../../app/components/mask_editor/codec.js";
 import { Journal } from "../../app/components/mask_editor/journal.js";
 import { merge } from "../../app/components/mask_editor/merge.js";
+import { openPicture } from "../../app/components/mask_editor/picture.js";
 import { recover } from "../../app/components/mask_editor/recovery.js";
 import { Saver } from "../../app/components/mask_editor/saver.js";
 import { FakeTimers, settle } from "./fakes.js";
@@ -240,6 +241,40 @@ function recovering(kept, server, { reached = true } = {}) {
     send: reached ? server.send : async () => { throw failure(0); },
   });
 }
+
+test("a verdict given while a person has yet to choose between two masks decides nothing for them", async () => {
+  const server = new FakeMaskServer([0, 0, 0, 0]);
+  const about = { sample: 1, given: null, width: 2, height: 2, ignore: 255, regions: [{ id: 9, given: 0, pseudo: 1, status: "open", runs: [1, 1, 1] }] };
+  const api = {
+    mask: async () => ({ ...about, version: server.version }), labels: async (_, version) => server.versions[Number(version.slice(1))].slice(),
+    predicted: () => Promise.reject(failure(404)), save: async (_, sent) => server.send({ ...sent, body: await inflate(sent.body, "uint8", 4) }),
+  };
+  const conflicts = [];
+  const post = async () => {
+    server.put([7, 0, 0, 1]);
+    return { changeset: 3, items: [{ id: 9, status: "accept" }] };
+  };
+  const on = { status() {}, saved() {}, repaint() {}, conflict: (error) => conflicts.push(error), refused: (error) => assert.fail(error) };
+  const picture = await openPicture({
+    api, journal: new Journal(null, "here"), sample: 1, round: 1, person: () => "ada", client: "here", nextSeq: () => server.calls.length + 1, isAlive: () => true, post, on,
+  });
+  server.put([7, 0, 0, 0]);
+  picture.painting.begin();
+  picture.painting.paint([0, 0, 1], 5);
+  picture.painting.end();
+  picture.touched();
+  await picture.saver.flush();
+  assert.equal(conflicts.length, 1);
+  picture.judge("accept");
+  await picture.acts;
+  await picture.saver.flush();
+  assert.equal(picture.saver.state, "conflict");
+  assert.deepEqual([...server.labels], [7, 0, 0, 1]);
+  assert.equal(picture.regions[0].status, "accept");
+  await picture.putMine();
+  await picture.saver.flush();
+  assert.deepEqual([...server.labels], [5, 0, 0, 1]);
+});
 
 test("what the server already has is not recovered", async () => {
   const server = new FakeMaskServer([1, 0]);

@@ -148,7 +148,7 @@ export class Picture {
         const answer = await this.post(act);
         if (note) note.changeset = answer.changeset;
         for (const { id, status } of answer.items ?? []) for (const region of this.regions) if (region.id === id) region.status = status;
-        await this.#merge();
+        if (this.saver.trouble !== "conflict") await this.#merge(); // else whose pixels stay is for the person to say
       } catch (error) {
         this.on.refused(error);
       } finally {
