@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, insert, literal, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.types import Act, Decision, FindingFilter, Verdict
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, SampleRow
@@ -187,6 +187,19 @@ def edited_mask(session: Session, changeset_id: int) -> str | None:
     """Return the mask that an act stored, None where it stored none."""
     made = (DecisionRow.changeset_id == changeset_id, DecisionRow.mask_hash.is_not(None))
     return session.scalar(select(DecisionRow.mask_hash).where(*made).limit(1))
+
+
+def painted_over(session: Session, finding_ids: Sequence[int]) -> set[int]:
+    """Return those of these regions whose image was edited after the decision that stands on them."""
+    edit = aliased(DecisionRow)
+    later = (edit.mask_hash.is_not(None), ChangesetRow.live, edit.id > FindingRow.decision_id)
+    query = (
+        select(FindingRow.id)
+        .join(edit, edit.sample_id == FindingRow.sample_id)
+        .join(ChangesetRow, ChangesetRow.id == edit.changeset_id)
+        .where(FindingRow.id.in_(finding_ids), FindingRow.area.is_not(None), *later)
+    )
+    return set(session.scalars(query))
 
 
 def live_decisions(session: Session, dataset_id: int) -> list[Decision]:

@@ -1,6 +1,7 @@
 """Verdicts, bulk acts, undo and redo: each one transaction, stored when it is answered, and safe to send twice.
 
-The same verdict by the same person on the same card twice makes one decision.
+The same verdict by the same person on the same card twice makes one decision, unless the region's mask was edited in
+between: then it says something new.
 """
 
 from collections.abc import Sequence
@@ -42,10 +43,12 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
     def act(session: Session, actor: Actor) -> int:
         cards = _known(session, list(wanted))
         in_round = finished_round(session, cards[0].round_id)
+        painted_over = decisions.painted_over(session, list(wanted))
         new = [
             decision
             for card in cards
-            if (decision := _decision(card, wanted[card.id], len(in_round.classes), actor.name)) is not None
+            if not _stands(decision := _decision(card, wanted[card.id], len(in_round.classes)), card, actor.name)
+            or card.id in painted_over
         ]
         changeset = actor.changeset(Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new))
         changeset_id = decisions.add_changeset(session, changeset)
@@ -158,12 +161,13 @@ def _known(session: Session, finding_ids: list[int]) -> list[Finding]:
     return found
 
 
-def _decision(card: Finding, choice: Choice, classes: int, by: str) -> decisions.NewDecision | None:
-    """Return what is to be stored, None when this person's same verdict already stands on the card."""
-    label = _label(card, choice, classes)
-    if (card.annotator, card.status, card.label) == (by, Status[choice.verdict.name], label):
-        return None
-    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, label)
+def _decision(card: Finding, choice: Choice, classes: int) -> decisions.NewDecision:
+    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, classes))
+
+
+def _stands(decision: decisions.NewDecision, card: Finding, by: str) -> bool:
+    """Whether this person's same verdict stands on the card already."""
+    return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], decision.label)
 
 
 def _label(card: Finding, choice: Choice, classes: int) -> int | None:

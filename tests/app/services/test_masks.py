@@ -279,6 +279,39 @@ def test_what_a_round_opened_with_stays_while_people_decide(workspace: Workspace
         round_masks.predicted_mask(workspace, 1, 1)
 
 
+def test_a_verdict_said_again_after_an_edit_painted_its_region_over_is_a_new_one(workspace: Workspace) -> None:
+    region, row = region_of(workspace, 1)
+    reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+    accepted = mask_of(workspace).copy()
+    with workspace.database.read() as session:
+        beside = session.scalars(select(FindingRow.id).where(FindingRow.sample_id == 1, FindingRow.id != 1)).first()
+    erased = accepted.copy()
+    region.paint(erased, row.given)
+    edit(workspace, erased, finding=beside or 0, by="bob")
+    again = reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+    np.testing.assert_array_equal(mask_of(workspace), accepted)
+    assert again.size == 1
+    assert reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada").size == 0  # a double click
+    reviews.undo(workspace, 1, by="ada", changeset_id=again.changeset)
+    np.testing.assert_array_equal(mask_of(workspace), erased)
+    assert_everything_holds(workspace)
+
+
+def test_what_was_computed_for_a_lost_database_is_not_taken_for_the_new_ones(template: Path, tmp_path: Path) -> None:
+    """Ids and numbers begin anew; masks and what points to them are still there."""
+    with copied(template, tmp_path / "home") as workspace:
+        reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada")
+        accepted = mask_of(workspace)
+    for path in (tmp_path / "home").glob("outfold.sqlite*"):
+        path.unlink()
+    shutil.copy(template / "outfold.sqlite", tmp_path / "home" / "outfold.sqlite")
+    workspace = open_home(tmp_path / "home")
+    reviews.decide(workspace, [Choice(1, Verdict.EXCLUDE)], by="ada")
+    assert (mask_of(workspace) != accepted).any()
+    assert_everything_holds(workspace)
+    workspace.database.close()
+
+
 def test_masks_of_bytes_go_on_when_the_classes_outgrow_a_byte(tmp_path: Path) -> None:
     """A re-import may bring the 256th class: then IGNORE is 65535, and 255 a class."""
     table = ClassTable(tuple(f"class {number}" for number in range(255)), tuple(f"#{n:06x}" for n in range(255)))
