@@ -1,12 +1,12 @@
 """The masks of images as they are now: read, edited, handed to the next round.
 
 A mask's version is its hash in the store, so equal versions are equal masks. A mask made of decisions is computed once
-and found again by a pointer beside the store, named by the given mask and the decisions that count.
+and found again by a pointer beside the store, named by the given mask and what the decisions that count say.
 """
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
@@ -148,9 +148,9 @@ def exported_mask(
     if not any(one.decision.verdict in as_given for one in live):
         return _version(workspace, sample, live)
     read = _reader(workspace, sample)
-    treated = [_as_kept(one) if one.decision.verdict in as_given else one for one in live]
     what = f"mask with {' '.join(as_given)} kept"
-    return _kept(workspace, what, sample, live, lambda: resolved_mask(given_mask(workspace, sample), treated, read))
+    make = lambda: resolved_mask(given_mask(workspace, sample), live, read, as_given)  # noqa: E731
+    return _kept(workspace, what, sample, live, make)
 
 
 def given_mask(workspace: Workspace, sample: MaskedSample) -> IntArray:
@@ -166,7 +166,7 @@ def widened_version(workspace: Workspace, name: str, classes: int) -> str:
     if mask_dtype(classes) == np.uint8:
         return name
     store = MaskStore(workspace.masks)
-    return _pointed(workspace, f"widened {name}", lambda: widened(store.get(name), classes))
+    return _pointed(workspace, f"widened {name}".encode(), lambda: widened(store.get(name), classes))
 
 
 def _reader(workspace: Workspace, sample: MaskedSample) -> ReadMask:
@@ -192,22 +192,24 @@ def _settled(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDe
     return _kept(workspace, "settled", sample, live, lambda: settled_pixels(given_mask(workspace, sample), live, read))
 
 
-def _as_kept(one: RegionDecision) -> RegionDecision:
-    return replace(one, decision=replace(one.decision, verdict=Verdict.KEEP, label=one.given))
-
-
 def _kept(
     workspace: Workspace, what: str, sample: MaskedSample, live: Sequence[RegionDecision], make: Callable[[], IntArray]
 ) -> str:
-    """Return the hash of a mask that follows from these decisions, computed only the first time."""
-    numbers = ",".join(str(one.decision.number) for one in live)
-    dtype = mask_dtype(len(sample.classes))
-    return _pointed(workspace, f"{what} {dtype} {sample.id} {sample.mask_hash} {numbers}", make)
+    """Return the hash of a mask that follows from these decisions, computed only the first time.
+
+    Numbers of rows alone would not do: they begin anew when a database is lost and its files are not.
+    """
+    told = [f"{what} {mask_dtype(len(sample.classes))} {sample.mask_hash} {sample.width} {sample.height}".encode()]
+    for one in live:
+        said = one.decision
+        facts = (said.finding_id, said.verdict.value, said.label, said.bulk, said.mask_hash, one.given)
+        told += [repr(facts).encode(), one.region.to_bytes()]
+    return _pointed(workspace, b"\n".join(told), make)
 
 
-def _pointed(workspace: Workspace, what: str, make: Callable[[], IntArray]) -> str:
+def _pointed(workspace: Workspace, what: bytes, make: Callable[[], IntArray]) -> str:
     """Return the hash of the mask that `what` describes, made only the first time."""
-    key = blake2b(what.encode(), digest_size=16).hexdigest()
+    key = blake2b(what, digest_size=16).hexdigest()
     pointer = workspace.masks / "resolved" / key[:2] / key
     store = MaskStore(workspace.masks)
     if pointer.is_file():

@@ -14,7 +14,8 @@ nothing. The mask is built in this order:
 Everything here is pure: taking a decision back and asking again gives the former mask bit for bit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +25,26 @@ from core.types import ByteArray, Decision, IntArray, Region, RegionDecision, Ve
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
 
 
-def resolved_mask(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> IntArray:
-    """Return the mask as it is now, (H, W); `read` fetches an edited one by its hash."""
+def resolved_mask(
+    given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask, as_given: Collection[Verdict] = ()
+) -> IntArray:
+    """Return the mask as it is now, (H, W); `read` fetches an edited one by its hash.
+
+    Regions whose newest verdict is in `as_given` are as if they had been kept, also where an edit came later.
+    """
     live = _live(decisions)
     edit = _newest_edit(live)
     if edit is None:
-        return _painted(given, live, None, _settled_regions(given.shape, live))
+        return _painted(given, _kept(live, as_given), None, _settled_regions(given.shape, live))
     settled, changed = _settled(given, live, edit, read)
     after = [one for one in live if one.decision.number > edit.number]
-    return _painted(_edited(given, edit, read), after, changed, settled)
+    base = _edited(given, edit, read).copy()
+    for one in _newest_words(live):
+        if one.decision.verdict in as_given and one.decision.number < edit.number:
+            window, inside = _window(one.region)
+            part = base[window]
+            part[inside & (part == ignore_of(part)) & (changed[window] == 0)] = one.given
+    return _painted(base, _kept(after, as_given), changed, settled)
 
 
 def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
@@ -92,6 +104,16 @@ def _newest_words(live: Sequence[RegionDecision]) -> list[RegionDecision]:
     newest = {one.decision.finding_id: one for one in live if not one.decision.bulk}  # `live` is in order of number
     settled = (one for one in newest.values() if one.decision.verdict.settles)
     return sorted(settled, key=lambda one: one.decision.number)
+
+
+def _kept(live: Sequence[RegionDecision], as_given: Collection[Verdict]) -> list[RegionDecision]:
+    """Return the decisions with the verdicts `as_given` turned into keep."""
+    return [
+        replace(one, decision=replace(one.decision, verdict=Verdict.KEEP, label=one.given))
+        if one.decision.verdict in as_given
+        else one
+        for one in live
+    ]
 
 
 def _settled_regions(shape: tuple[int, ...], live: Sequence[RegionDecision]) -> ByteArray:

@@ -172,6 +172,22 @@ def test_keeping_a_region_leaves_the_strokes_of_an_edit_in_it() -> None:
     np.testing.assert_array_equal(resolved([edited, on(2, 0, Verdict.KEEP)]), EDITS["edit 1"])
 
 
+@pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE])
+def test_what_is_left_as_given_is_so_also_where_the_image_was_edited_later(
+    verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = on(1, 0, verdict)
+    edit = resolved([said])
+    edit[-1, -1] = (edit[-1, -1] + 1) % CLASSES
+    monkeypatch.setitem(EDITS, "edit 3", edit)
+    history = [said, on(2, 1, Verdict.RELABEL, edit="edit 3")]
+    assert (resolved(history)[inside(said.region)] == IGNORE).all()
+    wanted = GIVEN.copy()
+    wanted[-1, -1] = edit[-1, -1]
+    np.testing.assert_array_equal(resolved_mask(GIVEN, history, read, {verdict}), wanted)
+    np.testing.assert_array_equal(resolved_mask(GIVEN, [said], read, {verdict}), GIVEN)
+
+
 def test_a_bulk_accept_paints_only_what_still_has_the_given_class() -> None:
     edited, accept = on(1, 1, Verdict.RELABEL, edit="edit 1"), on(2, 0, Verdict.ACCEPT, bulk=True)
     changed = resolved([edited, accept]) != EDITS["edit 1"]
