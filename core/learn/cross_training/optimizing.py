@@ -1,0 +1,67 @@
+"""How both networks of stage 1 are optimised: SGD, the classifier ten times as fast, both rates falling alike."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from core.types import ConfigError
+
+_POWER = 0.9  # of what is left of the run: the "poly" schedule
+_CLASSIFIER_RATE = 10  # times the others' rate
+_CLASSIFIERS = {"head", "segmentation_head"}  # names of the part that gives each pixel its class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointRecipe:
+    """How HybridNet and PseudoNet are trained together."""
+
+    steps: int = 20_000
+    batch_size: int = 10  # half of it images with masks, half with tags
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    block: int = 500  # steps from one state to go on from to the next
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, saying what would."""
+        if self.batch_size < 4 or self.batch_size % 2:  # noqa: PLR2004 batch normalisation needs two in each half
+            raise ConfigError(f"batch_size is {self.batch_size}, must be even and at least 4: half masks, half tags")
+        for name, value in (("steps", self.steps), ("block", self.block)):
+            if value < 1:
+                raise ConfigError(f"{name} is {value}, must be at least 1")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate is {self.learning_rate}, must be above 0")
+
+    @property
+    def half(self) -> int:
+        """Return how many images with masks, and how many with tags, a step sees."""
+        return self.batch_size // 2
+
+    @property
+    def blocks(self) -> int:
+        """Return how many blocks the steps make, the last one perhaps shorter."""
+        return -(-self.steps // self.block)
+
+
+def sgd(network: nn.Module, recipe: JointRecipe) -> torch.optim.Optimizer:
+    """Return a network's own optimiser; its second group is the classifier.
+
+    Raises:
+        ConfigError: the network has no part that is known to be its classifier.
+    """
+    classifier = {name for name, _ in network.named_parameters() if _CLASSIFIERS & set(name.split("."))}
+    if not classifier:
+        raise ConfigError("the network has no head that could learn faster; choose one of the networks for masks")
+    rest = [parameter for name, parameter in network.named_parameters() if name not in classifier]
+    own = [parameter for name, parameter in network.named_parameters() if name in classifier]
+    groups = [{"params": rest, "times": 1}, {"params": own, "times": _CLASSIFIER_RATE}]
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, recipe: JointRecipe, step: int) -> None:
+    """Give both groups their rate of this step, from 0."""
+    rate = recipe.learning_rate * (1 - step / recipe.steps) ** _POWER
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["times"]
