@@ -102,6 +102,22 @@ test("the regions of an image are asked for once, and again after a failure", as
   assert.equal(first, known.get(1), "the object that stands for it everywhere");
 });
 
+test("the regions of the images seen last stay at hand and are meant, those of older ones are asked for again", async () => {
+  const asked = [];
+  const siblings = new Siblings({ know: (item) => item, roundId: 5, findings: async (params) => {
+    asked.push(Number(params.get("sample")));
+    return { items: [{ id: 10 * asked.at(-1) }, { id: 10 * asked.at(-1) + 1 }] };
+  } });
+  for (let sample = 1; sample <= 50; sample += 1) await siblings.of({ sample_id: sample });
+  await siblings.of({ sample_id: 1 });
+  assert.equal(asked.length, 50);
+  await siblings.of({ sample_id: 51 });
+  assert.equal(siblings.ids().length, 100);
+  assert.deepEqual([10, 20, 510].map((id) => siblings.ids().includes(id)), [true, false, true]);
+  await siblings.of({ sample_id: 2 });
+  assert.deepEqual(asked.slice(-2), [51, 2]);
+});
+
 test("the editor opens beside the review page", () => {
   assert.equal(editorUrl(5, region(7)), "masks?round=5&sample=3&finding=7");
 });

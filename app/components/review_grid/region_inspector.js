@@ -29,7 +29,7 @@ export class RegionInspector extends Inspector {
     this.element.classList.add("of-region");
     this.views = h("div", {});
     this.image.before(this.views);
-    this.known = new Map(); // finding -> the regions of its image
+    this.known = new Map(); // finding -> the regions of its image, of the image looked at last
   }
 
   /** The overlay has changed: show the masks it asks for now. */
@@ -70,7 +70,7 @@ export class RegionInspector extends Inspector {
   async rested(item) {
     const [siblings] = await Promise.all([this.siblings(item).catch(() => null), super.rested(item)]);
     if (!siblings) return;
-    for (const one of siblings) this.known.set(one.id, siblings);
+    this.known = new Map(siblings.map((one) => [one.id, siblings]));
     const line = this.body.querySelector(".path");
     if (this.item?.id === item.id && line) line.textContent = placeText(item, siblings);
   }

@@ -35,8 +35,8 @@ export function regionParts(review) {
   const { signal } = review.stop;
   addEventListener("keyup", (event) => review.overlay.release(event.code), { capture: true, signal });
   addEventListener("blur", () => review.overlay.release(), { signal });
-  const siblings = new Siblings({ findings: api.findings, know: (item) => review.know(item), roundId: review.roundId });
-  const shared = { colours: info.colours, overlay: review.overlay, keys, siblings: (item) => siblings.of(item), shapes: (item) => shapes(api, item, review.roundId) };
+  review.siblings = new Siblings({ findings: api.findings, know: (item) => review.know(item), roundId: review.roundId });
+  const shared = { colours: info.colours, overlay: review.overlay, keys, siblings: (item) => review.siblings.of(item), shapes: (item) => shapes(api, item, review.roundId) };
   return {
     Zoom: RegionZoom, Inspector: RegionInspector, shared,
     on: { edit: (item) => review.place.edit(item) },

@@ -20,7 +20,8 @@ export class Review {
     this.filter = parse(location.search);
     this.byId = new Known(() => {
       const { queue, judging, zoom } = this;
-      return new Set([...[...queue.items, ...queue.held, ...judging.log.items(), zoom.item].map((item) => item?.id), ...judging.waiting()]);
+      const beside = this.siblings?.ids() ?? []; // a page of regions has them
+      return new Set([...beside, ...[...queue.items, ...queue.held, ...judging.log.items(), zoom.item].map((item) => item?.id), ...judging.waiting()]);
     });
     this.ready = false;
     this.stop = new AbortController();
