@@ -304,6 +304,15 @@ test("when somebody else saved meanwhile, other pixels are put together and the 
   assert.equal((await recovering(record([1, 0, 2], "v0"), server)).state, "conflict");
 });
 
+test("what was painted before the classes outgrew a byte is recovered in two bytes, and its request is not sent again", async () => {
+  const server = new FakeMaskServer([0, 0, 0]);
+  server.versions = [Uint16Array.from([0, 0, 65_535])];
+  const sent = { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0, 255]) };
+  const found = await recovering(record([1, 255, 255], "v0", sent), server);
+  assert.deepEqual([[...found.labels], found.labels.constructor, found.state], [[1, 65_535, 65_535], Uint16Array, "unsaved"]);
+  assert.deepEqual([found.sent, server.calls.length], [undefined, 0]);
+});
+
 test("without a network the unanswered request is taken up as it was", async () => {
   const sent = { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0]) };
   const found = await recovering(record([1, 1], "v0", sent), new FakeMaskServer([0, 0]), { reached: false });

@@ -25,7 +25,8 @@ export function createMaskApi(base, fetcher = (...args) => fetch(...args)) {
   return {
     ...createApi(base),
     mask: async (sample, round) => (await call(`/masks/${sample}?round=${round}`)).json(),
-    labels: (about, version) => map(`/masks/${about.sample}/labels?version=${version}`, about),
+    // the dtype is in the address because browsers keep the answer, and it changes when the classes outgrow a byte
+    labels: (about, version) => map(`/masks/${about.sample}/labels?version=${version}&dtype=${about.dtype}`, about),
     predicted: (about, round) => map(`/masks/${about.sample}/predicted?round=${round}`, about),
     /** Send a whole mask; `keepalive` for a request that outlives its page. */
     save: async (sample, { client, seq, base: version, finding, body, keepalive }) => {

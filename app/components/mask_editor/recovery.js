@@ -10,9 +10,10 @@ import { equal, merge } from "./merge.js";
  * that got no answer: the server knows it again by its number and answers as it did, or should have done, then.
  */
 export async function recover(record, { version, theirs, fetchLabels, send }) {
-  const { labels, sent } = record;
-  const fits = labels.length === theirs.length && labels.constructor === theirs.constructor;
-  if (!fits || equal(labels, theirs)) return { labels: theirs, base: version, state: "saved" };
+  const grown = record.labels.constructor !== theirs.constructor; // the classes have outgrown a byte since
+  const labels = grown ? widened(record.labels) : record.labels;
+  const sent = grown ? null : record.sent; // the server takes it no more
+  if (labels.length !== theirs.length || equal(labels, theirs)) return { labels: theirs, base: version, state: "saved" };
   let { base } = record;
   let present = version;
   if (sent) {
@@ -26,4 +27,8 @@ export async function recover(record, { version, theirs, fetchLabels, send }) {
   if (base === present) return { labels, base, state: "unsaved" };
   const merged = merge(await fetchLabels(base), labels, theirs);
   return merged.both ? { labels, base, state: "conflict" } : { labels: merged.labels, base: version, state: "unsaved" };
+}
+
+function widened(labels) {
+  return Uint16Array.from(labels, (label) => (label === 255 ? 65_535 : label)); // IGNORE stays IGNORE
 }
