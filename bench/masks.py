@@ -68,10 +68,10 @@ def main() -> None:
     for count in (100, 1000):
         judged = in_own_process(count)
         figures[f"peak_mb_{count}"] = judged["peak_mb"]
-        figures["judge_mpx_per_s"] = judged["mpx_per_s"]
+        figures |= {f"judge_{name}": judged[name] for name in ("mpx_per_s", "mpx_per_cpu_s")}
     for name in small:
         print(f"{name:<28} {small[name]:>12,.2f} {large[name]:>12,.2f}")
-    for name in ("judge_mpx_per_s", "peak_mb_100", "peak_mb_1000"):
+    for name in ("judge_mpx_per_s", "judge_mpx_per_cpu_s", "peak_mb_100", "peak_mb_1000"):
         print(f"{name:<28} {figures[name]:>12,.2f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
@@ -206,9 +206,9 @@ def write_round(folder: Path, count: int) -> None:
 
 def judge_folder(folder: Path) -> dict[str, float]:
     """Judge the round that lies there and return the speed and this process's peak memory in MB."""
-    seconds, _ = timed(lambda: judge_masks(folder, CONFIG, MaskStore(folder / "masks")))
+    seconds, cpu = timed(lambda: judge_masks(folder, CONFIG, MaskStore(folder / "masks")))
     pixels = int(Snapshot.load(folder).masks.sizes.astype(np.int64).prod(axis=1).sum())  # type: ignore[union-attr]
-    return {"mpx_per_s": pixels / 1e6 / seconds, "peak_mb": peak_mb()}
+    return {"mpx_per_s": pixels / 1e6 / seconds, "mpx_per_cpu_s": pixels / 1e6 / cpu, "peak_mb": peak_mb()}
 
 
 def peak_mb() -> float:

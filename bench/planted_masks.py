@@ -10,7 +10,8 @@ app's do, and its findings are gone through from the first one on. With k plante
   shown when findings that are wrong pixels for the most part cover a quarter of it.
 - `jitter_false_share`: the share of the first k findings that are jitter for the most part.
 - `cleanlab_found_at_k`: the share of them in the first k images by cleanlab's softmin, which ranks whole images and
-  knows no region; `images_found_at_k` the same by our image scores. k images are more to look at than k regions.
+  knows no region; `images_found_at_k` the same by our image scores. k images are far more to look at than k regions,
+  so `cleanlab_found_at_k_regions` goes through as many findings, image by image in its order, large ones first.
 - `miou`: of the out-of-fold predictions, against the true masks.
 
 CamVid itself has wrong masks, and what one person calls a fence another calls a wall: such findings count as false.
@@ -156,7 +157,9 @@ def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, sna
     jitter_made = [one for one in findings[:count] if one.row in spoilt.jittered and is_wrong(spoilt, one)]
     predictions = read_predictions(folder, snapshot.masks.sizes)  # type: ignore[union-attr]
     images = np.argsort(np.load(folder / IMAGE_SCORES), kind="stable")[:count].tolist()
-    theirs = np.argsort(cleanlab_scores(predictions, len(spoilt.given)), kind="stable")[:count].tolist()
+    scores = cleanlab_scores(predictions, len(spoilt.given))
+    theirs = np.argsort(scores, kind="stable")[:count].tolist()
+    by_image = sorted(findings, key=lambda one: (scores[one.row], one.row, -one.region.area))
     return {
         "planted": count,
         "findings": len(findings),
@@ -167,6 +170,7 @@ def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, sna
         "jitter_false_share": len(jitter_made) / max(1, min(count, len(findings))),
         "images_found_at_k": len(set(images) & set(spoilt.planted)) / count,
         "cleanlab_found_at_k": len(set(theirs) & set(spoilt.planted)) / count,
+        "cleanlab_found_at_k_regions": len(found(spoilt, by_image[:count])) / count,
         "miou": true_miou(spoilt, predictions),
     }
 
