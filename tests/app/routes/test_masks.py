@@ -184,7 +184,7 @@ def test_nobody_edits_without_a_name(client: TestClient) -> None:
     ("address", "status"),
     [
         ("masks/99?round=1", 404), ("masks/1", 400), ("masks/x?round=1", 404), ("masks/1/labels?version=..%2fx", 404),
-        (f"masks/1/labels?version={'f' * 32}", 404), ("masks/1/predicted?round=99", 400), ("masks/1/predicted", 400),
+        (f"masks/1/labels?version={'f' * 32}", 404), ("masks/1/predicted?round=99", 404), ("masks/1/predicted", 400),
         ("regions/1/image/100.webp", 400), ("regions/1/glow/192.webp", 400), ("regions/99/image/192.webp", 404),
         ("regions/1/all.png", 400), ("findings?round=1&min_area=x", 400), ("findings?round=1&sample=0", 400),
     ],
