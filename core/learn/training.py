@@ -143,7 +143,7 @@ def predicted(
         if now - looked > LOOK_SECONDS:
             looked = now
             stop_if(should_stop)
-            on_look(done / len(rows), done / (now - started))
+            on_look(done / max(1, len(rows)), done / (now - started))
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:

@@ -99,6 +99,13 @@ def test_a_class_that_weighs_nothing_is_never_learnt() -> None:
     assert (logits.softmax(dim=1)[:, 2].mean()) < 0.2
 
 
+def test_to_predict_no_rows_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.learn.training.LOOK_SECONDS", -1.0)
+    none = torch.empty(0, dtype=torch.int64)
+    batches = predicted(segmenter(), pixels(), none, 12, on_look=lambda *_: None, should_stop=lambda: False)
+    assert sum(len(rows) for rows, _ in batches) == 0
+
+
 def test_the_first_loss_of_a_network_that_says_nothing_is_that_of_a_guess() -> None:
     network = segmenter()
     nn.init.zeros_(network.weight)

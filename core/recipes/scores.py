@@ -1,0 +1,36 @@
+"""How good predicted masks are: pixels counted over all images, then intersection over union."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.judge.mask_scoring import class_ious, mean_iou, pixel_accuracy, pixel_confusion
+from core.judge.regions import differing_pixels
+from core.types import IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskScore:
+    """What masks are worth against the true ones; None where nothing was there to count."""
+
+    mean_iou: float | None
+    ious: list[float | None]  # of each class
+    accuracy: float | None  # share of pixels
+
+    @classmethod
+    def of(cls, confusion: IntArray) -> "MaskScore":
+        """Return the score of a confusion, (K, K) pixels, true x predicted."""
+        return cls(mean_iou=mean_iou(confusion), ious=class_ious(confusion), accuracy=pixel_accuracy(confusion))
+
+
+def image_confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """Return the confusion of one image's masks, (K, K); what is IGNORE in the true one counts nowhere.
+
+    Pixels predicted as IGNORE, of an image without tags, raise a ValueError: there is nothing to be said of them.
+    """
+    return pixel_confusion(true, predicted, differing_pixels(true, predicted), classes)
+
+
+def no_pixels(classes: int) -> IntArray:
+    """Return the confusion to begin with."""
+    return np.zeros((classes, classes), np.int64)

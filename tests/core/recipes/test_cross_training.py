@@ -1,0 +1,219 @@
+"""Cross training end to end on drawn scenes, in seconds."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.config import RoundConfig
+from core.data.masks.store import MaskStore
+from core.learn import crossfold, training
+from core.learn.batches import Images
+from core.learn.cross_training import stage1
+from core.recipes import cross_stages
+from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
+from core.recipes.data import RecipeData
+from core.types import ConfigError, DatasetError, Progress, RoundCancelledError, RoundError
+from tests.core.scenes import Scenes, drawn
+
+NETWORK = RoundConfig(model="small_unet", input_size=48, epochs=2, batch_size=4, seed=2, device="cpu", mirror=False)
+SHORT = CrossTrainingConfig(network=NETWORK, steps=6, batch_size=4, learning_rate=0.02, block=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    """Run on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def parts(scenes: Scenes, *, validation: bool = False) -> RecipeData:
+    """Return scenes of which the first four have masks; those with wrong ones are not used but to be painted."""
+    rows = np.array([row for row in range(len(scenes.true)) if row not in scenes.swapped])
+    judged = rows[-6:]
+    return RecipeData(
+        snapshot=scenes.snapshot,
+        labelled=rows[:4],
+        unlabelled=np.sort(np.concatenate([rows[4:-6], scenes.swapped])),
+        validation=judged[:2] if validation else judged[:0],
+        test=judged[2:],
+    )
+
+
+def run(scenes: Scenes, folder: Path, config: CrossTrainingConfig = SHORT, **changes: Any) -> CrossTraining:
+    asked: dict[str, Any] = {"report": lambda _: None, "data": parts(scenes)} | changes
+    cache = scenes.store.parent / "cache"
+    return run_cross_training(config=config, folder=folder, image_cache=cache, masks=scenes.store, **asked)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def true_tags(scenes: Scenes) -> np.ndarray:
+    return np.array([[bool((mask == label).any()) for label in range(4)] for mask in scenes.true])
+
+
+@pytest.mark.slow
+def test_tags_paint_what_masks_are_missing(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 28)
+    network = replace(NETWORK, epochs=8, scales=(0.75, 1.0), flip=True)
+    config = CrossTrainingConfig(network=network, steps=110, batch_size=8, learning_rate=0.02, block=55, baseline=False)
+    result = run(scenes, tmp_path / "run", config, tags=true_tags(scenes), data=parts(scenes, validation=True))
+    for score in (result.hybrid, result.pseudo, result.retrained, result.retrained_tagged):
+        assert score.mean_iou > 0.75
+    store = MaskStore(tmp_path / "run" / "masks")
+    assert sorted(result.painted) == parts(scenes, validation=True).unlabelled.tolist()
+    for row, name in result.painted.items():
+        painted, true = store.get(name), scenes.true[row]
+        assert painted.shape == true.shape
+        assert (painted == true)[true != 255].mean() > 0.85
+    assert result.history[-1][0] < result.history[0][0]
+    assert result.history[-1][-1] > result.history[0][-1]  # trust grows
+
+
+def test_everything_is_written_and_a_second_run_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    said: list[Progress] = []
+    result = run(scenes, tmp_path / "run", report=said.append)
+    before = files_of(tmp_path / "run")
+    names = {"recipe", "baseline", "pair", "painted", "retrained", "result"}
+    assert {f"{name}.json" for name in names} <= set(before)
+    assert not [name for name in before if name.endswith((".checkpoint", ".partial"))]
+    for name in ("baseline", "hybrid", "pseudo", "retrained"):
+        assert "head.weight" in load_file(tmp_path / "run" / f"{name}.safetensors")
+    assert json.loads(before["result.json"])["retrained"]["mean_iou"] == result.retrained.mean_iou
+    stages = dict.fromkeys((progress.fold, progress.stage) for progress in said)
+    wanted = [(0, "training"), (1, "training both"), (2, "painting"), (3, "training")]
+    assert [stage for stage in stages if stage in wanted] == wanted
+    assert all(0 <= progress.fraction <= 1 for progress in said)
+    for module in (cross_stages, crossfold):
+        monkeypatch.delattr(module, "train_pair" if module is cross_stages else "train")
+    assert run(scenes, tmp_path / "run") == result
+    assert files_of(tmp_path / "run") == before
+
+
+def killed_after(times: int, stage: str) -> Callable[[Progress], None]:
+    """Return a report that kills at the so-manieth time that a stage has a loss to tell."""
+    seen = []
+
+    def report(progress: Progress) -> None:
+        if progress.stage == stage and (progress.loss is not None or stage == "painting"):
+            seen.append(progress)
+            if len(seen) == times:
+                raise KeyboardInterrupt
+
+    return report
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    result = run(scenes, tmp_path / "straight")
+    kills = [(1, "training"), (2, "training both"), (1, "training both"), (2, "painting"), (1, "training")]
+    for times, stage in kills:  # in the baseline, twice in stage 1, while painting, in stage 2
+        with pytest.raises(KeyboardInterrupt):
+            run(scenes, tmp_path / "resumed", report=killed_after(times, stage))
+    assert run(scenes, tmp_path / "resumed") == result
+    assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
+
+
+def test_it_stops_when_told_to_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (training, stage1):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    scenes = drawn(tmp_path / "scenes", 16)
+    config = replace(SHORT, baseline=False)
+    with pytest.raises(RoundCancelledError):
+        run(scenes, tmp_path / "run", config, should_stop=lambda: True)
+    assert run(scenes, tmp_path / "run", config).baseline is None
+
+
+def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
+    """Two runs whose unlabelled images have the same tags, but other masks, are one run."""
+    scenes = drawn(tmp_path / "scenes", 16)
+    tags = true_tags(scenes)
+    data = parts(scenes)
+    one = run(scenes, tmp_path / "a", tags=tags)
+    store = MaskStore(scenes.store)
+    masks = scenes.snapshot.masks
+    labels = list(masks.labels)
+    for row in data.unlabelled.tolist():
+        labels[row] = store.put(np.ascontiguousarray(store.get(labels[row])[::-1]))
+    other = replace(scenes.snapshot, masks=replace(masks, labels=labels))
+    assert run(scenes, tmp_path / "b", tags=tags, data=replace(data, snapshot=other)) == one
+
+
+def test_painted_masks_hold_present_classes_alone_and_reviewed_ones_are_used(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    data = parts(scenes)
+    tags = true_tags(scenes)
+    tags[data.unlabelled[0]] = [True, False, False, True]
+    reviewed = data.unlabelled[1:3]
+    config = replace(SHORT, baseline=False)
+    result = run(scenes, tmp_path / "run", config, data=data, tags=tags, weak_masks=reviewed)
+    store = MaskStore(tmp_path / "run" / "masks")
+    assert set(np.unique(store.get(result.painted[int(data.unlabelled[0])])).tolist()) <= {0, 3}
+    assert not set(reviewed.tolist()) & set(result.painted)
+    with pytest.raises(DatasetError, match="no unlabelled image with a mask"):
+        run(scenes, tmp_path / "other", config, data=data, weak_masks=data.labelled[:1])
+
+
+def test_stage_two_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not in the released code: there, the same neighbours meet in every epoch."""
+    scenes = drawn(tmp_path / "scenes", 16)
+    run(scenes, tmp_path / "run", replace(SHORT, baseline=False))
+    (tmp_path / "run" / "retrained.json").unlink()
+    seen: list[list[int]] = []
+    original = Images.batch
+
+    def watched(self: Images, rows: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            seen.append(rows.tolist())
+        return original(self, rows)
+
+    monkeypatch.setattr(Images, "batch", watched)
+    run(scenes, tmp_path / "run", replace(SHORT, baseline=False))
+    data = parts(scenes)
+    learnable = sorted([*data.labelled.tolist(), *data.unlabelled.tolist()])
+    steps = len(learnable) // NETWORK.batch_size
+    epochs = [[row for batch in seen[start : start + steps] for row in batch] for start in (0, steps)]
+    for epoch in epochs:
+        assert len(set(epoch)) == len(epoch) == steps * NETWORK.batch_size
+        assert set(epoch) <= set(learnable)
+        assert epoch != sorted(epoch)
+    assert epochs[0] != epochs[1]
+
+
+def test_a_folder_holds_one_run_and_bad_input_is_refused(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    data = parts(scenes)
+    config = replace(SHORT, baseline=False)
+    run(scenes, tmp_path / "run", config)
+    with pytest.raises(RoundError, match="another config or other data"):
+        run(scenes, tmp_path / "run", replace(config, steps=7))
+    with pytest.raises(RoundError, match="another config or other data"):
+        run(scenes, tmp_path / "run", config, data=replace(data, test=data.test[1:]))
+    with pytest.raises(DatasetError, match=r"has no tags \(\d+ such images\)"):
+        run(scenes, tmp_path / "b", config, tags=np.zeros((16, 4), np.bool_))
+    with pytest.raises(DatasetError, match="images x classes"):
+        run(scenes, tmp_path / "b", config, tags=np.zeros((16, 3), np.bool_))
+    with pytest.raises(DatasetError, match="background is class 4"):
+        run(scenes, tmp_path / "b", replace(config, background=4))
+    with pytest.raises(DatasetError, match="no image is there to be painted"):
+        run(scenes, tmp_path / "b", config, data=replace(data, unlabelled=data.unlabelled[:0]))
+    with pytest.raises(DatasetError, match="labels are classes"):
+        run(
+            scenes,
+            tmp_path / "b",
+            config,
+            data=replace(data, snapshot=replace(scenes.snapshot, masks=None, labels=np.zeros(16, np.int32))),
+        )
+    with pytest.raises(ConfigError, match="batch_size"):
+        replace(config, batch_size=3)
