@@ -136,11 +136,10 @@ def run_cross_training(
     known = {row: names[row] for row in np.concatenate([data.labelled, usable]).tolist()}
     own = MaskStore(folder / "masks")
     taught = {row: own.put(shop.true(row), durable=False) for row in known}
-    everything = len(data.labelled) + len(data.unlabelled)
     baseline = None
     if config.baseline:
         few = {row: taught[row] for row in data.labelled.tolist()}
-        epochs = max(1, round(config.network.epochs * everything / len(few)))  # as many steps as stage 2
+        epochs = _as_many_steps(config.network, len(data.labelled) + len(data.unlabelled), len(few))
         baseline = _stage(shop, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, epochs=epochs))
     history = _stage(shop, "pair", lambda: {"history": learn_pair(shop, known)})["history"]
     painting = _stage(shop, "painted", lambda: _painted(shop, known, own))
@@ -162,6 +161,12 @@ def run_cross_training(
     )
     write_atomically(folder / "result.json", json.dumps(asdict(result)).encode())
     return result
+
+
+def _as_many_steps(network: RoundConfig, count: int, few: int) -> int:
+    """Return the epochs of `few` images that have about as many steps as the network's epochs of `count` images."""
+    steps = [images // min(network.batch_size, images) for images in (count, few)]
+    return max(1, round(network.epochs * steps[0] / steps[1]))
 
 
 def _usable(data: RecipeData, weak_masks: IntArray | None) -> IntArray:

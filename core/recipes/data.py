@@ -49,19 +49,12 @@ class RecipeData:
         if not len(self.labelled):
             raise DatasetError("no image is labelled; name at least one to learn from")
         for part, own in parts.items():
-            bare = [row for row in own.tolist() if not is_labelled(self.snapshot, row)]
+            bare = [row for row in own.tolist() if not self.snapshot.is_labelled(row)]
             if bare:
                 raise DatasetError(
                     f"{self.snapshot.paths[bare[0]]} has no label and is one of the {part} images"
                     f" ({len(bare)} such); label it, or leave it out"
                 )
-
-
-def is_labelled(snapshot: Snapshot, row: int) -> bool:
-    """Whether a sample has a class, or a mask."""
-    if snapshot.masks is not None:
-        return snapshot.masks.labels[row] != ""
-    return int(snapshot.labels[row]) != NO_LABEL
 
 
 def balanced_draw(labels: IntArray, per_class: int, seed: int) -> IntArray:

@@ -1,0 +1,175 @@
+"""Few masks and many tags on CamVid: what do two networks that teach each other gain over the masks alone?
+
+    python bench/cross_training_camvid.py camvid.tar [--folder DIR] [--json FILE] [--seeds 3] [--full]
+
+Of CamVid's 367 training images an eighth, drawn anew by each seed, keep their masks; of the others only which classes
+they show. All of it runs through `core.recipes.cross_training`. Mean intersection over union on the 233 test images,
+each as the mean over the seeds with their spread:
+
+- `baseline`: learnt from the few masks alone in as many steps as `retrained`, seen without tags.
+- `hybrid`, `pseudo`: the two networks of stage 1 under the test images' tags.
+- `retrained`: stage 2, from given and painted masks, seen without tags; `gain` is what it has over `baseline`.
+- `baseline` and `retrained` under tags are in `seeds`, beside the single runs' figures: tags alone help any network.
+
+With `--folder` a killed run goes on where it was, and only what is newly done is timed. The default is small, for two
+cores; `--full` wants a GPU.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.planted_masks import NAMES, VOID, Teller, unpacked
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, RoundConfig
+from core.data.images import read_facts
+from core.data.masks.store import MaskStore, classes_in
+from core.data.snapshot import Masks, Snapshot
+from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
+from core.recipes.data import RecipeData
+from core.rounds import versions
+from core.types import IGNORE
+
+LABELLED_SHARE = 1 / 8
+MEASURED = ("baseline", "hybrid", "pseudo", "retrained")
+
+
+def main() -> None:
+    """Run the experiment with each seed and print its table."""
+    arguments = parsed()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
+        folder = arguments.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshot, train = stored(unpacked(arguments.data, Path(scratch)), folder / "given", arguments)
+        config = configured(arguments, train)
+        runs = [one_run(snapshot, train, config, seed, folder) for seed in range(arguments.seeds)]
+    figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
+    print(f"{'test mIoU':<12} {'mean':>7} {'spread':>7}   of {len(runs)} seeds")
+    for name in (*MEASURED, "gain"):
+        values = np.array([run[name] for run in runs])
+        figures[name] = float(values.mean())
+        figures[f"{name}_spread"] = float(values.std(ddof=1)) if len(runs) > 1 else None
+        spread = "" if len(runs) == 1 else f"{values.std(ddof=1):7.3f}"
+        print(f"{name:<12} {values.mean():7.3f} {spread:>7}   {' '.join(f'{value:.3f}' for value in values)}")
+    figures |= {name: sum(run[name] for run in runs) for name in ("seconds", "cpu_seconds")}
+    print(f"{figures['seconds']:.0f} s, of them {figures['cpu_seconds']:.0f} s of CPU time")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+def one_run(snapshot: Snapshot, train: int, config: CrossTrainingConfig, seed: int, folder: Path) -> dict[str, Any]:
+    """Return the figures of one seed; a finished part is only read, and takes no time."""
+    order = np.random.default_rng(seed).permutation(train)
+    few = max(2, round(LABELLED_SHARE * train))
+    data = RecipeData(
+        snapshot=snapshot,
+        labelled=np.sort(order[:few]),
+        unlabelled=np.sort(order[few:]),
+        test=np.arange(train, len(snapshot)),
+    )
+    own = replace(config, network=replace(config.network, seed=seed))
+    print(f"seed {seed}: {few} masks, {train - few} images with tags, {len(data.test)} to test on; {own}")
+    started, cpu = time.perf_counter(), time.process_time()
+    result = run_cross_training(
+        data, own, folder / f"seed_{seed}", image_cache=folder / "images", masks=folder / "given", report=Teller()
+    )
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    return figures_of(result) | {"seed": seed, "seconds": seconds, "cpu_seconds": cpu_seconds}
+
+
+def figures_of(result: CrossTraining) -> dict[str, Any]:
+    """Return the mean IoUs of one run."""
+    if result.baseline is None:
+        raise RuntimeError("the bench was run without its baseline")
+    scores = {name: getattr(result, name).mean_iou or 0.0 for name in (*MEASURED, "retrained_tagged")}
+    return scores | {
+        "gain": scores["retrained"] - scores["baseline"],
+        "painter": result.painter,
+        "trust": [means[-1] for means in result.history],
+    }
+
+
+def stored(root: Path, folder: Path, arguments: argparse.Namespace) -> tuple[Snapshot, int]:
+    """Return the snapshot of the training images followed by the test images, and how many the former are."""
+    store, paths, names, sizes, rarest = MaskStore(folder), [], [], [], []
+    counts = {}
+    for part, most in (("train", arguments.images), ("test", arguments.tests)):
+        found = sorted((root / part / "images").glob("*.jpg"))
+        found = found[:: max(1, len(found) // most)][:most] if most else found
+        counts[part] = len(found)
+        for path in found:
+            mask = np.asarray(Image.open(root / part / "labels" / f"{path.stem}.png")).astype(np.uint8)
+            mask = np.where(mask == VOID, IGNORE, mask).astype(np.uint8)
+            paths.append(path)
+            names.append(store.put(mask, durable=False))
+            sizes.append(mask.shape)
+            rarest.append(classes_in(mask)[-1])
+    snapshot = Snapshot(
+        sample_ids=np.arange(len(paths)) + 1,
+        paths=[str(path) for path in paths],
+        labels=np.array(rarest, np.int32),
+        groups=[""] * len(paths),
+        content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
+        classes=NAMES,
+        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
+    )
+    return snapshot, counts["train"]
+
+
+def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig:
+    """Return the published recipe with `--full`, else one for two cores."""
+    if arguments.full:
+        network = RoundConfig(
+            model=f"{DEEPLAB}resnet50",
+            input_size=480,
+            crop=384,
+            epochs=-(-30_000 * 10 // train),
+            batch_size=10,
+            scales=(0.5, 0.75, 1.0, 1.25, 1.5),
+            flip=True,
+        )
+        config = CrossTrainingConfig(network=network)
+    else:
+        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=14, batch_size=8, flip=True)
+        config = CrossTrainingConfig(network=network, steps=400, batch_size=8, learning_rate=0.02, block=100)
+    network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
+    network = replace(network, input_size=arguments.size or network.input_size)
+    return replace(config, network=network, steps=arguments.steps or config.steps)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
+    parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seeds", type=int, default=3, help="how many runs, each with a draw of its own")
+    parser.add_argument("--full", action="store_true", help="the published setting, for a GPU")
+    parser.add_argument("--steps", type=int, default=0, help="of stage 1, instead of the usual number")
+    parser.add_argument("--epochs", type=int, default=0, help="of stage 2, instead of the usual number")
+    parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
+    parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
+    parser.add_argument("--tests", type=int, default=0, help="test images, evenly spread, instead of all")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("name the data, or set OUTFOLD_DATA")
+    if arguments.seeds < 1:
+        parser.error("--seeds must be at least 1")
+    arguments.data = Path(arguments.data)
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
