@@ -9,7 +9,7 @@ each as the mean over the seeds with their spread:
 - `baseline`: learnt from the few masks alone in as many steps as `retrained`, seen without tags.
 - `hybrid`, `pseudo`: the two networks of stage 1 under the test images' tags.
 - `retrained`: stage 2, from given and painted masks, seen without tags; `gain` is what it has over `baseline`.
-- `baseline` and `retrained` under tags are in `seeds`, beside the single runs' figures: tags alone help any network.
+- `seeds`: the single runs, with `baseline_tagged` and `retrained_tagged` too: tags alone help any network.
 
 With `--folder` a killed run goes on where it was, and only what is newly done is timed. The default is small, for two
 cores; `--full` wants a GPU.
@@ -93,7 +93,9 @@ def figures_of(result: CrossTraining) -> dict[str, Any]:
     """Return the mean IoUs of one run."""
     if result.baseline is None:
         raise RuntimeError("the bench was run without its baseline")
-    scores = {name: getattr(result, name).mean_iou or 0.0 for name in (*MEASURED, "retrained_tagged")}
+    scores = {
+        name: getattr(result, name).mean_iou or 0.0 for name in (*MEASURED, "baseline_tagged", "retrained_tagged")
+    }
     return scores | {
         "gain": scores["retrained"] - scores["baseline"],
         "painter": result.painter,

@@ -87,6 +87,7 @@ class CrossTraining:
     """What came out, on the test images; scores are None where there are none."""
 
     baseline: MaskScore | None  # learnt from the given masks alone, seen without tags
+    baseline_tagged: MaskScore | None  # the same network, under the tags
     hybrid: MaskScore  # HybridNet under the tags
     pseudo: MaskScore  # PseudoNet under the tags
     retrained: MaskScore  # stage 2, without tags
@@ -151,6 +152,7 @@ def run_cross_training(
     )
     result = CrossTraining(
         baseline=None if baseline is None else MaskScore(**baseline["plain"]),
+        baseline_tagged=None if baseline is None else MaskScore(**baseline["tagged"]),
         hybrid=MaskScore(**painting["hybrid"]),
         pseudo=MaskScore(**painting["pseudo"]),
         retrained=MaskScore(**retrained["plain"]),
