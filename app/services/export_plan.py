@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
-from app.services.masks import exported_mask, widened_version
+from app.services.mask_versions import exported_mask, widened_version
 from app.services.workspace import Workspace
 from core.data.export.items import ExportItem, ExportOptions, Method, Plan, Source, Treatment, Unsettled, plan_export
 from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, check_mask_options, plan_masks

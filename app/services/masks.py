@@ -1,26 +1,23 @@
 """The masks of images as they are now: read, edited, handed to the next round.
 
-A mask's version is its hash in the store, so equal versions are equal masks. A mask made of decisions is computed once
-and found again by a pointer beside the store, named by the given mask and what the decisions that count say.
+A mask's version is its hash in the store (see `mask_versions`), so whoever edits names the version they began from.
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.mask_versions import kept, present_version, reader, settled_version, widened_version
 from app.services.reviews.answers import EDITED
 from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
 from app.services.workspace import Workspace
 from core.data.masks.store import MaskStore
-from core.data.storage import write_atomically
-from core.judge.masks import ReadMask, resolved_mask, settled_pixels
-from core.types import Act, IntArray, RegionDecision, Verdict, ignore_of, mask_dtype, widened
+from core.types import Act, IntArray, Verdict, ignore_of, mask_dtype
 from db.queries import decisions, findings, masks, projection
 from db.queries.masks import FoundRegion, MaskedSample
 
@@ -64,7 +61,7 @@ def view_mask(workspace: Workspace, sample_id: int, round_id: int) -> OpenedMask
     """
     with workspace.database.read() as session:
         sample = _sample(session, sample_id)
-        version = _version(workspace, sample, masks.live_region_decisions(session, sample_id))
+        version = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
         found = masks.regions_of(session, round_id, sample_id)
         previous, following = masks.beside(session, round_id, sample_id)
     given = None if sample.mask_hash is None else widened_version(workspace, sample.mask_hash, len(sample.classes))
@@ -80,8 +77,8 @@ def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> 
     """
     with workspace.database.read() as session:
         sample = _sample(session, sample_id)
-        current = version or _version(workspace, sample, masks.live_region_decisions(session, sample_id))
-    mask = _reader(workspace, sample)(current)
+        current = version or present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
+    mask = reader(workspace, sample)(current)
     if mask.shape != (sample.height, sample.width):
         raise NotFoundError(f"version {current} is no mask of this image", "load the mask again")
     return current, mask
@@ -102,7 +99,8 @@ def save_edit(
     with workspace.database.read() as session:
         sample = _sample(session, sample_id)
     store = MaskStore(workspace.masks)
-    version = store.put(_unpacked(packed, sample))
+    edited = _unpacked(packed, sample)
+    version = store.put(edited)
 
     def act(session: Session, actor: Actor) -> int:
         card = next(iter(findings.findings_by_ids(session, [finding_id])), None)
@@ -111,10 +109,11 @@ def save_edit(
         if card.sample_id != sample_id:
             raise RefusedError(f"finding {finding_id} is not of this image", "reload the page")
         in_round = finished_round(session, card.round_id)
-        present = _version(workspace, sample, masks.live_region_decisions(session, sample_id))
+        present = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
         if present != base:
             raise StaleMaskError(present)
-        new = [decisions.NewDecision(sample_id, finding_id, Verdict.RELABEL, None, version)] if version != base else []
+        edit = decisions.NewDecision(sample_id, finding_id, Verdict.RELABEL, None, version, base)
+        new = [edit] if version != base else []
         changeset = actor.changeset(
             Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new), note={EDITED: sample.name}
         )
@@ -122,6 +121,8 @@ def save_edit(
         if new:
             decisions.add_decisions(session, changeset_id, new)
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
+            live = masks.live_region_decisions(session, sample_id)
+            kept(workspace, "mask", sample, live, lambda: edited)  # which it is, being an edit of the present mask
         return changeset_id
 
     saved = store_once(workspace, by, key, act, [finding_id])
@@ -137,88 +138,10 @@ def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask
         samples = masks.samples_by_id(session, dataset_id)
         for sample_id, live in masks.region_decisions_by_sample(session, dataset_id):
             sample = samples[sample_id]
-            found[sample_id] = ResolvedMask(_version(workspace, sample, live), _settled(workspace, sample, live))
+            found[sample_id] = ResolvedMask(
+                present_version(workspace, sample, live), settled_version(workspace, sample, live)
+            )
     return found
-
-
-def exported_mask(
-    workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision], as_given: Sequence[Verdict]
-) -> str:
-    """Return the hash of the mask an image leaves with; regions of the verdicts `as_given` are as if they were kept."""
-    if not any(one.decision.verdict in as_given for one in live):
-        return _version(workspace, sample, live)
-    read = _reader(workspace, sample)
-    what = f"mask with {' '.join(as_given)} kept"
-    make = lambda: resolved_mask(given_mask(workspace, sample), live, read, as_given)  # noqa: E731
-    return _kept(workspace, what, sample, live, make)
-
-
-def given_mask(workspace: Workspace, sample: MaskedSample) -> IntArray:
-    """Return the mask an image came with, (H, W); all IGNORE where it came without one."""
-    if sample.mask_hash is not None:
-        return _reader(workspace, sample)(sample.mask_hash)
-    dtype = mask_dtype(len(sample.classes))
-    return np.full((sample.height, sample.width), np.iinfo(dtype).max, dtype=dtype)
-
-
-def widened_version(workspace: Workspace, name: str, classes: int) -> str:
-    """Return the hash of a kept mask in the dtype of so many classes: another one once they outgrew a byte."""
-    if mask_dtype(classes) == np.uint8:
-        return name
-    store = MaskStore(workspace.masks)
-    return _pointed(workspace, f"widened {name}".encode(), lambda: widened(store.get(name), classes))
-
-
-def _reader(workspace: Workspace, sample: MaskedSample) -> ReadMask:
-    """Return what reads masks of the store as the dataset's classes need them now."""
-    store = MaskStore(workspace.masks)
-    return lambda name: widened(store.get(name), len(sample.classes))
-
-
-def _version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:
-    """Return the hash of an image's mask after these decisions, which lies in the store then."""
-    if not live and sample.mask_hash is not None:
-        return widened_version(workspace, sample.mask_hash, len(sample.classes))
-    if live and live[-1].decision.mask_hash is not None:  # an edit replaces everything before it
-        return widened_version(workspace, live[-1].decision.mask_hash, len(sample.classes))
-    read = _reader(workspace, sample)
-    return _kept(workspace, "mask", sample, live, lambda: resolved_mask(given_mask(workspace, sample), live, read))
-
-
-def _settled(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:
-    if all(one.decision.bulk for one in live):
-        return ""
-    read = _reader(workspace, sample)
-    return _kept(workspace, "settled", sample, live, lambda: settled_pixels(given_mask(workspace, sample), live, read))
-
-
-def _kept(
-    workspace: Workspace, what: str, sample: MaskedSample, live: Sequence[RegionDecision], make: Callable[[], IntArray]
-) -> str:
-    """Return the hash of a mask that follows from these decisions, computed only the first time.
-
-    Numbers of rows alone would not do: they begin anew when a database is lost and its files are not.
-    """
-    told = [f"{what} {mask_dtype(len(sample.classes))} {sample.mask_hash} {sample.width} {sample.height}".encode()]
-    for one in live:
-        said = one.decision
-        facts = (said.finding_id, said.verdict.value, said.label, said.bulk, said.mask_hash, one.given)
-        told += [repr(facts).encode(), one.region.to_bytes()]
-    return _pointed(workspace, b"\n".join(told), make)
-
-
-def _pointed(workspace: Workspace, what: bytes, make: Callable[[], IntArray]) -> str:
-    """Return the hash of the mask that `what` describes, made only the first time."""
-    key = blake2b(what, digest_size=16).hexdigest()
-    pointer = workspace.masks / "resolved" / key[:2] / key
-    store = MaskStore(workspace.masks)
-    if pointer.is_file():
-        known = pointer.read_text()
-        if known and store.path(known).is_file():
-            return known
-    made = store.put(make())
-    write_atomically(pointer, made.encode(), durable=False)
-    return made
 
 
 def _unpacked(packed: bytes, sample: MaskedSample) -> IntArray:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from app.services.images import file_of
-from app.services.masks import given_mask
+from app.services.mask_versions import given_mask
 from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
 from core.data import overlays, pictures

@@ -5,7 +5,7 @@
 Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -64,6 +64,27 @@ class Snapshot:
     def task(self) -> Task:
         """Return what kind of labels these are; whoever works differently for each has a table of the two."""
         return Task.CLASSIFICATION if self.masks is None else Task.SEGMENTATION
+
+    def is_labelled(self, row: int) -> bool:
+        """Whether a sample has a class, or a mask."""
+        return int(self.labels[row]) != NO_LABEL if self.masks is None else self.masks.labels[row] != ""
+
+    def relabelled(self, *, without: IntArray, true: IntArray, truth: "Snapshot") -> "Snapshot":
+        """Return the snapshot with no label on the rows `without`, then those of `truth` on the rows `true`.
+
+        `truth` has the same samples in the same order.
+        """
+        labels = self.labels.copy()
+        labels[without] = NO_LABEL
+        labels[true] = truth.labels[true]
+        if self.masks is None or truth.masks is None:
+            return replace(self, labels=labels)
+        names = list(self.masks.labels)
+        for row in without.tolist():
+            names[row] = ""
+        for row in true.tolist():
+            names[row] = truth.masks.labels[row]
+        return replace(self, labels=labels, masks=replace(self.masks, labels=names))
 
     @property
     def hash(self) -> str:

@@ -6,7 +6,7 @@ take the same steps. The truth is what people judged: the labels of those sample
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -82,26 +82,11 @@ def planned(comparison: Comparison) -> Plan:
     own = {side: np.flatnonzero(may_learn & (one.labels != NO_LABEL)) for side, one in sides.items()}
     most = max(len(rows) for rows in own.values())
     return Plan(
-        {side: _without(one, protected, cleaned, judged) for side, one in sides.items()},
+        {side: one.relabelled(without=protected, true=judged, truth=cleaned) for side, one in sides.items()},
         {side: _filled(rows, most) for side, rows in own.items()},
         judged,
         int(_differing(original, cleaned)[may_learn].sum()),
     )
-
-
-def _without(snapshot: Snapshot, protected: IntArray, cleaned: Snapshot, judged: IntArray) -> Snapshot:
-    """Return the snapshot with no label on what is protected but the true ones on what is judged."""
-    labels = snapshot.labels.copy()
-    labels[protected] = NO_LABEL
-    labels[judged] = cleaned.labels[judged]
-    if snapshot.masks is None or cleaned.masks is None:
-        return replace(snapshot, labels=labels)
-    names = list(snapshot.masks.labels)
-    for row in protected.tolist():
-        names[row] = ""
-    for row in judged.tolist():
-        names[row] = cleaned.masks.labels[row]
-    return replace(snapshot, labels=labels, masks=replace(snapshot.masks, labels=names))
 
 
 def _filled(rows: IntArray, count: int) -> IntArray:

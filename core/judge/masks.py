@@ -2,25 +2,27 @@
 
 Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `core.types.masks`.
 
-Only live decisions count, and of one finding's human decisions only the newest; SECOND_OPINION as the newest settles
-nothing. The mask is built in this order:
+Only live decisions count. The mask is built in this order:
 
-1. the newest edit, which replaces the whole mask, else the given mask;
-2. bulk accepts made after that edit paint the pixels that still carry their region's given class and that no person
-   has settled, so a human verdict is never overwritten by a bulk act;
-3. human decisions made after that edit, oldest first: accept and relabel paint their whole region, ambiguous and
-   exclude paint it IGNORE, keep gives it the class it had back, but leaves alone what the edit changed.
+1. the given mask;
+2. bulk accepts paint the pixels that still carry their region's given class and that no person has settled, so a human
+   verdict is never overwritten by a bulk act;
+3. what people did, oldest first. Of their verdicts on one region the newest counts (SECOND_OPINION settles nothing):
+   accept and relabel paint the whole region, ambiguous and exclude paint it IGNORE, keep gives it the class it had
+   back, but leaves alone what edits changed. An edit paints the pixels in which it differs from the mask it began
+   from, so an older act that is undone or redone later shows everywhere else.
 
-Everything here is pure: taking a decision back and asking again gives the former mask bit for bit.
+Everything here is pure: taking a decision back and asking again gives the former mask bit for bit, and an edit of the
+mask as it is gives the edited mask.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import ByteArray, Decision, IntArray, Region, RegionDecision, Verdict, ignore_of
+from core.types import ByteArray, IntArray, Region, RegionDecision, Verdict, ignore_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
 
@@ -30,33 +32,29 @@ def resolved_mask(
 ) -> IntArray:
     """Return the mask as it is now, (H, W); `read` fetches an edited one by its hash.
 
-    Regions whose newest verdict is in `as_given` are as if they had been kept, also where an edit came later.
+    Regions whose newest verdict is in `as_given` are as if they had been kept.
     """
     live = _live(decisions)
-    edit = _newest_edit(live)
-    if edit is None:
-        return _painted(given, _kept(live, as_given), None, _settled_regions(given.shape, live))
-    settled, changed = _settled(given, live, edit, read)
-    after = [one for one in live if one.decision.number > edit.number]
-    base = _edited(given, edit, read).copy()
-    for one in _newest_words(live):
-        if one.decision.verdict in as_given and one.decision.number < edit.number:
-            window, inside = _window(one.region)
-            part = base[window]
-            part[inside & (part == ignore_of(part)) & (changed[window] == 0)] = one.given
-    return _painted(base, _kept(after, as_given), changed, settled)
+    mask = given.copy()
+    _paint_bulk(mask, live, _by_hand(given, live, read))
+    changed: ByteArray = np.zeros(given.shape, dtype=np.uint8)
+    for one in _acts(_kept(live, as_given)):
+        if isinstance(one, RegionDecision):
+            _paint(mask, one, changed)
+        else:
+            edited, different = _edit(given, one, read)
+            mask[different] = edited[different]
+            changed[different] = 1
+    return mask
 
 
 def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
-    """Return 1 where a person has judged, (H, W) uint8: in regions they decided on, and where an edit changed the mask.
-
-    An edit changed what differs from the mask as it would have been at that moment without any edit.
-    """
+    """Return 1 where a person has judged, (H, W) uint8: regions decided or edited, and pixels that edits changed."""
     live = _live(decisions)
-    edit = _newest_edit(live)
-    if edit is None:
-        return _settled_regions(given.shape, live)
-    return _settled(given, live, edit, read)[0]
+    settled = _by_hand(given, live, read)
+    for one in _newest_words(live):
+        one.region.paint(settled, 1)
+    return settled
 
 
 def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
@@ -67,37 +65,69 @@ def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
     return sorted(standing.values(), key=lambda one: one.decision.number)
 
 
-def _settled(
-    given: IntArray, live: Sequence[RegionDecision], edit: Decision, read: ReadMask
-) -> tuple[ByteArray, ByteArray]:
-    """Return the settled pixels and those the edit changed, (H, W) each."""
-    before = [one for one in live if one.decision.number < edit.number and one.decision.mask_hash is None]
-    unedited = _painted(given, before, None, _settled_regions(given.shape, before))
-    changed = (_edited(given, edit, read) != unedited).astype(np.uint8)
-    return changed | _settled_regions(given.shape, live), changed
+def _acts(live: Sequence[RegionDecision]) -> Iterator[RegionDecision | tuple[str, str]]:
+    """Yield what people did that changes masks, oldest first: a verdict, or an edit as (mask it began from, mask).
+
+    Edits that follow one another, each from where the one before ended, are one: a stroke is saved at a time.
+    """
+    verdicts = _newest_words([one for one in live if one.decision.mask_hash is None])
+    edits = [one for one in live if one.decision.mask_hash is not None]
+    begun: tuple[str, str] | None = None
+    for one in sorted([*verdicts, *edits], key=lambda one: one.decision.number):
+        base, edited = one.decision.mask_base or "", one.decision.mask_hash
+        if edited is not None and begun is not None and begun[1] == base:
+            begun = begun[0], edited
+            continue
+        if begun is not None:
+            yield begun
+        begun = None if edited is None else (base, edited)
+        if edited is None:
+            yield one
+    if begun is not None:
+        yield begun
 
 
-def _painted(base: IntArray, live: Sequence[RegionDecision], changed: ByteArray | None, settled: ByteArray) -> IntArray:
-    """Return `base` after these decisions; `changed` marks what an edit put there, None: nothing."""
-    mask = base.copy()
+def _by_hand(given: IntArray, live: Sequence[RegionDecision], read: ReadMask) -> ByteArray:
+    """Return 1 where a person's verdict or edit says what a pixel is, (H, W) uint8: there no bulk act paints."""
+    settled = np.zeros(given.shape, dtype=np.uint8)
+    for act in _acts(live):
+        if isinstance(act, RegionDecision):
+            act.region.paint(settled, 1)
+        else:
+            settled[_edit(given, act, read)[1]] = 1
+    return settled
+
+
+def _edit(given: IntArray, edit: tuple[str, str], read: ReadMask) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return an edited mask and where it differs from the one it began from, (H, W) each."""
+    base, edited = read(edit[0]), read(edit[1])
+    for mask in (base, edited):
+        if mask.shape != given.shape or mask.dtype != given.dtype:
+            msg = f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}"
+            raise ValueError(msg)
+    return edited, edited != base
+
+
+def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArray) -> None:
+    """Paint what bulk acts accepted, but not what people say of a pixel, nor the region of an edit made before."""
+    settled = by_hand.copy()
     for one in live:
-        if one.decision.bulk and one.decision.label is not None:
+        if one.decision.mask_hash is not None:
+            one.region.paint(settled, 1)
+        elif one.decision.bulk and one.decision.label is not None:
             window, inside = _window(one.region)
             part = mask[window]
             part[inside & (part == one.given) & (settled[window] == 0)] = one.decision.label
-    for one in _said(live):
-        if one.decision.verdict is Verdict.KEEP and changed is not None:
-            window, inside = _window(one.region)
-            mask[window][inside & (changed[window] == 0)] = one.given
-        else:
-            label = one.decision.label
-            one.region.paint(mask, ignore_of(mask) if label is None else label)
-    return mask
 
 
-def _said(live: Sequence[RegionDecision]) -> list[RegionDecision]:
-    """Return people's newest word on each region where it settles it by a class or by none, oldest first."""
-    return [one for one in _newest_words(live) if one.decision.mask_hash is None]
+def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
+    """Paint one region by a person's verdict; `changed` marks what edits before it put there."""
+    if one.decision.verdict is Verdict.KEEP:
+        window, inside = _window(one.region)
+        mask[window][inside & (changed[window] == 0)] = one.given
+    else:
+        label = one.decision.label
+        one.region.paint(mask, ignore_of(mask) if label is None else label)
 
 
 def _newest_words(live: Sequence[RegionDecision]) -> list[RegionDecision]:
@@ -116,27 +146,9 @@ def _kept(live: Sequence[RegionDecision], as_given: Collection[Verdict]) -> list
     ]
 
 
-def _settled_regions(shape: tuple[int, ...], live: Sequence[RegionDecision]) -> ByteArray:
-    settled = np.zeros(shape, dtype=np.uint8)
-    for one in _newest_words(live):
-        one.region.paint(settled, 1)
-    return settled
-
-
 def _live(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
-    return sorted((one for one in decisions if one.decision.live), key=lambda one: one.decision.number)
-
-
-def _newest_edit(live: Sequence[RegionDecision]) -> Decision | None:
-    return next((one.decision for one in reversed(live) if one.decision.mask_hash), None)
-
-
-def _edited(given: IntArray, edit: Decision, read: ReadMask) -> IntArray:
-    mask = read(edit.mask_hash or "")
-    if mask.shape != given.shape or mask.dtype != given.dtype:
-        msg = f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}"
-        raise ValueError(msg)
-    return mask
+    live = {one.decision.number: one for one in decisions if one.decision.live}
+    return [live[number] for number in sorted(live)]
 
 
 def _window(region: Region) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:

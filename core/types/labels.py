@@ -79,6 +79,7 @@ class Decision:
     decided_at: datetime
     finding_id: int = 0  # what it was made on; of a mask it says something of this region alone
     mask_hash: str | None = None  # the whole mask, where it was edited
+    mask_base: str | None = None  # the mask that the edit began from
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,4 @@ class DecisionRow(Base):
     verdict: Mapped[Verdict]
     label: Mapped[int | None]
     mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, where it was edited
+    mask_base: Mapped[str | None] = mapped_column(String(32))  # the mask that the edit began from

@@ -56,6 +56,7 @@ class NewDecision:
     verdict: Verdict
     label: int | None
     mask_hash: str | None = None  # the whole mask, where it was edited
+    mask_base: str | None = None  # the mask that the edit began from
 
 
 def add_changeset(session: Session, new: NewChangeset) -> int:
@@ -77,6 +78,7 @@ def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDe
             "verdict": decision.verdict,
             "label": decision.label,
             "mask_hash": decision.mask_hash,
+            "mask_base": decision.mask_base,
         }
         for decision in decisions
     ]
@@ -225,7 +227,7 @@ def decisions_with_people() -> Select[*tuple[Any, ...]]:
         select(
             DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, DecisionRow.label, bulk, ChangesetRow.live,
             ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
-            DecisionRow.finding_id, DecisionRow.mask_hash,
+            DecisionRow.finding_id, DecisionRow.mask_hash, DecisionRow.mask_base,
         )
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)

@@ -19,6 +19,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table('decision', schema=None) as batch_op:
         batch_op.add_column(sa.Column('mask_hash', sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column('mask_base', sa.String(length=32), nullable=True))
 
     with op.batch_alter_table('finding', schema=None) as batch_op:
         batch_op.add_column(sa.Column('x', sa.Integer(), nullable=True))
@@ -49,6 +50,7 @@ def downgrade() -> None:
         batch_op.drop_column('x')
 
     with op.batch_alter_table('decision', schema=None) as batch_op:
+        batch_op.drop_column('mask_base')
         batch_op.drop_column('mask_hash')
 
     with op.batch_alter_table('dataset', schema=None) as batch_op:

@@ -21,7 +21,7 @@ def pixels(seed: int, dtype: type = np.uint8) -> IntArray:
 
 
 GIVEN = pixels(0)
-EDITS = {f"edit {seed}": pixels(seed) for seed in (1, 2)}
+EDITS = {"given": GIVEN} | {f"edit {seed}": pixels(seed) for seed in (1, 2)}
 # Regions as two rounds found them: pieces of what the given mask says, and of what one of the edits does.
 REGIONS = [
     (opened, given, Region.of(inside))
@@ -37,11 +37,13 @@ def read(name: str) -> IntArray:
 
 
 def on(number: int, finding: int, verdict: Verdict, *, label: int = 0, bulk: bool = False, live: bool = True,
-       edit: str | None = None) -> RegionDecision:  # fmt: skip
+       edit: str | None = None, base: str = "given") -> RegionDecision:  # fmt: skip
     opened, given, region = REGIONS[finding]
     labels = {Verdict.ACCEPT: (given + 1) % CLASSES, Verdict.KEEP: given, Verdict.RELABEL: label}
     said = None if edit else labels.get(verdict)
-    made = Decision(number, 1, verdict, said, bulk, live, opened, number, "ada", THEN, finding, edit)
+    made = Decision(
+        number, 1, verdict, said, bulk, live, opened, number, "ada", THEN, finding, edit, base if edit else None
+    )
     return RegionDecision(made, given, region)
 
 
@@ -53,7 +55,8 @@ def histories(draw: st.DrawFn) -> History:
         finding, live = draw(st.integers(0, len(REGIONS) - 1)), draw(st.booleans())
         kind = draw(st.sampled_from(["human", "human", "bulk", "edit"]))
         if kind == "edit":
-            made.append(on(number, finding, Verdict.RELABEL, live=live, edit=draw(st.sampled_from(sorted(EDITS)))))
+            base, edit = draw(st.sampled_from(sorted(EDITS))), draw(st.sampled_from(sorted(EDITS)))
+            made.append(on(number, finding, Verdict.RELABEL, live=live, edit=edit, base=base))
         elif kind == "bulk":
             made.append(on(number, finding, Verdict.ACCEPT, bulk=True, live=live))
         else:
@@ -137,10 +140,59 @@ def test_a_verdict_paints_its_region_and_leaves_every_other_pixel_alone(
     assert settled([*history, later])[region].all()
 
 
-@drawn(histories())
-def test_a_newest_edit_is_the_mask(history: History) -> None:
-    edited = on(99, 0, Verdict.RELABEL, edit="edit 2")
-    np.testing.assert_array_equal(resolved([*history, edited]), EDITS["edit 2"])
+@drawn(histories(), st.integers(0, len(REGIONS) - 1))
+def test_an_edit_of_the_mask_as_it_is_is_the_mask(history: History, finding: int) -> None:
+    kept = EDITS | {"now": resolved(history)}
+    edit = on(99, finding, Verdict.RELABEL, edit="edit 2", base="now")
+    np.testing.assert_array_equal(resolved_mask(GIVEN, [*history, edit], kept.__getitem__), EDITS["edit 2"])
+
+
+@drawn(histories(), st.integers(0, len(REGIONS) - 1), st.booleans())
+def test_an_act_undone_before_an_edit_shows_again_where_the_edit_changed_nothing(
+    history: History,
+    finding: int,
+    bulk: bool,  # noqa: FBT001
+) -> None:
+    """The act comes first of all; it is undone, the mask edited, the act redone."""
+    history = [one for one in history if one.decision.finding_id != finding]
+    act = on(-1, finding, Verdict.ACCEPT, bulk=bulk)
+    kept = EDITS | {"now": resolved(history)}
+    kept["strokes"] = np.where(np.arange(WIDTH) < 3, EDITS["edit 1"], kept["now"])
+    edit = on(99, (finding + 1) % len(REGIONS), Verdict.RELABEL, edit="strokes", base="now")
+    redone = resolved_mask(GIVEN, [act, *history, edit], kept.__getitem__)
+    changed = kept["strokes"] != kept["now"]
+    np.testing.assert_array_equal(redone[changed], kept["strokes"][changed])
+    elsewhere = ~changed
+    np.testing.assert_array_equal(redone[elsewhere], resolved([act, *history])[elsewhere])
+
+
+def test_a_bulk_act_undone_after_an_edit_leaves_only_the_strokes() -> None:
+    accept = on(1, 0, Verdict.ACCEPT, bulk=True)
+    accepted = resolved([accept])
+    stroke = accepted.copy()
+    stroke[0, 0] = (stroke[0, 0] + 2) % CLASSES
+    kept = EDITS | {"accepted": accepted, "stroke": stroke}
+    edit = on(2, 1, Verdict.RELABEL, edit="stroke", base="accepted")
+    undone = RegionDecision(replace(accept.decision, live=False), accept.given, accept.region)
+    wanted = GIVEN.copy()
+    wanted[0, 0] = stroke[0, 0]
+    np.testing.assert_array_equal(resolved_mask(GIVEN, [undone, edit], kept.__getitem__), wanted)
+    human = inside(edit.region)
+    human[0, 0] = True
+    np.testing.assert_array_equal(settled_pixels(GIVEN, [undone, edit], kept.__getitem__) != 0, human)
+
+
+def test_strokes_saved_one_by_one_read_two_masks_and_not_two_each() -> None:
+    masks = {str(number): pixels(number) for number in range(20)} | {"0": GIVEN}
+    edits = [on(number, 0, Verdict.RELABEL, edit=str(number), base=str(number - 1)) for number in range(1, len(masks))]
+    asked: list[str] = []
+
+    def counted(name: str) -> IntArray:
+        asked.append(name)
+        return masks[name]
+
+    np.testing.assert_array_equal(resolved_mask(GIVEN, edits, counted), masks["19"])
+    assert set(asked) == {"0", "19"}
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1))
@@ -178,9 +230,10 @@ def test_what_is_left_as_given_is_so_also_where_the_image_was_edited_later(
 ) -> None:
     said = on(1, 0, verdict)
     edit = resolved([said])
+    monkeypatch.setitem(EDITS, "base 3", edit.copy())
     edit[-1, -1] = (edit[-1, -1] + 1) % CLASSES
     monkeypatch.setitem(EDITS, "edit 3", edit)
-    history = [said, on(2, 1, Verdict.RELABEL, edit="edit 3")]
+    history = [said, on(2, 1, Verdict.RELABEL, edit="edit 3", base="base 3")]
     assert (resolved(history)[inside(said.region)] == IGNORE).all()
     wanted = GIVEN.copy()
     wanted[-1, -1] = edit[-1, -1]
