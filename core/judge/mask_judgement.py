@@ -207,11 +207,14 @@ def weigh_image(
     if settled is not None:
         inner[settled != 0] = 0
     tally.confusion[fold] += mask_scoring.pixel_confusion(given, predicted, differing, tally.classes)
-    tally.count_agreement(*mask_scoring.agreement_by_confidence(confidence, inner, differing))
+    every, right = mask_scoring.agreement_by_confidence(confidence, inner, differing)
+    tally.count_agreement(every, right)
     tally.count_likely(given, given_probability)
     tally.wobble += regions.wobble
     tally.tiny += regions.tiny
-    return regions.suspects, mask_scoring.softmin_score(mask_scoring.histogram(given_probability, inner))
+    return regions.suspects, mask_scoring.softmin_score(
+        mask_scoring.given_histogram(right, given_probability, inner, differing)
+    )
 
 
 def _read(judged: _Round, row: int) -> tuple[IntArray, IntArray | None]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core.judge.mask_scoring import (
     agreement_by_confidence,
     class_ious,
+    given_histogram,
     histogram,
     inner_pixels,
     mean_iou,
@@ -136,3 +137,19 @@ def test_agreement_is_counted_at_each_confidence() -> None:
     counted = (given != IGNORE).astype(np.uint8)
     every, right = agreement_by_confidence(confidence, counted, differing_pixels(given, predicted))
     assert (every[200], right[200], every[250], right[250], every.sum()) == (2, 1, 1, 1, 3)
+
+
+@drawn(st.integers(0, 10_000))
+@settings(max_examples=40)
+def test_the_histogram_of_given_probabilities_follows_from_the_confidences_and_what_differs(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    given, predicted = random.integers(0, 3, (2, 9, 11)).astype(np.uint8)
+    given[random.random(given.shape) < 0.1] = IGNORE
+    confidence = random.integers(128, 256, given.shape).astype(np.uint8)
+    given_probability = np.where(given == predicted, confidence, 255 - confidence).astype(np.uint8)
+    counted = ((random.random(given.shape) < 0.7) & (given != IGNORE)).astype(np.uint8)
+    differing = differing_pixels(given, predicted)
+    _, right = agreement_by_confidence(confidence, counted, differing)
+    np.testing.assert_array_equal(
+        given_histogram(right, given_probability, counted, differing), histogram(given_probability, counted)
+    )
