@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from core.types import ByteArray, IntArray, Region, RegionDecision, Verdict, ignore_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
+Edit = tuple[IntArray, NDArray[np.bool_]]  # an edited mask and where it differs from the one it began from, (H, W) each
 
 
 def resolved_mask(
@@ -35,14 +36,15 @@ def resolved_mask(
     Regions whose newest verdict is in `as_given` are as if they had been kept.
     """
     live = _live(decisions)
+    acts = list(_acts(_kept(live, as_given), given, read))
     mask = given.copy()
-    _paint_bulk(mask, live, _by_hand(given, live, read))
+    _paint_bulk(mask, live, _by_hand(given, acts))
     changed: ByteArray = np.zeros(given.shape, dtype=np.uint8)
-    for one in _acts(_kept(live, as_given)):
+    for one in acts:
         if isinstance(one, RegionDecision):
             _paint(mask, one, changed)
         else:
-            edited, different = _edit(given, one, read)
+            edited, different = one
             mask[different] = edited[different]
             changed[different] = 1
     return mask
@@ -51,7 +53,7 @@ def resolved_mask(
 def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
     """Return 1 where a person has judged, (H, W) uint8: regions decided or edited, and pixels that edits changed."""
     live = _live(decisions)
-    settled = _by_hand(given, live, read)
+    settled = _by_hand(given, _acts(live, given, read))
     for one in _newest_words(live):
         one.region.paint(settled, 1)
     return settled
@@ -65,47 +67,46 @@ def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
     return sorted(standing.values(), key=lambda one: one.decision.number)
 
 
-def _acts(live: Sequence[RegionDecision]) -> Iterator[RegionDecision | tuple[str, str]]:
-    """Yield what people did that changes masks, oldest first: a verdict, or an edit as (mask it began from, mask).
+def _acts(live: Sequence[RegionDecision], given: IntArray, read: ReadMask) -> Iterator[RegionDecision | Edit]:
+    """Yield what people did that changes masks, oldest first.
 
     Edits that follow one another, each from where the one before ended, are one: a stroke is saved at a time.
     """
     verdicts = _newest_words([one for one in live if one.decision.mask_hash is None])
     edits = [one for one in live if one.decision.mask_hash is not None]
-    begun: tuple[str, str] | None = None
+    begun: tuple[str, str] | None = None  # the mask that a row of edits began from, and where it is now
     for one in sorted([*verdicts, *edits], key=lambda one: one.decision.number):
         base, edited = one.decision.mask_base or "", one.decision.mask_hash
         if edited is not None and begun is not None and begun[1] == base:
             begun = begun[0], edited
             continue
         if begun is not None:
-            yield begun
+            yield _edit(given, begun, read)
         begun = None if edited is None else (base, edited)
         if edited is None:
             yield one
     if begun is not None:
-        yield begun
+        yield _edit(given, begun, read)
 
 
-def _by_hand(given: IntArray, live: Sequence[RegionDecision], read: ReadMask) -> ByteArray:
-    """Return 1 where a person's verdict or edit says what a pixel is, (H, W) uint8: there no bulk act paints."""
-    settled = np.zeros(given.shape, dtype=np.uint8)
-    for act in _acts(live):
-        if isinstance(act, RegionDecision):
-            act.region.paint(settled, 1)
-        else:
-            settled[_edit(given, act, read)[1]] = 1
-    return settled
-
-
-def _edit(given: IntArray, edit: tuple[str, str], read: ReadMask) -> tuple[IntArray, NDArray[np.bool_]]:
-    """Return an edited mask and where it differs from the one it began from, (H, W) each."""
+def _edit(given: IntArray, edit: tuple[str, str], read: ReadMask) -> Edit:
     base, edited = read(edit[0]), read(edit[1])
     for mask in (base, edited):
         if mask.shape != given.shape or mask.dtype != given.dtype:
             msg = f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}"
             raise ValueError(msg)
     return edited, edited != base
+
+
+def _by_hand(given: IntArray, acts: Iterable[RegionDecision | Edit]) -> ByteArray:
+    """Return 1 where a person's verdict or edit says what a pixel is, (H, W) uint8: there no bulk act paints."""
+    settled = np.zeros(given.shape, dtype=np.uint8)
+    for act in acts:
+        if isinstance(act, RegionDecision):
+            act.region.paint(settled, 1)
+        else:
+            settled[act[1]] = 1
+    return settled
 
 
 def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArray) -> None:
