@@ -17,7 +17,6 @@ cores; `--full` wants a GPU.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -31,7 +30,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.planted_masks import NAMES, VOID, Teller, unpacked
+from bench._data import data_parser, parsed_with_data, unpacked
+from bench.planted_masks import ARCHIVE, NAMES, VOID, Teller
 from core.config import DEEPLAB, SMALL_MASK_NETWORK, RoundConfig
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        snapshot, train = stored(unpacked(arguments.data, Path(scratch)), folder / "given", arguments)
+        snapshot, train = stored(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", arguments)
         config = configured(arguments, train)
         runs = [one_run(snapshot, train, config, seed, folder) for seed in range(arguments.seeds)]
     figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
@@ -153,10 +153,8 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
 
 def parsed() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
+    parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--seeds", type=int, default=3, help="how many runs, each with a draw of its own")
     parser.add_argument("--full", action="store_true", help="the published setting, for a GPU")
     parser.add_argument("--steps", type=int, default=0, help="of stage 1, instead of the usual number")
@@ -164,12 +162,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="test images, evenly spread, instead of all")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("name the data, or set OUTFOLD_DATA")
+    arguments = parsed_with_data(parser)
     if arguments.seeds < 1:
         parser.error("--seeds must be at least 1")
-    arguments.data = Path(arguments.data)
     return arguments
 
 

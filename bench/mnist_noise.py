@@ -14,7 +14,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections import defaultdict
@@ -28,6 +27,7 @@ from sklearn.metrics import average_precision_score
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench._data import data_parser, parsed_with_data, unpacked
 from core.config import ImageSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.snapshot import Snapshot
@@ -36,6 +36,7 @@ from core.judge.scoring import SCORES
 from core.rounds import run_round, versions
 from core.types import FindingKind, IntArray, Progress
 
+ARCHIVE = "mnist_png.tar.gz"
 NOISE_SEED, OVERWRITTEN, LOOKED_AT = 2021, 7_000, 5_000
 EPOCHS_OF_HIS, BATCHES_MEASURED = 3, 300
 
@@ -66,7 +67,7 @@ def main() -> None:
     figures: dict[str, Any] = {"versions": versions()}
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         started = time.perf_counter()
-        root = unpacked(arguments.data, Path(scratch))
+        root = unpacked(arguments.data, Path(scratch), ARCHIVE)
         snapshot, truth = read(root)
         print(
             f"{len(truth):,} images, {(snapshot.labels != truth).sum():,} wrong labels, "
@@ -204,17 +205,6 @@ def read(root: Path) -> tuple[Snapshot, IntArray]:
     return Snapshot(ids, [str(path) for path in paths], given.astype(np.int32), nothing, hashes, names), truth
 
 
-def unpacked(data: Path, scratch: Path) -> Path:
-    """Return the folder of the images."""
-    if data.is_dir() and (data / "mnist_png.tar.gz").exists():
-        data /= "mnist_png.tar.gz"
-    if data.is_dir():
-        return data
-    with tarfile.open(data) as archive:
-        archive.extractall(scratch, filter="data")
-    return scratch / "mnist_png"
-
-
 def peak_memory_mb() -> float:
     """Return the most memory this process held, in MB; those that decode stay far below it."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -222,17 +212,11 @@ def peak_memory_mb() -> float:
 
 def parsed() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
-    parser.add_argument("--json", type=Path)
+    parser = data_parser(__doc__)
     parser.add_argument("--folds", type=int, nargs="+", default=[2, 5])
     parser.add_argument("--epochs", type=int, default=0, help="instead of the proposed number")
     parser.add_argument("--fastai", action="store_true", help="measure the original's speed too (makes .venv-fastai)")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("name the data, or set OUTFOLD_DATA")
-    arguments.data = Path(arguments.data)
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ Folds keep the frames of one drive together. The default is small enough for two
 
 import argparse
 import json
-import os
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
@@ -38,6 +36,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench._data import data_parser, parsed_with_data, unpacked
 from core.config import SMALL_MASK_NETWORK, ImageSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.masks.camvid_maps import sequence_of
@@ -51,6 +50,7 @@ from core.judge.regions import differing_pixels
 from core.rounds import run_mask_round, versions
 from core.types import IGNORE, IntArray, Progress, Task
 
+ARCHIVE = "camvid.tar"
 SEED, CLASSES, VOID = 2009, 11, 11
 PLANTED_SHARE, JITTERED_SHARE = 1 / 5, 1 / 2
 SHOWN = 0.25  # of a planted error
@@ -80,7 +80,7 @@ def main() -> None:
     started, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = Path(scratch)
-        spoilt = spoil(unpacked(arguments.data, folder))
+        spoilt = spoil(unpacked(arguments.data, folder, ARCHIVE))
         snapshot = stored(spoilt, folder / "masks")
         config = configured(arguments)
         print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
@@ -250,29 +250,12 @@ class Teller:
         self.said = line
 
 
-def unpacked(data: Path, scratch: Path) -> Path:
-    """Return the folder with `train` in it."""
-    if data.is_dir() and (data / "camvid.tar").exists():
-        data /= "camvid.tar"
-    if data.is_dir():
-        return data
-    with tarfile.open(data) as archive:
-        archive.extractall(scratch, filter="data")
-    return scratch / "camvid"
-
-
 def parsed() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("OUTFOLD_DATA"))
-    parser.add_argument("--json", type=Path)
+    parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="what the app would propose, for a GPU")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the usual number")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("name the data, or set OUTFOLD_DATA")
-    arguments.data = Path(arguments.data)
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":
