@@ -21,6 +21,17 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     opened.database.close()
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Train on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a class folder of 10 x 30 real 8x8 digits; tests must leave it as it is."""

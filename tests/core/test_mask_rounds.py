@@ -24,13 +24,7 @@ CONFIG = RoundConfig(folds=2, model="small_unet", input_size=64, epochs=8, batch
 FILES = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY, FOLD)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    """Run on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def one_fold(

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from app.cli import app
 from app.commands import naming, speaking
 from app.services.workspace import Workspace
+from tests.app.commands.running import run, run_json
 from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
@@ -26,16 +24,6 @@ ROOT = Path(__file__).parents[3]
 def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # noqa: F811
     monkeypatch.setattr(naming, "workspace", lambda: digits)
     return digits
-
-
-def run(*arguments: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def run_json(*arguments: str | Path) -> Any:
-    return json.loads(run(*arguments, "--json").stdout)
 
 
 ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "datasets", "worker", "serve"]

@@ -1,19 +1,15 @@
 """`import` and `datasets` for masks: what a dry run says, what is told afterwards."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
 
-from app.cli import app
 from app.commands import naming
 from app.services import datasets
 from app.services.workspace import Workspace
+from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 
 
@@ -21,16 +17,6 @@ from tests.app.pairs import draw_pair, draw_stripes, mask_of
 def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setattr(naming, "workspace", lambda: workspace)
     return workspace
-
-
-def run(*arguments: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def run_json(*arguments: str | Path) -> Any:
-    return json.loads(run(*arguments, "--json").stdout)
 
 
 def test_a_dry_run_shows_the_classes_of_masks_and_what_is_wrong(opened: Workspace, tmp_path: Path) -> None:

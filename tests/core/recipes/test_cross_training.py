@@ -28,13 +28,7 @@ NETWORK = RoundConfig(model="small_unet", input_size=48, epochs=2, batch_size=4,
 SHORT = CrossTrainingConfig(network=NETWORK, steps=6, batch_size=4, learning_rate=0.02, block=2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    """Run on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def thinned(folder: Path, count: int) -> Scenes:

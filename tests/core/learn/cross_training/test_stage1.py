@@ -23,13 +23,7 @@ CLASSES = 3
 S = ([0, 1], [2, 3])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    """Run on one thread: the scenes are small, and the numbers the same on every machine of one kind."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def pair() -> Pair:
