@@ -42,7 +42,7 @@ def round_numbered(opened: Workspace, info: DatasetInfo, number: int | None) -> 
     """
     known = rounds.list_rounds(opened, info.id)
     if number is None:
-        found = next((each for each in known if each.status is RoundStatus.DONE), None)
+        found = next((each for each in known if each.is_reviewable), None)
     else:
         found = next((each for each in known if each.number == number), None)
     if found is None:
@@ -50,6 +50,8 @@ def round_numbered(opened: Workspace, info: DatasetInfo, number: int | None) -> 
         raise RoundError(f"{info.name} has {which}; start one with: python -m app round {quoted(info.name)}")
     if found.status is not RoundStatus.DONE:
         raise RoundError(f"{found.name} of {info.name} is {found.status}; wait for it, or choose a finished one")
+    if not found.recipe.finds:
+        raise RoundError(f"{found.name} of {info.name} is a {found.recipe} and has no findings; choose another round")
     return found
 
 

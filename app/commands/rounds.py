@@ -1,5 +1,6 @@
 """`round`: train, watch, cancel."""
 
+import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from app.commands.speaking import (
     say_json,
     tell,
 )
+from core.types import Recipe
 
 if TYPE_CHECKING:
     from app.services.rounds import RoundInfo, RoundProgress
@@ -40,6 +42,10 @@ def round_(
     learning_rate: Annotated[float | None, typer.Option(help="0: chosen for the model.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same folds and weights.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    recipe: Annotated[Recipe, typer.Option(help="What the round does.")] = Recipe.CROSS_FOLD,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe; may be repeated.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Watch the round that runs instead of starting one.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the round that waits or runs.")] = False,
@@ -77,7 +83,10 @@ def round_(
             "input_size": input_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
             "seed": seed, "device": device,
         }  # fmt: skip
-        started = rounds.start_round(opened, info.id, _config(opened, info.id, wishes), person(""))
+        config = _config(opened, info.id, wishes)
+        started = rounds.start_round(
+            opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
+        )
     if detach:
         _show(opened, started, as_json=as_json)
         return
@@ -90,6 +99,20 @@ def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "Ro
 
     proposed = rounds.propose_config(opened, dataset_id).to_json()
     return RoundConfig.from_json(proposed | {name: value for name, value in wishes.items() if value is not None})
+
+
+def _settings(said: list[str]) -> dict[str, Any]:
+    """Return what NAME=VALUE says; a value is JSON where it can be read so, else a text."""
+    values: dict[str, Any] = {}
+    for one in said:
+        name, equals, value = one.partition("=")
+        if not equals:
+            fail(f"--set {one} names no value; write --set NAME=VALUE")
+        try:
+            values[name.strip()] = json.loads(value)
+        except ValueError:
+            values[name.strip()] = value
+    return values
 
 
 def _watch(opened: "Workspace", started: "RoundInfo", *, quiet: bool) -> "RoundInfo":

@@ -8,7 +8,6 @@ import streamlit as st
 from app.services.datasets import DatasetCard, RoundSummary
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
-from core.types import RoundStatus
 
 _CLASSES_NAMED = 6
 
@@ -79,7 +78,7 @@ def _state(card: DatasetCard) -> str:
         return _bar(
             f"<b>Round {newest.number}</b> {escape(newest.stage or newest.status.value)}", newest.fraction, "busy"
         )
-    if newest.status is not RoundStatus.DONE and card.reviewable is None:
+    if not newest.is_reviewable and card.reviewable is None:
         why = f": {newest.message}" if newest.message else ""
         return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
     return _review_state(card.reviewable or newest, "labels" if card.masks is None else "regions")

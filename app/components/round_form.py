@@ -1,22 +1,35 @@
 """The form of a new round: what suits the dataset is filled in, with the reason; everything can be changed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
+from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
 from core.config import RoundConfig
-from core.types import ConfigError
+from core.types import ConfigError, Recipe
 
 
-def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> RoundConfig | None:
-    """Draw the form and return the config when Start was pressed in this run; not while another round is at work."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A round somebody wants: what it does, how its networks are trained, and the recipe's own settings."""
+
+    recipe: Recipe
+    config: RoundConfig
+    settings: dict[str, Any]
+
+
+def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> Wish | None:
+    """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work."""
     begin = proposal.config
     before, after, further = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         st.caption(f"Proposed for {proposal.reason}")
+        recipe = recipe_field(proposal.task, key)
+        settings = recipe_fields(recipe, begin, key)
         chosen = before(begin, key) | network_fields(proposal, key) | size_fields(begin, key) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):
             chosen |= training_fields(begin, key) | further(begin, key)
@@ -31,7 +44,7 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         ):
             return None
         try:
-            return replace(begin, **chosen)
+            return Wish(recipe, replace(begin, **chosen), settings)
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None

@@ -10,9 +10,8 @@ from app.components.round_tables import class_table, facts_table
 from app.components.worst_images import worst_images
 from app.services import insight, rounds
 from app.services.workspace import workspace
-from core.types import RoundStatus
 
-done = [info for info in rounds.list_rounds(workspace()) if info.status is RoundStatus.DONE]
+done = [info for info in rounds.list_rounds(workspace()) if info.is_reviewable]
 if not done:
     st.info("Results appear here when a round is done.", icon=":material/insights:")
     st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:")

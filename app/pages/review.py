@@ -9,7 +9,6 @@ from app.components.review_grid import review_grid
 from app.services import rounds
 from app.services.rounds import RoundInfo
 from app.services.workspace import workspace
-from core.types import RoundStatus
 
 POLL_SECONDS = 2.0
 
@@ -19,7 +18,7 @@ def wanted_round(known: list[RoundInfo]) -> RoundInfo | None:
     named = next((info for info in known if info.id == asked("round")), None)
     dataset = asked("dataset") or remembered("dataset")
     at_hand = [info for info in known if info.dataset_id == dataset] or (known if asked("dataset") is None else [])
-    finished = next((info for info in at_hand if info.status is RoundStatus.DONE), None)
+    finished = next((info for info in at_hand if info.is_reviewable), None)
     return named or finished or next(iter(at_hand), None)
 
 
@@ -54,7 +53,7 @@ def explain(info: RoundInfo | None) -> None:
 chosen = wanted_round(rounds.list_rounds(workspace()))
 if chosen is not None:
     remember("dataset", chosen.dataset_id)
-if chosen is not None and chosen.status is RoundStatus.DONE:
+if chosen is not None and chosen.is_reviewable:
     review_grid(chosen.id, key="review")
 else:
     explain(chosen)

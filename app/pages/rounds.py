@@ -45,9 +45,11 @@ with side, complaints():
     proposal = rounds.propose(workspace(), dataset_id)
     number = listed[0].number + 1 if listed else 1
     waits_for = unfinished.name if unfinished else None
-    config = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for)
-    if config is not None:
-        rounds.start_round(workspace(), dataset_id, config, name_for_record())
+    wish = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for)
+    if wish is not None:
+        rounds.start_round(
+            workspace(), dataset_id, wish.config, name_for_record(), recipe=wish.recipe, recipe_config=wish.settings
+        )
         st.rerun()
 with state:
     live_worker(lambda: worker_state(workspace()))

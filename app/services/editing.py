@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from app.services import rounds
 from app.services.rounds import RoundInfo
 from app.services.workspace import Workspace
-from core.types import RoundStatus
 from db.queries import masks
 
 
@@ -26,7 +25,7 @@ def find_opening(workspace: Workspace, round_id: int | None = None, sample_id: i
     asked = [info for info in known if info.id == round_id]
     with workspace.database.read() as session:
         for info in asked or known:
-            first = masks.first_image(session, info.id) if info.status is RoundStatus.DONE else None
+            first = masks.first_image(session, info.id) if info.is_reviewable else None
             if first is None:
                 continue
             wanted = None if sample_id is None else masks.find_sample(session, sample_id)

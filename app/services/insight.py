@@ -10,7 +10,7 @@ from app.services.workspace import Workspace
 from core.judge.mask_scoring import mean_iou
 from core.types import RoundStatus
 from db.queries import masks
-from db.queries.rounds import FoldRun
+from db.queries.folds import FoldRun
 
 
 @dataclass(frozen=True, slots=True)

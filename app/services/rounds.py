@@ -3,7 +3,7 @@
 A round is a row; the worker does it (`app.worker`). What is refused at the start says what to do about it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +16,13 @@ from app.services.learnable import refuse_unlearnable
 from app.services.models import model_names, refuse_unknown_model
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
-from core.config import ImageSummary, RoundConfig
+from core.config import ImageSummary, RoundConfig, recipe_settings
 from core.config import propose_config as suitable_config
-from core.types import FindingKind, RoundError, RoundStatus, Status, Task
+from core.types import FindingKind, Recipe, RoundError, RoundStatus, Status, Task
+from db.queries import folds as fold_rows
 from db.queries import rounds, snapshots
-from db.queries.rounds import FoldRun, RoundInfo
+from db.queries.folds import FoldRun
+from db.queries.rounds import RoundInfo
 
 __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
 
@@ -103,24 +105,37 @@ def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:
     return propose(workspace, dataset_id).config
 
 
-def start_round(workspace: Workspace, dataset_id: int, config: RoundConfig, by: str) -> RoundInfo:
-    """Add the dataset's next round and hand it over to the worker.
+def start_round(
+    workspace: Workspace,
+    dataset_id: int,
+    config: RoundConfig,
+    by: str,
+    *,
+    recipe: Recipe = Recipe.CROSS_FOLD,
+    recipe_config: Mapping[str, Any] | None = None,
+) -> RoundInfo:
+    """Add the dataset's next round and hand it over to the worker; `recipe_config` are the recipe's own settings.
 
     Raises:
         RoundError: one is unfinished, there is no such network, or the labels cannot be cross-validated.
+        ConfigError: the recipe is none for such labels, or one of its settings cannot work.
     """
     with workspace.database.read() as session:
         name, classes = snapshots.dataset_of(session, dataset_id)
-        refuse_unknown_model(config.model, snapshots.task_of(session, dataset_id))
+        task = snapshots.task_of(session, dataset_id)
+        refuse_unknown_model(config.model, task)
+        settings = recipe_settings(recipe, task, recipe_config or {}).to_json()
     try:
         with workspace.database.write() as session:
             _refuse_second(name, rounds.list_rounds(session, dataset_id))
             refuse_unlearnable(name, classes, snapshots.label_counts(session, dataset_id), config)
-            round_id = rounds.add_round(session, dataset_id, config.to_json(), by, datetime.now(UTC))
+            round_id = rounds.add_round(
+                session, dataset_id, config.to_json(), by, datetime.now(UTC), recipe=recipe, recipe_config=settings
+            )
             started = rounds.get_round(session, round_id)
     except IntegrityError as error:  # where several may write at once, the database refuses the later one
         raise RoundError("another round of this dataset was started at the same moment; watch that one") from error
-    jobs.enqueue_round(workspace, round_id, config.folds)
+    jobs.enqueue_round(workspace, round_id, rounds.pieces(recipe, started.config))
     return started
 
 
@@ -161,7 +176,7 @@ def progress(workspace: Workspace, round_id: int) -> RoundProgress:
     """Return how far a round is and whether anybody works on it."""
     with workspace.database.read() as session:
         info = rounds.get_round(session, round_id)
-        folds = rounds.folds_of(session, round_id)
+        folds = fold_rows.folds_of(session, round_id)
         waiting = rounds.unfinished_rounds(session)
     ahead = sum(other.id < round_id for other in waiting)
     done = sum(1.0 if fold.status is RoundStatus.DONE else fold.fraction for fold in folds)

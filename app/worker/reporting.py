@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from app.services.workspace import Workspace
 from core.types import Progress
-from db.queries import rounds
+from db.queries import folds
 
 REPORT_SECONDS = 0.5
 LOOK_SECONDS = 0.5
@@ -35,7 +35,7 @@ class HeldFold:
         self._last, self._written = progress, now
         round_id, fold, attempt = self._held
         with self._workspace.database.write() as session:
-            if not rounds.write_fold(session, round_id, fold, attempt, progress, now=datetime.now(UTC)):
+            if not folds.write_fold(session, round_id, fold, attempt, progress, now=datetime.now(UTC)):
                 self._lost = True
 
     def is_lost(self) -> bool:
@@ -44,5 +44,5 @@ class HeldFold:
         if not self._lost and now - self._looked >= LOOK_SECONDS:
             self._looked = now
             with self._workspace.database.read() as session:
-                self._lost = not rounds.holds_fold(session, *self._held)
+                self._lost = not folds.holds_fold(session, *self._held)
         return self._lost

@@ -13,68 +13,62 @@ from itertools import islice
 from app.services.learnable import refuse_unlearnable
 from app.services.workspace import Workspace
 from app.worker.opening import opening
+from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
-from core.config import RoundConfig
 from core.data.keeping import prune
 from core.data.snapshot import Snapshot
-from core.judge.found import Found, judge_any
+from core.judge.found import Found
 from core.types import Progress, RoundCancelledError, RoundStatus
-from db.queries import findings, rounds, snapshots
+from db.queries import findings, folds, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
 
-ShouldStop = Callable[[], bool]
 CHUNK = 20_000  # findings in one transaction: well under a second of the write lock
 NOTED_SECONDS = 1.0
 
 
-def take_snapshot(workspace: Workspace, _should_stop: ShouldStop, *, round_id: int) -> None:
+def take_snapshot(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
     """Freeze the labels the round opens with: what people decided where they did, else what was given."""
     info = _begin(workspace, round_id, "collecting the labels")
     name, snapshot, counts = opening(workspace, info.dataset_id)
-    refuse_unlearnable(name, snapshot.classes, counts, RoundConfig.from_json(info.config))
+    at_work = RoundAtWork(workspace, info, _Note(workspace, round_id, "collecting the labels").report, should_stop)
+    refuse_unlearnable(name, snapshot.classes, counts, at_work.config)
     folder = workspace.round_folder(round_id)
     shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
     digest = snapshot.save(folder)
+    RECIPES[info.recipe].open(at_work, snapshot)
     with workspace.database.write() as session:
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": "waiting for a free worker"})
 
 
 def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
     """Train and predict one fold, unless it is done already; goes on from the last epoch's checkpoint."""
-    from core.rounds import run_fold, versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
+    from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
     with workspace.database.write() as session:
-        attempt = rounds.begin_fold(session, round_id, fold, datetime.now(UTC))
+        attempt = folds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
         if attempt is None:
             return
         rounds.set_facts(session, round_id, {"stage": "training", "versions": versions()})
     held = HeldFold(workspace, round_id, fold, attempt)
     try:
-        run_fold(
-            workspace.round_folder(round_id),
-            RoundConfig.from_json(info.config),
-            fold,
-            image_cache=workspace.image_caches,
-            masks=workspace.masks,
-            report=held.report,
-            should_stop=lambda: should_stop() or held.is_lost(),
-        )
+        at_work = RoundAtWork(workspace, info, held.report, lambda: should_stop() or held.is_lost())
+        RECIPES[info.recipe].learn(at_work, fold)
     except RoundCancelledError:
         if not held.is_lost():
             raise
         return  # the row has said why: the round was cancelled, or a newer attempt does the fold
     with workspace.database.write() as session:
-        rounds.end_fold(session, round_id, fold, attempt, datetime.now(UTC))
+        folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC))
 
 
 def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
     """Weigh all labels by the folds' predictions and write the findings; the last transaction shows them all."""
     info = _begin(workspace, round_id, "judging the labels")
     folder = workspace.round_folder(round_id)
-    note = _Note(workspace, round_id)
-    judged = judge_any(folder, RoundConfig.from_json(info.config), workspace.masks, note.report, should_stop)
+    note = _Note(workspace, round_id, "judging the labels")
+    judged = RECIPES[info.recipe].judge(RoundAtWork(workspace, info, note.report, should_stop))
     snapshot = Snapshot.load(folder)
     with workspace.database.read() as session:
         samples = snapshots.samples_for_round(session, info.dataset_id)
@@ -127,11 +121,12 @@ def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:
 
 
 class _Note:
-    """Writes how far the judging is into the round's row, not too often."""
+    """Writes how far a stage is into the round's row, not too often."""
 
-    def __init__(self, workspace: Workspace, round_id: int) -> None:
+    def __init__(self, workspace: Workspace, round_id: int, stage: str) -> None:
         self._workspace = workspace
         self._round_id = round_id
+        self._stage = stage
         self._noted = time.monotonic()
 
     def report(self, progress: Progress) -> None:
@@ -141,7 +136,7 @@ class _Note:
             return
         self._noted = now
         with self._workspace.database.write() as session:
-            rounds.set_facts(session, self._round_id, {"stage": f"judging the labels: {progress.fraction:.0%}"})
+            rounds.set_facts(session, self._round_id, {"stage": f"{self._stage}: {progress.fraction:.0%}"})
 
 
 def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, str]) -> Iterator[NewFinding]:

@@ -19,7 +19,7 @@ from core.types.labels import (
     Verdict,
 )
 from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, RegionDecision, ignore_of, mask_dtype, widened
-from core.types.work import ImageFacts, Problem, Progress, Report, RoundStatus, Severity, SourceSample
+from core.types.work import ImageFacts, Problem, Progress, Recipe, Report, RoundStatus, Severity, SourceSample
 
 __all__ = [
     "IGNORE",
@@ -42,6 +42,7 @@ __all__ = [
     "OutfoldError",
     "Problem",
     "Progress",
+    "Recipe",
     "Region",
     "RegionDecision",
     "Report",

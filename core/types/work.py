@@ -21,6 +21,20 @@ class RoundStatus(StrEnum):
         return self in (RoundStatus.DONE, RoundStatus.FAILED, RoundStatus.CANCELLED)
 
 
+class Recipe(StrEnum):
+    """What a round does: the folds, or a whole experiment in which several networks are trained one after another."""
+
+    CROSS_FOLD = "cross-fold"  # K networks, each judges the part it never saw
+    ITERATED = "iterated"  # a teacher labels what is unlabelled, a student learns it, T times
+    CROSS_TRAINING = "cross-training"  # few masks and many image tags
+    COMPARISON = "comparison"  # what cleaning was worth: the same training on the original and on the cleaned labels
+
+    @property
+    def finds(self) -> bool:
+        """Whether such a round ends with findings to review."""
+        return self is not Recipe.COMPARISON
+
+
 class Severity(StrEnum):
     """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""
 

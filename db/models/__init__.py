@@ -6,7 +6,16 @@ can be recomputed at any time.
 """
 
 from db.models.base import Base, Code, UtcDateTime
-from db.models.datasets import AnnotatorRow, DatasetRow, ExportRow, ImportRow, IncomingRow, ProblemRow, SampleRow
+from db.models.datasets import (
+    AnnotatorRow,
+    DatasetRow,
+    ExportRow,
+    ImportRow,
+    IncomingRow,
+    ProblemRow,
+    SampleRow,
+    TaggingRow,
+)
 from db.models.reviews import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
 from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
 
@@ -26,6 +35,7 @@ __all__ = [
     "ProblemRow",
     "RoundRow",
     "SampleRow",
+    "TaggingRow",
     "UtcDateTime",
     "WorkerRow",
 ]

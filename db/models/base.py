@@ -9,7 +9,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from core.types import Act, FindingKind, RoundStatus, Severity, Status, Task, Verdict
+from core.types import Act, FindingKind, Recipe, RoundStatus, Severity, Status, Task, Verdict
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -74,12 +74,14 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[int]: JSON(none_as_null=True),
         list[list[float]]: JSON,
         FindingKind: Code(FindingKind),
         Status: Code(Status),
         Verdict: _by_value(Verdict),
         Act: _by_value(Act),
         RoundStatus: _by_value(RoundStatus),
+        Recipe: _by_value(Recipe),
         Severity: _by_value(Severity),
         Task: _by_value(Task),
     }

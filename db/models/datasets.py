@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.types import RoundStatus, Severity, Task
-from db.models.base import Base, dataset_ref, primary_key
+from db.models.base import Base, dataset_ref, primary_key, sample_ref
 
 
 class AnnotatorRow(Base):
@@ -30,6 +30,7 @@ class DatasetRow(Base):
     format: Mapped[str] = mapped_column(String(40))
     classes: Mapped[list[str]]
     colours: Mapped[list[str] | None]  # of masks, "#rrggbb" for each class
+    evaluation_splits: Mapped[list[str]] = mapped_column(default=list, server_default="[]")  # never learnt from
     options: Mapped[dict[str, Any]]  # what the format reader was told, for a re-import
     created_at: Mapped[datetime]
 
@@ -51,12 +52,28 @@ class SampleRow(Base):
     split: Mapped[str] = mapped_column(String(40), default="")
     group: Mapped[str] = mapped_column(String(200), default="")
     content_hash: Mapped[str] = mapped_column(String(32))
+    look_hash: Mapped[int | None] = mapped_column(BigInteger)  # 64 bits, signed; alike for images that look alike
     width: Mapped[int]
     height: Mapped[int]
     bytes: Mapped[int]
     grey: Mapped[bool]
     imported_at: Mapped[datetime]
     vanished_at: Mapped[datetime | None]
+
+
+class TaggingRow(Base):
+    """Which classes an image shows, and that it shows no other; rows are only ever added, the newest counts.
+
+    `annotator_id` is None where an import brought the tags.
+    """
+
+    __tablename__ = "tagging"
+    __table_args__ = (Index("ix_tagging_sample_id", "sample_id", "id"),)
+    id: Mapped[primary_key]
+    sample_id: Mapped[sample_ref]
+    classes: Mapped[list[int] | None]  # ascending; None: taken back, nothing is known any more
+    annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
+    tagged_at: Mapped[datetime]
 
 
 class IncomingRow(Base):
@@ -73,6 +90,7 @@ class IncomingRow(Base):
     split: Mapped[str] = mapped_column(String(40))
     group: Mapped[str] = mapped_column(String(200))
     content_hash: Mapped[str] = mapped_column(String(32))
+    look_hash: Mapped[int | None] = mapped_column(BigInteger)
     width: Mapped[int]
     height: Mapped[int]
     bytes: Mapped[int]

@@ -108,7 +108,7 @@ class DecisionRow(Base):
     id: Mapped[primary_key]
     changeset_id: Mapped[int] = mapped_column(ForeignKey("changeset.id"))
     sample_id: Mapped[sample_ref]
-    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"))
+    finding_id: Mapped[int | None] = mapped_column(ForeignKey("finding.id"))  # None: an edit of an image without one
     verdict: Mapped[Verdict]
     label: Mapped[int | None]
     mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, where it was edited

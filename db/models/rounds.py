@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.types import RoundStatus
+from core.types import Recipe, RoundStatus
 from db.models.base import Base, dataset_ref, primary_key, round_ref
 
 
@@ -28,7 +28,9 @@ class RoundRow(Base):
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
     number: Mapped[int]  # 1, 2, ... within the dataset
-    config: Mapped[dict[str, Any]]
+    recipe: Mapped[Recipe] = mapped_column(default=Recipe.CROSS_FOLD, server_default=Recipe.CROSS_FOLD.value)
+    config: Mapped[dict[str, Any]]  # of the networks
+    recipe_config: Mapped[dict[str, Any] | None]  # the recipe's own settings; none for folds
     status: Mapped[RoundStatus]
     stage: Mapped[str] = mapped_column(String(80), default="")  # what is happening, for people
     message: Mapped[str] = mapped_column(default="")  # why it failed, with the cure
@@ -60,6 +62,7 @@ class FoldRunRow(Base):
     images_per_second: Mapped[float | None]
     batch_size: Mapped[int | None]
     message: Mapped[str] = mapped_column(default="")
+    model_hash: Mapped[str | None] = mapped_column(String(32))  # of the trained network that is kept, if it is
     started_at: Mapped[datetime | None]
     updated_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

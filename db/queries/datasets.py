@@ -8,15 +8,17 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.types import DatasetError, FindingKind, RoundStatus, Status, Task
+from core.types import DatasetError, FindingKind, Recipe, RoundStatus, Status, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
+
+_OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # what a summary begins with
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """A dataset as it was imported. A class id is an index into `classes`, which only grows at its end.
 
-    `colours`, one for each class, says that its labels are masks.
+    `colours`, one for each class, says that its labels are masks. An evaluation split is never learnt from.
     """
 
     id: int
@@ -28,6 +30,7 @@ class DatasetInfo:
     options: dict[str, Any]
     created_at: datetime
     colours: tuple[str, ...] | None = None
+    evaluation_splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,18 @@ class RoundSummary:
 
     id: int
     number: int
+    recipe: Recipe
     status: RoundStatus
     stage: str
     message: str
     fraction: float
     left: int = 0
     decided: int = 0
+
+    @property
+    def is_reviewable(self) -> bool:
+        """Whether it is done and has findings."""
+        return self.status is RoundStatus.DONE and self.recipe.finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary])
         problems=sum(sum(kinds.values()) for kinds in report.get("problems", {}).values()),
         masks=report.get("masks"),
         newest=rounds[0] if rounds else None,
-        reviewable=next((found for found in rounds if found.status is RoundStatus.DONE), None),
+        reviewable=next((found for found in rounds if found.is_reviewable), None),
         rounds=len(rounds),
     )
 
@@ -137,14 +146,12 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     mean = select(FoldRunRow.round_id, func.avg(FoldRunRow.fraction)).group_by(FoldRunRow.round_id)
     fractions: dict[int, float] = dict(session.execute(mean).all())
     rounds: dict[int, list[RoundSummary]] = {}
-    columns = (RoundRow.dataset_id, RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.stage, RoundRow.message)
-    for dataset_id, id_, number, status, stage, message in session.execute(
-        select(*columns).order_by(RoundRow.number.desc())
-    ):
-        fraction = float(fractions.get(id_) or 0)
-        rounds.setdefault(dataset_id, []).append(
-            RoundSummary(id_, number, status, stage, message, fraction, left.get(id_, 0), decided.get(id_, 0))
-        )
+    columns = [RoundRow.dataset_id, *(getattr(RoundRow, name) for name in _OF_ROUND)]
+    for dataset_id, *facts in session.execute(select(*columns).order_by(RoundRow.number.desc())):
+        known = dict(zip(_OF_ROUND, facts, strict=True))
+        id_ = known["id"]
+        counted = {"fraction": float(fractions.get(id_) or 0), "left": left.get(id_, 0), "decided": decided.get(id_, 0)}
+        rounds.setdefault(dataset_id, []).append(RoundSummary(**known, **counted))
     return rounds
 
 
@@ -166,5 +173,6 @@ def _counts(session: Session) -> tuple[dict[int, int], dict[int, int]]:
 def _info(row: DatasetRow) -> DatasetInfo:
     colours = None if row.colours is None else tuple(row.colours)
     return DatasetInfo(
-        row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at, colours
-    )
+        row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at, colours,
+        tuple(row.evaluation_splits),
+    )  # fmt: skip

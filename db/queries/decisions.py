@@ -157,7 +157,7 @@ def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
     return list(session.scalars(select(DecisionRow.verdict).where(DecisionRow.changeset_id == changeset_id).distinct()))
 
 
-def findings_affected_by(act: Act, changeset_id: int) -> Select[int]:
+def findings_affected_by(act: Act, changeset_id: int) -> Select[int] | Select[int | None]:
     """Select the findings whose standing an act can move.
 
     A person's verdict on an image does so in every round of the dataset, one on a region to that finding alone.

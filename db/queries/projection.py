@@ -16,12 +16,13 @@ from db.models import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
 from db.queries.filters import counted, is_counted
 
 _LARGEST_ID = 2**63 - 1
+Ids = Select[int] | Select[int | None]  # of findings; no finding is meant by None
 COUNTED = ("round_id", "kind", "status", "split", "given", "pseudo", "percent")
 Upsert = sqlite.Insert | postgresql.Insert
 UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def project(session: Session, findings: Select[int]) -> None:
+def project(session: Session, findings: Ids) -> None:
     """Recompute where these findings stand (a selection of ids), and the counts with them."""
     _shift_counts(session, findings, -1)
     standing = _standing(findings).subquery()
@@ -67,7 +68,7 @@ def count_again(session: Session, round_id: int) -> None:
     session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
 
 
-def _shift_counts(session: Session, findings: Select[int], sign: int) -> None:
+def _shift_counts(session: Session, findings: Ids, sign: int) -> None:
     columns = [getattr(FindingRow, name) for name in COUNTED]
     change = select(*columns, (sign * func.count()).label("count")).where(FindingRow.id.in_(findings))
     _add_counts(session, change.group_by(*columns))
@@ -128,7 +129,7 @@ def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
     return bool(session.scalar(select(redone.exists())))
 
 
-def _standing(findings: Select[int]) -> Select[*tuple[Any, ...]]:
+def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
     """Select, for each finding, what its newest live human decision says, else its newest live bulk one, else open."""
     winner = _winner(findings).subquery()
     decision, changeset = aliased(DecisionRow), aliased(ChangesetRow)
@@ -151,7 +152,7 @@ def _standing(findings: Select[int]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _winner(findings: Select[int]) -> Select[*tuple[Any, ...]]:
+def _winner(findings: Ids) -> Select[*tuple[Any, ...]]:
     human = func.max(case((ChangesetRow.act == Act.VERDICT, DecisionRow.id)))
     of_this_round = (ChangesetRow.act == Act.ACCEPT_ALL) & (ChangesetRow.round_id == FindingRow.round_id)
     bulk = func.max(case((of_this_round, DecisionRow.id)))

@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.types import RoundStatus, Task
+from core.types import Recipe, RoundStatus, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
+
+_FINDING = [recipe for recipe in Recipe if recipe.finds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,17 @@ def find_round(session: Session, round_id: int) -> ReviewedRound | None:
 
 
 def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, RoundStatus]]:
-    """Return (id, number, status) of a dataset's rounds, newest first."""
+    """Return (id, number, status) of a dataset's rounds that end with findings, newest first."""
     columns = select(RoundRow.id, RoundRow.number, RoundRow.status)
-    rows = session.execute(columns.where(RoundRow.dataset_id == dataset_id).order_by(RoundRow.number.desc())).all()
+    chosen = columns.where(RoundRow.dataset_id == dataset_id, RoundRow.recipe.in_(_FINDING))
+    rows = session.execute(chosen.order_by(RoundRow.number.desc())).all()
     return [(row[0], row[1], row[2]) for row in rows]
 
 
 def reviewable_datasets(session: Session) -> list[tuple[int, str, int]]:
     """Return (id, name, newest finished round) of every dataset that has one, by name."""
-    newest = select(func.max(RoundRow.id)).where(RoundRow.status == RoundStatus.DONE).group_by(RoundRow.dataset_id)
+    done = (RoundRow.status == RoundStatus.DONE, RoundRow.recipe.in_(_FINDING))
+    newest = select(func.max(RoundRow.id)).where(*done).group_by(RoundRow.dataset_id)
     named = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
     rows = session.execute(named.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()
     return [(row[0], row[1], row[2]) for row in rows]

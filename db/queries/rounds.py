@@ -1,7 +1,7 @@
-"""Rounds and their folds: how they start, how far they are, how they end.
+"""Rounds: how they start, what is known of them, how they end.
 
-Whoever runs a fold holds an attempt number; a write with an older one changes nothing and returns False, and so does
-any write to a round that has ended (cancelled, failed): the row decides, not the process that thinks it still works.
+A write to a round that has ended (cancelled, failed) changes nothing and returns False: the row decides, not the
+process that thinks it still works.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.types import Progress, RoundError, RoundStatus, Task
+from core.types import Recipe, RoundError, RoundStatus, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow
 
 _UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
@@ -26,7 +26,9 @@ class RoundInfo:
     dataset_id: int
     dataset: str
     number: int
+    recipe: Recipe
     config: dict[str, Any]
+    recipe_config: dict[str, Any] | None
     status: RoundStatus
     stage: str
     message: str
@@ -45,34 +47,30 @@ class RoundInfo:
         """Return how people call it."""
         return f"Round {self.number}"
 
-
-@dataclass(frozen=True, slots=True)
-class FoldRun:
-    """How far one fold is; `fraction` from 0 to 1."""
-
-    fold: int
-    attempt: int
-    status: RoundStatus
-    stage: str
-    epoch: int
-    epochs: int
-    fraction: float
-    loss: float | None
-    accuracy: float | None
-    images_per_second: float | None
-    batch_size: int | None
-    message: str
-    started_at: datetime | None
-    finished_at: datetime | None
+    @property
+    def is_reviewable(self) -> bool:
+        """Whether it is done and has findings."""
+        return self.status is RoundStatus.DONE and self.recipe.finds
 
 
-def add_round(session: Session, dataset_id: int, config: Mapping[str, Any], by: str, now: datetime) -> int:
-    """Add the dataset's next round and its folds, queued; return its id."""
+def add_round(
+    session: Session,
+    dataset_id: int,
+    config: Mapping[str, Any],
+    by: str,
+    now: datetime,
+    *,
+    recipe: Recipe = Recipe.CROSS_FOLD,
+    recipe_config: Mapping[str, Any] | None = None,
+) -> int:
+    """Add the dataset's next round and its folds, queued; return its id. Other recipes than folds are one piece."""
     last = session.scalar(select(func.max(RoundRow.number)).where(RoundRow.dataset_id == dataset_id))
     row = RoundRow(
         dataset_id=dataset_id,
         number=(last or 0) + 1,
+        recipe=recipe,
         config=dict(config),
+        recipe_config=None if recipe_config is None else dict(recipe_config),
         status=RoundStatus.QUEUED,
         stage="waiting for the worker",
         created_by=by,
@@ -82,10 +80,15 @@ def add_round(session: Session, dataset_id: int, config: Mapping[str, Any], by: 
     session.flush()
     folds = [
         {"round_id": row.id, "fold": fold, "attempt": 0, "status": RoundStatus.QUEUED}
-        for fold in range(config["folds"])
+        for fold in range(pieces(recipe, config))
     ]
     session.execute(insert(FoldRunRow), folds)
     return row.id
+
+
+def pieces(recipe: Recipe, config: Mapping[str, Any]) -> int:
+    """Return how many pieces of work a round has, each done by one process from beginning to end."""
+    return int(config["folds"]) if recipe is Recipe.CROSS_FOLD else 1
 
 
 def get_round(session: Session, round_id: int) -> RoundInfo:
@@ -113,13 +116,6 @@ def unfinished_rounds(session: Session) -> list[RoundInfo]:
     """Return the rounds that wait or run, oldest first."""
     query = _rounds().where(RoundRow.status.in_(_UNFINISHED)).order_by(RoundRow.id)
     return [RoundInfo(*found) for found in session.execute(query)]
-
-
-def folds_of(session: Session, round_id: int) -> list[FoldRun]:
-    """Return a round's folds in their order."""
-    columns = [getattr(FoldRunRow, name) for name in FoldRun.__dataclass_fields__]
-    query = select(*columns).where(FoldRunRow.round_id == round_id).order_by(FoldRunRow.fold)
-    return [FoldRun(*found) for found in session.execute(query)]
 
 
 def metrics_of(session: Session, round_id: int) -> dict[str, Any] | None:
@@ -170,54 +166,6 @@ def end_round(session: Session, round_id: int, status: RoundStatus, message: str
     return True
 
 
-def begin_fold(session: Session, round_id: int, fold: int, now: datetime) -> int | None:
-    """Take a fold up and return the new attempt's number; None when it is done or the round has ended."""
-    running = select(RoundRow.id).where(RoundRow.id == round_id, RoundRow.status == RoundStatus.RUNNING)
-    taken = session.execute(
-        update(FoldRunRow)
-        .where(FoldRunRow.round_id.in_(running), FoldRunRow.fold == fold, FoldRunRow.status != RoundStatus.DONE)
-        .values(
-            attempt=FoldRunRow.attempt + 1,
-            status=RoundStatus.RUNNING,
-            stage="starting",
-            started_at=now,
-            updated_at=now,
-            finished_at=None,
-        )
-        .returning(FoldRunRow.attempt)
-    )
-    return taken.scalar_one_or_none()
-
-
-def holds_fold(session: Session, round_id: int, fold: int, attempt: int) -> bool:
-    """Whether this attempt is the newest and its fold still runs."""
-    held = (FoldRunRow.attempt == attempt) & (FoldRunRow.status == RoundStatus.RUNNING)
-    query = select(held).where(FoldRunRow.round_id == round_id, FoldRunRow.fold == fold)
-    return bool(session.scalar(query))
-
-
-def write_fold(session: Session, round_id: int, fold: int, attempt: int, progress: Progress, *, now: datetime) -> bool:
-    """Write how far a running fold is; False when this attempt has been overtaken or the round has ended."""
-    values: dict[str, Any] = {
-        "stage": progress.stage,
-        "epoch": progress.epoch,
-        "epochs": progress.epochs,
-        "fraction": progress.fraction,
-        "updated_at": now,
-    }
-    for name in ("loss", "accuracy", "images_per_second", "batch_size", "message"):
-        known = getattr(progress, name)
-        if known not in (None, ""):  # told now and then; the reports in between do not take it back
-            values[name] = known
-    return _change_fold(session, round_id, fold, attempt, values)
-
-
-def end_fold(session: Session, round_id: int, fold: int, attempt: int, now: datetime) -> bool:
-    """Note that a fold is done."""
-    values = {"status": RoundStatus.DONE, "stage": "done", "fraction": 1.0, "updated_at": now, "finished_at": now}
-    return _change_fold(session, round_id, fold, attempt, values)
-
-
 def _rounds() -> Select[Any]:
     measured = {"accuracy": RoundRow.metrics["accuracy"], "mean_iou": RoundRow.metrics["miou"]}
     elsewhere: dict[str, Any] = {name: value.as_float() for name, value in measured.items()}
@@ -233,17 +181,3 @@ def _change_round(session: Session, round_id: int, values: Mapping[str, Any]) ->
         update(RoundRow).where(RoundRow.id == round_id, RoundRow.status.in_(_UNFINISHED)).values(**values)
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]  # an update's result is a CursorResult
-
-
-def _change_fold(session: Session, round_id: int, fold: int, attempt: int, values: Mapping[str, Any]) -> bool:
-    changed = session.execute(
-        update(FoldRunRow)
-        .where(
-            FoldRunRow.round_id == round_id,
-            FoldRunRow.fold == fold,
-            FoldRunRow.attempt == attempt,
-            FoldRunRow.status == RoundStatus.RUNNING,
-        )
-        .values(**values)
-    )
-    return bool(changed.rowcount)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import Progress, RoundStatus
 from db.models import ImportRow
+from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.masked import TABLE, add_scenes
 from tests.app.masked import add_round as add_mask_round
@@ -78,10 +79,10 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
     started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
     with workspace.database.write() as session:
         rows.begin_round(session, started.id, "training", NOW)
-        attempt = rows.begin_fold(session, started.id, 0, NOW)
+        attempt = fold_rows.begin_fold(session, started.id, 0, NOW)
         assert attempt is not None
         told = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=1234.0)
-        rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
+        fold_rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
     screen.run()
     assert "training, fold 1 of 2 · epoch 3 of 6" in screen.get("progress")[0].proto.text
     figures = "".join(element.proto.body for element in screen.get("html"))
@@ -127,13 +128,13 @@ def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
     np.savez(folder / "fold_0.npz", confusion=np.array([[6, 2], [0, 8]]))
     with workspace.database.write() as session:
         rows.begin_round(session, started.id, "training", NOW)
-        first = rows.begin_fold(session, started.id, 0, NOW)
+        first = fold_rows.begin_fold(session, started.id, 0, NOW)
         assert first is not None
-        rows.end_fold(session, started.id, 0, first, NOW)
-        second = rows.begin_fold(session, started.id, 1, NOW)
+        fold_rows.end_fold(session, started.id, 0, first, NOW)
+        second = fold_rows.begin_fold(session, started.id, 1, NOW)
         assert second is not None
         told = Progress("training", 1, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=12.0)
-        rows.write_fold(session, started.id, 1, second, told, now=NOW)
+        fold_rows.write_fold(session, started.id, 1, second, told, now=NOW)
     screen.run()
     assert not screen.exception
     figures = "".join(element.proto.body for element in screen.get("html"))

@@ -11,6 +11,7 @@ from app.services.rounds import FoldRun
 from app.services.workspace import Workspace
 from core.config import SMALL_NETWORK, RoundConfig
 from core.types import Progress, RoundError, RoundStatus
+from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.small import NOW, add_dataset, add_done_round
 
@@ -104,21 +105,21 @@ def test_an_older_attempt_writes_nothing(workspace: Workspace) -> None:
     started = rounds.start_round(workspace, add_dataset(workspace, PETS), CONFIG, "ada")
     progress = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25)
     with workspace.database.write() as session:
-        assert rows.begin_fold(session, started.id, 0, NOW) is None  # the round does not run yet
+        assert fold_rows.begin_fold(session, started.id, 0, NOW) is None  # the round does not run yet
         rows.begin_round(session, started.id, "training", NOW)
-        first = rows.begin_fold(session, started.id, 0, NOW)
-        second = rows.begin_fold(session, started.id, 0, NOW)
+        first = fold_rows.begin_fold(session, started.id, 0, NOW)
+        second = fold_rows.begin_fold(session, started.id, 0, NOW)
         assert (first, second) == (1, 2)
         assert first is not None
         assert second is not None
-        assert not rows.write_fold(session, started.id, 0, first, progress, now=NOW)
-        assert not rows.end_fold(session, started.id, 0, first, NOW)
-        assert rows.write_fold(session, started.id, 0, second, progress, now=NOW)
-        assert rows.holds_fold(session, started.id, 0, second)
+        assert not fold_rows.write_fold(session, started.id, 0, first, progress, now=NOW)
+        assert not fold_rows.end_fold(session, started.id, 0, first, NOW)
+        assert fold_rows.write_fold(session, started.id, 0, second, progress, now=NOW)
+        assert fold_rows.holds_fold(session, started.id, 0, second)
     assert rounds.progress(workspace, started.id).folds[0].loss == 0.25
     rounds.cancel_round(workspace, started.id)
     with workspace.database.write() as session:
-        assert not rows.write_fold(session, started.id, 0, second, progress, now=NOW)
+        assert not fold_rows.write_fold(session, started.id, 0, second, progress, now=NOW)
         assert not rows.end_round(session, started.id, RoundStatus.DONE, "", NOW)
 
 
@@ -126,10 +127,10 @@ def test_time_left_follows_from_finished_folds_or_the_first_one() -> None:
     def fold(number: int, status: RoundStatus, fraction: float, seconds: float) -> FoldRun:
         start = now - timedelta(seconds=seconds)
         finished = now if status is RoundStatus.DONE else None
-        return FoldRun(number, 1, status, "", 0, 0, fraction, None, None, None, None, "", start, finished)
+        return FoldRun(number, 1, status, "", 0, 0, fraction, None, None, None, None, "", None, start, finished)
 
     now = datetime.now(UTC)
-    waiting = FoldRun(2, 0, RoundStatus.QUEUED, "", 0, 0, 0.0, None, None, None, None, "", None, None)
+    waiting = FoldRun(2, 0, RoundStatus.QUEUED, "", 0, 0, 0.0, None, None, None, None, "", None, None, None)
     running = fold(1, RoundStatus.RUNNING, 0.5, 5)
     assert rounds.seconds_left([waiting], now) is None
     assert rounds.seconds_left([running, waiting], now) == pytest.approx(15, rel=0.01)

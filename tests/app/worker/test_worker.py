@@ -22,7 +22,7 @@ from app.worker.parent import child_environment
 from core.config import RoundConfig, Weights
 from core.types import FindingFilter, RoundStatus
 from db.queries import counts
-from db.queries import rounds as round_rows
+from db.queries import folds as fold_rows
 
 T = TypeVar("T")
 TINY = {"folds": 2, "input_size": 8, "grey": True, "batch_size": 64, "device": "cpu"}
@@ -114,7 +114,7 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
         second.kill()
         second.wait()
     with installation.database.read() as session:
-        folds = round_rows.folds_of(session, started.id)
+        folds = fold_rows.folds_of(session, started.id)
         found = counts.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
     assert info.status is RoundStatus.DONE, info.message
     assert [fold.attempt for fold in folds] == [1, 2]

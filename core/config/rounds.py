@@ -1,4 +1,4 @@
-"""How a round is run: frozen, self-checking values that are stored with the round as JSON."""
+"""How a round is run: its folds, its network, how that is trained, and what is a finding."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields

@@ -1,0 +1,38 @@
+"""What a new round does beside training its folds: the recipe, and the recipe's own fields."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.config import RECIPES_OF, RoundConfig
+from core.types import Recipe, Task
+
+NAMES: Mapping[Recipe, str] = {
+    Recipe.CROSS_FOLD: "Find wrong labels",
+    Recipe.ITERATED: "Teacher and student",
+    Recipe.CROSS_TRAINING: "Few masks, many tags",
+    Recipe.COMPARISON: "What was cleaning worth?",
+}
+Fields = Callable[[RoundConfig, str], dict[str, Any]]  # the network's settings, key -> the recipe's settings
+
+
+def recipe_field(task: Task, key: str) -> Recipe:
+    """Ask what the round is to do; nothing where there is one way only."""
+    known = RECIPES_OF[task]
+    if len(known) == 1:
+        return known[0]
+    chosen = st.selectbox("The round is to", known, format_func=NAMES.__getitem__, key=f"{key}_recipe")
+    return chosen or known[0]
+
+
+def recipe_fields(recipe: Recipe, begin: RoundConfig, key: str) -> dict[str, Any]:
+    """Ask for the recipe's own settings."""
+    return FIELDS[recipe](begin, f"{key}_{recipe.name.lower()}")
+
+
+def _nothing(_begin: RoundConfig, _key: str) -> dict[str, Any]:
+    return {}
+
+
+FIELDS: Mapping[Recipe, Fields] = {Recipe.CROSS_FOLD: _nothing}

@@ -1,0 +1,69 @@
+"""What each recipe does with a round: what it opens with, how a piece of it is learnt, and what came of it.
+
+The jobs (`app.worker.steps`) are the same for all: open, the pieces, close; each may be killed and done again. Folds
+are a piece each; every other recipe is one piece, which goes on by itself from what it finds in the round's folder.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.services.workspace import Workspace
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
+from core.judge.found import Judged, judge_any
+from core.types import Recipe, Report
+from db.queries.rounds import RoundInfo
+
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAtWork:
+    """A round and who is told and asked while something is done for it."""
+
+    workspace: Workspace
+    info: RoundInfo
+    report: Report
+    should_stop: ShouldStop
+
+    @property
+    def config(self) -> RoundConfig:
+        """Return how its networks are trained."""
+        return RoundConfig.from_json(self.info.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """The three jobs of a recipe."""
+
+    open: Callable[[RoundAtWork, Snapshot], None]  # what it needs beside the snapshot, which is stored already
+    learn: Callable[[RoundAtWork, int], None]  # the piece with this number
+    judge: Callable[[RoundAtWork], Judged]
+
+
+def _nothing_more(_at_work: RoundAtWork, _snapshot: Snapshot) -> None:
+    pass
+
+
+def _learn_fold(at_work: RoundAtWork, fold: int) -> None:
+    from core.rounds import run_fold  # noqa: PLC0415  # torch, which imports and exports must not pay for
+
+    run_fold(
+        at_work.workspace.round_folder(at_work.info.id),
+        at_work.config,
+        fold,
+        image_cache=at_work.workspace.image_caches,
+        masks=at_work.workspace.masks,
+        report=at_work.report,
+        should_stop=at_work.should_stop,
+    )
+
+
+def _judge_folds(at_work: RoundAtWork) -> Judged:
+    folder, masks = at_work.workspace.round_folder(at_work.info.id), at_work.workspace.masks
+    return judge_any(folder, at_work.config, masks, at_work.report, at_work.should_stop)
+
+
+RECIPES: Mapping[Recipe, Doing] = {
+    Recipe.CROSS_FOLD: Doing(_nothing_more, _learn_fold, _judge_folds),
+}
