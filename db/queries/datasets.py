@@ -150,7 +150,11 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     for dataset_id, *facts in session.execute(select(*columns).order_by(RoundRow.number.desc())):
         known = dict(zip(_OF_ROUND, facts, strict=True))
         id_ = known["id"]
-        counted = {"fraction": float(fractions.get(id_) or 0), "left": left.get(id_, 0), "decided": decided.get(id_, 0)}
+        counted: dict[str, Any] = {
+            "fraction": float(fractions.get(id_) or 0),
+            "left": left.get(id_, 0),
+            "decided": decided.get(id_, 0),
+        }
         rounds.setdefault(dataset_id, []).append(RoundSummary(**known, **counted))
     return rounds
 
