@@ -15,16 +15,13 @@ What lies outside the image or is IGNORE may be of any class. All work is on the
 the rows: most pixels agree, and those cost one comparison.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from core.judge.connected import Runs, parts, regions_of, spread, touching
 from core.types import ByteArray, IntArray, Region, ignore_of
 
 BoolArray = NDArray[np.bool_]
@@ -54,17 +51,6 @@ class Regions:
     suspects: list[Suspect]  # top to bottom
     wobble: int  # regions that are a border's
     tiny: int  # regions too small to be looked at
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Runs:
-    """The differing pixels as runs along the rows, in reading order; every column is (R,)."""
-
-    y: IntArray
-    start: IntArray  # x of the first pixel
-    end: IntArray  # x behind the last one
-    pair: IntArray  # given class and predicted class in one number
-    first: IntArray  # where the run's pixels begin among all differing ones
 
 
 def differing_pixels(given: IntArray, predicted: IntArray) -> IntArray:
@@ -103,14 +89,14 @@ def find_regions(
     if not len(index):
         return Regions([], 0, 0)
     runs = _runs(index, given, predicted)
-    source, target = _touching(runs)
-    part = _parts(len(runs.y), source, target)
+    source, target = touching(runs)
+    part = parts(len(runs.y), source, target)
     area = np.bincount(part, weights=runs.end - runs.start).astype(np.int64)
     pair = np.empty(len(area), dtype=np.int64)
-    pair[part] = runs.pair
+    pair[part] = runs.kind
     large = area >= least
     real = _thick(runs, source, target, part, boundary + 1) & large
-    for number, region in _regions(runs, part, large & ~real):
+    for number, region in regions_of(runs, part, large & ~real):
         real[number] = not _is_wobble(region, given, predicted, boundary)
     own, others = (values.reshape(-1)[index] for values in (confidence, given_probability))
     weighed = (own / _CERTAIN, others / _CERTAIN, _LOG[own] - _LOG[others])
@@ -125,12 +111,12 @@ def find_regions(
             self_confidence=float(likely[number]),
             log_odds=float(odds[number]),
         )
-        for number, region in _regions(runs, part, real)
+        for number, region in regions_of(runs, part, real)
     ]
     return Regions(suspects, int(large.sum()) - len(suspects), int((~large).sum()))
 
 
-def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> _Runs:
+def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> Runs:
     height, width = given.shape
     pair = given.reshape(-1)[index].astype(np.int64) << _CLASS_BITS
     pair |= predicted.reshape(-1)[index]
@@ -143,41 +129,17 @@ def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> _Runs:
     first = np.flatnonzero(begins)
     length = np.diff(first, append=len(index))
     y, start = np.divmod(index[first], width)
-    return _Runs(y, start, start + length, pair[first], first)
+    return Runs(y, start, start + length, pair[first], first)
 
 
-def _touching(runs: _Runs) -> tuple[IntArray, IntArray]:
-    """Return the pairs of runs, (E,) and (E,), that touch from one row to the next and are of one class pair."""
-    step = int(runs.end.max()) + 2  # wider than any row, so that no run touches one of another row
-    at, below = runs.y * step, (runs.y + 1) * step
-    low = np.searchsorted(at + runs.end, below + runs.start, "left")
-    high = np.searchsorted(at + runs.start, below + runs.end, "right")
-    source, target = _spread(low, np.maximum(high - low, 0))
-    same = runs.pair[source] == runs.pair[target]
-    return source[same], target[same]
-
-
-def _spread(first: IntArray, count: IntArray) -> tuple[IntArray, IntArray]:
-    """Return, for ranges of `count` numbers from `first` on, which range each number is of, and the number."""
-    owner = np.repeat(np.arange(len(first)), count)
-    return owner, np.arange(len(owner)) + np.repeat(first - (np.cumsum(count) - count), count)
-
-
-def _parts(count: int, source: IntArray, target: IntArray) -> IntArray:
-    """Return which connected part each run belongs to, (R,), numbered from 0 on in reading order."""
-    links = coo_array((np.ones(len(source), np.int8), (source, target)), (count, count))
-    _, part = connected_components(links, directed=False)
-    return part.astype(np.int64)
-
-
-def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side: int) -> BoolArray:
+def _thick(runs: Runs, source: IntArray, target: IntArray, part: IntArray, side: int) -> BoolArray:
     """Return which parts hold a square of `side` pixels, (C,): runs that have so many pixels in common, row by row."""
     links = np.bincount(source, minlength=len(part))
     first_link = np.cumsum(links) - links
     last: IntArray = np.flatnonzero(runs.end - runs.start >= side)
     low, high = runs.start[last], runs.end[last]
     for _ in range(side - 1):
-        owner, link = _spread(first_link[last], links[last])
+        owner, link = spread(first_link[last], links[last])
         last = target[link]
         low, high = np.maximum(low[owner], runs.start[last]), np.minimum(high[owner], runs.end[last])
         wide = high - low >= side
@@ -185,17 +147,6 @@ def _thick(runs: _Runs, source: IntArray, target: IntArray, part: IntArray, side
     thick = np.zeros(int(part.max()) + 1, dtype=bool)
     thick[part[last]] = True
     return thick
-
-
-def _regions(runs: _Runs, part: IntArray, chosen: BoolArray) -> Iterator[tuple[int, Region]]:
-    """Yield each chosen part and its region; all are views of one table, which takes far less room than one each."""
-    taken = np.flatnonzero(chosen[part])
-    taken = taken[np.argsort(part[taken], kind="stable")]
-    start = runs.start[taken]
-    table = np.stack([runs.y[taken], start, runs.end[taken] - start], axis=1).astype(np.int32)
-    numbers, first = np.unique(part[taken], return_index=True)
-    for number, (begin, end) in zip(numbers.tolist(), pairwise([*first.tolist(), len(taken)]), strict=True):
-        yield number, Region(table[begin:end])
 
 
 def _is_wobble(region: Region, given: IntArray, predicted: IntArray, boundary: int) -> bool:
