@@ -12,7 +12,7 @@ each as the mean over the seeds with their spread:
 - `seeds`: the single runs, with `baseline_tagged` and `retrained_tagged` too: tags alone help any network.
 
 With `--folder` a killed run goes on where it was, and only what is newly done is timed. The default is small, for two
-cores; `--full` wants a GPU.
+cores; `--full` wants a GPU, and is cut short with `--steps` (of stage 1) and `--epochs` (of stage 2 and the baseline).
 """
 
 import argparse
@@ -147,7 +147,7 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
         network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=14, batch_size=8, flip=True)
         config = CrossTrainingConfig(network=network, steps=400, batch_size=8, learning_rate=0.02, block=100)
     network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
-    network = replace(network, input_size=arguments.size or network.input_size)
+    network = replace(network, input_size=arguments.size or network.input_size, model=arguments.model or network.model)
     return replace(config, network=network, steps=arguments.steps or config.steps)
 
 
@@ -159,6 +159,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the published setting, for a GPU")
     parser.add_argument("--steps", type=int, default=0, help="of stage 1, instead of the usual number")
     parser.add_argument("--epochs", type=int, default=0, help="of stage 2, instead of the usual number")
+    parser.add_argument("--model", default="", help="the network, instead of the usual one")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="test images, evenly spread, instead of all")

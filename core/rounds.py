@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +143,17 @@ def versions(device: str = "auto") -> dict[str, str]:
     libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
     return (
         {"python": platform.python_version()}
-        | {name: version(name) for name in libraries}
+        | {name: _version(name) for name in libraries}
         | {"device": devices.describe(devices.choose(device))}
     )
+
+
+def _version(library: str) -> str:
+    """Return a library's version; not every experiment needs them all."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _run_folds(

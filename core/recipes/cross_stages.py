@@ -151,17 +151,18 @@ def score(shop: Workshop, masks: Iterator[tuple[int, IntArray]]) -> MaskScore:
 
 
 def learn_plainly(
-    shop: Workshop, name: str, taught: dict[int, str], store: MaskStore, *, stage: int, epochs: int
+    shop: Workshop, name: str, taught: dict[int, str], store: MaskStore, *, stage: int, seen: int
 ) -> tuple[MaskScore, MaskScore]:
     """Learn a fresh network by plain cross entropy, write it, and return its test scores: without tags, with tags.
 
-    `taught` are rows and the names of their masks in `store`; they are shuffled anew in each epoch.
+    `taught` are rows and the names of their masks in `store`; they are shuffled anew in each epoch, which sees `seen`
+    images: all of them, where they are fewer, as often as it takes.
 
     Raises:
         RoundError, RoundCancelledError: see `learn_fold`.
     """
-    config = replace(shop.network, folds=STAGES, epochs=epochs)
-    learn_rows = np.array(sorted(taught), np.int64)
+    config = replace(shop.network, folds=STAGES)
+    learn_rows = np.resize(np.array(sorted(taught), np.int64), seen)
     held = Held(stage, learn_rows, shop.data.validation, shop.data.snapshot.labels.astype(np.int64))
     shown = taught | {row: _copied(shop, row, store) for row in shop.data.validation.tolist()}
     material = shop.material(shown, store, stage)

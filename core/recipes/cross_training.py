@@ -140,15 +140,15 @@ def run_cross_training(
     baseline = None
     if config.baseline:
         few = {row: taught[row] for row in data.labelled.tolist()}
-        epochs = _as_many_steps(config.network, len(data.labelled) + len(data.unlabelled), len(few))
-        baseline = _stage(shop, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, epochs=epochs))
+        seen = len(few) + len(data.unlabelled)  # images an epoch, as in stage 2: as many steps, and as many checkpoints
+        baseline = _stage(shop, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, seen=seen))
     history = _stage(shop, "pair", lambda: {"history": learn_pair(shop, known)})["history"]
     painting = _stage(shop, "painted", lambda: _painted(shop, known, own))
     painted = {int(row): name for row, name in painting["masks"].items()}
     retrained = _stage(
         shop,
         "retrained",
-        lambda: _plain(shop, "retrained", taught | painted, own, stage=RETRAINING, epochs=config.network.epochs),
+        lambda: _plain(shop, "retrained", taught | painted, own, stage=RETRAINING, seen=len(taught) + len(painted)),
     )
     result = CrossTraining(
         baseline=None if baseline is None else MaskScore(**baseline["plain"]),
@@ -163,12 +163,6 @@ def run_cross_training(
     )
     write_atomically(folder / "result.json", json.dumps(asdict(result)).encode())
     return result
-
-
-def _as_many_steps(network: RoundConfig, count: int, few: int) -> int:
-    """Return the epochs of `few` images that have about as many steps as the network's epochs of `count` images."""
-    steps = [images // min(network.batch_size, images) for images in (count, few)]
-    return max(1, round(network.epochs * steps[0] / steps[1]))
 
 
 def _usable(data: RecipeData, weak_masks: IntArray | None) -> IntArray:
@@ -214,9 +208,9 @@ def _stage(shop: Workshop, name: str, work: Callable[[], dict[str, Any]]) -> dic
 
 
 def _plain(
-    shop: Workshop, name: str, taught: dict[int, str], own: MaskStore, *, stage: int, epochs: int
+    shop: Workshop, name: str, taught: dict[int, str], own: MaskStore, *, stage: int, seen: int
 ) -> dict[str, Any]:
-    plain, tagged = learn_plainly(shop, name, taught, own, stage=stage, epochs=epochs)
+    plain, tagged = learn_plainly(shop, name, taught, own, stage=stage, seen=seen)
     return {"plain": asdict(plain), "tagged": asdict(tagged)}
 
 

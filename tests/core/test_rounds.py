@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+import core.rounds
 from core.config import Method, RoundConfig
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
@@ -277,6 +279,16 @@ def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
 
 def test_versions_name_what_the_outcome_depends_on() -> None:
     assert {"python", "torch", "timm", "cleanlab", "device"} <= set(versions("cpu"))
+
+
+def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_cleanlab(name: str) -> str:
+        if name == "cleanlab":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(core.rounds, "version", without_cleanlab)
+    assert versions("cpu")["cleanlab"] == "not installed"
 
 
 def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:

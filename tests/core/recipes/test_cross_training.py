@@ -142,6 +142,27 @@ def test_everything_is_written_and_a_second_run_only_reads(tmp_path: Path, monke
     assert files_of(tmp_path / "run") == before
 
 
+def test_the_baseline_sees_its_few_masks_as_often_as_stage_two_sees_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    lessons: list[np.ndarray] = []
+    original = cross_stages.learn_fold
+
+    def watched(config: RoundConfig, material: Any, held: Any, *rest: Any, **more: Any) -> Any:
+        assert config.epochs == NETWORK.epochs
+        lessons.append(held.learn_rows)
+        return original(config, material, held, *rest, **more)
+
+    monkeypatch.setattr(cross_stages, "learn_fold", watched)
+    run(scenes, tmp_path / "run")
+    data = parts(scenes)
+    baseline, retrained = lessons
+    assert len(baseline) == len(retrained) == len(data.labelled) + len(data.unlabelled)
+    assert sorted(set(baseline.tolist())) == data.labelled.tolist()
+    assert np.ptp(np.unique_counts(baseline).counts) <= 1
+
+
 def killed_after(times: int, stage: str) -> Callable[[Progress], None]:
     """Return a report that kills at the so-manieth time that a stage has a loss to tell."""
     seen = []
