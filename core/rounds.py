@@ -1,15 +1,16 @@
 """The whole method: deal folds, train a network per fold, predict what it has not seen, judge every label.
 
 Everything happens in a round's folder, so that a killed round goes on where it was:
-`snapshot.npz`, then per fold `fold_{k}.checkpoint` and `fold_{k}.npz`, then `probabilities.npy` (and for a probe
-`embeddings.npy`). A round of masks has the flat files of `core.data.predictions` instead of logits and probabilities.
+`snapshot.npz`, then per fold `fold_{k}.checkpoint`, its network (`core.data.networks`) and `fold_{k}.npz`, then
+`probabilities.npy` (and for a probe `embeddings.npy`). A round of masks has the flat files of `core.data.predictions`
+instead of logits and probabilities.
 `run_fold` is the worker's piece, beside `core.judge`; `run_round` and `run_mask_round` are all of it in one process.
 """
 
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from core.config import Method, RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
+from core.fold_networks import about, keep_fold
 from core.judge.judgement import EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
@@ -55,6 +57,7 @@ class FoldSummary:
     batch_size: int
     message: str
     mean_iou: float | None = None  # of masks
+    model_hash: str | None = None  # of its network, if that is kept
 
 
 def run_round(
@@ -95,11 +98,13 @@ def run_fold(
     report: Report,
     should_stop: Callable[[], bool],
     masks: Path | None = None,
+    colours: Sequence[str] = (),
     task: Task | None = None,
 ) -> FoldSummary:
-    """Learn one fold and store its predictions; a finished fold is only read.
+    """Learn one fold, keep its network and store its predictions; a finished fold is only read.
 
-    `masks` is the folder of the store of masks, where labels are masks. `task` is the snapshot's own but in tests.
+    `masks` is the folder of the store of masks, where labels are masks, and `colours` are then those of the classes.
+    `task` is the snapshot's own but in tests.
 
     Raises:
         ConfigError, RoundError: it cannot be done; the text says the cure.
@@ -120,6 +125,8 @@ def run_fold(
         telling=crossfold.Telling(report, should_stop),
         task=task,
     )
+    said = about(snapshot, config, outcome.images, colours)
+    digest, unkept = keep_fold(folder, f"fold_{fold}", said, outcome, task.build_network)
     summary = FoldSummary(
         fold=fold,
         count=len(held.held_rows),
@@ -127,8 +134,9 @@ def run_fold(
         seconds=time.monotonic() - started,
         images_per_second=outcome.images_per_second,
         batch_size=outcome.batch_size,
-        message=outcome.message,
+        message="; ".join(filter(None, (outcome.message, unkept))),
         mean_iou=outcome.kept.mean_iou,
+        model_hash=digest,
     )
     with atomic_path(done) as beside, beside.open("wb") as file:
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
@@ -214,7 +222,7 @@ def learn_held(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.folder / EMBEDDINGS)
-    return probe.probe_fold(config, images.device, embeddings, held, classes, telling=telling)
+    return probe.probe_fold(config, images, embeddings, held, classes, telling=telling)
 
 
 def _keep(embeddings: FloatArray, path: Path) -> None:

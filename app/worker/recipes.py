@@ -12,6 +12,7 @@ from core.config import RoundConfig
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_any
 from core.types import Recipe, Report
+from db.queries import datasets
 from db.queries.rounds import RoundInfo
 
 ShouldStop = Callable[[], bool]
@@ -48,12 +49,15 @@ def _nothing_more(_at_work: RoundAtWork, _snapshot: Snapshot) -> None:
 def _learn_fold(at_work: RoundAtWork, fold: int) -> None:
     from core.rounds import run_fold  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
+    with at_work.workspace.database.read() as session:
+        colours = datasets.get_dataset(session, at_work.info.dataset_id).colours or ()
     run_fold(
         at_work.workspace.round_folder(at_work.info.id),
         at_work.config,
         fold,
         image_cache=at_work.workspace.image_caches,
         masks=at_work.workspace.masks,
+        colours=colours,
         report=at_work.report,
         should_stop=at_work.should_stop,
     )

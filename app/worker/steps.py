@@ -16,6 +16,7 @@ from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
 from core.data.keeping import prune
+from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
 from core.judge.found import Found
 from core.types import Progress, RoundCancelledError, RoundStatus
@@ -59,8 +60,9 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
         if not held.is_lost():
             raise
         return  # the row has said why: the round was cancelled, or a newer attempt does the fold
+    model_hash = hash_of_piece(workspace.round_folder(round_id), fold)
     with workspace.database.write() as session:
-        folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC))
+        folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
 
 def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:

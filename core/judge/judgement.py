@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.config import RoundConfig
+from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import calibration, pseudo_labels, scoring
@@ -49,7 +50,7 @@ def fold_file(folder: Path, fold: int) -> Path:
 
 
 def judge_round(folder: Path, config: RoundConfig) -> Judgement:
-    """Judge every sample of a round whose folds are all done; writes `probabilities.npy`.
+    """Judge every sample of a round whose folds are all done; writes `probabilities.npy` and temperatures.
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
@@ -68,6 +69,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     sharper = calibration.sharpening(logits, labels, noise)
     probs = calibration.probabilities(logits, sharper)
     _write_probabilities(folder / PROBABILITIES, probs)
+    set_temperatures(folder, {f"fold_{k}": float(temperatures[k] * sharper) for k in _all(fold)})
 
     pseudo = probs.argmax(axis=1)
     confidence, given_true = pseudo_labels.all_considered(probs, labels, noise)

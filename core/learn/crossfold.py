@@ -72,6 +72,8 @@ class Outcome:
     images_per_second: float
     batch_size: int
     message: str
+    network: nn.Module  # as it was asked; of a probe what stands upon the frozen one
+    images: Images  # what it saw, and how
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,8 @@ def learn_fold(
         except torch.OutOfMemoryError:
             pass  # what the failed step holds is only let go of outside of this block
         else:
-            return Outcome(kept, run.progress.images_per_second or 0.0, recipe.batch_size, message)
+            speed = run.progress.images_per_second or 0.0
+            return Outcome(kept, speed, recipe.batch_size, message, network, material.images)
         del network, run
         if device.type == "cuda":
             torch.cuda.empty_cache()

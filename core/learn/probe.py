@@ -20,6 +20,7 @@ from core.data.locks import alone
 from core.data.storage import atomic_path
 from core.learn.batches import Images
 from core.learn.crossfold import Held, Outcome, Telling, kept_logits
+from core.learn.models.probes import Head
 from core.learn.training import predicted, stop_if
 from core.types import FloatArray, Progress, RoundError
 
@@ -50,20 +51,27 @@ def embedded(
 
 
 def probe_fold(
-    config: RoundConfig, device: torch.device, embeddings: FloatArray, held: Held, classes: int, *, telling: Telling
+    config: RoundConfig, images: Images, embeddings: FloatArray, held: Held, classes: int, *, telling: Telling
 ) -> Outcome:
     """Fit the fold's regression on its learn rows and return the held rows' logits."""
+    device = images.device
     learn = torch.from_numpy(np.asarray(embeddings[held.learn_rows], dtype=np.float32)).to(device)
     mean, std = learn.mean(dim=0), learn.std(dim=0).clamp_min(1e-6)
     learn = (learn - mean) / std
     labels = torch.from_numpy(held.labels[held.learn_rows]).to(device)
     progress = Progress("training", held.fold, config.folds, fraction=_EMBEDDING_SHARE)
     telling.report(progress)
-    layer = fitted_regression(learn, labels, classes, telling.should_stop)
+    head = Head(mean, std, fitted_regression(learn, labels, classes, telling.should_stop))
     rows = torch.from_numpy(np.asarray(embeddings[held.held_rows], dtype=np.float32)).to(device)
     with torch.inference_mode():
-        logits = torch.cat([layer((part - mean) / std) for part in torch.split(rows, _CHUNK)])
-    return Outcome(kept_logits(held, logits.cpu().numpy()), 0.0, config.batch_size, "")
+        logits = torch.cat([head(part) for part in torch.split(rows, _CHUNK)])
+    return Outcome(kept_logits(held, logits.cpu().numpy()), 0.0, config.batch_size, "", head, images)
+
+
+def frozen(config: RoundConfig, build: Callable[[], nn.Module]) -> nn.Module:
+    """Return the network that embeds; one without first weights is also the same each time."""
+    torch.manual_seed(config.seed)
+    return build()
 
 
 def fitted_regression(features: Tensor, labels: Tensor, classes: int, should_stop: Callable[[], bool]) -> nn.Linear:
@@ -129,8 +137,7 @@ def _embeddings(
     telling: Telling,
 ) -> FloatArray:
     """Return the embeddings of these rows, (M, D)."""
-    torch.manual_seed(config.seed)  # a network without first weights embeds too, the same way each time
-    network = build().to(memory_format=torch.channels_last).to(images.device)
+    network = frozen(config, build).to(memory_format=torch.channels_last).to(images.device)
     batch_size = config.batch_size
     while True:
         progress = Progress("embedding", fold, config.folds, batch_size=batch_size)

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from core.config import RoundConfig
 from core.data.canvases import extents
 from core.data.masks.store import MaskStore
+from core.data.networks import About, find_network
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
+from core.fold_networks import about
 from core.learn.batches import Images
 from core.learn.cross_training.optimizing import JointRecipe
 from core.learn.cross_training.painting import Canvas, mask_of, painted
 from core.learn.cross_training.stage1 import Pair, Sources, train_pair
 from core.learn.crossfold import Held, Kept, Lesson, Material, Predict, Telling, learn_fold
+from core.learn.models.kept import keep_network, load_network
 from core.learn.training import Look, State, Watcher
 from core.recipes.data import RecipeData
 from core.recipes.scores import MaskScore, image_confusion, no_pixels
@@ -34,7 +36,7 @@ STAGES = 4  # baseline, pair, painting, retraining
 BASELINE, PAIR, PAINTING, RETRAINING = range(STAGES)
 NETWORKS = ("hybrid", "pseudo")
 _SEEDS = 10  # of a recipe's own seed: one for each network that is made
-_LOADED, _HYBRID, _PSEUDO, _PLAIN = range(4)  # of those; baseline and stage 2 begin alike
+_HYBRID, _PSEUDO, _PLAIN = range(1, 4)  # of those; baseline and stage 2 begin alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +124,16 @@ def learn_pair(shop: Workshop, known: dict[int, str]) -> list[list[float]]:
     if state is not None and not history:
         history = state["history"]  # it was killed between its last step and its files
     for name, network in zip(NETWORKS, (hybrid, pseudo), strict=True):
-        write_network(shop.folder, name, network)
+        keep_network(shop.folder, name, network, _helper(shop, material.images))
     return history
 
 
 def paint(shop: Workshop, images: Images, name: str, rows: IntArray, at_once: int) -> Iterator[tuple[int, IntArray]]:
     """Yield these rows with the mask that one of the pair sees under their tags, in all sizes and mirrored."""
-    network = shop.build(_LOADED)
-    network.load_state_dict(load_file(shop.folder / f"{name}.safetensors"))
-    view = SEGMENTATION.view(shop.network, network.to(memory_format=torch.channels_last).to(images.device))
+    kept = find_network(shop.folder, name)
+    if kept is None:
+        raise RoundError(f"{shop.folder} has lost the network {name}; start the recipe in another folder")
+    view = SEGMENTATION.view(shop.network, load_network(kept, images.device))
     progress = Progress("painting", PAINTING, STAGES, message=f"{name}, {len(rows):,} images")
 
     def look(share: float, images_per_second: float) -> None:
@@ -166,26 +169,24 @@ def learn_plainly(
     held = Held(stage, learn_rows, shop.data.validation, shop.data.snapshot.labels.astype(np.int64))
     shown = taught | {row: _copied(shop, row, store) for row in shop.data.validation.tolist()}
     material = shop.material(shown, store, stage)
-    made: list[nn.Module] = []
-
-    def view(network: nn.Module) -> nn.Module:
-        made[:] = [network]
-        return SEGMENTATION.view(shop.network, network)
-
     lesson = Lesson(
-        build=partial(shop.build, _PLAIN), augment=SEGMENTATION.augment(config), view=view, keep=_tested(shop)
+        build=partial(shop.build, _PLAIN),
+        augment=SEGMENTATION.augment(config),
+        view=partial(SEGMENTATION.view, shop.network),
+        keep=_tested(shop),
     )
     checkpoint = shop.folder / f"{name}.checkpoint"
     outcome = learn_fold(config, material, held, lesson, checkpoint=checkpoint, telling=shop.telling)
-    write_network(shop.folder, name, made[0])
-    return MaskScore.of(outcome.kept.columns["plain"]), MaskScore.of(outcome.kept.columns["tagged"])
+    said = _helper(shop, material.images)
+    score = MaskScore.of(outcome.kept.columns["plain"])
+    measured = replace(said, predicts=stage == RETRAINING, accuracy=score.accuracy, mean_iou=score.mean_iou)
+    keep_network(shop.folder, name, outcome.network, measured)
+    return score, MaskScore.of(outcome.kept.columns["tagged"])
 
 
-def write_network(folder: Path, name: str, network: nn.Module) -> None:
-    """Write a network's tensors into the folder, as `name`.safetensors."""
-    tensors: dict[str, Tensor] = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with atomic_path(folder / f"{name}.safetensors") as partial_path:
-        save_file(tensors, partial_path)
+def _helper(shop: Workshop, images: Images) -> About:
+    """Return what there is to say of a network that is not asked about new images."""
+    return replace(about(shop.data.snapshot, shop.network, images), predicts=False)
 
 
 def _tested(shop: Workshop) -> Callable[[Held, Predict], Kept]:

@@ -86,9 +86,18 @@ def write_fold(session: Session, round_id: int, fold: int, attempt: int, progres
     return _change_fold(session, round_id, fold, attempt, values)
 
 
-def end_fold(session: Session, round_id: int, fold: int, attempt: int, now: datetime) -> bool:
-    """Note that a fold is done."""
-    values = {"status": RoundStatus.DONE, "stage": "done", "fraction": 1.0, "updated_at": now, "finished_at": now}
+def end_fold(
+    session: Session, round_id: int, fold: int, attempt: int, now: datetime, *, model_hash: str | None = None
+) -> bool:
+    """Note that a fold is done, and the hash of the network that is kept of it, if one is."""
+    values: dict[str, Any] = {
+        "status": RoundStatus.DONE,
+        "stage": "done",
+        "fraction": 1.0,
+        "model_hash": model_hash,
+        "updated_at": now,
+        "finished_at": now,
+    }
     return _change_fold(session, round_id, fold, attempt, values)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Method, RoundConfig
+from core.data.networks import kept_networks
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
 from core.data.snapshot import Masks
 from core.judge.judgement import fold_file
@@ -110,6 +111,8 @@ def test_a_resumed_fold_writes_what_an_uninterrupted_one_does(tmp_path: Path) ->
     fold_file(tmp_path / "resumed", 1).unlink()
     one_fold(scenes, tmp_path / "resumed", config, 1)
     assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
+    kept, again = (kept_networks(tmp_path / name) for name in ("straight", "resumed"))
+    assert [one.hash for one in kept] == [one.hash for one in again]
     assert not list((tmp_path / "resumed").glob("*.checkpoint"))
 
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 import core.rounds
 from core.config import Method, RoundConfig
+from core.data.networks import kept_networks
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
 from core.learn import training
 from core.rounds import FoldSummary, run_fold, run_round, versions
 from core.tasks import CLASSIFICATION, Task
-from core.types import NO_LABEL, FindingKind, Progress, RoundCancelledError, RoundError
+from core.types import NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(folds=2, input_size=16, grey=True, epochs=8, batch_size=16, seed=3)
 CLASSES = ["disc", "square", "bar"]
@@ -63,6 +64,10 @@ def one_fold(
 def logits_of(folder: Path, fold: int = 0) -> np.ndarray:
     with np.load(fold_file(folder, fold)) as file:
         return np.array(file["logits"])
+
+
+def hashes(folder: Path) -> list[str]:
+    return [kept.hash for kept in kept_networks(folder)]
 
 
 @pytest.mark.slow
@@ -109,7 +114,9 @@ def test_a_round_is_reproduced_by_its_config_snapshot_and_seed(tmp_path: Path) -
     np.testing.assert_array_equal(first.confidence, again.confidence)
     np.testing.assert_array_equal(first.rank, again.rank)
     assert first.metrics == again.metrics
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
     other = run(snapshot, tmp_path, replace(config, seed=4), "c")
+    assert not set(hashes(tmp_path / "a")) & set(hashes(tmp_path / "c"))
     assert (first.fold != other.fold).any()
 
 
@@ -184,6 +191,7 @@ def test_a_resumed_fold_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     one_fold(tmp_path / "resumed", config, report=lambda progress: epochs.append(progress.epoch))
     assert min(epoch for epoch in epochs if epoch) == 3
     np.testing.assert_array_equal(logits_of(tmp_path / "resumed"), logits_of(tmp_path / "straight"))
+    assert hashes(tmp_path / "resumed") == hashes(tmp_path / "straight")
     assert not (tmp_path / "resumed" / "fold_0.checkpoint").exists()
 
 
@@ -196,6 +204,7 @@ def test_a_finished_fold_is_only_read(tmp_path: Path) -> None:
     assert one_fold(tmp_path / "round", config, report=seen.append) == first
     assert seen == []
     assert first.count == 30
+    assert [first.model_hash] == hashes(tmp_path / "round")
 
 
 class Greedy(nn.Module):
@@ -275,6 +284,53 @@ def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
     assert sorted(judged.similarity_rank.tolist()) == list(range(90))
     assert len(list((tmp_path / "cache").glob("*.embeddings.npy"))) == 1
     assert judged.metrics["accuracy"] > 0.4  # a random network's features already tell discs from bars
+
+
+def test_what_is_kept_of_a_network_is_all_it_takes_to_ask_it_again(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    judged = run(snapshot, tmp_path, replace(CONFIG, epochs=1))
+    kept = kept_networks(tmp_path / "round")
+    assert [one.name for one in kept] == ["fold_0", "fold_1"]
+    assert [one.about.temperature for one in kept] == judged.metrics["temperature"]
+    assert {one.about.classes for one in kept} == {tuple(CLASSES)}
+    assert {len(one.about.mean) for one in kept} == {1}
+    assert all(one.about.predicts and one.about.canvas == (16, 16) for one in kept)
+
+
+def test_a_round_of_probes_keeps_the_network_below_them_once(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images", count=40)
+    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    run(snapshot, tmp_path, config)
+    backbone, *heads = kept_networks(tmp_path / "round")
+    assert [one.name for one in heads] == ["fold_0", "fold_1"]
+    assert not backbone.about.predicts
+    assert {one.about.backbone for one in heads} == {backbone.hash}
+    run(snapshot, tmp_path, config, "again")  # all embeddings are known, and the network is made anew
+    assert hashes(tmp_path / "again") == hashes(tmp_path / "round")
+
+
+def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images", count=40)
+    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    run(snapshot, tmp_path, config)
+    snapshot.save(tmp_path / "again")
+
+    def out_of_reach(*_: object) -> nn.Module:
+        raise ConfigError("check the connection")
+
+    task = replace(CLASSIFICATION, build_network=out_of_reach)
+    summary = run_fold(
+        tmp_path / "again",
+        config,
+        0,
+        image_cache=tmp_path / "cache",
+        report=lambda _: None,
+        should_stop=lambda: False,
+        task=task,
+    )
+    assert summary.model_hash is None
+    assert summary.message == "the network is not kept: check the connection"
+    assert hashes(tmp_path / "again") == []
 
 
 def test_versions_name_what_the_outcome_depends_on() -> None:

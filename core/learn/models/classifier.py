@@ -12,8 +12,10 @@ from core.learn.models.weights import load_weights
 from core.types import ConfigError
 
 
-def build_classifier(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty: bool = False) -> nn.Module:
     """Return the config's network for images (B, channels, size, size); with 0 classes it returns features.
+
+    An `empty` one comes without its first weights, to be filled with what was kept of a trained one.
 
     Raises:
         ConfigError: the network is unknown, or its weights cannot be had.
@@ -25,8 +27,8 @@ def build_classifier(config: RoundConfig, channels: int, classes: int) -> nn.Mod
                 "or one of timm's networks, for example resnet18"
             )
         return small_cnn(channels, classes, config.input_size)
-    network = _timm_network(config, channels, classes)
-    if config.weights is Weights.FILE:
+    network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
+    if config.weights is Weights.FILE and not empty:
         load_weights(network, Path(config.weights_file), channels)
     return network
 
@@ -70,7 +72,7 @@ def _unit(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Modu
     return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
 
 
-def _timm_network(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretrained: bool) -> nn.Module:
     import timm  # noqa: PLC0415 seconds, which the small network need not wait for
 
     if not timm.is_model(config.model):
@@ -81,7 +83,6 @@ def _timm_network(config: RoundConfig, channels: int, classes: int) -> nn.Module
     published = timm.get_pretrained_cfg(config.model)
     if published is not None and published.fixed_input_size:
         options["img_size"] = config.input_size
-    pretrained = config.weights is Weights.PRETRAINED
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had

@@ -18,14 +18,17 @@ _LEAST_BATCH = 2  # where an image is pooled to one cell, a batch of one has no 
 _DIVISOR = 32  # sides must be a multiple of it, for any encoder
 
 
-def build_segmenter(config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def build_segmenter(config: RoundConfig, channels: int, classes: int, *, empty: bool = False) -> nn.Module:
     """Return the config's network for images (B, channels, H, W) of any size; it returns logits (B, classes, H, W).
+
+    An `empty` one comes without its first weights, to be filled with what was kept of a trained one.
 
     Raises:
         ConfigError: the network is unknown or unfit, or its weights cannot be had; also for a probe.
     """
     if config.method is not Method.FINE_TUNE:
         raise ConfigError(f"a {config.method} gives one class to a whole image; masks need method {Method.FINE_TUNE}")
+    first = Weights.NONE if empty else config.weights
     if config.model == SMALL_MASK_NETWORK:
         if config.weights is not Weights.NONE:
             raise ConfigError(
@@ -35,9 +38,9 @@ def build_segmenter(config: RoundConfig, channels: int, classes: int) -> nn.Modu
     if config.batch_size < _LEAST_BATCH:
         raise ConfigError(f"batch_size is {config.batch_size}, {config.model} normalises over at least {_LEAST_BATCH}")
     if config.model == SWIFTNET:
-        return SwiftNet(_encoder(config, "resnet18", channels), classes)
+        return SwiftNet(_encoder(config, "resnet18", channels, first), classes)
     if config.model.startswith(DEEPLAB):
-        return _deeplab(config, config.model.removeprefix(DEEPLAB), channels, classes)
+        return _deeplab(config, first, channels, classes)
     raise ConfigError(_unknown(config.model, config.model))
 
 
@@ -57,37 +60,38 @@ class Padded(nn.Module):
         return logits[:, :, :height, :width]
 
 
-def _encoder(config: RoundConfig, name: str, channels: int) -> nn.Module:
+def _encoder(config: RoundConfig, name: str, channels: int, first: Weights) -> nn.Module:
     import timm  # noqa: PLC0415 seconds, which the small network need not wait for
 
     try:
         network: nn.Module = timm.create_model(
-            name, pretrained=config.weights is Weights.PRETRAINED, in_chans=channels, num_classes=0, global_pool=""
+            name, pretrained=first is Weights.PRETRAINED, in_chans=channels, num_classes=0, global_pool=""
         )
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the weights cannot be had
         raise ConfigError(_unmade(config, error)) from error
-    if config.weights is Weights.FILE:
+    if first is Weights.FILE:
         load_weights(network, Path(config.weights_file), channels)
     return network
 
 
-def _deeplab(config: RoundConfig, encoder: str, channels: int, classes: int) -> nn.Module:
+def _deeplab(config: RoundConfig, first: Weights, channels: int, classes: int) -> nn.Module:
     import segmentation_models_pytorch as smp  # noqa: PLC0415 seconds, see _encoder
     import timm  # noqa: PLC0415
 
+    encoder = config.model.removeprefix(DEEPLAB)
     if not timm.is_model(encoder):
         raise ConfigError(_unknown(config.model, encoder))
     try:
         network: Any = smp.DeepLabV3Plus(
             encoder_name=f"tu-{encoder}",  # the library's name for timm's own
-            encoder_weights="imagenet" if config.weights is Weights.PRETRAINED else None,
+            encoder_weights="imagenet" if first is Weights.PRETRAINED else None,
             encoder_output_stride=_STRIDE,
             in_channels=channels,
             classes=classes,
         )
     except Exception as error:  # as above; besides, not every encoder has features of several sizes, or dilates
         raise ConfigError(_unmade(config, error)) from error
-    if config.weights is Weights.FILE:
+    if first is Weights.FILE:
         load_weights(network.encoder.model, Path(config.weights_file), channels)
     return Padded(network)
 

@@ -1,0 +1,159 @@
+"""Networks kept in a round's folder: `<name>.safetensors` holds the tensors, `<name>.network.json` says what they are.
+
+The second is written after the first, so whoever finds it finds both. A network is known by its hash, blake2b-128 of
+the tensors' file, which is looked at before they are used: a damaged or exchanged file is named, never used.
+Folds are called `fold_0`, `fold_1` ...; a recipe gives its networks names of its own. Needs no torch.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from core.data.storage import write_atomically
+from core.types import RoundError, Task
+
+TENSORS = ".safetensors"
+FACTS = ".network.json"
+BACKBONE = "backbone"  # of a round of probes: the frozen network that all folds share
+_AT_ONCE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """All it takes to build a network again, to show it an image as it saw them, and to say how sure it may be."""
+
+    task: Task
+    classes: tuple[str, ...]
+    config: dict[str, Any]  # `RoundConfig.to_json()` of how it was built and trained
+    mean: tuple[float, ...]  # of each channel of the images, in [0, 1]
+    std: tuple[float, ...]
+    canvas: tuple[int, int]  # height, width of what it saw, in pixels
+    colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where nobody said
+    temperature: float = 1.0  # what its logits are divided by
+    predicts: bool = True  # whether it is asked about new images; not where it only helped to train another
+    backbone: str = ""  # of a probe: the hash of the frozen network's file
+    accuracy: float | None = None  # on what it did not see, against what was given
+    mean_iou: float | None = None
+    versions: dict[str, str] | None = None  # of the libraries that made it
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNetwork:
+    """A network as it lies in a round's folder."""
+
+    folder: Path
+    name: str
+    hash: str
+    bytes: int
+    about: About
+
+    @property
+    def path(self) -> Path:
+        """Return where its tensors lie."""
+        return self.folder / f"{self.name}{TENSORS}"
+
+
+def describe(folder: Path, name: str, about: About) -> KeptNetwork:
+    """Write down what the tensors that lie in the folder already are."""
+    path = folder / f"{name}{TENSORS}"
+    kept = KeptNetwork(folder, name, file_hash(path), path.stat().st_size, about)
+    _write(kept)
+    return kept
+
+
+def kept_networks(folder: Path) -> list[KeptNetwork]:
+    """Return the networks of a round's folder, by name; those of folds in their order.
+
+    Raises:
+        RoundError: what is said of one cannot be read.
+    """
+    found = [_read(path) for path in folder.glob(f"*{FACTS}")]
+    return sorted(
+        found, key=lambda kept: (len(kept.name), kept.name) if kept.name.startswith("fold_") else (0, kept.name)
+    )
+
+
+def find_network(folder: Path, name: str) -> KeptNetwork | None:
+    """Return the network of this name, None where it is not kept."""
+    path = folder / f"{name}{FACTS}"
+    return _read(path) if path.exists() else None
+
+
+def hash_of_piece(folder: Path, fold: int) -> str | None:
+    """Return the hash of the network that a piece of a round ended with, None where there is not exactly one."""
+    own = find_network(folder, f"fold_{fold}")
+    found = [own] if own else [kept for kept in kept_networks(folder) if kept.about.predicts]
+    return found[0].hash if len(found) == 1 else None
+
+
+def set_temperatures(folder: Path, temperatures: Mapping[str, float]) -> None:
+    """Note how sure these networks, by name, may be; those that are not kept are passed over."""
+    for name, temperature in temperatures.items():
+        kept = find_network(folder, name)
+        if kept is not None:
+            _write(replace(kept, about=replace(kept.about, temperature=temperature)))
+
+
+def read_tensors(kept: KeptNetwork) -> bytes:
+    """Return a network's file.
+
+    Raises:
+        RoundError: it is missing, or not what was kept.
+    """
+    try:
+        data = kept.path.read_bytes()
+    except OSError as error:
+        raise RoundError(
+            f"{kept.path} cannot be read ({error.strerror or error}); put it back from a copy, or start a new round"
+        ) from error
+    if blake2b(data, digest_size=16).hexdigest() != kept.hash:
+        raise RoundError(
+            f"{kept.path} is not the network that was kept (its hash was {kept.hash}); put it back from a copy, or "
+            "start a new round"
+        )
+    return data
+
+
+def drop_networks(folder: Path) -> int:
+    """Remove a round's networks and return the bytes freed."""
+    freed = 0
+    for facts in folder.glob(f"*{FACTS}"):
+        tensors = facts.with_name(facts.name.removesuffix(FACTS) + TENSORS)
+        facts.unlink(missing_ok=True)  # first, so that nobody is told of tensors that are gone
+        if tensors.exists():
+            freed += tensors.stat().st_size
+            tensors.unlink(missing_ok=True)
+    return freed
+
+
+def file_hash(path: Path) -> str:
+    """Return blake2b-128 of a file, 32 hex digits."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while part := file.read(_AT_ONCE):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _write(kept: KeptNetwork) -> None:
+    values = {"hash": kept.hash, "bytes": kept.bytes} | asdict(kept.about)
+    write_atomically(kept.folder / f"{kept.name}{FACTS}", json.dumps(values, indent=1).encode())
+
+
+def _read(path: Path) -> KeptNetwork:
+    try:
+        values = json.loads(path.read_bytes())
+        known = {name: values[name] for name in (item.name for item in fields(About)) if name in values}
+        for name in ("classes", "mean", "std", "canvas", "colours"):
+            known[name] = tuple(known[name])
+        about = About(**known | {"task": Task(known["task"])})
+        return KeptNetwork(path.parent, path.name.removesuffix(FACTS), values["hash"], values["bytes"], about)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RoundError(
+            f"{os.fspath(path)} does not say what network it is of ({error}); put it back from a copy, or start a new "
+            "round"
+        ) from error
