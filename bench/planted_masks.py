@@ -82,7 +82,7 @@ def main() -> None:
         folder = Path(scratch)
         spoilt = spoil(unpacked(arguments.data, folder, ARCHIVE))
         snapshot = stored(spoilt, folder / "masks")
-        config = configured(arguments)
+        config = configured(arguments, len(set(snapshot.groups)))
         print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
         judged = run_mask_round(
             snapshot, config, folder / "round", image_cache=folder / "images", masks=folder / "masks", report=Teller()
@@ -227,9 +227,10 @@ def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) ->
     }
 
 
-def configured(arguments: argparse.Namespace) -> RoundConfig:
+def configured(arguments: argparse.Namespace, drives: int) -> RoundConfig:
     """Return the round's config: the app's own proposal with `--full`, else one for two cores."""
-    proposed = propose_config(ImageSummary(width=480, height=360, grey=False, count=367), Task.SEGMENTATION)
+    images = ImageSummary(width=480, height=360, grey=False, count=367, groups=drives)
+    proposed = propose_config(images, Task.SEGMENTATION)
     if not arguments.full:
         proposed = replace(proposed, folds=2, model=SMALL_MASK_NETWORK, input_size=240, epochs=45)
     return replace(proposed, epochs=arguments.epochs) if arguments.epochs else proposed

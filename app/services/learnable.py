@@ -7,6 +7,7 @@ from core.types import RoundError
 from db.queries.snapshots import LabelCounts
 
 LEAST_CLASSES = 2
+LEAST_FOLDS = 2
 
 
 def refuse_unlearnable(name: str, classes: Sequence[str], counts: LabelCounts, config: RoundConfig) -> None:
@@ -22,3 +23,13 @@ def refuse_unlearnable(name: str, classes: Sequence[str], counts: LabelCounts, c
         most = counts.labelled // LEAST_CLASSES
         cure = f"choose at most {most} folds" if most >= LEAST_CLASSES else "import more labelled images"
         raise RoundError(f"{name} has {counts.labelled} labelled images, too few for {config.folds} folds; {cure}")
+
+
+def refuse_inseparable(name: str, apart: int, config: RoundConfig) -> None:
+    """Raise `RoundError` where fewer images and groups may be held out apart from each other than there are folds."""
+    if apart < config.folds:
+        cure = f"choose at most {apart} folds" if apart >= LEAST_FOLDS else "give its images more than one group"
+        raise RoundError(
+            f"the images of {name} are of {apart} {'group' if apart == 1 else 'groups'} that must stay whole, too few "
+            f"for {config.folds} folds; {cure}"
+        )

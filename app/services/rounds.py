@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
 from app.services.insight import mean_iou_so_far
-from app.services.learnable import refuse_unlearnable
+from app.services.learnable import refuse_inseparable, refuse_unlearnable
 from app.services.models import model_names, refuse_unknown_model
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
@@ -84,6 +84,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         name, classes = snapshots.dataset_of(session, dataset_id)
         sizes = snapshots.image_sizes(session, dataset_id)
         task = snapshots.task_of(session, dataset_id)
+        apart = snapshots.count_apart(session, dataset_id)
     if not sizes:
         raise RoundError(f"{name} has no images; import some first")
     summary = ImageSummary(
@@ -92,6 +93,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         grey=all(grey for _, _, grey, _ in sizes),
         count=sum(count for *_, count in sizes),
         classes=len(classes),
+        groups=apart,
     )
     config = suitable_config(summary, task)
     colour = "grey" if summary.grey else "colour"
@@ -129,6 +131,7 @@ def start_round(
         with workspace.database.write() as session:
             _refuse_second(name, rounds.list_rounds(session, dataset_id))
             refuse_unlearnable(name, classes, snapshots.label_counts(session, dataset_id), config)
+            refuse_inseparable(name, snapshots.count_apart(session, dataset_id), config)
             round_id = rounds.add_round(
                 session, dataset_id, config.to_json(), by, datetime.now(UTC), recipe=recipe, recipe_config=settings
             )

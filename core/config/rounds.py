@@ -1,7 +1,7 @@
 """How a round is run: its folds, its network, how that is trained, and what is a finding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -112,18 +112,24 @@ class RoundConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSummary:
-    """What is known of a dataset's images before any is decoded: median sides in pixels, grey throughout, how many."""
+    """What is known of a dataset's images before any is decoded: median sides in pixels, grey throughout, how many.
+
+    `groups` are the images and groups that may be held out apart from each other; None: every image may.
+    """
 
     width: int
     height: int
     grey: bool
     count: int
     classes: int = field(default=0)
+    groups: int | None = None
 
 
 def propose_config(images: ImageSummary, task: Task = Task.CLASSIFICATION) -> RoundConfig:
     """Return the config that suits these images; what the page's form and the command line begin with."""
-    return _PROPOSALS[task](images)
+    proposed = _PROPOSALS[task](images)
+    apart = images.count if images.groups is None else images.groups
+    return replace(proposed, folds=max(2, min(proposed.folds, apart)))
 
 
 def _for_labels(images: ImageSummary) -> RoundConfig:

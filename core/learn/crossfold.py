@@ -2,12 +2,13 @@
 
 Labels and masks alike: what a held-out image's logits become is up to `keep`.
 
-A fold's state lies in its checkpoint after each epoch, so a killed fold goes on from there. When the device has too
-little memory the batch is halved and the running epoch begins again.
+A fold's state lies in its checkpoint after an epoch, so a killed fold goes on from there; where epochs are so short
+that writing it would take more than a twentieth of the time, after the next one that can afford it. When the device
+has too little memory the batch is halved and training goes on from the checkpoint.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 from core.data.storage import atomic_path
+from core.learn.allowance import Allowance
 from core.learn.augment import Augment
 from core.learn.batches import Images, Targets
 from core.learn.training import Labelled, Look, Recipe, State, Watcher, halved, predicted, train
@@ -27,6 +29,8 @@ _SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
 _SMALL_RATE = 3e-3
 _LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
+CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
+GLIMPSE_SHARE = 0.05  # and as much into looks at how good the network is by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +170,25 @@ class _Run:
     progress: Progress
     checkpoint: Path
     telling: Telling
+    checkpoints: Allowance = field(default_factory=lambda: Allowance(CHECKPOINT_SHARE))
+    glimpses: Allowance = field(default_factory=lambda: Allowance(GLIMPSE_SHARE))
 
     def watcher(self) -> Watcher:
         return Watcher(self.keep, self.look, self.telling.should_stop)
 
     def keep(self, state: State, loss: float) -> None:
         """Store what a killed fold goes on from, and show how good the network is by now."""
-        state["batch_size"] = self.recipe.batch_size
-        with atomic_path(self.checkpoint) as partial:
-            torch.save(state, partial)
         done = int(state["epochs_done"])
+        is_last = done == self.recipe.epochs
+        if is_last or self.checkpoints.is_left:
+            with self.checkpoints.spending(), atomic_path(self.checkpoint) as partial:
+                torch.save(state | {"batch_size": self.recipe.batch_size}, partial)
+        accuracy = self.progress.accuracy
+        if is_last or self.glimpses.is_left:
+            with self.glimpses.spending():
+                accuracy = self.glimpse()
         share = _TRAINING_SHARE * done / self.recipe.epochs
-        self.tell(replace(self.progress, epoch=done, fraction=share, loss=loss, accuracy=self.glimpse()))
+        self.tell(replace(self.progress, epoch=done, fraction=share, loss=loss, accuracy=accuracy))
 
     def look(self, look: Look) -> None:
         share = _TRAINING_SHARE * (look.epoch + look.share) / self.recipe.epochs

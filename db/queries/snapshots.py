@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from core.types import RoundError, RoundStatus, Task
@@ -63,6 +63,14 @@ def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool,
         .group_by(SampleRow.width, SampleRow.height, SampleRow.grey)
     )
     return [(width, height, grey, count) for width, height, grey, count in session.execute(query)]
+
+
+def count_apart(session: Session, dataset_id: int) -> int:
+    """Return how many images and groups of images may be held out apart from each other."""
+    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    single = func.count(case((SampleRow.group == "", SampleRow.id)))
+    groups = func.count(func.nullif(SampleRow.group, "").distinct())
+    return session.scalars(select(single + groups).where(*present)).one()
 
 
 def dataset_of(session: Session, dataset_id: int) -> tuple[str, list[str]]:

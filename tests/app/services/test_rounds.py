@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import case, update
 
 from app.services import jobs, rounds
 from app.services.models import model_names
@@ -11,6 +12,7 @@ from app.services.rounds import FoldRun
 from app.services.workspace import Workspace
 from core.config import SMALL_NETWORK, RoundConfig
 from core.types import Progress, RoundError, RoundStatus
+from db.models import SampleRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.small import NOW, add_dataset, add_done_round
@@ -53,6 +55,19 @@ def test_a_second_round_is_refused_until_the_first_is_cancelled(workspace: Works
     assert rounds.cancel_round(workspace, first.id)
     assert not jobs.is_active(workspace, jobs.round_job(first.id))
     assert rounds.start_round(workspace, dataset_id, CONFIG, "bob").number == 2
+
+
+def test_more_folds_than_groups_are_refused_at_the_start_and_never_proposed(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(group=case((SampleRow.id <= 12, "monday"), else_="tuesday")))
+    assert rounds.propose_config(workspace, dataset_id).folds == 2
+    with pytest.raises(RoundError, match="of 2 groups that must stay whole, too few for 5 folds; choose at most 2"):
+        rounds.start_round(workspace, dataset_id, RoundConfig(folds=5), "ada")
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(group="monday"))
+    with pytest.raises(RoundError, match="of 1 group that must stay whole, too few for 2 folds; give its images"):
+        rounds.start_round(workspace, dataset_id, CONFIG, "ada")
 
 
 def test_another_dataset_may_have_a_round_at_the_same_time(workspace: Workspace) -> None:

@@ -69,6 +69,13 @@ def test_small_images_get_a_small_network_and_large_ones_a_known_one() -> None:
     assert large.input_size <= 224
 
 
+def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
+    drives = ImageSummary(width=480, height=360, grey=False, count=367, groups=3)
+    assert propose_config(drives, Task.SEGMENTATION).folds == 3
+    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=1)).folds == 2
+    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=90)).folds == 5
+
+
 def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_hub() -> None:
     small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
     assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 96, 0, False)
