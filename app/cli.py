@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.commands import acting, exporting, importing, listing, reviewing, rounds, running
+from app.commands import acting, exporting, importing, listing, reviewing, rounds, running, tagging
 from app.commands.speaking import Commands, help_of
 
 app = typer.Typer(
@@ -32,3 +32,4 @@ for name, command in COMMANDS.items():
     app.command(name, help=help_of(command))(command)
 app.add_typer(exporting.patch)
 app.add_typer(listing.datasets)
+app.add_typer(tagging.tags)

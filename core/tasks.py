@@ -128,6 +128,7 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
         classes=classes,
         fit=calibration.temperature,
         mean_iou=mask_scoring.mean_iou,
+        tags=snapshot.tags,
     )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from app.services import masks, reviews
 from app.services.workspace import Workspace
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import BoolArray, Masks, Snapshot
 from core.types import NO_LABEL, Resolution
-from db.queries import datasets, snapshots
+from db.queries import datasets, snapshots, tags
 from db.queries.snapshots import LabelCounts, RoundSample
+from db.queries.tags import Tagging
 
 
 def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, LabelCounts]:
@@ -21,9 +23,20 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
         samples = snapshots.samples_for_round(session, dataset_id)
+        said = tags.tags_by_sample(session, dataset_id)
     if info.colours is None:
         return info.name, *_of_labels(reviews.resolved_labels(workspace, dataset_id), samples, info.classes)
-    return info.name, *_of_masks(workspace, dataset_id, samples, info.classes)
+    snapshot, counts = _of_masks(workspace, dataset_id, samples, info.classes)
+    return info.name, replace(snapshot, tags=_tagged(snapshot, said)), counts
+
+
+def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
+    """Return which classes each image is said to show, (N, K); None where nothing is said of any."""
+    present = np.zeros((len(snapshot), len(snapshot.classes)), np.bool_)
+    for row, sample_id in enumerate(snapshot.sample_ids.tolist()):
+        if sample_id in said:
+            present[row, said[sample_id].classes or []] = True
+    return present if present.any() else None
 
 
 def _of_labels(

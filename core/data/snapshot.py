@@ -2,7 +2,8 @@
 
 `N` samples in the order of `sample_ids` (the rows of all of a round's arrays). A label is an index into `classes`, or
 `NO_LABEL`. A group is any text, "" for none; samples of one group, and samples of one content, are never split.
-Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves.
+Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves; `tags` then say
+which classes some images show, as people or an import said it, never as their own masks do.
 """
 
 from dataclasses import dataclass, replace
@@ -10,12 +11,14 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.data.storage import atomic_path
 from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
 
+BoolArray = NDArray[np.bool_]
 _FILE = "snapshot.npz"
 
 
@@ -42,6 +45,7 @@ class Snapshot:
     content_hashes: list[str]
     classes: list[str]
     masks: Masks | None = None  # of a dataset whose labels are masks
+    tags: BoolArray | None = None  # (N, K) the classes an image shows, no other; a row without any: nobody said
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -49,6 +53,8 @@ class Snapshot:
         lengths = {len(self.paths), len(self.labels), len(self.groups), len(self.content_hashes)}
         if self.masks is not None:
             lengths |= {len(self.masks.labels), len(self.masks.settled), len(self.masks.sizes)}
+        if self.tags is not None and self.tags.shape != (count, len(self.classes)):
+            raise ValueError(f"tags are {self.tags.shape}, must be {(count, len(self.classes))}: samples x classes")
         if lengths != {count}:
             raise ValueError(f"a snapshot of {count} samples has columns of {sorted(lengths)} entries")
         if len(np.unique(self.sample_ids)) != count:
@@ -88,7 +94,7 @@ class Snapshot:
 
     @property
     def hash(self) -> str:
-        """Return 32 hex digits that change with any id, label, group, image or class; paths may move."""
+        """Return 32 hex digits that change with any id, label, group, image, class or tag; paths may move."""
         digest = blake2b(digest_size=16)
         for numbers in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
             digest.update(numbers.tobytes())
@@ -97,6 +103,8 @@ class Snapshot:
             texts += [self.masks.labels, self.masks.settled]
         for column in texts:
             digest.update(_packed(column).tobytes() + b"\1")
+        if self.tags is not None:
+            digest.update(b"tags" + np.packbits(self.tags).tobytes())
         return digest.hexdigest()
 
     def whole_groups(self) -> IntArray:
@@ -126,6 +134,8 @@ class Snapshot:
         if self.masks is not None:
             columns["mask_labels"], columns["mask_settled"] = _packed(self.masks.labels), _packed(self.masks.settled)
             columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
+        if self.tags is not None:
+            columns["tags"] = self.tags.view(np.uint8)
         with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
             np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
         return self.hash
@@ -148,7 +158,9 @@ class Snapshot:
             if "mask_sizes" in columns:
                 given, settled = _unpacked(columns["mask_labels"]), _unpacked(columns["mask_settled"])
                 masks = Masks(given, settled, columns["mask_sizes"])
-            return cls(columns["sample_ids"], paths, columns["labels"], groups, hashes, classes, masks)
+            ids, labels = columns["sample_ids"], columns["labels"]
+            tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
+            return cls(ids, paths, labels, groups, hashes, classes, masks, tags)
 
 
 def _packed(texts: list[str]) -> ByteArray:

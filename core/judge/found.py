@@ -84,8 +84,11 @@ def _judge_masks(
     folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     from core.judge.mask_judgement import judge_masks  # noqa: PLC0415  # OpenCV, which labels need not load
+    from core.judge.tag_checks import check_tags  # noqa: PLC0415
 
-    judgement = judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
+    store = MaskStore(masks)
+    judgement = judge_masks(folder, config, store, report=report, should_stop=should_stop)
+    tagged = check_tags(folder, Snapshot.load(folder), store, config.min_region)
     found = (
         Found(
             row=int(one.row),
@@ -105,7 +108,7 @@ def _judge_masks(
         )
         for one in judgement.findings
     )
-    return Judged(found, judgement.metrics)
+    return Judged(found, judgement.metrics | ({"tags": tagged} if tagged else {}))
 
 
 _JUDGES: Mapping[Task, Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]] = {

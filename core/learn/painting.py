@@ -3,6 +3,9 @@
 Shapes: K classes, logits of one sample (K, h, w) on the canvas, everything written (H, W) as the image itself.
 First the fold's temperature is fitted on a subsample of the held-out given pixels, then each image is painted. Dense
 probabilities exist for a strip of one image only, so memory stays flat whatever the images' size and number.
+
+Tags veto: where it is known which classes an image shows, absent ones have a logit of minus infinity, so a probability
+of exactly 0, and those of the present ones sum to 1. The temperature is fitted without them.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.predictions import CERTAIN, Predictions
 from core.learn.crossfold import Held, Kept, Predict
 from core.types import NO_LABEL, FloatArray, IntArray, ignore_of
 
+BoolArray = NDArray[np.bool_]
 _FIT_SCENES = 32  # images the temperature is fitted on
 _FIT_PIXELS = 50_000  # pixels of all of them
 _STRIP = 1 << 24  # probabilities that exist at once
@@ -32,6 +37,7 @@ class Painter:
     classes: int
     fit: Callable[[FloatArray, IntArray], float]  # logits (P, K), labels (P,) -> temperature
     mean_iou: Callable[[IntArray], float | None]  # confusion (K, K) -> its mean intersection over union
+    tags: BoolArray | None = None  # (N, K) the classes a sample shows, no other; a row without any: not known
 
     def __call__(self, held: Held, predict: Predict) -> Kept:
         """Write what the fold says of its held rows; the confusion is (K, K) pixels, given x predicted."""
@@ -74,7 +80,7 @@ class Painter:
         predicted, confidence, given_probability = self.predictions.of(row)
         for top, strip in self._strips(row, logits):
             lines = slice(top, top + strip.shape[1])
-            probs = (strip / temperature).softmax(dim=0)  # (K, lines, W)
+            probs = self._vetoed(row, strip / temperature).softmax(dim=0)  # (K, lines, W)
             best, which = probs.max(dim=0)
             index = torch.from_numpy(np.where(known[lines], given[lines], 0).astype(np.int64)).to(probs.device)
             own = _as_bytes(probs.gather(0, index[None])[0])
@@ -84,10 +90,22 @@ class Painter:
         pairs = given[known].astype(np.int64) * self.classes + predicted[known]
         return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
 
+    def _vetoed(self, row: int, logits: Tensor) -> Tensor:
+        """Return the logits, (K, ...), with those of classes that the sample does not show at minus infinity."""
+        return logits if self.tags is None else vetoed(logits, self.tags[row])
+
     def _strips(self, row: int, logits: Tensor) -> Iterator[tuple[int, Tensor]]:
         height, width = self.extents[row].tolist()
         full_height, full_width = self.predictions.sizes[row].tolist()
         return enlarged(logits[:, :height, :width], full_height, full_width, _STRIP)
+
+
+def vetoed(logits: Tensor, present: BoolArray) -> Tensor:
+    """Return logits, (K, ...), at minus infinity for what is not `present`, (K,); as given where nothing is known."""
+    if not present.any():
+        return logits
+    absent = torch.from_numpy(~present).to(logits.device).view(-1, *[1] * (logits.ndim - 1))
+    return logits.masked_fill(absent, -torch.inf)
 
 
 def enlarged(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tuple[int, Tensor]]:

@@ -64,16 +64,24 @@ class SampleRow(Base):
 class TaggingRow(Base):
     """Which classes an image shows, and that it shows no other; rows are only ever added, the newest counts.
 
-    `annotator_id` is None where an import brought the tags.
+    `annotator_id` is None where an import brought the tags. `client_id` and `client_seq` are the browser's own number
+    of the act, so that a retry is found.
     """
 
     __tablename__ = "tagging"
-    __table_args__ = (Index("ix_tagging_sample_id", "sample_id", "id"),)
+    __table_args__ = (
+        UniqueConstraint("client_id", "client_seq"),
+        UniqueConstraint("undoes_id"),
+        Index("ix_tagging_sample_id", "sample_id", "id"),
+    )
     id: Mapped[primary_key]
     sample_id: Mapped[sample_ref]
     classes: Mapped[list[int] | None]  # ascending; None: taken back, nothing is known any more
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
     tagged_at: Mapped[datetime]
+    client_id: Mapped[str | None] = mapped_column(String(64))
+    client_seq: Mapped[int | None]
+    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("tagging.id"))  # the row this one takes back
 
 
 class IncomingRow(Base):
@@ -95,6 +103,7 @@ class IncomingRow(Base):
     height: Mapped[int]
     bytes: Mapped[int]
     grey: Mapped[bool]
+    tags: Mapped[list[int] | None]  # the classes it shows, ascending
 
 
 class ImportRow(Base):

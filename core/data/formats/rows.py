@@ -21,6 +21,7 @@ from core.types import SourceSample
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name")
 SPLIT_NAMES = ("split", "subset", "set", "partition")
 GROUP_NAMES = ("group", "group_id", "sequence")
+TAG_NAMES = ("tags", "image_tags", "present")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,13 @@ def mask_hash(mask: IntArray) -> str:
 
 def classes_in(mask: IntArray) -> list[int]:
     """Return the classes that have a pixel in a mask, (H, W), in their order."""
-    return np.flatnonzero(np.bincount(mask.ravel(), minlength=1)[: np.iinfo(mask.dtype).max]).tolist()
+    return np.flatnonzero(class_pixels(mask)).tolist()
+
+
+def class_pixels(mask: IntArray, classes: int = 1) -> IntArray:
+    """Return how many pixels each class has in a mask, (H, W): up to its largest one, and at least so many classes."""
+    counts: IntArray = np.bincount(mask.ravel(), minlength=classes)[: np.iinfo(mask.dtype).max]
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

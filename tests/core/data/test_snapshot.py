@@ -69,3 +69,21 @@ def test_what_does_not_fit_together_is_refused() -> None:
 def test_a_folder_without_a_snapshot_says_so(tmp_path: Path) -> None:
     with pytest.raises(RoundError, match="start the round again"):
         Snapshot.load(tmp_path)
+
+
+def test_tags_are_kept_and_count_only_where_there_are_some(tmp_path: Path) -> None:
+    plain = small()
+    assert plain.tags is None
+    tags = np.zeros((5, 2), np.bool_)
+    tags[1, 0] = True
+    tagged = replace(plain, tags=tags)
+    digest = tagged.save(tmp_path)
+    assert digest != plain.hash
+    assert replace(plain, tags=np.roll(tags, 1, axis=0)).hash != digest
+    loaded = Snapshot.load(tmp_path)
+    np.testing.assert_array_equal(loaded.tags, tags)
+    assert loaded.hash == digest
+    plain.save(tmp_path / "plain")
+    assert Snapshot.load(tmp_path / "plain").tags is None
+    with pytest.raises(ValueError, match="samples x classes"):
+        replace(plain, tags=tags[:, :1])

@@ -33,7 +33,13 @@ def logits_on_canvas() -> Tensor:
     return 3 * torch.randn(3, 4, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
-def painted(folder: Path, given: list[np.ndarray], logits: Tensor, labels: np.ndarray | None = None) -> Kept:
+def painted(
+    folder: Path,
+    given: list[np.ndarray],
+    logits: Tensor,
+    labels: np.ndarray | None = None,
+    tags: np.ndarray | None = None,
+) -> Kept:
     painter = Painter(
         predictions=create_predictions(folder, SIZES, 4),
         extents=EXTENTS,
@@ -41,6 +47,7 @@ def painted(folder: Path, given: list[np.ndarray], logits: Tensor, labels: np.nd
         classes=4,
         fit=calibration.temperature,
         mean_iou=mask_scoring.mean_iou,
+        tags=tags,
     )
     rows = np.arange(3)
 
@@ -111,3 +118,44 @@ def test_the_temperature_is_fitted_on_a_subsample(tmp_path: Path, monkeypatch: p
     some = float(painted(tmp_path / "some", masks(), logits_on_canvas()).columns["temperature"])
     assert some != everything
     assert some == pytest.approx(everything, rel=0.3)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_without_tags_nothing_changes(tmp_path: Path) -> None:
+    for name, tags in (("none", None), ("unknown", np.zeros((3, 4), np.bool_)), ("all", np.ones((3, 4), np.bool_))):
+        painted(tmp_path / name, masks(), logits_on_canvas(), tags=tags)
+    assert files_of(tmp_path / "none") == files_of(tmp_path / "unknown") == files_of(tmp_path / "all")
+
+
+def test_tags_veto_absent_classes_and_the_rest_shares_all_probability(tmp_path: Path) -> None:
+    tags = np.array([[True, False, True, False], [False] * 4, [False, True, False, False]])
+    plain = painted(tmp_path / "plain", masks(), logits_on_canvas())
+    tagged = painted(tmp_path / "tagged", masks(), logits_on_canvas(), tags=tags)
+    assert float(tagged.columns["temperature"]) == float(plain.columns["temperature"])  # it is fitted without them
+    before, after = (create_predictions(tmp_path / name, SIZES, 4) for name in ("plain", "tagged"))
+    for old, new in zip(before.of(1), after.of(1), strict=True):  # of this one nothing is known
+        np.testing.assert_array_equal(old, new)
+    predicted, confidence, given_probability = after.of(0)
+    assert set(np.unique(predicted)) == {0, 2}
+    assert (confidence >= 127).all()  # the likelier of two
+    given = masks()[0]
+    assert (given_probability[(given == 1) | (given == 3)] == 0).all()
+    shown = (given == 0) | (given == 2)
+    agreeing = shown & (given == predicted)
+    np.testing.assert_array_equal(given_probability[agreeing], confidence[agreeing])
+    other = shown & (given != predicted)
+    assert (np.abs(given_probability[other].astype(int) + confidence[other] - 255) <= 1).all()
+    assert (after.of(2)[0] == 1).all()
+    assert (after.of(2)[1] == 255).all()
+
+
+def test_vetoed_probabilities_sum_to_one_over_what_is_present() -> None:
+    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
+    present = np.array([False, True, True, False])
+    probs = painting.vetoed(logits, present).softmax(dim=0)
+    assert (probs[[0, 3]] == 0).all()
+    torch.testing.assert_close(probs.sum(dim=0), torch.ones(5))
+    torch.testing.assert_close(probs[[1, 2]], logits[[1, 2]].softmax(dim=0))
