@@ -1,4 +1,4 @@
-"""Masks: paint what a label should be, pixel by pixel. Address: `masks?round=3&sample=14&finding=159`."""
+"""Masks: paint what a label should be, pixel by pixel. Address: `masks?dataset=1&round=3&sample=14&finding=159`."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from app.services.workspace import workspace
 def explain() -> None:
     """Say why there is no mask to edit, and what to do."""
     st.title("No masks to edit yet")
-    st.write("Masks are edited where a round doubts them. Start a round on such a dataset, then open a region here.")
+    st.write("Every image of a dataset whose labels are masks can be painted here. Import one first.")
     to_datasets, to_rounds, _ = st.columns([1, 1, 4])
     if to_datasets.button("Datasets", icon=":material/photo_library:", key="masks_datasets", type="primary"):
         st.switch_page("pages/datasets.py")
@@ -19,10 +19,11 @@ def explain() -> None:
         st.switch_page("pages/rounds.py")
 
 
-opening = editing.find_opening(workspace(), asked("round"), asked("sample"))
+opening = editing.find_opening(workspace(), asked("round"), asked("sample"), asked("dataset"))
 if opening is None:
     explain()
 else:
-    remember("dataset", opening.round.dataset_id)
-    remember("round", opening.round.id)
-    mask_editor(opening.round.id, opening.sample_id, asked("finding"), key="masks")
+    remember("dataset", opening.dataset_id)
+    if opening.round_id is not None:
+        remember("round", opening.round_id)
+    mask_editor(opening, asked("finding"), key="masks")

@@ -29,6 +29,7 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/counts": reading.counted,
         "/accept_all": reading.previewed,
         "/exports/{export_id:int}.zip": exports.download,
+        "/masks": masks.images,
         "/masks/{sample_id:int}": masks.one_mask,
         "/masks/{sample_id:int}/labels": masks.labels,
         "/masks/{sample_id:int}/predicted": masks.predicted,

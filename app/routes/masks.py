@@ -12,7 +12,8 @@ from starlette.responses import Response
 from app.routes.answering import RequestError, Uploaded
 from app.routes.media import FOREVER
 from app.routes.wire import LONGEST_CLIENT, member, text, whole
-from app.services import masks, round_masks
+from app.services import editing, masks, round_masks
+from app.services.masks import EditAbout
 from app.services.reviews import ActKey
 from app.services.round_masks import EDGES, Layer, Overlay
 from app.services.workspace import Workspace
@@ -24,12 +25,14 @@ _VERSION = "X-Outfold-Version"
 
 def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer an image with its present mask's version and what a round found in it."""
-    round_id = whole(request.query_params, "round", least=1)
+    asked = request.query_params
+    round_id = whole(asked, "round", least=1) if asked.get("round") else None
     opened = masks.view_mask(workspace, request.path_params["sample_id"], round_id)
     sample = opened.sample
     dtype = mask_dtype(len(sample.classes))
     return {
         "sample": sample.id,
+        "dataset": sample.dataset_id,
         "name": sample.name,
         "hash": sample.content_hash,
         "width": sample.width,
@@ -61,6 +64,26 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
     }
 
 
+def images(request: Request, workspace: Workspace) -> dict[str, Any]:
+    """Answer images by name, those that have a text in it, a page at a time."""
+    asked = request.query_params
+    found = editing.list_images(
+        workspace,
+        whole(asked, "dataset", least=1),
+        whole(asked, "round", least=1) if asked.get("round") else None,
+        text(asked, "name") if asked.get("name") else "",
+        whole(asked, "after", least=1) if asked.get("after") else None,
+    )
+    return {
+        "items": [
+            {"sample": one.id, "name": one.name, "hash": one.content_hash, "regions": one.regions,
+             "undecided": one.undecided}
+            for one in found
+        ],
+        "next": found[-1].id if len(found) == editing.LISTED else None,
+    }  # fmt: skip
+
+
 def labels(request: Request, workspace: Workspace) -> Response:
     """Answer the present mask, or the one of a version."""
     asked = request.query_params
@@ -77,13 +100,17 @@ def predicted(request: Request, workspace: Workspace) -> Response:
 
 
 def save(uploaded: Uploaded, workspace: Workspace) -> dict[str, Any]:
-    """Store an edited mask as the verdict on a finding."""
+    """Store an edited mask: as the verdict on a finding, or in a round, or by itself."""
     headers = uploaded.headers
+    named = {
+        name: whole(headers, f"x-outfold-{name}", least=1) if headers.get(f"x-outfold-{name}") else None
+        for name in ("finding", "round")
+    }
     key = ActKey(text(headers, "x-outfold-client", longest=LONGEST_CLIENT), whole(headers, "x-outfold-seq"))
     edited = masks.save_edit(
         workspace,
         uploaded.path["sample_id"],
-        whole(headers, "x-outfold-finding", least=1),
+        EditAbout(finding_id=named["finding"], round_id=named["round"]),
         uploaded.data,
         base=text(headers, "x-outfold-base"),
         by=uploaded.name,

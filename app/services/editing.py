@@ -1,34 +1,70 @@
-"""Where the mask editor begins: which image of which round."""
+"""Where the mask editor begins and what it can go to: any image of a dataset of masks, with a round at hand or none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.services import rounds
-from app.services.rounds import RoundInfo
+from sqlalchemy.orm import Session
+
+from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
-from db.queries import masks
+from db.queries import mask_images, masks, rounds
+from db.queries.mask_images import ListedImage
+
+__all__ = ["ListedImage", "Opening"]
+
+LISTED = 60  # images shown at once
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An image of a finished round that found regions of masks."""
+    """An image of a dataset of masks, and the finished round whose findings are shown; None: it has none yet."""
 
-    round: RoundInfo
+    dataset_id: int
+    round_id: int | None
     sample_id: int
 
 
-def find_opening(workspace: Workspace, round_id: int | None = None, sample_id: int | None = None) -> Opening | None:
-    """Return where to begin: the round and image asked for where they can be, else the newest round, its worst image.
+def find_opening(
+    workspace: Workspace, round_id: int | None = None, sample_id: int | None = None, dataset_id: int | None = None
+) -> Opening | None:
+    """Return where to begin: the round, dataset and image asked for where they can be.
 
-    None: the round asked for, or every round, found no regions of masks.
+    Else the newest round's worst image, or the first image of the newest dataset that has no round yet. None: what was
+    asked for, or everything, is not about masks.
     """
-    known = rounds.list_rounds(workspace)  # the newest first
-    asked = [info for info in known if info.id == round_id]
     with workspace.database.read() as session:
-        for info in asked or known:
-            first = masks.first_image(session, info.id) if info.is_reviewable else None
-            if first is None:
-                continue
-            wanted = None if sample_id is None else masks.find_sample(session, sample_id)
-            fits = wanted is not None and wanted.dataset_id == info.dataset_id
-            return Opening(info, wanted.id if wanted is not None and fits else first)
+        wanted = None if sample_id is None else masks.find_sample(session, sample_id)
+        for dataset, in_round in _places(session, round_id, dataset_id):
+            first = mask_images.first_image(session, dataset, in_round)
+            if first is not None:
+                fits = wanted is not None and wanted.dataset_id == dataset
+                return Opening(dataset, in_round, wanted.id if wanted is not None and fits else first)
     return None
+
+
+def list_images(
+    workspace: Workspace, dataset_id: int, round_id: int | None, text: str = "", after: int | None = None
+) -> list[ListedImage]:
+    """Return images by name, those whose name contains `text`; `after` is the last one of the page before.
+
+    Raises:
+        NotFoundError: there is no image `after`.
+    """
+    with workspace.database.read() as session:
+        last = None if after is None else masks.find_sample(session, after)
+        if after is not None and last is None:
+            raise NotFoundError(f"there is no image {after}", "begin again without 'after'")
+        place = None if last is None else (last.name, last.id)
+        return mask_images.named_images(session, dataset_id, round_id, text, after=place, limit=LISTED)
+
+
+def _places(session: Session, round_id: int | None, dataset_id: int | None) -> Iterator[tuple[int, int | None]]:
+    """Yield (dataset, round) in which something could be painted, the most wanted first."""
+    masked = mask_images.masked_datasets(session)
+    known = rounds.list_rounds(session)  # the newest first
+    done = [info for info in known if info.is_reviewable and info.dataset_id in masked]
+    asked = next((info for info in known if info.id == round_id), None)
+    wanted = dataset_id if asked is None else asked.dataset_id
+    yield from ((info.dataset_id, info.id) for info in done if info.id == round_id)
+    yield from ((info.dataset_id, info.id) for info in done if wanted in {None, info.dataset_id})
+    yield from ((one, None) for one in masked if wanted in {None, one})

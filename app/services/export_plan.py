@@ -85,7 +85,7 @@ def _decided(
         "method": Method.BULK if decision.bulk else Method.PERSON,
         "annotator": decision.annotator,
         "decided_at": decision.decided_at.isoformat(),
-        "round": numbers.get(decision.round_id),
+        "round": numbers.get(decision.round_id or 0),
         "confidence": confidences.get(decision.number),
         "changeset": decision.changeset_id,
     }
@@ -129,20 +129,20 @@ def _images(workspace: Workspace, session: Session, info: DatasetInfo, options: 
 
 def _record(one: RegionDecision, said: _Said) -> RegionRecord:
     decision = one.decision
-    x, y, width, height = one.region.box
+    x, y, width, height = (None,) * 4 if one.region is None else one.region.box
     return RegionRecord(
         x=x,
         y=y,
         width=width,
         height=height,
-        area=one.region.area,
-        given=said.classes[one.given],
+        area=None if one.region is None else one.region.area,
+        given=None if one.given is None else said.classes[one.given],
         label=None if decision.label is None else said.classes[decision.label],
         verdict=decision.verdict.value,
         method=Method.BULK if decision.bulk else Method.PERSON,
         annotator=decision.annotator,
         decided_at=decision.decided_at.isoformat(),
-        round=said.numbers.get(decision.round_id),
+        round=said.numbers.get(decision.round_id or 0),
         confidence=said.confidences.get(decision.number),
         changeset=decision.changeset_id,
         mask=decision.mask_hash or "",

@@ -79,7 +79,7 @@ def kept(
         said = one.decision
         edit = (said.mask_base, said.mask_hash)
         facts = (said.finding_id, said.verdict.value, said.label, said.bulk, edit, one.given)
-        told += [repr(facts).encode(), one.region.to_bytes()]
+        told += [repr(facts).encode(), b"" if one.region is None else one.region.to_bytes()]
     return _pointed(workspace, b"\n".join(told), make)
 
 

@@ -18,7 +18,7 @@ from app.services.reviews.storing import ActKey, Actor, finished_round, store_on
 from app.services.workspace import Workspace
 from core.data.masks.store import MaskStore
 from core.types import Act, IntArray, Verdict, ignore_of, mask_dtype
-from db.queries import decisions, findings, masks, projection
+from db.queries import decisions, findings, mask_images, masks, projection
 from db.queries.masks import FoundRegion, MaskedSample
 
 _NEVER = 0  # the number of no decision
@@ -34,7 +34,7 @@ class ResolvedMask:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMask:
-    """One image as the editor opens it; `previous` and `next` are the images beside it in the round's order."""
+    """One image as the editor opens it; `previous` and `next` are those beside it, see `db.queries.mask_images`."""
 
     sample: MaskedSample
     version: str
@@ -53,8 +53,16 @@ class Edited:
     saved_at: datetime
 
 
-def view_mask(workspace: Workspace, sample_id: int, round_id: int) -> OpenedMask:
-    """Return an image with its present mask and what a round found in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditAbout:
+    """What an edit belongs to: a finding, else a round in which it was made, else neither (there was no round yet)."""
+
+    finding_id: int | None = None
+    round_id: int | None = None
+
+
+def view_mask(workspace: Workspace, sample_id: int, round_id: int | None) -> OpenedMask:
+    """Return an image with its present mask and what a round found in it: nothing where there is no round yet.
 
     Raises:
         NotFoundError: there is no such image, or its labels are no masks.
@@ -62,8 +70,8 @@ def view_mask(workspace: Workspace, sample_id: int, round_id: int) -> OpenedMask
     with workspace.database.read() as session:
         sample = _sample(session, sample_id)
         version = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
-        found = masks.regions_of(session, round_id, sample_id)
-        previous, following = masks.beside(session, round_id, sample_id)
+        found = [] if round_id is None else masks.regions_of(session, round_id, sample_id)
+        previous, following = mask_images.beside(session, sample.dataset_id, round_id, sample_id)
     given = None if sample.mask_hash is None else widened_version(workspace, sample.mask_hash, len(sample.classes))
     return OpenedMask(sample, version, given, found, previous, following)
 
@@ -85,15 +93,15 @@ def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> 
 
 
 def save_edit(
-    workspace: Workspace, sample_id: int, finding_id: int, packed: bytes, *, base: str, by: str, key: ActKey
+    workspace: Workspace, sample_id: int, about: EditAbout, packed: bytes, *, base: str, by: str, key: ActKey
 ) -> Edited:
-    """Store a whole mask, edited by a person from the version `base`, as the verdict on a finding of its image.
+    """Store a whole mask, edited by a person from the version `base`, as the verdict on a finding of its image if any.
 
     `packed` are the labels row by row, little-endian and deflated by zlib. A mask equal to `base` changes nothing.
 
     Raises:
-        NotFoundError: there is no such image or finding.
-        RefusedError: the bytes are no mask of this image, or the finding is not of it, or of an unfinished round.
+        NotFoundError: there is no such image, finding or round.
+        RefusedError: the bytes are no mask of this image, or finding or round not of it, or unfinished.
         StaleMaskError: `base` is not the present mask.
     """
     with workspace.database.read() as session:
@@ -103,20 +111,13 @@ def save_edit(
     version = store.put(edited)
 
     def act(session: Session, actor: Actor) -> int:
-        card = next(iter(findings.findings_by_ids(session, [finding_id])), None)
-        if card is None:
-            raise NotFoundError(f"there is no finding {finding_id}", "reload the page")
-        if card.sample_id != sample_id:
-            raise RefusedError(f"finding {finding_id} is not of this image", "reload the page")
-        in_round = finished_round(session, card.round_id)
+        round_id = _round_of(session, sample, about)
         present = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
         if present != base:
             raise StaleMaskError(present)
-        edit = decisions.NewDecision(sample_id, finding_id, Verdict.RELABEL, None, version, base)
+        edit = decisions.NewDecision(sample_id, about.finding_id, Verdict.RELABEL, None, version, base)
         new = [edit] if version != base else []
-        changeset = actor.changeset(
-            Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new), note={EDITED: sample.name}
-        )
+        changeset = actor.changeset(Act.VERDICT, round_id, sample.dataset_id, size=len(new), note={EDITED: sample.name})
         changeset_id = decisions.add_changeset(session, changeset)
         if new:
             decisions.add_decisions(session, changeset_id, new)
@@ -125,7 +126,7 @@ def save_edit(
             kept(workspace, "mask", sample, live, lambda: edited)  # which it is, being an edit of the present mask
         return changeset_id
 
-    saved = store_once(workspace, by, key, act, [finding_id])
+    saved = store_once(workspace, by, key, act, [] if about.finding_id is None else [about.finding_id])
     with workspace.database.read() as session:
         stored = decisions.edited_mask(session, saved.changeset or _NEVER)
     return Edited(saved.changeset, stored or base, saved.saved_at)
@@ -142,6 +143,23 @@ def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask
                 present_version(workspace, sample, live), settled_version(workspace, sample, live)
             )
     return found
+
+
+def _round_of(session: Session, sample: MaskedSample, about: EditAbout) -> int | None:
+    """Return the round that an edit of an image belongs to, None for none."""
+    if about.finding_id is None:
+        if about.round_id is None:
+            return None
+        in_round = finished_round(session, about.round_id)
+        if in_round.dataset_id != sample.dataset_id:
+            raise RefusedError(f"round {about.round_id} did not look at this image", "reload the page")
+        return in_round.id
+    card = next(iter(findings.findings_by_ids(session, [about.finding_id])), None)
+    if card is None:
+        raise NotFoundError(f"there is no finding {about.finding_id}", "reload the page")
+    if card.sample_id != sample.id:
+        raise RefusedError(f"finding {about.finding_id} is not of this image", "reload the page")
+    return finished_round(session, card.round_id).id
 
 
 def _unpacked(packed: bytes, sample: MaskedSample) -> IntArray:
@@ -167,5 +185,5 @@ def _unpacked(packed: bytes, sample: MaskedSample) -> IntArray:
 def _sample(session: Session, sample_id: int) -> MaskedSample:
     found = masks.find_sample(session, sample_id)
     if found is None:
-        raise NotFoundError(f"there is no image {sample_id} with a mask", "choose a finding on the Review page")
+        raise NotFoundError(f"there is no image {sample_id} with a mask", "choose one on the Masks page")
     return found

@@ -10,13 +10,14 @@ Only live decisions count. The mask is built in this order:
 3. what people did, oldest first. Of their verdicts on one region the newest counts (SECOND_OPINION settles nothing):
    accept and relabel paint the whole region, ambiguous and exclude paint it IGNORE, keep gives it the class it had
    back, but leaves alone what edits changed. An edit paints the pixels in which it differs from the mask it began
-   from, so an older act that is undone or redone later shows everywhere else.
+   from, so an older act that is undone or redone later shows everywhere else. An edit
+   belongs to a region or to none.
 
 Everything here is pure: taking a decision back and asking again gives the former mask bit for bit, and an edit of the
 mask as it is gives the edited mask.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,15 +56,18 @@ def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: R
     live = _live(decisions)
     settled = _by_hand(given, _acts(live, given, read))
     for one in _newest_words(live):
-        one.region.paint(settled, 1)
+        _mark(settled, one)
     return settled
 
 
 def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
-    """Return the decision that stands on each region, oldest first: people's newest word, else the newest bulk one."""
+    """Return the decision that stands on each region, oldest first: people's newest word, else the newest bulk one.
+
+    Of the edits of no region each person's newest one of each round stands.
+    """
     live = _live(decisions)
-    standing = {one.decision.finding_id: one for one in live if one.decision.bulk}
-    standing |= {one.decision.finding_id: one for one in _newest_words(live)}
+    standing = {_about(one): one for one in live if one.decision.bulk}
+    standing |= {_about(one): one for one in _newest_words(live)}
     return sorted(standing.values(), key=lambda one: one.decision.number)
 
 
@@ -103,7 +107,7 @@ def _by_hand(given: IntArray, acts: Iterable[RegionDecision | Edit]) -> ByteArra
     settled = np.zeros(given.shape, dtype=np.uint8)
     for act in acts:
         if isinstance(act, RegionDecision):
-            act.region.paint(settled, 1)
+            _mark(settled, act)
         else:
             settled[act[1]] = 1
     return settled
@@ -114,8 +118,8 @@ def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArr
     settled = by_hand.copy()
     for one in live:
         if one.decision.mask_hash is not None:
-            one.region.paint(settled, 1)
-        elif one.decision.bulk and one.decision.label is not None:
+            _mark(settled, one)
+        elif one.decision.bulk and one.decision.label is not None and one.region is not None:
             window, inside = _window(one.region)
             part = mask[window]
             part[inside & (part == one.given) & (settled[window] == 0)] = one.decision.label
@@ -123,6 +127,8 @@ def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArr
 
 def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
     """Paint one region by a person's verdict; `changed` marks what edits before it put there."""
+    if one.region is None or one.given is None:
+        raise ValueError(f"decision {one.decision.number} is a verdict on no region")
     if one.decision.verdict is Verdict.KEEP:
         window, inside = _window(one.region)
         mask[window][inside & (changed[window] == 0)] = one.given
@@ -132,9 +138,20 @@ def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
 
 
 def _newest_words(live: Sequence[RegionDecision]) -> list[RegionDecision]:
-    newest = {one.decision.finding_id: one for one in live if not one.decision.bulk}  # `live` is in order of number
+    newest = {_about(one): one for one in live if not one.decision.bulk}  # `live` is in order of number
     settled = (one for one in newest.values() if one.decision.verdict.settles)
     return sorted(settled, key=lambda one: one.decision.number)
+
+
+def _about(one: RegionDecision) -> Hashable:
+    """Return what a decision is about, the same for those of which only the newest counts."""
+    said = one.decision
+    return (said.round_id, said.annotator) if said.finding_id is None else said.finding_id
+
+
+def _mark(settled: ByteArray, one: RegionDecision) -> None:
+    if one.region is not None:
+        one.region.paint(settled, 1)
 
 
 def _kept(live: Sequence[RegionDecision], as_given: Collection[Verdict]) -> list[RegionDecision]:

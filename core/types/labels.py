@@ -73,11 +73,11 @@ class Decision:
     label: int | None
     bulk: bool
     live: bool
-    round_id: int
+    round_id: int | None  # None: an edit of a mask that belongs to no round
     changeset_id: int
     annotator: str
     decided_at: datetime
-    finding_id: int = 0  # what it was made on; of a mask it says something of this region alone
+    finding_id: int | None = None  # what it was made on; of a mask it says something of this region alone
     mask_hash: str | None = None  # the whole mask, where it was edited
     mask_base: str | None = None  # the mask that the edit began from
 

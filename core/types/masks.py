@@ -100,8 +100,8 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionDecision:
-    """A decision on a region whose pixels the round's mask gave the class `given`."""
+    """A decision on a region whose pixels the round's mask gave the class `given`; None: an edit of no region."""
 
     decision: Decision
-    given: int
-    region: Region
+    given: int | None
+    region: Region | None

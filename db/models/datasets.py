@@ -42,7 +42,11 @@ class SampleRow(Base):
     """
 
     __tablename__ = "sample"
-    __table_args__ = (UniqueConstraint("dataset_id", "path"), Index("ix_sample_content_hash", "content_hash"))
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "path"),
+        Index("ix_sample_content_hash", "content_hash"),
+        Index("ix_sample_dataset_id_name", "dataset_id", "name"),
+    )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
     path: Mapped[str]  # absolute

@@ -85,7 +85,7 @@ class ChangesetRow(Base):
     )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
-    round_id: Mapped[round_ref]
+    round_id: Mapped[int | None] = mapped_column(ForeignKey("round.id"))  # None: an edit that belongs to no round
     annotator_id: Mapped[annotator_ref]
     act: Mapped[Act]
     target_id: Mapped[int | None] = mapped_column(ForeignKey("changeset.id"))

@@ -21,7 +21,7 @@ class Changeset:
 
     id: int
     dataset_id: int
-    round_id: int
+    round_id: int | None
     annotator: str
     act: Act
     target_id: int | None
@@ -36,7 +36,7 @@ class NewChangeset:
     """An act about to be stored."""
 
     dataset_id: int
-    round_id: int
+    round_id: int | None  # None: an edit of a mask that belongs to no round
     annotator_id: int
     act: Act
     decided_at: datetime
@@ -52,7 +52,7 @@ class NewDecision:
     """One decision about to be stored."""
 
     sample_id: int
-    finding_id: int
+    finding_id: int | None  # None: an edit of an image, no region of it
     verdict: Verdict
     label: int | None
     mask_hash: str | None = None  # the whole mask, where it was edited

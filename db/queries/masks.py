@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
 
-from core.types import Decision, FindingKind, Region, RegionDecision, Status
+from core.types import Decision, Region, RegionDecision, Status
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, SampleRow
 from db.queries.decisions import decisions_with_people
 
@@ -50,7 +50,7 @@ class FoundRegion:
 def find_sample(session: Session, sample_id: int) -> MaskedSample | None:
     """Return one image, None when there is none with this id whose labels are masks."""
     found = session.execute(_samples().where(SampleRow.id == sample_id)).one_or_none()
-    return None if found is None else MaskedSample(*found)
+    return None if found is None or not found.colours else MaskedSample(*found)  # JSON's null is no NULL
 
 
 def samples_by_id(session: Session, dataset_id: int) -> dict[int, MaskedSample]:
@@ -78,25 +78,8 @@ def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundReg
     return [_found(row) for row in rows]
 
 
-def beside(session: Session, round_id: int, sample_id: int) -> tuple[int | None, int | None]:
-    """Return the images before and after this one by their most suspicious region; None at an end."""
-    here = (FindingRow.sample_id == sample_id, FindingRow.round_id + 0 == round_id)
-    own = session.scalar(select(func.min(FindingRow.rank)).where(*here))
-    if own is None:
-        return None, None
-    return _first(session, round_id, FindingRow.rank < own, FindingRow.rank.desc()), _first(
-        session, round_id, FindingRow.rank > own, FindingRow.rank.asc()
-    )
-
-
-def first_image(session: Session, round_id: int) -> int | None:
-    """Return the image with a round's most suspicious region, None where the round found no regions."""
-    here = (FindingRow.round_id == round_id, FindingRow.region.is_not(None))
-    return session.scalar(select(FindingRow.sample_id).where(*here).order_by(FindingRow.rank).limit(1))
-
-
 def live_region_decisions(session: Session, sample_id: int) -> list[RegionDecision]:
-    """Return every decision on regions of an image that still counts, oldest first."""
+    """Return every decision on regions of an image, and every edit of it, that still counts, oldest first."""
     rows = session.execute(_region_decisions().where(DecisionRow.sample_id == sample_id).order_by(DecisionRow.id))
     return [_region_decision(row) for row in rows]
 
@@ -122,25 +105,13 @@ def _samples() -> Select[*tuple[Any, ...]]:
     )  # fmt: skip
 
 
-def _first(session: Session, round_id: int, side: ColumnElement[bool], order: ColumnElement[Any]) -> int | None:
-    """Return the image of the first finding on this side that is the most suspicious one of its image."""
-    other = aliased(FindingRow)
-    worse = (
-        select(other.id)
-        .where(other.sample_id == FindingRow.sample_id, other.round_id + 0 == round_id, other.rank < FindingRow.rank)
-        .exists()
-    )
-    firsts = select(FindingRow.sample_id).where(FindingRow.round_id == round_id, side, ~worse)
-    suspicious = firsts.where(FindingRow.kind + 0 == FindingKind.SUSPICIOUS)  # by rank, not by the queue's index
-    return session.scalar(suspicious.order_by(order).limit(1))
-
-
 def _region_decisions() -> Select[*tuple[Any, ...]]:
+    concerns_pixels = or_(FindingRow.region.is_not(None), DecisionRow.finding_id.is_(None))
     return (
         decisions_with_people()
         .add_columns(FindingRow.given, FindingRow.region)
-        .join(FindingRow, FindingRow.id == DecisionRow.finding_id)
-        .where(ChangesetRow.live, FindingRow.region.is_not(None))
+        .outerjoin(FindingRow, FindingRow.id == DecisionRow.finding_id)
+        .where(ChangesetRow.live, concerns_pixels)
     )
 
 
@@ -151,4 +122,4 @@ def _found(row: Sequence[Any]) -> FoundRegion:
 
 def _region_decision(row: Any) -> RegionDecision:  # noqa: ANN401 a row of many columns
     *facts, given, region = row
-    return RegionDecision(Decision(*facts), given, Region.from_bytes(region))
+    return RegionDecision(Decision(*facts), given, None if region is None else Region.from_bytes(region))

@@ -37,6 +37,7 @@ class Editor:
     page: Page
     workspace: Workspace
     server: Server
+    dataset_id: int
     round_id: int
     samples: list[int]
     troubles: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """Painting masks in a real browser against the real server: what is drawn is stored to the pixel, nothing is lost."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,14 +47,16 @@ def make_editor(
     page.set_viewport_size({"width": 1440, "height": 900})
     page.add_init_script(WATCH)
 
-    def make(server: Server, workspace: Workspace, table: ClassTable = TABLE) -> Editor:
+    def make(
+        server: Server, workspace: Workspace, table: ClassTable = TABLE, *, unlabelled: int = 0, rounds: int = 1
+    ) -> Editor:
         sign_in(context, server.url)
-        size = {"width": WIDTH, "height": HEIGHT}
-        dataset = add_scenes(workspace, tmp_path / "scenes", 3, table=table, name=request.node.name, **size)
-        round_id = add_round(workspace, dataset)
+        rest = {"width": WIDTH, "height": HEIGHT, "unlabelled": unlabelled}
+        dataset = add_scenes(workspace, tmp_path / "scenes", 3, table=table, name=request.node.name, **rest)
+        round_id = add_round(workspace, dataset) if rounds else 0
         with workspace.database.read() as session:
             ids = session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset).order_by(SampleRow.id))
-            return Editor(page, workspace, server, round_id, list(ids), troubles)
+            return Editor(page, workspace, server, dataset, round_id, list(ids), troubles)
 
     yield make
     assert not [one for one in troubles if "Failed to load resource" not in one]
@@ -366,7 +369,9 @@ def test_a_killed_server_loses_nothing(
 def test_somebody_else_s_save_is_told_and_nothing_is_lost(
     editor: Editor, scene: Scene, context: BrowserContext, choice: str
 ) -> None:
-    other = Editor(context.new_page(), editor.workspace, editor.server, editor.round_id, editor.samples)
+    other = Editor(
+        context.new_page(), editor.workspace, editor.server, editor.dataset_id, editor.round_id, editor.samples
+    )
     other.page.add_init_script(WATCH)
     other.open()
     other.press("b", "3")
@@ -438,3 +443,63 @@ def wait_until(holds: Callable[[], bool], page: Page, patience_ms: int = PATIENC
             return
         page.wait_for_timeout(50)
     assert holds()
+
+
+def test_an_image_without_findings_is_painted_pixel_by_pixel(
+    served: tuple[Server, Workspace], make_editor: Callable[..., Editor]
+) -> None:
+    """Nobody labelled it and no round found anything in it: the others lead to it, and what is painted stays."""
+    editor = make_editor(*served, unlabelled=1)
+    editor.open(editor.samples[1])
+    expect(editor.page.locator(".region-panel .t.p")).to_be_visible()
+    editor.press("PageDown")
+    expect(editor.page.locator(".image-name")).to_have_text("scene_002.png")
+    expect(editor.page.locator(".region-panel")).to_contain_text("found nothing in this image")
+    editor.press("b", "4")
+    editor.size(7)
+    path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2), (60.1, 100.9)))
+    editor.saved()
+    expected = brushed(np.full((HEIGHT, WIDTH), IGNORE, np.uint8), path, 7, TREE)
+    assert (expected == TREE).any()
+    np.testing.assert_array_equal(editor.stored(editor.samples[2]), expected)
+    editor.page.reload()
+    editor.ready()
+    assert editor.sample == editor.samples[2]
+    editor.press("u")
+    expect(editor.page.locator(".toast")).to_contain_text("Nothing left to undo")
+    editor.press("e")
+    erased = brushed(expected, editor.watched(lambda: editor.stroke((50.3, 20.3), (50.3, 90.3))), 7, IGNORE)
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(editor.samples[2]), erased)
+    assert editor.standings(editor.samples[0]) == [Status.OPEN, Status.OPEN]
+
+
+def test_any_image_is_reached_by_its_name(editor: Editor) -> None:
+    editor.press("g")
+    dialog = editor.page.locator("dialog.image-search")
+    expect(dialog.get_by_role("option")).to_have_count(3)
+    expect(dialog.get_by_role("option").nth(1)).to_contain_text("2 regions")
+    editor.page.keyboard.type("e_002")
+    expect(dialog.get_by_role("option")).to_have_count(1)
+    assert Axe().run(editor.page, "[data-testid=stBidiComponentIsolated]").violations_count == 0
+    editor.press("Enter")
+    expect(editor.page.locator(".image-name")).to_have_text("scene_002.png")
+    assert editor.sample == editor.samples[2]
+
+
+def test_masks_are_painted_before_the_first_round(
+    served: tuple[Server, Workspace], make_editor: Callable[..., Editor]
+) -> None:
+    editor = make_editor(*served, rounds=0)
+    editor.page.goto(f"{editor.server.url}/masks?dataset={editor.dataset_id}")
+    editor.ready()
+    expect(editor.page.locator(".region-panel")).to_contain_text("No round has looked at this image yet")
+    editor.press("b", "4")
+    editor.size(12)
+    path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2)))
+    editor.saved()
+    editor.page.reload()
+    editor.ready()
+    np.testing.assert_array_equal(editor.stored(), brushed(draw(0, WIDTH, HEIGHT).given, path, 12, TREE))
+    editor.press("Escape")
+    editor.page.wait_for_url(re.compile(r"/rounds\?dataset="))

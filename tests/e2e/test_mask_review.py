@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
-from app.services.masks import labels, save_edit, view_mask
+from app.services.masks import EditAbout, labels, save_edit, view_mask
 from app.services.reviews import ActKey
 from app.services.workspace import Workspace
 from core.types import Status
@@ -237,7 +237,8 @@ def test_an_edited_mask_is_a_verdict_like_the_others(review: Review) -> None:
     mask[90:, :20] = TREE
     packed = zlib.compress(mask.tobytes())
     save_edit(
-        review.workspace, first.sample_id, first.id, packed, base=version, by="Ann Kim", key=ActKey("an editor", 1)
+        review.workspace, first.sample_id, EditAbout(finding_id=first.id), packed, base=version, by="Ann Kim",
+        key=ActKey("an editor", 1),
     )  # fmt: skip
     review.page.go_back()
     review.page.wait_for_selector(READY)

@@ -11,6 +11,7 @@ import streamlit as st
 from app.components import assets
 from app.components.review_grid import API
 from app.components.review_grid import FOLDER as GRID
+from app.services.editing import Opening
 
 FOLDER = Path(__file__).parent
 STYLES = (GRID / "layout.css", GRID / "panels.css", GRID / "cards.css", GRID / "dialogs.css", FOLDER / "editor.css")
@@ -22,7 +23,8 @@ _mount = st.components.v2.component(
 )
 
 
-def mask_editor(round_id: int, sample_id: int, finding_id: int | None, key: str) -> None:
-    """Draw the editor on an image of a round, with a region of it at hand; it fills the window below the navigation."""
+def mask_editor(opening: Opening, finding_id: int | None, key: str) -> None:
+    """Draw the editor on an image, with a region of it at hand; it fills the window below the navigation."""
     main = assets.url("mask_editor/main.js")
-    _mount(data={"api": API, "main": main, "round": round_id, "sample": sample_id, "finding": finding_id}, key=key)
+    at = {"dataset": opening.dataset_id, "round": opening.round_id, "sample": opening.sample_id, "finding": finding_id}
+    _mount(data={"api": API, "main": main, **at}, key=key)

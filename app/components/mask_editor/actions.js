@@ -20,6 +20,7 @@ export const ACTIONS = [
   ["keep", "keep the region as given", ["k", "q"]],
   ["next_image", "next image", ["PageDown"]],
   ["previous_image", "previous image", ["PageUp"]],
+  ["images", "go to any image, by its name", ["g"]],
   ["undo", "undo", ["u", "Ctrl+z"]],
   ["redo", "redo", ["Ctrl+Shift+z", "Ctrl+y"]],
   ["overlay", "show or hide the classes' colours", ["o"]],

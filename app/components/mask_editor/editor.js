@@ -8,6 +8,7 @@ import { areaOf } from "./areas.js";
 import { openKeys, settleConflict, tellRecovered } from "./choices.js";
 import { ClassList, nameOf } from "./class_list.js";
 import { Hand } from "./hand.js";
+import { openImageSearch } from "./image_search.js";
 import { Footer, Masthead } from "./masthead.js";
 import { openPicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
@@ -21,8 +22,8 @@ const UNDECIDED = new Set(["open", "second_opinion", "bulk"]);
 
 export class Editor {
   /** `desk` holds what outlives an image: {client, nextSeq, journal, isAlive, post, outbox, savers, settled(ms)}. */
-  constructor({ root, api, keys, storage, roundId, desk, act }) {
-    Object.assign(this, { root, api, keys, roundId, desk, act, ready: false });
+  constructor({ root, api, keys, storage, dataset, roundId, desk, act }) {
+    Object.assign(this, { root, api, keys, dataset, roundId, desk, act, ready: false }); // no round: none has looked at the images yet
     this.stop = new AbortController();
     this.settings = new Settings(storage);
     this.toast = new Toast();
@@ -30,7 +31,7 @@ export class Editor {
     this.stage = new Stage();
     this.hand = new Hand(this);
     this.pointer = new Pointer(this);
-    this.masthead = new Masthead({ on: { act, name: () => this.askName() } });
+    this.masthead = new Masthead({ keys, on: { act, name: () => this.askName() } });
     this.toolbox = new Toolbox({ keys, on: { act, mode: () => this.stage.element.focus(), set: (changes) => this.set(changes) } });
     this.classes = new ClassList({ on: { pick: (id) => this.hand.choose(id), lock: (id) => this.hand.lock(id), done: () => this.stage.element.focus() } });
     this.panel = new RegionPanel({ keys, on: { act } });
@@ -107,8 +108,8 @@ export class Editor {
     else tellRecovered(this);
   }
 
-  /** Go to the image before or after this one in the round's order. */
-  async turn(sample, word) {
+  /** Go to another image. */
+  async turn(sample, word = "") {
     if (sample === null || sample === undefined) {
       this.say(`This is the ${word} image.`);
       return;
@@ -117,16 +118,15 @@ export class Editor {
     await this.open(sample);
   }
 
-  /** Whether anything can be painted; says why not. */
-  mayPaint() {
-    if (this.picture.region) return true;
-    this.say("This round found nothing in this image, so there is no review an edit could belong to.", { warning: true });
-    return false;
+  /** Choose any image of the dataset by its name. */
+  choose() {
+    const { root, api, dataset, roundId: round } = this;
+    const search = (name, after) => api.images({ dataset, round, name, after });
+    openImageSearch({ root, base: api.base, search, current: this.picture?.about.sample, onpick: (sample) => this.turn(sample) });
   }
 
   /** Paint spans as one act. */
   paint(spans, source) {
-    if (!this.mayPaint()) return 0;
     this.painting.begin();
     const box = this.painting.paint(spans, source);
     if (!this.painting.end()) return 0;
@@ -236,7 +236,7 @@ export class Editor {
   }
 
   #remember(sample) {
-    const query = new URLSearchParams({ round: this.roundId, sample, ...(this.picture.region ? { finding: this.picture.region.id } : {}) });
+    const query = new URLSearchParams({ ...(this.roundId ? { round: this.roundId } : { dataset: this.dataset }), sample, ...(this.picture.region ? { finding: this.picture.region.id } : {}) });
     history.replaceState(history.state, "", `${location.pathname}?${query}`);
   }
 

@@ -19,7 +19,7 @@ export class Hand {
   use(tool) {
     const { editor } = this;
     if (tool.startsWith("suggest") && !editor.picture.predicted) {
-      editor.say("This round's predictions are not kept any more.", { warning: true });
+      editor.say(editor.roundId ? "There are no predictions of this round for this image." : "No round has looked at this image yet.", { warning: true });
       return;
     }
     if (tool === "pick" && this.tool !== "pick") this.before = this.tool;

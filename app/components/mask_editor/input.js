@@ -4,7 +4,7 @@ import { isTyping } from "../review_grid/keys.js";
 
 const REPEATS = new Set(["smaller", "larger", "fainter", "stronger", "zoom_in", "zoom_out", "next_region", "previous_region", "undo", "redo", "back"]);
 const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant while painting
-const PLAIN = new Set(["help", "close"]); // work while nothing is open yet
+const PLAIN = new Set(["help", "close", "images"]); // work while nothing is open yet
 const OPACITY_STEP = 0.1;
 
 /** Return the table of actions; `leave()` goes back to the review. */
@@ -25,6 +25,7 @@ export function createActions(editor, leave) {
     keep: () => editor.judge("keep"),
     next_image: () => editor.turn(editor.picture.about.next, "last"),
     previous_image: () => editor.turn(editor.picture.about.previous, "first"),
+    images: () => editor.choose(),
     undo: () => editor.undo(),
     redo: () => editor.redo(),
     overlay: () => editor.set({ fill: !settings.fill }),

@@ -18,7 +18,7 @@ let shared = null; // what all editors of this page share: clients, journal, out
 /** Mount, or bring up to date, the editor in `parentElement`; returns the clean-up for its unmounting. */
 export function mount({ parentElement, data }) {
   const present = mounted.get(parentElement);
-  const asked = JSON.stringify([data.round, data.sample, data.finding]);
+  const asked = JSON.stringify([data.dataset, data.round, data.sample, data.finding]);
   const about = present?.editor?.picture?.about;
   if (present?.asked === asked || (about?.sample === data.sample && present.editor.roundId === data.round)) {
     present.asked = asked;
@@ -38,10 +38,10 @@ export function mount({ parentElement, data }) {
     if (entry.gone) return;
     let actions = {};
     const act = (action) => actions[action]();
-    const editor = new Editor({ root: parentElement, api, keys: new Keys(localStorage, ACTIONS, STORE), storage: localStorage, roundId: data.round, desk, act });
+    const editor = new Editor({ root: parentElement, api, keys: new Keys(localStorage, ACTIONS, STORE), storage: localStorage, dataset: data.dataset, roundId: data.round, desk, act });
     entry.editor = editor;
     desk.outbox.onStatus = () => editor.ready && editor.status();
-    actions = createActions(editor, () => leave(desk, data.round));
+    actions = createActions(editor, () => leave(desk, data));
     parentElement.append(editor.element);
     keepBelowHeader(editor.element, editor.stop.signal);
     listen(editor, actions);
@@ -97,7 +97,7 @@ async function openDesk(api) {
   };
 }
 
-async function leave(desk, round) {
+async function leave(desk, { dataset, round }) {
   await desk.settled(LEAVE_MS);
-  location.assign(new URL(`review?round=${round}`, location.href));
+  location.assign(new URL(round ? `review?round=${round}` : `rounds?dataset=${dataset}`, location.href));
 }

@@ -5,12 +5,14 @@ import { clock, initials } from "../review_grid/format.js";
 import { shown } from "../review_grid/keys.js";
 import { nameOf } from "./class_list.js";
 
-const HINTS = [["accept", "accept region"], ["keep", "keep"], ["next_region", "next region"], ["overlay", "colours"], ["contour", "contours"], ["hide", "hold to hide"], ["fit", "whole image"], ["next_image", "next image"], ["help", "all keys"]];
+const HINTS = [["accept", "accept region"], ["keep", "keep"], ["next_region", "next region"], ["overlay", "colours"], ["contour", "contours"], ["hide", "hold to hide"], ["fit", "whole image"], ["next_image", "next image"], ["images", "any image"], ["help", "all keys"]];
 
 export class Masthead {
   /** `on` holds act(action), name(). */
-  constructor({ on }) {
+  constructor({ keys, on }) {
+    const combo = keys.combos("images")[0];
     this.title = h("h1", { class: "image-name" });
+    this.choose = h("button", { type: "button", class: "ghost any-image", title: "Go to any image, by its name", "aria-label": `Go to any image${combo ? `, key ${shown(combo)}` : ""}`, onclick: () => on.act("images") }, "Images", combo && keycap(shown(combo)));
     this.status = h("output", { class: "status", "aria-live": "off", dataset: { unsaved: "0", state: "saved" } });
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     const step = (action, sign, label) => h("button", { type: "button", class: "step-region", title: label, "aria-label": label, onclick: () => on.act(action) }, sign);
@@ -18,7 +20,7 @@ export class Masthead {
     this.next = step("next_image", "›", "Next image (Page ↓)");
     this.element = h("div", { class: "masthead" },
       h("button", { type: "button", class: "ghost back", onclick: () => on.act("close"), "aria-label": "Back to the review, key Esc" }, "← Review", keycap("Esc")),
-      this.title, h("span", { class: "steps" }, this.previous, this.next),
+      this.title, h("span", { class: "steps" }, this.previous, this.next), this.choose,
       h("div", { class: "right-end" }, this.status, this.who));
   }
 

@@ -8,18 +8,18 @@ import { recover } from "./recovery.js";
 import { Saver } from "./saver.js";
 
 /**
- * Open an image of a round, with what a dead client left unsaved of it. `person()` is the name of who paints; `post(act)` stores
+ * Open an image, in a round or none, with what a dead client left unsaved of it. `person()` is the name of who paints; `post(act)` stores
  * a verdict and resolves to the server's answer; `on` holds status(status), saved(), conflict(error), refused(error), repaint(box).
  */
 export async function openPicture({ api, journal, sample, round, person, client, nextSeq, isAlive, post, on }) {
   const about = await api.mask(sample, round);
   const [theirs, given, predicted] = await Promise.all([
-    api.labels(about, about.version), about.given && api.labels(about, about.given), ifThere(api.predicted(about, round)),
+    api.labels(about, about.version), about.given && api.labels(about, about.given), round ? ifThere(api.predicted(about, round)) : null,
   ]);
   const picture = new Picture({ api, round, about, theirs, given: given ?? theirs.slice().fill(about.ignore), predicted, post, on });
   picture.saver = new Saver({
     base: about.version, client, nextSeq, read: () => picture.painting.labels.slice(),
-    encode: (labels) => deflate(picture.packed = labels), send: (sent) => api.save(sample, sent),
+    encode: (labels) => deflate(picture.packed = labels), send: (sent) => api.save(sample, { round, ...sent }),
     keep: (record) => journal.keep(sample, { ...record, round, name: person(), image: about.name }), forget: () => journal.forget(sample),
     onStatus: on.status, onSaved: (answer, sent) => picture.wasSaved(sent), onConflict: on.conflict, onRefused: on.refused,
   });
@@ -126,7 +126,7 @@ export class Picture {
   async takeUp(record) {
     const { about, api, saver, painting } = this;
     const fetchLabels = (version) => api.labels(about, version);
-    const found = await recover(record, { version: about.version, theirs: this.acknowledged, fetchLabels, send: (sent) => api.save(about.sample, sent) });
+    const found = await recover(record, { version: about.version, theirs: this.acknowledged, fetchLabels, send: (sent) => api.save(about.sample, { round: record.round ?? null, ...sent }) });
     if (found.state === "saved") return { ...record, saved: true };
     if (found.base !== about.version) this.acknowledged = await fetchLabels(found.base).catch(() => this.acknowledged);
     saver.base = found.base;

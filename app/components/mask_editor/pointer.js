@@ -97,7 +97,6 @@ export class Pointer {
 
   #begin(event, position) {
     const { editor } = this;
-    if (!editor.mayPaint()) return;
     editor.stage.element.setPointerCapture(event.pointerId);
     this.stroke = new Stroke(editor.painting, { source: SOURCES[editor.tool](editor), size: editor.settings.size, from: event.shiftKey ? this.last ?? null : null });
     this.#paint([position]);
@@ -114,14 +113,14 @@ export class Pointer {
     }
     if (!painting.inside(x, y)) return;
     if (tool === "pick") editor.hand.pickAt(position, { done: true });
-    else if (!editor.mayPaint()) return;
     else if (tool === "fill") editor.paint(painting.areaAt(x, y), label);
     else if (tool === "suggest") {
       const spans = painting.suggestedAt(x, y, { whole: event.shiftKey });
       if (!areaOf(spans)) editor.say("The mask already has the suggested class here.");
       editor.paint(spans, painting.predicted);
       this.#hint(event, true);
-    } else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region.spans : null);
+    } else if (toolbox.modes.replace === "region" && !picture.region) editor.say("There is no region at hand; replace everywhere, or fill.");
+    else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region.spans : null);
   }
 
   /** Give the pixels of one class, all or those within spans, the chosen one. */

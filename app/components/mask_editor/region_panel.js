@@ -20,7 +20,8 @@ export class RegionPanel {
   draw(picture) {
     const { region, regions, index, about } = picture;
     if (!region) {
-      fill(this.element, h("h2", {}, "Region"), h("p", { class: "about" }, "This round found nothing in this image, so there is no review an edit could belong to."));
+      const why = picture.round ? "This round found nothing in this image." : "No round has looked at this image yet.";
+      fill(this.element, h("h2", {}, "Region"), h("p", { class: "about" }, `${why} What you paint is saved all the same.`));
       return;
     }
     const [sign, word, look] = STANDING[region.status] ?? STANDING.open;

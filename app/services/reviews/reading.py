@@ -190,7 +190,7 @@ def history(workspace: Workspace, finding_id: int) -> Story:
     return Story(
         finding,
         [(numbers[one.round_id], one) for one in said if one.round_id in numbers],
-        [(numbers.get(one.round_id, 0), one) for one in judged],
+        [(numbers.get(one.round_id or 0, 0), one) for one in judged],
         near,
     )
 

@@ -37,7 +37,7 @@ class Actor:
     now: datetime
     key: ActKey | None
 
-    def changeset(self, act: Act, round_id: int, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
+    def changeset(self, act: Act, round_id: int | None, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
         """Return this act, about to be stored; `rest` are more of its columns."""
         return decisions.NewChangeset(
             dataset_id=dataset_id,

@@ -23,16 +23,16 @@ Changes = tuple[tuple[int, int], ...]  # given * (K + 1) + label, number of pixe
 class RegionRecord:
     """What was decided on one region: its box in pixels, its class before and after (None: IGNORE, or see `mask`).
 
-    `mask` is the hash of the whole mask where somebody edited it. `decided_at` is ISO 8601 in UTC, `confidence` that
-    of the suggestion.
+    `mask` is the hash of the whole mask where somebody edited it; an edit of no region has nothing before it.
+    `decided_at` is ISO 8601 in UTC, `confidence` that of the suggestion.
     """
 
-    x: int
-    y: int
-    width: int
-    height: int
-    area: int
-    given: str
+    x: int | None
+    y: int | None
+    width: int | None
+    height: int | None
+    area: int | None
+    given: str | None
     label: str | None
     verdict: str
     method: Method

@@ -61,6 +61,7 @@ def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
         assert figure in shown, figure
     assert shown.count("<img ") == 5
     assert f"review?round={round_id}&amp;status=any&amp;sample=1" in shown
+    assert f"masks?round={round_id}&amp;sample=1" in shown
     assert list(screen.dataframe[0].value["IoU"]) == [0.7] * 5
     (confusion, _) = screen.get("plotly_chart")
     assert "of what was given" in confusion.proto.spec

@@ -26,7 +26,7 @@ def use(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
 
 
-def shown(page: AppTest) -> tuple[int, int, int | None]:
+def shown(page: AppTest) -> tuple[int | None, int, int | None]:
     assert not page.exception
     (element,) = page.get("bidi_component")
     data = json.loads(element.proto.json)
@@ -72,6 +72,16 @@ def test_the_address_chooses_round_image_and_region(
     page.query_params.update({"round": "1", "sample": "4", "finding": "7"})
     assert shown(page.run()) == (1, 4, 7)
     assert page.session_state["seen_round"] == 1
+
+
+def test_a_dataset_no_round_has_looked_at_is_opened_too(
+    page: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(workspace, monkeypatch)
+    add_scenes(workspace, tmp_path / "fresh", 2, name="fresh")
+    assert shown(page.run()) == (None, 1, None)
+    page.query_params.update({"dataset": "1", "sample": "2"})
+    assert shown(page.run()) == (None, 2, None)
 
 
 def test_an_image_that_is_not_of_the_round_is_not_opened(

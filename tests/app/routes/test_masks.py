@@ -119,6 +119,32 @@ def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) ->
     assert labels(client)[0] == version
 
 
+def test_an_edit_of_no_finding_is_kept_in_a_round_or_without_one(client: TestClient) -> None:
+    for seq, (round_id, x) in enumerate([("1", 10), ("", 30)], start=1):
+        base, mask = labels(client)
+        edited = mask.copy()
+        edited[10:20, x : x + 10] = CAR
+        answer = save(client, edited, base, seq, **{"X-Outfold-Finding": "", "X-Outfold-Round": round_id})
+        assert answer.json()["version"] == labels(client)[0] != base
+        np.testing.assert_array_equal(labels(client)[1], edited)
+    assert client.get("/outfold/findings/1").json()["status"] == "open"
+    assert client.get("/outfold/masks/1").json()["regions"] == []
+    refused = save(client, mask, labels(client)[0], 3, **{"X-Outfold-Finding": "", "X-Outfold-Round": "99"})
+    assert refused.status_code == 404
+
+
+def test_images_are_found_by_a_part_of_their_name(client: TestClient) -> None:
+    everything = client.get("/outfold/masks?dataset=1&round=1").json()
+    assert [one["sample"] for one in everything["items"]] == [1, 2, 3, 4, 5, 6]
+    assert everything["next"] is None
+    act(client, 1, **verdict(3))
+    (found,) = client.get("/outfold/masks?dataset=1&round=1&name=E_002").json()["items"]
+    assert (found["name"], found["regions"], found["undecided"]) == ("scene_002.png", 2, 1)
+    assert client.get("/outfold/masks?dataset=1&name=%25").json()["items"] == []
+    after = client.get("/outfold/masks?dataset=1&after=4").json()["items"]
+    assert [(one["sample"], one["regions"]) for one in after] == [(5, 0), (6, 0)]
+
+
 def test_a_stale_edit_is_refused_with_the_present_version(client: TestClient) -> None:
     base, mask = labels(client)
     act(client, 1, **verdict(1))
@@ -183,7 +209,8 @@ def test_nobody_edits_without_a_name(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("address", "status"),
     [
-        ("masks/99?round=1", 404), ("masks/1", 400), ("masks/x?round=1", 404), ("masks/1/labels?version=..%2fx", 404),
+        ("masks", 400), ("masks?dataset=1&after=99", 404), ("masks/99?round=1", 404), ("masks/1?round=x", 400),
+        ("masks/x?round=1", 404), ("masks/1/labels?version=..%2fx", 404),
         (f"masks/1/labels?version={'f' * 32}", 404), ("masks/1/predicted?round=99", 404), ("masks/1/predicted", 400),
         ("regions/1/image/100.webp", 400), ("regions/1/glow/192.webp", 400), ("regions/99/image/192.webp", 404),
         ("regions/1/all.png", 400), ("findings?round=1&min_area=x", 400), ("findings?round=1&sample=0", 400),

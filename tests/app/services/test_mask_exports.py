@@ -46,7 +46,7 @@ def reviewed(tmp_path: Path) -> Iterator[Workspace]:
     edited = mask.copy()
     edited[20:30, 5:15] = CAR
     packed = zlib.compress(edited.tobytes())
-    masks.save_edit(opened, 6, 6, packed, base=version, by="ada", key=ActKey("x", 1))
+    masks.save_edit(opened, 6, masks.EditAbout(finding_id=6), packed, base=version, by="ada", key=ActKey("x", 1))
     reviews.accept_all(opened, FindingFilter(round_id=1, min_confidence=0.5), by="ada")
     yield opened
     opened.database.close()
@@ -111,6 +111,29 @@ def test_images_nobody_labelled_go_where_petrac_keeps_them(reviewed: Workspace, 
     folders = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
     assert folders == {"train", "train_labels", "test", "test_labels", "unlabeled/test"}
     assert sum(mask is None for mask, _ in read_back(tmp_path / "out").values()) == 1
+
+
+def test_an_image_painted_from_nothing_leaves_with_its_mask_and_a_line_of_its_own(
+    reviewed: Workspace, tmp_path: Path
+) -> None:
+    version, mask = masks.labels(reviewed, COUNT + 1)
+    painted = mask.copy()
+    painted[5:9, 5:15] = CAR
+    for seq, about in enumerate((masks.EditAbout(round_id=1), masks.EditAbout()), start=10):
+        painted[seq] = CAR
+        packed = zlib.compress(painted.tobytes())
+        saved = masks.save_edit(reviewed, COUNT + 1, about, packed, base=version, by="ada", key=ActKey("y", seq))
+        version = saved.version
+    done = export(reviewed, tmp_path / "out", ExportFormat.MASK_PAIRS)
+    (image,) = [one for one in table(tmp_path / "out", "images.csv") if not one["given_mask"]]
+    assert (image["mask"], int(image["pixels_changed"])) == (version, int((painted == CAR).sum()))
+    lines = [one for one in table(tmp_path / "out", "regions.csv") if one["image"] == image["file"]]
+    assert [(one["verdict"], one["round"], one["x"], one["given"]) for one in lines] == [
+        ("relabel", "1", "", ""),
+        ("relabel", "", "", ""),
+    ]
+    assert lines[1]["mask"] == version
+    assert done.manifest["counts"]["edited"] == 2
 
 
 def test_the_manifest_counts_pixels_regions_and_images(reviewed: Workspace, tmp_path: Path) -> None:

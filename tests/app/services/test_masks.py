@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 
 from app.services import exports, masks, reviews, round_masks
 from app.services.export_plan import plan_for
-from app.services.reviews import ActKey, Choice, NotFoundError, StaleMaskError
+from app.services.reviews import ActKey, Choice, NotFoundError, RefusedError, StaleMaskError
 from app.services.workspace import Workspace
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.mask_plan import MaskPlan, mask_summary
@@ -37,7 +37,7 @@ from core.types import (
     Status,
     Verdict,
 )
-from db.models import DatasetRow, FindingCountRow, FindingRow, SampleRow
+from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import decisions
 from db.queries.projection import COUNTED, _winner
 from tests.app.masked import CAR, ROAD, add_round, add_scenes, draw, open_home, prepare
@@ -79,12 +79,18 @@ def mask_of(workspace: Workspace, sample: int = 1) -> IntArray:
 
 
 def edit(workspace: Workspace, change: IntArray, *, finding: int = 1, by: str = "ada", seq: int = 1) -> masks.Edited:
-    """Save a mask from the present version, as the editor does."""
+    """Save a mask from the present version as the verdict on a finding, as the editor does."""
     with workspace.database.read() as session:
         sample = session.get_one(FindingRow, finding).sample_id
+    return paint(workspace, sample, change, masks.EditAbout(finding_id=finding), by=by, seq=seq)
+
+
+def paint(
+    workspace: Workspace, sample: int, change: IntArray, about: masks.EditAbout, *, by: str = "ada", seq: int = 1
+) -> masks.Edited:
     base, _ = masks.labels(workspace, sample)
     packed = zlib.compress(change.tobytes())
-    return masks.save_edit(workspace, sample, finding, packed, base=base, by=by, key=ActKey(f"{by}'s", seq))
+    return masks.save_edit(workspace, sample, about, packed, base=base, by=by, key=ActKey(f"{by}'s", seq))
 
 
 def region_of(workspace: Workspace, finding: int) -> tuple[Region, FindingRow]:
@@ -118,6 +124,8 @@ def assert_everything_holds(workspace: Workspace) -> None:
     for sample, name in given.items():
         said = [
             RegionDecision(one, regions[one.finding_id].given, regions[one.finding_id].region)
+            if one.finding_id
+            else RegionDecision(one, None, None)
             for one in made
             if one.sample_id == sample
         ]
@@ -148,11 +156,15 @@ def steps(draw: st.DrawFn) -> Step:
     finding = draw(st.integers(1, REGIONS)) + REGIONS * (round_id - 1)
     if kind == "edit":
         x, label, seq = draw(st.integers(0, 40)), draw(st.integers(0, 4)), draw(st.integers(0, 10**9))
+        about = draw(st.sampled_from([None, None, masks.EditAbout(), masks.EditAbout(round_id=round_id)]))
 
         def stroke(workspace: Workspace) -> None:
             mask = mask_of(workspace, region_of(workspace, finding)[1].sample_id).copy()
             mask[20:34, x : x + 8] = label
-            edit(workspace, mask, finding=finding, by=by, seq=seq)
+            if about is None:
+                edit(workspace, mask, finding=finding, by=by, seq=seq)
+            else:
+                paint(workspace, region_of(workspace, finding)[1].sample_id, mask, about, by=by, seq=seq)
 
         return stroke
     verdict, label = draw(st.sampled_from(list(Verdict))), draw(st.integers(0, 4))
@@ -218,7 +230,11 @@ def test_of_two_editors_who_began_from_one_mask_the_later_is_told(workspace: Wor
         ready.wait()
         try:
             packed = zlib.compress(edited.tobytes())
-            told.append(masks.save_edit(workspace, 1, 1, packed, base=base, by=by, key=ActKey(by, 1)))
+            told.append(
+                masks.save_edit(
+                    workspace, 1, masks.EditAbout(finding_id=1), packed, base=base, by=by, key=ActKey(by, 1)
+                )
+            )
         except StaleMaskError as error:
             told.append(error)
 
@@ -362,6 +378,44 @@ def test_a_damaged_mask_is_named(workspace: Workspace) -> None:
     MaskStore(workspace.masks).path(version).write_bytes(b"no mask")
     with pytest.raises(DatasetError, match=version):
         masks.labels(workspace, 1)
+
+
+def test_an_edit_of_an_image_without_findings_is_kept_undone_and_redone(workspace: Workspace, tmp_path: Path) -> None:
+    add_scenes(workspace, tmp_path / "more", 2, width=48, height=36, name="no round yet", unlabelled=1)
+    given, unlabelled = mask_of(workspace, 4), mask_of(workspace, 5)
+    assert (unlabelled == IGNORE).all()
+    for sample, seq in ((4, 1), (5, 2)):
+        painted = mask_of(workspace, sample).copy()
+        painted[3:9, 4:20] = CAR
+        saved = paint(workspace, sample, painted, masks.EditAbout(), seq=seq)
+        assert saved.version == masks.view_mask(workspace, sample, None).version
+        np.testing.assert_array_equal(mask_of(workspace, sample), painted)
+    (settled,) = {
+        MaskStore(workspace.masks).get(one.settled_hash).sum() for one in masks.resolved(workspace, 2).values()
+    }
+    assert settled == 6 * 16
+    assert reviews.undo(workspace, 2, by="ada").undone.text == "edited a mask"  # type: ignore[union-attr]
+    np.testing.assert_array_equal(mask_of(workspace, 5), unlabelled)
+    reviews.undo(workspace, 2, by="ada")
+    np.testing.assert_array_equal(mask_of(workspace, 4), given)
+    reviews.redo(workspace, 2, by="ada")
+    np.testing.assert_array_equal(mask_of(workspace, 4)[3:9, 4:20], CAR)
+
+
+def test_an_edit_names_a_finished_round_of_its_own_dataset(workspace: Workspace, tmp_path: Path) -> None:
+    other = add_round(workspace, add_scenes(workspace, tmp_path / "more", 1, width=48, height=36, name="more"))
+    mask = mask_of(workspace).copy()
+    mask[0] = CAR
+    with pytest.raises(RefusedError, match="did not look"):
+        paint(workspace, 1, mask, masks.EditAbout(round_id=other))
+    with pytest.raises(NotFoundError, match="no round 99"):
+        paint(workspace, 1, mask, masks.EditAbout(round_id=99))
+    with workspace.database.write() as session:
+        session.get_one(RoundRow, 2).status = RoundStatus.RUNNING
+    with pytest.raises(RefusedError, match="running"):
+        paint(workspace, 1, mask, masks.EditAbout(round_id=2))
+    paint(workspace, 1, mask, masks.EditAbout(round_id=1))
+    np.testing.assert_array_equal(mask_of(workspace), mask)
 
 
 def test_images_follow_each_other_by_their_most_suspicious_region(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 from app.services import imports, masks, reviews, rounds
 from app.services.imports import ImportRequest
-from app.services.reviews import Choice
+from app.services.reviews import ActKey, Choice
 from app.services.workspace import Workspace
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
@@ -185,3 +186,29 @@ def test_a_small_round_of_masks_runs_through_all_steps(workspace: Workspace, tmp
     assert info.status is RoundStatus.DONE, info
     assert info.accuracy is not None
     assert all(one.box is not None and one.area for one in found(workspace, round_id))
+
+
+def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(workspace: Workspace, tmp_path: Path) -> None:
+    dataset_id = imported(
+        workspace, draw_pairs(tmp_path / "scenes", {name: mask_of(0, 1) for name in "abcde"} | {"f": None})
+    )
+    sample = next(one for one in range(1, 7) if masks.view_mask(workspace, one, None).given is None)
+    version, mask = masks.labels(workspace, sample)
+    painted = mask.copy()
+    painted[:4] = 1
+    masks.save_edit(
+        workspace,
+        sample,
+        masks.EditAbout(),
+        zlib.compress(painted.tobytes()),
+        base=version,
+        by="ada",
+        key=ActKey("a", 1),
+    )
+    _, snapshot = opened(workspace, dataset_id)
+    row = snapshot.sample_ids.tolist().index(sample)
+    assert snapshot.masks is not None
+    store = MaskStore(workspace.masks)
+    np.testing.assert_array_equal(store.get(snapshot.masks.labels[row]), painted)
+    np.testing.assert_array_equal(store.get(snapshot.masks.settled[row]), painted == 1)
+    assert snapshot.is_labelled(row)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from core.judge.masks import resolved_mask, settled_pixels
+from core.judge.masks import deciding, resolved_mask, settled_pixels
 from core.types import IGNORE, Decision, IntArray, Region, RegionDecision, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +36,12 @@ def read(name: str) -> IntArray:
     return EDITS[name]
 
 
+def edit_of_none(number: int, edit: str, base: str = "given", *, live: bool = True, by: str = "ada") -> RegionDecision:
+    """Return an edit of an image that belongs to no finding, made in no round."""
+    made = Decision(number, 1, Verdict.RELABEL, None, False, live, None, number, by, THEN, None, edit, base)  # noqa: FBT003
+    return RegionDecision(made, None, None)
+
+
 def on(number: int, finding: int, verdict: Verdict, *, label: int = 0, bulk: bool = False, live: bool = True,
        edit: str | None = None, base: str = "given") -> RegionDecision:  # fmt: skip
     opened, given, region = REGIONS[finding]
@@ -56,7 +62,10 @@ def histories(draw: st.DrawFn) -> History:
         kind = draw(st.sampled_from(["human", "human", "bulk", "edit"]))
         if kind == "edit":
             base, edit = draw(st.sampled_from(sorted(EDITS))), draw(st.sampled_from(sorted(EDITS)))
-            made.append(on(number, finding, Verdict.RELABEL, live=live, edit=edit, base=base))
+            if draw(st.booleans()):
+                made.append(edit_of_none(number, edit, base, live=live))
+            else:
+                made.append(on(number, finding, Verdict.RELABEL, live=live, edit=edit, base=base))
         elif kind == "bulk":
             made.append(on(number, finding, Verdict.ACCEPT, bulk=True, live=live))
         else:
@@ -73,7 +82,8 @@ def settled(history: Sequence[RegionDecision]) -> IntArray:
     return settled_pixels(GIVEN, history, read)
 
 
-def inside(region: Region) -> IntArray:
+def inside(region: Region | None) -> IntArray:
+    assert region is not None
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     region.paint(mask, 1)
     return mask != 0
@@ -215,7 +225,7 @@ def test_what_nobody_can_name_is_ignored_in_masks_of_either_width(verdict: Verdi
 
 def test_keeping_gives_back_what_an_accept_had_painted() -> None:
     for accept in (on(1, 0, Verdict.ACCEPT), on(1, 0, Verdict.ACCEPT, bulk=True)):
-        assert (resolved([accept]) != GIVEN).sum() == accept.region.area
+        assert (resolved([accept]) != GIVEN).sum() == inside(accept.region).sum()
         np.testing.assert_array_equal(resolved([accept, on(2, 0, Verdict.KEEP)]), GIVEN)
 
 
@@ -257,3 +267,10 @@ def test_an_edit_settles_what_it_changed_and_its_findings_region() -> None:
 def test_an_edit_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="edited mask"):
         resolved_mask(GIVEN, [on(1, 0, Verdict.RELABEL, edit="edit 1")], lambda _name: np.zeros((2, 2), np.uint8))
+
+
+def test_an_edit_of_no_region_settles_what_it_changed_and_each_persons_newest_one_is_told() -> None:
+    edits = [edit_of_none(1, "edit 1"), edit_of_none(2, "edit 2", "edit 1"), edit_of_none(3, "edit 1", by="bob")]
+    np.testing.assert_array_equal(settled(edits[:1]) != 0, EDITS["edit 1"] != GIVEN)
+    np.testing.assert_array_equal(resolved(edits[:2]), EDITS["edit 2"])
+    assert [one.decision.number for one in deciding([*edits, on(4, 0, Verdict.KEEP)])] == [2, 3, 4]
