@@ -181,14 +181,14 @@ def _run_folds(
 
 
 def _held(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int) -> crossfold.Held:
-    """Return what this fold learns from (every label outside of it) and what it predicts."""
+    """Return what this fold learns from (every label outside of it that is not protected) and what it predicts."""
     labels = snapshot.labels.astype(np.int64)
     dealt = deal(snapshot.sample_ids, labels, snapshot.whole_groups(), folds=config.folds, seed=config.seed)
-    learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL))
+    learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL) & snapshot.learnable)
     if len(np.unique(labels[learn_rows])) < least_classes:
         raise RoundError(
             f"fold {fold + 1} of {config.folds} has labels of fewer than {_COUNTED[least_classes]} to learn from; "
-            "label more images, or choose other folds"
+            "label more images, protect fewer, or choose other folds"
         )
     return crossfold.Held(fold, learn_rows, np.flatnonzero(dealt == fold), labels)
 

@@ -29,8 +29,8 @@ def accept(
 ) -> None:
     """Accept the suggestion of every open, suspicious finding above a threshold, as one act that can be undone.
 
-    Verdicts of people are never touched. How precise such an act is, nobody knows before somebody looks: judge a
-    few of them in the browser first.
+    Verdicts of people are never touched, nor is anything of an evaluation split. How precise such an act is, nobody
+    knows before somebody looks: judge a few of them in the browser first.
 
     Examples:
       python -m app accept pets --above 0.95 --dry-run
@@ -46,15 +46,19 @@ def accept(
     seen = reviews.preview(opened, chosen)
     if not as_json:
         _show_changes(seen, info)
+    if seen.left_out and not seen.count:
+        fail(seen.left_out_words)
     if dry_run or not seen.count:
         if as_json:
-            say_json({"accepted": 0, "would_change": seen.count, "changes": _changes(seen, info)})
+            told = {"left_out": seen.left_out, "changes": _changes(seen, info)}
+            say_json({"accepted": 0, "would_change": seen.count, **told})
         return
     if not yes:
         _ask(f"Accept {seen.count:,} suggestions?")
     saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count)
     if as_json:
-        say_json({"accepted": saved.size, "changeset": saved.changeset, "changes": _changes(seen, info)})
+        told = {"left_out": seen.left_out, "changes": _changes(seen, info)}
+        say_json({"accepted": saved.size, "changeset": saved.changeset, **told})
         return
     say(f"accepted {saved.size:,} (changeset {saved.changeset})")
     tell(f"take it back: python -m app undo {quoted(info.name)} --changeset {saved.changeset}")
@@ -127,6 +131,8 @@ def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
         "nobody has judged any of this set, so how many are right is unknown"
     )  # fmt: skip
     say(f"{seen.count:,} labels would change at {seen.threshold:.2f} and above; {judged}")
+    if seen.left_out:
+        say(seen.left_out_words)
     rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]
     if rows:
         say_table(["from", "to", "labels"], rows, numbers=["labels"])

@@ -22,6 +22,7 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
       python -m app datasets
       python -m app datasets show pets
       python -m app datasets problems pets --csv > problems.csv
+      python -m app datasets protect pets --split test
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -60,6 +61,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
+    if info.evaluation_splits:
+        say(f"for evaluation only: {', '.join(info.evaluation_splits)}")
     say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
     if done:
         shown = [(each.name, each.status, "" if each.accuracy is None else f"{each.accuracy:.1%}") for each in done]
@@ -98,6 +101,41 @@ def problems(
         tell(f"{len(found):,} problems" if found else "no problems")
 
 
+def protect(
+    *,
+    dataset: DatasetName,
+    split: Annotated[str, typer.Option(help="The split that is to judge models, and never to teach them.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="Take the mark away.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Mark a split as for evaluation: no round learns from it, and no bulk act touches its labels.
+
+    People judge its images one by one; `python -m app worth` measures on those what the cleaning was worth. Without
+    --split the command shows how the dataset stands.
+
+    Examples:
+      python -m app datasets protect pets --split test
+      python -m app datasets protect pets --split test --off
+      python -m app datasets protect pets
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import evaluation
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    if split or off:
+        seen = evaluation.protect(opened, info.id, split, on=not off)
+    else:
+        seen = evaluation.protection(opened, info.id)
+    if as_json:
+        say_json(seen)
+        return
+    rows = [(one.name or "(none)", one.images, "evaluation" if one.protected else "") for one in seen.splits]
+    say_table(["split", "images", "for"], rows, numbers=["images"])
+    for line in seen.lines():
+        say(line)
+
+
 def _last_import(info: "DatasetInfo") -> int | None:
     from app.commands.naming import workspace
     from app.services.datasets import list_datasets
@@ -120,9 +158,10 @@ def _told(card: "DatasetCard") -> dict[str, Any]:
         "left": card.reviewable.left if card.reviewable else None,
         "decided": card.reviewable.decided if card.reviewable else None,
         "problems": card.problems,
+        "evaluation_splits": card.dataset.evaluation_splits,
     }
 
 
 datasets.callback(help=help_of(list_))(list_)
-for name, command in {"show": show, "problems": problems}.items():
+for name, command in {"show": show, "problems": problems, "protect": protect}.items():
     datasets.command(name, help=help_of(command))(command)

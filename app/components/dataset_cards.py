@@ -5,6 +5,7 @@ from html import escape
 
 import streamlit as st
 
+from app.components.evaluation_panel import SPLITS
 from app.services.datasets import DatasetCard, RoundSummary
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
@@ -53,7 +54,10 @@ def card_html(card: DatasetCard) -> str:
     )
     names = ", ".join(card.dataset.classes[:_CLASSES_NAMED])
     more = f" and {len(card.dataset.classes) - _CLASSES_NAMED} more" * (len(card.dataset.classes) > _CLASSES_NAMED)
-    splits = " · ".join(f"{name} {count:,}" for name, count in card.split_counts.items() if name)
+    kept = set(card.dataset.evaluation_splits)
+    splits = " · ".join(
+        f"{name} {count:,}{' for evaluation' * (name in kept)}" for name, count in card.split_counts.items() if name
+    )
     masks = [] if card.masks is None else [f"{card.masks:,} masks"]
     facts = [f"{card.images:,} images", *masks, f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]
     return (
@@ -119,11 +123,13 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
 
 
 def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
-    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, rename"):
+    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, evaluation, rename"):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
             return Pressed(card.dataset.id)
         if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
+        splits = {SPLITS: str(card.dataset.id)}
+        st.page_link("pages/datasets.py", label="Evaluation splits", icon=":material/shield:", query_params=splits)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)

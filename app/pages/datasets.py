@@ -6,10 +6,11 @@ import streamlit as st
 
 from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
+from app.components.evaluation_panel import splits_panel
 from app.components.import_preview import STYLE
 from app.components.import_report import draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
-from app.services import datasets, import_jobs, imports, uploads
+from app.services import datasets, evaluation, import_jobs, imports, uploads
 from app.services.workers import worker_state
 from app.services.workspace import workspace
 
@@ -25,8 +26,7 @@ def show(import_id: int) -> None:
 
 def live(known: tuple[list[int], list[int]]) -> None:
     """Draw what changes by itself; when something has ended, draw the whole page."""
-    now = datasets.overview(work)
-    if known != now.at_work:
+    if known != (now := datasets.overview(work)).at_work:
         st.rerun()
     for info in now.unfinished:
         if draw_running(info, worker_state(work).text, f"import_{info.id}"):
@@ -48,13 +48,13 @@ now = datasets.overview(work)
 with st.container(key="datasets_top"), complaints():  # keeps the cards at their place while a page is redrawn
     if draw_header(OPEN, is_empty=now.is_empty):
         look, recognise = partial(imports.preview, work), partial(imports.recognise, work)
-        request = import_wizard(look, recognise, partial(uploads.store_upload, work), "import")
-        if request is not None:
+        if (request := import_wizard(look, recognise, partial(uploads.store_upload, work), "import")) is not None:
             show(import_jobs.begin_import(work, request))
     shown = imports.find_ended(work, st.query_params.get(SHOWN, ""))
     if shown is not None:
-        problems = partial(imports.problems, work, shown.id)
-        if draw_report(shown, imports.problem_counts(work, shown.id), problems, f"report_{shown.id}"):
+        counts, problems = imports.problem_counts(work, shown.id), partial(imports.problems, work, shown.id)
+        if draw_report(shown, counts, problems, f"report_{shown.id}"):
             del st.query_params[SHOWN]
             st.rerun()
+    splits_panel(partial(evaluation.protection, work), partial(evaluation.protect, work))
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)

@@ -108,6 +108,7 @@ def counted(request: Request, workspace: Workspace) -> dict[str, Any]:
         "kinds": {kind.name.lower(): n for kind, n in found.kinds.items()},
         "pairs": found.pairs,
         "histogram": found.histogram,
+        "kept_out": {"splits": found.evaluation_splits, "histogram": found.kept_out},
         "second_opinion": found.by_status.get(Status.SECOND_OPINION, 0),
     }
 
@@ -123,6 +124,7 @@ def previewed(request: Request, workspace: Workspace) -> dict[str, Any]:
         "judged": {"right": found.right, "total": found.judged},
         "sample": _items(workspace, found.sample),
         "threshold": found.threshold,
+        "left_out": found.left_out_words,
     }
 
 

@@ -25,9 +25,11 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
         samples = snapshots.samples_for_round(session, dataset_id)
         said = tags.tags_by_sample(session, dataset_id)
     if info.colours is None:
-        return info.name, *_of_labels(reviews.resolved_labels(workspace, dataset_id), samples, info.classes)
-    snapshot, counts = _of_masks(workspace, dataset_id, samples, info.classes)
-    return info.name, replace(snapshot, tags=_tagged(snapshot, said)), counts
+        snapshot, counts = _of_labels(reviews.resolved_labels(workspace, dataset_id), samples, info.classes)
+    else:
+        snapshot, counts = _of_masks(workspace, dataset_id, samples, info.classes)
+        snapshot = replace(snapshot, tags=_tagged(snapshot, said))
+    return info.name, protecting(snapshot, samples, info.evaluation_splits), counts
 
 
 def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
@@ -37,6 +39,13 @@ def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None
         if sample_id in said:
             present[row, said[sample_id].classes or []] = True
     return present if present.any() else None
+
+
+def protecting(snapshot: Snapshot, samples: Sequence[RoundSample], splits: Sequence[str]) -> Snapshot:
+    """Return the snapshot with the samples of the evaluation splits marked, itself where there are none."""
+    within = [sample.id for sample in samples if sample.split in splits]
+    protected = np.isin(snapshot.sample_ids, within)
+    return replace(snapshot, protected=protected) if protected.any() else snapshot
 
 
 def _of_labels(

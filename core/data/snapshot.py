@@ -4,6 +4,7 @@
 `NO_LABEL`. A group is any text, "" for none; samples of one group, and samples of one content, are never split.
 Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves; `tags` then say
 which classes some images show, as people or an import said it, never as their own masks do.
+What is protected is predicted like all else and never learnt from, nor is anything of its groups and contents.
 """
 
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ class Snapshot:
     classes: list[str]
     masks: Masks | None = None  # of a dataset whose labels are masks
     tags: BoolArray | None = None  # (N, K) the classes an image shows, no other; a row without any: nobody said
+    protected: BoolArray | None = None  # what judges models and never teaches them; None: nothing
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -55,6 +57,8 @@ class Snapshot:
             lengths |= {len(self.masks.labels), len(self.masks.settled), len(self.masks.sizes)}
         if self.tags is not None and self.tags.shape != (count, len(self.classes)):
             raise ValueError(f"tags are {self.tags.shape}, must be {(count, len(self.classes))}: samples x classes")
+        if self.protected is not None:
+            lengths |= {len(self.protected)}
         if lengths != {count}:
             raise ValueError(f"a snapshot of {count} samples has columns of {sorted(lengths)} entries")
         if len(np.unique(self.sample_ids)) != count:
@@ -93,8 +97,16 @@ class Snapshot:
         return replace(self, labels=labels, masks=replace(self.masks, labels=names))
 
     @property
+    def learnable(self) -> BoolArray:
+        """Return which samples may be learnt from, (N,): none that is protected, nor of its group or content."""
+        if self.protected is None or not self.protected.any():
+            return np.ones(len(self), np.bool_)
+        groups = self.whole_groups()
+        return ~np.isin(groups, groups[self.protected])
+
+    @property
     def hash(self) -> str:
-        """Return 32 hex digits that change with any id, label, group, image, class or tag; paths may move."""
+        """Return 32 hex digits that change with all that decides an outcome; paths may move."""
         digest = blake2b(digest_size=16)
         for numbers in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
             digest.update(numbers.tobytes())
@@ -105,6 +117,8 @@ class Snapshot:
             digest.update(_packed(column).tobytes() + b"\1")
         if self.tags is not None:
             digest.update(b"tags" + np.packbits(self.tags).tobytes())
+        if self.protected is not None and self.protected.any():  # else as before there were such
+            digest.update(b"protected" + np.packbits(self.protected).tobytes())
         return digest.hexdigest()
 
     def whole_groups(self) -> IntArray:
@@ -136,6 +150,8 @@ class Snapshot:
             columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
         if self.tags is not None:
             columns["tags"] = self.tags.view(np.uint8)
+        if self.protected is not None:
+            columns["protected"] = self.protected.astype(np.uint8)
         with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
             np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
         return self.hash
@@ -160,7 +176,8 @@ class Snapshot:
                 masks = Masks(given, settled, columns["mask_sizes"])
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
-            return cls(ids, paths, labels, groups, hashes, classes, masks, tags)
+            protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
+            return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected)
 
 
 def _packed(texts: list[str]) -> ByteArray:

@@ -27,7 +27,8 @@ class RecipeData:
     """The samples and the part each one plays; a sample plays one part at most.
 
     Raises:
-        DatasetError: a row is in two parts or is none of the snapshot's, or a row that must have a label has none.
+        DatasetError: a row is in two parts or is none of the snapshot's, a row that must have a label has none, or
+            one of the evaluation split, or of its groups and contents, is to teach or to be chosen by.
     """
 
     snapshot: Snapshot
@@ -46,6 +47,13 @@ class RecipeData:
         if (times > 1).any():
             twice = self.snapshot.paths[int(taken[times > 1][0])]
             raise DatasetError(f"{twice} is in two parts of the recipe; list each image once")
+        teaching = np.concatenate([self.labelled, self.unlabelled, self.validation]).astype(np.int64)
+        if not (learnable := self.snapshot.learnable)[teaching].all():
+            path = self.snapshot.paths[int(teaching[~learnable[teaching]][0])]
+            raise DatasetError(
+                f"{path} is of the evaluation split, or belongs to an image of it, and is never learnt from; "
+                "leave it out, or make it one of the test images"
+            )
         if not len(self.labelled):
             raise DatasetError("no image is labelled; name at least one to learn from")
         for part, own in parts.items():

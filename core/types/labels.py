@@ -108,6 +108,7 @@ class FindingFilter:
     min_confidence: float = 0.0
     max_confidence: float = 1.0
     split: str | None = None
+    without_splits: frozenset[str] = frozenset()  # what a bulk act leaves out: the evaluation splits
     fold: int | None = None
     annotator: str | None = None
     path_contains: str = ""

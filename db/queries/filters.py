@@ -111,7 +111,8 @@ def _one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> Column
 
 def _shared(table: type[FindingRow | FindingCountRow], chosen: FindingFilter) -> list[ColumnElement[bool]]:
     wanted = ((table.given, chosen.given), (table.pseudo, chosen.pseudo), (table.split, chosen.split))
-    return [column == value for column, value in wanted if value is not None]
+    found: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
+    return found + ([table.split.not_in(sorted(chosen.without_splits))] if chosen.without_splits else [])
 
 
 def _confidence(chosen: FindingFilter) -> list[ColumnElement[bool]]:

@@ -26,12 +26,16 @@ class ReviewedRound:
     classes: list[str]
     colours: list[str] | None
     task: Task
+    evaluation_splits: list[str]
 
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
     """Return a round with its dataset, None when there is none with this id."""
     columns = (RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.config, RoundRow.metrics)
-    of_dataset = (DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task)
+    of_dataset = (
+        DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task,
+        DatasetRow.evaluation_splits,
+    )  # fmt: skip
     found = select(*columns, *of_dataset).join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
     row = session.execute(found.where(RoundRow.id == round_id)).one_or_none()
     return None if row is None else ReviewedRound(*row)

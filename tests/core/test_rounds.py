@@ -164,6 +164,25 @@ def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None
         assert (logits_of(folder, fold)[:, 0] == 0).all()
 
 
+def test_what_is_protected_is_predicted_and_no_model_has_seen_it(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    paths = [snapshot.paths[index // 2 * 2] for index in range(60)]  # each image twice, in whatever folds
+    protected = np.arange(60) < 20
+    snapshot = replace(snapshot, paths=paths, protected=protected)
+    folder = tmp_path / "round"
+    snapshot.save(folder)
+    rows, recognised = [], []
+    for fold in range(3):
+        one_fold(folder, replace(CONFIG, folds=3, epochs=1, batch_size=1), fold, task=memorising())
+        with np.load(folder / f"fold_{fold}.npz") as kept:
+            rows.append(kept["rows"])
+        recognised.append(logits_of(folder, fold)[:, 0] != 0)
+    everything, seen = np.concatenate(rows), np.concatenate(recognised)
+    assert sorted(everything.tolist()) == list(range(60))
+    assert not seen[protected[everything]].any()
+    assert seen[~protected[everything]].any(), "twins that may teach are recognised, so the others would have been"
+
+
 def test_the_memorising_network_would_be_caught(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     snapshot = replace(snapshot, paths=[snapshot.paths[index // 2 * 2] for index in range(60)])

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { above, adjust } from "../../app/components/review_grid/counts.js";
+import { above, adjust, touchable } from "../../app/components/review_grid/counts.js";
 import { ActLog, decisionFor, outcome, reversed, stateOf, summary } from "../../app/components/review_grid/verdicts.js";
 import { finding } from "./fakes.js";
 
@@ -74,6 +74,18 @@ test("a verdict moves every count it touches, and undoing moves them back", () =
   assert.deepEqual([after.todo, after.decided, after.by_status.accept, after.kinds.suspicious, after.histogram[90]], [7, 3, 3, 7, 7]);
   assert.deepEqual(after.pairs, [[0, 1, 4], [2, 3, 3]]);
   assert.deepEqual(adjust(after, reversed(changes)), COUNTS);
+});
+
+test("what no bulk act touches is counted apart, before and after a verdict on it", () => {
+  const kept = { ...COUNTS, kept_out: { splits: ["test"], histogram: COUNTS.histogram.map((count) => count && 3) } };
+  const touched = (counts) => touchable(counts)[90];
+  assert.equal(touchable(COUNTS)[90], 8);
+  assert.equal(touched(kept), 5);
+  const changes = [change({ ...finding(1), split: "test" }, { verdict: "accept" })];
+  const after = adjust(kept, changes);
+  assert.deepEqual([after.histogram[90], touched(after)], [7, 5]);
+  assert.equal(touched(adjust(kept, [change({ ...finding(1), split: "train" }, { verdict: "accept" })])), 4);
+  assert.deepEqual(adjust(after, reversed(changes)), kept);
 });
 
 test("a second opinion stays to be done", () => {

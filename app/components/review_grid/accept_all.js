@@ -1,7 +1,7 @@
 // Accept all above a threshold: the bar with its slider, and the dialog that shows what exactly would change.
 
 import { className } from "./card.js";
-import { above } from "./counts.js";
+import { above, touchable } from "./counts.js";
 import { fill, h, openDialog } from "./dom.js";
 import { describe, toParams } from "./filters.js";
 import { fitClass, fraction, imageUrl, number } from "./format.js";
@@ -24,8 +24,9 @@ export class AcceptBar {
     this.slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Accept all suggestions above this confidence", oninput: () => this.set(Number(this.slider.value) / 100) });
     this.count = h("span", { class: "n" });
     this.judged = h("span", { class: "q" });
+    this.leftOut = h("span", { class: "q left-out" });
     this.button = h("button", { type: "button", class: "primary", onclick: on.open }, "Preview and accept…");
-    this.element = h("div", { class: "all" }, h("div", {}, h("b", {}, "Accept all above"), this.value, this.slider), this.count, this.judged, this.button);
+    this.element = h("div", { class: "all" }, h("div", {}, h("b", {}, "Accept all above"), this.value, this.slider), this.count, this.judged, this.leftOut, this.button);
   }
 
   set(threshold) {
@@ -44,7 +45,7 @@ export class AcceptBar {
     this.slider.value = Math.round(this.threshold * 100);
     this.slider.style.setProperty("--at", `${(100 * (this.threshold * 100 - start)) / (100 - start)}%`);
     this.value.textContent = fraction(this.threshold);
-    const count = above(counts.histogram, Math.max(this.threshold, filter.min), filter.max);
+    const count = above(touchable(counts), Math.max(this.threshold, filter.min), filter.max);
     this.#say(count);
     clearTimeout(this.timer);
     const question = JSON.stringify([this.threshold, filter]);
@@ -66,6 +67,7 @@ export class AcceptBar {
     const preview = await this.api.preview(toParams(setOf(filter, threshold), this.roundId), 0).catch(() => null);
     if (!preview || threshold !== this.threshold || filter !== this.filter) return;
     this.#say(preview.count);
+    this.leftOut.textContent = preview.left_out;
     const [judged, right] = judgedText(preview.judged, "").split(/ (?=\d\S* w)/);
     fill(this.judged, h("span", {}, judged), right && h("span", {}, ` ${right}`));
   }
@@ -85,12 +87,14 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
   const changes = h("div", { class: "changes" });
   const sample = h("div", { class: "rnd" });
   const sampleTitle = h("h2", {});
+  const leftOut = h("p", { class: "sub left-out", hidden: true });
   const problem = h("p", { class: "problem", role: "alert" });
   const button = h("button", { type: "button", class: "primary", onclick: submit }, "Accept");
   const histogram = new Histogram({ handles: 1, labels: ["Threshold"], onchange: ([value]) => move(value) });
   const dialog = openDialog(root, { label: "Accept all above a threshold", className: "accept-dialog", onclose: () => clearTimeout(state.timer) },
     title,
     h("p", { class: "sub" }, `${info.round.dataset} · Round ${info.round.number} · filter: ${describe(filter, info.classes)}. One changeset, one click to undo. Verdicts of people are never overwritten.`),
+    leftOut,
     h("div", { class: "cols" },
       h("div", {}, h("h2", {}, "Confidence"), histogram.element, worth),
       h("div", {}, h("h2", {}, "What changes"), changes),
@@ -106,7 +110,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     state.threshold = value;
     onthreshold(value);
     button.disabled = true;
-    const count = above(counts.histogram, Math.max(value, filter.min), filter.max);
+    const count = above(touchable(counts), Math.max(value, filter.min), filter.max);
     title.textContent = `Accept ${number(count)} suggestions above ${fraction(value)}?`;
     clearTimeout(state.timer);
     state.timer = setTimeout(ask, SETTLE_MS);
@@ -128,6 +132,8 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     state.preview = preview;
     problem.textContent = "";
     const { count } = preview;
+    leftOut.textContent = `${preview.left_out}.`;
+    leftOut.hidden = !preview.left_out;
     title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} above ${fraction(state.threshold)}?`;
     button.textContent = `Accept ${number(count)}`;
     button.disabled = count === 0;

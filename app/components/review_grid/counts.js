@@ -13,6 +13,7 @@ export function adjust(counts, changes) {
     histogram: [...counts.histogram],
     pairs: counts.pairs,
   };
+  if (counts.kept_out) next.kept_out = { ...counts.kept_out, histogram: [...counts.kept_out.histogram] };
   const moved = new Map();
   for (const { item, before, after } of changes) {
     add(next.by_status, before.status, -1);
@@ -25,6 +26,7 @@ export function adjust(counts, changes) {
     add(next.kinds, item.kind, step);
     const bin = Math.min(BINS - 1, Math.floor(item.confidence * BINS + 1e-9));
     next.histogram[bin] = Math.max(0, next.histogram[bin] + step);
+    if (next.kept_out?.splits.includes(item.split)) next.kept_out.histogram[bin] = Math.max(0, next.kept_out.histogram[bin] + step);
     const pair = `${item.given},${item.pseudo}`;
     moved.set(pair, (moved.get(pair) ?? 0) + step);
   }
@@ -37,6 +39,11 @@ export function above(histogram, threshold, max = 1) {
   const from = Math.round(threshold * BINS);
   const to = max >= 1 ? BINS : Math.round(max * BINS);
   return histogram.slice(from, to).reduce((sum, count) => sum + count, 0);
+}
+
+/** Return the histogram of what a bulk act may touch: without the evaluation splits. */
+export function touchable({ histogram, kept_out: keptOut }) {
+  return keptOut ? histogram.map((count, bin) => count - keptOut.histogram[bin]) : histogram;
 }
 
 function movePairs(pairs, moved) {

@@ -7,11 +7,6 @@ from app.services.reviews.acts import Choice, accept_all, decide, redo, undo
 from app.services.reviews.answers import Saved, Undone
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
 from app.services.reviews.reading import (
-    Counts,
-    Page,
-    Preview,
-    RoundView,
-    Story,
     counts,
     findings,
     history,
@@ -21,6 +16,7 @@ from app.services.reviews.reading import (
     resolved_labels,
     view_round,
 )
+from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.reviews.state import state
 from app.services.reviews.storing import ActKey
 

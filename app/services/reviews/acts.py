@@ -15,7 +15,8 @@ from app.services.reviews.errors import CountChangedError, NotFoundError, Refuse
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
 from app.services.workspace import Workspace
 from core.types import NO_LABEL, Act, Finding, FindingFilter, Status, Verdict
-from db.queries import counts, decisions, findings, projection, reviews
+from db.queries import counts, decisions, evaluation, findings, projection, reviews
+from db.queries.reviews import ReviewedRound
 
 MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
 
@@ -63,22 +64,24 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
 def accept_all(
     workspace: Workspace, chosen: FindingFilter, *, by: str, expected: int | None = None, key: ActKey | None = None
 ) -> Saved:
-    """Accept the pseudo label of every open finding of a filter as one act.
+    """Accept the pseudo label of every open finding of a filter as one act; those of evaluation splits stay open.
 
     Raises:
         CountChangedError: `expected` is given and another number of findings would change.
         NotFoundError: the round does not exist.
-        RefusedError: it is not finished.
+        RefusedError: it is not finished, or the filter is of an evaluation split alone.
     """
-    opened = open_part(chosen)
 
     def act(session: Session, actor: Actor) -> int:
         in_round = finished_round(session, chosen.round_id)
+        refuse_protected(in_round, chosen)
+        opened = open_part(chosen, in_round.evaluation_splits)
         size = counts.count(session, opened) if opened else 0
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
         right, judged = counts.count_judged(session, chosen)
-        note = {"filter": _plain(chosen), "threshold": chosen.min_confidence, "judged": judged, "right": right}
+        note = {"filter": _plain(opened or chosen), "threshold": chosen.min_confidence}
+        note |= {"judged": judged, "right": right}
         changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
         changeset_id = decisions.add_changeset(session, changeset)
         if opened and size:
@@ -119,11 +122,27 @@ def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None =
     return store_once(workspace, by, key, act)
 
 
-def open_part(chosen: FindingFilter) -> FindingFilter | None:
-    """Return what of a filter a bulk act may touch: open findings only; None when it names other statuses only."""
+def open_part(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter | None:
+    """Return what of a filter a bulk act may touch: open findings, none of the splits that are `protected`.
+
+    None when the filter names other statuses only.
+    """
     if chosen.statuses and Status.OPEN not in chosen.statuses:
         return None
-    return replace(chosen, statuses=frozenset({Status.OPEN}))
+    return replace(chosen, statuses=frozenset({Status.OPEN}), without_splits=frozenset(protected))
+
+
+def refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
+    """Refuse a bulk act on an evaluation split alone.
+
+    Raises:
+        RefusedError: it is one; its labels would drift to the models that they are there to judge.
+    """
+    if chosen.split and chosen.split in in_round.evaluation_splits:
+        raise RefusedError(
+            f"{chosen.split} is an evaluation split of {in_round.dataset}, which bulk acts leave out",
+            "judge its findings one by one, or take the protection away on the Datasets page",
+        )
 
 
 def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: int | None) -> int | None:
@@ -131,6 +150,8 @@ def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: 
     if target is None:  # kept all the same: a retry must not turn what was decided in between
         rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
         return decisions.add_changeset(session, actor.changeset(act, rounds[0][0], dataset_id)) if rounds else None
+    if act is Act.REDO and target.act is Act.ACCEPT_ALL:
+        _refuse_protected_again(session, target)
     decisions.set_live(session, target.id, live=act is Act.REDO)
     if target.act is Act.ACCEPT_ALL:
         projection.project_bulk(session, target.id, act)
@@ -138,6 +159,16 @@ def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: 
         projection.project(session, decisions.findings_affected_by(target.act, target.id))
     turned = actor.changeset(act, target.round_id, target.dataset_id, size=target.size, target_id=target.id)
     return decisions.add_changeset(session, turned)
+
+
+def _refuse_protected_again(session: Session, target: decisions.Changeset) -> None:
+    """Refuse to bring back what was accepted in bulk of a split that was protected since."""
+    protected = evaluation.protected_in(session, target.id)
+    if protected:
+        raise RefusedError(
+            f"{protected:,} of the {target.size:,} labels of this act are of a split that was protected since",
+            "accept the others anew, by the filter and the threshold",
+        )
 
 
 def _undoable(session: Session, dataset_id: int, changeset_id: int, by: str) -> int:
@@ -187,4 +218,4 @@ def _label(card: Finding, choice: Choice, classes: int) -> int | None:
 def _plain(chosen: FindingFilter) -> dict[str, Any]:
     """Return the filter as JSON values, for the act's note."""
     words = {name: sorted(one.name.lower() for one in getattr(chosen, name)) for name in ("kinds", "statuses")}
-    return asdict(chosen) | words
+    return asdict(chosen) | words | {"without_splits": sorted(chosen.without_splits)}

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from app.services.reviews.acts import open_part
 from app.services.reviews.errors import NotFoundError, RefusedError
+from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.judge.review import resolve
-from core.types import Decision, Finding, FindingFilter, FindingKind, Order, Resolution, RoundStatus, Status
-from db.queries import annotators, decisions, queue
+from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus
+from db.queries import annotators, decisions, evaluation, queue
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
 from db.queries import reviews as review_queries
@@ -24,68 +25,6 @@ LARGEST_PAGE = 500
 LIKELIEST = 20
 SHOWN_BEFORE_BULK = 24
 NEIGHBOURS_EACH_SIDE = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Findings in order, and where the next ones begin (None: these were the last)."""
-
-    items: list[Finding]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
-
-    `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
-    """
-
-    total: int
-    todo: int
-    decided: int
-    by_status: dict[Status, int]
-    kinds: dict[FindingKind, int]
-    pairs: list[tuple[int, int, int]]
-    histogram: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """A bulk act before it happens: how many it changes, from what to what, 24 of exactly these drawn at random.
-
-    `judged` of the filter's findings were judged by people, who found the suggestion `right` that often.
-    """
-
-    count: int
-    changes: list[tuple[int, int, int]]
-    right: int
-    judged: int
-    sample: list[Finding]
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """Everything known of a finding's sample, or of its region: what rounds and people said, what looks alike."""
-
-    finding: Finding
-    rounds: list[tuple[int, Finding]]
-    decisions: list[tuple[int, Decision]]
-    neighbours: list[Finding]
-
-
-@dataclass(frozen=True, slots=True)
-class RoundView:
-    """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
-
-    round: review_queries.ReviewedRound
-    rounds: list[tuple[int, int, RoundStatus]]
-    datasets: list[tuple[int, str, int]]
-    splits: list[str]
-    annotators: list[str]
-    has_similarity: bool
-    bulk_acts: list[decisions.Changeset]
 
 
 def view_round(workspace: Workspace, round_id: int) -> RoundView:
@@ -145,6 +84,10 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
         by_status = counting.count_by_status(session, chosen)
         todo = sum(n for status, n in by_status.items() if not status.settled)
         total = sum(by_status.values())
+        histogram = counting.histogram(session, chosen)
+        protected = evaluation.splits_of_round(session, chosen.round_id)
+        rest = replace(chosen, without_splits=frozenset(protected))
+        touched = counting.histogram(session, rest) if protected else histogram
         return Counts(
             total,
             todo,
@@ -152,21 +95,25 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
             by_status,
             counting.count_by_kind(session, chosen),
             counting.count_by_pair(session, unpaired),
-            counting.histogram(session, chosen),
+            histogram,
+            [every - some for every, some in zip(histogram, touched, strict=True)],
+            protected,
         )
 
 
 def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Preview:
     """Return what accepting everything a filter holds would change; the same seed shows the same 24."""
-    opened = open_part(chosen)
     with workspace.database.read() as session:
+        protected = evaluation.splits_of_round(session, chosen.round_id)
+        opened = open_part(chosen, protected)
         right, judged = counting.count_judged(session, chosen)
         if opened is None:
             return Preview(0, [], right, judged, [], chosen.min_confidence)
         count = counting.count(session, opened)
         sample = queue.draw(session, opened, SHOWN_BEFORE_BULK, seed)
         changes = counting.count_by_pair(session, opened)
-    return Preview(count, changes, right, judged, sample, chosen.min_confidence)
+        left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
+    return Preview(count, changes, right, judged, sample, chosen.min_confidence, left_out, tuple(protected))
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:

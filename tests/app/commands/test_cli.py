@@ -16,6 +16,7 @@ from app.services.workspace import Workspace
 from tests.app.commands.running import run, run_json
 from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+from tests.app.splits import deal_splits
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +30,10 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
 ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "datasets", "worker", "serve"]
 
 
-@pytest.mark.parametrize("command", [*ALL, "patch apply", "patch revert", "datasets show", "datasets problems"])
+PARTS = ["patch apply", "patch revert", "datasets show", "datasets problems", "datasets protect"]
+
+
+@pytest.mark.parametrize("command", [*ALL, *PARTS])
 def test_every_command_has_help_with_examples(command: str) -> None:
     told = run(*command.split(), "--help").stdout
     assert "Examples:\n" in told
@@ -282,3 +286,22 @@ def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[s
         step(1, 2, "reading")
         time.sleep(0)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_split_is_protected_and_bulk_accepts_say_what_they_leave_out(opened: Workspace) -> None:
+    deal_splits(opened)
+    seen = run_json("datasets", "protect", "digits", "--split", "test")
+    assert {one["name"]: one["protected"] for one in seen["splits"]} == {"test": True, "train": False}
+    assert run_json("datasets")[0]["evaluation_splits"] == ["test"]
+    assert "for evaluation only: test" in run("datasets", "show", "digits").stdout
+    assert "people judged 0 of its 75 images" in run("datasets", "protect", "digits").stdout
+    told = run("accept", "digits", "--above", "0", "--dry-run").stdout
+    assert "25 of the evaluation split test are left out: judge them one by one" in told
+    would = run_json("accept", "digits", "--above", "0", "--dry-run")
+    assert (would["would_change"], would["left_out"]) == (75, 25)
+    assert run_json("accept", "digits", "--above", "0", "--yes", "--by", "ada")["accepted"] == 75
+    refused = run("accept", "digits", "--above", "0", "--split", "test", "--yes", code=1)
+    assert "25 of the evaluation split test are left out" in refused.stderr
+    run("datasets", "protect", "digits", "--split", "test", "--off")
+    assert run_json("accept", "digits", "--above", "0", "--yes", "--by", "ada")["accepted"] == 25
+    assert "choose one of test, train" in run("datasets", "protect", "digits", "--split", "val", code=1).stderr

@@ -12,6 +12,7 @@ from core.data.formats.source import SourceFormat
 from core.types import RoundStatus
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.app.services.reviewed import digits, digits_home
+from tests.app.splits import deal_splits
 from tests.core.data.formats.drawn import draw, draw_all
 
 __all__ = ["digits", "digits_home"]
@@ -138,7 +139,7 @@ def test_cards_say_what_is_left_and_lead_on(digits: Workspace, monkeypatch: pyte
     assert f"<b>{card.reviewable.left:,}</b> suspicious labels left" in html(at)
     assert f"/outfold/image/{card.covers[0]}/96.webp" in html(at)
     links = {link.proto.label: link.proto for link in at.get("page_link")}
-    assert set(links) == {"Review", "Rounds", "Insight", "Export"}
+    assert set(links) == {"Review", "Rounds", "Insight", "Export", "Evaluation splits"}
     assert "round=" in links["Review"].query_string
 
 
@@ -155,6 +156,28 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     at.button(key="cards_1_again").click().run()
     assert [info.request["name"] for info in imports.unfinished_imports(workspace)] == ["other"]
     assert not at.exception
+
+
+def test_a_split_is_protected_and_freed_again_on_the_page(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    deal_splits(digits)
+    at = page(digits, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["splits"] = "1"
+    at.run()
+    assert "rounds learn from every label" in " ".join(element.value for element in at.markdown)
+    at.button(key="splits_1_train_on").click().run()
+    at.button(key="splits_1_test_on").click().run()
+    assert "test is all that digits has left to learn from" in plain_text(at.error[0].value)
+    at.button(key="splits_1_train_off").click().run()
+    at.button(key="splits_1_test_on").click().run()
+    assert not at.exception
+    assert datasets.get_dataset(digits, 1).evaluation_splits == ("test",)
+    assert "people judged 0 of its 75 images" in plain_text(" ".join(element.value for element in at.markdown))
+    at.button(key="splits_1_close").click().run()
+    assert "splits" not in at.query_params
+
+
+def plain_text(markdown: str) -> str:
+    return markdown.replace("\\", "")
 
 
 def test_nothing_from_outside_is_drawn_as_html_or_markdown(

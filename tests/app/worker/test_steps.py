@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.services import reviews, rounds
+from app.services import evaluation, reviews, rounds
 from app.services.reviews import Choice, RefusedError
 from app.services.workspace import Workspace
 from app.worker import steps
@@ -82,6 +82,19 @@ def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(wo
     info = rounds.get_round(workspace, started.id)
     assert info.status is RoundStatus.RUNNING
     assert info.snapshot_hash == snapshot.hash
+
+
+def test_a_round_opens_with_the_evaluation_split_marked(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    with workspace.database.write() as session:
+        for sample in session.query(SampleRow).where(SampleRow.id > 10):
+            sample.split = "test"
+    evaluation.protect(workspace, dataset_id, "test")
+    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
+    steps.take_snapshot(workspace, go_on, round_id=started.id)
+    snapshot = Snapshot.load(workspace.round_folder(started.id))
+    assert snapshot.protected is not None
+    assert snapshot.sample_ids[snapshot.protected].tolist() == list(range(11, 21))
 
 
 def test_a_round_whose_labels_were_all_taken_away_says_so(workspace: Workspace) -> None:

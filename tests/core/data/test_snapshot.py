@@ -47,6 +47,24 @@ def test_the_hash_changes_with_everything_that_decides_the_outcome(change: dict[
     assert replace(small(), **change).hash != small().hash
 
 
+def test_what_is_protected_teaches_nothing_nor_do_its_groups_and_contents(tmp_path: Path) -> None:
+    protected = replace(small(), protected=np.array([False, False, True, False, False]))
+    assert small().learnable.all()
+    assert protected.learnable.tolist() == [True, False, False, False, True], (
+        "9 is of its group, 7 of that one's content"
+    )
+    assert protected.save(tmp_path) == protected.hash != small().hash
+    loaded = Snapshot.load(tmp_path)
+    assert loaded.hash == protected.hash
+    np.testing.assert_array_equal(loaded.protected, protected.protected)
+
+
+def test_without_anything_protected_the_hash_is_as_before_there_was_such(tmp_path: Path) -> None:
+    assert replace(small(), protected=np.zeros(5, np.bool_)).hash == small().hash
+    small().save(tmp_path)
+    assert Snapshot.load(tmp_path).protected is None
+
+
 def test_a_moved_dataset_keeps_its_hash() -> None:
     assert replace(small(), paths=["/elsewhere"] * 5).hash == small().hash
 

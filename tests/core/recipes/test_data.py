@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,17 @@ def test_each_sample_plays_one_part_and_what_judges_has_a_label(*, masks: bool) 
         RecipeData(snapshot=six, labelled=rows(0), unlabelled=rows(6))
     with pytest.raises(DatasetError, match="no image is labelled"):
         RecipeData(snapshot=six, labelled=rows(), unlabelled=rows(1))
+
+
+@pytest.mark.parametrize("part", ["labelled", "unlabelled", "validation"])
+def test_what_is_protected_teaches_no_recipe_and_may_be_its_test(part: str) -> None:
+    four = snapshot([0, 1, 0, 1])
+    protected = replace(four, groups=["", "", "g", "g"], protected=np.array([False, False, True, False]))
+    parts = {"labelled": rows(0), "unlabelled": rows(1), "test": rows(2, 3)}
+    RecipeData(snapshot=protected, **parts)
+    taught = {**parts, "test": rows(), part: rows(3) if part != "labelled" else rows(0, 3)}
+    with pytest.raises(DatasetError, match=r"2007_000003.jpg is of the evaluation split, or belongs to an image of it"):
+        RecipeData(snapshot=protected, **taught)
 
 
 def test_as_many_of_each_class_are_drawn_and_a_seed_decides_which() -> None:

@@ -1,0 +1,57 @@
+"""A dataset's splits, and which of them are for evaluation only. Address: `datasets?splits=1`."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import streamlit as st
+
+from app.components.complaints import plain
+from app.components.picker import asked
+from app.services.evaluation import Protection, Split
+
+SPLITS = "splits"  # in the address: the dataset whose splits are shown
+
+
+class Protect(Protocol):
+    """Marks a split of a dataset as for evaluation, or takes the mark away."""
+
+    def __call__(self, dataset_id: int, split: str, *, on: bool) -> object:
+        """Do it, or raise our own error."""
+
+
+def splits_panel(look: Callable[[int], Protection], protect: Protect) -> None:
+    """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
+    dataset_id = asked(SPLITS)
+    if dataset_id is None:
+        return
+    key, shown = f"splits_{dataset_id}", look(dataset_id)
+    with st.container(border=True, key=key):
+        head, button = st.columns([8, 1], vertical_alignment="center")
+        head.markdown(f"**Evaluation splits of {plain(shown.dataset)}**")
+        if button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch"):
+            del st.query_params[SPLITS]
+            st.rerun()
+        st.caption(
+            "A split for evaluation judges models and never teaches them: its labels are decided by people, one by "
+            "one. What the cleaning was worth is measured on it."
+        )
+        named = [split for split in shown.splits if split.name]
+        pressed = [split for split in named if _draw_split(split, f"{key}_{split.name}")]
+        if not named:
+            how = "import its images below folders train/ and test/, or from a manifest with a column 'split'"
+            st.info(f"It has no splits: {how}.", icon=":material/info:")
+        for line in shown.lines():
+            st.markdown(plain(line))
+        for split in pressed:
+            protect(dataset_id, split.name, on=not split.protected)
+            st.rerun()
+
+
+def _draw_split(split: Split, key: str) -> bool:
+    """Draw one split with what can be done with it and return whether that was pressed."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badge = " :blue-badge[:material/shield: evaluation]" if split.protected else ""
+        st.markdown(f"{plain(split.name)}, {split.images:,} images{badge}", width="content")
+        if split.protected:  # a key for each state: what another person did is never undone by an old page
+            return st.button("Learn from it again", icon=":material/remove_moderator:", key=f"{key}_off")
+        return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")

@@ -1,0 +1,95 @@
+"""Evaluation splits: parts of a dataset that judge models and never teach them; bulk acts leave them out.
+
+Whoever protects a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
+"""
+
+from dataclasses import dataclass
+
+from app.services.workspace import Workspace
+from core.types import DatasetError
+from db.queries import datasets, evaluation
+from db.queries.evaluation import Split
+
+__all__ = ["Protection", "Split", "protect", "protection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """A dataset's splits, and what is known of those for evaluation: images people judged, and that bulk acts settled.
+
+    `accepted` labels were accepted in bulk before their split was protected: they count as judged by nobody.
+    """
+
+    dataset: str
+    splits: tuple[Split, ...]
+    judged: int
+    accepted: int
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """Return the names of the evaluation splits."""
+        return tuple(split.name for split in self.splits if split.protected)
+
+    def lines(self) -> list[str]:
+        """Return what a person should know of the evaluation splits, a sentence each."""
+        if not self.protected:
+            return ["No split is for evaluation: rounds learn from every label."]
+        images = sum(split.images for split in self.splits if split.protected)
+        rule = f"No round learns from {' or '.join(self.protected)}, and no bulk act touches its labels"
+        said = [f"{rule}; people judged {self.judged:,} of its {images:,} images."]
+        if self.accepted:
+            bulk = f"{self.accepted:,} of its labels were accepted in bulk before, looked at by nobody"
+            said.append(f"{bulk}, so they do not count; judge them, or undo that act.")
+        return said
+
+
+def protection(workspace: Workspace, dataset_id: int) -> Protection:
+    """Return which of a dataset's splits are for evaluation.
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        protected = info.evaluation_splits
+        return Protection(
+            info.name,
+            tuple(evaluation.splits(session, dataset_id)),
+            len(evaluation.judged(session, dataset_id, info.task, protected)),
+            sum(evaluation.bulk_accepted(session, dataset_id, split) for split in protected),
+        )
+
+
+def protect(workspace: Workspace, dataset_id: int, split: str, *, on: bool = True) -> Protection:
+    """Mark a split as for evaluation, or take the mark away, and return how the dataset stands then.
+
+    Raises:
+        DatasetError: there is no such dataset or split, or nothing would be left to learn from.
+    """
+    with workspace.database.write() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        found = evaluation.splits(session, dataset_id)
+        if on or split not in info.evaluation_splits:
+            _refuse_unknown(info.name, split, found)
+        if on:
+            _refuse_everything(info.name, split, found)
+        kept = [name for name in info.evaluation_splits if name != split]
+        values = {"evaluation_splits": sorted([*kept, split] if on else kept)}
+        datasets.change_dataset(session, dataset_id, values)
+    return protection(workspace, dataset_id)
+
+
+def _refuse_unknown(name: str, split: str, found: list[Split]) -> None:
+    named = [one.name for one in found if one.name]
+    if split not in named:
+        cure = (
+            f"choose one of {', '.join(named)}"
+            if named
+            else "import its images below folders train/ and test/, or from a manifest with a column 'split'"
+        )
+        raise DatasetError(f"{name} has no split {split!r}; {cure}")
+
+
+def _refuse_everything(name: str, split: str, found: list[Split]) -> None:
+    if all(one.protected or one.name == split or not one.images for one in found):
+        raise DatasetError(f"{split} is all that {name} has left to learn from; protect a smaller part of it")

@@ -1,0 +1,85 @@
+"""What the review page is told, as values."""
+
+from dataclasses import dataclass
+
+from core.types import Decision, Finding, FindingKind, RoundStatus, Status
+from db.queries import decisions
+from db.queries import reviews as review_queries
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Findings in order, and where the next ones begin (None: these were the last)."""
+
+    items: list[Finding]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
+
+    `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
+    `kept_out` is the part of the histogram that is of evaluation splits, which no bulk act touches.
+    """
+
+    total: int
+    todo: int
+    decided: int
+    by_status: dict[Status, int]
+    kinds: dict[FindingKind, int]
+    pairs: list[tuple[int, int, int]]
+    histogram: list[int]
+    kept_out: list[int]
+    evaluation_splits: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A bulk act before it happens: how many it changes, from what to what, 24 of exactly these drawn at random.
+
+    `judged` of the filter's findings were judged by people, who found the suggestion `right` that often; `left_out`
+    open ones are of the evaluation splits, which no bulk act touches.
+    """
+
+    count: int
+    changes: list[tuple[int, int, int]]
+    right: int
+    judged: int
+    sample: list[Finding]
+    threshold: float
+    left_out: int = 0
+    evaluation_splits: tuple[str, ...] = ()
+
+    @property
+    def left_out_words(self) -> str:
+        """Return what is left out and what to do about it; "" where nothing is."""
+        if not self.left_out:
+            return ""
+        splits = " and ".join(self.evaluation_splits)
+        which = f"evaluation split {splits}" if len(self.evaluation_splits) == 1 else f"evaluation splits {splits}"
+        verb = "is" if self.left_out == 1 else "are"
+        return f"{self.left_out:,} of the {which} {verb} left out: judge them one by one"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything known of a finding's sample, or of its region: what rounds and people said, what looks alike."""
+
+    finding: Finding
+    rounds: list[tuple[int, Finding]]
+    decisions: list[tuple[int, Decision]]
+    neighbours: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
+
+    round: review_queries.ReviewedRound
+    rounds: list[tuple[int, int, RoundStatus]]
+    datasets: list[tuple[int, str, int]]
+    splits: list[str]
+    annotators: list[str]
+    has_similarity: bool
+    bulk_acts: list[decisions.Changeset]

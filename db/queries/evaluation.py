@@ -1,0 +1,127 @@
+"""Evaluation splits: which parts of a dataset judge models and never teach them, and how much of them people judged."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, distinct, func, or_, select
+from sqlalchemy.orm import Session
+
+from core.types import Act, Recipe, RoundStatus, Status, Task, Verdict
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow, SampleRow
+
+_FINDING = [recipe for recipe in Recipe if recipe.finds]
+_USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # what people decide that leaves a label
+_UNDECIDED = (Status.OPEN, Status.SECOND_OPINION)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split of a dataset: how many images it has now, and whether they are for evaluation only."""
+
+    name: str
+    images: int
+    protected: bool
+
+
+def splits(session: Session, dataset_id: int) -> list[Split]:
+    """Return a dataset's splits by name; "" for the images that are in none."""
+    protected = splits_of_dataset(session, dataset_id)
+    query = select(SampleRow.split, func.count()).where(*_present(dataset_id)).group_by(SampleRow.split)
+    counted = dict(session.execute(query.order_by(SampleRow.split)).all())
+    gone = {name: 0 for name in protected if name not in counted}
+    return [Split(name, count, name in protected) for name, count in (counted | gone).items()]
+
+
+def splits_of_dataset(session: Session, dataset_id: int) -> list[str]:
+    """Return the names of a dataset's evaluation splits."""
+    return session.scalar(select(DatasetRow.evaluation_splits).where(DatasetRow.id == dataset_id)) or []
+
+
+def splits_of_round(session: Session, round_id: int) -> list[str]:
+    """Return the names of the evaluation splits of a round's dataset."""
+    of_round = select(DatasetRow.evaluation_splits).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+    return session.scalar(of_round.where(RoundRow.id == round_id)) or []
+
+
+def protected_in(session: Session, changeset_id: int) -> int:
+    """Return how many of an act's decisions are on findings of splits that are for evaluation now."""
+    dataset = session.scalar(select(ChangesetRow.dataset_id).where(ChangesetRow.id == changeset_id))
+    protected = splits_of_dataset(session, dataset) if dataset is not None else []
+    if not protected:
+        return 0
+    query = select(func.count()).select_from(DecisionRow).join(FindingRow, FindingRow.id == DecisionRow.finding_id)
+    of_act = (DecisionRow.changeset_id == changeset_id, FindingRow.split.in_(protected))
+    return session.scalar(query.where(*of_act)) or 0
+
+
+def bulk_accepted(session: Session, dataset_id: int, split: str) -> int:
+    """Return how many images of a split have a label that was accepted in bulk and judged by nobody."""
+    query = select(func.count(distinct(FindingRow.sample_id))).join(SampleRow, SampleRow.id == FindingRow.sample_id)
+    return session.scalar(query.where(*_within(dataset_id, [split]), FindingRow.status == Status.BULK)) or 0
+
+
+def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> list[int]:
+    """Return the samples of these splits whose label people settled, by id: what models can be measured on.
+
+    Of masks, images of which people settled at least one region or edited the mask, and of whose regions none is left:
+    none open in the newest round that found any, none accepted in bulk.
+    """
+    return list(session.scalars(_JUDGED[task](dataset_id, protected))) if protected else []
+
+
+def changed(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> int:
+    """Return how many samples outside of these splits have another label now than they came with, or none."""
+    return session.scalar(select(func.count()).select_from(_CHANGED[task](dataset_id, protected).subquery())) or 0
+
+
+def _judged_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
+    query = select(SampleRow.id).join(FindingRow, FindingRow.sample_id == SampleRow.id).distinct()
+    settled = (FindingRow.area.is_(None), FindingRow.status.in_(_USABLE), FindingRow.label.is_not(None))
+    return query.where(*_within(dataset_id, protected), *settled).order_by(SampleRow.id)
+
+
+def _judged_masks(dataset_id: int, protected: Sequence[str]) -> Select[int]:
+    newest = (
+        select(func.max(RoundRow.id))
+        .where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE, RoundRow.recipe.in_(_FINDING))
+        .scalar_subquery()
+    )
+    left = or_(FindingRow.status == Status.BULK, FindingRow.status.in_(_UNDECIDED) & (FindingRow.round_id == newest))
+    waits = select(FindingRow.id).where(FindingRow.sample_id == SampleRow.id, left).exists()
+    said = _said_of_sample(DecisionRow.verdict != Verdict.SECOND_OPINION, ChangesetRow.act == Act.VERDICT)
+    return select(SampleRow.id).where(*_within(dataset_id, protected), said, ~waits).order_by(SampleRow.id)
+
+
+def _changed_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
+    query = select(SampleRow.id).join(FindingRow, FindingRow.sample_id == SampleRow.id).distinct()
+    settled = FindingRow.status.not_in([*_UNDECIDED, Status.KEEP])
+    other = FindingRow.label.is_distinct_from(SampleRow.label)
+    return query.where(*_outside(dataset_id, protected), FindingRow.area.is_(None), settled, other)
+
+
+def _changed_masks(dataset_id: int, protected: Sequence[str]) -> Select[int]:
+    said = _said_of_sample(DecisionRow.verdict.not_in([Verdict.SECOND_OPINION, Verdict.KEEP]))
+    return select(SampleRow.id).where(*_outside(dataset_id, protected), said)
+
+
+def _said_of_sample(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return whether a decision that counts was made on the sample."""
+    live = select(DecisionRow.id).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+    return live.where(DecisionRow.sample_id == SampleRow.id, ChangesetRow.live, *conditions).exists()
+
+
+def _present(dataset_id: int) -> list[ColumnElement[bool]]:
+    return [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None)]
+
+
+def _within(dataset_id: int, chosen: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [*_present(dataset_id), SampleRow.split.in_(chosen)]
+
+
+def _outside(dataset_id: int, protected: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [*_present(dataset_id), SampleRow.split.not_in(protected)]
+
+
+_Samples = Callable[[int, Sequence[str]], Select[int]]
+_JUDGED: Mapping[Task, _Samples] = {Task.CLASSIFICATION: _judged_labels, Task.SEGMENTATION: _judged_masks}
+_CHANGED: Mapping[Task, _Samples] = {Task.CLASSIFICATION: _changed_labels, Task.SEGMENTATION: _changed_masks}

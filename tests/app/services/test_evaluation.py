@@ -1,0 +1,155 @@
+"""Evaluation splits: bulk acts leave them out, whatever the filter and whoever is faster; people judge them."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from app.services import evaluation, reviews
+from app.services.reviews import Choice, CountChangedError, RefusedError
+from app.services.workspace import Workspace
+from core.types import DatasetError, FindingFilter, Status, Task, Verdict
+from db.queries import evaluation as rows
+from tests.app.masked import scenes
+from tests.app.services.reviewed import digits, digits_home
+from tests.app.splits import deal_splits, everything, protect, shown
+
+__all__ = ["digits", "digits_home", "scenes"]
+OPEN = FindingFilter(round_id=1)
+
+
+def accepted(workspace: Workspace) -> set[str]:
+    """Return the splits of what a bulk act settled."""
+    bulk = replace(everything(), statuses=frozenset({Status.BULK}))
+    return {finding.split for finding in shown(workspace, bulk)}
+
+
+def test_a_bulk_act_leaves_the_evaluation_split_out_and_says_so(digits: Workspace) -> None:
+    protect(digits)
+    seen = reviews.preview(digits, OPEN)
+    held = len(shown(digits, replace(OPEN, split="test")))
+    assert (seen.count, seen.left_out) == (100 - held, held)
+    assert seen.left_out_words == f"{held} of the evaluation split test are left out: judge them one by one"
+    assert {finding.split for finding in seen.sample} == {"train"}
+    assert sum(count for *_, count in seen.changes) == seen.count
+    saved = reviews.accept_all(digits, OPEN, by="ada", expected=seen.count)
+    assert saved.size == seen.count
+    assert accepted(digits) == {"train"}
+    assert len(shown(digits, replace(OPEN, split="test"))) == held
+    reviews.undo(digits, 1, by="ada")
+    assert accepted(digits) == set()
+    assert reviews.redo(digits, 1, by="ada").size == seen.count
+    assert accepted(digits) == {"train"}
+
+
+@pytest.mark.parametrize("more", [{"path_contains": "png"}, {"min_confidence": 0.4567}, {"given": 3}])
+def test_filters_that_the_counts_cannot_tell_leave_it_out_too(digits: Workspace, more: dict[str, object]) -> None:
+    protect(digits)
+    chosen = replace(OPEN, **more)  # type: ignore[arg-type]
+    seen = reviews.preview(digits, chosen)
+    assert seen.left_out > 0
+    reviews.accept_all(digits, chosen, by="ada", expected=seen.count)
+    assert accepted(digits) == {"train"}
+
+
+def test_the_histogram_tells_apart_what_no_bulk_act_touches(digits: Workspace) -> None:
+    deal_splits(digits)
+    assert sum(reviews.counts(digits, OPEN).kept_out) == 0
+    evaluation.protect(digits, 1, "test")
+    counted = reviews.counts(digits, OPEN)
+    assert counted.evaluation_splits == ["test"]
+    assert sum(counted.kept_out) == len(shown(digits, replace(OPEN, split="test")))
+    assert sum(counted.histogram) - sum(counted.kept_out) == reviews.preview(digits, OPEN).count
+
+
+def test_a_bulk_act_on_the_evaluation_split_alone_is_refused_with_the_cure(digits: Workspace) -> None:
+    protect(digits)
+    with pytest.raises(RefusedError, match=r"test is an evaluation split of digits, .* judge its findings one by one"):
+        reviews.accept_all(digits, replace(OPEN, split="test"), by="ada")
+    assert accepted(digits) == set()
+
+
+def test_people_judge_its_cards_also_several_at_once(digits: Workspace) -> None:
+    protect(digits)
+    cards = shown(digits, replace(OPEN, split="test"))
+    reviews.decide(digits, [Choice(card.id, Verdict.ACCEPT) for card in cards], by="ada")
+    seen = evaluation.protection(digits, 1)
+    assert seen.judged == len(cards)
+    assert seen.lines() == [
+        f"No round learns from test, and no bulk act touches its labels; people judged {len(cards)} of its 75 images."
+    ]
+
+
+def test_what_was_accepted_in_bulk_before_counts_as_judged_by_nobody(digits: Workspace) -> None:
+    deal_splits(digits)
+    reviews.accept_all(digits, OPEN, by="ada")
+    held = len(shown(digits, replace(everything(), statuses=frozenset({Status.BULK}), split="test")))
+    seen = evaluation.protect(digits, 1, "test")
+    assert (seen.judged, seen.accepted) == (0, held)
+    assert f"{held} of its labels were accepted in bulk before" in seen.lines()[1]
+    reviews.undo(digits, 1, by="ada")
+    assert evaluation.protection(digits, 1).accepted == 0
+    with pytest.raises(RefusedError, match=f"{held} of the 100 labels of this act are of a split that was protected"):
+        reviews.redo(digits, 1, by="ada")
+    assert accepted(digits) == set()
+    evaluation.protect(digits, 1, "test", on=False)
+    assert reviews.redo(digits, 1, by="ada").size == 100
+
+
+@pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE, Verdict.SECOND_OPINION])
+def test_a_verdict_without_a_usable_label_judges_nothing(digits: Workspace, verdict: Verdict) -> None:
+    protect(digits)
+    card = shown(digits, replace(OPEN, split="test"))[0]
+    reviews.decide(digits, [Choice(card.id, verdict)], by="ada")
+    assert evaluation.protection(digits, 1).judged == 0
+
+
+def test_what_cannot_be_protected_is_refused_with_the_cure(digits: Workspace) -> None:
+    with pytest.raises(DatasetError, match="import its images below folders train/ and test/"):
+        evaluation.protect(digits, 1, "test")
+    protect(digits)
+    with pytest.raises(DatasetError, match="no split 'val'; choose one of test, train"):
+        evaluation.protect(digits, 1, "val", on=False)
+    with pytest.raises(DatasetError, match="train is all that digits has left to learn from"):
+        evaluation.protect(digits, 1, "train")
+    assert evaluation.protect(digits, 1, "test").protected == ("test",)
+    assert evaluation.protect(digits, 1, "test", on=False).lines() == [
+        "No split is for evaluation: rounds learn from every label."
+    ]
+
+
+def test_a_split_protected_while_a_bulk_act_runs_is_left_out_or_was_accepted_whole_before(digits: Workspace) -> None:
+    """Whichever of the two comes first, the act never has some of the split's findings and not the others."""
+    deal_splits(digits)
+    held = len(shown(digits, replace(OPEN, split="test")))
+    expected = reviews.preview(digits, OPEN).count
+    start, refused = threading.Barrier(2), []
+
+    def accept() -> None:
+        start.wait()
+        try:
+            reviews.accept_all(digits, OPEN, by="ada", expected=expected)
+        except CountChangedError as error:
+            refused.append(error.count)
+
+    bulk = threading.Thread(target=accept)
+    bulk.start()
+    start.wait()
+    evaluation.protect(digits, 1, "test")
+    bulk.join()
+    of_split = shown(digits, replace(everything(), statuses=frozenset({Status.BULK}), split="test"))
+    assert (refused, len(of_split)) in [([expected - held], 0), ([], held)]
+
+
+def test_an_image_with_a_mask_is_judged_once_people_settled_all_its_regions(scenes: Workspace) -> None:
+    evaluation.protect(scenes, 1, "test")
+    of_image = [one for one in shown(scenes, OPEN) if one.split == "test" and one.sample_id == 1]
+    assert len(of_image) == 2
+    reviews.decide(scenes, [Choice(of_image[0].id, Verdict.ACCEPT)], by="ada")
+    assert evaluation.protection(scenes, 1).judged == 0
+    reviews.decide(scenes, [Choice(of_image[1].id, Verdict.AMBIGUOUS)], by="ada")
+    assert evaluation.protection(scenes, 1).judged == 1
+    reviews.accept_all(scenes, OPEN, by="ada")
+    assert evaluation.protection(scenes, 1).judged == 1
+    with scenes.database.read() as session:
+        assert rows.changed(session, 1, Task.SEGMENTATION, ["test"]) == 4
