@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -151,17 +150,9 @@ def versions(device: str = "auto") -> dict[str, str]:
     libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
     return (
         {"python": platform.python_version()}
-        | {name: _version(name) for name in libraries}
+        | {name: devices.library_version(name) for name in libraries}
         | {"device": devices.describe(devices.choose(device))}
     )
-
-
-def _version(library: str) -> str:
-    """Return a library's version; not every experiment needs them all."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _run_folds(

@@ -54,12 +54,7 @@ class Task:
 
 def task_of(snapshot: Snapshot) -> Task:
     """Return what kind of label a round was opened with."""
-    return of_kind(snapshot.task)
-
-
-def of_kind(kind: Kind) -> Task:
-    """Return what there is to know of a kind of label."""
-    return _TASKS[kind]
+    return _TASKS[snapshot.task]
 
 
 def _labelled_images(

@@ -21,7 +21,7 @@ from core.data.storage import atomic_path
 from core.learn.allowance import Allowance
 from core.learn.augment import Augment
 from core.learn.batches import Images, Targets
-from core.learn.training import Labelled, Look, Recipe, State, Watcher, halved, predicted, train
+from core.learn.training import Labelled, Look, Objective, Recipe, State, Watcher, halved, predicted, supervised, train
 from core.types import NO_LABEL, FloatArray, IntArray, Progress, Report
 
 _RATES = {Weights.NONE: 1e-3, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
@@ -88,6 +88,7 @@ class Lesson:
     augment: Augment
     view: Callable[[nn.Module], nn.Module]  # the network as it looks at held-out images
     keep: Keep
+    objective: Objective = supervised
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def learn_fold(
                 augment=lesson.augment,
                 watcher=run.watcher(),
                 state=state,
+                objective=lesson.objective,
             )
             kept = lesson.keep(held, run.predict)
         except torch.OutOfMemoryError:

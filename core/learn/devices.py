@@ -1,6 +1,7 @@
-"""Where networks run, and in which precision."""
+"""Where networks run, in which precision, and by which libraries."""
 
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -37,6 +38,14 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
+
+
+def library_version(library: str) -> str:
+    """Return a library's version; not every experiment needs them all."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def fast_precision(device: torch.device) -> AbstractContextManager[object]:

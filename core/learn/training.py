@@ -3,7 +3,8 @@
 It knows no file, no database and no screen: what should outlast a kill is handed to `on_epoch` as a state that can be
 given back to it. A run that goes on from a state ends exactly like one that was never interrupted, because each
 epoch draws from generators of its own. The rate depends on how much has been seen, not on the number of steps, so a
-batch that had to be halved changes nothing else. The device is waited for once per epoch.
+batch that had to be halved changes nothing else. The device is waited for once per epoch. What a batch teaches is said
+by an `Objective`: its labels, unless another one is given.
 """
 
 import math
@@ -26,6 +27,16 @@ _WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing alon
 _FIRST_RATE = 0.1  # of the highest
 
 State = dict[str, Any]
+
+Objective = Callable[[nn.Module, Tensor, Tensor, Tensor | None, torch.Generator], Tensor]
+"""Network, images (B, C, H, W), targets (B, ...), what classes weigh, (K,), and what to draw from -> the loss."""
+
+
+def supervised(
+    network: nn.Module, images: Tensor, targets: Tensor, weights: Tensor | None, _generator: torch.Generator
+) -> Tensor:
+    """Return the loss of the labels alone."""
+    return supervised_loss(network(images), targets, weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,7 @@ def train(
     augment: Augment,
     watcher: Watcher,
     state: State | None = None,
+    objective: Objective = supervised,
 ) -> None:
     """Train the network where it lies, on from `state` if there is one.
 
@@ -104,7 +116,7 @@ def train(
                 images.batch(taken), labelled.targets.batch(taken), jitter
             )  # (B, C, H, W), (B, ...)
             with fast_precision(device):
-                loss = supervised_loss(network(shown), wanted, labelled.weights)
+                loss = objective(network, shown, wanted, labelled.weights, jitter)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

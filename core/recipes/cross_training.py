@@ -9,7 +9,6 @@ the networks beside them as .safetensors. The test images are looked at once by 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,10 @@ from core.recipes.cross_stages import (
     score,
 )
 from core.recipes.data import RecipeData
+from core.recipes.folder import claim, digest_of, stage
 from core.recipes.scores import MaskScore
 from core.recipes.tags import BoolArray, image_tags, masks_of
-from core.types import DatasetError, IntArray, Report, RoundError
-
-_FILE = "recipe.json"
+from core.types import DatasetError, IntArray, Report
 
 
 def _published() -> RoundConfig:
@@ -141,12 +139,12 @@ def run_cross_training(
     if config.baseline:
         few = {row: taught[row] for row in data.labelled.tolist()}
         seen = len(few) + len(data.unlabelled)  # images an epoch, as in stage 2: as many steps, and as many checkpoints
-        baseline = _stage(shop, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, seen=seen))
-    history = _stage(shop, "pair", lambda: {"history": learn_pair(shop, known)})["history"]
-    painting = _stage(shop, "painted", lambda: _painted(shop, known, own))
+        baseline = stage(folder, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, seen=seen))
+    history = stage(folder, "pair", lambda: {"history": learn_pair(shop, known)})["history"]
+    painting = stage(folder, "painted", lambda: _painted(shop, known, own))
     painted = {int(row): name for row, name in painting["masks"].items()}
-    retrained = _stage(
-        shop,
+    retrained = stage(
+        folder,
         "retrained",
         lambda: _plain(shop, "retrained", taught | painted, own, stage=RETRAINING, seen=len(taught) + len(painted)),
     )
@@ -184,27 +182,9 @@ def _claim(shop: Workshop, config: CrossTrainingConfig, usable: IntArray) -> Non
     """
     if not len(shop.data.unlabelled):
         raise DatasetError("no image is there to be painted; leave some without masks, with tags only")
-    digest = blake2b(shop.tags.tobytes(), digest_size=16)
     parts = (shop.data.labelled, shop.data.unlabelled, shop.data.validation, shop.data.test, usable)
-    for rows in parts:
-        digest.update(rows.astype("<i8").tobytes() + b"|")
-    wanted = {"config": config.to_json(), "snapshot": shop.data.snapshot.hash, "rows": digest.hexdigest()}
-    path = shop.folder / _FILE
-    if not path.exists():
-        write_atomically(path, json.dumps(wanted).encode())
-        return
-    if json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise RoundError(f"{shop.folder} holds a run with another config or other data; choose another folder")
-
-
-def _stage(shop: Workshop, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what a stage came to: read, or worked out and written."""
-    path = shop.folder / f"{name}.json"
-    if not path.exists():
-        write_atomically(path, json.dumps(work()).encode())
-    (shop.folder / f"{name}.checkpoint").unlink(missing_ok=True)
-    done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return done
+    rows = digest_of(parts, shop.tags.tobytes())
+    claim(shop.folder, {"config": config.to_json(), "snapshot": shop.data.snapshot.hash, "rows": rows})
 
 
 def _plain(

@@ -23,6 +23,32 @@ class MaskScore:
         return cls(mean_iou=mean_iou(confusion), ious=class_ious(confusion), accuracy=pixel_accuracy(confusion))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What predictions are worth against true labels of either kind; None where nothing was there to count."""
+
+    value: float | None  # what is chosen by: the share of right images, or the mean IoU of masks
+    per_class: list[float | None]  # the share of a class' images that are right, or its IoU
+    accuracy: float | None  # share of images, or of pixels
+
+    @classmethod
+    def of_masks(cls, confusion: IntArray) -> "Score":
+        """Return the score of a confusion, (K, K) pixels, true x predicted."""
+        score = MaskScore.of(confusion)
+        return cls(value=score.mean_iou, per_class=score.ious, accuracy=score.accuracy)
+
+    @classmethod
+    def of_classes(cls, confusion: IntArray) -> "Score":
+        """Return the score of a confusion, (K, K) images, true x predicted."""
+        rows = zip(confusion.diagonal().tolist(), confusion.sum(axis=1).tolist(), strict=True)
+        accuracy = pixel_accuracy(confusion)
+        return cls(value=accuracy, per_class=[right / of if of else None for right, of in rows], accuracy=accuracy)
+
+    def beats(self, other: "Score") -> bool:
+        """Whether it is better by the value that is chosen by."""
+        return (self.value or 0.0) > (other.value or 0.0)
+
+
 def image_confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
     """Return the confusion of one image's masks, (K, K); what is IGNORE in the true one counts nowhere.
 

@@ -12,12 +12,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-import core.rounds
 from core.config import Method, RoundConfig
 from core.data.networks import kept_networks
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
-from core.learn import training
+from core.learn import devices, training
 from core.rounds import FoldSummary, run_fold, run_round, versions
 from core.tasks import CLASSIFICATION, Task
 from core.types import NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
@@ -362,7 +361,7 @@ def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: 
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(core.rounds, "version", without_cleanlab)
+    monkeypatch.setattr(devices, "version", without_cleanlab)
     assert versions("cpu")["cleanlab"] == "not installed"
 
 

@@ -5,7 +5,6 @@ What is written, and where, says `core.data.networks`. On a CPU the same trainin
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from core.config import Method, RoundConfig
 from core.data.networks import BACKBONE, TENSORS, About, KeptNetwork, describe, find_network, read_tensors
 from core.data.storage import atomic_path
+from core.learn.devices import library_version
 from core.learn.models.classifier import build_classifier
 from core.learn.models.probes import Head, Probe
 from core.learn.models.segmenter import build_segmenter
@@ -33,7 +33,7 @@ def keep_network(folder: Path, name: str, network: nn.Module, about: About) -> K
     tensors = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in state.items()}  # none shared
     with atomic_path(folder / f"{name}{TENSORS}") as partial:
         save_file(tensors, partial)
-    return describe(folder, name, replace(about, versions={maker: version(maker) for maker in _MAKERS}))
+    return describe(folder, name, replace(about, versions={maker: library_version(maker) for maker in _MAKERS}))
 
 
 def load_network(kept: KeptNetwork, device: torch.device) -> nn.Module:

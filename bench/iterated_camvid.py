@@ -1,0 +1,144 @@
+"""Few masks on CamVid: what does a student of its teacher's pseudo masks gain over the few masks alone?
+
+    python bench/iterated_camvid.py camvid.tar [--folder DIR] [--json FILE] [--seeds 3] [--full]
+
+Of CamVid's 367 training images an eighth, drawn anew by each seed, keep their masks; of the others nothing is known.
+All of it runs through `core.recipes.iterated`. What is chosen by are the 101 validation images; the 233 test images are
+looked at once by the best network and by the baseline. Mean intersection over union, with the spread over the seeds:
+
+- `baseline`: on the test images, learnt from the few masks alone in as many steps as a student learns pseudo masks.
+- `best`: on the test images, the best network by the validation images; `gain` is what it has over `baseline`.
+- `iterations`: of each, on the validation images, the fine-tuned students' mean over the seeds.
+- `seeds`: the single runs, with what was taken of each class.
+
+With `--folder` a killed run goes on where it was, and only what is newly done is timed. The default is small, for two
+cores; `--full` wants a GPU and takes minutes for each seed.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench._data import data_parser, parsed_with_data, unpacked
+from bench._iterated import figures_of, one_run, print_table
+from core.config import SMALL_MASK_NETWORK, SWIFTNET, RoundConfig
+from core.config.iterated import IteratedSettings
+from core.data.images import read_facts
+from core.data.masks.store import MaskStore, classes_in
+from core.data.snapshot import Masks, Snapshot
+from core.recipes.data import RecipeData
+from core.types import IGNORE, IntArray
+
+ARCHIVE, VOID = "camvid.tar", 11
+NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"]
+LABELLED_SHARE = 1 / 8
+
+
+def main() -> None:
+    """Run the experiment with each seed and print its table."""
+    arguments = parsed()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
+        folder = arguments.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshot, parts = stored(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", arguments)
+        network, settings = configured(arguments)
+        runs = []
+        for seed in range(arguments.seeds):
+            data, own = data_of(snapshot, parts, seed), replace(network, seed=seed)
+            few, many = len(data.labelled), len(data.unlabelled)
+            print(f"seed {seed}: {few} masks, {many} images without, {len(data.test)} to test on; {own}; {settings}")
+            place = folder / f"seed_{seed}"
+            runs.append(one_run(data, own, settings, place, cache=folder / "images", masks=folder / "given"))
+    figures = figures_of(runs, network, settings)
+    print_table("mIoU", figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+def data_of(snapshot: Snapshot, parts: dict[str, IntArray], seed: int) -> RecipeData:
+    """Return the parts that the images play, with masks drawn by a seed."""
+    order = np.random.default_rng(seed).permutation(parts["train"])
+    few = max(2, round(LABELLED_SHARE * len(order)))
+    return RecipeData(
+        snapshot=snapshot,
+        labelled=np.sort(order[:few]),
+        unlabelled=np.sort(order[few:]),
+        validation=parts["val"],
+        test=parts["test"],
+    )
+
+
+def stored(root: Path, folder: Path, arguments: argparse.Namespace) -> tuple[Snapshot, dict[str, IntArray]]:
+    """Return the snapshot of all images, and the rows of each split; masks are put below `folder`."""
+    store, names, sizes, rarest = MaskStore(folder), [], [], []
+    paths: list[Path] = []
+    parts: dict[str, IntArray] = {}
+    for part, most in (("train", arguments.images), ("val", arguments.tests), ("test", arguments.tests)):
+        found = sorted((root / part / "images").glob("*.jpg"))
+        found = found[:: max(1, len(found) // most)][:most] if most else found
+        parts[part] = np.arange(len(paths), len(paths) + len(found))
+        for path in found:
+            mask = np.asarray(Image.open(root / part / "labels" / f"{path.stem}.png")).astype(np.uint8)
+            mask = np.where(mask == VOID, IGNORE, mask).astype(np.uint8)
+            paths.append(path)
+            names.append(store.put(mask, durable=False))
+            sizes.append(mask.shape)
+            rarest.append(classes_in(mask)[-1])
+    snapshot = Snapshot(
+        sample_ids=np.arange(len(paths)) + 1,
+        paths=[str(path) for path in paths],
+        labels=np.array(rarest, np.int32),
+        groups=[""] * len(paths),
+        content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
+        classes=NAMES,
+        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
+    )
+    return snapshot, parts
+
+
+def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSettings]:
+    """Return SwiftNet at full size with `--full`, else a small network for two cores."""
+    if arguments.full:
+        network = RoundConfig(model=SWIFTNET, input_size=480, epochs=40, batch_size=12, crop=320, flip=True)
+    else:
+        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=10, batch_size=8, flip=True)
+    network = replace(
+        network,
+        epochs=arguments.epochs or network.epochs,
+        input_size=arguments.size or network.input_size,
+        model=arguments.model or network.model,
+    )
+    return network, IteratedSettings(iterations=arguments.iterations, consistency=arguments.consistency, ratio=1)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line."""
+    parser = data_parser(__doc__)
+    parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
+    parser.add_argument("--seeds", type=int, default=3, help="how many runs, each with a draw of its own")
+    parser.add_argument("--full", action="store_true", help="SwiftNet at full size, for a GPU")
+    parser.add_argument("--iterations", type=int, default=3)
+    parser.add_argument("--consistency", action="store_true", help="weak and strong views also teach")
+    parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
+    parser.add_argument("--model", default="", help="the network, instead of the usual one")
+    parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
+    parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
+    parser.add_argument("--tests", type=int, default=0, help="images to choose by and to test on, instead of all")
+    arguments = parsed_with_data(parser)
+    if arguments.seeds < 1:
+        parser.error("--seeds must be at least 1")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from core.learn.augment import jittered_labels, jittered_scenes
+from core.learn.batches import Images, Labels, MaskTargets, Scaling
+from core.learn.consistency import Consistency, consistency_loss, strong_views
+from core.learn.losses import supervised_loss
+from core.learn.training import Labelled, Recipe, Watcher, train
+
+CPU = torch.device("cpu")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_by_hand() -> None:
+    weak = torch.tensor([[0.0, math.log(9)], [0.0, 0.0], [math.log(9), 0.0]])  # sure of 1 by .9, unsure, sure of 0
+    strong = torch.tensor([[0.0, math.log(3)], [5.0, 0.0], [0.0, math.log(3)]])
+    everywhere = torch.tensor([True, True, True])
+    wanted = (-math.log(0.75) - math.log(0.25)) / 3
+    assert consistency_loss(weak, strong, everywhere, 0.9 - 1e-6).item() == pytest.approx(wanted)
+    assert consistency_loss(weak, strong, everywhere, 0.95).item() == 0
+    first = torch.tensor([True, False, False])
+    assert consistency_loss(weak, strong, first, 0.8).item() == pytest.approx(-math.log(0.75))
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5, 7)])
+def test_nothing_valid_costs_and_teaches_nothing(shape: tuple[int, ...]) -> None:
+    weak, strong = torch.randn(shape, generator=generator()), torch.randn(shape, generator=generator(1))
+    strong.requires_grad_()
+    nowhere = torch.zeros(shape[0], *shape[2:], dtype=torch.bool)
+    loss = consistency_loss(weak, strong, nowhere, 0.0)
+    loss.backward()
+    assert loss.item() == 0
+    assert strong.grad.abs().sum() == 0
+
+
+def test_only_the_strong_view_is_taught() -> None:
+    weak = torch.randn(5, 3, generator=generator()).requires_grad_()
+    strong = torch.randn(5, 3, generator=generator(1)).requires_grad_()
+    consistency_loss(weak, strong, torch.ones(5, dtype=torch.bool), 0.0).backward()
+    assert weak.grad is None
+    assert strong.grad.abs().sum() > 0
+
+
+def test_without_a_threshold_it_is_the_loss_of_the_likeliest_class() -> None:
+    weak, strong = torch.randn(8, 5, generator=generator()), torch.randn(8, 5, generator=generator(1))
+    loss = consistency_loss(weak, strong, torch.ones(8, dtype=torch.bool), 0.0)
+    torch.testing.assert_close(loss, F.cross_entropy(strong, weak.argmax(1)))
+
+
+def test_one_pixel_is_one_image_and_classes_have_no_order() -> None:
+    weak, strong = 3 * torch.randn(6, 4, generator=generator()), torch.randn(6, 4, generator=generator(1))
+    valid = torch.tensor([True, True, False, True, True, False])
+    loss = consistency_loss(weak, strong, valid, 0.6)
+    pixels = consistency_loss(weak[:, :, None, None], strong[:, :, None, None], valid[:, None, None], 0.6)
+    torch.testing.assert_close(pixels, loss)
+    order = torch.randperm(4, generator=generator(2))
+    torch.testing.assert_close(consistency_loss(weak[:, order], strong[:, order], valid, 0.6), loss)
+
+
+def test_a_higher_threshold_never_costs_more() -> None:
+    weak, strong = 2 * torch.randn(50, 4, generator=generator()), torch.randn(50, 4, generator=generator(1))
+    everywhere = torch.ones(50, dtype=torch.bool)
+    losses = [consistency_loss(weak, strong, everywhere, threshold / 10).item() for threshold in range(11)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_strong_views_change_every_image_in_its_own_way_and_leave_the_given_ones() -> None:
+    images = torch.randn(1, 3, 16, 20, generator=generator()).expand(8, 3, 16, 20).clone()
+    before = images.clone()
+    changed, again = (strong_views(images, generator(3)) for _ in range(2))
+    torch.testing.assert_close(images, before)
+    torch.testing.assert_close(changed, again)
+    assert changed.shape == images.shape
+    assert changed.isfinite().all()
+    assert all((one != images[0]).any() for one in changed)
+    assert len({round(one.sum().item(), 3) for one in changed}) == 8
+
+
+def test_strong_views_move_no_pixel() -> None:
+    """A bright spot stays where it is, unless it was cut out."""
+    images = torch.zeros(40, 3, 15, 15)
+    images[:, :, 4, 9] = 30.0
+    seen = strong_views(images, generator(1)).sum(dim=1).flatten(1)
+    spread = seen.amax(1) - seen.amin(1)
+    kept = spread > 20
+    assert kept.sum() > 20
+    assert (seen[kept] - seen[kept].median(dim=1, keepdim=True).values).abs().argmax(1).eq(4 * 15 + 9).all()
+
+
+def two_kinds(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Return images that are dark or bright on the left, and which; (N, 12, 12, 3), (N,)."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    array = rng.integers(90, 170, (count, 12, 12, 3))
+    array[:, :, :6] += np.where(labels, 70, -70)[:, None, None, None]
+    return np.clip(array, 0, 255).astype(np.uint8), labels
+
+
+def trained(ratio: int) -> tuple[list[float], nn.Module]:
+    array, labels = two_kinds()
+    images = Images(array, Scaling.measured(array), CPU)
+    targets = Labels(labels, CPU)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(432, 2))
+    objective = Consistency(
+        images=images, targets=targets, rows=torch.arange(8, 60), augment=jittered_labels, threshold=0.8, ratio=ratio
+    )
+    losses: list[float] = []
+    watcher = Watcher(lambda _, loss: losses.append(loss), lambda _: None, lambda: False)
+    recipe = Recipe(epochs=20, batch_size=4, learning_rate=0.01)
+    taught = Labelled(torch.arange(8), targets)
+    train(network, images, taught, recipe, augment=jittered_labels, watcher=watcher, objective=objective)
+    return losses, network
+
+
+def test_the_one_loop_learns_by_it_the_same_way_each_time() -> None:
+    losses, network = trained(2)
+    assert trained(2)[0] == losses
+    assert trained(3)[0] != losses
+    array, labels = two_kinds()
+    logits = network(Images(array, Scaling.measured(array), CPU).batch(torch.arange(60)))
+    assert (logits.argmax(1).numpy() == labels).mean() > 0.95
+
+
+def test_masks_learn_only_where_the_scene_is() -> None:
+    array, _ = two_kinds(12)
+    images = Images(array, Scaling.measured(array), CPU)
+    targets = MaskTargets(np.full((12, 12, 12), 255, np.uint8), CPU)  # nothing is given
+    seen: list[Tensor] = []
+
+    def far_out(shown: Tensor, masks: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
+        seen.append(masks)
+        return shown, torch.full_like(masks, -1)
+
+    network = nn.Conv2d(3, 2, 1)
+    asked = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0, "ratio": 2}
+    batch, known = images.batch(torch.arange(3)), torch.zeros(3, 12, 12, dtype=torch.int64)
+    own = supervised_loss(network(batch), known)
+    beyond = Consistency(augment=far_out, **asked)(network, batch, known, None, generator())
+    torch.testing.assert_close(beyond, own)
+    assert seen[0].shape == (6, 12, 12)
+    assert (seen[0] == 0).all()
+    inside = Consistency(augment=jittered_scenes(8, mirror=True), **asked)
+    windows = jittered_scenes(8, mirror=True)(batch, known, generator())
+    assert inside(network, *windows, None, generator()) > supervised_loss(network(windows[0]), windows[1])
