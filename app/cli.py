@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.commands import acting, exporting, importing, listing, reviewing, rounds, running, tagging
+from app.commands import acting, exporting, importing, listing, predicting, reviewing, rounds, running, tagging
 from app.commands.speaking import Commands, help_of
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "undo": acting.undo,
     "redo": acting.redo,
     "export": exporting.export,
+    "predict": predicting.predict,
+    "models": predicting.models,
     "worker": running.worker,
     "serve": running.serve,
 }

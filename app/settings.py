@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     cache_gigabytes: float = Field(
         20.0, ge=0, description="Decoded images and embeddings beyond this go after a round, the longest unused first."
     )
+    keep_rounds: int = Field(
+        3, ge=0, description="Networks of so many finished rounds of a dataset are kept, the newest."
+    )
     allowed_roots: str = Field(
         "", description="Folders people may import from and export to, separated by ':'; empty: any."
     )

@@ -54,7 +54,12 @@ class Task:
 
 def task_of(snapshot: Snapshot) -> Task:
     """Return what kind of label a round was opened with."""
-    return _TASKS[snapshot.task]
+    return of_kind(snapshot.task)
+
+
+def of_kind(kind: Kind) -> Task:
+    """Return what there is to know of a kind of label."""
+    return _TASKS[kind]
 
 
 def _labelled_images(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from app.services.learnable import refuse_unlearnable
+from app.services.networks import prune_networks
 from app.services.workspace import Workspace
 from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
@@ -90,6 +91,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
         if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
             findings.remove_findings(session, round_id)  # cancelled meanwhile
     prune(workspace.image_caches, workspace.settings.cache_bytes)
+    prune_networks(workspace, info.dataset_id)
 
 
 def import_images(workspace: Workspace, should_stop: ShouldStop, *, import_id: int) -> None:

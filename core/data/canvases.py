@@ -95,6 +95,12 @@ def read_mask(masks: MaskStore, name: str, height: int, width: int, classes: int
     return widened(mask, classes)
 
 
+def on_canvas(pixels: ByteArray, scaled: tuple[int, ...], canvas: tuple[int, ...]) -> ByteArray:
+    """Return an image, (H, W) or (H, W, 3), scaled down into the upper left corner of a canvas, (*canvas, C)."""
+    corner = resized(pixels, *scaled).reshape(*scaled, -1)
+    return np.pad(corner, ((0, canvas[0] - scaled[0]), (0, canvas[1] - scaled[1]), (0, 0)), mode="edge")
+
+
 def _sources(paths: list[str], sizes: IntArray) -> list[list[Any]]:
     return [[path, height, width] for path, (height, width) in zip(paths, sizes.tolist(), strict=True)]
 
@@ -114,8 +120,7 @@ def _read_canvas(source: list[Any], row: Rows, settings: Settings) -> None:
     pixels = load_image(Path(path), grey=settings["grey"])
     if pixels.shape[:2] != (height, width):
         raise DatasetError(f"the image is {pixels.shape[1]} x {pixels.shape[0]}, it was {width} x {height}")
-    pixels = resized(pixels, *scaled).reshape(*scaled, -1)
-    row[:] = np.pad(pixels, ((0, row.shape[0] - scaled[0]), (0, row.shape[1] - scaled[1]), (0, 0)), mode="edge")
+    row[:] = on_canvas(pixels, scaled, row.shape[:2])
 
 
 def _read_mask_canvas(path: str, size: tuple[int, int], scaled: tuple[int, int], row: Rows, classes: int) -> None:

@@ -68,12 +68,7 @@ def read_facts(path: Path, max_pixels: int) -> ImageFacts:
     data = _read(path, max_pixels)
     with _decoding(path), _open(io.BytesIO(data), path) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                "too large",
-                f"{width} x {height} pixels, the limit is {max_pixels:,}",
-                "make the image smaller, or raise OUTFOLD_MAX_PIXELS",
-            )
+        _refuse_larger(image, max_pixels)
         image.load()
         if _is_turned(image):
             width, height = height, width
@@ -81,13 +76,15 @@ def read_facts(path: Path, max_pixels: int) -> ImageFacts:
     return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey)
 
 
-def load_image(path: Path, *, grey: bool) -> ByteArray:
-    """Return the image's pixels, (H, W) when `grey`, else (H, W, 3).
+def load_image(path: Path, *, grey: bool, max_pixels: int | None = None) -> ByteArray:
+    """Return the image's pixels, (H, W) when `grey`, else (H, W, 3); those of files nobody has vetted are limited.
 
     Raises:
-        ImageError: the file cannot be decoded (any more).
+        ImageError: the file cannot be decoded (any more), or is too large.
     """
     with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        if max_pixels is not None:
+            _refuse_larger(image, max_pixels)
         return np.array(_seen(image).convert("L" if grey else "RGB"), dtype=np.uint8)
 
 
@@ -148,6 +145,15 @@ def _read(path: Path, max_pixels: int) -> bytes:
     except OSError as error:
         cure = "give this user the right to read it" if isinstance(error, PermissionError) else "check the disk"
         raise ImageError("unreadable file", f"it cannot be read: {error.strerror or error}", cure) from error
+
+
+def _refuse_larger(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            "too large",
+            f"{image.width} x {image.height} pixels, the limit is {max_pixels:,}",
+            "make the image smaller, or raise OUTFOLD_MAX_PIXELS",
+        )
 
 
 @contextmanager

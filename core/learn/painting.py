@@ -83,9 +83,9 @@ class Painter:
             probs = self._vetoed(row, strip / temperature).softmax(dim=0)  # (K, lines, W)
             best, which = probs.max(dim=0)
             index = torch.from_numpy(np.where(known[lines], given[lines], 0).astype(np.int64)).to(probs.device)
-            own = _as_bytes(probs.gather(0, index[None])[0])
+            own = as_bytes(probs.gather(0, index[None])[0])
             predicted[lines] = which.cpu().numpy()
-            confidence[lines] = _as_bytes(best)
+            confidence[lines] = as_bytes(best)
             given_probability[lines] = np.where(known[lines], own, CERTAIN)
         pairs = given[known].astype(np.int64) * self.classes + predicted[known]
         return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
@@ -127,6 +127,6 @@ def enlarged(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tu
         yield top, torch.lerp(wide[:, above[part] - first], wide[:, below[part] - first], share[:, part])
 
 
-def _as_bytes(probabilities: Tensor) -> IntArray:
+def as_bytes(probabilities: Tensor) -> IntArray:
     """Return round(255 p) as uint8."""
     return (probabilities * CERTAIN).round().to(torch.uint8).cpu().numpy()

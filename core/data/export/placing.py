@@ -51,9 +51,9 @@ def place_files(
     for folder in sorted({placement.target.parent for placement in placements}):
         folder.mkdir(parents=True, exist_ok=True)
 
-    def bring(placement: Placement) -> tuple[Link | None, str]:
+    def checked(placement: Placement) -> tuple[Link | None, str]:
         try:
-            done = _place(placement, link, copy_if_needed=copy_if_needed)
+            done = bring(placement, link, copy_if_needed=copy_if_needed)
             return done, "" if content_hash(placement.target) == placement.content_hash else "has changed"
         except FileNotFoundError:
             return None, "is gone"
@@ -63,7 +63,7 @@ def place_files(
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         for batch in _batches(placements, CHUNK):
             stop_if(should_stop)
-            for placement, (how, fault) in zip(batch, pool.map(bring, batch), strict=True):
+            for placement, (how, fault) in zip(batch, pool.map(checked, batch), strict=True):
                 if fault:
                     wrong.append(f"{placement.source} {fault}")
                 elif how:
@@ -112,7 +112,13 @@ def check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _place(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
+def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
+    """Bring one file to its place, and return how; its content is not looked at.
+
+    Raises:
+        ExportError: a link is impossible.
+        OSError: the file is gone, or the disk full.
+    """
     if link is Link.SYMLINK:
         placement.target.symlink_to(placement.source.absolute())
         return Link.SYMLINK

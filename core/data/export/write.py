@@ -69,7 +69,7 @@ def write_export(
     check_target(target, overwrite=overwrite)
     if plan.options.link is Link.COPY:
         check_space(target.parent, plan.image_bytes)
-    with _telling_full_disk(target):
+    with telling_full_disk(target):
         with atomic_folder(fresh_folder(target)) as folder:
             into = _Into(folder, versions, report, should_stop)
             values = _write_masks(plan, into) if isinstance(plan, MaskPlan) else _write_labels(plan, into)
@@ -135,7 +135,7 @@ def _place(plan: Plan | MaskPlan, placements: list[Placement], into: _Into, repo
 
 
 @contextmanager
-def _telling_full_disk(target: Path) -> Iterator[None]:
+def telling_full_disk(target: Path) -> Iterator[None]:
     """Say in words that the disk is full or may not be written to; what was written is removed by the caller."""
     causes: Mapping[int | None, str] = {
         errno.ENOSPC: "the disk is full; make room or choose another disk",

@@ -27,7 +27,8 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
     return digits
 
 
-ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "datasets", "worker", "serve"]
+ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "predict", "models"]
+ALL += ["datasets", "worker", "serve"]
 
 
 PARTS = ["patch apply", "patch revert", "datasets show", "datasets problems", "datasets protect"]

@@ -1,0 +1,124 @@
+"""Networks that rounds kept: which there are, which are asked about new images, and which go.
+
+Those of a dataset's newest finished rounds are kept, as many rounds as the settings say. Whoever asks networks holds
+their round's lock together with others, so none goes that is in use.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.services.workspace import Workspace
+from core.data.locks import take
+from core.data.networks import KeptNetwork, drop_networks, kept_networks
+from core.types import RoundError, RoundStatus
+from db.queries import datasets, folds, rounds
+from db.queries.rounds import RoundInfo
+
+__all__ = ["KeptNetwork", "OfRound", "asked_networks", "networks_of", "of_round", "prune_networks"]
+
+
+@dataclass(frozen=True, slots=True)
+class OfRound:
+    """A round and the networks that are kept of it."""
+
+    round: RoundInfo
+    networks: list[KeptNetwork]
+
+    @property
+    def asked(self) -> list[KeptNetwork]:
+        """Return those that are asked about new images."""
+        return [kept for kept in self.networks if kept.about.predicts]
+
+
+def networks_of(workspace: Workspace, dataset_id: int) -> list[OfRound]:
+    """Return the finished rounds of a dataset that keep networks, newest first."""
+    with workspace.database.read() as session:
+        listed = rounds.list_rounds(session, dataset_id)
+    found = [of_round(workspace, info) for info in listed if info.status is RoundStatus.DONE]
+    return [one for one in found if one.networks]
+
+
+def of_round(workspace: Workspace, info: RoundInfo) -> OfRound:
+    """Return what is kept of one round."""
+    return OfRound(info, kept_networks(workspace.round_folder(info.id)))
+
+
+@contextmanager
+def asked_networks(workspace: Workspace, dataset_id: int, number: int | None = None) -> Iterator[OfRound]:
+    """Hold the networks of the round with this number, or of the newest one that has any, for the block.
+
+    Raises:
+        RoundError: there are none, or not those that the round ended with; the text says which and the cure.
+    """
+    known = [one for one in networks_of(workspace, dataset_id) if one.asked]
+    chosen = next((one for one in known if number in (None, one.round.number)), None)
+    if chosen is None:
+        raise RoundError(_none_kept(workspace, known, number))
+    handle = take(_lock(workspace, chosen.round), shared=True)
+    if handle is None:
+        raise RoundError(f"the networks of {chosen.round.name} are being removed; choose a newer round")
+    try:
+        chosen = of_round(workspace, chosen.round)  # as they are now that nobody removes them
+        _refuse_others(workspace, chosen)
+        yield _coloured(workspace, chosen)
+    finally:
+        os.close(handle)
+
+
+def prune_networks(workspace: Workspace, dataset_id: int) -> int:
+    """Remove the networks of a dataset's older rounds, but none in use; return the bytes freed."""
+    with workspace.database.read() as session:
+        ended = [info for info in rounds.list_rounds(session, dataset_id) if info.status.ended]
+    freed, left = 0, workspace.settings.keep_rounds
+    for info in ended:
+        folder = workspace.round_folder(info.id)
+        if not folder.is_dir() or not any(folder.glob("*.safetensors")):
+            continue
+        if info.status is RoundStatus.DONE and left > 0:
+            left -= 1
+        elif (handle := take(_lock(workspace, info))) is not None:
+            freed += drop_networks(folder)
+            _lock(workspace, info).unlink(missing_ok=True)
+            os.close(handle)
+    return freed
+
+
+def _refuse_others(workspace: Workspace, chosen: OfRound) -> None:
+    """Check that the networks are those whose hashes the database has."""
+    with workspace.database.read() as session:
+        runs = folds.folds_of(session, chosen.round.id)
+    found = {kept.hash for kept in chosen.networks}
+    for run in runs:
+        if run.model_hash is not None and run.model_hash not in found:
+            raise RoundError(
+                f"{workspace.round_folder(chosen.round.id)} has lost the network {run.model_hash} of fold "
+                f"{run.fold + 1}; put fold_{run.fold}.safetensors and fold_{run.fold}.network.json back from a copy, "
+                "or choose another round"
+            )
+
+
+def _coloured(workspace: Workspace, chosen: OfRound) -> OfRound:
+    """Return the networks with the colours of the dataset's classes, where they do not know any."""
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, chosen.round.dataset_id)
+    colours = info.colours or ()
+    named = []
+    for kept in chosen.networks:
+        own = kept.about.colours or colours[: len(kept.about.classes)]
+        named.append(replace(kept, about=replace(kept.about, colours=own)))
+    return OfRound(chosen.round, named)
+
+
+def _none_kept(workspace: Workspace, known: list[OfRound], number: int | None) -> str:
+    kept = workspace.settings.keep_rounds
+    which = "no finished round keeps networks" if number is None else f"round {number} keeps no networks"
+    others = ", ".join(str(one.round.number) for one in known)
+    cure = f"choose one of the rounds {others}" if others else "start a new round"
+    return f"{which} (those of the newest {kept} are kept, see OUTFOLD_KEEP_ROUNDS); {cure}"
+
+
+def _lock(workspace: Workspace, info: RoundInfo) -> Path:
+    return workspace.round_folder(info.id) / "networks.lock"

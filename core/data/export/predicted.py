@@ -1,0 +1,179 @@
+"""Write predictions of new images so that the import reads them as labels: a table of classes, or a folder of masks.
+
+Both appear whole or not at all, and are written image by image, so memory stays flat.
+
+- The table, CSV or Parquet, has `path,label,confidence`, then the likeliest classes (`top1`, `top1_probability` ...).
+  Paths are absolute. A row below the threshold has an empty label, which the import reads as unlabelled.
+- The folder has `images/` (hard links where possible), `labels/` (grey PNG of ids, IGNORE below the threshold),
+  `classes.csv`, `predictions.csv` (a row an image), and where asked for `confidence/` (grey PNG, round(255 p)).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow.lib as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from core.data.export.items import Link
+from core.data.export.placing import Placement, bring
+from core.data.export.tables import Cell, write_csv
+from core.data.formats import mask_pairs
+from core.data.masks.classes import write_classes
+from core.data.masks.items import MaskItem
+from core.data.new_images import NewImage
+from core.data.storage import atomic_folder, atomic_path
+from core.types import ByteArray, ClassTable, ExportError, IntArray, Task, ignore_of
+
+TOP = 5
+PREDICTIONS = "predictions.csv"
+_CERTAIN = 255
+_ROWS = 4096  # of a table that are written at once
+_SUFFIXES: Mapping[Task, tuple[str, ...]] = {Task.CLASSIFICATION: (".csv", ".parquet"), Task.SEGMENTATION: ()}
+_COLUMNS = ("file", "source", "confidence", "unsure_pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrediction:
+    """An image's likeliest classes with their probabilities, the likeliest first."""
+
+    image: NewImage
+    top: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrediction:
+    """An image's mask, (H, W), IGNORE where it is not sure enough, and how sure it is, (H, W), round(255 p)."""
+
+    image: NewImage
+    mask: IntArray
+    confidence: ByteArray
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was written: images, labelled ones (or labelled pixels) by class, and what was not sure enough."""
+
+    images: int = 0
+    unsure: int = 0  # images without a label, or pixels
+    by_class: Counter[int] = field(default_factory=Counter)  # images, or pixels
+
+
+def suffixes_for(task: Task) -> tuple[str, ...]:
+    """Return what the name of predictions ends in, () where they are a folder."""
+    return _SUFFIXES[task]
+
+
+def refuse_target(target: Path, suffixes: Sequence[str] = ()) -> None:
+    """Check that something may be written there, before anything is worked out.
+
+    Raises:
+        ExportError: something is there, or its name ends in none of the suffixes.
+    """
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise ExportError(f"{target.name} is no table; call it {' or '.join(f'something{one}' for one in suffixes)}")
+    if target.exists() or target.is_symlink():
+        raise ExportError(f"{target} exists already; choose another name, or remove it")
+
+
+def write_labels(target: Path, predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float) -> Tally:
+    """Write a table of predictions; the ending of its name says which.
+
+    Raises:
+        ExportError: something is there already, or it is called neither .csv nor .parquet.
+    """
+    refuse_target(target, suffixes_for(Task.CLASSIFICATION))
+    tally, top = Tally(), min(TOP, len(classes))
+    columns = ("path", "label", "confidence", *_top_columns(top))
+    rows = _rows(predictions, classes, above, tally)
+    with atomic_path(target) as partial:
+        if target.suffix.lower() == ".csv":
+            write_csv(partial, rows, columns)
+        else:
+            _write_parquet(partial, rows, columns)
+        _refuse_nothing(tally)
+    return tally
+
+
+def write_masks(
+    target: Path,
+    images: Sequence[NewImage],
+    predictions: Iterable[MaskPrediction],
+    table: ClassTable,
+    *,
+    link: Link = Link.HARD_LINK,
+    confidence: bool = False,
+) -> Tally:
+    """Write a new folder of predicted masks; `predictions` are of some of the `images`, in their order.
+
+    Raises:
+        ExportError: something is there already, or an image cannot be brought there.
+    """
+    refuse_target(target)
+    items = [MaskItem(image.name, "", image.path, 0, 0, None) for image in images]
+    places = dict(zip((image.path for image in images), mask_pairs.place(items), strict=True))
+    tally = Tally()
+    with atomic_folder(target) as folder:
+        for name in ("images", "labels"):
+            (folder / name).mkdir()
+        rows = (
+            _write_mask(folder, places[one.image.path], one, link, tally, confidence=confidence) for one in predictions
+        )
+        write_csv(folder / PREDICTIONS, rows, _COLUMNS)
+        _refuse_nothing(tally)
+        write_classes(folder, table)
+    return tally
+
+
+def _refuse_nothing(tally: Tally) -> None:
+    if not tally.images:
+        raise ExportError("not one of these images can be read, so nothing was written; mend them, or name others")
+
+
+def _write_mask(
+    folder: Path, file: str, one: MaskPrediction, link: Link, tally: Tally, *, confidence: bool
+) -> dict[str, Cell]:
+    name = PurePosixPath(file).relative_to("images")
+    bring(Placement(one.image.path, folder / file, ""), link, copy_if_needed=True)
+    mask_pairs.save_mask(folder / "labels" / name, Image.fromarray(one.mask))
+    if confidence:
+        mask_pairs.save_mask(folder / "confidence" / name, Image.fromarray(one.confidence))
+    counts = np.bincount(one.mask.ravel(), minlength=ignore_of(one.mask) + 1)
+    unsure = int(counts[ignore_of(one.mask)])
+    tally.images += 1
+    tally.unsure += unsure
+    tally.by_class.update({label: int(counts[label]) for label in np.flatnonzero(counts[:-1]).tolist()})
+    sure = round(float(one.confidence.mean()) / _CERTAIN, 6)
+    return {"file": file, "source": str(one.image.path), "confidence": sure, "unsure_pixels": unsure}
+
+
+def _rows(
+    predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float, tally: Tally
+) -> Iterator[dict[str, Cell]]:
+    for one in predictions:
+        label, sure = one.top[0]
+        tally.images += 1
+        if sure < above:
+            tally.unsure += 1
+        else:
+            tally.by_class[label] += 1
+        cells: dict[str, Cell] = {"path": str(one.image.path), "label": classes[label] if sure >= above else None}
+        likeliest = [cell for number, p in one.top for cell in (classes[number], round(p, 6))]
+        yield cells | {"confidence": round(sure, 6)} | dict(zip(_top_columns(len(one.top)), likeliest, strict=True))
+
+
+def _top_columns(count: int) -> list[str]:
+    return [name for place in range(1, count + 1) for name in (f"top{place}", f"top{place}_probability")]
+
+
+def _write_parquet(path: Path, rows: Iterator[dict[str, Cell]], columns: Sequence[str]) -> None:
+    types = [pa.float64() if name.endswith(("confidence", "probability")) else pa.string() for name in columns]
+    schema: Any = pa.schema(list(zip(columns, types, strict=True)))
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:  # type: ignore[no-untyped-call]
+        while some := list(islice(rows, _ROWS)):
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
