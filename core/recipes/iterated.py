@@ -2,9 +2,9 @@
 
 T. Petrac, *Semi-supervised semantic segmentation based on pseudo-labeling*, FER Zagreb 2021; for classes and masks.
 The teacher learns the labelled images. Then, `iterations` times: the best network so far labels the unlabelled images
-as far as it is sure (`core.judge.class_thresholds`); a fresh student learns these pseudo labels alone; the same student
-is fine-tuned on the real labels, and becomes the teacher only when it is better on the validation images than the best
-so far. The test images are looked at once, at the end, by the best network and by the baseline.
+as far as it is sure (`core.judge.balanced_thresholds`); a fresh student learns these pseudo labels alone; the same
+student is fine-tuned on the real labels, and becomes the teacher only when it is better on the validation images than
+the best so far. The test images are looked at once, at the end, by the best network and by the baseline.
 
 Everything happens in one folder, so that a killed run goes on where it was: `recipe.json` (what is run), a JSON file a
 stage (`baseline`, perhaps `teacher`, then `pseudo_1`, `student_1`, `tuned_1`, ..., `test`), `result.json`, the networks

@@ -16,7 +16,7 @@ from core.config import RoundConfig
 from core.config.iterated import IteratedSettings
 from core.data.networks import find_network
 from core.fold_networks import about
-from core.judge.class_thresholds import class_thresholds, taken
+from core.judge.balanced_thresholds import balanced_thresholds, taken
 from core.learn.consistency import Consistency
 from core.learn.crossfold import Held, Keep, Kept, Lesson, Material, Predict, Telling, learn_fold, learning_rate
 from core.learn.models.kept import keep_network, load_network
@@ -172,7 +172,7 @@ def choose(studio: Studio, name: str, *, stage: int, share: float, folder: Path)
     for _, classes, levels in labelling.predictions(kept, rows, folder):
         flat = classes.astype(np.int64).reshape(-1) * labelling.levels + levels.reshape(-1)
         counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)
-    thresholds = class_thresholds(counts, share, studio.settings.least_confidence)
+    thresholds = balanced_thresholds(counts, share, studio.settings.least_confidence)
     least = np.rint(thresholds * (labelling.levels - 1)).astype(np.int64)
     labels: Labels = {}
     for row, classes, levels in labelling.predictions(kept, rows, folder):

@@ -12,7 +12,7 @@ import numpy as np
 from core.types import FloatArray, IntArray
 
 
-def class_thresholds(counts: IntArray, share: float, least: float = 0.0) -> FloatArray:
+def balanced_thresholds(counts: IntArray, share: float, least: float = 0.0) -> FloatArray:
     """Return the threshold of each class, (K,); a prediction is taken at it or above.
 
     It is the lowest level from which on at most `share` of the class' predictions lie, and never below the confidence
