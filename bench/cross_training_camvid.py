@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench.planted_masks import ARCHIVE, NAMES, VOID, Teller
-from core.config import DEEPLAB, SMALL_MASK_NETWORK, RoundConfig
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Masks, Snapshot
@@ -145,10 +145,12 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
         config = CrossTrainingConfig(network=network)
     else:
         network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=14, batch_size=8, flip=True)
-        config = CrossTrainingConfig(network=network, steps=400, batch_size=8, learning_rate=0.02, block=100)
+        settings = CrossTrainingSettings(steps=400, batch_size=8, learning_rate=0.02, block=100)
+        config = CrossTrainingConfig(network=network, settings=settings)
     network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
     network = replace(network, input_size=arguments.size or network.input_size, model=arguments.model or network.model)
-    return replace(config, network=network, steps=arguments.steps or config.steps)
+    settings = replace(config.settings, steps=arguments.steps or config.settings.steps)
+    return CrossTrainingConfig(network=network, settings=settings)
 
 
 def parsed() -> argparse.Namespace:

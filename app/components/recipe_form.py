@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.cross_training_form import cross_training_fields
 from core.config import RECIPES_OF, RoundConfig
 from core.types import Recipe, Task
 
@@ -35,4 +36,4 @@ def _nothing(_begin: RoundConfig, _key: str) -> dict[str, Any]:
     return {}
 
 
-FIELDS: Mapping[Recipe, Fields] = {Recipe.CROSS_FOLD: _nothing}
+FIELDS: Mapping[Recipe, Fields] = {Recipe.CROSS_FOLD: _nothing, Recipe.CROSS_TRAINING: cross_training_fields}

@@ -3,28 +3,26 @@
 A round is a row; the worker does it (`app.worker`). What is refused at the start says what to do about it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from app.services import jobs
 from app.services.insight import mean_iou_so_far
-from app.services.learnable import refuse_inseparable, refuse_unlearnable
-from app.services.models import model_names, refuse_unknown_model
+from app.services.models import model_names
+from app.services.starting import start_round
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
-from core.config import ImageSummary, RoundConfig, recipe_settings
+from core.config import ImageSummary, RoundConfig
 from core.config import propose_config as suitable_config
-from core.types import FindingKind, Recipe, RoundError, RoundStatus, Status, Task
+from core.types import FindingKind, RoundError, RoundStatus, Status, Task
 from db.queries import folds as fold_rows
 from db.queries import rounds, snapshots
 from db.queries.folds import FoldRun
 from db.queries.rounds import RoundInfo
 
-__all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress"]
+__all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress", "start_round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +103,6 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:
     """Return only the proposed config."""
     return propose(workspace, dataset_id).config
-
-
-def start_round(
-    workspace: Workspace,
-    dataset_id: int,
-    config: RoundConfig,
-    by: str,
-    *,
-    recipe: Recipe = Recipe.CROSS_FOLD,
-    recipe_config: Mapping[str, Any] | None = None,
-) -> RoundInfo:
-    """Add the dataset's next round and hand it over to the worker; `recipe_config` are the recipe's own settings.
-
-    Raises:
-        RoundError: one is unfinished, there is no such network, or the labels cannot be cross-validated.
-        ConfigError: the recipe is none for such labels, or one of its settings cannot work.
-    """
-    with workspace.database.read() as session:
-        name, classes = snapshots.dataset_of(session, dataset_id)
-        task = snapshots.task_of(session, dataset_id)
-        refuse_unknown_model(config.model, task)
-        settings = recipe_settings(recipe, task, recipe_config or {}).to_json()
-    try:
-        with workspace.database.write() as session:
-            _refuse_second(name, rounds.list_rounds(session, dataset_id))
-            refuse_unlearnable(name, classes, snapshots.label_counts(session, dataset_id), config)
-            refuse_inseparable(name, snapshots.count_apart(session, dataset_id), config)
-            round_id = rounds.add_round(
-                session, dataset_id, config.to_json(), by, datetime.now(UTC), recipe=recipe, recipe_config=settings
-            )
-            started = rounds.get_round(session, round_id)
-    except IntegrityError as error:  # where several may write at once, the database refuses the later one
-        raise RoundError("another round of this dataset was started at the same moment; watch that one") from error
-    jobs.enqueue_round(workspace, round_id, rounds.pieces(recipe, started.config))
-    return started
 
 
 def cancel_round(workspace: Workspace, round_id: int) -> bool:
@@ -229,12 +192,6 @@ def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
     if not known:
         return None
     return sum(known) / len(known) * sum(1.0 - fold.fraction for fold in folds if not _is_done(fold))
-
-
-def _refuse_second(name: str, existing: list[RoundInfo]) -> None:
-    unfinished = next((info for info in existing if not info.status.ended), None)
-    if unfinished is not None:
-        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")
 
 
 def _is_done(fold: FoldRun) -> bool:

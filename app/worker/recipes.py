@@ -4,42 +4,16 @@ The jobs (`app.worker.steps`) are the same for all: open, the pieces, close; eac
 are a piece each; every other recipe is one piece, which goes on by itself from what it finds in the round's folder.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from app.services.workspace import Workspace
-from core.config import RoundConfig
+from app.worker.cross_training import CROSS_TRAINING
+from app.worker.doing import Doing, RoundAtWork, ShouldStop
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_any
-from core.types import Recipe, Report
+from core.types import Recipe
 from db.queries import datasets
-from db.queries.rounds import RoundInfo
 
-ShouldStop = Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class RoundAtWork:
-    """A round and who is told and asked while something is done for it."""
-
-    workspace: Workspace
-    info: RoundInfo
-    report: Report
-    should_stop: ShouldStop
-
-    @property
-    def config(self) -> RoundConfig:
-        """Return how its networks are trained."""
-        return RoundConfig.from_json(self.info.config)
-
-
-@dataclass(frozen=True, slots=True)
-class Doing:
-    """The three jobs of a recipe."""
-
-    open: Callable[[RoundAtWork, Snapshot], None]  # what it needs beside the snapshot, which is stored already
-    learn: Callable[[RoundAtWork, int], None]  # the piece with this number
-    judge: Callable[[RoundAtWork], Judged]
+__all__ = ["RECIPES", "Doing", "RoundAtWork", "ShouldStop"]
 
 
 def _nothing_more(_at_work: RoundAtWork, _snapshot: Snapshot) -> None:
@@ -70,4 +44,5 @@ def _judge_folds(at_work: RoundAtWork) -> Judged:
 
 RECIPES: Mapping[Recipe, Doing] = {
     Recipe.CROSS_FOLD: Doing(_nothing_more, _learn_fold, _judge_folds),
+    Recipe.CROSS_TRAINING: CROSS_TRAINING,
 }

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 
-from app.services.learnable import refuse_unlearnable
 from app.services.networks import prune_networks
 from app.services.workspace import Workspace
 from app.worker.opening import opening
@@ -34,7 +33,7 @@ def take_snapshot(workspace: Workspace, should_stop: ShouldStop, *, round_id: in
     info = _begin(workspace, round_id, "collecting the labels")
     name, snapshot, counts = opening(workspace, info.dataset_id)
     at_work = RoundAtWork(workspace, info, _Note(workspace, round_id, "collecting the labels").report, should_stop)
-    refuse_unlearnable(name, snapshot.classes, counts, at_work.config)
+    RECIPES[info.recipe].refuse(name, snapshot.classes, counts, at_work.config)
     folder = workspace.round_folder(round_id)
     shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
     digest = snapshot.save(folder)

@@ -3,7 +3,8 @@
 `rounds` says how one network is trained and judged out of fold; each recipe that does more has a module of its own.
 """
 
-from core.config.recipes import RECIPES_OF, SETTINGS, RecipeSettings, recipe_settings
+from core.config.cross_training import CrossTrainingSettings, check_pair
+from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
 from core.config.rounds import (
     DEEPLAB,
     SMALL_MASK_NETWORK,
@@ -16,6 +17,7 @@ from core.config.rounds import (
     Weights,
     propose_config,
 )
+from core.config.settings import RecipeSettings
 
 __all__ = [
     "DEEPLAB",
@@ -25,11 +27,13 @@ __all__ = [
     "SMALL_NETWORK",
     "SMALL_PIXELS",
     "SWIFTNET",
+    "CrossTrainingSettings",
     "ImageSummary",
     "Method",
     "RecipeSettings",
     "RoundConfig",
     "Weights",
+    "check_pair",
     "propose_config",
     "recipe_settings",
 ]

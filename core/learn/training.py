@@ -146,7 +146,7 @@ def predicted(
     network.eval()
     started = looked = time.monotonic()
     done = 0
-    for chosen in torch.split(rows, batch_size):
+    for chosen in torch.split(rows, batch_size) if len(rows) else ():
         with torch.inference_mode(), fast_precision(images.device):
             logits = network(images.batch(chosen)).float()
         yield chosen, logits

@@ -30,11 +30,12 @@ from core.recipes.data import RecipeData
 from core.recipes.scores import MaskScore, image_confusion, no_pixels
 from core.recipes.tags import BoolArray, given_mask, masks_of
 from core.tasks import SEGMENTATION, Places
-from core.types import IntArray, Progress, RoundError
+from core.types import ByteArray, IntArray, Progress, RoundError
 
 STAGES = 4  # baseline, pair, painting, retraining
 BASELINE, PAIR, PAINTING, RETRAINING = range(STAGES)
 NETWORKS = ("hybrid", "pseudo")
+Painted = tuple[int, IntArray, ByteArray]  # a row, its mask, and how sure the network is of each pixel, round(255 p)
 _SEEDS = 10  # of a recipe's own seed: one for each network that is made
 _HYBRID, _PSEUDO, _PLAIN = range(1, 4)  # of those; baseline and stage 2 begin alike
 
@@ -128,8 +129,8 @@ def learn_pair(shop: Workshop, known: dict[int, str]) -> list[list[float]]:
     return history
 
 
-def paint(shop: Workshop, images: Images, name: str, rows: IntArray, at_once: int) -> Iterator[tuple[int, IntArray]]:
-    """Yield these rows with the mask that one of the pair sees under their tags, in all sizes and mirrored."""
+def paint(shop: Workshop, images: Images, name: str, rows: IntArray, at_once: int) -> Iterator[Painted]:
+    """Yield these rows as one of the pair sees them under their tags, in all sizes and mirrored."""
     kept = find_network(shop.folder, name)
     if kept is None:
         raise RoundError(f"{shop.folder} has lost the network {name}; start the recipe in another folder")
@@ -145,10 +146,10 @@ def paint(shop: Workshop, images: Images, name: str, rows: IntArray, at_once: in
     )
 
 
-def score(shop: Workshop, masks: Iterator[tuple[int, IntArray]]) -> MaskScore:
+def score(shop: Workshop, masks: Iterator[Painted]) -> MaskScore:
     """Return what painted masks are worth against the true ones."""
     confusion = no_pixels(shop.classes)
-    for row, mask in masks:
+    for row, mask, _ in masks:
         confusion += image_confusion(shop.true(row), mask, shop.classes)
     return MaskScore.of(confusion)
 

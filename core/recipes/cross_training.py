@@ -2,8 +2,9 @@
 
 Y. Wang et al., *Learning pseudo labels for semi-and-weakly supervised semantic segmentation*, Pattern Recognition 2022.
 Everything happens in one folder, so that a killed run goes on where it was: `recipe.json` (what is run),
-`baseline.json`, `pair.json`, `painted.json` (row -> name of the mask in `masks/`), `retrained.json`, `result.json`, and
-the networks beside them as .safetensors. The test images are looked at once by each network, at its end.
+`baseline.json`, `pair.json`, `painted.json` (row -> name of the mask in `masks/`), `retrained.json`, `result.json`, the
+networks beside them as .safetensors, and what was painted, with how sure that is, as `core.data.predictions` has it.
+The test images are looked at once by each network, at its end.
 """
 
 import json
@@ -14,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from core.config import DEEPLAB, RoundConfig
+from core.config import DEEPLAB, CrossTrainingSettings, RoundConfig
 from core.data.masks.store import MaskStore
+from core.data.predictions import CERTAIN, create_predictions
 from core.data.storage import write_atomically
 from core.learn.cross_training.optimizing import JointRecipe
 from core.learn.crossfold import Telling
@@ -33,7 +35,7 @@ from core.recipes.cross_stages import (
 from core.recipes.data import RecipeData
 from core.recipes.folder import claim, digest_of, stage
 from core.recipes.scores import MaskScore
-from core.recipes.tags import BoolArray, image_tags, masks_of
+from core.recipes.tags import BoolArray, class_called, image_tags, masks_of
 from core.types import DatasetError, IntArray, Report
 
 
@@ -54,30 +56,23 @@ class CrossTrainingConfig:
     """Everything that decides the outcome, with the data: its seed is the network's."""
 
     network: RoundConfig = field(default_factory=_published)  # also how the baseline and stage 2 are trained
-    steps: int = 20_000  # of stage 1
-    batch_size: int = 10  # of stage 1: half masks, half tags
-    learning_rate: float = 1e-3  # of stage 1
-    block: int = 500  # steps of stage 1 from one checkpoint to the next
-    background: int | None = None  # the class that every image shows, 0 in VOC
-    baseline: bool = True  # whether a network is also trained on the given masks alone, in as many steps as stage 2
+    settings: CrossTrainingSettings = field(
+        default_factory=lambda: CrossTrainingSettings(steps=20_000, batch_size=10, learning_rate=1e-3, block=500)
+    )
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot work, saying what would."""
-        self.joint()
-
-    def joint(self) -> JointRecipe:
-        """Return how both networks are trained together."""
+    def joint(self, images: int) -> JointRecipe:
+        """Return how both networks are trained together where stage 2 learns so many images."""
         return JointRecipe(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            block=self.block,
+            steps=self.settings.pair_steps(self.network, images),
+            batch_size=self.settings.batch_size,
+            learning_rate=self.settings.rate(self.network),
+            block=self.settings.block,
             seed=self.network.seed,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self) | {"network": self.network.to_json()}
+        return {"network": self.network.to_json(), "settings": self.settings.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +114,16 @@ def run_cross_training(
     """
     store = MaskStore(masks)
     usable = _usable(data, weak_masks)
+    background = class_called(data, config.settings.background)
     shop = Workshop(
         data=data,
         network=config.network,
-        joint=config.joint(),
-        background=config.background,
+        joint=config.joint(len(data.labelled) + len(data.unlabelled)),
+        background=background,
         folder=folder,
         image_cache=image_cache,
         store=store,
-        tags=image_tags(data, store, tags, config.background),
+        tags=image_tags(data, store, tags, background),
         telling=Telling(report, should_stop),
     )
     _claim(shop, config, usable)
@@ -136,7 +132,7 @@ def run_cross_training(
     own = MaskStore(folder / "masks")
     taught = {row: own.put(shop.true(row), durable=False) for row in known}
     baseline = None
-    if config.baseline:
+    if config.settings.baseline:
         few = {row: taught[row] for row in data.labelled.tolist()}
         seen = len(few) + len(data.unlabelled)  # images an epoch, as in stage 2: as many steps, and as many checkpoints
         baseline = stage(folder, "baseline", lambda: _plain(shop, "baseline", few, own, stage=BASELINE, seen=seen))
@@ -207,5 +203,12 @@ def _painted(shop: Workshop, known: dict[int, str], own: MaskStore) -> dict[str,
         hybrid, pseudo = (scored(name, data.validation).mean_iou or 0.0 for name in NETWORKS)
         painter = "hybrid" if hybrid > pseudo else "pseudo"
     rest = np.array([row for row in data.unlabelled.tolist() if row not in known], np.int64)
-    names = {row: own.put(mask) for row, mask in paint(shop, material.images, painter, rest, at_once)}
+    names = {}
+    predictions = create_predictions(shop.folder, masks_of(data.snapshot).sizes, shop.classes)
+    for row, mask, sure in paint(shop, material.images, painter, rest, at_once):
+        names[row] = own.put(mask)
+        predicted, confidence, given = predictions.of(row)
+        predicted[:], confidence[:], given[:] = mask, sure, CERTAIN
+        predictions.fold[row] = 0
+    predictions.flush()
     return {"painter": painter, "masks": names} | {name: asdict(scored(name, data.test)) for name in NETWORKS}

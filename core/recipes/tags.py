@@ -40,6 +40,18 @@ def given_mask(snapshot: Snapshot, store: MaskStore, row: int) -> IntArray:
         raise DatasetError(f"{snapshot.paths[row]}: {error}") from error
 
 
+def class_called(data: RecipeData, name: str) -> int | None:
+    """Return the class of this name, None for "".
+
+    Raises:
+        DatasetError: there is none.
+    """
+    classes = data.snapshot.classes
+    if name and name not in classes:
+        raise DatasetError(f"background is {name!r}, which is no class; name one of {', '.join(classes)}, or none")
+    return classes.index(name) if name else None
+
+
 def image_tags(data: RecipeData, store: MaskStore, given: BoolArray | None, background: int | None) -> BoolArray:
     """Return the tags of all samples that play a part, (N, K).
 
@@ -53,8 +65,6 @@ def image_tags(data: RecipeData, store: MaskStore, given: BoolArray | None, back
     shape = (len(snapshot), len(snapshot.classes))
     if given is not None and given.shape != shape:
         raise DatasetError(f"the tags are {given.shape}, must be {shape}: images x classes")
-    if background is not None and not 0 <= background < shape[1]:
-        raise DatasetError(f"background is class {background}, there are {shape[1]}; name one of them, or none")
     tags = np.zeros(shape, np.bool_)
     seen = [data.labelled, data.validation, data.test, *([data.unlabelled] if given is None else [])]
     for row in np.concatenate(seen).tolist():

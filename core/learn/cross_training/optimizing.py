@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from core.config import check_pair
 from core.types import ConfigError
 
 _POWER = 0.9  # of what is left of the run: the "poly" schedule
@@ -26,11 +27,7 @@ class JointRecipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, saying what would."""
-        if self.batch_size < 4 or self.batch_size % 2:  # noqa: PLR2004 batch normalisation needs two in each half
-            raise ConfigError(f"batch_size is {self.batch_size}, must be even and at least 4: half masks, half tags")
-        for name, value in (("steps", self.steps), ("block", self.block)):
-            if value < 1:
-                raise ConfigError(f"{name} is {value}, must be at least 1")
+        check_pair(batch_size=self.batch_size, steps=self.steps, block=self.block)
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}, must be above 0")
 

@@ -1,6 +1,7 @@
 """From logits to masks at the images' own size, among the classes an image shows or among all.
 
 Logits lie on the canvas, (K, h, w) of which an image takes its extent; a mask is (H, W) in the dataset's own dtype.
+How sure a network is of each pixel is round(255 p), p the softmax over the classes that take part.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.learn.batches import Images
-from core.learn.painting import enlarged
+from core.learn.painting import as_bytes, enlarged
 from core.learn.training import predicted
-from core.types import IntArray, mask_dtype
+from core.types import ByteArray, IntArray, mask_dtype
 
 BoolArray = NDArray[np.bool_]
 _STRIP = 1 << 24  # logits that exist at once at an image's own size
@@ -33,17 +34,26 @@ def mask_of(logits: Tensor, canvas: Canvas, row: int, tags: BoolArray | None = N
 
     Where `tags`, (K,), are known only classes that are there take part; if none is, all of the image is IGNORE.
     """
+    return sure_mask_of(logits, canvas, row, tags)[0]
+
+
+def sure_mask_of(logits: Tensor, canvas: Canvas, row: int, tags: BoolArray | None = None) -> tuple[IntArray, ByteArray]:
+    """Return the likeliest class of each pixel of an image as `mask_of` does, and how sure it is, both (H, W)."""
     height, width = canvas.extents[row].tolist()
     full_height, full_width = canvas.sizes[row].tolist()
     dtype = mask_dtype(len(logits))
     classes = (np.arange(len(logits)) if tags is None else np.flatnonzero(tags)).astype(dtype)
     mask = np.full((full_height, full_width), np.iinfo(dtype).max, dtype)
+    confidence = np.zeros((full_height, full_width), np.uint8)
     if not len(classes):
-        return mask
+        return mask, confidence
     own = logits[torch.from_numpy(classes.astype(np.int64)).to(logits.device), :height, :width]
     for top, strip in enlarged(own, full_height, full_width, _STRIP):
-        mask[top : top + strip.shape[1]] = classes[strip.argmax(dim=0).cpu().numpy()]
-    return mask
+        lines = slice(top, top + strip.shape[1])
+        best, which = strip.max(dim=0)
+        mask[lines] = classes[which.cpu().numpy()]
+        confidence[lines] = as_bytes((best - strip.logsumexp(dim=0)).exp())
+    return mask, confidence
 
 
 def painted(
@@ -56,8 +66,10 @@ def painted(
     at_once: int,
     on_look: Callable[[float, float], None],
     should_stop: Callable[[], bool],
-) -> Iterator[tuple[int, IntArray]]:
-    """Yield each row with its mask under its tags, (N, K); `view` is the network as it looks, `at_once` images.
+) -> Iterator[tuple[int, IntArray, ByteArray]]:
+    """Yield each row with its mask under its tags, (N, K), and how sure it is.
+
+    `view` is the network as it looks, at `at_once` images.
 
     Raises:
         RoundCancelledError: `should_stop` said so.
@@ -65,4 +77,4 @@ def painted(
     chosen = torch.from_numpy(rows)
     for some, batch in predicted(view, images, chosen, at_once, on_look=on_look, should_stop=should_stop):
         for row, logits in zip(some.tolist(), batch, strict=True):
-            yield row, mask_of(logits, canvas, row, tags[row])
+            yield row, *sure_mask_of(logits, canvas, row, tags[row])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from core.config import RoundConfig
+from core.config import CrossTrainingSettings, RoundConfig
 from core.data.masks.store import MaskStore
 from core.learn import crossfold, training
 from core.learn.batches import Images
@@ -25,7 +25,9 @@ from core.types import ConfigError, DatasetError, Progress, RoundCancelledError,
 from tests.core.scenes import COLOURS, Scenes, drawn
 
 NETWORK = RoundConfig(model="small_unet", input_size=48, epochs=2, batch_size=4, seed=2, device="cpu", mirror=False)
-SHORT = CrossTrainingConfig(network=NETWORK, steps=6, batch_size=4, learning_rate=0.02, block=2)
+SETTINGS = CrossTrainingSettings(steps=6, batch_size=4, learning_rate=0.02, block=2)
+SHORT = CrossTrainingConfig(network=NETWORK, settings=SETTINGS)
+NO_BASELINE = CrossTrainingConfig(network=NETWORK, settings=replace(SETTINGS, baseline=False))
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -81,7 +83,8 @@ def true_tags(scenes: Scenes) -> np.ndarray:
 def test_tags_paint_what_masks_are_missing(tmp_path: Path) -> None:
     scenes = thinned(tmp_path / "scenes", 28)
     network = replace(NETWORK, epochs=8, scales=(0.75, 1.0), flip=True)
-    config = CrossTrainingConfig(network=network, steps=110, batch_size=8, learning_rate=0.02, block=55, baseline=False)
+    settings = CrossTrainingSettings(steps=110, block=55, baseline=False)
+    config = CrossTrainingConfig(network=network, settings=settings)
     result = run(scenes, tmp_path / "run", config, data=parts(scenes, validation=True))
     tags = true_tags(scenes)
     assert not tags.all()
@@ -104,7 +107,7 @@ def test_tags_only_ever_help_a_networks_pixels(tmp_path: Path) -> None:
     shop = cross_stages.Workshop(
         data=parts(scenes),
         network=NETWORK,
-        joint=SHORT.joint(),
+        joint=SHORT.joint(16),
         background=None,
         folder=tmp_path,
         image_cache=tmp_path,
@@ -191,10 +194,9 @@ def test_it_stops_when_told_to_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     for module in (training, stage1):
         monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
     scenes = drawn(tmp_path / "scenes", 16)
-    config = replace(SHORT, baseline=False)
     with pytest.raises(RoundCancelledError):
-        run(scenes, tmp_path / "run", config, should_stop=lambda: True)
-    assert run(scenes, tmp_path / "run", config).baseline is None
+        run(scenes, tmp_path / "run", NO_BASELINE, should_stop=lambda: True)
+    assert run(scenes, tmp_path / "run", NO_BASELINE).baseline is None
 
 
 def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
@@ -218,19 +220,18 @@ def test_painted_masks_hold_present_classes_alone_and_reviewed_ones_are_used(tmp
     tags = true_tags(scenes)
     tags[data.unlabelled[0]] = [True, False, False, True]
     reviewed = data.unlabelled[1:3]
-    config = replace(SHORT, baseline=False)
-    result = run(scenes, tmp_path / "run", config, data=data, tags=tags, weak_masks=reviewed)
+    result = run(scenes, tmp_path / "run", NO_BASELINE, data=data, tags=tags, weak_masks=reviewed)
     store = MaskStore(tmp_path / "run" / "masks")
     assert set(np.unique(store.get(result.painted[int(data.unlabelled[0])])).tolist()) <= {0, 3}
     assert not set(reviewed.tolist()) & set(result.painted)
     with pytest.raises(DatasetError, match="no unlabelled image with a mask"):
-        run(scenes, tmp_path / "other", config, data=data, weak_masks=data.labelled[:1])
+        run(scenes, tmp_path / "other", NO_BASELINE, data=data, weak_masks=data.labelled[:1])
 
 
 def test_stage_two_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not in the released code: there, the same neighbours meet in every epoch."""
     scenes = drawn(tmp_path / "scenes", 16)
-    run(scenes, tmp_path / "run", replace(SHORT, baseline=False))
+    run(scenes, tmp_path / "run", NO_BASELINE)
     (tmp_path / "run" / "retrained.json").unlink()
     seen: list[list[int]] = []
     original = Images.batch
@@ -241,7 +242,7 @@ def test_stage_two_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return original(self, rows)
 
     monkeypatch.setattr(Images, "batch", watched)
-    run(scenes, tmp_path / "run", replace(SHORT, baseline=False))
+    run(scenes, tmp_path / "run", NO_BASELINE)
     data = parts(scenes)
     learnable = sorted([*data.labelled.tolist(), *data.unlabelled.tolist()])
     steps = len(learnable) // NETWORK.batch_size
@@ -256,26 +257,25 @@ def test_stage_two_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_folder_holds_one_run_and_bad_input_is_refused(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     data = parts(scenes)
-    config = replace(SHORT, baseline=False)
-    run(scenes, tmp_path / "run", config)
+    run(scenes, tmp_path / "run", NO_BASELINE)
     with pytest.raises(RoundError, match="another config or other data"):
-        run(scenes, tmp_path / "run", replace(config, steps=7))
+        run(scenes, tmp_path / "run", replace(NO_BASELINE, settings=replace(NO_BASELINE.settings, steps=7)))
     with pytest.raises(RoundError, match="another config or other data"):
-        run(scenes, tmp_path / "run", config, data=replace(data, test=data.test[1:]))
+        run(scenes, tmp_path / "run", NO_BASELINE, data=replace(data, test=data.test[1:]))
     with pytest.raises(DatasetError, match=r"has no tags \(\d+ such images\)"):
-        run(scenes, tmp_path / "b", config, tags=np.zeros((16, 4), np.bool_))
+        run(scenes, tmp_path / "b", NO_BASELINE, tags=np.zeros((16, 4), np.bool_))
     with pytest.raises(DatasetError, match="images x classes"):
-        run(scenes, tmp_path / "b", config, tags=np.zeros((16, 3), np.bool_))
-    with pytest.raises(DatasetError, match="background is class 4"):
-        run(scenes, tmp_path / "b", replace(config, background=4))
+        run(scenes, tmp_path / "b", NO_BASELINE, tags=np.zeros((16, 3), np.bool_))
+    with pytest.raises(DatasetError, match="background is 'sea', which is no class; name one of sky, "):
+        run(scenes, tmp_path / "b", replace(NO_BASELINE, settings=replace(NO_BASELINE.settings, background="sea")))
     with pytest.raises(DatasetError, match="no image is there to be painted"):
-        run(scenes, tmp_path / "b", config, data=replace(data, unlabelled=data.unlabelled[:0]))
+        run(scenes, tmp_path / "b", NO_BASELINE, data=replace(data, unlabelled=data.unlabelled[:0]))
     with pytest.raises(DatasetError, match="labels are classes"):
         run(
             scenes,
             tmp_path / "b",
-            config,
+            NO_BASELINE,
             data=replace(data, snapshot=replace(scenes.snapshot, masks=None, labels=np.zeros(16, np.int32))),
         )
     with pytest.raises(ConfigError, match="batch_size"):
-        replace(config, batch_size=3)
+        CrossTrainingSettings(batch_size=3)

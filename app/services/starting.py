@@ -1,0 +1,119 @@
+"""A round's start: what is refused, with what to do about it, and the row that the worker then works on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.services import jobs
+from app.services.allowed import refuse_outside
+from app.services.learnable import refuse_inseparable, refuse_unlearnable
+from app.services.models import refuse_unknown_model
+from app.services.workspace import Workspace
+from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings
+from core.types import ConfigError, Recipe, RoundError
+from db.queries import rounds, snapshots, tags
+from db.queries.rounds import RoundInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A round about to be started."""
+
+    workspace: Workspace
+    dataset_id: int
+    dataset: str
+    classes: list[str]
+    config: RoundConfig
+    settings: RecipeSettings
+
+
+def start_round(
+    workspace: Workspace,
+    dataset_id: int,
+    config: RoundConfig,
+    by: str,
+    *,
+    recipe: Recipe = Recipe.CROSS_FOLD,
+    recipe_config: Mapping[str, Any] | None = None,
+) -> RoundInfo:
+    """Add the dataset's next round and hand it over to the worker; `recipe_config` are the recipe's own settings.
+
+    Raises:
+        RoundError: one is unfinished, there is no such network, or the recipe cannot learn from these labels.
+        ConfigError: the recipe is none for such labels, or one of its settings cannot work.
+        DatasetError: a file that the settings name must not be read.
+    """
+    with workspace.database.read() as session:
+        name, classes = snapshots.dataset_of(session, dataset_id)
+        task = snapshots.task_of(session, dataset_id)
+        refuse_unknown_model(config.model, task)
+    settings = recipe_settings(recipe, task, recipe_config or {})
+    start = Start(workspace, dataset_id, name, classes, config, settings)
+    try:
+        with workspace.database.write() as session:
+            _refuse_second(name, rounds.list_rounds(session, dataset_id))
+            REFUSALS.get(recipe, refuse_folds)(session, start)
+            round_id = rounds.add_round(
+                session,
+                dataset_id,
+                config.to_json(),
+                by,
+                datetime.now(UTC),
+                recipe=recipe,
+                recipe_config=settings.to_json(),
+            )
+            started = rounds.get_round(session, round_id)
+    except IntegrityError as error:  # where several may write at once, the database refuses the later one
+        raise RoundError("another round of this dataset was started at the same moment; watch that one") from error
+    jobs.enqueue_round(workspace, round_id, rounds.pieces(recipe, started.config))
+    return started
+
+
+def refuse_folds(session: Session, start: Start) -> None:
+    """Raise `RoundError` where the labels cannot be cross-validated."""
+    refuse_unlearnable(start.dataset, start.classes, snapshots.label_counts(session, start.dataset_id), start.config)
+    refuse_inseparable(start.dataset, snapshots.count_apart(session, start.dataset_id), start.config)
+
+
+def refuse_cross_training(session: Session, start: Start) -> None:
+    """Raise `RoundError` where there is no mask to learn from, or no image with tags alone to be painted.
+
+    What splits and lists leave of them is known when the worker opens the round, which says so then.
+    """
+    settings = start.settings
+    if not isinstance(settings, CrossTrainingSettings):
+        raise TypeError(f"{settings} are no settings of cross training")
+    for name in ("labelled_list", "validation_list", "test_list"):
+        path = getattr(settings, name)
+        if path:
+            refuse_outside(start.workspace, Path(path))
+            if not Path(path).is_file():
+                raise ConfigError(f"{name} is {path}, and there is no such file; name a list of images")
+    if settings.background and settings.background not in start.classes:
+        raise ConfigError(f"background is {settings.background!r}; name one of {', '.join(start.classes)}, or none")
+    counted = tags.counts(session, start.dataset_id)
+    if not counted.masked:
+        raise RoundError(f"{start.dataset} has no masks to learn from; import or paint a few first")
+    chosen = settings.labelled_list or settings.labelled_first
+    if not chosen and counted.images == counted.masked + counted.left:
+        raise RoundError(
+            f"no image of {start.dataset} without a mask has tags; tag some on the Tags page or with `tags import`, "
+            "or set labelled_first to learn from some of the masks only"
+        )
+
+
+REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
+    Recipe.CROSS_FOLD: refuse_folds,
+    Recipe.CROSS_TRAINING: refuse_cross_training,
+}
+
+
+def _refuse_second(name: str, existing: list[RoundInfo]) -> None:
+    unfinished = next((info for info in existing if not info.status.ended), None)
+    if unfinished is not None:
+        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")

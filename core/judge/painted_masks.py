@@ -1,0 +1,55 @@
+"""What a recipe painted, as findings: a region for each connected part of one class of an image without a mask."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.data.predictions import read_predictions
+from core.data.snapshot import Snapshot
+from core.judge.found import Found
+from core.judge.unlabelled_regions import propose_regions
+from core.types import FindingKind, IntArray, RoundCancelledError, RoundError
+
+
+def find_painted(
+    folder: Path, rows: IntArray, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+) -> list[Found]:
+    """Return the regions of the painted rows of a round's folder, the surest first; `least` pixels each.
+
+    `report` is told the share done.
+
+    Raises:
+        RoundError: the predictions are not there.
+        RoundCancelledError: `should_stop` said so.
+    """
+    found: list[Found] = []
+    for done, some in enumerate(_by_image(folder, rows, least), start=1):
+        if should_stop():
+            raise RoundCancelledError
+        found += some
+        report(done / len(rows))
+    return sorted(found, key=lambda one: -one.confidence)
+
+
+def _by_image(folder: Path, rows: IntArray, least: int) -> Iterator[list[Found]]:
+    masks = Snapshot.load(folder).masks
+    if masks is None:
+        raise RoundError(f"the round of {folder} is not about masks; start a new one")
+    predictions = read_predictions(folder, masks.sizes)
+    for row in rows.tolist():
+        predicted, confidence, _ = predictions.of(row)
+        yield [
+            Found(
+                row=row,
+                kind=FindingKind.UNLABELLED,
+                given=one.given,
+                pseudo=one.pseudo,
+                confidence=one.confidence,
+                self_confidence=one.self_confidence,
+                margin=(one.self_confidence - one.confidence + 1) / 2,
+                fold=0,
+                top=[[one.pseudo, round(one.confidence, 6)]],
+                similarity_rank=None,
+                region=one.region,
+            )
+            for one in propose_regions(predicted, confidence, least)
+        ]

@@ -1,0 +1,164 @@
+"""Cross training through the worker's steps: few masks and tags in, regions to review and figures out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.services import masks, reviews, round_masks, rounds, tags
+from app.services.reviews import Choice
+from app.services.workspace import Workspace
+from app.worker import steps
+from core.config import SMALL_MASK_NETWORK, RoundConfig
+from core.recipes.parts import Parts
+from core.types import (
+    NO_LABEL,
+    ConfigError,
+    DatasetError,
+    FindingFilter,
+    FindingKind,
+    Order,
+    Recipe,
+    RoundCancelledError,
+    RoundError,
+    RoundStatus,
+    Status,
+    Verdict,
+)
+from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_scenes
+
+CONFIG = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, seed=1)
+SETTINGS: dict[str, Any] = {"steps": 3, "batch_size": 4, "block": 2}
+COUNT, BARE = 12, 6
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def go_on() -> bool:
+    return False
+
+
+@pytest.fixture
+def few(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """Return twelve scenes; the last six have no mask, and four of these have tags. Every third is for testing."""
+    add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE)
+    for sample_id in (8, 9, 11, 12):
+        tags.tag(workspace, sample_id, [SKY, ROAD, HOUSE, TREE], by="ada")
+    return workspace
+
+
+def start(workspace: Workspace, **settings: Any) -> int:
+    return rounds.start_round(
+        workspace, 1, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS | settings
+    ).id
+
+
+def done(workspace: Workspace, round_id: int) -> None:
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
+    steps.judge(workspace, go_on, round_id=round_id)
+
+
+def test_tags_become_masks_to_review(few: Workspace) -> None:
+    round_id = start(few)
+    done(few, round_id)
+    info = rounds.get_round(few, round_id)
+    assert info.status is RoundStatus.DONE
+    parts = Parts.load(few.round_folder(round_id)).data
+    assert parts.snapshot.sample_ids[parts.labelled].tolist() == [2, 3, 5, 6]
+    assert parts.snapshot.sample_ids[parts.unlabelled].tolist() == [8, 9, 11, 12]
+    assert parts.snapshot.sample_ids[parts.test].tolist() == [1, 4]
+
+    measured = rounds.metrics(few, round_id)
+    assert set(measured["stages"]) == {
+        "baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retrained_tagged"
+    }  # fmt: skip
+    assert measured["miou"] == measured["stages"]["retrained"]["mean_iou"] == info.mean_iou
+    assert measured["parts"] == {"labelled": 4, "unlabelled": 4, "validation": 0, "test": 2}
+    assert measured["painter"] == "pseudo"
+
+    chosen = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.UNLABELLED}), statuses=frozenset(Status))
+    found = reviews.page(few, chosen, Order.SUSPICION, None, 200).items
+    assert len(found) == measured["regions"] > 0
+    assert {one.sample_id for one in found} <= {8, 9, 11, 12}
+    assert {one.given for one in found} == {NO_LABEL}
+    assert CAR not in {one.pseudo for one in found}  # no tag names it
+    confidences = [one.confidence for one in found]
+    assert confidences == sorted(confidences, reverse=True)
+    predicted = round_masks.predicted_mask(few, round_id, found[0].sample_id)
+    x, y, width, height = found[0].box
+    assert (predicted[y : y + height, x : x + width] == found[0].pseudo).sum() >= found[0].area
+
+    reviews.decide(few, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
+    _, mask = masks.labels(few, found[0].sample_id)
+    assert (mask == found[0].pseudo).sum() == found[0].area
+
+
+def test_a_killed_round_goes_on_and_ends_alike(few: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.learn.cross_training import stage1
+
+    monkeypatch.setattr(stage1, "LOOK_SECONDS", 0.0)
+    first = start(few)
+    steps.take_snapshot(few, go_on, round_id=first)
+    asked = []
+
+    def stop_in_the_middle() -> bool:
+        asked.append(1)
+        return (few.round_folder(first) / "pair.checkpoint").exists()
+
+    with pytest.raises(RoundCancelledError):
+        steps.train_fold(few, stop_in_the_middle, round_id=first, fold=0)
+    assert asked
+    assert not (few.round_folder(first) / "result.json").exists()
+    steps.train_fold(few, go_on, round_id=first, fold=0)
+    steps.judge(few, go_on, round_id=first)
+    again = start(few)
+    done(few, again)
+    results = [(few.round_folder(one) / "result.json").read_bytes() for one in (first, again)]
+    assert results[0] == results[1]
+    predicted = [np.load(few.round_folder(one) / "predicted.npy") for one in (first, again)]
+    np.testing.assert_array_equal(*predicted)
+
+
+def test_a_cancelled_round_stops_and_leaves_no_findings(few: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.learn import training
+
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    round_id = start(few)
+    steps.take_snapshot(few, go_on, round_id=round_id)
+    with pytest.raises(RoundCancelledError):
+        steps.train_fold(few, lambda: True, round_id=round_id, fold=0)
+    rounds.cancel_round(few, round_id)
+    assert rounds.get_round(few, round_id).status is RoundStatus.CANCELLED
+
+
+def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(workspace: Workspace, tmp_path: Path) -> None:
+    add_scenes(workspace, tmp_path / "scenes", 6, unlabelled=2)
+    with pytest.raises(RoundError, match=r"without a mask has tags; tag some on the Tags page or with `tags import`"):
+        start(workspace)
+    with pytest.raises(ConfigError, match="there is no such file; name a list of images"):
+        start(workspace, test_list=str(tmp_path / "nowhere.txt"))
+    with pytest.raises(ConfigError, match="background is 'sea'; name one of sky, road"):
+        start(workspace, background="sea")
+    with pytest.raises(ConfigError, match="batch_size is 5"):
+        start(workspace, batch_size=5)
+    other = add_scenes(workspace, tmp_path / "bare", 3, unlabelled=3, name="bare")
+    with pytest.raises(RoundError, match="bare has no masks to learn from"):
+        rounds.start_round(workspace, other, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS)
+
+
+def test_what_splits_leave_of_it_is_refused_when_the_round_opens(few: Workspace) -> None:
+    round_id = start(few, test_split="test,train")
+    with pytest.raises(DatasetError, match="no image outside the test and validation splits has a mask"):
+        steps.take_snapshot(few, go_on, round_id=round_id)
+
+
+def test_an_experiment_with_hidden_masks_needs_no_tags(workspace: Workspace, tmp_path: Path) -> None:
+    add_scenes(workspace, tmp_path / "scenes", COUNT)
+    round_id = start(workspace, labelled_first=3, baseline=False)
+    done(workspace, round_id)
+    measured = rounds.metrics(workspace, round_id)
+    assert measured["parts"] == {"labelled": 3, "unlabelled": 5, "validation": 0, "test": 4}
+    assert measured["regions"] == 0  # every image has a mask of its own
+    assert "baseline" not in measured["stages"]

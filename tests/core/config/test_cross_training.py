@@ -1,0 +1,47 @@
+import pytest
+
+from core.config import CrossTrainingSettings, RoundConfig, recipe_settings
+from core.types import ConfigError, Recipe, Task
+
+
+def test_settings_are_stored_and_read_back() -> None:
+    settings = CrossTrainingSettings(steps=7, test_list="/a/test.txt", baseline=False)
+    assert CrossTrainingSettings.from_json(settings.to_json()) == settings
+    assert recipe_settings(Recipe.CROSS_TRAINING, Task.SEGMENTATION, {"steps": 7}).to_json()["steps"] == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"batch_size": 6}, None),
+        ({"batch_size": 5}, "even"),
+        ({"batch_size": 2}, "at least 4"),
+        ({"block": 0}, "block is 0"),
+        ({"steps": -1}, "steps is -1"),
+        ({"learning_rate": -0.1}, "learning_rate"),
+        ({"labelled_first": -3}, "labelled_first"),
+        ({"colour": 1}, "unknown settings colour"),
+    ],
+)
+def test_what_cannot_work_is_refused(values: dict[str, object], said: str | None) -> None:
+    if said is None:
+        CrossTrainingSettings.from_json(values)
+        return
+    with pytest.raises(ConfigError, match=said):
+        CrossTrainingSettings.from_json(values)
+
+
+def test_classes_of_images_have_no_tags() -> None:
+    with pytest.raises(ConfigError, match="is no recipe for classification"):
+        recipe_settings(Recipe.CROSS_TRAINING, Task.CLASSIFICATION, {})
+
+
+def test_what_is_not_said_suits_the_network() -> None:
+    small = RoundConfig(model="small_unet", epochs=10, batch_size=4)
+    large = RoundConfig(model="swiftnet_rn18", epochs=10, batch_size=4)
+    usual = CrossTrainingSettings()
+    assert usual.rate(small) > usual.rate(large)
+    assert CrossTrainingSettings(learning_rate=0.5).rate(small) == 0.5
+    assert usual.pair_steps(small, 41) == 100
+    assert usual.pair_steps(small, 3) == 10  # of as many as there are
+    assert CrossTrainingSettings(steps=7).pair_steps(small, 41) == 7

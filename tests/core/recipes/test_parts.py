@@ -1,0 +1,101 @@
+"""Who plays which part, by masks, tags, splits and lists."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.config import CrossTrainingSettings
+from core.data.masks.store import MaskStore
+from core.recipes.parts import Parts, parts_of
+from core.types import DatasetError, RoundError
+from tests.core.scenes import Scenes, drawn
+
+COUNT = 12
+SPLITS = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Scenes:
+    """Return scenes of which rows 0 to 3 and those that judge have masks, and rows 4, 5 and 11 have tags."""
+    made = drawn(tmp_path / "scenes", COUNT)
+    masks = made.snapshot.masks
+    labels = [name if row < 4 or row >= 8 else "" for row, name in enumerate(masks.labels)]
+    tags = np.zeros((COUNT, 4), np.bool_)
+    tags[[4, 5, 11], :2] = True
+    tags[0, 0] = True
+    return replace(made, snapshot=replace(made.snapshot, masks=replace(masks, labels=labels), tags=tags))
+
+
+def chosen(scenes: Scenes, evaluation: tuple[str, ...] = (), **settings: Any) -> Parts:
+    wanted = CrossTrainingSettings(**settings)
+    return parts_of(scenes.snapshot, SPLITS, wanted, MaskStore(scenes.store), evaluation)
+
+
+def rows(parts: Parts) -> tuple[list[int], ...]:
+    data = parts.data
+    return tuple(part.tolist() for part in (data.labelled, data.unlabelled, data.validation, data.test))
+
+
+def test_masks_teach_tags_are_painted_and_splits_judge(scenes: Scenes) -> None:
+    parts = chosen(scenes)
+    assert rows(parts) == ([0, 1, 2, 3], [4, 5], [8, 9], [10, 11])
+    assert parts.tags[4].tolist() == [True, True, False, False]
+
+
+def test_evaluation_splits_never_teach_and_are_the_test(scenes: Scenes) -> None:
+    assert rows(chosen(scenes, ("val",)))[2:] == ([], [8, 9, 10, 11])
+    assert rows(chosen(scenes, ("val",), test_split=""))[2:] == ([], [8, 9])
+    with pytest.raises(DatasetError, match="no image outside the test"):
+        chosen(scenes, ("train",), test_split="", validation_split="val,test")
+
+
+def test_splits_that_do_not_judge_teach(scenes: Scenes) -> None:
+    assert rows(chosen(scenes, validation_split="", test_split="test")) == ([0, 1, 2, 3, 8, 9], [4, 5], [], [10, 11])
+    assert rows(chosen(scenes, validation_split="", test_split="val, test"))[3] == [8, 9, 10, 11]
+
+
+def test_with_only_the_first_masks_the_others_are_hidden_and_lend_their_tags(scenes: Scenes) -> None:
+    parts = chosen(scenes, labelled_first=2)
+    assert rows(parts)[:2] == ([0, 1], [2, 3, 4, 5])
+    assert parts.tags[2].all()  # sky, road, disc and box, as its mask shows
+    assert parts.tags[4].sum() == 2
+    with pytest.raises(DatasetError, match="4 images have a mask, the first 9"):
+        chosen(scenes, labelled_first=9)
+
+
+def test_lists_are_read_as_given_or_their_first_lines(scenes: Scenes, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("3\n/JPEGImages/1.png /Seg/1.png\n0\n".replace("/JPEGImages/", "scenes/"))
+    (tmp_path / "test.txt").write_text("8\n")
+    parts = chosen(scenes, labelled_list=str(tmp_path / "train.txt"), test_list=str(tmp_path / "test.txt"))
+    assert rows(parts) == ([0, 1, 3], [2, 4, 5, 10, 11], [9], [8])
+    first = chosen(scenes, labelled_list=str(tmp_path / "train.txt"), labelled_first=1)
+    assert rows(first)[0] == [3]
+    with pytest.raises(DatasetError, match="names 3 images, the first 9"):
+        chosen(scenes, labelled_list=str(tmp_path / "train.txt"), labelled_first=9)
+    (tmp_path / "twice.txt").write_text("1\n")
+    with pytest.raises(DatasetError, match="two parts"):
+        chosen(scenes, labelled_list=str(tmp_path / "train.txt"), test_list=str(tmp_path / "twice.txt"))
+
+
+def test_without_tags_or_masks_there_is_nothing_to_do(scenes: Scenes) -> None:
+    bare = replace(scenes, snapshot=replace(scenes.snapshot, tags=None))
+    with pytest.raises(DatasetError, match="no image without a mask has tags; tag some on the Tags page"):
+        chosen(bare)
+    masks = replace(scenes.snapshot.masks, labels=[""] * COUNT)
+    with pytest.raises(DatasetError, match="has a mask; paint or import"):
+        chosen(replace(scenes, snapshot=replace(scenes.snapshot, masks=masks)))
+
+
+def test_parts_are_kept_with_the_round(scenes: Scenes, tmp_path: Path) -> None:
+    parts = chosen(scenes)
+    folder = tmp_path / "round"
+    folder.mkdir()
+    scenes.snapshot.save(folder)
+    parts.save(folder)
+    assert rows(Parts.load(folder)) == rows(parts)
+    np.testing.assert_array_equal(Parts.load(folder).tags, parts.tags)
+    with pytest.raises(RoundError, match="start the round again"):
+        Parts.load(tmp_path)
