@@ -38,9 +38,10 @@ def figures(shown: Comparison) -> dict[str, str]:
 
 
 def settings(shown: Comparison) -> dict[str, Any]:
-    """Return the settings of a round that mean something for its labels."""
+    """Return the settings of a round that mean something for its labels, those of its recipe by its name."""
     hidden = WORDS[shown.round.task].hidden
-    return {name: value for name, value in shown.round.config.items() if name not in hidden}
+    own = {f"{shown.round.recipe}: {name}": value for name, value in (shown.round.recipe_config or {}).items()}
+    return {name: value for name, value in shown.round.config.items() if name not in hidden} | own
 
 
 def percent(value: float | None) -> str:

@@ -67,8 +67,10 @@ def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key:
         comparison_table(chosen)
     with chart:
         words = WORDS[chosen[0].round.task]
-        st.caption(words.per_class_title)
-        accuracy_chart([(one.round.name, one.metrics["per_class"]) for one in chosen], key, words.per_class)
+        measured = [(one.round.name, one.metrics["per_class"]) for one in chosen if "per_class" in one.metrics]
+        if measured:
+            st.caption(words.per_class_title)
+            accuracy_chart(measured, key, words.per_class)
 
 
 def comparison_table(compared: Sequence[Comparison]) -> None:

@@ -23,12 +23,9 @@ def stage_table(measured: Mapping[str, Any], key: str) -> None:
         return
     parts = measured.get("parts", {})
     st.markdown("**Stages**")
-    st.caption(
-        f"On {parts.get('test', 0):,} test images. {parts.get('labelled', 0):,} masks and {parts.get('unlabelled', 0):,} "
-        f"images with tags taught; {_WORDS[measured['painter']][0]} painted."
-        if parts.get("test")
-        else "No split or list names test images, so nothing was measured."
-    )
+    taught = f"{parts.get('labelled', 0):,} masks and {parts.get('unlabelled', 0):,} images with tags taught"
+    tested = f"{parts['test']:,} test images" if parts.get("test") else "no test image, so nothing was measured"
+    st.caption(f"{taught}; {_WORDS[measured['painter']][0]} painted; {tested}.")
     rows = [
         {
             "Learnt from": _WORDS[name][0],

@@ -15,7 +15,7 @@ from core.judge.painted_masks import find_painted
 from core.judge.tag_checks import check_tags
 from core.recipes.parts import Parts, parts_of
 from core.types import Progress
-from db.queries import datasets, snapshots
+from db.queries import snapshots
 
 _RESULT = "result.json"
 STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retrained_tagged")
@@ -24,11 +24,11 @@ STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retra
 def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Say which image plays which part, and write that down."""
     with at_work.workspace.database.read() as session:
-        info = datasets.get_dataset(session, at_work.info.dataset_id)
-        splits = {sample.id: sample.split for sample in snapshots.samples_for_round(session, info.id)}
+        samples = snapshots.samples_for_round(session, at_work.info.dataset_id)
+    splits = {sample.id: sample.split for sample in samples}
     own = [splits.get(number, "") for number in snapshot.sample_ids.tolist()]
     store = MaskStore(at_work.workspace.masks)
-    parts = parts_of(snapshot, own, _settings(at_work), store, info.evaluation_splits)
+    parts = parts_of(snapshot, own, _settings(at_work), store)
     parts.save(at_work.workspace.round_folder(at_work.info.id))
 
 

@@ -51,27 +51,23 @@ class Parts:
             return cls(RecipeData(snapshot=Snapshot.load(folder), **rows), columns["tags"])
 
 
-def parts_of(
-    snapshot: Snapshot,
-    splits: Sequence[str],
-    settings: CrossTrainingSettings,
-    store: MaskStore,
-    evaluation: Collection[str] = (),
-) -> Parts:
-    """Return the part of each image; `splits` are theirs, (N,), and those of `evaluation` are the test as well.
+def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingSettings, store: MaskStore) -> Parts:
+    """Return the part of each image; `splits` are theirs, (N,). What is protected is of the test as well.
 
     Raises:
         DatasetError: there is nothing to learn from or to paint, or a list names what is not there; says the cure.
     """
     masked = np.array([name != "" for name in masks_of(snapshot).labels], np.bool_)
     tagged = np.zeros(len(snapshot), np.bool_) if snapshot.tags is None else snapshot.tags.any(axis=1)
-    apart = _among(splits, evaluation)
-    tests = apart | (_among(splits, _names(settings.test_split)) & (not settings.test_list))
-    validations = _among(splits, _names(settings.validation_split)) & ~tests & (not settings.validation_list)
+    apart = ~snapshot.learnable
+    tests = _among(splits, _names(settings.test_split)) & (not settings.test_list)
+    if snapshot.protected is not None:
+        tests |= snapshot.protected
+    validations = _among(splits, _names(settings.validation_split)) & ~tests & ~apart & (not settings.validation_list)
     test = _part(snapshot, settings.test_list, tests & masked)
     validations[test] = False
     validation = _part(snapshot, settings.validation_list, validations & masked)
-    judging: BoolArray = tests | validations
+    judging: BoolArray = tests | validations | apart
     judging[test] = judging[validation] = True
     labelled = _labelled(snapshot, settings, np.flatnonzero(masked & ~judging))
     chosen = bool(settings.labelled_list or settings.labelled_first)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import AnnotatorRow, SampleRow, TaggingRow
+from db.models import AnnotatorRow, ChangesetRow, DecisionRow, SampleRow, TaggingRow
 
 _TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
 
@@ -44,7 +44,10 @@ class NewTagging:
 
 @dataclass(frozen=True, slots=True)
 class TaggedImage:
-    """An image to be tagged: its present tags, None where nobody said any, by whom, and whether it came with a mask."""
+    """An image to be tagged: its present tags, None where nobody said any, by whom, and whether it has a mask.
+
+    A mask is one it came with, or one that somebody painted.
+    """
 
     id: int
     name: str
@@ -141,13 +144,12 @@ def image(session: Session, sample_id: int) -> tuple[TaggedImage, int] | None:
 def counts(session: Session, dataset_id: int) -> TagCounts:
     """Return how far a dataset's tags are."""
     query = _images(dataset_id, None, None).subquery()
-    total, tagged, masked = session.execute(
-        select(func.count(), func.count(query.c.tagged), func.count(query.c.mask_hash)).select_from(query)
-    ).one()
-    both = session.execute(
-        select(func.count()).select_from(query).where(query.c.tagged.is_not(None), query.c.mask_hash.is_not(None))
-    ).scalar_one()
-    return TagCounts(total, tagged, masked, total - tagged - masked + both)
+    kinds = select(query.c.tagged.is_not(None), query.c.masked, func.count()).group_by(
+        query.c.tagged.is_not(None), query.c.masked
+    )
+    found = {(bool(tagged), bool(masked)): count for tagged, masked, count in session.execute(kinds)}
+    tagged, masked = (sum(count for kind, count in found.items() if kind[place]) for place in (0, 1))
+    return TagCounts(sum(found.values()), tagged, masked, found.get((False, False), 0))
 
 
 def sample_ids(session: Session, dataset_id: int) -> Mapping[str, int]:
@@ -188,9 +190,17 @@ def _images(dataset_id: int, masked: bool | None, tagged: bool | None) -> Select
     # a row that takes tags back counts as none
     known = and_(TaggingRow.id == counting, TaggingRow.classes.is_not(None))
     sample = SampleRow
+    painted = (
+        select(DecisionRow.id)
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .where(DecisionRow.sample_id == sample.id, DecisionRow.mask_hash.is_not(None), ChangesetRow.live)
+        .correlate(sample)
+        .exists()
+    )
+    has_mask = or_(sample.mask_hash.is_not(None), painted)
     query = (
         select(
-            sample.id, sample.name, sample.content_hash, sample.width, sample.height, sample.mask_hash,
+            sample.id, sample.name, sample.content_hash, sample.width, sample.height, has_mask.label("masked"),
             TaggingRow.classes, AnnotatorRow.name.label("annotator"), TaggingRow.id.label("tagged"),
         )
         .select_from(sample)
@@ -199,12 +209,12 @@ def _images(dataset_id: int, masked: bool | None, tagged: bool | None) -> Select
         .where(sample.dataset_id == dataset_id, sample.vanished_at.is_(None))
     )  # fmt: skip
     if masked is not None:
-        query = query.where(sample.mask_hash.is_not(None) if masked else sample.mask_hash.is_(None))
+        query = query.where(has_mask if masked else ~has_mask)
     if tagged is not None:
         query = query.where(TaggingRow.id.is_not(None) if tagged else TaggingRow.id.is_(None))
     return query
 
 
 def _image(row: Sequence[Any]) -> TaggedImage:
-    number, name, content_hash, width, height, mask_hash, classes, annotator, _ = row
-    return TaggedImage(number, name, content_hash, width, height, mask_hash is not None, classes, annotator)
+    number, name, content_hash, width, height, masked, classes, annotator, _ = row
+    return TaggedImage(number, name, content_hash, width, height, bool(masked), classes, annotator)

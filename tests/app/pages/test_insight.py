@@ -6,7 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.services.workspace import Workspace
-from tests.app.masked import add_round, add_scenes
+from core.config import RoundConfig
+from core.types import Recipe, RoundStatus
+from db.queries import rounds
+from tests.app.masked import NOW, add_round, add_scenes
 from tests.app.small import add_dataset, add_done_round
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -67,3 +70,39 @@ def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
     assert "of what was given" in confusion.proto.spec
     assert "method" not in screen.table[0].value.index
     assert "boundary" in screen.table[0].value.index
+
+
+def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    score = {"mean_iou": 0.5, "accuracy": 0.75, "ious": [0.5] * 5}
+    doubt = {"sample_id": 2, "name": "scene_001.png", "label": 4, "pixels": 0, "predicted": False}
+    metrics = {
+        "task": "segmentation",
+        "miou": 0.5,
+        "accuracy": 0.75,
+        "stages": {"baseline": score, "retrained": score | {"mean_iou": None}},
+        "painter": "pseudo",
+        "parts": {"labelled": 4, "unlabelled": 20, "validation": 0, "test": 6},
+        "tags": {"images": 9, "missing": 1, "excluded": 0, "doubts": [doubt | {"contradiction": "missing"}]},
+    }
+    with workspace.database.write() as session:
+        config = RoundConfig(folds=2).to_json()
+        recipe = {"recipe": Recipe.CROSS_TRAINING, "recipe_config": {"steps": 100}}
+        round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, **recipe)
+        rounds.begin_round(session, round_id, "training", NOW)
+        rounds.set_facts(session, round_id, {"metrics": metrics})
+        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+    screen.run()
+    assert not screen.exception
+    stages = screen.dataframe[0].value
+    assert list(stages["Learnt from"]) == ["Masks alone", "All masks, given and painted"]
+    assert any(
+        "4 masks and 20 images with tags taught; PseudoNet painted; 6 test images" in one.value
+        for one in screen.caption
+    )
+    shown = "".join(element.proto.body for element in screen.get("html"))
+    assert f"masks?round={round_id}&amp;sample=2" in shown
+    assert "car missing in the mask" in shown
+    assert screen.table[0].value.loc["cross-training: steps"].item() == "100"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import rounds
+from app.services import rounds, tags
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.types import Progress, RoundStatus
+from core.types import Progress, Recipe, RoundStatus
 from db.models import ImportRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
@@ -116,6 +116,27 @@ def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: 
         "flip": True, "scales": [0.75, 1.0, 1.25],
     }  # fmt: skip
     assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), **wanted}
+
+
+def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes", unlabelled=2)
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.CROSS_TRAINING).run()
+    assert not screen.exception
+    screen.number_input(f"{form}_cross_training_steps").set_value(300)
+    screen.text_input(f"{form}_cross_training_test").set_value("held out")
+    screen.button(f"{form}_start").click().run()
+    assert "tag some on the Tags page" in words(screen)
+    tags.tag(workspace, 5, [0, 1], by="ada")
+    screen.button(f"{form}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    assert started.recipe is Recipe.CROSS_TRAINING
+    assert started.recipe_config["steps"] == 300
+    assert started.recipe_config["test_split"] == "held out"
 
 
 def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(

@@ -31,7 +31,8 @@ def scenes(tmp_path: Path) -> Scenes:
 
 def chosen(scenes: Scenes, evaluation: tuple[str, ...] = (), **settings: Any) -> Parts:
     wanted = CrossTrainingSettings(**settings)
-    return parts_of(scenes.snapshot, SPLITS, wanted, MaskStore(scenes.store), evaluation)
+    protected = np.isin(SPLITS, evaluation)
+    return parts_of(replace(scenes.snapshot, protected=protected), SPLITS, wanted, MaskStore(scenes.store))
 
 
 def rows(parts: Parts) -> tuple[list[int], ...]:
