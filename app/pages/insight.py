@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app.components.charts import calibration_chart, confusion_chart
 from app.components.job_progress import draw_figures
 from app.components.measures import WORDS, figures, settings
 from app.components.picker import pick
-from app.components.round_tables import class_table, facts_table
+from app.components.round_results import calibration_and_classes, confusion
+from app.components.round_tables import facts_table
 from app.components.stage_table import stage_table
 from app.components.tag_doubts import tag_doubts
 from app.components.worst_images import worst_images
@@ -39,22 +39,13 @@ draw_figures(figures(shown))
 left, right = st.columns([1, 1], gap="large")
 with left:
     stage_table(measured, f"stages_{round_id}")
-    if "confusion" in measured:
-        st.markdown("**Given x predicted**")
-        st.caption(words.confusion)
-        clicked = confusion_chart(measured["confusion"], classes, f"confusion_{round_id}", by_row=words.by_row)
-        if clicked is not None:
-            st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})
+    clicked = confusion(measured, classes, words, str(round_id))
+    if clicked is not None:
+        st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})
     worst_images(insight.worst_images(workspace(), measured), round_id)
 with right:
     tag_doubts(measured.get("tags"), classes, round_id)
-    if "calibration" in measured:
-        st.markdown("**Calibration**")
-        st.caption(words.calibration)
-        calibration_chart(measured["calibration"], f"calibration_{round_id}", words.unit)
-    if "per_class" in measured:
-        st.markdown("**By class**")
-        class_table(measured["per_class"], classes, f"classes_{round_id}", words.counted)
+    calibration_and_classes(measured, classes, words, str(round_id))
 with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
     config, versions = st.columns(2, gap="large")
     with config:

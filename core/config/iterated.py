@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.config.recipes import RecipeSettings
+from core.config.settings import RecipeSettings
 from core.types import ConfigError
 
 

@@ -58,12 +58,14 @@ def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingS
         DatasetError: there is nothing to learn from or to paint, or a list names what is not there; says the cure.
     """
     masked = np.array([name != "" for name in masks_of(snapshot).labels], np.bool_)
-    tagged = np.zeros(len(snapshot), np.bool_) if snapshot.tags is None else snapshot.tags.any(axis=1)
+    tags = np.zeros((len(snapshot), len(snapshot.classes)), np.bool_) if snapshot.tags is None else snapshot.tags.copy()
+    tagged: BoolArray = tags.sum(axis=1) > 0
     apart = ~snapshot.learnable
-    tests = _among(splits, _names(settings.test_split)) & (not settings.test_list)
+    tests = _among(splits, [] if settings.test_list else _names(settings.test_split))
     if snapshot.protected is not None:
         tests |= snapshot.protected
-    validations = _among(splits, _names(settings.validation_split)) & ~tests & ~apart & (not settings.validation_list)
+    validations = _among(splits, [] if settings.validation_list else _names(settings.validation_split))
+    validations &= ~tests & ~apart
     test = _part(snapshot, settings.test_list, tests & masked)
     validations[test] = False
     validation = _part(snapshot, settings.validation_list, validations & masked)
@@ -81,7 +83,6 @@ def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingS
             "no image without a mask has tags; tag some on the Tags page or with `tags import`, or learn from fewer "
             "masks: labelled_first"
         )
-    tags = np.zeros((len(snapshot), len(snapshot.classes)), np.bool_) if snapshot.tags is None else snapshot.tags.copy()
     for row in unlabelled[~tagged[unlabelled]].tolist():
         tags[row, classes_in(given_mask(snapshot, store, row))] = True
     data = RecipeData(snapshot=snapshot, labelled=labelled, unlabelled=unlabelled, validation=validation, test=test)
