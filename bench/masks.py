@@ -34,7 +34,8 @@ from core.data.children import cores
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Masks, Snapshot
-from core.judge.mask_judgement import judge_masks, weigh_image
+from core.judge.mask_images import weigh_image
+from core.judge.mask_judgement import judge_masks
 from core.judge.mask_metrics import Tally
 from core.types import ByteArray, FloatArray, IntArray
 

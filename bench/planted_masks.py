@@ -44,7 +44,8 @@ from core.data.masks.store import MaskStore
 from core.data.planting import Planting, plant
 from core.data.predictions import Predictions, read_predictions
 from core.data.snapshot import Masks, Snapshot
-from core.judge.mask_judgement import IMAGE_SCORES, RegionFinding
+from core.judge.mask_images import RegionFinding
+from core.judge.mask_judgement import IMAGE_SCORES
 from core.judge.mask_scoring import mean_iou, pixel_confusion
 from core.judge.regions import differing_pixels
 from core.rounds import run_mask_round, versions

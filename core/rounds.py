@@ -28,12 +28,13 @@ from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
 from core.tasks import Places, Task, task_of
-from core.types import NO_LABEL, FloatArray, Progress, Report, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Report, RoundError
 
 __all__ = [
     "FoldSummary",
     "Judgement",
     "MaskJudgement",
+    "held_of",
     "learn_held",
     "run_fold",
     "run_mask_round",
@@ -115,7 +116,7 @@ def run_fold(
     started = time.monotonic()
     snapshot = Snapshot.load(folder)
     task = task or task_of(snapshot)
-    held = _held(snapshot, config, fold, task.least_classes)
+    held = held_of(snapshot, config, fold, task.least_classes)
     outcome = learn_held(
         snapshot,
         config,
@@ -171,17 +172,25 @@ def _run_folds(
     report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
 
 
-def _held(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int) -> crossfold.Held:
-    """Return what this fold learns from (every label outside of it that is not protected) and what it predicts."""
-    labels = snapshot.labels.astype(np.int64)
-    dealt = deal(snapshot.sample_ids, labels, snapshot.whole_groups(), folds=config.folds, seed=config.seed)
+def held_of(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int = 1) -> crossfold.Held:
+    """Return what this fold learns from (every label outside of it that is not protected) and what it predicts.
+
+    That is its own part of the groups in which somebody labelled something, and all of the others: no model learns
+    from these, so the models of all folds predict them.
+    """
+    labels, unseen = snapshot.labels.astype(np.int64), snapshot.is_unseen()
+    dealt = np.full(len(snapshot), EVERY_FOLD)
+    known = np.flatnonzero(~unseen)
+    if len(known):
+        ids, groups = snapshot.sample_ids[known], snapshot.whole_groups()[known]
+        dealt[known] = deal(ids, labels[known], groups, folds=config.folds, seed=config.seed)
     learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL) & snapshot.learnable)
     if len(np.unique(labels[learn_rows])) < least_classes:
         raise RoundError(
             f"fold {fold + 1} of {config.folds} has labels of fewer than {_COUNTED[least_classes]} to learn from; "
             "label more images, protect fewer, or choose other folds"
         )
-    return crossfold.Held(fold, learn_rows, np.flatnonzero(dealt == fold), labels)
+    return crossfold.Held(fold, learn_rows, np.flatnonzero((dealt == fold) | unseen), labels, np.flatnonzero(unseen))
 
 
 def learn_held(

@@ -15,6 +15,7 @@ from core.data.canvases import extents, image_canvases, mask_canvases, read_mask
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Masks, Snapshot
+from core.data.votes import create_votes
 from core.judge import calibration, mask_scoring
 from core.learn import devices
 from core.learn.augment import Augment, jittered_labels, jittered_scenes
@@ -128,6 +129,7 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
 
     return Painter(
         predictions=create_predictions(places.folder, masks.sizes, classes),
+        open_votes=lambda fold, shared: create_votes(places.folder, fold, masks.sizes, shared, classes),
         extents=extents(masks.sizes, config.input_size),
         given=given,
         classes=classes,

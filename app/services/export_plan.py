@@ -12,7 +12,7 @@ from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, chec
 from core.data.masks.store import MaskStore
 from core.judge.masks import deciding
 from core.judge.review import resolve
-from core.types import ClassTable, Decision, ExportError, RegionDecision, Verdict
+from core.types import NO_LABEL, ClassTable, Decision, ExportError, RegionDecision, Verdict
 from db.queries import datasets, decisions, exports, masks
 from db.queries.datasets import DatasetInfo
 from db.queries.exports import ExportedSample
@@ -136,7 +136,7 @@ def _record(one: RegionDecision, said: _Said) -> RegionRecord:
         width=width,
         height=height,
         area=None if one.region is None else one.region.area,
-        given=None if one.given is None else said.classes[one.given],
+        given=None if one.given in (None, NO_LABEL) else said.classes[one.given],
         label=None if decision.label is None else said.classes[decision.label],
         verdict=decision.verdict.value,
         method=Method.BULK if decision.bulk else Method.PERSON,

@@ -76,7 +76,8 @@ def _of_masks(
     rarest = [min(found, key=lambda number: (counts[number], number), default=None) for found in present]
     sizes = np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
     labelled = sum(bool(found) for found in present)
-    return _snapshot(samples, rarest, classes, Masks(now, settled, sizes)), LabelCounts(dict(counts), labelled)
+    bare = np.array([one.mask_hash is None for one in samples], dtype=bool)
+    return _snapshot(samples, rarest, classes, Masks(now, settled, sizes, bare)), LabelCounts(dict(counts), labelled)
 
 
 def _snapshot(

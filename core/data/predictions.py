@@ -2,7 +2,8 @@
 
 `predicted.npy` holds the likeliest class, `confidence.npy` its probability and `given_probability.npy` that of the
 given class, both as round(255 p); where nothing is given the latter is 255, never suspicious. A sample's pixels stand
-row-major from `offsets[row]` to `offsets[row + 1]`. `fold.npy` names the fold that predicted each sample, -1: none yet.
+row-major from `offsets[row]` to `offsets[row + 1]`. `fold.npy` names the fold that predicted each sample, -1: none yet,
+or all of them (`core.data.votes`).
 
 The files appear whole with the first fold; each fold fills its own samples in, so a fold that is run again writes
 the same bytes to the same places. Dense probabilities of all classes are never stored: they would be K floats a pixel.
@@ -58,26 +59,27 @@ def offsets(sizes: IntArray) -> IntArray:
 def create_predictions(folder: Path, sizes: IntArray, classes: int) -> Predictions:
     """Return the files of a round's folder to be filled in; those that are there already are kept as they are."""
     pixels, count = int(offsets(sizes)[-1]), len(sizes)
-    _create(folder / PREDICTED, (pixels,), mask_dtype(classes))
-    _create(folder / CONFIDENCE, (pixels,), np.dtype(np.uint8))
-    _create(folder / GIVEN_PROBABILITY, (pixels,), np.dtype(np.uint8))
-    _create(folder / FOLD, (count,), np.dtype(np.int16), fill=-1)
+    create_flat(folder / PREDICTED, (pixels,), mask_dtype(classes))
+    create_flat(folder / CONFIDENCE, (pixels,), np.dtype(np.uint8))
+    create_flat(folder / GIVEN_PROBABILITY, (pixels,), np.dtype(np.uint8))
+    create_flat(folder / FOLD, (count,), np.dtype(np.int16), fill=-1)
     return _opened(folder, sizes, "r+")
 
 
-def read_predictions(folder: Path, sizes: IntArray) -> Predictions:
-    """Return the files of a round's folder, read-only.
+def read_predictions(folder: Path, sizes: IntArray, *, writing: bool = False) -> Predictions:
+    """Return the files of a round's folder, read-only but for somebody `writing`.
 
     Raises:
         RoundError: they are not there, or belong to other images.
     """
     try:
-        return _opened(folder, sizes, "r")
+        return _opened(folder, sizes, "r+" if writing else "r")
     except (OSError, ValueError) as error:
         raise RoundError(f"the predictions of {folder} cannot be read ({error}); start the round again") from error
 
 
-def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.integer], fill: int = 0) -> None:
+def create_flat(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.integer], fill: int = 0) -> None:
+    """Make an array's file, whole or not at all; one that is there is kept as it is."""
     if path.exists():
         return
     with atomic_path(path) as partial:

@@ -33,6 +33,11 @@ class Masks:
     labels: list[str]
     settled: list[str]
     sizes: IntArray  # (N, 2) height, width of the image
+    bare: NDArray[np.bool_] | None = None  # (N,) images that came without a mask; None: those that have none now
+
+    def is_bare(self, row: int) -> bool:
+        """Whether an image came without a mask: what is IGNORE of it is not yet labelled, rather than left out."""
+        return self.labels[row] == "" if self.bare is None else bool(self.bare[row])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +60,7 @@ class Snapshot:
         lengths = {len(self.paths), len(self.labels), len(self.groups), len(self.content_hashes)}
         if self.masks is not None:
             lengths |= {len(self.masks.labels), len(self.masks.settled), len(self.masks.sizes)}
+            lengths |= set() if self.masks.bare is None else {len(self.masks.bare)}
         if self.tags is not None and self.tags.shape != (count, len(self.classes)):
             raise ValueError(f"tags are {self.tags.shape}, must be {(count, len(self.classes))}: samples x classes")
         if self.protected is not None:
@@ -113,6 +119,8 @@ class Snapshot:
         texts = [self.groups, self.content_hashes, self.classes]
         if self.masks is not None:
             texts += [self.masks.labels, self.masks.settled]
+            if self.masks.bare is not None and self.masks.bare.any():
+                digest.update(np.packbits(self.masks.bare).tobytes())
         for column in texts:
             digest.update(_packed(column).tobytes() + b"\1")
         if self.tags is not None:
@@ -136,6 +144,11 @@ class Snapshot:
         _, component = connected_components(links, directed=False)
         return component[:count].astype(np.int64)
 
+    def is_unseen(self) -> NDArray[np.bool_]:
+        """Return which samples no model can have learnt from, nor from any of their whole group, (N,)."""
+        groups = self.whole_groups()
+        return ~np.isin(groups, groups[self.labels != NO_LABEL])
+
     def save(self, folder: Path) -> str:
         """Write the snapshot into a round's folder and return its hash."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,6 +161,8 @@ class Snapshot:
         if self.masks is not None:
             columns["mask_labels"], columns["mask_settled"] = _packed(self.masks.labels), _packed(self.masks.settled)
             columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
+            if self.masks.bare is not None:
+                columns["mask_bare"] = self.masks.bare.astype(np.uint8)
         if self.tags is not None:
             columns["tags"] = self.tags.view(np.uint8)
         if self.protected is not None:
@@ -173,7 +188,8 @@ class Snapshot:
             masks = None
             if "mask_sizes" in columns:
                 given, settled = _unpacked(columns["mask_labels"]), _unpacked(columns["mask_settled"])
-                masks = Masks(given, settled, columns["mask_sizes"])
+                bare = columns["mask_bare"].astype(bool) if "mask_bare" in columns else None
+                masks = Masks(given, settled, columns["mask_sizes"], bare)
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None

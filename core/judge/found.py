@@ -1,7 +1,7 @@
 """What a round says of its labels, as rows that can be stored: one door for every kind of label, without any network.
 
 The snapshot decides who judges: labels that are classes give a row for every image, masks one for each suspicious
-region.
+region and for each that is proposed where nobody labelled anything.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -92,17 +92,14 @@ def _judge_masks(
     found = (
         Found(
             row=int(one.row),
-            kind=FindingKind.SUSPICIOUS,
+            kind=one.kind,
             given=int(one.given),
             pseudo=int(one.pseudo),
             confidence=float(one.confidence),
             self_confidence=float(one.self_confidence),
             margin=float(one.margin),
             fold=int(one.fold),
-            top=[
-                [int(one.pseudo), round(float(one.confidence), 6)],
-                [int(one.given), round(float(one.self_confidence), 6)],
-            ],
+            top=one.likeliest,
             similarity_rank=None,
             region=one.region,
         )

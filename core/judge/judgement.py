@@ -2,6 +2,9 @@
 
 A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), perhaps `embeddings.npy`, and
 afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped. N samples in the snapshot's order, K classes.
+
+A sample is predicted once, by the model that saw neither it nor its group. Samples that no model can have seen are
+predicted by all: there the mean of the folds' probabilities counts, each by its own temperature.
 """
 
 from dataclasses import asdict, dataclass
@@ -9,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.config import RoundConfig
 from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
-from core.judge import calibration, pseudo_labels, scoring
+from core.judge import bulk_thresholds, calibration, pseudo_labels, scoring
 from core.judge.similarity import similarity_ranks
-from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
 _TOP = 5
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,17 +62,20 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     """
     snapshot = Snapshot.load(folder)
     labels = snapshot.labels.astype(np.int64)
-    logits, fold = _gathered(folder, config.folds, len(snapshot), len(snapshot.classes))
+    unseen = snapshot.is_unseen()
+    logits, fold = _gathered(folder, config.folds, unseen, len(snapshot.classes))
     known = labels != NO_LABEL
     if not known.any():
         raise RoundError("no sample has a label to learn from; label some first")
 
     temperatures = np.array([calibration.temperature(logits[fold == k], labels[fold == k]) for k in _all(fold)])
-    logits /= temperatures.astype(np.float32)[fold][:, None]
+    logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]  # the 1 for those of every fold, still 0
     joint = scoring.confident_joint(calibration.probabilities(logits)[known], labels[known])
     noise = pseudo_labels.noise_matrix(joint)
     sharper = calibration.sharpening(logits, labels, noise)
     probs = calibration.probabilities(logits, sharper)
+    if unseen.any():
+        probs[unseen] = _mean_of_all(folder, unseen, temperatures * sharper, len(snapshot.classes))
     _write_probabilities(folder / PROBABILITIES, probs)
     set_temperatures(folder, {f"fold_{k}": float(temperatures[k] * sharper) for k in _all(fold)})
 
@@ -94,6 +102,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
         ),
         similarity_rank=similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None,
         metrics=_metrics(snapshot, probs, fold, joint, noise)
+        | {"class_thresholds": _thresholds(snapshot, pseudo, probs.max(axis=1), noise)}
         | {
             "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
@@ -106,22 +115,38 @@ def _all(fold: IntArray) -> range:
     return range(int(fold.max()) + 1)
 
 
-def _gathered(folder: Path, folds: int, count: int, classes: int) -> tuple[FloatArray, IntArray]:
-    """Return all logits, (N, K), and which fold each row was predicted by, (N,)."""
-    logits = np.empty((count, classes), dtype=np.float32)
-    times, fold = np.zeros(count, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+def _gathered(folder: Path, folds: int, unseen: BoolArray, classes: int) -> tuple[FloatArray, IntArray]:
+    """Return the logits, (N, K), and which fold each row was predicted by, (N,); 0 and EVERY_FOLD where all did."""
+    count = len(unseen)
+    logits = np.zeros((count, classes), dtype=np.float32)
+    times, fold = np.zeros(count, dtype=np.int64), np.full(count, EVERY_FOLD, dtype=np.int64)
     for number in range(folds):
         path = fold_file(folder, number)
         if not path.exists():
             raise RoundError(f"fold {number + 1} of {folds} is not done; start the round again and it goes on there")
         with np.load(path, allow_pickle=False) as file:
             rows = file["rows"]
-            logits[rows] = file["logits"]
+            own = ~unseen[rows]
+            logits[rows[own]] = file["logits"][own]
             times[rows] += 1
-            fold[rows] = number
-    if (times != 1).any():
-        raise RoundError(f"{int((times != 1).sum())} samples were not predicted exactly once; run the round anew")
+            fold[rows[own]] = number
+    wrong = int((times != np.where(unseen, folds, 1)).sum())
+    if wrong:
+        raise RoundError(f"{wrong} samples were not predicted by just the models that may; run the round anew")
     return logits, fold
+
+
+def _mean_of_all(folder: Path, unseen: BoolArray, temperatures: FloatArray, classes: int) -> FloatArray:
+    """Return the mean of all folds' probabilities for the samples that none has seen, (M, K)."""
+    place = np.cumsum(unseen) - 1
+    total = np.zeros((int(unseen.sum()), classes), dtype=np.float32)
+    for number, temperature in enumerate(temperatures.tolist()):
+        with np.load(fold_file(folder, number), allow_pickle=False) as file:
+            rows = file["rows"]
+            shared = unseen[rows]
+            total[place[rows[shared]]] += calibration.probabilities(file["logits"][shared], temperature)
+    total /= len(temperatures)
+    return total
 
 
 def _write_probabilities(path: Path, probs: FloatArray) -> None:
@@ -160,6 +185,18 @@ def _metrics(
         "estimated_error_rate": float(errors.sum() / max(1, len(known))),
         "per_class": [_class_row(number, snapshot.classes[number], confusion, errors) for number in range(classes)],
     }
+
+
+def _thresholds(snapshot: Snapshot, pseudo: IntArray, sure: FloatArray, noise: FloatArray) -> list[dict[str, Any]]:
+    """Return each class's own threshold as JSON values; `sure` is the networks' own probability of the pseudo label."""
+    labels, classes = snapshot.labels.astype(np.int64), len(snapshot.classes)
+    known, level = labels != NO_LABEL, bulk_thresholds.level_of(sure)
+    counts = bulk_thresholds.counted(pseudo[known], level[known], classes)
+    right = known & (pseudo == labels)
+    agreeing = bulk_thresholds.counted(pseudo[right], level[right], classes)
+    unlabelled = bulk_thresholds.counted(pseudo[~known], level[~known], classes)
+    found = bulk_thresholds.estimate(counts, agreeing, unlabelled, reachable=noise.diagonal())
+    return bulk_thresholds.as_json(found)
 
 
 def _class_row(number: int, name: str, confusion: IntArray, errors: FloatArray) -> dict[str, Any]:

@@ -8,13 +8,16 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from core.data.snapshot import Snapshot
-from core.judge import mask_scoring, region_ranking
+from core.judge import bulk_thresholds, mask_scoring, region_ranking
 from core.judge.mask_scoring import LEVELS
 from core.types import ByteArray, FloatArray, IntArray, ignore_of
 
 _WORST = 50  # images
 _BINS = 10  # of confidence, in the calibration
 _STRIDE = 4  # of every 16th pixel p(given) is averaged: a mean needs no more
+_FEWEST_PIXELS = 500  # of each 16th: an object or two, not the pixels of one
+_PERCENT = bulk_thresholds.level_of(np.arange(LEVELS) / (LEVELS - 1))
+_SUMS = ("confusion", "every", "right", "seen", "likely", "classes_every", "classes_right", "classes_open")
 
 
 class JudgedRegion(Protocol):
@@ -46,18 +49,23 @@ class Tally:
     right: IntArray = field(init=False)  # (256,) those of them on which prediction and given mask agree
     seen: IntArray = field(init=False)  # (K,) pixels of each given class that were averaged
     likely: IntArray = field(init=False)  # (K,) their p(given) in sum, in 255ths
+    classes_every: IntArray = field(init=False)  # (K, L) of each 16th labelled pixel, by predicted class and percent
+    classes_right: IntArray = field(init=False)  # (K, L) those of them that agree
+    classes_open: IntArray = field(init=False)  # (K, L) of each 16th pixel nobody labelled yet
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
         self.confusion = np.zeros((self.folds, self.classes, self.classes), np.int64)
         self.every, self.right = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
         self.seen, self.likely = np.zeros(self.classes, np.int64), np.zeros(self.classes, np.int64)
+        shape = (self.classes, bulk_thresholds.LEVELS)
+        self.classes_every, self.classes_right, self.classes_open = (np.zeros(shape, np.int64) for _ in range(3))
 
     def __iadd__(self, other: "Tally") -> Self:
         """Add what was counted of other images."""
         self.wobble += other.wobble
         self.tiny += other.tiny
-        for name in ("confusion", "every", "right", "seen", "likely"):
+        for name in _SUMS:
             mine: IntArray = getattr(self, name)
             mine += getattr(other, name)
         return self
@@ -74,6 +82,26 @@ class Tally:
         labels, values = some[known], given_probability[::_STRIDE, ::_STRIDE].ravel()[known]
         self.seen += np.bincount(labels, minlength=self.classes)
         self.likely += np.bincount(labels, weights=values, minlength=self.classes).astype(np.int64)
+
+    def count_classes(self, given: IntArray, predicted: IntArray, confidence: ByteArray) -> None:
+        """Count how often an image's predictions of each class and confidence agree with what is given, all (H, W)."""
+        some, named, percent = _strided(given, predicted, confidence)
+        known = some != ignore_of(given)
+        right = some == named
+        self.classes_every += bulk_thresholds.counted(named[known], percent[known], self.classes)
+        self.classes_right += bulk_thresholds.counted(named[right], percent[right], self.classes)
+
+    def count_unlabelled(self, predicted: IntArray, confidence: ByteArray) -> None:
+        """Count what is predicted where nobody labelled anything, both (H, W); IGNORE elsewhere."""
+        _, named, percent = _strided(predicted, predicted, confidence)
+        there = named != ignore_of(predicted)
+        self.classes_open += bulk_thresholds.counted(named[there], percent[there], self.classes)
+
+
+def _strided(given: IntArray, predicted: IntArray, confidence: ByteArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return every 16th pixel's given class, predicted class and percent of confidence, all (P,)."""
+    some, named, sure = (array[::_STRIDE, ::_STRIDE].ravel() for array in (given, predicted, confidence))
+    return some, named.astype(np.int64), _PERCENT[sure]
 
 
 def round_metrics(
@@ -101,6 +129,11 @@ def round_metrics(
         "worst_images": _worst_images(snapshot, scores),
         "proposed_threshold": proposal["threshold"],
         "proposal": proposal,
+        "class_thresholds": bulk_thresholds.as_json(
+            bulk_thresholds.estimate(
+                tally.classes_every, tally.classes_right, tally.classes_open, fewest=_FEWEST_PIXELS
+            )
+        ),
     }
 
 

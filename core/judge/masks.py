@@ -5,8 +5,8 @@ Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `
 Only live decisions count. The mask is built in this order:
 
 1. the given mask;
-2. bulk accepts paint the pixels that still carry their region's given class and that no person has settled, so a human
-   verdict is never overwritten by a bulk act;
+2. bulk accepts paint the pixels that still carry their region's given class (IGNORE, where nothing was given) and that
+   no person has settled, so a human verdict is never overwritten by a bulk act;
 3. what people did, oldest first. Of their verdicts on one region the newest counts (SECOND_OPINION settles nothing):
    accept and relabel paint the whole region, ambiguous and exclude paint it IGNORE, keep gives it the class it had
    back, but leaves alone what edits changed. An edit paints the pixels in which it differs from the mask it began
@@ -23,7 +23,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import ByteArray, IntArray, Region, RegionDecision, Verdict, ignore_of
+from core.types import ByteArray, IntArray, Region, RegionDecision, Verdict, pixel_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
 Edit = tuple[IntArray, NDArray[np.bool_]]  # an edited mask and where it differs from the one it began from, (H, W) each
@@ -122,7 +122,7 @@ def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArr
         elif one.decision.bulk and one.decision.label is not None and one.region is not None:
             window, inside = _window(one.region)
             part = mask[window]
-            part[inside & (part == one.given) & (settled[window] == 0)] = one.decision.label
+            part[inside & (part == pixel_of(mask, one.given)) & (settled[window] == 0)] = one.decision.label
 
 
 def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
@@ -131,10 +131,9 @@ def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
         raise ValueError(f"decision {one.decision.number} is a verdict on no region")
     if one.decision.verdict is Verdict.KEEP:
         window, inside = _window(one.region)
-        mask[window][inside & (changed[window] == 0)] = one.given
+        mask[window][inside & (changed[window] == 0)] = pixel_of(mask, one.given)
     else:
-        label = one.decision.label
-        one.region.paint(mask, ignore_of(mask) if label is None else label)
+        one.region.paint(mask, pixel_of(mask, one.decision.label))
 
 
 def _newest_words(live: Sequence[RegionDecision]) -> list[RegionDecision]:

@@ -51,6 +51,7 @@ class Held:
     learn_rows: IntArray
     held_rows: IntArray
     labels: IntArray
+    shared: IntArray | None = None  # held rows that all folds predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,7 @@ def learn_fold(
         RoundError: not even the smallest batch fits into memory.
         RoundCancelledError: `should_stop` said so.
     """
-    seed = config.seed * 1000 + held.fold
-    state = _read(checkpoint)
+    seed, state = config.seed * 1000 + held.fold, _read(checkpoint)
     batch_size = config.batch_size if state is None else int(state["batch_size"])
     recipe = Recipe(epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed)
     device, message = material.images.device, ""

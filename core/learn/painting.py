@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.predictions import CERTAIN, Predictions
+from core.data.votes import Votes
 from core.learn.crossfold import Held, Kept, Predict
-from core.types import NO_LABEL, FloatArray, IntArray, ignore_of
+from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of
 
 BoolArray = NDArray[np.bool_]
 _FIT_SCENES = 32  # images the temperature is fitted on
@@ -32,6 +33,7 @@ class Painter:
     """Everything that writing a fold's predictions needs."""
 
     predictions: Predictions
+    open_votes: Callable[[int, IntArray], Votes]  # fold, rows that all folds predict -> where it writes what it says
     extents: IntArray  # (N, 2) height, width each sample takes of the canvas
     given: Callable[[int], IntArray]  # row -> the mask it was given, (H, W)
     classes: int
@@ -43,10 +45,18 @@ class Painter:
         """Write what the fold says of its held rows; the confusion is (K, K) pixels, given x predicted."""
         temperature = self._temperature(held, predict)
         confusion = np.zeros((self.classes, self.classes), dtype=np.int64)
+        shared = np.empty(0, dtype=np.int64) if held.shared is None else held.shared
+        votes = self.open_votes(held.fold, shared) if len(shared) else None
+        by_all = set(shared.tolist())
         for rows, logits in predict(held.held_rows, "predicting"):
             for row, own in zip(rows.tolist(), logits, strict=True):
-                confusion += self._paint(row, own, temperature)
-        self.predictions.fold[held.held_rows] = held.fold
+                if votes is not None and row in by_all:
+                    self._vote(votes.of(row), row, own, temperature)
+                else:
+                    confusion += self._paint(row, own, temperature)
+        if votes is not None:
+            votes.flush()
+        self.predictions.fold[np.setdiff1d(held.held_rows, shared)] = held.fold
         self.predictions.flush()
         pixels = int(confusion.sum())
         accuracy = float(confusion.trace() / pixels) if pixels else None
@@ -93,6 +103,15 @@ class Painter:
     def _vetoed(self, row: int, logits: Tensor) -> Tensor:
         """Return the logits, (K, ...), with those of classes that the sample does not show at minus infinity."""
         return logits if self.tags is None else vetoed(logits, self.tags[row])
+
+    def _vote(self, vote: tuple[IntArray, ByteArray], row: int, logits: Tensor, temperature: float) -> None:
+        """Write what this fold says of an image that all predict into its `vote`, both (H, W)."""
+        predicted, confidence = vote
+        for top, strip in self._strips(row, logits):
+            best, which = self._vetoed(row, strip / temperature).softmax(dim=0).max(dim=0)
+            lines = slice(top, top + strip.shape[1])
+            predicted[lines] = which.cpu().numpy()
+            confidence[lines] = as_bytes(best)
 
     def _strips(self, row: int, logits: Tensor) -> Iterator[tuple[int, Tensor]]:
         height, width = self.extents[row].tolist()

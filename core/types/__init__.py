@@ -7,6 +7,7 @@ Nothing here imports anything but the standard library and numpy.
 from core.types.arrays import NO_LABEL, ByteArray, FloatArray, IntArray
 from core.types.errors import ConfigError, DatasetError, ExportError, OutfoldError, RoundCancelledError, RoundError
 from core.types.labels import (
+    EVERY_FOLD,
     Act,
     Decision,
     Finding,
@@ -18,10 +19,21 @@ from core.types.labels import (
     Task,
     Verdict,
 )
-from core.types.masks import IGNORE, WIDE_IGNORE, ClassTable, Region, RegionDecision, ignore_of, mask_dtype, widened
+from core.types.masks import (
+    IGNORE,
+    WIDE_IGNORE,
+    ClassTable,
+    Region,
+    RegionDecision,
+    ignore_of,
+    mask_dtype,
+    pixel_of,
+    widened,
+)
 from core.types.work import ImageFacts, Problem, Progress, Recipe, Report, RoundStatus, Severity, SourceSample
 
 __all__ = [
+    "EVERY_FOLD",
     "IGNORE",
     "NO_LABEL",
     "WIDE_IGNORE",
@@ -57,5 +69,6 @@ __all__ = [
     "Verdict",
     "ignore_of",
     "mask_dtype",
+    "pixel_of",
     "widened",
 ]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+EVERY_FOLD = -1  # in a fold's place: the models of all folds predicted the sample together
+
 
 class Task(StrEnum):
     """What a label is: one class of an image, or one class of each pixel."""

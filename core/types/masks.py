@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.types.arrays import IntArray
+from core.types.arrays import NO_LABEL, IntArray
 from core.types.labels import Decision
 
 IGNORE = 255
@@ -24,6 +24,11 @@ def mask_dtype(classes: int) -> np.dtype[np.unsignedinteger]:
 def ignore_of(mask: IntArray) -> int:
     """Return the value that means IGNORE in this mask."""
     return IGNORE if mask.dtype == np.uint8 else WIDE_IGNORE
+
+
+def pixel_of(mask: IntArray, label: int | None) -> int:
+    """Return the value that pixels of this label have in this mask: IGNORE for None and `NO_LABEL`."""
+    return ignore_of(mask) if label in (None, NO_LABEL) else int(label)
 
 
 def widened(mask: IntArray, classes: int) -> IntArray:
@@ -100,7 +105,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionDecision:
-    """A decision on a region whose pixels the round's mask gave the class `given`; None: an edit of no region."""
+    """A decision on a region whose pixels the round's mask gave the class `given`, `NO_LABEL` where they were IGNORE.
+
+    None: an edit of no region.
+    """
 
     decision: Decision
     given: int | None

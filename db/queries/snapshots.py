@@ -6,7 +6,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from core.types import RoundError, RoundStatus, Task
-from db.models import DatasetRow, ImportRow, SampleRow
+from db.models import DatasetRow, DecisionRow, ImportRow, SampleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,10 @@ def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool,
 
 
 def count_apart(session: Session, dataset_id: int) -> int:
-    """Return how many images and groups of images may be held out apart from each other."""
-    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    """Return how many images and groups of images with something to learn from may be held out apart of each other."""
+    given = SampleRow.label.is_not(None) | SampleRow.mask_hash.is_not(None)
+    taught = given | SampleRow.id.in_(select(DecisionRow.sample_id))
+    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), taught)
     single = func.count(case((SampleRow.group == "", SampleRow.id)))
     groups = func.count(func.nullif(SampleRow.group, "").distinct())
     return session.scalars(select(single + groups).where(*present)).one()

@@ -1,6 +1,6 @@
 """The method's promises for masks, end to end on drawn scenes, without database or web."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Method, RoundConfig
+from core.data.masks.store import MaskStore
 from core.data.networks import kept_networks
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
 from core.data.snapshot import Masks
+from core.data.votes import read_votes
 from core.judge.judgement import fold_file
+from core.judge.mask_judgement import judge_masks
+from core.judge.votes import merged as votes_merged
 from core.learn import training
 from core.rounds import FoldSummary, run_fold, run_mask_round
 from core.tasks import SEGMENTATION, Task
-from core.types import NO_LABEL, ConfigError, Progress, RoundCancelledError, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 from tests.core.scenes import Scenes, drawn
 
 CONFIG = RoundConfig(folds=2, model="small_unet", input_size=64, epochs=8, batch_size=2, seed=3, device="cpu")
@@ -145,7 +149,8 @@ def memorising() -> Task:
 
 
 @pytest.mark.parametrize("together", ["nothing", "group", "content", "split"])
-def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None:
+@pytest.mark.parametrize("labelled", ["all", "one of two"])
+def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelled: str) -> None:
     scenes = drawn(tmp_path / "scenes", 20)
     twins = [f"pair {row // 2}" for row in range(20)]
     if together != "nothing":  # each image twice: told apart only by group or content
@@ -158,8 +163,12 @@ def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None
         scenes = replace(scenes, snapshot=replace(scenes.snapshot, groups=twins))
     if together == "content":
         scenes = replace(scenes, snapshot=replace(scenes.snapshot, content_hashes=twins))
+    if labelled != "all":
+        scenes = without_masks(scenes, range(0, 20, 2))
     all_folds(scenes, tmp_path / "round", replace(CONFIG, folds=3, epochs=1), task=memorising())
-    recognised = (np.load(tmp_path / "round" / PREDICTED) == 3).any()
+    files = [tmp_path / "round" / PREDICTED, *(tmp_path / "round").glob("votes/predicted_*.npy")]
+    assert len(files) == (1 if labelled == "all" or together in ("group", "content") else 4)
+    recognised = any((np.load(file) == 3).any() for file in files)
     assert recognised == (together == "split")  # twins that nothing holds together would be caught
 
 
@@ -177,17 +186,38 @@ def test_how_a_fold_went_is_told_and_a_finished_one_is_only_read(tmp_path: Path)
     assert again == []
 
 
-def test_images_without_a_mask_teach_nothing_and_are_predicted_like_the_others(tmp_path: Path) -> None:
-    scenes = drawn(tmp_path / "scenes", 10)
-    masks, labels = scenes.snapshot.masks, scenes.snapshot.labels.copy()
-    labels[:4] = NO_LABEL
-    unlabelled = replace(masks, labels=[""] * 4 + masks.labels[4:])
-    scenes = replace(scenes, snapshot=replace(scenes.snapshot, masks=unlabelled, labels=labels))
-    all_folds(scenes, tmp_path / "round", replace(CONFIG, epochs=1))
-    predictions = read_predictions(tmp_path / "round", np.asarray(masks.sizes))
+def test_images_without_a_mask_teach_nothing_and_all_folds_predict_them(tmp_path: Path) -> None:
+    scenes = without_masks(drawn(tmp_path / "scenes", 10), range(4))
+    sizes, folder = np.asarray(scenes.snapshot.masks.sizes), tmp_path / "round"
+    config = replace(CONFIG, folds=3, epochs=1)
+    all_folds(scenes, folder, config)
+    rows = [np.load(fold_file(folder, fold))["rows"].tolist() for fold in range(3)]
+    assert sorted(row for some in rows for row in some if row >= 4) == list(range(4, 10))
+    assert all({0, 1, 2, 3} <= set(some) for some in rows)
+    votes = [one.of(row) for one in read_votes(folder, 3, sizes, np.arange(4)) for row in range(4)]
+    assert all((confidence > 0).all() for _, confidence in votes)
+    merged = [[mask.copy() for mask in votes_merged([votes[4 * fold + row] for fold in range(3)])] for row in range(4)]
+    judged = judge_masks(folder, config, MaskStore(scenes.store))
+    assert not list(folder.glob("votes*"))
+    predictions = read_predictions(folder, sizes)
     for row in range(4):
-        assert (predictions.of(row)[2] == 255).all()
-        assert (predictions.of(row)[1] > 0).all()
+        predicted, confidence, given_probability = predictions.of(row)
+        np.testing.assert_array_equal(predicted, merged[row][0])
+        np.testing.assert_array_equal(confidence, merged[row][1])
+        assert (given_probability == 255).all()
+    proposed = [one for one in judged.findings if one.row < 4]
+    assert {(one.kind, one.given, one.fold) for one in proposed} == {(FindingKind.UNLABELLED, NO_LABEL, EVERY_FOLD)}
+    again = judge_masks(folder, config, MaskStore(scenes.store))  # a judging that was killed after its last step
+    assert [one.region.to_bytes() for one in again.findings] == [one.region.to_bytes() for one in judged.findings]
+    assert again.metrics == judged.metrics
+
+
+def without_masks(scenes: Scenes, rows: Iterable[int]) -> Scenes:
+    masks, labels = scenes.snapshot.masks, scenes.snapshot.labels.copy()
+    names = list(masks.labels)
+    for row in rows:
+        labels[row], names[row] = NO_LABEL, ""
+    return replace(scenes, snapshot=replace(scenes.snapshot, masks=replace(masks, labels=names), labels=labels))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from core.judge.judgement import Judgement, fold_file, judge_round
 from core.learn import devices, training
 from core.rounds import FoldSummary, run_fold, run_round, versions
 from core.tasks import CLASSIFICATION, Task
-from core.types import NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(folds=2, input_size=16, grey=True, epochs=8, batch_size=16, seed=3)
 CLASSES = ["disc", "square", "bar"]
@@ -85,8 +85,11 @@ def test_every_sample_is_predicted_exactly_once_and_every_column_fits(tmp_path: 
     labels[:4] = NO_LABEL
     snapshot = replace(snapshot, labels=labels)
     judged = run(snapshot, tmp_path, replace(CONFIG, folds=3, epochs=1))
-    rows = np.concatenate([np.load(fold_file(tmp_path / "round", fold))["rows"] for fold in range(3)])
-    assert sorted(rows.tolist()) == list(range(60))
+    rows = [np.load(fold_file(tmp_path / "round", fold))["rows"].tolist() for fold in range(3)]
+    assert sorted(row for some in rows for row in some if row >= 4) == list(range(4, 60))
+    assert all({0, 1, 2, 3} <= set(some) for some in rows)  # without a label: by every model
+    assert (judged.fold[:4] == EVERY_FOLD).all()
+    assert sorted(set(judged.fold[4:].tolist())) == [0, 1, 2]
     assert sorted(judged.rank.tolist()) == list(range(60))
     assert set(judged.rank[:4].tolist()) == {56, 57, 58, 59}  # nothing to suspect without a label
     assert (judged.kind[:4] == FindingKind.UNLABELLED).all()
@@ -96,6 +99,7 @@ def test_every_sample_is_predicted_exactly_once_and_every_column_fits(tmp_path: 
     stored = np.load(tmp_path / "round" / "probabilities.npy", mmap_mode="r")
     assert (stored.shape, stored.dtype) == ((60, 3), np.float16)
     assert np.sum(judged.metrics["confusion"]) == 56
+    assert [one["label"] for one in judged.metrics["class_thresholds"]] == [0, 1, 2]
     assert judged.similarity_rank is None
 
 
@@ -144,9 +148,49 @@ def memorising() -> Task:
     )
 
 
-@pytest.mark.parametrize("together", ["nothing", "group", "content"])
-def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str) -> None:
+def test_what_nobody_labelled_is_the_mean_of_all_folds_that_may_judge_it(tmp_path: Path) -> None:
+    snapshot, _ = drawn(tmp_path / "images", wrong=0)
+    labels, groups = snapshot.labels.copy(), list(snapshot.groups)
+    labels[:6] = NO_LABEL
+    groups[0] = groups[30] = "partly labelled"  # its models learnt from image 30, but for one
+    groups[1] = groups[2] = "unlabelled"
+    snapshot = replace(snapshot, labels=labels, groups=groups)
+    config, folder = replace(CONFIG, folds=3, epochs=2), tmp_path / "round"
+    judged = run(snapshot, tmp_path, config)
+    files = [dict(np.load(fold_file(folder, fold))) for fold in range(3)]
+    times = [sum(row in file["rows"] for file in files) for row in range(60)]
+    assert times == [1, 3, 3, 3, 3, 3] + [1] * 54
+    assert judged.fold[0] == judged.fold[30]
+    stored = np.load(folder / "probabilities.npy")
+    expected = np.zeros((5, 3))
+    for file, temperature in zip(files, judged.metrics["temperature"], strict=True):
+        own = file["logits"][np.isin(file["rows"], range(1, 6))] / temperature
+        shares = np.exp(own - own.max(axis=1, keepdims=True))
+        expected += shares / shares.sum(axis=1, keepdims=True) / 3
+    np.testing.assert_allclose(stored[1:6], expected, atol=2e-3)
+    np.testing.assert_allclose(judged.confidence[1:6], expected.max(axis=1), atol=1e-5)
+
+
+def test_a_fold_that_left_out_what_it_should_predict_is_refused(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
+    labels = snapshot.labels.copy()
+    labels[:2] = NO_LABEL
+    run(replace(snapshot, labels=labels), tmp_path, replace(CONFIG, epochs=1))
+    path = fold_file(tmp_path / "round", 1)
+    columns = dict(np.load(path))
+    np.savez(path, **(columns | {name: columns[name][1:] for name in ("rows", "logits")}))
+    with pytest.raises(RoundError, match="1 samples were not predicted by just the models that may"):
+        judge_round(tmp_path / "round", CONFIG)
+
+
+@pytest.mark.parametrize("together", ["nothing", "group", "content"])
+@pytest.mark.parametrize("labelled", ["all", "one of two"])
+def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelled: str) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    if labelled != "all":
+        labels = snapshot.labels.copy()
+        labels[::2] = NO_LABEL
+        snapshot = replace(snapshot, labels=labels)
     twins = [f"pair {index // 2}" for index in range(60)]
     if together != "nothing":  # each image twice: told apart only by group or content
         paths = [snapshot.paths[index // 2 * 2] for index in range(60)]

@@ -6,10 +6,10 @@ import { icon } from "./icons.js";
 const WITH_KEY = 20;
 const UNLABELLED = "unlabelled";
 
-/** Return what a class is called; null is outside the image. */
+/** Return what a class is called; null is outside the image, -1 what nobody labelled. */
 export function nameOf(about, id) {
   if (id === null || id === undefined) return "";
-  return id === about.ignore ? UNLABELLED : about.classes[id] ?? `class ${id}`;
+  return id === about.ignore || id === -1 ? UNLABELLED : about.classes[id] ?? `class ${id}`;
 }
 
 export class ClassList {

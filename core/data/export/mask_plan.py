@@ -21,8 +21,9 @@ Changes = tuple[tuple[int, int], ...]  # given * (K + 1) + label, number of pixe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRecord:
-    """What was decided on one region: its box in pixels, its class before and after (None: IGNORE, or see `mask`).
+    """What was decided on one region: its box in pixels, its class before (None: it had none) and after.
 
+    Afterwards None means IGNORE, or see `mask`.
     `mask` is the hash of the whole mask where somebody edited it; an edit of no region has nothing before it.
     `decided_at` is ISO 8601 in UTC, `confidence` that of the suggestion.
     """

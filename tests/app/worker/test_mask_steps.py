@@ -18,11 +18,15 @@ from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Snapshot
+from core.data.votes import create_votes
+from core.rounds import held_of
 from core.types import (
+    EVERY_FOLD,
     IGNORE,
     NO_LABEL,
     Finding,
     FindingFilter,
+    FindingKind,
     IntArray,
     Order,
     RoundCancelledError,
@@ -69,6 +73,12 @@ def predict(workspace: Workspace, round_id: int, changed: dict[int, tuple[slice,
             predicted[down, across], given[down, across] = label, 10
         predictions.fold[row] = row % CONFIG.folds
     predictions.flush()
+    shared = np.flatnonzero(snapshot.is_unseen())
+    for fold in range(CONFIG.folds if len(shared) else 0):
+        votes = create_votes(folder, fold, snapshot.masks.sizes, shared, len(snapshot.classes))
+        for row in shared.tolist():
+            votes.of(row)[0][:], votes.of(row)[1][:] = predictions.of(row)[:2]
+        votes.flush()
 
 
 def found(workspace: Workspace, round_id: int) -> list[Finding]:
@@ -212,3 +222,49 @@ def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(worksp
     np.testing.assert_array_equal(store.get(snapshot.masks.labels[row]), painted)
     np.testing.assert_array_equal(store.get(snapshot.masks.settled[row]), painted == 1)
     assert snapshot.is_labelled(row)
+
+
+def test_what_is_accepted_of_an_image_without_a_mask_is_learnt_from_the_next_round_on(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """By key, in bulk, undone again; its own fold never learns it, and what is left of it is proposed again."""
+    root = draw_stripes(tmp_path / "set", 8)
+    for name in ("new-a", "new-b"):
+        draw_pair(root, name, None)
+    dataset_id = imported(workspace, root)
+    first, snapshot = opened(workspace, dataset_id)
+    rows = {Path(path).stem: row for row, path in enumerate(snapshot.paths)}
+    a, b = rows["new-a"], rows["new-b"]
+    boxes = {row: (slice(0, 4), slice(0, 8), 1) for row in (a, b)}
+    predict(workspace, first, boxes)
+    steps.judge(workspace, go_on, round_id=first)
+    proposed = {(one.row, one.pseudo): one for one in found(workspace, first)}
+    assert set(proposed) == {(row, label) for row in (a, b) for label in (0, 1)}
+    assert {(one.kind, one.given, one.fold) for one in proposed.values()} == {
+        (FindingKind.UNLABELLED, NO_LABEL, EVERY_FOLD)
+    }
+    sample_a, sample_b = (proposed[row, 0].sample_id for row in (a, b))
+    reviews.decide(workspace, [Choice(proposed[a, 1].id, Verdict.ACCEPT)], by="ada")
+    reviews.decide(workspace, [Choice(proposed[a, 0].id, Verdict.AMBIGUOUS)], by="ada")
+    chosen = FindingFilter(round_id=first, kinds=frozenset({FindingKind.UNLABELLED}), pseudo=1)
+    assert reviews.accept_all(workspace, chosen, by="ada").size == 1
+    expected = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
+    expected[0:4, 0:8] = 1
+    for sample in (sample_a, sample_b):
+        np.testing.assert_array_equal(present(workspace, sample), expected)
+
+    second, snapshot = opened(workspace, dataset_id)
+    assert snapshot.masks is not None
+    assert [(snapshot.masks.is_bare(row), int(snapshot.labels[row])) for row in (a, b)] == [(True, 1)] * 2
+    assert not snapshot.is_unseen().any()
+    learnt = [set(held_of(snapshot, CONFIG, fold).learn_rows.tolist()) for fold in range(CONFIG.folds)]
+    held = [set(held_of(snapshot, CONFIG, fold).held_rows.tolist()) for fold in range(CONFIG.folds)]
+    assert all({a, b} & learns == {a, b} - holds for learns, holds in zip(learnt, held, strict=True))
+    predict(workspace, second, {})
+    steps.judge(workspace, go_on, round_id=second)
+    assert [(one.row, one.given, one.pseudo) for one in found(workspace, second)] == [(b, NO_LABEL, 0)]
+
+    reviews.undo(workspace, dataset_id, by="ada")
+    assert (present(workspace, sample_b) == IGNORE).all()
+    with pytest.raises(reviews.RefusedError, match="no given label to keep"):
+        reviews.decide(workspace, [Choice(proposed[b, 0].id, Verdict.KEEP)], by="ada")

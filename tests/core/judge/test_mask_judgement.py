@@ -1,6 +1,7 @@
 """A whole round of masks, judged from its folds' files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from core.data.planting import Planting, plant
 from core.data.predictions import create_predictions
 from core.data.snapshot import Masks, Snapshot
 from core.judge.mask_judgement import IMAGE_SCORES, judge_masks
-from core.types import IGNORE, IntArray, Progress, Region, RoundCancelledError, RoundError
+from core.types import IGNORE, NO_LABEL, FindingKind, IntArray, Progress, Region, RoundCancelledError, RoundError
 
 CLASSES = ["ground", "disc", "block", "bar"]
 CONFIG = RoundConfig(folds=2, min_region=20, boundary=3)
@@ -144,14 +145,40 @@ def test_what_people_judged_is_no_finding_again(spoilt: tuple[FinishedRound, dic
     assert {one.row for one in judge_masks(*_of(finished)).findings} == before - {8}
 
 
-def test_images_without_a_mask_get_no_findings(tmp_path: Path) -> None:
+def test_of_images_without_a_mask_all_regions_are_proposed_behind_the_suspicious_ones(tmp_path: Path) -> None:
     true = [scene(seed) for seed in range(4)]
     finished = FinishedRound(tmp_path, [true[0], None, scene(9), None], true)
     judgement = judge_masks(*_of(finished))
-    assert {one.row for one in judgement.findings} == {2}
+    suspicious = [one for one in judgement.findings if one.kind is FindingKind.SUSPICIOUS]
+    proposed = judgement.findings[len(suspicious) :]
+    assert {one.row for one in suspicious} == {2}
+    assert {(one.row, one.kind, one.given) for one in proposed} == {
+        (row, FindingKind.UNLABELLED, NO_LABEL) for row in (1, 3)
+    }
+    for row in (1, 3):
+        painted = np.full(true[row].shape, IGNORE, np.uint8)
+        for one in proposed:
+            if one.row == row:
+                one.region.paint(painted, one.pseudo)
+        np.testing.assert_array_equal(painted, true[row])
+    assert (judgement.metrics["regions"], judgement.metrics["unlabelled_regions"]) == (len(suspicious), len(proposed))
     assert np.load(finished.folder / IMAGE_SCORES)[[1, 3]].tolist() == [1, 1]
     assert np.sum(judgement.metrics["confusion"]) == 2 * 60 * 80
     assert {worst["row"] for worst in judgement.metrics["worst_images"]} == {0, 2}
+
+
+def test_what_is_left_of_an_image_that_came_without_a_mask_is_proposed_again(tmp_path: Path) -> None:
+    true = [scene(seed) for seed in range(3)]
+    accepted = np.full(true[1].shape, IGNORE, np.uint8)
+    accepted[true[1] == 1] = 1  # in a former round
+    meant = np.where(true[2] == 2, IGNORE, true[2]).astype(np.uint8)  # came like this: left out on purpose
+    finished = FinishedRound(tmp_path, [true[0], accepted, meant], true)
+    settled = (true[1] == 3).astype(np.uint8)  # people said that the bar is none of the classes
+    finished.masks = replace(finished.masks, bare=np.array([False, True, False]))
+    finished.snapshot = replace(finished.snapshot, masks=finished.masks)
+    finished.settle(1, settled)
+    found = judge_masks(*_of(finished)).findings
+    assert sorted((one.row, one.pseudo) for one in found) == [(1, 0), (1, 2)]
 
 
 def test_pixels_nobody_labelled_and_absent_classes(tmp_path: Path) -> None:

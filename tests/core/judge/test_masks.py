@@ -8,7 +8,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from core.judge.masks import deciding, resolved_mask, settled_pixels
-from core.types import IGNORE, Decision, IntArray, Region, RegionDecision, Verdict
+from core.types import IGNORE, NO_LABEL, Decision, IntArray, Region, RegionDecision, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 HEIGHT, WIDTH, CLASSES = 6, 8, 4
@@ -274,3 +274,51 @@ def test_an_edit_of_no_region_settles_what_it_changed_and_each_persons_newest_on
     np.testing.assert_array_equal(settled(edits[:1]) != 0, EDITS["edit 1"] != GIVEN)
     np.testing.assert_array_equal(resolved(edits[:2]), EDITS["edit 2"])
     assert [one.decision.number for one in deciding([*edits, on(4, 0, Verdict.KEEP)])] == [2, 3, 4]
+
+
+LEFT, RIGHT = Region.of(np.ones((HEIGHT, 5), np.uint8)), Region.of(np.ones((HEIGHT, 3), np.uint8), left=5)
+
+
+def proposed(number: int, verdict: Verdict, label: int | None, region: Region = LEFT, *, bulk: bool = False,
+             live: bool = True) -> RegionDecision:  # fmt: skip
+    """Decide on a region of an image that came without a mask; each region is one finding."""
+    made = Decision(number, 1, verdict, label, bulk, live, 1, number, "ada", THEN, 1 if region is LEFT else 2)
+    return RegionDecision(made, NO_LABEL, region)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_accepting_a_region_of_nothing_given_paints_it_alone(dtype: type) -> None:
+    blank = np.full((HEIGHT, WIDTH), np.iinfo(dtype).max, dtype)
+    for bulk in (False, True):
+        mask = resolved_mask(blank, [proposed(1, Verdict.ACCEPT, 2, bulk=bulk)], read)
+        assert (mask[:, :5] == 2).all()
+        assert (mask[:, 5:] == np.iinfo(dtype).max).all()
+        settled = settled_pixels(blank, [proposed(1, Verdict.ACCEPT, 2, bulk=bulk)], read)
+        assert settled.sum() == (0 if bulk else 5 * HEIGHT)
+    both = [proposed(1, Verdict.ACCEPT, 2), proposed(2, Verdict.ACCEPT, 1, RIGHT, bulk=True)]
+    assert (resolved_mask(blank, both, read) == np.where(np.arange(WIDTH) < 5, 2, 1)).all()
+
+
+def test_what_people_left_unlabelled_no_bulk_act_paints() -> None:
+    blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
+    for verdict in (Verdict.AMBIGUOUS, Verdict.EXCLUDE):
+        decisions = [proposed(1, verdict, None), proposed(2, Verdict.ACCEPT, 3, bulk=True)]
+        assert (resolved_mask(blank, decisions, read) == IGNORE).all()
+    undone = [proposed(1, Verdict.AMBIGUOUS, None, live=False), proposed(2, Verdict.ACCEPT, 3, bulk=True)]
+    assert (resolved_mask(blank, undone, read)[:, :5] == 3).all()
+
+
+def test_a_later_round_s_bulk_act_follows_on_an_earlier_one_s() -> None:
+    """A pseudo label accepted unseen may be contradicted by the next round, and accepted unseen again."""
+    blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
+    first, again = proposed(1, Verdict.ACCEPT, 2, bulk=True), on(2, 0, Verdict.ACCEPT, bulk=True)
+    later = RegionDecision(replace(again.decision, finding_id=9, label=0), 2, LEFT)
+    assert (resolved_mask(blank, [first, later], read)[:, :5] == 0).all()
+    assert (resolved_mask(blank, [later], read) == IGNORE).all()
+
+
+def test_taking_the_proposal_back_by_keeping_leaves_nothing() -> None:
+    """Services refuse it, since nothing was given; exports ask for it, of what is ambiguous."""
+    blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
+    mask = resolved_mask(blank, [proposed(1, Verdict.AMBIGUOUS, None)], read, [Verdict.AMBIGUOUS])
+    assert (mask == IGNORE).all()

@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor
 
 from core.data.predictions import create_predictions
+from core.data.votes import create_votes
 from core.judge import calibration, mask_scoring
 from core.learn import painting
 from core.learn.crossfold import Held, Kept
@@ -39,9 +40,12 @@ def painted(
     logits: Tensor,
     labels: np.ndarray | None = None,
     tags: np.ndarray | None = None,
+    *,
+    shared: tuple[int, ...] = (),
 ) -> Kept:
     painter = Painter(
         predictions=create_predictions(folder, SIZES, 4),
+        open_votes=lambda fold, shared: create_votes(folder, fold, SIZES, shared, 4),
         extents=EXTENTS,
         given=given.__getitem__,
         classes=4,
@@ -55,7 +59,8 @@ def painted(
         for part in np.array_split(some, 2):
             yield part, logits[torch.from_numpy(part)]
 
-    return painter(Held(1, rows, rows, np.zeros(3, np.int64) if labels is None else labels), predict)
+    known = np.zeros(3, np.int64) if labels is None else labels
+    return painter(Held(1, rows, rows, known, np.array(shared, np.int64)), predict)
 
 
 def masks(seed: int = 2) -> list[np.ndarray]:
@@ -85,6 +90,19 @@ def test_each_pixel_is_what_the_dense_probabilities_say(tmp_path: Path) -> None:
     assert kept.accuracy == pytest.approx(confusion.trace() / confusion.sum())
     assert kept.mean_iou == mask_scoring.mean_iou(confusion)
     assert (written.fold == 1).all()
+
+
+def test_what_all_folds_predict_goes_into_files_of_the_folds_own(tmp_path: Path) -> None:
+    given, logits = masks(), logits_on_canvas()
+    given[1] = np.full(SIZES[1], IGNORE, np.uint8)
+    alone, apart = painted(tmp_path / "alone", given, logits), painted(tmp_path / "apart", given, logits, shared=(1,))
+    np.testing.assert_array_equal(alone.columns["confusion"], apart.columns["confusion"])
+    whole, kept = (create_predictions(tmp_path / name, SIZES, 4) for name in ("alone", "apart"))
+    assert kept.fold.tolist() == [1, -1, 1]
+    vote = create_votes(tmp_path / "apart", 1, SIZES, np.array([1]), 4)
+    assert len(vote.predicted) == 600
+    for own, expected in zip(vote.of(1), whole.of(1), strict=False):
+        np.testing.assert_array_equal(own, expected)
 
 
 def test_it_is_the_same_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
