@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.commands import acting, exporting, importing, listing, predicting, reviewing, rounds, running, tagging
+from app.commands import acting, exporting, history, importing, listing, predicting, reviewing, rounds, running, tagging
 from app.commands.speaking import Commands, help_of
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": importing.import_,
     "round": rounds.round_,
+    "rounds": history.rounds_,
     "findings": reviewing.findings,
     "accept": acting.accept,
     "undo": acting.undo,

@@ -10,6 +10,7 @@ from app.components.charts import accuracy_chart
 from app.components.complaints import plain
 from app.components.job_progress import time_text
 from app.components.measures import WORDS, figures
+from app.components.recipe_form import NAMES
 from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
 
@@ -117,6 +118,7 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
     return {
         "Round": info.number,
         "Status": info.status.value,
+        "Recipe": NAMES[info.recipe],
         **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
         "Suspicious": compared.suspicious if compared else None,

@@ -5,10 +5,12 @@ import streamlit as st
 from app.components.complaints import complaints
 from app.components.identity import name_for_record
 from app.components.job_progress import live_round, live_worker
+from app.components.label_changes import what_changed
 from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
 from app.services import datasets, rounds
+from app.services.history import history
 from app.services.workers import worker_state
 from app.services.workspace import workspace
 
@@ -36,7 +38,10 @@ with main:
     elif listed:
         round_notice(listed[0])
     if listed:
-        compare_rounds(list(finished.values()), round_list(listed, finished, "rounds"), "compared")
+        selected = round_list(listed, finished, "rounds")
+        compare_rounds(list(finished.values()), selected, "compared")
+        classes = rounds.classes_of(workspace(), dataset_id)
+        what_changed(history(listed, finished), selected, classes, "changes")
     else:
         st.info(
             "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"

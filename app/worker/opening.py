@@ -12,7 +12,7 @@ from app.services.workspace import Workspace
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import BoolArray, Masks, Snapshot
-from core.types import NO_LABEL, Resolution
+from core.types import NO_LABEL, IntArray, Resolution
 from db.queries import datasets, snapshots, tags
 from db.queries.snapshots import LabelCounts, RoundSample
 from db.queries.tags import Tagging
@@ -30,6 +30,22 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
         snapshot, counts = _of_masks(workspace, dataset_id, samples, info.classes)
         snapshot = replace(snapshot, tags=_tagged(snapshot, said))
     return info.name, protecting(snapshot, samples, info.evaluation_splits), counts
+
+
+def given_labels(workspace: Workspace, dataset_id: int) -> Snapshot:
+    """Return a dataset's labels or masks as they were given."""
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_for_round(session, dataset_id)
+    labels = [sample.label for sample in samples]
+    if info.colours is None:
+        return _snapshot(samples, labels, info.classes)
+    names = [sample.mask_hash or "" for sample in samples]
+    return _snapshot(samples, labels, info.classes, Masks(names, [""] * len(samples), _sizes(samples)))
+
+
+def _sizes(samples: Sequence[RoundSample]) -> IntArray:
+    return np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
 
 
 def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
@@ -74,10 +90,10 @@ def _of_masks(
         present = list(threads.map(lambda name: classes_in(store.get(name)) if name else [], now))
     counts = Counter(number for found in present for number in found)
     rarest = [min(found, key=lambda number: (counts[number], number), default=None) for found in present]
-    sizes = np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
     labelled = sum(bool(found) for found in present)
     bare = np.array([one.mask_hash is None for one in samples], dtype=bool)
-    return _snapshot(samples, rarest, classes, Masks(now, settled, sizes, bare)), LabelCounts(dict(counts), labelled)
+    snapshot = _snapshot(samples, rarest, classes, Masks(now, settled, _sizes(samples), bare))
+    return snapshot, LabelCounts(dict(counts), labelled)
 
 
 def _snapshot(

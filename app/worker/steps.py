@@ -12,6 +12,7 @@ from itertools import islice
 
 from app.services.networks import prune_networks
 from app.services.workspace import Workspace
+from app.worker.changes import note_changes, noted_changes
 from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
@@ -37,6 +38,7 @@ def take_snapshot(workspace: Workspace, should_stop: ShouldStop, *, round_id: in
     folder = workspace.round_folder(round_id)
     shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
     digest = snapshot.save(folder)
+    note_changes(workspace, info, snapshot, should_stop)
     RECIPES[info.recipe].open(at_work, snapshot)
     with workspace.database.write() as session:
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": "waiting for a free worker"})
@@ -86,7 +88,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
             findings.add_findings(session, round_id, chunk)
     with workspace.database.write() as session:
         findings.open_findings(session, round_id)
-        rounds.set_facts(session, round_id, {"metrics": judged.metrics})
+        rounds.set_facts(session, round_id, {"metrics": judged.metrics | noted_changes(workspace, round_id)})
         if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
             findings.remove_findings(session, round_id)  # cancelled meanwhile
     prune(workspace.image_caches, workspace.settings.cache_bytes)

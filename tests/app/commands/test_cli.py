@@ -27,7 +27,7 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
     return digits
 
 
-ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "predict", "models"]
+ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "predict", "models", "rounds"]
 ALL += ["datasets", "worker", "serve"]
 
 

@@ -10,11 +10,12 @@ from app.services import rounds, tags
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import Progress, Recipe, RoundStatus
-from db.models import ImportRow
+from db.models import ImportRow, RoundRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.masked import TABLE, add_scenes
 from tests.app.masked import add_round as add_mask_round
+from tests.app.services.test_history import add_past
 from tests.app.small import NOW, add_dataset, add_done_round
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -203,3 +204,36 @@ def test_the_address_chooses_the_dataset(screen: AppTest, workspace: Workspace) 
     screen.query_params["dataset"] = str(other)
     screen.run()
     assert screen.selectbox("pick_dataset").value == other
+
+
+def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    add_past(workspace)
+    screen.run()
+    assert not screen.exception
+    tables = {tuple(table.value.columns): table.value for table in screen.dataframe}
+    listed = next(table for columns, table in tables.items() if "Network" in columns)
+    assert listed["Recipe"].tolist() == ["Find wrong labels", "Find wrong labels"]
+    changed = next(table for columns, table in tables.items() if "In bulk" in columns)
+    assert changed["Since the round before"].tolist() == ["4", ""]
+    assert changed["Since it was given"].tolist() == ["7", "unknown"]
+    assert changed[["Accepted", "In bulk", "Left out"]].values.tolist() == [["3", "1,200", "3"], ["unknown"] * 3]
+    assert changed["Settings"].tolist() == ["epochs 4 → 8, seed 0 → 1", ""]
+    pairs = next(table for columns, table in tables.items() if "Findings" in columns)
+    assert pairs[["From", "To", "Labels"]].values.tolist() == [["dog", "cat", 3], ["(none)", "dog", 1]]
+    assert pairs["Findings"][0] == "review?round=1&show=suspicious&status=any&given=1&pseudo=0"
+    assert pairs["Findings"].isna().tolist() == [False, True]
+
+
+def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_past(workspace)
+    with workspace.database.write() as session:
+        row = session.get(RoundRow, add_done_round(workspace, dataset_id))
+        row.recipe, row.metrics, row.recipe_config = Recipe.COMPARISON, {"difference": 0.01}, {"seeds": 3}
+    screen.run()
+    assert not screen.exception
+    assert "Side by side" in words(screen)
+    changed = next(table.value for table in screen.dataframe if "In bulk" in table.value.columns)
+    assert changed["Recipe"].tolist()[0] == "What was cleaning worth?"
+    assert changed["Since the round before"].tolist() == ["unknown", "4", ""]

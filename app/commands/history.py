@@ -1,0 +1,99 @@
+"""`rounds`: a dataset's rounds as they followed one another."""
+
+from typing import TYPE_CHECKING, Any
+
+from app.commands.speaking import DatasetName, JsonFlag, quoted, say, say_json, say_table, tell
+
+if TYPE_CHECKING:
+    from app.services.datasets import DatasetInfo
+    from app.services.history import Past
+
+SHOWN = 10  # class pairs
+_DECIDED = ("accept", "bulk", "relabel", "keep", "ambiguous", "exclude")
+
+
+def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
+    """List a dataset's rounds, newest first: recipe, results, and what changed in labels and settings.
+
+    "changed" are labels (of masks: images) that differ from those the round before opened with, "from given" those
+    that differ from what the dataset came with. Rounds of before this was noted say "unknown".
+
+    Examples:
+      python -m app rounds pets
+      python -m app rounds pets --json
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import rounds
+    from app.services.history import history
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    listed = rounds.list_rounds(opened, info.id)
+    finished = {one.round.id: one for one in rounds.compare(opened, [each.id for each in listed])}
+    past = history(listed, finished)
+    if as_json:
+        say_json([_told(one, info) for one in past])
+        return
+    columns = ("round", "recipe", "status", "result", "suspicious", "decided", "changed", "from given", "settings")
+    say_table(
+        columns, [_row(one) for one in past], numbers=("result", "suspicious", "decided", "changed", "from given")
+    )
+    newest = next((one for one in past if one.before is not None), None)
+    if newest is not None and newest.before is not None and newest.before["pairs"]:
+        unit = "labels" if newest.before["pixels"] is None else "pixels"
+        say(f"\n{newest.round.name} opened with these changes since round {newest.before['round']}:")
+        say_table(["from", "to", unit], _named(newest.before["pairs"][:SHOWN], info), numbers=[unit])
+        if newest.verdicts:
+            decided = [f"{newest.verdicts[name]:,} {name}" for name in _DECIDED if name in newest.verdicts]
+            say(f"decided in between: {', '.join(decided)}")
+    if not past:
+        tell(f"no round yet; start one: python -m app round {quoted(info.name)}")
+
+
+def _row(one: "Past") -> tuple[object, ...]:
+    compared, info = one.compared, one.round
+    result = info.accuracy if info.mean_iou is None else info.mean_iou
+    return (
+        info.number,
+        info.recipe.value,
+        info.status.value,
+        "" if result is None else f"{result:.1%}",
+        "" if compared is None else f"{compared.suspicious:,}",
+        "" if compared is None else f"{compared.decided:,}",
+        "" if compared is None else _changed(one.before, first=info.number == 1),
+        "" if compared is None else _changed(one.given),
+        one.changed_settings,
+    )
+
+
+def _changed(found: Any, *, first: bool = False) -> str:  # noqa: ANN401 JSON
+    if found is None:
+        return "" if first else "unknown"
+    return f"{found['changed']:,}"
+
+
+def _told(one: "Past", info: "DatasetInfo") -> dict[str, Any]:
+    compared = one.compared
+    metrics = {} if compared is None else compared.metrics
+    return {
+        "round": one.round,
+        "suspicious": None if compared is None else compared.suspicious,
+        "decided": None if compared is None else compared.decided,
+        "metrics": {name: value for name, value in metrics.items() if isinstance(value, int | float)},
+        "settings": {name: list(pair) for name, pair in one.settings.items()},
+        "since_given": _with_names(one.given, info),
+        "since_round_before": _with_names(one.before, info),
+        "verdicts": one.verdicts,
+    }
+
+
+def _with_names(found: Any, info: "DatasetInfo") -> dict[str, Any] | None:  # noqa: ANN401 JSON
+    if found is None:
+        return None
+    pairs = [{"from": first, "to": second, "count": count} for first, second, count in _named(found["pairs"], info)]
+    return {**found, "pairs": pairs}
+
+
+def _named(pairs: list[list[int]], info: "DatasetInfo") -> list[tuple[str | None, str | None, int]]:
+    names = [*info.classes, None]  # what nobody labelled is class -1
+    return [(names[first], names[second], count) for first, second, count in pairs]

@@ -1,0 +1,83 @@
+"""What changed from round to round: labels by class pair, verdicts in between, settings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from app.components.measures import WORDS
+from app.components.recipe_form import NAMES
+from app.services.history import Past
+
+_PAIRS = 12
+_UNKNOWN = "unknown"
+_VERDICTS = {"Accepted": ("accept",), "In bulk": ("bulk",), "Relabelled": ("relabel",), "Kept": ("keep",)}
+_LEFT_OUT = ("ambiguous", "exclude")
+
+
+def what_changed(past: Sequence[Past], selected: Sequence[int], classes: Sequence[str], key: str) -> None:
+    """Draw what each finished round opened with, and the class pairs of the newest one selected, else the newest."""
+    done = [one for one in past if one.compared is not None]
+    if not done:
+        return
+    st.markdown("**What changed**")
+    st.caption("Labels each round opened with, against the round before and against those the dataset came with.")
+    st.dataframe(pd.DataFrame([_row(one) for one in done]), hide_index=True, key=key, alt="what changed in each round")
+    shown = next((one for one in done if one.round.id in selected), done[0])
+    _pairs(shown, classes, f"{key}_pairs")
+
+
+def _row(one: Past) -> dict[str, Any]:
+    verdicts = one.verdicts
+    said = {
+        name: _UNKNOWN if verdicts is None else f"{sum(verdicts.get(each, 0) for each in kinds):,}"
+        for name, kinds in {**_VERDICTS, "Left out": _LEFT_OUT}.items()
+    }
+    return {
+        "Round": one.round.number,
+        "Recipe": NAMES[one.round.recipe],
+        "Since the round before": _share(one.before, _UNKNOWN if one.round.number > 1 else ""),
+        "Since it was given": _share(one.given, _UNKNOWN),
+        **said,
+        "Settings": one.changed_settings,
+    }
+
+
+def _share(found: Mapping[str, Any] | None, nothing: str) -> str:
+    """Return the changed labels, or images with the share of their pixels."""
+    if found is None:
+        return nothing
+    if found["pixels"] is None:
+        return f"{found['changed']:,}"
+    share = found["pixels_changed"] / max(1, found["pixels"])
+    return f"{found['changed']:,} images, {share:.2%} of pixels"
+
+
+def _pairs(one: Past, classes: Sequence[str], key: str) -> None:
+    """Draw the largest class pairs of one round, each with a link to the findings they were decided on."""
+    before = one.before or {}
+    pairs = before.get("pairs", [])[:_PAIRS]
+    if not pairs:
+        return
+    names = [*classes, "(none)"]  # what nobody labelled is class -1
+    unit = "Labels" if before["pixels"] is None else "Pixels"
+    review = WORDS[one.round.task].review
+    rows = [
+        {
+            "From": names[first],
+            "To": names[second],
+            unit: count,
+            "Findings": f"review?{urlencode({'round': before['round_id'], **review(first, second)})}"
+            if min(first, second) >= 0
+            else None,
+        }
+        for first, second, count in pairs
+    ]
+    columns = {
+        unit: st.column_config.NumberColumn(format="localized"),
+        "Findings": st.column_config.LinkColumn(display_text="review", width="small"),
+    }
+    st.caption(f"{one.round.name}: the largest changes since round {before['round']}")
+    st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, alt="class pairs that changed")

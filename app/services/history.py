@@ -1,0 +1,48 @@
+"""A dataset's rounds as they followed one another: what changed in labels and settings from each to the next.
+
+What a round did not measure, or opened too long ago to have noted, is None: unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.services.rounds import Comparison, RoundInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One round and what changed in it; `settings` are those that differ from the round before, as (then, now)."""
+
+    round: RoundInfo
+    compared: Comparison | None  # None: it is not finished
+    settings: dict[str, tuple[Any, Any]]
+    given: Mapping[str, Any] | None  # `core.judge.label_changes` against the labels the dataset came with
+    before: Mapping[str, Any] | None  # the same against the round before, with its number as `round`
+    verdicts: Mapping[str, int] | None  # what people decided since that one opened, by the names of `Status`
+
+    @property
+    def changed_settings(self) -> str:
+        """Return the settings that changed, in words."""
+        return ", ".join(f"{name.replace('_', ' ')} {then} → {now}" for name, (then, now) in self.settings.items())
+
+
+def history(listed: Sequence[RoundInfo], finished: Mapping[int, Comparison]) -> list[Past]:
+    """Return the past of each round in `listed`, newest first as that is; `finished` are those compared, by id."""
+    past = []
+    for place, info in enumerate(listed):
+        compared = finished.get(info.id)
+        noted = compared.metrics.get("label_changes", {}) if compared else {}
+        earlier = listed[place + 1] if place + 1 < len(listed) else None
+        settings = {} if earlier is None else _differing(earlier, info)
+        past.append(Past(info, compared, settings, noted.get("given"), noted.get("before"), noted.get("verdicts")))
+    return past
+
+
+def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]]:
+    then, now = (_settings(one) for one in (earlier, info))
+    return {name: (then.get(name), value) for name, value in now.items() if then.get(name) != value}
+
+
+def _settings(info: RoundInfo) -> dict[str, Any]:
+    return {"recipe": info.recipe.value} | info.config | (info.recipe_config or {})

@@ -1,0 +1,129 @@
+"""How the labels of two snapshots of one dataset differ: counted by class pair, of masks in pixels.
+
+A class pair is (before, after, count), the largest first; `NO_LABEL` stands for no label, or pixels nobody labelled.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from core.data.aligning import aligned
+from core.data.canvases import read_mask
+from core.data.children import cores
+from core.data.masks.store import MaskStore
+from core.data.snapshot import Snapshot
+from core.types import NO_LABEL, IntArray, RoundCancelledError, RoundError, Task, ignore_of
+
+_PAIRS = 100  # that are named
+_AT_ONCE = 64  # images between two looks at whether to stop
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelChanges:
+    """What changed from one snapshot to another. `images` are in both, `changed` of them have another label."""
+
+    images: int
+    changed: int
+    new: int  # images that only the later one has
+    left_out: int  # images that only the earlier one has: excluded, ambiguous or gone
+    pairs: list[tuple[int, int, int]]  # in images, or in pixels of masks
+    pixels: int | None = None  # of masks: those of the images in both that have a mask in either
+    pixels_changed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def label_changes(
+    before: Snapshot, after: Snapshot, masks: MaskStore | None = None, should_stop: ShouldStop = lambda: False
+) -> LabelChanges:
+    """Return what changed; `masks` is the store of masks, where labels are masks.
+
+    Raises:
+        RoundError: the snapshots are not of one dataset, or its images were changed in between.
+        DatasetError: a mask cannot be read any more.
+        RoundCancelledError: `should_stop` said so.
+    """
+    both = np.intersect1d(before.sample_ids, after.sample_ids)
+    earlier, later = aligned(before, after)
+    rows = np.flatnonzero(np.isin(later.sample_ids, both))
+    changed, pairs, counted = _COUNTS[after.task](earlier, later, rows, masks, should_stop)
+    return LabelChanges(
+        images=len(both),
+        changed=changed,
+        new=len(after) - len(both),
+        left_out=len(before) - len(both),
+        pairs=[(first, second, count) for (first, second), count in pairs.most_common(_PAIRS)],
+        pixels=counted,
+        pixels_changed=None if counted is None else pairs.total(),
+    )
+
+
+_Pairs = Counter[tuple[int, int]]
+_Counted = tuple[int, _Pairs, int | None]  # changed images, pairs, pixels
+
+
+def _of_labels(
+    before: Snapshot, after: Snapshot, rows: IntArray, _masks: MaskStore | None, _should_stop: ShouldStop
+) -> _Counted:
+    first, second = before.labels[rows].astype(np.int64), after.labels[rows].astype(np.int64)
+    differing = first != second
+    pairs = Counter(zip(first[differing].tolist(), second[differing].tolist(), strict=True))
+    return int(differing.sum()), pairs, None
+
+
+def _of_masks(
+    before: Snapshot, after: Snapshot, rows: IntArray, masks: MaskStore | None, should_stop: ShouldStop
+) -> _Counted:
+    """Read only the masks that are others by name."""
+    if masks is None or before.masks is None or after.masks is None:
+        raise RoundError("these labels are masks, and it was not told where they are kept")
+    names = before.masks.labels, after.masks.labels
+    sizes, classes = after.masks.sizes, len(after.classes)
+
+    def look(row: int) -> _Pairs:
+        height, width = sizes[row].tolist()
+        first, second = (read_mask(masks, own[row], height, width, classes) for own in names)
+        return _pixel_pairs(first, second, classes)
+
+    labelled = [row for row in rows.tolist() if any(own[row] for own in names)]
+    others = [row for row in labelled if names[0][row] != names[1][row]]
+    changed, pairs = 0, Counter[tuple[int, int]]()
+    for own in _in_threads(look, others, should_stop):
+        changed += bool(own)
+        pairs += own
+    return changed, pairs, int(sizes[labelled].astype(np.int64).prod(axis=1).sum())
+
+
+def _in_threads(look: Callable[[int], _Pairs], rows: list[int], should_stop: ShouldStop) -> Iterator[_Pairs]:
+    with ThreadPoolExecutor(cores()) as threads:
+        for start in range(0, len(rows), _AT_ONCE):
+            if should_stop():
+                raise RoundCancelledError("stopped while comparing labels")
+            yield from threads.map(look, rows[start : start + _AT_ONCE])
+
+
+def _pixel_pairs(first: IntArray, second: IntArray, classes: int) -> _Pairs:
+    """Return the pixels that differ by pair of classes; both masks are (H, W)."""
+    ignore, wide = ignore_of(first), classes + 1
+    differing = first != second
+    codes = [np.where(mask[differing] == ignore, classes, mask[differing]).astype(np.int64) for mask in (first, second)]
+    counts = np.bincount(codes[0] * wide + codes[1], minlength=wide * wide)
+    return Counter({_named(code, wide): int(counts[code]) for code in np.flatnonzero(counts).tolist()})
+
+
+def _named(code: int, wide: int) -> tuple[int, int]:
+    first, second = (NO_LABEL if label == wide - 1 else label for label in divmod(code, wide))
+    return first, second
+
+
+_COUNTS: Mapping[Task, Callable[[Snapshot, Snapshot, IntArray, MaskStore | None, ShouldStop], _Counted]] = {
+    Task.CLASSIFICATION: _of_labels,
+    Task.SEGMENTATION: _of_masks,
+}
