@@ -1,4 +1,4 @@
-"""The app's own HTTP routes, under /outfold: images, findings, verdicts, masks.
+"""The app's own HTTP routes, under /outfold: images, findings, verdicts, masks, tags.
 
 JSON in, JSON out, but for masks, which travel as deflated labels; an error is always {"error", "cure"}. Every POST
 needs the header `X-Outfold: 1`, which no foreign page can send, and a name in the cookie `outfold_name` (but for the
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from anyio import CapacityLimiter
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, exports, masks, media, people, reading
+from app.routes import acts, exports, masks, media, people, reading, tags
 from app.routes.answering import answer_get, answer_post, answer_upload
 from app.services.workspace import Workspace, workspace
 
@@ -33,9 +33,12 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/masks/{sample_id:int}": masks.one_mask,
         "/masks/{sample_id:int}/labels": masks.labels,
         "/masks/{sample_id:int}/predicted": masks.predicted,
+        "/tags/{dataset_id:int}": tags.panel,
+        "/tags/{dataset_id:int}/images": tags.images,
+        "/tags/image/{sample_id:int}": tags.one_image,
         "/me": people.who_am_i,
     }
-    posts = {"/acts": acts.act, "/accept_all": acts.accept_everything}
+    posts = {"/acts": acts.act, "/accept_all": acts.accept_everything, "/tags": tags.act}
     found: list[BaseRoute] = [
         Route(f"/outfold{path}", answer_get(opened, handler), methods=["GET"]) for path, handler in gets.items()
     ]

@@ -12,10 +12,10 @@ export class Outbox {
   /**
    * `send(client, acts, {keepalive})` resolves to {results} or throws an error with a `status` (0: no network).
    * `onStatus({state, unsaved, savedAt})` with state saved, saving, offline or name; `onResult(entry, result)`;
-   * `onRefused(entry, error)` for acts the server will never take.
+   * `onRefused(entry, error)` for acts the server will never take. Outboxes of one `prefix` take over each other's acts.
    */
-  constructor({ send, storage, client, name = null, onStatus = () => {}, onResult = () => {}, onRefused = () => {}, timers = globalThis }) {
-    Object.assign(this, { send, storage, client, name, onStatus, onResult, onRefused, timers });
+  constructor({ send, storage, client, prefix = PREFIX, name = null, onStatus = () => {}, onResult = () => {}, onRefused = () => {}, timers = globalThis }) {
+    Object.assign(this, { send, storage, client, prefix, name, onStatus, onResult, onRefused, timers });
     this.queue = []; // {client, name, act, own}
     this.seq = 0;
     this.failures = 0;
@@ -49,8 +49,8 @@ export class Outbox {
     const found = [];
     for (let index = 0; index < this.storage.length; index += 1) {
       const key = this.storage.key(index);
-      if (!key?.startsWith(PREFIX)) continue;
-      const client = key.slice(PREFIX.length);
+      if (!key?.startsWith(this.prefix)) continue;
+      const client = key.slice(this.prefix.length);
       if (client === this.client || isAlive(client) || this.queue.some((entry) => entry.client === client)) continue;
       const stored = read(this.storage, key);
       if (stored && stored.name === this.name) found.push(...stored.acts.map((act) => ({ client, name: stored.name, act, own: false })));
@@ -166,8 +166,8 @@ export class Outbox {
   #persist(client) {
     const acts = this.queue.filter((entry) => entry.client === client).map((entry) => entry.act);
     try {
-      if (acts.length) this.storage.setItem(PREFIX + client, JSON.stringify({ name: this.name, acts }));
-      else this.storage.removeItem(PREFIX + client);
+      if (acts.length) this.storage.setItem(this.prefix + client, JSON.stringify({ name: this.name, acts }));
+      else this.storage.removeItem(this.prefix + client);
     } catch {
       // a full or forbidden storage: the acts are still in memory and on their way
     }

@@ -1,0 +1,42 @@
+"""The Tags page: empty, and with the panel mounted on the dataset that is asked for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.services.workspace import Workspace
+from tests.app.masked import add_scenes
+from tests.app.small import add_dataset
+
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
+
+
+@pytest.fixture
+def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/tags.py")
+
+
+def test_without_masks_the_page_says_where_to_go(screen: AppTest, workspace: Workspace) -> None:
+    add_dataset(workspace, [0, 1] * 10)
+    screen.run()
+    assert not screen.exception
+    assert screen.title[0].value == "Nothing to tag yet"
+    assert screen.button("tags_datasets").label == "Datasets"
+
+
+def test_the_panel_is_on_the_dataset_that_is_asked_for(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
+    first = add_scenes(workspace, tmp_path / "one", 2, unlabelled=1)
+    add_scenes(workspace, tmp_path / "two", 2, name="others")
+    screen.query_params["dataset"] = str(first)
+    screen.run()
+    assert not screen.exception
+    (mounted,) = screen.get("bidi_component")
+    data = json.loads(mounted.proto.json)
+    assert (data["dataset"], data["sample"]) == (first, None)
+    assert sorted(data["datasets"]) == [[1, "scenes"], [2, "others"]]
+    screen.query_params["dataset"] = "77"
+    screen.run()
+    assert json.loads(screen.get("bidi_component")[0].proto.json)["dataset"] == first

@@ -1,0 +1,96 @@
+"""Tagging images by keys in a real browser against the real server: nothing that was pressed is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from app.services import tags
+from app.services.workspace import Workspace
+from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_round, add_scenes, open_home
+from tests.e2e.conftest import Server
+from tests.e2e.test_review import sign_in, trouble
+
+pytestmark = pytest.mark.browser
+
+COUNT, BARE = 7, 5
+FIRST = COUNT - BARE + 1
+READY = ".tag-panel[data-ready='true']"
+SAVED = ".tag-panel .status[data-unsaved='0'][data-state='saved']"
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Server, Workspace]]:
+    workspace = open_home(tmp_path / "home")
+    add_round(workspace, add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE))
+    server = Server(tmp_path / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
+    yield server, workspace
+    workspace.database.close()
+    server.stop()
+
+
+def opened(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/tags?dataset=1")
+    page.wait_for_selector(READY, timeout=PATIENCE_MS)
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def said(workspace: Workspace) -> dict[int, list[int]]:
+    return {one.image.id: one.image.classes or [] for one in tags.queue(workspace, 1, tags.Show.TAGGED)}
+
+
+def test_images_are_tagged_by_keys_and_nothing_is_lost(
+    served: tuple[Server, Workspace], page: Page, context: BrowserContext
+) -> None:
+    server, workspace = served
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.extend(trouble(message)))
+    page.set_viewport_size({"width": 1440, "height": 900})
+    sign_in(context, server.url)
+    opened(server, page)
+    pressed = page.locator(".tag[aria-pressed='true'] .class-name")
+    expect(pressed).to_have_text(["sky", "road", "house", "tree", "car"])  # what the round sees
+    expect(page.locator(".image-name")).to_have_text(f"scene_{FIRST - 1:03d}.png")
+
+    page.keyboard.press("5")  # no car
+    expect(pressed).to_have_text(["sky", "road", "house", "tree"])
+    press(page, "Enter", "c", "1", "2", "Enter", "s", "Enter")  # the last one as suggested
+    page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+    everything = {FIRST: [SKY, ROAD, HOUSE, TREE], FIRST + 1: [SKY, ROAD], FIRST + 3: [SKY, ROAD, HOUSE, TREE, CAR]}
+    assert said(workspace) == everything
+    expect(page.locator(".tag-panel .done")).to_contain_text("3 of 5 tagged")
+
+    page.keyboard.press("u")
+    page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+    expect(page.locator(".image-name")).to_have_text(f"scene_{FIRST + 2:03d}.png")
+    assert set(said(workspace)) == {FIRST, FIRST + 1}
+
+    # the server is away: what is pressed waits in the browser, also over a reload
+    server.kill()
+    press(page, "c", "4", "Enter")
+    page.wait_for_selector(".tag-panel .status[data-state='offline']", timeout=PATIENCE_MS)
+    server.start()
+    opened(server, page)
+    page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+    page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('outfold.tags.outbox.'))")
+    assert said(workspace) == {FIRST: [SKY, ROAD, HOUSE, TREE], FIRST + 1: [SKY, ROAD], FIRST + 3: [TREE]}
+
+    page.keyboard.press("u")  # what was said in the visit before
+    page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+    expect(page.locator(".image-name")).to_have_text(f"scene_{FIRST + 2:03d}.png")
+    press(page, "c", "/", *"hou", "Enter")
+    expect(pressed).to_have_text(["house"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+    assert said(workspace)[FIRST + 3] == [HOUSE]
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert [one for one in troubles if "ERR_CONNECTION" not in one and "Failed to fetch" not in one] == []

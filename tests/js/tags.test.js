@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Outbox } from "../../app/components/review_grid/outbox.js";
+import { classOf, keyOf } from "../../app/components/tag_panel/class_rows.js";
+import { Marks } from "../../app/components/tag_panel/marks.js";
+import { TagQueue } from "../../app/components/tag_panel/queue.js";
+import { FakeServer, FakeStorage, FakeTimers, settle } from "./fakes.js";
+
+const item = (sample, over = {}) => ({ sample, tags: null, suggested: [], ...over });
+
+/** Return a queue over so many images, and what was asked for. */
+function queueOf(count) {
+  const asked = [];
+  const queue = new TagQueue(async (after, limit) => {
+    asked.push(after);
+    return Array.from({ length: count }, (_, place) => item(place + 1)).filter(({ sample }) => sample > after).slice(0, limit);
+  });
+  return { queue, asked };
+}
+
+test("what is suggested is marked, what was said counts more", () => {
+  const marks = new Marks();
+  marks.open(item(1, { suggested: [[4, 0.6], [2, 0.3]] }));
+  assert.deepEqual(marks.list(), [2, 4]);
+  marks.toggle(2);
+  marks.toggle(7);
+  assert.deepEqual(marks.list(), [4, 7]);
+  marks.suggest();
+  assert.deepEqual(marks.list(), [2, 4]);
+  marks.clear();
+  assert.deepEqual(marks.list(), []);
+  marks.open(item(2, { tags: [1], suggested: [[4, 0.6]] }));
+  assert.deepEqual(marks.list(), [1]);
+});
+
+test("a digit is the class of that number, with shift the 11th to 20th, and of digits the class of that name", () => {
+  const many = Array.from({ length: 25 }, (_, id) => `class ${id}`);
+  assert.deepEqual([0, 9, 10, 19].map((place) => classOf(place, many)), [0, 9, 10, 19]);
+  assert.deepEqual([0, 9, 10, 19, 20].map((id) => keyOf(id, many)), ["1", "0", "⇧1", "⇧0", ""]);
+  assert.equal(classOf(12, ["a", "b"]), undefined);
+  const digits = Array.from({ length: 10 }, (_, id) => String(id));
+  assert.equal(classOf(9, digits), 0);
+  assert.equal(keyOf(7, digits), "7");
+});
+
+test("images are fetched ahead, a chunk at a time, each once", async () => {
+  const { queue, asked } = queueOf(40);
+  await Promise.all([queue.fill(), queue.fill()]);
+  assert.deepEqual(asked, [0]);
+  assert.equal(queue.current.sample, 1);
+  for (let step = 0; step < 12; step += 1) queue.step(1);
+  await queue.fill();
+  assert.deepEqual(asked, [0, 16]);
+  assert.deepEqual(queue.ahead(2).map(({ sample }) => sample), [14, 15]);
+  while (queue.step(1)) await queue.fill();
+  assert.equal(queue.current, null);
+  assert.ok(queue.ended);
+  assert.equal(new Set(queue.items.map(({ sample }) => sample)).size, 40);
+  assert.ok(queue.step(-1));
+  assert.equal(queue.current.sample, 40);
+});
+
+test("before the first image there is none", async () => {
+  const { queue } = queueOf(2);
+  await queue.fill();
+  assert.equal(queue.step(-1), false);
+  assert.equal(queue.current.sample, 1);
+});
+
+test("an image is gone back to, known or not", async () => {
+  const { queue } = queueOf(5);
+  await queue.fill();
+  queue.step(1);
+  queue.step(1);
+  assert.equal(queue.goTo(item(1, { tags: [3] })).tags[0], 3);
+  assert.equal(queue.index, 0);
+  assert.equal(queue.goTo(item(99)).sample, 99);
+  queue.step(1);
+  assert.equal(queue.current.sample, 1);
+});
+
+test("tags and verdicts wait apart: neither takes the other's acts to its own address", async () => {
+  const storage = new FakeStorage();
+  const open = (prefix, client, server) => new Outbox({ send: server.send, storage, client, name: "Ann", timers: new FakeTimers(), ...(prefix ? { prefix } : {}) });
+  const away = new FakeServer();
+  away.failure = { status: 0 };
+  open("outfold.tags.outbox.", "tagger", away).add({ op: "tag", sample: 1, classes: [0] });
+  await settle();
+  const review = new FakeServer();
+  assert.equal(open(null, "reviewer", review).adopt(), 0);
+  const tags = new FakeServer();
+  assert.equal(open("outfold.tags.outbox.", "next", tags).adopt(), 1);
+  await settle();
+  assert.deepEqual(tags.stored.map(({ client, sample }) => [client, sample]), [["tagger", 1]]);
+  assert.equal(review.stored.length, 0);
+});
