@@ -6,6 +6,7 @@ beside the store, named by the given mask and what the decisions that count say.
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 
@@ -70,7 +71,17 @@ def settled_version(workspace: Workspace, sample: MaskedSample, live: Sequence[R
 def kept(
     workspace: Workspace, what: str, sample: MaskedSample, live: Sequence[RegionDecision], make: Callable[[], IntArray]
 ) -> str:
-    """Return the hash of a mask that follows from these decisions, computed only the first time.
+    """Return the hash of a mask that follows from these decisions, computed only the first time."""
+    return _pointed(workspace, _told(what, sample, live), make)
+
+
+def remember_version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision], version: str) -> None:
+    """Note which mask of the store is the present one after these decisions: whoever edited it knows."""
+    write_atomically(_pointer(workspace, _told("mask", sample, live)), version.encode(), durable=False)
+
+
+def _told(what: str, sample: MaskedSample, live: Sequence[RegionDecision]) -> bytes:
+    """Return all that a mask follows from.
 
     Numbers of rows alone would not do: they begin anew when a database is lost and its files are not.
     """
@@ -80,13 +91,17 @@ def kept(
         edit = (said.mask_base, said.mask_hash)
         facts = (said.finding_id, said.verdict.value, said.label, said.bulk, edit, one.given)
         told += [repr(facts).encode(), b"" if one.region is None else one.region.to_bytes()]
-    return _pointed(workspace, b"\n".join(told), make)
+    return b"\n".join(told)
+
+
+def _pointer(workspace: Workspace, what: bytes) -> Path:
+    key = blake2b(what, digest_size=16).hexdigest()
+    return workspace.masks / "resolved" / key[:2] / key
 
 
 def _pointed(workspace: Workspace, what: bytes, make: Callable[[], IntArray]) -> str:
     """Return the hash of the mask that `what` describes, made only the first time."""
-    key = blake2b(what, digest_size=16).hexdigest()
-    pointer = workspace.masks / "resolved" / key[:2] / key
+    pointer = _pointer(workspace, what)
     store = MaskStore(workspace.masks)
     if pointer.is_file():
         known = pointer.read_text()

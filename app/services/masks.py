@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.services.mask_versions import kept, present_version, reader, settled_version, widened_version
+from app.services.mask_versions import present_version, reader, remember_version, settled_version, widened_version
 from app.services.reviews.answers import EDITED
 from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
@@ -123,7 +123,7 @@ def save_edit(
             decisions.add_decisions(session, changeset_id, new)
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
             live = masks.live_region_decisions(session, sample_id)
-            kept(workspace, "mask", sample, live, lambda: edited)  # which it is, being an edit of the present mask
+            remember_version(workspace, sample, live, version)  # which it is, being an edit of the present mask
         return changeset_id
 
     saved = store_once(workspace, by, key, act, [] if about.finding_id is None else [about.finding_id])
@@ -175,9 +175,10 @@ def _unpacked(packed: bytes, sample: MaskedSample) -> IntArray:
         what = "more" if len(data) > size or inflate.unused_data else "less"
         cure = f"send {sample.width} x {sample.height} labels of {dtype.itemsize} bytes"
         raise RefusedError(f"the body holds {what} than one mask", cure)
-    mask: IntArray = np.frombuffer(data, dtype).astype(dtype.newbyteorder("=")).reshape(sample.height, sample.width)
-    wrong = mask[(mask >= len(sample.classes)) & (mask != ignore_of(mask))]
-    if wrong.size:
+    sent: IntArray = np.frombuffer(data, dtype).reshape(sample.height, sample.width)
+    mask = sent.astype(dtype.newbyteorder("="), copy=False)
+    if (mask + mask.dtype.type(1)).max() > len(sample.classes):  # IGNORE, the largest number, is 0 then
+        wrong = mask[(mask >= len(sample.classes)) & (mask != ignore_of(mask))]
         raise RefusedError(f"label {wrong[0]} is no class", f"use 0 to {len(sample.classes) - 1}, or {ignore_of(mask)}")
     return mask
 

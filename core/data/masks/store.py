@@ -6,12 +6,12 @@ Each lies as a grey PNG of 8 or 16 bits that any program can open. IGNORE is the
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from core.data.masks.png import to_png
 from core.data.storage import write_atomically
 from core.types import DatasetError, IntArray
 
@@ -57,9 +57,7 @@ class MaskStore:
         name = mask_hash(mask)
         path = self.path(name)
         if not self._is_whole(name):
-            buffer = BytesIO()
-            Image.fromarray(mask).save(buffer, format="PNG", compress_level=1)
-            write_atomically(path, buffer.getvalue(), durable=durable)
+            write_atomically(path, to_png(mask), durable=durable)
         return name
 
     def get(self, name: str) -> IntArray:
