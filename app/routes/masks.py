@@ -116,7 +116,9 @@ def save(uploaded: Uploaded, workspace: Workspace) -> dict[str, Any]:
         by=uploaded.name,
         key=key,
     )
-    return {"changeset": edited.changeset, "version": edited.version, "saved_at": edited.saved_at.isoformat()}
+    beside = [{"id": id_, "status": status.name.lower()} for id_, status in edited.beside.items()]
+    when = edited.saved_at.isoformat()
+    return {"changeset": edited.changeset, "version": edited.version, "saved_at": when, "regions": beside}
 
 
 def picture(request: Request, workspace: Workspace) -> Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from app.services.workspace import Workspace
+from core.data.masks.recent import read_recent
 from core.data.masks.store import MaskStore
 from core.data.storage import write_atomically
 from core.judge.masks import ReadMask, resolved_mask, settled_pixels
@@ -47,9 +48,9 @@ def widened_version(workspace: Workspace, name: str, classes: int) -> str:
 
 
 def reader(workspace: Workspace, sample: MaskedSample) -> ReadMask:
-    """Return what reads masks of the store as the dataset's classes need them now."""
+    """Return what reads masks of the store as the dataset's classes need them now; what it returns is read-only."""
     store = MaskStore(workspace.masks)
-    return lambda name: widened(store.get(name), len(sample.classes))
+    return lambda name: widened(read_recent(store, name), len(sample.classes))
 
 
 def present_version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:

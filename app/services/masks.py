@@ -12,12 +12,14 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.mask_versions import present_version, reader, remember_version, settled_version, widened_version
+from app.services.painting_over import note_edit
 from app.services.reviews.answers import EDITED
 from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
 from app.services.workspace import Workspace
+from core.data.masks.recent import keep_recent
 from core.data.masks.store import MaskStore
-from core.types import Act, IntArray, Verdict, ignore_of, mask_dtype
+from core.types import Act, IntArray, Status, Verdict, ignore_of, mask_dtype
 from db.queries import decisions, findings, mask_images, masks, projection
 from db.queries.masks import FoundRegion, MaskedSample
 
@@ -46,11 +48,12 @@ class OpenedMask:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A stored edit: the act, the mask's version now, and when."""
+    """A stored edit: the act, the mask's version now, when, and where regions it painted over or laid bare stand."""
 
     changeset: int | None
     version: str
     saved_at: datetime
+    beside: Mapping[int, Status]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,8 @@ def save_edit(
     store = MaskStore(workspace.masks)
     edited = _unpacked(packed, sample)
     version = store.put(edited)
+    keep_recent(store, version, edited)
+    moved: list[int] = []
 
     def act(session: Session, actor: Actor) -> int:
         round_id = _round_of(session, sample, about)
@@ -123,13 +128,15 @@ def save_edit(
             decisions.add_decisions(session, changeset_id, new)
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
             live = masks.live_region_decisions(session, sample_id)
+            moved.extend(note_edit(workspace, session, sample, (base, version), live))
             remember_version(workspace, sample, live, version)  # which it is, being an edit of the present mask
         return changeset_id
 
     saved = store_once(workspace, by, key, act, [] if about.finding_id is None else [about.finding_id])
     with workspace.database.read() as session:
         stored = decisions.edited_mask(session, saved.changeset or _NEVER)
-    return Edited(saved.changeset, stored or base, saved.saved_at)
+        beside = findings.findings_by_ids(session, moved) if moved else []
+    return Edited(saved.changeset, stored or base, saved.saved_at, {one.id: one.status for one in beside})
 
 
 def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask]:

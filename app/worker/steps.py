@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from app.services.networks import prune_networks
+from app.services.painting_over import note_round
 from app.services.workspace import Workspace
 from app.worker.changes import note_changes, noted_changes
 from app.worker.opening import opening
@@ -88,6 +89,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
             findings.add_findings(session, round_id, chunk)
     with workspace.database.write() as session:
         findings.open_findings(session, round_id)
+        note_round(workspace, session, round_id)
         rounds.set_facts(session, round_id, {"metrics": judged.metrics | noted_changes(workspace, round_id)})
         if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
             findings.remove_findings(session, round_id)  # cancelled meanwhile

@@ -46,8 +46,8 @@ def resolved_mask(
             _paint(mask, one, changed)
         else:
             edited, different = one
-            mask[different] = edited[different]
-            changed[different] = 1
+            np.copyto(mask, edited, where=different)
+            np.bitwise_or(changed, different, out=changed)
     return mask
 
 
@@ -58,6 +58,18 @@ def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: R
     for one in _newest_words(live):
         _mark(settled, one)
     return settled
+
+
+def edited_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
+    """Return 1 where edits changed what they began from, (H, W) uint8: there no bulk act paints."""
+    edits = [one for one in _live(decisions) if one.decision.mask_hash is not None]
+    return _by_hand(given, _acts(edits, given, read))
+
+
+def is_painted(region: Region, edited: ByteArray) -> bool:
+    """Return whether every pixel of a region is marked in `edited`, (H, W)."""
+    window, inside = _window(region)
+    return bool((edited[window][inside] != 0).all())
 
 
 def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
@@ -109,7 +121,7 @@ def _by_hand(given: IntArray, acts: Iterable[RegionDecision | Edit]) -> ByteArra
         if isinstance(act, RegionDecision):
             _mark(settled, act)
         else:
-            settled[act[1]] = 1
+            np.bitwise_or(settled, act[1], out=settled)
     return settled
 
 

@@ -49,14 +49,17 @@ def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> d
     return {sample: _resolution(label, human.get(sample), bulk.get(sample)) for sample, label in given.items()}
 
 
-def standing(round_id: int, decisions: Iterable[Decision]) -> Standing:
-    """Return where a finding stands in a round, from all decisions on its sample; for a region, all on this finding."""
+def standing(round_id: int, decisions: Iterable[Decision], *, painted: bool = False) -> Standing:
+    """Return where a finding stands in a round, from all decisions on its sample; for a region, all on this finding.
+
+    `painted`: edits of the image changed every pixel of the region, so no bulk act can say anything of it.
+    """
     live = [decision for decision in decisions if decision.live]
     human = [decision for decision in live if not decision.bulk]
     bulk = [decision for decision in live if decision.bulk and decision.round_id == round_id]
-    winner = max(human or bulk, key=lambda decision: decision.number, default=None)
+    winner = max(human or ([] if painted else bulk), key=lambda decision: decision.number, default=None)
     if winner is None:
-        return Standing()
+        return Standing(Status.PAINTED if painted else Status.OPEN)
     status = Status.BULK if winner.bulk else STATUS_OF[winner.verdict]
     return Standing(status, _label(winner), winner)
 

@@ -49,6 +49,7 @@ class Status(IntEnum):
     EXCLUDE = 5
     BULK = 6  # accepted by a bulk act, looked at by nobody
     SECOND_OPINION = 7
+    PAINTED = 8  # a region of which edits of its image painted every pixel: nothing is left to accept
 
     @property
     def settled(self) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.types import Act, FindingKind, Status, Verdict
@@ -52,6 +52,7 @@ class FindingRow(Base):
     height: Mapped[int | None]
     area: Mapped[int | None]
     region: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # `core.types.Region.to_bytes`
+    painted: Mapped[bool] = mapped_column(default=False, server_default=false())  # every pixel of it, by edits
     decision_id: Mapped[int | None]  # the winning decision; no foreign key, the two refer to each other
 
 

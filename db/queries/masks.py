@@ -1,17 +1,20 @@
 """Masks of samples: the given one, the regions that rounds found in them, and what people said of these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.types import Decision, Region, RegionDecision, Status
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, SampleRow
 from db.queries.decisions import decisions_with_people
+from db.queries.projection import project
 
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 _CHUNK = 500  # decisions fetched at once; each brings its region
 
 
@@ -28,6 +31,15 @@ class MaskedSample:
     mask_hash: str | None
     classes: list[str]
     colours: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRegion:
+    """A region of a finding; `painted` is whether edits painted all of it, as it was noted last."""
+
+    id: int
+    painted: bool
+    region: Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,45 @@ def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundReg
     here = (found.sample_id == sample_id, found.round_id + 0 == round_id, found.region.is_not(None))
     rows = session.execute(columns.where(*here).order_by(found.rank)).all()
     return [_found(row) for row in rows]
+
+
+def regions_within(session: Session, sample_id: int, box: Box) -> list[PlacedRegion]:
+    """Return what rounds found in an image that reaches into a box of it."""
+    left, top, width, height = box
+    found = FindingRow
+    within = (
+        found.x < left + width,
+        found.x + found.width > left,
+        found.y < top + height,
+        found.y + found.height > top,
+    )
+    here = (found.sample_id == sample_id, found.region.is_not(None))
+    rows = session.execute(select(found.id, found.painted, found.region).where(*here, *within).order_by(found.id))
+    return [PlacedRegion(id_, painted, Region.from_bytes(region)) for id_, painted, region in rows if region]
+
+
+def note_painted(session: Session, regions: Mapping[int, bool]) -> None:
+    """Note of regions, by their findings' ids, whether edits painted all of them, and where they stand by that."""
+    for painted in (False, True):
+        chosen = [finding for finding, whether in regions.items() if whether is painted]
+        noted = update(FindingRow).where(FindingRow.id.in_(chosen)).values(painted=painted)
+        session.execute(noted.execution_options(synchronize_session=False))
+    if regions:
+        project(session, select(FindingRow.id).where(FindingRow.id.in_(list(regions))))
+
+
+def edits_in(session: Session, changeset_id: int) -> list[tuple[int, str, str]]:
+    """Return (sample, mask before, mask after) of every edit of an act."""
+    edit = select(DecisionRow.sample_id, DecisionRow.mask_base, DecisionRow.mask_hash)
+    rows = session.execute(edit.where(DecisionRow.changeset_id == changeset_id, DecisionRow.mask_hash.is_not(None)))
+    return [(sample, base or "", mask or "") for sample, base, mask in rows]
+
+
+def edited_since(session: Session, dataset_id: int, then: datetime) -> list[int]:
+    """Return the images of a dataset that were edited since a moment, by edits that count."""
+    counts = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.live, ChangesetRow.decided_at >= then)
+    edited = select(DecisionRow.sample_id).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+    return list(session.scalars(edited.where(*counts, DecisionRow.mask_hash.is_not(None)).distinct()))
 
 
 def live_region_decisions(session: Session, sample_id: int) -> list[RegionDecision]:

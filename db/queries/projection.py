@@ -130,11 +130,15 @@ def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
 
 
 def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
-    """Select, for each finding, what its newest live human decision says, else its newest live bulk one, else open."""
+    """Select, for each finding, what its newest live human decision says, else its newest live bulk one, else open.
+
+    A region that edits painted over is neither open nor accepted in bulk.
+    """
     winner = _winner(findings).subquery()
     decision, changeset = aliased(DecisionRow), aliased(ChangesetRow)
     by_verdict = [(decision.verdict == verdict, literal(int(Status[verdict.name]))) for verdict in Verdict]
     status = case(
+        (winner.c.decision_id.is_(None) & winner.c.painted, literal(int(Status.PAINTED))),
         (winner.c.decision_id.is_(None), literal(int(Status.OPEN))),
         (changeset.act == Act.ACCEPT_ALL, literal(int(Status.BULK))),
         *by_verdict,
@@ -155,9 +159,10 @@ def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
 def _winner(findings: Ids) -> Select[*tuple[Any, ...]]:
     human = func.max(case((ChangesetRow.act == Act.VERDICT, DecisionRow.id)))
     of_this_round = (ChangesetRow.act == Act.ACCEPT_ALL) & (ChangesetRow.round_id == FindingRow.round_id)
-    bulk = func.max(case((of_this_round, DecisionRow.id)))
+    bulk = func.max(case((of_this_round & ~FindingRow.painted, DecisionRow.id)))
+    winner = func.coalesce(human, bulk).label("decision_id")
     return (
-        select(FindingRow.id.label("finding_id"), func.coalesce(human, bulk).label("decision_id"))
+        select(FindingRow.id.label("finding_id"), FindingRow.painted.label("painted"), winner)
         .outerjoin(DecisionRow, _concerns())
         .outerjoin(ChangesetRow, (ChangesetRow.id == DecisionRow.changeset_id) & ChangesetRow.live)
         .where(FindingRow.id.in_(findings))

@@ -6,7 +6,7 @@ import { shown } from "../review_grid/keys.js";
 import { nameOf } from "./class_list.js";
 
 const STANDING = {
-  open: ["○", "not judged yet", ""], accept: ["✓", "accepted", "ok"], bulk: ["✓", "accepted in bulk", "ok"], keep: ["=", "kept as given", "keep"], relabel: ["✎", "edited", "rel"],
+  open: ["○", "not judged yet", ""], accept: ["✓", "accepted", "ok"], bulk: ["✓", "accepted in bulk", "ok"], keep: ["=", "kept as given", "keep"], relabel: ["✎", "edited", "rel"], painted: ["✎", "painted over", "rel"],
   ambiguous: ["≈", "ambiguous", "amb"], exclude: ["✕", "excluded", "exc"], second_opinion: ["?", "needs a second opinion", "second"],
 };
 

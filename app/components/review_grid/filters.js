@@ -1,7 +1,7 @@
 // Which findings are shown: one value, kept in the page's URL, sent to the server as it is.
 
 export const KINDS = ["suspicious", "agreeing", "unlabelled"];
-export const STATUSES = ["open", "accept", "keep", "relabel", "ambiguous", "exclude", "bulk", "second_opinion"];
+export const STATUSES = ["open", "accept", "keep", "relabel", "ambiguous", "exclude", "bulk", "painted", "second_opinion"];
 export const ORDERS = { suspicion: "most suspicious first", confidence: "most confident first", pair: "by class pair", similarity: "like beside like" };
 const WORDS = ["todo", "decided", "any"];
 

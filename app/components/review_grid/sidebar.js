@@ -8,7 +8,7 @@ import { Pairs } from "./pairs.js";
 
 const BULK_LISTED = 5;
 const STATUS_NAMES = {
-  todo: "to do", decided: "decided", any: "any", open: "open", second_opinion: "second opinion", accept: "accepted", bulk: "accepted in bulk",
+  todo: "to do", decided: "decided", any: "any", open: "open", second_opinion: "second opinion", accept: "accepted", bulk: "accepted in bulk", painted: "painted over",
   keep: "kept", relabel: "relabelled", ambiguous: "ambiguous", exclude: "excluded",
 };
 

@@ -4,8 +4,8 @@ import { fill, h } from "./dom.js";
 import { clock, initials, number } from "./format.js";
 import { LOOKS } from "./verdicts.js";
 
-const MIX = ["accept", "bulk", "keep", "relabel", "ambiguous", "exclude"];
-const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", ambiguous: "ambiguous", exclude: "exclude" };
+const MIX = ["accept", "bulk", "keep", "relabel", "painted", "ambiguous", "exclude"];
+const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", painted: "painted over", ambiguous: "ambiguous", exclude: "exclude" };
 
 export class Topline {
   /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix. */

@@ -9,6 +9,7 @@ export const LOOKS = {
   ambiguous: ["≈", "ambiguous", "amb"],
   exclude: ["✕", "excluded", "exc"],
   bulk: ["⇉", "accepted in bulk", "ok"],
+  painted: ["✎", "painted over", "rel"],
   second_opinion: ["?", "2nd opinion", "second"],
   skipped: ["↷", "skipped", "skip"],
   edited: ["✎", "edited", "rel"],

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.services.reviews.answers import Saved
+from app.services.painting_over import note_act
+from app.services.reviews.answers import EDITED, Saved
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
 from app.services.workspace import Workspace
@@ -107,7 +108,7 @@ def undo(
             target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
         else:
             target = _undoable(session, dataset_id, changeset_id, actor.name)
-        return _turn(session, actor, Act.UNDO, dataset_id, target)
+        return _turn(workspace, session, actor, Act.UNDO, dataset_id=dataset_id, target_id=target)
 
     return store_once(workspace, by, key, act)
 
@@ -117,7 +118,7 @@ def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None =
 
     def act(session: Session, actor: Actor) -> int | None:
         target = decisions.find_redoable(session, dataset_id, actor.annotator_id)
-        return _turn(session, actor, Act.REDO, dataset_id, target)
+        return _turn(workspace, session, actor, Act.REDO, dataset_id=dataset_id, target_id=target)
 
     return store_once(workspace, by, key, act)
 
@@ -145,7 +146,9 @@ def refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
         )
 
 
-def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: int | None) -> int | None:
+def _turn(
+    workspace: Workspace, session: Session, actor: Actor, act: Act, *, dataset_id: int, target_id: int | None
+) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
     if target is None:  # kept all the same: a retry must not turn what was decided in between
         rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
@@ -157,6 +160,8 @@ def _turn(session: Session, actor: Actor, act: Act, dataset_id: int, target_id: 
         projection.project_bulk(session, target.id, act)
     else:
         projection.project(session, decisions.findings_affected_by(target.act, target.id))
+        if target.note.get(EDITED):
+            note_act(workspace, session, target.id)
     turned = actor.changeset(act, target.round_id, target.dataset_id, size=target.size, target_id=target.id)
     return decisions.add_changeset(session, turned)
 

@@ -21,12 +21,13 @@ from app.services.workspace import Workspace
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.mask_plan import MaskPlan, mask_summary
 from core.data.masks.store import MaskStore
-from core.judge.masks import resolved_mask, settled_pixels
+from core.judge.masks import edited_pixels, is_painted, resolved_mask, settled_pixels
 from core.judge.review import standing
 from core.types import (
     IGNORE,
     WIDE_IGNORE,
     Act,
+    ByteArray,
     ClassTable,
     DatasetError,
     FindingFilter,
@@ -105,9 +106,7 @@ def assert_everything_holds(workspace: Workspace) -> None:
     with workspace.database.read() as session:
         findings = session.scalars(select(FindingRow)).all()
         made = [one for sample in range(1, SAMPLES + 1) for one in decisions.decisions_of_sample(session, sample)]
-        regions = {
-            one.id: RegionDecision(made[0], one.given, Region.from_bytes(one.region or b"")) for one in findings if made
-        }
+        regions = {one.id: Region.from_bytes(one.region or b"") for one in findings}
         given = {one.id: one.mask_hash or "" for one in session.scalars(select(SampleRow))}
         counted = Counter(
             {
@@ -115,15 +114,25 @@ def assert_everything_holds(workspace: Workspace) -> None:
                 for row in session.scalars(select(FindingCountRow))
             }
         )
+
+    def edited_of(sample: int) -> ByteArray:
+        """Return what the edits of an image, and nothing but they, changed."""
+        edits = [RegionDecision(one, None, None) for one in made if one.sample_id == sample and one.mask_hash]
+        return edited_pixels(store.get(given[sample]), edits, store.get)
+
     for finding in findings:
-        expected = standing(finding.round_id, [one for one in made if one.finding_id == finding.id])
+        edited = edited_of(finding.sample_id)
+        painted = is_painted(regions[finding.id], edited)
+        on_it = [one for one in made if one.finding_id == finding.id]
+        expected = standing(finding.round_id, on_it, painted=painted)
         number = expected.decision.number if expected.decision else None
         assert (finding.status, finding.label, finding.decision_id) == (expected.status, expected.label, number)
     assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
+    begun = {one.id: one.given for one in findings}
     resolved = masks.resolved(workspace, 1)
     for sample, name in given.items():
         said = [
-            RegionDecision(one, regions[one.finding_id].given, regions[one.finding_id].region)
+            RegionDecision(one, begun[one.finding_id], regions[one.finding_id])
             if one.finding_id
             else RegionDecision(one, None, None)
             for one in made
@@ -171,7 +180,7 @@ def steps(draw: st.DrawFn) -> Step:
     return lambda workspace: reviews.decide(workspace, [Choice(finding, verdict, label)], by=by)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=3, max_size=10))
 def test_rows_and_masks_equal_what_the_pure_functions_say(history: list[Step], template: Path, tmp_path: Path) -> None:
     with copied(template, tmp_path / "home") as workspace:
@@ -310,6 +319,64 @@ def test_a_verdict_said_again_after_an_edit_painted_its_region_over_is_a_new_one
     assert reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="ada").size == 0  # a double click
     reviews.undo(workspace, 1, by="ada", changeset_id=again.changeset)
     np.testing.assert_array_equal(mask_of(workspace), erased)
+    assert_everything_holds(workspace)
+
+
+def statuses(workspace: Workspace) -> dict[int, Status]:
+    with workspace.database.read() as session:
+        return {one.id: one.status for one in session.scalars(select(FindingRow))}
+
+
+def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(workspace: Workspace) -> None:
+    """Nothing is left of it to accept: what people painted stays, so no count may say that it was accepted."""
+    region, row = region_of(workspace, 1)
+    before = mask_of(workspace).copy()
+    half = before.copy()
+    y, x, width, height = (row.y or 0), (row.x or 0), (row.width or 0), (row.height or 0)
+    half[y : y + height // 2, x : x + width] = 3
+    edit(workspace, half, finding=4, seq=1)
+    assert statuses(workspace)[1] is Status.OPEN
+    whole = half.copy()
+    whole[y : y + height, x : x + width] = 3
+    saved = edit(workspace, whole, finding=4, seq=2)
+    assert saved.beside == {1: Status.PAINTED, REGIONS + 1: Status.PAINTED}  # the same pixels, in both rounds
+    todo = FindingFilter(round_id=1)
+    assert reviews.counts(workspace, todo).by_status == {Status.OPEN: 4, Status.RELABEL: 1, Status.PAINTED: 1}
+    assert reviews.preview(workspace, todo).count == reviews.accept_all(workspace, todo, by="bob").size == 4
+    inside = np.zeros(before.shape, np.uint8)
+    region.paint(inside, 1)
+    assert (mask_of(workspace)[inside == 1] == 3).all()
+    assert_everything_holds(workspace)
+    laid_bare = whole.copy()
+    laid_bare[y : y + height, x : x + width] = before[y : y + height, x : x + width]
+    now = mask_of(workspace).copy()
+    now[inside == 1] = laid_bare[inside == 1]
+    assert edit(workspace, now, finding=4, seq=3).beside[1] is Status.OPEN
+    assert_everything_holds(workspace)
+    reviews.undo(workspace, 1, by="ada")
+    assert statuses(workspace)[1] is Status.PAINTED
+    reviews.undo(workspace, 1, by="ada")
+    assert statuses(workspace)[1] is Status.OPEN
+    reviews.redo(workspace, 1, by="ada")
+    assert statuses(workspace)[1] is Status.PAINTED
+    reviews.decide(workspace, [Choice(1, Verdict.ACCEPT)], by="bob")  # a person may say so all the same
+    assert (mask_of(workspace)[inside == 1] == CAR).all()
+    assert_everything_holds(workspace)
+
+
+def test_what_was_accepted_in_bulk_and_painted_over_since_is_not_counted_as_accepted(workspace: Workspace) -> None:
+    reviews.accept_all(workspace, FindingFilter(round_id=1), by="bob")
+    region, _ = region_of(workspace, 1)
+    painted = mask_of(workspace).copy()
+    region.paint(painted, 3)
+    paint(workspace, 1, painted, masks.EditAbout(round_id=1))
+    assert statuses(workspace)[1] is Status.PAINTED
+    reviews.undo(workspace, 1, by="bob")
+    assert statuses(workspace)[1] is Status.PAINTED
+    reviews.redo(workspace, 1, by="bob")
+    assert_everything_holds(workspace)
+    reviews.undo(workspace, 1, by="ada")
+    assert statuses(workspace)[1] is Status.BULK
     assert_everything_holds(workspace)
 
 

@@ -121,3 +121,10 @@ def test_a_persons_verdict_stands_in_every_round() -> None:
     history = [decision(1, Verdict.RELABEL, 3, round_id=1), decision(2, Verdict.ACCEPT, 2, bulk=True, round_id=2)]
     assert standing(2, history).status is Status.RELABEL
     assert standing(2, history).label == 3
+
+
+def test_what_edits_painted_over_is_neither_open_nor_accepted_in_bulk_but_a_persons_verdict_stands() -> None:
+    bulk = [decision(1, Verdict.ACCEPT, 2, bulk=True)]
+    assert standing(1, [], painted=True).status is Status.PAINTED
+    assert standing(1, bulk, painted=True) == standing(1, [], painted=True)
+    assert standing(1, [*bulk, decision(2, Verdict.KEEP, 1)], painted=True).status is Status.KEEP
