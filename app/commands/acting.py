@@ -1,11 +1,13 @@
 """`accept`, `undo`, `redo`: what the review page does, without looking."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Split, Suggested, class_name
+from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Show, Split, Suggested, class_name
 from app.commands.speaking import ByName, DatasetName, JsonFlag, can_ask, fail, quoted, say, say_json, say_table, tell
+from core.types import FindingKind
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
@@ -15,7 +17,15 @@ if TYPE_CHECKING:
 def accept(
     *,
     dataset: DatasetName,
-    above: Annotated[float, typer.Option(min=0, max=1, help="Accept suggestions with at least this confidence.")],
+    above: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Accept suggestions with at least this confidence.")
+    ] = None,
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Accept from each class's own threshold on; only with --show unlabelled.")
+    ] = False,
+    show: Annotated[Show, typer.Option(help="Labels the models contradict, agree with, or that are missing.")] = (
+        Show.SUSPICIOUS
+    ),
     round_: RoundNumber = None,
     given: Given = None,
     suggested: Suggested = None,
@@ -27,7 +37,7 @@ def accept(
     by: ByName = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Accept the suggestion of every open, suspicious finding above a threshold, as one act that can be undone.
+    """Accept the suggestion of every open finding above a threshold, as one act that can be undone.
 
     Verdicts of people are never touched, nor is anything of an evaluation split. How precise such an act is, nobody
     knows before somebody looks: judge a few of them in the browser first.
@@ -36,13 +46,19 @@ def accept(
       python -m app accept pets --above 0.95 --dry-run
       python -m app accept pets --above 0.95 --yes
       python -m app accept pets --above 0.8 --given cat --suggested dog --yes --json
+      python -m app accept pets --show unlabelled --by-class --yes
     """
     from app.commands.naming import dataset_named, person, workspace
     from app.services import reviews
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    chosen = Narrowed(round_, given, suggested, above, below, split, path).filter(opened, info)
+    if above is None and not by_class:
+        raise typer.BadParameter("say --above a confidence, or --by-class with --show unlabelled")
+    narrowed = Narrowed(round_, given, suggested, above or 0.0, below, split, path).filter(opened, info)
+    chosen = replace(narrowed, kinds=frozenset({FindingKind[show.name]}))
+    if by_class:
+        chosen = reviews.by_class(opened, chosen)
     seen = reviews.preview(opened, chosen)
     if not as_json:
         _show_changes(seen, info)
@@ -130,7 +146,8 @@ def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
     judged = f"people judged {seen.judged:,} of this set, {seen.right:,} of them were right" if seen.judged else (
         "nobody has judged any of this set, so how many are right is unknown"
     )  # fmt: skip
-    say(f"{seen.count:,} labels would change at {seen.threshold:.2f} and above; {judged}")
+    where = "from each class's own threshold on" if seen.threshold is None else f"at {seen.threshold:.2f} and above"
+    say(f"{seen.count:,} labels would change {where}; {judged}")
     if seen.left_out:
         say(seen.left_out_words)
     rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]

@@ -7,7 +7,7 @@ refused says so in its place of `results`, and the others go on; so a bad act ne
 from typing import Any
 
 from app.routes.answering import Asked, RequestError, explain
-from app.routes.wire import LONGEST_CLIENT, read_choices, read_filter, text, whole, write_standing
+from app.routes.wire import LONGEST_CLIENT, read_bulk, read_choices, text, whole, write_standing
 from app.services import reviews
 from app.services.workspace import Workspace
 from core.types import OutfoldError
@@ -33,7 +33,7 @@ def accept_everything(asked: Asked, workspace: Workspace) -> dict[str, Any]:
     within = body.get("filter", body)
     if not isinstance(within, dict):
         raise RequestError("'filter' is no object", "send the filter's parts by their names")
-    chosen = read_filter({"round": body.get("round"), **within})
+    chosen = read_bulk({"round": body.get("round"), **within}, workspace)
     expected = whole(body, "expected")
     saved = reviews.accept_all(workspace, chosen, by=asked.name, expected=expected, key=_key(body))
     return {"changeset": saved.changeset, "size": saved.size, "saved_at": saved.saved_at.isoformat()}

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.wire import read_filter, read_order, text, whole, write_finding
+from app.routes.wire import read_bulk, read_filter, read_order, text, whole, write_finding
 from app.services import reviews
 from app.services.workspace import Workspace
 from core.types import Finding, Status
@@ -27,6 +27,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
             "config": view.round.config,
             "accuracy": metrics.get("accuracy"),
             "proposed_threshold": metrics.get("proposed_threshold"),
+            "class_thresholds": metrics.get("class_thresholds"),
             "has_similarity": view.has_similarity,
         },
         "task": view.round.task.value,
@@ -117,7 +118,7 @@ def previewed(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer what accepting everything under a filter would change."""
     asked = request.query_params
     seed = whole(asked, "seed") if asked.get("seed") else 0
-    found = reviews.preview(workspace, read_filter(asked), seed)
+    found = reviews.preview(workspace, read_bulk(asked, workspace), seed)
     return {
         "count": found.count,
         "changes": found.changes,

@@ -6,8 +6,9 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from app.routes.answering import RequestError
-from app.services import round_masks
+from app.services import reviews, round_masks
 from app.services.reviews import Choice
+from app.services.workspace import Workspace
 from core.types import NO_LABEL, Finding, FindingFilter, FindingKind, Order, Status, Verdict
 
 LARGEST_INT = 2**31 - 1  # what an id can be in every database
@@ -39,6 +40,12 @@ def read_filter(values: Mapping[str, Any]) -> FindingFilter:
         max_area=whole(given, "max_area") if "max_area" in given else None,
         sample_id=whole(given, "sample", least=1) if "sample" in given else None,
     )
+
+
+def read_bulk(values: Mapping[str, Any], workspace: Workspace) -> FindingFilter:
+    """Return the filter of a bulk act, which may ask for each class's own threshold."""
+    chosen = read_filter(values)
+    return reviews.by_class(workspace, chosen) if str(values.get("by_class", "")) == "1" else chosen
 
 
 def read_order(values: Mapping[str, Any]) -> Order:

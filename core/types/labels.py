@@ -118,6 +118,9 @@ class FindingFilter:
     min_area: int | None = None
     max_area: int | None = None
     sample_id: int | None = None
+    class_percents: tuple[
+        int, ...
+    ] = ()  # the least percent of confidence by suggested class; empty: none but the above
 
 
 @dataclass(frozen=True, slots=True)

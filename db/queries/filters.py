@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.types import FindingFilter, FindingKind, Status
@@ -112,7 +112,16 @@ def _one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> Column
 def _shared(table: type[FindingRow | FindingCountRow], chosen: FindingFilter) -> list[ColumnElement[bool]]:
     wanted = ((table.given, chosen.given), (table.pseudo, chosen.pseudo), (table.split, chosen.split))
     found: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
-    return found + ([table.split.not_in(sorted(chosen.without_splits))] if chosen.without_splits else [])
+    found += [table.split.not_in(sorted(chosen.without_splits))] if chosen.without_splits else []
+    return found + ([_by_class(table, chosen.class_percents)] if chosen.class_percents else [])
+
+
+def _by_class(table: type[FindingRow | FindingCountRow], percents: Sequence[int]) -> ColumnElement[bool]:
+    """Say that a suggestion is as sure as its class asks for: at most a part for each whole percent, however many."""
+    classes: dict[int, list[int]] = {}
+    for label, percent in enumerate(percents):
+        classes.setdefault(percent, []).append(label)
+    return or_(*[(table.percent >= percent) & table.pseudo.in_(some) for percent, some in sorted(classes.items())])
 
 
 def _confidence(chosen: FindingFilter) -> list[ColumnElement[bool]]:

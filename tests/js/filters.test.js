@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { setParams } from "../../app/components/review_grid/accept_all.js";
+import { basisOf } from "../../app/components/review_grid/thresholds.js";
 import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {
@@ -44,4 +46,12 @@ test("a filter is said in words", () => {
   const words = describe({ ...DEFAULT, given: 0, pseudo: 1, split: "train", fold: 1 }, ["cat", "dog"]);
   assert.equal(words, "suspicious, cat → dog, train, fold 2");
   assert.equal(describe({ ...DEFAULT, given: -1 }, ["cat"]), "suspicious, given no label");
+});
+
+test("a bulk act asks for one threshold, or for each class's own", () => {
+  const filter = { ...DEFAULT, show: "unlabelled", min: 0.2 };
+  assert.equal(setParams(filter, 0.9, false, 4).toString(), "round=4&show=unlabelled&status=open&order=suspicion&min=0.9");
+  assert.equal(setParams(filter, 0.9, true, 4).toString(), "round=4&show=unlabelled&status=open&order=suspicion&min=0.2&by_class=1");
+  assert.equal(basisOf({ basis: "precision", precision: 0.961 }), "96 % right");
+  assert.equal(basisOf({ basis: "balanced", precision: null }), "surest share");
 });

@@ -7,6 +7,7 @@ import { describe, toParams } from "./filters.js";
 import { fitClass, fraction, imageUrl, number } from "./format.js";
 import { Histogram, scaleStart } from "./histogram.js";
 import { layeredCrop } from "./regions.js";
+import { Ways } from "./thresholds.js";
 
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
 const AGAIN_MS = 5000; // the same question is not repeated with every verdict
@@ -15,6 +16,9 @@ const CHANGED = 409; // HTTP: the set is not the one that was shown
 
 /** Return the filter of the set a threshold means. */
 export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
+
+/** Return the parameters of that set; `byClass`: each class's own threshold takes the place of the one. */
+export const setParams = (filter, threshold, byClass, round) => (byClass ? toParams({ ...filter, status: "open" }, round, { by_class: "1" }) : toParams(setOf(filter, threshold), round));
 
 export class AcceptBar {
   /** `on` holds open(); `nouns`: one, and many of what would change. */
@@ -81,7 +85,9 @@ export function judgedText({ right, total }, otherwise) {
 
 /** Show what accepting everything above the bar's threshold would do; `accept(filter, count)` does it. */
 export function openAcceptDialog({ root, api, info, filter, threshold, counts, accept, onthreshold }) {
-  const state = { threshold, seed: Math.floor(Math.random() * 1e9), preview: null, asked: 0 };
+  const own = filter.show === "unlabelled" && (info.round.class_thresholds ?? []).length === info.classes.length; // each class may have its own threshold
+  const state = { threshold, seed: Math.floor(Math.random() * 1e9), preview: null, asked: 0, byClass: false };
+  const asked = () => setParams(filter, state.threshold, state.byClass, info.round.id);
   const title = h("h1", {});
   const worth = h("div", { class: "worth" });
   const changes = h("div", { class: "changes" });
@@ -91,12 +97,13 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
   const problem = h("p", { class: "problem", role: "alert" });
   const button = h("button", { type: "button", class: "primary", onclick: submit }, "Accept");
   const histogram = new Histogram({ handles: 1, labels: ["Threshold"], onchange: ([value]) => move(value) });
+  const ways = own && new Ways({ info, onchange: (byClass) => { state.byClass = byClass; histogram.element.hidden = byClass; ask(); } });
   const dialog = openDialog(root, { label: "Accept all above a threshold", className: "accept-dialog", onclose: () => clearTimeout(state.timer) },
     title,
     h("p", { class: "sub" }, `${info.round.dataset} · Round ${info.round.number} · filter: ${describe(filter, info.classes)}. One changeset, one click to undo. Verdicts of people are never overwritten.`),
     leftOut,
     h("div", { class: "cols" },
-      h("div", {}, h("h2", {}, "Confidence"), histogram.element, worth),
+      h("div", {}, h("h2", {}, "Confidence"), own && ways.element, histogram.element, own && ways.table, worth),
       h("div", {}, h("h2", {}, "What changes"), changes),
       h("div", {}, sampleTitle, sample)),
     h("div", { class: "btns" },
@@ -121,7 +128,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     const turn = state.asked;
     button.disabled = true;
     try {
-      const preview = await api.preview(toParams(setOf(filter, state.threshold), info.round.id), state.seed);
+      const preview = await api.preview(asked(), state.seed);
       if (turn === state.asked && dialog.isConnected) show(preview);
     } catch (error) {
       problem.textContent = `${error.message} ${error.cure ?? ""}`;
@@ -134,7 +141,8 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     const { count } = preview;
     leftOut.textContent = `${preview.left_out}.`;
     leftOut.hidden = !preview.left_out;
-    title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} above ${fraction(state.threshold)}?`;
+    const beyond = state.byClass ? "above each class's own threshold" : `above ${fraction(state.threshold)}`;
+    title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} ${beyond}?`;
     button.textContent = `Accept ${number(count)}`;
     button.disabled = count === 0;
     fill(worth, h("b", {}, "Precision unknown."), ` ${judgedText(preview.judged, "Nobody has judged any of this set yet.").replace(/^o/, "O")}${preview.judged.total ? "." : " Judge a few of them first to know more."}`);
@@ -166,7 +174,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     button.disabled = true;
     button.textContent = "Accepting…";
     try {
-      await accept(setOf(filter, state.threshold), state.preview.count);
+      await accept(Object.fromEntries(asked()), state.preview.count);
       dialog.close();
     } catch (error) {
       if (error.status === CHANGED) await ask();

@@ -2,7 +2,6 @@
 
 import { openAcceptDialog } from "./accept_all.js";
 import { ApiError } from "./api.js";
-import { toParams } from "./filters.js";
 import { number } from "./format.js";
 
 const LAST_ACT_MS = 1500; // how long the verdicts before it may take to be stored
@@ -18,7 +17,7 @@ export class Bulk {
     if (!review.tally.counts) return;
     openAcceptDialog({
       root: review.root, api: review.api, info: review.info, filter: review.filter, counts: review.tally.counts, threshold: review.bar.threshold,
-      onthreshold: (value) => review.bar.set(value), accept: (filter, count) => this.#accept(filter, count),
+      onthreshold: (value) => review.bar.set(value), accept: (parameters, count) => this.#accept(parameters, count),
     });
   }
 
@@ -28,12 +27,11 @@ export class Bulk {
     if (info) this.review.sidebar.drawBulk(info.bulk_acts ?? []);
   }
 
-  async #accept(filter, count) {
+  async #accept(parameters, count) {
     const { review } = this;
     if (!(await review.outbox.settled(LAST_ACT_MS))) throw new ApiError(0, { error: "Some verdicts are not saved yet.", cure: "Try again when they are." });
-    const key = JSON.stringify([filter, count]);
+    const key = JSON.stringify([parameters, count]);
     if (this.tried?.key !== key) this.tried = { key, seq: review.outbox.nextSeq() };
-    const parameters = Object.fromEntries(toParams(filter, review.roundId));
     const { size, changeset } = await review.api.acceptAll({ client: review.outbox.client, seq: this.tried.seq, expected: count, ...parameters });
     this.tried = null;
     review.judging.pushBulk(changeset);

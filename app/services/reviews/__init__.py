@@ -5,6 +5,7 @@
 
 from app.services.reviews.acts import Choice, accept_all, decide, redo, undo
 from app.services.reviews.answers import Saved, Undone
+from app.services.reviews.by_class import by_class
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
 from app.services.reviews.reading import (
     counts,
@@ -36,6 +37,7 @@ __all__ = [
     "Story",
     "Undone",
     "accept_all",
+    "by_class",
     "counts",
     "decide",
     "findings",

@@ -81,7 +81,10 @@ def accept_all(
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
         right, judged = counts.count_judged(session, chosen)
-        note = {"filter": _plain(opened or chosen), "threshold": chosen.min_confidence}
+        note = {
+            "filter": _plain(opened or chosen),
+            "threshold": None if chosen.class_percents else chosen.min_confidence,
+        }
         note |= {"judged": judged, "right": right}
         changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
         changeset_id = decisions.add_changeset(session, changeset)

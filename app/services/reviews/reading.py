@@ -103,17 +103,18 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
 
 def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Preview:
     """Return what accepting everything a filter holds would change; the same seed shows the same 24."""
+    threshold = None if chosen.class_percents else chosen.min_confidence
     with workspace.database.read() as session:
         protected = evaluation.splits_of_round(session, chosen.round_id)
         opened = open_part(chosen, protected)
         right, judged = counting.count_judged(session, chosen)
         if opened is None:
-            return Preview(0, [], right, judged, [], chosen.min_confidence)
+            return Preview(0, [], right, judged, [], threshold)
         count = counting.count(session, opened)
         sample = queue.draw(session, opened, SHOWN_BEFORE_BULK, seed)
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
-    return Preview(count, changes, right, judged, sample, chosen.min_confidence, left_out, tuple(protected))
+    return Preview(count, changes, right, judged, sample, threshold, left_out, tuple(protected))
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:

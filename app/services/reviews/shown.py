@@ -39,7 +39,7 @@ class Preview:
     """A bulk act before it happens: how many it changes, from what to what, 24 of exactly these drawn at random.
 
     `judged` of the filter's findings were judged by people, who found the suggestion `right` that often; `left_out`
-    open ones are of the evaluation splits, which no bulk act touches.
+    open ones are of the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
     """
 
     count: int
@@ -47,7 +47,7 @@ class Preview:
     right: int
     judged: int
     sample: list[Finding]
-    threshold: float
+    threshold: float | None
     left_out: int = 0
     evaluation_splits: tuple[str, ...] = ()
 

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.commands import naming, speaking
 from app.services.workspace import Workspace
+from core.types import NO_LABEL, FindingKind
+from db.models import FindingRow, RoundRow
+from db.queries.projection import count_again
 from tests.app.commands.running import run, run_json
 from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
@@ -127,6 +131,26 @@ def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
     assert run_json("findings", "digits", "--status", "decided") == []
     assert run_json("redo", "digits", "--by", "Ada")["redone"]["size"] == count
     assert f"{count}" in run("undo", "digits", "--by", "Grace", "--changeset", str(accepted["changeset"])).stdout
+
+
+def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> None:
+    with opened.database.write() as session:
+        half = update(FindingRow).where(FindingRow.id % 2 == 0, FindingRow.kind == FindingKind.SUSPICIOUS)
+        changed = session.execute(half.values(kind=FindingKind.UNLABELLED, given=NO_LABEL)).rowcount
+        count_again(session, 1)
+    assert "no thresholds by class" in run("accept", "digits", "--show", "unlabelled", "--by-class", code=1).stderr
+    assert run_json("accept", "digits", "--show", "unlabelled", "--above", "0", "--dry-run")["would_change"] == changed
+    with opened.database.write() as session:
+        rows = [{"label": label, "percent": 50 + 5 * label} for label in range(10)]
+        session.execute(update(RoundRow).values(metrics={"class_thresholds": rows}))
+    would = run_json("accept", "digits", "--show", "unlabelled", "--by-class", "--dry-run")
+    assert {each["from"] for each in would["changes"]} == {None}
+    told = run("accept", "digits", "--show", "unlabelled", "--by-class", "--dry-run").stdout
+    assert f"{would['would_change']} labels would change from each class's own threshold on" in told
+    accepted = run_json("accept", "digits", "--show", "unlabelled", "--by-class", "--yes", "--by", "Ada")
+    assert 0 < accepted["accepted"] == would["would_change"] < changed
+    assert "what nobody labelled" in run("accept", "digits", "--by-class", "--yes", code=1).stderr
+    assert "--above" in run("accept", "digits", "--yes", code=2).stderr
 
 
 def test_nobody_is_asked_where_nobody_can_answer(opened: Workspace) -> None:
