@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 import typer
 
-from app.commands import acting, exporting, history, importing, listing, predicting, reviewing, rounds, running, tagging
+from app.commands import (
+    acting,
+    exporting,
+    history,
+    importing,
+    listing,
+    predicting,
+    reviewing,
+    rounds,
+    running,
+    tagging,
+    worth,
+)
 from app.commands.speaking import Commands, help_of
 
 app = typer.Typer(
@@ -28,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": exporting.export,
     "predict": predicting.predict,
     "models": predicting.models,
+    "worth": worth.worth,
     "worker": running.worker,
     "serve": running.serve,
 }

@@ -20,6 +20,7 @@ page = st.navigation(
         st.Page(PAGES / "tags.py", title="Tags", icon=":material/sell:", url_path="tags"),
         st.Page(PAGES / "masks.py", title="Masks", url_path="masks", visibility="hidden"),
         st.Page(PAGES / "insight.py", title="Insight", icon=":material/insights:", url_path="insight"),
+        st.Page(PAGES / "worth.py", title="Worth", icon=":material/balance:", url_path="worth"),
         st.Page(PAGES / "exports.py", title="Export", icon=":material/output:", url_path="exports"),
     ],
     position="top",

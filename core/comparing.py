@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from core.config import RoundConfig
+from core.config.comparison import LEAST_JUDGED
 from core.data.canvases import read_mask
 from core.data.masks.store import MaskStore
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path, write_atomically
 from core.judge.comparison import Comparison, Plan, Side, planned
-from core.judge.mask_worth import LEAST_MASKS, count_pixels, worth_of_masks
-from core.judge.worth import LEAST_LABELS, Worth, refuse_few, worth_of_labels
+from core.judge.mask_worth import count_pixels, worth_of_masks
+from core.judge.worth import Worth, refuse_few, worth_of_labels
 from core.learn.crossfold import Held, Kept, Telling
 from core.rounds import learn_held
 from core.tasks import Places, Task, task_of
@@ -53,7 +54,6 @@ class _Measure:
 
     answers: Callable[[Kept, Snapshot, IntArray, Places], IntArray]  # judged rows -> (M, ...)
     worth: Callable[[IntArray, IntArray, IntArray], Worth]  # truth (M,), original and cleaned (S, M, ...)
-    least: int  # judged samples
 
 
 def run_comparison(
@@ -78,7 +78,7 @@ def run_comparison(
     snapshot = plan.snapshots[Side.CLEANED]
     measure, task = _MEASURES[snapshot.task], task or task_of(snapshot)
     truth = snapshot.labels[plan.judged].astype(np.int64)
-    refuse_few(len(plan.judged), measure.least)
+    refuse_few(len(plan.judged), LEAST_JUDGED[snapshot.task])
     _refuse_unlearnable(plan, task)
     _claim(folder, comparison, plan)
     runs = [(seed, side) for seed in comparison.seeds for side in Side]
@@ -182,8 +182,6 @@ def _pixels(_kept: Kept, snapshot: Snapshot, rows: IntArray, places: Places) -> 
 
 
 _MEASURES: Mapping[Kind, _Measure] = {
-    Kind.CLASSIFICATION: _Measure(_classes, worth_of_labels, LEAST_LABELS),
-    Kind.SEGMENTATION: _Measure(
-        _pixels, lambda _truth, original, cleaned: worth_of_masks(original, cleaned), LEAST_MASKS
-    ),
+    Kind.CLASSIFICATION: _Measure(_classes, worth_of_labels),
+    Kind.SEGMENTATION: _Measure(_pixels, lambda _truth, original, cleaned: worth_of_masks(original, cleaned)),
 }

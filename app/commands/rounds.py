@@ -88,9 +88,9 @@ def round_(
             opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
         )
     if detach:
-        _show(opened, started, as_json=as_json)
+        show_round(opened, started, as_json=as_json)
         return
-    _finish(opened, _watch(opened, started, quiet=as_json), as_json=as_json)
+    finish_round(opened, watch_round(opened, started, quiet=as_json), as_json=as_json)
 
 
 def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "RoundConfig":
@@ -115,7 +115,7 @@ def _settings(said: list[str]) -> dict[str, Any]:
     return values
 
 
-def _watch(opened: "Workspace", started: "RoundInfo", *, quiet: bool) -> "RoundInfo":
+def watch_round(opened: "Workspace", started: "RoundInfo", *, quiet: bool) -> "RoundInfo":
     """Show how far the round is until it ends; with a worker of our own where nobody else works."""
     from app.services import rounds
     from app.worker.embedded import EmbeddedWorker
@@ -154,10 +154,11 @@ def _cancel(opened: "Workspace", unfinished: "RoundInfo", *, as_json: bool) -> N
     from app.services import rounds
 
     rounds.cancel_round(opened, unfinished.id)
-    _show(opened, unfinished, as_json=as_json)
+    show_round(opened, unfinished, as_json=as_json)
 
 
-def _show(opened: "Workspace", chosen: "RoundInfo", *, as_json: bool) -> None:
+def show_round(opened: "Workspace", chosen: "RoundInfo", *, as_json: bool) -> None:
+    """Print how a round stands."""
     from app.services import rounds
 
     info = rounds.get_round(opened, chosen.id)
@@ -167,13 +168,17 @@ def _show(opened: "Workspace", chosen: "RoundInfo", *, as_json: bool) -> None:
         say(f"{info.name} of {info.dataset}: {info.status}")
 
 
-def _finish(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> None:
+def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> None:
     """Say what a round found, or why it did not get there."""
+    from app.commands.worth import say_worth
     from app.services import rounds
     from core.types import RoundStatus
 
     if ended.status is not RoundStatus.DONE:
         fail(ended.message or f"{ended.name} of {ended.dataset} was {ended.status}")
+    if not ended.recipe.finds:
+        say_worth(opened, ended, as_json=as_json)
+        return
     compared = rounds.compare(opened, [ended.id])[0]
     measured = {name: value for name, value in compared.metrics.items() if isinstance(value, int | float)}
     if as_json:
@@ -189,7 +194,9 @@ def _words(seen: "RoundProgress") -> str:
     fold = seen.current
     if fold is None:
         return seen.round.stage
-    parts = [f"fold {fold.fold + 1}/{len(seen.folds)}", f"{fold.stage} {fold.epoch}/{fold.epochs}"]
+    alone = [fold.message] if fold.message else []  # a recipe of one piece says by itself what is at work
+    parts = alone if len(seen.folds) == 1 else [f"fold {fold.fold + 1}/{len(seen.folds)}"]
+    parts = [*parts, f"{fold.stage} {fold.epoch}/{fold.epochs}"]
     parts += [] if fold.loss is None else [f"loss {fold.loss:.3f}"]
     parts += [] if fold.accuracy is None else [f"accuracy {fold.accuracy:.3f}"]
     parts += [] if fold.images_per_second is None else [f"{fold.images_per_second:,.0f} images/s"]

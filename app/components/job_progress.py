@@ -71,6 +71,8 @@ def headline(progress: RoundProgress) -> str:
     if fold is not None:
         epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
         note = f" · {fold.message}" if fold.message else ""
+        if len(progress.folds) == 1:  # a recipe of one piece says by itself what is at work
+            return f"{fold.message}: {fold.stage}{epoch}" if fold.message else f"{fold.stage}{epoch}"
         return f"{fold.stage}, fold {fold.fold + 1} of {len(progress.folds)}{epoch}{note}"
     if progress.ahead and progress.round.status is RoundStatus.QUEUED:
         return f"{progress.round.stage}; {progress.ahead} other {'round' if progress.ahead == 1 else 'rounds'} first"
@@ -98,7 +100,7 @@ def fold_strip(folds: Sequence[FoldRun]) -> str:
     cells = []
     for fold in folds:
         accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
-        text = f"fold {fold.fold + 1}{accuracy}"
+        text = f"fold {fold.fold + 1}{accuracy}" if len(folds) > 1 else f"all of it{accuracy}"
         title = f"{text}, {fold.status.value}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
         width = 100 if fold.status is RoundStatus.DONE else round(100 * fold.fraction)
         colour = "#2b8a4b" if fold.status is RoundStatus.DONE else "#1f6feb"

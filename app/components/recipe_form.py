@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.components.cross_training_form import cross_training_fields
 from core.config import RECIPES_OF, RoundConfig
+from core.config.comparison import MOST_SEEDS, ComparisonSettings
 from core.types import Recipe, Task
 
 NAMES: Mapping[Recipe, str] = {
@@ -36,4 +37,13 @@ def _nothing(_begin: RoundConfig, _key: str) -> dict[str, Any]:
     return {}
 
 
-FIELDS: Mapping[Recipe, Fields] = {Recipe.CROSS_FOLD: _nothing, Recipe.CROSS_TRAINING: cross_training_fields}
+def _comparison(_begin: RoundConfig, key: str) -> dict[str, Any]:
+    text = "Trainings of each side, from different beginnings: more show better how much of a difference is luck"
+    return {"seeds": st.number_input("Seeds", 1, MOST_SEEDS, ComparisonSettings().seeds, key=f"{key}_seeds", help=text)}
+
+
+FIELDS: Mapping[Recipe, Fields] = {
+    Recipe.CROSS_FOLD: _nothing,
+    Recipe.CROSS_TRAINING: cross_training_fields,
+    Recipe.COMPARISON: _comparison,
+}

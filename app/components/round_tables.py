@@ -44,6 +44,10 @@ def round_notice(info: RoundInfo) -> None:
         st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
     elif info.status is RoundStatus.CANCELLED:
         st.info(f"{info.name} was cancelled; start another on the right.", icon=":material/cancel:")
+    elif not info.recipe.finds:
+        address = {"dataset": str(info.dataset_id)}
+        label = f"What the cleaning was worth, by {info.name.lower()}"
+        st.page_link("pages/worth.py", label=label, icon=":material/balance:", query_params=address)
     else:
         review, insight, _ = st.columns([1, 1, 3])
         address = {"round": str(info.id)}

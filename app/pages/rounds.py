@@ -25,7 +25,7 @@ title.subheader("Rounds", anchor=False)
 with choice:
     dataset_id = pick("dataset", {card.dataset.id: card.dataset.name for card in cards}, "Dataset")
 listed = rounds.list_rounds(workspace(), dataset_id)
-finished = {one.round.id: one for one in rounds.compare(workspace(), [info.id for info in listed])}
+finished = {one.round.id: one for one in rounds.compare(workspace(), [info.id for info in listed if info.recipe.finds])}
 unfinished = next((info for info in listed if not info.status.ended), None)
 
 main, side = st.columns([2.6, 1], gap="medium")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.services import jobs
 from app.services.allowed import refuse_outside
+from app.services.comparable import refuse_incomparable
 from app.services.learnable import refuse_inseparable, refuse_unlearnable
 from app.services.models import refuse_unknown_model
 from app.services.workspace import Workspace
@@ -107,9 +108,15 @@ def refuse_cross_training(session: Session, start: Start) -> None:
         )
 
 
+def refuse_comparison(session: Session, start: Start) -> None:
+    """Raise `RoundError` where there is nothing to measure on, or both sides would learn the same."""
+    refuse_incomparable(session, start.dataset_id)
+
+
 REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
     Recipe.CROSS_FOLD: refuse_folds,
     Recipe.CROSS_TRAINING: refuse_cross_training,
+    Recipe.COMPARISON: refuse_comparison,
 }
 
 

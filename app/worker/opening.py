@@ -27,7 +27,8 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
     if info.colours is None:
         snapshot, counts = _of_labels(reviews.resolved_labels(workspace, dataset_id), samples, info.classes)
     else:
-        snapshot, counts = _of_masks(workspace, dataset_id, samples, info.classes)
+        resolved = masks.resolved(workspace, dataset_id)
+        snapshot, counts = _of_masks(workspace, samples, info.classes, resolved)
         snapshot = replace(snapshot, tags=_tagged(snapshot, said))
     return info.name, protecting(snapshot, samples, info.evaluation_splits), counts
 
@@ -46,6 +47,18 @@ def given_labels(workspace: Workspace, dataset_id: int) -> Snapshot:
 
 def _sizes(samples: Sequence[RoundSample]) -> IntArray:
     return np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
+
+
+def given_snapshot(workspace: Workspace, dataset_id: int) -> Snapshot:
+    """Return the same as it is learnt from: of a mask the class to deal by, and what is protected marked."""
+    with workspace.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_for_round(session, dataset_id)
+    if info.colours is None:
+        snapshot, _ = _of_labels({}, samples, info.classes)
+    else:
+        snapshot, _ = _of_masks(workspace, samples, info.classes, {})
+    return protecting(snapshot, samples, info.evaluation_splits)
 
 
 def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
@@ -80,9 +93,11 @@ def _is_usable(sample: RoundSample, resolved: Mapping[int, Resolution]) -> bool:
 
 
 def _of_masks(
-    workspace: Workspace, dataset_id: int, samples: Sequence[RoundSample], classes: Sequence[str]
+    workspace: Workspace,
+    samples: Sequence[RoundSample],
+    classes: Sequence[str],
+    resolved: Mapping[int, masks.ResolvedMask],
 ) -> tuple[Snapshot, LabelCounts]:
-    resolved = masks.resolved(workspace, dataset_id)
     now = [resolved[one.id].mask_hash if one.id in resolved else one.mask_hash or "" for one in samples]
     settled = [resolved[one.id].settled_hash if one.id in resolved else "" for one in samples]
     store = MaskStore(workspace.masks)

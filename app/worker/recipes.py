@@ -6,6 +6,7 @@ are a piece each; every other recipe is one piece, which goes on by itself from 
 
 from collections.abc import Mapping
 
+from app.worker.comparison import COMPARISON
 from app.worker.cross_training import CROSS_TRAINING
 from app.worker.doing import Doing, RoundAtWork, ShouldStop
 from core.data.snapshot import Snapshot
@@ -45,4 +46,5 @@ def _judge_folds(at_work: RoundAtWork) -> Judged:
 RECIPES: Mapping[Recipe, Doing] = {
     Recipe.CROSS_FOLD: Doing(_nothing_more, _learn_fold, _judge_folds),
     Recipe.CROSS_TRAINING: CROSS_TRAINING,
+    Recipe.COMPARISON: COMPARISON,
 }

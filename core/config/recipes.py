@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.config.comparison import ComparisonSettings
 from core.config.cross_training import CrossTrainingSettings
 from core.config.settings import RecipeSettings
 from core.types import ConfigError, Recipe, Task
@@ -20,10 +21,11 @@ class CrossFoldSettings(RecipeSettings):
 SETTINGS: Mapping[Recipe, type[RecipeSettings]] = {
     Recipe.CROSS_FOLD: CrossFoldSettings,
     Recipe.CROSS_TRAINING: CrossTrainingSettings,
+    Recipe.COMPARISON: ComparisonSettings,
 }
 RECIPES_OF: Mapping[Task, tuple[Recipe, ...]] = {  # that make sense for these labels, the usual one first
-    Task.CLASSIFICATION: (Recipe.CROSS_FOLD,),
-    Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.CROSS_TRAINING),
+    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.COMPARISON),
+    Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.CROSS_TRAINING, Recipe.COMPARISON),
 }
 
 

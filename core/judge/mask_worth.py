@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from core.config.comparison import LEAST_MASKS
 from core.judge.paired import LEVEL, RESAMPLES, intervals_of_sums
 from core.judge.worth import Measure, Worth, corrected, refuse_few, seed_differences, sides, signs
 from core.types import FloatArray, IntArray, ignore_of
-
-LEAST_MASKS = 20  # images; with fewer an interval is no use
 
 
 def pixel_counts(confusion: IntArray) -> IntArray:

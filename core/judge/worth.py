@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from core.config.comparison import LEAST_LABELS
 from core.judge.paired import LEVEL, RESAMPLES, Interval, McNemar, holm, interval_of_mean, mcnemar
 from core.types import FloatArray, IntArray, RoundError
 
-LEAST_LABELS = 30  # items; with fewer an interval is no use
 MANY_CLASSES = "each class has its own interval, so of 20 one misses by chance; p_adjusted allows for their number"
 
 

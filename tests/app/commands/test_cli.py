@@ -32,7 +32,7 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
 
 
 ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "predict", "models", "rounds"]
-ALL += ["datasets", "worker", "serve"]
+ALL += ["datasets", "worth", "worker", "serve"]
 
 
 PARTS = ["patch apply", "patch revert", "datasets show", "datasets problems", "datasets protect"]

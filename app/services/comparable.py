@@ -1,0 +1,91 @@
+"""Whether what cleaning was worth can be measured already, and if not, what is missing; asked before a comparison."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.services.workspace import Workspace
+from core.config.comparison import LEAST_JUDGED
+from core.types import RoundError
+from db.queries import datasets, evaluation, reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a comparison of a dataset would be measured on, and what it lacks."""
+
+    dataset_id: int
+    dataset: str
+    splits: tuple[str, ...]  # for evaluation
+    images: int  # in them
+    judged: int  # of these, by people
+    least: int  # judged images that a comparison needs
+    changed: int  # images outside of them that have another label now
+    review_round: int | None  # where more can be judged
+
+    @property
+    def missing(self) -> str:
+        """Return what is missing with its cure, "" where nothing is."""
+        if not self.splits:
+            return (
+                f"no split of {self.dataset} is for evaluation, so there is nothing to measure on; protect one: "
+                "Evaluation splits in the menu of its card on the Datasets page, or "
+                f"python -m app datasets protect {self.dataset} --split NAME"
+            )
+        if self.judged < self.least:
+            return (
+                f"people judged {self.judged} images of the evaluation split {self.named}, a comparison needs at least "
+                f"{self.least}; judge {self.least - self.judged} more of split {self.named} in the review"
+            )
+        if not self.changed:
+            return (
+                f"nothing outside of the evaluation split {self.named} was changed, so both sides would learn the "
+                "same; review some of the other findings first"
+            )
+        return ""
+
+    @property
+    def named(self) -> str:
+        """Return the names of the evaluation splits in one."""
+        return " and ".join(self.splits)
+
+    @property
+    def queue(self) -> dict[str, str] | None:
+        """Return the address of the review where more of the split can be judged; None before the first round."""
+        if self.review_round is None or not self.splits:
+            return None
+        return {"round": str(self.review_round), "split": self.splits[0], "show": "any"}
+
+
+def readiness(workspace: Workspace, dataset_id: int) -> Readiness:
+    """Return how far a dataset is from a comparison.
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    with workspace.database.read() as session:
+        return readiness_in(session, dataset_id)
+
+
+def readiness_in(session: Session, dataset_id: int) -> Readiness:
+    """Return the same within a transaction."""
+    info = datasets.get_dataset(session, dataset_id)
+    protected = info.evaluation_splits
+    newest = {one: round_id for one, _, round_id in reviews.reviewable_datasets(session)}
+    return Readiness(
+        dataset_id,
+        info.name,
+        protected,
+        sum(split.images for split in evaluation.splits(session, dataset_id) if split.protected),
+        len(evaluation.judged(session, dataset_id, info.task, protected)),
+        LEAST_JUDGED[info.task],
+        evaluation.changed(session, dataset_id, info.task, protected),
+        newest.get(dataset_id),
+    )
+
+
+def refuse_incomparable(session: Session, dataset_id: int) -> None:
+    """Raise `RoundError` where a comparison would have nothing to say."""
+    missing = readiness_in(session, dataset_id).missing
+    if missing:
+        raise RoundError(missing)
