@@ -19,7 +19,7 @@ from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
-from db.queries import datasets, imports, incoming
+from db.queries import datasets, imports, incoming, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
 
@@ -94,7 +94,9 @@ def store(
         if _ground(session, request, coming.root) != coming.ground:
             raise DatasetError(f"another import of {request.name} ended while this one ran; import it once more")
         dataset_id = _dataset(session, request, coming)
-        incoming.merge(session, import_id, dataset_id, datetime.now(UTC))
+        now = datetime.now(UTC)
+        incoming.merge(session, import_id, dataset_id, now)
+        tags.take_over(session, import_id, dataset_id, now)
         if not imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=dataset_id, report=report):
             raise RoundCancelledError("the import was ended by somebody else")
     return dataset_id
@@ -164,7 +166,7 @@ def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callabl
     staged = 0
     while chunk := list(islice(coming.rows, CHUNK)):
         with workspace.database.write() as session:
-            incoming.stage(session, import_id, [_sample(row, ids) for row in chunk])
+            incoming.stage(session, import_id, [_sample(row, ids, coming) for row in chunk])
         staged += len(chunk)
         note(staged)
 
@@ -188,10 +190,30 @@ def _leave_out_resized(workspace: Workspace, import_id: int, coming: Incoming, m
             incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + CHUNK]])
 
 
-def _sample(row: list[Any], ids: dict[str, int]) -> NewSample:
-    path, name, label, split, group, _, content_hash, width, height, size, grey, mask_hash = row
+def _sample(row: list[Any], ids: dict[str, int], coming: Incoming) -> NewSample:
+    path, name, label, split, group, _, tags, content_hash, width, height, size, grey, mask_hash = row
     number = None if label is None else ids[label]
-    return NewSample(path, name, number, mask_hash, split, group, content_hash, width, height, size, grey)
+    shown = _tags(tags, name, ids, coming) if tags else None
+    return NewSample(path, name, number, mask_hash, split, group, content_hash, width, height, size, grey, shown)
+
+
+def _tags(names: list[str], image: str, ids: dict[str, int], coming: Incoming) -> list[int] | None:
+    """Return the classes that an image's tags name; None where one is no class, or where labels need no tags."""
+    unknown = [name for name in names if name not in ids]
+    if coming.labels.masks is None:
+        coming.problems.warn(
+            "tags without masks", image, "the labels are classes, which need no tags; they are passed over", "nothing"
+        )
+        return None
+    if unknown:
+        coming.problems.error(
+            "unknown tag",
+            image,
+            f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} no class of the masks; it comes without tags",
+            f"write names of classes, one of {', '.join(list(ids)[:20])}",
+        )
+        return None
+    return sorted(ids[name] for name in names)
 
 
 def _dataset(session: Session, request: ImportRequest, coming: Incoming) -> int:

@@ -66,6 +66,7 @@ class SourceSample:
     split: str = ""
     group: str = ""
     mask: dict[str, Any] | None = None  # where its mask is and how it is written, as JSON values; see core.data.masks
+    tags: list[str] | None = None  # the classes it shows, no other; None: nobody said
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class NewSample:
     height: int
     bytes: int
     grey: bool
+    tags: list[int] | None = None  # the classes it shows, ascending
 
 
 class Arrival(NamedTuple):
@@ -67,14 +68,16 @@ class Duplicate:
     labels: int
 
 
-_NAMES = tuple(item.name for item in fields(NewSample))
+_TAGS = "tags"  # said of an image, but no part of it: people may say otherwise
+_NAMES = tuple(item.name for item in fields(NewSample) if item.name != _TAGS)
 _GIVEN = {"label", "mask_hash"}  # said once and for all
 _CORRECTED = tuple(name for name in _NAMES if name not in _GIVEN)
 
 
 def stage(session: Session, import_id: int, samples: Sequence[NewSample]) -> None:
     """Add images to an import; nobody sees them before `merge`."""
-    rows = [{"import_id": import_id, **{name: getattr(sample, name) for name in _NAMES}} for sample in samples]
+    names = (*_NAMES, _TAGS)
+    rows = [{"import_id": import_id, **{name: getattr(sample, name) for name in names}} for sample in samples]
     session.execute(insert(_STAGED), rows)  # the table, not the class: three times faster
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import AnnotatorRow, ChangesetRow, DecisionRow, SampleRow, TaggingRow
+from db.models import AnnotatorRow, ChangesetRow, DecisionRow, IncomingRow, SampleRow, TaggingRow
 
 _TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
 
@@ -94,6 +94,32 @@ def tags_by_sample(session: Session, dataset_id: int) -> dict[int, Tagging]:
     return {row.sample_id: Tagging(*row) for row in rows if row.classes is not None}
 
 
+def take_over(session: Session, import_id: int, dataset_id: int, now: datetime) -> None:
+    """Say of a dataset's images what an import that was merged says of them, unless it said so before.
+
+    What people said of an image since stays.
+    """
+    coming = (
+        select(SampleRow.id, IncomingRow.tags)
+        .join(IncomingRow, and_(IncomingRow.path == SampleRow.path, IncomingRow.import_id == import_id))
+        .where(SampleRow.dataset_id == dataset_id, IncomingRow.tags.is_not(None))
+        .order_by(SampleRow.id)
+    )
+    rows: dict[int, list[int]] = {number: classes for number, classes in session.execute(coming) if classes}
+    if not rows:
+        return
+    here = TaggingRow.sample_id.in_(select(SampleRow.id).where(SampleRow.dataset_id == dataset_id))
+    by_imports = select(func.max(TaggingRow.id)).where(here, TaggingRow.annotator_id.is_(None))
+    before = _by_sample(session, by_imports.group_by(TaggingRow.sample_id))
+    latest = _by_sample(session, _newest(here))
+    new = []
+    for sample_id, classes in rows.items():
+        said, last = before.get(sample_id), latest.get(sample_id)
+        if (said is None or said.classes != classes) and (last is None or last.annotator is None):
+            new.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now))
+    add_taggings(session, new)
+
+
 def standing(session: Session, sample_id: int) -> list[Tagging]:
     """Return the rows of an image that were not undone, oldest first: the last one counts."""
     stack: list[Tagging] = []
@@ -171,6 +197,10 @@ def names_and_masks(session: Session, dataset_id: int) -> list[tuple[int, str, s
 
 def _newest(*which: ColumnElement[bool]) -> Select[int]:
     return select(func.max(TaggingRow.id)).where(*which).group_by(TaggingRow.sample_id)
+
+
+def _by_sample(session: Session, numbers: Select[int]) -> dict[int, Tagging]:
+    return {row.sample_id: Tagging(*row) for row in session.execute(_rows().where(TaggingRow.id.in_(numbers)))}
 
 
 def _rows() -> Select[*tuple[Any, ...]]:

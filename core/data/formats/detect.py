@@ -44,7 +44,10 @@ FORMATS: Mapping[SourceFormat, Reader] = {
         "Hugging Face metadata", "metadata.csv with file_name,label", huggingface.recognise, huggingface.read
     ),
     SourceFormat.MANIFEST: Reader(
-        "Manifest", "a CSV or Parquet table path,label[,split][,group]", manifest.recognise, manifest.read
+        "Manifest",
+        "a CSV or Parquet table path,label[,split][,group] or path,mask[,tags]",
+        manifest.recognise,
+        manifest.read,
     ),
     SourceFormat.COCO: Reader(
         "COCO masks", "annotations/instances_train.json with polygons or RLE", coco.recognise, coco.read

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from core.data.formats.rows import GROUP_NAMES, SPLIT_NAMES, Columns, RowReader, first_of
+from core.data.formats.rows import GROUP_NAMES, SPLIT_NAMES, TAG_NAMES, Columns, RowReader, first_of
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.table import Table, open_table
 from core.data.formats.walk import folders_in
@@ -63,13 +63,14 @@ def _columns(table: Table, options: ReadOptions) -> Columns:
     if path is None:
         raise DatasetError(f"{table.path.name}: no column is called file_name; {table.described}")
     label, split, group = first_of(table.find, options)
-    known = {"", *SPLIT_NAMES, *GROUP_NAMES}
+    tags = table.find("", TAG_NAMES)
+    known = {"", *SPLIT_NAMES, *GROUP_NAMES, *TAG_NAMES}
     others = [name for name in table.columns if name not in {path, split, group} and name.strip().lower() not in known]
     if label is None and len(others) > 1:
         raise DatasetError(
             f"{table.path.name}: which column is the label? {table.described}. Call it `label`, or choose it"
         )
-    return Columns(path, label or next(iter(others), None), split, group)
+    return Columns(path, label or next(iter(others), None), split, group, tags=tags)
 
 
 def _find_metadata(source: Path) -> list[Path]:

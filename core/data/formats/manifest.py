@@ -1,12 +1,15 @@
 """A CSV or Parquet table `path,label[,split][,group]`, paths absolute or relative to the table.
 
-An empty label means unlabelled. Named by the table itself or by the folder it lies in.
+An empty label means unlabelled. With a column `mask` labels are masks, each a file that the row names, what they mean
+is found as for folders of masks; then `tags` may say which classes an image shows, as in `road;car` or a list. Named by
+the table itself or by the folder it lies in.
 """
 
 from pathlib import Path
 
-from core.data.formats.rows import Columns, RowReader, first_of
-from core.data.formats.source import Problems, ReadOptions, SourceListing
+from core.data.formats.mask_meaning import Usual, find_meaning
+from core.data.formats.rows import MASK_NAMES, TAG_NAMES, Columns, RowReader, absolute, first_of
+from core.data.formats.source import Problems, ReadOptions, SourceListing, is_allowed
 from core.data.formats.table import TABLE_SUFFIXES, Table, open_table
 from core.types import DatasetError
 
@@ -23,7 +26,7 @@ def recognise(source: Path) -> str:
         columns = _columns(open_table(table), ReadOptions())
     except DatasetError:
         return f"{table.name} is a table" if source.is_file() else ""
-    return f"{table.name} has the columns {columns.path} and {columns.label}"
+    return f"{table.name} has the columns {columns.path} and {columns.mask or columns.label}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -39,7 +42,20 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     columns = _columns(table, options)
     problems = Problems()
     reader = RowReader(path.parent, options, problems, confined=False, listed={})
-    return SourceListing(reader.read(table, columns), problems)
+    if columns.mask is None:
+        return SourceListing(reader.read(table, columns), problems)
+    masks = _masks(path, columns.mask, options)
+    folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
+    meaning = find_meaning(masks, folders, options, Usual(), problems)
+    reader.code = meaning.code
+    return SourceListing(reader.read(table, columns), problems, meaning.table)
+
+
+def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:
+    """Return the files of masks that a table names, sorted; those that are missing are found out when they are read."""
+    cells = (row.get(column) for _, row in open_table(table).rows if row is not None)
+    named = {absolute(table.parent, cell) for cell in cells if cell is not None}
+    return sorted(path for path in named if is_allowed(path, options) and Path(path).is_file())
 
 
 def _columns(table: Table, options: ReadOptions) -> Columns:
@@ -49,12 +65,13 @@ def _columns(table: Table, options: ReadOptions) -> Columns:
             f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path`, or choose it"
         )
     label, split, group = first_of(table.find, options)
-    if label is None:
+    mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
+    if label is None and mask is None:
         raise DatasetError(
             f"{table.path.name}: no column holds the label; {table.described}. "
-            "Call it `label` (an empty cell means unlabelled), or choose it"
+            "Call it `label` (an empty cell means unlabelled) or `mask`, or choose it"
         )
-    return Columns(path, label, split, group)
+    return Columns(path, label, split, group, None if options.label_column else mask, tags)
 
 
 def _find_table(source: Path) -> Path | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.data.formats.source import (
     SPLITS,
@@ -16,11 +17,14 @@ from core.data.formats.source import (
     split_name,
 )
 from core.data.formats.table import Row, Table
+from core.data.formats.tags import split_tags
+from core.data.masks.pixels import PixelCode
 from core.types import SourceSample
 
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name")
 SPLIT_NAMES = ("split", "subset", "set", "partition")
 GROUP_NAMES = ("group", "group_id", "sequence")
+MASK_NAMES = ("mask", "mask_path", "mask_file", "segmentation")
 TAG_NAMES = ("tags", "image_tags", "present")
 
 
@@ -32,6 +36,8 @@ class Columns:
     label: str | None
     split: str | None
     group: str | None
+    mask: str | None = None
+    tags: str | None = None
 
 
 @dataclass(slots=True)
@@ -43,6 +49,7 @@ class RowReader:
     problems: Problems
     confined: bool  # files must not leave the root
     listed: dict[str, str | None]
+    code: PixelCode | None = None  # how the masks say their classes, where labels are masks
 
     def read(self, table: Table, columns: Columns) -> Iterator[SourceSample]:
         """Yield the samples of one table, in its order; paths are relative to the table's folder."""
@@ -64,17 +71,26 @@ class RowReader:
         if not is_storable(written) or not is_storable(label or ""):
             error("name is not UTF-8", where, "its path or label holds what is no text", "rename it")
             return None
-        path = _absolute(folder, written)
+        path = absolute(folder, written)
         name = os.path.relpath(path, self.root) if is_within(path, str(self.root)) else path
         if not self._may_read(path, name):
             return None
-        label = None if label is None else label.strip()
+        label = None if label is None or self.code is not None else label.strip()
         if path in self.listed:
             self._note_repeated(where, name, label, self.listed[path])
             return None
         self.listed[path] = label
         split = row.get(columns.split or "") or _split_of(name)
-        return SourceSample(path, name, label, split_name(split), group_name(row.get(columns.group or "") or ""))
+        group = group_name(row.get(columns.group or "") or "")
+        tags = split_tags(row.get(columns.tags or "") or "") or None
+        mask = self._mask(folder, row.get(columns.mask or ""))
+        return SourceSample(path, name, label, split_name(split), group, mask, tags)
+
+    def _mask(self, folder: Path, written: str | None) -> dict[str, Any] | None:
+        if written is None or self.code is None:
+            return None
+        path = absolute(folder, written)
+        return self.code.reference(path) if self._may_read(path, written) else None
 
     def _may_read(self, path: str, name: str) -> bool:
         if not is_allowed(path, self.options):
@@ -113,7 +129,8 @@ def first_of(find: Callable[[str, tuple[str, ...]], str | None], options: ReadOp
     )
 
 
-def _absolute(folder: Path, written: str) -> str:
+def absolute(folder: Path, written: str) -> str:
+    """Return the path that a cell of a table in this folder means."""
     path = os.path.normpath(os.path.join(folder, written))  # noqa: PTH118 normalised without following links
     if "\\" in written and not os.path.lexists(path):
         on_windows = os.path.normpath(os.path.join(folder, written.replace("\\", "/")))  # noqa: PTH118

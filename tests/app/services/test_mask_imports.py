@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from app.services import datasets, imports
+from app.services import datasets, imports, tags
 from app.services.imports import ImportInfo, ImportRequest
+from app.services.tag_tables import BY_IMPORT, known_tags
 from app.services.workspace import Workspace
 from core.data.formats.source import SourceFormat
 from core.data.masks.store import MaskStore
@@ -207,3 +208,39 @@ def test_a_cancelled_import_of_masks_stores_no_row(stage: str, workspace: Worksp
 
     done = imports.run_import(workspace, asked, report=cancel)
     assert (done.status, stored_masks(workspace)) == (RoundStatus.CANCELLED, {})
+
+
+def test_a_manifest_brings_tags_once_and_people_outweigh_it(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_pairs(tmp_path / "scenes", {"1": mask_of(0, 1), "2": None, "3": None, "4": None})
+    table = root / "manifest.csv"
+    rows = ["path,mask,tags", "images/1.png,masks/1.png,", "images/2.png,,sky;road", "images/3.png,,boat;sky"]
+    rows.append("images/4.png,,car")
+    table.write_text("\n".join(rows) + "\n")
+
+    def said() -> dict[str, tuple[list[int], str]]:
+        return {one.name: (one.classes, one.by) for one in known_tags(workspace, done.dataset_id or 0)}
+
+    done = run(workspace, table)
+    assert done.status is RoundStatus.DONE, done.message
+    assert said() == {"images/2.png": ([0, 1], BY_IMPORT), "images/4.png": ([2], BY_IMPORT)}
+    (problem,) = [one for one in imports.problems(workspace, done.id) if one.kind == "unknown tag"]
+    assert problem.path == "images/3.png"
+    assert "boat is no class of the masks" in problem.message
+    assert "sky, road, car" in problem.cure
+    tags.tag(workspace, 2, [2], by="ada")
+    run(workspace, table)
+    assert said()["images/2.png"] == ([2], "ada")
+    table.write_text("\n".join([*rows[:4], "images/4.png,,car;sky"]) + "\n")
+    run(workspace, table)
+    assert said() == {"images/2.png": ([2], "ada"), "images/4.png": ([0, 2], BY_IMPORT)}
+    with workspace.database.read() as session:
+        assert session.execute(text("SELECT count(*) FROM tagging")).scalar_one() == 4
+        assert session.execute(text("SELECT count(*) FROM incoming_sample")).scalar_one() == 0
+
+
+def test_tags_of_images_with_classes_are_passed_over(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_pairs(tmp_path / "scenes", {"1": None, "2": None})
+    (root / "manifest.csv").write_text("path,label,tags\nimages/1.png,cat,cat\nimages/2.png,dog,\n")
+    done = run(workspace, root / "manifest.csv")
+    assert done.status is RoundStatus.DONE
+    assert "tags without masks" in {one.kind for one in imports.problems(workspace, done.id)}

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.formats.detect import detect
+from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.types import DatasetError
+from tests.app.pairs import CLASSES, draw_pairs, mask_of
 from tests.core.data.formats.drawn import draw_all, kinds, labels, listing
 
 FORM = SourceFormat.MANIFEST
@@ -139,3 +141,38 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory: pytest.TempPathFactor
         samples, problems = listing(root / name, FORM)
         assert {sample.path: sample.label for sample in samples} == expected
         assert not problems.counts
+
+
+def test_a_column_of_masks_makes_masks_of_the_labels_and_tags_stand_beside(tmp_path: Path) -> None:
+    root = draw_pairs(tmp_path, {"1": mask_of(0, 1), "2": mask_of(1, 2), "3": None, "4": None})
+    text = "path,mask,tags,label\nimages/1.png,masks/1.png,,x\nimages/2.png,masks/2.png,road;car,\n"
+    (root / "labels.csv").write_text(f"{text}images/3.png,, sky ; road,\nimages/4.png,,,\n")
+    found = FORMATS[FORM].read(root / "labels.csv", ReadOptions())
+    samples = list(found.samples)
+    assert found.table is not None
+    assert found.table.names == CLASSES
+    assert [(one.name, one.label, one.mask is not None, one.tags) for one in samples] == [
+        ("images/1.png", None, True, None),
+        ("images/2.png", None, True, ["road", "car"]),
+        ("images/3.png", None, False, ["sky", "road"]),
+        ("images/4.png", None, False, None),
+    ]
+    assert not found.problems.counts
+
+
+def test_tags_are_lists_in_parquet_and_in_json_lines(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, {"1": mask_of(0, 1)})
+    rows = [{"path": "images/1.png", "mask": "masks/1.png", "tags": ["road", "traffic; light"]}]
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for name in ("a.parquet", "b.jsonl"):
+        (sample,) = FORMATS[FORM].read(tmp_path / name, ReadOptions()).samples
+        assert sample.tags == ["road", "traffic; light"], name
+        assert sample.mask is not None
+
+
+def test_a_chosen_label_column_outweighs_masks(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,mask,kind\n1.png,m.png,cat\n")
+    found = FORMATS[FORM].read(path, ReadOptions(label_column="kind"))
+    assert found.table is None
+    assert [one.label for one in found.samples] == ["cat"]
