@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import IteratedSettings, RoundConfig
 from core.recipes.data import RecipeData
 from core.recipes.iterated import Iterated, run_iterated
 from core.rounds import versions

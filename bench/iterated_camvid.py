@@ -30,8 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._iterated import figures_of, one_run, print_table
-from core.config import SMALL_MASK_NETWORK, SWIFTNET, RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Masks, Snapshot

@@ -33,8 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._iterated import figures_of, one_run, print_table
-from core.config import SMALL_NETWORK, RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import SMALL_NETWORK, IteratedSettings, RoundConfig
 from core.data.snapshot import Snapshot
 from core.recipes.data import RecipeData, balanced_draw
 from core.types import NO_LABEL

@@ -61,6 +61,7 @@ def round_(
       python -m app round pets
       python -m app round pets --folds 5 --epochs 6 --seed 1
       python -m app round pets --model resnet18 --weights pretrained --input-size 224
+      python -m app round pets --recipe iterated --set iterations=3 --set consistency=true
       python -m app round pets --watch
       python -m app round pets --cancel
     """

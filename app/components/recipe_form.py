@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app.components.cross_training_form import cross_training_fields
+from app.components.iterated_form import iterated_fields
 from core.config import RECIPES_OF, RoundConfig
 from core.config.comparison import MOST_SEEDS, ComparisonSettings
 from core.types import Recipe, Task
@@ -44,6 +45,7 @@ def _comparison(_begin: RoundConfig, key: str) -> dict[str, Any]:
 
 FIELDS: Mapping[Recipe, Fields] = {
     Recipe.CROSS_FOLD: _nothing,
+    Recipe.ITERATED: iterated_fields,
     Recipe.CROSS_TRAINING: cross_training_fields,
     Recipe.COMPARISON: _comparison,
 }

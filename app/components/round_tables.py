@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.components.charts import accuracy_chart
 from app.components.complaints import plain
+from app.components.iteration_table import iteration_table
 from app.components.job_progress import time_text
 from app.components.measures import WORDS, figures
 from app.components.recipe_form import NAMES
@@ -38,8 +39,8 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 
 
-def round_notice(info: RoundInfo) -> None:
-    """Say how the newest round ended and where to go now."""
+def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
+    """Say how the newest round ended and where to go now, and what each of its iterations was worth if it had some."""
     if info.status is RoundStatus.FAILED:
         st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
     elif info.status is RoundStatus.CANCELLED:
@@ -55,6 +56,8 @@ def round_notice(info: RoundInfo) -> None:
             "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=address
         )
         insight.page_link("pages/insight.py", label="Its results", icon=":material/insights:", query_params=address)
+        if finished is not None:
+            iteration_table(finished.metrics, "iterations")
 
 
 def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key: str) -> None:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components.iteration_table import iteration_table
 from app.components.job_progress import draw_figures
 from app.components.measures import WORDS, figures, settings
 from app.components.picker import pick
@@ -39,6 +40,7 @@ draw_figures(figures(shown))
 left, right = st.columns([1, 1], gap="large")
 with left:
     stage_table(measured, f"stages_{round_id}")
+    iteration_table(measured, f"iterations_{round_id}")
     clicked = confusion(measured, classes, words, str(round_id))
     if clicked is not None:
         st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})

@@ -36,7 +36,7 @@ with main:
             lambda: rounds.progress(workspace(), at_work), lambda: rounds.cancel_round(workspace(), at_work), "live"
         )
     elif listed:
-        round_notice(listed[0])
+        round_notice(listed[0], finished.get(listed[0].id))
     if listed:
         selected = round_list(listed, finished, "rounds")
         compare_rounds(list(finished.values()), selected, "compared")

@@ -113,8 +113,22 @@ def refuse_comparison(session: Session, start: Start) -> None:
     refuse_incomparable(session, start.dataset_id)
 
 
+def refuse_iterated(session: Session, start: Start) -> None:
+    """Raise `RoundError` where every image has a label, so that nothing is left to be labelled.
+
+    Whether there are enough labels to learn from and to choose by is known when the worker opens the round.
+    """
+    counted = snapshots.label_counts(session, start.dataset_id)
+    images = sum(count for *_, count in snapshots.image_sizes(session, start.dataset_id))
+    if counted.labelled >= images:
+        raise RoundError(
+            f"every image of {start.dataset} has a label; import images without labels, or choose another recipe"
+        )
+
+
 REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
     Recipe.CROSS_FOLD: refuse_folds,
+    Recipe.ITERATED: refuse_iterated,
     Recipe.CROSS_TRAINING: refuse_cross_training,
     Recipe.COMPARISON: refuse_comparison,
 }

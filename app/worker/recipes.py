@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from app.worker.comparison import COMPARISON
 from app.worker.cross_training import CROSS_TRAINING
 from app.worker.doing import Doing, RoundAtWork, ShouldStop
+from app.worker.iterated import ITERATED
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_any
 from core.types import Recipe
@@ -45,6 +46,7 @@ def _judge_folds(at_work: RoundAtWork) -> Judged:
 
 RECIPES: Mapping[Recipe, Doing] = {
     Recipe.CROSS_FOLD: Doing(_nothing_more, _learn_fold, _judge_folds),
+    Recipe.ITERATED: ITERATED,
     Recipe.CROSS_TRAINING: CROSS_TRAINING,
     Recipe.COMPARISON: COMPARISON,
 }

@@ -4,6 +4,7 @@
 """
 
 from core.config.cross_training import CrossTrainingSettings, check_pair
+from core.config.iterated import IteratedSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
 from core.config.rounds import (
     DEEPLAB,
@@ -29,6 +30,7 @@ __all__ = [
     "SWIFTNET",
     "CrossTrainingSettings",
     "ImageSummary",
+    "IteratedSettings",
     "Method",
     "RecipeSettings",
     "RoundConfig",

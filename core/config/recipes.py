@@ -9,6 +9,7 @@ from typing import Any
 
 from core.config.comparison import ComparisonSettings
 from core.config.cross_training import CrossTrainingSettings
+from core.config.iterated import IteratedSettings
 from core.config.settings import RecipeSettings
 from core.types import ConfigError, Recipe, Task
 
@@ -20,12 +21,13 @@ class CrossFoldSettings(RecipeSettings):
 
 SETTINGS: Mapping[Recipe, type[RecipeSettings]] = {
     Recipe.CROSS_FOLD: CrossFoldSettings,
+    Recipe.ITERATED: IteratedSettings,
     Recipe.CROSS_TRAINING: CrossTrainingSettings,
     Recipe.COMPARISON: ComparisonSettings,
 }
 RECIPES_OF: Mapping[Task, tuple[Recipe, ...]] = {  # that make sense for these labels, the usual one first
-    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.COMPARISON),
-    Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.CROSS_TRAINING, Recipe.COMPARISON),
+    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.COMPARISON),
+    Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.CROSS_TRAINING, Recipe.COMPARISON),
 }
 
 

@@ -98,6 +98,13 @@ def set_temperatures(folder: Path, temperatures: Mapping[str, float]) -> None:
             _write(replace(kept, about=replace(kept.about, temperature=temperature)))
 
 
+def set_predicting(folder: Path, name: str) -> None:
+    """Note that this network, and no other of the folder, is asked about new images."""
+    for kept in kept_networks(folder):
+        if kept.about.predicts != (kept.name == name):
+            _write(replace(kept, about=replace(kept.about, predicts=kept.name == name)))
+
+
 def read_tensors(kept: KeptNetwork) -> bytes:
     """Return a network's file.
 

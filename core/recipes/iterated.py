@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import IteratedSettings, RoundConfig
+from core.data.networks import set_predicting
 from core.data.storage import write_atomically
 from core.learn.crossfold import Telling
 from core.recipes.data import RecipeData
@@ -71,18 +71,23 @@ def run_iterated(
     image_cache: Path,
     masks: Path | None = None,
     table: ClassTable | None = None,
+    further: int = 0,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterated:
     """Run the whole recipe in `folder`, on from where a killed run was, and return what came out.
 
-    `masks` is the store of the given masks and `table` their colours, where labels are masks.
+    `masks` is the store of the given masks and `table` their colours, where labels are masks; `further` stages are
+    to follow, which only progress tells of.
 
     Raises:
         ConfigError, DatasetError, RoundError: it cannot be done; the text says the cure.
         RoundCancelledError: `should_stop` said so; run it again to go on.
     """
-    studio = begin(data, network, settings, folder, image_cache=image_cache, masks=masks, telling=(report, should_stop))
+    telling = Telling(report, should_stop)
+    studio = begin(
+        data, network, settings, folder, image_cache=image_cache, masks=masks, further=further, telling=telling
+    )
     truth, beside = studio.labelling.known(data.labelled), data.unlabelled if settings.consistency else None
     scores: dict[str, Score] = {}
 
@@ -125,6 +130,7 @@ def run_iterated(
             )
         )
         best = tuned if better else best
+    set_predicting(folder, best)
     tested = _test(studio, best)
     result = Iterated(
         baseline=scores[BASELINE],
@@ -147,7 +153,8 @@ def begin(
     *,
     image_cache: Path,
     masks: Path | None,
-    telling: tuple[Report, Callable[[], bool]],
+    further: int,
+    telling: Telling,
 ) -> Studio:
     """Return what all stages need, after a look at whether they can be gone through here.
 
@@ -169,8 +176,8 @@ def begin(
         folder=folder,
         image_cache=image_cache,
         masks=folder / _MASKS,
-        telling=Telling(*telling),
-        stages=2 + _OWN_STAGES * settings.iterations + 1,
+        telling=telling,
+        stages=_test_stage(settings) + 1 + further,
     )
 
 
@@ -198,12 +205,16 @@ def _pseudo(studio: Studio, best: str, number: int, first: int, table: ClassTabl
     return Chosen(labels=labels, **done)
 
 
+def _test_stage(settings: IteratedSettings) -> int:
+    return 2 + _OWN_STAGES * settings.iterations
+
+
 def _test(studio: Studio, best: str) -> dict[str, Score]:
     """Look at the test images, once: by the best network and by the baseline."""
     rows = studio.data.test
     if not len(rows):
         return {}
-    number = studio.stages - 1
+    number = _test_stage(studio.settings)
     names = list(dict.fromkeys((best, BASELINE)))
     done = stage(
         studio.folder, "test", lambda: {name: asdict(look(studio, name, rows, stage=number)) for name in names}

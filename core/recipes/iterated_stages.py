@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.config import RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import IteratedSettings, RoundConfig
 from core.data.networks import find_network
 from core.fold_networks import about
 from core.judge.balanced_thresholds import balanced_thresholds, taken

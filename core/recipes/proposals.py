@@ -10,22 +10,64 @@ rows, (M,), which of the networks speaks for each, and for classes the probabili
 the folder itself, as a round's are (`core.data.predictions`).
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.config import IteratedSettings, RoundConfig
 from core.data.storage import atomic_path
+from core.judge.proposals import PROPOSALS
+from core.learn.crossfold import Telling
 from core.learn.folds import deal
+from core.recipes.data import RecipeData
 from core.recipes.folder import stage
-from core.recipes.iterated import BASELINE, TUNED, Iterated
+from core.recipes.iterated import BASELINE, TUNED, Iterated, begin, run_iterated
 from core.recipes.iterated_labels import Labels, probabilities
 from core.recipes.iterated_stages import Exercise, Studio, learn, predict_into
-from core.types import NO_LABEL, IntArray, RoundError
+from core.types import NO_LABEL, ClassTable, IntArray, Report, RoundError
 
-PROPOSALS = "proposals.npz"
 _HALVES = 2
 STAGES = 2 * _HALVES + 1  # a student and its fine-tuning for each half, then the predictions
+
+
+def run_and_propose(
+    data: RecipeData,
+    network: RoundConfig,
+    settings: IteratedSettings,
+    folder: Path,
+    *,
+    asked: IntArray,
+    image_cache: Path,
+    masks: Path | None = None,
+    table: ClassTable | None = None,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterated:
+    """Run the recipe and write what it proposes for the `asked` rows, (M,), on from where a killed run was.
+
+    See `run_iterated` and `propose`.
+    """
+    result = run_iterated(
+        data,
+        network,
+        settings,
+        folder,
+        image_cache=image_cache,
+        masks=masks,
+        table=table,
+        further=STAGES,
+        report=report,
+        should_stop=should_stop,
+    )
+    telling = Telling(report, should_stop)
+    studio = begin(
+        data, network, settings, folder, image_cache=image_cache, masks=masks, further=STAGES, telling=telling
+    )
+    propose(studio, result, asked)
+    return result
 
 
 def propose(studio: Studio, result: Iterated, asked: IntArray) -> None:

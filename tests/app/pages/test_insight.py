@@ -1,6 +1,7 @@
 """The Insight page: empty, of a finished round of labels or of masks, reached by a link that names just the round."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -106,3 +107,71 @@ def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags
     assert f"masks?round={round_id}&amp;sample=2" in shown
     assert "car missing in the mask" in shown
     assert screen.table[0].value.loc["cross-training: steps"].item() == "100"
+
+
+def add_iterated(workspace: Workspace, dataset_id: int, **measured: Any) -> int:
+    """Add a finished round of teacher and student whose second iteration was the best."""
+    iterations = [
+        {
+            "number": number, "teacher": "baseline", "thresholds": [0.5, 0.7], "predicted": [60, 40], "taken": [30, 20],
+            "student": SCORE | {"value": 0.4}, "tuned": SCORE | {"value": value}, "better": number == 2,
+        }
+        for number, value in ((1, 0.45), (2, 0.625))
+    ]  # fmt: skip
+    metrics = {
+        "recipe": "iterated",
+        "accuracy": 0.7,
+        "parts": {"labelled": 8, "unlabelled": 100, "validation": 4, "test": 6},
+        "baseline": SCORE,
+        "teacher": None,
+        "iterations": iterations,
+        "best": "tuned_2",
+        "validation": SCORE | {"value": 0.625},
+        "test": SCORE | {"value": 0.7},
+        "baseline_test": SCORE | {"value": 0.55},
+    }
+    with workspace.database.write() as session:
+        config, recipe = RoundConfig(folds=2).to_json(), {"recipe": Recipe.ITERATED, "recipe_config": {"iterations": 2}}
+        round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, **recipe)
+        rounds.begin_round(session, round_id, "training", NOW)
+        rounds.set_facts(session, round_id, {"metrics": metrics | measured})
+        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+    return round_id
+
+
+SCORE = {"value": 0.5, "per_class": [0.4, 0.6], "accuracy": 0.5}
+
+
+def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, workspace: Workspace) -> None:
+    add_iterated(workspace, add_dataset(workspace, PETS))
+    screen.run()
+    assert not screen.exception
+    table = screen.dataframe[0].value
+    assert list(table["Network"]) == ["Labels alone", "Iteration 1", "Iteration 2"]
+    assert list(table["Then real labels"]) == [0.5, 0.45, 0.625]
+    assert list(table["Learnt"])[1:] == [0.5, 0.5]
+    assert list(table["Chosen"]) == ["", "", "best"]
+    said = " ".join(one.value for one in screen.caption)
+    assert "8 labelled and 100 unlabelled images taught; chosen by 4 others" in said
+    assert "On the test: 70.0%, labels alone 55.0%" in said
+    assert "learnt no label of it" in said
+
+
+def test_without_a_test_and_with_classes_that_nobody_predicts_it_says_so(screen: AppTest, workspace: Workspace) -> None:
+    nothing = {"predicted": [0, 0], "taken": [0, 0], "student": SCORE | {"value": None}}
+    iterations = [{"number": 1, "teacher": "teacher", "tuned": SCORE | {"value": None}, "better": False} | nothing]
+    without = {"test": None, "baseline_test": None, "iterations": iterations, "teacher": SCORE, "best": "teacher"}
+    add_iterated(workspace, add_dataset(workspace, PETS), **without)
+    screen.run()
+    assert not screen.exception
+    assert list(screen.dataframe[0].value["Network"]) == ["Labels alone", "With consistency", "Iteration 1"]
+    assert any("was not measured apart" in one.value for one in screen.caption)
+
+
+def test_the_rounds_page_shows_the_iterations_of_the_newest_round(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    add_done_round(workspace, dataset_id)
+    add_iterated(workspace, dataset_id)
+    screen.switch_page("pages/rounds.py").run()
+    assert not screen.exception
+    assert any("Network" in table.value and "Iteration 2" in list(table.value["Network"]) for table in screen.dataframe)

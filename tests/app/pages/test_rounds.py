@@ -237,3 +237,20 @@ def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: Ap
     changed = next(table.value for table in screen.dataframe if "In bulk" in table.value.columns)
     assert changed["Recipe"].tolist()[0] == "What was cleaning worth?"
     assert changed["Since the round before"].tolist() == ["unknown", "4", ""]
+
+
+def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, [0, 1] * 10 + [None] * 5)
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.ITERATED).run()
+    assert not screen.exception
+    screen.number_input(f"{form}_iterated_iterations").set_value(2)
+    screen.slider(f"{form}_iterated_share").set_range(0.4, 0.9)
+    screen.checkbox(f"{form}_iterated_consistency").check()
+    screen.button(f"{form}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    assert started.recipe is Recipe.ITERATED
+    chosen = {name: started.recipe_config[name] for name in ("iterations", "share", "last_share", "consistency")}
+    assert chosen == {"iterations": 2, "share": 0.4, "last_share": 0.9, "consistency": True}

@@ -1,7 +1,6 @@
 """The recipe "iterated" end to end on drawn scenes and on little pictures, in seconds; and its loop by itself."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import RoundConfig
-from core.config.iterated import IteratedSettings
+from core.config import IteratedSettings, RoundConfig
 from core.data.formats import camvid
 from core.data.formats.source import ReadOptions
 from core.data.masks.reading import read_mask
@@ -19,12 +17,14 @@ from core.data.masks.store import MaskStore
 from core.data.networks import find_network
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
+from core.judge.proposals import PROPOSALS
 from core.learn import training
+from core.learn.crossfold import Telling
 from core.recipes import iterated
 from core.recipes.data import RecipeData
 from core.recipes.iterated import Iterated, begin, run_iterated
 from core.recipes.iterated_stages import Chosen, Exercise, Studio
-from core.recipes.proposals import PROPOSALS, propose
+from core.recipes.proposals import propose
 from core.recipes.pseudo_masks import pseudo_folder
 from core.recipes.scores import Score
 from core.types import IGNORE, ConfigError, DatasetError, Progress, RoundCancelledError, RoundError
@@ -305,9 +305,9 @@ def test_a_folder_holds_one_run_and_what_cannot_be_learnt_is_refused(tmp_path: P
 
 def studio_of(data: RecipeData, folder: Path, settings: IteratedSettings, masks: Path | None = None) -> Studio:
     network = NETWORK if masks is None else MASK_NETWORK
-    telling: tuple[Callable[[Progress], None], Callable[[], bool]] = (lambda _: None, lambda: False)
-    made = begin(data, network, settings, folder, image_cache=folder.parent / "c", masks=masks, telling=telling)
-    return replace(made, stages=made.stages + 5)
+    telling = Telling(lambda _: None, lambda: False)
+    cache = folder.parent / "c"
+    return begin(data, network, settings, folder, image_cache=cache, masks=masks, further=5, telling=telling)
 
 
 def test_a_network_that_learnt_of_an_image_does_not_speak_of_it(

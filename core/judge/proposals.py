@@ -1,0 +1,74 @@
+"""What the recipe "iterated" proposes for images nobody labelled, as findings; read from its files, without a network.
+
+`proposals.npz` holds the rows, (M,), the number of the network that speaks for each, and of classes the probabilities,
+(M, K). Masks lie as a round's predictions do.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from core.data.snapshot import Snapshot
+from core.judge.found import Found
+from core.judge.painted_masks import find_painted
+from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError, Task
+
+PROPOSALS = "proposals.npz"
+_TOP = 5
+
+Find = Callable[[Path, int, Callable[[], bool], Callable[[float], None]], list[Found]]
+
+
+def find_proposals(
+    folder: Path, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+) -> list[Found]:
+    """Return what a round's folder proposes, the surest first; of masks regions of at least `least` pixels.
+
+    `report` is told the share done.
+
+    Raises:
+        RoundError: there is nothing.
+        RoundCancelledError: `should_stop` said so.
+    """
+    if not (folder / PROPOSALS).exists():
+        raise RoundError(f"{folder} holds no proposals; start the round again and it goes on there")
+    return _FINDS[Snapshot.load(folder).task](folder, least, should_stop, report)
+
+
+def _of_classes(
+    folder: Path, _least: int, _should_stop: Callable[[], bool], _report: Callable[[float], None]
+) -> list[Found]:
+    with np.load(folder / PROPOSALS, allow_pickle=False) as file:
+        rows, network, probs = file["rows"], file["network"], file["probabilities"]
+    order = np.argsort(-probs.max(axis=1), kind="stable")
+    return list(_images(rows[order], network[order], probs[order]))
+
+
+def _images(rows: IntArray, network: IntArray, probs: FloatArray) -> Iterator[Found]:
+    top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
+    for row, number, likeliest, own in zip(rows.tolist(), network.tolist(), top.tolist(), probs, strict=True):
+        yield Found(
+            row=row,
+            kind=FindingKind.UNLABELLED,
+            given=NO_LABEL,
+            pseudo=likeliest[0],
+            confidence=min(1.0, float(own[likeliest[0]])),
+            self_confidence=1.0,  # nothing is given that could be doubted
+            margin=1.0,
+            fold=number,
+            top=[[label, round(float(own[label]), 6)] for label in likeliest],
+            similarity_rank=None,
+            region=None,
+        )
+
+
+def _of_masks(
+    folder: Path, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+) -> list[Found]:
+    with np.load(folder / PROPOSALS, allow_pickle=False) as file:
+        rows, network = file["rows"], dict(zip(file["rows"].tolist(), file["network"].tolist(), strict=True))
+    return [one._replace(fold=network[one.row]) for one in find_painted(folder, rows, least, should_stop, report)]
+
+
+_FINDS: Mapping[Task, Find] = {Task.CLASSIFICATION: _of_classes, Task.SEGMENTATION: _of_masks}

@@ -1,0 +1,206 @@
+"""Teacher and student through the worker's steps: few labels in, findings of all other images and figures out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.components.iteration_table import on_the_test
+from app.services import imports, masks, reviews, round_masks, rounds
+from app.services.imports import ImportRequest
+from app.services.reviews import Choice
+from app.services.workspace import Workspace
+from app.worker import steps
+from app.worker.iterated import as_one_piece, stage_name
+from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig
+from core.data.networks import kept_networks
+from core.recipes.iterated_parts import IteratedParts
+from core.types import (
+    NO_LABEL,
+    ConfigError,
+    DatasetError,
+    Finding,
+    FindingFilter,
+    FindingKind,
+    Order,
+    Progress,
+    Recipe,
+    RoundCancelledError,
+    RoundError,
+    RoundStatus,
+    Status,
+    Verdict,
+)
+from db.models import SampleRow
+from tests.app.masked import add_scenes
+
+CLASSES = RoundConfig(folds=2, input_size=8, grey=True, epochs=3, batch_size=16, seed=1)
+MASKS = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, seed=1)
+SETTINGS: dict[str, Any] = {"iterations": 1, "least_confidence": 0.0}
+COUNT, BARE = 12, 6
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def go_on() -> bool:
+    return False
+
+
+@pytest.fixture
+def digits(workspace: Workspace, digits_folder: Path) -> Workspace:
+    """Return 300 digits of which every third has a label."""
+    imports.run_import(
+        workspace, imports.start_import(workspace, ImportRequest(name="digits", source=str(digits_folder)))
+    )
+    with workspace.database.write() as session:
+        for sample in session.query(SampleRow):
+            sample.label = sample.label if sample.id % 3 == 0 else None
+    return workspace
+
+
+@pytest.fixture
+def scenes(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """Return twelve scenes; the last six have no mask. Every third is of the split "test"."""
+    add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE)
+    return workspace
+
+
+def start(workspace: Workspace, config: RoundConfig, **settings: Any) -> int:
+    return rounds.start_round(workspace, 1, config, "ada", recipe=Recipe.ITERATED, recipe_config=SETTINGS | settings).id
+
+
+def done(workspace: Workspace, round_id: int) -> None:
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
+    steps.judge(workspace, go_on, round_id=round_id)
+
+
+def found_in(workspace: Workspace, round_id: int) -> list[Finding]:
+    every = FindingFilter(round_id=round_id, kinds=frozenset(FindingKind), statuses=frozenset(Status))
+    return list(reviews.page(workspace, every, Order.SUSPICION, None, 200).items)
+
+
+def test_labels_are_proposed_for_what_has_none(digits: Workspace) -> None:
+    round_id = start(digits, CLASSES)
+    done(digits, round_id)
+    info = rounds.get_round(digits, round_id)
+    assert info.status is RoundStatus.DONE
+    parts = IteratedParts.load(digits.round_folder(round_id))
+    assert len(parts.asked) == len(parts.data.unlabelled) == 200
+    assert len(parts.data.labelled) + len(parts.data.validation) == 100
+    assert len(parts.data.validation) == 20
+
+    measured = rounds.metrics(digits, round_id)
+    assert [one["number"] for one in measured["iterations"]] == [1]
+    assert measured["parts"] == {"labelled": 80, "unlabelled": 200, "validation": 20, "test": 0}
+    assert measured["accuracy"] == measured["validation"]["value"] == info.accuracy
+    assert measured["test"] is None
+    assert "not measured apart" in on_the_test(measured)
+
+    found = found_in(digits, round_id)
+    assert len(found) == 200
+    assert {one.sample_id for one in found} == set(parts.data.snapshot.sample_ids[parts.asked].tolist())
+    assert {one.kind for one in found} == {FindingKind.UNLABELLED}
+    assert {one.given for one in found} == {NO_LABEL}
+    confidences = [one.confidence for one in found]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(one.top[0][0] == one.pseudo and len(one.top) == 5 for one in found)
+    (asked,) = [kept for kept in kept_networks(digits.round_folder(round_id)) if kept.about.predicts]
+    assert asked.name == measured["best"]
+    (run,) = rounds.progress(digits, round_id).folds
+    assert run.model_hash == asked.hash
+
+    reviews.decide(digits, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
+    again = start(digits, CLASSES)
+    steps.take_snapshot(digits, go_on, round_id=again)
+    assert len(IteratedParts.load(digits.round_folder(again)).asked) == 199
+
+
+def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
+    round_id = start(scenes, MASKS, test_split="test")
+    done(scenes, round_id)
+    assert rounds.get_round(scenes, round_id).status is RoundStatus.DONE
+    parts = IteratedParts.load(scenes.round_folder(round_id))
+    assert parts.data.snapshot.sample_ids[parts.data.test].tolist() == [1, 4]
+    assert parts.data.snapshot.sample_ids[parts.asked].tolist() == [7, 8, 9, 10, 11, 12]
+
+    measured = rounds.metrics(scenes, round_id)
+    assert measured["miou"] == measured["test"]["value"]
+    assert on_the_test(measured).startswith("On the test: ")
+    found = found_in(scenes, round_id)
+    assert len(found) == measured["found"] > 0
+    assert {one.sample_id for one in found} <= {7, 8, 9, 10, 11, 12}
+    assert {one.given for one in found} == {NO_LABEL}
+    predicted = round_masks.predicted_mask(scenes, round_id, found[0].sample_id)
+    x, y, width, height = found[0].box
+    assert (predicted[y : y + height, x : x + width] == found[0].pseudo).sum() >= found[0].area
+    assert (scenes.round_folder(round_id) / "camvid" / "unlabeled" / "train_pseudoIt1").is_dir()
+
+    reviews.decide(scenes, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
+    _, mask = masks.labels(scenes, found[0].sample_id)
+    assert (mask == found[0].pseudo).sum() == found[0].area
+
+
+def test_a_stopped_round_goes_on_and_ends_alike(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.learn import training
+
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    first = start(digits, CLASSES)
+    steps.take_snapshot(digits, go_on, round_id=first)
+    for stage in ("baseline", "student_1"):
+
+        def stop(stage: str = stage) -> bool:
+            return (digits.round_folder(first) / f"{stage}.json").exists()
+
+        with pytest.raises(RoundCancelledError):
+            steps.train_fold(digits, stop, round_id=first, fold=0)
+    steps.train_fold(digits, go_on, round_id=first, fold=0)
+    steps.judge(digits, go_on, round_id=first)
+    again = start(digits, CLASSES)
+    done(digits, again)
+    results = [(digits.round_folder(one) / "result.json").read_bytes() for one in (first, again)]
+    assert results[0] == results[1]
+    told = [
+        [(one.sample_id, one.pseudo, one.confidence) for one in found_in(digits, number)] for number in (first, again)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_cancelled_round_stops_and_leaves_no_findings(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.learn import training
+
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    round_id = start(digits, CLASSES)
+    steps.take_snapshot(digits, go_on, round_id=round_id)
+    with pytest.raises(RoundCancelledError):
+        steps.train_fold(digits, lambda: True, round_id=round_id, fold=0)
+    rounds.cancel_round(digits, round_id)
+    assert rounds.get_round(digits, round_id).status is RoundStatus.CANCELLED
+    assert found_in(digits, round_id) == []
+
+
+def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="iterations is 0"):
+        start(scenes, MASKS, iterations=0)
+    whole = add_scenes(scenes, tmp_path / "whole", 4, name="whole")
+    with pytest.raises(RoundError, match="every image of whole has a label"):
+        rounds.start_round(scenes, whole, MASKS, "ada", recipe=Recipe.ITERATED)
+    round_id = start(scenes, MASKS, validation_split="nowhere")
+    with pytest.raises(DatasetError, match="'nowhere' has no labelled image"):
+        steps.take_snapshot(scenes, go_on, round_id=round_id)
+
+
+def test_progress_is_that_of_one_piece_and_names_its_stages() -> None:
+    told: list[Progress] = []
+    report = as_one_piece(told.append, IteratedSettings(iterations=2))
+    for number in range(9):
+        report(Progress("training", number, 9, fraction=0.5))
+    fractions = [one.fraction for one in told]
+    assert fractions == sorted(fractions)
+    np.testing.assert_allclose(fractions[0], 0.5 / 9)
+    assert {(one.fold, one.folds) for one in told} == {(0, 1)}
+    names = [stage_name(number, 2) for number in range(9)]
+    assert names[0] == "baseline"
+    assert names[3:6] == ["student 1 of 2", "fine-tuning 1 of 2", "labelling 2 of 2"]
+    assert names[8] == "test and proposals"
