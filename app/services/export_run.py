@@ -5,6 +5,7 @@ What is written follows from the labels at the moment it runs. One process at a 
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.services.export_plan import plan_for
 from app.services.job_locks import holding
 from app.services.workspace import Workspace
 from core.data.export.items import ExportOptions, Link
+from core.data.export.replacing import clear_remains
 from core.data.export.write import write_export
 from core.types import OutfoldError, RoundCancelledError, RoundStatus
 from db.queries import exports
@@ -39,6 +41,17 @@ def run_export(
         if not info.status.ended:
             _run(workspace, info, _Noted(workspace, export_id, report, should_stop))
     return _found(workspace, export_id)
+
+
+def take_back(workspace: Workspace, export_id: int) -> None:
+    """Take away what a killed export had put in its place unconfirmed, and give back what was there before.
+
+    Nothing is done while a process works on the export: that one notices by itself that it is not wanted any more.
+    """
+    with suppress(RoundCancelledError), holding(workspace, "export", export_id, lambda: True):
+        info = _found(workspace, export_id)
+        if info.status is RoundStatus.RUNNING:
+            clear_remains(Path(info.path), confirmed=False)
 
 
 def _run(workspace: Workspace, info: ExportInfo, noted: "_Noted") -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from app.services import jobs
 from app.services.allowed import refuse_outside
 from app.services.export_plan import check_form, plan_for
-from app.services.export_run import CANCELLED, run_export
+from app.services.export_run import CANCELLED, run_export, take_back
 from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
 from core.data.export.items import ExportOptions
@@ -103,7 +103,11 @@ def cancel_export(workspace: Workspace, export_id: int) -> bool:
 
 
 def end_export(workspace: Workspace, export_id: int) -> bool:
-    """Note that an export is cancelled; whoever works on it notices. False when it had ended already."""
+    """Note that an export is cancelled; whoever works on it notices. False when it had ended already.
+
+    What a killed one had put in its place goes first: once the row has ended nobody would look after it.
+    """
+    take_back(workspace, export_id)
     with workspace.database.write() as session:
         return exports.finish_export(session, export_id, RoundStatus.CANCELLED, CANCELLED)
 

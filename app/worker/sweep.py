@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from app.services import job_locks, jobs
+from app.services.export_run import take_back
 from app.services.workspace import Workspace
 from core.types import RoundStatus
 from db.queries import exports, imports, rounds, workers
@@ -55,6 +56,7 @@ def settle_orphans(workspace: Workspace, before: datetime) -> None:
             orphan.enqueue()
         else:
             log.warning("%s is not known to the engine any more", orphan.job)
+            orphan.take_back()
             with workspace.database.write() as session:
                 orphan.fail(session)
 
@@ -66,6 +68,7 @@ class _Orphan:
     job: str
     enqueue: Callable[[], None]
     fail: Callable[[Session], object]
+    take_back: Callable[[], None] = lambda: None  # what it left unconfirmed
 
 
 def _round(workspace: Workspace, row_id: int, folds: int) -> _Orphan:
@@ -95,4 +98,5 @@ def _export(workspace: Workspace, row_id: int) -> _Orphan:
         jobs.export_job(row_id),
         lambda: jobs.enqueue_export(workspace, row_id),
         lambda session: exports.finish_export(session, row_id, RoundStatus.FAILED, LOST_MESSAGE),
+        lambda: take_back(workspace, row_id),
     )

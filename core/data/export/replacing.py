@@ -1,20 +1,21 @@
 """A finished export takes its place, and a former one there goes only once that is confirmed.
 
 The new folder lies whole beside the target, the former one is renamed away, the new one renamed in, and somebody is
-asked whether it is still wanted. Only a yes removes the former one; anything else gives it back. A kill in between is
-cleared up by the next export to the same target. Every rename is flushed to the disk.
+asked whether it is still wanted. Only a yes removes the former one; anything else gives it back. A file beside the
+target says as long that this is going on, so that whoever comes after a kill knows whether what has the place was
+confirmed: the next export to the same target, or whoever cancels the killed one. Every rename is flushed to the disk.
 """
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from core.data.export.names import MANIFEST
 from core.data.storage import PARTIAL, flush, is_partial_of
 from core.types import RoundCancelledError
 
 _DISCARDED = ".discarded"
 _REPLACED = ".replaced"
+_PLACING = ".placing"
 
 
 def fresh_folder(target: Path) -> Path:
@@ -28,7 +29,9 @@ def take_place(target: Path, is_wanted: Callable[[], bool]) -> None:
     Raises:
         RoundCancelledError: it is not wanted; what was there before is there again.
     """
-    former = _beside(target, _REPLACED)
+    former, placing = _beside(target, _REPLACED), _beside(target, _PLACING)
+    placing.touch()
+    flush(placing.parent)
     if target.exists():
         _rename(target, former)
     try:
@@ -39,26 +42,25 @@ def take_place(target: Path, is_wanted: Callable[[], bool]) -> None:
         _discard(target, target)
         if former.exists():
             _rename(former, target)
+        placing.unlink(missing_ok=True)
         raise
     _discard(former, target)
+    placing.unlink(missing_ok=True)
 
 
-def clear_remains(target: Path, *, again: bool, replaces: bool) -> None:
+def clear_remains(target: Path, *, confirmed: bool) -> None:
     """Remove what a killed export to this target left, and give back a former one that was about to be replaced.
 
-    `again`: it was this same export, so what has taken the place was never confirmed. `replaces`: it may replace a
-    former one; else an export in the place can only be its own.
+    `confirmed`: whether the killed one was, if it had taken the place already; else it is taken away again.
     """
     if not target.parent.is_dir():
         return
-    former = _beside(target, _REPLACED)
-    if former.exists():
-        if again:
-            _discard(target, target)
-        if not target.exists():
-            _rename(former, target)
-    elif again and not replaces and (target / MANIFEST).is_file():
+    former, placing = _beside(target, _REPLACED), _beside(target, _PLACING)
+    if placing.exists() and not fresh_folder(target).exists() and not confirmed:
         _discard(target, target)
+    if former.exists() and not target.exists():
+        _rename(former, target)
+    placing.unlink(missing_ok=True)
     own = {fresh_folder(target), former, _beside(target, _DISCARDED)}
     for left in target.parent.iterdir():
         is_ours = left in own or is_partial_of(left, target) or is_partial_of(left, fresh_folder(target))

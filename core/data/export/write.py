@@ -65,7 +65,7 @@ def write_export(
         ExportError: it cannot be written whole; nothing of it was left behind.
         RoundCancelledError: `should_stop` or `is_wanted` said so; nothing of it was left behind.
     """
-    clear_remains(target, again=again, replaces=overwrite)
+    clear_remains(target, confirmed=not again)
     check_target(target, overwrite=overwrite)
     if plan.options.link is Link.COPY:
         check_space(target.parent, plan.image_bytes)

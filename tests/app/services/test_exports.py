@@ -258,6 +258,37 @@ def test_a_replacing_export_cancelled_at_the_last_instant_gives_the_former_one_b
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+@pytest.mark.parametrize("replacing", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_export_had_put_in_its_place_goes_when_it_is_cancelled(
+    workspace: Workspace, reviewed: int, tmp_path: Path, *, replacing: bool, overwrite: bool
+) -> None:
+    """Nobody runs it again, so nobody but who cancels it can take away what was never confirmed."""
+    if replacing and not overwrite:
+        return
+    if replacing:
+        export(workspace, reviewed, tmp_path / "out", format=ExportFormat.CSV)
+    held = files_of(tmp_path / "out")
+    request = ExportRequest(dataset_id=reviewed, folder=str(tmp_path / "out"), overwrite=overwrite)
+    export_id = killed_at_last(workspace, request)
+    assert files_of(tmp_path / "out") != held
+    assert exports.end_export(workspace, export_id)
+    assert files_of(tmp_path / "out") == held
+    assert (tmp_path / "out").exists() == replacing
+    assert [path.name for path in tmp_path.glob(".*")] == []
+    assert not exports.end_export(workspace, export_id)
+
+
+def test_cancelling_an_export_that_never_began_touches_nothing(
+    workspace: Workspace, reviewed: int, tmp_path: Path
+) -> None:
+    export(workspace, reviewed, tmp_path / "out", format=ExportFormat.CSV)
+    held = files_of(tmp_path / "out")
+    request = ExportRequest(dataset_id=reviewed, folder=str(tmp_path / "out"), overwrite=True)
+    assert exports.end_export(workspace, exports.add_export(workspace, request).id)
+    assert files_of(tmp_path / "out") == held
+
+
 def test_a_folder_that_a_later_export_took_is_no_download_of_the_former(
     workspace: Workspace, reviewed: int, tmp_path: Path
 ) -> None:
