@@ -21,7 +21,7 @@ import numpy as np
 
 from core.data.export.names import safe_name
 from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_all, split_in
-from core.data.formats.source import Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.source import Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.colours import IGNORED, class_table, rgb_of
 from core.data.masks.items import MaskItem, place_in
@@ -62,7 +62,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
             f"{source}: has no JSON file with images and categories, here or in {FOLDER}; name it itself"
         )
     problems = Problems()
-    files = list(_files(found, problems))
+    files = list(_files([refuse_leaving(path, source, options) for path in found], problems))
     ids: dict[str, int] = {}
     colours: list[str | None] = []
     for file in files:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.formats.rows import GROUP_NAMES, SPLIT_NAMES, TAG_NAMES, Columns, RowReader, first_of
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.table import Table, open_table
 from core.data.formats.walk import folders_in
 from core.types import DatasetError, SourceSample
@@ -41,7 +41,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not found:
         raise DatasetError(f"{source}: has no metadata.csv or metadata.jsonl, nor have its train, val, test folders")
     root = source if source.is_dir() else source.parent
-    tables = [open_table(path) for path in found]
+    tables = [open_table(refuse_leaving(path, source, options)) for path in found]
     chosen = [_columns(table, options) for table in tables]
     problems = Problems()
     return SourceListing(_samples(root, list(zip(tables, chosen, strict=True)), options, problems), problems)

@@ -23,7 +23,7 @@ import numpy as np
 from core.data.export.names import safe_name
 from core.data.formats.annotations import Images, find_json, image_root, read_all
 from core.data.formats.mask_meaning import find_classes
-from core.data.formats.source import Problems, ReadOptions, SourceListing, natural_order, split_name
+from core.data.formats.source import Problems, ReadOptions, SourceListing, natural_order, refuse_leaving, split_name
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
 from core.data.masks.colours import IGNORED, class_table
@@ -59,11 +59,12 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not found:
         raise DatasetError(f"{source}: has no JSON export of Label Studio; name the file, or choose another format")
     problems = Problems()
+    found = [refuse_leaving(path, source, options) for path in found]
     tasks = [
         (path, task) for path, values in read_all(found, list, problems) for task in values if isinstance(task, dict)
     ]
     root = image_root(source)
-    declared = find_classes([root, *sorted({path.parent for path in found})], options)
+    declared = find_classes([root, *sorted({path.parent for path in found})], options, root)
     names = list(declared.table.names) if declared else []
     names += sorted({name for _, task in tasks for name in _names(task)} - set(names), key=natural_order)
     ignored = declared is not None and any(number == IGNORED for _, number in declared.colours)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.data.formats.mask_meaning import Usual, find_meaning
 from core.data.formats.rows import MASK_NAMES, TAG_NAMES, Columns, RowReader, absolute, first_of
-from core.data.formats.source import Problems, ReadOptions, SourceListing, is_allowed
+from core.data.formats.source import Problems, ReadOptions, SourceListing, is_allowed, refuse_leaving
 from core.data.formats.table import TABLE_SUFFIXES, Table, open_table
 from core.types import DatasetError
 
@@ -38,7 +38,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     path = _find_table(source)
     if path is None:
         raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet; name the table itself")
-    table = open_table(path)
+    table = open_table(refuse_leaving(path, source, options))
     columns = _columns(table, options)
     problems = Problems()
     reader = RowReader(path.parent, options, problems, confined=False, listed={})
@@ -46,7 +46,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         return SourceListing(reader.read(table, columns), problems)
     masks = _masks(path, columns.mask, options)
     folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
-    meaning = find_meaning(masks, folders, options, Usual(), problems)
+    meaning = find_meaning(masks, folders, options, Usual(), problems, source=None)
     reader.code = meaning.code
     return SourceListing(reader.read(table, columns), problems, meaning.table)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.children import cores
-from core.data.formats.source import Problems, ReadOptions, is_allowed
+from core.data.formats.source import Problems, ReadOptions, is_allowed, refuse_leaving
 from core.data.masks import camvid_maps
 from core.data.masks.classes import Declared, declare, find_declared, names_from, read_declared
 from core.data.masks.colours import IGNORED, class_table, text_of
@@ -51,14 +51,22 @@ class Meaning:
 
 
 def find_meaning(
-    masks: Sequence[str], folders: Sequence[Path], options: ReadOptions, usual: Usual, problems: Problems
+    masks: Sequence[str],
+    folders: Sequence[Path],
+    options: ReadOptions,
+    usual: Usual,
+    problems: Problems,
+    *,
+    source: Path | None,
 ) -> Meaning:
     """Return what the masks at these paths mean; files that declare classes are looked for in `folders`.
 
+    `source` None: its files may lie anywhere that the installation allows.
+
     Raises:
-        DatasetError: what is declared cannot be read, or nothing says what the colours or large ids mean.
+        DatasetError: what is declared cannot be read or leaves the source by a link, or nothing says what colours mean.
     """
-    declared = find_classes(folders, options)
+    declared = find_classes(folders, options, source)
     kinds, palette = _peek(masks, grey_is_colour=declared is not None and bool(declared.colours))
     coloured = kinds["colours"] >= max(kinds["values"], 1) if usual.coloured is None else usual.coloured
     if coloured:
@@ -78,11 +86,11 @@ def find_meaning(
     )
 
 
-def find_classes(folders: Sequence[Path], options: ReadOptions) -> Declared | None:
+def find_classes(folders: Sequence[Path], options: ReadOptions, source: Path | None) -> Declared | None:
     """Return the classes as the options or a file in one of these folders declare them; None: nothing does.
 
     Raises:
-        DatasetError: what declares them cannot be read, or may not be.
+        DatasetError: what declares them cannot be read, or may not be, or leaves the source by a link.
     """
     if options.colour_map in camvid_maps.MAPS:
         return camvid_maps.MAPS[options.colour_map]
@@ -95,7 +103,9 @@ def find_classes(folders: Sequence[Path], options: ReadOptions) -> Declared | No
         is_list = "," in options.class_names and not os.path.isfile(options.class_names)  # noqa: PTH113 any length
         return names_from(options.class_names) if is_list else read_declared(_allowed(options.class_names, options))
     found = find_declared(*folders)
-    return None if found is None else read_declared(found)
+    if found is None:
+        return None
+    return read_declared(_allowed(str(found), options) if source is None else refuse_leaving(found, source, options))
 
 
 def _allowed(path: str, options: ReadOptions) -> Path:

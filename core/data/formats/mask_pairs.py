@@ -75,7 +75,7 @@ def read_pairings(
     beside = {(source / pairing.masks).parent for pairing in pairings if pairing.masks}
     inside = {source / pairing.masks for pairing in pairings if pairing.masks}
     folders = [base, source, *sorted(beside), *sorted(inside)]
-    meaning = find_meaning(masks, folders, options, usual, problems)
+    meaning = find_meaning(masks, folders, options, usual, problems, source=source)
     return SourceListing(samples_of(source, pairs, meaning.code, problems), problems, meaning.table)
 
 

@@ -122,6 +122,22 @@ def is_allowed(path: str, options: ReadOptions) -> bool:
     return any(is_within(real, root) for root in options.allowed_roots)
 
 
+def refuse_leaving(path: Path, source: Path, options: ReadOptions) -> Path:
+    """Return the path of a file that says what a source's labels are, itself or by a link that stays in the source.
+
+    Raises:
+        DatasetError: it is a link that leaves the source, and the options do not allow that.
+    """
+    folder = os.path.realpath(source if source.is_dir() else source.parent)
+    target = os.path.realpath(path)
+    if is_within(target, folder) or (options.allow_outside_links and is_allowed(target, options)):
+        return path
+    raise DatasetError(
+        f"{path.name}: is a link that leaves the folder, to {target}; copy the file into the folder, or allow links "
+        "that leave it"
+    )
+
+
 def split_name(text: str) -> str:
     """Return the common name of a split: training is train, validation is val."""
     return SPLITS.get(text.strip().lower(), text.strip())[:_LONGEST_SPLIT]

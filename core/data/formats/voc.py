@@ -5,7 +5,7 @@ mask. Without a `labelmap.txt` the classes are VOC's own 21. A palette saved as 
 Written masks hold at most 255 classes; a list `default.txt` has the images without a split.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
@@ -15,7 +15,7 @@ from core.data.export.names import safe_name
 from core.data.formats.mask_folders import Pairing, Pairs, bases, find_pairs, sample_of, within
 from core.data.formats.mask_meaning import Meaning, Usual, find_meaning
 from core.data.formats.mask_pairs import save_mask
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.walk import folders_in, is_image_name
 from core.data.masks.classes import declare, without_values, write_classes
 from core.data.masks.colours import rgb_of, voc_colour
@@ -56,8 +56,12 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     problems = Problems()
     pairs = find_pairs(source, [pairing], options, problems)
     masks = [f"{source}/{name}" for name in pairs.masks]
-    meaning = find_meaning(masks, [base, source], options, USUAL, problems)
-    splits = _read_lists(base, {PurePath(name).stem for _, images, _ in pairs.found for name in images})
+    meaning = find_meaning(masks, [base, source], options, USUAL, problems, source=source)
+    splits = _read_lists(
+        base,
+        {PurePath(name).stem for _, images, _ in pairs.found for name in images},
+        lambda path: refuse_leaving(path, source, options),
+    )
     return SourceListing(_samples(source, pairs, splits, meaning, problems), problems, meaning.table)
 
 
@@ -101,7 +105,7 @@ def _find(source: Path) -> tuple[Path, Pairing] | None:
     return None
 
 
-def _read_lists(base: Path, stems: set[str]) -> dict[str, str] | None:
+def _read_lists(base: Path, stems: set[str], checked: Callable[[Path], Path]) -> dict[str, str] | None:
     """Return the split of each image by its name without ending; None: there are no lists."""
     folder = base / LISTS
     paths = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
@@ -113,7 +117,7 @@ def _read_lists(base: Path, stems: set[str]) -> dict[str, str] | None:
     for stem in sorted(paths, key=lambda stem: (stem not in SPLITS, stem)):
         split = "" if stem == _NO_SPLIT else split_name(_AUGMENTED.get(stem, stem))
         try:
-            lines = paths[stem].read_text(encoding="utf-8-sig").splitlines()
+            lines = checked(paths[stem]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{paths[stem]}: cannot be read ({error}); save it as UTF-8 text") from error
         for line in lines:
