@@ -42,6 +42,9 @@ def import_(
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Nobody labelled these images: add them to the dataset --name names.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -56,6 +59,7 @@ def import_(
       python -m app import /data/street --colour-map camvid-merged-11
       python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
       python -m app import annotations.json --format coco --dry-run
+      python -m app import /data/new --name pets --unlabelled
     """
     from app.commands.naming import workspace
     from app.commands.working import work_on
@@ -64,7 +68,7 @@ def import_(
     from core.types import DatasetError, RoundStatus
 
     try:
-        chosen = SourceFormat(form) if form else None
+        chosen = SourceFormat.UNLABELLED if unlabelled else SourceFormat(form) if form else None
     except ValueError:
         raise DatasetError(f"there is no format {form}; there are {', '.join(SourceFormat)}") from None
     request = ImportRequest(
@@ -79,6 +83,7 @@ def import_(
         class_names=_absolute(class_names),
         ignore_id=ignore_id,
         allow_outside_links=allow_outside_links,
+        unlabelled=unlabelled,
     )
     opened = workspace()
     if dry_run:

@@ -1,6 +1,6 @@
 """Name a source, see what it holds, import it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,13 +50,19 @@ def import_wizard(
     look: Callable[[ImportRequest], Preview],
     recognise: Callable[[Path], SourceFormat | None],
     store_upload: Callable[[IO[bytes], str], Path],
+    known: Sequence[str],
     key: str,
 ) -> ImportRequest | None:
-    """Draw the form and what the source holds; return the request when Import was pressed in this run."""
+    """Draw the form and what the source holds; return the request when Import was pressed in this run.
+
+    `known` are the names of the datasets that images without labels can be added to.
+    """
     left, right = st.container(border=True, key=key).columns([4, 7], gap="large")
     with left:
         source = _source(store_upload, key)
-        request = _request(source, partial(_recognised, recognise), key) if source else None
+        request = None
+        if source is not None:
+            request = _added(source, known, key) or _request(source, partial(_recognised, recognise), key)
     if request is None:
         with right:
             _explain()
@@ -101,6 +107,16 @@ def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | 
     with complaints():
         return store_upload(uploaded, uploaded.name)
     return None
+
+
+def _added(source: Path, known: Sequence[str], key: str) -> ImportRequest | None:
+    """Return the request to add images to a dataset that exists, None where they are a dataset of their own."""
+    label = "Nobody labelled these: add them to a dataset"
+    if not known or not st.toggle(label, key=f"{key}_unlabelled"):
+        return None
+    name = st.selectbox("Dataset", known, key=f"{key}_into")
+    st.caption("They become its split *unlabelled*. A round predicts them, what you accept is learnt from the next on.")
+    return ImportRequest(name=name, source=str(source), format=SourceFormat.UNLABELLED, unlabelled=True)
 
 
 def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key: str) -> ImportRequest | None:

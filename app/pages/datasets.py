@@ -47,8 +47,8 @@ st.html(STYLE)
 now = datasets.overview(work)
 with st.container(key="datasets_top"), complaints():  # keeps the cards at their place while a page is redrawn
     if draw_header(OPEN, is_empty=now.is_empty):
-        look, recognise = partial(imports.preview, work), partial(imports.recognise, work)
-        if (request := import_wizard(look, recognise, partial(uploads.store_upload, work), "import")) is not None:
+        reading = partial(imports.preview, work), partial(imports.recognise, work), partial(uploads.store_upload, work)
+        if (request := import_wizard(*reading, [card.dataset.name for card in now.cards], "import")) is not None:
             show(import_jobs.begin_import(work, request))
     shown = imports.find_ended(work, st.query_params.get(SHOWN, ""))
     if shown is not None:

@@ -31,6 +31,7 @@ class ImportRequest:
     class_names: str = ""
     ignore_id: int | None = None
     allow_outside_links: bool = False
+    unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
 

@@ -29,6 +29,7 @@ from app.services.import_store import (
     store,
     write_problems,
 )
+from app.services.import_unlabelled import as_unlabelled
 from app.services.job_locks import holding
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, detect
@@ -115,16 +116,20 @@ class _Work:
         listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
         self.problems = listing.problems
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
-        total = spool(listed, map(_sample_values, self._counted(listing.samples)))
+        samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
+        total = spool(listed, map(_sample_values, self._counted(samples)))
         classes: set[str] = set()
         good = spool(facts, self._read(listed, total, classes))
         if not good:
             raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
         ground = find_ground(self.workspace, self.request, root)
-        refuse_other_labels(ground, listing.table)
+        if not self.request.unlabelled:
+            refuse_other_labels(ground, listing.table)
         rows = partial(unspool, facts)
         hashes: Iterator[list[Any]] = repeat([None], good)
-        if listing.table is None:
+        if self.request.unlabelled:
+            labels = Labels(ground.classes, ground.colours)
+        elif listing.table is None:
             labels = Labels(grown(ground.classes, classes))
         else:
             masks = folder / "masks.jsonl"

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 from app.services.import_masks import Masks
 from app.services.import_report import Coming, report_of
 from app.services.import_request import ImportRequest
+from app.services.import_unlabelled import into_known, of_the_whole, options_with
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
-from db.queries import datasets, imports, incoming, tags
+from db.queries import added, datasets, imports, incoming, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
 
@@ -83,6 +84,9 @@ def store(
         RoundCancelledError: the import was ended before; nothing is stored.
     """
     _stage(workspace, import_id, coming, note)
+    if request.unlabelled:
+        with workspace.database.write() as session:
+            added.leave_out_others(session, import_id, coming.ground.dataset_id)
     if coming.labels.masks is not None:
         _leave_out_resized(workspace, import_id, coming, coming.labels.masks)
     with workspace.database.read() as session:
@@ -97,6 +101,7 @@ def store(
         now = datetime.now(UTC)
         incoming.merge(session, import_id, dataset_id, now)
         tags.take_over(session, import_id, dataset_id, now)
+        report = of_the_whole(session, dataset_id, request, report)
         if not imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=dataset_id, report=report):
             raise RoundCancelledError("the import was ended by somebody else")
     return dataset_id
@@ -155,7 +160,10 @@ def find_known(session: Session, request: ImportRequest) -> DatasetInfo | None:
 
 def _ground(session: Session, request: ImportRequest, root: Path) -> Ground:
     known = find_known(session, request)
-    refuse_other_root(known, root)
+    if request.unlabelled:
+        into_known(request, known, root)
+    else:
+        refuse_other_root(known, root)
     if known is None:
         return Ground()
     return Ground(known.id, known.classes, known.colours, imports.last_done(session, known.id))
@@ -218,12 +226,15 @@ def _tags(names: list[str], image: str, ids: dict[str, int], coming: Incoming) -
 
 def _dataset(session: Session, request: ImportRequest, coming: Incoming) -> int:
     """Write the dataset's row and return its id."""
+    known = datasets.get_dataset(session, coming.ground.dataset_id) if coming.ground.dataset_id else None
     values: dict[str, Any] = {
         "format": coming.format.value,
         "classes": list(coming.labels.classes),
         "colours": None if coming.labels.colours is None else list(coming.labels.colours),
-        "options": request.to_json(),
+        "options": options_with(known, request),
     }
+    if request.unlabelled:
+        del values["format"]
     if coming.ground.dataset_id:
         datasets.change_dataset(session, coming.ground.dataset_id, values)
         return coming.ground.dataset_id

@@ -13,10 +13,11 @@ from app.services.import_preview import Preview, PreviewImage, preview, recognis
 from app.services.import_request import ImportRequest, name_for
 from app.services.import_run import ImportProgress, run_import
 from app.services.import_store import find_known, refuse_other_root
+from app.services.import_unlabelled import into_known
 from app.services.workspace import Workspace
 from core.data.formats.source import existing_root
 from core.types import Problem, RoundStatus, Severity
-from db.queries import datasets, imports
+from db.queries import added, datasets, imports
 from db.queries.imports import ImportInfo, ProblemCount
 
 __all__ = [
@@ -55,7 +56,10 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
     root = existing_root(Path(request.source))
     with workspace.database.write() as session:
         known = find_known(session, request)
-        refuse_other_root(known, root)
+        if request.unlabelled:
+            request = into_known(request, known, root)
+        else:
+            refuse_other_root(known, root)
         if known is not None:
             request = replace(request, dataset_id=known.id)
         for waiting in imports.unfinished_imports(session):
@@ -68,7 +72,8 @@ def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> Import
     """Return the request that imports a dataset's source once more, as it was imported last."""
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-    values = {**info.options, "name": info.name, "source": info.root, "format": info.format}
+    told = {name: value for name, value in info.options.items() if name != added.FOLDERS}
+    values = {**told, "name": info.name, "source": info.root, "format": info.format}
     return ImportRequest.from_json({**values, "dataset_id": info.id, "by": by})
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import RoundStatus
 from db.models import ImportRow, IncomingRow, SampleRow
+from db.queries.added import in_scope
 
 _STAGED = IncomingRow.metadata.tables[IncomingRow.__tablename__]
 
@@ -124,7 +125,8 @@ def known_count(session: Session, import_id: int, dataset_id: int) -> tuple[int,
 
 def vanishing(session: Session, import_id: int, dataset_id: int) -> Iterator[str]:
     """Yield the names of the dataset's images that the import does not have."""
-    query = select(SampleRow.name).where(_is_missed(import_id, dataset_id)).order_by(SampleRow.id)
+    missed = (_is_missed(import_id, dataset_id), in_scope(session, import_id, dataset_id))
+    query = select(SampleRow.name).where(*missed).order_by(SampleRow.id)
     return (name for (name,) in session.execute(query))
 
 
@@ -188,7 +190,8 @@ def covers(session: Session, import_id: int, count: int) -> list[str]:
 def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> None:
     """Make the staged images the dataset's: add, correct and fetch back them, note what is missing now."""
     staged = IncomingRow.import_id == import_id
-    missed = update(SampleRow).where(_is_missed(import_id, dataset_id)).values(vanished_at=at)
+    scope = in_scope(session, import_id, dataset_id)
+    missed = update(SampleRow).where(_is_missed(import_id, dataset_id), scope).values(vanished_at=at)
     session.execute(missed.execution_options(synchronize_session=False))
     correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in _CORRECTED}
     correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)

@@ -1,0 +1,66 @@
+"""A folder of images nobody labelled, added to a dataset that exists: its classes and its labels stay as they are."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.services.import_request import ImportRequest
+from core.data.formats.source import SourceFormat
+from core.types import DatasetError, SourceSample
+from db.queries import added, datasets, imports
+from db.queries.datasets import DatasetInfo
+
+
+def into_known(request: ImportRequest, known: DatasetInfo | None, root: Path) -> ImportRequest:
+    """Return the request to add `root` to the dataset it names.
+
+    Raises:
+        DatasetError: there is no such dataset, or its own images lie in this folder, or this folder among them.
+    """
+    if known is None:
+        raise DatasetError(f"there is no dataset {request.name} to add images to; import the labelled ones first")
+    own = Path(known.root)
+    if root in (own, *own.parents) or own in root.parents:
+        raise DatasetError(
+            f"{root} and {known.root}, where {known.name} comes from, lie in each other; "
+            "move the images without labels out of it, or import that folder again"
+        )
+    return replace(request, source=str(root), format=SourceFormat.UNLABELLED)
+
+
+def as_unlabelled(samples: Iterator[SourceSample], root: Path) -> Iterator[SourceSample]:
+    """Yield the samples of an added folder, named so that they are told apart from the dataset's own."""
+    for sample in samples:
+        yield replace(sample, name=f"{root.name}/{sample.name}", split=added.SPLIT, label=None, mask=None)
+
+
+def options_with(known: DatasetInfo | None, request: ImportRequest) -> dict[str, Any]:
+    """Return what is stored of how a dataset was imported, with the folders that were added to it."""
+    folders = added.folders_of(None if known is None else known.options)
+    if known is not None and request.unlabelled:
+        return {**known.options, added.FOLDERS: sorted({*folders, request.source})}
+    return request.to_json() | ({added.FOLDERS: folders} if folders else {})
+
+
+def of_the_whole(session: Session, dataset_id: int, request: ImportRequest, report: dict[str, Any]) -> dict[str, Any]:
+    """Return an import's report with the figures of the whole dataset, where folders were added to it.
+
+    What an added folder cannot tell, the classes and the covers, is as the import before said.
+    """
+    if not added.folders_of(datasets.get_dataset(session, dataset_id).options):
+        return report
+    found = added.figures(session, dataset_id)
+    before = _last_report(session, dataset_id) if request.unlabelled else report
+    classes = {name: count for name, count in before.get("classes", {}).items() if name}
+    whole = report | {"images": found["images"], "splits": found["splits"]}
+    whole["classes"] = classes | ({"": found["unlabelled"]} if found["unlabelled"] else {})
+    kept = {name: before[name] for name in ("masks", "covers") if name in before}
+    return whole | (kept if request.unlabelled else {})
+
+
+def _last_report(session: Session, dataset_id: int) -> dict[str, Any]:
+    last = imports.last_done(session, dataset_id)
+    return {} if last is None else imports.get_import(session, last).report or {}
