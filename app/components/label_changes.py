@@ -10,11 +10,17 @@ import streamlit as st
 from app.components.measures import WORDS
 from app.components.recipe_form import NAMES
 from app.services.history import Past
+from core.types import Task
 
 _PAIRS = 12
 _UNKNOWN = "unknown"
 _VERDICTS = {"Accepted": ("accept",), "In bulk": ("bulk",), "Relabelled": ("relabel",), "Kept": ("keep",)}
 _LEFT_OUT = ("ambiguous", "exclude")
+_TOLD: Mapping[Task, str] = {
+    Task.CLASSIFICATION: "Labels that changed since the round before, and from those given; verdicts in between.",
+    Task.SEGMENTATION: "Masks that changed since the round before, and from those given, with the share of pixels; "
+    "verdicts in between.",
+}
 
 
 def what_changed(past: Sequence[Past], selected: Sequence[int], classes: Sequence[str], key: str) -> None:
@@ -23,8 +29,13 @@ def what_changed(past: Sequence[Past], selected: Sequence[int], classes: Sequenc
     if not done:
         return
     st.markdown("**What changed**")
-    st.caption("Labels each round opened with, against the round before and against those the dataset came with.")
-    st.dataframe(pd.DataFrame([_row(one) for one in done]), hide_index=True, key=key, alt="what changed in each round")
+    st.caption(_TOLD[done[0].round.task])
+    counted = ("Changed", "From given", *_VERDICTS, "Left out")
+    columns = {name: st.column_config.TextColumn(alignment="right") for name in counted}
+    st.dataframe(
+        pd.DataFrame([_row(one) for one in done]), column_config=columns, hide_index=True, key=key,
+        alt="what changed in each round",
+    )  # fmt: skip
     shown = next((one for one in done if one.round.id in selected), done[0])
     _pairs(shown, classes, f"{key}_pairs")
 
@@ -38,21 +49,21 @@ def _row(one: Past) -> dict[str, Any]:
     return {
         "Round": one.round.number,
         "Recipe": NAMES[one.round.recipe],
-        "Since the round before": _share(one.before, _UNKNOWN if one.round.number > 1 else ""),
-        "Since it was given": _share(one.given, _UNKNOWN),
+        "Changed": _share(one.before, _UNKNOWN if one.round.number > 1 else ""),
+        "From given": _share(one.given, _UNKNOWN),
         **said,
         "Settings": one.changed_settings,
     }
 
 
 def _share(found: Mapping[str, Any] | None, nothing: str) -> str:
-    """Return the changed labels, or images with the share of their pixels."""
+    """Return the changed labels, or images and the share of the pixels."""
     if found is None:
         return nothing
     if found["pixels"] is None:
         return f"{found['changed']:,}"
     share = found["pixels_changed"] / max(1, found["pixels"])
-    return f"{found['changed']:,} images, {share:.2%} of pixels"
+    return f"{found['changed']:,} ({share:.2%})"
 
 
 def _pairs(one: Past, classes: Sequence[str], key: str) -> None:

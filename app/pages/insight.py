@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from app.components.complaints import complaints
 from app.components.iteration_table import iteration_table
 from app.components.job_progress import draw_figures
+from app.components.kept_networks import kept_networks
 from app.components.measures import WORDS, figures, settings
 from app.components.picker import pick
 from app.components.round_results import calibration_and_classes, confusion
@@ -11,7 +13,7 @@ from app.components.round_tables import facts_table
 from app.components.stage_table import stage_table
 from app.components.tag_doubts import tag_doubts
 from app.components.worst_images import worst_images
-from app.services import insight, rounds
+from app.services import insight, networks, rounds
 from app.services.workspace import workspace
 
 done = [info for info in rounds.list_rounds(workspace()) if info.is_reviewable]
@@ -48,6 +50,8 @@ with left:
 with right:
     tag_doubts(measured.get("tags"), classes, round_id)
     calibration_and_classes(measured, classes, words, str(round_id))
+with st.expander("Networks that are kept, and how to predict with them", key="networks"), complaints():
+    kept_networks(networks.of_round(workspace(), shown.round), f"networks_{round_id}")
 with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
     config, versions = st.columns(2, gap="large")
     with config:

@@ -1,5 +1,6 @@
 """The Insight page: empty, of a finished round of labels or of masks, reached by a link that names just the round."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ from streamlit.testing.v1 import AppTest
 
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.types import Recipe, RoundStatus
+from core.types import Recipe, RoundStatus, Task
 from db.queries import rounds
 from tests.app.masked import NOW, add_round, add_scenes
 from tests.app.small import add_dataset, add_done_round
+from tests.core.data.test_networks import ABOUT, keep
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 PETS = [0, 1] * 10
@@ -175,3 +177,22 @@ def test_the_rounds_page_shows_the_iterations_of_the_newest_round(screen: AppTes
     screen.switch_page("pages/rounds.py").run()
     assert not screen.exception
     assert any("Network" in table.value and "Iteration 2" in list(table.value["Network"]) for table in screen.dataframe)
+
+
+def test_the_networks_that_are_kept_are_shown_with_the_command_that_asks_them(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    round_id = add_done_round(workspace, add_dataset(workspace, PETS, name="my pets"))
+    screen.run()
+    assert "not kept" in "".join(caption.value for caption in screen.caption)
+    folder = workspace.round_folder(round_id)
+    folder.mkdir(parents=True)
+    plain = replace(ABOUT, task=Task.CLASSIFICATION, colours=())
+    kept = [keep(folder, f"fold_{fold}", b"%d" % fold, plain) for fold in range(2)]
+    screen.run()
+    assert not screen.exception
+    shown = next(table.value for table in screen.dataframe if "Hash" in table.value.columns)
+    assert shown["Hash"].tolist() == [one.hash for one in kept]
+    assert list(shown.columns) == ["Network", "Hash", "MB", "Accuracy"]
+    (code,) = screen.code
+    assert code.value == "python -m app predict 'my pets' FOLDER --to predicted.csv --round 1"

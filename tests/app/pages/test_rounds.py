@@ -216,8 +216,8 @@ def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
     listed = next(table for columns, table in tables.items() if "Network" in columns)
     assert listed["Recipe"].tolist() == ["Find wrong labels", "Find wrong labels"]
     changed = next(table for columns, table in tables.items() if "In bulk" in columns)
-    assert changed["Since the round before"].tolist() == ["4", ""]
-    assert changed["Since it was given"].tolist() == ["7", "unknown"]
+    assert changed["Changed"].tolist() == ["4", ""]
+    assert changed["From given"].tolist() == ["7", "unknown"]
     assert changed[["Accepted", "In bulk", "Left out"]].values.tolist() == [["3", "1,200", "3"], ["unknown"] * 3]
     assert changed["Settings"].tolist() == ["epochs 4 → 8, seed 0 → 1", ""]
     pairs = next(table for columns, table in tables.items() if "Findings" in columns)
@@ -236,7 +236,7 @@ def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: Ap
     assert "Side by side" in words(screen)
     changed = next(table.value for table in screen.dataframe if "In bulk" in table.value.columns)
     assert changed["Recipe"].tolist()[0] == "What was cleaning worth?"
-    assert changed["Since the round before"].tolist() == ["unknown", "4", ""]
+    assert changed["Changed"].tolist() == ["unknown", "4", ""]
 
 
 def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace: Workspace) -> None:
