@@ -28,9 +28,7 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    listed = rounds.list_rounds(opened, info.id)
-    finished = {one.round.id: one for one in rounds.compare(opened, [each.id for each in listed])}
-    past = history(listed, finished)
+    past = history(opened, rounds.list_rounds(opened, info.id))
     if as_json:
         say_json([_told(one, info) for one in past])
         return

@@ -41,7 +41,7 @@ with main:
         selected = round_list(listed, finished, "rounds")
         compare_rounds(list(finished.values()), selected, "compared")
         classes = rounds.classes_of(workspace(), dataset_id)
-        what_changed(history(listed, finished), selected, classes, "changes")
+        what_changed(history(workspace(), listed), selected, classes, "changes")
     else:
         st.info(
             "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"

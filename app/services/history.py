@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.services.rounds import Comparison, RoundInfo
+from app.services.rounds import Comparison, RoundInfo, compare
+from app.services.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class Past:
         return ", ".join(f"{name.replace('_', ' ')} {then} → {now}" for name, (then, now) in self.settings.items())
 
 
-def history(listed: Sequence[RoundInfo], finished: Mapping[int, Comparison]) -> list[Past]:
-    """Return the past of each round in `listed`, newest first as that is; `finished` are those compared, by id."""
-    past = []
+def history(workspace: Workspace, listed: Sequence[RoundInfo]) -> list[Past]:
+    """Return the past of each round in `listed`, all of a dataset's rounds, newest first as they are."""
+    past, finished = [], {one.round.id: one for one in compare(workspace, [info.id for info in listed])}
     for place, info in enumerate(listed):
         compared = finished.get(info.id)
         noted = compared.metrics.get("label_changes", {}) if compared else {}

@@ -36,8 +36,7 @@ def add_past(workspace: Workspace) -> int:
 
 def test_a_round_is_told_with_what_changed_since_the_one_before(workspace: Workspace) -> None:
     listed = rounds.list_rounds(workspace, add_past(workspace))
-    finished = {one.round.id: one for one in rounds.compare(workspace, [info.id for info in listed])}
-    second, first = history(listed, finished)
+    second, first = history(workspace, listed)
     assert (second.round.number, first.round.number) == (2, 1)
     assert second.settings == {"epochs": (4, 8), "seed": (0, 1)}
     assert second.changed_settings == "epochs 4 → 8, seed 0 → 1"
@@ -51,5 +50,5 @@ def test_a_round_at_work_has_no_results_yet(workspace: Workspace) -> None:
     dataset_id = add_past(workspace)
     rounds.start_round(workspace, dataset_id, RoundConfig(folds=3, epochs=8, seed=1), "ada")
     listed = rounds.list_rounds(workspace, dataset_id)
-    newest, *_ = history(listed, {})
+    newest, *_ = history(workspace, listed)
     assert (newest.compared, newest.given, newest.settings) == (None, None, {"folds": (2, 3)})
