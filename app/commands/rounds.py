@@ -185,10 +185,13 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     if as_json:
         say_json({"round": ended, "suspicious": compared.suspicious, "seconds": compared.seconds, "metrics": measured})
         return
-    say(f"{ended.name} of {ended.dataset}: {compared.suspicious:,} suspicious labels in {compared.seconds or 0:.0f} s")
+    found, show = f"{compared.suspicious:,} suspicious labels", ""
+    if ended.recipe.proposes:
+        found, show = "labels for what nobody labelled", " --show unlabelled"
+    say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
     for name, value in measured.items():
         say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")
-    tell(f"next: python -m app findings {quoted(ended.dataset)}, or in the browser: python -m app serve")
+    tell(f"next: python -m app findings {quoted(ended.dataset)}{show}, or in the browser: python -m app serve")
 
 
 def _words(seen: "RoundProgress") -> str:

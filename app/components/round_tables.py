@@ -52,8 +52,9 @@ def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
     else:
         review, insight, _ = st.columns([1, 1, 3])
         address = {"round": str(info.id)}
+        queue = address | ({"show": "unlabelled"} if info.recipe.proposes else {})
         review.page_link(
-            "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=address
+            "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=queue
         )
         insight.page_link("pages/insight.py", label="Its results", icon=":material/insights:", query_params=address)
         if finished is not None:

@@ -12,7 +12,7 @@ from app.worker.doing import Doing, RoundAtWork
 from core.config import IteratedSettings
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
-from core.judge.proposals import find_proposals
+from core.judge.proposals import class_thresholds, find_proposals
 from core.recipes.iterated_parts import IteratedParts, iterated_parts
 from core.types import ClassTable, Progress, Report, Task
 from db.queries import datasets, snapshots
@@ -73,8 +73,10 @@ def _judge(at_work: RoundAtWork) -> Judged:
         "parts": {name: len(getattr(data, name)) for name in _PARTS},
         "found": len(found),
     }
+    thresholds = class_thresholds(folder)
     names = ("baseline", "teacher", "iterations", "best", "validation", "test", "baseline_test")
     metrics |= {name: result[name] for name in names}
+    metrics |= {} if thresholds is None else {"class_thresholds": thresholds}
     return Judged(iter(found), metrics | {_VALUE[at_work.info.task]: own["value"]})
 
 

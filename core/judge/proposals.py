@@ -1,15 +1,18 @@
 """What the recipe "iterated" proposes for images nobody labelled, as findings; read from its files, without a network.
 
 `proposals.npz` holds the rows, (M,), the number of the network that speaks for each, and of classes the probabilities,
-(M, K). Masks lie as a round's predictions do.
+(M, K), as well as those of the validation images by each of the networks, with their labels. Masks lie as a round's
+predictions do.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.data.snapshot import Snapshot
+from core.judge import bulk_thresholds
 from core.judge.found import Found
 from core.judge.painted_masks import find_painted
 from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError, Task
@@ -34,6 +37,25 @@ def find_proposals(
     if not (folder / PROPOSALS).exists():
         raise RoundError(f"{folder} holds no proposals; start the round again and it goes on there")
     return _FINDS[Snapshot.load(folder).task](folder, least, should_stop, report)
+
+
+def class_thresholds(folder: Path) -> list[dict[str, Any]] | None:
+    """Return from which confidence on each class may be accepted, judged by the validation images; None for masks.
+
+    See `bulk_thresholds`; the validation images also chose the network, so agreement is a little too good.
+    """
+    with np.load(folder / PROPOSALS, allow_pickle=False) as file:
+        if "checked" not in file:
+            return None
+        probs, checked, labels = file["probabilities"], file["checked"], file["checked_labels"]
+    right = checked.argmax(axis=1) == labels
+    every, agreeing, waiting = (_counted(some) for some in (checked, checked[right], probs))
+    return bulk_thresholds.as_json(bulk_thresholds.estimate(every, agreeing, waiting))
+
+
+def _counted(probs: FloatArray) -> IntArray:
+    level = bulk_thresholds.level_of(probs.max(axis=1))
+    return bulk_thresholds.counted(probs.argmax(axis=1), level, probs.shape[1])
 
 
 def _of_classes(

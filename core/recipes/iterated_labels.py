@@ -86,7 +86,7 @@ class ClassLabels:
 
     def predictions(self, kept: Kept, rows: IntArray, _folder: Path, /) -> Iterator[tuple[int, IntArray, IntArray]]:
         """Yield classes and levels; of images that were labelled beside them the temperature is fitted."""
-        probs = probabilities(kept, self.snapshot, len(rows))
+        probs = probabilities(kept, self.snapshot, len(rows))[: len(rows)]
         levels = np.rint(probs.max(axis=1) * (self.levels - 1)).astype(np.int64)
         yield from zip(rows.tolist(), probs.argmax(axis=1), levels, strict=True)
 
@@ -151,13 +151,13 @@ class MaskLabels:
 
 
 def probabilities(kept: Kept, snapshot: Snapshot, count: int) -> FloatArray:
-    """Return what was predicted of the first `count` rows, (count, K), by the temperature that suits the rest best.
+    """Return what was predicted of all rows, (M, K), by the temperature that suits those behind the first `count` best.
 
-    The rest are the rows behind them in "rows", whose labels are given.
+    The labels of these are given; they are rows of the snapshot too, see "rows".
     """
     rows, logits = kept.columns["rows"], kept.columns["logits"]
     temperature = calibration.temperature(logits[count:], snapshot.labels[rows[count:]].astype(np.int64))
-    return calibration.probabilities(logits[:count].astype(np.float32), temperature)
+    return calibration.probabilities(logits.astype(np.float32), temperature)
 
 
 def labelling(snapshot: Snapshot, input_size: int, given: Path | None, own: Path) -> Labelling:

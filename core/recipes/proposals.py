@@ -6,8 +6,9 @@ pseudo labels and of the labelled images of no group in this half. Where the bes
 unlabelled image or its group, as the baseline mostly has not, it speaks for all.
 
 In the recipe's folder: `half_0`, `half_1` and their students (JSON files and networks), then `proposals.npz` with the
-rows, (M,), which of the networks speaks for each, and for classes the probabilities, (M, K); masks are predicted into
-the folder itself, as a round's are (`core.data.predictions`).
+rows, (M,), which of the networks speaks for each, and for classes the probabilities, (M, K), with those of the
+validation images, by each of the networks; masks are predicted into the folder itself, as a round's are
+(`core.data.predictions`).
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from core.recipes.folder import stage
 from core.recipes.iterated import BASELINE, TUNED, Iterated, begin, run_iterated
 from core.recipes.iterated_labels import Labels, probabilities
 from core.recipes.iterated_stages import Exercise, Studio, learn, predict_into
-from core.types import NO_LABEL, ClassTable, IntArray, Report, RoundError
+from core.types import NO_LABEL, ClassTable, FloatArray, IntArray, Report, RoundError
 
 _HALVES = 2
 STAGES = 2 * _HALVES + 1  # a student and its fine-tuning for each half, then the predictions
@@ -84,13 +85,18 @@ def propose(studio: Studio, result: Iterated, asked: IntArray) -> None:
     names = [result.best if halves is None else _half(studio, result, asked[halves == k], k, first) for k in range(2)]
     spoken = np.zeros(len(asked), np.int64) if halves is None else halves
     columns: dict[str, Any] = {"rows": asked, "network": spoken}
+    checked: list[FloatArray] = []
     for k in np.unique(spoken).tolist():
         own = asked[spoken == k]
         kept = predict_into(studio, names[k], own, stage=studio.stages - 1, folder=studio.folder)
         if "logits" in kept.columns:
             probs = probabilities(kept, studio.data.snapshot, len(own))
             whole = columns.setdefault("probabilities", np.zeros((len(asked), probs.shape[1]), np.float32))
-            whole[spoken == k] = probs
+            whole[spoken == k] = probs[: len(own)]
+            checked.append(probs[len(own) :])
+    if checked:
+        columns["checked"] = np.concatenate(checked)
+        columns["checked_labels"] = np.tile(studio.data.snapshot.labels[studio.data.validation], len(checked))
     with atomic_path(studio.folder / PROPOSALS) as partial, partial.open("wb") as file:
         np.savez(file, **columns)
 

@@ -34,6 +34,11 @@ class Recipe(StrEnum):
         """Whether such a round ends with findings to review."""
         return self is not Recipe.COMPARISON
 
+    @property
+    def proposes(self) -> bool:
+        """Whether all its findings are of what nobody labelled."""
+        return self in (Recipe.ITERATED, Recipe.CROSS_TRAINING)
+
 
 class Severity(StrEnum):
     """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""

@@ -96,6 +96,9 @@ def test_labels_are_proposed_for_what_has_none(digits: Workspace) -> None:
     assert measured["parts"] == {"labelled": 80, "unlabelled": 200, "validation": 20, "test": 0}
     assert measured["accuracy"] == measured["validation"]["value"] == info.accuracy
     assert measured["test"] is None
+    thresholds = measured["class_thresholds"]
+    assert [one["label"] for one in thresholds] == list(range(10))
+    assert all(50 <= one["percent"] <= 100 for one in thresholds)
     assert "not measured apart" in on_the_test(measured)
 
     found = found_in(digits, round_id)
@@ -127,6 +130,7 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
 
     measured = rounds.metrics(scenes, round_id)
     assert measured["miou"] == measured["test"]["value"]
+    assert "class_thresholds" not in measured
     assert on_the_test(measured).startswith("On the test: ")
     found = found_in(scenes, round_id)
     assert len(found) == measured["found"] > 0
