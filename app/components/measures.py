@@ -8,6 +8,7 @@ from app.components.job_progress import time_text
 from app.services.rounds import Comparison
 from core.types import Task
 
+_UNKNOWN = "…"
 _OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", "boundary"})  # settings
 
 
@@ -33,8 +34,8 @@ class Words:
 
 
 def figures(shown: Comparison) -> dict[str, str]:
-    """Return the figures of a finished round that one asks for first, by name."""
-    return WORDS[shown.round.task].figures(shown)
+    """Return the figures of a finished round that one asks for first, by name; none of what was not measured."""
+    return {name: value for name, value in WORDS[shown.round.task].figures(shown).items() if value != _UNKNOWN}
 
 
 def settings(shown: Comparison) -> dict[str, Any]:
@@ -46,12 +47,12 @@ def settings(shown: Comparison) -> dict[str, Any]:
 
 def percent(value: float | None) -> str:
     """Return 0.936 as 93.6%."""
-    return "…" if value is None else f"{value:.1%}"
+    return _UNKNOWN if value is None else f"{value:.1%}"
 
 
 def count(value: float | None) -> str:
     """Return 12345 as 12,345."""
-    return "…" if value is None else f"{value:,.0f}"
+    return _UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def _of_labels(shown: Comparison) -> dict[str, str]:
@@ -74,6 +75,7 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
         "estimated wrong regions": count(shown.estimated_errors),
         "regions found": count(shown.suspicious),
         "of them decided": count(shown.decided),
+        "regions proposed where nobody labelled": count(measured.get("unlabelled_regions") or None),
         "wobble set apart": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
         "proposed threshold": percent(measured.get("proposed_threshold")),

@@ -1,6 +1,7 @@
 """Rounds as tables: all of them in a list to choose from, several side by side, one by its classes."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -85,7 +86,7 @@ def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key:
 def comparison_table(compared: Sequence[Comparison]) -> None:
     """Draw rounds side by side: results first, then the settings in which they differ."""
     measured = [figures(one) for one in compared]
-    table = {name: [one[name] for one in measured] for name in measured[0]}
+    table = {name: [one.get(name, "") for one in measured] for name in dict.fromkeys(chain(*measured))}
     settings = {name: [str(one.round.config.get(name, "")) for one in compared] for name in compared[0].round.config}
     table |= {name.replace("_", " "): values for name, values in settings.items() if len(set(values)) > 1}
     names = [one.round.name for one in compared]

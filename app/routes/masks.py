@@ -43,6 +43,7 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
         "ignore": 2 ** (8 * dtype.itemsize) - 1,
         "version": opened.version,
         "given": opened.given,
+        "tags": opened.tags,
         "regions": [
             {
                 "id": one.id,

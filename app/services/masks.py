@@ -20,7 +20,7 @@ from app.services.workspace import Workspace
 from core.data.masks.recent import keep_recent
 from core.data.masks.store import MaskStore
 from core.types import Act, IntArray, Status, Verdict, ignore_of, mask_dtype
-from db.queries import decisions, findings, mask_images, masks, projection
+from db.queries import decisions, findings, mask_images, masks, projection, tags
 from db.queries.masks import FoundRegion, MaskedSample
 
 _NEVER = 0  # the number of no decision
@@ -44,6 +44,7 @@ class OpenedMask:
     regions: list[FoundRegion]
     previous: int | None
     next: int | None
+    tags: list[int] | None  # the classes it is said to show, None: nobody said
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,9 @@ def view_mask(workspace: Workspace, sample_id: int, round_id: int | None) -> Ope
         version = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
         found = [] if round_id is None else masks.regions_of(session, round_id, sample_id)
         previous, following = mask_images.beside(session, sample.dataset_id, round_id, sample_id)
+        said = tags.newest(session, sample_id)
     given = None if sample.mask_hash is None else widened_version(workspace, sample.mask_hash, len(sample.classes))
-    return OpenedMask(sample, version, given, found, previous, following)
+    return OpenedMask(sample, version, given, found, previous, following, said.classes if said else None)
 
 
 def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> tuple[str, IntArray]:

@@ -76,7 +76,7 @@ def _judge(at_work: RoundAtWork) -> Judged:
         "painter": result["painter"],
         "parts": {name: len(getattr(data, name)) for name in ("labelled", "unlabelled", "validation", "test")},
         "history": result["history"],
-        "regions": len(found),
+        "unlabelled_regions": len(found),
     }
     return Judged(iter(found), metrics | ({"tags": tagged} if tagged else {}))
 

@@ -45,7 +45,7 @@ def _by_image(folder: Path, rows: IntArray, least: int) -> Iterator[list[Found]]
                 pseudo=one.pseudo,
                 confidence=one.confidence,
                 self_confidence=one.self_confidence,
-                margin=(one.self_confidence - one.confidence + 1) / 2,
+                margin=1.0,
                 fold=0,
                 top=[[one.pseudo, round(one.confidence, 6)]],
                 similarity_rank=None,

@@ -52,9 +52,12 @@ def mask_doubts(present: BoolArray, mask: IntArray) -> list[Doubt]:
 def prediction_doubts(present: BoolArray, predicted: IntArray, least: int) -> list[Doubt]:
     """Return the classes of the tags, (K,), of which a prediction, (H, W), has fewer than `least` pixels.
 
-    What it sees beside them is no doubt: it may be from before the tags, which veto it from the next round on.
+    What it sees beside them is no doubt: it may be from before the tags, which veto it from the next round on. An image
+    that is IGNORE throughout was not predicted.
     """
     pixels = class_pixels(predicted, len(present))[: len(present)]
+    if not pixels.any():
+        return []
     missing = np.flatnonzero(present & (pixels < least)).tolist()
     return [Doubt(Contradiction.MISSING, label, int(pixels[label]), predicted=True) for label in missing]
 
@@ -102,6 +105,6 @@ def _doubts(
             except DatasetError as error:
                 raise RoundError(f"{snapshot.paths[row]}: {error}") from error
             doubts = mask_doubts(tags[row], mask)
-        elif predictions.fold[row] >= 0:
+        else:
             doubts = prediction_doubts(tags[row], predictions.of(row)[0], least)
         yield from ((row, doubt) for doubt in doubts)

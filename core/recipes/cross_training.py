@@ -210,5 +210,8 @@ def _painted(shop: Workshop, known: dict[int, str], own: MaskStore) -> dict[str,
         predicted, confidence, given = predictions.of(row)
         predicted[:], confidence[:], given[:] = mask, sure, CERTAIN
         predictions.fold[row] = 0
+    for row in set(range(len(data.snapshot))) - set(names):  # nothing is suggested there but what is given
+        predicted, confidence, given = predictions.of(row)
+        predicted[:], confidence[:], given[:] = shop.true(row), CERTAIN, CERTAIN
     predictions.flush()
     return {"painter": painter, "masks": names} | {name: asdict(scored(name, data.test)) for name in NETWORKS}

@@ -10,6 +10,11 @@ const STANDING = {
   ambiguous: ["≈", "ambiguous", "amb"], exclude: ["✕", "excluded", "exc"], second_opinion: ["?", "needs a second opinion", "second"],
 };
 
+/** Return what people or an import say the image shows, null where nobody did. */
+function tagged(about) {
+  return about.tags ? h("p", { class: "facts tagged" }, `Tagged: ${about.tags.map((id) => nameOf(about, id)).join(", ")}`) : null;
+}
+
 export class RegionPanel {
   /** `on` holds act(action). */
   constructor({ keys, on }) {
@@ -21,7 +26,7 @@ export class RegionPanel {
     const { region, regions, index, about } = picture;
     if (!region) {
       const why = picture.round ? "This round found nothing in this image." : "No round has looked at this image yet.";
-      fill(this.element, h("h2", {}, "Region"), h("p", { class: "about" }, `${why} What you paint is saved all the same.`));
+      fill(this.element, h("h2", {}, "Region"), h("p", { class: "about" }, `${why} What you paint is saved all the same.`), tagged(about));
       return;
     }
     const [sign, word, look] = STANDING[region.status] ?? STANDING.open;
@@ -31,7 +36,7 @@ export class RegionPanel {
       h("div", { class: "gv" }, h("div", {}, h("small", {}, "given"), tag("g", region.given)), h("span", { class: "ar", "aria-hidden": "true" }, "→"), h("div", {}, h("small", {}, "suggested"), tag("p", region.pseudo))),
       h("p", { class: "facts" }, `${percent(region.confidence)} sure · ${number(region.area)} px`),
       h("p", { class: `standing ${look}` }, h("span", { class: look ? "badge" : "" }, `${sign} ${word}`)),
-      h("div", { class: "judge" }, this.#judge("accept", "Accept", "primary"), this.#judge("keep", "Keep", "ghost")));
+      h("div", { class: "judge" }, this.#judge("accept", "Accept", "primary"), this.#judge("keep", "Keep", "ghost")), tagged(about));
   }
 
   #judge(action, word, look) {

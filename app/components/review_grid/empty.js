@@ -22,7 +22,9 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
     return state("No findings under this filter", "Nothing matches all of its settings at once.", button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary"));
   }
   if (!counts.total) {
+    const { unlabelled } = counts.kinds;
     return state(`No ${filter.show.replaceAll(",", " or ")} findings`, `Round ${round.number} contradicts none of these labels.`,
+      !filter.show.includes("unlabelled") && unlabelled > 0 && button(`Review the ${number(unlabelled)} it proposes where nobody labelled`, () => setFilter({ show: "unlabelled" }), "primary"),
       filter.show !== "agreeing" && counts.kinds.agreeing > 0 && button(`Look at the ${number(counts.kinds.agreeing)} it agrees with`, () => setFilter({ show: "agreeing" })));
   }
   const next = narrowed(filter)

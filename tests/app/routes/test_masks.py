@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import routes
+from app.services import tags
 from app.services.workspace import Workspace
 from core.types import IGNORE, ByteArray
 from tests.app.masked import CAR, HOUSE, ROAD, SKY, TABLE, add_round, add_scenes, draw, scenes
@@ -297,3 +298,11 @@ def picture(client: TestClient, path: str) -> Image.Image:
     answer = client.get(f"/outfold/{path}")
     assert answer.status_code == 200, answer.text
     return Image.open(io.BytesIO(answer.content))
+
+
+def test_the_editor_is_told_the_images_tags(scenes: Workspace, client: TestClient) -> None:
+    assert client.get("/outfold/masks/1?round=1").json()["tags"] is None
+    tags.tag(scenes, 1, [CAR, SKY], by="ada")
+    assert client.get("/outfold/masks/1?round=1").json()["tags"] == [SKY, CAR]
+    tags.tag(scenes, 1, None, by="ada")
+    assert client.get("/outfold/masks/1").json()["tags"] is None

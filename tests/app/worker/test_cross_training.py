@@ -13,6 +13,7 @@ from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.recipes.parts import Parts
 from core.types import (
+    IGNORE,
     NO_LABEL,
     ConfigError,
     DatasetError,
@@ -80,7 +81,7 @@ def test_tags_become_masks_to_review(few: Workspace) -> None:
 
     chosen = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.UNLABELLED}), statuses=frozenset(Status))
     found = reviews.page(few, chosen, Order.SUSPICION, None, 200).items
-    assert len(found) == measured["regions"] > 0
+    assert len(found) == measured["unlabelled_regions"] > 0
     assert {one.sample_id for one in found} <= {8, 9, 11, 12}
     assert {one.given for one in found} == {NO_LABEL}
     assert CAR not in {one.pseudo for one in found}  # no tag names it
@@ -89,6 +90,9 @@ def test_tags_become_masks_to_review(few: Workspace) -> None:
     predicted = round_masks.predicted_mask(few, round_id, found[0].sample_id)
     x, y, width, height = found[0].box
     assert (predicted[y : y + height, x : x + width] == found[0].pseudo).sum() >= found[0].area
+
+    np.testing.assert_array_equal(round_masks.predicted_mask(few, round_id, 2), masks.labels(few, 2)[1])  # as given
+    assert (round_masks.predicted_mask(few, round_id, 7) == IGNORE).all()  # in a split that judges, without a mask
 
     reviews.decide(few, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
     _, mask = masks.labels(few, found[0].sample_id)
@@ -160,5 +164,5 @@ def test_an_experiment_with_hidden_masks_needs_no_tags(workspace: Workspace, tmp
     done(workspace, round_id)
     measured = rounds.metrics(workspace, round_id)
     assert measured["parts"] == {"labelled": 3, "unlabelled": 5, "validation": 0, "test": 4}
-    assert measured["regions"] == 0  # every image has a mask of its own
+    assert measured["unlabelled_regions"] == 0  # every image has a mask of its own
     assert "baseline" not in measured["stages"]

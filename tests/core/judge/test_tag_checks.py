@@ -48,8 +48,7 @@ def test_a_round_lists_its_doubts_those_about_masks_first(tmp_path: Path) -> Non
     assert check_tags(tmp_path, snapshot, store, 1) == {}
     predictions = create_predictions(tmp_path, snapshot.masks.sizes, 4)
     for row in range(4):
-        predictions.of(row)[0][:] = 1
-    predictions.fold[:3] = 0  # nobody has predicted the last one
+        predictions.of(row)[0][:] = 1 if row < 3 else IGNORE  # nobody has predicted the last one
     predictions.flush()
     tags = np.stack([tagged(0, 1, 2), tagged(0, 1), tagged(1, 3), tagged(2)])
     said = check_tags(tmp_path, replace(snapshot, tags=tags), store, 1)
