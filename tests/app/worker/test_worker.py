@@ -20,6 +20,7 @@ from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from app.worker.parent import child_environment
 from core.config import RoundConfig, Weights
+from core.data.networks import kept_networks
 from core.types import FindingFilter, RoundStatus
 from db.queries import counts
 from db.queries import folds as fold_rows
@@ -124,6 +125,8 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
     assert info.versions
     assert info.accuracy is not None
     assert info.accuracy > 0.3
+    kept = kept_networks(installation.round_folder(started.id))
+    assert [fold.model_hash for fold in folds] == [one.hash for one in kept]
 
 
 @pytest.mark.slow
