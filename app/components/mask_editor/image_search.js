@@ -56,7 +56,7 @@ export function openImageSearch({ root, base, search, current, onpick, timers = 
 
   function row(item, place) {
     const picture = h("img", { src: `${base}/image/${item.hash}/192.webp`, alt: "", loading: "lazy" });
-    return h("div", { role: "option", id: `found-image-${place}`, onclick: () => pick(item) }, picture, h("span", { title: item.name }, item.name), h("em", {}, item.sample === current ? "open" : regionsOf(item)));
+    return h("div", { role: "option", id: `found-image-${place}`, onclick: () => pick(item) }, picture, h("span", { title: item.name }, h("bdi", { dir: "ltr" }, item.name)), h("em", {}, item.sample === current ? "open" : regionsOf(item)));
   }
 
   function mark(place) {

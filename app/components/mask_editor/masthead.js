@@ -25,7 +25,7 @@ export class Masthead {
   }
 
   open({ name, previous, next }) {
-    this.title.textContent = name;
+    fill(this.title, h("bdi", { dir: "ltr" }, name)); // of a long path the end is shown
     this.title.title = name;
     this.previous.disabled = previous === null;
     this.next.disabled = next === null;

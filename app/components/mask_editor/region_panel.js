@@ -32,7 +32,7 @@ export class RegionPanel {
     const [sign, word, look] = STANDING[region.status] ?? STANDING.open;
     const tag = (kind, id) => h("span", { class: `t ${kind}` }, h("i", { class: "swatch", style: { background: about.colours[id] ?? "transparent" } }), nameOf(about, id));
     fill(this.element,
-      h("div", { class: "region-top" }, h("h2", {}, "Region ", h("b", {}, `${index + 1}`), ` of ${regions.length}`), h("span", { class: "steps" }, this.#step("previous_region", "Previous region", "‹"), this.#step("next_region", "Next region", "›"))),
+      h("div", { class: "region-top" }, h("h2", {}, "Region ", h("b", {}, number(index + 1)), ` of ${number(regions.length)}`), h("span", { class: "steps" }, this.#step("previous_region", "Previous region", "‹"), this.#step("next_region", "Next region", "›"))),
       h("div", { class: "gv" }, h("div", {}, h("small", {}, "given"), tag("g", region.given)), h("span", { class: "ar", "aria-hidden": "true" }, "→"), h("div", {}, h("small", {}, "suggested"), tag("p", region.pseudo))),
       h("p", { class: "facts" }, `${percent(region.confidence)} sure · ${number(region.area)} px`),
       h("p", { class: `standing ${look}` }, h("span", { class: look ? "badge" : "" }, `${sign} ${word}`)),
