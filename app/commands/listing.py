@@ -110,8 +110,9 @@ def protect(
 ) -> None:
     """Mark a split as for evaluation: no round learns from it, and no bulk act touches its labels.
 
-    People judge its images one by one; `python -m app worth` measures on those what the cleaning was worth. Without
-    --split the command shows how the dataset stands.
+    Images outside that look like one of the split are told: they would leak what is to be judged, and no round learns
+    from them either. People judge the split's images one by one; `python -m app worth` measures on those what the
+    cleaning was worth. Without --split the command shows how the dataset stands.
 
     Examples:
       python -m app datasets protect pets --split test
@@ -124,9 +125,8 @@ def protect(
     opened = workspace()
     info = dataset_named(opened, dataset)
     if split or off:
-        seen = evaluation.protect(opened, info.id, split, on=not off)
-    else:
-        seen = evaluation.protection(opened, info.id)
+        evaluation.protect(opened, info.id, split, on=not off)
+    seen = evaluation.protection(opened, info.id, find=True)
     if as_json:
         say_json(seen)
         return
@@ -134,6 +134,9 @@ def protect(
     say_table(["split", "images", "for"], rows, numbers=["images"])
     for line in seen.lines():
         say(line)
+    if seen.alike and seen.alike.pairs:
+        pairs = [(one.protected, one.other, one.kind) for one in seen.alike.pairs]
+        say_table(["for evaluation", "outside", "which"], pairs)
 
 
 def _last_import(info: "DatasetInfo") -> int | None:

@@ -1,15 +1,23 @@
 """A dataset's splits, and which of them are for evaluation only. Address: `datasets?splits=1`."""
 
-from collections.abc import Callable
 from typing import Protocol
 
+import pandas as pd
 import streamlit as st
 
 from app.components.complaints import plain
 from app.components.picker import asked
 from app.services.evaluation import Protection, Split
+from app.services.lookalikes import Lookalikes
 
 SPLITS = "splits"  # in the address: the dataset whose splits are shown
+
+
+class Look(Protocol):
+    """Tells how a dataset's splits stand."""
+
+    def __call__(self, dataset_id: int, *, find: bool = False) -> Protection:
+        """Return it; `find`: look for near-duplicates first."""
 
 
 class Protect(Protocol):
@@ -19,7 +27,7 @@ class Protect(Protocol):
         """Do it, or raise our own error."""
 
 
-def splits_panel(look: Callable[[int], Protection], protect: Protect) -> None:
+def splits_panel(look: Look, protect: Protect) -> None:
     """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
     dataset_id = asked(SPLITS)
     if dataset_id is None:
@@ -42,6 +50,10 @@ def splits_panel(look: Callable[[int], Protection], protect: Protect) -> None:
             st.info(f"It has no splits: {how}.", icon=":material/info:")
         for line in shown.lines():
             st.markdown(plain(line))
+        if shown.protected and _draw_alike(shown.alike, key):
+            with st.spinner("Comparing pictures; of many small drawings this takes a minute"):
+                look(dataset_id, find=True)
+            st.rerun()
         for split in pressed:
             protect(dataset_id, split.name, on=not split.protected)
             st.rerun()
@@ -55,3 +67,13 @@ def _draw_split(split: Split, key: str) -> bool:
         if split.protected:  # a key for each state: what another person did is never undone by an old page
             return st.button("Learn from it again", icon=":material/remove_moderator:", key=f"{key}_off")
         return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")
+
+
+def _draw_alike(alike: Lookalikes | None, key: str) -> bool:
+    """Draw what looks like an image of the evaluation splits; return whether it is to be looked for now."""
+    if alike is None:
+        return st.button("Look for near-duplicates outside of it", icon=":material/compare:", key=f"{key}_find")
+    if alike.pairs:
+        rows = [{"For evaluation": one.protected, "Outside": one.other, "Which": one.kind} for one in alike.pairs]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"{key}_alike", alt="images that look alike", height=240)
+    return False

@@ -5,6 +5,8 @@ Whoever protects a split takes the write lock, as every bulk act does: such an a
 
 from dataclasses import dataclass
 
+from app.services import lookalikes
+from app.services.lookalikes import Lookalikes
 from app.services.workspace import Workspace
 from core.types import DatasetError
 from db.queries import datasets, evaluation
@@ -24,6 +26,7 @@ class Protection:
     splits: tuple[Split, ...]
     judged: int
     accepted: int
+    alike: Lookalikes | None  # None: nobody has looked for them since the images or splits changed
 
     @property
     def protected(self) -> tuple[str, ...]:
@@ -40,15 +43,16 @@ class Protection:
         if self.accepted:
             bulk = f"{self.accepted:,} of its labels were accepted in bulk before, looked at by nobody"
             said.append(f"{bulk}, so they do not count; judge them, or undo that act.")
-        return said
+        return said if self.alike is None else [*said, *self.alike.lines()]
 
 
-def protection(workspace: Workspace, dataset_id: int) -> Protection:
-    """Return which of a dataset's splits are for evaluation.
+def protection(workspace: Workspace, dataset_id: int, *, find: bool = False) -> Protection:
+    """Return which of a dataset's splits are for evaluation; `find`: also look for near-duplicates, which may take.
 
     Raises:
         DatasetError: there is no such dataset.
     """
+    alike = lookalikes.find(workspace, dataset_id) if find else lookalikes.known(workspace, dataset_id)
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
         protected = info.evaluation_splits
@@ -57,6 +61,7 @@ def protection(workspace: Workspace, dataset_id: int) -> Protection:
             tuple(evaluation.splits(session, dataset_id)),
             len(evaluation.judged(session, dataset_id, info.task, protected)),
             sum(evaluation.bulk_accepted(session, dataset_id, split) for split in protected),
+            alike,
         )
 
 

@@ -6,6 +6,7 @@ the cleaned side; `original/` holds the given labels, `judged.npz` what the two 
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -35,11 +36,14 @@ def open_comparison(at_work: RoundAtWork, cleaned: Snapshot) -> None:
         info = datasets.get_dataset(session, at_work.info.dataset_id)
         judged = evaluation.judged(session, info.id, info.task, info.evaluation_splits)
         within = set(info.evaluation_splits)
-        protected = [one.id for one in snapshots.samples_for_round(session, info.id) if one.split in within]
-    given_snapshot(workspace, info.id).save(folder / _ORIGINAL)
+        images = sum(one.split in within for one in snapshots.samples_for_round(session, info.id))
+    original = given_snapshot(workspace, info.id)
+    original.save(folder / _ORIGINAL)
+    protected = [side.sample_ids[side.protected] for side in (original, cleaned) if side.protected is not None]
     labelled = cleaned.sample_ids[cleaned.labels != NO_LABEL]
+    columns = {"judged": np.intersect1d(judged, labelled), "protected": np.unique(np.concatenate(protected))}
     with atomic_path(folder / _JUDGED) as beside, beside.open("wb") as file:
-        np.savez(file, judged=np.intersect1d(judged, labelled), protected=np.array(protected, np.int64))
+        np.savez(file, **columns, images=np.array(images))  # type: ignore[arg-type]  # as in `Snapshot.save`
     _refuse_vain(_comparison(at_work), LEAST_JUDGED[info.task])
 
 
@@ -62,7 +66,7 @@ def learn_comparison(at_work: RoundAtWork, _piece: int) -> None:
     said |= {
         "learnt": {side.value: count for side, count in found.learnt.items()},
         "changed": found.changed,
-        "images": len(comparison.protected),
+        "images": _images(folder),
         "message": found.message,
     }
     write_atomically(folder / _WORTH, json.dumps(said).encode())
@@ -84,6 +88,12 @@ def as_one(report: Report) -> Report:
         report(replace(progress, fold=0, folds=1, fraction=share))
 
     return told
+
+
+def _images(folder: Path) -> int:
+    """Return how many images the evaluation splits had."""
+    with np.load(folder / _JUDGED, allow_pickle=False) as kept:
+        return int(kept["images"])
 
 
 def _comparison(at_work: RoundAtWork) -> Comparison:

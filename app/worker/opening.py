@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.services import masks, reviews
+from app.services import lookalikes, masks, reviews
 from app.services.workspace import Workspace
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import BoolArray, Masks, Snapshot
 from core.types import NO_LABEL, IntArray, Resolution
 from db.queries import datasets, snapshots, tags
+from db.queries.datasets import DatasetInfo
 from db.queries.snapshots import LabelCounts, RoundSample
 from db.queries.tags import Tagging
 
@@ -30,7 +31,7 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
         resolved = masks.resolved(workspace, dataset_id)
         snapshot, counts = _of_masks(workspace, samples, info.classes, resolved)
         snapshot = replace(snapshot, tags=_tagged(snapshot, said))
-    return info.name, protecting(snapshot, samples, info.evaluation_splits), counts
+    return info.name, protecting(workspace, snapshot, info, samples), counts
 
 
 def given_labels(workspace: Workspace, dataset_id: int) -> Snapshot:
@@ -58,7 +59,7 @@ def given_snapshot(workspace: Workspace, dataset_id: int) -> Snapshot:
         snapshot, _ = _of_labels({}, samples, info.classes)
     else:
         snapshot, _ = _of_masks(workspace, samples, info.classes, {})
-    return protecting(snapshot, samples, info.evaluation_splits)
+    return protecting(workspace, snapshot, info, samples)
 
 
 def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
@@ -70,10 +71,11 @@ def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None
     return present if present.any() else None
 
 
-def protecting(snapshot: Snapshot, samples: Sequence[RoundSample], splits: Sequence[str]) -> Snapshot:
-    """Return the snapshot with the samples of the evaluation splits marked, itself where there are none."""
-    within = [sample.id for sample in samples if sample.split in splits]
-    protected = np.isin(snapshot.sample_ids, within)
+def protecting(workspace: Workspace, snapshot: Snapshot, info: DatasetInfo, samples: Sequence[RoundSample]) -> Snapshot:
+    """Return the snapshot with the evaluation splits marked, and what looks like them; itself where there are none."""
+    within = [sample.id for sample in samples if sample.split in info.evaluation_splits]
+    alike = lookalikes.find(workspace, info.id).others if within else ()
+    protected = np.isin(snapshot.sample_ids, [*within, *alike])
     return replace(snapshot, protected=protected) if protected.any() else snapshot
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
+from core.data.lookalikes import look_hash
 from core.types import ByteArray, DatasetError, ImageFacts
 
 Image.init()
@@ -39,7 +40,7 @@ IMAGE_SUFFIXES = frozenset(_FORMAT_OF)
 _SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being grey, and thumbnails are lossless
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
-_ORIENTATION = 0x0112
+_ORIENTATION, _UPRIGHT = 0x0112, 1
 _WEBP_LONGEST = 16_383
 _BYTES_PER_PIXEL = 16  # no sane file needs more; guards against reading a wrong, huge file into memory
 _HEADER_BYTES = 64 << 20
@@ -70,10 +71,13 @@ def read_facts(path: Path, max_pixels: int) -> ImageFacts:
         width, height = image.size
         _refuse_larger(image, max_pixels)
         image.load()
-        if _is_turned(image):
+        turned = image.getexif().get(_ORIENTATION, _UPRIGHT)
+        if turned in _TURNED:
             width, height = height, width
         grey = _is_grey(image)
-    return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey)
+        plain = turned == _UPRIGHT and image.mode in {"L", "RGB"} and not image.has_transparency_data
+        looks = look_hash(image if plain else _seen(image))
+    return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey, looks)
 
 
 def load_image(path: Path, *, grey: bool, max_pixels: int | None = None) -> ByteArray:

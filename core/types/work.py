@@ -76,13 +76,17 @@ class SourceSample:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not."""
+    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not.
+
+    `look_hash` is alike for images that look alike (`core.data.lookalikes`).
+    """
 
     content_hash: str
     width: int
     height: int
     bytes: int
     grey: bool
+    look_hash: int
 
 
 @dataclass(frozen=True, slots=True)

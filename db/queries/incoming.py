@@ -35,6 +35,7 @@ class NewSample:
     height: int
     bytes: int
     grey: bool
+    look_hash: int | None
     tags: list[int] | None = None  # the classes it shows, ascending
 
 
@@ -72,7 +73,9 @@ class Duplicate:
 _TAGS = "tags"  # said of an image, but no part of it: people may say otherwise
 _NAMES = tuple(item.name for item in fields(NewSample) if item.name != _TAGS)
 _GIVEN = {"label", "mask_hash"}  # said once and for all
-_CORRECTED = tuple(name for name in _NAMES if name not in _GIVEN)
+_FOLLOWS = {"look_hash"}  # from the content: filled in where an older version did not know it, and no change
+_CORRECTED = tuple(name for name in _NAMES if name not in _GIVEN | _FOLLOWS)
+_TOLD = tuple(name for name in _NAMES if name not in _FOLLOWS)
 
 
 def stage(session: Session, import_id: int, samples: Sequence[NewSample]) -> None:
@@ -99,7 +102,7 @@ def leave_out(session: Session, import_id: int, paths: Sequence[str]) -> None:
 def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arrival]:
     """Yield the known images of which something would change or is said otherwise, in their order."""
     columns = [getattr(row, name) for row in (SampleRow, IncomingRow) for name in _NAMES]
-    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name) for name in _NAMES))
+    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name) for name in _TOLD))
     query = (
         select(SampleRow.vanished_at, *columns)
         .join(IncomingRow, _same(dataset_id))
@@ -193,9 +196,10 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> No
     scope = in_scope(session, import_id, dataset_id)
     missed = update(SampleRow).where(_is_missed(import_id, dataset_id), scope).values(vanished_at=at)
     session.execute(missed.execution_options(synchronize_session=False))
-    correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in _CORRECTED}
+    rewritten = (*_CORRECTED, *_FOLLOWS)
+    correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in rewritten}
     correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)
-    changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name) for name in _CORRECTED))
+    changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name) for name in rewritten))
     corrected = update(SampleRow).where(_same(dataset_id), staged, changes).values(**correction, vanished_at=None)
     session.execute(corrected.execution_options(synchronize_session=False))
     columns = [getattr(IncomingRow, name) for name in _NAMES]

@@ -22,6 +22,8 @@ class RoundSample:
     mask_hash: str | None
     width: int
     height: int
+    name: str
+    look_hash: int | None  # None: imported before there was such a hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,7 +292,8 @@ def test_what_a_killed_import_staged_goes_with_the_next_one(workspace: Workspace
 
     asked = imports.start_import(workspace, request(digits_folder, name="killed"))
     with workspace.database.write() as session:
-        incoming.stage(session, asked, [NewSample("/x.png", "x.png", 0, None, "", "", "0" * 32, 1, 1, 1, grey=False)])
+        sample = NewSample("/x.png", "x.png", 0, None, "", "", "0" * 32, 1, 1, 1, grey=False, look_hash=None)
+        incoming.stage(session, asked, [sample])
     other = imports.start_import(workspace, request(digits_folder))
     import_store.clear_staged(workspace, other)
     assert staged(workspace) == 1  # the other one may still be at work

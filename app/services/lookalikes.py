@@ -1,0 +1,140 @@
+"""What looks like an image of an evaluation split and is no part of one: a leak from what teaches to what judges.
+
+Found once for a state of the dataset and kept in a file, since pictures may have to be read for it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from app.services.workspace import Workspace
+from core.data.images import load_image
+from core.data.lookalikes import find_alike, pixels_of
+from core.data.storage import write_atomically
+from core.types import OutfoldError
+from db.queries import datasets, snapshots
+from db.queries.snapshots import RoundSample
+
+_MOST_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image of an evaluation split and one outside of it that looks the same, or is the same file."""
+
+    protected: str
+    other: str
+    same_file: bool
+
+    @property
+    def kind(self) -> str:
+        """Return in what way they are alike."""
+        return "same file" if self.same_file else "looks alike"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalikes:
+    """The pairs, of many only the first; `others` are the ids of all that look like an image of an evaluation split.
+
+    `unknown` images were imported before there was such a hash. Not `complete`: too plain pictures to look at all.
+    """
+
+    count: int
+    pairs: tuple[Pair, ...]
+    others: tuple[int, ...]
+    unknown: int
+    complete: bool
+
+    def lines(self) -> list[str]:
+        """Return what a person should know, a sentence each."""
+        said = []
+        if self.count:
+            said.append(
+                f"{len(self.others):,} images outside look like images of the evaluation split ({self.count:,} pairs). "
+                "No round learns from them either; delete them or put them in one group with their like to be sure."
+            )
+        else:
+            said.append("No image outside looks like one of the evaluation split.")
+        if self.unknown:
+            said.append(
+                f"{self.unknown:,} images were imported before pictures were compared: only copies of files are known "
+                "of them; import the dataset again to compare them too."
+            )
+        if not self.complete:
+            said.append("The pictures are too plain to tell them all apart: not every pair was looked at.")
+        return said
+
+
+NOTHING = Lookalikes(0, (), (), 0, complete=True)
+
+
+def known(workspace: Workspace, dataset_id: int) -> Lookalikes | None:
+    """Return what was found for the dataset as it is now, None where nobody has looked yet."""
+    splits, samples = _read(workspace, dataset_id)
+    return NOTHING if not splits else _kept(_file(workspace, dataset_id, splits, samples))
+
+
+def find(workspace: Workspace, dataset_id: int) -> Lookalikes:
+    """Look for them, unless that was done already; seconds for photographs, a minute for 70,000 digits."""
+    splits, samples = _read(workspace, dataset_id)
+    if not splits:
+        return NOTHING
+    path = _file(workspace, dataset_id, splits, samples)
+    kept = _kept(path)
+    if kept is None:
+        kept = _found(splits, samples)
+        write_atomically(path, json.dumps(asdict(kept)).encode())
+    return kept
+
+
+def _found(splits: Sequence[str], samples: Sequence[RoundSample]) -> Lookalikes:
+    inside = [one for one in samples if one.split in splits]
+    outside = [one for one in samples if one.split not in splits]
+    hashed = [[one for one in some if one.look_hash is not None] for some in (inside, outside)]
+    first, second = (np.array([one.look_hash for one in some], dtype=np.int64) for some in hashed)
+    paths, others = ([one.path for one in some] for some in hashed)
+    alike = find_alike(first, second, paths, others, partial(pixels_of, load=_loaded))
+    pairs = {(hashed[0][own].id, hashed[1][other].id) for own, other in alike.pairs.tolist()}
+    copies: dict[str, list[RoundSample]] = {}
+    for one in inside:
+        copies.setdefault(one.content_hash, []).append(one)
+    same = {(own.id, other.id) for other in outside for own in copies.get(other.content_hash, [])}
+    every = sorted(pairs | same, key=lambda pair: (pair not in same, pair))
+    named = {one.id: one.name for one in samples}
+    shown = tuple(Pair(named[own], named[other], (own, other) in same) for own, other in every[:_MOST_SHOWN])
+    unknown = sum(one.look_hash is None for one in samples)
+    return Lookalikes(len(every), shown, tuple(sorted({other for _, other in every})), unknown, alike.complete)
+
+
+def _loaded(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    try:
+        return load_image(path, grey=True)
+    except OutfoldError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read(workspace: Workspace, dataset_id: int) -> tuple[tuple[str, ...], list[RoundSample]]:
+    with workspace.database.read() as session:
+        splits = datasets.get_dataset(session, dataset_id).evaluation_splits
+        return splits, snapshots.samples_for_round(session, dataset_id) if splits else []
+
+
+def _file(workspace: Workspace, dataset_id: int, splits: Sequence[str], samples: Sequence[RoundSample]) -> Path:
+    digest = blake2b(json.dumps(sorted(splits)).encode(), digest_size=16)
+    for one in samples:
+        digest.update(f"{one.id} {one.split} {one.content_hash} {one.look_hash}\n".encode())
+    return workspace.files / "lookalikes" / f"{dataset_id}-{digest.hexdigest()}.json"
+
+
+def _kept(path: Path) -> Lookalikes | None:
+    try:
+        values = json.loads(path.read_bytes())
+        pairs = tuple(Pair(**pair) for pair in values.pop("pairs"))
+        return Lookalikes(pairs=pairs, others=tuple(values.pop("others")), **values)
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
