@@ -21,7 +21,7 @@ from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.types import Finding, IntArray, Region, widened
-from db.queries import findings, masks
+from db.queries import findings, masks, rounds
 from db.queries.masks import MaskedSample
 
 EDGES = (192, 384, 1024)  # pixels of a crop's longer side
@@ -122,6 +122,10 @@ def predicted_mask(workspace: Workspace, round_id: int, sample_id: int) -> IntAr
         raise NotFoundError("this round keeps no predicted masks", "run another round")
     seen = _seen(folder)
     row = seen.row(sample_id)
+    with workspace.database.read() as session:
+        proposes = rounds.get_round(session, round_id).recipe.proposes
+    if proposes and int(np.load(folder / "fold.npy", mmap_mode="r")[row]) < 0:
+        raise NotFoundError("this round predicted images without a mask only", "run a round that finds wrong labels")
     everything = np.load(folder / "predicted.npy", mmap_mode="r")
     height, width = seen.sizes[row].tolist()
     start = int(seen.offsets[row])

@@ -10,6 +10,7 @@ from app.components.iteration_table import on_the_test
 from app.services import imports, masks, reviews, round_masks, rounds
 from app.services.imports import ImportRequest
 from app.services.reviews import Choice
+from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
 from app.worker import steps
 from app.worker.iterated import as_one_piece, stage_name
@@ -139,6 +140,8 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
     predicted = round_masks.predicted_mask(scenes, round_id, found[0].sample_id)
     x, y, width, height = found[0].box
     assert (predicted[y : y + height, x : x + width] == found[0].pseudo).sum() >= found[0].area
+    with pytest.raises(NotFoundError, match="without a mask only"):
+        round_masks.predicted_mask(scenes, round_id, 2)
     assert (scenes.round_folder(round_id) / "camvid" / "unlabeled" / "train_pseudoIt1").is_dir()
 
     reviews.decide(scenes, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
