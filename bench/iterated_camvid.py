@@ -110,7 +110,7 @@ def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSett
     if arguments.full:
         network = RoundConfig(model=SWIFTNET, input_size=480, epochs=40, batch_size=12, crop=320, flip=True)
     else:
-        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=10, batch_size=8, flip=True)
+        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=6, batch_size=8, flip=True)
     network = replace(
         network,
         epochs=arguments.epochs or network.epochs,

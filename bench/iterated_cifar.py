@@ -123,12 +123,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--ratio", type=int, default=0, help="unlabelled images for each labelled one, of consistency")
     parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
-    parser.add_argument("--images", type=int, default=0, help="training images; 0: all with --full, else 6,000")
+    parser.add_argument("--images", type=int, default=0, help="training images; 0: all with --full, else 4,000")
     parser.add_argument("--tests", type=int, default=0, help="test images; 0: all with --full, else 2,000")
     arguments = parsed_with_data(parser)
     if arguments.seeds < 1:
         parser.error("--seeds must be at least 1")
-    small = {"iterations": 2, "ratio": 1, "images": 6_000, "tests": 2_000}
+    small = {"iterations": 2, "ratio": 1, "images": 4_000, "tests": 2_000}
     usual = {"iterations": 3, "ratio": 3, "images": 0, "tests": 0} if arguments.full else small
     for name, value in usual.items():
         setattr(arguments, name, getattr(arguments, name) or value)
