@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from app.components.mixed_up import Confusion, Shown, shown
+
 ORANGE, GREY, BLUE = "234,114,23", "128,138,156", "31,111,235"
 _INNER, _NAMES = 400, 76  # pixels of the confusion matrix: its squares, and the names beside and above
 _MOST_NAMED = 40  # classes whose names still fit on an axis
@@ -20,32 +22,37 @@ _QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 
 
 def confusion_chart(
-    confusion: Sequence[Sequence[int]], classes: Sequence[str], key: str, *, by_row: bool = False
+    confusion: Confusion, classes: Sequence[str], key: str, *, by_row: bool = False
 ) -> tuple[int, int] | None:
-    """Draw given x predicted, (K, K) counts, and return the pair that was clicked as (given, pseudo).
+    """Draw given x predicted and return the pair that was clicked as (given, pseudo).
 
-    `by_row`: of pixels, as percent of what was given. Squares and not a heatmap, whose clicks Plotly does not tell.
+    Of many classes those that are mixed up most. `by_row`: of pixels, as percent of what was given. Squares and not a
+    heatmap, whose clicks Plotly does not tell.
     """
-    names = [short(name) for name in classes] if len(classes) <= _MOST_NAMED else None
+    part = shown(confusion, len(classes))
+    count = len(part.classes)
+    if count < len(classes):
+        st.caption(f"The {count} of {len(classes):,} classes that are mixed up most.")
+    names = [short(classes[one]) for one in part.classes] if count <= _MOST_NAMED else None
     axis = {
-        "tickvals": list(range(len(classes))) if names else None,
+        "tickvals": list(range(count)) if names else None,
         "ticktext": names,
-        "range": [-0.5, len(classes) - 0.5],
+        "range": [-0.5, count - 0.5],
         "showgrid": False,
         "zeroline": False,
         "fixedrange": True,
     }
-    upright = len(classes) > _MOST_UPRIGHT
+    upright = count > _MOST_UPRIGHT
     layout = {
         "width": _INNER + _NAMES + _MARGIN["r"],
         "height": _INNER + _NAMES + _MARGIN["b"],
         "margin": {**_MARGIN, "l": _NAMES, "t": _NAMES},
         "xaxis": {**axis, "title": "predicted", "side": "top", "tickangle": -90 if upright else 0},
-        "yaxis": {**axis, "title": "given", "range": [len(classes) - 0.5, -0.5]},
+        "yaxis": {**axis, "title": "given", "range": [count - 0.5, -0.5]},
         "showlegend": False,
         "clickmode": "event+select",
     }
-    squares = _squares(_shares(confusion) if by_row else _counts(confusion), classes)
+    squares = _squares(_shares(part) if by_row else _counts(part), classes, part.classes)
     figure = {"data": [squares], "layout": layout}
     event = st.plotly_chart(figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET)
     points = event["selection"]["points"]
@@ -123,37 +130,35 @@ class _Cell(NamedTuple):
     told: str
 
 
-def _counts(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
-    cells = [(given, pseudo, n) for given, row in enumerate(confusion) for pseudo, n in enumerate(row) if n]
-    most = max((n for given, pseudo, n in cells if given != pseudo), default=1)
+def _counts(part: Shown) -> list[_Cell]:
+    most = max((n for given, pseudo, n in part.cells if given != pseudo), default=1)
     return [
         _Cell(given, pseudo, 0.0 if given == pseudo else 0.1 + 0.9 * n / most, str(n), f"{n:,} samples")
-        for given, pseudo, n in cells
+        for given, pseudo, n in part.cells
     ]
 
 
-def _shares(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
+def _shares(part: Shown) -> list[_Cell]:
     cells = []
-    for given, row in enumerate(confusion):
-        total = sum(row)
-        for pseudo, n in enumerate(row):
-            share = n / total if total else 0.0
-            if share >= _LEAST_SHARE:
-                weight = 0.0 if given == pseudo else 0.1 + 0.9 * min(1.0, share / _FULL_SHARE)
-                told = f"{share:.2%} of what was given, {n:,} pixels"
-                cells.append(_Cell(given, pseudo, weight, f"{100 * share:.0f}", told))
+    for given, pseudo, n in part.cells:
+        share = n / part.given[given]
+        if share >= _LEAST_SHARE:
+            weight = 0.0 if given == pseudo else 0.1 + 0.9 * min(1.0, share / _FULL_SHARE)
+            told = f"{share:.2%} of what was given, {n:,} pixels"
+            cells.append(_Cell(given, pseudo, weight, f"{100 * share:.0f}", told))
     return cells
 
 
-def _squares(cells: Sequence[_Cell], classes: Sequence[str]) -> dict[str, Any]:
+def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int]) -> dict[str, Any]:
+    place = {one: index for index, one in enumerate(drawn)}
     ink = "#e8ebf2" if st.context.theme.type == "dark" else "#1d2330"
     shades = [f"rgba({ORANGE},{cell.weight:.2f})" if cell.weight else f"rgba({GREY},.16)" for cell in cells]
     return {
         "type": "scatter",
-        "x": [cell.pseudo for cell in cells],
-        "y": [cell.given for cell in cells],
+        "x": [place[cell.pseudo] for cell in cells],
+        "y": [place[cell.given] for cell in cells],
         "mode": "markers+text",
-        "text": [cell.text if len(classes) <= _MOST_COUNTED else "" for cell in cells],
+        "text": [cell.text if len(drawn) <= _MOST_COUNTED else "" for cell in cells],
         "textfont": {"color": ["white" if cell.weight > _DARK else ink for cell in cells]},
         "customdata": [
             [cell.given, cell.pseudo, classes[cell.given], classes[cell.pseudo], cell.told] for cell in cells
@@ -161,7 +166,7 @@ def _squares(cells: Sequence[_Cell], classes: Sequence[str]) -> dict[str, Any]:
         "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         "marker": {
             "symbol": "square",
-            "size": 0.9 * _INNER / max(1, len(classes)),
+            "size": 0.9 * _INNER / max(1, len(drawn)),
             "line": {"width": 0},
             "color": shades,
             "opacity": 1,

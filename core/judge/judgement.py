@@ -18,7 +18,7 @@ from core.config import RoundConfig
 from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
-from core.judge import bulk_thresholds, calibration, pseudo_labels, scoring
+from core.judge import bulk_thresholds, calibration, confusions, pseudo_labels, scoring
 from core.judge.similarity import similarity_ranks
 from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
@@ -179,7 +179,7 @@ def _metrics(
         "accuracy_per_fold": [
             float(right[fold[known] == k].mean()) if (fold[known] == k).any() else None for k in _all(fold)
         ],
-        "confusion": confusion.tolist(),
+        "confusion": confusions.as_json(confusion),
         "calibration": calibration.reliability(expected, right.astype(np.int64)),
         "estimated_errors": round(float(errors.sum())),
         "estimated_error_rate": float(errors.sum() / max(1, len(known))),

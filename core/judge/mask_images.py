@@ -18,7 +18,7 @@ from core.data.predictions import CERTAIN, Predictions, read_predictions
 from core.data.snapshot import Masks, Snapshot
 from core.data.votes import Votes
 from core.judge import mask_scoring
-from core.judge.mask_metrics import Tally
+from core.judge.mask_metrics import Tallies, Tally
 from core.judge.regions import Suspect, differing_pixels, find_regions
 from core.judge.unlabelled_regions import propose_regions
 from core.judge.votes import merged
@@ -72,16 +72,17 @@ class MaskRound:
     votes: Sequence[Votes]  # of the folds, on images that all predicted; none where they are merged
     shared: frozenset[int]  # the rows of these
     stopped: Event
+    tallies: Tallies
 
 
-JudgedPart = tuple[range, list[RegionFinding], FloatArray, Tally]  # rows, their findings and scores, what was counted
+JudgedPart = tuple[range, list[RegionFinding], FloatArray]  # rows, their findings and scores
 
 
 def judge_chunk(judged: MaskRound, rows: range) -> JudgedPart:
     """Judge some images; whatever is left when the round was stopped is left out."""
     # maps of its own, gone with the chunk
     predictions = read_predictions(judged.folder, judged.masks.sizes, writing=bool(judged.votes))
-    tally = Tally(len(judged.snapshot.classes), judged.config.folds)
+    tally = judged.tallies.mine()
     findings: list[RegionFinding] = []
     scores = np.ones(len(rows))
     for place, row in enumerate(rows):
@@ -92,7 +93,7 @@ def judge_chunk(judged: MaskRound, rows: range) -> JudgedPart:
         if judged.masks.labels[row] or judged.masks.is_bare(row):
             found, scores[place] = _judge_image(judged, predictions, row, tally)
             findings += found
-    return rows, findings, scores, tally
+    return rows, findings, scores
 
 
 def _merge(judged: MaskRound, predictions: Predictions, row: int) -> None:
@@ -186,7 +187,7 @@ def weigh_image(
     inner = mask_scoring.inner_pixels(given, config.boundary)
     if settled is not None:
         inner[settled != 0] = 0
-    tally.confusion[fold] += mask_scoring.pixel_confusion(given, predicted, differing, tally.classes)
+    tally.count_confusion(fold, given, predicted, differing)
     every, right = mask_scoring.agreement_by_confidence(confidence, inner, differing)
     tally.count_agreement(every, right)
     tally.count_likely(given, given_probability)

@@ -25,7 +25,7 @@ from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.data.votes import forget_votes, read_votes
 from core.judge.mask_images import JudgedPart, MaskRound, RegionFinding, judge_chunk
-from core.judge.mask_metrics import Tally, round_metrics
+from core.judge.mask_metrics import Tallies, round_metrics
 from core.judge.region_ranking import worst_first
 from core.types import (
     FindingKind,
@@ -74,19 +74,22 @@ def judge_masks(
         raise RoundError("no image has a mask to learn from; label some first")
     shared = np.flatnonzero(unseen)
     votes = read_votes(folder, config.folds, snapshot.masks.sizes, shared)
-    judged = MaskRound(folder, config, snapshot, snapshot.masks, masks, votes, frozenset(shared.tolist()), Event())
+    tallies = Tallies(len(snapshot.classes), config.folds)
+    judged = MaskRound(
+        folder, config, snapshot, snapshot.masks, masks, votes, frozenset(shared.tolist()), Event(), tallies
+    )
     findings: list[RegionFinding] = []
-    tally, scores = Tally(len(snapshot.classes), config.folds), np.ones(len(snapshot))
-    for rows, found, own_scores, part in _in_threads(judged, should_stop):
+    scores = np.ones(len(snapshot))
+    for rows, found, own_scores in _in_threads(judged, should_stop):
         findings += found
         scores[rows] = own_scores
-        tally += part
         report(Progress("judging", config.folds - 1, config.folds, fraction=rows.stop / len(snapshot)))
     with atomic_path(folder / IMAGE_SCORES) as partial, partial.open("wb") as file:
         np.save(file, scores.astype(np.float32), allow_pickle=False)
     forget_votes(folder)
+    tally = tallies.total()
     suspicious = [one for one in findings if one.kind is FindingKind.SUSPICIOUS]
-    suspicious = [suspicious[place] for place in worst_first(suspicious, tally.confusion.sum(axis=0))]
+    suspicious = [suspicious[place] for place in worst_first(suspicious, tally.confusion)]
     proposed = sorted((one for one in findings if one.kind is FindingKind.UNLABELLED), key=lambda one: -one.confidence)
     metrics = round_metrics(snapshot, tally, suspicious, scores)
     return MaskJudgement([*suspicious, *proposed], metrics | {"unlabelled_regions": len(proposed)})

@@ -1,23 +1,26 @@
 """The figures of a round of masks: counted image by image, put together at the end. K classes, N samples, F folds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import local
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from core.data.snapshot import Snapshot
-from core.judge import bulk_thresholds, mask_scoring, region_ranking
+from core.judge import bulk_thresholds, confusions, mask_scoring, region_ranking
 from core.judge.mask_scoring import LEVELS
-from core.types import ByteArray, FloatArray, IntArray, ignore_of
+from core.types import EVERY_FOLD, ByteArray, FloatArray, IntArray, ignore_of
 
 _WORST = 50  # images
 _BINS = 10  # of confidence, in the calibration
 _STRIDE = 4  # of every 16th pixel p(given) is averaged: a mean needs no more
 _FEWEST_PIXELS = 500  # of each 16th: an object or two, not the pixels of one
 _PERCENT = bulk_thresholds.level_of(np.arange(LEVELS) / (LEVELS - 1))
-_SUMS = ("confusion", "every", "right", "seen", "likely", "classes_every", "classes_right", "classes_open")
+_SUMS = (
+    "confusion", "by_fold", "every", "right", "seen", "likely", "classes_every", "classes_right", "classes_open",
+)  # fmt: skip
 
 
 class JudgedRegion(Protocol):
@@ -44,7 +47,8 @@ class Tally:
     folds: int
     wobble: int = 0  # regions
     tiny: int = 0  # regions
-    confusion: IntArray = field(init=False)  # (F, K, K) pixels, given x predicted
+    confusion: IntArray = field(init=False)  # (K, K) pixels, given x predicted
+    by_fold: IntArray = field(init=False)  # (F, 2) pixels: on which both agree, all
     every: IntArray = field(init=False)  # (256,) pixels away from borders by confidence
     right: IntArray = field(init=False)  # (256,) those of them on which prediction and given mask agree
     seen: IntArray = field(init=False)  # (K,) pixels of each given class that were averaged
@@ -55,7 +59,8 @@ class Tally:
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
-        self.confusion = np.zeros((self.folds, self.classes, self.classes), np.int64)
+        self.confusion = np.zeros((self.classes, self.classes), np.int64)
+        self.by_fold = np.zeros((self.folds, 2), np.int64)
         self.every, self.right = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
         self.seen, self.likely = np.zeros(self.classes, np.int64), np.zeros(self.classes, np.int64)
         shape = (self.classes, bulk_thresholds.LEVELS)
@@ -69,6 +74,12 @@ class Tally:
             mine: IntArray = getattr(self, name)
             mine += getattr(other, name)
         return self
+
+    def count_confusion(self, fold: int, given: IntArray, predicted: IntArray, differing: IntArray) -> None:
+        """Count an image's pixels by given and predicted class; `fold` predicted it, or all of them (EVERY_FOLD)."""
+        counted = mask_scoring.add_confusion(self.confusion, given, predicted, differing)
+        if fold != EVERY_FOLD:
+            self.by_fold[fold] += counted
 
     def count_agreement(self, every: IntArray, right: IntArray) -> None:
         """Count an image's pixels by confidence, both (256,)."""
@@ -98,6 +109,31 @@ class Tally:
         self.classes_open += bulk_thresholds.counted(named[there], percent[there], self.classes)
 
 
+class Tallies:
+    """A tally for each thread that counts: as many as there are threads, however many images they count."""
+
+    def __init__(self, classes: int, folds: int) -> None:
+        """Begin with none."""
+        self._own = local()
+        self._all: list[Tally] = []
+        self._make: Callable[[], Tally] = lambda: Tally(classes, folds)
+
+    def mine(self) -> Tally:
+        """Return the tally of the thread that asks."""
+        tally: Tally | None = getattr(self._own, "tally", None)
+        if tally is None:
+            tally = self._own.tally = self._make()
+            self._all.append(tally)
+        return tally
+
+    def total(self) -> Tally:
+        """Return what all threads counted; they must have ended."""
+        total = self._all.pop() if self._all else self._make()
+        while self._all:
+            total += self._all.pop()
+        return total
+
+
 def _strided(given: IntArray, predicted: IntArray, confidence: ByteArray) -> tuple[IntArray, IntArray, IntArray]:
     """Return every 16th pixel's given class, predicted class and percent of confidence, all (P,)."""
     some, named, sure = (array[::_STRIDE, ::_STRIDE].ravel() for array in (given, predicted, confidence))
@@ -108,7 +144,7 @@ def round_metrics(
     snapshot: Snapshot, tally: Tally, findings: Sequence[JudgedRegion], scores: FloatArray
 ) -> dict[str, Any]:
     """Return the figures of the round's page, all JSON values; `scores` are the images', (N,)."""
-    confusion = tally.confusion.sum(axis=0)
+    confusion = tally.confusion
     usual = region_ranking.usual_confidence(tally.seen, tally.likely)
     likely_wrong = [one.given for one in findings if one.confidence >= usual[one.pseudo]]
     errors = np.bincount(np.array(likely_wrong, dtype=np.int64), minlength=tally.classes)
@@ -118,8 +154,8 @@ def round_metrics(
         "miou": mask_scoring.mean_iou(confusion),
         "iou_per_class": mask_scoring.class_ious(confusion),
         "accuracy": mask_scoring.pixel_accuracy(confusion),
-        "accuracy_per_fold": [mask_scoring.pixel_accuracy(own) for own in tally.confusion],
-        "confusion": confusion.tolist(),
+        "accuracy_per_fold": [right / count if count else None for right, count in tally.by_fold.tolist()],
+        "confusion": confusions.as_json(confusion),
         "calibration": _calibration(tally),
         "estimated_errors": int(errors.sum()),
         "per_class": _class_rows(snapshot, confusion, errors, findings),

@@ -14,6 +14,7 @@ import numpy as np
 from core.types import ByteArray, IntArray, ignore_of
 
 LEVELS = 256
+_FEW_CLASSES = 128  # whose pairs are counted faster all than one by one
 TEMPERATURE = 0.1
 _QUALITY = np.arange(LEVELS) / (LEVELS - 1)
 
@@ -48,13 +49,31 @@ def pixel_confusion(given: IntArray, predicted: IntArray, differing: IntArray, c
     Raises:
         ValueError: a mask holds a class that is none of the `classes`.
     """
+    confusion = np.zeros((classes, classes), np.int64)
+    add_confusion(confusion, given, predicted, differing)
+    return confusion
+
+
+def add_confusion(confusion: IntArray, given: IntArray, predicted: IntArray, differing: IntArray) -> tuple[int, int]:
+    """Add an image's pixels to a confusion, (K, K), and return how many of them are right and how many there are.
+
+    Raises:
+        ValueError: a mask holds a class that is none of the K.
+    """
+    classes = len(confusion)
     counts = _class_counts(given, classes)
     wrong, instead = given.reshape(-1)[differing].astype(np.int64), predicted.reshape(-1)[differing]
     if len(instead) and int(instead.max()) >= classes:
         raise ValueError(f"a prediction holds class {int(instead.max())}, there are {classes}")
-    confusion = np.bincount(wrong * classes + instead, minlength=classes**2).reshape(classes, classes)
-    confusion[np.diag_indices(classes)] = counts - confusion.sum(axis=1)
-    return confusion
+    pairs = wrong * classes + instead
+    if classes <= _FEW_CLASSES:
+        confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    else:  # an image has few of a million pairs
+        found, times = np.unique(pairs, return_counts=True)
+        confusion.reshape(-1)[found] += times
+    confusion[np.diag_indices(classes)] += counts - np.bincount(wrong, minlength=classes)
+    total = int(counts.sum())
+    return total - len(wrong), total
 
 
 def _class_counts(mask: IntArray, classes: int) -> IntArray:
