@@ -18,12 +18,26 @@ _CLEAR = 0.05  # an adjusted p below this is no chance find among the classes
 def forest_chart(worth: dict[str, Any], key: str) -> None:
     """Draw the whole and each class of a result; a class of too few images has no interval."""
     rows = [{**worth, "name": "all", "p_adjusted": worth["test"]["p"]}, *worth["per_class"]]
-    axis = {"zeroline": True, "zerolinewidth": 2, "zerolinecolor": f"rgba({GREY},.7)", "fixedrange": True}
+    names = [short(row["name"]) for row in rows]
+    axis = {
+        "rangemode": "tozero",
+        "zeroline": True,
+        "zerolinewidth": 2,
+        "zerolinecolor": f"rgba({GREY},.7)",
+        "fixedrange": True,
+    }
     layout = {
         "height": _FRAME + _ROW * len(rows),
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "xaxis": {**axis, "title": "points gained by cleaning", "ticksuffix": ""},
-        "yaxis": {"type": "category", "autorange": "reversed", "fixedrange": True, "showgrid": False},
+        "yaxis": {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": names,
+            "autorange": "reversed",
+            "fixedrange": True,
+            "showgrid": False,
+        },
         "showlegend": False,
     }
     figure = {"data": [_points(rows, wide=False), _points(rows, wide=True)], "layout": layout}
