@@ -36,7 +36,7 @@ export class RegionPanel {
       h("div", { class: "gv" }, h("div", {}, h("small", {}, "given"), tag("g", region.given)), h("span", { class: "ar", "aria-hidden": "true" }, "→"), h("div", {}, h("small", {}, "suggested"), tag("p", region.pseudo))),
       h("p", { class: "facts" }, `${percent(region.confidence)} sure · ${number(region.area)} px`),
       h("p", { class: `standing ${look}` }, h("span", { class: look ? "badge" : "" }, `${sign} ${word}`)),
-      h("div", { class: "judge" }, this.#judge("accept", "Accept", "primary"), this.#judge("keep", "Keep", "ghost")), tagged(about));
+      h("div", { class: "judge" }, this.#judge("accept", "Accept", "primary"), region.given !== -1 && this.#judge("keep", "Keep", "ghost")), tagged(about));
   }
 
   #judge(action, word, look) {

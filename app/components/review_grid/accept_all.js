@@ -21,9 +21,9 @@ export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: M
 export const setParams = (filter, threshold, byClass, round) => (byClass ? toParams({ ...filter, status: "open" }, round, { by_class: "1" }) : toParams(setOf(filter, threshold), round));
 
 export class AcceptBar {
-  /** `on` holds open(); `nouns`: one, and many of what would change. */
-  constructor({ api, roundId, threshold, on, nouns = ["label", "labels"] }) {
-    Object.assign(this, { api, roundId, threshold, nouns });
+  /** `on` holds open(); `nouns`: one, and many of what would change; `ownThresholds`: whether classes have some. */
+  constructor({ api, roundId, threshold, on, ownThresholds = false, nouns = ["label", "labels"] }) {
+    Object.assign(this, { api, roundId, threshold, ownThresholds, nouns });
     this.value = h("span", { class: "th" });
     this.slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Accept all suggestions above this confidence", oninput: () => this.set(Number(this.slider.value) / 100) });
     this.count = h("span", { class: "n" });
@@ -63,7 +63,7 @@ export class AcceptBar {
   #say(count) {
     const confirms = this.filter.show === "agreeing";
     fill(this.count, h("b", {}, number(count)), ` ${this.nouns[count === 1 ? 0 : 1]} would ${confirms ? "be confirmed" : "change"}`);
-    this.button.disabled = count === 0;
+    this.button.disabled = count === 0 && !(this.ownThresholds && this.filter.show === "unlabelled"); // a class may have a lower one
   }
 
   async #ask() {

@@ -22,7 +22,7 @@ export function createCard(item, { classes, base, pixels, aspect }) {
   const card = h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
     h("div", { class: "im" }, image, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")),
     h("div", { class: "cap" },
-      h("s", { title: className(classes, item.given) }, className(classes, item.given)),
+      h("s", { title: className(classes, item.given), class: item.given === -1 ? "nothing" : "" }, className(classes, item.given)),
       h("span", { class: "to", title: className(classes, item.pseudo) }, h("i", {}, "→ "), h("b", {}, className(classes, item.pseudo))),
       h("span", { class: "conf" }, h("i", { style: { width: `${item.confidence * 100}%` } })),
       h("span", { class: "pc" }, String(Math.floor(item.confidence * 100)))));

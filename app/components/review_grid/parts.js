@@ -47,7 +47,7 @@ export function build(review) {
   const act = (action) => review.ready || ALWAYS.has(action) ? review.actions[action]() : null;
   review.topline = new Topline({ ...own.topline, on: { density: (letter) => review.density(letter), name: () => review.rename(), panel: (which) => review.panel(which) } });
   review.sidebar = new Sidebar({ info: review.info, ...own.sidebar, on: { filter: (changes) => review.setFilter(changes), round: (id) => review.onround(id), dataset: (id) => review.onround(id, { afresh: true }), undo: (changeset) => review.judging.undo(changeset) } });
-  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, ...own.bar, on: { open: () => review.bulk.open() } });
+  review.bar = new AcceptBar({ api: review.api, roundId: review.roundId, threshold: review.info.round.proposed_threshold ?? PROPOSED, ownThresholds: Boolean(review.info.round.class_thresholds), ...own.bar, on: { open: () => review.bulk.open() } });
   review.grid = new Grid({ ...own.grid, on: {
     focus: (index) => review.cursor.move(index - review.cursor.focus), zoom: (index) => review.cursor.openZoom(review.cursor.page[index]?.id),
     select: (index, { range }) => (range ? review.cursor.selectTo(index) : review.cursor.toggle(index)),
