@@ -39,7 +39,8 @@ _LOCAL = "/data/local-files/?d="
 _HEAD = re.compile(r"\s*\[\s*\{")
 _KEYS = tuple(re.compile(rf'"{key}"\s*:') for key in ("data", "annotations", "result"))
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before an uploaded file's name
-_SHAPES = {"brushlabels", "polygonlabels"}
+_FIGURES = {"rectanglelabels": "rectangle", "ellipselabels": "ellipse"}
+_SHAPES = {"brushlabels", "polygonlabels", *_FIGURES}
 _FROM, _TO = "tag", "image"
 
 
@@ -147,7 +148,10 @@ def _samples(
         yield SourceSample(f"{images.root}/{name}", name, None, split, sequence_of(name), mask)
     for kind, count in others.items():
         images.problems.warn(
-            "not a mask", kind, f"{count:,} results are {kind}; only brush and polygon labels are read", "nothing"
+            "not a mask",
+            kind,
+            f"{count:,} results are {kind}; only brush, polygon, rectangle and ellipse labels are read",
+            "nothing",
         )
     images.note_unnamed()
 
@@ -179,6 +183,8 @@ def _shape(kind: str, result: dict[str, Any], ids: dict[str, int]) -> list[Any]:
         return [0, "fault", ["no label", said, "give it a label in Label Studio, or remove it"]]
     if kind == "polygonlabels":
         return [ids[name], "percent", value.get("points")]
+    if kind in _FIGURES:
+        return [ids[name], _FIGURES[kind], value]
     return [
         ids[name],
         "brush",

@@ -5,6 +5,7 @@ shape is not read at all: half a mask would be a wrong label that nobody sees.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from pycocotools import mask as coco
 
 from core.data.masks.colours import IGNORED
 from core.data.masks.faults import MaskError
+from core.data.masks.figures import inside_ellipse, inside_rectangle
 from core.data.masks.pixels import Mask
 from core.data.masks.runs import Inside, decode_brush, decode_coco
 from core.types import ignore_of, mask_dtype
 
+FIGURES: Mapping[str, Callable[[Any, int, int], Inside]] = {"rectangle": inside_rectangle, "ellipse": inside_ellipse}
 _FEWEST = 6  # numbers: three corners
 _FAR = 4  # times the image's longer side; what lies farther out is a wrong number
 
@@ -25,8 +28,9 @@ def segments(where: str, base: int, shapes: list[list[Any]], size: Any = None) -
 
     `where` names file and image in messages, `base` is the class of pixels no shape covers (-1: IGNORE), each shape
     [class id, what it is, its values]: "rle" {"size", "counts"}, "polygons" [[x, y, x, y, ...], ...] in pixels,
-    "percent" [[x, y], ...] of width and height, "brush" {"size", "rle"}, "fault" [kind, message, cure] for one that
-    could not be listed. A size is [height, width]; `size` is the image's as the file says it, None: it does not.
+    "percent" [[x, y], ...] of width and height, "rectangle" and "ellipse" (see `figures`), "brush" {"size", "rle"},
+    "fault" [kind, message, cure] for one that could not be listed. A size is [height, width]; `size` is the image's as
+    the file says it, None: it does not.
     """
     return {"kind": "segments", "where": where, "base": base, "shapes": shapes, "size": size}
 
@@ -58,6 +62,8 @@ def _inside(what: str, values: Any, width: int, height: int) -> Inside:  # noqa:
             raise MaskError("bad polygon", "it has no points", "draw it again, or remove the annotation")
         points = [(x * width / 100, y * height / 100) for x, y in map(_pair, values)]
         return _drawn([_corners([number for point in points for number in point], width, height)], width, height)
+    if what in FIGURES:
+        return FIGURES[what](values, width, height)
     if what == "fault":
         raise MaskError(*values)
     if values.get("size") != [height, width]:

@@ -53,6 +53,19 @@ def test_brushes_and_polygons(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
+def test_rectangles_and_ellipses_are_masks_too(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    box = {"x": 0, "y": 0, "width": 40, "height": 100, "rotation": 0, "rectanglelabels": ["dog"]}
+    disc = {"x": 90, "y": 50, "radiusX": 10, "radiusY": 50, "rotation": 0, "ellipselabels": ["cat"]}
+    shapes = [{"type": name, "value": value} for name, value in (("rectanglelabels", box), ("ellipselabels", disc))]
+    save(tmp_path, task("a.png", *shapes))
+    source = Source(tmp_path, label_studio)
+    assert source.table.names == ("cat", "dog", "background")
+    middle = source.masks["a.png"][len(source.masks["a.png"]) // 2].tolist()
+    assert middle == [1, 1, 2, 2, 0]
+    assert source.kinds == {}
+
+
 @pytest.mark.parametrize(
     "address",
     [

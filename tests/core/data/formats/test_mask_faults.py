@@ -322,10 +322,10 @@ def test_an_image_that_is_listed_twice_is_read_once(tmp_path: Path, module: Modu
 
 def test_results_that_are_no_masks_are_counted(tmp_path: Path) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
-    box = {"type": "rectanglelabels", "value": {"rectanglelabels": ["cat"]}}
+    box = {"type": "keypointlabels", "value": {"keypointlabels": ["cat"]}}
     changed(tmp_path / TASKS, lambda tasks: tasks[0]["annotations"][0]["result"].append(box))
     source = Source(tmp_path, label_studio)
-    assert source.kinds == {"rectanglelabels": "not a mask"}
+    assert source.kinds == {"keypointlabels": "not a mask"}
     assert_equal(source.masks["images/1.png"], SQUARE)
 
 
