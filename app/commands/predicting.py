@@ -159,13 +159,13 @@ def _show_plan(told: dict[str, Any], problems: "list[Problem]", *, as_json: bool
     if as_json:
         say_json(told)
         return
-    say(f"would ask {len(told['networks'])} networks of round {told['round']} about {told['images']:,} images")
+    say(f"would ask {_networks(len(told['networks']))} of round {told['round']} about {told['images']:,} images")
     _show_problems(problems)
 
 
 def _show(told: dict[str, Any], asked: "OfRound", problems: "list[Problem]") -> None:
-    count, unit = len(asked.asked), "images" if not told["path"].is_dir() else "pixels"
-    say(f"{told['images']:,} images predicted by {count} networks of {asked.round.name} in {told['seconds']:.0f} s")
+    count, unit = _networks(len(asked.asked)), "images" if not told["path"].is_dir() else "pixels"
+    say(f"{told['images']:,} images predicted by {count} of {asked.round.name} in {told['seconds']:.0f} s")
     say_table(["class", unit], told["by_class"].items(), numbers=[unit])
     if told["unsure"]:
         say(f"{told['unsure']:,} {unit} without a label: not sure enough")
@@ -179,6 +179,10 @@ def _show_problems(problems: "list[Problem]") -> None:
         return
     say_table(["path", "problem", "cure"], [(one.path, one.message, one.cure) for one in problems[:SHOWN]])
     tell(f"{len(problems):,} files were left out" if len(problems) > 1 else "one file was left out")
+
+
+def _networks(count: int) -> str:
+    return "1 network" if count == 1 else f"{count} networks"
 
 
 def _percent(value: float | None) -> str:

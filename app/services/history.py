@@ -41,9 +41,12 @@ def history(workspace: Workspace, listed: Sequence[RoundInfo]) -> list[Past]:
 
 
 def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]]:
-    then, now = (_settings(one) for one in (earlier, info))
+    """Return what differs; the recipes' own settings only where the recipe is the same."""
+    alike = earlier.recipe is info.recipe
+    then, now = (_settings(one, with_own=alike) for one in (earlier, info))
     return {name: (then.get(name), value) for name, value in now.items() if then.get(name) != value}
 
 
-def _settings(info: RoundInfo) -> dict[str, Any]:
-    return {"recipe": info.recipe.value} | info.config | (info.recipe_config or {})
+def _settings(info: RoundInfo, *, with_own: bool) -> dict[str, Any]:
+    own = info.recipe_config or {} if with_own else {}
+    return {"recipe": info.recipe.value} | info.config | own

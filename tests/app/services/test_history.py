@@ -5,6 +5,7 @@ from app.services import rounds
 from app.services.history import history
 from app.services.workspace import Workspace
 from core.config import RoundConfig
+from core.types import Recipe
 from db.models import RoundRow
 from tests.app.small import METRICS, add_dataset, add_done_round
 
@@ -52,3 +53,13 @@ def test_a_round_at_work_has_no_results_yet(workspace: Workspace) -> None:
     listed = rounds.list_rounds(workspace, dataset_id)
     newest, *_ = history(workspace, listed)
     assert (newest.compared, newest.given, newest.settings) == (None, None, {"folds": (2, 3)})
+
+
+def test_the_settings_of_another_recipe_are_not_told_one_by_one(workspace: Workspace) -> None:
+    dataset_id = add_past(workspace)
+    with workspace.database.write() as session:
+        row = session.get(RoundRow, 2)
+        assert row is not None
+        row.recipe, row.recipe_config = Recipe.ITERATED, {"iterations": 3}
+    newest, *_ = history(workspace, rounds.list_rounds(workspace, dataset_id))
+    assert newest.settings == {"recipe": ("cross-fold", "iterated"), "epochs": (4, 8), "seed": (0, 1)}
