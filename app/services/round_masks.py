@@ -20,7 +20,7 @@ from core.data import overlays, pictures
 from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
-from core.types import Finding, IntArray, Recipe, Region, widened
+from core.types import Finding, IntArray, Region, widened
 from db.queries import findings, masks, rounds
 from db.queries.masks import MaskedSample
 
@@ -123,8 +123,8 @@ def predicted_mask(workspace: Workspace, round_id: int, sample_id: int) -> IntAr
     seen = _seen(folder)
     row = seen.row(sample_id)
     with workspace.database.read() as session:
-        is_iterated = rounds.get_round(session, round_id).recipe is Recipe.ITERATED
-    if is_iterated and int(np.load(folder / "fold.npy", mmap_mode="r")[row]) < 0:
+        proposes = rounds.get_round(session, round_id).recipe.proposes
+    if proposes and int(np.load(folder / "fold.npy", mmap_mode="r")[row]) < 0:
         raise NotFoundError("this round predicted images without a mask only", "run a round that finds wrong labels")
     everything = np.load(folder / "predicted.npy", mmap_mode="r")
     height, width = seen.sizes[row].tolist()
