@@ -105,6 +105,7 @@ def protect(
     *,
     dataset: DatasetName,
     split: Annotated[str, typer.Option(help="The split that is to judge models, and never to teach them.")] = "",
+    draw: Annotated[float, typer.Option(min=0, max=1, help="Draw this share of the images into a new such split.")] = 0,
     off: Annotated[bool, typer.Option("--off", help="Take the mark away.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -117,6 +118,7 @@ def protect(
     Examples:
       python -m app datasets protect pets --split test
       python -m app datasets protect pets --split test --off
+      python -m app datasets protect pets --draw 0.1
       python -m app datasets protect pets
     """
     from app.commands.naming import dataset_named, workspace
@@ -124,7 +126,9 @@ def protect(
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    if split or off:
+    if draw:
+        evaluation.draw(opened, info.id, share=draw)
+    elif split or off:
         evaluation.protect(opened, info.id, split, on=not off)
     seen = evaluation.protection(opened, info.id, find=True)
     if as_json:

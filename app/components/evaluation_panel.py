@@ -1,5 +1,6 @@
 """A dataset's splits, and which of them are for evaluation only. Address: `datasets?splits=1`."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import pandas as pd
@@ -11,6 +12,8 @@ from app.services.evaluation import Protection, Split
 from app.services.lookalikes import Lookalikes
 
 SPLITS = "splits"  # in the address: the dataset whose splits are shown
+
+_DRAWING = "A tenth of the images that are in no split, by chance and whole groups at a time, is to be for evaluation"
 
 
 class Look(Protocol):
@@ -27,7 +30,7 @@ class Protect(Protocol):
         """Do it, or raise our own error."""
 
 
-def splits_panel(look: Look, protect: Protect) -> None:
+def splits_panel(look: Look, protect: Protect, draw: Callable[[int], object]) -> None:
     """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
     dataset_id = asked(SPLITS)
     if dataset_id is None:
@@ -45,9 +48,11 @@ def splits_panel(look: Look, protect: Protect) -> None:
         )
         named = [split for split in shown.splits if split.name]
         pressed = [split for split in named if _draw_split(split, f"{key}_{split.name}")]
-        if not named:
-            how = "import its images below folders train/ and test/, or from a manifest with a column 'split'"
-            st.info(f"It has no splits: {how}.", icon=":material/info:")
+        if any(not split.name and split.images for split in shown.splits) and not shown.protected:
+            drawn = st.button("Draw a tenth", icon=":material/casino:", key=f"{key}_draw", help=_DRAWING)
+            if drawn:
+                draw(dataset_id)
+                st.rerun()
         for line in shown.lines():
             st.markdown(plain(line))
         if shown.protected and _draw_alike(shown.alike, key):

@@ -56,5 +56,7 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         if draw_report(shown, counts, problems, f"report_{shown.id}"):
             del st.query_params[SHOWN]
             st.rerun()
-    splits_panel(partial(evaluation.protection, work), partial(evaluation.protect, work))
+    splits_panel(
+        partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work)
+    )
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)

@@ -1,6 +1,7 @@
 """Whether what cleaning was worth can be measured already, and if not, what is missing; asked before a comparison."""
 
 from dataclasses import dataclass
+from shlex import quote
 
 from sqlalchemy.orm import Session
 
@@ -30,7 +31,7 @@ class Readiness:
             return (
                 f"no split of {self.dataset} is for evaluation, so there is nothing to measure on; protect one: "
                 "Evaluation splits in the menu of its card on the Datasets page, or "
-                f"python -m app datasets protect {self.dataset} --split NAME"
+                f"python -m app datasets protect {quote(self.dataset)} --split NAME; --draw 0.1 draws one"
             )
         if self.judged < self.least:
             return (

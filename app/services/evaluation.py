@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from app.services import lookalikes
 from app.services.lookalikes import Lookalikes
 from app.services.workspace import Workspace
+from core.data.drawing import drawn_rows
+from core.data.snapshot import whole_groups
 from core.types import DatasetError
 from db.queries import datasets, evaluation
 from db.queries.evaluation import Split
 
-__all__ = ["Protection", "Split", "protect", "protection"]
+__all__ = ["Protection", "Split", "draw", "protect", "protection"]
+
+DRAWN = "evaluation"  # the name of a split that is drawn
+SHARE = 0.1  # of the images
+LEAST_GROUPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,40 @@ def protect(workspace: Workspace, dataset_id: int, split: str, *, on: bool = Tru
     return protection(workspace, dataset_id)
 
 
+def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: int = 0) -> Protection:
+    """Draw a share of the images that are in no split, whole groups at a time, into one that is for evaluation.
+
+    What rounds found in them so far belongs to the new split too. A later import leaves a drawn split as it is.
+
+    Raises:
+        DatasetError: there is no such dataset, it has such a split already, or its images cannot be divided.
+    """
+    if not 0 < share < 1:
+        raise DatasetError(f"the share is {share}, must be between 0 and 1; a tenth is 0.1")
+    with workspace.database.write() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        if any(one.name == DRAWN for one in evaluation.splits(session, dataset_id)):
+            raise DatasetError(f"{info.name} has a split {DRAWN!r} already; protect that one")
+        found = evaluation.undivided(session, dataset_id)
+        groups = whole_groups([group for _, group, _ in found], [content for *_, content in found])
+        if len(set(groups.tolist())) < LEAST_GROUPS:
+            raise DatasetError(
+                f"of {info.name} there are no two images or groups outside of splits, so none can be drawn; "
+                "protect one of its splits, or import more images"
+            )
+        rows = drawn_rows(groups, share, seed)
+        evaluation.move_to_split(session, dataset_id, [found[row][0] for row in rows.tolist()], DRAWN)
+        datasets.change_dataset(session, dataset_id, {"evaluation_splits": sorted([*info.evaluation_splits, DRAWN])})
+    return protection(workspace, dataset_id)
+
+
 def _refuse_unknown(name: str, split: str, found: list[Split]) -> None:
     named = [one.name for one in found if one.name]
     if split not in named:
         cure = (
             f"choose one of {', '.join(named)}"
             if named
-            else "import its images below folders train/ and test/, or from a manifest with a column 'split'"
+            else "draw one (--draw 0.1), or import its images below folders train/ and test/"
         )
         raise DatasetError(f"{name} has no split {split!r}; {cure}")
 

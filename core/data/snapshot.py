@@ -7,6 +7,7 @@ which classes some images show, as people or an import said it, never as their o
 What is protected is predicted like all else and never learnt from, nor is anything of its groups and contents.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -131,18 +132,7 @@ class Snapshot:
 
     def whole_groups(self) -> IntArray:
         """Return a number for each sample, (N,); equal where group or content, also by a chain of them, is the same."""
-        count = len(self)
-        nodes, offset = [], count
-        for texts in (self.groups, self.content_hashes):
-            codes: dict[str, int] = {}
-            index = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, count)
-            named = np.flatnonzero(index != codes.get("", -1))
-            nodes.append((named, index[named] + offset))
-            offset += len(codes)
-        rows = np.concatenate([rows for rows, _ in nodes])
-        links = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate([to for _, to in nodes]))), (offset,) * 2)
-        _, component = connected_components(links, directed=False)
-        return component[:count].astype(np.int64)
+        return whole_groups(self.groups, self.content_hashes)
 
     def is_unseen(self) -> NDArray[np.bool_]:
         """Return which samples no model can have learnt from, nor from any of their whole group, (N,)."""
@@ -197,6 +187,22 @@ class Snapshot:
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
             return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected)
+
+
+def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArray:
+    """Return a number for each of N images, (N,); equal where group ("": none) or content is, also by a chain."""
+    count = len(groups)
+    nodes, offset = [], count
+    for texts in (groups, content_hashes):
+        codes: dict[str, int] = {}
+        index = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, count)
+        named = np.flatnonzero(index != codes.get("", -1))
+        nodes.append((named, index[named] + offset))
+        offset += len(codes)
+    rows = np.concatenate([rows for rows, _ in nodes])
+    links = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate([to for _, to in nodes]))), (offset,) * 2)
+    _, component = connected_components(links, directed=False)
+    return component[:count].astype(np.int64)
 
 
 def _packed(texts: list[str]) -> ByteArray:

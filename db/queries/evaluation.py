@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Select, distinct, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.types import Act, Recipe, RoundStatus, Status, Task, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow, SampleRow
+from db.queries import projection
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
 _USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # what people decide that leaves a label
+_CHUNK = 5_000  # images named in one statement
 _UNDECIDED = (Status.OPEN, Status.SECOND_OPINION)
 
 
@@ -30,6 +32,22 @@ def splits(session: Session, dataset_id: int) -> list[Split]:
     counted = dict(session.execute(query.order_by(SampleRow.split)).all())
     gone = {name: 0 for name in protected if name not in counted}
     return [Split(name, count, name in protected) for name, count in (counted | gone).items()]
+
+
+def undivided(session: Session, dataset_id: int) -> list[tuple[int, str, str]]:
+    """Return (id, group, content hash) of the images that are in no split, by id."""
+    query = select(SampleRow.id, SampleRow.group, SampleRow.content_hash).where(*_within(dataset_id, [""]))
+    return [(id_, group, content) for id_, group, content in session.execute(query.order_by(SampleRow.id))]
+
+
+def move_to_split(session: Session, dataset_id: int, sample_ids: Sequence[int], split: str) -> None:
+    """Put images into a split, and what rounds said of them with them; the counts follow."""
+    for start in range(0, len(sample_ids), _CHUNK):
+        some = sample_ids[start : start + _CHUNK]
+        session.execute(update(SampleRow).where(SampleRow.id.in_(some)).values(split=split))
+        session.execute(update(FindingRow).where(FindingRow.sample_id.in_(some)).values(split=split))
+    for round_id in session.scalars(select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)).all():
+        projection.count_again(session, round_id)
 
 
 def splits_of_dataset(session: Session, dataset_id: int) -> list[str]:

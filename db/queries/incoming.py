@@ -198,6 +198,7 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> No
     session.execute(missed.execution_options(synchronize_session=False))
     rewritten = (*_CORRECTED, *_FOLLOWS)
     correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in rewritten}
+    correction["split"] = case((IncomingRow.split == "", SampleRow.split), else_=IncomingRow.split)
     correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)
     changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name) for name in rewritten))
     corrected = update(SampleRow).where(_same(dataset_id), staged, changes).values(**correction, vanished_at=None)
@@ -238,4 +239,5 @@ def _is_first_mask() -> ColumnElement[bool]:
 
 def _differs(name: str) -> ColumnElement[bool]:
     stored: InstrumentedAttribute[Any] = getattr(SampleRow, name)
-    return stored.is_distinct_from(getattr(IncomingRow, name))
+    different = stored.is_distinct_from(getattr(IncomingRow, name))
+    return and_(IncomingRow.split != "", different) if name == "split" else different  # a drawn one stays

@@ -158,6 +158,19 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     assert not at.exception
 
 
+def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
+    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(digits, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["splits"] = "1"
+    at.run()
+    at.button(key="splits_1_draw").click().run()
+    assert not at.exception
+    assert datasets.get_dataset(digits, 1).evaluation_splits == ("evaluation",)
+    assert "people judged 0 of its 30 images" in plain_text(" ".join(element.value for element in at.markdown))
+    assert not [button for button in at.button if button.key == "splits_1_draw"]
+
+
 def test_a_split_is_protected_and_freed_again_on_the_page(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     deal_splits(digits)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")

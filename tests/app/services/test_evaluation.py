@@ -4,11 +4,14 @@ import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
-from app.services import evaluation, reviews
+from app.services import evaluation, imports, reviews
+from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
 from app.services.workspace import Workspace
-from core.types import DatasetError, FindingFilter, Status, Task, Verdict
+from core.types import DatasetError, FindingFilter, FindingKind, Status, Task, Verdict
+from db.models import SampleRow
 from db.queries import evaluation as rows
 from tests.app.masked import scenes
 from tests.app.services.reviewed import digits, digits_home
@@ -105,7 +108,7 @@ def test_a_verdict_without_a_usable_label_judges_nothing(digits: Workspace, verd
 
 
 def test_what_cannot_be_protected_is_refused_with_the_cure(digits: Workspace) -> None:
-    with pytest.raises(DatasetError, match="import its images below folders train/ and test/"):
+    with pytest.raises(DatasetError, match="or import its images below folders train/ and test/"):
         evaluation.protect(digits, 1, "test")
     protect(digits)
     with pytest.raises(DatasetError, match="no split 'val'; choose one of test, train"):
@@ -116,6 +119,45 @@ def test_what_cannot_be_protected_is_refused_with_the_cure(digits: Workspace) ->
     assert evaluation.protect(digits, 1, "test", on=False).lines() == [
         "No split is for evaluation: rounds learn from every label."
     ]
+
+
+def test_a_split_is_drawn_where_there_is_none_and_its_findings_and_counts_go_with_it(digits: Workspace) -> None:
+    reviews.accept_all(digits, replace(OPEN, min_confidence=0.9), by="ada")
+    before = len(shown(digits, everything()))
+    seen = evaluation.draw(digits, 1, share=0.25)
+    sizes = {split.name: split.images for split in seen.splits}
+    assert seen.protected == ("evaluation",)
+    assert sizes["evaluation"] == round(0.25 * sum(sizes.values()))
+    found = shown(digits, everything())
+    assert len(found) == before
+    drawn = [finding for finding in found if finding.split == "evaluation"]
+    assert len({finding.sample_id for finding in drawn}) == sizes["evaluation"]
+    held = [finding for finding in drawn if finding.status is Status.OPEN and finding.kind is FindingKind.SUSPICIOUS]
+    preview = reviews.preview(digits, OPEN)
+    assert preview.left_out == len(held) > 0
+    reviews.undo(digits, 1, by="ada")
+    assert reviews.counts(digits, everything()).total == before
+    with pytest.raises(DatasetError, match="has a split 'evaluation' already; protect that one"):
+        evaluation.draw(digits, 1)
+
+
+def test_an_import_leaves_a_drawn_split_as_it_is(digits: Workspace) -> None:
+    drawn = evaluation.draw(digits, 1).splits
+    run_import(digits, imports.start_import(digits, imports.request_again(digits, 1)))
+    assert evaluation.protection(digits, 1).splits == drawn
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -3.0])
+def test_only_a_part_can_be_drawn(digits: Workspace, share: float) -> None:
+    with pytest.raises(DatasetError, match="must be between 0 and 1"):
+        evaluation.draw(digits, 1, share=share)
+
+
+def test_nothing_is_drawn_of_a_single_group(digits: Workspace) -> None:
+    with digits.database.write() as session:
+        session.execute(update(SampleRow).values(group="monday"))
+    with pytest.raises(DatasetError, match="no two images or groups outside of splits"):
+        evaluation.draw(digits, 1)
 
 
 def test_a_split_protected_while_a_bulk_act_runs_is_left_out_or_was_accepted_whole_before(digits: Workspace) -> None:

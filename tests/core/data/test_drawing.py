@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.data.drawing import drawn_rows
+
+shares = st.floats(0.01, 0.9)
+seeds = st.integers(0, 2**31)
+
+
+@given(st.lists(st.integers(0, 8), min_size=2, max_size=60).filter(lambda groups: len(set(groups)) > 1), shares, seeds)
+def test_groups_stay_whole_and_neither_side_is_empty(groups: list[int], share: float, seed: int) -> None:
+    numbers = np.array(groups)
+    rows = drawn_rows(numbers, share, seed)
+    rest = np.setdiff1d(np.arange(len(numbers)), rows)
+    assert len(rows)
+    assert len(rest)
+    assert not set(numbers[rows]) & set(numbers[rest])
+
+
+@given(st.integers(20, 400), shares, seeds)
+def test_single_rows_come_to_the_share(count: int, share: float, seed: int) -> None:
+    rows = drawn_rows(np.arange(count), share, seed)
+    assert abs(len(rows) - share * count) <= 1
+    np.testing.assert_array_equal(rows, drawn_rows(np.arange(count), share, seed))
+
+
+def test_what_the_groups_are_called_changes_nothing() -> None:
+    groups = np.arange(50) // 5
+    np.testing.assert_array_equal(drawn_rows(groups, 0.3, 4), drawn_rows(groups * 7 + 3, 0.3, 4))
+
+
+def test_one_group_cannot_be_divided() -> None:
+    with pytest.raises(ValueError, match="two groups or more"):
+        drawn_rows(np.zeros(9, np.int64), 0.2, 0)
