@@ -30,7 +30,7 @@ class Protect(Protocol):
         """Do it, or raise our own error."""
 
 
-def splits_panel(look: Look, protect: Protect, draw: Callable[[int], object]) -> None:
+def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> None:
     """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
     dataset_id = asked(SPLITS)
     if dataset_id is None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
-from app.components.evaluation_panel import splits_panel
+from app.components.evaluation_panel import draw_splits
 from app.components.import_preview import STYLE
 from app.components.import_report import draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
@@ -56,7 +56,5 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         if draw_report(shown, counts, problems, f"report_{shown.id}"):
             del st.query_params[SHOWN]
             st.rerun()
-    splits_panel(
-        partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work)
-    )
+    draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)

@@ -119,10 +119,10 @@ class _Step:
         tagged, given = self._windows(weak_rows)
         weak_tags = self._tags[weak_rows.to(self._tags.device)]
         strong_tags = self._tags[strong_rows.to(self._tags.device)]
+        self._measure(scenes, masks, strong_tags)
+        pair.hybrid.train()
+        pair.pseudo.train()
         with fast_precision(sources.images.device):
-            self._measure(scenes, masks, strong_tags)
-            pair.hybrid.train()
-            pair.pseudo.train()
             hybrid = pair.hybrid(torch.cat((strong_views(scenes, self._generator), tagged))).float()
             pseudo = pair.pseudo(tagged).float()
         has_mask = (given != NO_LABEL).flatten(1).any(dim=1)
@@ -147,9 +147,12 @@ class _Step:
         return self._augment(self._sources.images.batch(rows), self._sources.targets.batch(rows), self._generator)
 
     def _measure(self, scenes: Tensor, masks: Tensor, tags: Tensor) -> None:
-        """Count how PseudoNet does on images it never learns from."""
+        """Count how PseudoNet does on images it never learns from.
+
+        In a block of its own: weights that autocast rounds without gradients must not be there for the learning pass.
+        """
         self._pair.pseudo.eval()
-        with torch.no_grad():
+        with torch.no_grad(), fast_precision(self._sources.images.device):
             self.trust.update(likeliest(self._pair.pseudo(scenes).float(), tags), masks)
 
     def state(self) -> State:
