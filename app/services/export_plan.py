@@ -30,7 +30,8 @@ def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> P
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
         check_form(info, options)
-        source = Source(info.name, info.task.value, info.classes, tuple(exports.finished_rounds(session, dataset_id)))
+        rounds = tuple(exports.finished_rounds(session, dataset_id))
+        source = Source(info.name, info.task.value, info.classes, rounds, info.evaluation_splits)
         if info.colours is None:
             return plan_export(source, _items(session, dataset_id, info.classes), options)
         table = ClassTable(info.classes, info.colours)

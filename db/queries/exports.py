@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from core.types import ExportError, RoundStatus
 from db.models import ChangesetRow, DatasetRow, DecisionRow, ExportRow, FindingRow, ImportRow, RoundRow, SampleRow
+from db.queries.added import folders_of
+from db.queries.evaluation import splits_of_dataset
 
 _UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
 
@@ -144,26 +146,28 @@ def round_numbers(session: Session, dataset_id: int) -> dict[int, int]:
 
 def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
     """Return what a finished round can be repeated from, oldest first."""
-    columns = (RoundRow.number, RoundRow.snapshot_hash, RoundRow.config)
+    columns = (RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config)
     query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
     return [
-        {"number": number, "snapshot_hash": snapshot_hash, "config": config}
-        for number, snapshot_hash, config in session.execute(query.order_by(RoundRow.number))
+        {"number": number, "snapshot_hash": digest, "recipe": recipe.value, "recipe_config": own, "config": config}
+        for number, digest, recipe, own, config in session.execute(query.order_by(RoundRow.number))
     ]
 
 
 def label_state(session: Session, dataset_id: int) -> str:
-    """Name the moment of the last act and the last import of a dataset."""
+    """Name the moment of the last act and the last import of a dataset, and its evaluation splits."""
     acts = select(func.max(ChangesetRow.id)).where(ChangesetRow.dataset_id == dataset_id)
     imports = select(func.max(ImportRow.id)).where(
         ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE
     )
-    return f"{session.scalar(acts) or 0}-{session.scalar(imports) or 0}"
+    protected = splits_of_dataset(session, dataset_id)
+    return f"{session.scalar(acts) or 0}-{session.scalar(imports) or 0}-{'/'.join(protected)}"
 
 
 def dataset_roots(session: Session) -> list[str]:
-    """Return where the originals of every dataset lie."""
-    return list(session.scalars(select(DatasetRow.root)))
+    """Return where the originals of every dataset lie: what it was imported from, and folders that were added to it."""
+    known = session.execute(select(DatasetRow.root, DatasetRow.options))
+    return [folder for root, options in known for folder in (root, *folders_of(options))]
 
 
 def _exports() -> Any:  # noqa: ANN401 a select of many columns

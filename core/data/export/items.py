@@ -168,7 +168,8 @@ class Source:
     name: str
     task: str
     classes: tuple[str, ...]
-    rounds: tuple[dict[str, Any], ...] = ()  # finished ones: number, snapshot hash, config
+    rounds: tuple[dict[str, Any], ...] = ()  # finished ones: number, snapshot hash, recipe, configs
+    evaluation_splits: tuple[str, ...] = ()  # judged models and taught none
 
 
 @dataclass(frozen=True, slots=True)

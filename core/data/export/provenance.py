@@ -51,7 +51,12 @@ def manifest(
 ) -> dict[str, Any]:
     """Return the manifest of an export; the first of its `tables` has every image with its content hash."""
     source = plan.source
-    dataset = {"name": source.name, "task": source.task, "classes": list(source.classes)}
+    dataset = {
+        "name": source.name,
+        "task": source.task,
+        "classes": list(source.classes),
+        "evaluation_splits": list(source.evaluation_splits),
+    }
     files = {
         "placed": {link.value: count for link, count in sorted(placed.items())},
         "bytes": plan.image_bytes,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import __version__
-from app.services import datasets, export_run, exports, reviews, rounds
+from app.services import datasets, evaluation, export_run, exports, reviews, rounds
 from app.services.exports import ExportRequest
 from app.services.workspace import Workspace
 from core.data.export.items import ExportFormat, ExportOptions, Treatment
@@ -81,7 +81,8 @@ def test_the_manifest_tells_where_every_label_comes_from(workspace: Workspace, r
     done = export(workspace, reviewed, tmp_path / "out", ambiguous=Treatment.APART)
     assert done.manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert done.manifest["versions"] == {"outfold": __version__}
-    assert [each["number"] for each in done.manifest["rounds"]] == [1]
+    assert [(each["number"], each["recipe"]) for each in done.manifest["rounds"]] == [(1, "cross-fold")]
+    assert done.manifest["dataset"]["evaluation_splits"] == []
     counts = done.manifest["counts"]
     assert counts["by_verdict"]["relabel"] == 1
     assert counts["by_method"]["person"] == 4  # accept, keep, relabel, ambiguous; excluded is left out
@@ -92,6 +93,16 @@ def test_the_manifest_tells_where_every_label_comes_from(workspace: Workspace, r
         workspace, ExportRequest(dataset_id=reviewed, options=ExportOptions(ambiguous=Treatment.APART))
     )
     assert shown.counts == counts
+
+
+def test_the_manifest_names_the_evaluation_splits(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
+    before = exports.state(workspace, dataset_id)
+    evaluation.draw(workspace, dataset_id)
+    assert exports.state(workspace, dataset_id) != before, "what is shown of an export is looked up again"
+    done = export(workspace, dataset_id, tmp_path / "out")
+    assert done.manifest is not None
+    assert done.manifest["dataset"]["evaluation_splits"] == ["evaluation"]
+    assert done.manifest["counts"]["by_split"]["evaluation"] == 30
 
 
 def test_two_exports_of_one_state_are_the_same_bytes(workspace: Workspace, reviewed: int, tmp_path: Path) -> None:

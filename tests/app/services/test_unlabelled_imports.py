@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from app.services import datasets, imports
+from app.services import datasets, exports, imports, patches
+from app.services.exports import ExportRequest
 from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
-from core.types import DatasetError, RoundStatus
+from core.types import DatasetError, ExportError, RoundStatus
 from tests.app.pairs import draw_pair, draw_stripes
 from tests.core.data.formats.drawn import draw
 
@@ -154,3 +155,12 @@ def test_what_cannot_be_meant_is_refused_with_a_cure(workspace: Workspace, tmp_p
             add(workspace, inside)
     with pytest.raises(DatasetError, match="comes from"):
         run(workspace, folder)
+
+
+def test_no_export_and_no_patch_goes_where_they_lie(workspace: Workspace, tmp_path: Path) -> None:
+    run(workspace, pets(tmp_path / "pets"))
+    add(workspace, new(tmp_path / "new"))
+    with pytest.raises(ExportError, match="within one another"):
+        exports.add_export(workspace, ExportRequest(dataset_id=1, folder=str(tmp_path / "new" / "clean")))
+    with pytest.raises(ExportError, match="holds originals"):
+        patches.apply_patch(workspace, tmp_path / "patch", tmp_path / "new")
