@@ -15,7 +15,6 @@ from core.judge.painted_masks import find_painted
 from core.judge.tag_checks import check_tags
 from core.recipes.parts import Parts, parts_of
 from core.types import Progress
-from db.queries import snapshots
 
 _RESULT = "result.json"
 STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retrained_tagged")
@@ -23,12 +22,8 @@ STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retra
 
 def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Say which image plays which part, and write that down."""
-    with at_work.workspace.database.read() as session:
-        samples = snapshots.samples_for_round(session, at_work.info.dataset_id)
-    splits = {sample.id: sample.split for sample in samples}
-    own = [splits.get(number, "") for number in snapshot.sample_ids.tolist()]
     store = MaskStore(at_work.workspace.masks)
-    parts = parts_of(snapshot, own, _settings(at_work), store)
+    parts = parts_of(snapshot, at_work.splits_of(snapshot), _settings(at_work), store)
     parts.save(at_work.workspace.round_folder(at_work.info.id))
 
 

@@ -9,6 +9,7 @@ from core.config import RoundConfig
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.types import Report
+from db.queries import snapshots
 from db.queries.rounds import RoundInfo
 from db.queries.snapshots import LabelCounts
 
@@ -28,6 +29,12 @@ class RoundAtWork:
     def config(self) -> RoundConfig:
         """Return how its networks are trained."""
         return RoundConfig.from_json(self.info.config)
+
+    def splits_of(self, snapshot: Snapshot) -> list[str]:
+        """Return the split of each of the snapshot's samples, (N,)."""
+        with self.workspace.database.read() as session:
+            splits = {sample.id: sample.split for sample in snapshots.samples_for_round(session, self.info.dataset_id)}
+        return [splits.get(number, "") for number in snapshot.sample_ids.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from core.judge.found import Judged
 from core.judge.proposals import class_thresholds, find_proposals
 from core.recipes.iterated_parts import IteratedParts, iterated_parts
 from core.types import ClassTable, Progress, Report, Task
-from db.queries import datasets, snapshots
+from db.queries import datasets
 
 _RESULT = "result.json"
 _FIRST = ("baseline", "teacher with consistency")
@@ -25,11 +25,7 @@ _PARTS = ("labelled", "unlabelled", "validation", "test")
 
 def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Say which image plays which part, and write that down."""
-    with at_work.workspace.database.read() as session:
-        samples = snapshots.samples_for_round(session, at_work.info.dataset_id)
-    splits = {sample.id: sample.split for sample in samples}
-    own = [splits.get(number, "") for number in snapshot.sample_ids.tolist()]
-    parts = iterated_parts(snapshot, own, _settings(at_work), at_work.config.seed)
+    parts = iterated_parts(snapshot, at_work.splits_of(snapshot), _settings(at_work), at_work.config.seed)
     parts.save(at_work.workspace.round_folder(at_work.info.id))
 
 

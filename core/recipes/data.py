@@ -12,9 +12,12 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from core.data.snapshot import Snapshot
-from core.types import NO_LABEL, DatasetError, IntArray
+from core.data.snapshot import BoolArray, Snapshot
+from core.data.storage import atomic_path
+from core.types import NO_LABEL, DatasetError, IntArray, RoundError
 
+_FILE = "parts.npz"
+_PARTS = ("labelled", "unlabelled", "validation", "test")
 _NAMED = 5  # names of a long list that a message shows
 
 
@@ -63,6 +66,29 @@ class RecipeData:
                     f"{self.snapshot.paths[bare[0]]} has no label and is one of the {part} images"
                     f" ({len(bare)} such); label it, or leave it out"
                 )
+
+
+def save_parts(folder: Path, data: RecipeData, **beside: IntArray | BoolArray) -> None:
+    """Write who plays which part, and columns `beside`, beside the snapshot: splits may change before they are asked.
+
+    A round's folder holds one recipe, so one such file.
+    """
+    columns: dict[str, IntArray | BoolArray] = {name: getattr(data, name) for name in _PARTS}
+    with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
+        np.savez(file, **columns, **beside)  # type: ignore[arg-type]  # as in `Snapshot.save`
+
+
+def load_parts(folder: Path, beside: str) -> tuple[RecipeData, IntArray]:
+    """Return what `save_parts` wrote, and the column called `beside`.
+
+    Raises:
+        RoundError: nothing was.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        raise RoundError(f"{folder} does not say which image plays which part; start the round again")
+    with np.load(path, allow_pickle=False) as columns:
+        return RecipeData(snapshot=Snapshot.load(folder), **{name: columns[name] for name in _PARTS}), columns[beside]
 
 
 def balanced_draw(labels: IntArray, per_class: int, seed: int) -> IntArray:

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.config import IteratedSettings
-from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
+from core.data.snapshot import BoolArray, Snapshot
 from core.learn.folds import deal
-from core.recipes.data import RecipeData
-from core.types import DatasetError, IntArray, RoundError
+from core.recipes.data import RecipeData, load_parts, save_parts
+from core.types import DatasetError, IntArray
 
-BoolArray = NDArray[np.bool_]
-_FILE = "parts.npz"
-_ROWS = ("labelled", "unlabelled", "validation", "test")
 _FEWEST_GROUPS = 2  # to learn from one and choose by the other
 
 
@@ -32,10 +27,8 @@ class IteratedParts:
     asked: IntArray
 
     def save(self, folder: Path) -> None:
-        """Write them beside the snapshot: splits may change before they are asked for again."""
-        rows = {name: getattr(self.data, name) for name in _ROWS}
-        with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
-            np.savez(file, asked=self.asked, **rows)
+        """Write them into a round's folder."""
+        save_parts(folder, self.data, asked=self.asked)
 
     @classmethod
     def load(cls, folder: Path) -> "IteratedParts":
@@ -44,12 +37,7 @@ class IteratedParts:
         Raises:
             RoundError: there are none.
         """
-        path = folder / _FILE
-        if not path.exists():
-            raise RoundError(f"{folder} does not say which image plays which part; start the round again")
-        with np.load(path, allow_pickle=False) as columns:
-            rows = {name: columns[name] for name in _ROWS}
-            return cls(RecipeData(snapshot=Snapshot.load(folder), **rows), columns["asked"])
+        return cls(*load_parts(folder, "asked"))
 
 
 def iterated_parts(snapshot: Snapshot, splits: Sequence[str], settings: IteratedSettings, seed: int) -> IteratedParts:

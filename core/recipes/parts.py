@@ -1,8 +1,9 @@
 """Which image of a dataset plays which part in cross training: by its mask and its tags, its split, or a list.
 
 Images with a mask are learnt from, images with tags and no mask are painted. Nothing of a split that judges is learnt
-from. Where lists or a number choose the labelled ones, the rest plays images without a mask, whose tags are what was
-said or else what their masks, otherwise hidden, show; so an experiment needs no other dataset.
+from, nor of the groups of what judges; a list of labelled images is taken at its word. Where lists or a number choose
+the labelled ones, the rest plays images without a mask, whose tags are what was said or else what their masks,
+otherwise hidden, show; so an experiment needs no other dataset.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,13 +15,9 @@ import numpy as np
 from core.config import CrossTrainingSettings
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
-from core.recipes.data import RecipeData, listed, rows_of
+from core.recipes.data import RecipeData, listed, load_parts, rows_of, save_parts
 from core.recipes.tags import BoolArray, given_mask, masks_of
-from core.types import DatasetError, IntArray, RoundError
-
-_FILE = "parts.npz"
-_ROWS = ("labelled", "unlabelled", "validation", "test")
+from core.types import DatasetError, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,10 +28,8 @@ class Parts:
     tags: BoolArray
 
     def save(self, folder: Path) -> None:
-        """Write them beside the snapshot: a split or a list may change before they are asked for again."""
-        rows = {name: getattr(self.data, name) for name in _ROWS}
-        with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
-            np.savez(file, tags=self.tags, **rows)
+        """Write them into a round's folder."""
+        save_parts(folder, self.data, tags=self.tags)
 
     @classmethod
     def load(cls, folder: Path) -> "Parts":
@@ -43,12 +38,8 @@ class Parts:
         Raises:
             RoundError: there are none.
         """
-        path = folder / _FILE
-        if not path.exists():
-            raise RoundError(f"{folder} does not say which image plays which part; start the round again")
-        with np.load(path, allow_pickle=False) as columns:
-            rows = {name: columns[name] for name in _ROWS}
-            return cls(RecipeData(snapshot=Snapshot.load(folder), **rows), columns["tags"])
+        data, tags = load_parts(folder, "tags")
+        return cls(data, tags.astype(np.bool_))
 
 
 def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingSettings, store: MaskStore) -> Parts:
@@ -66,11 +57,11 @@ def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingS
         tests |= snapshot.protected
     validations = _among(splits, [] if settings.validation_list else _names(settings.validation_split))
     validations &= ~tests & ~apart
-    test = _part(snapshot, settings.test_list, tests & masked)
-    validations[test] = False
+    test, groups = _part(snapshot, settings.test_list, tests & masked), snapshot.whole_groups()
+    validations &= ~np.isin(groups, groups[test])
     validation = _part(snapshot, settings.validation_list, validations & masked)
-    judging: BoolArray = tests | validations | apart
-    judging[test] = judging[validation] = True
+    of_judges = np.isin(groups, groups[np.concatenate([test, validation])])
+    judging: BoolArray = tests | validations | apart | of_judges
     labelled = _labelled(snapshot, settings, np.flatnonzero(masked & ~judging))
     chosen = bool(settings.labelled_list or settings.labelled_first)
     rest: BoolArray = ~judging & (tagged | masked if chosen else tagged & ~masked)

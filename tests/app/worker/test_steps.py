@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from app.services import evaluation, reviews, rounds
 from app.services.reviews import Choice, RefusedError
@@ -13,9 +14,10 @@ from app.services.workspace import Workspace
 from app.worker import steps
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
+from core.rounds import held_of
 from core.types import NO_LABEL, FindingFilter, FindingKind, RoundCancelledError, RoundError, RoundStatus, Verdict
-from db.models import SampleRow
-from db.queries import counts
+from db.models import FindingRow, SampleRow
+from db.queries import counts, projection
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -95,6 +97,26 @@ def test_a_round_opens_with_the_evaluation_split_marked(workspace: Workspace) ->
     snapshot = Snapshot.load(workspace.round_folder(started.id))
     assert snapshot.protected is not None
     assert snapshot.sample_ids[snapshot.protected].tolist() == list(range(11, 21))
+
+
+def test_what_was_accepted_of_unlabelled_images_is_judged_by_the_one_fold_that_never_learnt_it(
+    workspace: Workspace,
+) -> None:
+    dataset_id = add_dataset(workspace, [None, None] + [0, 1] * 6)
+    first = add_done_round(workspace, dataset_id)
+    with workspace.database.write() as session:
+        session.execute(update(FindingRow).values(kind=FindingKind.UNLABELLED, given=NO_LABEL))
+        projection.count_again(session, first)
+    unlabelled = FindingFilter(round_id=first, kinds=frozenset({FindingKind.UNLABELLED}))
+    assert reviews.accept_all(workspace, unlabelled, by="ada").size == 2
+    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=3), "ada")
+    steps.take_snapshot(workspace, go_on, round_id=started.id)
+    snapshot = Snapshot.load(workspace.round_folder(started.id))
+    held = [held_of(snapshot, RoundConfig(folds=3), fold) for fold in range(3)]
+    for row in np.flatnonzero(snapshot.sample_ids <= 2).tolist():
+        judges = [row in one.held_rows for one in held]
+        assert sum(judges) == 1
+        assert [row in one.learn_rows for one in held] == [not judging for judging in judges]
 
 
 def test_a_round_whose_labels_were_all_taken_away_says_so(workspace: Workspace) -> None:

@@ -53,6 +53,14 @@ def test_evaluation_splits_never_teach_and_are_the_test(scenes: Scenes) -> None:
         chosen(scenes, ("train",), test_split="", validation_split="val,test")
 
 
+def test_what_is_of_a_group_with_what_judges_never_teaches_and_is_not_painted(scenes: Scenes) -> None:
+    groups = [""] * COUNT
+    groups[0] = groups[4] = groups[8] = "day"  # a mask and tags beside what is chosen by
+    groups[1] = groups[9] = groups[10] = "night"  # a mask and a judge of the other kind beside the test
+    grouped = replace(scenes, snapshot=replace(scenes.snapshot, groups=groups))
+    assert rows(chosen(grouped)) == ([2, 3], [5], [8], [10, 11])
+
+
 def test_splits_that_do_not_judge_teach(scenes: Scenes) -> None:
     assert rows(chosen(scenes, validation_split="", test_split="test")) == ([0, 1, 2, 3, 8, 9], [4, 5], [], [10, 11])
     assert rows(chosen(scenes, validation_split="", test_split="val, test"))[3] == [8, 9, 10, 11]
