@@ -27,7 +27,7 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer an image with its present mask's version and what a round found in it."""
     asked = request.query_params
     round_id = whole(asked, "round", least=1) if asked.get("round") else None
-    opened = masks.view_mask(workspace, request.path_params["sample_id"], round_id)
+    opened = masks.view_mask(workspace, whole(request.path_params, "sample_id", least=1), round_id)
     sample = opened.sample
     dtype = mask_dtype(len(sample.classes))
     return {
@@ -89,14 +89,14 @@ def labels(request: Request, workspace: Workspace) -> Response:
     """Answer the present mask, or the one of a version."""
     asked = request.query_params
     version = text(asked, "version") if asked.get("version") else None
-    current, mask = masks.labels(workspace, request.path_params["sample_id"], version)
+    current, mask = masks.labels(workspace, whole(request.path_params, "sample_id", least=1), version)
     return _packed(mask, {_VERSION: current, "Cache-Control": FOREVER if version else "no-store"})
 
 
 def predicted(request: Request, workspace: Workspace) -> Response:
     """Answer what a round predicted."""
     round_id = whole(request.query_params, "round", least=1)
-    mask = round_masks.predicted_mask(workspace, round_id, request.path_params["sample_id"])
+    mask = round_masks.predicted_mask(workspace, round_id, whole(request.path_params, "sample_id", least=1))
     return _packed(mask, {"Cache-Control": "no-store"})
 
 
@@ -110,7 +110,7 @@ def save(uploaded: Uploaded, workspace: Workspace) -> dict[str, Any]:
     key = ActKey(text(headers, "x-outfold-client", longest=LONGEST_CLIENT), whole(headers, "x-outfold-seq"))
     edited = masks.save_edit(
         workspace,
-        uploaded.path["sample_id"],
+        whole(uploaded.path, "sample_id", least=1),
         EditAbout(finding_id=named["finding"], round_id=named["round"]),
         uploaded.data,
         base=text(headers, "x-outfold-base"),
@@ -128,14 +128,14 @@ def picture(request: Request, workspace: Workspace) -> Response:
     edge = request.path_params["edge"]
     if edge not in EDGES:
         raise RequestError(f"there is no size {edge}", f"choose from {', '.join(map(str, EDGES))}")
-    found, version = round_masks.picture(workspace, request.path_params["finding_id"], layer, edge)
+    found, version = round_masks.picture(workspace, whole(request.path_params, "finding_id", least=1), layer, edge)
     return _kept(request, found, version, "image/webp")
 
 
 def overlay(request: Request, workspace: Workspace) -> Response:
     """Answer a mask over a whole image."""
     which = member(Overlay, request.path_params["which"], "which")
-    found, version = round_masks.overlay(workspace, request.path_params["finding_id"], which)
+    found, version = round_masks.overlay(workspace, whole(request.path_params, "finding_id", least=1), which)
     return _kept(request, found, version, "image/png")
 
 

@@ -23,7 +23,7 @@ MOST_CLASSES = 70_000
 
 def panel(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer which dataset is tagged, its classes, how far it is, and which round suggests."""
-    opened = tags.panel(workspace, request.path_params["dataset_id"])
+    opened = tags.panel(workspace, whole(request.path_params, "dataset_id", least=1))
     return {
         "dataset": opened.dataset.id,
         "name": opened.dataset.name,
@@ -39,7 +39,7 @@ def images(request: Request, workspace: Workspace) -> dict[str, Any]:
     asked = request.query_params
     found = tags.queue(
         workspace,
-        request.path_params["dataset_id"],
+        whole(request.path_params, "dataset_id", least=1),
         member(Show, asked.get("show") or Show.TODO.value, "show"),
         after=whole(asked, "after") if asked.get("after") else 0,
         limit=min(MOST_IMAGES, whole(asked, "limit", least=1)) if asked.get("limit") else 16,
@@ -49,7 +49,7 @@ def images(request: Request, workspace: Workspace) -> dict[str, Any]:
 
 def one_image(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer one image."""
-    found = tags.one(workspace, request.path_params["sample_id"])
+    found = tags.one(workspace, whole(request.path_params, "sample_id", least=1))
     return _image(found.image) | {"suggested": found.classes}
 
 

@@ -91,6 +91,15 @@ def test_what_is_not_there_is_said(client: TestClient) -> None:
     assert client.post("/outfold/tags", json={"client": "tab"}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["tags/{}", "tags/{}/images", "tags/image/{}", "masks/{}", "masks/{}/labels", "masks/{}/predicted?round=1",
+     "regions/{}/given.png", "regions/{}/image/128.webp", "exports/{}.zip"],
+)  # fmt: skip
+def test_a_number_that_no_database_holds_is_no_failure_of_ours(client: TestClient, address: str) -> None:
+    assert client.get(f"/outfold/{address.format(10**20)}").status_code == 400
+
+
 def test_nobody_tags_without_a_name(client: TestClient) -> None:
     client.cookies.clear()
     assert client.post("/outfold/tags", json={"client": "tab", "acts": []}).status_code == 401
