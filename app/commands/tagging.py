@@ -74,7 +74,7 @@ def list_(*, dataset: DatasetName, from_masks: FromMasks = False, as_json: JsonF
 def export(
     *,
     dataset: DatasetName,
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="The CSV to write.")],
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="The .csv to write; it must not exist yet.")],
     from_masks: FromMasks = False,
     as_json: JsonFlag = False,
 ) -> None:

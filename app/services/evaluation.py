@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from app.services import lookalikes
 from app.services.lookalikes import Lookalikes
+from app.services.starting import refuse_unfinished
 from app.services.workspace import Workspace
 from core.data.drawing import drawn_rows
 from core.data.snapshot import whole_groups
 from core.types import DatasetError
-from db.queries import datasets, evaluation
+from db.queries import datasets, evaluation, rounds
 from db.queries.evaluation import Split
 
 __all__ = ["Protection", "Split", "draw", "protect", "protection"]
@@ -97,6 +98,7 @@ def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: i
 
     Raises:
         DatasetError: there is no such dataset, it has such a split already, or its images cannot be divided.
+        RoundError: a round is at work, which learns from all of them and writes down what splits they were in.
     """
     if not 0 < share < 1:
         raise DatasetError(f"the share is {share}, must be between 0 and 1; a tenth is 0.1")
@@ -104,6 +106,7 @@ def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: i
         info = datasets.get_dataset(session, dataset_id)
         if any(one.name == DRAWN for one in evaluation.splits(session, dataset_id)):
             raise DatasetError(f"{info.name} has a split {DRAWN!r} already; protect that one")
+        refuse_unfinished(info.name, rounds.list_rounds(session, dataset_id))
         found = evaluation.undivided(session, dataset_id)
         groups = whole_groups([group for _, group, _ in found], [content for *_, content in found])
         if len(set(groups.tolist())) < LEAST_GROUPS:

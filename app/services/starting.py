@@ -57,7 +57,7 @@ def start_round(
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:
         with workspace.database.write() as session:
-            _refuse_second(name, rounds.list_rounds(session, dataset_id))
+            refuse_unfinished(name, rounds.list_rounds(session, dataset_id))
             REFUSALS.get(recipe, refuse_folds)(session, start)
             round_id = rounds.add_round(
                 session,
@@ -134,7 +134,8 @@ REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
 }
 
 
-def _refuse_second(name: str, existing: list[RoundInfo]) -> None:
+def refuse_unfinished(name: str, existing: list[RoundInfo]) -> None:
+    """Raise `RoundError` where one of a dataset's rounds is at work, or waits to be."""
     unfinished = next((info for info in existing if not info.status.ended), None)
     if unfinished is not None:
         raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")

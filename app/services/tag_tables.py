@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from app.services import masks
 from app.services.allowed import refuse_outside
 from app.services.workspace import Workspace
+from core.data.export.predicted import refuse_target
 from core.data.formats.manifest import PATH_NAMES
 from core.data.formats.rows import TAG_NAMES
 from core.data.formats.source import Problems
@@ -104,8 +105,10 @@ def export_tags(workspace: Workspace, dataset_id: int, table: Path, *, from_mask
 
     Raises:
         DatasetError: it must not be written there, or the dataset's labels are classes.
+        ExportError: something is there already, an original perhaps.
     """
     refuse_outside(workspace, table)
+    refuse_target(table, (".csv",))
     info = masks_dataset(workspace, dataset_id)
     found = known_tags(workspace, dataset_id, from_masks=from_masks)
     with atomic_path(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from app.services import evaluation, imports, reviews
+from app.services import evaluation, imports, reviews, rounds
 from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
 from app.services.workspace import Workspace
-from core.types import DatasetError, FindingFilter, FindingKind, Status, Task, Verdict
+from core.config import RoundConfig
+from core.types import DatasetError, FindingFilter, FindingKind, RoundError, Status, Task, Verdict
 from db.models import SampleRow
 from db.queries import evaluation as rows
 from tests.app.masked import scenes
@@ -145,6 +146,13 @@ def test_an_import_leaves_a_drawn_split_as_it_is(digits: Workspace) -> None:
     drawn = evaluation.draw(digits, 1).splits
     run_import(digits, imports.start_import(digits, imports.request_again(digits, 1)))
     assert evaluation.protection(digits, 1).splits == drawn
+
+
+def test_nothing_is_drawn_while_a_round_is_at_work_that_knows_the_images_without_a_split(digits: Workspace) -> None:
+    rounds.start_round(digits, 1, RoundConfig(folds=2), "ada")
+    with pytest.raises(RoundError, match="is still queued; wait for it or cancel it first"):
+        evaluation.draw(digits, 1)
+    assert evaluation.protection(digits, 1).protected == ()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -3.0])

@@ -13,7 +13,7 @@ from app.services.tags import Show
 from app.services.workspace import Workspace
 from app.worker.opening import opening
 from core.judge.tag_checks import Contradiction
-from core.types import DatasetError
+from core.types import DatasetError, ExportError
 from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_round, add_scenes
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
@@ -167,6 +167,8 @@ def test_what_is_exported_is_imported_again(few: Workspace, tmp_path: Path) -> N
     assert derived[1].classes == [SKY, ROAD, HOUSE, TREE]
     assert derived[4].by == "ada"
     assert rows(few) == 1  # derived tags need no row
+    with pytest.raises(ExportError, match="exists already"):
+        export_tags(few, 1, tmp_path / "out.csv")
 
 
 def test_a_table_without_its_columns_is_refused(few: Workspace, tmp_path: Path) -> None:
