@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.components.evaluation_panel import SPLITS
 from app.services.datasets import DatasetCard, RoundSummary
+from app.services.evaluation import DRAWN
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 
@@ -56,7 +57,9 @@ def card_html(card: DatasetCard) -> str:
     more = f" and {len(card.dataset.classes) - _CLASSES_NAMED} more" * (len(card.dataset.classes) > _CLASSES_NAMED)
     kept = set(card.dataset.evaluation_splits)
     splits = " · ".join(
-        f"{name} {count:,}{' for evaluation' * (name in kept)}" for name, count in card.split_counts.items() if name
+        f"{'' if name == DRAWN and name in kept else f'{name} '}{count:,}{' for evaluation' * (name in kept)}"
+        for name, count in card.split_counts.items()
+        if name
     )
     masks = [] if card.masks is None else [f"{card.masks:,} masks"]
     facts = [f"{card.images:,} images", *masks, f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]

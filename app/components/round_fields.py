@@ -21,6 +21,7 @@ _WEIGHTS = {
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _MOST_PIXELS = 2048
+_FOLDS = "Models to train; each judges the part of the images it never saw"
 _NETWORK_HELP: Mapping[Task, str] = {
     Task.CLASSIFICATION: f"{SMALL_NETWORK} is made for images up to 64 pixels; every other name is one of timm's",
     Task.SEGMENTATION: f"{SMALL_MASK_NETWORK} is made for small scenes; {DEEPLAB}NAME takes any of timm's networks",
@@ -59,10 +60,12 @@ def network_fields(proposal: Proposal, key: str) -> Chosen:
     return {"model": model or begin.model, "weights": weights or begin.weights, "weights_file": file.strip()}
 
 
-def size_fields(begin: RoundConfig, key: str) -> Chosen:
-    """Ask for how many folds, how long, and how large the images are."""
-    left, middle, right = st.columns(3)
-    folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds")
+def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:
+    """Ask for how long, how large the images are and, where the round is `folded`, for how many folds."""
+    *first, middle, right = st.columns(3 if folded else 2)
+    folds = begin.folds
+    for left in first:
+        folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds", help=_FOLDS)
     epochs = middle.number_input("Epochs", 1, 1000, begin.epochs, key=f"{key}_epochs")
     size = right.number_input("Pixels", 8, _MOST_PIXELS, begin.input_size, key=f"{key}_size")
     return {"folds": int(folds), "epochs": int(epochs), "input_size": int(size)}

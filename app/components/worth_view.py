@@ -10,6 +10,7 @@ import streamlit as st
 from app.components.complaints import complaints, plain
 from app.components.job_progress import draw_figures, live_round, time_text
 from app.components.worth_charts import forest_chart
+from app.services.evaluation import called
 from app.services.rounds import RoundInfo, RoundProgress, duration
 from app.services.worth import Readiness, Said, View, remarks
 from core.types import RoundStatus
@@ -82,7 +83,7 @@ def _draw_head(ready: Readiness, start: Callable[[], object], unfinished: RoundI
         if ready.queue is not None:
             st.page_link(
                 "pages/review.py",
-                label=f"Judge split {ready.splits[0]}",
+                label=f"Judge the {called(ready.splits[:1])}",
                 icon=":material/rule:",
                 query_params=ready.queue,
             )

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from app.components.complaints import complaints
+from app.components.insight_head import insight_head
 from app.components.iteration_table import iteration_table
 from app.components.job_progress import draw_figures
 from app.components.kept_networks import kept_networks
 from app.components.measures import WORDS, figures, settings
-from app.components.picker import pick
 from app.components.round_results import calibration_and_classes, confusion
 from app.components.round_tables import facts_table
 from app.components.stage_table import stage_table
@@ -22,20 +22,7 @@ if not done:
     st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:")
     st.stop()
 
-wanted = {str(info.id): info.dataset_id for info in done}.get(st.query_params.get("round", ""))
-if wanted is not None:  # a link that names only the round
-    st.query_params["dataset"] = str(wanted)
-title, choice, which, to_review, to_rounds = st.columns([1, 2.4, 1.6, 1.2, 1.2], vertical_alignment="center")
-title.subheader("Insight", anchor=False)
-with choice:
-    dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done}, "Dataset")
-with which:
-    numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
-    round_id = pick("round", numbered, "Round")
-address, siblings = {"round": str(round_id)}, {"dataset": str(dataset_id)}
-to_review.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=address)
-to_rounds.page_link("pages/rounds.py", label="Compare", icon=":material/cycle:", query_params=siblings)
-
+dataset_id, round_id = insight_head(done)
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
 draw_figures(figures(shown))
@@ -45,7 +32,7 @@ with left:
     iteration_table(measured, f"iterations_{round_id}")
     clicked = confusion(measured, classes, words, str(round_id))
     if clicked is not None:
-        st.switch_page("pages/review.py", query_params={**address, **words.review(*clicked)})
+        st.switch_page("pages/review.py", query_params={"round": str(round_id), **words.review(*clicked)})
     worst_images(insight.worst_images(workspace(), measured), round_id)
 with right:
     tag_doubts(measured.get("tags"), classes, round_id)

@@ -5,6 +5,7 @@ from shlex import quote
 
 from sqlalchemy.orm import Session
 
+from app.services.evaluation import called
 from app.services.workspace import Workspace
 from core.config.comparison import LEAST_JUDGED
 from core.types import RoundError
@@ -35,20 +36,20 @@ class Readiness:
             )
         if self.judged < self.least:
             return (
-                f"people judged {self.judged} images of the evaluation split {self.named}, a comparison needs at least "
-                f"{self.least}; judge {self.least - self.judged} more of split {self.named} in the review"
+                f"people judged {self.judged} images of the {self.called}, a comparison needs at least "
+                f"{self.least}; judge {self.least - self.judged} more of it in the review"
             )
         if not self.changed:
             return (
-                f"nothing outside of the evaluation split {self.named} was changed, so both sides would learn the "
+                f"nothing outside of the {self.called} was changed, so both sides would learn the "
                 "same; review some of the other findings first"
             )
         return ""
 
     @property
-    def named(self) -> str:
-        """Return the names of the evaluation splits in one."""
-        return " and ".join(self.splits)
+    def called(self) -> str:
+        """Return the evaluation splits for people: "evaluation split test"."""
+        return called(self.splits)
 
     @property
     def queue(self) -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 Whoever protects a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.services import lookalikes
@@ -20,6 +21,14 @@ __all__ = ["Protection", "Split", "draw", "protect", "protection"]
 DRAWN = "evaluation"  # the name of a split that is drawn
 SHARE = 0.1  # of the images
 LEAST_GROUPS = 2
+
+
+def called(splits: Sequence[str]) -> str:
+    """Return "evaluation split test" for people; the one that was drawn is "evaluation split", not twice the word."""
+    named = " and ".join(splits)
+    if splits == (DRAWN,):
+        return "evaluation split"
+    return f"evaluation split {named}" if len(splits) == 1 else f"evaluation splits {named}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Protection:
         if not self.protected:
             return ["No split is for evaluation: rounds learn from every label."]
         images = sum(split.images for split in self.splits if split.protected)
-        rule = f"No round learns from {' or '.join(self.protected)}, and no bulk act touches its labels"
+        rule = f"No round learns from the {called(self.protected)}, and no bulk act touches its labels"
         said = [f"{rule}; people judged {self.judged:,} of its {images:,} images."]
         if self.accepted:
             bulk = f"{self.accepted:,} of its labels were accepted in bulk before, looked at by nobody"
@@ -117,6 +126,9 @@ def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: i
         rows = drawn_rows(groups, share, seed)
         evaluation.move_to_split(session, dataset_id, [found[row][0] for row in rows.tolist()], DRAWN)
         datasets.change_dataset(session, dataset_id, {"evaluation_splits": sorted([*info.evaluation_splits, DRAWN])})
+        datasets.count_splits(
+            session, dataset_id, {one.name: one.images for one in evaluation.splits(session, dataset_id)}
+        )
     return protection(workspace, dataset_id)
 
 

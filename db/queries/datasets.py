@@ -106,6 +106,13 @@ def change_dataset(session: Session, dataset_id: int, values: Mapping[str, Any])
     session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**values))
 
 
+def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -> None:
+    """Say anew how many images are in each split, where its card and its export read it: in its newest import."""
+    newest = _last_imports(session).get(dataset_id)
+    if newest is not None:
+        newest.report = {**(newest.report or {}), "splits": dict(counts)}
+
+
 def cards(session: Session) -> list[DatasetCard]:
     """Return every dataset's card, newest first, in a fixed number of statements."""
     reports = _last_imports(session)

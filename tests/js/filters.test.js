@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { setParams } from "../../app/components/review_grid/accept_all.js";
+import { setParams, shortly } from "../../app/components/review_grid/accept_all.js";
 import { basisOf } from "../../app/components/review_grid/thresholds.js";
 import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
@@ -27,6 +27,15 @@ test("nonsense in the address falls back to the defaults", () => {
   const filter = parse("?show=lies&status=maybe&given=cat&pseudo=-4&min=2&max=x&fold=1.5&order=random");
   assert.deepEqual(filter, { ...DEFAULT });
   assert.deepEqual([parse("?min=0.9&max=0.2").min, parse("?min=0.9&max=0.2").max], [0, 1]);
+});
+
+test("a link may ask for findings of every kind", () => {
+  assert.equal(parse("?show=any&split=test").show, "suspicious,agreeing,unlabelled");
+});
+
+test("the bar says shortly what a bulk act leaves out", () => {
+  assert.equal(shortly("14 of the evaluation split are left out: judge them one by one"), "14 of the evaluation split are left out");
+  assert.equal(shortly(""), "");
 });
 
 test("given may be no label at all", () => {

@@ -1,6 +1,6 @@
 // Accept all above a threshold: the bar with its slider, and the dialog that shows what exactly would change.
 
-import { className } from "./card.js";
+import { className, givenName } from "./card.js";
 import { above, touchable } from "./counts.js";
 import { fill, h, openDialog } from "./dom.js";
 import { describe, toParams } from "./filters.js";
@@ -12,6 +12,7 @@ import { Ways } from "./thresholds.js";
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
 const AGAIN_MS = 5000; // the same question is not repeated with every verdict
 const ROWS = 10;
+const DOES = { agreeing: "be confirmed", unlabelled: "be labelled" }; // what accepting does to what a queue shows; else "change"
 const CHANGED = 409; // HTTP: the set is not the one that was shown
 
 /** Return the filter of the set a threshold means. */
@@ -61,8 +62,7 @@ export class AcceptBar {
   }
 
   #say(count) {
-    const confirms = this.filter.show === "agreeing";
-    fill(this.count, h("b", {}, number(count)), ` ${this.nouns[count === 1 ? 0 : 1]} would ${confirms ? "be confirmed" : "change"}`);
+    fill(this.count, h("b", {}, number(count)), ` ${this.nouns[count === 1 ? 0 : 1]} would ${DOES[this.filter.show] ?? "change"}`);
     this.button.disabled = count === 0 && !(this.ownThresholds && this.filter.show === "unlabelled"); // a class may have a lower one
   }
 
@@ -71,11 +71,14 @@ export class AcceptBar {
     const preview = await this.api.preview(toParams(setOf(filter, threshold), this.roundId), 0).catch(() => null);
     if (!preview || threshold !== this.threshold || filter !== this.filter) return;
     this.#say(preview.count);
-    this.leftOut.textContent = preview.left_out;
+    Object.assign(this.leftOut, { textContent: shortly(preview.left_out), title: preview.left_out });
     const [judged, right] = judgedText(preview.judged, "").split(/ (?=\d\S* w)/);
     fill(this.judged, h("span", {}, judged), right && h("span", {}, ` ${right}`));
   }
 }
+
+/** Return the first half of "14 of the evaluation split are left out: judge them one by one", which fits the bar. */
+export const shortly = (leftOut) => leftOut.split(":")[0];
 
 /** Return "of 96 judged in this set 94 were right", or what stands for it when nobody judged any. */
 export function judgedText({ right, total }, otherwise) {
@@ -164,7 +167,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     const rest = ranked.slice(ROWS);
     fill(changes,
       h("table", { class: "ft" }, ranked.slice(0, ROWS).map(([given, pseudo, count]) => h("tr", {},
-        h("td", {}, h("s", {}, className(info.classes, given)), " → ", h("b", {}, className(info.classes, pseudo))),
+        h("td", {}, givenName(info.classes, given), " → ", h("b", {}, className(info.classes, pseudo))),
         h("td", {}, h("span", { class: "conf" }, h("i", { style: { width: `${(100 * count) / most}%` } }))), h("td", {}, number(count))))),
       rest.length > 0 && h("p", { class: "dim" }, `and ${number(rest.reduce((sum, [, , count]) => sum + count, 0))} in ${number(rest.length)} more pairs`));
   }

@@ -6,6 +6,10 @@ import { LOOKS, isEdit, settled } from "./verdicts.js";
 
 export const className = (classes, id) => (id === -1 || id === null ? "no label" : (classes[id] ?? `class ${id}`));
 
+/** Return the element of a given class, struck out because another is suggested; "no label" is not: there is nothing to strike. */
+export const givenName = (classes, id) =>
+  h("s", { title: className(classes, id), class: id === -1 ? "nothing" : "" }, className(classes, id));
+
 /** Return [glyph, word, class name] of the item's badge, or null while nothing is said of it. */
 export function badgeOf(item, classes) {
   if (isEdit(item)) return LOOKS.edited;
@@ -22,7 +26,7 @@ export function createCard(item, { classes, base, pixels, aspect }) {
   const card = h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
     h("div", { class: "im" }, image, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")),
     h("div", { class: "cap" },
-      h("s", { title: className(classes, item.given), class: item.given === -1 ? "nothing" : "" }, className(classes, item.given)),
+      givenName(classes, item.given),
       h("span", { class: "to", title: className(classes, item.pseudo) }, h("i", {}, "→ "), h("b", {}, className(classes, item.pseudo))),
       h("span", { class: "conf" }, h("i", { style: { width: `${item.confidence * 100}%` } })),
       h("span", { class: "pc" }, String(Math.floor(item.confidence * 100)))));

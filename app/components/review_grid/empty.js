@@ -27,11 +27,13 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
       !filter.show.includes("unlabelled") && unlabelled > 0 && button(`Review the ${number(unlabelled)} it proposes where nobody labelled`, () => setFilter({ show: "unlabelled" }), "primary"),
       filter.show !== "agreeing" && counts.kinds.agreeing > 0 && button(`Look at the ${number(counts.kinds.agreeing)} it agrees with`, () => setFilter({ show: "agreeing" })));
   }
+  const { agreeing } = counts.kinds;
+  const agreed = narrowed(filter) > 0 && !filter.show.includes("agreeing") && agreeing > 0 && button(`Go on with the ${number(agreeing)} it agrees with`, () => setFilter({ show: "agreeing" }));
   const next = narrowed(filter)
     ? [button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary")]
     : [link("Start the next round", `rounds?dataset=${round.dataset_id}`, "primary"), link("Export the labels", `exports?dataset=${round.dataset_id}`)];
   return state(`All ${number(counts.total)} judged`, narrowed(filter) ? "Nothing is left under this filter." : "Train again on the cleaned labels, or export them now.",
-    next, button("Look at what was decided", () => setFilter({ status: "decided" })));
+    next, agreed, button("Look at what was decided", () => setFilter({ status: "decided" })));
 }
 
 /** Return the state for a round without findings yet. */

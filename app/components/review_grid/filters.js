@@ -15,7 +15,7 @@ export function parse(query) {
   const min = bounded(params.get("min"), 0);
   const max = bounded(params.get("max"), 1);
   return {
-    show: listOf(params.get("show"), KINDS) ?? DEFAULT.show,
+    show: params.get("show") === "any" ? KINDS.join(",") : (listOf(params.get("show"), KINDS) ?? DEFAULT.show),
     status: WORDS.includes(params.get("status")) ? params.get("status") : (listOf(params.get("status"), STATUSES) ?? DEFAULT.status),
     given: whole(params.get("given"), -1),
     pseudo: whole(params.get("pseudo"), 0),

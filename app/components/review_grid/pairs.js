@@ -1,6 +1,6 @@
 // Which class is mistaken for which: a matrix for few classes, a ranked list for many. A click is a queue.
 
-import { className } from "./card.js";
+import { className, givenName } from "./card.js";
 import { fill, h } from "./dom.js";
 import { number } from "./format.js";
 
@@ -48,7 +48,7 @@ export class Pairs {
     const on = this.filter.given === given && this.filter.pseudo === pseudo;
     return h("button", {
       type: "button", class: extra, title: `${given === null ? "suggested" : "given"} ${name}`, "aria-pressed": String(on), onclick: () => this.#pick(given, pseudo),
-    }, [...name].slice(0, 4).join(""));
+    }, id === -1 ? "none" : [...name].slice(0, 4).join(""));
   }
 
   #cell(given, pseudo, count, most) {
@@ -71,7 +71,7 @@ export class Pairs {
       ranked.slice(0, LISTED).map(([given, pseudo, count]) => h("button", {
         type: "button", class: "pair", title: `${className(this.classes, given)} → ${className(this.classes, pseudo)}`,
         "aria-pressed": String(this.filter.given === given && this.filter.pseudo === pseudo), style: { "--heat": (count / most).toFixed(2) }, onclick: () => this.#pick(given, pseudo),
-      }, h("s", {}, className(this.classes, given)), h("i", {}, "→"), h("b", {}, className(this.classes, pseudo)), h("em", {}, number(count)))),
+      }, givenName(this.classes, given), h("i", {}, "→"), h("b", {}, className(this.classes, pseudo)), h("em", {}, number(count)))),
       ranked.length > LISTED && h("p", { class: "dim" }, `and ${number(ranked.length - LISTED)} more pairs`),
       !ranked.length && h("p", { class: "dim" }, "no pair"));
     this.body.classList.add("list");

@@ -1,6 +1,6 @@
 // The card of a region: its crop under an overlay, both classes with their colours, confidence, and the verdict's badge.
 
-import { className } from "./card.js";
+import { className, givenName } from "./card.js";
 import { h } from "./dom.js";
 import { layeredCrop, swatch } from "./regions.js";
 
@@ -11,7 +11,7 @@ export function createRegionCard(item, { classes, colours, base, pixels, aspect 
     h("div", { class: "im" }, layeredCrop(base, item, pixels, { aspect }), h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")),
     h("div", { class: "cap" },
       h("span", { class: "pair-line", title: `${given} → ${pseudo}` },
-        swatch(colours, item.given), h("s", { class: item.given === -1 ? "nothing" : "" }, given), h("i", { class: "arrow" }, "→"), swatch(colours, item.pseudo), h("b", {}, pseudo)),
+        swatch(colours, item.given), givenName(classes, item.given), h("i", { class: "arrow" }, "→"), swatch(colours, item.pseudo), h("b", {}, pseudo)),
       h("span", { class: "conf" }, h("i", { style: { width: `${item.confidence * 100}%` } })),
       h("span", { class: "pc" }, String(Math.floor(item.confidence * 100)))));
 }

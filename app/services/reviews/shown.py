@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.services.evaluation import called
 from core.types import Decision, Finding, FindingKind, RoundStatus, Status
 from db.queries import decisions
 from db.queries import reviews as review_queries
@@ -56,10 +57,8 @@ class Preview:
         """Return what is left out and what to do about it; "" where nothing is."""
         if not self.left_out:
             return ""
-        splits = " and ".join(self.evaluation_splits)
-        which = f"evaluation split {splits}" if len(self.evaluation_splits) == 1 else f"evaluation splits {splits}"
         verb = "is" if self.left_out == 1 else "are"
-        return f"{self.left_out:,} of the {which} {verb} left out: judge them one by one"
+        return f"{self.left_out:,} of the {called(self.evaluation_splits)} {verb} left out: judge them one by one"
 
 
 @dataclass(frozen=True, slots=True)

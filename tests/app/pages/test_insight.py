@@ -38,6 +38,7 @@ def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTes
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert "90.0%" in figures
     assert "80.0%" in figures
+    assert [link.proto.label for link in screen.get("page_link")][:3] == ["Review", "Compare", "Worth"]
     charts = screen.get("plotly_chart")
     assert len(charts) == 2
     classes = screen.dataframe[0].value

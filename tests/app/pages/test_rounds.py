@@ -126,6 +126,7 @@ def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
     screen.run()
     form = f"form_{dataset_id}"
     screen.selectbox(f"{form}_recipe").select(Recipe.CROSS_TRAINING).run()
+    assert not [field for field in screen.number_input if field.key == f"{form}_folds"]  # it has none
     assert not screen.exception
     screen.number_input(f"{form}_cross_training_steps").set_value(300)
     screen.text_input(f"{form}_cross_training_test").set_value("held out")

@@ -46,8 +46,8 @@ def test_what_is_missing_is_said_with_a_link_to_where_it_is_done(
     assert "Protect a split" in [link.proto.label for link in screen.get("page_link")]
     spoil_and_clean(digits, judged=18)
     screen.run()
-    assert "judge 12 more of split test in the review" in words(screen)
-    link = next(link.proto for link in screen.get("page_link") if link.proto.label == "Judge split test")
+    assert "judge 12 more of it in the review" in words(screen)
+    link = next(link.proto for link in screen.get("page_link") if link.proto.label == "Judge the evaluation split test")
     assert "split=test" in link.query_string
     judge(digits, 40)
     screen.run()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from app.services import evaluation, imports, reviews, rounds
+from app.services import datasets, evaluation, imports, reviews, rounds
 from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
 from app.services.workspace import Workspace
@@ -79,9 +79,8 @@ def test_people_judge_its_cards_also_several_at_once(digits: Workspace) -> None:
     reviews.decide(digits, [Choice(card.id, Verdict.ACCEPT) for card in cards], by="ada")
     seen = evaluation.protection(digits, 1)
     assert seen.judged == len(cards)
-    assert seen.lines() == [
-        f"No round learns from test, and no bulk act touches its labels; people judged {len(cards)} of its 75 images."
-    ]
+    rule = "No round learns from the evaluation split test, and no bulk act touches its labels"
+    assert seen.lines() == [f"{rule}; people judged {len(cards)} of its 75 images."]
 
 
 def test_what_was_accepted_in_bulk_before_counts_as_judged_by_nobody(digits: Workspace) -> None:
@@ -140,6 +139,17 @@ def test_a_split_is_drawn_where_there_is_none_and_its_findings_and_counts_go_wit
     assert reviews.counts(digits, everything()).total == before
     with pytest.raises(DatasetError, match="has a split 'evaluation' already; protect that one"):
         evaluation.draw(digits, 1)
+
+
+def test_a_drawn_split_is_on_the_datasets_card_at_once(digits: Workspace) -> None:
+    drawn = {split.name: split.images for split in evaluation.draw(digits, 1).splits}
+    assert datasets.list_datasets(digits)[0].split_counts == drawn
+
+
+def test_the_drawn_split_is_not_named_twice() -> None:
+    assert evaluation.called(("evaluation",)) == "evaluation split"
+    assert evaluation.called(("test",)) == "evaluation split test"
+    assert evaluation.called(("test", "val")) == "evaluation splits test and val"
 
 
 def test_an_import_leaves_a_drawn_split_as_it_is(digits: Workspace) -> None:

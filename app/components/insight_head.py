@@ -1,0 +1,28 @@
+"""The head of the Insight page: whose results are shown, and where to go from them."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.components.picker import pick
+from app.services.rounds import RoundInfo
+
+
+def insight_head(done: Sequence[RoundInfo]) -> tuple[int, int]:
+    """Draw the choice among finished rounds, one at least, and return the ids of the dataset and the round chosen."""
+    wanted = {str(info.id): info.dataset_id for info in done}.get(st.query_params.get("round", ""))
+    if wanted is not None:  # a link that names only the round
+        st.query_params["dataset"] = str(wanted)
+    title, choice, which, *links = st.columns([0.8, 2.2, 1.4, 0.8, 0.9, 0.8], vertical_alignment="center")
+    title.subheader("Insight", anchor=False)
+    with choice:
+        dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done}, "Dataset")
+    with which:
+        numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
+        round_id = pick("round", numbered, "Round")
+    of_round, of_dataset = {"round": str(round_id)}, {"dataset": str(dataset_id)}
+    review, compare, worth = links
+    review.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=of_round)
+    compare.page_link("pages/rounds.py", label="Compare", icon=":material/cycle:", query_params=of_dataset)
+    worth.page_link("pages/worth.py", label="Worth", icon=":material/balance:", query_params=of_dataset)
+    return dataset_id, round_id
