@@ -52,10 +52,11 @@ def predict(
     """
     from app.commands.naming import dataset_named, workspace
     from app.services import networks
-    from app.services.allowed import allowed_roots, refuse_outside
+    from app.services.allowed import allowed_roots, originals_around, refuse_outside
     from core.data.export.predicted import refuse_target, suffixes_for
     from core.data.formats.source import Problems, ReadOptions
     from core.data.new_images import find_images
+    from core.types import ExportError
 
     opened = workspace()
     info = dataset_named(opened, dataset)
@@ -63,6 +64,8 @@ def predict(
     for path in (*sources, target):
         refuse_outside(opened, path)
     refuse_target(target, suffixes_for(info.task))
+    if not suffixes_for(info.task) and (root := originals_around(opened, target)) is not None:
+        raise ExportError(f"{target} and the originals in {root} lie within one another; choose a folder elsewhere")
     with networks.asked_networks(opened, info.id, round_) as asked:
         reading = ReadOptions(allow_outside_links=allow_outside_links, allowed_roots=allowed_roots(opened))
         images = find_images(sources, reading, problems)

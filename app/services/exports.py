@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services import jobs
-from app.services.allowed import refuse_outside
+from app.services.allowed import originals_around, refuse_outside
 from app.services.export_plan import check_form, plan_for
 from app.services.export_run import CANCELLED, run_export, take_back
 from app.services.workspace import Workspace
@@ -19,7 +19,7 @@ from core.data.export.items import ExportOptions
 from core.data.export.names import safe_name
 from core.data.export.provenance import counts_of, find_manifest
 from core.data.export.write import check_target
-from core.data.formats.source import is_storable, is_within
+from core.data.formats.source import is_storable
 from core.types import ExportError, OutfoldError, RoundStatus
 from db.queries import datasets, exports
 from db.queries.exports import ExportInfo
@@ -162,9 +162,7 @@ def _check(workspace: Workspace, request: ExportRequest) -> None:
         raise ExportError("the folder's name holds bytes that are no text; choose another")
     target = _chosen(request)
     refuse_outside(workspace, target)
-    with workspace.database.read() as session:
-        roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
-    for root in roots:
-        if is_within(str(target), root) or is_within(root, str(target)):
-            raise ExportError(f"{target} and the originals in {root} lie within one another; choose a folder elsewhere")
+    root = originals_around(workspace, target)
+    if root is not None:
+        raise ExportError(f"{target} and the originals in {root} lie within one another; choose a folder elsewhere")
     check_target(target, overwrite=request.overwrite)

@@ -100,10 +100,10 @@ def _found(splits: Sequence[str], samples: Sequence[RoundSample]) -> Lookalikes:
     paths, others = ([one.path for one in some] for some in hashed)
     alike = find_alike(first, second, paths, others, partial(pixels_of, load=_loaded))
     pairs = {(hashed[0][own].id, hashed[1][other].id) for own, other in alike.pairs.tolist()}
-    copies: dict[str, list[RoundSample]] = {}
+    first_of: dict[str, RoundSample] = {}  # one is enough: of thousands of black frames each would meet each
     for one in inside:
-        copies.setdefault(one.content_hash, []).append(one)
-    same = {(own.id, other.id) for other in outside for own in copies.get(other.content_hash, [])}
+        first_of.setdefault(one.content_hash, one)
+    same = {(first_of[one.content_hash].id, one.id) for one in outside if one.content_hash in first_of}
     every = sorted(pairs | same, key=lambda pair: (pair not in same, pair))
     named = {one.id: one.name for one in samples}
     shown = tuple(Pair(named[own], named[other], (own, other) in same) for own, other in every[:_MOST_SHOWN])

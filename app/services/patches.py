@@ -4,12 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from app.services.allowed import refuse_outside
+from app.services.allowed import originals_around, refuse_outside
 from app.services.workspace import Workspace
-from core.data.formats.source import is_within
 from core.data.patch import Applied, Patch, apply, read_patch, revert
 from core.types import ExportError
-from db.queries import exports
 
 
 def apply_patch(workspace: Workspace, patch: Path, target: Path) -> Applied:
@@ -29,10 +27,7 @@ def revert_patch(workspace: Workspace, patch: Path, target: Path) -> Applied:
 
 def _on_copy(workspace: Workspace, patch: Path, target: Path, work: Callable[[Patch, Path], Applied]) -> Applied:
     refuse_outside(workspace, target)
-    real = Path(os.path.realpath(target))
-    with workspace.database.read() as session:
-        roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
-    for root in roots:
-        if is_within(str(real), root) or is_within(root, str(real)):
-            raise ExportError(f"{target} holds originals of a dataset in {root}; apply the patch to a copy of them")
-    return work(read_patch(patch), real)
+    root = originals_around(workspace, target)
+    if root is not None:
+        raise ExportError(f"{target} holds originals of a dataset in {root}; apply the patch to a copy of them")
+    return work(read_patch(patch), Path(os.path.realpath(target)))

@@ -82,6 +82,8 @@ def test_new_images_become_a_folder_of_masks_that_is_imported_as_it_is(
     assert (shown["images"], shown["masks"], shown["format"]) == (2, 2, "mask-pairs")
     colours = (target / "classes.csv").read_text()
     assert "sky,230,25,75" in colours
+    among = ["predict", "stripes", new_scenes, "--to", target / "more", "--device", "cpu"]  # an import's originals now
+    assert "lie within one another" in run(*among, code=1).stderr
 
 
 def test_a_dry_run_only_checks(opened: Workspace, digits_folder: Path, tmp_path: Path) -> None:

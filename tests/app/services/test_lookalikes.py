@@ -109,3 +109,18 @@ def test_the_command_and_the_page_warn_of_them(leaking: Workspace, monkeypatch: 
     assert "smaller.jpg" in told
     said = run_json("datasets", "protect", "set", "--split", "test")
     assert [one["other"] for one in said["alike"]["pairs"]] == [other for _, other, _ in PAIRS]
+
+
+def test_of_many_copies_each_outside_is_told_once(workspace: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for split, copies in (("test", 3), ("train", 4)):
+        (root / split / "cat").mkdir(parents=True)
+        for number in range(copies):
+            picture(1).save(root / split / "cat" / f"{split}{number}.png")
+    (root / "train" / "dog").mkdir()
+    picture(2).save(root / "train" / "dog" / "other.png")
+    import_all(workspace, root)
+    evaluation.protect(workspace, 1, "test")
+    found = lookalikes.find(workspace, 1)
+    assert len(found.others) == 4
+    assert [one.same_file for one in found.pairs].count(True) == 4
