@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.components.evaluation_panel import SPLITS
 from app.services.datasets import DatasetCard, RoundSummary
-from app.services.evaluation import DRAWN
+from app.services.split_names import DRAWN
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 

@@ -10,8 +10,8 @@ import streamlit as st
 from app.components.complaints import complaints, plain
 from app.components.job_progress import draw_figures, live_round, time_text
 from app.components.worth_charts import forest_chart
-from app.services.evaluation import called
 from app.services.rounds import RoundInfo, RoundProgress, duration
+from app.services.split_names import called
 from app.services.worth import Readiness, Said, View, remarks
 from core.types import RoundStatus
 

@@ -5,7 +5,7 @@ from shlex import quote
 
 from sqlalchemy.orm import Session
 
-from app.services.evaluation import called
+from app.services.split_names import called
 from app.services.workspace import Workspace
 from core.config.comparison import LEAST_JUDGED
 from core.types import RoundError

@@ -3,11 +3,11 @@
 Whoever protects a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.services import lookalikes
 from app.services.lookalikes import Lookalikes
+from app.services.split_names import DRAWN, called
 from app.services.starting import refuse_unfinished
 from app.services.workspace import Workspace
 from core.data.drawing import drawn_rows
@@ -18,17 +18,8 @@ from db.queries.evaluation import Split
 
 __all__ = ["Protection", "Split", "draw", "protect", "protection"]
 
-DRAWN = "evaluation"  # the name of a split that is drawn
 SHARE = 0.1  # of the images
 LEAST_GROUPS = 2
-
-
-def called(splits: Sequence[str]) -> str:
-    """Return "evaluation split test" for people; the one that was drawn is "evaluation split", not twice the word."""
-    named = " and ".join(splits)
-    if splits == (DRAWN,):
-        return "evaluation split"
-    return f"evaluation split {named}" if len(splits) == 1 else f"evaluation splits {named}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.services.evaluation import called
+from app.services.split_names import called
 from core.types import Decision, Finding, FindingKind, RoundStatus, Status
 from db.queries import decisions
 from db.queries import reviews as review_queries

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from app.services import datasets, evaluation, imports, reviews, rounds
 from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
+from app.services.split_names import called
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import DatasetError, FindingFilter, FindingKind, RoundError, Status, Task, Verdict
@@ -147,9 +148,9 @@ def test_a_drawn_split_is_on_the_datasets_card_at_once(digits: Workspace) -> Non
 
 
 def test_the_drawn_split_is_not_named_twice() -> None:
-    assert evaluation.called(("evaluation",)) == "evaluation split"
-    assert evaluation.called(("test",)) == "evaluation split test"
-    assert evaluation.called(("test", "val")) == "evaluation splits test and val"
+    assert called(("evaluation",)) == "evaluation split"
+    assert called(("test",)) == "evaluation split test"
+    assert called(("test", "val")) == "evaluation splits test and val"
 
 
 def test_an_import_leaves_a_drawn_split_as_it_is(digits: Workspace) -> None:

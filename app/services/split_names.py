@@ -1,0 +1,13 @@
+"""How evaluation splits are called, the one that is drawn among them."""
+
+from collections.abc import Sequence
+
+DRAWN = "evaluation"  # the name of a split that is drawn
+
+
+def called(splits: Sequence[str]) -> str:
+    """Return "evaluation split test" for people; the one that was drawn is "evaluation split", not twice the word."""
+    named = " and ".join(splits)
+    if splits == (DRAWN,):
+        return "evaluation split"
+    return f"evaluation split {named}" if len(splits) == 1 else f"evaluation splits {named}"
