@@ -6,9 +6,9 @@ Whoever protects a split takes the write lock, as every bulk act does: such an a
 from dataclasses import dataclass
 
 from app.services import lookalikes
+from app.services.learnable import refuse_unfinished
 from app.services.lookalikes import Lookalikes
 from app.services.split_names import DRAWN, called
-from app.services.starting import refuse_unfinished
 from app.services.workspace import Workspace
 from core.data.drawing import drawn_rows
 from core.data.snapshot import whole_groups

@@ -1,9 +1,13 @@
-"""Whether labels can be cross-validated at all; asked when a round is started, and again of its snapshot."""
+"""Whether labels can be cross-validated at all; asked when a round is started, and again of its snapshot.
+
+And whether a round is at work, beside which there is no other.
+"""
 
 from collections.abc import Sequence
 
 from core.config import RoundConfig
 from core.types import RoundError
+from db.queries.rounds import RoundInfo
 from db.queries.snapshots import LabelCounts
 
 LEAST_CLASSES = 2
@@ -33,3 +37,10 @@ def refuse_inseparable(name: str, apart: int, config: RoundConfig) -> None:
             f"the images of {name} are of {apart} {'group' if apart == 1 else 'groups'} that must stay whole, too few "
             f"for {config.folds} folds; {cure}"
         )
+
+
+def refuse_unfinished(name: str, existing: Sequence[RoundInfo]) -> None:
+    """Raise `RoundError` where one of a dataset's rounds is at work, or waits to be."""
+    unfinished = next((info for info in existing if not info.status.ended), None)
+    if unfinished is not None:
+        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")

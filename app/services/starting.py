@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.services import jobs
 from app.services.allowed import refuse_outside
 from app.services.comparable import refuse_incomparable
-from app.services.learnable import refuse_inseparable, refuse_unlearnable
+from app.services.learnable import refuse_inseparable, refuse_unfinished, refuse_unlearnable
 from app.services.models import refuse_unknown_model
 from app.services.workspace import Workspace
 from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings
@@ -132,10 +132,3 @@ REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
     Recipe.CROSS_TRAINING: refuse_cross_training,
     Recipe.COMPARISON: refuse_comparison,
 }
-
-
-def refuse_unfinished(name: str, existing: list[RoundInfo]) -> None:
-    """Raise `RoundError` where one of a dataset's rounds is at work, or waits to be."""
-    unfinished = next((info for info in existing if not info.status.ended), None)
-    if unfinished is not None:
-        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}; wait for it or cancel it first")

@@ -43,7 +43,10 @@ def settle_orphans(workspace: Workspace, before: datetime) -> None:
         open_imports = imports.unfinished_imports(session)
         open_exports = exports.unfinished_exports(session)
     found = [
-        *((row.created_at, row.status, _round(workspace, row.id, row.config["folds"])) for row in open_rounds),
+        *(
+            (row.created_at, row.status, _round(workspace, row.id, rounds.pieces(row.recipe, row.config)))
+            for row in open_rounds
+        ),
         *((row.created_at, row.status, _import(workspace, row.id)) for row in open_imports),
         *((row.created_at, row.status, _export(workspace, row.id)) for row in open_exports),
     ]
@@ -71,12 +74,12 @@ class _Orphan:
     take_back: Callable[[], None] = lambda: None  # what it left unconfirmed
 
 
-def _round(workspace: Workspace, row_id: int, folds: int) -> _Orphan:
+def _round(workspace: Workspace, row_id: int, pieces: int) -> _Orphan:
     return _Orphan(
         "round",
         row_id,
         jobs.round_job(row_id),
-        lambda: jobs.enqueue_round(workspace, row_id, folds),
+        lambda: jobs.enqueue_round(workspace, row_id, pieces),
         lambda session: rounds.end_round(session, row_id, RoundStatus.FAILED, LOST_MESSAGE, datetime.now(UTC)),
     )
 
