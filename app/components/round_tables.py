@@ -49,7 +49,9 @@ def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
     elif not info.recipe.finds:
         address = {"dataset": str(info.dataset_id)}
         label = f"What the cleaning was worth, by {info.name.lower()}"
-        st.page_link("pages/worth.py", label=label, icon=":material/balance:", query_params=address)
+        said, review, _ = st.columns([1.6, 1, 2.4])
+        said.page_link("pages/worth.py", label=label, icon=":material/balance:", query_params=address)
+        review.page_link("pages/review.py", label="Review on", icon=":material/rule:", query_params=address)
     else:
         review, insight, _ = st.columns([1, 1, 3])
         address = {"round": str(info.id)}

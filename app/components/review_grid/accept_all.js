@@ -12,7 +12,7 @@ import { Ways } from "./thresholds.js";
 const SETTLE_MS = 250; // a moving slider asks the server only when it rests
 const AGAIN_MS = 5000; // the same question is not repeated with every verdict
 const ROWS = 10;
-const DOES = { agreeing: "be confirmed", unlabelled: "be labelled" }; // what accepting does to what a queue shows; else "change"
+const DOES = { agreeing: "be confirmed", unlabelled: "be added" }; // what accepting does to what a queue shows; else "change"
 const CHANGED = 409; // HTTP: the set is not the one that was shown
 
 /** Return the filter of the set a threshold means. */
