@@ -16,7 +16,7 @@ run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 	$(python) -m app serve --port $(PORT)
 
 test: $(VENV)/installed-dev browser lint ## everything: ruff, mypy, import-linter, all tests
-	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev
 	$(python) -m ruff check .

@@ -11,6 +11,16 @@ from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 
 PER_CLASS = 30
+_LONG = (
+    "tests/e2e/",
+    "tests/app/worker/",
+    "tests/core/recipes/",
+)  # minutes each: begun first, none is waited for alone
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that the cores end together; else the order stays."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture

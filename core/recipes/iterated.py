@@ -26,7 +26,7 @@ from core.recipes.data import RecipeData
 from core.recipes.folder import claim, digest_of, stage
 from core.recipes.iterated_labels import Labels, labelling
 from core.recipes.iterated_stages import Chosen, Exercise, Studio, choose, learn, look
-from core.recipes.pseudo_masks import write_pseudo_masks
+from core.recipes.pseudo_masks import pseudo_folder
 from core.recipes.scores import Score
 from core.types import ClassTable, DatasetError, IntArray, Report, RoundError
 
@@ -192,7 +192,7 @@ def _pseudo(studio: Studio, best: str, number: int, first: int, table: ClassTabl
     def work() -> dict[str, Any]:
         share = studio.settings.share_at(number)
         chosen = choose(studio, best, stage=first, share=share, folder=written)
-        write_pseudo_masks(studio.folder, number, studio.data.snapshot, chosen.labels, table)
+        studio.labelling.publish(pseudo_folder(studio.folder, number), chosen.labels, table)
         return asdict(chosen)
 
     done = stage(studio.folder, name, work)

@@ -19,9 +19,10 @@ from core.judge import calibration
 from core.learn.cross_training.painting import Canvas, mask_of
 from core.learn.crossfold import Kept, Predict
 from core.recipes.cross_stages import showing
+from core.recipes.pseudo_masks import write_pseudo_masks
 from core.recipes.scores import Score, image_confusion, no_pixels
 from core.recipes.tags import given_mask, masks_of
-from core.types import NO_LABEL, FloatArray, IntArray, Task, mask_dtype
+from core.types import NO_LABEL, ClassTable, FloatArray, IntArray, Task, mask_dtype
 
 Label = int | str
 Labels = dict[int, Label]
@@ -52,6 +53,9 @@ class Labelling(Protocol):
 
     def pseudo(self, classes: IntArray, levels: IntArray, least: IntArray) -> Label | None:
         """Return the label of an image where its levels reach those of the predicted classes, (K,); None: nowhere."""
+
+    def publish(self, folder: Path, labels: Labels, table: ClassTable | None, /) -> None:
+        """Write labels as files into a folder, where their kind is kept so; `table` says the classes' colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,9 @@ class ClassLabels:
     def pseudo(self, classes: IntArray, levels: IntArray, least: IntArray) -> Label | None:
         """Return the class, or None where it is not sure enough."""
         return int(classes) if levels >= least[classes] else None
+
+    def publish(self, _folder: Path, _labels: Labels, _table: ClassTable | None, /) -> None:
+        """Write nothing: classes are not kept as files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,10 @@ class MaskLabels:
             return None
         dtype = mask_dtype(len(self.snapshot.classes))
         return self.own.put(np.where(sure, classes, np.iinfo(dtype).max).astype(dtype), durable=False)
+
+    def publish(self, folder: Path, labels: Labels, table: ClassTable | None, /) -> None:
+        """Write the masks in colours."""
+        write_pseudo_masks(folder, self.snapshot, {row: str(name) for row, name in labels.items()}, self.own, table)
 
     def _true(self, row: int) -> IntArray:
         return given_mask(self.snapshot, self.given, row)

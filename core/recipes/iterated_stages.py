@@ -143,8 +143,7 @@ def learn(studio: Studio, exercise: Exercise) -> Score:
     outcome = learn_fold(config, material, held, lesson, checkpoint=checkpoint, telling=studio.telling)
     score = labelling.score(outcome.kept.columns["confusion"])
     said = about(studio.data.snapshot, network, material.images)
-    mean_iou = None if studio.data.snapshot.masks is None else score.value
-    said = replace(said, predicts=False, accuracy=score.accuracy, mean_iou=mean_iou)
+    said = replace(said, predicts=False, accuracy=score.accuracy, mean_iou=score.mean_iou)
     keep_network(studio.folder, exercise.name, outcome.network, said)
     return score
 

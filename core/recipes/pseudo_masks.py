@@ -22,17 +22,13 @@ def pseudo_folder(folder: Path, iteration: int) -> Path:
 
 
 def write_pseudo_masks(
-    folder: Path, iteration: int, snapshot: Snapshot, labels: dict[int, int | str], table: ClassTable | None
+    target: Path, snapshot: Snapshot, labels: dict[int, str], store: MaskStore, table: ClassTable | None
 ) -> None:
-    """Write the masks that an iteration learns; nothing where labels are classes. Unknown colours are made up."""
-    if snapshot.masks is None:
-        return
-    store, target = MaskStore(folder / "masks"), pseudo_folder(folder, iteration)
+    """Write masks, row -> name in `store`, into an iteration's `pseudo_folder`. Unknown colours are made up."""
     target.mkdir(parents=True, exist_ok=True)
-    colours, ignored = write_classes(folder / "camvid", table or class_table(snapshot.classes))
-    items = [
-        MaskItem(Path(snapshot.paths[row]).name, "", Path(snapshot.paths[row]), 0, 0, None) for row in sorted(labels)
-    ]
-    for row, name in zip(sorted(labels), place_in(items, lambda _: ""), strict=True):
-        mask = painted(store.get(str(labels[row])), colours.colours, ignored)
+    colours, ignored = write_classes(target.parents[1], table or class_table(snapshot.classes))
+    rows = sorted(labels)
+    items = [MaskItem(Path(snapshot.paths[row]).name, "", Path(snapshot.paths[row]), 0, 0, None) for row in rows]
+    for row, name in zip(rows, place_in(items, lambda _: ""), strict=True):
+        mask = painted(store.get(labels[row]), colours.colours, ignored)
         save_mask(target / name, Image.fromarray(mask))

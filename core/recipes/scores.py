@@ -30,12 +30,13 @@ class Score:
     value: float | None  # what is chosen by: the share of right images, or the mean IoU of masks
     per_class: list[float | None]  # the share of a class' images that are right, or its IoU
     accuracy: float | None  # share of images, or of pixels
+    mean_iou: float | None = None  # of masks
 
     @classmethod
     def of_masks(cls, confusion: IntArray) -> "Score":
         """Return the score of a confusion, (K, K) pixels, true x predicted."""
         score = MaskScore.of(confusion)
-        return cls(value=score.mean_iou, per_class=score.ious, accuracy=score.accuracy)
+        return cls(value=score.mean_iou, per_class=score.ious, accuracy=score.accuracy, mean_iou=score.mean_iou)
 
     @classmethod
     def of_classes(cls, confusion: IntArray) -> "Score":

@@ -140,8 +140,9 @@ export class Picture {
   /** Store a verdict (`make()` says it when its turn has come), then bring labels and version in line with the server. */
   #store(make, note = null) {
     this.judging += 1;
+    const quiet = this.saver.pause(); // from now on: between two acts that wait, what the second changes would be saved as strokes
     this.acts = this.acts.then(async () => {
-      await this.saver.pause();
+      await quiet;
       try {
         const act = make();
         if (!act) return;
