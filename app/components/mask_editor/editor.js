@@ -158,6 +158,7 @@ export class Editor {
   judge(verdict) {
     const { picture } = this;
     if (!picture.region || this.pointer.busy) return;
+    if (verdict === "keep" && picture.region.given === -1) return void this.say("There is no given label to keep here.");
     picture.judge(verdict);
     const { regions, index } = picture;
     const ahead = [...regions.keys()].map((step) => (index + 1 + step) % regions.length).find((place) => UNDECIDED.has(regions[place].status));
