@@ -22,7 +22,7 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def test_what_is_missing_is_said_with_the_cure(opened: Workspace) -> None:
     assert "protect one" in run("worth", "digits", code=1).stderr
     spoil_and_clean(opened, judged=18)
-    assert "judge 12 more of split test" in run("worth", "digits", code=1).stderr
+    assert "judge 12 more of it in the review" in run("worth", "digits", code=1).stderr
     assert "no comparison of digits is done" in run("worth", "digits", "--last", code=1).stderr
     assert "seeds are 0" in run("worth", "digits", "--seeds", "0", code=1).stderr
 

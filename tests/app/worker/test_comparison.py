@@ -95,7 +95,7 @@ def test_what_is_missing_is_refused_at_the_start_with_the_cure(digits: Workspace
         started(digits)
     spoil_and_clean(digits, judged=18)
     assert worth.readiness(digits, 1).queue == {"round": "1", "split": "test", "show": "any"}
-    with pytest.raises(RoundError, match=r"people judged 18 images .* at least 30; judge 12 more of split test"):
+    with pytest.raises(RoundError, match=r"people judged 18 images .* at least 30; judge 12 more of it in the review"):
         worth.start(digits, 1, "ada")
     judge(digits, 30)
     assert worth.readiness(digits, 1).missing == ""
@@ -112,7 +112,7 @@ def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits
     spoil_and_clean(digits, judged=30)
     round_id = started(digits)
     reviews.undo(digits, 1, by="ada")
-    with pytest.raises(RoundError, match="judge 30 more of split test"):
+    with pytest.raises(RoundError, match="judge 30 more of it in the review"):
         steps.take_snapshot(digits, go_on, round_id=round_id)
 
 
