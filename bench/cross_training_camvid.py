@@ -25,21 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench._camvid import stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
-from bench.planted_masks import ARCHIVE, NAMES, VOID, Teller
+from bench.planted_masks import ARCHIVE, Teller
 from core.config import DEEPLAB, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig
-from core.data.images import read_facts
-from core.data.masks.store import MaskStore, classes_in
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import Snapshot
 from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
 from core.recipes.data import RecipeData
 from core.rounds import versions
-from core.types import IGNORE
 
 LABELLED_SHARE = 1 / 8
 MEASURED = ("baseline", "hybrid", "pseudo", "retrained")
@@ -52,7 +49,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        snapshot, train = stored(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", arguments)
+        wanted = {"train": arguments.images, "test": arguments.tests}
+        snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
+        train = len(parts["train"])
         config = configured(arguments, train)
         runs = [one_run(snapshot, train, config, seed, folder) for seed in range(arguments.seeds)]
     figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
@@ -101,33 +100,6 @@ def figures_of(result: CrossTraining) -> dict[str, Any]:
         "painter": result.painter,
         "trust": [means[-1] for means in result.history],
     }
-
-
-def stored(root: Path, folder: Path, arguments: argparse.Namespace) -> tuple[Snapshot, int]:
-    """Return the snapshot of the training images followed by the test images, and how many the former are."""
-    store, paths, names, sizes, rarest = MaskStore(folder), [], [], [], []
-    counts = {}
-    for part, most in (("train", arguments.images), ("test", arguments.tests)):
-        found = sorted((root / part / "images").glob("*.jpg"))
-        found = found[:: max(1, len(found) // most)][:most] if most else found
-        counts[part] = len(found)
-        for path in found:
-            mask = np.asarray(Image.open(root / part / "labels" / f"{path.stem}.png")).astype(np.uint8)
-            mask = np.where(mask == VOID, IGNORE, mask).astype(np.uint8)
-            paths.append(path)
-            names.append(store.put(mask, durable=False))
-            sizes.append(mask.shape)
-            rarest.append(classes_in(mask)[-1])
-    snapshot = Snapshot(
-        sample_ids=np.arange(len(paths)) + 1,
-        paths=[str(path) for path in paths],
-        labels=np.array(rarest, np.int32),
-        groups=[""] * len(paths),
-        content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
-        classes=NAMES,
-        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
-    )
-    return snapshot, counts["train"]
 
 
 def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig:

@@ -23,22 +23,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench._camvid import stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._iterated import figures_of, one_run, print_table
+from bench.planted_masks import ARCHIVE
 from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig
-from core.data.images import read_facts
-from core.data.masks.store import MaskStore, classes_in
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import Snapshot
 from core.recipes.data import RecipeData
-from core.types import IGNORE, IntArray
+from core.types import IntArray
 
-ARCHIVE, VOID = "camvid.tar", 11
-NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist"]
 LABELLED_SHARE = 1 / 8
 
 
@@ -49,7 +46,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        snapshot, parts = stored(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", arguments)
+        wanted = {"train": arguments.images, "val": arguments.tests, "test": arguments.tests}
+        snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
         network, settings = configured(arguments)
         runs = []
         for seed in range(arguments.seeds):
@@ -75,34 +73,6 @@ def data_of(snapshot: Snapshot, parts: dict[str, IntArray], seed: int) -> Recipe
         validation=parts["val"],
         test=parts["test"],
     )
-
-
-def stored(root: Path, folder: Path, arguments: argparse.Namespace) -> tuple[Snapshot, dict[str, IntArray]]:
-    """Return the snapshot of all images, and the rows of each split; masks are put below `folder`."""
-    store, names, sizes, rarest = MaskStore(folder), [], [], []
-    paths: list[Path] = []
-    parts: dict[str, IntArray] = {}
-    for part, most in (("train", arguments.images), ("val", arguments.tests), ("test", arguments.tests)):
-        found = sorted((root / part / "images").glob("*.jpg"))
-        found = found[:: max(1, len(found) // most)][:most] if most else found
-        parts[part] = np.arange(len(paths), len(paths) + len(found))
-        for path in found:
-            mask = np.asarray(Image.open(root / part / "labels" / f"{path.stem}.png")).astype(np.uint8)
-            mask = np.where(mask == VOID, IGNORE, mask).astype(np.uint8)
-            paths.append(path)
-            names.append(store.put(mask, durable=False))
-            sizes.append(mask.shape)
-            rarest.append(classes_in(mask)[-1])
-    snapshot = Snapshot(
-        sample_ids=np.arange(len(paths)) + 1,
-        paths=[str(path) for path in paths],
-        labels=np.array(rarest, np.int32),
-        groups=[""] * len(paths),
-        content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
-        classes=NAMES,
-        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
-    )
-    return snapshot, parts
 
 
 def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSettings]:

@@ -1,0 +1,44 @@
+"""CamVid's images and masks as the benchmarks of recipes take them: some splits, one after another."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.planted_masks import NAMES, VOID
+from core.data.images import read_facts
+from core.data.masks.store import MaskStore, classes_in
+from core.data.snapshot import Masks, Snapshot
+from core.types import IGNORE, IntArray
+
+
+def stored_splits(root: Path, folder: Path, wanted: Mapping[str, int]) -> tuple[Snapshot, dict[str, IntArray]]:
+    """Return the snapshot of these splits in their order, and the rows of each; masks are put below `folder`.
+
+    `wanted` says how many images of each split, evenly spread; 0: all.
+    """
+    store, names, sizes, rarest = MaskStore(folder), [], [], []
+    paths: list[Path] = []
+    parts: dict[str, IntArray] = {}
+    for part, most in wanted.items():
+        found = sorted((root / part / "images").glob("*.jpg"))
+        found = found[:: max(1, len(found) // most)][:most] if most else found
+        parts[part] = np.arange(len(paths), len(paths) + len(found))
+        for path in found:
+            mask = np.asarray(Image.open(root / part / "labels" / f"{path.stem}.png")).astype(np.uint8)
+            mask = np.where(mask == VOID, IGNORE, mask).astype(np.uint8)
+            paths.append(path)
+            names.append(store.put(mask, durable=False))
+            sizes.append(mask.shape)
+            rarest.append(classes_in(mask)[-1])
+    snapshot = Snapshot(
+        sample_ids=np.arange(len(paths)) + 1,
+        paths=[str(path) for path in paths],
+        labels=np.array(rarest, np.int32),
+        groups=[""] * len(paths),
+        content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
+        classes=NAMES,
+        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
+    )
+    return snapshot, parts
