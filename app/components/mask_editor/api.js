@@ -1,21 +1,12 @@
 // The editor's HTTP interface: what the review has, and masks as bytes.
 
-import { ApiError, createApi } from "../review_grid/api.js";
+import { createApi, createRequest, outliving } from "../review_grid/api.js";
 import { inflate } from "./codec.js";
 
 const TIMEOUT_MS = 30_000;
 
-export function createMaskApi(base, fetcher = (...args) => fetch(...args)) {
-  async function call(path, options = {}) {
-    let answer;
-    try {
-      answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
-    } catch {
-      throw new ApiError(0, { error: "The server cannot be reached.", cure: "It is tried again by itself." });
-    }
-    if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
-    return answer;
-  }
+export function createMaskApi(base, fetcher) {
+  const call = createRequest(base, fetcher, TIMEOUT_MS);
 
   async function map(path, { dtype, width, height }) {
     const answer = await call(path);
@@ -36,7 +27,7 @@ export function createMaskApi(base, fetcher = (...args) => fetch(...args)) {
         "Content-Type": "application/octet-stream", "X-Outfold": "1", "X-Outfold-Base": version, "X-Outfold-Finding": String(finding ?? ""),
         "X-Outfold-Round": String(round ?? ""), "X-Outfold-Client": client, "X-Outfold-Seq": String(seq),
       };
-      return (await call(`/masks/${sample}`, { method: "POST", headers, body, ...(keepalive ? { keepalive, signal: null } : {}) })).json();
+      return (await call(`/masks/${sample}`, { method: "POST", headers, body, ...outliving(keepalive) })).json();
     },
   };
 }

@@ -11,19 +11,25 @@ export class ApiError extends Error {
   }
 }
 
-export function createApi(base, fetcher = (...args) => fetch(...args)) {
-  async function call(path, options = {}) {
+/** Return `request(path, options)`, which resolves to the server's answer where that is a good one and throws ApiErrors. */
+export function createRequest(base, fetcher = (...args) => fetch(...args), timeout = TIMEOUT_MS) {
+  return async (path, options = {}) => {
     let answer;
     try {
-      answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+      answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(timeout), ...options });
     } catch (cause) {
       if (options.signal?.aborted && cause.name === "AbortError") throw cause;
       throw new ApiError(0, { error: "The server cannot be reached.", cure: "It is tried again by itself." });
     }
-    const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new ApiError(answer.status, body);
-    return body;
-  }
+    if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
+    return answer;
+  };
+}
+
+/** Return `call(path, options)` and `post(path, body, options)`, which resolve to what the answer's JSON holds. */
+export function createCalls(base, fetcher) {
+  const request = createRequest(base, fetcher);
+  const call = async (path, options) => (await request(path, options)).json().catch(() => ({}));
   const post = (path, body, options = {}) =>
     call(path, {
       method: "POST",
@@ -31,6 +37,14 @@ export function createApi(base, fetcher = (...args) => fetch(...args)) {
       body: JSON.stringify(body),
       ...options,
     });
+  return { call, post };
+}
+
+/** What a page that goes sends outlives it: no time-out of the page's own. */
+export const outliving = (keepalive) => (keepalive ? { keepalive, signal: null } : {});
+
+export function createApi(base, fetcher) {
+  const { call, post } = createCalls(base, fetcher);
   return {
     base,
     me: () => call("/me"),
@@ -43,6 +57,6 @@ export function createApi(base, fetcher = (...args) => fetch(...args)) {
     mask: (sample, round) => call(`/masks/${sample}?round=${round}`),
     preview: (params, seed) => call(`/accept_all?${params}&seed=${seed}`),
     acceptAll: (body) => post("/accept_all", body, { signal: AbortSignal.timeout(120_000) }),
-    send: (client, acts, { keepalive = false } = {}) => post("/acts", { client, acts }, keepalive ? { keepalive, signal: null } : {}),
+    send: (client, acts, { keepalive = false } = {}) => post("/acts", { client, acts }, outliving(keepalive)),
   };
 }
