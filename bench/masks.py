@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +33,15 @@ from core.data.children import cores
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Masks, Snapshot
-from core.judge.mask_images import weigh_image
+from core.judge.differing import MaskPair
+from core.judge.mask_images import batches, weigh_images
 from core.judge.mask_judgement import judge_masks
-from core.judge.mask_metrics import Tally
-from core.types import ByteArray, FloatArray, IntArray
+from core.judge.tallies import Tally
+from core.types import FloatArray, IntArray
 
 CLASSES, DRAWN, DENSE = 11, 12, 4
 SIZES = ((360, 480), (1024, 2048))
 CONFIG = RoundConfig(folds=2)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One image's arrays, all (H, W)."""
-
-    given: IntArray
-    predicted: IntArray
-    confidence: ByteArray
-    given_probability: ByteArray
 
 
 def main() -> None:
@@ -78,7 +68,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def draw_scene(seed: int, height: int, width: int) -> Scene:
+def draw_scene(seed: int, height: int, width: int) -> MaskPair:
     """Return a scene: patches, things on them, a prediction whose borders wobble and that contradicts a few regions."""
     rng = np.random.default_rng(seed)
     drawn = rng.normal(size=(9, 12, CLASSES)).astype(np.float32)
@@ -91,7 +81,8 @@ def draw_scene(seed: int, height: int, width: int) -> Scene:
     confidence = rng.beta(9, 1, (height // 4, width // 4)).astype(np.float32)
     confidence = np.clip(cv2.resize(confidence, (width, height)), 1 / CLASSES, 1)
     likely = np.where(given == predicted, confidence, (1 - confidence) / 2)
-    return Scene(given, predicted, np.round(255 * confidence).astype(np.uint8), np.round(255 * likely).astype(np.uint8))
+    sure, likely = (np.round(255 * values).astype(np.uint8) for values in (confidence, likely))
+    return MaskPair(given, predicted, sure, likely, fold=0)
 
 
 def _discs(mask: IntArray, count: int, rng: np.random.Generator) -> None:
@@ -101,15 +92,16 @@ def _discs(mask: IntArray, count: int, rng: np.random.Generator) -> None:
         cv2.circle(mask, centre, int(rng.integers(height // 60, height // 9)), int(rng.integers(CLASSES)), -1)
 
 
-def measure(scenes: list[Scene], megapixels: float) -> dict[str, float]:
+def measure(scenes: list[MaskPair], megapixels: float) -> dict[str, float]:
     """Return the speeds on scenes of one size."""
     size = scenes[0].given.size / 1e6
     rounds = max(1, round(megapixels / size / len(scenes)))
     work = scenes * rounds
+    together = [[work[row] for row in batch] for batch in batches(range(len(work)), sizes_of(work))]
 
     def judge() -> list[int]:
         with ThreadPoolExecutor(cores()) as threads:
-            return list(threads.map(weigh, work))
+            return list(threads.map(weigh, together))
 
     judge()
     seconds, cpu = timed(judge)
@@ -131,23 +123,18 @@ def measure(scenes: list[Scene], megapixels: float) -> dict[str, float]:
     )
 
 
-def weigh(scene: Scene) -> int:
-    """Do all that is done of an image and return its number of findings."""
+def sizes_of(scenes: list[MaskPair]) -> IntArray:
+    """Return height and width of each, (N, 2)."""
+    return np.array([scene.given.shape for scene in scenes])
+
+
+def weigh(scenes: list[MaskPair]) -> int:
+    """Do all that is done of some images and return their number of findings."""
     tally = Tally(CLASSES, CONFIG.folds)
-    suspects, _ = weigh_image(
-        scene.given,
-        None,
-        scene.predicted,
-        scene.confidence,
-        scene.given_probability,
-        config=CONFIG,
-        fold=0,
-        tally=tally,
-    )
-    return len(suspects)
+    return sum(len(suspects) for suspects, _ in weigh_images(scenes, CONFIG, tally))
 
 
-def dense(scene: Scene) -> FloatArray:
+def dense(scene: MaskPair) -> FloatArray:
     """Return probabilities of all classes, (K, H, W), that say what the scene's bytes say."""
     sure, likely = scene.confidence / np.float32(255), scene.given_probability / np.float32(255)
     rest = np.maximum(0, 1 - sure - np.where(scene.given == scene.predicted, 0, likely)) / (CLASSES - 1)

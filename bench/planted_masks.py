@@ -47,7 +47,6 @@ from core.data.snapshot import Masks, Snapshot
 from core.judge.mask_images import RegionFinding
 from core.judge.mask_judgement import IMAGE_SCORES
 from core.judge.mask_scoring import mean_iou, pixel_confusion
-from core.judge.regions import differing_pixels
 from core.rounds import run_mask_round, versions
 from core.types import IGNORE, IntArray, Progress, Task
 
@@ -207,7 +206,7 @@ def true_miou(spoilt: Spoilt, predictions: Predictions) -> float | None:
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     for row, true in enumerate(spoilt.true):
         predicted = predictions.of(row)[0]
-        confusion += pixel_confusion(true, predicted, differing_pixels(true, predicted), CLASSES)
+        confusion += pixel_confusion(true, predicted, CLASSES)
     return mean_iou(confusion)
 
 

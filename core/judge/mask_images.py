@@ -4,7 +4,7 @@ In an image that came with a mask IGNORE was meant. In one that came without, wh
 nobody is to be labelled: there regions are proposed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,8 +18,9 @@ from core.data.predictions import CERTAIN, Predictions, read_predictions
 from core.data.snapshot import Masks, Snapshot
 from core.data.votes import Votes
 from core.judge import mask_scoring
-from core.judge.mask_metrics import Tallies, Tally
-from core.judge.regions import Suspect, differing_pixels, find_regions
+from core.judge.differing import MaskPair, differing_pixels
+from core.judge.regions import Suspect, find_regions
+from core.judge.tallies import Tallies, Tally
 from core.judge.unlabelled_regions import propose_regions
 from core.judge.votes import merged
 from core.types import (
@@ -33,6 +34,8 @@ from core.types import (
     RoundError,
     ignore_of,
 )
+
+_PIXELS_AT_ONCE = 1_000_000  # small images are weighed together: fewer, longer steps, and threads that do not wait
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,15 +88,43 @@ def judge_chunk(judged: MaskRound, rows: range) -> JudgedPart:
     tally = judged.tallies.mine()
     findings: list[RegionFinding] = []
     scores = np.ones(len(rows))
-    for place, row in enumerate(rows):
+    asked = [row for row in rows if judged.masks.labels[row] or judged.masks.is_bare(row)]
+    for batch in batches(asked, judged.masks.sizes):
         if judged.stopped.is_set():
             break
-        if row in judged.shared and judged.votes:
-            _merge(judged, predictions, row)
-        if judged.masks.labels[row] or judged.masks.is_bare(row):
-            found, scores[place] = _judge_image(judged, predictions, row, tally)
-            findings += found
+        pairs = [(row, _opened(judged, predictions, row)) for row in batch]
+        labelled = [(row, pair) for row, pair in pairs if judged.masks.labels[row]]
+        weighed = weigh_images([pair for _, pair in labelled], judged.config, tally) if labelled else []
+        for (row, pair), (suspects, score) in zip(labelled, weighed, strict=True):
+            findings += [_finding(row, FindingKind.SUSPICIOUS, pair.fold, one) for one in suspects]
+            scores[row - rows.start] = score
+        for row, pair in pairs:
+            if judged.masks.is_bare(row):
+                findings += _proposed(row, pair, judged.config, tally)
     return rows, findings, scores
+
+
+def batches(rows: Sequence[int], sizes: IntArray) -> Iterator[list[int]]:
+    """Yield the rows in groups that are weighed at once; `sizes` are (N, 2) height, width."""
+    batch: list[int] = []
+    pixels = 0
+    for row in rows:
+        batch.append(row)
+        pixels += int(sizes[row].prod())
+        if pixels >= _PIXELS_AT_ONCE:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _opened(judged: MaskRound, predictions: Predictions, row: int) -> MaskPair:
+    """Return one image's masks; what all folds predicted is put together first."""
+    if row in judged.shared and judged.votes:
+        _merge(judged, predictions, row)
+    given, settled = _read(judged, row)
+    fold = EVERY_FOLD if row in judged.shared else int(predictions.fold[row])
+    return MaskPair(given, *predictions.of(row), settled, fold)
 
 
 def _merge(judged: MaskRound, predictions: Predictions, row: int) -> None:
@@ -103,34 +134,21 @@ def _merge(judged: MaskRound, predictions: Predictions, row: int) -> None:
     given_probability[:] = CERTAIN
 
 
-def _judge_image(
-    judged: MaskRound, predictions: Predictions, row: int, tally: Tally
-) -> tuple[list[RegionFinding], float]:
-    given, settled = _read(judged, row)
-    predicted, confidence, likely = predictions.of(row)
-    fold = EVERY_FOLD if row in judged.shared else int(predictions.fold[row])
-    found: list[tuple[FindingKind, Suspect]] = []
-    score = 1.0
-    if judged.masks.labels[row]:
-        suspects, score = weigh_image(
-            given, settled, predicted, confidence, likely, config=judged.config, fold=fold, tally=tally
-        )
-        found += [(FindingKind.SUSPICIOUS, one) for one in suspects]
-    if judged.masks.is_bare(row):
-        unlabelled = _still_open(given, settled, predicted)
-        tally.count_unlabelled(unlabelled, confidence)
-        proposed = propose_regions(unlabelled, confidence, judged.config.min_region)
-        found += [(FindingKind.UNLABELLED, one) for one in proposed]
-    return [_finding(row, kind, fold, one) for kind, one in found], score
+def _proposed(row: int, pair: MaskPair, config: RoundConfig, tally: Tally) -> list[RegionFinding]:
+    """Return the regions proposed where an image has no label yet."""
+    unlabelled = _still_open(pair)
+    tally.count_unlabelled(unlabelled, pair.confidence)
+    proposed = propose_regions(unlabelled, pair.confidence, config.min_region)
+    return [_finding(row, FindingKind.UNLABELLED, pair.fold, one) for one in proposed]
 
 
-def _still_open(given: IntArray, settled: IntArray | None, predicted: IntArray) -> IntArray:
+def _still_open(pair: MaskPair) -> IntArray:
     """Return the prediction where nothing is given and nobody judged, IGNORE elsewhere, (H, W)."""
-    closed = given != ignore_of(given)
-    if settled is not None:
-        closed |= settled != 0
-    unlabelled = predicted.copy()
-    unlabelled[closed] = ignore_of(predicted)
+    closed = pair.given != ignore_of(pair.given)
+    if pair.settled is not None:
+        closed |= pair.settled != 0
+    unlabelled = pair.predicted.copy()
+    unlabelled[closed] = ignore_of(unlabelled)
     return unlabelled
 
 
@@ -150,53 +168,28 @@ def _finding(row: int, kind: FindingKind, fold: int, one: Suspect) -> RegionFind
     )
 
 
-def weigh_image(
-    given: IntArray,
-    settled: IntArray | None,
-    predicted: IntArray,
-    confidence: ByteArray,
-    given_probability: ByteArray,
-    *,
-    config: RoundConfig,
-    fold: int,
-    tally: Tally,
-) -> tuple[list[Suspect], float]:
-    """Return one image's suspicious regions and its score; what else there is to count goes into `tally`.
-
-    Args:
-        given: (H, W) classes.
-        settled: (H, W), nonzero where people have judged; None: nowhere.
-        predicted: (H, W) classes.
-        confidence: (H, W) of the predicted class, round(255 p).
-        given_probability: (H, W) of the given class.
-        config: of the round.
-        fold: the one that predicted the image.
-        tally: of this or any other images.
-    """
-    differing = differing_pixels(given, predicted)
-    regions = find_regions(
-        given,
-        predicted,
-        confidence,
-        given_probability,
-        settled,
-        boundary=config.boundary,
-        least=config.min_region,
-        differing=differing,
-    )
-    inner = mask_scoring.inner_pixels(given, config.boundary)
-    if settled is not None:
-        inner[settled != 0] = 0
-    tally.count_confusion(fold, given, predicted, differing)
-    every, right = mask_scoring.agreement_by_confidence(confidence, inner, differing)
+def weigh_images(pairs: Sequence[MaskPair], config: RoundConfig, tally: Tally) -> list[tuple[list[Suspect], float]]:
+    """Return each image's suspicious regions and its score; what else there is to count goes into `tally`."""
+    differing = differing_pixels([pair.given for pair in pairs], [pair.predicted for pair in pairs])
+    found = find_regions(pairs, boundary=config.boundary, least=config.min_region, differing=differing)
+    tally.count_pixels(pairs, differing)
+    inner = [_inner_pixels(pair, config.boundary) for pair in pairs]
+    counted = differing.where(differing.values_of(inner) != 0)
+    confidence = [pair.confidence for pair in pairs]
+    every, right = mask_scoring.agreement_by_confidence(confidence, inner, counted)
     tally.count_agreement(every, right)
-    tally.count_likely(given, given_probability)
-    tally.count_classes(given, predicted, confidence)
-    tally.wobble += regions.wobble
-    tally.tiny += regions.tiny
-    return regions.suspects, mask_scoring.softmin_score(
-        mask_scoring.given_histogram(right, given_probability, inner, differing)
-    )
+    likely = mask_scoring.given_histograms(right, [pair.given_probability for pair in pairs], counted)
+    tally.wobble += sum(one.wobble for one in found)
+    tally.tiny += sum(one.tiny for one in found)
+    return [(one.suspects, mask_scoring.softmin_score(row)) for one, row in zip(found, likely, strict=True)]
+
+
+def _inner_pixels(pair: MaskPair, boundary: int) -> ByteArray:
+    """Return where an image's pixels say something of their labels and nobody has judged, nonzero, (H, W)."""
+    inner = mask_scoring.inner_pixels(pair.given, boundary)
+    if pair.settled is not None:
+        inner[pair.settled != 0] = 0
+    return inner
 
 
 def _read(judged: MaskRound, row: int) -> tuple[IntArray, IntArray | None]:

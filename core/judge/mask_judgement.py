@@ -25,8 +25,9 @@ from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.data.votes import forget_votes, read_votes
 from core.judge.mask_images import JudgedPart, MaskRound, RegionFinding, judge_chunk
-from core.judge.mask_metrics import Tallies, round_metrics
+from core.judge.mask_metrics import round_metrics
 from core.judge.region_ranking import worst_first
+from core.judge.tallies import Tallies
 from core.types import (
     FindingKind,
     Progress,

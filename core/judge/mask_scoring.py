@@ -8,12 +8,16 @@ segmentation data via any model*, 2023): a mean in which unlikely pixels weigh m
 them is all it takes.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
+from core.judge.differing import Differing, differing_pixels
 from core.types import ByteArray, IntArray, ignore_of
 
 LEVELS = 256
+_EXACT = 2**24  # pixels: OpenCV hands out counts as float32, which tell no more than so many apart
 _FEW_CLASSES = 128  # whose pairs are counted faster all than one by one
 TEMPERATURE = 0.1
 _QUALITY = np.arange(LEVELS) / (LEVELS - 1)
@@ -28,56 +32,64 @@ def softmin_score(histogram: IntArray, temperature: float = TEMPERATURE) -> floa
 
 def histogram(values: ByteArray, counted: ByteArray | None = None) -> IntArray:
     """Return how many pixels have each value, (256,); only those where `counted`, (H, W), is not 0."""
-    counts: IntArray = cv2.calcHist([values], [0], counted, [LEVELS], [0, LEVELS]).reshape(-1).astype(np.int64)
-    return counts
+    rows = max(1, _EXACT // values.shape[1])
+    total = np.zeros(LEVELS, np.int64)
+    for top in range(0, len(values), rows):
+        where = None if counted is None else counted[top : top + rows]
+        counts = cv2.calcHist([values[top : top + rows]], [0], where, [LEVELS], [0, LEVELS])
+        total += counts.reshape(-1).astype(np.int64)
+    return total
 
 
 def inner_pixels(given: IntArray, boundary: int) -> ByteArray:
-    """Return 1 where something is given and no other class is within `boundary` pixels along x and y, else 0.
+    """Return 255 where something is given and no other class is within `boundary` pixels along x and y, else 0.
 
     Nobody draws a border to the pixel, and next to one p(given) says little of the label.
     """
     box = np.ones((2 * boundary + 1, 2 * boundary + 1), dtype=np.uint8)
-    alone = cv2.dilate(given, box) == cv2.erode(given, box)  # the largest id in the box is also the smallest
-    inner: ByteArray = (alone & (given != ignore_of(given))).astype(np.uint8)
-    return inner
+    alone = cv2.compare(cv2.dilate(given, box), cv2.erode(given, box), cv2.CMP_EQ)  # the box's largest id and smallest
+    known = cv2.compare(given, ignore_of(given), cv2.CMP_NE)  # type: ignore[call-overload] # a number will do as well
+    return cv2.bitwise_and(alone, known).astype(np.uint8, copy=False)
 
 
-def pixel_confusion(given: IntArray, predicted: IntArray, differing: IntArray, classes: int) -> IntArray:
-    """Return an image's confusion, (K, K), from where its masks differ (`core.judge.regions.differing_pixels`).
+def pixel_confusion(given: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """Return an image's confusion, (K, K).
 
     Raises:
         ValueError: a mask holds a class that is none of the `classes`.
     """
     confusion = np.zeros((classes, classes), np.int64)
-    add_confusion(confusion, given, predicted, differing)
+    add_confusion(confusion, class_counts(given, classes), differing_pixels([given], [predicted]))
     return confusion
 
 
-def add_confusion(confusion: IntArray, given: IntArray, predicted: IntArray, differing: IntArray) -> tuple[int, int]:
-    """Add an image's pixels to a confusion, (K, K), and return how many of them are right and how many there are.
+def add_confusion(confusion: IntArray, counts: IntArray, differing: Differing) -> None:
+    """Add to a confusion, (K, K), images with so many given pixels of each class, (K,), some of which differ.
 
     Raises:
-        ValueError: a mask holds a class that is none of the K.
+        ValueError: a prediction holds a class that is none of the K.
     """
     classes = len(confusion)
-    counts = _class_counts(given, classes)
-    wrong, instead = given.reshape(-1)[differing].astype(np.int64), predicted.reshape(-1)[differing]
-    if len(instead) and int(instead.max()) >= classes:
-        raise ValueError(f"a prediction holds class {int(instead.max())}, there are {classes}")
-    pairs = wrong * classes + instead
+    largest = int(differing.predicted.max(initial=0))
+    if largest >= classes:
+        raise ValueError(f"a prediction holds class {largest}, there are {classes}")
+    pairs = differing.given.astype(np.int64) * classes + differing.predicted
     if classes <= _FEW_CLASSES:
-        confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    else:  # an image has few of a million pairs
+        wrong = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        confusion += wrong
+        confusion[np.diag_indices(classes)] += counts - wrong.sum(axis=1)
+    else:  # images have few of a million pairs
         found, times = np.unique(pairs, return_counts=True)
         confusion.reshape(-1)[found] += times
-    confusion[np.diag_indices(classes)] += counts - np.bincount(wrong, minlength=classes)
-    total = int(counts.sum())
-    return total - len(wrong), total
+        confusion[np.diag_indices(classes)] += counts - np.bincount(differing.given, minlength=classes)
 
 
-def _class_counts(mask: IntArray, classes: int) -> IntArray:
-    """Return how many pixels have each class, (K,)."""
+def class_counts(mask: IntArray, classes: int) -> IntArray:
+    """Return how many pixels have each class, (K,).
+
+    Raises:
+        ValueError: the mask holds a class that is none of the `classes`.
+    """
     ignore = ignore_of(mask)
     if mask.dtype == np.uint8:
         counts = histogram(mask.astype(np.uint8, copy=False))
@@ -108,19 +120,28 @@ def pixel_accuracy(confusion: IntArray) -> float | None:
 
 
 def agreement_by_confidence(
-    confidence: ByteArray, counted: ByteArray, differing: IntArray
+    confidence: Sequence[ByteArray], counted: Sequence[ByteArray], differing: Differing
 ) -> tuple[IntArray, IntArray]:
-    """Return how many counted pixels have each confidence, (256,), and in how many of them both masks agree, (256,)."""
-    every = histogram(confidence, counted)
-    there = differing[counted.reshape(-1)[differing] != 0]
-    wrong = np.bincount(confidence.reshape(-1)[there], minlength=LEVELS)
-    return every, every - wrong
+    """Return each image's counted pixels by confidence, (I, 256), and on how many of them both masks agree, (I, 256).
+
+    Args:
+        confidence: of each image, (H, W).
+        counted: of each image, (H, W), 0 where a pixel does not count.
+        differing: the counted pixels in which the images' masks differ.
+    """
+    every = np.stack([histogram(one, where) for one, where in zip(confidence, counted, strict=True)])
+    return every, every - _by_image(differing.values_of(confidence), differing)
 
 
-def given_histogram(right: IntArray, given_probability: ByteArray, counted: ByteArray, differing: IntArray) -> IntArray:
-    """Return how many counted pixels have each p(given), (256,); `right` as `agreement_by_confidence` says it.
+def given_histograms(right: IntArray, given_probability: Sequence[ByteArray], differing: Differing) -> IntArray:
+    """Return each image's counted pixels by p(given), (I, 256); `right` and `differing` as `agreement_by_confidence`.
 
     Where both masks agree p(given) is the confidence, so only the differing pixels have to be looked at.
     """
-    there = differing[counted.reshape(-1)[differing] != 0]
-    return right + np.bincount(given_probability.reshape(-1)[there], minlength=LEVELS)
+    return right + _by_image(differing.values_of(given_probability), differing)
+
+
+def _by_image(values: IntArray, pixels: Differing) -> IntArray:
+    """Return how often each image has each value, (I, 256), of the values of its pixels, (P,)."""
+    images = len(pixels.bounds) - 1
+    return np.bincount(pixels.image * LEVELS + values, minlength=images * LEVELS).reshape(images, LEVELS)

@@ -1,6 +1,5 @@
-"""Where prediction and given mask of one image differ: the regions worth a look, and those that are a border's wobble.
+"""Where prediction and given mask of an image differ: the regions worth a look, and those that are a border's wobble.
 
-Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it; probabilities (H, W) uint8, round(255 p).
 A region is a connected part (8-neighbour) of the differing pixels with one given class X and one predicted class Y.
 IGNORE pixels and settled ones belong to none.
 
@@ -12,16 +11,20 @@ Networks and people rarely agree on a border to the pixel, and such slivers woul
   in the predicted one. So an overlooked pole is real, though it is thin; one three pixels beside its place is not.
 
 What lies outside the image or is IGNORE may be of any class. All work is on the differing pixels and their runs along
-the rows: most pixels agree, and those cost one comparison.
+the rows: most pixels agree, and those cost one comparison. Several images are laid out on one sheet, one below the
+other with a free row between and a free column at the side, and searched at once: of small ones each step would take
+longer to begin than to do, and threads would wait for each other.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.judge.connected import Runs, parts, regions_of, spread, touching
+from core.judge.differing import Differing, MaskPair, differing_pixels
 from core.types import ByteArray, IntArray, Region, ignore_of
 
 BoolArray = NDArray[np.bool_]
@@ -53,83 +56,97 @@ class Regions:
     tiny: int  # regions too small to be looked at
 
 
-def differing_pixels(given: IntArray, predicted: IntArray) -> IntArray:
-    """Return where prediction and given mask differ and something is given, as ascending flat indexes, (P,)."""
-    index = np.flatnonzero(given != predicted)
-    known: IntArray = index[given.reshape(-1)[index] != ignore_of(given)]
-    return known
-
-
 def find_regions(
-    given: IntArray,
-    predicted: IntArray,
-    confidence: ByteArray,
-    given_probability: ByteArray,
-    settled: IntArray | None = None,
-    *,
-    boundary: int,
-    least: int,
-    differing: IntArray | None = None,
-) -> Regions:
-    """Return the regions of one image.
+    pairs: Sequence[MaskPair], *, boundary: int, least: int, differing: Differing | None = None
+) -> list[Regions]:
+    """Return the regions of each image.
 
     Args:
-        given: (H, W) classes, of the same dtype as `predicted`.
-        predicted: (H, W) classes.
-        confidence: (H, W) of the predicted class.
-        given_probability: (H, W) of the given class.
-        settled: (H, W), nonzero where people have judged; None: nowhere.
+        pairs: at least one image's masks.
         boundary: pixels, see the module.
         least: pixels; smaller regions are tiny.
-        differing: what `differing_pixels` says, where it is known already.
+        differing: what `differing_pixels` says of the images, where it is known already.
     """
-    index = differing_pixels(given, predicted) if differing is None else differing
-    if settled is not None:
-        index = index[settled.reshape(-1)[index] == 0]
-    if not len(index):
-        return Regions([], 0, 0)
-    runs = _runs(index, given, predicted)
+    if differing is None:
+        differing = differing_pixels([pair.given for pair in pairs], [pair.predicted for pair in pairs])
+    open_ones = _unsettled(differing, pairs)
+    if not len(open_ones):
+        return [Regions([], 0, 0) for _ in pairs]
+    runs, top = _runs(open_ones, pairs)
     source, target = touching(runs)
     part = parts(len(runs.y), source, target)
     area = np.bincount(part, weights=runs.end - runs.start).astype(np.int64)
-    pair = np.empty(len(area), dtype=np.int64)
-    pair[part] = runs.kind
     large = area >= least
     real = _thick(runs, source, target, part, boundary + 1) & large
+    image = np.empty(len(area), dtype=np.int64)
+    image[part] = own_image = np.searchsorted(top, runs.y, "right") - 1
+    runs = replace(runs, y=runs.y - top[own_image])
     for number, region in regions_of(runs, part, large & ~real):
-        real[number] = not _is_wobble(region, given, predicted, boundary)
-    own, others = (values.reshape(-1)[index] for values in (confidence, given_probability))
-    weighed = (own / _CERTAIN, others / _CERTAIN, _LOG[own] - _LOG[others])
-    sure, likely, odds = (np.bincount(part, np.add.reduceat(values, runs.first)) / area for values in weighed)
-    suspects = [
-        Suspect(
-            region=region,
-            area=int(area[number]),
-            given=int(pair[number]) >> _CLASS_BITS,
-            pseudo=int(pair[number]) & ((1 << _CLASS_BITS) - 1),
-            confidence=float(sure[number]),
-            self_confidence=float(likely[number]),
-            log_odds=float(odds[number]),
-        )
-        for number, region in regions_of(runs, part, real)
-    ]
-    return Regions(suspects, int(large.sum()) - len(suspects), int((~large).sum()))
+        pair = pairs[int(image[number])]
+        real[number] = not _is_wobble(region, pair.given, pair.predicted, boundary)
+    found = [Regions([], wobble, tiny) for wobble, tiny in zip(*_left_out(image, large, real, len(pairs)), strict=True)]
+    for number, suspect in _suspects(runs, part, real, area=area, pixels=open_ones, pairs=pairs):
+        found[int(image[number])].suspects.append(suspect)
+    return found
 
 
-def _runs(index: IntArray, given: IntArray, predicted: IntArray) -> Runs:
-    height, width = given.shape
-    pair = given.reshape(-1)[index].astype(np.int64) << _CLASS_BITS
-    pair |= predicted.reshape(-1)[index]
-    begins = np.empty(len(index), dtype=bool)
+def _unsettled(differing: Differing, pairs: Sequence[MaskPair]) -> Differing:
+    """Return the pixels that nobody has judged."""
+    if all(pair.settled is None for pair in pairs):
+        return differing
+    settled = [np.zeros(pair.given.shape, np.uint8) if pair.settled is None else pair.settled for pair in pairs]
+    return differing.where(differing.values_of(settled) == 0)
+
+
+def _runs(pixels: Differing, pairs: Sequence[MaskPair]) -> tuple[Runs, IntArray]:
+    """Return the runs of all images on one sheet, and the row where each image begins, (I,)."""
+    heights, widths = np.array([pair.given.shape for pair in pairs]).T
+    top, pitch = np.cumsum(heights + 1) - (heights + 1), int(widths.max()) + 1
+    place = np.empty(len(pixels), dtype=np.int64)
+    for begin, end, row, width in zip(pixels.bounds[:-1], pixels.bounds[1:], top, widths.tolist(), strict=True):
+        index = pixels.index[begin:end]
+        place[begin:end] = index + index // width * (pitch - width) + row * pitch
+    kind = pixels.given.astype(np.uint32) << _CLASS_BITS | pixels.predicted
+    begins = np.empty(len(place), dtype=bool)
     begins[0] = True
-    np.not_equal(index[1:], index[:-1] + 1, out=begins[1:])
-    begins[1:] |= pair[1:] != pair[:-1]
-    rows = np.searchsorted(index, np.arange(1, height) * width)
-    begins[rows[rows < len(index)]] = True
+    np.not_equal(place[1:], place[:-1] + 1, out=begins[1:])
+    begins[1:] |= kind[1:] != kind[:-1]
     first = np.flatnonzero(begins)
-    length = np.diff(first, append=len(index))
-    y, start = np.divmod(index[first], width)
-    return Runs(y, start, start + length, pair[first], first)
+    y, start = np.divmod(place[first], pitch)
+    return Runs(y, start, start + np.diff(first, append=len(place)), kind[first], first), top
+
+
+def _left_out(image: IntArray, large: BoolArray, real: BoolArray, images: int) -> tuple[list[int], list[int]]:
+    """Return each image's number of regions that are wobble, and of those that are tiny."""
+    wobble, tiny = (np.bincount(image[chosen], minlength=images).tolist() for chosen in (large & ~real, ~large))
+    return wobble, tiny
+
+
+def _suspects(
+    runs: Runs, part: IntArray, real: BoolArray, *, area: IntArray, pixels: Differing, pairs: Sequence[MaskPair]
+) -> Iterator[tuple[int, Suspect]]:
+    """Yield each real part and what the models say of it."""
+    taken, length = real[part], runs.end - runs.start
+    inside, of = np.repeat(taken, length), np.repeat(part[taken], length[taken])
+    own = pixels.values_of([pair.confidence for pair in pairs])[inside]
+    others = pixels.values_of([pair.given_probability for pair in pairs])[inside]
+    weighed = (own / _CERTAIN, others / _CERTAIN, _LOG[own] - _LOG[others])
+    sure, likely, odds = (np.bincount(of, values, len(area)) / area for values in weighed)
+    kind = np.empty(len(area), dtype=np.int64)
+    kind[part] = runs.kind
+    for number, region in regions_of(runs, part, real):
+        yield (
+            number,
+            Suspect(
+                region=region,
+                area=int(area[number]),
+                given=int(kind[number]) >> _CLASS_BITS,
+                pseudo=int(kind[number]) & ((1 << _CLASS_BITS) - 1),
+                confidence=float(sure[number]),
+                self_confidence=float(likely[number]),
+                log_odds=float(odds[number]),
+            ),
+        )
 
 
 def _thick(runs: Runs, source: IntArray, target: IntArray, part: IntArray, side: int) -> BoolArray:

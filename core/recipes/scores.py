@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.judge.mask_scoring import class_ious, mean_iou, pixel_accuracy, pixel_confusion
-from core.judge.regions import differing_pixels
 from core.types import IntArray
 
 
@@ -55,7 +54,7 @@ def image_confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArr
 
     Pixels predicted as IGNORE, of an image without tags, raise a ValueError: there is nothing to be said of them.
     """
-    return pixel_confusion(true, predicted, differing_pixels(true, predicted), classes)
+    return pixel_confusion(true, predicted, classes)
 
 
 def no_pixels(classes: int) -> IntArray:

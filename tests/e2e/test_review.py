@@ -383,7 +383,7 @@ def test_a_killed_server_and_a_closed_browser_lose_nothing(
 def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) -> None:
     review.press("a")
     review.page.get_by_role("link", name="Datasets").click()
-    review.page.wait_for_url(re.compile("/datasets"), timeout=PATIENCE_MS)  # the grid may be gone before the address is new
+    review.page.wait_for_url(re.compile("/datasets"), timeout=PATIENCE_MS)  # the grid is gone before it is new
     expect(review.page.locator(".outfold")).to_have_count(0)
     review.press("x")
     review.page.go_back()

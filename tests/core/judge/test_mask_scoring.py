@@ -7,10 +7,12 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from core.judge.differing import differing_pixels
 from core.judge.mask_scoring import (
     agreement_by_confidence,
+    class_counts,
     class_ious,
-    given_histogram,
+    given_histograms,
     histogram,
     inner_pixels,
     mean_iou,
@@ -18,12 +20,7 @@ from core.judge.mask_scoring import (
     pixel_confusion,
     softmin_score,
 )
-from core.judge.regions import differing_pixels
-from core.types import IGNORE, WIDE_IGNORE, IntArray
-
-
-def confusion_of(given: IntArray, predicted: IntArray, classes: int) -> IntArray:
-    return pixel_confusion(given, predicted, differing_pixels(given, predicted), classes)
+from core.types import IGNORE, WIDE_IGNORE
 
 
 @drawn(st.integers(0, 999))
@@ -76,7 +73,7 @@ def test_inner_pixels_are_far_from_every_other_class(boundary: int) -> None:
 def test_confusion_and_iou_by_hand() -> None:
     given = np.array([[0, 0, 1, 1], [0, IGNORE, 1, 2]], np.uint8)
     predicted = np.array([[0, 1, 1, 1], [0, 2, 0, 2]], np.uint8)
-    confusion = confusion_of(given, predicted, 4)
+    confusion = pixel_confusion(given, predicted, 4)
     np.testing.assert_array_equal(confusion, [[2, 1, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
     assert class_ious(confusion) == [2 / 4, 2 / 4, 1.0, None]
     assert mean_iou(confusion) == pytest.approx((0.5 + 0.5 + 1) / 3)
@@ -85,19 +82,19 @@ def test_confusion_and_iou_by_hand() -> None:
 
 def test_a_perfect_prediction_has_iou_1_and_an_absent_class_none() -> None:
     given = np.array([[0, 2], [2, 2]], np.uint8)
-    confusion = confusion_of(given, given, 3)
+    confusion = pixel_confusion(given, given, 3)
     assert class_ious(confusion) == [1.0, None, 1.0]
     assert mean_iou(confusion) == 1.0
 
 
 def test_a_class_only_predicted_has_iou_0() -> None:
     given, predicted = np.zeros((2, 2), np.uint8), np.array([[0, 0], [0, 1]], np.uint8)
-    assert class_ious(confusion_of(given, predicted, 2)) == [0.75, 0.0]
+    assert class_ious(pixel_confusion(given, predicted, 2)) == [0.75, 0.0]
 
 
 def test_where_nothing_is_given_there_is_no_figure() -> None:
     given = np.full((3, 3), IGNORE, np.uint8)
-    confusion = confusion_of(given, np.zeros_like(given), 2)
+    confusion = pixel_confusion(given, np.zeros_like(given), 2)
     assert not confusion.any()
     assert (class_ious(confusion), mean_iou(confusion), pixel_accuracy(confusion)) == ([None, None], None, None)
 
@@ -113,30 +110,37 @@ def test_the_confusion_is_that_of_every_pixel_and_follows_renamed_classes(seed: 
     known = given != np.iinfo(dtype).max
     plain = np.zeros((classes, classes), np.int64)
     np.add.at(plain, (given[known].astype(int), predicted[known].astype(int)), 1)
-    np.testing.assert_array_equal(confusion_of(given, predicted, classes), plain)
+    np.testing.assert_array_equal(pixel_confusion(given, predicted, classes), plain)
     name = rng.permutation(classes)
     renamed = np.where(known, name[np.where(known, given, 0)], np.iinfo(dtype).max).astype(dtype)
-    after = confusion_of(renamed, name[predicted].astype(dtype), classes)
+    after = pixel_confusion(renamed, name[predicted].astype(dtype), classes)
     np.testing.assert_array_equal(after[np.ix_(name, name)], plain)
 
 
 def test_a_class_nobody_declared_is_refused() -> None:
     given = np.array([[0, 7]], np.uint8)
     with pytest.raises(ValueError, match="class 7"):
-        confusion_of(given, np.zeros_like(given), 3)
+        pixel_confusion(given, np.zeros_like(given), 3)
     with pytest.raises(ValueError, match="class 7"):
-        confusion_of(np.zeros_like(given), given, 3)
+        pixel_confusion(np.zeros_like(given), given, 3)
     wide = np.array([[0, 300, WIDE_IGNORE]], np.uint16)
     with pytest.raises(ValueError, match="class 300"):
-        confusion_of(wide, wide, 300)
+        pixel_confusion(wide, wide, 300)
 
 
-def test_agreement_is_counted_at_each_confidence() -> None:
+def test_agreement_is_counted_at_each_confidence_of_each_image() -> None:
     given, predicted = np.array([[0, 0, 1, IGNORE]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
     confidence = np.array([[200, 200, 250, 250]], np.uint8)
     counted = (given != IGNORE).astype(np.uint8)
-    every, right = agreement_by_confidence(confidence, counted, differing_pixels(given, predicted))
-    assert (every[200], right[200], every[250], right[250], every.sum()) == (2, 1, 1, 1, 3)
+    differing = differing_pixels([given, given], [predicted, given])
+    every, right = agreement_by_confidence([confidence] * 2, [counted] * 2, differing)
+    assert (every[0, 200], right[0, 200], every[0, 250], right[0, 250], every[0].sum()) == (2, 1, 1, 1, 3)
+    assert (every[1] == every[0]).all()
+    assert (right[1] == every[1]).all()
+
+
+def test_no_count_is_rounded_in_an_image_of_very_many_pixels() -> None:
+    assert class_counts(np.ones((4097, 4097), np.uint8), 2).tolist() == [0, 4097**2], "no float32 can hold it"
 
 
 @drawn(st.integers(0, 10_000))
@@ -148,8 +152,8 @@ def test_the_histogram_of_given_probabilities_follows_from_the_confidences_and_w
     confidence = random.integers(128, 256, given.shape).astype(np.uint8)
     given_probability = np.where(given == predicted, confidence, 255 - confidence).astype(np.uint8)
     counted = ((random.random(given.shape) < 0.7) & (given != IGNORE)).astype(np.uint8)
-    differing = differing_pixels(given, predicted)
-    _, right = agreement_by_confidence(confidence, counted, differing)
-    np.testing.assert_array_equal(
-        given_histogram(right, given_probability, counted, differing), histogram(given_probability, counted)
-    )
+    differing = differing_pixels([given], [predicted])
+    differing = differing.where(differing.values_of([counted]) != 0)
+    _, right = agreement_by_confidence([confidence], [counted], differing)
+    [found] = given_histograms(right, [given_probability], differing)
+    np.testing.assert_array_equal(found, histogram(given_probability, counted))

@@ -7,10 +7,12 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from core.judge.regions import Regions, differing_pixels, find_regions
+from core.judge.differing import MaskPair, differing_pixels
+from core.judge.regions import Regions, Suspect, find_regions
 from core.types import IGNORE, WIDE_IGNORE, IntArray, ignore_of
 
 CLASSES = 5
+FIGURES = ("area", "given", "pseudo", "confidence", "self_confidence", "log_odds")
 SHIFT = st.integers(-3, 3)
 
 
@@ -36,8 +38,11 @@ def noise(mask: IntArray, seed: int) -> tuple[IntArray, IntArray]:
     return rng.integers(0, 256, mask.shape, dtype=np.uint8), rng.integers(0, 256, mask.shape, dtype=np.uint8)
 
 
-def found(given: IntArray, predicted: IntArray, *, boundary: int = 3, least: int = 16, **more: IntArray) -> Regions:
-    return find_regions(given, predicted, *noise(given, 0), boundary=boundary, least=least, **more)
+def found(
+    given: IntArray, predicted: IntArray, settled: IntArray | None = None, *, boundary: int = 3, least: int = 16
+) -> Regions:
+    [regions] = find_regions([MaskPair(given, predicted, *noise(given, 0), settled)], boundary=boundary, least=least)
+    return regions
 
 
 def painted(regions: Regions, shape: tuple[int, ...]) -> IntArray:
@@ -190,7 +195,8 @@ def test_probabilities_are_means_over_the_regions_pixels() -> None:
     sure, likely = np.zeros_like(given), np.full_like(given, 255)
     sure[10:15, 10:20], sure[15:20, 10:20] = 255, 51
     likely[10:20, 10:20] = 51
-    [suspect] = find_regions(given, predicted, sure, likely, boundary=3, least=16).suspects
+    [regions] = find_regions([MaskPair(given, predicted, sure, likely)], boundary=3, least=16)
+    [suspect] = regions.suspects
     assert suspect.confidence == pytest.approx(0.6)
     assert suspect.self_confidence == pytest.approx(0.2)
 
@@ -204,7 +210,7 @@ def test_more_classes_than_a_byte_holds() -> None:
     [suspect] = found(given, predicted).suspects
     assert (suspect.given, suspect.pseudo, suspect.area) == (300, 44, 15 * 20)
     assert ignore_of(given) == WIDE_IGNORE
-    assert 0 < len(differing_pixels(given, predicted)) == 300
+    assert 0 < len(differing_pixels([given], [predicted])) == 300
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3)])
@@ -212,3 +218,22 @@ def test_images_of_any_size(shape: tuple[int, int]) -> None:
     given = np.zeros(shape, np.uint8)
     regions = found(given, np.ones_like(given), boundary=0, least=1)
     assert [suspect.area for suspect in regions.suspects] == [given.size]
+
+
+@drawn(st.lists(st.tuples(st.integers(1, 70), st.integers(1, 90)), min_size=1, max_size=4), st.integers(0, 999))
+@settings(deadline=None, max_examples=40)
+def test_images_searched_at_once_have_the_regions_they_have_alone(sizes: list[tuple[int, int]], seed: int) -> None:
+    pairs = []
+    for number, (height, width) in enumerate(sizes):
+        given, predicted = (scene(seed + number + other)[:height, :width] for other in (0, 500))
+        settled = (noise(given, number)[0] < 30).astype(np.uint8) if number % 2 else None
+        pairs.append(MaskPair(given.copy(), predicted.copy(), *noise(given, number), settled))
+    together = find_regions(pairs, boundary=2, least=4)
+    for pair, regions in zip(pairs, together, strict=True):
+        [alone] = find_regions([pair], boundary=2, least=4)
+        assert (regions.wobble, regions.tiny) == (alone.wobble, alone.tiny)
+        assert [told(one) for one in regions.suspects] == [told(one) for one in alone.suspects]
+
+
+def told(suspect: Suspect) -> tuple[object, ...]:
+    return (suspect.region.to_bytes(), *(getattr(suspect, name) for name in FIGURES))
