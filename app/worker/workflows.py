@@ -6,7 +6,7 @@ and the steps it has done are skipped by their number.
 
 from collections.abc import Awaitable, Callable
 
-from dbos import DBOS, SetWorkflowID, StepOptions
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, StepOptions
 
 from app.services.jobs import (
     EXPORT_WORKFLOW,
@@ -36,7 +36,8 @@ def register_workflows(place: Workplace) -> None:
         await _step("open_round", place.open_round, round_id)
         handles = []
         for fold in range(folds):  # ids that follow from the round: a replay finds the same jobs
-            with SetWorkflowID(fold_job(round_id, fold)):
+            # the round asked for first is the one that ends first, whichever opened first
+            with SetWorkflowID(fold_job(round_id, fold)), SetEnqueueOptions(priority=round_id):
                 handles.append(await DBOS.enqueue_workflow_async(FOLDS, fold_workflow, round_id, fold))
         for handle in handles:
             await handle.get_result()

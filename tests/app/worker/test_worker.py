@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from dbos import DBOSClient
 
 from app.services import imports, rounds
 from app.services.imports import ImportRequest
+from app.services.jobs import fold_job
 from app.services.rounds import RoundInfo
 from app.services.workers import worker_state
 from app.services.workspace import Workspace, open_workspace
@@ -127,6 +129,30 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
     assert info.accuracy > 0.3
     kept = kept_networks(installation.round_folder(started.id))
     assert [fold.model_hash for fold in folds] == [one.hash for one in kept]
+
+
+@pytest.mark.slow
+def test_of_two_waiting_rounds_the_one_asked_for_first_ends_first(installation: Workspace, digits_folder: Path) -> None:
+    again = imports.start_import(installation, ImportRequest(name="again", source=str(digits_folder)))
+    other = imports.run_import(installation, again).dataset_id
+    assert other
+    config = RoundConfig(epochs=1, **TINY)
+    first, second = (rounds.start_round(installation, dataset_id, config, "ada") for dataset_id in (1, other))
+    process = start_worker(installation)
+    try:
+        infos = [ended(installation, one) for one in (first, second)]
+    finally:
+        process.kill()
+        process.wait()
+    assert [info.status for info in infos] == [RoundStatus.DONE] * 2
+    ends = [info.finished_at or datetime.max.replace(tzinfo=UTC) for info in infos]
+    assert ends == sorted(ends)
+    client = DBOSClient(system_database_url=installation.settings.dbos_url)
+    jobs = client.list_workflows(workflow_ids=[fold_job(one.id, fold) for one in (first, second) for fold in range(2)])
+    client.destroy()
+    assert {job.workflow_id: job.priority for job in jobs} == {
+        fold_job(one.id, fold): one.id for one in (first, second) for fold in range(2)
+    }
 
 
 @pytest.mark.slow
