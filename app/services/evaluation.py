@@ -115,7 +115,7 @@ def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: i
                 "protect one of its splits, or import more images"
             )
         rows = drawn_rows(groups, share, seed)
-        evaluation.move_to_split(session, dataset_id, [found[row][0] for row in rows.tolist()], DRAWN)
+        evaluation.move_to_split(session, [found[row][0] for row in rows.tolist()], DRAWN)
         datasets.change_dataset(session, dataset_id, {"evaluation_splits": sorted([*info.evaluation_splits, DRAWN])})
         datasets.count_splits(
             session, dataset_id, {one.name: one.images for one in evaluation.splits(session, dataset_id)}

@@ -20,7 +20,7 @@ from app.services.import_unlabelled import into_known, of_the_whole, options_wit
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
-from db.queries import added, datasets, imports, incoming, tags
+from db.queries import added, datasets, evaluation, imports, incoming, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
 
@@ -99,7 +99,7 @@ def store(
             raise DatasetError(f"another import of {request.name} ended while this one ran; import it once more")
         dataset_id = _dataset(session, request, coming)
         now = datetime.now(UTC)
-        incoming.merge(session, import_id, dataset_id, now)
+        evaluation.take_along(session, incoming.merge(session, import_id, dataset_id, now))
         tags.take_over(session, import_id, dataset_id, now)
         report = of_the_whole(session, dataset_id, request, report)
         if not imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=dataset_id, report=report):

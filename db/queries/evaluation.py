@@ -40,13 +40,24 @@ def undivided(session: Session, dataset_id: int) -> list[tuple[int, str, str]]:
     return [(id_, group, content) for id_, group, content in session.execute(query.order_by(SampleRow.id))]
 
 
-def move_to_split(session: Session, dataset_id: int, sample_ids: Sequence[int], split: str) -> None:
-    """Put images into a split, and what rounds said of them with them; the counts follow."""
+def move_to_split(session: Session, sample_ids: Sequence[int], split: str) -> None:
+    """Put images into a split, and what rounds said of them with them."""
     for start in range(0, len(sample_ids), _CHUNK):
         some = sample_ids[start : start + _CHUNK]
         session.execute(update(SampleRow).where(SampleRow.id.in_(some)).values(split=split))
-        session.execute(update(FindingRow).where(FindingRow.sample_id.in_(some)).values(split=split))
-    for round_id in session.scalars(select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)).all():
+    take_along(session, sample_ids)
+
+
+def take_along(session: Session, sample_ids: Sequence[int]) -> None:
+    """Put what rounds said of images into the splits these are in now; the counts follow."""
+    own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
+    touched: set[int] = set()
+    for start in range(0, len(sample_ids), _CHUNK):
+        of_these = FindingRow.sample_id.in_(sample_ids[start : start + _CHUNK])
+        touched |= set(session.scalars(select(FindingRow.round_id).where(of_these).distinct()))
+        moved = update(FindingRow).where(of_these).values(split=own)
+        session.execute(moved.execution_options(synchronize_session=False))
+    for round_id in sorted(touched):
         projection.count_again(session, round_id)
 
 

@@ -190,9 +190,14 @@ def covers(session: Session, import_id: int, count: int) -> list[str]:
     return list(dict.fromkeys(chosen.values()))
 
 
-def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> None:
-    """Make the staged images the dataset's: add, correct and fetch back them, note what is missing now."""
+def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> list[int]:
+    """Make the staged images the dataset's: add, correct and fetch back them, note what is missing now.
+
+    Returned are the known images that are in another split now.
+    """
     staged = IncomingRow.import_id == import_id
+    moving = select(SampleRow.id).join(IncomingRow, _same(dataset_id)).where(staged, _differs("split"))
+    moved = list(session.scalars(moving))
     scope = in_scope(session, import_id, dataset_id)
     missed = update(SampleRow).where(_is_missed(import_id, dataset_id), scope).values(vanished_at=at)
     session.execute(missed.execution_options(synchronize_session=False))
@@ -211,6 +216,7 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> No
         .order_by(IncomingRow.id)
     )
     session.execute(insert(SampleRow).from_select(["dataset_id", "imported_at", *_NAMES], new, include_defaults=False))
+    return moved
 
 
 def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:

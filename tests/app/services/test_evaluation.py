@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -16,7 +17,7 @@ from core.types import DatasetError, FindingFilter, FindingKind, RoundError, Sta
 from db.models import SampleRow
 from db.queries import evaluation as rows
 from tests.app.masked import scenes
-from tests.app.services.reviewed import digits, digits_home
+from tests.app.services.reviewed import add_round, digits, digits_home, import_folder
 from tests.app.splits import deal_splits, everything, protect, shown
 
 __all__ = ["digits", "digits_home", "scenes"]
@@ -157,6 +158,29 @@ def test_an_import_leaves_a_drawn_split_as_it_is(digits: Workspace) -> None:
     drawn = evaluation.draw(digits, 1).splits
     run_import(digits, imports.start_import(digits, imports.request_again(digits, 1)))
     assert evaluation.protection(digits, 1).splits == drawn
+
+
+def test_what_rounds_found_follows_images_that_an_import_moves_into_an_evaluation_split(
+    digits: Workspace, digits_folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.relative_to(digits_folder) for path in digits_folder.rglob("*.png"))[:60]
+    table = tmp_path / "splits.csv"
+
+    def listed(held: int) -> int:
+        lines = [
+            f"{digits_folder / name},{name.parts[0]},{'test' if number < held else 'train'}"
+            for number, name in enumerate(names)
+        ]
+        table.write_text("\n".join(["path,label,split", *lines]) + "\n")
+        return import_folder(digits, table, "listed")
+
+    dataset_id = listed(6)
+    round_id = add_round(digits, dataset_id, wrong_every=1)
+    evaluation.protect(digits, dataset_id, "test")
+    assert reviews.preview(digits, FindingFilter(round_id=round_id)).left_out == 6
+    assert listed(20) == dataset_id
+    assert len(shown(digits, replace(everything(round_id), split="test"))) == 20
+    assert reviews.preview(digits, FindingFilter(round_id=round_id)).left_out == 20
 
 
 def test_nothing_is_drawn_while_a_round_is_at_work_that_knows_the_images_without_a_split(digits: Workspace) -> None:
