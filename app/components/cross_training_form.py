@@ -1,13 +1,16 @@
 """What cross training asks for beside its networks: how long the two learn together, who plays which part."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from core.config import CrossTrainingSettings, RoundConfig
+from app.components.split_choice import several_splits, to_choose_by, to_test_on
+from app.services.evaluation import Split
+from core.config import CrossTrainingSettings
 
 
-def cross_training_fields(_begin: RoundConfig, key: str) -> dict[str, Any]:
+def cross_training_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
     """Draw the fields and return the settings."""
     usual = CrossTrainingSettings()
     st.caption(
@@ -23,13 +26,14 @@ def cross_training_fields(_begin: RoundConfig, key: str) -> dict[str, Any]:
             "Images a step", 4, None, usual.batch_size, 2, key=f"{key}_batch", help="Half with masks, half with tags"
         ),
     }
-    validation, test = st.columns(2)
-    chosen["validation_split"] = validation.text_input(
-        "Choose by split", usual.validation_split, key=f"{key}_validation", help="Its masks say which network paints"
-    ).strip()
-    chosen["test_split"] = test.text_input(
-        "Test on split", usual.test_split, key=f"{key}_test", help="Its masks say what each stage is worth"
-    ).strip()
+    chosen["validation_split"] = several_splits(
+        "Choose by split", to_choose_by(splits), usual.validation_split, f"{key}_validation",
+        "Its masks say which network paints",
+    )  # fmt: skip
+    chosen["test_split"] = several_splits(
+        "Test on split", to_test_on(splits), usual.test_split, f"{key}_test",
+        "Its masks say what each stage is worth; evaluation splits are of the test anyway",
+    )  # fmt: skip
     with st.expander("Parts and lists", key=f"{key}_more"):
         chosen["background"] = st.text_input(
             "Background class", usual.background, key=f"{key}_background", help="The class every image shows, if any"

@@ -1,13 +1,16 @@
 """What the recipe "iterated" asks for beside its networks: how often, how sure, and what is chosen by."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from core.config import IteratedSettings, RoundConfig
+from app.components.split_choice import one_split, to_choose_by, to_test_on
+from app.services.evaluation import Split
+from core.config import IteratedSettings
 
 
-def iterated_fields(_begin: RoundConfig, key: str) -> dict[str, Any]:
+def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
     """Draw the fields and return the settings."""
     usual = IteratedSettings()
     st.caption(
@@ -35,12 +38,15 @@ def iterated_fields(_begin: RoundConfig, key: str) -> dict[str, Any]:
         ),
     }
     validation, test = st.columns(2)
-    chosen["validation_split"] = validation.text_input(
-        "Choose by split", usual.validation_split, key=f"{key}_validation", help="Its labels say which network is best"
-    ).strip()
-    chosen["test_split"] = test.text_input(
-        "Test on split", usual.test_split, key=f"{key}_test", help="Looked at once, by the best network at the end"
-    ).strip()
+    with validation:
+        chosen["validation_split"] = one_split(
+            "Choose by split", to_choose_by(splits), f"{key}_validation", "Its labels say which network is best"
+        )
+    with test:
+        chosen["test_split"] = one_split(
+            "Test on split", to_test_on(splits), f"{key}_test",
+            "Looked at once, by the best network at the end; evaluation splits are of the test anyway",
+        )  # fmt: skip
     with st.expander("Pseudo labels", key=f"{key}_more"):
         first, last = st.slider(
             "Share of each class that is learnt, first and last",

@@ -1,13 +1,14 @@
 """What a new round does beside training its folds: the recipe, and the recipe's own fields."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from app.components.cross_training_form import cross_training_fields
 from app.components.iterated_form import iterated_fields
-from core.config import RECIPES_OF, RoundConfig
+from app.services.evaluation import Split
+from core.config import RECIPES_OF
 from core.config.comparison import MOST_SEEDS, ComparisonSettings
 from core.types import Recipe, Task
 
@@ -17,7 +18,7 @@ NAMES: Mapping[Recipe, str] = {
     Recipe.CROSS_TRAINING: "Few masks, many tags",
     Recipe.COMPARISON: "What was cleaning worth?",
 }
-Fields = Callable[[RoundConfig, str], dict[str, Any]]  # the network's settings, key -> the recipe's settings
+Fields = Callable[[Sequence[Split], str], dict[str, Any]]  # the dataset's splits, key -> the recipe's settings
 
 
 def recipe_field(task: Task, key: str) -> Recipe:
@@ -29,16 +30,16 @@ def recipe_field(task: Task, key: str) -> Recipe:
     return chosen or known[0]
 
 
-def recipe_fields(recipe: Recipe, begin: RoundConfig, key: str) -> dict[str, Any]:
+def recipe_fields(recipe: Recipe, splits: Sequence[Split], key: str) -> dict[str, Any]:
     """Ask for the recipe's own settings."""
-    return FIELDS[recipe](begin, f"{key}_{recipe.name.lower()}")
+    return FIELDS[recipe](splits, f"{key}_{recipe.name.lower()}")
 
 
-def _nothing(_begin: RoundConfig, _key: str) -> dict[str, Any]:
+def _nothing(_splits: Sequence[Split], _key: str) -> dict[str, Any]:
     return {}
 
 
-def _comparison(_begin: RoundConfig, key: str) -> dict[str, Any]:
+def _comparison(_splits: Sequence[Split], key: str) -> dict[str, Any]:
     text = "Trainings of each side, from different beginnings: more show better how much of a difference is luck"
     return {"seeds": st.number_input("Seeds", 1, MOST_SEEDS, ComparisonSettings().seeds, key=f"{key}_seeds", help=text)}
 

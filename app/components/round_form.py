@@ -29,7 +29,7 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         st.markdown(f"**Round {number}**")
         st.caption(f"Proposed for {proposal.reason}")
         recipe = recipe_field(proposal.task, key)
-        settings = recipe_fields(recipe, begin, key)
+        settings = recipe_fields(recipe, proposal.splits, key)
         chosen = before(begin, key) | network_fields(proposal, key)
         chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):

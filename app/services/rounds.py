@@ -17,8 +17,9 @@ from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig
 from core.config import propose_config as suitable_config
 from core.types import FindingKind, RoundError, RoundStatus, Status, Task
+from db.queries import evaluation, rounds, snapshots
 from db.queries import folds as fold_rows
-from db.queries import rounds, snapshots
+from db.queries.evaluation import Split
 from db.queries.folds import FoldRun
 from db.queries.rounds import RoundInfo
 
@@ -27,12 +28,13 @@ __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress", "s
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The config that suits a dataset, why in one line, the kind of its labels and the networks that can learn them."""
+    """The config that suits a dataset, why in one line, the kind of its labels, what can learn them, its splits."""
 
     task: Task
     config: RoundConfig
     reason: str
     models: tuple[str, ...]
+    splits: tuple[Split, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         sizes = snapshots.image_sizes(session, dataset_id)
         task = snapshots.task_of(session, dataset_id)
         apart = snapshots.count_apart(session, dataset_id)
+        splits = evaluation.splits(session, dataset_id)
     if not sizes:
         raise RoundError(f"{name} has no images; import some first")
     summary = ImageSummary(
@@ -97,7 +100,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
     colour = "grey" if summary.grey else "colour"
     size = f"{summary.width} x {summary.height} {colour} images"
     reason = f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs"
-    return Proposal(task, config, reason, model_names(task))
+    return Proposal(task, config, reason, model_names(task), tuple(splits))
 
 
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:

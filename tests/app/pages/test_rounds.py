@@ -17,6 +17,7 @@ from tests.app.masked import TABLE, add_scenes
 from tests.app.masked import add_round as add_mask_round
 from tests.app.services.test_history import add_past
 from tests.app.small import NOW, add_dataset, add_done_round
+from tests.app.splits import protect
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 PETS = [0, 1] * 10
@@ -129,7 +130,10 @@ def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
     assert not [field for field in screen.number_input if field.key == f"{form}_folds"]  # it has none
     assert not screen.exception
     screen.number_input(f"{form}_cross_training_steps").set_value(300)
-    screen.text_input(f"{form}_cross_training_test").set_value("held out")
+    choose_by, test_on = (screen.multiselect(f"{form}_cross_training_{part}") for part in ("validation", "test"))
+    assert (choose_by.options, choose_by.value) == (["test", "train"], []), "there is no split val"
+    assert (test_on.options, test_on.value) == (["test", "train"], ["test"])
+    test_on.set_value(["test", "train"])
     screen.button(f"{form}_start").click().run()
     assert "tag some on the Tags page" in words(screen)
     tags.tag(workspace, 5, [0, 1], by="ada")
@@ -138,7 +142,7 @@ def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
     (started,) = rounds.list_rounds(workspace, dataset_id)
     assert started.recipe is Recipe.CROSS_TRAINING
     assert started.recipe_config["steps"] == 300
-    assert started.recipe_config["test_split"] == "held out"
+    assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("", "test,train")
 
 
 def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
@@ -246,6 +250,9 @@ def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace:
     form = f"form_{dataset_id}"
     screen.selectbox(f"{form}_recipe").select(Recipe.ITERATED).run()
     assert not screen.exception
+    for part in ("validation", "test"):
+        field = screen.selectbox(f"{form}_iterated_{part}")
+        assert (field.options, field.value) == (["none"], ""), "it has no splits"
     screen.number_input(f"{form}_iterated_iterations").set_value(2)
     screen.slider(f"{form}_iterated_share").set_range(0.4, 0.9)
     screen.checkbox(f"{form}_iterated_consistency").check()
@@ -255,3 +262,21 @@ def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace:
     assert started.recipe is Recipe.ITERATED
     chosen = {name: started.recipe_config[name] for name in ("iterations", "share", "last_share", "consistency")}
     assert chosen == {"iterations": 2, "share": 0.4, "last_share": 0.9, "consistency": True}
+
+
+def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluation(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    dataset_id = add_dataset(workspace, [0, 1] * 10 + [None] * 5)
+    add_done_round(workspace, dataset_id)
+    protect(workspace, dataset_id)
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.ITERATED).run()
+    assert not screen.exception
+    choose_by, test_on = (screen.selectbox(f"{form}_iterated_{part}") for part in ("validation", "test"))
+    assert (choose_by.options, test_on.options) == (["none", "train"], ["none", "test", "train"])
+    choose_by.select("train")
+    screen.button(f"{form}_start").click().run()
+    (started, _) = rounds.list_rounds(workspace, dataset_id)
+    assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
