@@ -40,6 +40,10 @@ def _nothing(_splits: Sequence[Split], _key: str) -> dict[str, Any]:
 
 
 def _comparison(_splits: Sequence[Split], key: str) -> dict[str, Any]:
+    st.caption(
+        "The same network learns the labels as they came and as they are now; both are measured on the images of the "
+        "evaluation splits that people judged. The Worth page says what came of it."
+    )
     text = "Trainings of each side, from different beginnings: more show better how much of a difference is luck"
     return {"seeds": st.number_input("Seeds", 1, MOST_SEEDS, ComparisonSettings().seeds, key=f"{key}_seeds", help=text)}
 

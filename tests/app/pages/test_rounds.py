@@ -280,3 +280,16 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
     screen.button(f"{form}_start").click().run()
     (started, _) = rounds.list_rounds(workspace, dataset_id)
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
+
+
+@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON])
+def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recipe: Recipe) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    screen.run()
+    before = set(words(screen).splitlines())
+    screen.selectbox(f"form_{dataset_id}_recipe").select(recipe).run()
+    assert not screen.exception
+    (said,) = set(words(screen).splitlines()) - before
+    assert {Recipe.ITERATED: "Labelled images teach", Recipe.COMPARISON: "as they came and as they are now"}[
+        recipe
+    ] in said
