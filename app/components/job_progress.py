@@ -8,9 +8,14 @@ import streamlit as st
 from app.components.complaints import plain
 from app.services.rounds import FoldRun, RoundProgress
 from app.services.workers import WorkerState
-from core.types import RoundStatus, Task
+from core.types import Recipe, RoundStatus, Task
 
 ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
+PIECES: Mapping[Recipe, str] = {  # what the one piece of a round without folds is
+    Recipe.ITERATED: "teacher and students",
+    Recipe.CROSS_TRAINING: "both networks, and the one they teach",
+    Recipe.COMPARISON: "original and cleaned labels, every seed",
+}
 _MINUTE, _HOUR = 60, 3600
 _ICONS = {
     RoundStatus.QUEUED: ":material/schedule:",
@@ -59,7 +64,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         fold = progress.current
         if fold is not None:
             _draw_numbers(fold, progress)
-        st.html(fold_strip(progress.folds))
+        st.html(fold_strip(progress.folds, shown.recipe))
         if not progress.worker.is_alive:
             st.warning(f"Nobody works on it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed
@@ -95,12 +100,12 @@ def time_text(seconds: float | None) -> str:
     return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
 
 
-def fold_strip(folds: Sequence[FoldRun]) -> str:
+def fold_strip(folds: Sequence[FoldRun], recipe: Recipe) -> str:
     """Return one bar per fold, filled as far as it is, as HTML with a text for those who cannot see it."""
     cells = []
     for fold in folds:
         accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
-        text = f"fold {fold.fold + 1}{accuracy}" if len(folds) > 1 else f"all of it{accuracy}"
+        text = PIECES.get(recipe, f"fold {fold.fold + 1}") + accuracy
         title = f"{text}, {fold.status.value}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
         width = 100 if fold.status is RoundStatus.DONE else round(100 * fold.fraction)
         colour = "#2b8a4b" if fold.status is RoundStatus.DONE else "#1f6feb"

@@ -71,6 +71,7 @@ def test_one_click_starts_the_comparison_and_shows_it_at_work(
         fold_rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
     screen.run()
     assert "cleaned labels, seed 1: training · epoch 3 of 8" in screen.get("progress")[0].proto.text
+    assert "original and cleaned labels, every seed" in "".join(element.proto.body for element in screen.get("html"))
     assert screen.button("worth_start").disabled
     screen.button("worth_live_cancel").click().run()
     assert rounds.get_round(digits, started.id).status is RoundStatus.CANCELLED
