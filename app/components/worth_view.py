@@ -13,6 +13,7 @@ from app.components.worth_charts import forest_chart
 from app.services.rounds import RoundInfo, RoundProgress, duration
 from app.services.split_names import called
 from app.services.worth import Readiness, Said, View, remarks
+from core.judge.worth import MANY_CLASSES
 from core.types import RoundStatus
 
 _SHOWN = 5  # older comparisons
@@ -63,7 +64,7 @@ def worth_result(info: RoundInfo, worth: dict[str, Any], key: str) -> None:
         forest_chart(worth, f"{key}_forest")
     with table:
         _class_table(worth, f"{key}_classes")
-        st.caption(plain(worth["note"]))
+        st.caption(MANY_CLASSES)  # not as an older result worded it
 
 
 def _draw_head(ready: Readiness, start: Callable[[], object], unfinished: RoundInfo | None, key: str) -> None:

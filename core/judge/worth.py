@@ -19,7 +19,10 @@ from core.config.comparison import LEAST_LABELS
 from core.judge.paired import LEVEL, RESAMPLES, Interval, McNemar, holm, interval_of_mean, mcnemar
 from core.types import FloatArray, IntArray, RoundError
 
-MANY_CLASSES = "each class has its own interval, so of 20 one misses by chance; p_adjusted allows for their number"
+MANY_CLASSES = (
+    "each class has its own interval, so of 20 one misses by chance; the adjusted p, after Holm's correction, allows "
+    "for their number"
+)
 
 
 class Measure(StrEnum):

@@ -48,7 +48,7 @@ def worth_of(difference: float = 0.018, low: float = 0.006, high: float = 0.031)
     return {
         "measure": "accuracy", **sides, "interval": interval, "test": test, "count": 60, "images": 75,
         "seeds": [difference, difference + 0.01, difference - 0.01], "spread": 0.01, "sentence": "Cleaning pays.",
-        "note": "each class has its own interval", "learnt": {"original": 200, "cleaned": 190}, "changed": 40,
+        "note": "p_adjusted allows for their number", "learnt": {"original": 200, "cleaned": 190}, "changed": 40,
         "message": "",
         "per_class": [
             {"label": 0, "name": "zero", "count": 40, **sides, "interval": interval, "test": test, "p_adjusted": 0.04},

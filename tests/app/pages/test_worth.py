@@ -92,6 +92,8 @@ def test_a_result_is_told_in_words_figures_and_by_class(
     for text in ("94.00%", "95.80%", "+1.80", "+3.10", "0.035", "12 : 3"):
         assert text in figures, text
     assert "+1.80, +2.80, +0.80 points, which spread by 1.00" in words(screen)
+    assert "the adjusted p, after Holm's correction, allows for their number" in words(screen)
+    assert "p_adjusted" not in words(screen)
     assert "60 of the 75 images of the evaluation split are judged" in words(screen)
     table = screen.dataframe[0].value
     assert list(table["Class"]) == ["zero", "one"]

@@ -117,7 +117,7 @@ def test_what_is_stored_is_plain_json() -> None:
     assert stored["sentence"] == compared(seeds=2).sentence()
     assert stored["interval"]["low"] < stored["difference"] < stored["interval"]["high"]
     assert [one["label"] for one in stored["per_class"]] == [0, 1, 2]
-    assert "p_adjusted" in stored["note"]
+    assert "the adjusted p, after Holm's correction" in stored["note"]
 
 
 def test_the_seed_alone_decides() -> None:
