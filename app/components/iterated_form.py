@@ -27,14 +27,14 @@ def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
             help="Unlabelled images also teach beside the real labels (FixMatch); takes a few times as long",
         ),
         "validation_share": share.slider(
-            "Set apart to choose by",
+            "Set apart",
             0.05,
             0.5,
             usual.validation_share,
             0.05,
             format="percent",
             key=f"{key}_validation_share",
-            help="Of the labelled images, whole groups; not asked where a split is named below",
+            help="Of the labelled images, whole groups, to choose by; not asked where a split is named below",
         ),
     }
     validation, test = st.columns(2)

@@ -17,6 +17,10 @@ from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
 
 LEAST_COMPARED, MOST_COMPARED = 2, 6
+_SCORE = ""  # the place of the measure
+# These fit a window 1024 pixels wide; the table's own menu shows the others.
+_SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Decided", "Took", "Started")
+_NARROW = 80  # pixels
 _HIDDEN = frozenset({"weights_file", "learning_rate"})  # shown only where they were set
 
 
@@ -29,13 +33,14 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         ),
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
-        "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+        "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
     }
+    score = "mIoU" if any("mIoU" in row for row in rows) else "Accuracy"
     event = st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, on_select="rerun",
-        selection_mode="multi-row", alt="all rounds of the dataset",
-        placeholder="",
+        selection_mode="multi-row", alt="all rounds of the dataset", placeholder="",
+        column_order=[score if name == _SCORE else name for name in _SHOWN],
     )  # fmt: skip
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 

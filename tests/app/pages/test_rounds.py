@@ -100,6 +100,8 @@ def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: 
     key = f"form_{dataset_id}"
     screen.run()
     assert not screen.exception
+    narrow = [field.label for field in screen.number_input if field.key in {f"{key}_crop", f"{key}_region"}]
+    assert narrow == ["Crop", "Region"], "a second word would not fit a third of the form at 1024 pixels"
     networks = screen.selectbox(f"{key}_model").options
     assert {"swiftnet_rn18", "small_unet", "deeplabv3plus-resnet18"} <= set(networks)
     assert "resnet18" not in networks
@@ -178,7 +180,11 @@ def test_rounds_of_masks_stand_side_by_side(screen: AppTest, workspace: Workspac
     (table,) = screen.table
     assert list(table.value.loc["mIoU"]) == ["72.0%", "72.0%"]
     assert list(table.value.loc["regions found"]) == ["12", "12"]
-    assert list(screen.dataframe[0].value["mIoU"]) == [0.72, 0.72]
+    listed = screen.dataframe[0]
+    assert list(listed.value["mIoU"]) == [0.72, 0.72]
+    assert "mIoU" in listed.proto.column_order
+    assert "Accuracy" not in listed.proto.column_order, "what does not fit a narrow window is in the table's menu"
+    assert {"Accuracy", "Network", "Folds", "Epochs", "By"} <= set(listed.value.columns)
 
 
 def test_a_failed_round_shows_its_reason(screen: AppTest, workspace: Workspace) -> None:
