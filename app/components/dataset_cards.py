@@ -61,8 +61,9 @@ def card_html(card: DatasetCard) -> str:
         for name, count in card.split_counts.items()
         if name
     )
-    masks = [] if card.masks is None else [f"{card.masks:,} masks"]
-    facts = [f"{card.images:,} images", *masks, f"{len(card.dataset.classes):,} classes", *([splits] if splits else [])]
+    masks = "" if card.masks is None else f"{card.masks:,} masks"
+    classes = f"{len(card.dataset.classes):,} classes" if card.dataset.classes else ""  # "no labels" stands below
+    facts = filter(None, [f"{card.images:,} images", masks, classes, splits])
     return (
         f'<div class="of-card"><div class="of-strip">{images}</div>'
         f'<p class="of-name">{escape(card.dataset.name)}</p>'

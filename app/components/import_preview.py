@@ -45,34 +45,42 @@ STYLE = """<style>
 </style>"""
 
 
-def draw_preview(preview: Preview, key: str) -> None:
-    """Draw what an import would bring."""
+def draw_preview(preview: Preview, key: str, joins: str = "") -> None:
+    """Draw what an import would bring; `joins` is the dataset it is added to, "" where it becomes one of its own."""
     title = FORMATS[preview.format].title
     with st.container(key=key):
         if preview.detection is None:
             st.html(f'<p class="of-facts">Read as <b>{escape(title)}</b>, as chosen.</p>')
         else:
             st.html(f'<p class="of-facts"><b>{escape(title)}</b>: {escape(preview.detection.why)}.</p>')
-        st.html(f'<p class="of-facts">{facts(preview)}</p>')
+        st.html(f'<p class="of-facts">{facts(preview, joins)}</p>')
         st.html(figures(preview))
-        if preview.table is None:
+        if preview.table is None and _classes(preview):
             st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
-        else:
+        elif preview.table is not None:
             st.html(legend(preview.table))
         if preview.problems:
             st.caption(f"{len(preview.problems):,} problems so far; the others show when every image has been read.")
             problem_table(preview.problems, f"{key}_problems", height=180)
 
 
-def facts(preview: Preview) -> str:
-    """Return images, classes and splits in one line of HTML."""
+def facts(preview: Preview, joins: str = "") -> str:
+    """Return images, classes and splits in one line of HTML; what is added to the dataset `joins` has no own ones."""
     more = "" if preview.complete else "more than "
-    classes = sum(label is not None for label in preview.class_counts) if preview.table is None else len(preview.table)
-    masks = [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
-    parts = [f"{more}<b>{preview.images:,}</b> images", *masks, f"<b>{classes:,}</b> classes"]
+    images = f"{more}<b>{preview.images:,}</b> images"
+    if joins:
+        return f"{images} · no labels: they join the classes of <b>{escape(joins)}</b>"
+    classes, masks = _classes(preview), [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
+    known = f"<b>{classes:,}</b> classes" if classes else "no labels: a round can learn nothing from them alone"
+    parts = [images, *masks, known]
     alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]
     return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])
+
+
+def _classes(preview: Preview) -> int:
+    """Return how many classes the source knows."""
+    return len(preview.table or [label for label in preview.class_counts if label is not None])
 
 
 def figures(preview: Preview) -> str:

@@ -70,7 +70,7 @@ def import_wizard(
     preview = None
     with right, complaints():
         preview = _looked(look, replace(request, name="preview", by=""))
-        draw_preview(preview, f"{key}_preview")
+        draw_preview(preview, f"{key}_preview", request.name if request.unlabelled else "")
     if preview is None:
         return None
     several = "image" if preview.images == 1 else "images"

@@ -93,6 +93,23 @@ def test_the_format_can_be_overridden(workspace: Workspace, tmp_path: Path, monk
     assert "manifest.csv" in at.error[0].value
 
 
+def test_images_without_labels_are_told_what_becomes_of_them(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "new", ["train/1.png", "test/2.png"])
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
+    assert "<b>2</b> images · no labels: a round can learn nothing from them alone · test <b>1</b>" in html(at)
+    add(workspace, draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"]), "pets & co")
+    at.session_state["datasets_wizard"] = True
+    at.run()
+    at.toggle(key="import_unlabelled").set_value(True).run()
+    assert not at.exception
+    assert "<b>2</b> images · no labels: they join the classes of <b>pets &amp; co</b></p>" in html(at)
+    assert "0</b> classes" not in html(at)
+
+
 def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
