@@ -115,10 +115,10 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
     if isinstance(error, ReviewError):
         more, status = _about(error)
         return {"error": error.message, "cure": error.cure, **more}, status
-    if isinstance(error, DatasetError):
-        return {"error": str(error), "cure": "import the dataset again"}, NOT_FOUND
-    if isinstance(error, OutfoldError):  # its text ends with the cure
+    if isinstance(error, OutfoldError):  # its text ends with the cure, if it has one
         what, _, cure = str(error).partition("; ")
+        if isinstance(error, DatasetError):
+            return {"error": what, "cure": cure or "import the dataset again"}, NOT_FOUND
         return {"error": what, "cure": cure or "try something else"}, BAD_REQUEST
     log.error("the database refused", exc_info=error)
     return {"error": "the database did not answer", "cure": "nothing was stored; the browser tries again"}, UNAVAILABLE

@@ -80,7 +80,8 @@ test("what the server refuses is asked for anew and waits for a word again", () 
   const review = page(item);
   review.judging.verdict([item], "accept");
   review.judging.undo();
-  review.judging.refused({ act: review.sent[1], own: true }, { message: "no", cure: "reload" });
+  review.judging.refused({ act: review.sent[1], own: true }, { error: "no such finding", cure: "reload" });
+  assert.equal(review.said.at(-1)[0], "Not stored: no such finding; reload");
   assert.deepEqual(review.asked, [1]);
   assert.equal(review.judging.pending(item), true);
   assert.equal(review.judging.waiting().has(1), true); // the verdict itself is still on its way

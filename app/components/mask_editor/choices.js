@@ -1,5 +1,6 @@
 // What the editor asks and tells: whose mask to go on with, what was recovered, which keys there are.
 
+import { told } from "../review_grid/api.js";
 import { h, keycap, openDialog } from "../review_grid/dom.js";
 import { clock, number } from "../review_grid/format.js";
 import { openHelp } from "../review_grid/help.js";
@@ -14,7 +15,7 @@ export async function settleConflict(editor) {
     else if (whose === "theirs") await picture.takeTheirs();
     else editor.say("Your changes are kept in this browser, not saved yet.", { warning: true, action: again("Decide"), sticky: true });
   } catch (error) {
-    editor.say(`${error.message} ${error.cure ?? ""}`, { warning: true, action: again("Try again"), sticky: true });
+    editor.say(told(error), { warning: true, action: again("Try again"), sticky: true });
   }
   editor.draw();
 }

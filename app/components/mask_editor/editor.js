@@ -1,5 +1,6 @@
 // The mask editor: holds what is shown, opens images, and wires the parts together.
 
+import { told } from "../review_grid/api.js";
 import { h } from "../review_grid/dom.js";
 import { troubleState } from "../review_grid/empty.js";
 import { askName } from "../review_grid/name_dialog.js";
@@ -75,7 +76,7 @@ export class Editor {
     return {
       status: here(() => this.status()), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
       conflict: here(() => settleConflict(this)),
-      refused: here((error) => this.say(`${error.message} ${error.cure ?? ""}`, { warning: true })),
+      refused: here((error) => this.say(told(error), { warning: true })),
     };
   }
 

@@ -1,5 +1,6 @@
 // Going to any image of the dataset: by a part of its name, searched by the server, a page at a time.
 
+import { told } from "../review_grid/api.js";
 import { fill, h, keycap, openDialog } from "../review_grid/dom.js";
 import { number } from "../review_grid/format.js";
 
@@ -39,7 +40,7 @@ export function openImageSearch({ root, base, search, current, onpick, timers = 
     try {
       answer = await search(input.value.trim(), after);
     } catch (error) {
-      if (mine === asked) said.textContent = `${error.message} ${error.cure ?? ""}`;
+      if (mine === asked) said.textContent = told(error);
       return;
     }
     if (mine !== asked) return;

@@ -1,5 +1,6 @@
 // Accept all above a threshold: the bar with its slider, and the dialog that shows what exactly would change.
 
+import { told } from "./api.js";
 import { className, givenName } from "./card.js";
 import { above, touchable } from "./counts.js";
 import { fill, h, openDialog } from "./dom.js";
@@ -134,7 +135,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
       const preview = await api.preview(asked(), state.seed);
       if (turn === state.asked && dialog.isConnected) show(preview);
     } catch (error) {
-      problem.textContent = `${error.message} ${error.cure ?? ""}`;
+      problem.textContent = told(error);
     }
   }
 
@@ -182,7 +183,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     } catch (error) {
       if (error.status === CHANGED) await ask();
       else Object.assign(button, { disabled: false, textContent: "Try again" }); // the same act, if it was stored after all
-      problem.textContent = `${error.message} ${error.cure ?? ""}`;
+      problem.textContent = told(error);
     }
   }
 }

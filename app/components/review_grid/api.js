@@ -11,6 +11,13 @@ export class ApiError extends Error {
   }
 }
 
+/** Return what a failure says and its cure as one text, joined as the server joins them: a refusal reads alike everywhere. */
+export function told({ error, message, cure }) {
+  const what = error ?? message ?? "";
+  if (!cure) return what;
+  return /[.!?…]$/.test(what) ? `${what} ${cure}` : `${what}; ${cure}`;
+}
+
 /** Return `request(path, options)`, which resolves to the server's answer where that is a good one and throws ApiErrors. */
 export function createRequest(base, fetcher = (...args) => fetch(...args), timeout = TIMEOUT_MS) {
   return async (path, options = {}) => {

@@ -1,5 +1,7 @@
 // Where the person is: the focused card, the selection, the page, the zoomed image.
 
+import { told } from "./api.js";
+
 export class Cursor {
   /** `review` owns the queue and the parts that are painted. */
   constructor(review) {
@@ -66,7 +68,7 @@ export class Cursor {
       else if (this.page.some((item) => review.judging.pending(item))) review.toast.say("This is the last page.");
       else await review.finish();
     } catch (error) {
-      review.toast.say(`${error.message} ${error.cure ?? ""}`, { label: "Try again", run: () => this.turn(by) }, { warning: true });
+      review.toast.say(told(error), { label: "Try again", run: () => this.turn(by) }, { warning: true });
     } finally {
       this.turning = false;
       if (queue === review.queue) review.ready = this.page.length > 0;

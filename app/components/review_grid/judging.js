@@ -1,5 +1,6 @@
 // What people do to cards: verdicts, skips, undo and redo. Seen at once, stored by the outbox.
 
+import { told } from "./api.js";
 import { ActLog, decisionFor, outcome, reversed, sameState, settled, stateOf, summary } from "./verdicts.js";
 
 const RECENT = 10;
@@ -129,8 +130,7 @@ export class Judging {
 
   /** Take back what was shown of an act that the server refused. */
   refused(entry, error) {
-    const text = `${error.message ?? error.error} ${error.cure ?? ""}`.trim();
-    this.review.toast.say(`Not stored: ${text}`, null, { warning: true, sticky: true });
+    this.review.toast.say(`Not stored: ${told(error)}`, null, { warning: true, sticky: true });
     const meant = this.sent.get(entry.act.seq)?.changes ?? [];
     this.sent.delete(entry.act.seq);
     const ids = [...(entry.act.decisions ?? []).map(({ finding }) => finding), ...meant.map(({ item }) => item.id)];

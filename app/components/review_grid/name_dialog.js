@@ -1,5 +1,6 @@
 // Who judges: asked once, kept by a cookie of the server.
 
+import { told } from "./api.js";
 import { h, openDialog } from "./dom.js";
 
 const LONGEST = 60;
@@ -32,7 +33,7 @@ export function askName({ root, name, save }) {
         await save(wanted);
         dialog.close();
       } catch (error) {
-        problem.textContent = `${error.message} ${error.cure ?? ""}`;
+        problem.textContent = told(error);
       }
     }
   });

@@ -1,5 +1,6 @@
 // The tag panel: holds the image at hand and what is marked on it, and wires the parts together.
 
+import { told } from "../review_grid/api.js";
 import { fill, h, keycap } from "../review_grid/dom.js";
 import { troubleState } from "../review_grid/empty.js";
 import { clock, initials, wholeUrl } from "../review_grid/format.js";
@@ -223,7 +224,7 @@ export class Panel {
   }
 
   async #refused({ act }, error) {
-    this.toast.say(`${error.error ?? error.message} ${error.cure ?? ""}`, null, { warning: true, sticky: true });
+    this.toast.say(told(error), null, { warning: true, sticky: true });
     const item = act.op === "tag" && this.queue?.items.find(({ sample }) => sample === act.sample);
     if (!item) return;
     Object.assign(item, await this.api.image(act.sample).catch(() => ({})));

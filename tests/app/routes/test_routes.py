@@ -9,9 +9,11 @@ from starlette.testclient import TestClient
 
 from app.components import assets
 from app.routes import routes
+from app.routes.answering import explain
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from bench._review_data import add_round, fill
+from core.types import DatasetError
 from db.models import SampleRow
 
 COUNT = 30
@@ -160,6 +162,12 @@ def test_unknown_rounds_findings_and_acts_are_not_found(client: TestClient) -> N
     assert client.get("/outfold/findings/99999").status_code == 404
     gone = client.post("/outfold/acts", json={"client": "gone", "seq": 1, "round": 1, "op": "undo", "changeset": 9999})
     assert gone.status_code == 404
+
+
+def test_a_text_that_ends_with_its_cure_is_answered_in_two_parts() -> None:
+    parts = {"error": "the mask cannot be read", "cure": "import the dataset again"}
+    assert explain(DatasetError("the mask cannot be read; import the dataset again")) == (parts, 404)
+    assert explain(DatasetError("the mask cannot be read")) == (parts, 404)
 
 
 def test_a_foreign_page_and_a_nameless_person_cannot_act(client: TestClient) -> None:
