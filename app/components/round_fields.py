@@ -78,7 +78,7 @@ def region_fields(begin: RoundConfig, key: str) -> Chosen:
         "Crop", 0, _MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
     )
     least = middle.number_input(
-        "Region", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"
+        "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"
     )
     boundary = right.number_input(
         "Boundary", 0, 50, begin.boundary, key=f"{key}_boundary",

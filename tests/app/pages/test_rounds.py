@@ -101,7 +101,7 @@ def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: 
     screen.run()
     assert not screen.exception
     narrow = [field.label for field in screen.number_input if field.key in {f"{key}_crop", f"{key}_region"}]
-    assert narrow == ["Crop", "Region"], "a second word would not fit a third of the form at 1024 pixels"
+    assert narrow == ["Crop", "Min area"], "no more letters fit a third of the form at 1024 pixels"
     networks = screen.selectbox(f"{key}_model").options
     assert {"swiftnet_rn18", "small_unet", "deeplabv3plus-resnet18"} <= set(networks)
     assert "resnet18" not in networks
