@@ -98,9 +98,8 @@ def _filled(rows: IntArray, count: int) -> IntArray:
 
 
 def _differing(original: Snapshot, cleaned: Snapshot) -> NDArray[np.bool_]:
-    """Return which samples have another label, (N,)."""
+    """Return which samples have another label, (N,); of masks `labels` says nothing: it is the rarest class of each."""
     differing: NDArray[np.bool_] = original.labels != cleaned.labels
-    if original.masks is None or cleaned.masks is None:
-        return differing
-    differing |= np.array(original.masks.labels) != np.array(cleaned.masks.labels)
+    if original.masks is not None and cleaned.masks is not None:
+        differing = np.array(original.masks.labels) != np.array(cleaned.masks.labels)
     return differing

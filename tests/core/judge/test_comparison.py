@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.config import RoundConfig
-from core.data.snapshot import Snapshot
+from core.data.snapshot import Masks, Snapshot
 from core.judge.comparison import Comparison, Plan, Side, planned
 from core.types import NO_LABEL, RoundError
 
@@ -58,6 +58,16 @@ def test_the_side_with_fewer_labels_learns_some_twice_and_none_thrice() -> None:
     assert (cleaned.labels[rows] != NO_LABEL).all()
     assert (len(rows), counts.max()) == (29, 2)
     assert found.changed == 10
+
+
+def test_of_masks_those_count_as_changed_that_are_other_masks_whatever_class_they_are_dealt_by() -> None:
+    def masked(labels: list[int], masks: list[str]) -> Snapshot:
+        sizes = np.full((len(labels), 2), 4)
+        return replace(snapshot(labels), masks=Masks(masks, [""] * len(labels), sizes))
+
+    original = masked([0, 1, 2, 0], ["a", "b", "c", "d"])
+    assert plan(original, masked([1, 2, 0, 0], ["a", "b", "c", "d"]), [3]).changed == 0
+    assert plan(original, masked([1, 1, 2, 0], ["a", "other", "c", "d"]), [3]).changed == 1
 
 
 def test_its_hash_changes_with_all_that_is_learnt_or_judged() -> None:
