@@ -84,7 +84,9 @@ def _draw_head(ready: Readiness, start: Callable[[], object], unfinished: RoundI
         if ready.queue is not None:
             st.page_link(
                 "pages/review.py",
-                label=f"Judge the {called(ready.splits[:1])}",
+                label=f"Judge the {called(ready.splits[:1])}"
+                if "split" in ready.queue
+                else "Review the other findings",
                 icon=":material/rule:",
                 query_params=ready.queue,
             )

@@ -9,7 +9,7 @@ from app.services.split_names import called
 from app.services.workspace import Workspace
 from core.config.comparison import LEAST_JUDGED
 from core.types import RoundError
-from db.queries import datasets, evaluation, reviews
+from db.queries import datasets, evaluation, rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Readiness:
     judged: int  # of these, by people
     least: int  # judged images that a comparison needs
     changed: int  # images outside of them that have another label now
-    review_round: int | None  # where more can be judged
+    review_round: int | None  # the newest that judged labels: where more can be
 
     @property
     def missing(self) -> str:
@@ -53,10 +53,11 @@ class Readiness:
 
     @property
     def queue(self) -> dict[str, str] | None:
-        """Return the address of the review where more of the split can be judged; None before the first round."""
+        """Return the address of the review where to judge more, of the split first; None before the first round."""
         if self.review_round is None or not self.splits:
             return None
-        return {"round": str(self.review_round), "split": self.splits[0], "show": "any"}
+        of_split = {"split": self.splits[0], "show": "any"} if self.judged < self.least else {}
+        return {"round": str(self.review_round)} | of_split
 
 
 def readiness(workspace: Workspace, dataset_id: int) -> Readiness:
@@ -73,7 +74,7 @@ def readiness_in(session: Session, dataset_id: int) -> Readiness:
     """Return the same within a transaction."""
     info = datasets.get_dataset(session, dataset_id)
     protected = info.evaluation_splits
-    newest = {one: round_id for one, _, round_id in reviews.reviewable_datasets(session)}
+    listed = rounds.list_rounds(session, dataset_id)
     return Readiness(
         dataset_id,
         info.name,
@@ -82,7 +83,7 @@ def readiness_in(session: Session, dataset_id: int) -> Readiness:
         len(evaluation.judged(session, dataset_id, info.task, protected)),
         LEAST_JUDGED[info.task],
         evaluation.changed(session, dataset_id, info.task, protected),
-        newest.get(dataset_id),
+        next((one.id for one in listed if one.is_reviewable and not one.recipe.proposes), None),
     )
 
 

@@ -11,6 +11,7 @@ from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRo
 from db.queries import projection
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
+_JUDGING = [recipe for recipe in _FINDING if not recipe.proposes]  # of masks that are there
 _USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # what people decide that leaves a label
 _CHUNK = 5_000  # images named in one statement
 _UNDECIDED = (Status.OPEN, Status.SECOND_OPINION)
@@ -93,7 +94,8 @@ def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[st
     """Return the samples of these splits whose label people settled, by id: what models can be measured on.
 
     Of masks, images of which people settled at least one region or edited the mask, and of whose regions none is left:
-    none open in the newest round that found any, none accepted in bulk.
+    none accepted in bulk, none open in the newest round or, where that only proposes for images without a mask, in
+    the newest that judged masks.
     """
     return list(session.scalars(_JUDGED[task](dataset_id, protected))) if protected else []
 
@@ -110,12 +112,9 @@ def _judged_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
 
 
 def _judged_masks(dataset_id: int, protected: Sequence[str]) -> Select[int]:
-    newest = (
-        select(func.max(RoundRow.id))
-        .where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE, RoundRow.recipe.in_(_FINDING))
-        .scalar_subquery()
-    )
-    left = or_(FindingRow.status == Status.BULK, FindingRow.status.in_(_UNDECIDED) & (FindingRow.round_id == newest))
+    done = select(func.max(RoundRow.id)).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
+    newest = [done.where(RoundRow.recipe.in_(some)).scalar_subquery() for some in (_FINDING, _JUDGING)]
+    left = or_(FindingRow.status == Status.BULK, FindingRow.status.in_(_UNDECIDED) & FindingRow.round_id.in_(newest))
     waits = select(FindingRow.id).where(FindingRow.sample_id == SampleRow.id, left).exists()
     said = _said_of_sample(DecisionRow.verdict != Verdict.SECOND_OPINION, ChangesetRow.act == Act.VERDICT)
     return select(SampleRow.id).where(*_within(dataset_id, protected), said, ~waits).order_by(SampleRow.id)

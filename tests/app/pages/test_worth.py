@@ -13,6 +13,7 @@ from db.queries import rounds as rows
 from tests.app.compared import add_comparison, judge, spoil_and_clean, worth_of
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import NOW, add_dataset, add_done_round
+from tests.app.splits import protect
 
 __all__ = ["digits", "digits_home"]
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -52,6 +53,17 @@ def test_what_is_missing_is_said_with_a_link_to_where_it_is_done(
     judge(digits, 40)
     screen.run()
     assert not screen.button("worth_start").disabled
+
+
+def test_once_enough_is_judged_but_nothing_changed_the_link_leads_to_the_other_findings(
+    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(digits)
+    judge(digits, 40)
+    screen = open_page(digits, monkeypatch).run()
+    assert "nothing outside of the evaluation split test was changed" in words(screen)
+    link = next(link.proto for link in screen.get("page_link") if link.proto.label == "Review the other findings")
+    assert link.query_string == "round=1"
 
 
 def test_one_click_starts_the_comparison_and_shows_it_at_work(

@@ -7,16 +7,27 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app.services import datasets, evaluation, imports, reviews, rounds
+from app.services import datasets, evaluation, imports, reviews, rounds, worth
 from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
 from app.services.split_names import called
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.types import DatasetError, FindingFilter, FindingKind, RoundError, Status, Task, Verdict
+from core.types import (
+    DatasetError,
+    FindingFilter,
+    FindingKind,
+    Recipe,
+    RoundError,
+    RoundStatus,
+    Status,
+    Task,
+    Verdict,
+)
 from db.models import SampleRow
 from db.queries import evaluation as rows
-from tests.app.masked import scenes
+from db.queries import rounds as round_rows
+from tests.app.masked import NOW, scenes
 from tests.app.services.reviewed import add_round, digits, digits_home, import_folder
 from tests.app.splits import deal_splits, everything, protect, shown
 
@@ -238,3 +249,18 @@ def test_an_image_with_a_mask_is_judged_once_people_settled_all_its_regions(scen
     assert evaluation.protection(scenes, 1).judged == 1
     with scenes.database.read() as session:
         assert rows.changed(session, 1, Task.SEGMENTATION, ["test"]) == 4
+
+
+def test_a_round_that_proposes_only_for_images_without_a_mask_judges_no_other_image(scenes: Workspace) -> None:
+    evaluation.protect(scenes, 1, "test")
+    with scenes.database.write() as session:
+        later = round_rows.add_round(session, 1, RoundConfig(folds=2).to_json(), "ada", NOW, recipe=Recipe.ITERATED)
+        round_rows.begin_round(session, later, "training", NOW)
+        round_rows.set_facts(session, later, {"metrics": {}})
+        round_rows.end_round(session, later, RoundStatus.DONE, "", NOW)
+    of_image = [one for one in shown(scenes, OPEN) if one.split == "test" and one.sample_id == 1]
+    reviews.decide(scenes, [Choice(of_image[0].id, Verdict.ACCEPT)], by="ada")
+    assert evaluation.protection(scenes, 1).judged == 0
+    assert worth.view(scenes, 1).ready.review_round == 1
+    reviews.decide(scenes, [Choice(of_image[1].id, Verdict.ACCEPT)], by="ada")
+    assert evaluation.protection(scenes, 1).judged == 1
