@@ -7,6 +7,7 @@ from app.commands.speaking import DatasetName, JsonFlag, quoted, say, say_json, 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
     from app.services.history import Past
+    from app.services.rounds import Comparison
 
 SHOWN = 10  # class pairs
 _DECIDED = ("accept", "bulk", "relabel", "keep", "ambiguous", "exclude")
@@ -56,12 +57,20 @@ def _row(one: "Past") -> tuple[object, ...]:
         info.recipe.value,
         info.status.value,
         "" if result is None else f"{result:.1%}",
-        "" if compared is None else f"{compared.suspicious:,}",
-        "" if compared is None else f"{compared.decided:,}",
+        *_found(compared),
         "" if compared is None else _changed(one.before, first=info.number == 1),
         "" if compared is None else _changed(one.given),
         one.changed_settings,
     )
+
+
+def _found(compared: "Comparison | None") -> tuple[str, str]:
+    """Return what contradicts labels and how much of it is decided, in words where a round only proposes."""
+    if compared is None:
+        return "", ""
+    if compared.round.recipe.proposes:
+        return f"{compared.proposed:,} proposed", f"{compared.proposed_decided:,}"
+    return f"{compared.suspicious:,}", f"{compared.decided:,}"
 
 
 def _changed(found: Any, *, first: bool = False) -> str:  # noqa: ANN401 JSON
@@ -77,6 +86,8 @@ def _told(one: "Past", info: "DatasetInfo") -> dict[str, Any]:
         "round": one.round,
         "suspicious": None if compared is None else compared.suspicious,
         "decided": None if compared is None else compared.decided,
+        "proposed": None if compared is None else compared.proposed,
+        "proposed_decided": None if compared is None else compared.proposed_decided,
         "metrics": {name: value for name, value in metrics.items() if isinstance(value, int | float)},
         "settings": {name: list(pair) for name, pair in one.settings.items()},
         "since_given": _with_names(one.given, info),

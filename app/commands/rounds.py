@@ -183,11 +183,20 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     compared = rounds.compare(opened, [ended.id])[0]
     measured = {name: value for name, value in compared.metrics.items() if isinstance(value, int | float)}
     if as_json:
-        say_json({"round": ended, "suspicious": compared.suspicious, "seconds": compared.seconds, "metrics": measured})
+        say_json(
+            {
+                "round": ended,
+                "suspicious": compared.suspicious,
+                "proposed": compared.proposed,
+                "seconds": compared.seconds,
+                "metrics": measured,
+            }
+        )
         return
-    found, show = f"{compared.suspicious:,} suspicious labels", ""
+    proposed = f"{compared.proposed:,} proposed where nobody labelled"
+    found, show = f"{compared.suspicious:,} suspicious labels" + f", {proposed}," * bool(compared.proposed), ""
     if ended.recipe.proposes:
-        found, show = "labels for what nobody labelled", " --show unlabelled"
+        found, show = proposed, " --show unlabelled"
     say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
     for name, value in measured.items():
         say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")

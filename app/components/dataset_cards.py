@@ -5,6 +5,7 @@ from html import escape
 
 import streamlit as st
 
+from app.components.addresses import queue_of
 from app.components.evaluation_panel import SPLITS
 from app.services.datasets import DatasetCard, RoundSummary
 from app.services.split_names import DRAWN
@@ -95,8 +96,10 @@ def _state(card: DatasetCard) -> str:
 def _review_state(found: RoundSummary, what: str) -> str:
     total = found.left + found.decided
     if not total:
-        return f'<p class="of-state">Round {found.number} found nothing suspicious.</p>'
-    text = f"<b>{found.left:,}</b> suspicious {what} left<span>Round {found.number} · {found.decided:,} decided</span>"
+        nothing = "proposed nothing" if found.recipe.proposes else "found nothing suspicious"
+        return f'<p class="of-state">Round {found.number} {nothing}.</p>'
+    kind = "proposed" if found.recipe.proposes else "suspicious"
+    text = f"<b>{found.left:,}</b> {kind} {what} left<span>Round {found.number} · {found.decided:,} decided</span>"
     return _bar(text, found.decided / total, "done")
 
 
@@ -109,7 +112,7 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"{key}_actions"):
         dataset = {"dataset": str(card.dataset.id)}
         if card.reviewable:
-            chosen = {"round": str(card.reviewable.id)}
+            chosen = queue_of(card.reviewable.id, card.reviewable.recipe)
             st.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=chosen)
         st.page_link(
             "pages/rounds.py",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.components.addresses import queue_of
 from app.components.picker import pick
 from app.services.rounds import RoundInfo
 
@@ -20,7 +21,8 @@ def insight_head(done: Sequence[RoundInfo]) -> tuple[int, int]:
     with which:
         numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
         round_id = pick("round", numbered, "Round")
-    of_round, of_dataset = {"round": str(round_id)}, {"dataset": str(dataset_id)}
+    recipe = next(info.recipe for info in done if info.id == round_id)
+    of_round, of_dataset = queue_of(round_id, recipe), {"dataset": str(dataset_id)}
     review, compare, worth = links
     review.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=of_round)
     compare.page_link("pages/rounds.py", label="Compare", icon=":material/cycle:", query_params=of_dataset)

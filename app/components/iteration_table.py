@@ -49,6 +49,7 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
         hide_index=True,
         key=key,
         alt="results per iteration",
+        placeholder="",
     )
 
 

@@ -60,8 +60,7 @@ def _of_labels(shown: Comparison) -> dict[str, str]:
     return {
         "out-of-fold accuracy": percent(measured.get("accuracy")),
         "estimated wrong labels": count(shown.estimated_errors),
-        "suspicious": count(shown.suspicious),
-        "of them decided": count(shown.decided),
+        **_found(shown, "suspicious", "proposed where nobody labelled"),
         "proposed threshold": percent(measured.get("proposed_threshold")),
         "took": time_text(shown.seconds),
     }
@@ -73,14 +72,20 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
         "estimated wrong regions": count(shown.estimated_errors),
-        "regions found": count(shown.suspicious),
-        "of them decided": count(shown.decided),
-        "regions proposed where nobody labelled": count(measured.get("unlabelled_regions") or None),
+        **_found(shown, "regions found", "regions proposed where nobody labelled"),
         "wobble set apart": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
         "proposed threshold": percent(measured.get("proposed_threshold")),
         "took": time_text(shown.seconds),
     }
+
+
+def _found(shown: Comparison, suspicious: str, proposed: str) -> dict[str, str]:
+    """Return how much a round found, under these names: a recipe that only proposes has looked for nothing else."""
+    if shown.round.recipe.proposes:
+        return {proposed: count(shown.proposed), "of them decided": count(shown.proposed_decided)}
+    contradicted = {suspicious: count(shown.suspicious), "of them decided": count(shown.decided)}
+    return {**contradicted, proposed: count(shown.proposed or None)}
 
 
 def _samples_of(given: int, pseudo: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.components.addresses import queue_of
 from app.components.charts import accuracy_chart
 from app.components.complaints import plain
 from app.components.iteration_table import iteration_table
@@ -19,7 +20,7 @@ from core.types import RoundStatus
 LEAST_COMPARED, MOST_COMPARED = 2, 6
 _SCORE = ""  # the place of the measure
 # These fit a window 1024 pixels wide; the table's own menu shows the others.
-_SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Decided", "Took", "Started")
+_SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Proposed", "Decided", "Took", "Started")
 _NARROW = 80  # pixels
 _HIDDEN = frozenset({"weights_file", "learning_rate"})  # shown only where they were set
 
@@ -33,14 +34,16 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         ),
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
+        "Proposed": st.column_config.NumberColumn(format="localized", help="where nobody labelled"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
     }
     score = "mIoU" if any("mIoU" in row for row in rows) else "Accuracy"
+    proposed = any("Proposed" in row for row in rows)
     event = st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, on_select="rerun",
         selection_mode="multi-row", alt="all rounds of the dataset", placeholder="",
-        column_order=[score if name == _SCORE else name for name in _SHOWN],
+        column_order=[score if name == _SCORE else name for name in _SHOWN if name != "Proposed" or proposed],
     )  # fmt: skip
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 
@@ -60,7 +63,7 @@ def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
     else:
         review, insight, _ = st.columns([1, 1, 3])
         address = {"round": str(info.id)}
-        queue = address | ({"show": "unlabelled"} if info.recipe.proposes else {})
+        queue = queue_of(info.id, info.recipe)
         review.page_link(
             "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=queue
         )
@@ -130,15 +133,15 @@ def facts_table(facts: Mapping[str, Any]) -> None:
 
 
 def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
-    decided = compared.decided / compared.suspicious if compared and compared.suspicious else None
     return {
         "Round": info.number,
         "Status": info.status.value,
         "Recipe": NAMES[info.recipe],
         **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
-        "Suspicious": compared.suspicious if compared else None,
-        "Decided": decided,
+        "Suspicious": compared.suspicious if compared and not info.recipe.proposes else None,
+        **({"Proposed": compared.proposed} if compared and compared.proposed else {}),
+        "Decided": _decided(compared),
         "Network": info.config.get("model", ""),
         "Folds": info.config.get("folds"),
         "Epochs": info.config.get("epochs"),
@@ -146,6 +149,16 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
         "Started": info.started_at or info.created_at,
         "By": info.created_by,
     }
+
+
+def _decided(compared: Comparison | None) -> float | None:
+    """Return the share of what contradicts labels that is decided, of a recipe that only proposes of that."""
+    if compared is None:
+        return None
+    of_proposed = compared.round.recipe.proposes
+    found = compared.proposed if of_proposed else compared.suspicious
+    decided = compared.proposed_decided if of_proposed else compared.decided
+    return decided / found if found else None
 
 
 def _pair(pair: Mapping[str, int] | None, classes: Sequence[str]) -> str:

@@ -26,6 +26,8 @@ def stage_table(measured: Mapping[str, Any], key: str) -> None:
     taught = f"{parts.get('labelled', 0):,} masks and {parts.get('unlabelled', 0):,} images with tags taught"
     tested = f"{parts['test']:,} test images" if parts.get("test") else "no test image, so nothing was measured"
     st.caption(f"{taught}; {_WORDS[measured['painter']][0]} painted; {tested}.")
+    if all(score["mean_iou"] is None for score in stages.values()):
+        return
     rows = [
         {
             "Learnt from": _WORDS[name][0],

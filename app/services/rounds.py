@@ -3,7 +3,7 @@
 A round is a row; the worker does it (`app.worker`). What is refused at the start says what to do about it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -60,11 +60,16 @@ class RoundProgress:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One finished round beside others: suspicious findings, how many of them are decided, and what it measured."""
+    """One finished round beside others: what it found, how much of that is decided, and what it measured.
+
+    `proposed` is what it says of images, or regions, that nobody labelled; the rest contradicts labels.
+    """
 
     round: RoundInfo
     suspicious: int
     decided: int
+    proposed: int
+    proposed_decided: int
     estimated_errors: int | None
     metrics: dict[str, Any]
 
@@ -165,12 +170,17 @@ def compare(workspace: Workspace, round_ids: Iterable[int]) -> list[Comparison]:
             if measured is None:
                 continue
             counts = totals.get(round_id, {})
-            suspicious = {status: n for (kind, status), n in counts.items() if kind == FindingKind.SUSPICIOUS}
-            decided = sum(count for status, count in suspicious.items() if Status(status).settled)
-            info = rounds.get_round(session, round_id)
-            errors = measured.get("estimated_errors")
-            compared.append(Comparison(info, sum(suspicious.values()), decided, errors, measured))
+            suspicious, decided = _of_kind(counts, FindingKind.SUSPICIOUS)
+            proposed, of_proposed = _of_kind(counts, FindingKind.UNLABELLED)
+            info, errors = rounds.get_round(session, round_id), measured.get("estimated_errors")
+            compared.append(Comparison(info, suspicious, decided, proposed, of_proposed, errors, measured))
     return compared
+
+
+def _of_kind(counts: Mapping[tuple[int, int], int], wanted: FindingKind) -> tuple[int, int]:
+    """Return how many findings of a kind there are, and how many of them are decided."""
+    of_kind = {status: count for (kind, status), count in counts.items() if kind == wanted}
+    return sum(of_kind.values()), sum(count for status, count in of_kind.items() if Status(status).settled)
 
 
 def duration(info: RoundInfo, now: datetime | None = None) -> float | None:

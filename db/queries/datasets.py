@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.types import DatasetError, FindingKind, Recipe, RoundStatus, Status, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
 
+_PROPOSING = [recipe for recipe in Recipe if recipe.proposes]
 _OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # what a summary begins with
 
 
@@ -35,7 +36,10 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True)
 class RoundSummary:
-    """A dataset's newest round: how far its folds are (0 to 1), its findings left and decided (suspicious ones)."""
+    """A dataset's newest round: how far its folds are (0 to 1), its findings left and decided.
+
+    Suspicious ones; of a recipe that only proposes, those of what nobody labelled.
+    """
 
     id: int
     number: int
@@ -167,10 +171,12 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
 
 
 def _counts(session: Session) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the suspicious findings left and decided, by round."""
+    """Return the findings left and decided, by round: suspicious ones, or those of a recipe that only proposes."""
+    proposed = (FindingCountRow.kind == FindingKind.UNLABELLED) & RoundRow.recipe.in_(_PROPOSING)
     query = (
         select(FindingCountRow.round_id, FindingCountRow.status, func.sum(FindingCountRow.count))
-        .where(FindingCountRow.kind == FindingKind.SUSPICIOUS)
+        .join(RoundRow, RoundRow.id == FindingCountRow.round_id)
+        .where((FindingCountRow.kind == FindingKind.SUSPICIOUS) | proposed)
         .group_by(FindingCountRow.round_id, FindingCountRow.status)
     )
     left: dict[int, int] = {}

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components.measures import figures
+from app.services import rounds as rounds_of
+from app.services.datasets import list_datasets
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.types import Recipe, RoundStatus, Task
-from db.queries import rounds
+from core.types import NO_LABEL, FindingKind, Recipe, RoundStatus, Task
+from db.queries import findings, rounds
+from db.queries.findings import NewFinding
 from tests.app.masked import NOW, add_round, add_scenes
 from tests.app.small import add_dataset, add_done_round
 from tests.core.data.test_networks import ABOUT, keep
@@ -112,8 +116,8 @@ def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags
     assert screen.table[0].value.loc["cross-training: steps"].item() == "100"
 
 
-def add_iterated(workspace: Workspace, dataset_id: int, **measured: Any) -> int:
-    """Add a finished round of teacher and student whose second iteration was the best."""
+def add_iterated(workspace: Workspace, dataset_id: int, *, proposed: int = 0, **measured: Any) -> int:
+    """Add a finished round of teacher and student whose second iteration was the best; it proposes so many labels."""
     iterations = [
         {
             "number": number, "teacher": "baseline", "thresholds": [0.5, 0.7], "predicted": [60, 40], "taken": [30, 20],
@@ -137,6 +141,15 @@ def add_iterated(workspace: Workspace, dataset_id: int, **measured: Any) -> int:
         config, recipe = RoundConfig(folds=2).to_json(), {"recipe": Recipe.ITERATED, "recipe_config": {"iterations": 2}}
         round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, **recipe)
         rounds.begin_round(session, round_id, "training", NOW)
+        rows = [
+            NewFinding(
+                sample_id=row + 1, row=row, rank=row, kind=FindingKind.UNLABELLED, given=NO_LABEL, pseudo=1,
+                confidence=0.9, self_confidence=0, margin=0, fold=0, split="", top=[[1, 0.9]], similarity_rank=None,
+            )
+            for row in range(proposed)
+        ]  # fmt: skip
+        findings.add_findings(session, round_id, rows)
+        findings.open_findings(session, round_id)
         rounds.set_facts(session, round_id, {"metrics": metrics | measured})
         rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
     return round_id
@@ -158,6 +171,47 @@ def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, workspa
     assert "8 labelled and 100 unlabelled images taught; chosen by 4 others" in said
     assert "On the test: 70.0%, labels alone 55.0%" in said
     assert "learnt no label of it" in said
+
+
+def test_what_teacher_and_student_propose_is_counted_and_linked_wherever_the_round_is(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    round_id = add_iterated(workspace, add_dataset(workspace, [*PETS, None, None]), proposed=2)
+    screen.run()
+    assert not screen.exception
+    (shown,) = rounds_of.compare(workspace, [round_id])
+    told = figures(shown)
+    assert (told["proposed where nobody labelled"], told["of them decided"]) == ("2", "0")
+    assert "suspicious" not in told
+    review = next(link.proto for link in screen.get("page_link") if link.proto.label == "Review")
+    assert review.query_string == f"round={round_id}&show=unlabelled"
+    (summary,) = (card.reviewable for card in list_datasets(workspace))
+    assert summary is not None
+    assert (summary.left, summary.decided) == (2, 0)
+    screen.switch_page("pages/datasets.py").run()
+    cards = "".join(element.proto.body for element in screen.get("html"))
+    assert "<b>2</b> proposed labels left" in cards
+    screen.switch_page("pages/rounds.py").run()
+    listed = next(table.value for table in screen.dataframe if "Proposed" in table.value)
+    assert list(listed["Proposed"]) == [2]
+
+
+def test_stages_that_nothing_measured_make_no_empty_table(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    score = {"mean_iou": None, "accuracy": None, "ious": [None] * 5}
+    metrics = {"task": "segmentation", "stages": {"baseline": score, "hybrid": score}, "painter": "hybrid"}
+    with workspace.database.write() as session:
+        config = RoundConfig(folds=2).to_json()
+        round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, recipe=Recipe.CROSS_TRAINING)
+        rounds.begin_round(session, round_id, "training", NOW)
+        rounds.set_facts(session, round_id, {"metrics": metrics})
+        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+    screen.run()
+    assert not screen.exception
+    assert not screen.dataframe
+    assert any("no test image, so nothing was measured" in one.value for one in screen.caption)
 
 
 def test_without_a_test_and_with_classes_that_nobody_predicts_it_says_so(screen: AppTest, workspace: Workspace) -> None:
