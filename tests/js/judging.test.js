@@ -5,6 +5,8 @@ import { Judging } from "../../app/components/review_grid/judging.js";
 import { Toast } from "../../app/components/review_grid/toast.js";
 import { finding } from "./fakes.js";
 
+globalThis.document ??= { createElement: () => ({ append() {}, replaceChildren() {}, addEventListener() {}, setAttribute() {}, classList: { toggle() {} } }) };
+
 /** A page without a screen: what it was told is kept in `said`, `sent` and `asked`. */
 function page(...items) {
   const review = { roundId: 1, name: "Ann", classes: ["cat", "dog"], looksBack: false, said: [], sent: [], asked: [], passed: 0 };
@@ -97,8 +99,43 @@ test("a bulk act taken back by its name is no act of the log any more", () => {
   assert.equal(item.status, "accept");
 });
 
+test("a bulk act taken back brings its cards back, and done again takes them away, whatever the page shows", () => {
+  const item = finding(1);
+  const review = page(item);
+  let reloads = 0;
+  review.reload = () => { reloads += 1; };
+  review.judging.undo(7);
+  review.answer(1, { changeset: 8, items: [], undone: { act: "accept_all", size: 116, text: "accepted 116" } });
+  assert.equal(reloads, 1);
+  review.judging.redo();
+  review.answer(2, { changeset: 9, items: [], undone: { act: "accept_all", size: 116, text: "accepted 116" } });
+  assert.equal(reloads, 2);
+  review.judging.undo();
+  review.answer(3, { changeset: 10, items: [stands(1, "open")], undone: { act: "verdict", size: 1, text: "accepted 1" } });
+  assert.equal(reloads, 2);
+});
+
+test("a message stands in the dialog that covers the page, and goes back with its end", () => {
+  const box = (dialog = null) => ({
+    held: [], querySelector: () => dialog, addEventListener(_, run) { this.close = run; },
+    append(child) { this.held.push(child); child.parentElement = this; },
+  });
+  const dialog = box();
+  const home = box();
+  const toast = new Toast();
+  home.append(toast.element);
+  toast.say("saved");
+  assert.equal(toast.element.parentElement, home);
+  home.querySelector = () => dialog;
+  toast.say("There is no given label to keep here.");
+  toast.say("again");
+  assert.deepEqual([toast.element.parentElement === dialog, dialog.held.length], [true, 1]);
+  dialog.close();
+  assert.equal(toast.element.parentElement, home);
+  toast.hide();
+});
+
 test("only a passing message goes with the next act", () => {
-  globalThis.document ??= { createElement: () => ({ append() {}, replaceChildren() {}, addEventListener() {}, setAttribute() {}, classList: { toggle() {} } }) };
   const toast = new Toast();
   toast.say("Not stored", null, { sticky: true, warning: true });
   toast.pass();

@@ -124,7 +124,8 @@ export class Judging {
     if (!same) {
       review.tally.refresh({ soon: true });
       review.bulk.refresh();
-      if (result.changeset !== null && !review.cursor.page.length) review.reload(); // something waits again
+      const beyond = result.undone?.act === "accept_all" || !review.cursor.page.length; // more than the page can show
+      if (result.changeset !== null && beyond) review.reload(); // something waits again, or no more
     }
   }
 

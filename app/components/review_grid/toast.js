@@ -1,4 +1,4 @@
-// One short message at a time, with at most one thing to click.
+// One short message at a time, with at most one thing to click; over an open dialog it stands in it, else it would be hidden.
 
 import { fill, h } from "./dom.js";
 
@@ -13,6 +13,7 @@ export class Toast {
   say(text, action = null, { sticky = false, warning = false, passing = false } = {}) {
     clearTimeout(this.timer);
     this.passing = passing;
+    this.#come();
     this.element.classList.toggle("warning", warning);
     fill(this.element, h("span", {}, text),
       action && h("button", { type: "button", onclick: () => { this.hide(); action.run(); } }, action.label));
@@ -28,5 +29,14 @@ export class Toast {
   hide() {
     clearTimeout(this.timer);
     this.element.hidden = true;
+  }
+
+  /** Stand in the dialog that is open, which covers the page, and go back to the page with its end. */
+  #come() {
+    this.home ??= this.element.parentElement;
+    const dialog = this.home?.querySelector("dialog[open]");
+    if (!dialog || this.element.parentElement === dialog) return;
+    dialog.append(this.element);
+    dialog.addEventListener("close", () => this.home.append(this.element), { once: true });
   }
 }

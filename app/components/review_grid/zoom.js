@@ -7,6 +7,7 @@ import { likelyRows, tags } from "./inspector.js";
 import { shown } from "./keys.js";
 
 const PLACES = 10;
+const UNLABELLED = -1; // as the given class: there is nothing to keep
 const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
 
 export class Zoom {
@@ -64,7 +65,8 @@ export class Zoom {
 
   /** Return the buttons of the verdicts, each with its key. */
   verdicts() {
-    return Object.entries(VERDICTS).map(([action, word]) => this.#verdict(action, word));
+    const able = Object.entries(VERDICTS).filter(([action]) => action !== "keep" || this.item.given !== UNLABELLED);
+    return able.map(([action, word]) => this.#verdict(action, word));
   }
 
   #verdict(action, word) {
