@@ -1,5 +1,6 @@
 """`worker` and `serve`: the two processes that stay."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ def serve(
     command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
     options = [f"--server.address={address}", f"--server.port={port}"]
     served = subprocess.Popen([*command, *options], cwd=SCRIPT.parent)  # noqa: S603 this interpreter, our own script
+    signal.signal(signal.SIGTERM, lambda *_: served.terminate())  # else the server would outlive this command
     while True:
         try:
             raise typer.Exit(served.wait())
