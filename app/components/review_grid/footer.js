@@ -29,7 +29,7 @@ export class Footer {
       if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class" }, keycap("1"), "–", keycap("9"), ` ${word}`);
       const combo = this.keys.combos(action)[0];
       if (action === "blink") return h("span", { class: "hint" }, combo ? keycap(shown(combo)) : null, ` ${word}`);
-      return h("button", { type: "button", class: "hint", onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
     }));
   }
 
