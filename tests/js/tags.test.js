@@ -34,6 +34,25 @@ test("what is suggested is marked, what was said counts more", () => {
   assert.deepEqual(marks.list(), [1]);
 });
 
+test("what was marked and not saved is told, kept while other images are looked at, and forgotten once it is said", () => {
+  const marks = new Marks();
+  const [one, two] = [item(1, { suggested: [[4, 0.6]] }), item(2, { tags: [1] })];
+  marks.open(one);
+  assert.equal(marks.changed, false);
+  marks.toggle(3);
+  assert.equal(marks.changed, true);
+  marks.open(two);
+  assert.equal(marks.changed, false);
+  marks.clear();
+  marks.toggle(1);
+  assert.equal(marks.changed, false, "as it was");
+  marks.open(one);
+  assert.deepEqual([marks.list(), marks.changed], [[3, 4], true]);
+  marks.forget(1);
+  marks.open({ ...one, tags: [3, 4] });
+  assert.deepEqual([marks.list(), marks.changed], [[3, 4], false]);
+});
+
 test("a digit is the class of that number, with shift the 11th to 20th, and of digits the class of that name", () => {
   const many = Array.from({ length: 25 }, (_, id) => `class ${id}`);
   assert.deepEqual([0, 9, 10, 19].map((place) => classOf(place, many)), [0, 9, 10, 19]);

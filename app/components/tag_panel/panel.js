@@ -48,7 +48,7 @@ export class Panel {
       const [me, info] = await Promise.all([this.api.me(), this.api.panel(this.dataset)]);
       Object.assign(this, { name: me.name, info });
       this.queue = new TagQueue((after, limit) => this.api.images(this.dataset, this.show, after, limit));
-      const first = this.wanted ? await this.api.image(this.wanted) : null;
+      const first = this.wanted ? await this.#asked(this.wanted) : null;
       await this.queue.fill();
       if (first) this.queue.goTo(first);
       this.wanted = null;
@@ -63,6 +63,17 @@ export class Panel {
     this.#listen();
     this.#arrive();
     if (!this.name) await this.askName();
+  }
+
+  /** Return the image that the address names; one that is not there any more is told, and the page goes on without. */
+  async #asked(sample) {
+    try {
+      return await this.api.image(sample);
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      this.toast.say(`${error.error ?? error.message}.`, null, { warning: true });
+      return null;
+    }
   }
 
   /** Go through other images, or another dataset. */
@@ -153,7 +164,10 @@ export class Panel {
     this.photo.hidden = !item;
     this.title.textContent = item?.name ?? "";
     this.title.title = item?.name ?? "";
-    this.said.textContent = !item ? "" : item.tags ? `tagged${item.by ? ` by ${item.by}` : ""}` : item.masked ? "as its mask says" : item.suggested.length ? "suggested, not saved yet" : "";
+    const changed = Boolean(item && this.marks.changed);
+    this.said.classList.toggle("unsaved", changed);
+    this.status.hidden = changed && this.status.dataset.state === "saved"; // "all saved" would be said of these marks too
+    this.said.textContent = !item ? "" : changed ? "changed, not saved yet" : item.tags ? `tagged${item.by ? ` by ${item.by}` : ""}` : item.masked ? "as its mask says" : item.suggested.length ? "suggested, not saved yet" : "";
     if (item) this.rows.draw(this.marks, item);
   }
 
@@ -194,6 +208,7 @@ export class Panel {
   /** Write down what is said of an image, and count it. */
   #say(item, tags) {
     const counted = Boolean(item.tags);
+    this.marks.forget(item.sample);
     item.tags = tags;
     item.by = tags ? this.name : null;
     const change = Number(Boolean(tags)) - Number(counted);
@@ -205,6 +220,7 @@ export class Panel {
     const words = { saved: savedAt ? `✓ saved ${clock(savedAt)}` : "✓ all saved", saving: `↻ saving ${unsaved}`, offline: `⚠ offline, ${unsaved} unsaved`, name: `⚠ ${unsaved} unsaved, your name is needed` };
     Object.assign(this.status.dataset, { unsaved: String(unsaved), state });
     this.status.textContent = words[state];
+    if (state !== "saved") this.status.hidden = false;
     this.status.title = state === "offline" ? "Kept in this browser and sent as soon as the server answers again." : "";
   }
 
@@ -248,7 +264,7 @@ export class Panel {
   keysChanged() {
     fill(this.hints, HINTS.map(([action, word]) => {
       const [combo] = this.keys.combos(action);
-      return h("button", { type: "button", class: "hint", onclick: () => this.#act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
     }), h("span", { class: "hint" }, keycap("1"), "–", keycap("0"), " class"));
   }
 
