@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.rounds import finish_round, show_round, watch_round
-from app.commands.speaking import ByName, DatasetName, JsonFlag, fail, say, say_json, say_table, tell
+from app.commands.speaking import ByName, DatasetName, JsonFlag, fail, quoted, say, say_json, say_table, tell
 
 if TYPE_CHECKING:
     from app.services.rounds import RoundInfo
@@ -39,7 +39,7 @@ def worth(
     if last:
         found = comparing.newest(comparing.comparisons(opened, info.id))
         if found is None:
-            fail(f"no comparison of {info.name} is done; start one: python -m app worth {info.name}")
+            fail(f"no comparison of {info.name} is done; start one: python -m app worth {quoted(info.name)}")
         say_worth(opened, found.round, as_json=as_json)
         return
     started = comparing.start(opened, info.id, person(by), seeds=seeds)
