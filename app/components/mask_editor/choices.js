@@ -24,7 +24,7 @@ export async function settleConflict(editor) {
 export function tellRecovered(editor) {
   const { recovered, elsewhere } = editor.picture;
   const other = elsewhere.find(({ round }) => round === editor.roundId);
-  if (recovered && !recovered.saved) editor.say(`Recovered what was not saved at ${clock(recovered.at)}.`, { action: { label: "Undo", run: () => editor.undo() } });
+  if (recovered && !recovered.saved) editor.say(`Recovered what was not saved at ${clock(recovered.at)}.`, { action: { label: "Undo", run: () => editor.undo() }, passing: true });
   else if (other) editor.say(`${other.image} has changes that are not saved yet.`, { action: { label: "Open it", run: () => editor.open(other.sample) } });
 }
 

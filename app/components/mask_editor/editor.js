@@ -152,6 +152,7 @@ export class Editor {
   }
 
   #turned(done, otherwise) {
+    this.toast.pass(); // its offer would take back another act by now
     if (!done) this.say(otherwise);
     this.draw();
   }
