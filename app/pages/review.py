@@ -6,7 +6,7 @@ from app.components.complaints import plain
 from app.components.job_progress import draw_round
 from app.components.picker import asked, remember, remembered
 from app.components.review_grid import review_grid
-from app.services import rounds
+from app.services import datasets, rounds
 from app.services.rounds import RoundInfo
 from app.services.workspace import workspace
 
@@ -34,20 +34,18 @@ def wait_for(round_id: int) -> None:
 
 def explain(info: RoundInfo | None) -> None:
     """Say why there is nothing to review yet, and what to do."""
-    if info is None:
-        st.title("Nothing to review yet")
-        st.write("Import a dataset and start a round: what it finds suspicious appears here.")
-        if st.button("Datasets", icon=":material/photo_library:", key="review_datasets", type="primary"):
-            st.switch_page("pages/datasets.py")
-    elif info.status.ended:
-        st.title(f"{info.name} {info.status.value}")
-        st.write(plain(info.message or "It has no findings."))
-        if st.button("Rounds", icon=":material/cycle:", key="review_rounds", type="primary"):
-            st.switch_page("pages/rounds.py")
-    else:
+    if info is not None and not info.status.ended:
         st.title(f"{plain(info.dataset)}: {info.name} is at work")
         st.write("Its findings appear here when it is done.")
         wait_for(info.id)
+        return
+    where = "rounds" if info or datasets.list_datasets(workspace()) else "datasets"
+    begin = "Start" if where == "rounds" else "Import a dataset and start"
+    nothing = f"{begin} a round: what it finds suspicious appears here."
+    st.title(f"{info.name} {info.status.value}" if info else "Nothing to review yet")
+    st.write(plain(info.message or "It has no findings.") if info else nothing)
+    if st.button(where.title(), icon=":material/arrow_forward:", key=f"review_{where}", type="primary"):
+        st.switch_page(f"pages/{where}.py")
 
 
 chosen = wanted_round(rounds.list_rounds(workspace()))

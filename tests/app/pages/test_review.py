@@ -47,6 +47,16 @@ def test_without_a_round_the_page_says_what_to_do(review: AppTest) -> None:
     review.run()
     assert not review.exception
     assert review.title[0].value == "Nothing to review yet"
+    assert review.button("review_datasets")
+
+
+def test_with_a_dataset_but_no_round_it_leads_to_the_rounds(review: AppTest, workspace: Workspace) -> None:
+    add_rounds(workspace)
+    review.query_params["dataset"] = "1"
+    review.run()
+    assert not review.exception
+    assert review.markdown[0].value.startswith("Start a round")
+    assert [button.key for button in review.button] == ["review_rounds"]
 
 
 def test_the_newest_finished_round_is_shown_even_while_another_runs(review: AppTest, workspace: Workspace) -> None:
