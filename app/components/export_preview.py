@@ -106,7 +106,7 @@ def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
             "After": each["label"],
             "Change": each["label"] - each["given"],
         }
-        for each in classes
+        for each in in_sight(classes)
     ]
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Before", "After")}
     numbers["Change"] = st.column_config.NumberColumn(format="%+d")
@@ -114,6 +114,13 @@ def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
         pd.DataFrame(rows), column_config=numbers, hide_index=True, height=_height(len(rows)),
         alt="labels by class, before and after", placeholder="",
     )  # fmt: skip
+
+
+def in_sight(classes: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the classes as they come; of more than a table shows at once those first whose number changes most."""
+    return (
+        classes if len(classes) <= MOST_ROWS else sorted(classes, key=lambda each: -abs(each["label"] - each["given"]))
+    )
 
 
 def _height(rows: int) -> int | Literal["content"]:
