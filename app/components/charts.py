@@ -54,7 +54,11 @@ def confusion_chart(
     }
     squares = _squares(_shares(part) if by_row else _counts(part), classes, part.classes)
     figure = {"data": [squares], "layout": layout}
-    event = st.plotly_chart(figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET)
+    with st.container(key=f"{key}_whole"):
+        st.html(f"<style>.st-key-{key}_whole{{overflow-x:auto}}.st-key-{key}{{min-width:{layout['width']}px}}</style>")
+        event = st.plotly_chart(
+            figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET
+        )
     points = event["selection"]["points"]
     return None if not points else (int(points[0]["customdata"][0]), int(points[0]["customdata"][1]))
 
