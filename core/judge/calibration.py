@@ -1,13 +1,11 @@
 """How sure a network may be: logits become probabilities by one temperature per fold, fitted on the held-out labels.
 
 Shapes: N items, K classes. A label may be `NO_LABEL`; such items are left out of every fit.
-`noise` is (K, K): row i says how often an item truly of class i was given each label j; rows sum to 1.
 
-First each fold gets the temperature under which its held-out labels are likeliest (Guo et al. 2017). That makes p
-the probability of the *label*: where every tenth is wrong, no network could honestly be surer than .9. So all folds
-together are then sharpened by one more number, fitted *through* the noise: label j is expected with probability
-sum_i p(i) noise[i, j]. From there on p speaks of the true class, and a clear image may reach .999. One number for all
-folds, since a single small fold could be explained by noise alone and would become sure of everything.
+Each fold gets the temperature under which its held-out labels are likeliest (Guo et al. 2017). That makes p the
+probability of the *label*: where every tenth is wrong, no network could honestly be surer than .9. So all folds
+together are then sharpened by one more number (`label_noise`). From there on p speaks of the true class, and a clear
+image may reach .999.
 """
 
 import numpy as np
@@ -16,7 +14,6 @@ from scipy.optimize import minimize_scalar
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _LOG_RANGE = (-3.0, 3.0)  # temperatures from .05 to 20
-_SHARPER = (-2.5, 0.0)  # noise in the labels can only have made a network less sure
 _FIT_ITEMS = 50_000  # a fit of one number needs no more
 _SMALLEST = 1e-12
 
@@ -32,27 +29,18 @@ def probabilities(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
 
 def temperature(logits: FloatArray, labels: IntArray) -> float:
     """Return the temperature under which the given labels are likeliest; 1 where there are none."""
-    return _likeliest(logits, labels, np.eye(logits.shape[1], dtype=np.float32), _LOG_RANGE)
-
-
-def sharpening(logits: FloatArray, labels: IntArray, noise: FloatArray) -> float:
-    """Return by what the temperature of `logits` is to be multiplied when the labels are as noisy as `noise` says."""
-    return _likeliest(logits, labels, noise, _SHARPER)
-
-
-def _likeliest(logits: FloatArray, labels: IntArray, noise: FloatArray, log_range: tuple[float, float]) -> float:
     known = np.flatnonzero(labels != NO_LABEL)
     known = known[:: max(1, len(known) // _FIT_ITEMS)]
     if not len(known):
         return 1.0
     logits, labels = logits[known], labels[known]
-    weights = noise.T.astype(np.float32)[labels]  # (N, K)
+    line = np.arange(len(labels))
 
     def surprise(log_temperature: float) -> float:
-        expected = (probabilities(logits, float(np.exp(log_temperature))) * weights).sum(axis=1)
+        expected = probabilities(logits, float(np.exp(log_temperature)))[line, labels]
         return float(-np.log(np.maximum(expected, _SMALLEST)).mean())
 
-    best = minimize_scalar(surprise, bounds=log_range, method="bounded", options={"xatol": 1e-3})
+    best = minimize_scalar(surprise, bounds=_LOG_RANGE, method="bounded", options={"xatol": 1e-3})
     return float(np.exp(best.x))
 
 

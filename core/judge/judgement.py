@@ -19,6 +19,7 @@ from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import bulk_thresholds, calibration, confusions, pseudo_labels, scoring
+from core.judge.label_noise import fit_noise
 from core.judge.similarity import similarity_ranks
 from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
@@ -70,9 +71,8 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
 
     temperatures = np.array([calibration.temperature(logits[fold == k], labels[fold == k]) for k in _all(fold)])
     logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]  # the 1 for those of every fold, still 0
-    joint = scoring.confident_joint(calibration.probabilities(logits)[known], labels[known])
-    noise = pseudo_labels.noise_matrix(joint)
-    sharper = calibration.sharpening(logits, labels, noise)
+    counted = scoring.confident_joint(calibration.probabilities(logits)[known], labels[known])
+    noise, sharper = fit_noise(logits, labels, counted)
     probs = calibration.probabilities(logits, sharper)
     if unseen.any():
         probs[unseen] = _mean_of_all(folder, unseen, temperatures * sharper, len(snapshot.classes))
@@ -101,8 +101,8 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
             suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
         ),
         similarity_rank=similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None,
-        metrics=_metrics(snapshot, probs, fold, joint, noise)
-        | {"class_thresholds": _thresholds(snapshot, pseudo, probs.max(axis=1), noise)}
+        metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
+        | {"class_thresholds": _thresholds(snapshot, pseudo, probs.max(axis=1), noise.rates)}
         | {
             "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
@@ -163,7 +163,7 @@ def _ranks(own: FloatArray, margin: FloatArray, confidence: FloatArray, known: I
 
 
 def _metrics(
-    snapshot: Snapshot, probs: FloatArray, fold: IntArray, joint: FloatArray, noise: FloatArray
+    snapshot: Snapshot, probs: FloatArray, fold: IntArray, given_true: FloatArray, rates: FloatArray
 ) -> dict[str, Any]:
     """Return the figures of the round's page, all JSON values."""
     known = np.flatnonzero(snapshot.labels != NO_LABEL)
@@ -172,8 +172,9 @@ def _metrics(
     right = pseudo == given
     confusion = np.bincount(given * classes + pseudo, minlength=classes**2).reshape(classes, classes)
     # What the round expects of the *given* labels, which is all that can be checked without people.
-    expected = pseudo_labels.expected_agreement(probs[known], pseudo, noise)
-    errors = joint.sum(axis=1) - joint.diagonal()
+    expected = pseudo_labels.expected_agreement(probs[known], pseudo, rates)
+    wrong = (1 - given_true[known]).astype(np.float64)
+    errors = np.bincount(given, wrong, classes).astype(np.float64)  # of each given class
     return {
         "accuracy": float(right.mean()),
         "accuracy_per_fold": [
@@ -187,7 +188,7 @@ def _metrics(
     }
 
 
-def _thresholds(snapshot: Snapshot, pseudo: IntArray, sure: FloatArray, noise: FloatArray) -> list[dict[str, Any]]:
+def _thresholds(snapshot: Snapshot, pseudo: IntArray, sure: FloatArray, rates: FloatArray) -> list[dict[str, Any]]:
     """Return each class's own threshold as JSON values; `sure` is the networks' own probability of the pseudo label."""
     labels, classes = snapshot.labels.astype(np.int64), len(snapshot.classes)
     known, level = labels != NO_LABEL, bulk_thresholds.level_of(sure)
@@ -195,7 +196,7 @@ def _thresholds(snapshot: Snapshot, pseudo: IntArray, sure: FloatArray, noise: F
     right = known & (pseudo == labels)
     agreeing = bulk_thresholds.counted(pseudo[right], level[right], classes)
     unlabelled = bulk_thresholds.counted(pseudo[~known], level[~known], classes)
-    found = bulk_thresholds.estimate(counts, agreeing, unlabelled, reachable=noise.diagonal())
+    found = bulk_thresholds.estimate(counts, agreeing, unlabelled, reachable=rates.diagonal())
     return bulk_thresholds.as_json(found)
 
 

@@ -1,10 +1,10 @@
 """What a pseudo label is worth against the given one, and from which confidence on accepting all of them pays.
 
-Shapes: N items, K classes; probs (N, K) of the true class; labels (N,), `NO_LABEL` where unlabelled; joint and noise
-(K, K), see `scoring` and `calibration`.
+Shapes: N items, K classes; probs (N, K) of the true class; labels (N,), `NO_LABEL` where unlabelled; rates (K, K), see
+`label_noise`.
 
 The confidence of a pseudo label is the probability that it is the true class, *all considered*: the image (probs) and
-the label somebody gave it. By Bayes, p(i | image, given j) is proportional to probs[i] noise[i, j]. So where labels
+the label somebody gave it. By Bayes, p(i | image, given j) is proportional to probs[i] rates[i, j]. So where labels
 are rarely wrong, a network that is 90 % sure of another class is rather wrong itself and its suggestion says so (the
 published 7 % of right suggestions at "90 %" on a clean test set); where every tenth label is wrong, the same 90 %
 weigh more. For an unlabelled item confidence is the network's own probability.
@@ -14,37 +14,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.judge.label_noise import LabelNoise
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _STEPS = 100  # thresholds are offered in hundredths
-_CHUNK = 100_000  # items at once, so that memory stays flat
+_LEAST = 50  # hundredths; below, a change is more likely wrong than right, whatever is expected of all together
+_VALUES = 4_000_000  # at once, so that memory stays flat
 
 
-def noise_matrix(joint: FloatArray) -> FloatArray:
-    """Return how often each true class (row) is given each label, (K, K), rows sum to 1.
-
-    One more error is added to each class, spread over all others: nothing is impossible because it was not seen.
-    """
-    classes = len(joint)
-    seen = joint.T + (1 - np.eye(classes)) / max(1, classes - 1)
-    seen[np.diag_indices(classes)] += 1
-    rates: FloatArray = seen / seen.sum(axis=1, keepdims=True)
-    return rates
-
-
-def all_considered(probs: FloatArray, labels: IntArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+def all_considered(probs: FloatArray, labels: IntArray, noise: LabelNoise) -> tuple[FloatArray, FloatArray]:
     """Return how likely the pseudo label (the largest of probs) and the given label are true, both (N,).
 
     The given label's is 0 where there is none.
     """
     pseudo_true, given_true = np.empty(len(labels)), np.zeros(len(labels))
-    for start in range(0, len(labels), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    step = max(1, _VALUES // probs.shape[1])
+    for start in range(0, len(labels), step):
+        rows = slice(start, start + step)
         given = labels[rows]
         known = given != NO_LABEL
         weighed = probs[rows].astype(np.float64)
         pseudo = weighed.argmax(axis=1)
-        weighed[known] *= noise.T[given[known]]
+        weighed[known] *= noise.likelihoods(given[known], pseudo[known])
         weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         line = np.arange(len(given))
         pseudo_true[rows] = weighed[line, pseudo]
@@ -52,12 +43,13 @@ def all_considered(probs: FloatArray, labels: IntArray, noise: FloatArray) -> tu
     return pseudo_true, given_true
 
 
-def expected_agreement(probs: FloatArray, pseudo: IntArray, noise: FloatArray) -> FloatArray:
+def expected_agreement(probs: FloatArray, pseudo: IntArray, rates: FloatArray) -> FloatArray:
     """Return how likely an item's given label is its pseudo label, by the network and the noise alone, (N,)."""
     likely = np.empty(len(pseudo))
-    for start in range(0, len(pseudo), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        likely[rows] = np.einsum("nk,nk->n", probs[rows], noise.T[pseudo[rows]])
+    step = max(1, _VALUES // probs.shape[1])
+    for start in range(0, len(pseudo), step):
+        rows = slice(start, start + step)
+        likely[rows] = np.einsum("nk,nk->n", probs[rows], rates.T[pseudo[rows]])
     return likely
 
 
@@ -76,11 +68,11 @@ def propose(confidence: FloatArray, given_true: FloatArray, suspicious: FloatArr
     """Return the threshold that leaves the most labels right, as expected from the data alone.
 
     All (N,) over the labelled items; `suspicious` is a mask. Each accepted item wins its confidence and loses the
-    chance that the given label was right. Of equal thresholds the highest is proposed.
+    chance that the given label was right. Of equal thresholds the highest is proposed, and none below .5.
     """
     percent = np.floor(confidence[suspicious] * _STEPS + 1e-9).astype(int)
     won = np.bincount(percent, weights=(confidence - given_true)[suspicious], minlength=_STEPS + 1)
-    from_here_on = np.cumsum(won[::-1])[::-1]
+    from_here_on = np.cumsum(won[::-1])[::-1][_LEAST:]
     threshold = _STEPS - int(from_here_on[::-1].argmax())
     accepted = suspicious & (np.floor(confidence * _STEPS + 1e-9) >= threshold)
     before = float(given_true.mean()) if len(given_true) else 0.0

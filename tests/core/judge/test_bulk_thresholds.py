@@ -16,10 +16,10 @@ RARE = 3
 
 
 def predictions(seed: int, count: int = 4000) -> tuple[IntArray, FloatArray, IntArray]:
-    """Return predicted classes, confidences and labels: calibrated, the last class rare and never surer than .8."""
+    """Return predicted classes, confidences and labels: calibrated, the last class rare and never surer than .7."""
     rng = np.random.default_rng(seed)
     pseudo = rng.choice(4, count, p=[0.5, 0.3, 0.17, 0.03])
-    sure = np.where(pseudo == RARE, rng.uniform(0.3, 0.8, count), rng.uniform(0.3, 1, count))
+    sure = np.where(pseudo == RARE, rng.uniform(0.3, 0.7, count), rng.uniform(0.3, 1, count))
     right = rng.random(count) < sure
     return pseudo, sure, np.where(right, pseudo, (pseudo + 1) % 4)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.judge.calibration import probabilities, reliability, sharpening, temperature
+from core.judge.calibration import probabilities, reliability, temperature
 from core.types import NO_LABEL
 
 
@@ -45,18 +45,6 @@ def test_unlabelled_items_do_not_count() -> None:
     labels[:200] = NO_LABEL
     assert temperature(logits, labels) == pytest.approx(temperature(logits[200:], labels[200:]), rel=1e-6)
     assert temperature(logits, np.full(400, NO_LABEL)) == 1.0
-
-
-def test_sharpening_through_the_noise_finds_the_true_probabilities_again() -> None:
-    logits, labels = drawn(40_000, classes=4)
-    noise = np.full((4, 4), 0.1)
-    np.fill_diagonal(noise, 0.7)
-    rng = np.random.default_rng(5)
-    given = (noise[labels].cumsum(axis=1) > rng.random((len(labels), 1))).argmax(axis=1)
-    blunt = logits / np.float32(temperature(logits, given))
-    sharper = sharpening(blunt, given, noise)
-    assert temperature(logits, given) * sharper == pytest.approx(1.0, rel=0.1)
-    assert sharpening(logits, labels, np.eye(4)) == pytest.approx(1.0, rel=0.02)
 
 
 def test_reliability_counts_every_item_once_and_means_what_it_says() -> None:

@@ -1,0 +1,97 @@
+"""How often labels are wrong, from networks that are strong, weak or know nothing, where the truth is known."""
+
+import numpy as np
+import pytest
+
+from core.judge.calibration import probabilities, temperature
+from core.judge.label_noise import LabelNoise, fit_noise
+from core.judge.pseudo_labels import Proposal, all_considered, propose
+from core.judge.scoring import confident_joint
+from core.types import NO_LABEL, FloatArray, IntArray
+
+
+def drawn(signal: float, *, classes: int = 10, each: int = 200, wrong: float = 0.08) -> tuple[FloatArray, ...]:
+    """Return logits, given labels and true classes; the networks are as good as `signal`, so many labels are wrong."""
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(classes), each)
+    given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
+    logits = rng.normal(size=(len(true), classes))
+    logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
+    logits = logits.astype(np.float32)
+    logits /= np.float32(temperature(logits, given))
+    return logits, given, true
+
+
+def judged(logits: FloatArray, given: IntArray) -> tuple[Proposal, FloatArray, IntArray]:
+    """Return the proposal, the confidences and the pseudo labels."""
+    noise, sharper = fit_noise(logits, given, confident_joint(probabilities(logits), given))
+    probs = probabilities(logits, sharper)
+    confidence, given_true = all_considered(probs, given, noise)
+    pseudo = probs.argmax(axis=1)
+    return propose(confidence, given_true, pseudo != given), confidence, pseudo
+
+
+@pytest.mark.parametrize("signal", [2.5, 4.0, 7.0])
+def test_what_is_expected_of_accepting_comes_true(signal: float) -> None:
+    logits, given, true = drawn(signal)
+    proposal, confidence, pseudo = judged(logits, given)
+    accepted = (pseudo != given) & (confidence >= proposal.threshold)
+    before, after = (given == true).mean(), (np.where(accepted, pseudo, given) == true).mean()
+    assert proposal.precision == pytest.approx((pseudo == true)[accepted].mean(), abs=0.07)
+    assert proposal.label_accuracy_before == pytest.approx(before, abs=0.02)
+    assert proposal.label_accuracy_after == pytest.approx(after, abs=0.015)
+    assert after > before + 0.02
+
+
+@pytest.mark.parametrize(
+    ("signal", "classes", "each", "wrong"),
+    [(0.5, 10, 200, 0.08), (1.5, 10, 200, 0.08), (2.0, 10, 200, 0.0), (0.0, 10, 200, 0.0), (1.0, 300, 3, 0.0)],
+)
+def test_a_weak_network_is_not_believed_against_labels_that_are_right(
+    signal: float, classes: int, each: int, wrong: float
+) -> None:
+    logits, given, true = drawn(signal, classes=classes, each=each, wrong=wrong)
+    assert (logits.argmax(axis=1) == given).mean() < 0.75
+    proposal, confidence, pseudo = judged(logits, given)
+    accepted = (pseudo != given) & (confidence >= proposal.threshold)
+    assert (np.where(accepted, pseudo, given) == true).mean() >= (given == true).mean() - 0.002
+    assert proposal.changes < 0.03 * len(given)
+
+
+def test_wrong_labels_that_all_go_one_way_are_all_believed() -> None:
+    logits, _, true = drawn(6.0)
+    given = np.where(np.random.default_rng(1).random(len(true)) < 0.3, (true + 1) % 10, true)
+    noise, _ = fit_noise(logits, given, confident_joint(probabilities(logits), given))
+    assert 1 - noise.joint.trace() / noise.joint.sum() == pytest.approx(0.3, abs=0.03)
+    assert noise.rates[np.arange(10), (np.arange(10) + 1) % 10] == pytest.approx(0.3, abs=0.08)
+
+
+def test_no_item_vouches_for_itself() -> None:
+    counted = np.diag([3.0, 3.0, 3.0])
+    counted[0, 1] = 1.0  # one item labelled 0 is said to be 1
+    noise = LabelNoise(counted, 1.0)
+    [own] = noise.likelihoods(np.array([0]), np.array([1]))
+    [other] = noise.likelihoods(np.array([0]), np.array([2]))
+    assert own[1] == pytest.approx(0.5 / 5), "of class 1 three are left, and one right and one wrong one are added"
+    assert other[1] == pytest.approx(1.5 / 6)
+    [agreeing] = noise.likelihoods(np.array([1]), np.array([1]))
+    assert agreeing[1] == pytest.approx((3 + 1 - 1) / 5)
+
+
+def test_rates_are_rates_and_nothing_is_impossible() -> None:
+    rates = LabelNoise(np.array([[90.0, 0, 0], [10, 50, 0], [0, 0, 0]]), 1.0).rates
+    np.testing.assert_allclose(rates.sum(axis=1), 1)
+    assert (rates > 0).all()
+    assert rates[0, 1] == pytest.approx(10.5 / 102)  # of the true class 0: 100 items, one right and one wrong added
+
+
+def test_a_share_gives_the_rest_back_to_the_given_labels() -> None:
+    noise = LabelNoise(np.array([[90.0, 10], [0, 50]]), 0.25)
+    np.testing.assert_allclose(noise.joint, [[97.5, 2.5], [0, 50]])
+
+
+def test_unlabelled_items_tell_nothing() -> None:
+    logits, given, _ = drawn(4.0)
+    joint = confident_joint(probabilities(logits), given)
+    more = np.concatenate([logits, logits[:300]]), np.concatenate([given, np.full(300, NO_LABEL)])
+    assert fit_noise(*more, joint)[1] == pytest.approx(fit_noise(logits, given, joint)[1])
