@@ -116,8 +116,8 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
         )
         config = CrossTrainingConfig(network=network)
     else:
-        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=14, batch_size=8, flip=True)
-        settings = CrossTrainingSettings(steps=400, batch_size=8, learning_rate=0.02, block=100)
+        network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=12, batch_size=8, flip=True)
+        settings = CrossTrainingSettings(steps=320, batch_size=8, learning_rate=0.02, block=80)
         config = CrossTrainingConfig(network=network, settings=settings)
     network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
     network = replace(network, input_size=arguments.size or network.input_size, model=arguments.model or network.model)
