@@ -17,7 +17,7 @@ from app.services.models import refuse_unknown_model
 from app.services.workspace import Workspace
 from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings
 from core.types import ConfigError, Recipe, RoundError
-from db.queries import rounds, snapshots, tags
+from db.queries import evaluation, rounds, snapshots, tags
 from db.queries.rounds import RoundInfo
 
 
@@ -114,7 +114,7 @@ def refuse_comparison(session: Session, start: Start) -> None:
 
 
 def refuse_iterated(session: Session, start: Start) -> None:
-    """Raise `RoundError` where every image has a label, so that nothing is left to be labelled.
+    """Raise `RoundError` where nothing is left to be labelled, `ConfigError` where a split is named that is none.
 
     Whether there are enough labels to learn from and to choose by is known when the worker opens the round.
     """
@@ -124,6 +124,12 @@ def refuse_iterated(session: Session, start: Start) -> None:
         raise RoundError(
             f"every image of {start.dataset} has a label; import images without labels, or choose another recipe"
         )
+    known = [split.name for split in evaluation.splits(session, start.dataset_id) if split.name]
+    for name in ("validation_split", "test_split"):
+        split = start.settings.to_json().get(name)
+        if split and split not in known:
+            others = f"name one of {', '.join(known)}, or none" if known else "it has no splits, so name none"
+            raise ConfigError(f"{name} is {split!r}, which is no split of {start.dataset}; {others}")
 
 
 REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {

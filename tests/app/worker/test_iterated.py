@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from app.components.iteration_table import on_the_test
-from app.services import imports, masks, reviews, round_masks, rounds
+from app.services import datasets, imports, masks, reviews, round_masks, rounds
 from app.services.imports import ImportRequest
 from app.services.reviews import Choice
 from app.services.reviews.errors import NotFoundError
@@ -193,8 +194,10 @@ def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: Workspace, tmp_p
     whole = add_scenes(scenes, tmp_path / "whole", 4, name="whole")
     with pytest.raises(RoundError, match="every image of whole has a label"):
         rounds.start_round(scenes, whole, MASKS, "ada", recipe=Recipe.ITERATED)
-    round_id = start(scenes, MASKS, validation_split="nowhere")
-    with pytest.raises(DatasetError, match="'nowhere' has no labelled image"):
+    with scenes.database.write() as session:
+        session.execute(update(SampleRow).where(SampleRow.mask_hash.is_(None)).values(split="bare"))
+    round_id = start(scenes, MASKS, validation_split="bare")
+    with pytest.raises(DatasetError, match="'bare' has no labelled image"):
         steps.take_snapshot(scenes, go_on, round_id=round_id)
 
 
@@ -211,3 +214,12 @@ def test_progress_is_that_of_one_piece_and_names_its_stages() -> None:
     assert names[0] == "baseline"
     assert names[3:6] == ["student 1 of 2", "fine-tuning 1 of 2", "labelling 2 of 2"]
     assert names[8] == "test and proposals"
+
+
+def test_a_split_that_is_none_is_refused_at_once(scenes: Workspace, digits: Workspace) -> None:
+    with pytest.raises(ConfigError, match="'nope', which is no split of scenes; name one of test, train, or none"):
+        start(scenes, MASKS, validation_split="nope")
+    number = next(card.dataset.id for card in datasets.list_datasets(digits) if card.dataset.name == "digits")
+    wanted = {"test_split": "test"}
+    with pytest.raises(ConfigError, match="test_split is 'test', which is no split of digits; it has no splits"):
+        rounds.start_round(digits, number, CLASSES, "ada", recipe=Recipe.ITERATED, recipe_config=wanted)
