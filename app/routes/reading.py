@@ -7,7 +7,7 @@ from starlette.requests import Request
 from app.routes.wire import read_bulk, read_filter, read_order, text, whole, write_finding
 from app.services import reviews
 from app.services.workspace import Workspace
-from core.types import Finding, Status
+from core.types import Finding, Recipe, Status
 
 PAGE = 50
 LONGEST_CURSOR = 400
@@ -25,6 +25,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
             "dataset_id": view.round.dataset_id,
             "dataset": view.round.dataset,
             "config": view.round.config,
+            "recipe": view.round.recipe.value,
             "accuracy": metrics.get("accuracy"),
             "proposed_threshold": metrics.get("proposed_threshold"),
             "class_thresholds": metrics.get("class_thresholds"),
@@ -36,7 +37,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         "wobble": metrics.get("wobble_regions"),
         "mean_iou": metrics.get("miou"),
         "splits": view.splits,
-        "folds": view.round.config.get("folds"),
+        "folds": view.round.config.get("folds", 1) if view.round.recipe is Recipe.CROSS_FOLD else 1,
         "annotators": view.annotators,
         "rounds": [{"id": one, "number": number, "status": status.value} for one, number, status in view.rounds],
         "datasets": [{"id": one, "name": name, "round": newest} for one, name, newest in view.datasets],

@@ -18,6 +18,7 @@ class ReviewedRound:
 
     id: int
     number: int
+    recipe: Recipe
     status: RoundStatus
     config: dict[str, Any]
     metrics: dict[str, Any] | None
@@ -31,7 +32,9 @@ class ReviewedRound:
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
     """Return a round with its dataset, None when there is none with this id."""
-    columns = (RoundRow.id, RoundRow.number, RoundRow.status, RoundRow.config, RoundRow.metrics)
+    columns = (
+        RoundRow.id, RoundRow.number, RoundRow.recipe, RoundRow.status, RoundRow.config, RoundRow.metrics,
+    )  # fmt: skip
     of_dataset = (
         DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task,
         DatasetRow.evaluation_splits,

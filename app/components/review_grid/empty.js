@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { DEFAULT, narrowed } from "./filters.js";
-import { number } from "./format.js";
+import { number, RECIPES } from "./format.js";
 
 function state(title, text, ...actions) {
   return h("div", { class: "empty-state" }, h("h2", {}, title), text && h("p", {}, text), h("div", { class: "btns" }, actions));
@@ -23,7 +23,8 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
   }
   if (!counts.total) {
     const { unlabelled } = counts.kinds;
-    return state(`No ${filter.show.replaceAll(",", " or ")} findings`, `Round ${round.number} contradicts none of these labels.`,
+    const nothing = round.recipe in RECIPES ? "says nothing of the labels there are: it only proposes some where nobody labelled." : "contradicts none of these labels.";
+    return state(`No ${filter.show.replaceAll(",", " or ")} findings`, `Round ${round.number} ${nothing}`,
       !filter.show.includes("unlabelled") && unlabelled > 0 && button(`Review the ${number(unlabelled)} it proposes where nobody labelled`, () => setFilter({ show: "unlabelled" }), "primary"),
       filter.show !== "agreeing" && counts.kinds.agreeing > 0 && button(`Look at the ${number(counts.kinds.agreeing)} it agrees with`, () => setFilter({ show: "agreeing" })));
   }

@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { DEFAULT, ORDERS, narrowed } from "./filters.js";
-import { day, fraction, number } from "./format.js";
+import { day, fraction, number, RECIPES } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { Pairs } from "./pairs.js";
 
@@ -60,8 +60,7 @@ export class Sidebar {
 
   #heading() {
     const { round, rounds, datasets, folds } = this.info;
-    const config = typeof round.config === "object" && round.config ? round.config : {};
-    const words = [`Round ${round.number}`, `${config.folds ?? folds} folds`, config.model, measured(this.info)];
+    const words = [`Round ${round.number}`, RECIPES[round.recipe] ?? `${folds} folds`, round.config?.model, measured(this.info)];
     const finished = rounds.filter((one) => one.status === "done");
     return h("header", {},
       h("h1", { title: round.dataset }, round.dataset),
@@ -97,7 +96,7 @@ export class Sidebar {
       choose("order", "Order", orders),
       info.splits.length > 1 && choose("split", "Split", [["", "any"], ...info.splits.filter(Boolean).map((name) => [name, name])]),
       choose("status", "Status", Object.entries(STATUS_NAMES)),
-      choose("fold", "Fold", [["", "any"], ...Array.from({ length: info.folds }, (_, fold) => [fold, String(fold + 1)])], (text) => (text === "" ? null : Number(text))),
+      info.folds > 1 && choose("fold", "Fold", [["", "any"], ...Array.from({ length: info.folds }, (_, fold) => [fold, String(fold + 1)])], (text) => (text === "" ? null : Number(text))),
       choose("by", "Judged by", [["", "anybody"], ...info.annotators.map((name) => [name, name])]),
       { name: "path", input: path, row: row("Path contains", path) },
     ].filter(Boolean);

@@ -101,7 +101,7 @@ def test_accept_all_is_refused_with_the_new_count_when_another_number_was_shown(
 def test_a_round_says_what_the_filters_can_be_set_to(client: TestClient) -> None:
     answer = client.get("/outfold/rounds/1").json()
     assert answer["classes"] == [str(number) for number in range(10)]
-    assert (answer["splits"], answer["folds"]) == (["test", "train"], 5)
+    assert (answer["splits"], answer["folds"], answer["round"]["recipe"]) == (["test", "train"], 5, "cross-fold")
 
 
 @pytest.mark.parametrize(
