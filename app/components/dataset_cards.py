@@ -90,7 +90,9 @@ def _state(card: DatasetCard) -> str:
     if not newest.is_reviewable and card.reviewable is None:
         why = f": {newest.message}" if newest.message else ""
         return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
-    return _review_state(card.reviewable or newest, "labels" if card.masks is None else "regions")
+    what = "labels" if card.masks is None else "regions"
+    earlier = _review_state(card.contradicting, what) if card.contradicting else ""
+    return _review_state(card.reviewable or newest, what) + earlier
 
 
 def _review_state(found: RoundSummary, what: str) -> str:
@@ -114,6 +116,14 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
         if card.reviewable:
             chosen = queue_of(card.reviewable.id, card.reviewable.recipe)
             st.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=chosen)
+        if card.contradicting:
+            earlier = card.contradicting
+            st.page_link(
+                "pages/review.py",
+                label=f"Round {earlier.number}",
+                icon=":material/rule:",
+                query_params=queue_of(earlier.id, earlier.recipe),
+            )
         st.page_link(
             "pages/rounds.py",
             label="Rounds" if card.rounds else "Start a round",

@@ -59,7 +59,10 @@ class RoundSummary:
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """What a card says of a dataset. `covers` are content hashes; `reviewable` is the newest finished round."""
+    """What a card says of a dataset. `covers` are content hashes; `reviewable` is the newest finished round.
+
+    Where that only proposes labels, `contradicting` is the newest that judged some, if anything of it is left.
+    """
 
     dataset: DatasetInfo
     import_id: int | None
@@ -71,6 +74,7 @@ class DatasetCard:
     masks: int | None = None  # images with a mask; None where labels are classes
     newest: RoundSummary | None = None
     reviewable: RoundSummary | None = None
+    contradicting: RoundSummary | None = None
     rounds: int = 0
 
 
@@ -126,6 +130,8 @@ def cards(session: Session) -> list[DatasetCard]:
 
 def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary]) -> DatasetCard:
     report = (last.report if last else None) or {}
+    finished = [found for found in rounds if found.is_reviewable]
+    judging = next((found for found in finished if not found.recipe.proposes), None)
     return DatasetCard(
         dataset=info,
         import_id=last.id if last else None,
@@ -136,7 +142,8 @@ def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary])
         problems=sum(sum(kinds.values()) for kinds in report.get("problems", {}).values()),
         masks=report.get("masks"),
         newest=rounds[0] if rounds else None,
-        reviewable=next((found for found in rounds if found.is_reviewable), None),
+        reviewable=finished[0] if finished else None,
+        contradicting=judging if judging and judging.left and judging is not finished[0] else None,
         rounds=len(rounds),
     )
 

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import datasets, imports
+from app.services import datasets, imports, reviews
 from app.services.imports import ImportRequest
 from app.services.workspace import Workspace
+from core.config import RoundConfig
 from core.data.formats.source import SourceFormat
-from core.types import RoundStatus
+from core.types import FindingFilter, Recipe, RoundStatus
+from db.queries import rounds
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
-from tests.app.services.reviewed import digits, digits_home
+from tests.app.services.reviewed import NOW, digits, digits_home
 from tests.app.splits import deal_splits
 from tests.core.data.formats.drawn import draw, draw_all
 
@@ -158,6 +160,27 @@ def test_cards_say_what_is_left_and_lead_on(digits: Workspace, monkeypatch: pyte
     links = {link.proto.label: link.proto for link in at.get("page_link")}
     assert set(links) == {"Review", "Rounds", "Insight", "Export", "Evaluation splits"}
     assert "round=" in links["Review"].query_string
+
+
+def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
+    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with digits.database.write() as session:
+        later = rounds.add_round(session, 1, RoundConfig().to_json(), "Ada", NOW, recipe=Recipe.ITERATED)
+        rounds.begin_round(session, later, "training", NOW)
+        rounds.end_round(session, later, RoundStatus.DONE, "", NOW)
+    [card] = datasets.list_datasets(digits)
+    assert card.reviewable
+    assert card.contradicting
+    assert (card.reviewable.id, card.contradicting.id) == (later, 1)
+    at = page(digits, monkeypatch).run()
+    assert not at.exception
+    assert f"<b>{card.contradicting.left:,}</b> suspicious labels left" in html(at)
+    assert "Round 2 proposed nothing" in html(at)
+    links = {link.proto.label: link.proto.query_string for link in at.get("page_link")}
+    assert (links["Review"], links["Round 1"]) == (f"round={later}&show=unlabelled", "round=1")
+    reviews.accept_all(digits, FindingFilter(round_id=1), by="ada")
+    assert datasets.list_datasets(digits)[0].contradicting is None
 
 
 def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
