@@ -24,7 +24,6 @@ class Runs:
     start: IntArray  # x of the first pixel
     end: IntArray  # x behind the last one
     kind: IntArray
-    first: IntArray  # where the run's pixels begin among all of them
 
 
 def touching(runs: Runs) -> tuple[IntArray, IntArray]:

@@ -71,8 +71,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
 
     temperatures = np.array([calibration.temperature(logits[fold == k], labels[fold == k]) for k in _all(fold)])
     logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]  # the 1 for those of every fold, still 0
-    counted = scoring.confident_joint(calibration.probabilities(logits)[known], labels[known])
-    noise, sharper = fit_noise(logits, labels, counted)
+    noise, sharper = fit_noise(logits, labels, scoring.confident_votes(calibration.probabilities(logits), labels))
     probs = calibration.probabilities(logits, sharper)
     if unseen.any():
         probs[unseen] = _mean_of_all(folder, unseen, temperatures * sharper, len(snapshot.classes))
@@ -173,8 +172,7 @@ def _metrics(
     confusion = np.bincount(given * classes + pseudo, minlength=classes**2).reshape(classes, classes)
     # What the round expects of the *given* labels, which is all that can be checked without people.
     expected = pseudo_labels.expected_agreement(probs[known], pseudo, rates)
-    wrong = (1 - given_true[known]).astype(np.float64)
-    errors = np.bincount(given, wrong, classes).astype(np.float64)  # of each given class
+    errors: FloatArray = np.bincount(given, weights=1.0 - given_true[known], minlength=classes).astype(np.float64)
     return {
         "accuracy": float(right.mean()),
         "accuracy_per_fold": [

@@ -1,7 +1,7 @@
 """How often labels are wrong: what confident learning counts, as far as the labels themselves bear it out.
 
-Shapes: N items, K classes; logits (N, K), labels (N,), `NO_LABEL` where unlabelled; the joint is `scoring`'s, (K, K)
-given label x true class, in items. Row i of the rates says how often an item truly of class i was given each label.
+Shapes: N items, K classes; logits (N, K), labels (N,), `NO_LABEL` where unlabelled; joints are (K, K), given label x
+true class, in items, as in `scoring`. Row i of the rates says how often an item truly of class i was given each label.
 
 Confident learning calls a label wrong that a network contradicts confidently. It cannot tell a wrong label from a weak
 network: where one is right about half of the labels it counts two fifths as wrong, though a twentieth may be. So a
@@ -18,26 +18,27 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from core.judge.calibration import probabilities
+from core.judge.scoring import ConfidentVotes
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _SHARPER = (-2.5, 0.0)  # logarithms; noise in the labels can only have made a network less sure
 _SHARES = np.array([0, 0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1])
-_FIT_VALUES = 1_000_000  # of logits: two numbers need no more
+_FIT_VALUES, _FIT_ITEMS = 1_000_000, 20_000  # logits, or items where these are more: two numbers need no more
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelNoise:
-    """The joint with which confident learning counts errors, and the share of them that is believed, in [0, 1]."""
+    """What confident learning counts, and the share of the errors it counts that is believed, in [0, 1]."""
 
-    counted: FloatArray
+    votes: ConfidentVotes
     share: float
 
     @property
     def joint(self) -> FloatArray:
         """Return the joint as it is believed, (K, K); every given label keeps its number of items."""
-        given = np.diag(self.counted.sum(axis=1))
-        joint: FloatArray = self.share * self.counted + (1 - self.share) * given
+        counted = self.votes.joint
+        joint: FloatArray = self.share * counted + (1 - self.share) * np.diag(counted.sum(axis=1))
         return joint
 
     @property
@@ -47,46 +48,46 @@ class LabelNoise:
         rates: FloatArray = seen / seen.sum(axis=1, keepdims=True)
         return rates
 
-    def likelihoods(self, labels: IntArray, pseudo: IntArray) -> FloatArray:
-        """Return how likely each item's label is where it truly is of each class, (N, K); its own vote counts nowhere.
+    def likelihoods(self, labels: IntArray, rows: IntArray) -> FloatArray:
+        """Return how likely each item's label is where it truly is of each class, (M, K); its own vote counts nowhere.
 
         Args:
-            labels: (N,) without `NO_LABEL`.
-            pseudo: (N,) the class that the network votes for.
+            labels: (M,) without `NO_LABEL`.
+            rows: (M,) the items among all whose votes were counted.
         """
-        seen, line = self._seen(), np.arange(len(labels))
+        seen, voted = self._seen(), self.votes.voted[rows]
         total = seen.sum(axis=1)
         likely: FloatArray = (seen / total[:, None]).T[labels]
-        vote = np.minimum(1, self.counted[labels, pseudo])
-        contradicts = pseudo != labels
+        (line,) = np.nonzero(voted != NO_LABEL)
+        own, other = labels[line], voted[line]
+        vote = np.minimum(self.votes.weight[own], self.votes.joint[own, other])
+        contradicts = other != own
         here = vote * np.where(contradicts, self.share, 1)
-        likely[line, pseudo] = (seen[pseudo, labels] - here) / (total[pseudo] - here)
-        back = (vote * (1 - self.share))[contradicts]  # what the contradiction gave back to the label
-        own = labels[contradicts]
-        likely[line[contradicts], own] = (seen[own, own] - back) / (total[own] - back)
+        likely[line, other] = (seen[other, own] - here) / (total[other] - here)
+        back = (vote * (1 - self.share))[contradicts]  # what a contradiction that is not believed says for the label
+        line, own = line[contradicts], own[contradicts]
+        likely[line, own] = (seen[own, own] - back) / (total[own] - back)
         return likely
 
     def _seen(self) -> FloatArray:
         """Return true class x label in items; one right and one wrong one are added, so that nothing is impossible."""
-        classes = len(self.counted)
+        classes = len(self.votes.joint)
         seen: FloatArray = self.joint.T + (1 - np.eye(classes)) / max(1, classes - 1) + np.eye(classes)
         return seen
 
 
-def fit_noise(logits: FloatArray, labels: IntArray, joint: FloatArray) -> tuple[LabelNoise, float]:
+def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tuple[LabelNoise, float]:
     """Return the noise that makes the given labels likeliest, and by what all temperatures are to be multiplied.
 
-    One number for the networks of all folds, since a single small fold could be explained by noise alone and would
-    become sure of everything.
+    `votes` are of the same items, at least one of which has a label. One number for the networks of all folds, since a
+    single small fold could be explained by noise alone and would become sure of everything.
     """
-    known = np.flatnonzero(labels != NO_LABEL)
-    known = known[:: max(1, known.size * logits.shape[1] // _FIT_VALUES)]
-    logits, labels = logits[known], labels[known]
-    pseudo = logits.argmax(axis=1)
+    rows = _some(np.flatnonzero(labels != NO_LABEL), logits.shape[1])
+    logits, labels = logits[rows], labels[rows]
 
     def best_of(share: float) -> tuple[float, float]:
         """Return the surprise, and the logarithm of the sharpening, that are best with this share."""
-        likely = LabelNoise(joint, share).likelihoods(labels, pseudo).astype(np.float32)
+        likely = LabelNoise(votes, share).likelihoods(labels, rows).astype(np.float32)
 
         def surprise(sharper: float) -> float:
             expected = np.einsum("nk,nk->n", probabilities(logits, float(np.exp(sharper))), likely)
@@ -100,4 +101,12 @@ def fit_noise(logits: FloatArray, labels: IntArray, joint: FloatArray) -> tuple[
     around = _SHARES[max(0, place - 1)], _SHARES[min(len(_SHARES) - 1, place + 1)]
     tried |= {share: best_of(share) for share in np.linspace(*around, 7)[1:-1].tolist()}
     share = min(tried, key=lambda share: tried[share][0])
-    return LabelNoise(joint, share), float(np.exp(tried[share][1]))
+    return LabelNoise(votes, share), float(np.exp(tried[share][1]))
+
+
+def _some(rows: IntArray, classes: int) -> IntArray:
+    """Return as many rows as the fit needs, drawn, since their order may mean something; ascending."""
+    most = max(_FIT_ITEMS, _FIT_VALUES // classes)
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))

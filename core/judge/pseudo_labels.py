@@ -18,7 +18,7 @@ from core.judge.label_noise import LabelNoise
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _STEPS = 100  # thresholds are offered in hundredths
-_LEAST = 50  # hundredths; below, a change is more likely wrong than right, whatever is expected of all together
+_LEAST = 50  # hundredths; below, a change is expected to be wrong, whatever all of them together gain
 _VALUES = 4_000_000  # at once, so that memory stays flat
 
 
@@ -35,7 +35,7 @@ def all_considered(probs: FloatArray, labels: IntArray, noise: LabelNoise) -> tu
         known = given != NO_LABEL
         weighed = probs[rows].astype(np.float64)
         pseudo = weighed.argmax(axis=1)
-        weighed[known] *= noise.likelihoods(given[known], pseudo[known])
+        weighed[known] *= noise.likelihoods(given[known], start + np.flatnonzero(known))
         weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         line = np.arange(len(given))
         pseudo_true[rows] = weighed[line, pseudo]

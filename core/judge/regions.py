@@ -113,7 +113,7 @@ def _runs(pixels: Differing, pairs: Sequence[MaskPair]) -> tuple[Runs, IntArray]
     begins[1:] |= kind[1:] != kind[:-1]
     first = np.flatnonzero(begins)
     y, start = np.divmod(place[first], pitch)
-    return Runs(y, start, start + np.diff(first, append=len(place)), kind[first], first), top
+    return Runs(y, start, start + np.diff(first, append=len(place)), kind[first]), top
 
 
 def _left_out(image: IntArray, large: BoolArray, real: BoolArray, images: int) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""How likely each given label is right, from out-of-fold probabilities; the scores and the joint are cleanlab's.
+"""How likely each given label is right, from out-of-fold probabilities; the scores are cleanlab's, the joint as there.
 
 Shapes: N items, K classes; probs (N, K), labels (N,) without `NO_LABEL`.
 Scores lie in [0, 1]; 0 is surely wrong, 1 surely right. The joint is (K, K): given label x true class, in items.
@@ -7,14 +7,16 @@ Scores lie in [0, 1]; 0 is surely wrong, 1 surely right. The joint is (K, K): gi
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from core.types import FloatArray, IntArray
+from core.types import NO_LABEL, FloatArray, IntArray
 
 ScoreFunction = Callable[[FloatArray, IntArray], FloatArray]
-_JOINT_ITEMS = 200_000  # the joint is a table of rates: more items only cost memory
+_REACHED = 1e-6  # below a threshold and still there
+_VALUES = 4_000_000  # at once, so that memory stays flat
 
 
 class Score(StrEnum):
@@ -47,21 +49,42 @@ SCORES: Mapping[Score, ScoreFunction] = {
 }
 
 
-def confident_joint(probs: FloatArray, labels: IntArray) -> FloatArray:
-    """Return how many items of each given label are estimated to be of each class, (K, K); sums to N."""
-    from cleanlab.count import compute_confident_joint  # noqa: PLC0415 half a second that only a judging process pays
+@dataclass(frozen=True, slots=True, eq=False)
+class ConfidentVotes:
+    """What confident learning counts, and what each item adds to it."""
 
-    stride = max(1, len(labels) // _JOINT_ITEMS)
-    joint = np.asarray(compute_confident_joint(labels[::stride], probs[::stride].astype(np.float64)), dtype=np.float64)
-    given = np.bincount(labels, minlength=len(joint)).astype(np.float64)
-    rows = joint.sum(axis=1, keepdims=True)
-    share = np.divide(joint, rows, out=np.eye(len(joint)), where=rows > 0)
-    scaled: FloatArray = share * given[:, None]
-    return scaled
+    voted: IntArray  # (N,) the class an item is counted as; `NO_LABEL`: it is sure of none, or has no label
+    weight: FloatArray  # (K,) of each given label: for how many items of it a vote stands
+    joint: FloatArray  # (K, K) given label x true class, in items; every given label has as many as were given
+
+
+def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
+    """Return how many items of each given label are estimated to be of each class; labels may be `NO_LABEL`.
+
+    An item is counted as a class whose probability reaches the mean that items labelled so have of it; as its likeliest
+    class where there are several. So do cleanlab's counts; who voted for what it does not say.
+    """
+    classes, known = probs.shape[1], np.flatnonzero(labels != NO_LABEL)
+    given = np.bincount(labels[known], minlength=classes)
+    own = np.bincount(labels[known], weights=probs[known, labels[known]], minlength=classes)
+    least = np.where(given > 0, own / np.maximum(1, given), np.inf) - _REACHED
+    voted = np.full(len(labels), NO_LABEL, dtype=np.int64)
+    step = max(1, _VALUES // classes)
+    for start in range(0, len(known), step):
+        rows = known[start : start + step]
+        sure = probs[rows] >= least
+        several, first = sure.sum(axis=1) > 1, sure.argmax(axis=1)
+        found = np.where(several, probs[rows].argmax(axis=1), first)
+        voted[rows] = np.where(sure.any(axis=1), found, NO_LABEL)
+    said = voted != NO_LABEL
+    counts = np.bincount(labels[said] * classes + voted[said], minlength=classes**2).reshape(classes, classes)
+    counts[np.diag_indices(classes)] = np.maximum(1, counts.diagonal())  # of each class one item is right
+    weight = given / counts.sum(axis=1)
+    return ConfidentVotes(voted, weight, counts * weight[:, None])
 
 
 def _scored(probs: FloatArray, labels: IntArray, method: str, *, adjusted: bool) -> FloatArray:
-    from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415 see confident_joint
+    from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415 half a second that only a judging process pays
 
     scores: FloatArray = get_label_quality_scores(labels, probs, method=method, adjust_pred_probs=adjusted)
     return scores

@@ -57,4 +57,4 @@ def _runs(predicted: IntArray, confidence: ByteArray) -> tuple[Runs, IntArray]:
     known = kind != ignore_of(predicted)
     first, length = first[known], length[known]
     y, start = np.divmod(first, predicted.shape[1])
-    return Runs(y, start, start + length, kind[known], first), sure[known]
+    return Runs(y, start, start + length, kind[known]), sure[known]

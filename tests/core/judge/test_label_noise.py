@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from core.judge import label_noise
 from core.judge.calibration import probabilities, temperature
 from core.judge.label_noise import LabelNoise, fit_noise
 from core.judge.pseudo_labels import Proposal, all_considered, propose
-from core.judge.scoring import confident_joint
+from core.judge.scoring import ConfidentVotes, confident_votes
 from core.types import NO_LABEL, FloatArray, IntArray
 
 
@@ -24,7 +25,7 @@ def drawn(signal: float, *, classes: int = 10, each: int = 200, wrong: float = 0
 
 def judged(logits: FloatArray, given: IntArray) -> tuple[Proposal, FloatArray, IntArray]:
     """Return the proposal, the confidences and the pseudo labels."""
-    noise, sharper = fit_noise(logits, given, confident_joint(probabilities(logits), given))
+    noise, sharper = fit_noise(logits, given, confident_votes(probabilities(logits), given))
     probs = probabilities(logits, sharper)
     confidence, given_true = all_considered(probs, given, noise)
     pseudo = probs.argmax(axis=1)
@@ -45,7 +46,16 @@ def test_what_is_expected_of_accepting_comes_true(signal: float) -> None:
 
 @pytest.mark.parametrize(
     ("signal", "classes", "each", "wrong"),
-    [(0.5, 10, 200, 0.08), (1.5, 10, 200, 0.08), (2.0, 10, 200, 0.0), (0.0, 10, 200, 0.0), (1.0, 300, 3, 0.0)],
+    [
+        (0.5, 10, 200, 0.08),
+        (1.5, 10, 200, 0.08),
+        (2.0, 10, 200, 0.0),
+        (0.0, 10, 200, 0.0),
+        (1.0, 300, 3, 0.0),
+        (2.5, 100, 30, 0.0),
+        (2.5, 100, 30, 0.08),
+        (2.5, 200, 20, 0.0),
+    ],
 )
 def test_a_weak_network_is_not_believed_against_labels_that_are_right(
     signal: float, classes: int, each: int, wrong: float
@@ -54,44 +64,63 @@ def test_a_weak_network_is_not_believed_against_labels_that_are_right(
     assert (logits.argmax(axis=1) == given).mean() < 0.75
     proposal, confidence, pseudo = judged(logits, given)
     accepted = (pseudo != given) & (confidence >= proposal.threshold)
-    assert (np.where(accepted, pseudo, given) == true).mean() >= (given == true).mean() - 0.002
+    assert (np.where(accepted, pseudo, given) == true).mean() >= (given == true).mean() - 0.005
     assert proposal.changes < 0.03 * len(given)
 
 
 def test_wrong_labels_that_all_go_one_way_are_all_believed() -> None:
     logits, _, true = drawn(6.0)
     given = np.where(np.random.default_rng(1).random(len(true)) < 0.3, (true + 1) % 10, true)
-    noise, _ = fit_noise(logits, given, confident_joint(probabilities(logits), given))
+    noise, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))
     assert 1 - noise.joint.trace() / noise.joint.sum() == pytest.approx(0.3, abs=0.03)
     assert noise.rates[np.arange(10), (np.arange(10) + 1) % 10] == pytest.approx(0.3, abs=0.08)
 
 
 def test_no_item_vouches_for_itself() -> None:
-    counted = np.diag([3.0, 3.0, 3.0])
-    counted[0, 1] = 1.0  # one item labelled 0 is said to be 1
-    noise = LabelNoise(counted, 1.0)
-    [own] = noise.likelihoods(np.array([0]), np.array([1]))
-    [other] = noise.likelihoods(np.array([0]), np.array([2]))
+    joint = np.diag([3.0, 3.0, 3.0])
+    joint[0, 1] = 1.5  # an item labelled 0 voted for 1, and stands for one and a half
+    noise = LabelNoise(ConfidentVotes(np.array([1, NO_LABEL, 1]), np.array([1.5, 1, 1]), joint), 1.0)
+    own, silent, agreeing = noise.likelihoods(np.array([0, 0, 1]), np.arange(3))
     assert own[1] == pytest.approx(0.5 / 5), "of class 1 three are left, and one right and one wrong one are added"
-    assert other[1] == pytest.approx(1.5 / 6)
-    [agreeing] = noise.likelihoods(np.array([1]), np.array([1]))
-    assert agreeing[1] == pytest.approx((3 + 1 - 1) / 5)
+    assert silent[1] == pytest.approx(2 / 6.5)
+    assert agreeing[1] == pytest.approx((3 + 1 - 1) / 5.5)
+    half = LabelNoise(noise.votes, 0.5)
+    [own] = half.likelihoods(np.array([0]), np.array([0]))
+    assert own[1] == pytest.approx(0.5 / 5)
+    assert own[0] == pytest.approx((3 + 1) / 5), "nor is what was given back of its vote said for its label"
+
+
+def silent(joint: FloatArray) -> ConfidentVotes:
+    """Return votes that add up to a joint, none of them of an item at hand."""
+    return ConfidentVotes(np.empty(0, np.int64), np.ones(len(joint)), joint)
 
 
 def test_rates_are_rates_and_nothing_is_impossible() -> None:
-    rates = LabelNoise(np.array([[90.0, 0, 0], [10, 50, 0], [0, 0, 0]]), 1.0).rates
+    rates = LabelNoise(silent(np.array([[90.0, 0, 0], [10, 50, 0], [0, 0, 0]])), 1.0).rates
     np.testing.assert_allclose(rates.sum(axis=1), 1)
     assert (rates > 0).all()
     assert rates[0, 1] == pytest.approx(10.5 / 102)  # of the true class 0: 100 items, one right and one wrong added
 
 
 def test_a_share_gives_the_rest_back_to_the_given_labels() -> None:
-    noise = LabelNoise(np.array([[90.0, 10], [0, 50]]), 0.25)
+    noise = LabelNoise(silent(np.array([[90.0, 10], [0, 50]])), 0.25)
     np.testing.assert_allclose(noise.joint, [[97.5, 2.5], [0, 50]])
 
 
 def test_unlabelled_items_tell_nothing() -> None:
     logits, given, _ = drawn(4.0)
-    joint = confident_joint(probabilities(logits), given)
-    more = np.concatenate([logits, logits[:300]]), np.concatenate([given, np.full(300, NO_LABEL)])
-    assert fit_noise(*more, joint)[1] == pytest.approx(fit_noise(logits, given, joint)[1])
+    more, labels = np.concatenate([logits, logits[:300]]), np.concatenate([given, np.full(300, NO_LABEL)])
+    alone = fit_noise(logits, given, confident_votes(probabilities(logits), given))
+    together = fit_noise(more, labels, confident_votes(probabilities(more), labels))
+    assert (together[0].share, together[1]) == (alone[0].share, alone[1])
+
+
+def test_some_of_many_items_tell_the_same_in_whatever_order_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, given, _ = drawn(3.0, each=1000)
+    order = np.arange(len(given)).reshape(10, -1).T.ravel()  # one of each class in turn
+    whole, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))
+    monkeypatch.setattr(label_noise, "_FIT_VALUES", 1)
+    monkeypatch.setattr(label_noise, "_FIT_ITEMS", 5000)
+    for rows in (np.arange(len(given)), order):
+        some, _ = fit_noise(logits[rows], given[rows], confident_votes(probabilities(logits[rows]), given[rows]))
+        assert some.share == pytest.approx(whole.share, abs=0.2)

@@ -139,6 +139,12 @@ def test_agreement_is_counted_at_each_confidence_of_each_image() -> None:
     assert (right[1] == every[1]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_image_of_one_pixel_has_one_inner_pixel_or_none(dtype: type) -> None:
+    assert inner_pixels(np.zeros((1, 1), dtype), 3).tolist() == [[255]]
+    assert inner_pixels(np.full((1, 1), np.iinfo(dtype).max, dtype), 3).tolist() == [[0]]
+
+
 def test_no_count_is_rounded_in_an_image_of_very_many_pixels() -> None:
     assert class_counts(np.ones((4097, 4097), np.uint8), 2).tolist() == [0, 4097**2], "no float32 can hold it"
 

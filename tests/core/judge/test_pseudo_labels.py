@@ -5,16 +5,23 @@ from hypothesis import strategies as st
 
 from core.judge.label_noise import LabelNoise
 from core.judge.pseudo_labels import all_considered, propose
+from core.judge.scoring import ConfidentVotes
 from core.types import NO_LABEL
 
-MANY = 1e9  # items of each class: what is added to the counts, or taken off them, is nothing beside them
+MANY = 1e9  # items of each class: what is added to the counts is nothing beside them
+COUNT = 40_000  # at most as many are judged
 
 
 def noise_of(rate: float, classes: int) -> LabelNoise:
     """Return the noise of labels of which a share is wrong, each other class as often."""
     rates = np.full((classes, classes), rate / (classes - 1))
     np.fill_diagonal(rates, 1 - rate)
-    return LabelNoise(MANY * rates.T, 1.0)
+    return LabelNoise(counted_as(MANY * rates.T), 1.0)
+
+
+def counted_as(joint: np.ndarray) -> ConfidentVotes:
+    """Return votes that add up to a joint; nobody at hand voted for anything."""
+    return ConfidentVotes(np.full(COUNT, NO_LABEL), np.ones(len(joint)), joint)
 
 
 @settings(deadline=None, max_examples=40)
@@ -25,11 +32,11 @@ def test_both_chances_are_chances_and_renaming_classes_changes_nothing(
     rng = np.random.default_rng(seed)
     probs, labels = rng.dirichlet(np.ones(classes), count), rng.integers(-1, classes, count)
     counted = rng.integers(0, 4, (classes, classes)) + np.eye(classes)
-    pseudo_true, given_true = all_considered(probs, labels, LabelNoise(counted, share))
+    pseudo_true, given_true = all_considered(probs, labels, LabelNoise(counted_as(counted), share))
     assert ((pseudo_true >= 0) & (pseudo_true <= 1) & (given_true >= 0) & (given_true <= 1)).all()
     order = rng.permutation(classes)
     renamed = np.where(labels == NO_LABEL, NO_LABEL, np.argsort(order)[labels])
-    again = all_considered(probs[:, order], renamed, LabelNoise(counted[np.ix_(order, order)], share))
+    again = all_considered(probs[:, order], renamed, LabelNoise(counted_as(counted[np.ix_(order, order)]), share))
     np.testing.assert_allclose(again, (pseudo_true, given_true), rtol=1e-9)
 
 

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.judge.scoring import SCORES, Score, confident_joint
+from core.judge import scoring
+from core.judge.scoring import SCORES, Score, confident_votes
+from core.types import NO_LABEL
 
 
 def drawn(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +52,7 @@ def test_the_joint_keeps_the_count_of_each_given_label_and_finds_planted_errors(
     given_labels = np.where(rng.random(3000) < 0.1, (truth + 1) % 3, truth)
     probs = np.full((3000, 3), 0.02)
     probs[np.arange(3000), truth] = 0.96
-    joint = confident_joint(probs, given_labels)
+    joint = confident_votes(probs, given_labels).joint
     np.testing.assert_allclose(joint.sum(axis=1), np.bincount(given_labels))
     planted = int((given_labels != truth).sum())
     assert joint.sum() - joint.trace() == pytest.approx(planted, rel=0.1)
@@ -59,6 +62,31 @@ def test_the_joint_keeps_the_count_of_each_given_label_and_finds_planted_errors(
 def test_a_class_that_nobody_was_given_does_no_harm() -> None:
     probs, labels = drawn(60, 4, 0)
     labels[labels == 2] = 1
-    joint = confident_joint(probs, labels)
+    joint = confident_votes(probs, labels).joint
     assert np.isfinite(joint).all()
     assert joint[2].sum() == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 7), st.integers(1, 80), st.integers(0, 999))
+def test_what_is_counted_is_what_cleanlab_counts_and_who_voted_for_it(classes: int, count: int, seed: int) -> None:
+    probs, labels = drawn(count, classes, seed)
+    votes = confident_votes(probs, labels)
+    theirs = compute_confident_joint(labels, probs, calibrate=False)
+    given_counts = np.bincount(labels, minlength=classes)
+    np.testing.assert_allclose(votes.joint, theirs * (given_counts / theirs.sum(axis=1))[:, None])
+    said = votes.voted != NO_LABEL
+    counted = np.zeros((classes, classes))
+    np.add.at(counted, (labels[said], votes.voted[said]), votes.weight[labels[said]])
+    off = ~np.eye(classes, dtype=bool)
+    np.testing.assert_allclose(counted[off], votes.joint[off])
+
+
+def test_an_unlabelled_item_votes_for_nothing_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    probs, labels = drawn(60, 4, 0)
+    labels[::3] = NO_LABEL
+    votes = confident_votes(probs, labels)
+    assert (votes.voted[::3] == NO_LABEL).all()
+    np.testing.assert_allclose(votes.joint, confident_votes(probs[labels >= 0], labels[labels >= 0]).joint)
+    monkeypatch.setattr(scoring, "_VALUES", 7)
+    np.testing.assert_array_equal(confident_votes(probs, labels).voted, votes.voted)
