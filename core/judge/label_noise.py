@@ -4,15 +4,17 @@ Shapes: N items, K classes; logits (N, K), labels (N,), `NO_LABEL` where unlabel
 true class, in items, as in `scoring`. Row i of the rates says how often an item truly of class i was given each label.
 
 Confident learning calls a label wrong that a network contradicts confidently. It cannot tell a wrong label from a weak
-network: where one is right about half of the labels it counts two fifths as wrong, though a twentieth may be. So a
-second number is fitted, the *share* of the counted errors that are believed, together with the sharpening of the
-networks: label j is expected with probability sum_i p(i) rates[i, j], and chosen is what makes the given labels
-likeliest. A network that is weak is also unsure, and explains most contradictions by that; wrong labels contradict it
-where it is sure of everything else. An item's own contradiction counts nowhere against its own label: of pairs of
-classes seen once, each would prove itself.
+network: where one is right about half of the labels it counts two fifths as wrong, though a twentieth may be. And its
+rates of single pairs of classes rest on a handful of items each. So three numbers are fitted together: the *share* of
+the counted errors that is believed, how *evenly* these are spread over all pairs of classes instead of lying where they
+were counted, and the sharpening of the networks. Label j is expected with probability sum_i p(i) rates[i, j], and
+chosen is what makes the given labels likeliest. A network that is weak is also unsure, and explains most contradictions
+by that; wrong labels contradict it where it is sure of everything else. What an item itself adds to the count is left
+out of what its own label is weighed with: of pairs of classes seen once, each would prove itself.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -22,23 +24,30 @@ from core.judge.scoring import ConfidentVotes
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _SHARPER = (-2.5, 0.0)  # logarithms; noise in the labels can only have made a network less sure
-_SHARES = np.array([0, 0.03, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1])
-_FIT_VALUES, _FIT_ITEMS = 1_000_000, 20_000  # logits, or items where these are more: two numbers need no more
+_SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
+_EVENLY = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FIT_VALUES, _FIT_ITEMS = 1_000_000, 10_000  # logits, or items where these are more: three numbers need no more
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelNoise:
-    """What confident learning counts, and the share of the errors it counts that is believed, in [0, 1]."""
+    """What confident learning counts, and how much of it is believed; both shares lie in [0, 1]."""
 
     votes: ConfidentVotes
-    share: float
+    share: float  # of the errors
+    evenly: float = 0.0  # of these, how many are spread over all pairs of classes alike, wherever they were counted
 
     @property
     def joint(self) -> FloatArray:
         """Return the joint as it is believed, (K, K); every given label keeps its number of items."""
-        counted = self.votes.joint
-        joint: FloatArray = self.share * counted + (1 - self.share) * np.diag(counted.sum(axis=1))
+        counted, classes = self.votes.joint, len(self.votes.joint)
+        given = counted.sum(axis=1)
+        wrong = 1 - counted.trace() / max(1.0, counted.sum())
+        even = np.full((classes, classes), wrong / max(1, classes - 1))
+        even[np.diag_indices(classes)] = 1 - wrong
+        errors = (1 - self.evenly) * counted + self.evenly * given[:, None] * even
+        joint: FloatArray = self.share * errors + (1 - self.share) * np.diag(given)
         return joint
 
     @property
@@ -62,7 +71,7 @@ class LabelNoise:
         own, other = labels[line], voted[line]
         vote = np.minimum(self.votes.weight[own], self.votes.joint[own, other])
         contradicts = other != own
-        here = vote * np.where(contradicts, self.share, 1)
+        here = vote * np.where(contradicts, self.share * (1 - self.evenly), 1 - self.share * self.evenly)
         likely[line, other] = (seen[other, own] - here) / (total[other] - here)
         back = (vote * (1 - self.share))[contradicts]  # what a contradiction that is not believed says for the label
         line, own = line[contradicts], own[contradicts]
@@ -85,9 +94,9 @@ def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tu
     rows = _some(np.flatnonzero(labels != NO_LABEL), logits.shape[1])
     logits, labels = logits[rows], labels[rows]
 
-    def best_of(share: float) -> tuple[float, float]:
-        """Return the surprise, and the logarithm of the sharpening, that are best with this share."""
-        likely = LabelNoise(votes, share).likelihoods(labels, rows).astype(np.float32)
+    def best_of(share: float, evenly: float) -> tuple[float, float]:
+        """Return the surprise, and the logarithm of the sharpening, that are best with these shares."""
+        likely = LabelNoise(votes, share, evenly).likelihoods(labels, rows).astype(np.float32)
 
         def surprise(sharper: float) -> float:
             expected = np.einsum("nk,nk->n", probabilities(logits, float(np.exp(sharper))), likely)
@@ -96,12 +105,13 @@ def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tu
         found = minimize_scalar(surprise, bounds=_SHARPER, method="bounded", options={"xatol": 1e-2})
         return float(found.fun), float(found.x)
 
-    tried = {share: best_of(share) for share in _SHARES.tolist()}
-    place = _SHARES.tolist().index(min(tried, key=lambda share: tried[share][0]))
+    tried = {pair: best_of(*pair) for pair in [(0.0, 1.0), *product(_SHARES[1:], _EVENLY)]}
+    share, evenly = min(tried, key=lambda pair: tried[pair][0])
+    place = _SHARES.index(share)
     around = _SHARES[max(0, place - 1)], _SHARES[min(len(_SHARES) - 1, place + 1)]
-    tried |= {share: best_of(share) for share in np.linspace(*around, 7)[1:-1].tolist()}
-    share = min(tried, key=lambda share: tried[share][0])
-    return LabelNoise(votes, share), float(np.exp(tried[share][1]))
+    tried |= {(one, evenly): best_of(one, evenly) for one in np.linspace(*around, 7)[1:-1].tolist()}
+    chosen = min(tried, key=lambda pair: tried[pair][0])
+    return LabelNoise(votes, *chosen), float(np.exp(tried[chosen][1]))
 
 
 def _some(rows: IntArray, classes: int) -> IntArray:

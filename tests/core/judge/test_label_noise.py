@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
 
+from core.data.demo import wrong_labels
 from core.judge import label_noise
 from core.judge.calibration import probabilities, temperature
 from core.judge.label_noise import LabelNoise, fit_noise
@@ -107,6 +111,26 @@ def test_a_share_gives_the_rest_back_to_the_given_labels() -> None:
     np.testing.assert_allclose(noise.joint, [[97.5, 2.5], [0, 50]])
 
 
+def test_errors_are_spread_evenly_where_the_labels_bear_that_out_and_not_where_they_do_not() -> None:
+    for signal, classes, each in ((7.0, 10, 100), (6.0, 60, 30)):
+        logits, given, true = drawn(signal, classes=classes, each=each)
+        noise, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))
+        assert noise.evenly >= 0.5
+        one_way = np.where(np.random.default_rng(1).random(len(true)) < 0.15, (true + 1) % classes, true)
+        noise, _ = fit_noise(logits, one_way, confident_votes(probabilities(logits), one_way))
+        assert noise.evenly <= 0.25
+
+
+def test_evenly_spread_errors_are_as_many_and_a_vote_weighs_as_much_less() -> None:
+    joint = np.array([[8.0, 2, 0], [0, 10, 0], [0, 0, 10]])
+    votes = ConfidentVotes(np.array([1]), np.ones(3), joint)
+    noise = LabelNoise(votes, 1.0, 1.0)
+    np.testing.assert_allclose(noise.joint.sum(axis=1), 10)
+    assert noise.joint.sum() - noise.joint.trace() == pytest.approx(2)
+    assert len(set(noise.joint[~np.eye(3, dtype=bool)].round(9))) == 1
+    np.testing.assert_allclose(noise.likelihoods(np.array([0]), np.array([0]))[0], noise.rates[:, 0])
+
+
 def test_unlabelled_items_tell_nothing() -> None:
     logits, given, _ = drawn(4.0)
     more, labels = np.concatenate([logits, logits[:300]]), np.concatenate([given, np.full(300, NO_LABEL)])
@@ -124,3 +148,17 @@ def test_some_of_many_items_tell_the_same_in_whatever_order_they_come(monkeypatc
     for rows in (np.arange(len(given)), order):
         some, _ = fit_noise(logits[rows], given[rows], confident_votes(probabilities(logits[rows]), given[rows]))
         assert some.share == pytest.approx(whole.share, abs=0.2)
+
+
+def test_real_digits_with_every_twelfth_label_wrong_are_repaired_as_expected() -> None:
+    images, true = load_digits(return_X_y=True)
+    given = wrong_labels(true.astype(np.int64), 0.08, 0)
+    model = LogisticRegression(C=0.1, max_iter=300)
+    logits = cross_val_predict(model, images / 16, given, cv=3, method="predict_log_proba").astype(np.float32)
+    logits /= np.float32(temperature(logits, given))
+    proposal, confidence, pseudo = judged(logits, given)
+    accepted = (pseudo != given) & (confidence >= proposal.threshold)
+    assert (given == true).mean() < 0.93
+    assert (np.where(accepted, pseudo, given) == true).mean() > 0.975
+    assert proposal.precision == pytest.approx((pseudo == true)[accepted].mean(), abs=0.05)
+    assert proposal.label_accuracy_before == pytest.approx((given == true).mean(), abs=0.02)

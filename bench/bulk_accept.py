@@ -1,0 +1,147 @@
+"""What accepting in bulk does to labels, from networks that are strong, weak or know nothing, where the truth is known.
+
+    python bench/bulk_accept.py [--json FILE]
+
+Logits are drawn, or come out of fold from scikit-learn's models on its 1,797 real digits; some labels are changed. All
+findings from the threshold that a round would propose are accepted. Beside it, from the same probabilities: everything
+that cleanlab's filter calls an issue gets the likeliest class. Of each case: the errors that are there and that are
+estimated, how many of the changes are right and how many were expected to be, the share of right labels before and
+after. `worst_loss` is the most that accepting cost, in right labels, over all cases, ours and cleanlab's.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from core.data.demo import wrong_labels
+from core.judge.calibration import probabilities, temperature
+from core.judge.label_noise import fit_noise
+from core.judge.pseudo_labels import all_considered, propose
+from core.judge.scoring import confident_votes
+from core.types import FloatArray, IntArray
+
+DRAWN = (  # classes, items of each, how good the networks are, wrong labels
+    (10, 1000, 0.5, 0.08), (10, 1000, 1.5, 0.08), (10, 1000, 2.5, 0.08), (10, 1000, 4.0, 0.08), (10, 1000, 7.0, 0.08),
+    (10, 300, 2.0, 0.0), (100, 30, 2.5, 0.08), (100, 30, 5.0, 0.08), (1000, 4, 6.0, 0.05), (1000, 2, 1.0, 0.0),
+)  # fmt: skip
+WRONG = (0.0, 0.02, 0.08, 0.2)  # of the digits
+WIDTH = 40
+HEADS = (
+    ("agree", 7), ("errors", 8), ("est.", 7), ("right", 7), ("exp.", 7), ("labels", 8), ("after", 8), ("cleanlab", 10),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """Networks' logits, (N, K), given and true classes, (N,)."""
+
+    name: str
+    logits: FloatArray
+    given: IntArray
+    true: IntArray
+
+
+def main() -> None:
+    """Judge all cases and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    rows = []
+    print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
+    for case in (*drawn(), *digits()):
+        row = judged(case)
+        rows.append(row)
+        numbers = (row["errors"], row["estimated_errors"], shown(row["precision"]), shown(row["expected_precision"]))
+        line = "".join(f"{value:>{width}}" for value, width in zip(numbers, (8, 7, 7, 7), strict=True))
+        after = f"{row['before']:8.4f}{row['after']:8.4f}{row['after_cleanlab']:10.4f}"
+        print(f"{row['name']:<{WIDTH}}{row['agreement']:7.2f}{line}{after}")
+    losses = {
+        name: max(0.0, *(row["before"] - row[after] for row in rows))
+        for name, after in (("worst_loss", "after"), ("worst_loss_cleanlab", "after_cleanlab"))
+    }
+    print("  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cases": rows, **losses}, indent=1))
+
+
+def judged(case: Case) -> dict[str, Any]:
+    """Return what accepting at the proposed threshold does, and what cleanlab's filter would have done."""
+    from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
+
+    given, true = case.given, case.true
+    logits = case.logits / np.float32(temperature(case.logits, given))
+    plain = probabilities(logits)
+    noise, sharper = fit_noise(logits, given, confident_votes(plain, given))
+    probs = probabilities(logits, sharper)
+    confidence, given_true = all_considered(probs, given, noise)
+    pseudo = probs.argmax(axis=1)
+    proposal = propose(confidence, given_true, pseudo != given)
+    accepted = (pseudo != given) & (np.floor(confidence * 100 + 1e-9) >= round(proposal.threshold * 100))
+    issues = find_label_issues(given, plain.astype(np.float64), n_jobs=1)
+    return {
+        "name": case.name,
+        "agreement": float((pseudo == given).mean()),
+        "errors": int((given != true).sum()),
+        "estimated_errors": round(float((1 - given_true).sum())),
+        "changes": proposal.changes,
+        "precision": float((pseudo == true)[accepted].mean()) if accepted.any() else None,
+        "expected_precision": proposal.precision if accepted.any() else None,
+        "before": float((given == true).mean()),
+        "after": float((np.where(accepted, pseudo, given) == true).mean()),
+        "after_cleanlab": float((np.where(issues, pseudo, given) == true).mean()),
+    }
+
+
+def drawn() -> Iterator[Case]:
+    """Yield cases of which each logit is normal, the true class's by `signal` higher in the mean."""
+    for classes, each, signal, wrong in DRAWN:
+        rng = np.random.default_rng(0)
+        true = np.repeat(np.arange(classes), each)
+        given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
+        logits = rng.normal(size=(len(true), classes))
+        logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
+        name = f"drawn, {classes} x {each}, {wrong:.0%} wrong"
+        yield Case(name, (1.5 * logits).astype(np.float32), given, true)
+
+
+def digits() -> Iterator[Case]:
+    """Yield cases of real digits, judged by models that never saw them."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.model_selection import cross_val_predict  # noqa: PLC0415
+    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
+
+    images, true = load_digits(return_X_y=True)
+    models: dict[str, tuple[Any, dict[str, Any]]] = {
+        "trees": (ExtraTreesClassifier, {"n_estimators": 200, "random_state": 0}),
+        "logistic regression": (LogisticRegression, {"C": 0.1, "max_iter": 300}),
+        "small network": (MLPClassifier, {"hidden_layer_sizes": (64,), "max_iter": 30, "random_state": 0}),
+        "stumps": (RandomForestClassifier, {"n_estimators": 20, "max_depth": 2, "random_state": 0}),
+    }
+    for name, (model, settings) in models.items():
+        for wrong in WRONG:
+            given = wrong_labels(true.astype(np.int64), wrong, 0) if wrong else true.astype(np.int64)
+            probs = cross_val_predict(model(**settings), images / 16, given, cv=3, method="predict_proba")
+            logits = np.log(np.clip(probs, 1e-4, 1)).astype(np.float32)
+            yield Case(f"digits, {name}, {wrong:.0%} wrong", logits, given, true)
+
+
+def shown(share: float | None) -> str:
+    """Return a share with two digits, nothing for None."""
+    return "" if share is None else f"{share:.2f}"
+
+
+if __name__ == "__main__":
+    main()
