@@ -7,8 +7,9 @@ Confident learning calls a label wrong that a network contradicts confidently. I
 network: where one is right about half of the labels it counts two fifths as wrong, though a twentieth may be. And its
 rates of single pairs of classes rest on a handful of items each. So three numbers are fitted together: the *share* of
 the counted errors that is believed, how *evenly* these are spread over all pairs of classes instead of lying where they
-were counted, and the sharpening of the networks. Label j is expected with probability sum_i p(i) rates[i, j], and
-chosen is what makes the given labels likeliest. A network that is weak is also unsure, and explains most contradictions
+were counted, and the sharpening of the networks. Label j is expected with probability sum_i p(i) rates[i, j] (as in the
+forward correction of Patrini et al., *Making deep neural networks robust to label noise*, CVPR 2017), and chosen is
+what makes the given labels likeliest. A network that is weak is also unsure, and explains most contradictions
 by that; wrong labels contradict it where it is sure of everything else. What an item itself adds to the count is left
 out of what its own label is weighed with: of pairs of classes seen once, each would prove itself.
 """
