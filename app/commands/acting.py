@@ -66,7 +66,7 @@ def accept(
         fail(seen.left_out_words)
     if dry_run or not seen.count:
         if as_json:
-            told = {"left_out": seen.left_out, "changes": _changes(seen, info)}
+            told = {"left_out": seen.left_out, "expected": seen.expected, "changes": _changes(seen, info)}
             say_json({"accepted": 0, "would_change": seen.count, **told})
         return
     if not yes:
@@ -144,10 +144,11 @@ def _ask(question: str) -> None:
 
 def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
     judged = f"people judged {seen.judged:,} of this set, {seen.right:,} of them were right" if seen.judged else (
-        "nobody has judged any of this set, so how many are right is unknown"
+        "nobody has judged any of this set" + (", so how many are right is unknown" if seen.expected is None else "")
     )  # fmt: skip
+    hoped = "" if seen.expected is None else f"; the round expects {seen.expected:.0%} of them to be right"
     where = "from each class's own threshold on" if seen.threshold is None else f"at {seen.threshold:.2f} and above"
-    say(f"{seen.count:,} labels would change {where}; {judged}")
+    say(f"{seen.count:,} labels would change {where}{hoped}; {judged}")
     if seen.left_out:
         say(seen.left_out_words)
     rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]

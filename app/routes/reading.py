@@ -124,6 +124,7 @@ def previewed(request: Request, workspace: Workspace) -> dict[str, Any]:
         "count": found.count,
         "changes": found.changes,
         "judged": {"right": found.right, "total": found.judged},
+        "expected": found.expected,
         "sample": _items(workspace, found.sample),
         "threshold": found.threshold,
         "left_out": found.left_out_words,

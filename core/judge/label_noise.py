@@ -27,7 +27,7 @@ from core.types import NO_LABEL, FloatArray, IntArray
 _SHARPER = (-2.5, 0.0)  # logarithms; noise in the labels can only have made a network less sure
 _SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 _EVENLY = (0.0, 0.25, 0.5, 0.75, 1.0)
-_FIT_VALUES, _FIT_ITEMS = 1_000_000, 10_000  # logits, or items where these are more: three numbers need no more
+_FIT_VALUES, _FIT_ITEMS = 300_000, 10_000  # logits, or items where these are more: three numbers need no more
 _SMALLEST = 1e-12
 
 

@@ -49,6 +49,13 @@ def count_by_pair(session: Session, chosen: FindingFilter) -> list[tuple[int, in
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
 
+def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
+    """Return the mean confidence of what a filter holds, to half a percent; None where it holds nothing."""
+    levels = _grouped(session, chosen, "percent")
+    total = sum(n for _, n in levels)
+    return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
+
+
 def histogram(session: Session, chosen: FindingFilter) -> list[int]:
     """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
     bins = [0] * BINS

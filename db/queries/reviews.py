@@ -29,6 +29,11 @@ class ReviewedRound:
     task: Task
     evaluation_splits: list[str]
 
+    @property
+    def expects(self) -> bool:
+        """Whether its confidences say how often its suggestions are right: calibrated ones of whole images do."""
+        return self.task is Task.CLASSIFICATION and self.recipe is Recipe.CROSS_FOLD
+
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
     """Return a round with its dataset, None when there is none with this id."""

@@ -250,6 +250,7 @@ def test_accept_all_shows_what_it_does_does_it_once_and_is_undone(review: Review
     button = review.page.locator(".accept-dialog .primary")
     expect(button).to_have_text(re.compile(r"Accept \d+"))
     expect(review.page.locator(".accept-dialog .rnd img")).to_have_count(24)
+    expect(review.page.locator(".accept-dialog .worth")).to_contain_text(re.compile(r"The round expects \d+ % of them"))
     count = int(re.sub(r"\D", "", button.inner_text()))
     button.dblclick()
     expect(review.page.locator(".toast")).to_contain_text(f"accepted {count}")

@@ -5,7 +5,7 @@ import { className, givenName } from "./card.js";
 import { above, touchable } from "./counts.js";
 import { fill, h, openDialog } from "./dom.js";
 import { describe, toParams } from "./filters.js";
-import { fitClass, fraction, imageUrl, number } from "./format.js";
+import { fitClass, fraction, imageUrl, number, percent } from "./format.js";
 import { Histogram, scaleStart } from "./histogram.js";
 import { layeredCrop } from "./regions.js";
 import { Ways } from "./thresholds.js";
@@ -87,6 +87,9 @@ export function judgedText({ right, total }, otherwise) {
   return `of ${number(total)} judged in this set ${number(right)} ${right === 1 ? "was" : "were"} right`;
 }
 
+/** Return how many of the suggestions the round expects to be right, as far as it can say. */
+export const expectedText = (share) => (share === null ? "Precision unknown." : `The round expects ${percent(share)} of them to be right.`);
+
 /** Show what accepting everything above the bar's threshold would do; `accept(filter, count)` does it. */
 export function openAcceptDialog({ root, api, info, filter, threshold, counts, accept, onthreshold }) {
   const own = filter.show === "unlabelled" && (info.round.class_thresholds ?? []).length === info.classes.length; // each class may have its own threshold
@@ -149,7 +152,7 @@ export function openAcceptDialog({ root, api, info, filter, threshold, counts, a
     title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} ${beyond}?`;
     button.textContent = `Accept ${number(count)}`;
     button.disabled = count === 0;
-    fill(worth, h("b", {}, "Precision unknown."), ` ${judgedText(preview.judged, "Nobody has judged any of this set yet.").replace(/^o/, "O")}${preview.judged.total ? "." : " Judge a few of them first to know more."}`);
+    fill(worth, h("b", {}, expectedText(preview.expected)), ` ${judgedText(preview.judged, "Nobody has judged any of this set yet.").replace(/^o/, "O")}${preview.judged.total ? "." : " Judge a few of them first to know more."}`);
     drawChanges(preview);
     sampleTitle.textContent = count > preview.sample.length ? `${preview.sample.length} drawn at random from exactly these` : `All ${count} of them`;
     fill(sample, preview.sample.map((item) => h("figure", { title: `${className(info.classes, item.given)} → ${className(info.classes, item.pseudo)}` },

@@ -114,7 +114,9 @@ def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Previ
         sample = queue.draw(session, opened, SHOWN_BEFORE_BULK, seed)
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
-    return Preview(count, changes, right, judged, sample, threshold, left_out, tuple(protected))
+        in_round = review_queries.find_round(session, chosen.round_id)
+        expected = counting.mean_confidence(session, opened) if in_round and in_round.expects else None
+    return Preview(count, changes, right, judged, sample, threshold, left_out, tuple(protected), expected)
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:

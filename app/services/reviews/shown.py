@@ -41,6 +41,7 @@ class Preview:
 
     `judged` of the filter's findings were judged by people, who found the suggestion `right` that often; `left_out`
     open ones are of the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
+    `expected` is the share of suggestions that the round expects to be right; None where its confidences do not say so.
     """
 
     count: int
@@ -51,6 +52,7 @@ class Preview:
     threshold: float | None
     left_out: int = 0
     evaluation_splits: tuple[str, ...] = ()
+    expected: float | None = None
 
     @property
     def left_out_words(self) -> str:

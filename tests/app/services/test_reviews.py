@@ -17,7 +17,7 @@ from app.services.workspace import Workspace
 from app.settings import Settings
 from bench._review_data import add_round, fill
 from core.judge.review import resolve, standing
-from core.types import Decision, FindingFilter, FindingKind, Order, Status, Verdict
+from core.types import Decision, FindingFilter, FindingKind, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import decisions
@@ -360,6 +360,18 @@ def test_the_preview_says_how_often_people_found_the_suggestions_right(filled: W
     reviews.decide(filled, [Choice(unsure, Verdict.SECOND_OPINION)], by="ada")
     shown = reviews.preview(filled, FindingFilter(round_id=1))
     assert (shown.right, shown.judged) == (1, 2)
+
+
+def test_the_preview_says_how_many_suggestions_the_round_expects_to_be_right(filled: Workspace) -> None:
+    chosen = FindingFilter(round_id=1, min_confidence=0.6)
+    held = [finding.confidence for finding in reviews.page(filled, chosen, limit=500).items]
+    assert reviews.preview(filled, chosen).expected == pytest.approx(sum(held) / len(held), abs=0.005)
+    by_path = replace(chosen, path_contains=".")  # which the counts cannot tell
+    assert reviews.preview(filled, by_path).expected == pytest.approx(sum(held) / len(held), abs=0.005)
+    assert reviews.preview(filled, replace(chosen, min_confidence=1.0, max_confidence=1.0)).expected is None
+    with filled.database.write() as session:
+        session.get_one(RoundRow, 1).recipe = Recipe.ITERATED
+    assert reviews.preview(filled, chosen).expected is None
 
 
 @pytest.mark.parametrize(
