@@ -1,5 +1,6 @@
 """What a review needs to know of its round before the first finding."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,10 @@ from core.types import Recipe, RoundStatus, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
+_CALIBRATED: Mapping[Task, frozenset[Recipe]] = {
+    Task.CLASSIFICATION: frozenset({Recipe.CROSS_FOLD}),
+    Task.SEGMENTATION: frozenset(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class ReviewedRound:
     @property
     def expects(self) -> bool:
         """Whether its confidences say how often its suggestions are right: calibrated ones of whole images do."""
-        return self.task is Task.CLASSIFICATION and self.recipe is Recipe.CROSS_FOLD
+        return self.recipe in _CALIBRATED[self.task]
 
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
