@@ -32,7 +32,7 @@ export class RegionZoom extends Zoom {
     const opening = !this.open;
     if (opening) this.tours = follows; // opened from the queue: after this image's regions the queue goes on
     const another = opening || item.sample_id !== this.sample;
-    if (another) Object.assign(this, { sample: item.sample_id, regions: null, origin: item });
+    if (another) Object.assign(this, { sample: item.sample_id, regions: null, origin: item, drawn: null }); // no outline of regions not known yet
     super.show(item, { follows });
     if (another) this.#ask(item);
     else this.#mark();

@@ -82,12 +82,20 @@ export class Zoom {
   #open() {
     this.stage = h("div", { class: "stage" });
     this.side = h("div", {});
-    this.dialog = openDialog(this.root, { label: "Zoom", className: "zoom", onclose: () => { this.item = null; this.on.closed(); } },
+    const dialog = openDialog(this.root, { label: "Zoom", className: "zoom", onclose: () => this.#closed(dialog) },
       h("button", { type: "button", class: "step", "aria-label": "Previous", title: "Previous (←)", onclick: () => this.on.step(-1) }, "‹"),
       this.stage,
       h("button", { type: "button", class: "step", "aria-label": "Next", title: "Next (→)", onclick: () => this.on.step(1) }, "›"),
       h("div", { class: "zoom-side" }, this.side, h("button", { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.close() }, "✕")));
-    this.dialog.tabIndex = -1;
-    this.dialog.focus();
+    this.dialog = dialog;
+    dialog.tabIndex = -1;
+    dialog.focus();
+  }
+
+  /** A dialog tells of its end a little later: by then another may be open, of which it says nothing. */
+  #closed(dialog) {
+    if (dialog !== this.dialog) return;
+    this.item = null;
+    this.on.closed();
   }
 }
