@@ -200,6 +200,18 @@ def test_zoom_shows_every_region_of_the_image_and_steps_through_them(review: Rev
     expect(zoom.locator(".outlines g")).to_have_count(2)
 
 
+def test_a_zoom_opened_in_the_moment_the_former_one_closes_stays_and_is_whole(review: Review) -> None:
+    mine = [one for one in found(review) if one.sample_id == found(review)[0].sample_id]
+    review.press("z")
+    zoom = review.page.locator("dialog.zoom")
+    expect(zoom.locator(".outlines g")).to_have_count(len(mine))
+    press = "dispatchEvent(new KeyboardEvent('keydown', { key: 'z', code: 'KeyZ', bubbles: true }))"
+    zoom.evaluate(f"(dialog) => {{ dialog.close(); {press}; }}")
+    expect(zoom.locator(".outlines g.here")).to_have_attribute("data-id", str(mine[0].id))
+    review.press("ArrowRight")
+    expect(zoom.locator(".outlines g.here")).to_have_attribute("data-id", str(mine[1].id))
+
+
 def test_a_verdict_in_zoom_goes_on_to_the_next_region_of_the_image_then_to_the_next_card(review: Review) -> None:
     rows = found(review)
     mine = [one.id for one in rows if one.sample_id == rows[0].sample_id]
