@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.data.demo import wrong_labels
+from core.judge.bulk_thresholds import level_of
 from core.judge.calibration import probabilities, temperature
 from core.judge.label_noise import fit_noise
-from core.judge.pseudo_labels import all_considered, propose
+from core.judge.pseudo_labels import Proposal, all_considered, propose
 from core.judge.scoring import confident_votes
 from core.types import FloatArray, IntArray
 
@@ -79,16 +80,10 @@ def judged(case: Case) -> dict[str, Any]:
     """Return what accepting at the proposed threshold does, and what cleanlab's filter would have done."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
-    given, true = case.given, case.true
-    logits = case.logits / np.float32(temperature(case.logits, given))
-    plain = probabilities(logits)
-    noise, sharper = fit_noise(logits, given, confident_votes(plain, given))
-    probs = probabilities(logits, sharper)
-    confidence, given_true = all_considered(probs, given, noise)
-    pseudo = probs.argmax(axis=1)
-    proposal = propose(confidence, given_true, pseudo != given)
-    accepted = (pseudo != given) & (np.floor(confidence * 100 + 1e-9) >= round(proposal.threshold * 100))
-    issues = find_label_issues(given, plain.astype(np.float64), n_jobs=1)
+    given, true, logits = case.given, case.true, calibrated(case)
+    proposal, pseudo, confidence, given_true = proposed(logits, given)
+    accepted = (pseudo != given) & (level_of(confidence) >= round(proposal.threshold * 100))
+    issues = find_label_issues(given, probabilities(logits).astype(np.float64), n_jobs=1)
     return {
         "name": case.name,
         "agreement": float((pseudo == given).mean()),
@@ -103,16 +98,34 @@ def judged(case: Case) -> dict[str, Any]:
     }
 
 
+def calibrated(case: Case) -> FloatArray:
+    """Return the logits under the temperature that makes the given labels likeliest."""
+    return case.logits / np.float32(temperature(case.logits, case.given))
+
+
+def proposed(logits: FloatArray, given: IntArray) -> tuple[Proposal, IntArray, FloatArray, FloatArray]:
+    """Return what a round would propose, the pseudo labels, and how likely these and the given ones are true."""
+    noise, sharper = fit_noise(logits, given, confident_votes(probabilities(logits), given))
+    probs = probabilities(logits, sharper)
+    confidence, given_true = all_considered(probs, given, noise)
+    pseudo = probs.argmax(axis=1)
+    return propose(confidence, given_true, pseudo != given), pseudo, confidence, given_true
+
+
 def drawn() -> Iterator[Case]:
-    """Yield cases of which each logit is normal, the true class's by `signal` higher in the mean."""
+    """Yield the drawn cases."""
     for classes, each, signal, wrong in DRAWN:
-        rng = np.random.default_rng(0)
-        true = np.repeat(np.arange(classes), each)
-        given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
-        logits = rng.normal(size=(len(true), classes))
-        logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
-        name = f"drawn, {classes} x {each}, {wrong:.0%} wrong"
-        yield Case(name, (1.5 * logits).astype(np.float32), given, true)
+        yield draw(signal, classes=classes, each=each, wrong=wrong)
+
+
+def draw(signal: float, *, classes: int = 10, each: int = 200, wrong: float = 0.08) -> Case:
+    """Return a case of which each logit is normal, the true class's by about `signal` higher."""
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(classes), each)
+    given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
+    logits = rng.normal(size=(len(true), classes))
+    logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
+    return Case(f"drawn, {classes} x {each}, {wrong:.0%} wrong", (1.5 * logits).astype(np.float32), given, true)
 
 
 def digits() -> Iterator[Case]:

@@ -15,6 +15,7 @@ out of what its own label is weighed with: of pairs of classes seen once, each w
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -31,7 +32,7 @@ _FIT_VALUES, _FIT_ITEMS = 300_000, 10_000  # logits, or items where these are mo
 _SMALLEST = 1e-12
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LabelNoise:
     """What confident learning counts, and how much of it is believed; both shares lie in [0, 1]."""
 
@@ -39,7 +40,7 @@ class LabelNoise:
     share: float  # of the errors
     evenly: float = 0.0  # of these, how many are spread over all pairs of classes alike, wherever they were counted
 
-    @property
+    @cached_property
     def joint(self) -> FloatArray:
         """Return the joint as it is believed, (K, K); every given label keeps its number of items."""
         counted, classes = self.votes.joint, len(self.votes.joint)
@@ -54,7 +55,7 @@ class LabelNoise:
     @property
     def rates(self) -> FloatArray:
         """Return how often each true class (row) is given each label, (K, K), rows sum to 1."""
-        seen = self._seen()
+        seen = self._seen
         rates: FloatArray = seen / seen.sum(axis=1, keepdims=True)
         return rates
 
@@ -65,7 +66,7 @@ class LabelNoise:
             labels: (M,) without `NO_LABEL`.
             rows: (M,) the items among all whose votes were counted.
         """
-        seen, voted = self._seen(), self.votes.voted[rows]
+        seen, voted = self._seen, self.votes.voted[rows]
         total = seen.sum(axis=1)
         likely: FloatArray = (seen / total[:, None]).T[labels]
         (line,) = np.nonzero(voted != NO_LABEL)
@@ -79,6 +80,7 @@ class LabelNoise:
         likely[line, own] = (seen[own, own] - back) / (total[own] - back)
         return likely
 
+    @cached_property
     def _seen(self) -> FloatArray:
         """Return true class x label in items; one right and one wrong one are added, so that nothing is impossible."""
         classes = len(self.votes.joint)

@@ -13,7 +13,9 @@ weigh more. For an unlabelled item confidence is the network's own probability.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from core.judge.bulk_thresholds import level_of
 from core.judge.label_noise import LabelNoise
 from core.types import NO_LABEL, FloatArray, IntArray
 
@@ -64,17 +66,17 @@ class Proposal:
     label_accuracy_after: float
 
 
-def propose(confidence: FloatArray, given_true: FloatArray, suspicious: FloatArray | IntArray) -> Proposal:
+def propose(confidence: FloatArray, given_true: FloatArray, suspicious: NDArray[np.bool_]) -> Proposal:
     """Return the threshold that leaves the most labels right, as expected from the data alone.
 
     All (N,) over the labelled items; `suspicious` is a mask. Each accepted item wins its confidence and loses the
     chance that the given label was right. Of equal thresholds the highest is proposed, and none below .5.
     """
-    percent = np.floor(confidence[suspicious] * _STEPS + 1e-9).astype(int)
-    won = np.bincount(percent, weights=(confidence - given_true)[suspicious], minlength=_STEPS + 1)
+    percent = level_of(confidence)
+    won = np.bincount(percent[suspicious], weights=(confidence - given_true)[suspicious], minlength=_STEPS + 1)
     from_here_on = np.cumsum(won[::-1])[::-1][_LEAST:]
     threshold = _STEPS - int(from_here_on[::-1].argmax())
-    accepted = suspicious & (np.floor(confidence * _STEPS + 1e-9) >= threshold)
+    accepted = suspicious & (percent >= threshold)
     before = float(given_true.mean()) if len(given_true) else 0.0
     gain = float((confidence - given_true)[accepted].sum())
     return Proposal(

@@ -1,39 +1,33 @@
 """How often labels are wrong, from networks that are strong, weak or know nothing, where the truth is known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from bench.bulk_accept import calibrated, draw, proposed
 from core.data.demo import wrong_labels
 from core.judge import label_noise
 from core.judge.calibration import probabilities, temperature
 from core.judge.label_noise import LabelNoise, fit_noise
-from core.judge.pseudo_labels import Proposal, all_considered, propose
+from core.judge.pseudo_labels import Proposal
 from core.judge.scoring import ConfidentVotes, confident_votes
 from core.types import NO_LABEL, FloatArray, IntArray
 
 
-def drawn(signal: float, *, classes: int = 10, each: int = 200, wrong: float = 0.08) -> tuple[FloatArray, ...]:
+def drawn(signal: float, **more: Any) -> tuple[FloatArray, IntArray, IntArray]:
     """Return logits, given labels and true classes; the networks are as good as `signal`, so many labels are wrong."""
-    rng = np.random.default_rng(0)
-    true = np.repeat(np.arange(classes), each)
-    given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
-    logits = rng.normal(size=(len(true), classes))
-    logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
-    logits = logits.astype(np.float32)
-    logits /= np.float32(temperature(logits, given))
-    return logits, given, true
+    case = draw(signal, **more)
+    return calibrated(case), case.given, case.true
 
 
 def judged(logits: FloatArray, given: IntArray) -> tuple[Proposal, FloatArray, IntArray]:
     """Return the proposal, the confidences and the pseudo labels."""
-    noise, sharper = fit_noise(logits, given, confident_votes(probabilities(logits), given))
-    probs = probabilities(logits, sharper)
-    confidence, given_true = all_considered(probs, given, noise)
-    pseudo = probs.argmax(axis=1)
-    return propose(confidence, given_true, pseudo != given), confidence, pseudo
+    proposal, pseudo, confidence, _ = proposed(logits, given)
+    return proposal, confidence, pseudo
 
 
 @pytest.mark.parametrize("signal", [2.5, 4.0, 7.0])
