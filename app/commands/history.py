@@ -68,9 +68,8 @@ def _found(compared: "Comparison | None") -> tuple[str, str]:
     """Return what contradicts labels and how much of it is decided, in words where a round only proposes."""
     if compared is None:
         return "", ""
-    if compared.round.recipe.proposes:
-        return f"{compared.proposed:,} proposed", f"{compared.proposed_decided:,}"
-    return f"{compared.suspicious:,}", f"{compared.decided:,}"
+    found, decided = compared.looked_for
+    return f"{found:,}" + " proposed" * compared.round.recipe.proposes, f"{decided:,}"
 
 
 def _changed(found: Any, *, first: bool = False) -> str:  # noqa: ANN401 JSON

@@ -82,10 +82,10 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
 
 def _found(shown: Comparison, suspicious: str, proposed: str) -> dict[str, str]:
     """Return how much a round found, under these names: a recipe that only proposes has looked for nothing else."""
-    if shown.round.recipe.proposes:
-        return {proposed: count(shown.proposed), "of them decided": count(shown.proposed_decided)}
-    contradicted = {suspicious: count(shown.suspicious), "of them decided": count(shown.decided)}
-    return {**contradicted, proposed: count(shown.proposed or None)}
+    only_proposes = shown.round.recipe.proposes
+    found, decided = shown.looked_for
+    told = {proposed if only_proposes else suspicious: count(found), "of them decided": count(decided)}
+    return told if only_proposes else told | {proposed: count(shown.proposed or None)}
 
 
 def _samples_of(given: int, pseudo: int) -> dict[str, str]:

@@ -152,12 +152,8 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
 
 
 def _decided(compared: Comparison | None) -> float | None:
-    """Return the share of what contradicts labels that is decided, of a recipe that only proposes of that."""
-    if compared is None:
-        return None
-    of_proposed = compared.round.recipe.proposes
-    found = compared.proposed if of_proposed else compared.suspicious
-    decided = compared.proposed_decided if of_proposed else compared.decided
+    """Return the share of what a round found that is decided; None where there is nothing."""
+    found, decided = compared.looked_for if compared else (0, 0)
     return decided / found if found else None
 
 

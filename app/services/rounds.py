@@ -74,6 +74,13 @@ class Comparison:
     metrics: dict[str, Any]
 
     @property
+    def looked_for(self) -> tuple[int, int]:
+        """Return how much it found of what it is for, and how much of that is decided."""
+        if self.round.recipe.proposes:
+            return self.proposed, self.proposed_decided
+        return self.suspicious, self.decided
+
+    @property
     def seconds(self) -> float | None:
         """Return how long it took."""
         return duration(self.round)
