@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -60,6 +61,24 @@ def is_alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
         return False
+
+
+def deafen(pid: int, workspace: Workspace) -> None:
+    """Stop a process, but in the midst of no transaction: stopped there it would let nobody else write."""
+
+    def stopped() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        connection = sqlite3.connect(workspace.settings.home / "outfold.sqlite", timeout=0.2)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        finally:
+            connection.close()
+        return True
+
+    until(stopped)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +204,7 @@ def test_a_cancelled_process_that_hears_nothing_is_gone_within_two_seconds(
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
     until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
     (training,) = children_of(worker.pid)
-    os.kill(training, signal.SIGSTOP)  # as deaf as in a batch that takes minutes
+    deafen(training, installation)  # as in a batch that takes minutes
     asked = time.monotonic()
     assert rounds.cancel_round(installation, started.id)
     until(lambda: not is_alive(training), seconds=10)
