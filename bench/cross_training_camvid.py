@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from bench._camvid import stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench.planted_masks import ARCHIVE, Teller
-from core.config import DEEPLAB, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig
+from core.config import DEEPLAB, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig, Weights
 from core.data.snapshot import Snapshot
 from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
 from core.recipes.data import RecipeData
@@ -53,7 +53,8 @@ def main() -> None:
         snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
         train = len(parts["train"])
         config = configured(arguments, train)
-        runs = [one_run(snapshot, train, config, seed, folder) for seed in range(arguments.seeds)]
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        runs = [one_run(snapshot, train, config, seed, folder) for seed in seeds]
     figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
     print(f"{'test mIoU':<12} {'mean':>7} {'spread':>7}   of {len(runs)} seeds")
     for name in (*MEASURED, "gain"):
@@ -121,7 +122,13 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
         config = CrossTrainingConfig(network=network, settings=settings)
     network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
     network = replace(network, input_size=arguments.size or network.input_size, model=arguments.model or network.model)
-    settings = replace(config.settings, steps=arguments.steps or config.settings.steps)
+    if arguments.weights:
+        network = replace(network, weights=Weights.FILE, weights_file=str(arguments.weights))
+    settings = replace(
+        config.settings,
+        steps=arguments.steps or config.settings.steps,
+        learning_rate=arguments.rate or config.settings.learning_rate,
+    )
     return CrossTrainingConfig(network=network, settings=settings)
 
 
@@ -130,10 +137,13 @@ def parsed() -> argparse.Namespace:
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs, each with a draw of its own")
+    parser.add_argument("--first-seed", type=int, default=0, help="so that seeds can run side by side")
     parser.add_argument("--full", action="store_true", help="the published setting, for a GPU")
     parser.add_argument("--steps", type=int, default=0, help="of stage 1, instead of the usual number")
+    parser.add_argument("--rate", type=float, default=0, help="of stage 1's learning, instead of the usual one")
     parser.add_argument("--epochs", type=int, default=0, help="of stage 2, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
+    parser.add_argument("--weights", type=Path, help="the encoder's first weights, instead of none")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="test images, evenly spread, instead of all")

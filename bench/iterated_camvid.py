@@ -31,7 +31,7 @@ from bench._camvid import stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._iterated import figures_of, one_run, print_table
 from bench.planted_masks import ARCHIVE
-from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig
+from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig, Weights
 from core.data.snapshot import Snapshot
 from core.recipes.data import RecipeData
 from core.types import IntArray
@@ -87,6 +87,8 @@ def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSett
         input_size=arguments.size or network.input_size,
         model=arguments.model or network.model,
     )
+    if arguments.weights:
+        network = replace(network, weights=Weights.FILE, weights_file=str(arguments.weights))
     return network, IteratedSettings(iterations=arguments.iterations, consistency=arguments.consistency, ratio=1)
 
 
@@ -100,6 +102,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--consistency", action="store_true", help="weak and strong views also teach")
     parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
+    parser.add_argument("--weights", type=Path, help="the encoder's first weights, instead of none")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="images to choose by and to test on, instead of all")

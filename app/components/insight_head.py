@@ -1,6 +1,6 @@
 """The head of the Insight page: whose results are shown, and where to go from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -9,17 +9,23 @@ from app.components.picker import pick
 from app.services.rounds import RoundInfo
 
 
-def insight_head(done: Sequence[RoundInfo]) -> tuple[int, int]:
-    """Draw the choice among finished rounds, one at least, and return the ids of the dataset and the round chosen."""
+def insight_head(done: Sequence[RoundInfo], datasets: Mapping[int, str]) -> tuple[int, int | None]:
+    """Draw the choice among datasets, id -> name, and finished rounds, one at least; return the ids of both.
+
+    A dataset with a finished round is proposed before one without, which has none to return.
+    """
     wanted = {str(info.id): info.dataset_id for info in done}.get(st.query_params.get("round", ""))
     if wanted is not None:  # a link that names only the round
         st.query_params["dataset"] = str(wanted)
     title, choice, which, *links = st.columns([0.8, 2.2, 1.4, 0.8, 0.9, 0.8], vertical_alignment="center")
     title.subheader("Insight", anchor=False)
     with choice:
-        dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done}, "Dataset")
+        dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done} | datasets, "Dataset")
+    numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
+    if not numbered:
+        st.query_params.pop("round", None)
+        return dataset_id, None
     with which:
-        numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
         round_id = pick("round", numbered, "Round")
     recipe = next(info.recipe for info in done if info.id == round_id)
     of_round, of_dataset = queue_of(round_id, recipe), {"dataset": str(dataset_id)}

@@ -1,5 +1,7 @@
 """Insight: what a finished round measured. Address: `insight?dataset=1&round=3`."""
 
+from typing import NoReturn
+
 import streamlit as st
 
 from app.components.complaints import complaints
@@ -13,16 +15,25 @@ from app.components.round_tables import facts_table
 from app.components.stage_table import stage_table
 from app.components.tag_doubts import tag_doubts
 from app.components.worst_images import worst_images
-from app.services import insight, networks, rounds
+from app.services import datasets, insight, networks, rounds
 from app.services.workspace import workspace
+
+
+def nothing_yet(address: dict[str, str] | None) -> NoReturn:
+    """Say where results come from, and draw nothing more."""
+    st.info("Results appear here when a round is done.", icon=":material/insights:")
+    st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:", query_params=address)
+    st.stop()
+
 
 done = [info for info in rounds.list_rounds(workspace()) if info.is_reviewable]
 if not done:
-    st.info("Results appear here when a round is done.", icon=":material/insights:")
-    st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:")
-    st.stop()
+    nothing_yet(None)
 
-dataset_id, round_id = insight_head(done)
+names = {card.dataset.id: card.dataset.name for card in datasets.list_datasets(workspace())}
+dataset_id, round_id = insight_head(done, names)
+if round_id is None:
+    nothing_yet({"dataset": str(dataset_id)})
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
 draw_figures(figures(shown))

@@ -61,6 +61,19 @@ def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, wor
     assert screen.query_params["dataset"] == "1"
 
 
+def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, workspace: Workspace) -> None:
+    add_done_round(workspace, add_dataset(workspace, PETS))
+    bare = add_dataset(workspace, PETS, name="bare")
+    screen.query_params["dataset"] = str(bare)
+    screen.run()
+    assert not screen.exception
+    assert screen.selectbox("pick_dataset").value == bare
+    assert "when a round is done" in screen.info[0].value
+    assert not screen.get("plotly_chart")
+    screen.selectbox("pick_dataset").select_index(0).run()
+    assert len(screen.get("plotly_chart")) == 2
+
+
 def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
     screen: AppTest, workspace: Workspace, tmp_path: Path
 ) -> None:
