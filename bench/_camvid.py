@@ -10,7 +10,10 @@ from bench.planted_masks import NAMES, VOID
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Masks, Snapshot
+from core.recipes.data import RecipeData
 from core.types import IGNORE, IntArray
+
+LABELLED_SHARE = 1 / 8
 
 
 def stored_splits(root: Path, folder: Path, wanted: Mapping[str, int]) -> tuple[Snapshot, dict[str, IntArray]]:
@@ -42,3 +45,16 @@ def stored_splits(root: Path, folder: Path, wanted: Mapping[str, int]) -> tuple[
         masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
     )
     return snapshot, parts
+
+
+def data_of(snapshot: Snapshot, parts: dict[str, IntArray], seed: int) -> RecipeData:
+    """Return the parts that the images play: an eighth of those to train on, drawn by a seed, keep their masks."""
+    order = np.random.default_rng(seed).permutation(parts["train"])
+    few = max(2, round(LABELLED_SHARE * len(order)))
+    return RecipeData(
+        snapshot=snapshot,
+        labelled=np.sort(order[:few]),
+        unlabelled=np.sort(order[few:]),
+        validation=parts["val"],
+        test=parts["test"],
+    )

@@ -29,16 +29,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._camvid import stored_splits
+from bench._camvid import data_of, stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench.planted_masks import ARCHIVE, Teller
-from core.config import DEEPLAB, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig, Weights
-from core.data.snapshot import Snapshot
+from core.config import ADAMW, DEEPLAB, SGD, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig, Weights
 from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
 from core.recipes.data import RecipeData
 from core.rounds import versions
 
-LABELLED_SHARE = 1 / 8
 MEASURED = ("baseline", "hybrid", "pseudo", "retrained")
 
 
@@ -49,12 +47,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = {"train": arguments.images, "test": arguments.tests}
+        wanted = {"train": arguments.images, "val": arguments.tests, "test": arguments.tests}
         snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
-        train = len(parts["train"])
-        config = configured(arguments, train)
+        config = configured(arguments, len(parts["train"]))
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-        runs = [one_run(snapshot, train, config, seed, folder) for seed in seeds]
+        runs = [one_run(data_of(snapshot, parts, seed), config, seed, folder) for seed in seeds]
     figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
     print(f"{'test mIoU':<12} {'mean':>7} {'spread':>7}   of {len(runs)} seeds")
     for name in (*MEASURED, "gain"):
@@ -69,18 +66,11 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def one_run(snapshot: Snapshot, train: int, config: CrossTrainingConfig, seed: int, folder: Path) -> dict[str, Any]:
+def one_run(data: RecipeData, config: CrossTrainingConfig, seed: int, folder: Path) -> dict[str, Any]:
     """Return the figures of one seed; a finished part is only read, and takes no time."""
-    order = np.random.default_rng(seed).permutation(train)
-    few = max(2, round(LABELLED_SHARE * train))
-    data = RecipeData(
-        snapshot=snapshot,
-        labelled=np.sort(order[:few]),
-        unlabelled=np.sort(order[few:]),
-        test=np.arange(train, len(snapshot)),
-    )
     own = replace(config, network=replace(config.network, seed=seed))
-    print(f"seed {seed}: {few} masks, {train - few} images with tags, {len(data.test)} to test on; {own}")
+    few, many = len(data.labelled), len(data.unlabelled)
+    print(f"seed {seed}: {few} masks, {many} images with tags, {len(data.test)} to test on; {own}")
     started, cpu = time.perf_counter(), time.process_time()
     result = run_cross_training(
         data, own, folder / f"seed_{seed}", image_cache=folder / "images", masks=folder / "given", report=Teller()
@@ -118,7 +108,7 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
         config = CrossTrainingConfig(network=network)
     else:
         network = RoundConfig(model=SMALL_MASK_NETWORK, input_size=160, epochs=12, batch_size=8, flip=True)
-        settings = CrossTrainingSettings(steps=320, batch_size=8, learning_rate=0.02, block=80)
+        settings = CrossTrainingSettings(steps=640, batch_size=8, block=80)
         config = CrossTrainingConfig(network=network, settings=settings)
     network = replace(config.network, epochs=arguments.epochs or config.network.epochs)
     network = replace(network, input_size=arguments.size or network.input_size, model=arguments.model or network.model)
@@ -127,6 +117,7 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
     settings = replace(
         config.settings,
         steps=arguments.steps or config.settings.steps,
+        optimizer=arguments.optimizer or config.settings.optimizer,
         learning_rate=arguments.rate or config.settings.learning_rate,
     )
     return CrossTrainingConfig(network=network, settings=settings)
@@ -140,6 +131,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0, help="so that seeds can run side by side")
     parser.add_argument("--full", action="store_true", help="the published setting, for a GPU")
     parser.add_argument("--steps", type=int, default=0, help="of stage 1, instead of the usual number")
+    parser.add_argument(
+        "--optimizer", default="", choices=["", ADAMW, SGD], help="of stage 1, instead of the usual one"
+    )
     parser.add_argument("--rate", type=float, default=0, help="of stage 1's learning, instead of the usual one")
     parser.add_argument("--epochs", type=int, default=0, help="of stage 2, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")

@@ -22,21 +22,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._camvid import stored_splits
+from bench._camvid import data_of, stored_splits
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._iterated import figures_of, one_run, print_table
 from bench.planted_masks import ARCHIVE
 from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig, Weights
-from core.data.snapshot import Snapshot
-from core.recipes.data import RecipeData
-from core.types import IntArray
-
-LABELLED_SHARE = 1 / 8
 
 
 def main() -> None:
@@ -60,19 +53,6 @@ def main() -> None:
     print_table("mIoU", figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
-
-
-def data_of(snapshot: Snapshot, parts: dict[str, IntArray], seed: int) -> RecipeData:
-    """Return the parts that the images play, with masks drawn by a seed."""
-    order = np.random.default_rng(seed).permutation(parts["train"])
-    few = max(2, round(LABELLED_SHARE * len(order)))
-    return RecipeData(
-        snapshot=snapshot,
-        labelled=np.sort(order[:few]),
-        unlabelled=np.sort(order[few:]),
-        validation=parts["val"],
-        test=parts["test"],
-    )
 
 
 def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSettings]:

@@ -81,7 +81,7 @@ def say_json(value: object) -> None:
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = ()) -> None:
-    """Print a table; the columns in `numbers` stand to the right."""
+    """Print a table, or nothing where it has no rows; the columns in `numbers` stand to the right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -92,8 +92,9 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-    console.print(table)
+    if table.rows:
+        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+        console.print(table)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def insight_head(done: Sequence[RoundInfo], datasets: Mapping[int, str]) -> tupl
     title, choice, which, *links = st.columns([0.8, 2.2, 1.4, 0.8, 0.9, 0.8], vertical_alignment="center")
     title.subheader("Insight", anchor=False)
     with choice:
-        dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done} | datasets, "Dataset")
+        dataset_id = pick("dataset", {info.dataset_id: info.dataset for info in done} | {**datasets}, "Dataset")
     numbered = {info.id: info.name for info in done if info.dataset_id == dataset_id}
     if not numbered:
         st.query_params.pop("round", None)

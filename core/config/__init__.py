@@ -3,7 +3,7 @@
 `rounds` says how one network is trained and judged out of fold; each recipe that does more has a module of its own.
 """
 
-from core.config.cross_training import CrossTrainingSettings, check_pair
+from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
 from core.config.rounds import (
@@ -21,9 +21,11 @@ from core.config.rounds import (
 from core.config.settings import RecipeSettings
 
 __all__ = [
+    "ADAMW",
     "DEEPLAB",
     "RECIPES_OF",
     "SETTINGS",
+    "SGD",
     "SMALL_MASK_NETWORK",
     "SMALL_NETWORK",
     "SMALL_PIXELS",

@@ -7,7 +7,10 @@ from core.config.settings import RecipeSettings
 from core.types import ConfigError
 
 _LEAST_BATCH = 4  # batch normalisation needs two in each half
-_RATE, _SMALL_RATE = 1e-3, 0.02  # the paper's; our small network has no first weights and learns by larger steps
+_RATE, _SMALL_RATE = 1e-3, 0.02  # SGD's: the paper's; our small network has no first weights and learns by larger steps
+
+ADAMW = "adamw"  # and the cycle of all other networks: in runs of thousands of steps it learns more
+SGD = "sgd"  # as published, for runs of tens of thousands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,8 @@ class CrossTrainingSettings(RecipeSettings):
 
     steps: int = 0  # of stage 1; 0: as many as stage 2 has
     batch_size: int = 8  # of stage 1: half masks, half tags
-    learning_rate: float = 0.0  # of stage 1; 0: chosen for the network
+    optimizer: str = ADAMW  # of stage 1, or SGD
+    learning_rate: float = 0.0  # of stage 1; 0: chosen for optimizer and network
     block: int = 200  # steps of stage 1 from one checkpoint to the next
     background: str = ""  # the class that every image shows; "": none does
     baseline: bool = True  # whether a network also learns the given masks alone, in as many steps as stage 2
@@ -34,21 +38,22 @@ class CrossTrainingSettings(RecipeSettings):
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, saying what would."""
-        check_pair(batch_size=self.batch_size, steps=self.steps or 1, block=self.block)
+        check_pair(batch_size=self.batch_size, steps=self.steps or 1, block=self.block, optimizer=self.optimizer)
         for name in ("steps", "labelled_first", "learning_rate"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, must not be below 0")
 
-    def rate(self, network: RoundConfig) -> float:
-        """Return the rate of stage 1."""
-        return self.learning_rate or (_SMALL_RATE if network.model == SMALL_MASK_NETWORK else _RATE)
+    def rate(self, network: RoundConfig, usual: float) -> float:
+        """Return the rate of stage 1; `usual` is what AdamW has for the network."""
+        published = _SMALL_RATE if network.model == SMALL_MASK_NETWORK else _RATE
+        return self.learning_rate or (usual if self.optimizer == ADAMW else published)
 
     def pair_steps(self, network: RoundConfig, images: int) -> int:
         """Return how many steps stage 1 has where stage 2 learns so many images."""
         return self.steps or max(1, network.epochs * (images // min(network.batch_size, images)))
 
 
-def check_pair(*, batch_size: int, steps: int, block: int) -> None:
+def check_pair(*, batch_size: int, steps: int, block: int, optimizer: str) -> None:
     """Check what two networks are to learn together in.
 
     Raises:
@@ -58,6 +63,8 @@ def check_pair(*, batch_size: int, steps: int, block: int) -> None:
         raise ConfigError(
             f"batch_size is {batch_size}, must be even and at least {_LEAST_BATCH}: half masks, half tags"
         )
+    if optimizer not in (ADAMW, SGD):
+        raise ConfigError(f"optimizer is {optimizer!r}, must be {ADAMW} or {SGD}")
     for name, value in (("steps", steps), ("block", block)):
         if value < 1:
             raise ConfigError(f"{name} is {value}, must be at least 1")

@@ -7,7 +7,6 @@ batch that had to be halved changes nothing else. The device is waited for once 
 by an `Objective`: its labels, unless another one is given.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from core.learn.augment import Augment
 from core.learn.batches import Images, Targets
 from core.learn.devices import fast_precision
 from core.learn.losses import supervised_loss
+from core.learn.optimizing import WEIGHT_DECAY, adamw, cycle
 from core.types import RoundCancelledError, RoundError
 
 LOOK_SECONDS = 0.25  # between two looks at should_stop, and two reports
-_WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing along a cosine (one cycle, Smith 2018)
-_FIRST_RATE = 0.1  # of the highest
 
 State = dict[str, Any]
 
@@ -46,7 +44,7 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float  # the highest of the cycle
-    weight_decay: float = 0.01  # of AdamW, on kernels only
+    weight_decay: float = WEIGHT_DECAY
     seed: int = 0
 
 
@@ -95,7 +93,7 @@ def train(
         torch.OutOfMemoryError: the batch is too large for the device; the network is of no use then.
     """
     device, count = images.device, len(labelled.rows)
-    optimizer = _optimizer(network, recipe)
+    optimizer = adamw(network, recipe.learning_rate, recipe.weight_decay)
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -164,13 +162,6 @@ def stop_if(should_stop: Callable[[], bool]) -> None:
         raise RoundCancelledError("stopped while training")
 
 
-def cycle(share: float) -> float:
-    """Return the learning rate at this share of the run, as a part of the highest."""
-    if share < _WARM_UP:
-        return _FIRST_RATE + (1 - _FIRST_RATE) * share / _WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
-
-
 def halved(recipe: Recipe) -> Recipe:
     """Return the recipe with half the batch.
 
@@ -187,13 +178,6 @@ def halved(recipe: Recipe) -> Recipe:
         weight_decay=recipe.weight_decay,
         seed=recipe.seed,
     )
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from core.config import DEEPLAB, CrossTrainingSettings, RoundConfig
+from core.config import DEEPLAB, SGD, CrossTrainingSettings, RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.predictions import CERTAIN, create_predictions
 from core.data.storage import write_atomically
 from core.learn.cross_training.optimizing import JointRecipe
-from core.learn.crossfold import Telling
+from core.learn.crossfold import Telling, learning_rate
 from core.recipes.cross_stages import (
     BASELINE,
     NETWORKS,
@@ -57,7 +57,7 @@ class CrossTrainingConfig:
 
     network: RoundConfig = field(default_factory=_published)  # also how the baseline and stage 2 are trained
     settings: CrossTrainingSettings = field(
-        default_factory=lambda: CrossTrainingSettings(steps=20_000, batch_size=10, learning_rate=1e-3, block=500)
+        default_factory=lambda: CrossTrainingSettings(steps=20_000, batch_size=10, optimizer=SGD, block=500)
     )
 
     def joint(self, images: int) -> JointRecipe:
@@ -65,7 +65,8 @@ class CrossTrainingConfig:
         return JointRecipe(
             steps=self.settings.pair_steps(self.network, images),
             batch_size=self.settings.batch_size,
-            learning_rate=self.settings.rate(self.network),
+            learning_rate=self.settings.rate(self.network, learning_rate(self.network)),
+            optimizer=self.settings.optimizer,
             block=self.settings.block,
             seed=self.network.seed,
         )

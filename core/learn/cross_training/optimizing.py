@@ -1,13 +1,18 @@
-"""How both networks of stage 1 are optimised: SGD, the classifier ten times as fast, both rates falling alike."""
+"""How both networks of stage 1 are optimised, their rates changing alike.
+
+As all other networks are, or as the paper has it: SGD, the classifier ten times as fast, a falling rate.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from core.config import check_pair
+from core.config import ADAMW, check_pair
+from core.learn.optimizing import adamw, cycle
 from core.types import ConfigError
 
+_MOMENTUM, _WEIGHT_DECAY = 0.9, 4e-5
 _POWER = 0.9  # of what is left of the run: the "poly" schedule
 _CLASSIFIER_RATE = 10  # times the others' rate
 _CLASSIFIERS = {"head", "segmentation_head"}  # names of the part that gives each pixel its class
@@ -19,15 +24,14 @@ class JointRecipe:
 
     steps: int = 20_000
     batch_size: int = 10  # half of it images with masks, half with tags
-    learning_rate: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
+    learning_rate: float = 1e-3  # the highest of the run
+    optimizer: str = ADAMW
     block: int = 500  # steps from one state to go on from to the next
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, saying what would."""
-        check_pair(batch_size=self.batch_size, steps=self.steps, block=self.block)
+        check_pair(batch_size=self.batch_size, steps=self.steps, block=self.block, optimizer=self.optimizer)
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}, must be above 0")
 
@@ -42,8 +46,17 @@ class JointRecipe:
         return -(-self.steps // self.block)
 
 
+def optimizer_of(network: nn.Module, recipe: JointRecipe) -> torch.optim.Optimizer:
+    """Return a network's own optimiser.
+
+    Raises:
+        ConfigError: see `sgd`.
+    """
+    return adamw(network, recipe.learning_rate) if recipe.optimizer == ADAMW else sgd(network, recipe)
+
+
 def sgd(network: nn.Module, recipe: JointRecipe) -> torch.optim.Optimizer:
-    """Return a network's own optimiser; its second group is the classifier.
+    """Return the paper's optimiser of a network; its second group is the classifier.
 
     Raises:
         ConfigError: the network has no part that is known to be its classifier.
@@ -54,11 +67,12 @@ def sgd(network: nn.Module, recipe: JointRecipe) -> torch.optim.Optimizer:
     rest = [parameter for name, parameter in network.named_parameters() if name not in classifier]
     own = [parameter for name, parameter in network.named_parameters() if name in classifier]
     groups = [{"params": rest, "times": 1}, {"params": own, "times": _CLASSIFIER_RATE}]
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, weight_decay=_WEIGHT_DECAY)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, recipe: JointRecipe, step: int) -> None:
-    """Give both groups their rate of this step, from 0."""
-    rate = recipe.learning_rate * (1 - step / recipe.steps) ** _POWER
+    """Give all groups their rate of this step, from 0."""
+    share = step / recipe.steps
+    rate = recipe.learning_rate * (cycle(share) if recipe.optimizer == ADAMW else (1 - share) ** _POWER)
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["times"]
+        group["lr"] = rate * group.get("times", 1)

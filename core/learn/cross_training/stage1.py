@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from core.learn.augment import Augment
 from core.learn.batches import Images, Targets
 from core.learn.cross_training.losses import class_aware_loss, likeliest, presence_loss
-from core.learn.cross_training.optimizing import JointRecipe, set_rate, sgd
+from core.learn.cross_training.optimizing import JointRecipe, optimizer_of, set_rate
 from core.learn.cross_training.trust import Trust
 from core.learn.cross_training.views import strong_views
 from core.learn.devices import fast_precision
@@ -103,7 +103,7 @@ class _Step:
         device = sources.images.device
         self.trust = Trust(sources.tags.shape[1], device)
         self._pair, self._sources, self._recipe, self._augment = pair, sources, recipe, augment
-        self._optimizers = {"hybrid": sgd(pair.hybrid, recipe), "pseudo": sgd(pair.pseudo, recipe)}
+        self._optimizers = {"hybrid": optimizer_of(pair.hybrid, recipe), "pseudo": optimizer_of(pair.pseudo, recipe)}
         self._generator = torch.Generator(device)
         self._tags = sources.tags.to(device)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor
 
 _OPERATIONS = 2  # on each image, different ones
+_STRENGTH = 0.5  # at most; by twice that runs of a thousand steps learn less (docs/log.md)
 
 _Operation = Callable[[Tensor, float, torch.Generator], Tensor]  # image (C, H, W), strength in [-1, 1]
 
@@ -18,9 +19,9 @@ def strong_views(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return each image after two of the operations, (B, C, H, W); the one given is left as it is."""
     order = torch.rand(len(images), len(_ALL), generator=generator, device=images.device)
     chosen = order.argsort(dim=1)[:, :_OPERATIONS].tolist()
-    strength = (torch.rand(len(images), _OPERATIONS, generator=generator, device=images.device) * 2 - 1).tolist()
+    strength = (torch.rand(len(images), _OPERATIONS, generator=generator, device=images.device) * 2 - 1) * _STRENGTH
     changed = []
-    for image, operations, strengths in zip(images, chosen, strength, strict=True):
+    for image, operations, strengths in zip(images, chosen, strength.tolist(), strict=True):
         for operation, own in zip(operations, strengths, strict=True):
             image = _ALL[operation](image, own, generator)  # noqa: PLW2901 one after the other
         changed.append(image)
@@ -58,8 +59,8 @@ def _posterised(image: Tensor, strength: float, _: torch.Generator) -> Tensor:
 
 
 def _solarised(image: Tensor, strength: float, _: torch.Generator) -> Tensor:
-    """Turn what is bright dark: above a threshold between the mean and the brightest."""
-    threshold = 2 * abs(strength)
+    """Turn what is bright dark: above a threshold that is the lower, the stronger it is."""
+    threshold = 2.5 - 1.5 * abs(strength)
     return torch.where(image > threshold, 2 * threshold - image, image)
 
 

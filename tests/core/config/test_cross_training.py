@@ -1,6 +1,6 @@
 import pytest
 
-from core.config import CrossTrainingSettings, RoundConfig, recipe_settings
+from core.config import SGD, CrossTrainingSettings, RoundConfig, recipe_settings
 from core.types import ConfigError, Recipe, Task
 
 
@@ -19,6 +19,7 @@ def test_settings_are_stored_and_read_back() -> None:
         ({"block": 0}, "block is 0"),
         ({"steps": -1}, "steps is -1"),
         ({"learning_rate": -0.1}, "learning_rate"),
+        ({"optimizer": "adam"}, "must be adamw or sgd"),
         ({"labelled_first": -3}, "labelled_first"),
         ({"colour": 1}, "unknown settings colour"),
     ],
@@ -39,9 +40,10 @@ def test_classes_of_images_have_no_tags() -> None:
 def test_what_is_not_said_suits_the_network() -> None:
     small = RoundConfig(model="small_unet", epochs=10, batch_size=4)
     large = RoundConfig(model="swiftnet_rn18", epochs=10, batch_size=4)
-    usual = CrossTrainingSettings()
-    assert usual.rate(small) > usual.rate(large)
-    assert CrossTrainingSettings(learning_rate=0.5).rate(small) == 0.5
+    usual, published = CrossTrainingSettings(), CrossTrainingSettings(optimizer=SGD)
+    assert usual.rate(small, 3e-4) == 3e-4
+    assert published.rate(small, 3e-4) > published.rate(large, 3e-4) == 1e-3
+    assert CrossTrainingSettings(learning_rate=0.5).rate(small, 3e-4) == 0.5
     assert usual.pair_steps(small, 41) == 100
     assert usual.pair_steps(small, 3) == 10  # of as many as there are
     assert CrossTrainingSettings(steps=7).pair_steps(small, 41) == 7

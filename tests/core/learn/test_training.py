@@ -9,7 +9,8 @@ from torch import nn
 
 from core.learn.augment import Augment, jittered_labels, jittered_scenes
 from core.learn.batches import Images, Labels, MaskTargets, Scaling
-from core.learn.training import Labelled, Recipe, Watcher, cycle, halved, predicted, train
+from core.learn.optimizing import cycle
+from core.learn.training import Labelled, Recipe, Watcher, halved, predicted, train
 from core.types import IGNORE, RoundError
 
 CPU = torch.device("cpu")

@@ -82,7 +82,7 @@ def true_tags(scenes: Scenes) -> np.ndarray:
 @pytest.mark.slow
 def test_tags_paint_what_masks_are_missing(tmp_path: Path) -> None:
     scenes = thinned(tmp_path / "scenes", 28)
-    network = replace(NETWORK, epochs=8, scales=(0.75, 1.0), flip=True)
+    network = replace(NETWORK, epochs=12, scales=(0.75, 1.0), flip=True)
     settings = CrossTrainingSettings(steps=110, block=55, baseline=False)
     config = CrossTrainingConfig(network=network, settings=settings)
     result = run(scenes, tmp_path / "run", config, data=parts(scenes, validation=True))
