@@ -23,7 +23,9 @@ def claim(folder: Path, wanted: dict[str, Any]) -> None:
         write_atomically(path, json.dumps(wanted).encode())
         return
     if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(wanted)):
-        raise RoundError(f"{folder} holds a run with another config or other data; choose another folder")
+        raise RoundError(
+            f"{folder} holds a run with another config or other data; start a new round, or choose another folder"
+        )
 
 
 def digest_of(parts: tuple[IntArray, ...], beside: bytes = b"") -> str:
