@@ -17,7 +17,7 @@ from app.services.models import refuse_unknown_model
 from app.services.workspace import Workspace
 from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings
 from core.types import ConfigError, Recipe, RoundError
-from db.queries import evaluation, rounds, snapshots, tags
+from db.queries import evaluation, rounds, snapshots, tagged_images
 from db.queries.rounds import RoundInfo
 
 
@@ -97,11 +97,11 @@ def refuse_cross_training(session: Session, start: Start) -> None:
                 raise ConfigError(f"{name} is {path}, and there is no such file; name a list of images")
     if settings.background and settings.background not in start.classes:
         raise ConfigError(f"background is {settings.background!r}; name one of {', '.join(start.classes)}, or none")
-    counted = tags.counts(session, start.dataset_id)
+    counted = tagged_images.counts(session, start.dataset_id)
     if not counted.masked:
         raise RoundError(f"{start.dataset} has no masks to learn from; import or paint a few first")
     chosen = settings.labelled_list or settings.labelled_first
-    if not chosen and counted.images == counted.masked + counted.left:
+    if not chosen and not counted.tagged_bare:
         raise RoundError(
             f"no image of {start.dataset} without a mask has tags; tag some on the Tags page or with `tags import`, "
             "or set labelled_first to learn from some of the masks only"

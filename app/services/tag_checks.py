@@ -10,7 +10,7 @@ from app.services.tag_tables import masks_dataset
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.judge.tag_checks import BoolArray, Doubt, mask_doubts, prediction_doubts
-from db.queries import tags as tag_rows
+from db.queries import tagged_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def find_doubts(workspace: Workspace, dataset_id: int) -> list[FoundDoubt]:
     info = masks_dataset(workspace, dataset_id)
     panel = tags.panel(workspace, info.id)
     with workspace.database.read() as session:
-        images = tag_rows.images(session, info.id, masked=None, tagged=True, after=0, limit=panel.counts.images)
+        images = tagged_images.images(session, info.id, masked=None, tagged=True, after=0, limit=panel.counts.images)
     least = 1 if panel.round is None else RoundConfig.from_json(panel.round.config).min_region
     found = []
     for image in images:
@@ -42,7 +42,7 @@ def find_doubts(workspace: Workspace, dataset_id: int) -> list[FoundDoubt]:
         present[image.classes or []] = True
         doubts: list[Doubt] = []
         if image.masked:
-            doubts = mask_doubts(present, masks.labels(workspace, image.id)[1])
+            doubts = mask_doubts(present, masks.labels(workspace, image.id)[1], bare=image.bare)
         elif panel.round is not None:
             try:
                 predicted = round_masks.predicted_mask(workspace, panel.round.id, image.id)

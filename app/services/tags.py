@@ -20,10 +20,11 @@ from app.services.reviews.storing import ActKey
 from app.services.workspace import Workspace
 from core.data.masks.store import class_pixels
 from core.types import DatasetError, OutfoldError, RoundError
-from db.queries import annotators, datasets, rounds, tags
+from db.queries import annotators, datasets, rounds, tagged_images, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.rounds import RoundInfo
-from db.queries.tags import NewTagging, TagCounts, TaggedImage, Tagging
+from db.queries.tagged_images import TagCounts, TaggedImage
+from db.queries.tags import NewTagging, Tagging
 
 __all__ = ["TagCounts", "TaggedImage", "Tagging"]
 
@@ -123,7 +124,7 @@ def panel(workspace: Workspace, dataset_id: int) -> Panel:
     with workspace.database.read() as session:
         info = _dataset(session, dataset_id)
         known = rounds.list_rounds(session, dataset_id)
-        counts = tags.counts(session, dataset_id)
+        counts = tagged_images.counts(session, dataset_id)
     suggesting = (one for one in known if one.status.ended and _predicts(workspace, one))
     return Panel(info, counts, next(suggesting, None))
 
@@ -137,7 +138,7 @@ def queue(workspace: Workspace, dataset_id: int, show: Show, *, after: int = 0, 
     opened = panel(workspace, dataset_id)
     masked, tagged = _WANTED[show]
     with workspace.database.read() as session:
-        found = tags.images(session, dataset_id, masked=masked, tagged=tagged, after=after, limit=limit)
+        found = tagged_images.images(session, dataset_id, masked=masked, tagged=tagged, after=after, limit=limit)
     return [Suggested(image, suggested(workspace, image, opened.round)) for image in found]
 
 
@@ -194,7 +195,7 @@ def _once(
 
 
 def _image(session: Session, sample_id: int) -> tuple[TaggedImage, DatasetInfo]:
-    found = tags.image(session, sample_id)
+    found = tagged_images.image(session, sample_id)
     if found is None:
         raise NotFoundError(f"there is no image {sample_id}", "reload the page")
     return found[0], _dataset(session, found[1])

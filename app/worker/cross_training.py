@@ -14,6 +14,7 @@ from core.judge.found import Judged
 from core.judge.painted_masks import find_painted
 from core.judge.tag_checks import check_tags
 from core.recipes.parts import Parts, parts_of
+from core.recipes.tags import masks_of
 from core.types import Progress
 
 _RESULT = "result.json"
@@ -42,24 +43,26 @@ def _learn(at_work: RoundAtWork, _piece: int) -> None:
         image_cache=at_work.workspace.image_caches,
         masks=at_work.workspace.masks,
         tags=parts.tags,
+        weak_masks=parts.begun,
         report=at_work.report,
         should_stop=at_work.should_stop,
     )
 
 
 def _judge(at_work: RoundAtWork) -> Judged:
-    """Return the regions of what was painted where no mask is, and what each stage was worth."""
+    """Return the regions of what was painted where nothing is labelled, and what each stage was worth."""
     folder = at_work.workspace.round_folder(at_work.info.id)
     result = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     parts, least = Parts.load(folder), at_work.config.min_region
     data = parts.data
-    bare = data.unlabelled[[not data.snapshot.is_labelled(row) for row in data.unlabelled.tolist()]]
+    masks, store = masks_of(data.snapshot), MaskStore(at_work.workspace.masks)
+    bare = data.unlabelled[[masks.is_bare(row) for row in data.unlabelled.tolist()]]
 
     def report(share: float) -> None:
         at_work.report(Progress("judging", 0, 1, fraction=share))
 
-    found = find_painted(folder, bare, least, at_work.should_stop, report)
-    tagged = check_tags(folder, data.snapshot, MaskStore(at_work.workspace.masks), least)
+    found = find_painted(folder, bare, store, least, should_stop=at_work.should_stop, report=report)
+    tagged = check_tags(folder, data.snapshot, store, least)
     retrained = result["retrained"]
     metrics: dict[str, Any] = {
         "task": "segmentation",

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.worker.doing import Doing, RoundAtWork
 from core.config import IteratedSettings
+from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.judge.proposals import class_thresholds, find_proposals
@@ -60,7 +61,8 @@ def _judge(at_work: RoundAtWork) -> Judged:
     def report(share: float) -> None:
         at_work.report(Progress("judging", 0, 1, fraction=share))
 
-    found = find_proposals(folder, at_work.config.min_region, at_work.should_stop, report)
+    store = MaskStore(at_work.workspace.masks)
+    found = find_proposals(folder, store, at_work.config.min_region, at_work.should_stop, report)
     own = result["test"] or result["validation"]
     metrics: dict[str, Any] = {
         "task": at_work.info.task.value,

@@ -12,7 +12,6 @@ from threading import Event
 import numpy as np
 
 from core.config import RoundConfig
-from core.data.canvases import read_mask
 from core.data.masks.store import MaskStore
 from core.data.predictions import CERTAIN, Predictions, read_predictions
 from core.data.snapshot import Masks, Snapshot
@@ -20,19 +19,17 @@ from core.data.votes import Votes
 from core.judge import mask_scoring
 from core.judge.differing import MaskPair, differing_pixels
 from core.judge.regions import Suspect, find_regions
+from core.judge.still_open import given_and_settled, still_open
 from core.judge.tallies import Tallies, Tally
 from core.judge.unlabelled_regions import propose_regions
 from core.judge.votes import merged
 from core.types import (
     EVERY_FOLD,
     ByteArray,
-    DatasetError,
     FindingKind,
     FloatArray,
     IntArray,
     Region,
-    RoundError,
-    ignore_of,
 )
 
 _PIXELS_AT_ONCE = 1_000_000  # small images are weighed together: fewer, longer steps, and threads that do not wait
@@ -122,7 +119,7 @@ def _opened(judged: MaskRound, predictions: Predictions, row: int) -> MaskPair:
     """Return one image's masks; what all folds predicted is put together first."""
     if row in judged.shared and judged.votes:
         _merge(judged, predictions, row)
-    given, settled = _read(judged, row)
+    given, settled = given_and_settled(judged.snapshot, judged.masks, judged.store, row)
     fold = EVERY_FOLD if row in judged.shared else int(predictions.fold[row])
     return MaskPair(given, *predictions.of(row), settled, fold)
 
@@ -136,20 +133,10 @@ def _merge(judged: MaskRound, predictions: Predictions, row: int) -> None:
 
 def _proposed(row: int, pair: MaskPair, config: RoundConfig, tally: Tally) -> list[RegionFinding]:
     """Return the regions proposed where an image has no label yet."""
-    unlabelled = _still_open(pair)
+    unlabelled = still_open(pair.predicted, pair.given, pair.settled)
     tally.count_unlabelled(unlabelled, pair.confidence)
     proposed = propose_regions(unlabelled, pair.confidence, config.min_region)
     return [_finding(row, FindingKind.UNLABELLED, pair.fold, one) for one in proposed]
-
-
-def _still_open(pair: MaskPair) -> IntArray:
-    """Return the prediction where nothing is given and nobody judged, IGNORE elsewhere, (H, W)."""
-    closed = pair.given != ignore_of(pair.given)
-    if pair.settled is not None:
-        closed |= pair.settled != 0
-    unlabelled = pair.predicted.copy()
-    unlabelled[closed] = ignore_of(unlabelled)
-    return unlabelled
 
 
 def _finding(row: int, kind: FindingKind, fold: int, one: Suspect) -> RegionFinding:
@@ -190,16 +177,3 @@ def _inner_pixels(pair: MaskPair, boundary: int) -> ByteArray:
     if pair.settled is not None:
         inner[pair.settled != 0] = 0
     return inner
-
-
-def _read(judged: MaskRound, row: int) -> tuple[IntArray, IntArray | None]:
-    """Return an image's given mask and the pixels people have judged, or None for these."""
-    height, width = judged.masks.sizes[row].tolist()
-    try:  # without a mask: all IGNORE
-        given = read_mask(judged.store, judged.masks.labels[row], height, width, len(judged.snapshot.classes))
-        settled = judged.store.get(judged.masks.settled[row]) if judged.masks.settled[row] else None
-    except DatasetError as error:
-        raise RoundError(f"{judged.snapshot.paths[row]}: {error}") from error
-    if settled is not None and settled.shape != given.shape:
-        raise RoundError(f"{judged.snapshot.paths[row]}: what was judged of it has another size; start a new round")
-    return given, settled

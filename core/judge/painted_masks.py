@@ -1,28 +1,36 @@
-"""What a recipe painted, as findings: a region for each connected part of one class of an image without a mask."""
+"""What a recipe painted, as findings: a region for each connected part of one class that is still to be labelled."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from core.data.masks.store import MaskStore
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
 from core.judge.found import Found
+from core.judge.still_open import given_and_settled, still_open
 from core.judge.unlabelled_regions import propose_regions
 from core.types import FindingKind, IntArray, RoundCancelledError, RoundError
 
 
 def find_painted(
-    folder: Path, rows: IntArray, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+    folder: Path,
+    rows: IntArray,
+    store: MaskStore,
+    least: int,
+    *,
+    should_stop: Callable[[], bool],
+    report: Callable[[float], None],
 ) -> list[Found]:
     """Return the regions of the painted rows of a round's folder, the surest first; `least` pixels each.
 
-    `report` is told the share done.
+    `store` holds what is given and judged of them, where nothing is found; `report` is told the share done.
 
     Raises:
-        RoundError: the predictions are not there.
+        RoundError: the predictions are not there, or a mask cannot be read.
         RoundCancelledError: `should_stop` said so.
     """
     found: list[Found] = []
-    for done, some in enumerate(_by_image(folder, rows, least), start=1):
+    for done, some in enumerate(_by_image(folder, rows, store, least), start=1):
         if should_stop():
             raise RoundCancelledError
         found += some
@@ -30,13 +38,14 @@ def find_painted(
     return sorted(found, key=lambda one: -one.confidence)
 
 
-def _by_image(folder: Path, rows: IntArray, least: int) -> Iterator[list[Found]]:
-    masks = Snapshot.load(folder).masks
-    if masks is None:
+def _by_image(folder: Path, rows: IntArray, store: MaskStore, least: int) -> Iterator[list[Found]]:
+    snapshot = Snapshot.load(folder)
+    if (masks := snapshot.masks) is None:
         raise RoundError(f"the round of {folder} is not about masks; start a new one")
     predictions = read_predictions(folder, masks.sizes)
     for row in rows.tolist():
         predicted, confidence, _ = predictions.of(row)
+        unlabelled = still_open(predicted, *given_and_settled(snapshot, masks, store, row))
         yield [
             Found(
                 row=row,
@@ -51,5 +60,5 @@ def _by_image(folder: Path, rows: IntArray, least: int) -> Iterator[list[Found]]
                 similarity_rank=None,
                 region=one.region,
             )
-            for one in propose_regions(predicted, confidence, least)
+            for one in propose_regions(unlabelled, confidence, least)
         ]

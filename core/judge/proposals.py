@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge import bulk_thresholds
 from core.judge.found import Found
@@ -20,15 +21,15 @@ from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError, 
 PROPOSALS = "proposals.npz"
 _TOP = 5
 
-Find = Callable[[Path, int, Callable[[], bool], Callable[[float], None]], list[Found]]
+Find = Callable[[Path, MaskStore, int, Callable[[], bool], Callable[[float], None]], list[Found]]
 
 
 def find_proposals(
-    folder: Path, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+    folder: Path, store: MaskStore, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
 ) -> list[Found]:
     """Return what a round's folder proposes, the surest first; of masks regions of at least `least` pixels.
 
-    `report` is told the share done.
+    `store` is of the masks, if there are any; `report` is told the share done.
 
     Raises:
         RoundError: there is nothing.
@@ -36,7 +37,7 @@ def find_proposals(
     """
     if not (folder / PROPOSALS).exists():
         raise RoundError(f"{folder} holds no proposals; start the round again and it goes on there")
-    return _FINDS[Snapshot.load(folder).task](folder, least, should_stop, report)
+    return _FINDS[Snapshot.load(folder).task](folder, store, least, should_stop, report)
 
 
 def class_thresholds(folder: Path) -> list[dict[str, Any]] | None:
@@ -59,7 +60,11 @@ def _counted(probs: FloatArray) -> IntArray:
 
 
 def _of_classes(
-    folder: Path, _least: int, _should_stop: Callable[[], bool], _report: Callable[[float], None]
+    folder: Path,
+    _store: MaskStore,
+    _least: int,
+    _should_stop: Callable[[], bool],
+    _report: Callable[[float], None],
 ) -> list[Found]:
     with np.load(folder / PROPOSALS, allow_pickle=False) as file:
         rows, network, probs = file["rows"], file["network"], file["probabilities"]
@@ -86,11 +91,12 @@ def _images(rows: IntArray, network: IntArray, probs: FloatArray) -> Iterator[Fo
 
 
 def _of_masks(
-    folder: Path, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
+    folder: Path, store: MaskStore, least: int, should_stop: Callable[[], bool], report: Callable[[float], None]
 ) -> list[Found]:
     with np.load(folder / PROPOSALS, allow_pickle=False) as file:
         rows, network = file["rows"], dict(zip(file["rows"].tolist(), file["network"].tolist(), strict=True))
-    return [one._replace(fold=network[one.row]) for one in find_painted(folder, rows, least, should_stop, report)]
+    found = find_painted(folder, rows, store, least, should_stop=should_stop, report=report)
+    return [one._replace(fold=network[one.row]) for one in found]
 
 
 _FINDS: Mapping[Task, Find] = {Task.CLASSIFICATION: _of_classes, Task.SEGMENTATION: _of_masks}

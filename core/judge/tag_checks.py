@@ -16,6 +16,7 @@ from core.data.canvases import read_mask
 from core.data.masks.store import MaskStore, class_pixels
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
+from core.judge.still_open import is_begun
 from core.types import DatasetError, IntArray, RoundError
 
 BoolArray = NDArray[np.bool_]
@@ -39,10 +40,13 @@ class Doubt:
     predicted: bool  # whether it is the prediction that was looked at, there being no mask
 
 
-def mask_doubts(present: BoolArray, mask: IntArray) -> list[Doubt]:
-    """Return what an image's mask, (H, W), says otherwise than its tags, (K,); a class is there with one pixel."""
+def mask_doubts(present: BoolArray, mask: IntArray, *, bare: bool) -> list[Doubt]:
+    """Return what an image's mask, (H, W), says otherwise than its tags, (K,); a class is there with one pixel.
+
+    Of a `bare` image, which came without a mask, nothing is missing while its mask is merely begun.
+    """
     pixels = class_pixels(mask, len(present))[: len(present)]
-    missing = np.flatnonzero(present & (pixels == 0)).tolist()
+    missing = [] if bare and is_begun(mask) else np.flatnonzero(present & (pixels == 0)).tolist()
     excluded = np.flatnonzero(~present & (pixels > 0)).tolist()
     return [Doubt(Contradiction.MISSING, label, 0, predicted=False) for label in missing] + [
         Doubt(Contradiction.EXCLUDED, label, int(pixels[label]), predicted=False) for label in excluded
@@ -104,7 +108,7 @@ def _doubts(
                 mask = read_mask(store, masks.labels[row], height, width, len(snapshot.classes))
             except DatasetError as error:
                 raise RoundError(f"{snapshot.paths[row]}: {error}") from error
-            doubts = mask_doubts(tags[row], mask)
+            doubts = mask_doubts(tags[row], mask, bare=masks.is_bare(row))
         else:
             doubts = prediction_doubts(tags[row], predictions.of(row)[0], least)
         yield from ((row, doubt) for doubt in doubts)

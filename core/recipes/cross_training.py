@@ -36,7 +36,7 @@ from core.recipes.data import RecipeData
 from core.recipes.folder import claim, digest_of, stage
 from core.recipes.scores import MaskScore
 from core.recipes.tags import BoolArray, class_called, image_tags, masks_of
-from core.types import DatasetError, IntArray, Report
+from core.types import DatasetError, IntArray, Report, ignore_of
 
 
 def _published() -> RoundConfig:
@@ -106,8 +106,9 @@ def run_cross_training(
     """Run the whole recipe in `folder`, on from where a killed run was, and return what it is worth.
 
     `masks` is the store of the given masks; `tags`, (N, K), replace what the unlabelled images' masks say they show;
-    `weak_masks` are those of the unlabelled rows whose masks may be used. PseudoNet's masks are learnt in stage 2,
-    unless HybridNet does better on the validation images, if there are any.
+    `weak_masks` are those of the unlabelled rows whose masks may be used: of images that came without one, what is not
+    labelled yet is painted. PseudoNet's masks are learnt in stage 2, unless HybridNet does better on the validation
+    images, if there are any.
 
     Raises:
         ConfigError, DatasetError, RoundError: it cannot be done; the text says the cure.
@@ -140,10 +141,9 @@ def run_cross_training(
     history = stage(folder, "pair", lambda: {"history": learn_pair(shop, known)})["history"]
     painting = stage(folder, "painted", lambda: _painted(shop, known, own))
     painted = {int(row): name for row, name in painting["masks"].items()}
+    whole = taught | painted
     retrained = stage(
-        folder,
-        "retrained",
-        lambda: _plain(shop, "retrained", taught | painted, own, stage=RETRAINING, seen=len(taught) + len(painted)),
+        folder, "retrained", lambda: _plain(shop, "retrained", whole, own, stage=RETRAINING, seen=len(whole))
     )
     result = CrossTraining(
         baseline=None if baseline is None else MaskScore(**baseline["plain"]),
@@ -192,7 +192,7 @@ def _plain(
 
 
 def _painted(shop: Workshop, known: dict[int, str], own: MaskStore) -> dict[str, Any]:
-    """Score both networks under the tags, and keep the masks of the better one for every image without a mask."""
+    """Score both networks under the tags, and keep the masks of the better one for all that is not labelled."""
     data, material = shop.data, shop.material(known, shop.store, PAINTING)
     at_once = max(1, min(shop.network.batch_size * 2, material.most_at_once))
 
@@ -203,10 +203,15 @@ def _painted(shop: Workshop, known: dict[int, str], own: MaskStore) -> dict[str,
     if len(data.validation):
         hybrid, pseudo = (scored(name, data.validation).mean_iou or 0.0 for name in NETWORKS)
         painter = "hybrid" if hybrid > pseudo else "pseudo"
-    rest = np.array([row for row in data.unlabelled.tolist() if row not in known], np.int64)
+    masks = masks_of(data.snapshot)
+    rest = np.array([row for row in data.unlabelled.tolist() if row not in known or masks.is_bare(row)], np.int64)
     names = {}
-    predictions = create_predictions(shop.folder, masks_of(data.snapshot).sizes, shop.classes)
+    predictions = create_predictions(shop.folder, masks.sizes, shop.classes)
     for row, mask, sure in paint(shop, material.images, painter, rest, at_once):
+        if row in known:
+            begun = shop.true(row)
+            labelled = begun != ignore_of(begun)
+            mask[labelled], sure[labelled] = begun[labelled], CERTAIN
         names[row] = own.put(mask)
         predicted, confidence, given = predictions.of(row)
         predicted[:], confidence[:], given[:] = mask, sure, CERTAIN

@@ -78,8 +78,8 @@ def save_parts(folder: Path, data: RecipeData, **beside: IntArray | BoolArray) -
         np.savez(file, **columns, **beside)  # type: ignore[arg-type]  # as in `Snapshot.save`
 
 
-def load_parts(folder: Path, beside: str) -> tuple[RecipeData, IntArray]:
-    """Return what `save_parts` wrote, and the column called `beside`.
+def load_parts(folder: Path) -> tuple[RecipeData, dict[str, IntArray]]:
+    """Return what `save_parts` wrote, and the columns beside.
 
     Raises:
         RoundError: nothing was.
@@ -87,8 +87,10 @@ def load_parts(folder: Path, beside: str) -> tuple[RecipeData, IntArray]:
     path = folder / _FILE
     if not path.exists():
         raise RoundError(f"{folder} does not say which image plays which part; start the round again")
-    with np.load(path, allow_pickle=False) as columns:
-        return RecipeData(snapshot=Snapshot.load(folder), **{name: columns[name] for name in _PARTS}), columns[beside]
+    with np.load(path, allow_pickle=False) as file:
+        columns = dict(file)
+    parts = {name: columns.pop(name) for name in _PARTS}
+    return RecipeData(snapshot=Snapshot.load(folder), **parts), columns
 
 
 def balanced_draw(labels: IntArray, per_class: int, seed: int) -> IntArray:

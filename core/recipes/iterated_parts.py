@@ -37,7 +37,8 @@ class IteratedParts:
         Raises:
             RoundError: there are none.
         """
-        return cls(*load_parts(folder, "asked"))
+        data, beside = load_parts(folder)
+        return cls(data, beside["asked"])
 
 
 def iterated_parts(snapshot: Snapshot, splits: Sequence[str], settings: IteratedSettings, seed: int) -> IteratedParts:

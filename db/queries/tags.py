@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import AnnotatorRow, ChangesetRow, DecisionRow, IncomingRow, SampleRow, TaggingRow
+from db.models import AnnotatorRow, IncomingRow, SampleRow, TaggingRow
 
 _TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
 
@@ -40,33 +40,6 @@ class NewTagging:
     client_id: str | None = None
     client_seq: int | None = None
     undoes_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaggedImage:
-    """An image to be tagged: its present tags, None where nobody said any, by whom, and whether it has a mask.
-
-    A mask is one it came with, or one that somebody painted.
-    """
-
-    id: int
-    name: str
-    content_hash: str
-    width: int
-    height: int
-    masked: bool
-    classes: list[int] | None
-    annotator: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TagCounts:
-    """How many images there are, and how many of them have tags, a mask, or neither."""
-
-    images: int
-    tagged: int
-    masked: int
-    left: int
 
 
 def add_taggings(session: Session, rows: Sequence[NewTagging]) -> None:
@@ -150,34 +123,6 @@ def last_of(session: Session, dataset_id: int, annotator_id: int) -> list[Taggin
     return [Tagging(*row) for row in session.execute(query)]
 
 
-def images(
-    session: Session, dataset_id: int, *, masked: bool | None, tagged: bool | None, after: int, limit: int
-) -> list[TaggedImage]:
-    """Return images of a dataset with an id above `after`, by id; None: with and without a mask, or tags."""
-    return [_image(row) for row in session.execute(_images(dataset_id, masked, tagged).where(SampleRow.id > after)
-            .order_by(SampleRow.id).limit(limit))]  # fmt: skip
-
-
-def image(session: Session, sample_id: int) -> tuple[TaggedImage, int] | None:
-    """Return one image and its dataset's id."""
-    dataset_id = session.scalar(select(SampleRow.dataset_id).where(SampleRow.id == sample_id))
-    if dataset_id is None:
-        return None
-    row = session.execute(_images(dataset_id, None, None).where(SampleRow.id == sample_id)).one_or_none()
-    return None if row is None else (_image(row), dataset_id)
-
-
-def counts(session: Session, dataset_id: int) -> TagCounts:
-    """Return how far a dataset's tags are."""
-    query = _images(dataset_id, None, None).subquery()
-    kinds = select(query.c.tagged.is_not(None), query.c.masked, func.count()).group_by(
-        query.c.tagged.is_not(None), query.c.masked
-    )
-    found = {(bool(tagged), bool(masked)): count for tagged, masked, count in session.execute(kinds)}
-    tagged, masked = (sum(count for kind, count in found.items() if kind[place]) for place in (0, 1))
-    return TagCounts(sum(found.values()), tagged, masked, found.get((False, False), 0))
-
-
 def sample_ids(session: Session, dataset_id: int) -> Mapping[str, int]:
     """Return the ids of a dataset's images by their paths and their names, which differ from one another."""
     query = select(SampleRow.id, SampleRow.path, SampleRow.name)
@@ -212,39 +157,3 @@ def _rows() -> Select[*tuple[Any, ...]]:
 def _one(session: Session, *which: ColumnElement[bool]) -> Tagging | None:
     found = session.execute(_rows().where(*which)).one_or_none()
     return None if found is None else Tagging(*found)
-
-
-def _images(dataset_id: int, masked: bool | None, tagged: bool | None) -> Select[*tuple[Any, ...]]:  # noqa: FBT001 three states each
-    other = aliased(TaggingRow)
-    counting = select(func.max(other.id)).where(other.sample_id == SampleRow.id).correlate(SampleRow).scalar_subquery()
-    # a row that takes tags back counts as none
-    known = and_(TaggingRow.id == counting, TaggingRow.classes.is_not(None))
-    sample = SampleRow
-    painted = (
-        select(DecisionRow.id)
-        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
-        .where(DecisionRow.sample_id == sample.id, DecisionRow.mask_hash.is_not(None), ChangesetRow.live)
-        .correlate(sample)
-        .exists()
-    )
-    has_mask = or_(sample.mask_hash.is_not(None), painted)
-    query = (
-        select(
-            sample.id, sample.name, sample.content_hash, sample.width, sample.height, has_mask.label("masked"),
-            TaggingRow.classes, AnnotatorRow.name.label("annotator"), TaggingRow.id.label("tagged"),
-        )
-        .select_from(sample)
-        .outerjoin(TaggingRow, known)
-        .outerjoin(AnnotatorRow, AnnotatorRow.id == TaggingRow.annotator_id)
-        .where(sample.dataset_id == dataset_id, sample.vanished_at.is_(None))
-    )  # fmt: skip
-    if masked is not None:
-        query = query.where(has_mask if masked else ~has_mask)
-    if tagged is not None:
-        query = query.where(TaggingRow.id.is_not(None) if tagged else TaggingRow.id.is_(None))
-    return query
-
-
-def _image(row: Sequence[Any]) -> TaggedImage:
-    number, name, content_hash, width, height, masked, classes, annotator, _ = row
-    return TaggedImage(number, name, content_hash, width, height, bool(masked), classes, annotator)

@@ -109,7 +109,7 @@ def test_the_panel_goes_through_what_has_neither_mask_nor_tags_first(few: Worksp
     assert len(tags.queue(few, 1, Show.ALL)) == COUNT
     tags.tag(few, 1, [SKY], by="ada")
     counts = tags.panel(few, 1).counts
-    assert (counts.images, counts.tagged, counts.masked, counts.left) == (6, 2, 3, 2)
+    assert (counts.images, counts.tagged, counts.masked, counts.left, counts.tagged_bare) == (6, 2, 3, 2, 1)
     tags.tag(few, 5, None, by="ada")
     assert tags.panel(few, 1).counts.left == 3
 

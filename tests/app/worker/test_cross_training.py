@@ -1,5 +1,6 @@
 """Cross training through the worker's steps: few masks and tags in, regions to review and figures out."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.services import masks, reviews, round_masks, rounds, tags
-from app.services.reviews import Choice
+from app.services.reviews import ActKey, Choice
 from app.services.workspace import Workspace
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
@@ -16,6 +17,7 @@ from core.types import (
     NO_LABEL,
     ConfigError,
     DatasetError,
+    Finding,
     FindingFilter,
     FindingKind,
     Order,
@@ -26,11 +28,13 @@ from core.types import (
     Status,
     Verdict,
 )
+from db.queries import masks as mask_rows
 from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_scenes
 
 CONFIG = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, seed=1)
 SETTINGS: dict[str, Any] = {"steps": 3, "batch_size": 4, "block": 2}
 COUNT, BARE = 12, 6
+SKY_ROWS = 20
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -60,6 +64,31 @@ def done(workspace: Workspace, round_id: int) -> None:
     steps.judge(workspace, go_on, round_id=round_id)
 
 
+def found_by(workspace: Workspace, round_id: int) -> list[Finding]:
+    """Return all findings about what nobody labelled, the surest first."""
+    chosen = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.UNLABELLED}), statuses=frozenset(Status))
+    return list(reviews.page(workspace, chosen, Order.SUSPICION, None, 200).items)
+
+
+def paint_sky(workspace: Workspace, sample_id: int) -> None:
+    """Begin an image's mask in the editor: its uppermost rows are sky."""
+    base, given = masks.labels(workspace, sample_id)
+    mask = given.copy()
+    mask[:SKY_ROWS] = SKY
+    packed = zlib.compress(mask.tobytes())
+    masks.save_edit(workspace, sample_id, masks.EditAbout(), packed, base=base, by="ada", key=ActKey("ada", sample_id))
+
+
+def pixels(workspace: Workspace, finding: Finding) -> np.ndarray:
+    """Return the pixels of a finding's region, (H, W) bool."""
+    with workspace.database.read() as session:
+        region = mask_rows.region_of(session, finding.id)
+    drawn = np.zeros((120, 160), np.uint8)
+    if region is not None:
+        region.paint(drawn, 1)
+    return drawn == 1
+
+
 def test_tags_become_masks_to_review(few: Workspace) -> None:
     round_id = start(few)
     done(few, round_id)
@@ -78,8 +107,7 @@ def test_tags_become_masks_to_review(few: Workspace) -> None:
     assert measured["parts"] == {"labelled": 4, "unlabelled": 4, "validation": 0, "test": 2}
     assert measured["painter"] == "pseudo"
 
-    chosen = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.UNLABELLED}), statuses=frozenset(Status))
-    found = reviews.page(few, chosen, Order.SUSPICION, None, 200).items
+    found = found_by(few, round_id)
     assert len(found) == measured["unlabelled_regions"] > 0
     assert {one.sample_id for one in found} <= {8, 9, 11, 12}
     assert {one.given for one in found} == {NO_LABEL}
@@ -97,6 +125,40 @@ def test_tags_become_masks_to_review(few: Workspace) -> None:
     reviews.decide(few, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
     _, mask = masks.labels(few, found[0].sample_id)
     assert (mask == found[0].pseudo).sum() == found[0].area
+
+
+def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_alone(few: Workspace) -> None:
+    done(few, first := start(few))
+    rejected = [one for one in found_by(few, first) if one.sample_id == 9]
+    reviews.decide(few, [Choice(one.id, Verdict.AMBIGUOUS) for one in rejected], by="ada")
+    for sample_id in (8, 11, 12):
+        paint_sky(few, sample_id)
+
+    done(few, second := start(few))
+    parts = Parts.load(few.round_folder(second))
+    ids = parts.data.snapshot.sample_ids
+    assert ids[parts.data.labelled].tolist() == [2, 3, 5, 6]
+    assert ids[parts.data.unlabelled].tolist() == [8, 9, 11, 12]
+    assert ids[parts.begun].tolist() == [8, 11, 12]
+    found = found_by(few, second)
+    assert {one.sample_id for one in found} >= {8, 11, 12}
+    for one in found:
+        if one.sample_id != 9:
+            assert not pixels(few, one)[:SKY_ROWS].any()
+    judged = np.logical_or.reduce([pixels(few, one) for one in rejected])
+    assert not any((pixels(few, one) & judged).any() for one in found if one.sample_id == 9)
+    predicted = round_masks.predicted_mask(few, second, 8)
+    assert (predicted[:SKY_ROWS] == SKY).all()  # what is known stands in what was painted
+
+
+def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: Workspace) -> None:
+    for sample_id in (8, 9, 11, 12):
+        paint_sky(few, sample_id)
+    second = start(few)
+    steps.take_snapshot(few, go_on, round_id=second)
+    parts = Parts.load(few.round_folder(second))
+    assert parts.begun.tolist() == parts.data.unlabelled.tolist()
+    assert len(parts.begun) == 4
 
 
 def test_a_killed_round_goes_on_and_ends_alike(few: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +216,7 @@ def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(workspace: 
 
 def test_what_splits_leave_of_it_is_refused_when_the_round_opens(few: Workspace) -> None:
     round_id = start(few, test_split="test,train")
-    with pytest.raises(DatasetError, match="no image outside the test and validation splits has a mask"):
+    with pytest.raises(DatasetError, match="no image outside the test and validation splits has a finished mask"):
         steps.take_snapshot(few, go_on, round_id=round_id)
 
 

@@ -18,14 +18,21 @@ def tagged(*classes: int, count: int = 4) -> np.ndarray:
 
 
 def test_a_mask_that_shows_its_tags_is_in_no_doubt() -> None:
-    assert mask_doubts(tagged(0, 1, 2), MASK) == []
+    assert mask_doubts(tagged(0, 1, 2), MASK, bare=False) == []
 
 
 def test_what_a_mask_lacks_is_missing_and_what_it_has_beside_its_tags_is_excluded() -> None:
-    assert mask_doubts(tagged(0, 1, 3), MASK) == [
+    assert mask_doubts(tagged(0, 1, 3), MASK, bare=False) == [
         Doubt(Contradiction.MISSING, 3, 0, predicted=False),
         Doubt(Contradiction.EXCLUDED, 2, 1, predicted=False),
     ]
+
+
+def test_of_a_mask_that_is_merely_begun_nothing_is_missing() -> None:
+    begun = mask_doubts(tagged(0, 1, 3), MASK, bare=True)
+    assert begun == [Doubt(Contradiction.EXCLUDED, 2, 1, predicted=False)]
+    finished = np.where(MASK == IGNORE, 0, MASK).astype(np.uint8)
+    assert Doubt(Contradiction.MISSING, 3, 0, predicted=False) in mask_doubts(tagged(0, 1, 3), finished, bare=True)
 
 
 def test_a_prediction_needs_a_region_of_each_present_class() -> None:

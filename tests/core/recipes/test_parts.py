@@ -10,7 +10,7 @@ import pytest
 from core.config import CrossTrainingSettings
 from core.data.masks.store import MaskStore
 from core.recipes.parts import Parts, parts_of
-from core.types import DatasetError, RoundError
+from core.types import IGNORE, DatasetError, RoundError
 from tests.core.scenes import Scenes, drawn
 
 COUNT = 12
@@ -75,6 +75,36 @@ def test_with_only_the_first_masks_the_others_are_hidden_and_lend_their_tags(sce
         chosen(scenes, labelled_first=9)
 
 
+def begun(scenes: Scenes, *which: int, settled: bool = False) -> Scenes:
+    """Return the scenes with these rows, which came bare, painted in the upper half alone; the rest may be settled."""
+    store, masks = MaskStore(scenes.store), scenes.snapshot.masks
+    bare = np.array([name == "" or row in which for row, name in enumerate(masks.labels)])
+    labels, judged = list(masks.labels), list(masks.settled)
+    for row in which:
+        mask = scenes.true[row].copy()
+        mask[len(mask) // 2 :] = IGNORE
+        labels[row] = store.put(mask)
+        judged[row] = store.put((mask == IGNORE).astype(np.uint8)) if settled else ""
+    masks = replace(masks, labels=labels, settled=judged, bare=bare)
+    return replace(scenes, snapshot=replace(scenes.snapshot, masks=masks))
+
+
+def test_a_mask_that_is_merely_begun_is_painted_on_and_says_no_tags(scenes: Scenes) -> None:
+    parts = chosen(begun(scenes, 5, 6))  # one with tags, one without
+    assert rows(parts)[:2] == ([0, 1, 2, 3], [4, 5])
+    assert parts.begun.tolist() == [5]
+    assert parts.tags[5].sum() == 2
+    few = chosen(begun(scenes, 5, 6), labelled_first=2)
+    assert rows(few)[:2] == ([0, 1], [2, 3, 4, 5])
+    assert few.begun.tolist() == [5]
+
+
+def test_a_mask_whose_rest_people_left_out_is_finished(scenes: Scenes) -> None:
+    parts = chosen(begun(scenes, 5, settled=True))
+    assert rows(parts)[:2] == ([0, 1, 2, 3, 5], [4])
+    assert not len(parts.begun)
+
+
 def test_lists_are_read_as_given_or_their_first_lines(scenes: Scenes, tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("3\n/JPEGImages/1.png /Seg/1.png\n0\n".replace("/JPEGImages/", "scenes/"))
     (tmp_path / "test.txt").write_text("8\n")
@@ -94,17 +124,18 @@ def test_without_tags_or_masks_there_is_nothing_to_do(scenes: Scenes) -> None:
     with pytest.raises(DatasetError, match="no image without a mask has tags; tag some on the Tags page"):
         chosen(bare)
     masks = replace(scenes.snapshot.masks, labels=[""] * COUNT)
-    with pytest.raises(DatasetError, match="has a mask; paint or import"):
+    with pytest.raises(DatasetError, match="has a finished mask; paint or import"):
         chosen(replace(scenes, snapshot=replace(scenes.snapshot, masks=masks)))
 
 
 def test_parts_are_kept_with_the_round(scenes: Scenes, tmp_path: Path) -> None:
-    parts = chosen(scenes)
+    parts = chosen(begun(scenes, 1, 5))
     folder = tmp_path / "round"
     folder.mkdir()
     scenes.snapshot.save(folder)
     parts.save(folder)
     assert rows(Parts.load(folder)) == rows(parts)
     np.testing.assert_array_equal(Parts.load(folder).tags, parts.tags)
+    assert Parts.load(folder).begun.tolist() == [5]
     with pytest.raises(RoundError, match="start the round again"):
         Parts.load(tmp_path)
