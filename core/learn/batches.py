@@ -17,7 +17,8 @@ from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of
 
 _RESIDENT_BYTES = 1 << 30  # in main memory; larger arrays stay a memory map, so memory stays flat
 _RESIDENT_SHARE = 0.4  # of what is free on a GPU
-_MEASURED = 4096  # images the mean is measured on
+_MEASURED, _MEASURED_BYTES = 4096, 32 << 20  # about so many images, and bytes of them, the mean is measured on
+_LEVELS = 256  # of a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,18 @@ class Scaling:
 
     @classmethod
     def measured(cls, array: ByteArray) -> "Scaling":
-        """Return the scaling of an array's own images, (N, H, W, C)."""
-        some = array[:: max(1, len(array) // _MEASURED)].astype(np.float32) / 255
-        axes = (0, 1, 2)
-        spread: FloatArray = np.maximum(some.std(axis=axes), 1 / 255)
-        return cls(tuple(some.mean(axis=axes).tolist()), tuple(spread.tolist()))
+        """Return the scaling of an array's own images, (N, H, W, C), of which some are looked at, evenly spread."""
+        channels = array.shape[3]
+        wanted = max(1, min(_MEASURED, _MEASURED_BYTES // array[0].size))
+        counts = np.zeros((channels, _LEVELS), np.int64)
+        for image in array[:: max(1, len(array) // wanted)]:
+            for channel in range(channels):
+                counts[channel] += np.bincount(image[:, :, channel].reshape(-1), minlength=_LEVELS)
+        levels = np.arange(_LEVELS) / (_LEVELS - 1)
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mean: FloatArray = shares @ levels
+        spread: FloatArray = np.sqrt(np.maximum(shares @ levels**2 - mean**2, levels[1] ** 2))
+        return cls(tuple(mean.tolist()), tuple(spread.tolist()))
 
 
 class Rows:

@@ -35,6 +35,17 @@ def test_measured_images_have_mean_0_and_deviation_1() -> None:
     torch.testing.assert_close(everything.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
 
 
+def test_of_many_or_large_images_some_are_measured_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.repeat(array(), 3, axis=0)
+    monkeypatch.setattr(batches, "_MEASURED_BYTES", 10 * images[0].size)
+    some = images[::3] / 255
+    scaling = Scaling.measured(images)
+    np.testing.assert_allclose(scaling.mean, some.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(scaling.std, some.std(axis=(0, 1, 2)), rtol=1e-12)
+    monkeypatch.setattr(batches, "_MEASURED_BYTES", 1)  # one image is more than that
+    np.testing.assert_allclose(Scaling.measured(images).mean, images[0].mean(axis=(0, 1)) / 255, rtol=1e-12)
+
+
 def test_images_of_one_colour_do_not_divide_by_zero() -> None:
     plain = np.full((3, 4, 4, 1), 9, np.uint8)
     assert Images(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()
