@@ -18,7 +18,7 @@ from core.config import RoundConfig, Weights
 from core.data.keeping import find_earlier, kept_path, lock_of, note_rows, opened
 from core.data.locks import alone
 from core.data.storage import atomic_path
-from core.learn.batches import Images
+from core.learn.batches import Images, Scaling
 from core.learn.crossfold import Held, Outcome, Telling, kept_logits
 from core.learn.models.probes import Head
 from core.learn.training import predicted, stop_if
@@ -41,7 +41,7 @@ def embedded(
     telling: Telling,
 ) -> FloatArray:
     """Return all images' embeddings as a memory map, (N, D); the first who asks computes them, others wait."""
-    path = kept_path(cache, content_hashes, f"{_key(config)}.embeddings")
+    path = kept_path(cache, content_hashes, f"{_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
     while (array := opened(path)) is None:
         with alone(lock_of(path), telling.should_stop):
@@ -156,7 +156,7 @@ def _embeddings(
             return found
 
 
-def _key(config: RoundConfig) -> str:
+def _key(config: RoundConfig, scaling: Scaling) -> str:
     """Return what embeddings depend on beside the image."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:
@@ -164,5 +164,5 @@ def _key(config: RoundConfig) -> str:
         weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))
-    parts = [config.model, *weights, str(config.input_size), str(config.grey)]
+    parts = [config.model, *weights, str(config.input_size), str(config.grey), str(scaling)]
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()

@@ -49,8 +49,10 @@ def drawn(folder: Path, count: int = 60, *, wrong: float = 0.1, seed: int = 0) -
     return Snapshot(np.arange(count) + 1, paths, given, [""] * count, hashes, CLASSES), flipped
 
 
-def run(snapshot: Snapshot, tmp_path: Path, config: RoundConfig = CONFIG, name: str = "round") -> Judgement:
-    return run_round(snapshot, config, tmp_path / name, image_cache=tmp_path / "cache", report=lambda _: None)
+def run(
+    snapshot: Snapshot, tmp_path: Path, config: RoundConfig = CONFIG, name: str = "round", cache: str = "cache"
+) -> Judgement:
+    return run_round(snapshot, config, tmp_path / name, image_cache=tmp_path / cache, report=lambda _: None)
 
 
 def one_fold(
@@ -423,3 +425,6 @@ def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:
     assert found.shape == (60, marked.shape[1])
     assert np.isfinite(found).all()
     assert found[58:].any(axis=1).all()
+    run(drawn(tmp_path / "images", count=60)[0], tmp_path, config, "anew", cache="other")
+    (anew,) = (tmp_path / "other").glob("*.embeddings.npy")
+    np.testing.assert_allclose(np.load(anew)[58:], found[58:], atol=0.01)  # they depend on no other image

@@ -8,8 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from core.config import SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
+from core.learn.batches import Scaling
 from core.learn.models.weights import load_weights
 from core.types import ConfigError
+
+_MIDDLE = (0.5, 0.5, 0.5)  # where nothing is published
 
 
 def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty: bool = False) -> nn.Module:
@@ -31,6 +34,20 @@ def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty:
     if config.weights is Weights.FILE and not empty:
         load_weights(network, Path(config.weights_file), channels)
     return network
+
+
+def published_scaling(model: str, channels: int) -> Scaling:
+    """Return the scaling of the images that one of timm's networks was made for; of grey ones the channels' mean.
+
+    It does not depend on the images at hand, so a frozen network says of an image what it said before others came.
+    """
+    import timm  # noqa: PLC0415 see _timm_network
+
+    published = timm.get_pretrained_cfg(model)
+    mean, std = (_MIDDLE, _MIDDLE) if published is None else (published.mean, published.std)
+    if channels == 1:
+        return Scaling((sum(mean) / len(mean),), (sum(std) / len(std),))
+    return Scaling(tuple(mean), tuple(std))
 
 
 def small_cnn(channels: int, classes: int, size: int) -> nn.Sequential:
