@@ -76,8 +76,13 @@ def start_round(
 
 
 def refuse_folds(session: Session, start: Start) -> None:
-    """Raise `RoundError` where the labels cannot be cross-validated."""
-    refuse_unlearnable(start.dataset, start.classes, snapshots.label_counts(session, start.dataset_id), start.config)
+    """Raise `RoundError` where the labels cannot be cross-validated.
+
+    Where people labelled images that came without a label, the worker counts when it opens the round.
+    """
+    if not snapshots.labels_were_added(session, start.dataset_id):
+        counts = snapshots.label_counts(session, start.dataset_id)
+        refuse_unlearnable(start.dataset, start.classes, counts, start.config)
     refuse_inseparable(start.dataset, snapshots.count_apart(session, start.dataset_id), start.config)
 
 
@@ -98,7 +103,7 @@ def refuse_cross_training(session: Session, start: Start) -> None:
     if settings.background and settings.background not in start.classes:
         raise ConfigError(f"background is {settings.background!r}; name one of {', '.join(start.classes)}, or none")
     counted = tagged_images.counts(session, start.dataset_id)
-    if not counted.masked:
+    if not counted.masked and not snapshots.labels_were_added(session, start.dataset_id):
         raise RoundError(f"{start.dataset} has no masks to learn from; import or paint a few first")
     chosen = settings.labelled_list or settings.labelled_first
     if not chosen and not counted.tagged_bare:

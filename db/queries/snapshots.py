@@ -6,7 +6,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from core.types import RoundError, RoundStatus, Task
-from db.models import DatasetRow, DecisionRow, ImportRow, SampleRow
+from db.models import ChangesetRow, DatasetRow, DecisionRow, ImportRow, SampleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,19 @@ def label_counts(session: Session, dataset_id: int) -> LabelCounts:
     if masks:
         images = _images_with(session, dataset_id)
     return LabelCounts(images, masks or sum(images.values()))
+
+
+def labels_were_added(session: Session, dataset_id: int) -> bool:
+    """Whether people gave a label to an image that came without one; what `label_counts` says is not all then."""
+    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
+    added = (
+        select(DecisionRow.id)
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .join(SampleRow, SampleRow.id == DecisionRow.sample_id)
+        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), bare, ChangesetRow.live)
+        .where(DecisionRow.label.is_not(None) | DecisionRow.mask_hash.is_not(None))
+    )
+    return bool(session.scalar(select(added.exists())))
 
 
 def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool, int]]:

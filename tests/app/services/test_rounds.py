@@ -1,20 +1,23 @@
 """Rounds without a worker: what may start, what is refused and why, how long it takes, how two compare."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import case, update
 
-from app.services import jobs, rounds
+from app.services import jobs, reviews, rounds
 from app.services.models import model_names
 from app.services.rounds import FoldRun
 from app.services.workspace import Workspace
 from core.config import SMALL_NETWORK, RoundConfig
-from core.types import Progress, RoundError, RoundStatus
+from core.types import EVERY_FOLD, NO_LABEL, FindingFilter, FindingKind, Progress, RoundError, RoundStatus
 from db.models import SampleRow
+from db.queries import findings as finding_rows
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
+from db.queries.findings import NewFinding
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -30,6 +33,38 @@ def test_a_started_round_waits_with_its_folds_and_the_engine_knows_it(workspace:
     assert not shown.worker.is_alive
     assert "python -m app worker" in shown.worker.text
     assert jobs.is_active(workspace, jobs.round_job(started.id))
+
+
+def test_labels_that_people_gave_to_what_had_none_count_at_the_start(workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, [0, 1, 0, 1] + [None] * 30)
+    with pytest.raises(RoundError, match="4 labelled images, too few for 5 folds"):
+        rounds.start_round(workspace, dataset_id, RoundConfig(folds=5), "ada")
+    accept_proposals(workspace, dataset_id, range(5, 35))
+    reviews.undo(workspace, dataset_id, by="ada")
+    with pytest.raises(RoundError, match="4 labelled images"):
+        rounds.start_round(workspace, dataset_id, RoundConfig(folds=5), "ada")
+    reviews.redo(workspace, dataset_id, by="ada")
+    assert rounds.start_round(workspace, dataset_id, RoundConfig(folds=5), "ada").status is RoundStatus.QUEUED
+
+
+def accept_proposals(workspace: Workspace, dataset_id: int, sample_ids: Iterable[int]) -> None:
+    """Let a finished round propose a class for each of these images, and accept all of them."""
+    found = [
+        NewFinding(
+            sample_id=number, row=number - 1, rank=number, kind=FindingKind.UNLABELLED, given=NO_LABEL,
+            pseudo=number % 2, confidence=0.99, self_confidence=1.0, margin=1.0, fold=EVERY_FOLD, split="",
+            top=[[number % 2, 0.99]], similarity_rank=None,
+        )
+        for number in sample_ids
+    ]  # fmt: skip
+    with workspace.database.write() as session:
+        round_id = rows.add_round(session, dataset_id, CONFIG.to_json(), "ada", NOW)
+        rows.begin_round(session, round_id, "x", NOW)
+        finding_rows.add_findings(session, round_id, found)
+        finding_rows.open_findings(session, round_id)
+        rows.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+    kinds = frozenset({FindingKind.UNLABELLED})
+    reviews.accept_all(workspace, FindingFilter(round_id=round_id, kinds=kinds, min_confidence=0.5), by="ada")
 
 
 def test_eight_clicks_at_once_make_one_round(workspace: Workspace) -> None:
