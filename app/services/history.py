@@ -49,4 +49,4 @@ def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]
 
 def _settings(info: RoundInfo, *, with_own: bool) -> dict[str, Any]:
     own = info.recipe_config or {} if with_own else {}
-    return {"recipe": info.recipe.value} | info.config | own
+    return {"recipe": info.recipe.value} | info.config | {f"{info.recipe}: {name}": own[name] for name in own}

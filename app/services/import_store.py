@@ -180,16 +180,27 @@ def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callabl
 
 
 def _leave_out_resized(workspace: Workspace, import_id: int, coming: Incoming, masks: Masks) -> None:
-    """Keep out what is an image of another size now: its first mask, which stands, would not fit it."""
+    """Keep out what is an image of another size now: its first mask, which stands, would not fit it.
+
+    Nor would what people painted in an image that came without one, or the regions that rounds found there.
+    """
     with workspace.database.read() as session:
-        known = incoming.arrivals(session, import_id, coming.ground.dataset_id)
-        resized = [arrival for arrival in known if arrival.is_resized]
+        dataset_id = coming.ground.dataset_id
+        changed = [one for one in incoming.arrivals(session, import_id, dataset_id) if one.is_resized]
+        bare = [one.old.path for one in changed if one.old.mask_hash is None]
+        kept = {
+            path
+            for start in range(0, len(bare), CHUNK)
+            for path in incoming.with_regions(session, dataset_id, bare[start : start + CHUNK])
+        }
+    resized = [one for one in changed if one.old.mask_hash is not None or one.old.path in kept]
     for arrival in resized:
         old, new = arrival.old, arrival.new
+        what = "its regions are of an image of" if arrival.old.mask_hash is None else "the mask it was imported with"
         coming.problems.error(
             "size changed",
             new.name,
-            f"it is {new.width} x {new.height} now, the mask it was imported with {old.width} x {old.height}",
+            f"it is {new.width} x {new.height} now, {what} {old.width} x {old.height}",
             "give the new image another name, or import into a new dataset",
         )
         masks.count(new.mask_hash, -1)

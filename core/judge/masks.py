@@ -23,7 +23,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import ByteArray, IntArray, Region, RegionDecision, Verdict, pixel_of
+from core.types import ByteArray, DatasetError, IntArray, Region, RegionDecision, Verdict, pixel_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
 Edit = tuple[IntArray, NDArray[np.bool_]]  # an edited mask and where it differs from the one it began from, (H, W) each
@@ -109,8 +109,10 @@ def _edit(given: IntArray, edit: tuple[str, str], read: ReadMask) -> Edit:
     base, edited = read(edit[0]), read(edit[1])
     for mask in (base, edited):
         if mask.shape != given.shape or mask.dtype != given.dtype:
-            msg = f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}"
-            raise ValueError(msg)
+            raise DatasetError(
+                f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}; the image "
+                "has changed since: put the former one back and import again"
+            )
     return edited, edited != base
 
 

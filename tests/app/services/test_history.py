@@ -63,3 +63,15 @@ def test_the_settings_of_another_recipe_are_not_told_one_by_one(workspace: Works
         row.recipe, row.recipe_config = Recipe.ITERATED, {"iterations": 3}
     newest, *_ = history(workspace, rounds.list_rounds(workspace, dataset_id))
     assert newest.settings == {"recipe": ("cross-fold", "iterated"), "epochs": (4, 8), "seed": (0, 1)}
+
+
+def test_a_recipes_setting_hides_none_of_its_networks_of_the_same_name(workspace: Workspace) -> None:
+    dataset_id = add_past(workspace)
+    with workspace.database.write() as session:
+        for number, batch_size in ((1, 4), (2, 16)):
+            row = session.get(RoundRow, number)
+            assert row is not None
+            row.recipe, row.recipe_config = Recipe.CROSS_TRAINING, {"batch_size": 8, "steps": 100 * number}
+            row.config = row.config | {"batch_size": batch_size, "epochs": 4, "seed": 0}
+    newest, *_ = history(workspace, rounds.list_rounds(workspace, dataset_id))
+    assert newest.settings == {"batch_size": (4, 16), "cross-training: steps": (100, 200)}

@@ -1,5 +1,6 @@
 """Imports of masks: stored by content in the dataset's own ids, faults reported, first ones kept for ever."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from app.services import datasets, imports, tags
+from app.services import datasets, imports, masks, tags
 from app.services.imports import ImportInfo, ImportRequest
+from app.services.reviews import ActKey
 from app.services.tag_tables import BY_IMPORT, known_tags
 from app.services.workspace import Workspace
 from core.data.formats.source import SourceFormat
@@ -164,6 +166,27 @@ def test_an_image_of_another_size_is_left_out_since_its_mask_would_not_fit(
     assert "01" not in stored_masks(workspace)
     assert done.report is not None
     assert done.report["classes"] == {"sky": 11, "road": 11, "car": 5}
+
+
+def test_an_image_of_another_size_is_left_out_also_when_people_painted_its_only_mask(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    for name in ("painted", "bare"):
+        draw_pair(root, name, None)
+    run(workspace, root)
+    with workspace.database.read() as session:
+        number = session.scalars(text("SELECT id FROM sample WHERE name LIKE '%painted%'")).one()
+    base, mask = masks.labels(workspace, number)
+    packed = zlib.compress(np.zeros_like(mask).tobytes())
+    masks.save_edit(workspace, number, masks.EditAbout(), packed, base=base, by="ada", key=ActKey("ada", 1))
+    for path in root.rglob("*.png"):
+        if path.stem in {"painted", "bare"}:
+            Image.fromarray(np.zeros((HEIGHT + 8, WIDTH, 3), np.uint8)).save(path)
+    done = again(workspace)
+    assert kinds(workspace, done)["size changed"] == ["painted"]  # of the other one nothing is known
+    assert masks.labels(workspace, number)[1].shape == (HEIGHT, WIDTH)
+    assert masks.view_mask(workspace, number, None)
 
 
 def test_a_dataset_keeps_its_kind_of_labels(workspace: Workspace, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from core.judge.masks import deciding, resolved_mask, settled_pixels
-from core.types import IGNORE, NO_LABEL, Decision, IntArray, Region, RegionDecision, Verdict
+from core.types import IGNORE, NO_LABEL, DatasetError, Decision, IntArray, Region, RegionDecision, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 HEIGHT, WIDTH, CLASSES = 6, 8, 4
@@ -265,7 +265,7 @@ def test_an_edit_settles_what_it_changed_and_its_findings_region() -> None:
 
 
 def test_an_edit_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="edited mask"):
+    with pytest.raises(DatasetError, match="edited mask"):
         resolved_mask(GIVEN, [on(1, 0, Verdict.RELABEL, edit="edit 1")], lambda _name: np.zeros((2, 2), np.uint8))
 
 
