@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.services.import_masks import Masks
 from app.services.import_report import Coming, report_of
 from app.services.import_request import ImportRequest
+from app.services.import_resized import leave_out_resized
 from app.services.import_unlabelled import into_known, of_the_whole, options_with
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
@@ -87,8 +88,8 @@ def store(
     if request.unlabelled:
         with workspace.database.write() as session:
             added.leave_out_others(session, import_id, coming.ground.dataset_id)
-    if coming.labels.masks is not None:
-        _leave_out_resized(workspace, import_id, coming, coming.labels.masks)
+    if coming.labels.masks is not None and coming.ground.dataset_id is not None:
+        leave_out_resized(workspace, import_id, coming.ground.dataset_id, coming.problems, coming.labels.masks)
     with workspace.database.read() as session:
         number = coming.ground.dataset_id
         seen = Coming(session, import_id, number, coming.labels.classes, coming.problems, coming.labels.masks)
@@ -177,36 +178,6 @@ def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callabl
             incoming.stage(session, import_id, [_sample(row, ids, coming) for row in chunk])
         staged += len(chunk)
         note(staged)
-
-
-def _leave_out_resized(workspace: Workspace, import_id: int, coming: Incoming, masks: Masks) -> None:
-    """Keep out what is an image of another size now: its first mask, which stands, would not fit it.
-
-    Nor would what people painted in an image that came without one, or the regions that rounds found there.
-    """
-    with workspace.database.read() as session:
-        dataset_id = coming.ground.dataset_id
-        changed = [one for one in incoming.arrivals(session, import_id, dataset_id) if one.is_resized]
-        bare = [one.old.path for one in changed if one.old.mask_hash is None]
-        kept = {
-            path
-            for start in range(0, len(bare), CHUNK)
-            for path in incoming.with_regions(session, dataset_id, bare[start : start + CHUNK])
-        }
-    resized = [one for one in changed if one.old.mask_hash is not None or one.old.path in kept]
-    for arrival in resized:
-        old, new = arrival.old, arrival.new
-        what = "its regions are of an image of" if arrival.old.mask_hash is None else "the mask it was imported with"
-        coming.problems.error(
-            "size changed",
-            new.name,
-            f"it is {new.width} x {new.height} now, {what} {old.width} x {old.height}",
-            "give the new image another name, or import into a new dataset",
-        )
-        masks.count(new.mask_hash, -1)
-    for start in range(0, len(resized), CHUNK):
-        with workspace.database.write() as session:
-            incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + CHUNK]])
 
 
 def _sample(row: list[Any], ids: dict[str, int], coming: Incoming) -> NewSample:

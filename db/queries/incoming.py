@@ -5,7 +5,7 @@ stand after it is told beforehand (`arrivals`, `vanishing`, `duplicates`, counts
 already stays, so what a source says now only counts where nothing was said before.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, 
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import RoundStatus
-from db.models import DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
+from db.models import ImportRow, IncomingRow, SampleRow
 from db.queries.added import in_scope
 
 _STAGED = IncomingRow.metadata.tables[IncomingRow.__tablename__]
@@ -111,14 +111,6 @@ def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arri
     count = len(_NAMES)
     for vanished_at, *values in session.execute(query):
         yield Arrival(NewSample(*values[:count]), NewSample(*values[count:]), vanished_at is not None)
-
-
-def with_regions(session: Session, dataset_id: int, paths: Collection[str]) -> set[str]:
-    """Return which of these images of a dataset people have painted in, or rounds have found regions in."""
-    decided, found = select(DecisionRow.sample_id), select(FindingRow.sample_id)
-    here = SampleRow.dataset_id == dataset_id, SampleRow.path.in_(paths)
-    either = or_(SampleRow.id.in_(decided), SampleRow.id.in_(found))
-    return set(session.scalars(select(SampleRow.path).where(*here, either)))
 
 
 def known_count(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:

@@ -4,13 +4,14 @@ Those in which a round found regions come first, that with the most suspicious o
 name. Without a round all are others.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.types import Status
-from db.models import DatasetRow, FindingRow, SampleRow
+from db.models import DatasetRow, DecisionRow, FindingRow, SampleRow
 
 _SETTLED = [status for status in Status if status.settled]
 
@@ -104,6 +105,14 @@ def _other(
 
 def _present(dataset_id: int) -> list[ColumnElement[bool]]:
     return [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None)]
+
+
+def painted_or_found(session: Session, dataset_id: int, paths: Collection[str]) -> set[str]:
+    """Return which of these images of a dataset people have painted in, or rounds have found regions in."""
+    decided, found = select(DecisionRow.sample_id), select(FindingRow.sample_id)
+    here = SampleRow.dataset_id == dataset_id, SampleRow.path.in_(paths)
+    either = or_(SampleRow.id.in_(decided), SampleRow.id.in_(found))
+    return set(session.scalars(select(SampleRow.path).where(*here, either)))
 
 
 def _regions(session: Session, round_id: int, sample_ids: list[int]) -> dict[int, tuple[int, int]]:
