@@ -5,7 +5,7 @@ from app.services.workspace import Workspace
 from core.data.formats.source import Problems
 from db.queries import incoming, mask_images
 
-CHUNK = 4_000  # rows in one statement or transaction
+_CHUNK = 4_000  # rows in one statement or transaction
 
 
 def leave_out_resized(workspace: Workspace, import_id: int, dataset_id: int, problems: Problems, masks: Masks) -> None:
@@ -18,8 +18,8 @@ def leave_out_resized(workspace: Workspace, import_id: int, dataset_id: int, pro
         bare = [one.old.path for one in changed if one.old.mask_hash is None]
         kept = {
             path
-            for start in range(0, len(bare), CHUNK)
-            for path in mask_images.painted_or_found(session, dataset_id, bare[start : start + CHUNK])
+            for start in range(0, len(bare), _CHUNK)
+            for path in mask_images.painted_or_found(session, dataset_id, bare[start : start + _CHUNK])
         }
     resized = [one for one in changed if one.old.mask_hash is not None or one.old.path in kept]
     for arrival in resized:
@@ -32,6 +32,6 @@ def leave_out_resized(workspace: Workspace, import_id: int, dataset_id: int, pro
             "give the new image another name, or import into a new dataset",
         )
         masks.count(new.mask_hash, -1)
-    for start in range(0, len(resized), CHUNK):
+    for start in range(0, len(resized), _CHUNK):
         with workspace.database.write() as session:
-            incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + CHUNK]])
+            incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + _CHUNK]])

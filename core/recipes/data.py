@@ -68,6 +68,18 @@ class RecipeData:
                 )
 
 
+def of_evaluation_splits(snapshot: Snapshot, splits: Sequence[str]) -> BoolArray:
+    """Return which samples are of a split that is protected throughout, (N,); `splits` are theirs, (N,).
+
+    What is protected besides merely looks like them: it neither teaches nor judges.
+    """
+    if snapshot.protected is None:
+        return np.zeros(len(snapshot), np.bool_)
+    free = {split for split, protected in zip(splits, snapshot.protected.tolist(), strict=True) if not protected}
+    own: BoolArray = np.array([split not in free for split in splits], np.bool_)
+    return own
+
+
 def save_parts(folder: Path, data: RecipeData, **beside: IntArray | BoolArray) -> None:
     """Write who plays which part, and columns `beside`, beside the snapshot: splits may change before they are asked.
 

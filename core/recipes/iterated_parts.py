@@ -13,7 +13,7 @@ import numpy as np
 from core.config import IteratedSettings
 from core.data.snapshot import BoolArray, Snapshot
 from core.learn.folds import deal
-from core.recipes.data import RecipeData, load_parts, save_parts
+from core.recipes.data import RecipeData, load_parts, of_evaluation_splits, save_parts
 from core.types import DatasetError, IntArray
 
 _FEWEST_GROUPS = 2  # to learn from one and choose by the other
@@ -42,7 +42,7 @@ class IteratedParts:
 
 
 def iterated_parts(snapshot: Snapshot, splits: Sequence[str], settings: IteratedSettings, seed: int) -> IteratedParts:
-    """Return the part of each image; `splits` are theirs, (N,). What is protected and labelled is of the test as well.
+    """Return the part of each image; `splits` are theirs, (N,). What evaluation splits have labelled is tested on.
 
     Raises:
         DatasetError: there is nothing to learn from, to choose by or to label; says the cure.
@@ -51,8 +51,7 @@ def iterated_parts(snapshot: Snapshot, splits: Sequence[str], settings: Iterated
     known = np.array([snapshot.is_labelled(row) for row in range(count)], np.bool_)
     groups, own = snapshot.whole_groups(), np.array(splits)
     tests: BoolArray = known & (own == settings.test_split) if settings.test_split else np.zeros(count, np.bool_)
-    if snapshot.protected is not None:
-        tests |= snapshot.protected & known
+    tests |= of_evaluation_splits(snapshot, splits) & known
     free: BoolArray = snapshot.learnable & ~np.isin(groups, groups[tests])
     if settings.validation_split:
         validation: IntArray = np.flatnonzero(known & free & (own == settings.validation_split))

@@ -16,7 +16,7 @@ from core.config import CrossTrainingSettings
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Snapshot
 from core.judge.still_open import given_and_settled, is_begun, open_share
-from core.recipes.data import RecipeData, listed, load_parts, rows_of, save_parts
+from core.recipes.data import RecipeData, listed, load_parts, of_evaluation_splits, rows_of, save_parts
 from core.recipes.tags import BoolArray, given_mask, masks_of
 from core.types import NO_LABEL, DatasetError, IntArray
 
@@ -48,7 +48,7 @@ class Parts:
 
 
 def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingSettings, store: MaskStore) -> Parts:
-    """Return the part of each image; `splits` are theirs, (N,). What is protected is of the test as well.
+    """Return the part of each image; `splits` are theirs, (N,). Evaluation splits are of the test as well.
 
     Raises:
         DatasetError: there is nothing to learn from or to paint, or a list names what is not there; says the cure.
@@ -61,13 +61,12 @@ def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingS
     finished: BoolArray = masked & ~begun & (snapshot.labels != NO_LABEL)  # one without any class teaches nothing
     apart = ~snapshot.learnable
     tests = _among(splits, [] if settings.test_list else _names(settings.test_split))
-    if snapshot.protected is not None:
-        tests |= snapshot.protected
+    tests |= of_evaluation_splits(snapshot, splits)
     validations = _among(splits, [] if settings.validation_list else _names(settings.validation_split))
     validations &= ~tests & ~apart
-    test, groups = _part(snapshot, settings.test_list, tests & masked), snapshot.whole_groups()
+    test, groups = _part(snapshot, settings.test_list, tests & finished), snapshot.whole_groups()
     validations &= ~np.isin(groups, groups[test])
-    validation = _part(snapshot, settings.validation_list, validations & masked)
+    validation = _part(snapshot, settings.validation_list, validations & finished)
     of_judges = np.isin(groups, groups[np.concatenate([test, validation])])
     judging: BoolArray = tests | validations | apart | of_judges
     labelled = _labelled(snapshot, settings, np.flatnonzero(finished & ~judging))

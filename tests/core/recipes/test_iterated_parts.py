@@ -32,10 +32,10 @@ def test_splits_say_who_judges() -> None:
 def test_what_is_protected_is_the_test_and_its_group_is_only_asked_about() -> None:
     labels = [0, 1] * 4 + [NO_LABEL] * 3
     groups = ["g", "", "g", "", "", "", "", "", "g", "", ""]
-    shown = replace(snapshot(labels, groups), protected=np.arange(11) == 0)
-    parts = iterated_parts(shown, [""] * 11, IteratedSettings(), 0)
+    shown = replace(snapshot(labels, groups), protected=np.arange(11) < 2)  # the second looks like the first
+    parts = iterated_parts(shown, ["test"] + [""] * 10, IteratedSettings(), 0)
     assert parts.data.test.tolist() == [0]
-    assert not {0, 2} & {*parts.data.labelled.tolist(), *parts.data.validation.tolist()}
+    assert not {0, 1, 2} & {*parts.data.labelled.tolist(), *parts.data.validation.tolist()}
     assert parts.data.unlabelled.tolist() == [9, 10]
     assert parts.asked.tolist() == [8, 9, 10]
 

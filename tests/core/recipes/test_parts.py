@@ -53,6 +53,18 @@ def test_evaluation_splits_never_teach_and_are_the_test(scenes: Scenes) -> None:
         chosen(scenes, ("train",), test_split="", validation_split="val,test")
 
 
+def test_what_merely_looks_like_an_evaluation_split_neither_teaches_nor_judges(scenes: Scenes) -> None:
+    protected = np.isin(SPLITS, ["test"])
+    protected[[1, 4]] = True  # in the training split
+    alike = replace(scenes.snapshot, protected=protected)
+    parts = parts_of(alike, SPLITS, CrossTrainingSettings(), MaskStore(scenes.store))
+    assert rows(parts) == ([0, 2, 3], [5], [8, 9], [10, 11])
+
+
+def test_a_mask_that_is_merely_begun_judges_nothing(scenes: Scenes) -> None:
+    assert rows(chosen(begun(scenes, 9, 10)))[2:] == ([8], [11])
+
+
 def test_what_is_of_a_group_with_what_judges_never_teaches_and_is_not_painted(scenes: Scenes) -> None:
     groups = [""] * COUNT
     groups[0] = groups[4] = groups[8] = "day"  # a mask and tags beside what is chosen by
