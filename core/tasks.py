@@ -137,6 +137,7 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
         fit=calibration.temperature,
         mean_iou=mask_scoring.mean_iou,
         tags=snapshot.tags,
+        learnable=snapshot.learnable,
     )
 
 

@@ -24,6 +24,7 @@ class MaskPair:
     given_probability: ByteArray  # (H, W) of the given class
     settled: IntArray | None = None  # (H, W), nonzero where people have judged; None: nowhere
     fold: int = EVERY_FOLD  # which predicted it
+    decides: bool = True  # whether its labels may be learnt from, and so decide what is proposed to accept
 
 
 @dataclass(frozen=True, slots=True, eq=False)

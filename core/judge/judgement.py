@@ -66,12 +66,13 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     unseen = snapshot.is_unseen()
     logits, fold = _gathered(folder, config.folds, unseen, len(snapshot.classes))
     known = labels != NO_LABEL
-    if not known.any():
+    taught = np.where(snapshot.learnable, labels, NO_LABEL)  # what judges decides nothing that is done elsewhere
+    if not (taught != NO_LABEL).any():
         raise RoundError("no sample has a label to learn from; label some first")
 
-    temperatures = np.array([calibration.temperature(logits[fold == k], labels[fold == k]) for k in _all(fold)])
+    temperatures = np.array([calibration.temperature(logits[fold == k], taught[fold == k]) for k in _all(fold)])
     logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]  # the 1 for those of every fold, still 0
-    noise, sharper = fit_noise(logits, labels, scoring.confident_votes(calibration.probabilities(logits), labels))
+    noise, sharper = fit_noise(logits, taught, scoring.confident_votes(calibration.probabilities(logits), taught))
     probs = calibration.probabilities(logits, sharper)
     if unseen.any():
         probs[unseen] = _mean_of_all(folder, unseen, temperatures * sharper, len(snapshot.classes))
@@ -85,7 +86,8 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     own[known] = scoring.self_confidence(probs[known], labels[known])
     margin[known] = scoring.margin(probs[known], labels[known])
     top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
-    proposal = pseudo_labels.propose(confidence[known], given_true[known], suspicious[known])
+    asked = taught != NO_LABEL
+    proposal = pseudo_labels.propose(confidence[asked], given_true[asked], suspicious[asked])
     embeddings = folder / EMBEDDINGS
     return Judgement(
         fold=fold,
@@ -101,7 +103,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
         ),
         similarity_rank=similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None,
         metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
-        | {"class_thresholds": _thresholds(snapshot, pseudo, probs.max(axis=1), noise.rates)}
+        | {"class_thresholds": _thresholds(taught, ~known, pseudo, probs.max(axis=1), noise.rates)}
         | {
             "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
@@ -186,15 +188,19 @@ def _metrics(
     }
 
 
-def _thresholds(snapshot: Snapshot, pseudo: IntArray, sure: FloatArray, rates: FloatArray) -> list[dict[str, Any]]:
-    """Return each class's own threshold as JSON values; `sure` is the networks' own probability of the pseudo label."""
-    labels, classes = snapshot.labels.astype(np.int64), len(snapshot.classes)
-    known, level = labels != NO_LABEL, bulk_thresholds.level_of(sure)
+def _thresholds(
+    taught: IntArray, unlabelled: BoolArray, pseudo: IntArray, sure: FloatArray, rates: FloatArray
+) -> list[dict[str, Any]]:
+    """Return each class's own threshold as JSON values, by the labels that may be learnt from.
+
+    `sure` is the networks' own probability of the pseudo label.
+    """
+    classes, known, level = len(rates), taught != NO_LABEL, bulk_thresholds.level_of(sure)
     counts = bulk_thresholds.counted(pseudo[known], level[known], classes)
-    right = known & (pseudo == labels)
+    right = known & (pseudo == taught)
     agreeing = bulk_thresholds.counted(pseudo[right], level[right], classes)
-    unlabelled = bulk_thresholds.counted(pseudo[~known], level[~known], classes)
-    found = bulk_thresholds.estimate(counts, agreeing, unlabelled, reachable=rates.diagonal())
+    waiting = bulk_thresholds.counted(pseudo[unlabelled], level[unlabelled], classes)
+    found = bulk_thresholds.estimate(counts, agreeing, waiting, reachable=rates.diagonal())
     return bulk_thresholds.as_json(found)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from core.config import RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.predictions import CERTAIN, Predictions, read_predictions
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import BoolArray, Masks, Snapshot
 from core.data.votes import Votes
 from core.judge import mask_scoring
 from core.judge.differing import MaskPair, differing_pixels
@@ -71,6 +71,7 @@ class MaskRound:
     store: MaskStore
     votes: Sequence[Votes]  # of the folds, on images that all predicted; none where they are merged
     shared: frozenset[int]  # the rows of these
+    decides: BoolArray  # (N,) whose labels may be learnt from
     stopped: Event
     tallies: Tallies
 
@@ -121,7 +122,7 @@ def _opened(judged: MaskRound, predictions: Predictions, row: int) -> MaskPair:
         _merge(judged, predictions, row)
     given, settled = given_and_settled(judged.snapshot, judged.masks, judged.store, row)
     fold = EVERY_FOLD if row in judged.shared else int(predictions.fold[row])
-    return MaskPair(given, *predictions.of(row), settled, fold)
+    return MaskPair(given, *predictions.of(row), settled, fold, bool(judged.decides[row]))
 
 
 def _merge(judged: MaskRound, predictions: Predictions, row: int) -> None:
@@ -164,7 +165,7 @@ def weigh_images(pairs: Sequence[MaskPair], config: RoundConfig, tally: Tally) -
     counted = differing.where(differing.values_of(inner) != 0)
     confidence = [pair.confidence for pair in pairs]
     every, right = mask_scoring.agreement_by_confidence(confidence, inner, counted)
-    tally.count_agreement(every, right)
+    tally.count_agreement(pairs, every, right)
     likely = mask_scoring.given_histograms(right, [pair.given_probability for pair in pairs], counted)
     tally.wobble += sum(one.wobble for one in found)
     tally.tiny += sum(one.tiny for one in found)

@@ -77,7 +77,16 @@ def judge_masks(
     votes = read_votes(folder, config.folds, snapshot.masks.sizes, shared)
     tallies = Tallies(len(snapshot.classes), config.folds)
     judged = MaskRound(
-        folder, config, snapshot, snapshot.masks, masks, votes, frozenset(shared.tolist()), Event(), tallies
+        folder,
+        config,
+        snapshot,
+        snapshot.masks,
+        masks,
+        votes,
+        frozenset(shared.tolist()),
+        snapshot.learnable,
+        Event(),
+        tallies,
     )
     findings: list[RegionFinding] = []
     scores = np.ones(len(snapshot))

@@ -67,7 +67,8 @@ class Tally:
         for pair, every, wrong in zip(pairs, known, np.diff(differing.bounds), strict=True):
             if pair.fold != EVERY_FOLD:
                 self.by_fold[pair.fold] += (every - wrong, every)
-        self._count_sampled(pairs)
+        if deciding := [pair for pair in pairs if pair.decides]:
+            self._count_sampled(deciding)
 
     def _count_sampled(self, pairs: Sequence[MaskPair]) -> None:
         """Count how likely given classes are, and how often predictions of each class and confidence agree."""
@@ -84,10 +85,11 @@ class Tally:
         self.classes_every += wrong + right
         self.classes_right += right
 
-    def count_agreement(self, every: IntArray, right: IntArray) -> None:
-        """Count some images' pixels by confidence, both (I, 256)."""
-        self.every += every.sum(axis=0)
-        self.right += right.sum(axis=0)
+    def count_agreement(self, pairs: Sequence[MaskPair], every: IntArray, right: IntArray) -> None:
+        """Count the images' pixels by confidence, both (I, 256)."""
+        deciding = np.array([pair.decides for pair in pairs], np.bool_)
+        self.every += every[deciding].sum(axis=0)
+        self.right += right[deciding].sum(axis=0)
 
     def count_unlabelled(self, predicted: IntArray, confidence: ByteArray) -> None:
         """Count what is predicted where nobody labelled anything, both (H, W); IGNORE elsewhere."""

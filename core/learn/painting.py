@@ -40,6 +40,7 @@ class Painter:
     fit: Callable[[FloatArray, IntArray], float]  # logits (P, K), labels (P,) -> temperature
     mean_iou: Callable[[IntArray], float | None]  # confusion (K, K) -> its mean intersection over union
     tags: BoolArray | None = None  # (N, K) the classes a sample shows, no other; a row without any: not known
+    learnable: BoolArray | None = None  # (N,) whose masks the temperature may be fitted on; None: all
 
     def __call__(self, held: Held, predict: Predict) -> Kept:
         """Write what the fold says of its held rows; the confusion is (K, K) pixels, given x predicted."""
@@ -64,6 +65,7 @@ class Painter:
 
     def _temperature(self, held: Held, predict: Predict) -> float:
         rows = held.held_rows[held.labels[held.held_rows] != NO_LABEL]
+        rows = rows if self.learnable is None else rows[self.learnable[rows]]
         rows = rows[:: -(-len(rows) // _FIT_SCENES) or 1]
         logits, labels = [np.empty((0, self.classes), np.float32)], [np.empty(0, np.int64)]
         for some, batch in predict(rows, "calibrating"):

@@ -117,6 +117,19 @@ def test_the_figures_are_json_and_those_of_all_pixels(spoilt: tuple[FinishedRoun
     assert 0.5 <= metrics["proposed_threshold"] <= 1
 
 
+def test_masks_of_an_evaluation_split_decide_nothing_that_is_done_elsewhere(tmp_path: Path) -> None:
+    true = [scene(seed) for seed in range(20)]
+    wrong: list[IntArray | None] = [mask if row < 15 else (3 - mask).astype(np.uint8) for row, mask in enumerate(true)]
+    said = []
+    for name, given in (("right", list(true)), ("wrong", wrong)):
+        finished = FinishedRound(tmp_path / name, given, true)
+        replace(finished.snapshot, protected=np.arange(20) >= 15).save(finished.folder)
+        said.append(judge_masks(finished.folder, CONFIG, finished.store).metrics)
+    for figure in ("proposed_threshold", "proposal", "class_thresholds", "calibration"):
+        assert said[0][figure] == said[1][figure]
+    assert said[1]["regions"] > said[0]["regions"] == 0  # they are judged all the same
+
+
 def test_the_worst_images_are_those_with_wrong_masks(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, planted = spoilt
     metrics = judge_masks(finished.folder, CONFIG, finished.store).metrics

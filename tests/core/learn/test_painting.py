@@ -42,6 +42,7 @@ def painted(
     tags: np.ndarray | None = None,
     *,
     shared: tuple[int, ...] = (),
+    learnable: np.ndarray | None = None,
 ) -> Kept:
     painter = Painter(
         predictions=create_predictions(folder, SIZES, 4),
@@ -52,6 +53,7 @@ def painted(
         fit=calibration.temperature,
         mean_iou=mask_scoring.mean_iou,
         tags=tags,
+        learnable=learnable,
     )
     rows = np.arange(3)
 
@@ -90,6 +92,20 @@ def test_each_pixel_is_what_the_dense_probabilities_say(tmp_path: Path) -> None:
     assert kept.accuracy == pytest.approx(confusion.trace() / confusion.sum())
     assert kept.mean_iou == mask_scoring.mean_iou(confusion)
     assert (written.fold == 1).all()
+
+
+def test_masks_that_are_not_learnt_from_decide_no_temperature(tmp_path: Path) -> None:
+    learnable, logits = np.array([True, True, False]), logits_on_canvas()
+    given, other = masks(), masks()
+    other[2] = ((other[2] + 1) % 4).astype(np.uint8)
+    one, same = (
+        painted(tmp_path / str(number), own, logits, learnable=learnable) for number, own in enumerate((given, other))
+    )
+    assert one.columns["temperature"] == same.columns["temperature"]
+    assert not np.array_equal(one.columns["confusion"], same.columns["confusion"])
+    assert painted(tmp_path / "all", other, logits).columns["temperature"] != one.columns["temperature"]
+    none = painted(tmp_path / "none", given, logits, learnable=np.zeros(3, np.bool_))
+    assert none.columns["temperature"] == 1
 
 
 def test_what_all_folds_predict_goes_into_files_of_the_folds_own(tmp_path: Path) -> None:
