@@ -16,6 +16,7 @@ from app.services.painting_over import note_edit
 from app.services.reviews.answers import EDITED
 from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
+from app.services.taking_back import edits_to_undo, undo_edits
 from app.services.workspace import Workspace
 from core.data.masks.recent import keep_recent
 from core.data.masks.store import MaskStore
@@ -49,7 +50,7 @@ class OpenedMask:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A stored edit: the act, the mask's version now, when, and where regions it painted over or laid bare stand."""
+    """A stored edit: the act, the mask's version now, when, and where its region and those it moved stand."""
 
     changeset: int | None
     version: str
@@ -100,9 +101,11 @@ def labels(workspace: Workspace, sample_id: int, version: str | None = None) -> 
 def save_edit(
     workspace: Workspace, sample_id: int, about: EditAbout, packed: bytes, *, base: str, by: str, key: ActKey
 ) -> Edited:
-    """Store a whole mask, edited by a person from the version `base`, as the verdict on a finding of its image if any.
+    """Store a whole mask, edited by a person from the version `base`.
 
-    `packed` are the labels row by row, little-endian and deflated by zlib. A mask equal to `base` changes nothing.
+    It is the verdict on the finding it is about, if it changes pixels of that region. A mask that is again what it was
+    before the person's last edits undoes these. One equal to `base` changes nothing. `packed` are the labels row by
+    row, little-endian and deflated by zlib.
 
     Raises:
         NotFoundError: there is no such image, finding or round.
@@ -119,10 +122,19 @@ def save_edit(
 
     def act(session: Session, actor: Actor) -> int:
         round_id = _round_of(session, sample, about)
-        present = present_version(workspace, sample, masks.live_region_decisions(session, sample_id))
+        before = masks.live_region_decisions(session, sample_id)
+        present = present_version(workspace, sample, before)
         if present != base:
             raise StaleMaskError(present)
-        edit = decisions.NewDecision(sample_id, about.finding_id, Verdict.RELABEL, None, version, base)
+        former = edits_to_undo(workspace, sample, before, base=base, version=version, by=actor.name)
+        if former:
+            changeset_id, others = undo_edits(workspace, session, actor, sample.dataset_id, former)
+            moved.extend(others)
+            return changeset_id
+        finding_id = about.finding_id
+        if finding_id is not None and not _touches(workspace, session, sample, finding_id, (base, version)):
+            finding_id = None
+        edit = decisions.NewDecision(sample_id, finding_id, Verdict.RELABEL, None, version, base)
         new = [edit] if version != base else []
         changeset = actor.changeset(Act.VERDICT, round_id, sample.dataset_id, size=len(new), note={EDITED: sample.name})
         changeset_id = decisions.add_changeset(session, changeset)
@@ -137,8 +149,9 @@ def save_edit(
     saved = store_once(workspace, by, key, act, [] if about.finding_id is None else [about.finding_id])
     with workspace.database.read() as session:
         stored = decisions.edited_mask(session, saved.changeset or _NEVER)
-        beside = findings.findings_by_ids(session, moved) if moved else []
-    return Edited(saved.changeset, stored or base, saved.saved_at, {one.id: one.status for one in beside})
+        asked = {*moved, *([] if about.finding_id is None else [about.finding_id])}
+        beside = findings.findings_by_ids(session, list(asked)) if asked else []
+    return Edited(saved.changeset, stored or version, saved.saved_at, {one.id: one.status for one in beside})
 
 
 def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask]:
@@ -152,6 +165,19 @@ def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask
                 present_version(workspace, sample, live), settled_version(workspace, sample, live)
             )
     return found
+
+
+def _touches(
+    workspace: Workspace, session: Session, sample: MaskedSample, finding_id: int, edit: tuple[str, str]
+) -> bool:
+    """Whether an edit, from one mask to another, changes any pixel of a finding's region."""
+    region = masks.region_of(session, finding_id)
+    if region is None:
+        return True
+    before, after = map(reader(workspace, sample), edit)
+    inside = np.zeros(before.shape, np.uint8)
+    region.paint(inside, 1)
+    return bool(((before != after) & (inside == 1)).any())
 
 
 def _round_of(session: Session, sample: MaskedSample, about: EditAbout) -> int | None:

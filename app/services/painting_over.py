@@ -28,12 +28,15 @@ def note_edit(
     return _note(workspace, session, sample, live, box_of(before != after))
 
 
-def note_act(workspace: Workspace, session: Session, changeset_id: int) -> None:
+def note_act(workspace: Workspace, session: Session, changeset_id: int) -> list[int]:
     """Note the same after an act was undone or redone; most acts have no edits."""
+    moved: list[int] = []
     for sample_id, *edit in masks.edits_in(session, changeset_id):
         sample = masks.find_sample(session, sample_id)
         if sample is not None:
-            note_edit(workspace, session, sample, (edit[0], edit[1]), masks.live_region_decisions(session, sample_id))
+            live = masks.live_region_decisions(session, sample_id)
+            moved += note_edit(workspace, session, sample, (edit[0], edit[1]), live)
+    return moved
 
 
 def note_round(workspace: Workspace, session: Session, round_id: int) -> None:

@@ -246,7 +246,8 @@ def test_an_edited_mask_is_a_verdict_like_the_others(review: Review) -> None:
     review.page.wait_for_url(re.compile("/masks"))
     version, mask = labels(review.workspace, first.sample_id)
     mask = mask.copy()
-    mask[90:, :20] = TREE
+    box = slice(first.y, (first.y or 0) + (first.height or 0)), slice(first.x, (first.x or 0) + (first.width or 0))
+    mask[box] = TREE
     packed = zlib.compress(mask.tobytes())
     save_edit(
         review.workspace, first.sample_id, EditAbout(finding_id=first.id), packed, base=version, by="Ann Kim",

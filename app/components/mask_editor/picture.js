@@ -21,7 +21,7 @@ export async function openPicture({ api, journal, sample, round, person, client,
     base: about.version, client, nextSeq, read: () => picture.painting.labels.slice(),
     encode: (labels) => deflate(picture.packed = labels), send: (sent) => api.save(sample, { round, ...sent }),
     keep: (record) => journal.keep(sample, { ...record, round, name: person(), image: about.name }), forget: () => journal.forget(sample),
-    onStatus: on.status, onSaved: (answer, sent) => picture.wasSaved(sent, answer), onConflict: on.conflict, onRefused: on.refused,
+    onStatus: on.status, onSaved: (answer) => picture.wasSaved(answer), onConflict: on.conflict, onRefused: on.refused,
   });
   const records = (await journal.left(isAlive)).filter(({ name }) => (name ?? person()) === person()); // the same person's
   const here = records.filter((one) => one.sample === sample);
@@ -59,9 +59,9 @@ export class Picture {
     this.saver.touch(this.region?.id ?? null);
   }
 
-  wasSaved(sent, { regions = [] }) {
+  wasSaved({ regions = [] }) {
     this.acknowledged = this.packed ?? this.acknowledged;
-    const stands = new Map([...regions.map(({ id, status }) => [id, status]), [sent.finding, "relabel"]]); // others may be painted over
+    const stands = new Map(regions.map(({ id, status }) => [id, status])); // its own, and what it painted over or laid bare
     for (const region of this.regions) region.status = stands.get(region.id) ?? region.status;
     this.on.saved();
   }

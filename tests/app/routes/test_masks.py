@@ -104,10 +104,13 @@ def test_labels_and_predictions_travel_whole(client: TestClient) -> None:
 def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) -> None:
     base, mask = labels(client)
     edited = mask.copy()
-    edited[10:20, 10:20] = CAR
+    region = next(one for one in client.get("/outfold/masks/1?round=1").json()["regions"] if one["id"] == 1)
+    for y, x, length in np.reshape(region["runs"], (-1, 3)).tolist():
+        edited[y, x : x + length] = CAR
     answer = save(client, edited, base).json()
     version, now = labels(client)
     assert version == answer["version"]
+    assert {"id": 1, "status": "relabel"} in answer["regions"]
     np.testing.assert_array_equal(now, edited)
     assert save(client, edited, base).json() == answer  # the same edit again is the same act
     card = client.get("/outfold/findings/1").json()

@@ -327,8 +327,58 @@ def statuses(workspace: Workspace) -> dict[int, Status]:
         return {one.id: one.status for one in session.scalars(select(FindingRow))}
 
 
+def test_a_stroke_elsewhere_decides_nothing_of_the_region_at_hand(workspace: Workspace) -> None:
+    region, _ = region_of(workspace, 1)
+    change = mask_of(workspace).copy()
+    outside = np.ones(change.shape, np.uint8)
+    region.paint(outside, 0)
+    y, x = np.argwhere(outside == 1)[0]
+    change[y, x] = (int(change[y, x]) + 1) % 3
+    assert edit(workspace, change).beside == {1: Status.OPEN}
+    np.testing.assert_array_equal(mask_of(workspace), change)
+    region.paint(change, 3)
+    assert edit(workspace, change, seq=2).beside[1] is Status.RELABEL
+    assert_everything_holds(workspace)
+
+
+def test_strokes_that_are_taken_back_leave_the_region_as_open_as_it_was(workspace: Workspace) -> None:
+    region, _ = region_of(workspace, 1)
+    versions = [mask_of(workspace).copy()]
+    for seq, label in enumerate((2, 3), start=1):
+        change = versions[-1].copy()
+        region.paint(change, label)
+        change[0, label] = label
+        versions.append(change)
+        assert edit(workspace, change, seq=seq).beside[1] is Status.RELABEL
+    assert edit(workspace, versions[1], seq=3).beside[1] is Status.RELABEL  # one of the two is left
+    back = edit(workspace, versions[0], seq=4)
+    assert back.beside[1] is Status.OPEN
+    assert back.version == masks.labels(workspace, 1)[0]
+    np.testing.assert_array_equal(mask_of(workspace), versions[0])
+    again = edit(workspace, versions[0], seq=4)  # sent once more
+    assert (again.changeset, again.version) == (back.changeset, back.version)
+    assert_everything_holds(workspace)
+    for number, change in enumerate(versions[1:]):
+        edit(workspace, change, seq=5 + number)
+    assert edit(workspace, versions[0], seq=7).beside[1] is Status.OPEN  # both at once
+    assert reviews.history(workspace, 1).decisions
+    assert_everything_holds(workspace)
+
+
+def test_nobodys_strokes_but_ones_own_are_taken_back(workspace: Workspace) -> None:
+    region, _ = region_of(workspace, 1)
+    given = mask_of(workspace).copy()
+    change = given.copy()
+    region.paint(change, 3)
+    edit(workspace, change, by="bob")
+    assert edit(workspace, given, by="ada").beside[1] is Status.RELABEL  # ada says what bob found is wrong
+    np.testing.assert_array_equal(mask_of(workspace), given)
+    assert_everything_holds(workspace)
+
+
 def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(workspace: Workspace) -> None:
     """Nothing is left of it to accept: what people painted stays, so no count may say that it was accepted."""
+    reviews.decide(workspace, [Choice(4, Verdict.KEEP)], by="ada")
     region, row = region_of(workspace, 1)
     before = mask_of(workspace).copy()
     half = before.copy()
@@ -339,9 +389,10 @@ def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(workspace: 
     whole = half.copy()
     whole[y : y + height, x : x + width] = 3
     saved = edit(workspace, whole, finding=4, seq=2)
-    assert saved.beside == {1: Status.PAINTED, REGIONS + 1: Status.PAINTED}  # the same pixels, in both rounds
+    # the same pixels, in both rounds; the region at hand was not touched
+    assert saved.beside == {1: Status.PAINTED, REGIONS + 1: Status.PAINTED, 4: Status.KEEP}
     todo = FindingFilter(round_id=1)
-    assert reviews.counts(workspace, todo).by_status == {Status.OPEN: 4, Status.RELABEL: 1, Status.PAINTED: 1}
+    assert reviews.counts(workspace, todo).by_status == {Status.OPEN: 4, Status.KEEP: 1, Status.PAINTED: 1}
     assert reviews.preview(workspace, todo).count == reviews.accept_all(workspace, todo, by="bob").size == 4
     inside = np.zeros(before.shape, np.uint8)
     region.paint(inside, 1)
@@ -351,6 +402,7 @@ def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(workspace: 
     laid_bare[y : y + height, x : x + width] = before[y : y + height, x : x + width]
     now = mask_of(workspace).copy()
     now[inside == 1] = laid_bare[inside == 1]
+    now[-1, -1] = (int(now[-1, -1]) + 1) % 3  # or it would be the former strokes taken back
     assert edit(workspace, now, finding=4, seq=3).beside[1] is Status.OPEN
     assert_everything_holds(workspace)
     reviews.undo(workspace, 1, by="ada")
