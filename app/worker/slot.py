@@ -16,7 +16,7 @@ from app.services import workers
 from app.services.workers import HEARTBEAT_SECONDS
 from app.services.workspace import Workspace
 from app.settings import Settings
-from app.worker.sweep import sweep
+from app.worker.sweep import carefully, sweep
 from app.worker.workplace import Workplace
 from core.types import RoundError
 from db.queries.workers import WorkerInfo
@@ -93,12 +93,9 @@ class Heartbeat:
     def _run(self) -> None:
         beats = 0
         while True:
-            try:
-                self._beat()
-                if beats % round(SWEEP_SECONDS / HEARTBEAT_SECONDS) == 1:
-                    sweep(self._workspace)
-            except SQLAlchemyError as error:  # a full or locked disk: later beats may get through
-                log.warning("no heartbeat: %s", error)
+            carefully("the heartbeat", self._beat)
+            if beats % round(SWEEP_SECONDS / HEARTBEAT_SECONDS) == 1:
+                sweep(self._workspace)
             beats += 1
             if self._end.wait(HEARTBEAT_SECONDS):
                 return

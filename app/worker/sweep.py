@@ -1,9 +1,14 @@
-"""What a worker does for others now and then: take over from those that never came back, settle rows without a job."""
+"""What a worker does for others now and then: take over from those that never came back, settle rows without a job.
+
+Whatever one part of it runs into (a full disk, a share that went away) is logged and concerns no other part: a worker
+that stopped looking after others, or beating, would count as lost while it works.
+"""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -21,9 +26,18 @@ LOST_MESSAGE = "the work was interrupted again and again, or its job was lost; s
 
 
 def sweep(workspace: Workspace) -> None:
-    """Hand on what lost workers left, and settle every unfinished row without a job."""
-    release_lost(workspace, datetime.now(UTC) - timedelta(seconds=LOST_SECONDS))
-    settle_orphans(workspace, datetime.now(UTC) - timedelta(seconds=FRESH_SECONDS))
+    """Hand on what lost workers left, and settle every unfinished row without a job; raises nothing."""
+    now = datetime.now(UTC)
+    carefully("the look for lost workers", lambda: release_lost(workspace, now - timedelta(seconds=LOST_SECONDS)))
+    carefully("the look for lost jobs", lambda: settle_orphans(workspace, now - timedelta(seconds=FRESH_SECONDS)))
+
+
+def carefully(what: str, act: Callable[[], None]) -> None:
+    """Do something that is done again before long; what goes wrong is logged, and a later time may get through."""
+    try:
+        act()
+    except Exception:
+        log.exception("%s failed and is tried again", what)
 
 
 def release_lost(workspace: Workspace, before: datetime) -> None:
@@ -51,17 +65,8 @@ def settle_orphans(workspace: Workspace, before: datetime) -> None:
         *((row.created_at, row.status, _export(workspace, row.id)) for row in open_exports),
     ]
     for created_at, status, orphan in found:
-        if created_at > before or jobs.is_active(workspace, orphan.job):
-            continue
-        if job_locks.is_held(workspace, orphan.kind, orphan.row_id):
-            continue  # a command runs it by itself
-        if status is RoundStatus.QUEUED:
-            orphan.enqueue()
-        else:
-            log.warning("%s is not known to the engine any more", orphan.job)
-            orphan.take_back()
-            with workspace.database.write() as session:
-                orphan.fail(session)
+        if created_at <= before:
+            carefully(f"settling {orphan.job}", partial(_settle, workspace, orphan, status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,20 @@ class _Orphan:
     enqueue: Callable[[], None]
     fail: Callable[[Session], object]
     take_back: Callable[[], None] = lambda: None  # what it left unconfirmed
+
+
+def _settle(workspace: Workspace, orphan: _Orphan, status: RoundStatus) -> None:
+    if jobs.is_active(workspace, orphan.job):
+        return
+    if job_locks.is_held(workspace, orphan.kind, orphan.row_id):
+        return  # a command runs it by itself
+    if status is RoundStatus.QUEUED:
+        orphan.enqueue()
+    else:
+        log.warning("%s is not known to the engine any more", orphan.job)
+        orphan.take_back()
+        with workspace.database.write() as session:
+            orphan.fail(session)
 
 
 def _round(workspace: Workspace, row_id: int, pieces: int) -> _Orphan:
