@@ -22,7 +22,7 @@ from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
 from core.judge.found import Found
 from core.types import Progress, RoundCancelledError, RoundStatus
-from db.queries import findings, folds, rounds, snapshots
+from db.queries import evaluation, findings, folds, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
 
@@ -88,6 +88,7 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
         with workspace.database.write() as session:
             findings.add_findings(session, round_id, chunk)
     with workspace.database.write() as session:
+        evaluation.take_round_along(session, round_id)  # images may have moved to another split since
         findings.open_findings(session, round_id)
         note_round(workspace, session, round_id)
         rounds.set_facts(session, round_id, {"metrics": judged.metrics | noted_changes(workspace, round_id)})

@@ -62,6 +62,13 @@ def take_along(session: Session, sample_ids: Sequence[int]) -> None:
         projection.count_again(session, round_id)
 
 
+def take_round_along(session: Session, round_id: int) -> None:
+    """Put what a round is about to show into the splits its samples are in now; count its findings after that."""
+    own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
+    moved = update(FindingRow).where(FindingRow.round_id == round_id, FindingRow.split != own).values(split=own)
+    session.execute(moved.execution_options(synchronize_session=False))
+
+
 def splits_of_dataset(session: Session, dataset_id: int) -> list[str]:
     """Return the names of a dataset's evaluation splits."""
     return session.scalar(select(DatasetRow.evaluation_splits).where(DatasetRow.id == dataset_id)) or []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.services import evaluation, reviews, rounds
 from app.services.reviews import Choice, RefusedError
@@ -18,6 +18,7 @@ from core.rounds import held_of
 from core.types import NO_LABEL, FindingFilter, FindingKind, RoundCancelledError, RoundError, RoundStatus, Verdict
 from db.models import FindingRow, SampleRow
 from db.queries import counts, projection
+from db.queries import evaluation as evaluation_rows
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -175,6 +176,27 @@ def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
     steps.judge(workspace, cancel, round_id=round_id)
     assert rounds.get_round(workspace, round_id).status is RoundStatus.CANCELLED
     assert found(workspace, round_id) == 0
+
+
+def test_what_moves_to_the_evaluation_split_while_findings_are_written_is_shown_there(workspace: Workspace) -> None:
+    round_id = opened_round(workspace)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(split="train"))
+        session.execute(update(SampleRow).where(SampleRow.id > 10).values(split="test"))
+        session.execute(update(SampleRow).where(SampleRow.id == 3).values(split="test", vanished_at=NOW))
+    evaluation.protect(workspace, 1, "test")
+
+    def move() -> bool:
+        with workspace.database.write() as session:
+            evaluation_rows.move_to_split(session, [1], "test")  # as an import does
+        return False
+
+    steps.judge(workspace, move, round_id=round_id)
+    with workspace.database.read() as session:
+        splits = dict(session.execute(select(FindingRow.sample_id, FindingRow.split)).all())
+    assert splits == {sample: "train" if sample in (2, *range(4, 11)) else "test" for sample in range(1, 21)}
+    everything = FindingFilter(round_id=round_id, kinds=frozenset(FindingKind), min_confidence=0)
+    assert reviews.accept_all(workspace, everything, by="ada").size == 8
 
 
 def _true_from(call: int) -> Callable[[], bool]:
