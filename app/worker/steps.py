@@ -17,10 +17,11 @@ from app.worker.changes import note_changes, noted_changes
 from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
+from app.worker.writing import OvertakenError, Writing, forget_unshown
 from core.data.keeping import prune
 from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
-from core.judge.found import Found
+from core.judge.found import Found, Judged
 from core.types import Progress, RoundCancelledError, RoundStatus
 from db.queries import evaluation, findings, folds, rounds, snapshots
 from db.queries.findings import NewFinding
@@ -71,31 +72,38 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
 def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
     """Weigh all labels by the folds' predictions and write the findings; the last transaction shows them all."""
     info = _begin(workspace, round_id, "judging the labels")
-    folder = workspace.round_folder(round_id)
+    writing = Writing(workspace, round_id)
     note = _Note(workspace, round_id, "judging the labels")
     judged = RECIPES[info.recipe].judge(RoundAtWork(workspace, info, note.report, should_stop))
-    snapshot = Snapshot.load(folder)
-    with workspace.database.read() as session:
-        samples = snapshots.samples_for_round(session, info.dataset_id)
-    splits = {sample.id: sample.split for sample in samples}
-    with workspace.database.write() as session:
-        findings.remove_findings(session, round_id)  # of a try that was cut off
-        rounds.set_facts(session, round_id, {"stage": "writing the findings"})
-    rows = _findings(snapshot, judged.found, splits)
-    while chunk := list(islice(rows, CHUNK)):
-        if should_stop():
-            raise RoundCancelledError(f"round {round_id} was cancelled")
-        with workspace.database.write() as session:
-            findings.add_findings(session, round_id, chunk)
-    with workspace.database.write() as session:
-        evaluation.take_round_along(session, round_id)  # images may have moved to another split since
-        findings.open_findings(session, round_id)
-        note_round(workspace, session, round_id)
-        rounds.set_facts(session, round_id, {"metrics": judged.metrics | noted_changes(workspace, round_id)})
-        if not rounds.end_round(session, round_id, RoundStatus.DONE, "", datetime.now(UTC)):
-            findings.remove_findings(session, round_id)  # cancelled meanwhile
+    try:
+        _show(workspace, info, writing, judged, should_stop)
+    except OvertakenError:  # the round was cancelled, or another worker has taken it over
+        forget_unshown(workspace, round_id)
+        return
     prune(workspace.image_caches, workspace.settings.cache_bytes)
     prune_networks(workspace, info.dataset_id)
+
+
+def _show(workspace: Workspace, info: RoundInfo, writing: Writing, judged: Judged, should_stop: ShouldStop) -> None:
+    """Write what was found and end the round."""
+    snapshot = Snapshot.load(workspace.round_folder(info.id))
+    with workspace.database.read() as session:
+        samples = snapshots.samples_for_round(session, info.dataset_id)
+    rows = _findings(snapshot, judged.found, {sample.id: sample.split for sample in samples})
+    with writing.transaction() as session:
+        findings.remove_findings(session, info.id)  # of a try that was cut off
+        rounds.set_facts(session, info.id, {"stage": "writing the findings"})
+    while chunk := list(islice(rows, CHUNK)):
+        if should_stop():
+            raise RoundCancelledError(f"round {info.id} was cancelled")
+        with writing.transaction() as session:
+            findings.add_findings(session, info.id, chunk)
+    with writing.transaction() as session:
+        evaluation.take_round_along(session, info.id)  # images may have moved to another split since
+        findings.open_findings(session, info.id)
+        note_round(workspace, session, info.id)
+        rounds.set_facts(session, info.id, {"metrics": judged.metrics | noted_changes(workspace, info.id)})
+        rounds.end_round(session, info.id, RoundStatus.DONE, "", datetime.now(UTC))
 
 
 def import_images(workspace: Workspace, should_stop: ShouldStop, *, import_id: int) -> None:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from app.services.workspace import Workspace
 from app.worker.children import Child
+from app.worker.writing import forget_unshown
 from core.types import RoundCancelledError, RoundError, RoundStatus
-from db.queries import exports, findings, imports, rounds
+from db.queries import exports, imports, rounds
 
 log = logging.getLogger("outfold.worker")
 
@@ -133,7 +134,7 @@ class Workplace:
         child = self._children.pop(round_id, None)
         if child is not None:
             await child.stop()
-            await asyncio.to_thread(self._forget_findings, round_id)
+            await asyncio.to_thread(forget_unshown, self._workspace, round_id)
 
     def _has_ended(self, round_id: int) -> bool:
         with self._workspace.database.read() as session:
@@ -146,10 +147,3 @@ class Workplace:
     def _fail(self, round_id: int, reason: str) -> None:
         with self._workspace.database.write() as session:
             rounds.end_round(session, round_id, RoundStatus.FAILED, reason, datetime.now(UTC))
-
-    def _forget_findings(self, round_id: int) -> None:
-        """Remove what a round wrote that ended before it was done."""
-        with self._workspace.database.write() as session:
-            status = rounds.get_round(session, round_id).status
-            if status.ended and status is not RoundStatus.DONE:
-                findings.remove_findings(session, round_id)

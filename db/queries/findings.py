@@ -74,6 +74,12 @@ def open_findings(session: Session, round_id: int) -> None:
     count_again(session, round_id)
 
 
+def last_stored(session: Session, round_id: int) -> int | None:
+    """Return the id of the finding of a round that was stored last, None while there is none."""
+    last = select(FindingRow.id).where(FindingRow.round_id == round_id).order_by(FindingRow.rank.desc()).limit(1)
+    return session.scalar(last)
+
+
 def remove_findings(session: Session, round_id: int) -> None:
     """Forget the findings of a round that was never shown, so that they can be stored again."""
     session.execute(delete(FindingCountRow).where(FindingCountRow.round_id == round_id))
