@@ -13,7 +13,7 @@ from typing import Any
 
 from app.services.workspace import Workspace
 from app.worker.opening import given_labels
-from app.worker.recipes import ShouldStop
+from app.worker.recipes import RoundAtWork
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.data.storage import write_atomically
@@ -26,14 +26,15 @@ log = logging.getLogger("outfold.worker")
 _FILE = "label_changes.json"
 
 
-def note_changes(workspace: Workspace, info: RoundInfo, snapshot: Snapshot, should_stop: ShouldStop) -> None:
+def note_changes(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Compare the labels a round opens with, which lie in its folder already, and write down what changed."""
+    workspace, info = at_work.workspace, at_work.info
     before = _round_before(workspace, info)
     masks = MaskStore(workspace.masks)
 
     def compared(read: Callable[[], Snapshot]) -> dict[str, Any] | None:
         try:
-            return label_changes(read(), snapshot, masks, should_stop).to_json()
+            return label_changes(read(), snapshot, masks, at_work.should_stop).to_json()
         except RoundCancelledError:
             raise
         except OutfoldError as error:
@@ -47,13 +48,13 @@ def note_changes(workspace: Workspace, info: RoundInfo, snapshot: Snapshot, shou
     since = None if before is None else before.started_at
     with workspace.database.read() as session:
         told["verdicts"] = history.verdicts_between(session, info.dataset_id, since, datetime.now(UTC))
-    write_atomically(_path(workspace, info.id), json.dumps(told).encode())
+    write_atomically(at_work.folder / _FILE, json.dumps(told).encode())
 
 
-def noted_changes(workspace: Workspace, round_id: int) -> dict[str, Any]:
+def noted_changes(folder: Path) -> dict[str, Any]:
     """Return what was noted, as a part of the round's metrics; nothing of a round that opened before this was done."""
     try:
-        return {"label_changes": json.loads(_path(workspace, round_id).read_bytes())}
+        return {"label_changes": json.loads((folder / _FILE).read_bytes())}
     except (FileNotFoundError, ValueError):
         return {}
 
@@ -62,7 +63,3 @@ def _round_before(workspace: Workspace, info: RoundInfo) -> RoundInfo | None:
     with workspace.database.read() as session:
         listed: Sequence[RoundInfo] = rounds.list_rounds(session, info.dataset_id)
     return next((one for one in listed if one.number < info.number and one.status is RoundStatus.DONE), None)
-
-
-def _path(workspace: Workspace, round_id: int) -> Path:
-    return workspace.round_folder(round_id) / _FILE

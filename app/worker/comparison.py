@@ -30,7 +30,7 @@ def open_comparison(at_work: RoundAtWork, cleaned: Snapshot) -> None:
     Raises:
         RoundError: there is too little to compare by now; the text says the cure.
     """
-    workspace, folder = at_work.workspace, at_work.workspace.round_folder(at_work.info.id)
+    workspace, folder = at_work.workspace, at_work.folder
     with workspace.database.read() as session:
         refuse_incomparable(session, at_work.info.dataset_id)
         info = datasets.get_dataset(session, at_work.info.dataset_id)
@@ -51,7 +51,7 @@ def learn_comparison(at_work: RoundAtWork, _piece: int) -> None:
     """Train both sides with every seed and keep what it shows."""
     from core.comparing import run_comparison  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
-    folder, comparison = at_work.workspace.round_folder(at_work.info.id), _comparison(at_work)
+    folder, comparison = at_work.folder, _comparison(at_work)
     found = run_comparison(
         comparison,
         folder / "comparison",
@@ -74,7 +74,7 @@ def learn_comparison(at_work: RoundAtWork, _piece: int) -> None:
 
 def judge_comparison(at_work: RoundAtWork) -> Judged:
     """Return what was learnt; a comparison finds nothing to review."""
-    path = at_work.workspace.round_folder(at_work.info.id) / _WORTH
+    path = at_work.folder / _WORTH
     if not path.exists():
         raise RoundError("the comparison left no result; start it again")
     return Judged(iter(()), {"worth": json.loads(path.read_text())})
@@ -97,7 +97,7 @@ def _images(folder: Path) -> int:
 
 
 def _comparison(at_work: RoundAtWork) -> Comparison:
-    folder = at_work.workspace.round_folder(at_work.info.id)
+    folder = at_work.folder
     settings = ComparisonSettings.from_json(at_work.info.recipe_config or {})
     first = at_work.config.seed
     with np.load(folder / _JUDGED, allow_pickle=False) as kept:

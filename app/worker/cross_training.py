@@ -25,7 +25,7 @@ def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Say which image plays which part, and write that down."""
     store = MaskStore(at_work.workspace.masks)
     parts = parts_of(snapshot, at_work.splits_of(snapshot), _settings(at_work), store)
-    parts.save(at_work.workspace.round_folder(at_work.info.id))
+    parts.save(at_work.folder)
 
 
 def _learn(at_work: RoundAtWork, _piece: int) -> None:
@@ -34,7 +34,7 @@ def _learn(at_work: RoundAtWork, _piece: int) -> None:
         run_cross_training,
     )
 
-    folder = at_work.workspace.round_folder(at_work.info.id)
+    folder = at_work.folder
     parts = Parts.load(folder)
     run_cross_training(
         parts.data,
@@ -51,7 +51,7 @@ def _learn(at_work: RoundAtWork, _piece: int) -> None:
 
 def _judge(at_work: RoundAtWork) -> Judged:
     """Return the regions of what was painted where nothing is labelled, and what each stage was worth."""
-    folder = at_work.workspace.round_folder(at_work.info.id)
+    folder = at_work.folder
     result = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     parts, least = Parts.load(folder), at_work.config.min_region
     data = parts.data

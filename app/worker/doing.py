@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.services.learnable import refuse_unlearnable
 from app.services.workspace import Workspace
@@ -18,10 +19,11 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class RoundAtWork:
-    """A round and who is told and asked while something is done for it."""
+    """A round, its folder, and who is told and asked while something is done for it."""
 
     workspace: Workspace
     info: RoundInfo
+    folder: Path  # while the round opens a new one, which is to become the round's
     report: Report
     should_stop: ShouldStop
 

@@ -27,13 +27,13 @@ _PARTS = ("labelled", "unlabelled", "validation", "test")
 def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     """Say which image plays which part, and write that down."""
     parts = iterated_parts(snapshot, at_work.splits_of(snapshot), _settings(at_work), at_work.config.seed)
-    parts.save(at_work.workspace.round_folder(at_work.info.id))
+    parts.save(at_work.folder)
 
 
 def _learn(at_work: RoundAtWork, _piece: int) -> None:
     from core.recipes.proposals import run_and_propose  # noqa: PLC0415  # torch, which imports must not pay for
 
-    folder = at_work.workspace.round_folder(at_work.info.id)
+    folder = at_work.folder
     parts = IteratedParts.load(folder)
     with at_work.workspace.database.read() as session:
         info = datasets.get_dataset(session, at_work.info.dataset_id)
@@ -54,7 +54,7 @@ def _learn(at_work: RoundAtWork, _piece: int) -> None:
 
 def _judge(at_work: RoundAtWork) -> Judged:
     """Return what is proposed for each image without a label, and what each iteration was worth."""
-    folder = at_work.workspace.round_folder(at_work.info.id)
+    folder = at_work.folder
     result = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     data = IteratedParts.load(folder).data
 

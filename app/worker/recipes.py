@@ -28,7 +28,7 @@ def _learn_fold(at_work: RoundAtWork, fold: int) -> None:
     with at_work.workspace.database.read() as session:
         colours = datasets.get_dataset(session, at_work.info.dataset_id).colours or ()
     run_fold(
-        at_work.workspace.round_folder(at_work.info.id),
+        at_work.folder,
         at_work.config,
         fold,
         image_cache=at_work.workspace.image_caches,
@@ -40,8 +40,7 @@ def _learn_fold(at_work: RoundAtWork, fold: int) -> None:
 
 
 def _judge_folds(at_work: RoundAtWork) -> Judged:
-    folder, masks = at_work.workspace.round_folder(at_work.info.id), at_work.workspace.masks
-    return judge_any(folder, at_work.config, masks, at_work.report, at_work.should_stop)
+    return judge_any(at_work.folder, at_work.config, at_work.workspace.masks, at_work.report, at_work.should_stop)
 
 
 RECIPES: Mapping[Recipe, Doing] = {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 
 from app.services.networks import prune_networks
 from app.services.painting_over import note_round
@@ -21,8 +22,9 @@ from app.worker.writing import OvertakenError, Writing, forget_unshown
 from core.data.keeping import prune
 from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
+from core.data.storage import beside, flush, is_partial_of
 from core.judge.found import Found, Judged
-from core.types import Progress, RoundCancelledError, RoundStatus
+from core.types import OutfoldError, Progress, RoundCancelledError, RoundStatus
 from db.queries import evaluation, findings, folds, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
@@ -32,18 +34,50 @@ NOTED_SECONDS = 1.0
 
 
 def take_snapshot(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
-    """Freeze the labels the round opens with: what people decided where they did, else what was given."""
+    """Freeze the labels the round opens with: what people decided where they did, else what was given.
+
+    All of it is made beside the round's folder and put into its place at once. A round that is open stays as it is,
+    and so does what its folds have learnt by then.
+    """
+    if _is_open(workspace, round_id):
+        return
     info = _begin(workspace, round_id, "collecting the labels")
-    name, snapshot, counts = opening(workspace, info.dataset_id)
-    at_work = RoundAtWork(workspace, info, _Note(workspace, round_id, "collecting the labels").report, should_stop)
-    RECIPES[info.recipe].refuse(name, snapshot.classes, counts, at_work.config)
+    note = _Note(workspace, round_id, "collecting the labels")
+    with beside(workspace.round_folder(round_id)) as folder:
+        try:
+            digest = _freeze(RoundAtWork(workspace, info, folder, note.report, should_stop))
+        except (OutfoldError, OSError):
+            if _is_open(workspace, round_id):
+                return  # by another worker, whose round this must not end
+            raise
+        _put_in_place(workspace, round_id, folder, digest)
+
+
+def _freeze(at_work: RoundAtWork) -> str:
+    """Write what the round opens with and return the snapshot's hash."""
+    recipe = RECIPES[at_work.info.recipe]
+    name, snapshot, counts = opening(at_work.workspace, at_work.info.dataset_id)
+    recipe.refuse(name, snapshot.classes, counts, at_work.config)
+    digest = snapshot.save(at_work.folder)
+    note_changes(at_work, snapshot)
+    recipe.open(at_work, snapshot)
+    return digest
+
+
+def _put_in_place(workspace: Workspace, round_id: int, made: Path, digest: str) -> None:
+    """Make a folder the round's and note that the round is open, unless it is already or has ended."""
     folder = workspace.round_folder(round_id)
-    shutil.rmtree(folder, ignore_errors=True)  # of a round of the past, when the database was lost and the files not
-    digest = snapshot.save(folder)
-    note_changes(workspace, info, snapshot, should_stop)
-    RECIPES[info.recipe].open(at_work, snapshot)
     with workspace.database.write() as session:
+        info = rounds.get_round(session, round_id)
+        if info.status is not RoundStatus.RUNNING or info.snapshot_hash is not None:
+            return
+        shutil.rmtree(folder, ignore_errors=True)  # of a round of the past: the database was lost and the files not
+        made.rename(folder)
+        flush(folder.parent)
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": "waiting for a free worker"})
+    for left in folder.parent.iterdir():
+        if is_partial_of(left, folder):  # of a try that was cut off
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
@@ -58,13 +92,14 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
         rounds.set_facts(session, round_id, {"stage": "training", "versions": versions()})
     held = HeldFold(workspace, round_id, fold, attempt)
     try:
-        at_work = RoundAtWork(workspace, info, held.report, lambda: should_stop() or held.is_lost())
+        folder = workspace.round_folder(round_id)
+        at_work = RoundAtWork(workspace, info, folder, held.report, lambda: should_stop() or held.is_lost())
         RECIPES[info.recipe].learn(at_work, fold)
     except RoundCancelledError:
         if not held.is_lost():
             raise
         return  # the row has said why: the round was cancelled, or a newer attempt does the fold
-    model_hash = hash_of_piece(workspace.round_folder(round_id), fold)
+    model_hash = hash_of_piece(folder, fold)
     with workspace.database.write() as session:
         folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
@@ -74,7 +109,8 @@ def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> No
     info = _begin(workspace, round_id, "judging the labels")
     writing = Writing(workspace, round_id)
     note = _Note(workspace, round_id, "judging the labels")
-    judged = RECIPES[info.recipe].judge(RoundAtWork(workspace, info, note.report, should_stop))
+    folder = workspace.round_folder(round_id)
+    judged = RECIPES[info.recipe].judge(RoundAtWork(workspace, info, folder, note.report, should_stop))
     try:
         _show(workspace, info, writing, judged, should_stop)
     except OvertakenError:  # the round was cancelled, or another worker has taken it over
@@ -102,7 +138,7 @@ def _show(workspace: Workspace, info: RoundInfo, writing: Writing, judged: Judge
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(workspace, session, info.id)
-        rounds.set_facts(session, info.id, {"metrics": judged.metrics | noted_changes(workspace, info.id)})
+        rounds.set_facts(session, info.id, {"metrics": judged.metrics | noted_changes(workspace.round_folder(info.id))})
         rounds.end_round(session, info.id, RoundStatus.DONE, "", datetime.now(UTC))
 
 
@@ -134,6 +170,12 @@ def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:
         if not rounds.begin_round(session, round_id, stage, datetime.now(UTC)):
             raise RoundCancelledError(f"round {round_id} was cancelled")
         return rounds.get_round(session, round_id)
+
+
+def _is_open(workspace: Workspace, round_id: int) -> bool:
+    """Whether the labels a round opens with are frozen."""
+    with workspace.database.read() as session:
+        return rounds.get_round(session, round_id).snapshot_hash is not None
 
 
 class _Note:

@@ -66,6 +66,17 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
         flush(path.parent)
 
 
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, to fill and to rename; where it was not, it is removed when the block ends."""
+    partial = _beside(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def _beside(path: Path) -> Path:
     """Return a name of its own in the same folder; hidden, so that no reader takes it for data."""
     return path.with_name(f".{path.name[:80]}.{uuid4().hex[:12]}{PARTIAL}")

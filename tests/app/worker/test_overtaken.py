@@ -6,16 +6,19 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.services import reviews, rounds
 from app.services.reviews import Choice
 from app.services.workspace import Workspace
 from app.worker import steps
 from app.worker.recipes import RECIPES, RoundAtWork
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
 from core.judge.found import Judged
-from core.types import Recipe, RoundStatus, Verdict
-from db.models import DecisionRow, FindingRow
+from core.types import Recipe, RoundError, RoundStatus, Verdict
+from db.models import DecisionRow, FindingRow, SampleRow
+from tests.app.small import add_dataset
 from tests.app.worker.test_steps import PETS, found, go_on, opened_round
 
 Act = Callable[[], object]
@@ -99,6 +102,68 @@ def test_of_two_that_write_at_once_one_writes_all(
     assert rounds.get_round(workspace, round_id).status is RoundStatus.DONE
     assert rows_of(workspace) == list(range(len(PETS)))
     assert found(workspace, round_id) == len(PETS)
+
+
+def test_who_opens_late_leaves_the_folder_whose_folds_have_begun(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    round_id = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada").id
+    folder, own = workspace.round_folder(round_id), steps.note_changes
+    others = [partial(steps.take_snapshot, workspace, go_on, round_id=round_id)]
+
+    def note_changes(at_work: RoundAtWork, snapshot: Snapshot) -> None:
+        own(at_work, snapshot)
+        if others:
+            with workspace.database.write() as session:
+                session.execute(update(SampleRow).where(SampleRow.id == 1).values(label=1))
+            others.pop()()
+            (folder / "fold_0.npz").write_bytes(b"hours of training")
+
+    monkeypatch.setattr(steps, "note_changes", note_changes)
+    steps.take_snapshot(workspace, go_on, round_id=round_id)  # asleep when it had read the labels
+    assert sorted(path.name for path in folder.iterdir()) == ["fold_0.npz", "label_changes.json", "snapshot.npz"]
+    kept = Snapshot.load(folder)
+    assert kept.labels[0] == 1
+    assert rounds.get_round(workspace, round_id).snapshot_hash == kept.hash
+    steps.take_snapshot(workspace, go_on, round_id=round_id)  # asleep before it began
+    assert rounds.get_round(workspace, round_id).stage == "waiting for a free worker"
+    assert (folder / "fold_0.npz").exists()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_who_opens_late_and_fails_does_not_end_the_round(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada").id
+    others = [partial(steps.take_snapshot, workspace, go_on, round_id=round_id)]
+    own = RECIPES[Recipe.CROSS_FOLD]
+
+    def open_(*_: object) -> None:
+        if others:
+            others.pop()()
+            raise RoundError("every label is 'cat'")
+
+    monkeypatch.setattr(steps, "RECIPES", {Recipe.CROSS_FOLD: replace(own, open=open_)})
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    assert rounds.get_round(workspace, round_id).status is RoundStatus.RUNNING
+    assert Snapshot.load(workspace.round_folder(round_id)).hash == rounds.get_round(workspace, round_id).snapshot_hash
+
+
+def test_what_a_killed_worker_began_to_open_goes_once_the_round_is_open(workspace: Workspace) -> None:
+    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada").id
+    folder = workspace.round_folder(round_id)
+    mine, others = (folder.with_name(f".{one}.0123456789ab.partial") for one in (round_id, round_id + 1))
+    for left in (mine, others):
+        left.mkdir(parents=True)
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    assert set(folder.parent.iterdir()) == {folder, others}
+
+
+def test_a_round_cancelled_while_it_opens_gets_no_folder(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada").id
+    monkeypatch.setattr(steps, "note_changes", lambda *_: rounds.cancel_round(workspace, round_id))
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    assert rounds.get_round(workspace, round_id).status is RoundStatus.CANCELLED
+    assert list(workspace.round_folder(round_id).parent.iterdir()) == []
 
 
 def after(chunks: int, act: Act) -> Callable[[], bool]:

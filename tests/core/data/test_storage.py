@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.storage import atomic_folder, atomic_path, write_atomically
+from core.data.storage import atomic_folder, atomic_path, beside, write_atomically
 
 
 class FullDiskError(Exception):
@@ -49,6 +49,17 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not (tmp_path / "set").exists()
     assert (tmp_path / "set" / "deep" / "a").read_text() == "whole"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_made_beside_stays_where_it_was_renamed_to_and_else_goes(tmp_path: Path) -> None:
+    for renamed in (False, True):
+        with beside(tmp_path / "set") as made:
+            (made / "a").write_text("whole")
+            assert made.parent == tmp_path
+            if renamed:
+                made.rename(tmp_path / "set")
+        assert [path.name for path in tmp_path.iterdir()] == ["set"] * renamed
+    assert (tmp_path / "set" / "a").read_text() == "whole"
 
 
 def test_an_existing_folder_is_never_replaced(tmp_path: Path) -> None:
