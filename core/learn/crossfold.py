@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ _SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
 _SMALL_RATE = 3e-3
 _LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
+_LEAST_ROWS = 2  # batch normalisation needs two: a single image is shown twice
 CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 GLIMPSE_SHARE = 0.05  # and as much into looks at how good the network is by now
 
@@ -240,7 +242,8 @@ def learning_rate(config: RoundConfig) -> float:
 def _labelled(material: Material, held: Held) -> Labelled:
     weights = material.class_weights(held.learn_rows)
     on_device = None if weights is None else torch.from_numpy(weights).to(material.images.device)
-    return Labelled(torch.from_numpy(held.learn_rows), material.targets, on_device)
+    rows = np.resize(held.learn_rows, max(_LEAST_ROWS, len(held.learn_rows)))
+    return Labelled(torch.from_numpy(rows), material.targets, on_device)
 
 
 def _read(checkpoint: Path) -> State | None:

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from core.config import IteratedSettings, RoundConfig
-from core.data.networks import set_predicting
+from core.data.networks import set_predicting, set_temperatures
 from core.data.storage import write_atomically
 from core.learn.crossfold import Telling
 from core.recipes.data import RecipeData
 from core.recipes.folder import claim, digest_of, stage
 from core.recipes.iterated_labels import Labels, labelling
-from core.recipes.iterated_stages import Chosen, Exercise, Studio, choose, learn, look
+from core.recipes.iterated_stages import Chosen, Exercise, Studio, choose, learn, look, temperature_of
 from core.recipes.pseudo_masks import pseudo_folder
 from core.recipes.scores import Score
 from core.types import ClassTable, DatasetError, IntArray, Report, RoundError
@@ -131,6 +131,8 @@ def run_iterated(
         )
         best = tuned if better else best
     set_predicting(folder, best)
+    calibrated = stage(folder, "temperature", lambda: {"of": temperature_of(studio, best, stage=_test_stage(settings))})
+    set_temperatures(folder, {best: calibrated["of"]})
     tested = _test(studio, best)
     result = Iterated(
         baseline=scores[BASELINE],

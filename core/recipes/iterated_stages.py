@@ -3,6 +3,7 @@
 Each goes on from its checkpoint in the recipe's folder.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from core.config import IteratedSettings, RoundConfig
 from core.data.networks import find_network
 from core.fold_networks import about
+from core.judge import calibration
 from core.judge.balanced_thresholds import balanced_thresholds, taken
 from core.learn.consistency import Consistency
 from core.learn.crossfold import Held, Keep, Kept, Lesson, Material, Predict, Telling, learn_fold, learning_rate
@@ -201,6 +203,17 @@ def predict_into(studio: Studio, name: str, rows: IntArray, *, stage: int, folde
     keep: Keep = studio.task.keep(shown, studio.network, studio.places(folder))
     kept = keep(held, asker(studio, name, stage))
     return replace(kept, columns={**kept.columns, "rows": asked})
+
+
+def temperature_of(studio: Studio, name: str, *, stage: int) -> float:
+    """Return the temperature under which what a network says suits the validation images best."""
+    scratch = studio.folder / "calibrated"
+    kept = predict_into(studio, name, np.empty(0, np.int64), stage=stage, folder=scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if "logits" not in kept.columns:  # of masks it is fitted where they are painted
+        return float(kept.columns["temperature"])
+    labels = studio.data.snapshot.labels[kept.columns["rows"]].astype(np.int64)
+    return calibration.temperature(kept.columns["logits"], labels)
 
 
 def look(studio: Studio, name: str, rows: IntArray, *, stage: int) -> Score:

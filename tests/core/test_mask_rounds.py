@@ -279,6 +279,16 @@ def test_a_mask_that_vanished_is_named_with_a_cure(tmp_path: Path) -> None:
         one_fold(scenes, tmp_path / "round", CONFIG)
 
 
+def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
+    """Where a network pools an image to one cell, its norms need two."""
+    scenes = drawn(tmp_path / "scenes", 4)
+    replace(scenes.snapshot, groups=["g", "g", "g", ""]).save(tmp_path / "round")
+    config = replace(CONFIG, model="deeplabv3plus-resnet18", epochs=1, batch_size=4)
+    for fold in range(2):
+        one_fold(scenes, tmp_path / "round", config, fold)
+    assert (read_predictions(tmp_path / "round", scenes.snapshot.masks.sizes).fold >= 0).all()
+
+
 def test_a_probe_and_a_classifier_are_refused(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     scenes.snapshot.save(tmp_path / "round")

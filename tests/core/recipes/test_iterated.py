@@ -14,7 +14,7 @@ from core.data.formats import camvid
 from core.data.formats.source import ReadOptions
 from core.data.masks.reading import read_mask
 from core.data.masks.store import MaskStore
-from core.data.networks import find_network
+from core.data.networks import find_network, kept_networks
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
 from core.judge.proposals import PROPOSALS
@@ -81,6 +81,22 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_the_network_that_is_asked_has_the_temperature_that_suits_the_validation_images(
+    tmp_path: Path, kind: str
+) -> None:
+    if kind == "classes":
+        result = run(parts_of(pictures(tmp_path / "pictures")), tmp_path / "run")
+    else:
+        data, scenes = masked(tmp_path / "scenes")
+        result = run(data, tmp_path / "run", masks=scenes.store)
+    kept = {network.name: network.about for network in kept_networks(tmp_path / "run")}
+    assert [name for name, about in kept.items() if about.predicts] == [result.best]
+    assert kept[result.best].temperature == json.loads((tmp_path / "run" / "temperature.json").read_bytes())["of"]
+    assert kept[result.best].temperature != 1
+    assert not (tmp_path / "run" / "calibrated").exists()
+
+
 def masked(folder: Path, count: int = 20) -> tuple[RecipeData, Scenes]:
     scenes = drawn(folder, count)
     return parts_of(scenes.snapshot), scenes
@@ -98,6 +114,7 @@ class Loop:
         monkeypatch.setattr(iterated, "learn", self.learn)
         monkeypatch.setattr(iterated, "choose", self.choose)
         monkeypatch.setattr(iterated, "look", self.look)
+        monkeypatch.setattr(iterated, "temperature_of", lambda *_, **__: 1.0)
 
     def learn(self, _studio: Studio, exercise: Exercise) -> Score:
         self.learnt.append(exercise)
