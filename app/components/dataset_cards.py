@@ -6,7 +6,7 @@ from html import escape
 import streamlit as st
 
 from app.components.addresses import queue_of
-from app.components.evaluation_panel import SPLITS
+from app.components.evaluation_panel import open_splits
 from app.services.datasets import DatasetCard, RoundSummary
 from app.services.split_names import DRAWN
 from core.data.formats.detect import FORMATS
@@ -145,8 +145,8 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
             return Pressed(card.dataset.id)
         if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
-        splits = {SPLITS: str(card.dataset.id)}
-        st.page_link("pages/datasets.py", label="Evaluation splits", icon=":material/shield:", query_params=splits)
+        if st.button("Evaluation splits", icon=":material/shield:", key=f"{key}_splits"):
+            open_splits(card.dataset.id)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)

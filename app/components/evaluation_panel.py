@@ -30,6 +30,12 @@ class Protect(Protocol):
         """Do it, or raise our own error."""
 
 
+def open_splits(dataset_id: int) -> None:
+    """Show a dataset's splits from now on. A link to the page one is on would leave the address as it is."""
+    st.query_params[SPLITS] = str(dataset_id)
+    st.rerun()
+
+
 def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> None:
     """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
     dataset_id = asked(SPLITS)

@@ -51,7 +51,10 @@ def test_a_person_measures_what_cleaning_was_worth(page: Page, served: Server) -
 
 
 def _draw_split(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/datasets?splits={DATASET}")
+    page.goto(f"{server.url}/datasets")
+    page.locator(f".st-key-cards_{DATASET}_menu button").first.click()
+    page.get_by_role("button", name="Evaluation splits").click()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Draw a tenth").click()
     expect(page.get_by_role("button", name="Learn from it again")).to_be_visible()
     expect(page.get_by_text("30 for evaluation")).to_be_visible()  # on the card too
