@@ -56,10 +56,10 @@ def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
     return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
 
 
-def histogram(session: Session, chosen: FindingFilter) -> list[int]:
+def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Status] = TODO) -> list[int]:
     """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
     bins = [0] * BINS
-    everywhere = replace(chosen, statuses=TODO, min_confidence=0.0, max_confidence=1.0)
+    everywhere = replace(chosen, statuses=statuses, min_confidence=0.0, max_confidence=1.0)
     for percent, n in _grouped(session, everywhere, "percent"):
         bins[min(percent, BINS - 1)] += n
     return bins

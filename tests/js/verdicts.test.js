@@ -93,6 +93,21 @@ test("a second opinion stays to be done", () => {
   assert.deepEqual([after.todo, after.second_opinion, after.by_status.open], [8, 1, 7]);
 });
 
+test("what waits for a second opinion is no part of what a bulk act would change", () => {
+  const none = { ...COUNTS, kept_out: { splits: ["test"], histogram: COUNTS.histogram.map(() => 0) } };
+  const touched = (counts) => touchable(counts)[90];
+  const asked = [change(finding(1), { verdict: "second_opinion" })];
+  const after = adjust(none, asked);
+  assert.deepEqual([after.histogram[90], touched(after)], [8, 7]);
+  assert.deepEqual(adjust(after, reversed(asked)).kept_out, none.kept_out);
+  const waits = { ...finding(1), status: "second_opinion" };
+  const answered = adjust(after, [change(waits, { verdict: "keep" })]);
+  assert.deepEqual([answered.histogram[90], touched(answered)], [7, 7]);
+  const both = [change({ ...finding(2), split: "test" }, { verdict: "second_opinion" })]; // kept out already
+  const kept = { ...none, kept_out: { splits: ["test"], histogram: none.histogram.map((count) => count && 3) } };
+  assert.deepEqual(touched(adjust(kept, both)), 5);
+});
+
 test("a pair that is through disappears and comes back", () => {
   const counts = { ...COUNTS, pairs: [[0, 1, 1]] };
   const changes = [change(finding(1), { verdict: "keep" })];

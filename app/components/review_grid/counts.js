@@ -19,14 +19,14 @@ export function adjust(counts, changes) {
     add(next.by_status, before.status, -1);
     add(next.by_status, after.status, 1);
     next.second_opinion += (after.status === "second_opinion") - (before.status === "second_opinion");
+    const bin = Math.min(BINS - 1, Math.floor(item.confidence * BINS + 1e-9));
+    if (next.kept_out) add(next.kept_out.histogram, bin, keptOut(item, after, next) - keptOut(item, before, next));
     const step = settled(before.status) - settled(after.status); // -1: leaves the queue, 1: comes back
     if (!step) continue;
     next.todo += step;
     next.decided -= step;
     add(next.kinds, item.kind, step);
-    const bin = Math.min(BINS - 1, Math.floor(item.confidence * BINS + 1e-9));
-    next.histogram[bin] = Math.max(0, next.histogram[bin] + step);
-    if (next.kept_out?.splits.includes(item.split)) next.kept_out.histogram[bin] = Math.max(0, next.kept_out.histogram[bin] + step);
+    add(next.histogram, bin, step);
     const pair = `${item.given},${item.pseudo}`;
     moved.set(pair, (moved.get(pair) ?? 0) + step);
   }
@@ -41,10 +41,13 @@ export function above(histogram, threshold, max = 1) {
   return histogram.slice(from, to).reduce((sum, count) => sum + count, 0);
 }
 
-/** Return the histogram of what a bulk act may touch: without the evaluation splits. */
-export function touchable({ histogram, kept_out: keptOut }) {
-  return keptOut ? histogram.map((count, bin) => count - keptOut.histogram[bin]) : histogram;
+/** Return the histogram of what a bulk act may touch: without the evaluation splits and what waits for a second opinion. */
+export function touchable({ histogram, kept_out: apart }) {
+  return apart ? histogram.map((count, bin) => count - apart.histogram[bin]) : histogram;
 }
+
+/** Whether an item that stands like this is to do, but no bulk act touches it. */
+const keptOut = (item, { status }, { kept_out: apart }) => !settled(status) && (status === "second_opinion" || apart.splits.includes(item.split));
 
 function movePairs(pairs, moved) {
   const next = [];

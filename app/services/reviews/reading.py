@@ -15,7 +15,7 @@ from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.judge.review import resolve
-from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus
+from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
 from db.queries import annotators, decisions, evaluation, queue
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
@@ -87,7 +87,7 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
         histogram = counting.histogram(session, chosen)
         protected = evaluation.splits_of_round(session, chosen.round_id)
         rest = replace(chosen, without_splits=frozenset(protected))
-        touched = counting.histogram(session, rest) if protected else histogram
+        touched = counting.histogram(session, rest, frozenset({Status.OPEN}))
         return Counts(
             total,
             todo,

@@ -21,7 +21,8 @@ class Counts:
     """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
 
     `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
-    `kept_out` is the part of the histogram that is of evaluation splits, which no bulk act touches.
+    `kept_out` is the part of the histogram that no bulk act touches: what is of evaluation splits, and what waits for
+    a second opinion.
     """
 
     total: int

@@ -247,6 +247,15 @@ def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(fille
     assert_projections_hold(filled)
 
 
+def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touches(filled: Workspace) -> None:
+    chosen, (asked, accepted) = FindingFilter(round_id=1), first(filled, 2)
+    reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="ada")
+    reviews.decide(filled, [Choice(accepted, Verdict.ACCEPT)], by="ada")
+    counted = reviews.counts(filled, chosen)
+    assert sum(counted.kept_out) == 1
+    assert sum(counted.histogram) - sum(counted.kept_out) == reviews.preview(filled, chosen).count
+
+
 def test_accept_all_never_touches_what_people_said(filled: Workspace) -> None:
     kept, asked = first(filled, 2)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="bob")
