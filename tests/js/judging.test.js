@@ -45,6 +45,16 @@ test("a verdict that stood already is sent, but is nothing for undo to take back
   assert.deepEqual(review.judging.recent(), []);
 });
 
+test("keep is stored as keep, also where the models agree with the given label", () => {
+  const items = [finding(1), finding(2, { given: 1, pseudo: 1, kind: "agreeing" })];
+  const review = page(...items);
+  review.judging.verdict(items, "keep");
+  assert.deepEqual(review.sent[0].decisions, [{ finding: 1, verdict: "keep" }, { finding: 2, verdict: "keep" }]);
+  assert.deepEqual(items.map(({ status, label }) => [status, label]), [["keep", 0], ["keep", 1]]);
+  review.judging.verdict(items, "accept");
+  assert.deepEqual(review.sent[1].decisions, [{ finding: 1, verdict: "accept" }, { finding: 2, verdict: "accept" }]);
+});
+
 test("an answer to the verdict does not bring back what was undone meanwhile", () => {
   const item = finding(1);
   const review = page(item);

@@ -44,7 +44,7 @@ export class Judging {
   verdict(items, verdict) {
     const able = verdict === "keep" ? items.filter((item) => item.given !== -1) : items;
     if (!able.length && items.length) this.review.toast.say("There is no given label to keep here.");
-    return this.decide(able, (item) => (verdict === "accept" || verdict === "keep" ? decisionFor(item, verdict === "accept" ? item.pseudo : item.given) : { finding: item.id, verdict }));
+    return this.decide(able, (item) => ({ finding: item.id, verdict }));
   }
 
   /** Say which class is right. */

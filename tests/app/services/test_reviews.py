@@ -371,6 +371,18 @@ def test_the_preview_says_how_often_people_found_the_suggestions_right(filled: W
     assert (shown.right, shown.judged) == (1, 2)
 
 
+def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_right(filled: Workspace) -> None:
+    agreeing = frozenset({FindingKind.AGREEING})
+    [kept] = first(filled, kinds=agreeing)
+    reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
+    assert status_of(filled, kept) is Status.KEEP
+    chosen = FindingFilter(round_id=1, kinds=agreeing)
+    counted, shown = reviews.counts(filled, chosen), reviews.preview(filled, chosen)
+    assert (counted.decided, counted.by_status[Status.KEEP]) == (1, 1)
+    assert (shown.right, shown.judged) == (1, 1)
+    assert_projections_hold(filled)
+
+
 def test_the_preview_says_how_many_suggestions_the_round_expects_to_be_right(filled: Workspace) -> None:
     chosen = FindingFilter(round_id=1, min_confidence=0.6)
     held = [finding.confidence for finding in reviews.page(filled, chosen, limit=500).items]
