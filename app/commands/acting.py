@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Show, Split, Suggested, class_name
-from app.commands.speaking import ByName, DatasetName, JsonFlag, can_ask, fail, quoted, say, say_json, say_table, tell
+from app.commands.speaking import (
+    ByName,
+    DatasetName,
+    JsonFlag,
+    can_ask,
+    fail,
+    quoted,
+    say,
+    say_json,
+    say_table,
+    tell,
+    whole_percent,
+)
 from core.types import FindingKind
 
 if TYPE_CHECKING:
@@ -146,7 +158,7 @@ def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
     judged = f"people judged {seen.judged:,} of this set, {seen.right:,} of them were right" if seen.judged else (
         "nobody has judged any of this set" + (", so how many are right is unknown" if seen.expected is None else "")
     )  # fmt: skip
-    hoped = "" if seen.expected is None else f"; the round expects {seen.expected:.0%} of them to be right"
+    hoped = "" if seen.expected is None else f"; the round expects {whole_percent(seen.expected)} of them to be right"
     where = "from each class's own threshold on" if seen.threshold is None else f"at {seen.threshold:.2f} and above"
     say(f"{seen.count:,} labels would change {where}{hoped}; {judged}")
     if seen.left_out:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed (what is wrong and the cure on standard error), 2 w
 
 import inspect
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,6 +118,11 @@ def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Step]:
 def quoted(text: str) -> str:
     """Return text as one word of a shell."""
     return shlex.quote(text)
+
+
+def whole_percent(share: float) -> str:
+    """Return 0.948 as "94 %": rounded down, as on the pages."""
+    return f"{math.floor(share * 100 + 1e-9)} %"
 
 
 def can_ask() -> bool:

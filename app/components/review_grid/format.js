@@ -8,7 +8,7 @@ const PIXELATED = 28; // pixels; anything up to this is shown as the squares it 
 export const RECIPES = { iterated: "teacher and student", "cross-training": "few masks, many tags" };
 
 export const number = (value) => Math.round(value).toLocaleString("en-GB");
-export const percent = (value) => `${Math.floor(value * 100)} %`;
+export const percent = (value) => `${Math.floor(value * 100 + 1e-9)} %`; // 0.29 has 29, although 100 * 0.29 is a little less
 export const fraction = (value) => value.toFixed(2);
 
 export function clock(time) {

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from sqlalchemy import update
 
 from app.commands import naming, speaking
+from app.commands.speaking import whole_percent
+from app.services import reviews
 from app.services.workspace import Workspace
-from core.types import NO_LABEL, FindingKind
+from core.types import NO_LABEL, FindingFilter, FindingKind
 from db.models import FindingRow, RoundRow
 from db.queries.projection import count_again
 from tests.app.commands.running import run, run_json
@@ -131,6 +134,14 @@ def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
     assert run_json("findings", "digits", "--status", "decided") == []
     assert run_json("redo", "digits", "--by", "Ada")["redone"]["size"] == count
     assert f"{count}" in run("undo", "digits", "--by", "Grace", "--changeset", str(accepted["changeset"])).stdout
+
+
+def test_what_a_round_expects_is_said_as_on_the_page(opened: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [whole_percent(share) for share in (0.948, 0.29, 0.999, 1.0)] == ["94 %", "29 %", "99 %", "100 %"]
+    seen = reviews.preview(opened, FindingFilter(round_id=1, min_confidence=0.8))
+    monkeypatch.setattr("app.services.reviews.preview", lambda *_: replace(seen, expected=0.948))
+    told = run("accept", "digits", "--above", "0.8", "--dry-run").stdout
+    assert "the round expects 94 % of them to be right" in told
 
 
 def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> None:
