@@ -34,10 +34,10 @@ _COLOURS = {
 
 
 @st.fragment(run_every=1.0)
-def live_round(look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
-    """Follow an unfinished round once a second; the whole page is drawn again when it ends."""
+def live_round(drawn: RoundStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
+    """Follow an unfinished round once a second; the page, which was drawn at a status, is drawn anew at another one."""
     progress = look()
-    if progress.round.status.ended:
+    if progress.round.status is not drawn:
         st.rerun()
     if draw_round(progress, key):
         cancel()

@@ -31,7 +31,7 @@ def worth_section(
     _draw_head(shown.ready, start, shown.unfinished, key)
     at_work = shown.at_work
     if at_work is not None:
-        live_round(partial(look, at_work.id), partial(cancel, at_work.id), f"{key}_live")
+        live_round(at_work.status, partial(look, at_work.id), partial(cancel, at_work.id), f"{key}_live")
     elif shown.found and shown.found[0].round.status is RoundStatus.FAILED:
         st.error(f"{shown.found[0].round.name} failed: {plain(shown.found[0].round.message)}", icon=":material/error:")
     done = [one for one in shown.found if one.worth is not None]

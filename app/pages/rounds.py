@@ -1,5 +1,7 @@
 """Rounds: start one, watch it, cancel it, compare those that are done. Address: `rounds?dataset=1`."""
 
+from functools import partial
+
 import streamlit as st
 
 from app.components.complaints import complaints
@@ -31,10 +33,8 @@ unfinished = next((info for info in listed if not info.status.ended), None)
 main, side = st.columns([2.6, 1], gap="medium")
 with main:
     if unfinished:
-        at_work = unfinished.id
-        live_round(
-            lambda: rounds.progress(workspace(), at_work), lambda: rounds.cancel_round(workspace(), at_work), "live"
-        )
+        look = partial(rounds.progress, workspace(), unfinished.id)
+        live_round(unfinished.status, look, partial(rounds.cancel_round, workspace(), unfinished.id), "live")
     elif listed:
         round_notice(listed[0], finished.get(listed[0].id))
     if listed:

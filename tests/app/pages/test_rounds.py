@@ -95,6 +95,27 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
     assert "was cancelled" in words(screen)
 
 
+def test_the_list_of_rounds_follows_when_a_round_begins(
+    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
+    look = rounds.progress
+
+    def begin_and_look(of: Workspace, round_id: int) -> rounds.RoundProgress:
+        if (
+            rounds.get_round(of, round_id).status is RoundStatus.QUEUED
+        ):  # the page is drawn, then the worker takes it up
+            with of.database.write() as session:
+                rows.begin_round(session, started.id, "training", NOW)
+        return look(of, round_id)
+
+    monkeypatch.setattr("app.services.rounds.progress", begin_and_look)
+    screen.run()
+    assert not screen.exception
+    assert "running" in words(screen)
+    assert next(table.value for table in screen.dataframe if "Network" in table.value)["Status"].tolist() == ["running"]
+
+
 def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
     dataset_id = add_counted_scenes(workspace, tmp_path / "scenes")
     key = f"form_{dataset_id}"
