@@ -33,7 +33,7 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
     if as_json:
         say_json([_told(card) for card in cards])
         return
-    columns = ("id", "name", "images", "classes", "rounds", "newest round", "left", "decided", "problems")
+    columns = ("id", "name", "images", "classes", "rounds", "newest round", "left", "proposed", "decided", "problems")
     rows = [[_told(card)[column.replace(" ", "_")] for column in columns] for card in cards]
     say_table(columns, rows, numbers={*columns} - {"name", "newest round"})
     if not cards:
@@ -151,7 +151,9 @@ def _last_import(info: "DatasetInfo") -> int | None:
 
 
 def _told(card: "DatasetCard") -> dict[str, Any]:
-    newest = card.newest
+    newest, found = card.newest, card.reviewable
+    judging = card.contradicting if found and found.recipe.proposes else found
+    proposed = (found.left if found.recipe.proposes else found.proposed) if found else None
     return {
         "id": card.dataset.id,
         "name": card.dataset.name,
@@ -162,8 +164,9 @@ def _told(card: "DatasetCard") -> dict[str, Any]:
         "classes": len(card.dataset.classes),
         "rounds": card.rounds,
         "newest_round": f"{newest.number}: {newest.status}" if newest else None,
-        "left": card.reviewable.left if card.reviewable else None,
-        "decided": card.reviewable.decided if card.reviewable else None,
+        "left": judging.left if judging else (0 if found else None),
+        "proposed": proposed,
+        "decided": found.decided if found else None,
         "problems": card.problems,
         "evaluation_splits": card.dataset.evaluation_splits,
     }

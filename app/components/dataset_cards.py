@@ -90,19 +90,25 @@ def _state(card: DatasetCard) -> str:
     if not newest.is_reviewable and card.reviewable is None:
         why = f": {newest.message}" if newest.message else ""
         return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
-    what = "labels" if card.masks is None else "regions"
+    what, shown = "labels" if card.masks is None else "regions", card.reviewable or newest
+    proposals = _left(shown, "proposed", what, shown.proposed, shown.proposed_decided)
     earlier = _review_state(card.contradicting, what) if card.contradicting else ""
-    return _review_state(card.reviewable or newest, what) + earlier
+    return _review_state(shown, what) + proposals + earlier
 
 
 def _review_state(found: RoundSummary, what: str) -> str:
-    total = found.left + found.decided
-    if not total:
-        nothing = "proposed nothing" if found.recipe.proposes else "found nothing suspicious"
-        return f'<p class="of-state">Round {found.number} {nothing}.</p>'
     kind = "proposed" if found.recipe.proposes else "suspicious"
-    text = f"<b>{found.left:,}</b> {kind} {what} left<span>Round {found.number} · {found.decided:,} decided</span>"
-    return _bar(text, found.decided / total, "done")
+    nothing = "proposed nothing" if found.recipe.proposes else "found nothing suspicious"
+    none = f'<p class="of-state">Round {found.number} {nothing}.</p>'
+    return _left(found, kind, what, found.left, found.decided) or none
+
+
+def _left(found: RoundSummary, kind: str, what: str, left: int, decided: int) -> str:
+    """Return how much is left of one kind and how far it is done; "" where there was none."""
+    if not left + decided:
+        return ""
+    text = f"<b>{left:,}</b> {kind} {what} left<span>Round {found.number} · {decided:,} decided</span>"
+    return _bar(text, decided / (left + decided), "done")
 
 
 def _bar(text: str, fraction: float, kind: str) -> str:

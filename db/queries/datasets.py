@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from core.types import DatasetError, FindingKind, Recipe, RoundStatus, Status, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
 
-_PROPOSING = [recipe for recipe in Recipe if recipe.proposes]
 _OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # what a summary begins with
 
 
@@ -38,7 +37,8 @@ class DatasetInfo:
 class RoundSummary:
     """A dataset's newest round: how far its folds are (0 to 1), its findings left and decided.
 
-    Suspicious ones; of a recipe that only proposes, those of what nobody labelled.
+    Suspicious ones; of a recipe that only proposes, those of what nobody labelled. Where a round does both, these are
+    counted apart: `proposed` of them are left.
     """
 
     id: int
@@ -50,6 +50,8 @@ class RoundSummary:
     fraction: float
     left: int = 0
     decided: int = 0
+    proposed: int = 0
+    proposed_decided: int = 0
 
     @property
     def is_reviewable(self) -> bool:
@@ -160,7 +162,7 @@ def _last_imports(session: Session) -> dict[int, ImportRow]:
 
 def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     """Return each dataset's rounds, newest first."""
-    left, decided = _counts(session)
+    counts = _counts(session)
     mean = select(FoldRunRow.round_id, func.avg(FoldRunRow.fraction)).group_by(FoldRunRow.round_id)
     fractions: dict[int, float] = dict(session.execute(mean).all())
     rounds: dict[int, list[RoundSummary]] = {}
@@ -168,30 +170,28 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     for dataset_id, *facts in session.execute(select(*columns).order_by(RoundRow.number.desc())):
         known = dict(zip(_OF_ROUND, facts, strict=True))
         id_ = known["id"]
-        counted: dict[str, Any] = {
-            "fraction": float(fractions.get(id_) or 0),
-            "left": left.get(id_, 0),
-            "decided": decided.get(id_, 0),
-        }
-        rounds.setdefault(dataset_id, []).append(RoundSummary(**known, **counted))
+        fraction = float(fractions.get(id_) or 0)
+        rounds.setdefault(dataset_id, []).append(RoundSummary(**known, fraction=fraction, **counts.get(id_, {})))
     return rounds
 
 
-def _counts(session: Session) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the findings left and decided, by round: suspicious ones, or those of a recipe that only proposes."""
-    proposed = (FindingCountRow.kind == FindingKind.UNLABELLED) & RoundRow.recipe.in_(_PROPOSING)
+def _counts(session: Session) -> dict[int, dict[str, Any]]:
+    """Return the findings left and decided, by round and by what they are called in its summary."""
+    columns = (FindingCountRow.round_id, RoundRow.recipe, FindingCountRow.kind, FindingCountRow.status)
     query = (
-        select(FindingCountRow.round_id, FindingCountRow.status, func.sum(FindingCountRow.count))
+        select(*columns, func.sum(FindingCountRow.count))
         .join(RoundRow, RoundRow.id == FindingCountRow.round_id)
-        .where((FindingCountRow.kind == FindingKind.SUSPICIOUS) | proposed)
-        .group_by(FindingCountRow.round_id, FindingCountRow.status)
+        .where(FindingCountRow.kind != FindingKind.AGREEING)
+        .group_by(*columns)
     )
-    left: dict[int, int] = {}
-    decided: dict[int, int] = {}
-    for round_id, status, count in session.execute(query):
-        target = decided if Status(status).settled else left
-        target[round_id] = target.get(round_id, 0) + int(count)
-    return left, decided
+    counts: dict[int, dict[str, Any]] = {}
+    for round_id, recipe, kind, status, count in session.execute(query):
+        apart = FindingKind(kind) is FindingKind.UNLABELLED and not Recipe(recipe).proposes
+        left, decided = ("proposed", "proposed_decided") if apart else ("left", "decided")
+        name = decided if Status(status).settled else left
+        own = counts.setdefault(round_id, {})
+        own[name] = own.get(name, 0) + int(count)
+    return counts
 
 
 def _info(row: DatasetRow) -> DatasetInfo:

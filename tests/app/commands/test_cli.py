@@ -17,12 +17,11 @@ from app.commands import naming, speaking
 from app.commands.speaking import whole_percent
 from app.services import reviews
 from app.services.workspace import Workspace
-from core.types import NO_LABEL, FindingFilter, FindingKind
-from db.models import FindingRow, RoundRow
-from db.queries.projection import count_again
+from core.types import FindingFilter
+from db.models import RoundRow
 from tests.app.commands.running import run, run_json
 from tests.app.masked import scenes  # noqa: F401 a fixture
-from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+from tests.app.services.reviewed import digits, digits_home, make_unlabelled  # noqa: F401 fixtures
 from tests.app.splits import deal_splits
 
 ROOT = Path(__file__).parents[3]
@@ -145,10 +144,9 @@ def test_what_a_round_expects_is_said_as_on_the_page(opened: Workspace, monkeypa
 
 
 def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> None:
-    with opened.database.write() as session:
-        half = update(FindingRow).where(FindingRow.id % 2 == 0, FindingRow.kind == FindingKind.SUSPICIOUS)
-        changed = session.execute(half.values(kind=FindingKind.UNLABELLED, given=NO_LABEL)).rowcount
-        count_again(session, 1)
+    changed = make_unlabelled(opened)
+    [listed] = run_json("datasets")
+    assert (listed["left"], listed["proposed"], listed["decided"]) == (100 - changed, changed, 0)
     assert "no thresholds by class" in run("accept", "digits", "--show", "unlabelled", "--by-class", code=1).stderr
     assert run_json("accept", "digits", "--show", "unlabelled", "--above", "0", "--dry-run")["would_change"] == changed
     with opened.database.write() as session:

@@ -13,7 +13,7 @@ from core.data.formats.source import SourceFormat
 from core.types import FindingFilter, Recipe, RoundStatus
 from db.queries import rounds
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
-from tests.app.services.reviewed import NOW, digits, digits_home
+from tests.app.services.reviewed import NOW, digits, digits_home, make_unlabelled
 from tests.app.splits import deal_splits
 from tests.core.data.formats.drawn import draw, draw_all
 
@@ -181,6 +181,19 @@ def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
     assert (links["Review"], links["Round 1"]) == (f"round={later}&show=unlabelled", "round=1")
     reviews.accept_all(digits, FindingFilter(round_id=1), by="ada")
     assert datasets.list_datasets(digits)[0].contradicting is None
+
+
+def test_proposals_are_told_beside_what_is_suspicious(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    proposed = make_unlabelled(digits)
+    [card] = datasets.list_datasets(digits)
+    assert card.reviewable
+    assert card.reviewable.left == 100 - proposed > 0
+    assert f"<b>{100 - proposed}</b> suspicious labels left" in html(page(digits, monkeypatch).run())
+    assert f"<b>{proposed}</b> proposed labels left" in html(page(digits, monkeypatch).run())
+    reviews.accept_all(digits, FindingFilter(round_id=1), by="ada")
+    drawn = html(page(digits, monkeypatch).run())
+    assert f"<b>0</b> suspicious labels left<span>Round 1 · {100 - proposed} decided</span>" in drawn
+    assert f"<b>{proposed}</b> proposed labels left<span>Round 1 · 0 decided</span>" in drawn
 
 
 def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from app.services import imports
 from app.services.imports import ImportRequest
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.config import RoundConfig
-from core.types import FindingKind, RoundStatus
+from core.types import NO_LABEL, FindingKind, RoundStatus
+from db.models import FindingRow
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
+from db.queries.projection import count_again
 
 CLASSES = 10
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -41,6 +44,16 @@ def digits(digits_home: Path, tmp_path: Path) -> Iterator[Workspace]:
     opened = open_workspace(Settings(home=tmp_path / "home", demo=False, embedded_worker=False))
     yield opened
     opened.database.close()
+
+
+def make_unlabelled(workspace: Workspace) -> int:
+    """Take their given label from about half of the suspicious digits and return of how many."""
+    with workspace.database.write() as session:
+        half = update(FindingRow).where(FindingRow.id % 2 == 0, FindingRow.kind == FindingKind.SUSPICIOUS)
+        found = session.execute(half.values(kind=FindingKind.UNLABELLED, given=NO_LABEL).returning(FindingRow.id))
+        changed = len(found.all())
+        count_again(session, 1)
+    return changed
 
 
 def import_folder(workspace: Workspace, source: Path, name: str = "digits") -> int:
