@@ -60,9 +60,13 @@ export class Inspector {
     this.timer = setTimeout(() => this.rested(item), known ? 4 * DETAIL_DELAY_MS : DETAIL_DELAY_MS);
   }
 
-  /** Forget what was asked for these items: their decisions have changed. */
+  /** Forget what was asked for these items: their decisions have changed. Of the one shown it is asked for anew. */
   forget(ids) {
     for (const id of ids) this.details.delete(id);
+    const { item } = this;
+    if (!item || !ids.includes(item.id)) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.rested(item), DETAIL_DELAY_MS);
   }
 
   /** Draw the image. */

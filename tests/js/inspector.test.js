@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Inspector } from "../../app/components/review_grid/inspector.js";
+import { finding, settle } from "./fakes.js";
+
+/** An element that keeps nothing but its texts. */
+const element = () => ({
+  texts: [], style: {}, dataset: {}, classList: { toggle() {} }, addEventListener() {}, setAttribute() {}, querySelector: () => null,
+  append(...children) { this.texts.push(...children.flatMap((child) => child.texts ?? [String(child)])); },
+  replaceChildren(...children) { this.texts = []; this.append(...children); },
+});
+globalThis.document = { createElement: element, createTextNode: String };
+
+test("the history of the card shown is asked for anew once a verdict on it is stored", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked = [];
+  const stored = [];
+  const api = { base: "", finding: async (id) => { asked.push(id); return { history: [], decisions: [...stored] }; } };
+  const inspector = new Inspector({ api, classes: ["cat", "dog"], on: { pick() {}, open() {} } });
+  const rest = async () => { t.mock.timers.tick(300); await settle(); };
+  const item = finding(1);
+  inspector.show(item);
+  await rest();
+  assert.ok(inspector.more.texts.includes("no verdict yet"));
+  inspector.forget([1]); // the verdict is seen at once
+  inspector.show(item);
+  await rest(); // asked for before it was stored
+  stored.push({ verdict: "accept", label: 1, by: "Ann", at: "2026-11-21T12:03:07Z", live: true, bulk: false });
+  inspector.forget([1]);
+  await rest();
+  assert.match(inspector.more.texts.join(""), /accept dog · Ann/);
+  inspector.forget([2]); // another card
+  await rest();
+  assert.deepEqual(asked, [1, 1, 1]);
+});
