@@ -77,9 +77,9 @@ test("a mask that was edited says so on its card and when it is undone", () => {
 
 test("the wobble that is set apart is counted where it is known", () => {
   const round = { config: { boundary: 3 } };
-  assert.equal(wobbleNote({ round, wobble: 6412 }), "boundary wobble of up to 3 px is set apart: 6,412 regions not shown");
-  assert.equal(wobbleNote({ round, wobble: 1 }), "boundary wobble of up to 3 px is set apart: 1 region not shown");
-  assert.equal(wobbleNote({ round, wobble: null }), "");
+  assert.deepEqual(wobbleNote({ round, wobble: 6412 }), { note: "6,412 regions of boundary wobble not shown", told: "6,412 regions of boundary wobble not shown: differences of up to 3 px are set apart" });
+  assert.equal(wobbleNote({ round, wobble: 1 }).note, "1 region of boundary wobble not shown");
+  assert.deepEqual(wobbleNote({ round, wobble: null }), {});
   assert.deepEqual([showsRegions({ task: "segmentation" }), showsRegions({ task: "classification" }), showsRegions({})], [true, false, false]);
 });
 

@@ -14,10 +14,11 @@ import { Siblings } from "./siblings.js";
 
 const NOUNS = ["region", "regions"];
 
-/** Return "boundary wobble of up to 3 px is set apart: 6,412 regions not shown", "" where nothing is known of it. */
+/** Return "6,412 regions of boundary wobble not shown", and as `told` how thin these are; nothing where none is known of. */
 export function wobbleNote({ wobble, round }) {
-  if (wobble === null || wobble === undefined) return "";
-  return `boundary wobble of up to ${round.config?.boundary ?? 3} px is set apart: ${number(wobble)} ${NOUNS[wobble === 1 ? 0 : 1]} not shown`;
+  if (wobble === null || wobble === undefined) return {};
+  const note = `${number(wobble)} ${NOUNS[wobble === 1 ? 0 : 1]} of boundary wobble not shown`;
+  return { note, told: `${note}: differences of up to ${round.config?.boundary ?? 3} px are set apart` };
 }
 
 /** Make them; returns what the page's parts are made with. */
@@ -41,7 +42,7 @@ export function regionParts(review) {
     Zoom: RegionZoom, Inspector: RegionInspector, shared,
     on: { edit: (item) => review.place.edit(item) },
     digits: digitsInOrder(review.classes),
-    topline: { noun: NOUNS[1], note: wobbleNote(info) }, bar: { nouns: NOUNS }, footer: { words: REGION_BUTTONS }, grid: { densities: REGION_DENSITIES },
+    topline: { noun: NOUNS[1], ...wobbleNote(info) }, bar: { nouns: NOUNS }, footer: { words: REGION_BUTTONS }, grid: { densities: REGION_DENSITIES },
     sidebar: { regions: new RegionFilters({ info, overlay: review.overlay, keys, on: { filter: (changes) => review.setFilter(changes) } }) },
   };
 }

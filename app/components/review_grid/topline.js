@@ -8,8 +8,8 @@ const MIX = ["accept", "bulk", "keep", "relabel", "painted", "ambiguous", "exclu
 const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", painted: "painted over", ambiguous: "ambiguous", exclude: "exclude" };
 
 export class Topline {
-  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix. */
-  constructor({ on, noun = "", note = "" }) {
+  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix, in more words as `told`. */
+  constructor({ on, noun = "", note = "", told = note }) {
     this.noun = noun ? ` ${noun}` : "";
     this.title = h("div", { class: "done" });
     this.bar = h("div", { class: "bar", role: "img" });
@@ -20,7 +20,7 @@ export class Topline {
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     this.element = h("div", { class: "top" },
       h("button", { type: "button", class: "panel-button filters-button", onclick: () => on.panel("filters") }, "☰ Filters"),
-      h("div", { class: "prog" }, this.title, this.bar, note ? h("div", { class: "noted" }, this.mix, h("div", { class: "note", title: note }, note)) : this.mix),
+      h("div", { class: "prog" }, this.title, this.bar, note ? h("div", { class: "noted" }, this.mix, h("div", { class: "note", title: told }, note)) : this.mix),
       h("div", { class: "right-end" },
         this.status,
         h("div", { class: "dens", role: "group", "aria-label": "Card size" }, this.densities),
@@ -36,6 +36,7 @@ export class Topline {
     this.bar.setAttribute("aria-label", mix || "nothing decided yet");
     fill(this.bar, present.map((name) => h("i", { class: `${LOOKS[name][2]} ${name}`, style: { width: `${(100 * counts.by_status[name]) / Math.max(1, counts.total)}%` } })));
     this.mix.textContent = mix || "nothing decided yet";
+    this.mix.title = mix;
   }
 
   density(letter) {
