@@ -72,11 +72,13 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
 def problems(
     *,
     dataset: DatasetName,
-    import_id: Annotated[int | None, typer.Option("--import", help="This import instead of the last one.")] = None,
+    import_id: Annotated[int | None, typer.Option("--import", help="This import instead of the last ones.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List what was wrong with a dataset's files when it was imported, each with its cure.
+    """List what was wrong with a dataset's files when they were imported last, each with its cure.
+
+    The images of an added folder keep their problems until that folder is imported again, the others likewise.
 
     Examples:
       python -m app datasets problems pets
@@ -86,8 +88,8 @@ def problems(
     from app.services import imports
 
     opened = workspace()
-    chosen = import_id or _last_import(dataset_named(opened, dataset))
-    found = [] if chosen is None else imports.problems(opened, chosen, limit=None)
+    chosen = (import_id,) if import_id else _last_imports(dataset_named(opened, dataset))
+    found = imports.problems(opened, *chosen, limit=None)
     if as_json:
         say_json(found)
     elif as_csv:
@@ -143,11 +145,11 @@ def protect(
         say_table(["for evaluation", "outside", "which"], pairs)
 
 
-def _last_import(info: "DatasetInfo") -> int | None:
+def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
     from app.commands.naming import workspace
     from app.services.datasets import list_datasets
 
-    return next(card.import_id for card in list_datasets(workspace()) if card.dataset.id == info.id)
+    return next(card.standing for card in list_datasets(workspace()) if card.dataset.id == info.id)
 
 
 def _told(card: "DatasetCard") -> dict[str, Any]:

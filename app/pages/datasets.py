@@ -52,8 +52,8 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
             show(import_jobs.begin_import(work, request))
     shown = imports.find_ended(work, st.query_params.get(SHOWN, ""))
     if shown is not None:
-        counts, problems = imports.problem_counts(work, shown.id), partial(imports.problems, work, shown.id)
-        if draw_report(shown, counts, problems, f"report_{shown.id}"):
+        ids, key = imports.standing_with(work, shown), f"report_{shown.id}"
+        if draw_report(shown, imports.problem_counts(work, *ids), partial(imports.problems, work, *ids), key):
             del st.query_params[SHOWN]
             st.rerun()
     draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))

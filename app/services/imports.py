@@ -39,6 +39,7 @@ __all__ = [
     "recognise",
     "request_again",
     "run_import",
+    "standing_with",
     "start_import",
     "unfinished_imports",
 ]
@@ -114,24 +115,35 @@ def recent_imports(workspace: Workspace, limit: int = 20) -> list[ImportInfo]:
         return imports.latest_imports(session, limit)
 
 
-def problem_counts(workspace: Workspace, import_id: int) -> list[ProblemCount]:
-    """Count an import's problems by kind, errors first."""
+def standing_with(workspace: Workspace, info: ImportInfo) -> list[int]:
+    """Return imports whose problems are shown with its own, oldest first: of a dataset's last one all that stand.
+
+    They are of the dataset's other sources, which this import has not read.
+    """
+    if info.dataset_id is None:
+        return [info.id]
     with workspace.database.read() as session:
-        return imports.problem_counts(session, import_id)
+        standing = added.standing(session, info.dataset_id)[info.dataset_id]
+    return standing if standing[-1] == info.id else [info.id]
+
+
+def problem_counts(workspace: Workspace, *import_ids: int) -> list[ProblemCount]:
+    """Count the problems of these imports by kind, errors first."""
+    with workspace.database.read() as session:
+        return imports.problem_counts(session, import_ids)
 
 
 def problems(
     workspace: Workspace,
-    import_id: int,
-    *,
+    *import_ids: int,
     severity: Severity | None = None,
     kind: str | None = None,
     text: str = "",
     limit: int | None = 1_000,
 ) -> list[Problem]:
-    """Return an import's problems in the order they were met, those that fit."""
+    """Return the problems of these imports in the order they were met, those that fit."""
     with workspace.database.read() as session:
-        return imports.problems_of(session, import_id, severity=severity, kind=kind, text=text, limit=limit)
+        return imports.problems_of(session, import_ids, severity=severity, kind=kind, text=text, limit=limit)
 
 
 def problems_csv(found: list[Problem]) -> bytes:

@@ -5,11 +5,14 @@ its own samples alone: of an added folder those below it that came so, any other
 the other's vanish.
 """
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, true
 from sqlalchemy.orm import Session
 
+from core.types import RoundStatus
 from db.models import DatasetRow, ImportRow, IncomingRow, SampleRow
 
 FOLDERS = "unlabelled_folders"
@@ -30,6 +33,24 @@ def in_scope(session: Session, import_id: int, dataset_id: int) -> ColumnElement
     return ~or_(*map(_below, folders)) if folders else true()
 
 
+def standing(session: Session, dataset_id: int | None = None) -> dict[int, list[int]]:
+    """Return the imports whose problems stand, oldest first, by dataset: of each source the one that read it last.
+
+    The problems of an added folder stand until it is read again, or a folder that it lies in.
+    """
+    query = select(ImportRow.dataset_id, ImportRow.id, ImportRow.request).where(
+        ImportRow.status == RoundStatus.DONE,
+        ImportRow.dataset_id.is_not(None) if dataset_id is None else ImportRow.dataset_id == dataset_id,
+    )
+    found: dict[int, dict[PurePath | None, int]] = {}
+    for owner, import_id, request in session.execute(query.order_by(ImportRow.id)):
+        source, last = _added_folder(request), found.setdefault(owner, {})
+        for former in [one for one in last if one == source or (one and source and one.is_relative_to(source))]:
+            del last[former]
+        last[source] = import_id
+    return {owner: sorted(last.values()) for owner, last in found.items()}
+
+
 def leave_out_others(session: Session, import_id: int, dataset_id: int) -> None:
     """Forget staged images of an added folder that came into the dataset another way, labelled perhaps."""
     others = select(SampleRow.path).where(SampleRow.dataset_id == dataset_id, SampleRow.split != SPLIT)
@@ -46,6 +67,11 @@ def figures(session: Session, dataset_id: int) -> dict[str, Any]:
     counted = {split: count for split, count in splits}  # noqa: C416  rows are no pairs to the type checker
     unlabelled = session.scalars(select(func.count()).select_from(SampleRow).where(*present, bare)).one()
     return {"images": sum(counted.values()), "splits": counted, "unlabelled": unlabelled}
+
+
+def _added_folder(request: Mapping[str, Any]) -> PurePath | None:
+    """Return the folder that an import added, None where it read the dataset's own source."""
+    return PurePath(str(request["source"])) if request.get("unlabelled") else None
 
 
 def _below(folder: str) -> ColumnElement[bool]:

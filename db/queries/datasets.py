@@ -1,4 +1,4 @@
-"""Datasets, and what their cards show: counts come from the last import's report and from `finding_count`."""
+"""Datasets, and what their cards show: counts come from the last imports' reports and from `finding_count`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.types import DatasetError, FindingKind, Recipe, RoundStatus, Status, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
+from db.queries import added, imports
 
 _OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # what a summary begins with
 
@@ -63,11 +64,13 @@ class RoundSummary:
 class DatasetCard:
     """What a card says of a dataset. `covers` are content hashes; `reviewable` is the newest finished round.
 
+    `problems` counts those of `standing`, the last import of each of its sources; what else is said is the last one's.
     Where that only proposes labels, `contradicting` is the newest that judged some, if anything of it is left.
     """
 
     dataset: DatasetInfo
     import_id: int | None
+    standing: tuple[int, ...]
     images: int
     class_counts: Mapping[str, int]
     split_counts: Mapping[str, int]
@@ -118,30 +121,33 @@ def change_dataset(session: Session, dataset_id: int, values: Mapping[str, Any])
 
 def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -> None:
     """Say anew how many images are in each split, where its card and its export read it: in its newest import."""
-    newest = _last_imports(session).get(dataset_id)
+    newest = session.get(ImportRow, imports.last_done(session, dataset_id) or 0)
     if newest is not None:
         newest.report = {**(newest.report or {}), "splits": dict(counts)}
 
 
 def cards(session: Session) -> list[DatasetCard]:
     """Return every dataset's card, newest first, in a fixed number of statements."""
-    reports = _last_imports(session)
+    reports = _standing_imports(session)
     rounds = _rounds(session)
-    return [_card(info, reports.get(info.id), rounds.get(info.id, [])) for info in datasets(session)]
+    return [_card(info, reports.get(info.id, []), rounds.get(info.id, [])) for info in datasets(session)]
 
 
-def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary]) -> DatasetCard:
+def _card(info: DatasetInfo, standing: list[ImportRow], rounds: list[RoundSummary]) -> DatasetCard:
+    last = standing[-1] if standing else None
     report = (last.report if last else None) or {}
+    problems = [kinds for one in standing for kinds in (one.report or {}).get("problems", {}).values()]
     finished = [found for found in rounds if found.is_reviewable]
     judging = next((found for found in finished if not found.recipe.proposes), None)
     return DatasetCard(
         dataset=info,
         import_id=last.id if last else None,
+        standing=tuple(one.id for one in standing),
         images=report.get("images", 0),
         class_counts=report.get("classes", {}),
         split_counts=report.get("splits", {}),
         covers=tuple(report.get("covers", ())),
-        problems=sum(sum(kinds.values()) for kinds in report.get("problems", {}).values()),
+        problems=sum(sum(kinds.values()) for kinds in problems),
         masks=report.get("masks"),
         newest=rounds[0] if rounds else None,
         reviewable=finished[0] if finished else None,
@@ -150,14 +156,12 @@ def _card(info: DatasetInfo, last: ImportRow | None, rounds: list[RoundSummary])
     )
 
 
-def _last_imports(session: Session) -> dict[int, ImportRow]:
-    newest = (
-        select(func.max(ImportRow.id))
-        .where(ImportRow.status == RoundStatus.DONE, ImportRow.dataset_id.is_not(None))
-        .group_by(ImportRow.dataset_id)
-    )
-    found = session.scalars(select(ImportRow).where(ImportRow.id.in_(newest)))
-    return {row.dataset_id: row for row in found if row.dataset_id is not None}
+def _standing_imports(session: Session) -> dict[int, list[ImportRow]]:
+    """Return each dataset's imports whose problems stand, oldest first; the newest is its last import."""
+    standing = added.standing(session)
+    ids = [number for numbers in standing.values() for number in numbers]
+    rows = {row.id: row for row in session.scalars(select(ImportRow).where(ImportRow.id.in_(ids)))}
+    return {dataset_id: [rows[number] for number in numbers] for dataset_id, numbers in standing.items()}
 
 
 def _rounds(session: Session) -> dict[int, list[RoundSummary]]:

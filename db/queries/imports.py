@@ -1,6 +1,6 @@
 """Imports and the problems they found, as plain values."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -128,31 +128,33 @@ def add_problems(session: Session, import_id: int, problems: Iterable[Problem]) 
 
 def problems_of(
     session: Session,
-    import_id: int,
+    import_ids: Collection[int],
     *,
     severity: Severity | None = None,
     kind: str | None = None,
     text: str = "",
     limit: int | None = None,
 ) -> list[Problem]:
-    """Return an import's problems in the order they were met, those that fit."""
-    query = select(ProblemRow).where(*_fitting(import_id, severity, kind, text)).order_by(ProblemRow.id).limit(limit)
+    """Return the problems of these imports in the order they were met, those that fit."""
+    query = select(ProblemRow).where(*_fitting(import_ids, severity, kind, text)).order_by(ProblemRow.id).limit(limit)
     return [Problem(row.severity, row.kind, row.path, row.message, row.cure) for row in session.scalars(query)]
 
 
-def problem_counts(session: Session, import_id: int) -> list[ProblemCount]:
-    """Count an import's stored problems by kind, errors first, the most frequent first."""
+def problem_counts(session: Session, import_ids: Collection[int]) -> list[ProblemCount]:
+    """Count the stored problems of these imports by kind, errors first, the most frequent first."""
     query = (
         select(ProblemRow.severity, ProblemRow.kind, func.count())
-        .where(ProblemRow.import_id == import_id)
+        .where(ProblemRow.import_id.in_(import_ids))
         .group_by(ProblemRow.severity, ProblemRow.kind)
         .order_by(ProblemRow.severity, func.count().desc(), ProblemRow.kind)
     )
     return [ProblemCount(*found) for found in session.execute(query)]
 
 
-def _fitting(import_id: int, severity: Severity | None, kind: str | None, text: str) -> list[ColumnElement[bool]]:
-    wanted = [ProblemRow.import_id == import_id]
+def _fitting(
+    import_ids: Collection[int], severity: Severity | None, kind: str | None, text: str
+) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [ProblemRow.import_id.in_(import_ids)]
     if severity is not None:
         wanted.append(ProblemRow.severity == severity)
     if kind is not None:

@@ -11,6 +11,7 @@ from app.services import datasets
 from app.services.workspace import Workspace
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
+from tests.core.data.formats.drawn import draw_all
 
 
 @pytest.fixture
@@ -62,3 +63,14 @@ def test_colours_without_a_map_say_what_to_choose(opened: Workspace, tmp_path: P
     failed = run("import", root, "--format", "nothing", code=1).stderr
     assert "there is no format nothing" in failed
     assert "camvid" in failed
+
+
+def test_added_images_hide_no_problem_of_the_dataset(opened: Workspace, tmp_path: Path) -> None:
+    root, folder = draw_stripes(tmp_path / "set"), draw_all(tmp_path / "new", ["1.png", "2.png"])
+    draw_pair(root, "none", None)
+    (folder / "empty.png").touch()
+    run("import", root)
+    run("import", folder, "--name", "set", "--unlabelled")
+    assert [one["kind"] for one in run_json("datasets", "problems", "set")] == ["missing mask", "empty file"]
+    assert [listed["problems"] for listed in run_json("datasets")] == [2]
+    assert [one["kind"] for one in run_json("datasets", "problems", "set", "--import", "1")] == ["missing mask"]

@@ -164,3 +164,42 @@ def test_no_export_and_no_patch_goes_where_they_lie(workspace: Workspace, tmp_pa
         exports.add_export(workspace, ExportRequest(dataset_id=1, folder=str(tmp_path / "new" / "clean")))
     with pytest.raises(ExportError, match="holds originals"):
         patches.apply_patch(workspace, tmp_path / "patch", tmp_path / "new")
+
+
+def standing(workspace: Workspace) -> list[str]:
+    """Return the files among the problems that the dataset's card counts."""
+    [card] = datasets.list_datasets(workspace)
+    listed = [problem.path for problem in imports.problems(workspace, *card.standing)]
+    assert card.problems == len(listed) == sum(one.count for one in imports.problem_counts(workspace, *card.standing))
+    return sorted(path for path in listed if path.endswith(".png"))
+
+
+def test_the_problems_of_each_source_stand_until_it_is_read_again(workspace: Workspace, tmp_path: Path) -> None:
+    root, folder = pets(tmp_path / "pets"), new(tmp_path / "new", 6)
+    for empty in (root / "cats" / "a.png", folder / "b.png"):
+        empty.touch()
+    first = run(workspace, root)
+    assert standing(workspace) == ["cats/a.png"]
+    added = add(workspace, folder)
+    add(workspace, new(tmp_path / "newer", 6))
+    assert standing(workspace) == ["cats/a.png", "new/b.png"]
+    (folder / "b.png").unlink()
+    (folder / "c.png").touch()
+    last = add(workspace, folder)
+    assert standing(workspace) == ["cats/a.png", "new/c.png"]
+    assert imports.standing_with(workspace, last)[0] == first.id
+    assert imports.standing_with(workspace, added) == [added.id]
+    (root / "cats" / "a.png").unlink()
+    again(workspace)
+    assert standing(workspace) == ["new/c.png"]
+
+
+def test_a_folder_that_is_read_with_the_one_around_it_has_no_problems_of_its_own(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    run(workspace, pets(tmp_path / "pets"))
+    inner = new(tmp_path / "new" / "inner", 6)
+    (inner / "b.png").touch()
+    add(workspace, inner)
+    add(workspace, tmp_path / "new")
+    assert standing(workspace) == ["new/inner/b.png"]
