@@ -129,7 +129,7 @@ def findings(
             break
     _print([_told(finding, info) for finding in found], Form.JSON if as_json else form)
     if form is Form.TABLE and not as_json:
-        tell(f"{len(found):,} of {reviews.counts(opened, chosen).total:,}" if found else "nothing fits")
+        tell(f"{len(found):,} of {reviews.count(opened, chosen):,}" if found else "nothing fits")
 
 
 def _told(finding: Finding, info: "DatasetInfo") -> dict[str, Any]:

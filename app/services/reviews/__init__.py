@@ -8,6 +8,7 @@ from app.services.reviews.answers import Saved, Undone
 from app.services.reviews.by_class import by_class
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
 from app.services.reviews.reading import (
+    count,
     counts,
     findings,
     history,
@@ -38,6 +39,7 @@ __all__ = [
     "Undone",
     "accept_all",
     "by_class",
+    "count",
     "counts",
     "decide",
     "findings",

@@ -77,6 +77,12 @@ def findings(workspace: Workspace, ids: Sequence[int]) -> list[Finding]:
         return finding_queries.findings_by_ids(session, ids[:LARGEST_PAGE])
 
 
+def count(workspace: Workspace, chosen: FindingFilter) -> int:
+    """Return how many findings a filter holds."""
+    with workspace.database.read() as session:
+        return counting.count(session, chosen)
+
+
 def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
     """Return every number on the review page, of one moment."""
     unpaired = replace(chosen, given=None, pseudo=None, statuses=counting.TODO)

@@ -119,6 +119,14 @@ def test_findings_can_be_narrowed_down(opened: Workspace) -> None:
     assert len(run_json("findings", "digits", "--limit", "1000", "--show", "agreeing")) == 200
 
 
+def test_as_many_findings_are_told_as_the_filter_holds(opened: Workspace) -> None:
+    run("accept", "digits", "--above", "0.8", "--yes")
+    decided = len(run_json("findings", "digits", "--status", "decided", "--limit", "1000"))
+    assert 2 < decided < 100
+    for status, held in (("decided", decided), ("todo", 100 - decided), ("any", 100)):
+        assert f"2 of {held}\n" in run("findings", "digits", "--status", status, "--limit", "2").stderr
+
+
 def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
     would = run_json("accept", "digits", "--above", "0.8", "--dry-run")
     count = would["would_change"]
