@@ -58,7 +58,7 @@ def _row(one: "Past") -> tuple[object, ...]:
         info.status.value,
         "" if result is None else f"{result:.1%}",
         *_found(compared),
-        "" if compared is None else _changed(one.before, first=info.number == 1),
+        "" if compared is None else _changed(one.before, first=one.is_first),
         "" if compared is None else _changed(one.given),
         one.changed_settings,
     )

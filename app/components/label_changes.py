@@ -49,7 +49,7 @@ def _row(one: Past) -> dict[str, Any]:
     return {
         "Round": one.round.number,
         "Recipe": NAMES[one.round.recipe],
-        "Changed": _share(one.before, _UNKNOWN if one.round.number > 1 else ""),
+        "Changed": _share(one.before, "" if one.is_first else _UNKNOWN),
         "From given": _share(one.given, _UNKNOWN),
         **said,
         "Settings": one.changed_settings,

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.services.rounds import Comparison, RoundInfo, compare
 from app.services.workspace import Workspace
+from core.types import RoundStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Past:
     given: Mapping[str, Any] | None  # `core.judge.label_changes` against the labels the dataset came with
     before: Mapping[str, Any] | None  # the same against the round before, with its number as `round`
     verdicts: Mapping[str, int] | None  # what people decided since that one opened, by the names of `Status`
+    is_first: bool  # no round before it was finished, so nothing can have changed since
 
     @property
     def changed_settings(self) -> str:
@@ -36,7 +38,9 @@ def history(workspace: Workspace, listed: Sequence[RoundInfo]) -> list[Past]:
         noted = compared.metrics.get("label_changes", {}) if compared else {}
         earlier = listed[place + 1] if place + 1 < len(listed) else None
         settings = {} if earlier is None else _differing(earlier, info)
-        past.append(Past(info, compared, settings, noted.get("given"), noted.get("before"), noted.get("verdicts")))
+        is_first = not any(one.status is RoundStatus.DONE for one in listed[place + 1 :])
+        changes = noted.get("given"), noted.get("before"), noted.get("verdicts")
+        past.append(Past(info, compared, settings, *changes, is_first))
     return past
 
 

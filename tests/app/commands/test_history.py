@@ -1,10 +1,13 @@
 import pytest
 
 from app.commands import naming
+from app.services import rounds
 from app.services.workspace import Workspace
+from core.config import RoundConfig
+from db.models import RoundRow
 from tests.app.commands.running import run, run_json
-from tests.app.services.test_history import add_past
-from tests.app.small import add_dataset
+from tests.app.services.test_history import CHANGES, add_past
+from tests.app.small import METRICS, add_dataset, add_done_round
 
 
 @pytest.fixture
@@ -35,3 +38,17 @@ def test_no_round_is_no_error(opened: Workspace) -> None:
     add_dataset(opened, [0, 1])
     assert run_json("rounds", "pets") == []
     assert "no round yet" in run("rounds", "pets").stderr
+
+
+def test_a_round_after_none_but_cancelled_ones_changed_nothing_since_a_round_before(opened: Workspace) -> None:
+    dataset_id = add_dataset(opened, [0, 1] * 10)
+    config = RoundConfig(folds=2)
+    rounds.cancel_round(opened, rounds.start_round(opened, dataset_id, config, "ada").id)
+    add_done_round(opened, dataset_id, config)
+    with opened.database.write() as session:
+        row = session.get(RoundRow, 2)
+        assert row is not None
+        row.metrics = METRICS | {"label_changes": CHANGES | {"before": None}}
+    assert "unknown" not in run("rounds", "pets").stdout
+    add_done_round(opened, dataset_id, config)
+    assert "unknown" in run("rounds", "pets").stdout
