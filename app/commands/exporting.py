@@ -152,7 +152,11 @@ def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:
     if as_json:
         say_json(applied)
         return
-    say(f"{applied.changed:,} labels {word}")
+    if applied.already and not applied.changed:
+        say(f"it is applied already, nothing was changed; its {applied.already:,} labels are as it says")
+    else:
+        before = f", {applied.already:,} were before" if applied.already else ""
+        say(f"{applied.changed:,} labels {word}{before}")
     if applied.unchecked:
         tell(f"{applied.unchecked:,} of them were found by their path alone: neither hash nor file was there")
     for path in applied.missing[:SHOWN]:

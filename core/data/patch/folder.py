@@ -28,6 +28,8 @@ Move = tuple[str, str]  # from, to; relative to the folder
 def apply_to_folder(patch: Patch, root: Path) -> Applied:
     """Move the images of a class folder as the patch says; all of them, or none when one does not fit.
 
+    Where it was applied before, nothing but what a kill left to do is moved.
+
     Raises:
         ExportError: an image lies elsewhere or holds something else than the patch expects; nothing was moved.
     """
@@ -42,9 +44,10 @@ def apply_to_folder(patch: Patch, root: Path) -> Applied:
         journal.parent.mkdir(exist_ok=True)
         write_atomically(journal, json.dumps({"moves": moves, "made": made}, ensure_ascii=False, indent=1).encode())
     moves, _ = _read(journal)
-    _make(root, moves)
+    made_now = _make(root, moves)
     moved = {source for source, _ in moves}
-    return Applied(len(moves), tuple(change.path for change in patch.changes if change.path not in moved))
+    missing = tuple(change.path for change in patch.changes if change.path not in moved)
+    return Applied(made_now, missing, already=len(moves) - made_now)
 
 
 def revert_in_folder(patch: Patch, root: Path) -> Applied:
@@ -117,8 +120,9 @@ def _class_folder(parent: Path, name: str) -> str:
     return name if is_plain and (parent / name).is_dir() else safe_name(name)
 
 
-def _make(root: Path, moves: Iterable[Move]) -> None:
-    """Make the moves that are not made yet."""
+def _make(root: Path, moves: Iterable[Move]) -> int:
+    """Make the moves that are not made yet, and return how many they were."""
+    made = 0
     for source, target in moves:
         if not (root / source).exists() and (root / target).exists():
             continue  # made before a kill
@@ -129,6 +133,8 @@ def _make(root: Path, moves: Iterable[Move]) -> None:
             )
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         (root / source).rename(root / target)
+        made += 1
+    return made
 
 
 def _new_folders(root: Path, moves: Iterable[Move]) -> list[str]:

@@ -32,11 +32,15 @@ HASH_COLUMN = "content_hash"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How many labels a patch changed, which images of it were not there, and how many were known by path alone."""
+    """How many labels a patch changed, which images of it were not there, and how many were known by path alone.
+
+    `already` counts those that it had changed before, as it had all of them where it is applied once more.
+    """
 
     changed: int
     missing: tuple[str, ...] = ()
     unchecked: int = 0
+    already: int = 0
 
 
 @dataclass(frozen=True, slots=True)

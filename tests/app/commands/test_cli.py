@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -207,6 +208,11 @@ def test_an_export_and_its_patch_bring_two_copies_to_the_same_labels(
     assert labels(before / "labels.csv") == clean
     run("patch", "revert", patch, before / "labels.csv")
     assert labels(before / "labels.csv") == given
+    copy = shutil.copytree(digits_folder, tmp_path / "copy")
+    assert run("patch", "apply", patch, copy).stdout == f"{changed} labels changed\n"
+    assert "applied already, nothing was changed" in run("patch", "apply", patch, copy).stdout
+    assert run_json("patch", "apply", patch, copy)["changed"] == 0
+    assert run_json("patch", "revert", patch, copy)["changed"] == changed
     refused = run("patch", "apply", patch, digits_folder, code=1)
     assert "originals" in refused.stderr
 

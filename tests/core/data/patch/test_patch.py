@@ -70,17 +70,21 @@ def test_images_move_to_their_new_class_and_back(tmp_path: Path) -> None:
 
 def test_applying_twice_is_applying_once(tmp_path: Path) -> None:
     root = class_folder(tmp_path / "copy", PETS)
-    apply(PET_CHANGES, root)
+    before = tree(root)
+    first = apply(PET_CHANGES, root)
     once = tree(root)
-    apply(PET_CHANGES, root)
+    second = apply(PET_CHANGES, root)
     assert tree(root) == once
+    assert (first.changed, first.already, second.changed, second.already) == (4, 0, 0, 4)
+    revert(PET_CHANGES, root)
+    assert tree(root) == before
 
 
 def test_an_interrupted_application_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, whole = class_folder(tmp_path / "copy", PETS), class_folder(tmp_path / "whole", PETS)
     make = folder._make
 
-    def killed(root: Path, moves: list[folder.Move]) -> None:
+    def killed(root: Path, moves: list[folder.Move]) -> int:
         make(root, moves[:2])
         raise KeyboardInterrupt
 
@@ -88,7 +92,8 @@ def test_an_interrupted_application_goes_on_where_it_was(tmp_path: Path, monkeyp
         patched.setattr(folder, "_make", killed)
         with pytest.raises(KeyboardInterrupt):
             apply(PET_CHANGES, root)
-    apply(PET_CHANGES, root)
+    applied = apply(PET_CHANGES, root)
+    assert (applied.changed, applied.already) == (2, 2)
     apply(PET_CHANGES, whole)
     assert tree(root) == tree(whole)
 
