@@ -26,7 +26,7 @@ def insight_head(done: Sequence[RoundInfo], datasets: Mapping[int, str]) -> tupl
         st.query_params.pop("round", None)
         return dataset_id, None
     with which:
-        round_id = pick("round", numbered, "Round")
+        round_id = pick("round", numbered, "Round", elsewhere={info.id for info in done})
     recipe = next(info.recipe for info in done if info.id == round_id)
     of_round, of_dataset = queue_of(round_id, recipe), {"dataset": str(dataset_id)}
     review, compare, worth = links

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components.mask_editor import mask_editor
-from app.components.picker import asked, remember
+from app.components.picker import asked, instead, named, remember, warn_over
 from app.services import editing
 from app.services.workspace import workspace
 
@@ -19,11 +19,15 @@ def explain() -> None:
         st.switch_page("pages/rounds.py")
 
 
-opening = editing.find_opening(workspace(), asked("round"), asked("sample"), asked("dataset"))
+wanted = editing.find_opening(workspace(), asked("round"), asked("sample"), asked("dataset"))
+opening = wanted or editing.find_opening(workspace())
 if opening is None:
     explain()
 else:
     remember("dataset", opening.dataset_id)
     if opening.round_id is not None:
         remember("round", opening.round_id)
+    told = {parameter: named(parameter) for parameter in ("round", "dataset", "sample")}
+    if said := editing.passed_over(workspace(), opening, told):
+        warn_over(instead(*said))
     mask_editor(opening, asked("finding"), key="masks")

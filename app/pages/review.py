@@ -4,22 +4,14 @@ import streamlit as st
 
 from app.components.complaints import plain
 from app.components.job_progress import draw_round
-from app.components.picker import asked, remember, remembered
+from app.components.picker import remember
+from app.components.review_choice import wanted_round
 from app.components.review_grid import review_grid
 from app.services import datasets, rounds
 from app.services.rounds import RoundInfo
 from app.services.workspace import workspace
 
 POLL_SECONDS = 2.0
-
-
-def wanted_round(known: list[RoundInfo]) -> RoundInfo | None:
-    """Return the round the address names, else the newest finished one, else the newest; of the dataset at hand."""
-    named = next((info for info in known if info.id == asked("round")), None)
-    dataset = asked("dataset") or remembered("dataset")
-    at_hand = [info for info in known if info.dataset_id == dataset] or (known if asked("dataset") is None else [])
-    finished = next((info for info in at_hand if info.is_reviewable), None)
-    return named or finished or next(iter(at_hand), None)
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -48,7 +40,8 @@ def explain(info: RoundInfo | None) -> None:
         st.switch_page(f"pages/{where}.py")
 
 
-chosen = wanted_round(rounds.list_rounds(workspace()))
+every = {card.dataset.id for card in datasets.list_datasets(workspace())}
+chosen = wanted_round(rounds.list_rounds(workspace()), every)
 if chosen is not None:
     remember("dataset", chosen.dataset_id)
 if chosen is not None and chosen.is_reviewable:

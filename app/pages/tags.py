@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from app.components.picker import asked, remember, remembered
+from app.components.picker import asked, instead, named, remember, remembered, warn_over
 from app.components.tag_panel import tag_panel
 from app.services.datasets import list_datasets
 from app.services.workspace import workspace
 
-known = {card.dataset.id: card.dataset.name for card in list_datasets(workspace()) if card.dataset.colours is not None}
+every = {card.dataset.id: card.dataset for card in list_datasets(workspace())}
+known = {number: info.name for number, info in every.items() if info.colours is not None}
 if not known:
     st.title("Nothing to tag yet")
     st.write(
@@ -18,4 +19,8 @@ if not known:
 else:
     chosen = next(number for number in (asked("dataset"), remembered("dataset"), *known) if number in known)
     remember("dataset", chosen)
+    if (text := named("dataset")) and asked("dataset") not in known:
+        other = every.get(asked("dataset") or 0)
+        classes = other and f"The labels of {other.name} are classes, so there is nothing to tag"
+        warn_over(instead(classes or f"There is no dataset {text} to show", known[chosen]))
     tag_panel(chosen, known, asked("sample"), key="tags")

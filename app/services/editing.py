@@ -1,13 +1,14 @@
 """Where the mask editor begins and what it can go to: any image of a dataset of masks, with a round at hand or none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
-from db.queries import mask_images, masks, rounds
+from db.queries import datasets, mask_images, masks, rounds
+from db.queries.datasets import DatasetInfo
 from db.queries.mask_images import ListedImage
 
 __all__ = ["ListedImage", "Opening"]
@@ -42,6 +43,26 @@ def find_opening(
     return None
 
 
+def passed_over(workspace: Workspace, opening: Opening, named: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return why another round, dataset or image is opened than an address names, and what is; None where it is that.
+
+    `named` holds what the address says of these three, by their names; "" where it says nothing.
+    """
+    with workspace.database.read() as session:
+        known = {info.id: info for info in datasets.datasets(session)}
+        info = next((one for one in rounds.list_rounds(session) if str(one.id) == named["round"]), None)
+        shown = known[opening.dataset_id]
+        if named["round"] and info is None:
+            return f"There is no round {named['round']} to show", shown.name
+        other = named["dataset"] if info is None else str(info.dataset_id)
+        if other and other != str(shown.id):
+            return _why_not(next((one for one in known.values() if str(one.id) == other), None), other), shown.name
+        if named["sample"] and named["sample"] != str(opening.sample_id):
+            image = masks.find_sample(session, opening.sample_id)
+            return f"There is no image {named['sample']} in {shown.name}", "" if image is None else image.name
+    return None
+
+
 def list_images(
     workspace: Workspace, dataset_id: int, round_id: int | None, text: str = "", after: int | None = None
 ) -> list[ListedImage]:
@@ -56,6 +77,15 @@ def list_images(
             raise NotFoundError(f"there is no image {after}", "begin again without 'after'")
         place = None if last is None else (last.name, last.id)
         return mask_images.named_images(session, dataset_id, round_id, text, after=place, limit=LISTED)
+
+
+def _why_not(info: DatasetInfo | None, named: str) -> str:
+    """Return why nothing of a dataset can be painted."""
+    if info is None:
+        return f"There is no dataset {named} to show"
+    if info.colours is None:
+        return f"The labels of {info.name} are classes, so there is nothing to paint"
+    return f"{info.name} has no images to paint"
 
 
 def _places(session: Session, round_id: int | None, dataset_id: int | None) -> Iterator[tuple[int, int | None]]:

@@ -61,6 +61,25 @@ def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, wor
     assert screen.query_params["dataset"] == "1"
 
 
+def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
+    screen: AppTest, workspace: Workspace
+) -> None:
+    first, second = add_dataset(workspace, [0, 1] * 10), add_dataset(workspace, [0, 1] * 10, name="others")
+    add_done_round(workspace, first)
+    add_done_round(workspace, second)
+    for named in ("999", "abc"):
+        screen.query_params.update({"dataset": str(first), "round": named})
+        screen.run()
+        told = f"There is no round {named} to show; Round 1 is shown instead."
+        assert [warning.value for warning in screen.warning] == [told]
+    screen.query_params.update({"dataset": str(first), "round": "1"})
+    screen.run()
+    screen.selectbox("pick_dataset").select(second).run()
+    assert not screen.exception
+    assert not screen.warning
+    assert screen.query_params["round"] == "2"
+
+
 def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, workspace: Workspace) -> None:
     add_done_round(workspace, add_dataset(workspace, PETS))
     bare = add_dataset(workspace, PETS, name="bare")

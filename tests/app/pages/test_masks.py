@@ -11,6 +11,7 @@ from app.services.workspace import Workspace
 from db.models import SampleRow
 from tests.app.masked import add_round, add_scenes, scenes
 from tests.app.services.reviewed import digits, digits_home
+from tests.app.small import add_dataset, add_done_round
 
 __all__ = ["digits", "digits_home", "scenes"]
 
@@ -92,3 +93,29 @@ def test_an_image_that_is_not_of_the_round_is_not_opened(
     for named in ("7", "999", "1; drop table"):
         page.query_params.update({"round": "1", "sample": named})
         assert shown(page.run())[:2] == (1, 1)
+
+
+def test_what_cannot_be_painted_is_told_and_something_else_opened(
+    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(scenes, monkeypatch)
+    classes = add_dataset(scenes, [0, 1] * 10)
+    with scenes.database.read() as session:
+        name = session.scalar(select(SampleRow.name).where(SampleRow.id == 1))
+    for named, said in (
+        ({"round": "1", "sample": "99999"}, f"There is no image 99999 in scenes; {name} is shown instead."),
+        ({"round": "999"}, "There is no round 999 to show; scenes is shown instead."),
+        ({"dataset": "x"}, "There is no dataset x to show; scenes is shown instead."),
+        (
+            {"round": str(add_done_round(scenes, classes))},
+            "The labels of pets are classes, so there is nothing to paint; scenes is shown instead.",
+        ),
+    ):
+        page.query_params.clear()
+        page.query_params.update(named)
+        assert shown(page.run()) == (1, 1, None)
+        assert [toast.value.replace("\\", "") for toast in page.toast] == [said]
+    page.query_params.clear()
+    page.query_params.update({"round": "1", "sample": "4"})
+    assert shown(page.run())[:2] == (1, 4)
+    assert not page.toast

@@ -82,6 +82,21 @@ def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, workspa
     assert shown_round(review.run()) == ids[0]
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [({"round": "abc"}, "round abc"), ({"round": "999"}, "round 999"), ({"dataset": "999"}, "dataset 999")],
+)
+def test_what_is_not_there_is_told_and_the_newest_round_shown(
+    named: dict[str, str], said: str, review: AppTest, workspace: Workspace
+) -> None:
+    ids = add_rounds(workspace, RoundStatus.DONE)
+    assert shown_round(review.run()) == ids[0]
+    assert not review.toast
+    review.query_params.update(named)
+    assert shown_round(review.run()) == ids[0]
+    assert review.toast[0].value == f"There is no {said} to show; Round 1 of d is shown instead."
+
+
 def test_a_round_at_work_is_watched(review: AppTest, workspace: Workspace) -> None:
     add_rounds(workspace, RoundStatus.RUNNING)
     review.run()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components.complaints import plain
 from app.services import rounds, tags
 from app.services.workspace import Workspace
 from core.config import RoundConfig
@@ -236,6 +237,23 @@ def test_the_address_chooses_the_dataset(screen: AppTest, workspace: Workspace) 
     screen.query_params["dataset"] = str(other)
     screen.run()
     assert screen.selectbox("pick_dataset").value == other
+    assert not screen.warning
+
+
+@pytest.mark.parametrize("page", ["rounds", "exports", "worth"])
+@pytest.mark.parametrize("named", ["999", "-1", "x"])
+def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
+    named: str, page: str, screen: AppTest, workspace: Workspace
+) -> None:
+    shown = add_dataset(workspace, PETS, name="a*b")
+    screen.switch_page(f"pages/{page}.py")
+    screen.query_params["dataset"] = named
+    screen.run()
+    assert not screen.exception
+    assert screen.selectbox("pick_dataset").value == shown
+    told = [one.value for one in screen.warning if "dataset" in one.value]
+    assert told == [plain(f"There is no dataset {named} to show; a*b is shown instead.")]
+    assert screen.query_params["dataset"] == str(shown)
 
 
 def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(

@@ -37,6 +37,14 @@ def test_the_panel_is_on_the_dataset_that_is_asked_for(screen: AppTest, workspac
     data = json.loads(mounted.proto.json)
     assert (data["dataset"], data["sample"]) == (first, None)
     assert sorted(data["datasets"]) == [[1, "scenes"], [2, "others"]]
-    screen.query_params["dataset"] = "77"
-    screen.run()
-    assert json.loads(screen.get("bidi_component")[0].proto.json)["dataset"] == first
+    assert not screen.toast
+    classes = add_dataset(workspace, [0, 1] * 10)
+    for named, said in (
+        ("77", "There is no dataset 77 to show"),
+        ("-1", "There is no dataset -1 to show"),
+        (str(classes), "The labels of pets are classes, so there is nothing to tag"),
+    ):
+        screen.query_params["dataset"] = named
+        screen.run()
+        assert json.loads(screen.get("bidi_component")[0].proto.json)["dataset"] == first
+        assert screen.toast[0].value == f"{said}; scenes is shown instead."
