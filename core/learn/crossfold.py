@@ -17,17 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
+from core.config import RoundConfig
 from core.data.storage import atomic_path
 from core.learn.allowance import Allowance
 from core.learn.augment import Augment
 from core.learn.batches import Images, Targets
+from core.learn.optimizing import learning_rate
 from core.learn.training import Labelled, Look, Objective, Recipe, State, Watcher, halved, predicted, supervised, train
 from core.types import NO_LABEL, FloatArray, IntArray, Progress, Report
 
-_RATES = {Weights.NONE: 1e-3, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
-_SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
-_SMALL_RATE = 3e-3
 _LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
 _LEAST_ROWS = 2  # batch normalisation needs two: a single image is shown twice
@@ -230,13 +228,6 @@ class _Run:
         at_once = min(self.recipe.batch_size * 2, self.material.most_at_once)
         chosen, should_stop = torch.from_numpy(rows), self.telling.should_stop
         return predicted(network, self.material.images, chosen, at_once, on_look=look, should_stop=should_stop)
-
-
-def learning_rate(config: RoundConfig) -> float:
-    """Return the highest rate of the cycle: the config's own, or what suits the network and its first weights."""
-    if config.learning_rate:
-        return config.learning_rate
-    return _SMALL_RATE if config.model in _SMALL_NETWORKS else _RATES[config.weights]
 
 
 def _labelled(material: Material, held: Held) -> Labelled:

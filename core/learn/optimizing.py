@@ -5,9 +5,14 @@ import math
 import torch
 from torch import nn
 
+from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
+
 WEIGHT_DECAY = 0.01  # on kernels only
 _WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing along a cosine (one cycle, Smith 2018)
 _FIRST_RATE = 0.1  # of the highest
+_RATES = {Weights.NONE: 1e-3, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
+_SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
+_SMALL_RATE = 3e-3
 
 
 def adamw(network: nn.Module, learning_rate: float, weight_decay: float = WEIGHT_DECAY) -> torch.optim.Optimizer:
@@ -23,3 +28,10 @@ def cycle(share: float) -> float:
     if share < _WARM_UP:
         return _FIRST_RATE + (1 - _FIRST_RATE) * share / _WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def learning_rate(config: RoundConfig) -> float:
+    """Return the highest rate of the cycle: the config's own, or what suits the network and its first weights."""
+    if config.learning_rate:
+        return config.learning_rate
+    return _SMALL_RATE if config.model in _SMALL_NETWORKS else _RATES[config.weights]

@@ -20,7 +20,8 @@ from core.data.masks.store import MaskStore
 from core.data.predictions import CERTAIN, create_predictions
 from core.data.storage import write_atomically
 from core.learn.cross_training.optimizing import JointRecipe
-from core.learn.crossfold import Telling, learning_rate
+from core.learn.crossfold import Telling
+from core.learn.optimizing import learning_rate
 from core.recipes.cross_stages import (
     BASELINE,
     NETWORKS,

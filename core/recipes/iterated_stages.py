@@ -19,8 +19,9 @@ from core.fold_networks import about
 from core.judge import calibration
 from core.judge.balanced_thresholds import balanced_thresholds, taken
 from core.learn.consistency import Consistency
-from core.learn.crossfold import Held, Keep, Kept, Lesson, Material, Predict, Telling, learn_fold, learning_rate
+from core.learn.crossfold import Held, Keep, Kept, Lesson, Material, Predict, Telling, learn_fold
 from core.learn.models.kept import keep_network, load_network
+from core.learn.optimizing import learning_rate
 from core.learn.training import Objective, predicted, supervised
 from core.recipes.data import RecipeData
 from core.recipes.iterated_labels import Labelling, Labels
