@@ -107,7 +107,7 @@ def protect(
     *,
     dataset: DatasetName,
     split: Annotated[str, typer.Option(help="The split that is to judge models, and never to teach them.")] = "",
-    draw: Annotated[float, typer.Option(min=0, max=1, help="Draw this share of the images into a new such split.")] = 0,
+    draw: Annotated[float, typer.Option(min=0, max=1, help="Draw this share of the images for it.")] = 0,
     off: Annotated[bool, typer.Option("--off", help="Take the mark away.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -115,7 +115,8 @@ def protect(
 
     Images outside that look like one of the split are told: they would leak what is to be judged, and no round learns
     from them either. People judge the split's images one by one; `python -m app worth` measures on those what the
-    cleaning was worth. Without --split the command shows how the dataset stands.
+    cleaning was worth. --draw draws no fewer than that needs, where half of the images are enough; they are those in
+    no split, else those of the largest split. Without --split the command shows how the dataset stands.
 
     Examples:
       python -m app datasets protect pets --split test

@@ -13,7 +13,7 @@ from app.services.lookalikes import Lookalikes
 
 SPLITS = "splits"  # in the address: the dataset whose splits are shown
 
-_DRAWING = "A tenth of the images that are in no split, by chance and whole groups at a time, is to be for evaluation"
+_DRAWING = "By chance and whole groups at a time: a tenth, but no fewer than Worth measures on"
 
 
 class Look(Protocol):
@@ -54,11 +54,9 @@ def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> 
         )
         named = [split for split in shown.splits if split.name]
         pressed = [split for split in named if _draw_split(split, f"{key}_{split.name}")]
-        if any(not split.name and split.images for split in shown.splits) and not shown.protected:
-            drawn = st.button("Draw a tenth", icon=":material/casino:", key=f"{key}_draw", help=_DRAWING)
-            if drawn:
-                draw(dataset_id)
-                st.rerun()
+        if shown.drawing.images and _draw_drawing(shown, f"{key}_draw"):
+            draw(dataset_id)
+            st.rerun()
         for line in shown.lines():
             st.markdown(plain(line))
         if shown.protected and _draw_alike(shown.alike, key):
@@ -78,6 +76,14 @@ def _draw_split(split: Split, key: str) -> bool:
         if split.protected:  # a key for each state: what another person did is never undone by an old page
             return st.button("Learn from it again", icon=":material/remove_moderator:", key=f"{key}_off")
         return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")
+
+
+def _draw_drawing(shown: Protection, key: str) -> bool:
+    """Draw the button that draws images for evaluation; return whether it was pressed."""
+    wish = shown.drawing
+    source = f" out of {plain(wish.out_of)}" if wish.out_of else ""
+    label = f"Draw {wish.images:,} {'more ' if shown.protected else ''}images{source}"
+    return st.button(label, icon=":material/casino:", key=key, help=_DRAWING)
 
 
 def _draw_alike(alike: Lookalikes | None, key: str) -> bool:

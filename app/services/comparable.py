@@ -34,6 +34,12 @@ class Readiness:
                 "Evaluation splits in the menu of its card on the Datasets page, or "
                 f"python -m app datasets protect {quote(self.dataset)} --split NAME; --draw 0.1 draws one"
             )
+        if self.images < self.least:
+            return (
+                f"the {self.called} of {self.dataset} has only {self.images} images, a comparison needs at least "
+                f"{self.least} that people judged; draw more, or protect another split: Evaluation splits in the menu "
+                f"of its card on the Datasets page, or python -m app datasets protect {quote(self.dataset)} --draw 0.1"
+            )
         if self.judged < self.least:
             return (
                 f"people judged {self.judged} images of the {self.called}, a comparison needs at least "

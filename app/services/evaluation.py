@@ -10,16 +10,33 @@ from app.services.learnable import refuse_unfinished
 from app.services.lookalikes import Lookalikes
 from app.services.split_names import DRAWN, called
 from app.services.workspace import Workspace
+from core.config.comparison import LEAST_JUDGED
 from core.data.drawing import drawn_rows
 from core.data.snapshot import whole_groups
 from core.types import DatasetError
-from db.queries import datasets, evaluation, rounds
+from db.queries import added, datasets, evaluation, rounds
+from db.queries.datasets import DatasetInfo
 from db.queries.evaluation import Split
 
-__all__ = ["Protection", "Split", "draw", "protect", "protection"]
+__all__ = ["Drawing", "Protection", "Split", "draw", "protect", "protection"]
 
 SHARE = 0.1  # of the images
+MOST = 0.5  # of them, where a tenth is less than a comparison needs
 LEAST_GROUPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is proposed to draw for evaluation: so many `images` of one split, "" for the images that are in none.
+
+    A tenth, but no fewer than the `least` that a comparison still needs. 0 where it needs none, or `lacks` says why
+    there are too few.
+    """
+
+    out_of: str = ""
+    images: int = 0
+    least: int = 0
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class Protection:
     judged: int
     accepted: int
     alike: Lookalikes | None  # None: nobody has looked for them since the images or splits changed
+    drawing: Drawing
 
     @property
     def protected(self) -> tuple[str, ...]:
@@ -43,14 +61,19 @@ class Protection:
     def lines(self) -> list[str]:
         """Return what a person should know of the evaluation splits, a sentence each."""
         if not self.protected:
-            return ["No split is for evaluation: rounds learn from every label."]
+            return ["No split is for evaluation: rounds learn from every label.", *self._lacking]
         images = sum(split.images for split in self.splits if split.protected)
         rule = f"No round learns from the {called(self.protected)}, and no bulk act touches its labels"
         said = [f"{rule}; people judged {self.judged:,} of its {images:,} images."]
         if self.accepted:
             bulk = f"{self.accepted:,} of its labels were accepted in bulk before, looked at by nobody"
             said.append(f"{bulk}, so they do not count; judge them, or undo that act.")
+        said += self._lacking
         return said if self.alike is None else [*said, *self.alike.lines()]
+
+    @property
+    def _lacking(self) -> list[str]:
+        return [self.drawing.lacks] if self.drawing.lacks else []
 
 
 def protection(workspace: Workspace, dataset_id: int, *, find: bool = False) -> Protection:
@@ -62,13 +85,14 @@ def protection(workspace: Workspace, dataset_id: int, *, find: bool = False) -> 
     alike = lookalikes.find(workspace, dataset_id) if find else lookalikes.known(workspace, dataset_id)
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-        protected = info.evaluation_splits
+        protected, found = info.evaluation_splits, evaluation.splits(session, dataset_id)
         return Protection(
             info.name,
-            tuple(evaluation.splits(session, dataset_id)),
+            tuple(found),
             len(evaluation.judged(session, dataset_id, info.task, protected)),
             sum(evaluation.bulk_accepted(session, dataset_id, split) for split in protected),
             alike,
+            _proposed(info, found),
         )
 
 
@@ -91,36 +115,59 @@ def protect(workspace: Workspace, dataset_id: int, split: str, *, on: bool = Tru
     return protection(workspace, dataset_id)
 
 
-def draw(workspace: Workspace, dataset_id: int, *, share: float = SHARE, seed: int = 0) -> Protection:
-    """Draw a share of the images that are in no split, whole groups at a time, into one that is for evaluation.
+def draw(workspace: Workspace, dataset_id: int, *, share: float | None = None, seed: int = 0) -> Protection:
+    """Draw a share of the images, whole groups at a time, into a split that is for evaluation; None: what is proposed.
 
-    What rounds found in them so far belongs to the new split too. A later import leaves a drawn split as it is.
+    They come out of those that are in no split, or where all are in one out of the largest that is not for evaluation.
+    A share that is less than a comparison needs is filled up, if half of the images are enough. What rounds found in
+    them so far belongs to the new split too. A later import leaves a drawn split as it is.
 
     Raises:
         DatasetError: there is no such dataset, it has such a split already, or its images cannot be divided.
         RoundError: a round is at work, which learns from all of them and writes down what splits they were in.
     """
-    if not 0 < share < 1:
+    if share is not None and not 0 < share < 1:
         raise DatasetError(f"the share is {share}, must be between 0 and 1; a tenth is 0.1")
     with workspace.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)
-        if any(one.name == DRAWN for one in evaluation.splits(session, dataset_id)):
-            raise DatasetError(f"{info.name} has a split {DRAWN!r} already; protect that one")
+        splits = evaluation.splits(session, dataset_id)
+        proposed = _proposed(info, splits)
+        if not proposed.images and any(one.name == DRAWN for one in splits):
+            raise DatasetError(proposed.lacks or f"{info.name} has a split {DRAWN!r} already; protect that one")
         refuse_unfinished(info.name, rounds.list_rounds(session, dataset_id))
-        found = evaluation.undivided(session, dataset_id)
+        if share is None and proposed.lacks:
+            raise DatasetError(proposed.lacks)
+        found = evaluation.images_of_split(session, dataset_id, proposed.out_of)
         groups = whole_groups([group for _, group, _ in found], [content for *_, content in found])
         if len(set(groups.tolist())) < LEAST_GROUPS:
             raise DatasetError(
-                f"of {info.name} there are no two images or groups outside of splits, so none can be drawn; "
+                f"of {info.name} there are no two images or groups to draw from, so none can be drawn; "
                 "protect one of its splits, or import more images"
             )
-        rows = drawn_rows(groups, share, seed)
+        wanted = proposed.images / len(found) if share is None else max(share, proposed.least / len(found))
+        rows = drawn_rows(groups, wanted or SHARE, seed, proposed.least)
         evaluation.move_to_split(session, [found[row][0] for row in rows.tolist()], DRAWN)
-        datasets.change_dataset(session, dataset_id, {"evaluation_splits": sorted([*info.evaluation_splits, DRAWN])})
+        datasets.change_dataset(session, dataset_id, {"evaluation_splits": sorted({*info.evaluation_splits, DRAWN})})
         datasets.count_splits(
             session, dataset_id, {one.name: one.images for one in evaluation.splits(session, dataset_id)}
         )
     return protection(workspace, dataset_id)
+
+
+def _proposed(info: DatasetInfo, found: list[Split]) -> Drawing:
+    """Return what is proposed to draw: out of no split first, else out of the largest that rounds learn from."""
+    least, kept = LEAST_JUDGED[info.task], sum(one.images for one in found if one.protected)
+    left = [one for one in found if one.images and not one.protected and one.name not in {DRAWN, added.SPLIT}]
+    source = max(left, key=lambda one: (not one.name, one.images), default=None)
+    if source is None:
+        return Drawing()
+    if kept >= least or any(one.name == DRAWN and not one.protected for one in found):
+        return Drawing(source.name)
+    if least - kept > MOST * source.images:
+        there = f"{least - kept:,} of its {source.images:,} images are more than half"
+        lacks = f"{info.name} is too small to measure what cleaning is worth: that takes {least} images for evaluation"
+        return Drawing(source.name, lacks=f"{lacks}, and {there}; import more.")
+    return Drawing(source.name, max(0 if kept else round(SHARE * source.images), least - kept), least - kept)
 
 
 def _refuse_unknown(name: str, split: str, found: list[Split]) -> None:

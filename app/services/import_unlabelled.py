@@ -48,11 +48,12 @@ def options_with(known: DatasetInfo | None, request: ImportRequest) -> dict[str,
 def of_the_whole(session: Session, dataset_id: int, request: ImportRequest, report: dict[str, Any]) -> dict[str, Any]:
     """Return an import's report with the figures of the whole dataset, where folders were added to it.
 
+    Splits are as they stand now, what was drawn for evaluation among them.
     What an added folder cannot tell, the classes and the covers, is as the import before said.
     """
-    if not added.folders_of(datasets.get_dataset(session, dataset_id).options):
-        return report
     found = added.figures(session, dataset_id)
+    if not added.folders_of(datasets.get_dataset(session, dataset_id).options):
+        return report | {"splits": found["splits"]}
     before = _last_report(session, dataset_id) if request.unlabelled else report
     classes = {name: count for name, count in before.get("classes", {}).items() if name}
     whole = report | {"images": found["images"], "splits": found["splits"]}

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-DRAWN = "evaluation"  # the name of a split that is drawn
+from db.queries.evaluation import DRAWN
+
+__all__ = ["DRAWN", "called"]
 
 
 def called(splits: Sequence[str]) -> str:

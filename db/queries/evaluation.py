@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Select, distinct, func, or_, select, updat
 from sqlalchemy.orm import Session
 
 from core.types import Act, Recipe, RoundStatus, Status, Task, Verdict
-from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow, SampleRow
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, IncomingRow, RoundRow, SampleRow
 from db.queries import projection
 
+DRAWN = "evaluation"  # the name of a split that is drawn
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
 _JUDGING = [recipe for recipe in _FINDING if not recipe.proposes]  # of masks that are there
 _USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # what people decide that leaves a label
@@ -35,9 +36,21 @@ def splits(session: Session, dataset_id: int) -> list[Split]:
     return [Split(name, count, name in protected) for name, count in (counted | gone).items()]
 
 
-def undivided(session: Session, dataset_id: int) -> list[tuple[int, str, str]]:
-    """Return (id, group, content hash) of the images that are in no split, by id."""
-    query = select(SampleRow.id, SampleRow.group, SampleRow.content_hash).where(*_within(dataset_id, [""]))
+def stays(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bool]:
+    """Return the condition that an import leaves a known image in its split: its source names none for it.
+
+    One that is drawn for evaluation stays too, whatever its source says, as long as that names no split like it.
+    """
+    of_no_split = IncomingRow.split == ""
+    named = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.split == DRAWN)
+    if DRAWN not in splits_of_dataset(session, dataset_id) or session.scalar(named.limit(1)) is not None:
+        return of_no_split
+    return or_(of_no_split, SampleRow.split == DRAWN)
+
+
+def images_of_split(session: Session, dataset_id: int, split: str) -> list[tuple[int, str, str]]:
+    """Return (id, group, content hash) of the images that are in a split, by id; "" for those in none."""
+    query = select(SampleRow.id, SampleRow.group, SampleRow.content_hash).where(*_within(dataset_id, [split]))
     return [(id_, group, content) for id_, group, content in session.execute(query.order_by(SampleRow.id))]
 
 

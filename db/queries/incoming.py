@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from core.types import RoundStatus
 from db.models import ImportRow, IncomingRow, SampleRow
 from db.queries.added import in_scope
+from db.queries.evaluation import stays
 
 _STAGED = IncomingRow.metadata.tables[IncomingRow.__tablename__]
 
@@ -101,7 +102,8 @@ def leave_out(session: Session, import_id: int, paths: Sequence[str]) -> None:
 def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arrival]:
     """Yield the known images of which something would change or is said otherwise, in their order."""
     columns = [getattr(row, name) for row in (SampleRow, IncomingRow) for name in _NAMES]
-    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name) for name in _TOLD))
+    kept = stays(session, import_id, dataset_id)
+    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name, kept) for name in _TOLD))
     query = (
         select(SampleRow.vanished_at, *columns)
         .join(IncomingRow, _same(dataset_id))
@@ -194,17 +196,17 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> li
 
     Returned are the known images that are in another split now.
     """
-    staged = IncomingRow.import_id == import_id
-    moving = select(SampleRow.id).join(IncomingRow, _same(dataset_id)).where(staged, _differs("split"))
+    staged, kept = IncomingRow.import_id == import_id, stays(session, import_id, dataset_id)
+    moving = select(SampleRow.id).join(IncomingRow, _same(dataset_id)).where(staged, _differs("split", kept))
     moved = list(session.scalars(moving))
     scope = in_scope(session, import_id, dataset_id)
     missed = update(SampleRow).where(_is_missed(import_id, dataset_id), scope).values(vanished_at=at)
     session.execute(missed.execution_options(synchronize_session=False))
     rewritten = (*_CORRECTED, *_FOLLOWS)
     correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in rewritten}
-    correction["split"] = case((IncomingRow.split == "", SampleRow.split), else_=IncomingRow.split)
+    correction["split"] = case((kept, SampleRow.split), else_=IncomingRow.split)
     correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)
-    changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name) for name in rewritten))
+    changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name, kept) for name in rewritten))
     corrected = update(SampleRow).where(_same(dataset_id), staged, changes).values(**correction, vanished_at=None)
     session.execute(corrected.execution_options(synchronize_session=False))
     columns = [getattr(IncomingRow, name) for name in _NAMES]
@@ -242,7 +244,7 @@ def _is_first_mask() -> ColumnElement[bool]:
     return and_(SampleRow.mask_hash.is_(None), IncomingRow.mask_hash.is_not(None))
 
 
-def _differs(name: str) -> ColumnElement[bool]:
+def _differs(name: str, kept: ColumnElement[bool]) -> ColumnElement[bool]:
     stored: InstrumentedAttribute[Any] = getattr(SampleRow, name)
     different = stored.is_distinct_from(getattr(IncomingRow, name))
-    return and_(IncomingRow.split != "", different) if name == "split" else different  # a drawn one stays
+    return and_(~kept, different) if name == "split" else different  # a drawn one stays

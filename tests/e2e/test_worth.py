@@ -55,7 +55,7 @@ def _draw_split(page: Page, server: Server) -> None:
     page.locator(f".st-key-cards_{DATASET}_menu button").first.click()
     page.get_by_role("button", name="Evaluation splits").click()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Draw a tenth").click()
+    page.get_by_role("button", name="Draw 30 images").click()
     expect(page.get_by_role("button", name="Learn from it again")).to_be_visible()
     expect(page.get_by_text("30 for evaluation")).to_be_visible()  # on the card too
 

@@ -217,10 +217,24 @@ def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
     at = page(digits, monkeypatch).run()
     at.button(key="cards_1_splits").click().run()
     assert at.query_params["splits"] == "1"  # a rerun finds it again: without it the buttons do nothing
+    assert at.button(key="splits_1_draw").label == "Draw 30 images"
     at.button(key="splits_1_draw").click().run()
     assert not at.exception
     assert datasets.get_dataset(digits, 1).evaluation_splits == ("evaluation",)
     assert "people judged 0 of its 30 images" in plain_text(" ".join(element.value for element in at.markdown))
+    assert not [button for button in at.button if button.key == "splits_1_draw"]
+
+
+def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    deal_splits(digits, every=60)
+    at = page(digits, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["splits"] = "1"
+    at.run()
+    at.button(key="splits_1_test_on").click().run()
+    assert at.button(key="splits_1_draw").label == "Draw 25 more images out of train"
+    at.button(key="splits_1_draw").click().run()
+    assert not at.exception
+    assert datasets.get_dataset(digits, 1).evaluation_splits == ("evaluation", "test")
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app.services import datasets, evaluation, imports, reviews, rounds, worth
+from app.services import comparable, datasets, evaluation, imports, reviews, rounds, worth
 from app.services.import_run import run_import
 from app.services.reviews import Choice, CountChangedError, RefusedError
 from app.services.split_names import called
@@ -29,6 +29,7 @@ from db.queries import evaluation as rows
 from db.queries import rounds as round_rows
 from tests.app.masked import NOW, scenes
 from tests.app.services.reviewed import add_round, digits, digits_home, import_folder
+from tests.app.small import add_dataset
 from tests.app.splits import deal_splits, everything, protect, shown
 
 __all__ = ["digits", "digits_home", "scenes"]
@@ -207,10 +208,70 @@ def test_only_a_part_can_be_drawn(digits: Workspace, share: float) -> None:
         evaluation.draw(digits, 1, share=share)
 
 
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_no_fewer_are_drawn_than_a_comparison_needs(workspace: Workspace, share: float | None) -> None:
+    add_dataset(workspace, [0, 1] * 50)
+    assert evaluation.protection(workspace, 1).drawing.images == 30
+    seen = evaluation.draw(workspace, 1, share=share)
+    assert {split.name: split.images for split in seen.splits} == {"": 70, "evaluation": 30}
+    assert seen.drawing.images == 0
+
+
+def test_of_few_images_none_are_proposed_and_why_is_said(workspace: Workspace) -> None:
+    add_dataset(workspace, [0, 1] * 29)
+    assert "pets is too small to measure what cleaning is worth" in evaluation.protection(workspace, 1).lines()[1]
+    with pytest.raises(DatasetError, match="30 of its 58 images are more than half; import more"):
+        evaluation.draw(workspace, 1)
+    seen = evaluation.draw(workspace, 1, share=0.1)
+    assert {split.name: split.images for split in seen.splits} == {"": 52, "evaluation": 6}
+    assert "has only 6 images, a comparison needs at least 30" in comparable.readiness(workspace, 1).missing
+    assert "24 of its 52 images" not in seen.lines()[-1], "that is less than half"
+    assert seen.drawing.images == 24
+    more = evaluation.draw(workspace, 1)
+    assert {split.name: split.images for split in more.splits} == {"": 28, "evaluation": 30}
+    assert more.protected == ("evaluation",)
+
+
+def test_beside_a_protected_split_only_what_is_missing_is_proposed(workspace: Workspace) -> None:
+    add_dataset(workspace, [0, 1] * 500)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).where(SampleRow.id <= 12).values(split="test"))
+    evaluation.protect(workspace, 1, "test")
+    assert evaluation.protection(workspace, 1).drawing == evaluation.Drawing("", 18, 18)
+    assert evaluation.draw(workspace, 1).protected == ("evaluation", "test")
+    assert evaluation.protection(workspace, 1).drawing.images == 0
+
+
+def test_what_is_drawn_out_of_a_named_split_stays_where_it_is_when_its_source_is_read_again(
+    workspace: Workspace, digits_folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.relative_to(digits_folder) for path in digits_folder.rglob("*.png"))[:200]
+    table = tmp_path / "splits.csv"
+    table.write_text("path,label,split\n" + "".join(f"{digits_folder / one},{one.parts[0]},train\n" for one in names))
+    import_folder(workspace, table, "listed")
+    assert evaluation.protection(workspace, 1).drawing == evaluation.Drawing("train", 30, 30)
+    drawn = evaluation.draw(workspace, 1).splits
+    assert {split.name: split.images for split in drawn} == {"evaluation": 30, "train": 170}
+    done = run_import(workspace, imports.start_import(workspace, imports.request_again(workspace, 1)))
+    assert evaluation.protection(workspace, 1).splits == drawn
+    assert done.report is not None
+    assert done.report["changes"]["changed"] == 0
+    assert datasets.list_datasets(workspace)[0].split_counts == {"evaluation": 30, "train": 170}
+
+
+def test_nothing_is_drawn_of_added_images_without_labels(workspace: Workspace) -> None:
+    add_dataset(workspace, [None] * 200)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(split="unlabelled"))
+    assert evaluation.protection(workspace, 1).drawing.images == 0
+    with pytest.raises(DatasetError, match="no two images or groups"):
+        evaluation.draw(workspace, 1)
+
+
 def test_nothing_is_drawn_of_a_single_group(digits: Workspace) -> None:
     with digits.database.write() as session:
         session.execute(update(SampleRow).values(group="monday"))
-    with pytest.raises(DatasetError, match="no two images or groups outside of splits"):
+    with pytest.raises(DatasetError, match="no two images or groups to draw from"):
         evaluation.draw(digits, 1)
 
 

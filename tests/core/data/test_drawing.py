@@ -26,6 +26,16 @@ def test_single_rows_come_to_the_share(count: int, share: float, seed: int) -> N
     np.testing.assert_array_equal(rows, drawn_rows(np.arange(count), share, seed))
 
 
+@given(st.integers(2, 60), st.integers(1, 9), shares, seeds, st.integers(0, 60))
+def test_no_fewer_than_the_least_are_drawn_where_there_are_more(
+    count: int, size: int, share: float, seed: int, least: int
+) -> None:
+    groups = np.arange(count * size) // size
+    rows = drawn_rows(groups, share, seed, least)
+    assert len(rows) >= min(least, (count - 1) * size) or len(rows) == len(drawn_rows(groups, share, seed))
+    assert len(rows) < count * size
+
+
 def test_what_the_groups_are_called_changes_nothing() -> None:
     groups = np.arange(50) // 5
     np.testing.assert_array_equal(drawn_rows(groups, 0.3, 4), drawn_rows(groups * 7 + 3, 0.3, 4))
