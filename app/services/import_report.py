@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
 from core.types import mask_dtype, widened
 from db.queries import incoming
-from db.queries.incoming import Arrival
+from db.queries.incoming import Arrival, Duplicate
 
 COVERS = 10  # images on a dataset's card
 _PAIR = 2
@@ -107,8 +109,18 @@ def _name(coming: Coming, label: int | None) -> str:
 
 
 def _warn_of_duplicates(coming: Coming) -> None:
-    for found in incoming.duplicates(coming.session, coming.import_id, coming.dataset_id):
-        others = "another image" if found.copies == _PAIR else f"{found.copies - 1} others"
+    every = incoming.duplicates(coming.session, coming.import_id, coming.dataset_id)
+    for _, copies in groupby(every, attrgetter("content_hash")):
+        _warn_of_copies(coming, list(copies))
+
+
+def _warn_of_copies(coming: Coming, copies: list[Duplicate]) -> None:
+    """Warn of each of these images of one content, and name another one of them, with another label if there is one."""
+    of_label = {found.label: found for found in reversed(copies) if found.label is not None}
+    for found in copies:
+        contrary = (one for label, one in of_label.items() if label != found.label)
+        other = next(contrary, copies[1] if found is copies[0] else copies[0])
+        others = other.name if found.copies == _PAIR else f"{other.name} and {found.copies - _PAIR:,} more"
         if found.labels > 1 and coming.masks is not None:
             coming.problems.warn(
                 "duplicate with two masks",
@@ -120,7 +132,8 @@ def _warn_of_duplicates(coming: Coming) -> None:
             coming.problems.warn(
                 "duplicate with two labels",
                 found.name,
-                f"the same content as {others}, labelled {coming.classes[found.label]} here and differently there",
+                f"the same content as {others}, labelled {coming.classes[found.label]} here and "
+                f"{_name(coming, other.label)} there",
                 "decide which label is right; the copies always share a fold",
             )
         else:

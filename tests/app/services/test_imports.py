@@ -423,3 +423,21 @@ def test_an_import_that_has_ended_is_found_by_the_text_of_an_address(workspace: 
     assert found.id == asked
     for text_ in ("", "x", "99", "-1", "²", "9" * 400, "1.0"):
         assert imports.find_ended(workspace, text_) is None
+
+
+def test_a_duplicate_names_another_copy_and_the_label_it_has_there(workspace: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    first = draw(root / "cats" / "1.png")
+    for copy in ("cats/2.png", "dogs/3.png"):
+        (root / copy).parent.mkdir(exist_ok=True)
+        (root / copy).write_bytes(first.read_bytes())
+    same = draw(root / "cats" / "8.png")
+    (root / "cats" / "9.png").write_bytes(same.read_bytes())
+    told = {problem.path: problem.message for problem in imports.problems(workspace, run(workspace, request(root)).id)}
+    assert {path: message for path, message in told.items() if path.endswith(".png")} == {
+        "cats/1.png": "the same content as dogs/3.png and 1 more, labelled cats here and dogs there",
+        "cats/2.png": "the same content as dogs/3.png and 1 more, labelled cats here and dogs there",
+        "dogs/3.png": "the same content as cats/1.png and 1 more, labelled dogs here and cats there",
+        "cats/8.png": "the same content as cats/9.png",
+        "cats/9.png": "the same content as cats/8.png",
+    }
