@@ -1,7 +1,8 @@
 """Exports on their way and those that are done: progress, where they are, how to get them."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -77,6 +78,12 @@ def _title(info: ExportInfo) -> str:
     return f"{info.dataset} as {info.request['format']}"
 
 
+def _size(files: Mapping[str, Any]) -> str | None:
+    """Return the size of the images and tables; None where only tables were written, and their size was not noted."""
+    size = files["bytes"] + files.get("table_bytes", 0)
+    return size_text(size) if size else None
+
+
 def _row(info: ExportInfo, *, can_download: bool) -> dict[str, str | int | datetime | None]:
     counts = info.manifest["counts"] if info.manifest else None
     return {
@@ -85,7 +92,7 @@ def _row(info: ExportInfo, *, can_download: bool) -> dict[str, str | int | datet
         "Status": info.status.value,
         "Images": counts["items"] if counts else None,
         "Changed": counts["changed"] if counts else None,
-        "Size": size_text(info.manifest["files"]["bytes"]) if info.manifest else None,
+        "Size": _size(info.manifest["files"]) if info.manifest else None,
         "By": info.created_by,
         "Where": info.path if info.manifest else info.message,
         "Download": _address(info) if can_download else None,

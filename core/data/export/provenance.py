@@ -60,6 +60,7 @@ def manifest(
     files = {
         "placed": {link.value: count for link, count in sorted(placed.items())},
         "bytes": plan.image_bytes,
+        "table_bytes": sum(table.stat().st_size for table in tables),
         "table": tables[0].name,
         "table_hash": content_hash(tables[0]),
     }
