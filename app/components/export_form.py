@@ -40,6 +40,7 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
         {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
     ),
 }
+_WITH_SPLITS = {"Class folders": "a folder a split, `_no_split` for images in none; in each of them one folder a class"}
 MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "Images and masks": ("grey PNG of class ids beside the images", {"": ExportFormat.MASK_PAIRS}),
     "CamVid": ("train, train_labels, ...; masks in the classes' colours", {"": ExportFormat.CAMVID}),
@@ -72,7 +73,8 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
     splits, of_masks = list(card.split_counts), card.dataset.colours is not None
     unlabelled = card.images - card.masks if card.masks is not None else card.class_counts.get("", 0)
     families = MASK_FAMILIES if of_masks else FAMILIES
-    captions = [caption for caption, _ in families.values()]
+    in_splits = any(splits)
+    captions = [_WITH_SPLITS.get(name, caption) if in_splits else caption for name, (caption, _) in families.items()]
     family = st.radio(
         "Form", list(families), captions=captions, key=f"{key}_mask_family" if of_masks else f"{key}_family"
     )

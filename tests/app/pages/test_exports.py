@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import exports, jobs, reviews
+from app.services import evaluation, exports, jobs, reviews
 from app.services.exports import ExportRequest
 from app.services.workspace import Workspace
 from core.data.export.items import ExportFormat, Treatment
 from core.types import FindingFilter, RoundStatus
+from db.models import ExportRow
 from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
@@ -88,6 +89,30 @@ def test_what_is_done_can_be_found_and_fetched(
     screen.run()
     assert not screen.exception
     assert screen.code[0].value == done.path
+    [size] = screen.dataframe[-1].value["Size"]
+    assert not size.startswith("0")
+    with digits.database.write() as session:  # as an earlier version wrote it
+        row = session.get(ExportRow, done.id)
+        assert row is not None
+        assert row.manifest is not None
+        files = {name: value for name, value in row.manifest["files"].items() if name != "table_bytes"}
+        row.manifest = row.manifest | {"files": files}
+    screen.run()
+    assert not screen.exception
+    assert bool(screen.dataframe[-1].value["Size"].notna().all()) == form.with_files
+
+
+def test_class_folders_are_promised_as_they_are_written(
+    digits: Workspace,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caption = open_page(digits, monkeypatch).radio(key="form_family").proto.captions[0]
+    assert caption.startswith("one folder a class")
+    evaluation.draw(digits, 1)
+    caption = open_page(digits, monkeypatch).radio(key="form_family").proto.captions[0]
+    assert caption == "a folder a split, `_no_split` for images in none; in each of them one folder a class"
+    done = exports.run_export(digits, exports.add_export(digits, ExportRequest(dataset_id=1)).id)
+    assert {path.name for path in Path(done.path).iterdir() if path.is_dir()} == {"_no_split", "evaluation"}
 
 
 def test_a_failed_export_says_why(
