@@ -8,12 +8,16 @@ from app.components.addresses import queue_of
 from app.components.picker import pick
 from app.services.rounds import RoundInfo
 
+_OWN = {"dataset", "round"}  # all that stands in this page's address
+
 
 def insight_head(done: Sequence[RoundInfo], datasets: Mapping[int, str]) -> tuple[int, int | None]:
     """Draw the choice among datasets, id -> name, and finished rounds, one at least; return the ids of both.
 
     A dataset with a finished round is proposed before one without, which has none to return.
     """
+    if set(st.query_params) - _OWN:  # what is of the Review page, after the browser's way back from it
+        st.query_params.from_dict({name: value for name, value in st.query_params.items() if name in _OWN})
     wanted = {str(info.id): info.dataset_id for info in done}.get(st.query_params.get("round", ""))
     if wanted is not None:  # a link that names only the round
         st.query_params["dataset"] = str(wanted)

@@ -80,6 +80,14 @@ def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
     assert screen.query_params["round"] == "2"
 
 
+def test_what_is_of_another_page_goes_from_the_address(screen: AppTest, workspace: Workspace) -> None:
+    done = add_done_round(workspace, add_dataset(workspace, PETS))
+    screen.query_params.update({"round": str(done), "show": "suspicious", "given": "1", "pseudo": "0"})
+    screen.run()
+    assert not screen.exception
+    assert set(screen.query_params) == {"dataset", "round"}
+
+
 def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, workspace: Workspace) -> None:
     add_done_round(workspace, add_dataset(workspace, PETS))
     bare = add_dataset(workspace, PETS, name="bare")
