@@ -100,7 +100,7 @@ def problems(
         say_table(
             ["", "path", "problem", "cure"], [(each.severity, each.path, each.message, each.cure) for each in found]
         )
-        tell(f"{len(found):,} problems" if found else "no problems")
+        tell({0: "no problems", 1: "1 problem"}.get(len(found), f"{len(found):,} problems"))
 
 
 def protect(

@@ -18,7 +18,7 @@ from app.commands.speaking import (
     say_json,
     tell,
 )
-from core.types import Recipe
+from core.types import Recipe, Task
 
 if TYPE_CHECKING:
     from app.services.rounds import RoundInfo, RoundProgress
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.config import RoundConfig
 
 LOOK_SECONDS = 0.5
+_SUSPECTED = {Task.CLASSIFICATION: "labels", Task.SEGMENTATION: "regions"}
 
 
 def round_(
@@ -194,7 +195,10 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
         )
         return
     proposed = f"{compared.proposed:,} proposed where nobody labelled"
-    found, show = f"{compared.suspicious:,} suspicious labels" + f", {proposed}," * bool(compared.proposed), ""
+    found, show = (
+        f"{compared.suspicious:,} suspicious {_SUSPECTED[ended.task]}" + f", {proposed}," * bool(compared.proposed),
+        "",
+    )
     if ended.recipe.proposes:
         found, show = proposed, " --show unlabelled"
     say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")

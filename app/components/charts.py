@@ -115,6 +115,7 @@ def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: s
         "yaxis": {"tickformat": ".0%", "range": [max(0.0, lowest - 0.1), 1], "fixedrange": True},
         "xaxis": {"type": "category", "fixedrange": True},
         "legend": {"orientation": "h", "y": 1.12},
+        "showlegend": True,  # Plotly leaves out that of one round, and nobody knows whose the bars are
     }
     st.plotly_chart({"data": bars, "layout": layout}, key=key, config=_QUIET)
 

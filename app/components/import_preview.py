@@ -60,7 +60,8 @@ def draw_preview(preview: Preview, key: str, joins: str = "") -> None:
         elif preview.table is not None:
             st.html(legend(preview.table))
         if preview.problems:
-            st.caption(f"{len(preview.problems):,} problems so far; the others show when every image has been read.")
+            found = "1 problem" if len(preview.problems) == 1 else f"{len(preview.problems):,} problems"
+            st.caption(f"{found} so far; the others show when every image has been read.")
             problem_table(preview.problems, f"{key}_problems", height=180)
 
 

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import update
 
 from app.commands import naming, speaking
+from app.commands.rounds import finish_round
 from app.commands.speaking import whole_percent
-from app.services import reviews
+from app.services import reviews, rounds
 from app.services.workspace import Workspace
 from core.types import FindingFilter
 from db.models import RoundRow
@@ -235,6 +236,14 @@ def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: Work
 def shell(tmp_path: Path) -> list[str]:
     """Return the beginning of a real command line with a home of its own."""
     return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
+
+
+def test_what_a_round_of_masks_found_are_regions(
+    scenes: Workspace,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finish_round(scenes, rounds.get_round(scenes, 1), as_json=False)
+    assert ": 12 suspicious regions in " in capsys.readouterr().out
 
 
 def test_masks_are_listed_by_region_and_leave_in_their_own_forms(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.commands import naming
-from app.services import datasets
+from app.services import datasets, imports
 from app.services.workspace import Workspace
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
@@ -33,6 +33,16 @@ def test_a_dry_run_shows_the_classes_of_masks_and_what_is_wrong(opened: Workspac
     assert "#" in seen.stdout
     assert "ids outside the classes" not in seen.stdout
     assert datasets.list_datasets(opened) == []
+
+
+def test_one_problem_is_one_problem(opened: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    draw_pair(root, "bad", mask_of(0, 9))
+    run("import", root)
+    one, *_ = imports.problems(opened, 1)
+    for found, told in (([], "no problems\n"), ([one], "1 problem\n"), ([one, one], "2 problems\n")):
+        monkeypatch.setattr(imports, "problems", lambda *_, found=found, **__: found)
+        assert run("datasets", "problems", "set").stderr == told
 
 
 def test_what_pixels_mean_can_be_said(opened: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     assert drawn.count('alt="its mask"') == 11  # of 12 that are shown
     assert ">car</span>" in drawn
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
+    assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
     assert "no pixel value" in at.error[0].value
     at.text_input(key="import_ignore_id").set_value("9").run()

@@ -1,5 +1,6 @@
 """The Rounds page: what it says when there is nothing, the form, a round at work, a failed one, a comparison."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -284,6 +285,8 @@ def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: Ap
     screen.run()
     assert not screen.exception
     assert "Side by side" in words(screen)
+    [chart] = screen.get("plotly_chart")  # of one of the two, and says of which
+    assert json.loads(chart.proto.spec)["layout"]["showlegend"] is True
     changed = next(table.value for table in screen.dataframe if "In bulk" in table.value.columns)
     assert changed["Recipe"].tolist()[0] == "What was cleaning worth?"
     assert changed["Changed"].tolist() == ["unknown", "4", ""]
