@@ -241,13 +241,13 @@ def test_the_address_chooses_the_dataset(screen: AppTest, workspace: Workspace) 
     assert not screen.warning
 
 
-@pytest.mark.parametrize("page", ["rounds", "exports", "worth"])
+@pytest.mark.parametrize("place", ["rounds", "exports", "worth"])
 @pytest.mark.parametrize("named", ["999", "-1", "x"])
 def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
-    named: str, page: str, screen: AppTest, workspace: Workspace
+    named: str, place: str, screen: AppTest, workspace: Workspace
 ) -> None:
     shown = add_dataset(workspace, PETS, name="a*b")
-    screen.switch_page(f"pages/{page}.py")
+    screen.switch_page(f"pages/{place}.py")
     screen.query_params["dataset"] = named
     screen.run()
     assert not screen.exception
