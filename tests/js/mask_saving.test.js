@@ -319,6 +319,41 @@ test("without a network the unanswered request is taken up as it was", async () 
   assert.deepEqual([found.sent, found.base, found.state], [sent, "v0", "unsaved"]);
 });
 
+/** Notes what is asked of a browser's database; nothing is answered before `answer()`. */
+class FakeStore {
+  asked = [];
+  committed = 0;
+  open = [];
+  transaction() {
+    const transaction = { commit: () => { this.committed += 1; } };
+    const ask = (what) => (value) => {
+      this.asked.push([what, value.labels?.[0] ?? value]);
+      this.open.push(transaction);
+      return { transaction };
+    };
+    return Object.assign(transaction, { objectStore: () => ({ put: ask("put"), delete: ask("delete") }) });
+  }
+  answer() {
+    for (const transaction of this.open.splice(0)) transaction.oncomplete();
+  }
+}
+
+test("what is kept is committed with its request, the newest of what waits next, and all of it when the page goes", async () => {
+  const store = new FakeStore();
+  const journal = new Journal(store, "here");
+  for (const label of [1, 2, 3]) journal.keep(7, { labels: [label] });
+  assert.deepEqual([store.asked, store.committed], [[["put", 1]], 1]);
+  store.answer();
+  await settle();
+  assert.deepEqual([store.asked.at(-1), store.committed], [["put", 3], 2]);
+  journal.keep(7, { labels: [4] });
+  journal.leave(); // the answer to the one before may never come
+  assert.deepEqual([store.asked.at(-1), store.committed], [["put", 4], 3]);
+  store.answer();
+  await settle();
+  assert.equal(store.asked.length, 3);
+});
+
 test("a browser that keeps nothing does not stop the work", async () => {
   const journal = new Journal(null, "here");
   await journal.keep(1, { labels: new Uint8Array(2) });

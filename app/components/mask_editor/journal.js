@@ -1,7 +1,8 @@
 // What is not yet acknowledged, kept by the browser: a reload, a crash or a killed browser finds it again.
 //
 // One record per client (a page that was opened) and image: {client, sample, round, name, labels, base, finding, sent, at}.
-// Writes overtake nothing: of several waiting ones only the newest is made.
+// Writes overtake nothing: of several waiting ones only the newest is made. Each is committed with the request itself: one
+// that first waited for its answer would be lost with a page that goes.
 
 const DATABASE = "outfold.masks";
 const STORE = "unsaved";
@@ -40,6 +41,12 @@ export class Journal {
     return this.#write();
   }
 
+  /** The page goes: write what still waits, without waiting for anything. */
+  leave() {
+    for (const [sample, record] of this.waiting) this.#put(sample, record);
+    this.waiting.clear();
+  }
+
   /** Return what dead clients left behind, newest first; `isAlive(client)` says whose page is still open. */
   async left(isAlive) {
     if (!this.database) return [];
@@ -65,11 +72,17 @@ export class Journal {
     while (this.waiting.size) {
       const [[sample, record]] = this.waiting;
       this.waiting.delete(sample);
-      if (!this.database) continue;
-      const store = this.database.transaction(STORE, "readwrite").objectStore(STORE);
-      // a full or forbidden storage: the labels are still in memory and on their way
-      await asked(record ? store.put(record) : store.delete([this.client, sample])).catch(() => {});
+      await this.#put(sample, record);
     }
+  }
+
+  async #put(sample, record) {
+    if (!this.database) return;
+    const transaction = this.database.transaction(STORE, "readwrite");
+    const store = transaction.objectStore(STORE);
+    const answer = asked(record ? store.put(record) : store.delete([this.client, sample]));
+    transaction.commit();
+    await answer.catch(() => {}); // a full or forbidden storage: the labels are still in memory and on their way
   }
 }
 

@@ -73,6 +73,7 @@ async function openDesk(api) {
   addEventListener("pagehide", () => {
     outbox.flush();
     for (const saver of savers) saver.leave();
+    journal.leave();
   });
   addEventListener("online", () => {
     outbox.retry();
