@@ -40,8 +40,7 @@ def explain(info: RoundInfo | None) -> None:
         st.switch_page(f"pages/{where}.py")
 
 
-every = {card.dataset.id for card in datasets.list_datasets(workspace())}
-chosen = wanted_round(rounds.list_rounds(workspace()), every)
+chosen = wanted_round(rounds.list_rounds(workspace()), datasets.dataset_ids(workspace()))
 if chosen is not None:
     remember("dataset", chosen.dataset_id)
 if chosen is not None and chosen.is_reviewable:

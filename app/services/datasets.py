@@ -55,6 +55,12 @@ def list_datasets(workspace: Workspace) -> list[DatasetCard]:
         return datasets.cards(session)
 
 
+def dataset_ids(workspace: Workspace) -> set[int]:
+    """Return the ids of all datasets."""
+    with workspace.database.read() as session:
+        return {info.id for info in datasets.datasets(session)}
+
+
 def get_dataset(workspace: Workspace, dataset_id: int) -> DatasetInfo:
     """Return one dataset.
 

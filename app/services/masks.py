@@ -20,6 +20,7 @@ from app.services.taking_back import edits_to_undo, undo_edits
 from app.services.workspace import Workspace
 from core.data.masks.recent import keep_recent
 from core.data.masks.store import MaskStore
+from core.judge.masks import is_touched
 from core.types import Act, IntArray, Status, Verdict, ignore_of, mask_dtype
 from db.queries import decisions, findings, mask_images, masks, projection, tags
 from db.queries.masks import FoundRegion, MaskedSample
@@ -175,9 +176,7 @@ def _touches(
     if region is None:
         return True
     before, after = map(reader(workspace, sample), edit)
-    inside = np.zeros(before.shape, np.uint8)
-    region.paint(inside, 1)
-    return bool(((before != after) & (inside == 1)).any())
+    return is_touched(region, before != after)
 
 
 def _round_of(session: Session, sample: MaskedSample, about: EditAbout) -> int | None:

@@ -67,7 +67,8 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     logits, fold = _gathered(folder, config.folds, unseen, len(snapshot.classes))
     known = labels != NO_LABEL
     taught = np.where(snapshot.learnable, labels, NO_LABEL)  # what judges decides nothing that is done elsewhere
-    if not (taught != NO_LABEL).any():
+    asked = taught != NO_LABEL
+    if not asked.any():
         raise RoundError("no sample has a label to learn from; label some first")
 
     temperatures = np.array([calibration.temperature(logits[fold == k], taught[fold == k]) for k in _all(fold)])
@@ -86,7 +87,6 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     own[known] = scoring.self_confidence(probs[known], labels[known])
     margin[known] = scoring.margin(probs[known], labels[known])
     top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
-    asked = taught != NO_LABEL
     proposal = pseudo_labels.propose(confidence[asked], given_true[asked], suspicious[asked])
     embeddings = folder / EMBEDDINGS
     return Judgement(

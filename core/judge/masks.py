@@ -72,6 +72,12 @@ def is_painted(region: Region, edited: ByteArray) -> bool:
     return bool((edited[window][inside] != 0).all())
 
 
+def is_touched(region: Region, changed: NDArray[np.bool_]) -> bool:
+    """Return whether any pixel of a region is marked in `changed`, (H, W)."""
+    window, inside = _window(region)
+    return bool(changed[window][inside].any())
+
+
 def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
     """Return the decision that stands on each region, oldest first: people's newest word, else the newest bulk one.
 

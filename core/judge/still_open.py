@@ -2,7 +2,7 @@
 
 from core.data.canvases import read_mask
 from core.data.masks.store import MaskStore
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import BoolArray, Masks, Snapshot
 from core.types import DatasetError, IntArray, RoundError, ignore_of
 
 _OPEN_SHARE = 0.05  # of an image's pixels; with more of them to be labelled its mask is merely begun
@@ -29,22 +29,22 @@ def given_and_settled(snapshot: Snapshot, masks: Masks, store: MaskStore, row: i
 
 def still_open(predicted: IntArray, given: IntArray, settled: IntArray | None) -> IntArray:
     """Return the prediction where nothing is given and nobody judged, IGNORE elsewhere, (H, W)."""
-    closed = given != ignore_of(given)
-    if settled is not None:
-        closed |= settled != 0
     unlabelled = predicted.copy()
-    unlabelled[closed] = ignore_of(unlabelled)
+    unlabelled[~_waiting(given, settled)] = ignore_of(unlabelled)
     return unlabelled
 
 
 def open_share(given: IntArray, settled: IntArray | None = None) -> float:
     """Return the share of an image's pixels that are still to be labelled."""
-    waiting = given == ignore_of(given)
-    if settled is not None:
-        waiting &= settled == 0
-    return float(waiting.mean())
+    return float(_waiting(given, settled).mean())
 
 
 def is_begun(given: IntArray, settled: IntArray | None = None) -> bool:
     """Whether the mask of an image that came without one, (H, W), is far from finished: what it shows is not all."""
     return open_share(given, settled) > _OPEN_SHARE
+
+
+def _waiting(given: IntArray, settled: IntArray | None) -> BoolArray:
+    """Return which pixels nobody has labelled and nobody has judged, (H, W)."""
+    waiting: BoolArray = given == ignore_of(given)
+    return waiting if settled is None else waiting & (settled == 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, SampleRow, TaggingRow
@@ -59,20 +59,13 @@ def image(session: Session, sample_id: int) -> tuple[TaggedImage, int] | None:
 def counts(session: Session, dataset_id: int) -> TagCounts:
     """Return how far a dataset's tags are."""
     query = _images(dataset_id, None, None).subquery()
-    kind = query.c.tagged.is_not(None), query.c.masked, query.c.bare
-    found = {tuple(map(bool, row[:3])): row[3] for row in session.execute(select(*kind, func.count()).group_by(*kind))}
+    tagged, masked = query.c.tagged.is_not(None), query.c.masked
 
-    def counted(**wanted: bool) -> int:
-        names = "tagged", "masked", "bare"
-        return sum(n for one, n in found.items() if wanted.items() <= dict(zip(names, one, strict=True)).items())
+    def many(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.count(case((and_(*conditions), 1)))
 
-    return TagCounts(
-        images=counted(),
-        tagged=counted(tagged=True),
-        masked=counted(masked=True),
-        left=counted(tagged=False, masked=False),
-        tagged_bare=counted(tagged=True, bare=True),
-    )
+    numbers = func.count(), many(tagged), many(masked), many(~tagged, ~masked), many(tagged, query.c.bare)
+    return TagCounts(*session.execute(select(*numbers).select_from(query)).one())
 
 
 def _images(dataset_id: int, masked: bool | None, tagged: bool | None) -> Select[*tuple[Any, ...]]:  # noqa: FBT001 three states each
