@@ -32,6 +32,7 @@ def test_a_person_measures_what_cleaning_was_worth(page: Page, served: Server) -
     page.set_default_timeout(STEP_MS)
     _draw_split(page, served)
     page.goto(f"{served.url}/worth?dataset={DATASET}")
+    page.locator(".st-key-worth_start button").wait_for()  # a page that opens takes its time, what it says does not
     expect(page.get_by_text("people judged 0 images of the evaluation split,")).to_be_visible()
     expect(page.locator(".st-key-worth_start button")).to_be_disabled()
     page.get_by_role("link", name="Judge the evaluation split").click()
