@@ -378,7 +378,7 @@ def test_random_samples_tell_precision_threshold_and_wrong_labels(workspace: Wor
     assert found.proposed is not None
     assert abs(found.share.share - 90 / SIZE) < 0.15
     assert found.errors.low <= 90 <= found.errors.high
-    assert 0.6 <= found.proposed.threshold <= 0.75
+    assert 0.6 <= found.proposed.threshold <= 0.85
     above = reviews.preview(workspace, everything(round_id, min_confidence=0.8)).known
     assert above.precision is not None
     assert above.precision.of == "all suspicious findings"
