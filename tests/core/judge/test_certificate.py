@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom, hypergeom
 
+from bench.certificates import certificate, draw, stopped_at
 from core.judge.certificate import (
     ALPHA,
     Claim,
@@ -348,8 +349,18 @@ def test_a_good_quarter_is_certified_where_the_set_is_not() -> None:
 
 
 def test_false_certificates_are_as_rare_as_promised() -> None:
+    claim = Claim(size=2_000)
+    stopped = stopped_at(draw(2_000, claim.least_breaking, 2_000), certificate(claim))
+    assert np.mean(stopped < claim.size) <= ALPHA
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 11, 30])
+def test_a_simulated_audit_stops_where_the_certificate_of_the_app_does(wrong: int) -> None:
     claim = Claim(size=200)
-    random = np.random.default_rng(0)
-    wrong = np.arange(200) < claim.least_breaking
-    false = [follow(claim, ~random.permutation(wrong)[:199]).certified_at is not None for _ in range(500)]
-    assert np.mean(false) <= ALPHA + 2 * np.sqrt(ALPHA * (1 - ALPHA) / 500)
+    found = draw(200, wrong, 20)
+    for places, stopped in zip(found, stopped_at(found, certificate(claim)), strict=True):
+        right = np.ones(200, np.bool_)
+        right[places - 1] = False
+        before = follow(claim, right[: min(stopped, 200) - 1])
+        assert not before.certified
+        assert follow(claim, right[:stopped]).certified_at == (stopped if stopped <= 200 else None)
