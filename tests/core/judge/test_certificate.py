@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -196,7 +197,9 @@ def test_a_right_verdict_turned_wrong_never_brings_a_certificate(
 
 @settings(deadline=None)
 @given(audits(120), st.randoms(use_true_random=False))
-def test_what_is_credible_now_depends_on_the_counts_alone(audit: tuple[Claim, list[bool]], random: st.DrawFn) -> None:
+def test_the_evidence_depends_on_the_counts_and_not_on_their_order(
+    audit: tuple[Claim, list[bool]], random: Random
+) -> None:
     claim, right = audit
     shuffled = list(right)
     random.shuffle(shuffled)
@@ -238,7 +241,7 @@ def test_one_wrong_card_costs_verdicts(size: int, needed: int) -> None:
     assert follow(Claim(size=size), [False] + [True] * (needed - 1)).certified_at == needed
 
 
-def test_the_button_of_the_issue() -> None:
+def test_88_flawless_cards_of_1204_leave_56_wrong_ones_at_most() -> None:
     found = follow(Claim(size=1_204), [True] * 88)
     assert (found.certified, found.most_wrong, found.wrong) == (True, 56, 0)
     assert found.least_right_share == pytest.approx(0.9535, abs=5e-5)
