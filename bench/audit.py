@@ -26,16 +26,15 @@ sys.path.insert(0, str(ROOT))
 
 from bench._audit_worlds import WORLDS, Part, World, load
 from bench._data import data_parser, parsed_with_data
+from bench._simulated_audit import audited, outcomes
 from core.judge.bulk_thresholds import LEVELS, level_of
 from core.judge.calibration import probabilities, temperature
-from core.judge.error_total import Stratum, wrong_labels
 from core.judge.label_noise import fit_noise
 from core.judge.pseudo_labels import all_considered
-from core.judge.recalibration import Findings, Outcome, Sample, curve, fit, propose, share_right
+from core.judge.recalibration import Outcome
 from core.judge.scoring import confident_votes
 from core.types import FloatArray, IntArray
 
-JUDGED = 60  # findings, and as many agreeing images
 SEEDS = 20
 STRONG = ("strong, has learnt the noise",)  # worlds whose network is strong
 HEADS = (
@@ -89,7 +88,7 @@ def main() -> None:
     print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
     runs: dict[str, list[Run]] = {}
     for name, make in WORLDS.items():
-        runs[name] = [audited(judged(make(images, seed)), seed) for seed in range(arguments.seeds)]
+        runs[name] = [measured(judged(make(images, seed)), seed) for seed in range(arguments.seeds)]
         print(f"{name:<{WIDTH}}{line_of(runs[name])}")
     figures = headline(runs)
     print("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
@@ -110,56 +109,42 @@ def judged(world: World) -> Judged:
     confidence, _ = all_considered(probs, given, noise)
     pseudo = probs.argmax(axis=1)
     found = np.flatnonzero(pseudo != given)
-    right, kept = pseudo[found] == world.true[found], given[found] == world.true[found]
-    outcome = np.where(right, Outcome.RIGHT, np.where(kept, Outcome.KEPT, Outcome.OTHER))
+    outcome = outcomes(pseudo[found], given[found], world.true[found])
     expected = float(confidence[found].mean())
     return Judged(world, unsharpened, pseudo, level_of(confidence), found, outcome, expected)
 
 
-def audited(case: Judged, seed: int) -> Run:
-    """Return what the audit says of a world, and what comes of accepting as it proposes."""
+def measured(case: Judged, seed: int) -> Run:
+    """Return what an audit says of a world, and what comes of accepting as it proposes."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
-    rng = np.random.default_rng(seed)
     given, true = case.world.given, case.world.true
+    audit = audited(case.level, case.pseudo, given, true, seed)
     level, outcome = case.level[case.found], case.outcome
-    findings = Findings(np.bincount(level, minlength=LEVELS))
-    rows = rng.permutation(len(level))[:JUDGED]
-    sample = Sample(level[rows], outcome[rows])
-    fitted = fit(sample)
-    proposed = propose(curve(fitted, findings, sample), len(given))
-    agreeing = np.setdiff1d(np.arange(len(given)), case.found)
-    asked = rng.choice(agreeing, JUDGED, replace=False)
-    errors = wrong_labels(
-        [
-            Stratum(len(level), len(rows), int((sample.outcome != Outcome.KEPT).sum())),
-            Stratum(len(agreeing), JUDGED, int((given[asked] != true[asked]).sum())),
-        ]
-    )
-    share = (given == true).mean()
-    gains = [gained(level, outcome, percent) / len(given) for percent in range(100)]
-    accepted = level >= (LEVELS if proposed is None else round(proposed.threshold * 100))
-    right = float((outcome[accepted] == Outcome.RIGHT).mean()) if accepted.any() else 0.0
+    accepted = outcome[level >= audit.percent]
+    right = float((accepted == Outcome.RIGHT).mean()) if len(accepted) else 0.0
+    gains = [gained(outcome[level >= percent]) / len(given) for percent in range(LEVELS)]
+    labels = float((given == true).mean())
     issues = find_label_issues(given, case.probs.astype(np.float64), n_jobs=1)
+    proposed = audit.proposed
     return Run(
         agreement=float((case.pseudo == given).mean()),
         right=float((outcome == Outcome.RIGHT).mean()),
         expected=case.expected,
-        estimated=share_right(fitted, findings, sample).estimate,
+        estimated=audit.right.estimate,
         holds=None if proposed is None else proposed.right.low <= right <= proposed.right.high,
         threshold=None if proposed is None else proposed.threshold,
-        labels=float(share),
-        after=float(share + (gained(level, outcome, round(proposed.threshold * 100)) / len(given) if proposed else 0)),
-        best=float(share + max(0.0, *gains)),
+        labels=labels,
+        after=labels + gained(accepted) / len(given),
+        best=labels + max(0.0, *gains),
         cleanlab=float((np.where(issues, case.pseudo, given) == true).mean()),
         flath=float((case.pseudo == true).mean()),
-        errors_held=errors.low <= (given != true).sum() <= errors.high,
+        errors_held=audit.errors.low <= (given != true).sum() <= audit.errors.high,
     )
 
 
-def gained(level: IntArray, outcome: IntArray, percent: int) -> int:
-    """Return labels made right less labels made wrong by accepting from a level on."""
-    accepted = outcome[level >= percent]
+def gained(accepted: IntArray) -> int:
+    """Return labels made right less labels made wrong, of the accepted findings' outcomes."""
     return int((accepted == Outcome.RIGHT).sum() - (accepted == Outcome.KEPT).sum())
 
 
