@@ -2,11 +2,13 @@
 
     python bench/bulk_accept.py [--json FILE]
 
-Logits are drawn, or come out of fold from scikit-learn's models on its 1,797 real digits; some labels are changed. All
-findings from the threshold that a round would propose are accepted. Beside it, from the same probabilities: everything
-that cleanlab's filter calls an issue gets the likeliest class. Of each case: the errors that are there and that are
-estimated, how many of the changes are right and how many were expected to be, the share of right labels before and
-after. `worst_loss` is the most that accepting cost, in right labels, over all cases, ours and cleanlab's.
+Logits are drawn, or come out of fold from scikit-learn's models on its 1,797 real digits; some labels are changed. As a
+user now would, 60 random findings and 60 random agreeing images are judged first (verdicts are the truth), and all
+findings from the threshold that is then proposed are accepted, or none. Of each case: the share right of all findings
+before the sample (the round's own estimate, unverified), as it is, and after the sample; the same of the errors; the
+labels right before, after accepting at the round's own threshold (as was done without a sample), at the one proposed
+after it, and after everything that cleanlab's filter calls an issue got the likeliest class. `worst_loss` is the most
+that accepting cost, in right labels, over all cases.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench._simulated_audit import audited
 from core.data.demo import wrong_labels
 from core.judge.bulk_thresholds import level_of
 from core.judge.calibration import probabilities, temperature
@@ -38,7 +41,8 @@ DRAWN = (  # classes, items of each, how good the networks are, wrong labels
 WRONG = (0.0, 0.02, 0.08, 0.2)  # of the digits
 WIDTH = 40
 HEADS = (
-    ("agree", 7), ("errors", 8), ("est.", 7), ("right", 7), ("exp.", 7), ("labels", 8), ("after", 8), ("cleanlab", 10),
+    ("agree", 7), ("right", 7), ("own", 6), ("sample", 8), ("errors", 8), ("own", 7), ("sample", 8),
+    ("labels", 8), ("own", 8), ("sample", 8), ("cleanlab", 10),
 )  # fmt: skip
 
 
@@ -63,13 +67,17 @@ def main() -> None:
     for case in (*drawn(), *digits()):
         row = judged(case)
         rows.append(row)
-        numbers = (row["errors"], row["estimated_errors"], shown(row["precision"]), shown(row["expected_precision"]))
-        line = "".join(f"{value:>{width}}" for value, width in zip(numbers, (8, 7, 7, 7), strict=True))
-        after = f"{row['before']:8.4f}{row['after']:8.4f}{row['after_cleanlab']:10.4f}"
-        print(f"{row['name']:<{WIDTH}}{row['agreement']:7.2f}{line}{after}")
+        shares = f"{row['agreement']:7.2f}{row['right']:7.2f}{row['right_own']:6.2f}{row['right_sample']:8.2f}"
+        errors = f"{row['errors']:8}{row['errors_own']:7}{row['errors_sample']:8.0f}"
+        labels = f"{row['before']:8.4f}{row['after_own']:8.4f}{row['after']:8.4f}{row['after_cleanlab']:10.4f}"
+        print(f"{row['name']:<{WIDTH}}{shares}{errors}{labels}")
     losses = {
         name: max(0.0, *(row["before"] - row[after] for row in rows))
-        for name, after in (("worst_loss", "after"), ("worst_loss_cleanlab", "after_cleanlab"))
+        for name, after in (
+            ("worst_loss", "after"),
+            ("worst_loss_own", "after_own"),
+            ("worst_loss_cleanlab", "after_cleanlab"),
+        )
     }
     print("  ".join(f"{name} {value:.4f}" for name, value in losses.items()))
     if arguments.json:
@@ -77,25 +85,34 @@ def main() -> None:
 
 
 def judged(case: Case) -> dict[str, Any]:
-    """Return what accepting at the proposed threshold does, and what cleanlab's filter would have done."""
+    """Return what accepting does, by the round's own threshold and after a sample, and by cleanlab's filter."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
     given, true, logits = case.given, case.true, calibrated(case)
-    proposal, pseudo, confidence, given_true = proposed(logits, given)
-    accepted = (pseudo != given) & (level_of(confidence) >= round(proposal.threshold * 100))
+    own, pseudo, confidence, given_true = proposed(logits, given)
+    level, found = level_of(confidence), pseudo != given
+    audit = audited(level, pseudo, given, true, 0)
     issues = find_label_issues(given, probabilities(logits).astype(np.float64), n_jobs=1)
+    after = {
+        "after_own": found & (level >= round(own.threshold * 100)),
+        "after": found & (level >= audit.percent),
+        "after_cleanlab": issues,
+    }
     return {
         "name": case.name,
         "agreement": float((pseudo == given).mean()),
+        "right": float((pseudo == true)[found].mean()),
+        "right_own": float(confidence[found].mean()),
+        "right_sample": audit.right.estimate,
+        "right_interval": [audit.right.low, audit.right.high],
         "errors": int((given != true).sum()),
-        "estimated_errors": round(float((1 - given_true).sum())),
-        "changes": proposal.changes,
-        "precision": float((pseudo == true)[accepted].mean()) if accepted.any() else None,
-        "expected_precision": proposal.precision if accepted.any() else None,
+        "errors_own": round(float((1 - given_true).sum())),
+        "errors_sample": audit.errors.estimate,
+        "errors_interval": [audit.errors.low, audit.errors.high],
+        "threshold_own": own.threshold,
+        "threshold": None if audit.proposed is None else audit.proposed.threshold,
         "before": float((given == true).mean()),
-        "after": float((np.where(accepted, pseudo, given) == true).mean()),
-        "after_cleanlab": float((np.where(issues, pseudo, given) == true).mean()),
-    }
+    } | {name: float((np.where(rows, pseudo, given) == true).mean()) for name, rows in after.items()}
 
 
 def calibrated(case: Case) -> FloatArray:
@@ -149,11 +166,6 @@ def digits() -> Iterator[Case]:
             probs = cross_val_predict(model(**settings), images / 16, given, cv=3, method="predict_proba")
             logits = np.log(np.clip(probs, 1e-4, 1)).astype(np.float32)
             yield Case(f"digits, {name}, {wrong:.0%} wrong", logits, given, true)
-
-
-def shown(share: float | None) -> str:
-    """Return a share with two digits, nothing for None."""
-    return "" if share is None else f"{share:.2f}"
 
 
 if __name__ == "__main__":

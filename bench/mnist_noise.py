@@ -2,9 +2,11 @@
 
     python bench/mnist_noise.py mnist_png.tar.gz [--json FILE] [--fastai]
 
-DATA is the archive, its unpacked folder, or a folder with the archive in it; without it `$OUTFOLD_DATA`. Every round
-goes through `core.rounds.run_round` on the PNG files, as the app's do. `--fastai` also measures the pipeline of the
-original (`bench/fastai_speed.py`) in `.venv-fastai`, which is made if it is missing.
+Labels are accepted as a user now would: 60 random findings and 60 random agreeing images are judged (verdicts are the
+truth), then everything from the threshold that follows is accepted. Beside it the round's own estimates and threshold,
+which no verdict backs. DATA is the archive, its unpacked folder, or a folder with the archive in it; without it
+`$OUTFOLD_DATA`. Every round goes through `core.rounds.run_round` on the PNG files, as the app's do. `--fastai` also
+measures the pipeline of the original (`bench/fastai_speed.py`) in `.venv-fastai`, which is made if it is missing.
 """
 
 import argparse
@@ -28,9 +30,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
+from bench._simulated_audit import audited
 from core.config import ImageSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.snapshot import Snapshot
+from core.judge.bulk_thresholds import level_of
 from core.judge.judgement import PROBABILITIES, Judgement
 from core.judge.scoring import SCORES
 from core.rounds import run_round, versions
@@ -38,6 +42,7 @@ from core.types import FindingKind, IntArray, Progress
 
 ARCHIVE = "mnist_png.tar.gz"
 NOISE_SEED, OVERWRITTEN, LOOKED_AT = 2021, 7_000, 5_000
+SAMPLES = 20  # audits of the same round; the first one's threshold is accepted
 EPOCHS_OF_HIS, BATCHES_MEASURED = 3, 300
 
 
@@ -93,7 +98,7 @@ def main() -> None:
 
 
 def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch: Path) -> dict[str, Any]:
-    """Run two rounds, the second on what accept-all at the proposed threshold made of the labels."""
+    """Run two rounds, the second on what accept-all after an audit made of the labels."""
     print(f"\n{config.folds} folds, {config.epochs} epochs of {config.model}")
     figures: dict[str, Any] = {"epochs": config.epochs}
     for number in (1, 2):
@@ -118,29 +123,37 @@ def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch
 
 
 def measure(judged: Judgement, given: IntArray, truth: IntArray) -> tuple[dict[str, Any], IntArray]:
-    """Return what a round is worth, and the labels after accept-all at the threshold it proposes."""
+    """Return what a round is worth, and the labels after accept-all at the threshold that an audit proposes."""
     wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
-    right = judged.pseudo == truth
-    threshold = judged.metrics["proposed_threshold"]
-    accepted = suspicious & (judged.confidence >= threshold)
-    labels = np.where(accepted, judged.pseudo, given).astype(np.int32)
+    right, level = judged.pseudo == truth, level_of(judged.confidence)
+    audits = [audited(level, judged.pseudo, given, truth, seed) for seed in range(SAMPLES)]
+    after = [np.where(suspicious & (level >= audit.percent), judged.pseudo, given) for audit in audits]
+    own = suspicious & (level >= round(judged.metrics["proposed_threshold"] * 100))
+    accepted, labels = suspicious & (level >= audits[0].percent), after[0].astype(np.int32)
     surest = np.flatnonzero(suspicious)[np.argsort(-judged.confidence[suspicious], kind="stable")]  # Flath's rule
     gained = np.cumsum(right[surest].astype(int) - ~wrong[surest])
     figures = {
         "average_precision": float(average_precision_score(wrong, -judged.rank)),
         "precision_at_5000": float(wrong[surest[:LOOKED_AT]].mean()),
         "right_suggestions": float(right[suspicious].mean()),
+        "right_suggestions_sample": audits[0].right.estimate,
         "right_suggestions_at_5000": float(right[surest[:LOOKED_AT]].mean()),
         "out_of_fold_accuracy": judged.metrics["accuracy"],
         "out_of_fold_accuracy_truth": float(right.mean()),
         "wrong_labels": int(wrong.sum()),
-        "estimated_errors": judged.metrics["estimated_errors"],
-        "proposed_threshold": threshold,
+        "estimated_errors_own": judged.metrics["estimated_errors"],
+        "errors_sample": audits[0].errors.estimate,
+        "errors_sample_low": audits[0].errors.low,
+        "errors_sample_high": audits[0].errors.high,
+        "own_threshold": judged.metrics["proposed_threshold"],
+        "proposed_threshold": audits[0].percent / 100,  # 1.01: none
         "accepted": int(accepted.sum()),
-        "precision_expected": judged.metrics["proposal"]["precision"],
         "precision_of_accepted": float(right[accepted].mean()) if accepted.any() else 1.0,
         "label_accuracy_before": float(1 - wrong.mean()),
+        "label_accuracy_after_own": float((np.where(own, judged.pseudo, given) == truth).mean()),
         "label_accuracy_after": float((labels == truth).mean()),
+        "label_accuracy_after_mean": float(np.mean([(one == truth).mean() for one in after])),
+        "label_accuracy_after_least": float(min((one == truth).mean() for one in after)),
         "label_accuracy_best_threshold": float(((~wrong).sum() + max(0, *gained)) / len(truth)),
     }
     return figures, labels

@@ -18,7 +18,7 @@ from core.config import RoundConfig
 from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
-from core.judge import bulk_thresholds, calibration, confusions, pseudo_labels, scoring
+from core.judge import bulk_thresholds, calibration, confusions, hints, pseudo_labels, scoring
 from core.judge.label_noise import fit_noise
 from core.judge.similarity import similarity_ranks
 from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
@@ -89,6 +89,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
     proposal = pseudo_labels.propose(confidence[asked], given_true[asked], suspicious[asked])
     embeddings = folder / EMBEDDINGS
+    similarity = similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None
     return Judgement(
         fold=fold,
         pseudo=pseudo,
@@ -101,13 +102,14 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
         kind=np.where(
             suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
         ),
-        similarity_rank=similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None,
+        similarity_rank=similarity,
         metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
         | {"class_thresholds": _thresholds(taught, ~known, pseudo, probs.max(axis=1), noise.rates)}
         | {
             "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
+            hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
     )
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from scipy.stats import multivariate_t
+from scipy.stats import multivariate_t, rankdata
 
 from core.judge.bulk_thresholds import LEVELS
 from core.judge.error_total import Interval
@@ -30,9 +30,11 @@ LEAST_VERDICTS = 30  # of a round's own sample; of fewer nothing is shown
 _DRAWS = 2000
 _PROPOSED = 4  # proposals for each draw
 _TAIL = 5  # degrees of freedom of the proposal: heavier tails than any posterior of a logistic regression
-_LEAST, _MOST = 50, 99  # percent; below, a change is expected to be wrong, whatever all of them together gain
+_THRESHOLDS = 100  # in hundredths from 0: a low confidence alone is no reason to leave a finding out
 _WIDER = np.diag([1.0, 0.3]) ** 2  # added to the covariance of a former round's fit
-_CAUTIOUS = 0.05  # a threshold is proposed where this quantile of what accepting gains is above 0
+_CAUTIOUS = 0.05  # a threshold is proposed where this quantile of what accepting gains is above 0,
+_RARELY, _LOSS = 0.01, 0.005  # where this quantile loses no more than this share of all labels,
+_FEWEST_JUDGED = 3  # and where so many random cards lie from it on: of fewer nothing but the prior would speak
 
 
 class Outcome(IntEnum):
@@ -109,9 +111,13 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """Priors of P(right) and of P(kept | not right)."""
+    """Priors of P(right) and of P(kept | not right).
 
-    right: Normal = Normal(np.array([0.0, 1.0]), np.diag([2.0, 0.5]) ** 2)
+    A slope below 1: confidences are surer than they should be, and a threshold that no judged card is near must not be
+    proposed because the prior alone says that the surest cards are right.
+    """
+
+    right: Normal = Normal(np.array([0.0, 0.7]), np.diag([2.0, 0.4]) ** 2)
     kept: Normal = Normal(np.array([0.0, 0.0]), np.diag([2.0, 0.5]) ** 2)
 
     @classmethod
@@ -133,8 +139,10 @@ class Point:
 
     threshold: float
     changes: int
+    judged: int  # of the random cards
     right: Interval  # share of the changes; all 0 where there are none
-    gain: Interval  # labels made right less labels made wrong; `low` is its 5 % quantile
+    gain: Interval  # labels made right less labels made wrong; `low` and `high` are the 5 % and 95 % quantiles
+    rarely: float  # the 1 % quantile of the gain
 
 
 def _middle_of_levels() -> FloatArray:
@@ -173,25 +181,47 @@ def share_right(fitted: Fit, findings: Findings, sample: Sample, *, level: float
 
 
 def curve(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> list[Point]:
-    """Return what accepting from each threshold on would do, thresholds in hundredths from .50 to .99."""
+    """Return what accepting from each threshold on would do, thresholds in hundredths from .00 to .99.
+
+    The intervals of the share right hold at all thresholds at once (a simultaneous credible band), since a threshold is
+    picked after looking at them: at the one picked, an interval made for one threshold alone would promise too much.
+    """
     right, spoilt = _outcomes(fitted, Findings(findings.counts), Sample(sample.level, sample.outcome))
-    from_here_on = np.cumsum(findings.counts[::-1])[::-1]
-    right, spoilt = (np.cumsum(drawn[:, ::-1], axis=1)[:, ::-1] for drawn in (right, spoilt))
+    right, spoilt = _from_here_on(right), _from_here_on(spoilt)  # (M, 100)
+    counts = _from_here_on(findings.counts)
+    judged = _from_here_on(np.bincount(sample.level, minlength=LEVELS))
+    gain = right - spoilt
+    tail = _tail_of_band(right, level)
+    low, high = np.quantile(right, [tail, 1 - tail], axis=0)
+    worst, least, most = np.quantile(gain, [_RARELY, _CAUTIOUS, 1 - _CAUTIOUS], axis=0)
+    total = np.maximum(1, counts)
+    shares = np.stack([right.mean(axis=0), low, high], axis=1) / total[:, None]
+    gains = np.stack([gain.mean(axis=0), least, most], axis=1)
     return [
         Point(
             percent / 100,
-            int(from_here_on[percent]),
-            _interval(right[:, percent], level, float(from_here_on[percent])),
-            _interval(right[:, percent] - spoilt[:, percent], 1 - 2 * _CAUTIOUS),
+            int(counts[percent]),
+            int(judged[percent]),
+            Interval(*shares[percent].tolist()),
+            Interval(*gains[percent].tolist()),
+            float(worst[percent]),
         )
-        for percent in range(_LEAST, _MOST + 1)
+        for percent in range(_THRESHOLDS)
     ]
 
 
-def propose(points: Sequence[Point]) -> Point | None:
-    """Return where accepting gains most for sure (the 5 % quantile of its gain), or None: no threshold is proposed."""
-    surely = [point for point in points if point.gain.low > 0]
-    return max(surely, key=lambda point: (point.gain.low, point.threshold), default=None)
+def propose(points: Sequence[Point], labels: int) -> Point | None:
+    """Return the point that is expected to gain most of those that surely gain, or None: no threshold is proposed.
+
+    Surely: with 95 % more labels are made right than wrong, with 99 % no more than a two hundredth of all labels is
+    lost, and at least three random cards from the threshold on were judged. `labels` are all labels of the dataset.
+    """
+    surely = [
+        point
+        for point in points
+        if point.gain.low > 0 and point.rarely >= -_LOSS * labels and point.judged >= _FEWEST_JUDGED
+    ]
+    return max(surely, key=lambda point: (point.gain.estimate, point.threshold), default=None)
 
 
 def expected_errors(fitted: Fit, levels: IntArray, *, level: float = 0.9) -> Interval:
@@ -253,6 +283,19 @@ def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior:
     weight = np.exp(weight - weight.max())
     steps = (np.arange(_DRAWS) + rng.random()) / _DRAWS  # systematic resampling
     return Line(rng.permutation(proposed[np.searchsorted(np.cumsum(weight) / weight.sum(), steps)]))
+
+
+def _from_here_on(counts: Any) -> Any:  # noqa: ANN401 of whole or other numbers
+    """Return the sums from each threshold on, (..., L) -> (..., 100)."""
+    return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1][..., :_THRESHOLDS]
+
+
+def _tail_of_band(drawn: FloatArray, level: float) -> float:
+    """Return which quantile at each threshold makes a band that a share `level` of the draws lies in everywhere."""
+    at_most = rankdata(drawn, method="max", axis=0)
+    at_least = len(drawn) + 1 - rankdata(drawn, method="min", axis=0)
+    extreme = np.minimum(at_most, at_least).min(axis=1) / len(drawn)
+    return float(np.quantile(extreme, 1 - level))
 
 
 def _interval(drawn: FloatArray, level: float, total: float = 1.0) -> Interval:

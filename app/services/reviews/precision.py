@@ -22,7 +22,7 @@ from core.judge.recalibration import LEAST_VERDICTS, Findings, Fit, Outcome, Poi
 from core.types import FindingFilter, FindingKind, IntArray, Order, RoundStatus, Status
 from db.queries import audits as queries
 from db.queries import counts, findings, queue, reviews
-from db.queries.filters import CERTAIN_PERCENT, whole_percent
+from db.queries.filters import whole_percent
 from db.queries.reviews import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
@@ -76,7 +76,7 @@ class Known:
 class Recalibration:
     """A round's confidences as random verdicts recalibrate them; what has too few of them is None.
 
-    `curve` is of suspicious findings, in whole percents from .50 on; `errors` counts wrong labels outside evaluation
+    `curve` is of suspicious findings, in whole percents from 0 on; `errors` counts wrong labels outside evaluation
     splits; `next_errors` are expected among the next cards of the queue.
     """
 
@@ -155,7 +155,7 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
         return Recalibration(verdicts, beside, None, (), None, reason, errors, None, 0)
     points = method.curve(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
-    proposed = method.propose(points)
+    proposed = method.propose(points, suspicious.size + agreeing.size)
     share = method.share_right(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     upcoming = _next_levels(session, in_round)
     return Recalibration(
@@ -185,21 +185,17 @@ def _from_the_round(
     """Return the share right of a set that a threshold alone defines, by the round's own sample of that kind."""
     kind = next(iter(fixed.kinds))
     whole = evidence.whole_kind(in_round, kind)
-    if replace(whole, min_confidence=fixed.min_confidence, max_confidence=fixed.max_confidence) != fixed:
-        return None
-    least, most = whole_percent(fixed.min_confidence), whole_percent(fixed.max_confidence)
-    fitted = _fit(workspace, session, in_round, kind)
-    if fitted is None or least is None or most is None:
+    least = whole_percent(fixed.min_confidence)
+    if replace(whole, min_confidence=fixed.min_confidence) != fixed or least is None:
         return None  # a threshold between two whole percents cuts through a level of the sample
+    fitted = _fit(workspace, session, in_round, kind)
     sample = _sample_of_kind(workspace, session, in_round, kind)
-    levels = np.arange(len(sample.levels))
-    held = (levels >= least) & ((levels < most) | (most == CERTAIN_PERCENT))
-    if not sample.levels[held].sum():
+    if fitted is None:
         return None
-    inside = held[sample.cards.level]
-    inner = Sample(sample.cards.level[inside], sample.cards.outcome[inside])
-    found = method.share_right(fitted, Findings(np.where(held, sample.levels, 0)), inner, level=evidence.LEVEL)
-    return evidence.share_of(found, sample.verdicts, f"all {kind.name.lower()} findings")
+    points = method.curve(fitted, Findings(sample.levels), sample.cards, level=evidence.LEVEL)
+    if least >= len(points) or not points[least].changes:
+        return None
+    return evidence.share_of(points[least].right, sample.verdicts, f"all {kind.name.lower()} findings")
 
 
 def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:

@@ -63,7 +63,7 @@ def test_the_posterior_is_that_of_a_fine_grid() -> None:
     offset, slope = np.meshgrid(np.linspace(-11, 5, 400), np.linspace(-2, 4, 400), indexing="ij")
     logits = logit((level + 0.5) / 100)
     signs = np.where(outcome == Outcome.RIGHT, 1, -1)
-    log = -((offset / 2) ** 2 + ((slope - 1) / 0.5) ** 2) / 2
+    log = -((offset / 2) ** 2 + ((slope - 0.7) / 0.4) ** 2) / 2
     log -= sum(np.logaddexp(0, -sign * (offset + slope * x)) for sign, x in zip(signs, logits, strict=True))
     weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
     assert line.draws.mean(axis=0) == pytest.approx([(weight * offset).sum(), (weight * slope).sum()], abs=0.06)
@@ -87,15 +87,15 @@ def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
 def test_where_the_given_labels_are_kept_no_threshold_is_proposed() -> None:
     level, _ = drawn(3, 600, 0.0, 1.0)
     sample = sampled(0, level, np.full(600, Outcome.KEPT), 60)
-    assert propose(curve(fit(sample), counted(level), sample)) is None
+    assert propose(curve(fit(sample), counted(level), sample), 6000) is None
 
 
 def test_where_everything_is_right_everything_is_proposed() -> None:
     level, _ = drawn(4, 2000, 0.0, 1.0)
     sample = sampled(0, level, np.full(2000, Outcome.RIGHT), 60)
-    proposed = propose(curve(fit(sample), counted(level), sample))
+    proposed = propose(curve(fit(sample), counted(level), sample), 20_000)
     assert proposed is not None
-    assert proposed.threshold == 0.5
+    assert proposed.changes == 2000
     assert proposed.right.low > 0.9
 
 
@@ -105,10 +105,45 @@ def test_a_surer_card_is_likelier_right_and_a_higher_threshold_changes_fewer() -
     fitted = fit(sample)
     assert (np.diff(probability(fitted, BINS)) >= 0).all()
     points = curve(fitted, counted(level), sample)
-    assert [point.threshold for point in points] == [percent / 100 for percent in range(50, 100)]
+    assert [point.threshold for point in points] == [percent / 100 for percent in range(100)]
     assert (np.diff([point.changes for point in points]) <= 0).all()
-    assert points[0].changes == (level >= 50).sum()
+    assert points[50].changes == (level >= 50).sum()
+    assert points[50].judged == (sample.level >= 50).sum()
     assert all(point.right.low <= point.right.estimate <= point.right.high for point in points)
+
+
+def test_a_threshold_near_which_no_card_was_judged_is_not_proposed() -> None:
+    level = np.where(np.arange(3000) < 100, 99, 20)
+    outcome = np.where(np.arange(3000) % 2 == 0, Outcome.RIGHT, Outcome.KEPT)
+    rows = np.arange(100, 160)  # half of them right, none of the sure ones judged
+    sample = Sample(level[rows], outcome[rows])
+    points = curve(fit(sample), counted(level), sample)
+    assert points[90].gain.low > 0
+    assert points[90].judged == 0
+    assert propose(points, 10_000) is None
+
+
+def test_a_proposal_may_hardly_ever_lose_more_than_a_two_hundredth_of_the_labels() -> None:
+    level = np.full(3000, 60)
+    outcome = np.where(np.arange(3000) % 60 < 34, Outcome.RIGHT, Outcome.KEPT)
+    sample = sampled(0, level, outcome, 120)
+    points = curve(fit(sample), counted(level), sample)
+    (point,) = [point for point in points if point.threshold == 0.6]
+    if point.gain.low > 0:
+        assert propose(points, 10**9) is not None
+    assert point.rarely < 0
+    assert propose(points, 3000) is None
+
+
+def test_the_band_holds_the_whole_curve_in_nine_of_ten_samples() -> None:
+    level, outcome = drawn(12, 3000, -1.0, 0.7)
+    right = [(outcome[level >= percent] == Outcome.RIGHT).mean() for percent in range(100)]
+    held = []
+    for seed in range(60):
+        sample = sampled(seed, level, outcome, 60)
+        points = curve(fit(sample), counted(level), sample)
+        held.append(all(p.right.low <= share <= p.right.high for p, share in zip(points, right, strict=True)))
+    assert np.mean(held) >= 0.85
 
 
 def test_an_unlabelled_image_is_spoilt_by_any_wrong_label() -> None:

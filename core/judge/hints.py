@@ -1,0 +1,187 @@
+"""Hints on a round: figures that call for a look before anything is accepted; none of them is a verdict.
+
+K classes, N samples. All is derived from the metrics stored with a round, so old rounds have hints as well; what an old
+round did not store gives no hint. Of rounds of masks the confusion counts pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import FloatArray, IntArray
+
+BoolArray = NDArray[np.bool_]
+LOOKALIKES = "lookalike_share"  # key of the metrics
+_LOW_AGREEMENT = 0.8
+_MANY_DISAGREE, _HARDLY_BELIEVED = 0.1, 0.1  # of all labels; of the disagreements
+_FEWEST_CHANGES = 20  # of fewer a share says nothing
+_ONE_PAIR = 0.5  # of the changes
+_SHIFTED = 0.1  # total variation distance between predicted and given shares of the classes
+_WINDOW, _ONE_CLUSTER = 0.05, 0.25  # of the images in their order of similarity, of the changes
+_FEW_IMAGES = 20  # of a class
+
+
+class HintKey(StrEnum):
+    """Kinds of hints."""
+
+    LOW_AGREEMENT = "low-agreement"
+    NO_ERROR_BELIEVED = "no-error-believed"
+    ONE_PAIR = "one-pair"
+    SHIFTED_SHARES = "shifted-shares"
+    LOOKALIKES = "lookalikes"
+    FEW_IMAGES = "few-images"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A hint with its reason, and advice."""
+
+    key: HintKey
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Confusion:
+    """Sums of a confusion, (K,), and the disagreements by unordered pair of classes."""
+
+    right: FloatArray
+    given: FloatArray
+    predicted: FloatArray
+    pairs: Mapping[tuple[int, int], int]
+
+    @property
+    def changes(self) -> float:
+        """Labels that the round contradicts."""
+        return float(self.given.sum() - self.right.sum())
+
+
+def hints(metrics: Mapping[str, Any]) -> list[Hint]:
+    """Return the hints on a round, by its stored metrics."""
+    if "confusion" not in metrics or "per_class" not in metrics:
+        return []
+    confusion = _read(metrics["confusion"])
+    if not confusion.given.sum():
+        return []
+    names = [str(row["name"]) for row in metrics["per_class"]]
+    found = (
+        _low_agreement(confusion),
+        _no_error_believed(confusion, metrics.get("estimated_error_rate")),
+        _one_pair(confusion, names),
+        _shifted_shares(confusion, names),
+        _lookalikes(metrics.get(LOOKALIKES)),
+        None if "regions" in metrics else _few_images(confusion, names),
+    )
+    return [hint for hint in found if hint is not None]
+
+
+def lookalike_share(similarity_rank: IntArray, suspicious: BoolArray) -> float | None:
+    """Return the largest share of the changes in a twentieth of the images that are adjacent by similarity.
+
+    Both (N,); a twentieth is what chance gives. None: there are too few changes.
+    """
+    changes = int(suspicious.sum())
+    if changes < _FEWEST_CHANGES:
+        return None
+    ordered = np.zeros(len(suspicious) + 1, np.int64)
+    ordered[1 + similarity_rank] = suspicious
+    upto = np.cumsum(ordered)
+    width = max(1, round(_WINDOW * len(suspicious)))
+    return float((upto[width:] - upto[:-width]).max() / changes)
+
+
+def _read(stored: Sequence[Sequence[int]] | Mapping[str, Any]) -> _Confusion:
+    """Return a confusion from its JSON values, see `confusions.as_json`."""
+    if isinstance(stored, Mapping):
+        right, given, predicted = (np.array(stored[name], np.float64) for name in ("right", "given", "predicted"))
+        cells = [(int(one), int(other), int(count)) for one, other, count in stored["pairs"]]
+    else:
+        counts = np.array(stored, np.float64)
+        right, given, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+        places = np.argwhere(counts).tolist()
+        cells = [(one, other, int(counts[one, other])) for one, other in places if one != other]
+    pairs: dict[tuple[int, int], int] = {}
+    for one, other, count in cells:
+        pair = (min(one, other), max(one, other))
+        pairs[pair] = pairs.get(pair, 0) + count
+    return _Confusion(right, given, predicted, pairs)
+
+
+def _low_agreement(confusion: _Confusion) -> Hint | None:
+    agreement = float(confusion.right.sum() / confusion.given.sum())
+    if agreement >= _LOW_AGREEMENT:
+        return None
+    text = f"Agrees with {agreement:.0%} of the labels: either the labels or the network are at fault."
+    return Hint(HintKey.LOW_AGREEMENT, text, "Only a random sample tells which; check one before accepting.")
+
+
+def _no_error_believed(confusion: _Confusion, error_rate: float | None) -> Hint | None:
+    differing = confusion.changes / float(confusion.given.sum())
+    if error_rate is None or differing < _MANY_DISAGREE or error_rate >= _HARDLY_BELIEVED * differing:
+        return None
+    text = (
+        f"Contradicts {differing:.0%} of the labels, yet by the model's own estimate (unverified) {error_rate:.1%} are"
+        " wrong: it explains the contradictions by its own weakness, or it has learnt the wrong labels."
+    )
+    return Hint(HintKey.NO_ERROR_BELIEVED, text, "Check a random sample of the suspicious images, at every confidence.")
+
+
+def _one_pair(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
+    if confusion.changes < _FEWEST_CHANGES or not confusion.pairs:
+        return None
+    pair = max(confusion.pairs, key=lambda one: confusion.pairs[one])
+    share = confusion.pairs[pair] / confusion.changes
+    if len(confusion.right) <= len(pair) or share <= _ONE_PAIR:  # two classes have no other pair
+        return None
+    one, other = (names[number] for number in pair)
+    text = (
+        f"{share:.0%} of the changes are between {one} and {other}: the two may look alike, or overlap by definition."
+    )
+    return Hint(
+        HintKey.ONE_PAIR, text, "Agree on what tells them apart, then check a random sample of this pair alone."
+    )
+
+
+def _shifted_shares(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
+    given, predicted = (sums / sums.sum() for sums in (confusion.given, confusion.predicted))
+    away = predicted - given
+    if np.abs(away).sum() / 2 < _SHIFTED:
+        return None
+    worst = int(np.abs(away).argmax())
+    text = (
+        f"Predicted class shares are far from the given ones: {names[worst]} is {given[worst]:.0%} of the labels and"
+        f" {predicted[worst]:.0%} of the predictions."
+    )
+    advice = (
+        "The network may favour classes, as one trained on balanced classes does; sample the changes to that class."
+    )
+    return Hint(HintKey.SHIFTED_SHARES, text, advice)
+
+
+def _lookalikes(share: float | None) -> Hint | None:
+    if share is None or share <= _ONE_CLUSTER:
+        return None
+    text = (
+        f"{share:.0%} of the changes lie in one cluster of look-alikes, a twentieth of the images: the network may be"
+        " wrong about all of them in the same way."
+    )
+    return Hint(
+        HintKey.LOOKALIKES, text, "Order the queue by similarity and look at a few cards of that cluster first."
+    )
+
+
+def _few_images(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
+    few = np.flatnonzero(confusion.given < _FEW_IMAGES)
+    if not len(few):
+        return None
+    rarest = int(few[confusion.given[few].argmin()])
+    count = int(confusion.given[rarest])
+    text = (
+        f"{len(few)} of {len(names)} classes have fewer than {_FEW_IMAGES} labelled images (rarest: {names[rarest]},"
+        f" {count}): hardly any network can learn these."
+    )
+    return Hint(HintKey.FEW_IMAGES, text, "Label more images of them, or judge their findings one by one.")
