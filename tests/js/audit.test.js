@@ -87,7 +87,10 @@ test("nothing is promised of a set without a random sample", () => {
   assert.equal(shortly(preview.known), "precision unknown");
   assert.equal(promise(preview), "Accept 1,204 (precision unknown)");
   assert.equal(sampleButton(null), "Check a random sample");
-  assert.equal(advice(preview), "60 verdicts on random cards answer how right it is. A certificate takes 59 flawless cards.");
+  const words = "60 verdicts on random cards answer how right it is. A certificate takes 59 flawless cards.";
+  assert.equal(advice(preview), words);
+  assert.equal(advice({ ...preview, to_certify: null, audit: { judged: 0, needed: 59, state: "open" } }), words, "the sample has begun");
+  assert.equal(advice({ ...preview, not_drawn: "a random sample is of one kind of findings" }), "");
 });
 
 test("an estimate is told with its interval, rounded outwards, and its number of verdicts", () => {
@@ -115,13 +118,16 @@ test("the threshold stands where it was left, and is never moved by a proposal",
   assert.equal(lastThreshold(storage), 0.4);
   storage.setItem("outfold.threshold", "nonsense");
   assert.equal(lastThreshold(storage), 0.95);
-  assert.equal(proposalOf(null), null);
-  assert.deepEqual(proposalOf({ proposed_threshold: 0.91, reason: "" }), ["Proposed: 0.91", 0.91]);
-  assert.deepEqual(proposalOf({ proposed_threshold: null, reason: "too few are right" }), ["No threshold is proposed: too few are right", null]);
+  assert.deepEqual([proposalOf(null), proposalOf({ verdicts: 0, proposed_threshold: null, reason: "no sample" })], [null, null]);
+  assert.deepEqual(proposalOf({ verdicts: 60, proposed_threshold: 0.91, reason: "" }), ["Proposed: 0.91", 0.91]);
+  assert.deepEqual(proposalOf({ verdicts: 60, proposed_threshold: null, reason: "too few are right" }), ["No threshold is proposed: too few are right", null]);
 });
 
 test("what random verdicts taught of the whole dataset is told with its interval", () => {
-  const recalibration = { verdicts: 120, errors: { estimate: 4505, low: 4100, high: 4900, level: 0.95 }, next_hundred: 41 };
-  assert.deepEqual(lessons(recalibration), ["About 4,505 wrong labels in the dataset (4,100 to 4,900, 95 % sure).", "About 41 errors in the next hundred cards.", "From 120 random verdicts."]);
+  const recalibration = { verdicts: 60, agreeing_verdicts: 60, errors: { estimate: 4505.4, low: 4100, high: 4900 }, next_errors: { estimate: 41, low: 30, high: 52, level: 0.9 }, next_cards: 100 };
+  assert.deepEqual(lessons(recalibration), [
+    "Wrong labels in the dataset: about 4,505 (4,100 to 4,900).", "Errors among the next 100 cards: about 41 (30 to 52, 90 % sure).", "From 60 random verdicts on disagreements and 60 on agreements.",
+  ]);
+  assert.deepEqual(lessons({ verdicts: 0, agreeing_verdicts: 0, errors: null, next_errors: null, next_cards: 0 }), []);
   assert.deepEqual(lessons(null), []);
 });

@@ -29,9 +29,9 @@ export function lastThreshold(storage) {
   return value >= 0 && value <= 1 ? value : FIRST;
 }
 
-/** Return [text, threshold to offer or null] of what the random samples of a round propose; null before there is one. */
+/** Return [text, threshold to offer or null] of what the random verdicts of a round propose; null before there are any. */
 export function proposalOf(recalibration) {
-  if (!recalibration) return null;
+  if (!recalibration?.verdicts) return null;
   const { proposed_threshold: proposed, reason } = recalibration;
   return proposed === null ? [`No threshold is proposed: ${reason}`, null] : [`Proposed: ${fraction(proposed)}`, proposed];
 }

@@ -18,11 +18,12 @@ const CHANGED = 409; // HTTP: the set, or what is known of it, is not what was s
 
 /**
  * Show what accepting everything above a threshold would do; `accept(parameters, count, certified)` does it, `onsample(parameters)`
- * opens the random sample of exactly that set, `onthreshold(value)` hears of every move. `extra` are parameters that no control sets.
+ * opens the random sample of exactly that set, `onaudit(id)` one there is; `onthreshold(value)` hears of every move. `byClass`: begin
+ * with each class's own threshold. `extra` are parameters that no control sets.
  */
 export class AcceptDialog {
-  constructor({ root, api, info, filter, threshold, counts, accept, onthreshold, onsample, extra = {} }) {
-    Object.assign(this, { root, api, info, filter, threshold, counts, accept, onthreshold, onsample, extra, preview: null, asked: 0, byClass: false });
+  constructor({ root, api, info, filter, threshold, counts, accept, onthreshold, onsample, onaudit, byClass = false, extra = {} }) {
+    Object.assign(this, { root, api, info, filter, threshold, counts, accept, onthreshold, onsample, onaudit, byClass, extra, preview: null, asked: 0 });
     const own = filter.show === "unlabelled" && (info.round.class_thresholds ?? []).length === info.classes.length; // each class may have its own threshold
     this.title = h("h1", {});
     this.precision = h("div", { class: "worth" });
@@ -39,6 +40,9 @@ export class AcceptDialog {
     this.range = h("div", {}, this.histogram.element, h("label", { class: "typed-threshold" }, "Threshold ", this.typed, " ", this.#proposal()));
     this.ways = own && new Ways({ info, onchange: (byClass) => this.#choose(byClass) });
     this.#open();
+    if (byClass && this.ways) this.ways.choose(true);
+    else this.#ask();
+    this.button.focus();
   }
 
   #open() {
@@ -54,8 +58,6 @@ export class AcceptDialog {
       h("div", { class: "btns" }, this.problem, h("span", {}),
         h("button", { type: "button", class: "ghost", onclick: () => this.dialog.close() }, "Cancel"), this.check, this.button));
     this.#draw();
-    this.#ask();
-    this.button.focus();
   }
 
   #draw() {
@@ -120,9 +122,9 @@ export class AcceptDialog {
     this.button.textContent = promise(preview);
     this.button.disabled = count === 0;
     this.check.textContent = sampleButton(preview.audit);
-    this.check.disabled = size === 0;
+    Object.assign(this.check, { disabled: size === 0 || Boolean(preview.not_drawn), title: preview.not_drawn ?? "" });
     drawPrecision(this.precision, preview);
-    fill(this.quarters, preview.audit?.quarters && quarterTable(preview.audit.quarters, (one) => this.#quarter(one)));
+    fill(this.quarters, quarterTable(preview.audit, { split: (audit) => this.#split(audit), accept: (one) => this.#quarter(one), open: (one) => this.#leave(() => this.onaudit(one.id)) }));
     this.#drawChanges(preview);
     this.sampleTitle.textContent = size > preview.sample.length ? `The first ${preview.sample.length} of its random order` : `All ${number(size)} in its random order`;
     fill(this.sample, preview.sample.map((item) => this.#figure(item)));
@@ -151,20 +153,34 @@ export class AcceptDialog {
   }
 
   /** Turn to one quarter of the set, whose certificate stands. */
-  #quarter({ low, high }) {
-    this.filter = { ...this.filter, min: low, max: high };
-    this.threshold = low;
+  #quarter({ filter }) {
+    this.filter = { ...this.filter, min: filter.min, max: filter.max };
+    this.threshold = filter.min;
     this.#draw();
     this.#ask();
   }
 
+  async #split(audit) {
+    try {
+      await this.api.quarters(audit.id);
+      await this.#ask();
+    } catch (error) {
+      this.problem.textContent = told(error);
+    }
+  }
+
   async #check() {
     this.check.disabled = true;
+    await this.#leave(() => this.onsample(Object.fromEntries(this.#parameters())));
+    this.check.disabled = false;
+  }
+
+  /** Close once another page has been led to. */
+  async #leave(go) {
     try {
-      await this.onsample(Object.fromEntries(this.#parameters()));
+      await go();
       this.dialog.close();
     } catch (error) {
-      this.check.disabled = false;
       this.problem.textContent = told(error);
     }
   }

@@ -24,16 +24,17 @@ export function addressWith(audit, { pathname, search }) {
 }
 
 /** Return the filter of an audit's set as the page writes filters, its threshold apart. */
-export function setOfAudit({ filter, threshold }) {
+export function setOfAudit({ filter, threshold = null }) {
   const named = Object.entries(filter).filter(([name, value]) => name in DEFAULT && value !== null && value !== undefined);
   const read = { ...parse(new URLSearchParams(named.map(([name, value]) => [name, String(value)]))), status: "open", order: DEFAULT.order };
-  return threshold === null || threshold === undefined ? { filter: read, threshold: read.min } : { filter: { ...read, min: read.min <= threshold ? 0 : read.min }, threshold };
+  return threshold === null ? { filter: read, threshold: read.min } : { filter: { ...read, min: read.min <= threshold ? 0 : read.min }, threshold };
 }
 
 /** Return an audit's set in words: "suspicious, cat → dog, above 0.95". */
 export function setName(audit, classes) {
   const { filter, threshold } = setOfAudit(audit);
-  return [describe({ ...filter, status: "todo" }, classes), threshold > 0 && `above ${fraction(threshold)}`].filter(Boolean).join(", ");
+  const above = audit.by_class ? "above each class's own threshold" : threshold > 0 && `above ${fraction(threshold)}`;
+  return [describe({ ...filter, status: "todo" }, classes), above].filter(Boolean).join(", ");
 }
 
 /** Return what ends the evidence in words, with the finding to go to; null where nothing behind it waits to count. */
@@ -88,6 +89,7 @@ export class Audit {
 
   /** Resolve to the next cards, leased for this person. */
   async cards(after, limit) {
+    if (this.now.closed) return { items: [], next: null };
     const { items, next, audit } = await this.api.auditCards(this.id, { client: this.client, after: after ?? -1, limit: Math.min(limit, MOST) });
     this.now = audit;
     this.leasedAt = this.clock();

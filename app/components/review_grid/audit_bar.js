@@ -21,7 +21,7 @@ export class AuditTopline extends Topline {
 }
 
 export class AuditBar {
-  /** `on` holds leave(), blind(on), go(finding), accept(audit), close() (a promise) and skipped(finding); `name` is the person's. */
+  /** `on` holds leave(), blind(on), go(finding), accept(audit), split(audit), open(audit) and close(closed), which is a promise. */
   constructor({ root, classes, blind, on }) {
     Object.assign(this, { root, classes, on });
     this.set = h("b", { class: "set" });
@@ -31,7 +31,7 @@ export class AuditBar {
     this.result = h("div", { class: "result", hidden: true });
     this.quarters = h("div", { hidden: true });
     this.switch = h("input", { type: "checkbox", checked: blind, onchange: () => on.blind(this.switch.checked) });
-    this.close = h("button", { type: "button", class: "ghost", onclick: () => this.#confirm() }, "Close the audit…");
+    this.close = h("button", { type: "button", class: "ghost", onclick: () => (this.audit.closed ? on.close(false) : this.#confirm()) });
     this.element = h("div", { class: "all audit-bar", role: "region", "aria-label": "Audit" },
       h("div", { class: "row" },
         h("button", { type: "button", class: "ghost leave", onclick: () => on.leave() }, "← Back to the queue"), this.set,
@@ -51,17 +51,18 @@ export class AuditBar {
     this.gap.textContent = gap?.text ?? "";
     const { estimate } = audit;
     this.estimate.textContent = estimate ? `Estimate: ${percent(estimate.share)} right (${interval(estimate)}, ${number(estimate.verdicts)} verdicts)` : "";
-    this.close.hidden = audit.closed;
+    this.close.textContent = audit.closed ? "Open it again" : "Close the audit…";
     this.#drawResult(audit);
-    this.quarters.hidden = !audit.quarters;
-    fill(this.quarters, audit.quarters && quarterTable(audit.quarters, (one) => this.on.accept({ ...audit, filter: { ...audit.filter, min: one.low, max: one.high }, threshold: null })));
+    const quarters = quarterTable(audit, this.on);
+    this.quarters.hidden = !quarters;
+    fill(this.quarters, quarters);
   }
 
   #drawResult(audit) {
     const { certificate } = audit;
     this.result.hidden = !certificate;
     if (!certificate) return;
-    fill(this.result, h("span", {}, h("b", {}, "✓ Certified: "), certificate.text, audit.order > 1 && ` This is set ${audit.order} of the round that overlaps an earlier one, so it had to be surer.`),
+    fill(this.result, h("span", {}, h("b", {}, "✓ Certified: "), certificate.text),
       certificate.open > 0 && h("button", { type: "button", class: "primary", onclick: () => this.on.accept(audit) }, `Accept the ${number(certificate.open)} open…`));
   }
 
@@ -70,7 +71,7 @@ export class AuditBar {
     const button = h("button", { type: "button", class: "primary", onclick: run }, "Close the audit");
     const dialog = openDialog(this.root, { label: "Close the audit", className: "close-audit" },
       h("h1", {}, "Close the audit?"),
-      h("p", { class: "sub" }, "Its numbers stay as they are, and no more cards are asked for. Cards before the last judged one that have no verdict (skipped, with somebody else, or waiting for a second opinion) count as wrong from then on."),
+      h("p", { class: "sub" }, "No more cards are asked for. Cards before the last judged one that have no verdict (skipped, with somebody else, or waiting for a second opinion) count as wrong until they have one. It can be opened again."),
       problem,
       h("div", { class: "btns" }, h("span", {}), h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel"), button));
     button.focus();
@@ -79,7 +80,7 @@ export class AuditBar {
     async function run() {
       button.disabled = true;
       try {
-        await on.close();
+        await on.close(true);
         dialog.close();
       } catch (error) {
         button.disabled = false;

@@ -8,12 +8,13 @@ const STATES = { open: "open", certified: "✓ certified", failed: "failed", clo
 
 /** Return what the random verdicts of a round taught, as lines; none before there are any. */
 export function lessons(recalibration) {
-  if (!recalibration) return [];
-  const { verdicts, errors, next_hundred: next } = recalibration;
+  const { verdicts = 0, agreeing_verdicts: agreeing = 0, errors, next_errors: next, next_cards: cards } = recalibration ?? {};
+  if (!verdicts && !agreeing) return [];
+  const range = ({ estimate, low, high, level }) => `${number(estimate)} (${number(low)} to ${number(high)}${level ? `, ${Math.round(level * 100)} % sure` : ""})`;
   return [
-    errors && `About ${number(errors.estimate)} wrong labels in the dataset (${number(errors.low)} to ${number(errors.high)}, ${Math.round(errors.level * 100)} % sure).`,
-    next !== null && next !== undefined && `About ${number(next)} errors in the next hundred cards.`,
-    `From ${number(verdicts)} random verdicts.`,
+    errors && `Wrong labels in the dataset: about ${range(errors)}.`,
+    next && `Errors among the next ${number(cards)} cards: about ${range(next)}.`,
+    `From ${number(verdicts)} random verdicts on disagreements${agreeing ? ` and ${number(agreeing)} on agreements` : ""}.`,
   ].filter(Boolean);
 }
 

@@ -7,7 +7,7 @@ import { DEFAULT, toParams } from "./filters.js";
 import { number } from "./format.js";
 
 const LAST_ACT_MS = 1500; // how long the verdicts before it may take to be stored
-const NOT_OF_A_SET = ["round", "order", "status", "by", "by_class"]; // of a request's parameters: a set is told by the others
+const NOT_OF_A_SET = ["round", "order", "status"]; // of a request's parameters: a set is told by the others
 
 export class Bulk {
   constructor(review) {
@@ -29,7 +29,7 @@ export class Bulk {
     const extra = Object.fromEntries(Object.entries(audit.filter).filter(([name, value]) => !(name in DEFAULT) && value !== null));
     try {
       const counts = await review.api.counts(toParams(filter, review.roundId));
-      this.#dialog({ filter, counts, threshold, extra, onthreshold: () => {} });
+      this.#dialog({ filter, counts, threshold, extra, byClass: audit.by_class, onthreshold: () => {} });
     } catch (error) {
       review.toast.say(told(error), { label: "Try again", run: () => this.openAudit(audit) }, { warning: true });
     }
@@ -39,7 +39,7 @@ export class Bulk {
     const { review } = this;
     this.dialog = new AcceptDialog({
       root: review.root, api: review.api, info: review.info, ...parts,
-      accept: (parameters, count, certified) => this.#accept(parameters, count, certified), onsample: (parameters) => this.sample(parameters),
+      accept: (parameters, count, certified) => this.#accept(parameters, count, certified), onsample: (parameters) => this.sample(parameters), onaudit: (id) => review.onaudit(id),
     });
   }
 
@@ -47,7 +47,7 @@ export class Bulk {
   async sample(parameters) {
     const { review } = this;
     const filter = Object.fromEntries(Object.entries(parameters).filter(([name]) => !NOT_OF_A_SET.includes(name)));
-    const audit = await review.api.createAudit({ round: review.roundId, filter, ...(parameters.by_class ? { by_class: true } : {}) });
+    const audit = await review.api.createAudit({ round: review.roundId, filter });
     review.onaudit(audit.id);
   }
 

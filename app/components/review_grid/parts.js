@@ -102,8 +102,16 @@ function buildAudit(review) {
       audit.choose(on);
       review.onaudit(audit.id, { again: true });
     },
-    close: async () => {
-      review.showAudit(await review.api.closeAudit(audit.id));
+    open: (one) => review.onaudit(one.id),
+    split: async (one) => {
+      try {
+        review.showAudit(await review.api.quarters(one.id));
+      } catch (error) {
+        review.toast.say(told(error), null, { warning: true });
+      }
+    },
+    close: async (closed) => {
+      review.showAudit(await review.api.closeAudit(audit.id, closed));
       await review.reload();
     },
   } });

@@ -28,16 +28,17 @@ export function promise({ count, known }) {
 /** Return what the button that leads to the sample says. */
 export function sampleButton(audit) {
   if (!audit) return "Check a random sample";
-  if (audit.state === "open" && !audit.closed) return audit.judged ? `Go on with the random sample (${number(audit.judged)} judged)` : "Check a random sample";
+  if (audit.state === "open") return audit.judged ? `Go on with the random sample (${number(audit.judged)} judged)` : "Check a random sample";
   return "Look at the random sample";
 }
 
-/** Return what to do to know more, in one sentence; nothing where a certificate stands. */
-export function advice({ known, audit, to_certify: fromStart }) {
-  if (known.certificate) return "";
-  if (audit?.state === "failed") return "Too many were wrong: a certificate of this set is out of reach.";
-  if (audit?.judged && audit.needed !== null) return `${number(audit.needed)} more flawless cards to a certificate.`;
-  const certificate = fromStart === null ? "This set is too small for a certificate." : `A certificate takes ${number(fromStart)} flawless cards.`;
+/** Return what to do to know more, in a sentence or two; nothing where a certificate stands or no sample can be drawn. */
+export function advice({ known, audit, to_certify: fromStart, not_drawn: why }) {
+  if (known.certificate || why) return "";
+  if (audit?.state === "failed") return "A certificate of this set is out of reach.";
+  if (audit?.judged) return audit.needed === null ? "" : `${number(audit.needed)} more flawless cards to a certificate.`;
+  const flawless = audit ? audit.needed : fromStart;
+  const certificate = flawless === null ? "This set is too small for a certificate." : `A certificate takes ${number(flawless)} flawless cards.`;
   return known.precision ? certificate : `${FIRST_ANSWER} verdicts on random cards answer how right it is. ${certificate}`;
 }
 
@@ -49,20 +50,30 @@ export function drawPrecision(box, preview) {
   fill(box,
     certificate && h("p", {}, h("b", {}, capital(certificate.text))),
     precision ? h("p", {}, h("b", {}, `${percent(precision.share)} right`), ` (${interval(precision)}, ${Math.round(precision.level * 100)} % sure), from ${number(precision.verdicts)} random verdicts of ${precision.of}.`)
-      : !certificate && h("p", {}, h("b", {}, "Precision unknown. "), known.text.replace(/^Precision unknown:?\s*/, "").replace(/^./, (letter) => letter.toUpperCase())),
-    audit?.judged > 0 && h("p", {}, `The sample: ${number(audit.right)} of ${number(audit.judged)} right.`),
+      : !certificate && h("p", {}, h("b", {}, "Precision unknown. "), capital(known.text.replace(/^Precision unknown:?\s*/, ""))),
+    audit?.judged > 0 && h("p", {}, `The sample: ${number(audit.right)} of ${number(audit.judged)} right${audit.state === "open" ? "" : `, ${audit.state}`}.`),
     h("p", {}, advice(preview)),
     model !== null && h("p", { class: "model" }, `Model's own estimate, unverified: ${percent(model)}`));
 }
 
-/** Return the quarters of a failed audit's set, each with what is known of it; `onpick({low, high})` opens a certified one. */
-export function quarterTable(quarters, onpick) {
-  return h("div", { class: "quarters" },
-    h("p", {}, "Its quarters by confidence, from the same random order:"),
-    h("table", { class: "ft" }, quarters.map((one) => h("tr", {},
-      h("td", {}, `${fraction(one.low)} to ${fraction(one.high)}`),
+/**
+ * Return the quarters by confidence that follow an audit without a certificate, each with what is known of it, or the
+ * offer to make them; null where the set has none. `on` holds split(audit), accept(quarter) and open(quarter).
+ */
+export function quarterTable(audit, on) {
+  if (!audit) return null;
+  if (!audit.quarters) {
+    const offered = (audit.state === "failed" || audit.state === "closed") && !audit.parent;
+    return offered ? h("p", { class: "quarters" }, "A part of it may still be certified. ", h("button", { type: "button", class: "link", onclick: () => on.split(audit) }, "Check its quarters by confidence")) : null;
+  }
+  const lead = (one) => (one.certificate
+    ? h("button", { type: "button", class: "link", title: one.certificate.text, onclick: () => on.accept(one) }, "✓ accept…")
+    : h("button", { type: "button", class: "link", title: one.text, onclick: () => on.open(one) }, one.state === "open" ? "check…" : one.state));
+  return h("div", { class: "quarters" }, h("p", {}, "Its quarters by confidence, in the same random order:"),
+    h("table", { class: "ft" }, audit.quarters.map((one) => h("tr", {},
+      h("td", {}, `${fraction(one.filter.min)} to ${fraction(one.filter.max)}`),
       h("td", {}, `${number(one.judged)} of ${number(one.size)} judged, ${number(one.wrong)} wrong`),
-      h("td", {}, one.certificate ? h("button", { type: "button", class: "link", title: one.certificate.text, onclick: () => onpick(one) }, "✓ accept…") : one.state)))));
+      h("td", {}, lead(one))))));
 }
 
 /** Return the hints of a round: none is a verdict, each says why and what to do. */
