@@ -9,7 +9,8 @@ import { Topline } from "./topline.js";
 
 /** The line above, with the audit's numbers in place of the queue's. */
 export class AuditTopline extends Topline {
-  counts({ judged, right, wrong, beyond, size, needed }) {
+  counts({ judged, right, wrong, beyond, size, state, needed: flawless }) {
+    const needed = state === "open" ? flawless : null;
     const goal = Math.max(1, needed === null ? size : judged + needed);
     fill(this.title, h("b", {}, number(judged)), ` of ${number(size)} judged`, h("span", { class: "left-over" }, needed ? ` · ${number(needed)} more flawless to a certificate` : ""));
     const mix = [`right ${number(right)}`, `wrong ${number(wrong)}`, beyond > 0 && `${number(beyond)} further on do not count yet`].filter(Boolean).join(" · ");

@@ -67,7 +67,7 @@ export const BLIND = {
   name: ({ place }) => (place === undefined ? "card" : `card ${place + 1}`),
   said: (item) => BLIND.name(item),
   words: (item, classes) => [BLIND.name(item), item.choices.length > 1 ? item.choices.map((id) => className(classes, id)).join(" or ") : `is it ${className(classes, item.choices[0])}?`],
-  tags: (item, classes) => h("p", { class: "which" }, item.choices.length > 1 ? "Which is right?" : `Is it ${className(classes, item.choices[0])}?`),
+  tags: () => null,
   /** Return what an act did without a word that tells accepting from keeping. */
   summary(changes, classes) {
     if (changes.length > 1) return `judged ${changes.length}`;

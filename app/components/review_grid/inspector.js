@@ -6,20 +6,28 @@ import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
 import { keyFor } from "./keys.js";
 
 const PLACES = 5;
+const OTHERS = 10; // places of an audit, those in question included
 const DETAIL_DELAY_MS = 220; // while the focus runs along a row, nothing is asked for
 const LARGE = 384; // device pixels
 const KEPT = 100; // details at hand; a day's work passes thousands of cards
 
-/** Return the classes with their keys, the likeliest first, shared by inspector and zoom; an audit tells no likelihood. */
-export function classRows(item, { classes, digits, onpick, places = PLACES }) {
+/** Return the classes with their keys, the likeliest first, shared by inspector and zoom; an audit asks for those in question first. */
+export function classRows(item, { places = PLACES, ...rest }) {
+  if (!item.choices) return [h("h2", {}, "Likeliest classes"), rowsOf(item, item.likely.slice(0, places), rest)];
+  const asked = item.choices.length;
+  const others = item.likely.slice(asked, OTHERS);
   return [
-    h("h2", {}, item.confidence === null ? "Classes" : "Likeliest classes"),
-    h("div", { class: "lk" }, item.likely.slice(0, places).map(([id, probability]) =>
-      h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyFor(id, item, digits)}`, onclick: () => onpick(id) },
-        keycap(keyFor(id, item, digits)), h("span", { class: "name" }, className(classes, id)),
-        probability !== null && h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
-        probability !== null && h("em", {}, percent(probability))))),
+    h("h2", {}, asked > 1 ? "Which is right?" : "Is this right?"), rowsOf(item, item.likely.slice(0, asked), rest),
+    others.length > 0 && [h("h2", {}, "Other classes"), rowsOf(item, others, rest)],
   ];
+}
+
+function rowsOf(item, likely, { classes, digits, onpick }) {
+  return h("div", { class: "lk" }, likely.map(([id, probability]) =>
+    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyFor(id, item, digits)}`, onclick: () => onpick(id) },
+      keycap(keyFor(id, item, digits)), h("span", { class: "name" }, className(classes, id)),
+      probability !== null && h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
+      probability !== null && h("em", {}, percent(probability)))));
 }
 
 export class Inspector {

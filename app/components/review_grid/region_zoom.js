@@ -13,7 +13,6 @@ import { Zoom } from "./zoom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LARGE = 2048; // pixels
-const PLACES = 10;
 
 /** Return an SVG element with attributes. */
 function draw(tag, attributes, ...children) {
@@ -89,7 +88,7 @@ export class RegionZoom extends Zoom {
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
       !this.face.blind && [h("h2", {}, "Mask"), viewChoice(this.overlay, this.keys, VIEWS.slice(1))],
     ];
-    if (item.confidence === null) return [...head, classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick, places: PLACES }), h("div", { class: "zoom-verdicts" }, this.verdicts())];
+    if (item.confidence === null) return [...head, classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }), h("div", { class: "zoom-verdicts" }, this.verdicts())];
     return [
       ...head,
       this.regions?.length > 1 && [h("h2", {}, "Regions of this image ", keycap("←"), " ", keycap("→")), h("div", { class: "region-list" }, this.regions.map((one) => this.#row(one)))],

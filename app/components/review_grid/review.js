@@ -256,6 +256,8 @@ export class Review {
   /** Show where the audit stands. */
   showAudit(now) {
     this.audit.now = now;
+    this.info.audits = (this.info.audits ?? []).map((one) => (one.id === now.id ? now : one));
+    this.sidebar.inform(this.info);
     this.topline.counts(now);
     this.bar.draw(now, { isSkipped: (id) => this.skips.has(id), name: this.name });
     this.#renew();
