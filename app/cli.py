@@ -6,6 +6,7 @@ import typer
 
 from app.commands import (
     acting,
+    auditing,
     exporting,
     history,
     importing,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "round": rounds.round_,
     "rounds": history.rounds_,
     "findings": reviewing.findings,
+    "audit": auditing.audit,
     "accept": acting.accept,
     "undo": acting.undo,
     "redo": acting.redo,

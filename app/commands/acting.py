@@ -44,6 +44,9 @@ def accept(
     below: Below = 1.0,
     split: Split = None,
     path: PathPart = "",
+    certified: Annotated[
+        bool, typer.Option("--certified", help="Refuse unless a random sample certifies this very set; see `audit`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     by: ByName = "",
@@ -51,12 +54,13 @@ def accept(
 ) -> None:
     """Accept the suggestion of every open finding above a threshold, as one act that can be undone.
 
-    Verdicts of people are never touched, nor is anything of an evaluation split. How precise such an act is, nobody
-    knows before somebody looks: judge a few of them in the browser first.
+    Verdicts of people are never touched, nor is anything of an evaluation split. How many of the suggestions are right
+    is unknown until people judge a random sample of them: `audit` draws one.
 
     Examples:
       python -m app accept pets --above 0.95 --dry-run
       python -m app accept pets --above 0.95 --yes
+      python -m app accept pets --above 0.95 --certified --yes
       python -m app accept pets --above 0.8 --given cat --suggested dog --yes --json
       python -m app accept pets --show unlabelled --by-class --yes
     """
@@ -76,19 +80,20 @@ def accept(
         _show_changes(seen, info)
     if seen.left_out and not seen.count:
         fail(seen.left_out_words)
+    if certified and seen.known.certificate is None:
+        fail(f"this set has no certificate; judge a random sample of it: python -m app audit {quoted(info.name)}")
     if dry_run or not seen.count:
         if as_json:
-            told = {"left_out": seen.left_out, "expected": seen.expected, "changes": _changes(seen, info)}
-            say_json({"accepted": 0, "would_change": seen.count, **told})
+            say_json({"accepted": 0, "would_change": seen.count, **_told(seen, info)})
         return
     if not yes:
         _ask(f"Accept {seen.count:,} suggestions?")
-    saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count)
+    saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count, certified=certified)
     if as_json:
-        told = {"left_out": seen.left_out, "changes": _changes(seen, info)}
-        say_json({"accepted": saved.size, "changeset": saved.changeset, **told})
+        say_json({"accepted": saved.size, "changeset": saved.changeset, **_told(seen, info)})
         return
-    say(f"accepted {saved.size:,} (changeset {saved.changeset})")
+    word = "certified" if saved.known and saved.known["certified"] else "not certified"
+    say(f"accepted {saved.size:,} (changeset {saved.changeset}, {word})")
     tell(f"take it back: python -m app undo {quoted(info.name)} --changeset {saved.changeset}")
 
 
@@ -155,17 +160,19 @@ def _ask(question: str) -> None:
 
 
 def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
-    judged = f"people judged {seen.judged:,} of this set, {seen.right:,} of them were right" if seen.judged else (
-        "nobody has judged any of this set" + (", so how many are right is unknown" if seen.expected is None else "")
-    )  # fmt: skip
-    hoped = "" if seen.expected is None else f"; the round expects {whole_percent(seen.expected)} of them to be right"
     where = "from each class's own threshold on" if seen.threshold is None else f"at {seen.threshold:.2f} and above"
-    say(f"{seen.count:,} labels would change {where}{hoped}; {judged}")
+    say(f"{seen.count:,} labels would change {where}. {seen.known.text}")
+    if seen.known.precision is None and seen.known.model is not None:
+        say(f"The model's own estimate, unverified: {whole_percent(seen.known.model)} of them right.")
     if seen.left_out:
         say(seen.left_out_words)
     rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]
     if rows:
         say_table(["from", "to", "labels"], rows, numbers=["labels"])
+
+
+def _told(seen: "Preview", info: "DatasetInfo") -> dict[str, Any]:
+    return {"left_out": seen.left_out, "known": seen.known.as_note(), "changes": _changes(seen, info)}
 
 
 def _changes(seen: "Preview", info: "DatasetInfo") -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from anyio import CapacityLimiter
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, exports, masks, media, people, reading, tags
+from app.routes import acts, audits, exports, masks, media, people, reading, tags
 from app.routes.answering import answer_get, answer_post, answer_upload
 from app.services.workspace import Workspace, workspace
 
@@ -28,6 +28,8 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/findings/{finding_id}": reading.one_finding,
         "/counts": reading.counted,
         "/accept_all": reading.previewed,
+        "/audits": audits.of_round,
+        "/audits/{audit_id:int}": audits.one,
         "/exports/{export_id:int}.zip": exports.download,
         "/masks": masks.images,
         "/masks/{sample_id:int}": masks.one_mask,
@@ -38,7 +40,15 @@ def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
         "/tags/image/{sample_id:int}": tags.one_image,
         "/me": people.who_am_i,
     }
-    posts = {"/acts": acts.act, "/accept_all": acts.accept_everything, "/tags": tags.act}
+    posts = {
+        "/acts": acts.act,
+        "/accept_all": acts.accept_everything,
+        "/audits": audits.start,
+        "/audits/cards": audits.cards,
+        "/audits/close": audits.close,
+        "/audits/quarters": audits.quarters,
+        "/tags": tags.act,
+    }
     found: list[BaseRoute] = [
         Route(f"/outfold{path}", answer_get(opened, handler), methods=["GET"]) for path, handler in gets.items()
     ]

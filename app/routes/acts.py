@@ -7,7 +7,7 @@ refused says so in its place of `results`, and the others go on; so a bad act ne
 from typing import Any
 
 from app.routes.answering import Asked, RequestError, explain
-from app.routes.wire import LONGEST_CLIENT, read_bulk, read_choices, text, whole, write_standing
+from app.routes.wire import LONGEST_CLIENT, flag, read_bulk, read_choices, text, whole, write_standing
 from app.services import reviews
 from app.services.workspace import Workspace
 from core.types import OutfoldError
@@ -35,8 +35,10 @@ def accept_everything(asked: Asked, workspace: Workspace) -> dict[str, Any]:
         raise RequestError("'filter' is no object", "send the filter's parts by their names")
     chosen = read_bulk({"round": body.get("round"), **within}, workspace)
     expected = whole(body, "expected")
-    saved = reviews.accept_all(workspace, chosen, by=asked.name, expected=expected, key=_key(body))
-    return {"changeset": saved.changeset, "size": saved.size, "saved_at": saved.saved_at.isoformat()}
+    certified = flag(body, "certified")
+    saved = reviews.accept_all(workspace, chosen, by=asked.name, expected=expected, certified=certified, key=_key(body))
+    answer = {"changeset": saved.changeset, "size": saved.size, "saved_at": saved.saved_at.isoformat()}
+    return answer | {"known": saved.known}
 
 
 def _act_or_why_not(body: dict[str, Any], name: str, workspace: Workspace) -> dict[str, Any]:
@@ -50,7 +52,11 @@ def _act_or_why_not(body: dict[str, Any], name: str, workspace: Workspace) -> di
 def _act(body: dict[str, Any], name: str, workspace: Workspace) -> dict[str, Any]:
     key, op = _key(body), body.get("op", "decide")
     if op == "decide":
-        return _written(reviews.decide(workspace, read_choices(body.get("decisions")), by=name, key=key))
+        audit_id = whole(body, "audit", least=1) if body.get("audit") is not None else None
+        choices = read_choices(body.get("decisions"))
+        return _written(
+            reviews.decide(workspace, choices, by=name, key=key, audit_id=audit_id, blind=flag(body, "blind"))
+        )
     if op not in ("undo", "redo"):
         raise RequestError(f"'op' is {str(op)[:60]!r}", "choose from decide, undo, redo")
     round_id = whole(body, "round", least=1)

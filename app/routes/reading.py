@@ -4,10 +4,18 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.wire import read_bulk, read_filter, read_order, text, whole, write_finding
+from app.routes.wire import (
+    read_bulk,
+    read_filter,
+    read_order,
+    text,
+    whole,
+    write_finding,
+)
 from app.services import reviews
+from app.services.reviews import audits
 from app.services.workspace import Workspace
-from core.types import Finding, Recipe, Status
+from core.types import Finding, Recipe, RoundStatus, Status
 
 PAGE = 50
 LONGEST_CURSOR = 400
@@ -17,6 +25,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer what the page's filters can be set to."""
     view = reviews.view_round(workspace, whole(request.path_params, "round_id", least=1))
     metrics = view.round.metrics or {}
+    recalibration = reviews.recalibration(workspace, view.round.id) if view.round.status is RoundStatus.DONE else None
     return {
         "round": {
             "id": view.round.id,
@@ -27,7 +36,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
             "config": view.round.config,
             "recipe": view.round.recipe.value,
             "accuracy": metrics.get("accuracy"),
-            "proposed_threshold": metrics.get("proposed_threshold"),
+            "proposed_threshold": recalibration.proposed_threshold if recalibration else None,
             "class_thresholds": metrics.get("class_thresholds"),
             "has_similarity": view.has_similarity,
         },
@@ -49,9 +58,12 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
                 "size": act.size,
                 "live": act.live,
                 "threshold": act.note.get("threshold"),
+                "known": act.note.get("known"),
             }
             for act in view.bulk_acts
         ],
+        "audits": [one.as_json() for one in audits.of_round(workspace, view.round.id)],
+        "recalibration": recalibration.as_json() if recalibration else None,
     }
 
 
@@ -65,18 +77,18 @@ def queue(request: Request, workspace: Workspace) -> dict[str, Any]:
     asked = request.query_params
     if "ids" in asked:
         ids = [whole({"ids": one}, "ids", least=1) for one in asked["ids"].split(",") if one]
-        return {"items": _items(workspace, reviews.findings(workspace, ids)), "next": None}
+        return {"items": items(workspace, reviews.findings(workspace, ids)), "next": None}
     limit = whole(asked, "limit", least=1) if "limit" in asked else PAGE
     after = text(asked, "after", longest=LONGEST_CURSOR) if asked.get("after") else None
     page = reviews.page(workspace, read_filter(asked), read_order(asked), after, limit)
-    return {"items": _items(workspace, page.items), "next": page.next}
+    return {"items": items(workspace, page.items), "next": page.next}
 
 
 def one_finding(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer everything known of one finding."""
     story = reviews.history(workspace, whole(request.path_params, "finding_id", least=1))
     shown = [story.finding, *story.neighbours]
-    item, *near = _items(workspace, shown)
+    item, *near = items(workspace, shown)
     return {
         **item,
         "path": story.finding.path,
@@ -117,20 +129,23 @@ def counted(request: Request, workspace: Workspace) -> dict[str, Any]:
 
 def previewed(request: Request, workspace: Workspace) -> dict[str, Any]:
     """Answer what accepting everything under a filter would change."""
-    asked = request.query_params
-    seed = whole(asked, "seed") if asked.get("seed") else 0
-    found = reviews.preview(workspace, read_bulk(asked, workspace), seed)
+    found = reviews.preview(workspace, read_bulk(request.query_params, workspace))
+    known = found.known
     return {
         "count": found.count,
         "changes": found.changes,
-        "judged": {"right": found.right, "total": found.judged},
-        "expected": found.expected,
-        "sample": _items(workspace, found.sample),
+        "size": known.size,
+        "sample": items(workspace, found.sample),
         "threshold": found.threshold,
         "left_out": found.left_out_words,
+        "known": known.as_note(),
+        "audit": known.audit.as_json() if known.audit else None,
+        "to_certify": known.to_certify,
+        "not_drawn": known.why_not,
     }
 
 
-def _items(workspace: Workspace, shown: list[Finding]) -> list[dict[str, Any]]:
+def items(workspace: Workspace, shown: list[Finding]) -> list[dict[str, Any]]:
+    """Return findings as the page's cards take them."""
     likely = reviews.likely(workspace, shown)
     return [write_finding(finding, likely[finding.id]) for finding in shown]

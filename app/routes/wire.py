@@ -77,6 +77,14 @@ def whole(values: Mapping[str, Any], name: str, *, least: int = 0) -> int:
     return value
 
 
+def flag(values: Mapping[str, Any], name: str) -> bool:
+    """Return a yes or no; no where it is not given."""
+    value = values.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError(f"'{name}' is {_shown(value)}", "send true or false")
+    return value
+
+
 def text(values: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str:
     """Return a text that can be stored and compared."""
     value = values.get(name)

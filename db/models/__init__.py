@@ -16,11 +16,13 @@ from db.models.datasets import (
     SampleRow,
     TaggingRow,
 )
-from db.models.reviews import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
+from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow
 from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
 
 __all__ = [
     "AnnotatorRow",
+    "AuditLeaseRow",
+    "AuditRow",
     "Base",
     "ChangesetRow",
     "Code",

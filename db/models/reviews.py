@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, false, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.types import Act, FindingKind, Status, Verdict
@@ -83,6 +83,7 @@ class ChangesetRow(Base):
         UniqueConstraint("client_id", "client_seq"),
         Index("ix_changeset_dataset_id_annotator_id", "dataset_id", "annotator_id", "id"),
         Index("ix_changeset_round_id_act", "round_id", "act"),
+        Index("ix_changeset_audit_id", "audit_id"),
     )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
@@ -96,6 +97,7 @@ class ChangesetRow(Base):
     client_id: Mapped[str | None] = mapped_column(String(64))
     client_seq: Mapped[int | None]
     decided_at: Mapped[datetime]
+    audit_id: Mapped[int | None] = mapped_column(ForeignKey("audit.id"))  # the random sample it was judged in
 
 
 class DecisionRow(Base):
@@ -114,3 +116,43 @@ class DecisionRow(Base):
     label: Mapped[int | None]
     mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, where it was edited
     mask_base: Mapped[str | None] = mapped_column(String(32))  # the mask that the edit began from
+
+
+class AuditRow(Base):
+    """A random sample of a fixed set of findings: the set, its one random order, and what a certificate may claim.
+
+    `identity` is a hash of the filter without its statuses: the same set is never drawn a second time. `finding_ids`
+    are the ids of the whole set in random order, little-endian int64.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (UniqueConstraint("round_id", "identity"),)
+    id: Mapped[primary_key]
+    dataset_id: Mapped[dataset_ref]
+    round_id: Mapped[round_ref]
+    kind: Mapped[FindingKind]
+    identity: Mapped[str] = mapped_column(String(32))
+    filter: Mapped[dict[str, Any]]
+    threshold: Mapped[float | None]  # None: each class has its own
+    size: Mapped[int]
+    finding_ids: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    number: Mapped[int]  # 1 for the first set of the round that is audited, k for the k-th that overlaps earlier ones
+    alpha: Mapped[float]  # error rate of its certificate
+    target: Mapped[str] = mapped_column(String(20))  # exact decimal share of right suggestions that is claimed
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("audit.id"))  # of a quarter: the audit of the whole set
+    annotator_id: Mapped[annotator_ref]
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class AuditLeaseRow(Base):
+    """A card of an audit that is in front of somebody, so that nobody else is given it; void once `until` is over."""
+
+    __tablename__ = "audit_lease"
+    __table_args__ = (UniqueConstraint("audit_id", "finding_id"),)
+    id: Mapped[primary_key]
+    audit_id: Mapped[int] = mapped_column(ForeignKey("audit.id"))
+    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"))
+    annotator_id: Mapped[annotator_ref]
+    until: Mapped[datetime]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import FindingFilter, FindingKind, Status
@@ -56,6 +56,24 @@ def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
     return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
 
 
+def count_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the number of findings of a filter at each whole percent of confidence, from 0 to 100."""
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, n in _grouped(session, chosen, "percent"):
+        levels[percent] += n
+    return levels
+
+
+def pixels_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the pixels of a filter's regions at each whole percent of confidence, from 0 to 100."""
+    total = func.sum(FindingRow.area)
+    rows = session.execute(select(FindingRow.percent, total).where(*matching(chosen)).group_by(FindingRow.percent))
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, pixels in rows:
+        levels[percent] = int(pixels or 0)
+    return levels
+
+
 def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Status] = TODO) -> list[int]:
     """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
     bins = [0] * BINS
@@ -65,12 +83,9 @@ def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Statu
     return bins
 
 
-def count_judged(session: Session, chosen: FindingFilter) -> tuple[int, int]:
-    """Return how many of a filter's findings people judged right as suggested, and how many they judged at all."""
-    judged = matching(replace(chosen, statuses=JUDGED))
-    right = func.sum(case((FindingRow.label == FindingRow.pseudo, 1), else_=0))
-    row = session.execute(select(func.coalesce(right, 0), func.count()).select_from(FindingRow).where(*judged)).one()
-    return int(row[0]), int(row[1])
+def count_judged(session: Session, chosen: FindingFilter) -> int:
+    """Return how many of a filter's findings people have settled."""
+    return count(session, replace(chosen, statuses=JUDGED))
 
 
 def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:

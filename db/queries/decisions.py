@@ -45,6 +45,7 @@ class NewChangeset:
     note: dict[str, Any]
     client_id: str | None = None
     client_seq: int | None = None
+    audit_id: int | None = None  # the random sample in which the cards were judged
 
 
 @dataclass(frozen=True, slots=True)

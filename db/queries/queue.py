@@ -1,4 +1,4 @@
-"""The review's queue: findings of a filter in order, a page at a time, and some of them drawn at random.
+"""The review's queue: findings of a filter in order, a page at a time.
 
 A page starts at a key, not at an offset. Which index is walked depends on how many findings the filter holds, which
 `finding_count` knows at once: many are met soon in the order's own index; few are collected by the queue's index, which
@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from sqlalchemy import ColumnElement, Select, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import Finding, FindingFilter, Order
@@ -20,7 +19,6 @@ from db.queries.filters import CERTAIN_PERCENT, broadened, kinds_of, matching, s
 from db.queries.findings import findings_by_ids
 
 MOST_SORTED = 50_000
-DENSE = 50  # a set with at least one of so many of the round's findings is drawn from by trying ranks
 
 Key = Sequence[float]  # where a page ended: the values of the order's columns
 
@@ -56,31 +54,6 @@ def findings_page(
 def key_of(finding: Finding, order: Order) -> list[float]:
     """Return where a page ends that ends with this finding."""
     return [getattr(finding, column.key) for column in KEYS[order]]
-
-
-def draw(session: Session, chosen: FindingFilter, size: int, seed: int) -> list[Finding]:
-    """Return `size` findings of a filter (or all it has), each set of so many equally likely, in random order."""
-    random = np.random.default_rng(seed)
-    available = count(session, chosen)
-    ranks = 1 + (session.scalar(select(func.max(FindingRow.rank)).where(FindingRow.round_id == chosen.round_id)) or 0)
-    if available * DENSE >= ranks:
-        tried = random.choice(ranks, size=min(ranks, 4 * DENSE * size), replace=False).tolist()
-        hits = select(FindingRow.rank, FindingRow.id).where(FindingRow.rank.in_(tried), *matching(chosen))
-        found = {row[0]: row[1] for row in session.execute(hits).all()}
-        ids = [found[rank] for rank in tried if rank in found]
-        if len(ids) >= min(size, available):
-            return findings_by_ids(session, ids[:size])
-    places = random.choice(available, size=min(available, size), replace=False).tolist()
-    return findings_by_ids(session, _at(session, chosen, places))
-
-
-def _at(session: Session, chosen: FindingFilter, places: Sequence[int]) -> list[int]:
-    """Return the ids at these places (0, 1, ...) of what a filter holds by rank; one pass, whatever the places."""
-    place = (func.row_number().over(order_by=FindingRow.rank) - 1).label("place")
-    numbered = select(FindingRow.id, place).where(*matching(chosen)).subquery()
-    rows = session.execute(select(numbered.c.place, numbered.c.id).where(numbered.c.place.in_(places))).all()
-    found = {row[0]: row[1] for row in rows}
-    return [found[one] for one in places]
 
 
 def _parts(chosen: FindingFilter, *, by_status: bool) -> list[FindingFilter]:

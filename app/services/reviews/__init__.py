@@ -1,12 +1,15 @@
 """Review: what is shown, what people said of it, and taking that back.
 
-`reading` answers questions, `acts` stores verdicts; `by` is always an annotator's name.
+`reading` answers questions, `acts` stores verdicts, `audits` draws random samples, `evidence` and `precision` say what
+these tell of a set and of bulk accepts; `by` is always an annotator's name.
 """
 
 from app.services.reviews.acts import Choice, accept_all, decide, redo, undo
 from app.services.reviews.answers import Saved, Undone
 from app.services.reviews.by_class import by_class
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
+from app.services.reviews.evidence import AuditView, Certificate, Share
+from app.services.reviews.precision import Known, Recalibration, recalibration, share_text
 from app.services.reviews.reading import (
     count,
     counts,
@@ -24,16 +27,21 @@ from app.services.reviews.storing import ActKey
 
 __all__ = [
     "ActKey",
+    "AuditView",
+    "Certificate",
     "Choice",
     "CountChangedError",
     "Counts",
+    "Known",
     "NotFoundError",
     "Page",
     "Preview",
+    "Recalibration",
     "RefusedError",
     "ReviewError",
     "RoundView",
     "Saved",
+    "Share",
     "StaleMaskError",
     "Story",
     "Undone",
@@ -47,8 +55,10 @@ __all__ = [
     "likely",
     "page",
     "preview",
+    "recalibration",
     "redo",
     "resolved_labels",
+    "share_text",
     "state",
     "undo",
     "view_round",

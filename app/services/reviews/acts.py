@@ -5,12 +5,12 @@ between: then it says something new.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from app.services.painting_over import note_act
+from app.services.reviews import audits, evidence, precision
 from app.services.reviews.answers import EDITED, Saved
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
 from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
@@ -31,12 +31,29 @@ class Choice:
     label: int | None = None
 
 
-def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: ActKey | None = None) -> Saved:
+def decide(
+    workspace: Workspace,
+    choices: Sequence[Choice],
+    *,
+    by: str,
+    key: ActKey | None = None,
+    audit_id: int | None = None,
+    blind: bool = False,
+) -> Saved:
     """Store one person's verdicts on one or several cards of one round as one act.
 
+    Args:
+        workspace: the installation.
+        choices: the verdicts.
+        by: the annotator's name.
+        key: the browser's own number of the act.
+        audit_id: the audit in which the cards were judged.
+        blind: the cards did not show which class is given and which is suggested.
+
     Raises:
-        NotFoundError: a finding does not exist.
-        RefusedError: no card or too many, cards of several rounds or an unfinished one, or a label that is no class.
+        NotFoundError: a finding or the audit does not exist.
+        RefusedError: no card or too many, cards of several rounds or an unfinished one, a label that is no class, or a
+            card that is not in the audit's set.
     """
     wanted = {choice.finding_id: choice for choice in choices}
     if not 1 <= len(wanted) <= MOST_CHOICES:
@@ -45,6 +62,8 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
     def act(session: Session, actor: Actor) -> int:
         cards = _known(session, list(wanted))
         in_round = finished_round(session, cards[0].round_id)
+        if audit_id is not None:
+            audits.refuse_strangers(workspace, session, audit_id, list(wanted))
         painted_over = decisions.painted_over(session, list(wanted))
         new = [
             decision
@@ -52,7 +71,10 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
             if not _stands(decision := _decision(card, wanted[card.id], len(in_round.classes)), card, actor.name)
             or card.id in painted_over
         ]
-        changeset = actor.changeset(Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new))
+        note = {"blind": True} if blind else {}
+        changeset = actor.changeset(
+            Act.VERDICT, in_round.id, in_round.dataset_id, size=len(new), note=note, audit_id=audit_id
+        )
         changeset_id = decisions.add_changeset(session, changeset)
         if new:
             decisions.add_decisions(session, changeset_id, new)
@@ -63,14 +85,23 @@ def decide(workspace: Workspace, choices: Sequence[Choice], *, by: str, key: Act
 
 
 def accept_all(
-    workspace: Workspace, chosen: FindingFilter, *, by: str, expected: int | None = None, key: ActKey | None = None
+    workspace: Workspace,
+    chosen: FindingFilter,
+    *,
+    by: str,
+    expected: int | None = None,
+    certified: bool = False,
+    key: ActKey | None = None,
 ) -> Saved:
     """Accept the pseudo label of every open finding of a filter as one act; those of evaluation splits stay open.
+
+    The act's note keeps what was known of the set's precision at that moment, `certified` or not.
 
     Raises:
         CountChangedError: `expected` is given and another number of findings would change.
         NotFoundError: the round does not exist.
-        RefusedError: it is not finished, or the filter is of an evaluation split alone.
+        RefusedError: it is not finished, the filter is of an evaluation split alone, or `certified` is asked for and
+            the set has no certificate.
     """
 
     def act(session: Session, actor: Actor) -> int:
@@ -80,12 +111,14 @@ def accept_all(
         size = counts.count(session, opened) if opened else 0
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
-        right, judged = counts.count_judged(session, chosen)
+        known = precision.known(workspace, session, in_round, chosen)
+        if certified and known.certificate is None:
+            raise RefusedError("this set has no certificate", f"judge a random sample of it first; {known.text}")
         note = {
-            "filter": _plain(opened or chosen),
+            "filter": evidence.plain(opened or chosen),
             "threshold": None if chosen.class_percents else chosen.min_confidence,
+            "known": known.as_note(),
         }
-        note |= {"judged": judged, "right": right}
         changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
         changeset_id = decisions.add_changeset(session, changeset)
         if opened and size:
@@ -221,9 +254,3 @@ def _label(card: Finding, choice: Choice, classes: int) -> int | None:
     if choice.label is None or not 0 <= choice.label < classes:
         raise RefusedError(f"label {choice.label} is no class", f"choose one of 0 to {classes - 1}")
     return choice.label
-
-
-def _plain(chosen: FindingFilter) -> dict[str, Any]:
-    """Return the filter as JSON values, for the act's note."""
-    words = {name: sorted(one.name.lower() for one in getattr(chosen, name)) for name in ("kinds", "statuses")}
-    return asdict(chosen) | words | {"without_splits": sorted(chosen.without_splits)}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -36,7 +37,7 @@ class Saved:
     """What an act stored; `changeset` is None when there was nothing to undo or redo.
 
     `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
-    a bulk act.
+    a bulk act. `known` is what was known of a bulk act's precision when it was made.
     """
 
     changeset: int | None
@@ -44,6 +45,7 @@ class Saved:
     saved_at: datetime
     items: list[Finding]
     undone: Undone | None = None
+    known: dict[str, Any] | None = None
 
 
 def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now: datetime) -> Saved:
@@ -55,7 +57,8 @@ def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now:
     if target is None and stored.act in (Act.UNDO, Act.REDO):
         return Saved(None, 0, stored.decided_at, [])
     if target is None:
-        return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, cards))
+        items = findings.findings_by_ids(session, cards)
+        return Saved(stored.id, stored.size, stored.decided_at, items, known=stored.note.get("known"))
     moved = decisions.some_affected_by(session, target, MOST_ITEMS)
     undone = Undone(target.id, target.act, target.size, _in_words(session, target))
     return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, moved), undone)

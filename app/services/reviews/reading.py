@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
 from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
@@ -17,6 +18,7 @@ from app.services.workspace import Workspace
 from core.judge.review import resolve
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
 from db.queries import annotators, decisions, evaluation, queue
+from db.queries import audits as audit_queries
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
 from db.queries import reviews as review_queries
@@ -107,22 +109,31 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
         )
 
 
-def preview(workspace: Workspace, chosen: FindingFilter, seed: int = 0) -> Preview:
-    """Return what accepting everything a filter holds would change; the same seed shows the same 24."""
+def preview(workspace: Workspace, chosen: FindingFilter) -> Preview:
+    """Return what accepting everything a filter holds would change, and what is known of how right that is.
+
+    Raises:
+        NotFoundError: there is no such round.
+    """
     threshold = None if chosen.class_percents else chosen.min_confidence
     with workspace.database.read() as session:
-        protected = evaluation.splits_of_round(session, chosen.round_id)
+        in_round = review_queries.find_round(session, chosen.round_id)
+        if in_round is None:
+            raise NotFoundError(f"there is no round {chosen.round_id}", "choose a round on the Rounds page")
+        protected = in_round.evaluation_splits
+        known = precision.known(workspace, session, in_round, chosen)
         opened = open_part(chosen, protected)
-        right, judged = counting.count_judged(session, chosen)
         if opened is None:
-            return Preview(0, [], right, judged, [], threshold)
+            return Preview(0, [], [], threshold, known)
         count = counting.count(session, opened)
-        sample = queue.draw(session, opened, SHOWN_BEFORE_BULK, seed)
+        fixed = evidence.fixed_set(chosen, protected)
+        drawn = audit_queries.random_order(
+            session, fixed, audits.seed_of(chosen.round_id, evidence.identity_of(fixed)), SHOWN_BEFORE_BULK
+        )
+        sample = finding_queries.findings_by_ids(session, drawn.tolist())
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
-        in_round = review_queries.find_round(session, chosen.round_id)
-        expected = counting.mean_confidence(session, opened) if in_round and in_round.expects else None
-    return Preview(count, changes, right, judged, sample, threshold, left_out, tuple(protected), expected)
+    return Preview(count, changes, sample, threshold, known, left_out, tuple(protected))
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:

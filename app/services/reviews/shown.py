@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.services.reviews.precision import Known
 from app.services.split_names import called
 from core.types import Decision, Finding, FindingKind, RoundStatus, Status
 from db.queries import decisions
@@ -38,22 +39,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A bulk act before it happens: how many it changes, from what to what, 24 of exactly these drawn at random.
+    """A bulk act before it happens: how many it changes, from what to what, and what is known of how right it is.
 
-    `judged` of the filter's findings were judged by people, who found the suggestion `right` that often; `left_out`
-    open ones are of the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
-    `expected` is the share of suggestions that the round expects to be right; None where its confidences do not say so.
+    `sample` holds the first 24 findings of the set's random order, whatever their status; `left_out` open ones are of
+    the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
     """
 
     count: int
     changes: list[tuple[int, int, int]]
-    right: int
-    judged: int
     sample: list[Finding]
     threshold: float | None
+    known: Known
     left_out: int = 0
     evaluation_splits: tuple[str, ...] = ()
-    expected: float | None = None
 
     @property
     def left_out_words(self) -> str:

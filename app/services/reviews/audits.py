@@ -1,0 +1,269 @@
+"""Audits: random samples of fixed sets of findings, begun, handed out card by card, closed.
+
+A set has one random order for good, so what is stored for it can be continued but never drawn anew. `evidence` says
+what the verdicts come to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.services.annotators import clean_name
+from app.services.reviews.errors import NotFoundError, RefusedError
+from app.services.reviews.evidence import (
+    TARGET,
+    AuditView,
+    fixed_set,
+    identity_of,
+    order_of,
+    percent_of_target,
+    plain,
+    refilter,
+    view,
+    why_not_drawn,
+)
+from app.services.reviews.storing import finished_round
+from app.services.workspace import Workspace
+from core.judge.certificate import ALPHA, QUARTERS, alpha_of
+from core.types import Finding, FindingFilter, IntArray
+from db.queries import annotators
+from db.queries import audits as queries
+from db.queries import findings as finding_queries
+from db.queries.audits import Audit
+
+LEASE = timedelta(minutes=15)
+LARGEST_HAND = 200  # cards handed out at once
+_SEED_BYTES = 7  # a seed is a whole number that every database can hold
+
+
+def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
+    """Return the audit of a filter's set, made now if it has none.
+
+    Raises:
+        NotFoundError: the round does not exist.
+        RefusedError: it is not finished, the set is empty or cannot be fixed, or is audited against another target.
+    """
+    why = why_not_drawn(chosen)
+    if why:
+        raise RefusedError(*why.split(": ", 1))
+    _exact(target)
+    with workspace.database.read() as session:
+        in_round = finished_round(session, chosen.round_id)
+        fixed = fixed_set(chosen, in_round.evaluation_splits)
+        identity = identity_of(fixed)
+        known = queries.find_by_identity(session, chosen.round_id, identity)
+        seed = seed_of(chosen.round_id, identity)
+        ids = queries.finding_ids(session, known.id) if known else queries.random_order(session, fixed, seed)
+    if known is None and not len(ids):
+        raise RefusedError("the set is empty", "choose a lower threshold or a wider filter")
+    now = datetime.now(UTC)
+    with workspace.database.write() as session:
+        known = queries.find_by_identity(session, chosen.round_id, identity)
+        if known is None:
+            number = 1 + _overlapping(session, chosen.round_id, ids)
+            audit_id = queries.add_audit(
+                session,
+                queries.NewAudit(
+                    dataset_id=in_round.dataset_id,
+                    round_id=in_round.id,
+                    kind=next(iter(chosen.kinds)),
+                    identity=identity,
+                    filter=plain(fixed),
+                    threshold=None if chosen.class_percents else chosen.min_confidence,
+                    finding_ids=ids,
+                    seed=seed,
+                    number=number,
+                    alpha=alpha_of(number, ALPHA),
+                    target=target,
+                    annotator_id=annotators.annotator_id(session, clean_name(by), now),
+                    created_at=now,
+                ),
+            )
+            known = stored(session, audit_id)
+        if Fraction(known.target) != Fraction(target):
+            raise RefusedError(
+                f"this set is being checked against {percent_of_target(known.target)} already",
+                "go on with that target, or choose another threshold",
+            )
+        return view(workspace, session, known)
+
+
+def read(workspace: Workspace, audit_id: int) -> AuditView:
+    """Return an audit as it stands.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    with workspace.database.read() as session:
+        return view(workspace, session, stored(session, audit_id))
+
+
+def of_round(workspace: Workspace, round_id: int) -> list[AuditView]:
+    """Return the audits of a round, oldest first; those of quarters stand inside their whole set's."""
+    with workspace.database.read() as session:
+        return [
+            view(workspace, session, one) for one in queries.audits_of_round(session, round_id) if not one.parent_id
+        ]
+
+
+def hand_out(
+    workspace: Workspace, audit_id: int, *, by: str, after: int = -1, limit: int = 24, judged: bool = False
+) -> tuple[list[tuple[int, Finding]], int | None]:
+    """Lease the next cards of an audit to a person and return (place, finding), and where to go on, None at the end.
+
+    Left out are cards that somebody else has, and judged ones unless asked for with `judged`.
+
+    Raises:
+        NotFoundError: there is no such audit.
+        RefusedError: more cards than are handed out at once.
+    """
+    if not 1 <= limit <= LARGEST_HAND:
+        raise RefusedError(f"limit is {limit}", f"ask for 1 to {LARGEST_HAND} cards")
+    name, now = clean_name(by), datetime.now(UTC)
+    with workspace.database.write() as session:
+        audit = stored(session, audit_id)
+        ids = order_of(workspace, session, audit)
+        taken = queries.leases(session, audit.id, now)
+        hand: list[tuple[int, int]] = []
+        mine: list[int] = []
+        last = None
+        for place, card in enumerate(queries.cards(session, ids[after + 1 :]), after + 1):
+            if len(hand) == limit:
+                last = hand[-1][0]
+                break
+            if card.judged and not judged:
+                continue
+            if not card.judged:
+                if taken.get(card.id, name) != name:
+                    continue
+                mine.append(card.id)
+            hand.append((place, card.id))
+        queries.lease(session, audit.id, mine, annotators.annotator_id(session, name, now), now + LEASE)
+        found = {one.id: one for one in finding_queries.findings_by_ids(session, [one for _, one in hand])}
+    return [(place, found[one]) for place, one in hand], last
+
+
+def first_cards(workspace: Workspace, audit_id: int, size: int) -> list[Finding]:
+    """Return the first cards of an audit's random order, judged or not.
+
+    Raises:
+        NotFoundError: there is no such audit.
+    """
+    with workspace.database.read() as session:
+        ids = order_of(workspace, session, stored(session, audit_id))[:size]
+        return finding_queries.findings_by_ids(session, ids.tolist())
+
+
+def close(workspace: Workspace, audit_id: int, *, closed: bool = True) -> AuditView:
+    """Close an audit: cards that were shown and not judged count as wrong until they are; or open it again.
+
+    Raises:
+        NotFoundError: there is no such audit.
+    """
+    with workspace.database.write() as session:
+        audit = stored(session, audit_id)
+        if closed != (audit.closed_at is not None):
+            queries.set_closed(session, audit.id, datetime.now(UTC) if closed else None)
+        return view(workspace, session, stored(session, audit_id))
+
+
+def split_into_quarters(workspace: Workspace, audit_id: int, *, by: str) -> AuditView:
+    """Offer the quarters of a set by confidence, each with a quarter of alpha, in the order of the set's permutation.
+
+    Raises:
+        NotFoundError: there is no such audit.
+        RefusedError: the audit neither failed nor was closed, or is of a quarter itself, or its set is too small.
+    """
+    now = datetime.now(UTC)
+    with workspace.database.write() as session:
+        audit = stored(session, audit_id)
+        seen = view(workspace, session, audit)
+        if seen.state not in ("failed", "closed") or audit.parent_id:
+            raise RefusedError("quarters follow a failed or closed audit of a whole set", "finish or close it first")
+        if not seen.quarters:
+            _store_quarters(session, workspace, audit, annotators.annotator_id(session, clean_name(by), now), now)
+        return view(workspace, session, audit)
+
+
+def refuse_strangers(workspace: Workspace, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
+    """Refuse verdicts said to be of an audit whose set does not hold these findings.
+
+    Raises:
+        NotFoundError: there is no such audit.
+        RefusedError: a finding is not of its set.
+    """
+    audit = stored(session, audit_id)
+    strange = np.setdiff1d(np.asarray(finding_ids), order_of(workspace, session, audit))
+    if len(strange):
+        raise RefusedError(f"finding {strange[0]} is not in the set of audit {audit_id}", "judge it in the queue")
+
+
+def seed_of(round_id: int, identity: str) -> int:
+    """Return the seed of a set's one random order."""
+    return int.from_bytes(blake2b(f"{round_id}:{identity}".encode(), digest_size=_SEED_BYTES).digest())
+
+
+def _overlapping(session: Session, round_id: int, ids: IntArray) -> int:
+    """Return how many audits of the round there are whose sets share a finding with these."""
+    earlier = [one for one in queries.audits_of_round(session, round_id) if not one.parent_id]
+    return sum(bool(np.isin(queries.finding_ids(session, one.id), ids).any()) for one in earlier)
+
+
+def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annotator_id: int, now: datetime) -> None:
+    ids, fixed = order_of(workspace, session, audit), refilter(audit)
+    confidence = np.array([card.confidence for card in queries.cards(session, ids)])
+    cuts = np.unique(np.quantile(confidence, [0.25, 0.5, 0.75], method="higher")).tolist()
+    if audit.size < QUARTERS or not cuts:
+        raise RefusedError("the set is too small or too uniform to be split", "judge it all, or choose another set")
+    bounds = sorted({fixed.min_confidence, *cuts, fixed.max_confidence})
+    for low, high in pairwise(bounds):
+        inside = (confidence >= low) & ((confidence < high) | (high == fixed.max_confidence))
+        if not inside.any():
+            continue
+        part = replace(fixed, min_confidence=low, max_confidence=high)
+        quarter = queries.NewAudit(
+            dataset_id=audit.dataset_id,
+            round_id=audit.round_id,
+            kind=audit.kind,
+            identity=identity_of(part),
+            filter=plain(part),
+            threshold=low,
+            finding_ids=ids[inside],
+            seed=seed_of(audit.round_id, audit.identity),  # the order is that of the whole set
+            number=audit.number,
+            alpha=audit.alpha / QUARTERS,
+            target=audit.target,
+            annotator_id=annotator_id,
+            created_at=now,
+            parent_id=audit.id,
+        )
+        if queries.find_by_identity(session, audit.round_id, quarter.identity) is None:
+            queries.add_audit(session, quarter)
+
+
+def _exact(target: str) -> Fraction:
+    try:
+        share = Fraction(target)
+    except (ValueError, ZeroDivisionError):
+        raise RefusedError(f"the target {target!r} is no number", "write a share such as 0.95") from None
+    if not Fraction(1, 2) <= share < 1:
+        raise RefusedError(f"the target {target} is out of range", "choose a share from 0.5 to below 1, such as 0.95")
+    return share
+
+
+def stored(session: Session, audit_id: int) -> Audit:
+    """Return an audit.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    found = queries.find_audit(session, audit_id)
+    if found is None:
+        raise NotFoundError(f"there is no audit {audit_id}", "reload the page")
+    return found

@@ -1,0 +1,353 @@
+"""Evidence of audits: what the random verdicts on a fixed set say of it, from a count to a certificate.
+
+A set is every finding that a filter holds, whatever its status, but for evaluation splits. Only verdicts on the longest
+prefix of its random order in which every card is judged are evidence (`core.judge.certificate`); where a verdict was
+given, in the audit or in the queue, does not matter.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.services.workspace import Workspace
+from core.judge.certificate import ALPHA, Claim, Evidence, alpha_of, flawless_needed, follow
+from core.judge.error_total import Interval
+from core.judge.recalibration import LEAST_VERDICTS, Findings, Outcome, Sample, fit, share_right
+from core.types import FindingFilter, FindingKind, IntArray, Status
+from db.queries import audits as queries
+from db.queries import counts
+from db.queries import findings as finding_queries
+from db.queries.audits import Audit, Card
+from db.queries.reviews import ReviewedRound
+
+TARGET = "0.95"
+LEVEL = 0.9  # of the intervals around shares
+_MOST_KEPT = 64
+_ORDERS: dict[Any, IntArray] = {}
+_SHARES: dict[Any, Interval] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The first card of the order without a verdict: it ends the evidence. `by` has it at the moment."""
+
+    place: int
+    finding: int
+    why: str  # leased, second_opinion or open
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A lower bound on the share of right suggestions in a fixed set, valid at every moment."""
+
+    audit: int
+    number: int
+    target: float
+    share: float  # at least this share of the set is right once its open part is accepted
+    sure: float  # 1 - alpha
+    judged: int
+    size: int
+    open: int
+    waiting: int  # for a second opinion: they are not accepted, so they count as wrong
+
+    @property
+    def text(self) -> str:
+        """Return the claim in words."""
+        order = "" if self.number == 1 else f"; set {self.number} of this round that overlaps earlier ones"
+        return (
+            f"at least {floor_percent(self.share)} of the {self.size:,} then right "
+            f"({self.sure * 100:.4g} % sure; {self.judged:,} random cards{order})"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the claim as JSON values, for pages, acts and exports."""
+        return asdict(self) | {"text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An estimated share of right suggestions with its interval, and the random verdicts it rests on."""
+
+    share: float
+    low: float
+    high: float
+    level: float
+    verdicts: int
+    of: str  # the set whose random sample was judged
+
+
+@dataclass(frozen=True, slots=True)
+class AuditView:
+    """An audit as it stands: its evidence, and what can be claimed."""
+
+    audit: Audit
+    evidence: Evidence
+    judged: int  # verdicts that count
+    right: int
+    beyond: int  # verdicts behind the gap: they do not count yet
+    gap: Gap | None
+    estimate: Share | None
+    pixels: Share | None  # of masks: the share of right pixels
+    certificate: Certificate | None
+    quarters: tuple["AuditView", ...]
+
+    @property
+    def state(self) -> str:
+        """Return one word: certified, failed, closed or open."""
+        if self.certificate:
+            return "certified"
+        if self.evidence.failed or self.evidence.flawless_needed is None:
+            return "failed"
+        return "closed" if self.audit.closed_at else "open"
+
+    @property
+    def text(self) -> str:
+        """Return the state in one line."""
+        target = percent_of_target(self.audit.target)
+        said = f"{self.right:,} of {self.judged:,} right" if self.judged else "nothing judged yet"
+        if self.certificate:
+            return f"{said}: {self.certificate.text}"
+        if self.state == "failed":
+            return f"{said}: {target} cannot be certified for this set"
+        needed = self.evidence.flawless_needed or 0
+        more = " more" if self.judged else ""
+        return f"{said}; {needed:,}{more} flawless {'card' if needed == 1 else 'cards'} in a row certify {target}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values; `filter` has the names of the review page's address."""
+        audit, stored = self.audit, self.audit.filter
+        same = {name: stored[name] for name in ("given", "pseudo", "split", "fold", "min_area", "max_area")}
+        named = {"show": ",".join(stored["kinds"]), "min": stored["min_confidence"], "max": stored["max_confidence"]}
+        return {
+            "id": audit.id,
+            "round": audit.round_id,
+            "dataset_id": audit.dataset_id,
+            "kind": audit.kind.name.lower(),
+            "filter": named | same | {"path": stored["path_contains"]},
+            "by_class": bool(stored["class_percents"]),
+            "threshold": audit.threshold,
+            "size": audit.size,
+            "order": audit.number,
+            "alpha": audit.alpha,
+            "sure": 100 * (1 - audit.alpha),
+            "target": float(audit.target),
+            "by": audit.annotator,
+            "created_at": audit.created_at.isoformat(),
+            "closed": audit.closed_at is not None,
+            "judged": self.judged,
+            "right": self.right,
+            "wrong": self.judged - self.right,
+            "beyond": self.beyond,
+            "gap": asdict(self.gap) if self.gap else None,
+            "state": self.state,
+            "least_right": self.evidence.least_right_share if self.judged else None,
+            "needed": self.evidence.flawless_needed or None,
+            "estimate": asdict(self.estimate) if self.estimate else None,
+            "pixels": asdict(self.pixels) if self.pixels else None,
+            "certificate": self.certificate.as_json() if self.certificate else None,
+            "text": self.text,
+            "parent": audit.parent_id,
+            "quarters": [one.as_json() for one in self.quarters] or None,
+        }
+
+
+def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
+    """Return the set that a bulk act on a filter speaks of: every status, no evaluation split."""
+    return replace(chosen, statuses=frozenset(), without_splits=frozenset(protected))
+
+
+def identity_of(fixed: FindingFilter) -> str:
+    """Return what tells a set from others of its round."""
+    values = {name: value for name, value in plain(fixed).items() if name not in ("statuses", "round_id")}
+    return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def plain(chosen: FindingFilter) -> dict[str, Any]:
+    """Return a filter as JSON values."""
+    words = {name: sorted(one.name.lower() for one in getattr(chosen, name)) for name in ("kinds", "statuses")}
+    values = {name: getattr(chosen, name) for name in FindingFilter.__slots__}
+    return (
+        values | words | {"without_splits": sorted(chosen.without_splits), "class_percents": [*chosen.class_percents]}
+    )
+
+
+def refilter(audit: Audit) -> FindingFilter:
+    """Return the filter of an audit's set."""
+    values = dict(audit.filter)
+    values["kinds"] = frozenset(FindingKind[one.upper()] for one in values["kinds"])
+    values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])
+    values["without_splits"] = frozenset(values["without_splits"])
+    values["class_percents"] = tuple(values["class_percents"])
+    return FindingFilter(**values)
+
+
+def why_not_drawn(chosen: FindingFilter) -> str:
+    """Return why no random sample of a filter can be drawn for good; "" where one can."""
+    if len(chosen.kinds) != 1:
+        return "a random sample is of one kind of findings: choose suspicious, agreeing or unlabelled"
+    if chosen.annotator is not None:
+        return "who decided changes from day to day: remove the filter by annotator to draw a random sample"
+    if chosen.sample_id is not None:
+        return "one image is no set to sample: remove that filter"
+    return ""
+
+
+def order_of(workspace: Workspace, session: Session, audit: Audit) -> IntArray:
+    """Return the ids of an audit's set in its random order, (N,); it never changes, so it is read once a process."""
+    key = (workspace.database.url, audit.id, audit.identity)
+    known = _ORDERS.get(key)
+    if known is None:
+        known = queries.finding_ids(session, audit.id)
+        _keep(_ORDERS, key, known)
+    return known
+
+
+def view(workspace: Workspace, session: Session, audit: Audit) -> AuditView:
+    """Return an audit as it stands in a session."""
+    claim = Claim(size=audit.size, target=Fraction(audit.target), alpha=audit.alpha)
+    prefix, gap = prefix_of(workspace, session, audit)
+    right = np.array([card.right for card in prefix], dtype=np.bool_)
+    evidence = follow(claim, right)
+    fixed = refilter(audit)
+    status = counts.count_by_status(session, fixed)
+    settled = sum(n for one, n in status.items() if one in queries.SETTLED_BY_PEOPLE)
+    estimate, pixels = estimates(session, fixed, prefix, audit)
+    children = tuple(view(workspace, session, one) for one in queries.quarters_of(session, audit.id))
+    return AuditView(
+        audit,
+        evidence,
+        len(prefix),
+        int(right.sum()),
+        max(0, settled - sum(card.judged for card in prefix)),
+        gap,
+        estimate,
+        pixels,
+        _certificate(audit, evidence, status),
+        children,
+    )
+
+
+def prefix_of(workspace: Workspace, session: Session, audit: Audit) -> tuple[list[Card], Gap | None]:
+    """Return the cards that are evidence, in random order, and what comes first without a verdict.
+
+    Once an audit is closed they reach to the last card that was shown; those without a verdict count as not right.
+    """
+    ids = order_of(workspace, session, audit)
+    shown = _shown(session, audit, ids) if audit.closed_at else 0
+    prefix: list[Card] = []
+    for place, card in enumerate(queries.cards(session, ids)):
+        if not card.judged and place >= shown:
+            return prefix, _gap(session, audit, place, card)
+        prefix.append(card)
+    return prefix, None
+
+
+def sample_of(prefix: Sequence[Card]) -> Sample:
+    """Return the verdicts of a prefix as the recalibration takes them."""
+    outcome = [Outcome.RIGHT if card.right else Outcome.KEPT if card.kept else Outcome.OTHER for card in prefix]
+    level = [finding_queries.percent_of(card.confidence) for card in prefix]
+    return Sample(np.array(level, dtype=np.int64), np.array(outcome, dtype=np.int64))
+
+
+def estimates(
+    session: Session, fixed: FindingFilter, prefix: Sequence[Card], audit: Audit
+) -> tuple[Share | None, Share | None]:
+    """Return the share of right suggestions in a set by its own random sample, and of masks that of right pixels."""
+    if len(prefix) < min(LEAST_VERDICTS, audit.size):
+        return None, None
+    sample, labelled = sample_of(prefix), audit.kind is not FindingKind.UNLABELLED
+    levels = np.array(counts.count_by_percent(session, fixed), dtype=np.int64)
+    found = _share(sample, levels, None, labelled=labelled)
+    if not prefix or prefix[0].area is None:
+        return found, None
+    pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
+    total = np.array(counts.pixels_by_percent(session, fixed), dtype=np.float64)
+    return found, _share(replace(sample, pixels=pixels), levels, total, labelled=labelled)
+
+
+def share_of(interval: Interval, verdicts: int, of: str = "this set") -> Share:
+    """Return an interval as an estimate that says what it rests on."""
+    return Share(interval.estimate, interval.low, interval.high, LEVEL, verdicts, of)
+
+
+def to_certify(size: int, target: str = TARGET, number: int = 1) -> int | None:
+    """Return how many flawless cards a set needs from its first card on."""
+    return flawless_needed(Claim(size=size, target=Fraction(target), alpha=alpha_of(number, ALPHA))) if size else None
+
+
+def floor_percent(share: float) -> str:
+    """Return 0.9537 as "95.3 %": rounded down, since it is a lower bound."""
+    return f"{int(share * 1000 + 1e-9) / 10:g} %"
+
+
+def percent_of_target(target: str) -> str:
+    """Return "0.95" as "95 %"."""
+    return f"{float(Fraction(target) * 100):g} %"
+
+
+def _share(sample: Sample, levels: IntArray, pixels: Any, *, labelled: bool) -> Share:  # noqa: ANN401  (L,) or None
+    arrays = (sample.level, sample.outcome, levels, *(() if pixels is None else (sample.pixels, pixels)))
+    key = (labelled, *(array.tobytes() for array in arrays if array is not None))
+    known = _SHARES.get(key)  # the page asks again after every verdict of anybody, and a fit takes tens of milliseconds
+    if known is None:
+        findings = Findings(levels, pixels)
+        known = share_right(fit(sample, labelled=labelled), findings, sample, level=LEVEL)
+        _keep(_SHARES, key, known)
+    return share_of(known, len(sample.level))
+
+
+def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
+    """Remember a value that never changes; the oldest goes where there are too many."""
+    kept[key] = value
+    while len(kept) > _MOST_KEPT:
+        kept.pop(next(iter(kept)), None)
+
+
+def _certificate(audit: Audit, evidence: Evidence, status: dict[Status, int]) -> Certificate | None:
+    waiting = status.get(Status.SECOND_OPINION, 0)
+    share = evidence.least_right_share - waiting / audit.size
+    if not evidence.certified or sum(status.values()) != audit.size or share < float(Fraction(audit.target)):
+        return None
+    return Certificate(
+        audit=audit.id,
+        number=audit.number,
+        target=float(Fraction(audit.target)),
+        share=share,
+        sure=1 - audit.alpha,
+        judged=evidence.judged,
+        size=audit.size,
+        open=status.get(Status.OPEN, 0),
+        waiting=waiting,
+    )
+
+
+def _gap(session: Session, audit: Audit, place: int, card: Card) -> Gap:
+    if card.status is Status.SECOND_OPINION:
+        return Gap(place, card.id, "second_opinion", card.annotator)
+    holder = queries.leases(session, audit.id, datetime.now(UTC)).get(card.id)
+    return Gap(place, card.id, "leased" if holder else "open", holder)
+
+
+def _shown(session: Session, audit: Audit, ids: IntArray) -> int:
+    """Return how many cards from the first on reach to the last one that was in front of somebody."""
+    handed = np.flatnonzero(np.isin(ids, queries.handed_out(session, audit.id)))
+    return int(handed[-1]) + 1 if len(handed) else 0
+
+
+def whole_kind(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
+    """Return the set of all findings of one kind of a round."""
+    chosen = FindingFilter(round_id=in_round.id, kinds=frozenset({kind}))
+    return fixed_set(chosen, in_round.evaluation_splits)
+
+
+def find_of(session: Session, fixed: FindingFilter) -> Audit | None:
+    """Return the audit of a set, None where it has none."""
+    return queries.find_by_identity(session, fixed.round_id, identity_of(fixed))

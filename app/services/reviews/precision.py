@@ -1,0 +1,274 @@
+"""Precision of bulk accepts: what random samples of people's verdicts say of a set, of a threshold, of a dataset.
+
+Nothing here is estimated from given labels alone: from one label an image and one set of probabilities, wrong labels
+cannot be told from a network's structured mistakes (Liu, Cheng & Zhang, arXiv 2202.02016). Without a random sample
+everything is unknown; the model's own opinion is passed on as just that.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.services.reviews import evidence
+from app.services.reviews.evidence import AuditView, Certificate, Share
+from app.services.workspace import Workspace
+from core.judge import recalibration as method
+from core.judge.error_total import Interval, Stratum, wrong_labels
+from core.judge.recalibration import LEAST_VERDICTS, Findings, Fit, Outcome, Point, Prior, Sample
+from core.types import FindingFilter, FindingKind, IntArray, Order, RoundStatus, Status
+from db.queries import audits as queries
+from db.queries import counts, findings, queue, reviews
+from db.queries.reviews import ReviewedRound
+
+NEXT = 100  # cards whose errors are foretold
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of how right accepting a set would be.
+
+    `precision` and `certificate` rest on random samples of people's verdicts; `model` is the model's own estimate,
+    which nobody has checked; `to_certify` counts the flawless random cards a certificate of the set takes from the
+    first one on.
+    """
+
+    precision: Share | None
+    certificate: Certificate | None
+    model: float | None
+    audit: AuditView | None
+    size: int
+    to_certify: int | None
+    why_not: str  # why no random sample of the set can be drawn; "" where one can
+
+    @property
+    def text(self) -> str:
+        """Return it in a sentence."""
+        if self.certificate:
+            return f"Certified: {self.certificate.text}."
+        if self.precision:
+            return f"{share_text(self.precision)}."
+        if self.why_not:
+            return f"Precision unknown: {self.why_not}."
+        if self.audit and self.audit.judged:
+            return f"Precision unknown: {self.audit.judged} random cards are judged, {LEAST_VERDICTS} say more."
+        return "Precision unknown: no random sample of this set has been judged."
+
+    def as_note(self) -> dict[str, Any]:
+        """Return it as JSON values, to be kept with an act that was made on this knowledge."""
+        certificate = self.certificate
+        return {
+            "precision": asdict(self.precision) if self.precision else None,
+            "certificate": certificate.as_json() if certificate else None,
+            "certified": certificate is not None,
+            "model": self.model,
+            "audit": self.audit.audit.id if self.audit else None,
+            "size": self.size,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """A round's confidences as random verdicts recalibrate them; what has too few of them is None.
+
+    `curve` is of suspicious findings, in whole percents from .50 on; `errors` counts wrong labels outside evaluation
+    splits; `next_errors` are expected among the next cards of the queue.
+    """
+
+    verdicts: int
+    agreeing_verdicts: int
+    share: Share | None  # of all suspicious findings
+    curve: tuple[Point, ...]
+    proposed: Point | None
+    reason: str  # why a threshold is proposed, or why none is
+    errors: Interval | None
+    next_errors: Interval | None
+    next_cards: int
+
+    @property
+    def proposed_threshold(self) -> float | None:
+        """Return the threshold that is proposed, if any."""
+        return self.proposed.threshold if self.proposed else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {
+            "verdicts": self.verdicts,
+            "agreeing_verdicts": self.agreeing_verdicts,
+            "least_verdicts": LEAST_VERDICTS,
+            "share": asdict(self.share) if self.share else None,
+            "proposed_threshold": self.proposed_threshold,
+            "reason": self.reason,
+            "errors": asdict(self.errors) if self.errors else None,
+            "next_errors": asdict(self.next_errors) if self.next_errors else None,
+            "next_cards": self.next_cards,
+            "curve": [
+                {"threshold": point.threshold, "changes": point.changes, "gain": asdict(point.gain)}
+                | asdict(point.right)
+                for point in self.curve
+            ],
+        }
+
+
+def known(workspace: Workspace, session: Session, in_round: ReviewedRound, chosen: FindingFilter) -> Known:
+    """Return what is known of accepting everything open that a filter holds."""
+    fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
+    why_not = evidence.why_not_drawn(chosen)
+    audit = None if why_not else evidence.find_of(session, fixed)
+    seen = evidence.view(workspace, session, audit) if audit else None
+    size = counts.count(session, fixed)
+    opened = replace(fixed, statuses=frozenset({Status.OPEN}))
+    model = counts.mean_confidence(session, opened) if in_round.expects else None
+    precision = seen.estimate if seen else None
+    if precision is None and not why_not:
+        precision = _from_the_round(workspace, session, in_round, fixed)
+    needed = None if why_not or seen else evidence.to_certify(size, number=_next_number(session, in_round.id, fixed))
+    return Known(precision, seen.certificate if seen else None, model, seen, size, needed, why_not)
+
+
+def recalibration(workspace: Workspace, round_id: int) -> Recalibration | None:
+    """Return a round's recalibration, None where the round does not exist."""
+    with workspace.database.read() as session:
+        in_round = reviews.find_round(session, round_id)
+        return None if in_round is None else recalibrated(workspace, session, in_round)
+
+
+def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound) -> Recalibration:
+    """Return a round's recalibration by the random samples of all its suspicious and of all its agreeing findings."""
+    suspicious, size = _whole_sample(workspace, session, in_round, FindingKind.SUSPICIOUS)
+    agreeing, agreeing_size = _whole_sample(workspace, session, in_round, FindingKind.AGREEING)
+    verdicts, beside = len(suspicious.level), len(agreeing.level)
+    errors = None
+    if _is_enough(verdicts, size) and (_is_enough(beside, agreeing_size) or not agreeing_size):
+        wrong = int((suspicious.outcome != Outcome.KEPT).sum()), int((agreeing.outcome != Outcome.RIGHT).sum())
+        strata = Stratum(size, verdicts, wrong[0]), Stratum(agreeing_size, beside, wrong[1])
+        errors = wrong_labels([one for one in strata if one.size])
+    fitted = _fit(workspace, session, in_round, FindingKind.SUSPICIOUS)
+    if fitted is None:
+        missing = LEAST_VERDICTS - verdicts
+        reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
+        return Recalibration(verdicts, beside, None, (), None, reason, errors, None, 0)
+    levels = _levels(session, _whole(in_round, FindingKind.SUSPICIOUS))
+    points = method.curve(fitted, Findings(levels), suspicious, level=evidence.LEVEL)
+    proposed = method.propose(points)
+    share = method.share_right(fitted, Findings(levels), suspicious, level=evidence.LEVEL)
+    upcoming = _next_levels(session, in_round)
+    return Recalibration(
+        verdicts,
+        beside,
+        evidence.share_of(share, verdicts, "all suspicious findings"),
+        tuple(points),
+        proposed,
+        _reason(proposed, verdicts),
+        errors,
+        method.expected_errors(fitted, upcoming) if len(upcoming) else None,
+        len(upcoming),
+    )
+
+
+def share_text(share: Share) -> str:
+    """Return an estimate in words."""
+    return (
+        f"About {share.share * 100:.0f} % right ({share.level * 100:.0f} % interval {share.low * 100:.0f} to "
+        f"{share.high * 100:.0f} %; {share.verdicts:,} random verdicts on {share.of})"
+    )
+
+
+def _from_the_round(
+    workspace: Workspace, session: Session, in_round: ReviewedRound, fixed: FindingFilter
+) -> Share | None:
+    """Return the share right of a set that a threshold alone defines, by the round's own sample of that kind."""
+    kind = next(iter(fixed.kinds))
+    whole = _whole(in_round, kind)
+    if replace(whole, min_confidence=fixed.min_confidence, max_confidence=fixed.max_confidence) != fixed:
+        return None
+    sample, _ = _whole_sample(workspace, session, in_round, kind)
+    fitted = _fit(workspace, session, in_round, kind)
+    if fitted is None:
+        return None
+    levels = _levels(session, fixed)
+    least, most = round(fixed.min_confidence * 100), round(fixed.max_confidence * 100)
+    inside = (sample.level >= least) & ((sample.level < most) | (fixed.max_confidence == 1))
+    inner = Sample(sample.level[inside], sample.outcome[inside])
+    if not levels.sum() or (np.bincount(inner.level, minlength=len(levels)) > levels).any():
+        return None  # a threshold between two whole percents cuts through a level of the sample
+    found = method.share_right(fitted, Findings(levels), inner, level=evidence.LEVEL)
+    return evidence.share_of(found, len(sample.level), f"all {kind.name.lower()} findings")
+
+
+def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
+    """Return the fit to a round's own sample, with the round before as its prior; None while that is too small."""
+    sample, size = _whole_sample(workspace, session, in_round, kind)
+    if not _is_enough(len(sample.level), size):
+        return None
+    before = _fit_before(workspace, session, in_round, kind)
+    stored = json.dumps(before.as_json()) if before else ""
+    return _fitted(sample.level.tobytes(), sample.outcome.tobytes(), kind is not FindingKind.UNLABELLED, stored)
+
+
+@lru_cache(maxsize=64)
+def _fitted(level: bytes, outcome: bytes, labelled: bool, before: str) -> Fit:  # noqa: FBT001
+    sample = Sample(np.frombuffer(level, dtype=np.int64), np.frombuffer(outcome, dtype=np.int64))
+    return method.fit(sample, prior=Prior.after(json.loads(before)) if before else None, labelled=labelled)
+
+
+def _fit_before(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
+    """Return the fit of the newest round before this one that has a sample of its own."""
+    for round_id, number, status in reviews.rounds_of(session, in_round.dataset_id):
+        if number >= in_round.number or status is not RoundStatus.DONE:
+            continue
+        before = reviews.find_round(session, round_id)
+        if before is None:
+            continue
+        fitted = _fit(workspace, session, before, kind)
+        if fitted is not None:
+            return fitted
+    return None
+
+
+def _whole_sample(
+    workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind
+) -> tuple[Sample, int]:
+    """Return the random verdicts on all findings of a kind, and how many findings these are."""
+    whole = _whole(in_round, kind)
+    audit = evidence.find_of(session, whole)
+    prefix = evidence.prefix_of(workspace, session, audit)[0] if audit else []
+    return evidence.sample_of(prefix), counts.count(session, whole)
+
+
+def _whole(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
+    return evidence.whole_kind(in_round, kind)
+
+
+def _is_enough(verdicts: int, size: int) -> bool:
+    """Return whether a sample says something: enough verdicts, or all there can be."""
+    return size > 0 and verdicts >= min(LEAST_VERDICTS, size)
+
+
+def _levels(session: Session, fixed: FindingFilter) -> IntArray:
+    return np.array(counts.count_by_percent(session, fixed), dtype=np.int64)
+
+
+def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
+    waiting = FindingFilter(round_id=in_round.id, statuses=frozenset({Status.OPEN}))
+    upcoming = queue.findings_page(session, waiting, Order.SUSPICION, None, NEXT)
+    return np.array([findings.percent_of(one.confidence) for one in upcoming], dtype=np.int64)
+
+
+def _next_number(session: Session, round_id: int, fixed: FindingFilter) -> int:
+    """Return how many sets of the round would overlap this one, itself included, judged by their filters alone."""
+    kinds = [one for one in queries.audits_of_round(session, round_id) if one.kind in fixed.kinds and not one.parent_id]
+    return 1 + len(kinds)
+
+
+def _reason(proposed: Point | None, verdicts: int) -> str:
+    if proposed is None:
+        return f"after {verdicts:,} random verdicts no threshold surely makes more labels right than wrong"
+    return (
+        f"{verdicts:,} random verdicts: accepting from {proposed.threshold:.2f} on makes {proposed.gain.low:,.0f} more "
+        "labels right than wrong, or more, with 95 % probability"
+    )

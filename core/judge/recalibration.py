@@ -1,0 +1,261 @@
+"""Recalibrates confidences by people's verdicts on a random sample: share right, threshold, wrong labels left.
+
+L = 101 levels of confidence in whole percents, rounded down (`bulk_thresholds.level_of`); a set of findings is its
+histogram, (L,); n judged cards, drawn uniformly at random from the findings of one kind; M posterior draws.
+
+P(right) = sigmoid(o + s * logit(confidence)), and P(given label kept | not right) likewise, each with normal priors.
+From one label an image and one set of probabilities label noise cannot be told from a network's structured mistakes
+(Liu, Cheng & Zhang, *Identifiability of label noise transition matrix*, arXiv 2202.02016), so nothing here is fitted to
+labels: only to verdicts. A set is a finite population: judged cards count as they are, the others are drawn from the
+posterior predictive.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from scipy.stats import multivariate_t
+
+from core.judge.bulk_thresholds import LEVELS
+from core.judge.error_total import Interval
+from core.types import FloatArray, IntArray
+
+BoolArray = NDArray[np.bool_]
+LEAST_VERDICTS = 30  # of a round's own sample; of fewer nothing is shown
+_DRAWS = 2000
+_PROPOSED = 4  # proposals for each draw
+_TAIL = 5  # degrees of freedom of the proposal: heavier tails than any posterior of a logistic regression
+_LEAST, _MOST = 50, 99  # percent; below, a change is expected to be wrong, whatever all of them together gain
+_WIDER = np.diag([1.0, 0.3]) ** 2  # added to the covariance of a former round's fit
+_CAUTIOUS = 0.05  # a threshold is proposed where this quantile of what accepting gains is above 0
+
+
+class Outcome(IntEnum):
+    """Verdict on a judged card. An error of the given label is everything but KEPT."""
+
+    RIGHT = 0  # the suggestion is right
+    KEPT = 1  # the given label is right
+    OTHER = 2  # neither: another class, ambiguous, excluded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """The judged random cards, each (n,)."""
+
+    level: IntArray
+    outcome: IntArray
+    pixels: FloatArray | None = None  # of regions, where shares of pixels are asked for
+
+    def __post_init__(self) -> None:
+        """Refuse levels and outcomes that do not exist."""
+        if len(self.level) != len(self.outcome) or (self.pixels is not None and len(self.pixels) != len(self.level)):
+            raise ValueError("levels, outcomes and pixels are of the same cards, so they must be equally many")
+        if len(self.level) and not (self.level.min() >= 0 and self.level.max() < LEVELS):
+            raise ValueError(f"levels are whole percents from 0 to {LEVELS - 1}; use bulk_thresholds.level_of")
+        if not np.isin(self.outcome, list(Outcome)).all():
+            raise ValueError(f"outcomes are {', '.join(f'{one.value} ({one.name})' for one in Outcome)}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """A set of findings as a histogram over confidence; it holds the judged cards, too."""
+
+    counts: IntArray  # (L,)
+    pixels: FloatArray | None = None  # (L,) of regions, where shares of pixels are asked for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Normal:
+    """Normal distribution of the offset and slope of a logistic regression: mean (2,), covariance (2, 2)."""
+
+    mean: FloatArray
+    covariance: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """Posterior of offset and slope: draws (M, 2)."""
+
+    draws: FloatArray
+
+    def probabilities(self) -> FloatArray:
+        """Return the probability at each level for each draw, (M, L)."""
+        chances: FloatArray = expit(self.draws[:, :1] + self.draws[:, 1:] * _LOGITS)
+        return chances
+
+    def as_json(self) -> dict[str, Any]:
+        """Return mean and covariance."""
+        return {"mean": self.draws.mean(axis=0).tolist(), "covariance": np.cov(self.draws.T).tolist()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """The recalibration of one kind of findings."""
+
+    right: Line
+    kept: Line  # of those that are not right
+    labelled: bool  # False: the cards have no given label, so nothing is kept
+    judged: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the round that follows needs of this fit as its prior."""
+        return {"judged": self.judged, "right": self.right.as_json(), "kept": self.kept.as_json()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """Priors of P(right) and of P(kept | not right)."""
+
+    right: Normal = Normal(np.array([0.0, 1.0]), np.diag([2.0, 0.5]) ** 2)
+    kept: Normal = Normal(np.array([0.0, 0.0]), np.diag([2.0, 0.5]) ** 2)
+
+    @classmethod
+    def after(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the prior of a round that follows one whose `Fit.as_json` was stored.
+
+        It is widened: another network judges, and what was accepted since is gone from the findings.
+        """
+        right, kept = (
+            Normal(np.array(stored[name]["mean"]), np.array(stored[name]["covariance"]) + _WIDER)
+            for name in ("right", "kept")
+        )
+        return cls(right, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Accepting everything from one threshold on."""
+
+    threshold: float
+    changes: int
+    right: Interval  # share of the changes; all 0 where there are none
+    gain: Interval  # labels made right less labels made wrong; `low` is its 5 % quantile
+
+
+def _middle_of_levels() -> FloatArray:
+    middle = np.clip((np.arange(LEVELS) + 0.5) / 100, None, 0.995)
+    logits: FloatArray = logit(middle)
+    return logits
+
+
+_LOGITS = _middle_of_levels()
+
+
+def fit(sample: Sample, *, prior: Prior | None = None, labelled: bool = True) -> Fit:
+    """Return the recalibration by these verdicts; with `sample.pixels` each card weighs as many pixels as it has."""
+    prior = prior or Prior()
+    weights = np.ones(len(sample.level)) if sample.pixels is None else sample.pixels.astype(np.float64)
+    if len(weights):  # scaled to as many cards of equal size as would say as much (Kish's effective sample size)
+        weights = weights * (weights.sum() / np.square(weights).sum())
+    is_right = sample.outcome == Outcome.RIGHT
+    right = _posterior(sample.level, is_right, weights, prior.right)
+    is_kept = sample.outcome == Outcome.KEPT
+    kept = _posterior(sample.level[~is_right], is_kept[~is_right], weights[~is_right], prior.kept)
+    return Fit(right, kept, labelled, len(sample.level))
+
+
+def probability(fitted: Fit, level: IntArray) -> FloatArray:
+    """Return the recalibrated probability that the suggestion is right, (N,), to order a queue by."""
+    chances: FloatArray = fitted.right.probabilities().mean(axis=0)[level]
+    return chances
+
+
+def share_right(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> Interval:
+    """Return which share of a set is right; of its pixels where the findings carry them (then fit with pixels, too)."""
+    right, _ = _outcomes(fitted, findings, sample)
+    total = (findings.counts if findings.pixels is None else findings.pixels).sum()
+    return _interval(right.sum(axis=1), level, float(total))
+
+
+def curve(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> list[Point]:
+    """Return what accepting from each threshold on would do, thresholds in hundredths from .50 to .99."""
+    right, spoilt = _outcomes(fitted, Findings(findings.counts), Sample(sample.level, sample.outcome))
+    from_here_on = np.cumsum(findings.counts[::-1])[::-1]
+    right, spoilt = (np.cumsum(drawn[:, ::-1], axis=1)[:, ::-1] for drawn in (right, spoilt))
+    return [
+        Point(
+            percent / 100,
+            int(from_here_on[percent]),
+            _interval(right[:, percent], level, float(from_here_on[percent])),
+            _interval(right[:, percent] - spoilt[:, percent], 1 - 2 * _CAUTIOUS),
+        )
+        for percent in range(_LEAST, _MOST + 1)
+    ]
+
+
+def propose(points: Sequence[Point]) -> Point | None:
+    """Return where accepting gains most for sure (the 5 % quantile of its gain), or None: no threshold is proposed."""
+    surely = [point for point in points if point.gain.low > 0]
+    return max(surely, key=lambda point: (point.gain.low, point.threshold), default=None)
+
+
+def expected_errors(fitted: Fit, levels: IntArray, *, level: float = 0.9) -> Interval:
+    """Return how many of these cards, none of them judged, have a wrong given label: the next hundred of a queue."""
+    counts = np.bincount(levels, minlength=LEVELS)
+    nothing = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    _, kept = _outcomes(fitted, Findings(counts), nothing)
+    return _interval(len(levels) - kept.sum(axis=1), level)
+
+
+def _outcomes(fitted: Fit, findings: Findings, sample: Sample) -> tuple[FloatArray, FloatArray]:
+    """Return how many of each level are right, and how many accepting would spoil, for each draw, (M, L); or pixels."""
+    judged = np.bincount(sample.level, minlength=LEVELS)
+    rest = findings.counts - judged
+    if (rest < 0).any():
+        raise ValueError("more cards are judged than the set holds; hand over only those of the set")
+    rng = np.random.default_rng(0)
+    chances = fitted.right.probabilities()
+    right = rng.binomial(rest, chances)
+    wrong = rest - right
+    spoilt = rng.binomial(wrong, fitted.kept.probabilities()) if fitted.labelled else wrong
+    spoils = sample.outcome == Outcome.KEPT if fitted.labelled else sample.outcome != Outcome.RIGHT
+    found: list[FloatArray] = []
+    for drawn, happened in ((right, sample.outcome == Outcome.RIGHT), (spoilt, spoils)):
+        if findings.pixels is None:
+            found.append((drawn + np.bincount(sample.level[happened], minlength=LEVELS)).astype(np.float64))
+            continue
+        if sample.pixels is None:
+            raise ValueError("the set carries pixels but the judged cards do not")
+        seen = np.bincount(sample.level, weights=sample.pixels, minlength=LEVELS)
+        weight = np.maximum(findings.pixels - seen, 0) / np.maximum(rest, 1)
+        true = np.bincount(sample.level[happened], weights=sample.pixels[happened], minlength=LEVELS)
+        found.append(drawn * weight + true)
+    return found[0], found[1]
+
+
+def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior: Normal) -> Line:
+    """Return offset and slope given these cards, by importance sampling around the mode.
+
+    A normal approximation alone would be symmetric, which it is not where hardly any card is right.
+    """
+    centre, precision = prior.mean, np.linalg.inv(prior.covariance)
+    inputs = np.stack([np.ones(len(level)), _LOGITS[level]], axis=1)
+    signs = np.where(happened, 1.0, -1.0)
+
+    def surprise(lines: FloatArray) -> Any:  # noqa: ANN401 a float of one line, as scipy's minimize wants it
+        """Return the negative log posterior of each line, (..., 2) -> (...)."""
+        away = lines - centre
+        fits = np.logaddexp(0, -signs * (lines @ inputs.T)) @ weights
+        return fits + 0.5 * np.einsum("...i,ij,...j->...", away, precision, away)
+
+    mode = minimize(surprise, centre.astype(np.float64), method="BFGS").x
+    spread = expit(inputs @ mode)
+    curvature = (inputs * (weights * spread * (1 - spread))[:, None]).T @ inputs + precision
+    rng = np.random.default_rng(0)
+    proposal = multivariate_t(mode, np.linalg.inv(curvature), df=_TAIL, seed=rng)
+    proposed = proposal.rvs(_DRAWS * _PROPOSED)
+    weight = -surprise(proposed) - proposal.logpdf(proposed)
+    weight = np.exp(weight - weight.max())
+    steps = (np.arange(_DRAWS) + rng.random()) / _DRAWS  # systematic resampling
+    return Line(rng.permutation(proposed[np.searchsorted(np.cumsum(weight) / weight.sum(), steps)]))
+
+
+def _interval(drawn: FloatArray, level: float, total: float = 1.0) -> Interval:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    mean, total = float(drawn.mean()), max(total, 1.0)
+    return Interval(mean / total, min(float(low), mean) / total, max(float(high), mean) / total)

@@ -1,0 +1,408 @@
+"""Random samples of fixed sets: one order for good, evidence from its judged prefix, certificates that acts carry."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from math import isclose
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from app.services import reviews
+from app.services.reviews import AuditView, Choice, RefusedError, audits, evidence, precision
+from app.services.reviews.precision import Recalibration
+from app.services.workspace import Workspace
+from core.config import RoundConfig
+from core.judge.certificate import Claim, follow
+from core.types import FindingFilter, FindingKind, RoundStatus, Status, Verdict
+from db.models import AuditLeaseRow, ChangesetRow, DatasetRow, SampleRow
+from db.queries import audits as queries
+from db.queries import counts, findings, rounds
+from db.queries.findings import NewFinding
+from tests.app.small import NOW, add_dataset
+
+SIZE, AGREEING = 150, 60
+
+
+def add_round(
+    workspace: Workspace, dataset_id: int, *, size: int = SIZE, agreeing: int = AGREEING, offset: int = 0
+) -> int:
+    """Store a finished round: `size` suspicious findings with confidences from .5 to .99, then agreeing ones."""
+    with workspace.database.write() as session:
+        samples = session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset_id)).all()
+        round_id = rounds.add_round(session, dataset_id, RoundConfig(folds=2).to_json(), "ada", NOW)
+        rounds.begin_round(session, round_id, "training", NOW)
+        rows = []
+        for rank, sample_id in enumerate(samples[offset : offset + size + agreeing]):
+            is_wrong = rank < size
+            confidence = 0.5 + 0.49 * (rank % size) / max(1, size - 1)
+            rows.append(
+                NewFinding(
+                    sample_id=sample_id, row=rank, rank=rank,
+                    kind=FindingKind.SUSPICIOUS if is_wrong else FindingKind.AGREEING,
+                    given=0, pseudo=1 if is_wrong else 0, confidence=confidence, self_confidence=1 - confidence,
+                    margin=0.1, fold=rank % 2, split="", top=[[1, confidence]], similarity_rank=None,
+                )
+            )  # fmt: skip
+        findings.add_findings(session, round_id, rows)
+        findings.open_findings(session, round_id)
+        rounds.set_facts(session, round_id, {"metrics": {"accuracy": 0.9}, "snapshot_hash": "00ff"})
+        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+    return round_id
+
+
+@pytest.fixture
+def round_id(workspace: Workspace) -> int:
+    return add_round(workspace, add_dataset(workspace, [0] * 2 * (SIZE + AGREEING)))
+
+
+def everything(round_id: int, **narrower: object) -> FindingFilter:
+    return FindingFilter(round_id=round_id, **narrower)  # type: ignore[arg-type]
+
+
+def order_of(workspace: Workspace, seen: AuditView) -> list[int]:
+    with workspace.database.read() as session:
+        return queries.finding_ids(session, seen.audit.id).tolist()
+
+
+def recalibrated(workspace: Workspace, round_id: int) -> Recalibration:
+    found = reviews.recalibration(workspace, round_id)
+    assert found is not None
+    return found
+
+
+def judge(workspace: Workspace, ids: Iterable[int], verdict: Verdict = Verdict.ACCEPT, by: str = "ada") -> None:
+    reviews.decide(workspace, [Choice(one, verdict) for one in ids], by=by)
+
+
+def test_a_set_has_one_random_order_for_good(workspace: Workspace, round_id: int) -> None:
+    first = audits.start(workspace, everything(round_id, min_confidence=0.7), by="ada")
+    again = audits.start(
+        workspace, everything(round_id, min_confidence=0.7, statuses=frozenset({Status.OPEN})), by="bob"
+    )
+    assert again.audit.id == first.audit.id
+    order = order_of(workspace, first)
+    assert len(order) == len(set(order)) == first.audit.size
+    with workspace.database.read() as session:
+        cards = list(queries.cards(session, sorted(order)))
+        assert all(card.confidence >= 0.7 for card in cards)
+    assert order != sorted(order)
+
+
+def test_the_dialog_shows_the_beginning_of_the_audits_order(workspace: Workspace, round_id: int) -> None:
+    chosen = everything(round_id, min_confidence=0.6)
+    shown = [one.id for one in reviews.preview(workspace, chosen).sample]
+    assert len(shown) == 24
+    assert shown == order_of(workspace, audits.start(workspace, chosen, by="ada"))[:24]
+    judge(workspace, shown[:3])
+    assert [one.id for one in reviews.preview(workspace, chosen).sample] == shown
+
+
+@pytest.mark.parametrize("first", [1, 24, 150, 400])
+def test_the_beginning_of_an_order_is_found_without_reading_the_set(
+    workspace: Workspace, round_id: int, first: int
+) -> None:
+    fixed = evidence.fixed_set(everything(round_id), [])
+    with workspace.database.read() as session:
+        whole = queries.random_order(session, fixed, 7)
+        assert queries.random_order(session, fixed, 7, first).tolist() == whole.tolist()[:first]
+
+
+def test_each_card_is_equally_likely_to_come_first(workspace: Workspace, round_id: int) -> None:
+    fixed = evidence.fixed_set(everything(round_id, min_confidence=0.9), [])
+    with workspace.database.read() as session:
+        size = counts.count(session, fixed)
+        firsts = [int(queries.random_order(session, fixed, seed, 1)[0]) for seed in range(20 * size)]
+    _, times = np.unique(firsts, return_counts=True)
+    assert len(times) == size
+    assert times.min() > 4
+    assert times.max() < 45
+
+
+def test_only_the_judged_prefix_is_evidence(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    judge(workspace, order[:5] + order[6:9])
+    seen = audits.read(workspace, seen.audit.id)
+    assert (seen.judged, seen.right, seen.beyond) == (5, 5, 3)
+    assert seen.gap is not None
+    assert (seen.gap.place, seen.gap.finding, seen.gap.why) == (5, order[5], "open")
+    judge(workspace, [order[5]], Verdict.KEEP)
+    seen = audits.read(workspace, seen.audit.id)
+    assert (seen.judged, seen.right, seen.beyond) == (9, 8, 0)
+    assert seen.evidence == follow(Claim(size=SIZE), [True] * 5 + [False] + [True] * 3)
+
+
+def test_a_card_judged_in_the_queue_counts_when_the_order_reaches_it(workspace: Workspace, round_id: int) -> None:
+    chosen = everything(round_id)
+    judge(workspace, [one.id for one in reviews.page(workspace, chosen, limit=40).items])
+    seen = audits.start(workspace, chosen, by="ada")
+    assert seen.estimate is None
+    assert seen.judged + seen.beyond == 40
+    assert "unknown" in reviews.preview(workspace, chosen).known.text
+
+
+@pytest.mark.parametrize("verdict", [Verdict.KEEP, Verdict.AMBIGUOUS, Verdict.EXCLUDE])
+def test_everything_but_the_suggestion_is_not_right(workspace: Workspace, round_id: int, verdict: Verdict) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    judge(workspace, order_of(workspace, seen)[:1], verdict)
+    assert audits.read(workspace, seen.audit.id).right == 0
+
+
+def test_a_second_opinion_and_a_lease_end_the_prefix(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    hand, _ = audits.hand_out(workspace, seen.audit.id, by="bob", limit=2)
+    gap = audits.read(workspace, seen.audit.id).gap
+    assert gap is not None
+    assert (gap.why, gap.by, gap.place) == ("leased", "bob", 0)
+    judge(workspace, [finding.id for _, finding in hand], by="bob")
+    judge(workspace, order[2:3], Verdict.SECOND_OPINION)
+    gap = audits.read(workspace, seen.audit.id).gap
+    assert gap is not None
+    assert (gap.why, gap.place) == ("second_opinion", 2)
+
+
+def test_a_verdict_changed_or_undone_recomputes_everything(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    judge(workspace, order[:60])
+    certified = audits.read(workspace, seen.audit.id)
+    assert certified.state == "certified"
+    judge(workspace, order[10:11], Verdict.KEEP)
+    judge(workspace, order[20:25], Verdict.KEEP)
+    changed = audits.read(workspace, seen.audit.id)
+    assert changed.right == 54
+    assert changed.certificate is None
+    reviews.undo(workspace, changed.audit.dataset_id, by="ada")
+    assert audits.read(workspace, seen.audit.id).right == 59
+
+
+def test_a_skipped_card_counts_as_wrong_once_the_audit_is_closed(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    hand, _ = audits.hand_out(workspace, seen.audit.id, by="ada", limit=10)
+    ids = [finding.id for _, finding in hand]
+    judge(workspace, ids[:4] + ids[5:8])
+    closed = audits.close(workspace, seen.audit.id)
+    assert (closed.judged, closed.right, closed.state) == (10, 7, "closed")
+    opened = audits.close(workspace, seen.audit.id, closed=False)
+    assert (opened.judged, opened.right, opened.state) == (4, 4, "open")
+
+
+def test_two_people_get_different_cards_and_none_is_lost(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    ada, last = audits.hand_out(workspace, seen.audit.id, by="ada", limit=10)
+    bob, _ = audits.hand_out(workspace, seen.audit.id, by="bob", limit=10)
+    assert [one.id for _, one in ada] == order[:10]
+    assert [one.id for _, one in bob] == order[10:20]
+    assert last == 9
+    more, _ = audits.hand_out(workspace, seen.audit.id, by="ada", after=9, limit=5)
+    assert [place for place, _ in more] == [20, 21, 22, 23, 24]
+    again, _ = audits.hand_out(workspace, seen.audit.id, by="ada", limit=15)  # a reload
+    assert [one.id for _, one in again] == order[:10] + order[20:25]
+    with workspace.database.write() as session:  # bob has gone home
+        session.execute(update(AuditLeaseRow).values(until=NOW - timedelta(days=1)))
+    rest, _ = audits.hand_out(workspace, seen.audit.id, by="ada", limit=15)
+    assert [one.id for _, one in rest] == order[:15]
+
+
+def test_a_later_overlapping_set_gets_a_smaller_alpha(workspace: Workspace, round_id: int) -> None:
+    sets = [everything(round_id, min_confidence=least) for least in (0.5, 0.7, 0.9)]
+    seen = [audits.start(workspace, one, by="ada") for one in sets]
+    assert [one.audit.number for one in seen] == [1, 2, 3]
+    assert [one.audit.alpha for one in seen] == [0.05, 0.05 / 4, 0.05 / 8]
+    beside = audits.start(workspace, everything(round_id, kinds=frozenset({FindingKind.AGREEING})), by="ada")
+    assert (beside.audit.number, beside.audit.alpha) == (1, 0.05)
+
+
+def test_the_certificate_speaks_of_the_set_after_the_acceptance(workspace: Workspace, round_id: int) -> None:
+    chosen = everything(round_id, min_confidence=0.6)
+    seen = audits.start(workspace, chosen, by="ada")
+    with pytest.raises(RefusedError, match="no certificate"):
+        reviews.accept_all(workspace, chosen, by="ada", certified=True)
+    judge(workspace, order_of(workspace, seen)[:60])
+    known = reviews.preview(workspace, chosen).known
+    assert known.certificate is not None
+    assert known.certificate.open == seen.audit.size - 60
+    assert known.certificate.share >= 0.95
+    assert "60 random cards" in known.certificate.text
+    saved = reviews.accept_all(workspace, chosen, by="ada", certified=True)
+    assert saved.size == seen.audit.size - 60
+    assert saved.known is not None
+    assert saved.known["certificate"]["text"] == known.certificate.text
+    after = audits.read(workspace, seen.audit.id)
+    assert after.certificate is not None
+    assert (after.judged, after.certificate.open) == (60, 0)
+    reviews.undo(workspace, seen.audit.dataset_id, by="ada")
+    assert audits.read(workspace, seen.audit.id).certificate == known.certificate
+
+
+def test_another_threshold_is_another_set_without_a_certificate(workspace: Workspace, round_id: int) -> None:
+    chosen = everything(round_id, min_confidence=0.6)
+    judge(workspace, order_of(workspace, audits.start(workspace, chosen, by="ada"))[:60])
+    other = everything(round_id, min_confidence=0.61)
+    assert reviews.preview(workspace, other).known.certificate is None
+    saved = reviews.accept_all(workspace, other, by="ada")
+    assert saved.known is not None
+    assert saved.known["certified"] is False
+
+
+def test_an_evaluation_split_protected_since_voids_the_certificate(workspace: Workspace, round_id: int) -> None:
+    chosen = everything(round_id)
+    seen = audits.start(workspace, chosen, by="ada")
+    judge(workspace, order_of(workspace, seen)[:60])
+    with workspace.database.write() as session:
+        session.execute(update(DatasetRow).values(evaluation_splits=["test"]))
+    assert reviews.preview(workspace, chosen).known.certificate is None
+
+
+def test_a_card_that_waits_for_a_second_opinion_lowers_the_claim(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    judge(workspace, order[:80])
+    before = audits.read(workspace, seen.audit.id).certificate
+    judge(workspace, order[-1:], Verdict.SECOND_OPINION)
+    after = audits.read(workspace, seen.audit.id).certificate
+    assert before is not None
+    assert after is not None
+    assert isclose(after.share, before.share - 1 / SIZE)
+
+
+def test_verdicts_carry_the_audit_they_were_passed_in(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id, min_confidence=0.9), by="ada")
+    inside = order_of(workspace, seen)[0]
+    reviews.decide(workspace, [Choice(inside, Verdict.ACCEPT)], by="ada", audit_id=seen.audit.id, blind=True)
+    with workspace.database.read() as session:
+        row = session.execute(select(ChangesetRow.audit_id, ChangesetRow.note)).one()
+    assert tuple(row) == (seen.audit.id, {"blind": True})
+    outside = reviews.page(workspace, everything(round_id, max_confidence=0.9)).items[0].id
+    with pytest.raises(RefusedError, match="not in the set"):
+        reviews.decide(workspace, [Choice(outside, Verdict.ACCEPT)], by="ada", audit_id=seen.audit.id)
+
+
+@pytest.mark.parametrize(
+    ("narrower", "why"),
+    [
+        ({"annotator": "ada"}, "annotator"),
+        ({"sample_id": 1}, "one image"),
+        ({"kinds": frozenset(FindingKind)}, "one kind"),
+    ],
+)
+def test_a_set_that_cannot_be_fixed_is_refused(
+    workspace: Workspace, round_id: int, narrower: dict[str, object], why: str
+) -> None:
+    chosen = everything(round_id, **narrower)
+    with pytest.raises(RefusedError, match=why):
+        audits.start(workspace, chosen, by="ada")
+    assert reviews.preview(workspace, chosen).known.precision is None
+
+
+@pytest.mark.parametrize("target", ["", "x", "1", "0.2", "1/0"])
+def test_a_target_that_cannot_be_certified_is_refused(workspace: Workspace, round_id: int, target: str) -> None:
+    with pytest.raises(RefusedError):
+        audits.start(workspace, everything(round_id), by="ada", target=target)
+
+
+def test_a_set_keeps_its_target(workspace: Workspace, round_id: int) -> None:
+    audits.start(workspace, everything(round_id), by="ada", target="0.9")
+    with pytest.raises(RefusedError, match="90 % already"):
+        audits.start(workspace, everything(round_id), by="ada")
+
+
+def test_quarters_of_a_closed_audit_share_its_order_and_its_verdicts(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    with pytest.raises(RefusedError, match="quarters"):
+        audits.split_into_quarters(workspace, seen.audit.id, by="ada")
+    audits.hand_out(workspace, seen.audit.id, by="ada", limit=48)
+    judge(workspace, order[:48])
+    audits.close(workspace, seen.audit.id)
+    split = audits.split_into_quarters(workspace, seen.audit.id, by="ada")
+    assert sum(one.audit.size for one in split.quarters) == SIZE
+    assert {one.audit.alpha for one in split.quarters} == {0.05 / 4}
+    for quarter in split.quarters:
+        own = order_of(workspace, quarter)
+        assert own == [one for one in order if one in set(own)]
+        with workspace.database.read() as session:
+            assert counts.count(session, evidence.refilter(quarter.audit)) == quarter.audit.size
+    assert sum(one.judged for one in split.quarters) >= 48
+    again = audits.split_into_quarters(workspace, seen.audit.id, by="ada")
+    assert [one.audit.id for one in again.quarters] == [one.audit.id for one in split.quarters]
+
+
+def test_without_a_random_sample_nothing_is_known(workspace: Workspace, round_id: int) -> None:
+    judge(workspace, [one.id for one in reviews.page(workspace, everything(round_id), limit=100).items])
+    found = recalibrated(workspace, round_id)
+    assert (found.share, found.proposed, found.errors, found.curve) == (None, None, None, ())
+    known = reviews.preview(workspace, everything(round_id)).known
+    assert known.precision is None
+    assert known.text.startswith("Precision unknown")
+
+
+def test_random_samples_tell_precision_threshold_and_wrong_labels(workspace: Workspace, round_id: int) -> None:
+    for kind in (FindingKind.SUSPICIOUS, FindingKind.AGREEING):
+        seen = audits.start(workspace, everything(round_id, kinds=frozenset({kind})), by="ada")
+        order = order_of(workspace, seen)[:50]
+        with workspace.database.read() as session:
+            cards = list(queries.cards(session, order))
+        sure = [card.id for card in cards if kind is FindingKind.AGREEING or card.confidence >= 0.7]
+        judge(workspace, sure)
+        if len(sure) < len(order):
+            judge(workspace, set(order) - set(sure), Verdict.KEEP)
+    found = recalibrated(workspace, round_id)
+    assert found.share is not None
+    assert found.errors is not None
+    assert found.proposed is not None
+    assert abs(found.share.share - 90 / SIZE) < 0.15
+    assert found.errors.low <= 90 <= found.errors.high
+    assert 0.6 <= found.proposed.threshold <= 0.75
+    above = reviews.preview(workspace, everything(round_id, min_confidence=0.8)).known
+    assert above.precision is not None
+    assert above.precision.of == "all suspicious findings"
+    assert above.precision.low > 0.8
+
+
+def test_nothing_is_proposed_where_the_suggestions_are_wrong(workspace: Workspace, round_id: int) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    judge(workspace, order_of(workspace, seen)[:60], Verdict.KEEP)
+    found = recalibrated(workspace, round_id)
+    assert found.proposed is None
+    assert "no threshold" in found.reason
+
+
+def test_a_round_that_follows_shows_nothing_before_a_sample_of_its_own(workspace: Workspace, round_id: int) -> None:
+    first = audits.start(workspace, everything(round_id), by="ada")
+    judge(workspace, order_of(workspace, first)[:60], Verdict.KEEP)
+    following = add_round(workspace, first.audit.dataset_id, offset=SIZE + AGREEING)
+    assert recalibrated(workspace, following).share is None
+    order = order_of(workspace, audits.start(workspace, everything(following), by="ada"))
+    judge(workspace, order[:29])
+    assert recalibrated(workspace, following).share is None
+    judge(workspace, order[29:30])
+    later = recalibrated(workspace, following)
+    assert later.share is not None
+    assert later.share.verdicts == 30
+    assert later.share.share < 1 - 1 / SIZE  # the round before says that suggestions are wrong
+
+
+def test_what_was_known_is_kept_with_the_act(workspace: Workspace, round_id: int) -> None:
+    saved = reviews.accept_all(workspace, everything(round_id, min_confidence=0.9), by="ada")
+    assert saved.known is not None
+    assert saved.known["precision"] is None
+    assert saved.known["text"].startswith("Precision unknown")
+    act = reviews.view_round(workspace, round_id).bulk_acts[0]
+    assert act.note["known"] == saved.known
+
+
+def test_small_sets_are_counted_and_not_estimated(workspace: Workspace) -> None:
+    round_id = add_round(workspace, add_dataset(workspace, [0] * 12), size=8, agreeing=4)
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    judge(workspace, order_of(workspace, seen))
+    seen = audits.read(workspace, seen.audit.id)
+    assert seen.estimate is not None
+    assert (seen.estimate.share, seen.estimate.low, seen.estimate.high) == (1.0, 1.0, 1.0)
+    assert seen.state == "certified"
+    assert seen.certificate is not None
+    assert seen.certificate.share == 1.0
+    assert precision.LEAST_VERDICTS > 8

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+
+from core.judge.bulk_thresholds import LEVELS
+from core.judge.recalibration import (
+    Findings,
+    Outcome,
+    Prior,
+    Sample,
+    curve,
+    expected_errors,
+    fit,
+    probability,
+    propose,
+    share_right,
+)
+
+BINS = np.arange(LEVELS)
+
+
+def drawn(seed: int, size: int, offset: float, slope: float, kept: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels and outcomes of findings whose confidence tells as much as offset and slope say."""
+    rng = np.random.default_rng(seed)
+    level = rng.integers(20, 100, size)
+    right = rng.random(size) < expit(offset + slope * logit((level + 0.5) / 100))
+    return level, np.where(right, Outcome.RIGHT, np.where(rng.random(size) < kept, Outcome.KEPT, Outcome.OTHER))
+
+
+def sampled(seed: int, level: np.ndarray, outcome: np.ndarray, size: int) -> Sample:
+    rows = np.random.default_rng(seed).choice(len(level), size, replace=False)
+    return Sample(level[rows], outcome[rows])
+
+
+def counted(level: np.ndarray) -> Findings:
+    return Findings(np.bincount(level, minlength=LEVELS))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 40), st.integers(0, 60), st.integers(0, 999))
+def test_shares_are_shares_and_the_order_of_the_verdicts_changes_nothing(judged: int, more: int, seed: int) -> None:
+    level, outcome = drawn(seed, judged + more, 0.0, 1.0)
+    sample = Sample(level[:judged], outcome[:judged])
+    mixed = np.random.default_rng(seed).permutation(judged)
+    found = share_right(fit(sample), counted(level), sample)
+    again = share_right(fit(Sample(level[mixed], outcome[mixed])), counted(level), sample)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+    assert again.estimate == pytest.approx(found.estimate, abs=1e-3)
+
+
+def test_of_a_set_judged_whole_nothing_is_uncertain() -> None:
+    level, outcome = drawn(0, 150, 0.0, 1.0)
+    sample = Sample(level, outcome)
+    found = share_right(fit(sample), counted(level), sample)
+    assert found.low == found.high == found.estimate == pytest.approx((outcome == Outcome.RIGHT).mean())
+
+
+def test_the_posterior_is_that_of_a_fine_grid() -> None:
+    level, outcome = drawn(1, 60, -4.0, 1.0)  # hardly any is right: a normal approximation would be off
+    line = fit(Sample(level, outcome)).right
+    offset, slope = np.meshgrid(np.linspace(-11, 5, 400), np.linspace(-2, 4, 400), indexing="ij")
+    logits = logit((level + 0.5) / 100)
+    signs = np.where(outcome == Outcome.RIGHT, 1, -1)
+    log = -((offset / 2) ** 2 + ((slope - 1) / 0.5) ** 2) / 2
+    log -= sum(np.logaddexp(0, -sign * (offset + slope * x)) for sign, x in zip(signs, logits, strict=True))
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    assert line.draws.mean(axis=0) == pytest.approx([(weight * offset).sum(), (weight * slope).sum()], abs=0.06)
+    spread = (weight * (offset - (weight * offset).sum()) ** 2).sum()
+    assert line.draws[:, 0].var() == pytest.approx(spread, rel=0.15)
+
+
+def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
+    level, outcome = drawn(2, 3000, -1.0, 0.5)
+    true = (outcome == Outcome.RIGHT).mean()
+    held, gaps = [], []
+    for seed in range(100):
+        sample = sampled(seed, level, outcome, 60)
+        found = share_right(fit(sample), counted(level), sample)
+        held.append(found.low <= true <= found.high)
+        gaps.append(abs(found.estimate - true))
+    assert np.mean(held) >= 0.85
+    assert np.mean(gaps) <= 0.06
+
+
+def test_where_the_given_labels_are_kept_no_threshold_is_proposed() -> None:
+    level, _ = drawn(3, 600, 0.0, 1.0)
+    sample = sampled(0, level, np.full(600, Outcome.KEPT), 60)
+    assert propose(curve(fit(sample), counted(level), sample)) is None
+
+
+def test_where_everything_is_right_everything_is_proposed() -> None:
+    level, _ = drawn(4, 2000, 0.0, 1.0)
+    sample = sampled(0, level, np.full(2000, Outcome.RIGHT), 60)
+    proposed = propose(curve(fit(sample), counted(level), sample))
+    assert proposed is not None
+    assert proposed.threshold == 0.5
+    assert proposed.right.low > 0.9
+
+
+def test_a_surer_card_is_likelier_right_and_a_higher_threshold_changes_fewer() -> None:
+    level, outcome = drawn(5, 2000, -1.0, 1.0)
+    sample = sampled(0, level, outcome, 60)
+    fitted = fit(sample)
+    assert (np.diff(probability(fitted, BINS)) >= 0).all()
+    points = curve(fitted, counted(level), sample)
+    assert [point.threshold for point in points] == [percent / 100 for percent in range(50, 100)]
+    assert (np.diff([point.changes for point in points]) <= 0).all()
+    assert points[0].changes == (level >= 50).sum()
+    assert all(point.right.low <= point.right.estimate <= point.right.high for point in points)
+
+
+def test_an_unlabelled_image_is_spoilt_by_any_wrong_label() -> None:
+    level, outcome = drawn(6, 2000, -1.0, 1.0, kept=0.0)  # neither right nor kept: what was wrong stays wrong
+    sample = sampled(0, level, outcome, 60)
+    labelled, unlabelled = (curve(fit(sample, labelled=given), counted(level), sample)[0] for given in (True, False))
+    assert labelled.gain.low > 0
+    assert unlabelled.gain.estimate < labelled.gain.estimate
+    assert unlabelled.gain.estimate == pytest.approx(unlabelled.changes * (2 * unlabelled.right.estimate - 1), rel=0.01)
+
+
+def test_the_former_round_is_a_prior_that_its_own_verdicts_outweigh() -> None:
+    level, outcome = drawn(7, 3000, 2.0, 1.0)
+    before = Prior.after(fit(sampled(0, level, outcome, 60)).as_json())
+    nothing = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    expected = share_right(fit(nothing, prior=before), counted(level), nothing)
+    assert expected.estimate == pytest.approx((outcome == Outcome.RIGHT).mean(), abs=0.1)
+    kept = sampled(1, level, np.full(3000, Outcome.KEPT), 60)
+    assert share_right(fit(kept, prior=before), counted(level), kept).high < 0.2
+
+
+def test_large_regions_decide_the_share_of_pixels() -> None:
+    rng = np.random.default_rng(8)
+    level, large = rng.integers(50, 100, 2000), rng.random(2000) < 0.5
+    outcome = np.where(rng.random(2000) < np.where(large, 0.9, 0.1), Outcome.RIGHT, Outcome.KEPT)
+    pixels = np.where(large, 900.0, 100.0)
+    findings = Findings(np.bincount(level, minlength=LEVELS), np.bincount(level, weights=pixels, minlength=LEVELS))
+    rows = rng.choice(2000, 100, replace=False)
+    sample = Sample(level[rows], outcome[rows], pixels[rows])
+    found = share_right(fit(sample), findings, sample)
+    assert found.low <= np.average(outcome == Outcome.RIGHT, weights=pixels) <= found.high
+    assert found.low > 0.6
+
+
+def test_the_next_hundred_hold_as_many_errors_as_are_not_kept() -> None:
+    level, outcome = drawn(9, 5000, -1.0, 1.0)
+    fitted = fit(sampled(0, level, outcome, 300))
+    found = expected_errors(fitted, level[:100])
+    assert found.low <= (outcome[:100] != Outcome.KEPT).sum() <= found.high
+
+
+def test_a_million_findings_are_as_their_histogram() -> None:
+    level, outcome = drawn(10, 1_000_000, -1.0, 1.0)
+    sample = sampled(0, level, outcome, 100)
+    found = share_right(fit(sample), counted(level), sample)
+    assert found.low <= (outcome == Outcome.RIGHT).mean() <= found.high
+
+
+def test_cards_that_the_set_does_not_hold_are_refused() -> None:
+    level, outcome = drawn(11, 60, 0.0, 1.0)
+    sample = Sample(level, outcome)
+    with pytest.raises(ValueError, match="only those of the set"):
+        share_right(fit(sample), Findings(np.zeros(LEVELS, np.int64)), sample)
