@@ -161,7 +161,7 @@ def first_cards(workspace: Workspace, audit_id: int, size: int) -> list[Finding]
 
 
 def close(workspace: Workspace, audit_id: int, *, closed: bool = True) -> AuditView:
-    """Close an audit: cards that were shown and not judged count as wrong until they are; or open it again.
+    """Close an audit: cards skipped before the last judged one count as wrong until they are judged; or open it again.
 
     Raises:
         NotFoundError: there is no such audit.

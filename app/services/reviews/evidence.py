@@ -238,7 +238,8 @@ def view(workspace: Workspace, session: Session, audit: Audit) -> AuditView:
 def prefix_of(workspace: Workspace, session: Session, audit: Audit) -> tuple[list[Card], Gap | None]:
     """Return the cards that are evidence, in random order, and what comes first without a verdict.
 
-    Once an audit is closed they reach to the last card that was shown; those without a verdict count as not right.
+    Once an audit is closed they reach to the last card that was judged of those handed out; the skipped ones before it
+    count as not right.
     """
     ids = order_of(workspace, session, audit)
     shown = _shown(session, audit, ids) if audit.closed_at else 0
@@ -337,9 +338,11 @@ def _gap(session: Session, audit: Audit, place: int, card: Card) -> Gap:
 
 
 def _shown(session: Session, audit: Audit, ids: IntArray) -> int:
-    """Return how many cards from the first on reach to the last one that was in front of somebody."""
-    handed = np.flatnonzero(np.isin(ids, queries.handed_out(session, audit.id)))
-    return int(handed[-1]) + 1 if len(handed) else 0
+    """Return how many cards from the first on reach to the last one that was handed out and judged."""
+    handed = queries.handed_out(session, audit.id)
+    judged = [card.id for card in queries.cards(session, handed) if card.judged]
+    places = np.flatnonzero(np.isin(ids, judged))
+    return int(places[-1]) + 1 if len(places) else 0
 
 
 def whole_kind(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from sqlalchemy import update
 
 from app.commands import naming, speaking
 from app.commands.rounds import finish_round
-from app.commands.speaking import whole_percent
 from app.services import reviews, rounds
+from app.services.reviews import Choice
 from app.services.workspace import Workspace
-from core.types import FindingFilter
+from core.types import Verdict
 from db.models import RoundRow
 from tests.app.commands.running import run, run_json
 from tests.app.masked import scenes  # noqa: F401 a fixture
@@ -35,7 +34,7 @@ def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
     return digits
 
 
-ALL = ["import", "round", "findings", "accept", "undo", "redo", "export", "predict", "models", "rounds"]
+ALL = ["import", "round", "findings", "audit", "accept", "undo", "redo", "export", "predict", "models", "rounds"]
 ALL += ["datasets", "worth", "worker", "serve"]
 
 
@@ -145,12 +144,35 @@ def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
     assert f"{count}" in run("undo", "digits", "--by", "Grace", "--changeset", str(accepted["changeset"])).stdout
 
 
-def test_what_a_round_expects_is_said_as_on_the_page(opened: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [whole_percent(share) for share in (0.948, 0.29, 0.999, 1.0)] == ["94 %", "29 %", "99 %", "100 %"]
-    seen = reviews.preview(opened, FindingFilter(round_id=1, min_confidence=0.8))
-    monkeypatch.setattr("app.services.reviews.preview", lambda *_: replace(seen, expected=0.948))
+def test_precision_is_unknown_until_a_random_sample_is_judged(opened: Workspace) -> None:
     told = run("accept", "digits", "--above", "0.8", "--dry-run").stdout
-    assert "the round expects 94 % of them to be right" in told
+    assert "Precision unknown: no random sample of this set has been judged." in told
+    assert "The model's own estimate, unverified: 89 % of them right." in told
+    refused = run("accept", "digits", "--above", "0.8", "--certified", "--yes", code=1)
+    assert "no certificate" in refused.stderr
+    assert "python -m app audit digits" in refused.stderr
+    accepted = run_json("accept", "digits", "--above", "0.8", "--yes")
+    assert accepted["known"]["certified"] is False
+    assert accepted["known"]["precision"] is None
+
+
+def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: Workspace) -> None:
+    seen = run_json("audit", "digits", "--above", "0.5", "--size", "100")
+    assert (seen["size"], seen["judged"], seen["order"], seen["state"]) == (len(seen["cards"]), 0, 1, "open")
+    assert seen["recalibration"]["proposed_threshold"] is None
+    cards = [Choice(card["finding"], Verdict.ACCEPT) for card in seen["cards"]]
+    reviews.decide(opened, cards[: seen["needed"]], by="ada")
+    told = run("audit", "digits", "--above", "0.5").stdout
+    assert f"{seen['needed']} of {seen['needed']} right" in told
+    assert "random cards)" in told
+    again = run_json("audit", "digits", "--above", "0.5")
+    assert (again["id"], again["state"]) == (seen["id"], "certified")
+    assert again["estimate"]["verdicts"] == seen["needed"]
+    accepted = run_json("accept", "digits", "--above", "0.5", "--certified", "--yes")
+    assert accepted["accepted"] == seen["size"] - seen["needed"]
+    assert accepted["known"]["certificate"]["text"].startswith("at least 9")
+    assert run_json("audit", "digits", "--above", "0.6")["order"] == 2
+    run("audit", "digits", "--above", "0.5", "--target", "0.9", code=1)
 
 
 def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> None:

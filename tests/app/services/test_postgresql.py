@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect
 
 from app.services import datasets, exports, jobs, reviews, rounds
 from app.services.exports import ExportRequest
-from app.services.reviews import ActKey, Choice
+from app.services.reviews import ActKey, Choice, audits
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.config import RoundConfig
@@ -112,3 +112,15 @@ def test_the_job_engine_keeps_its_tables_there_too(digits: Workspace) -> None:
     assert jobs.is_active(digits, jobs.round_job(started.id))
     assert rounds.cancel_round(digits, started.id)
     assert not jobs.is_active(digits, jobs.round_job(started.id))
+
+
+def test_a_random_sample_certifies_a_bulk_act(digits: Workspace) -> None:
+    audit = audits.start(digits, SUSPICIOUS, by="ada")
+    hand, _ = audits.hand_out(digits, audit.audit.id, by="ada", limit=audit.evidence.flawless_needed or 0)
+    choices = [Choice(finding.id, Verdict.ACCEPT) for _, finding in hand]
+    reviews.decide(digits, choices, by="ada", audit_id=audit.audit.id)
+    seen = audits.read(digits, audit.audit.id)
+    assert seen.certificate is not None
+    assert seen.estimate is not None
+    saved = reviews.accept_all(digits, SUSPICIOUS, by="ada", certified=True)
+    assert saved.size == seen.audit.size - seen.judged

@@ -348,51 +348,28 @@ def test_a_verdict_stands_in_every_round(filled: Workspace) -> None:
     assert [(number, one.verdict) for number, one in story.decisions] == [(2, Verdict.RELABEL)]
 
 
-def test_24_of_a_large_set_are_drawn_uniformly(workspace: Workspace) -> None:
-    fill(workspace, 60)
-    seen = Counter(
-        finding.id for seed in range(100) for finding in reviews.preview(workspace, EVERYTHING, seed=seed).sample
-    )
-    assert len(seen) == 60
-    assert 15 < min(seen.values()) <= max(seen.values()) < 65  # 40 expected of each, standard deviation 4.9
-
-
-def test_the_24_depend_on_the_seed_alone(filled: Workspace) -> None:
-    assert reviews.preview(filled, EVERYTHING, 5).sample == reviews.preview(filled, EVERYTHING, 5).sample
-    assert reviews.preview(filled, EVERYTHING, 5).sample != reviews.preview(filled, EVERYTHING, 6).sample
-
-
-def test_the_preview_says_how_often_people_found_the_suggestions_right(filled: Workspace) -> None:
-    right, wrong, unsure = first(filled, 3)
-    reviews.decide(filled, [Choice(right, Verdict.ACCEPT)], by="ada")
-    reviews.decide(filled, [Choice(wrong, Verdict.KEEP)], by="ada")
-    reviews.decide(filled, [Choice(unsure, Verdict.SECOND_OPINION)], by="ada")
-    shown = reviews.preview(filled, FindingFilter(round_id=1))
-    assert (shown.right, shown.judged) == (1, 2)
-
-
 def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_right(filled: Workspace) -> None:
     agreeing = frozenset({FindingKind.AGREEING})
     [kept] = first(filled, kinds=agreeing)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
     assert status_of(filled, kept) is Status.KEEP
     chosen = FindingFilter(round_id=1, kinds=agreeing)
-    counted, shown = reviews.counts(filled, chosen), reviews.preview(filled, chosen)
+    counted = reviews.counts(filled, chosen)
     assert (counted.decided, counted.by_status[Status.KEEP]) == (1, 1)
-    assert (shown.right, shown.judged) == (1, 1)
     assert_projections_hold(filled)
 
 
-def test_the_preview_says_how_many_suggestions_the_round_expects_to_be_right(filled: Workspace) -> None:
+def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: Workspace) -> None:
     chosen = FindingFilter(round_id=1, min_confidence=0.6)
     held = [finding.confidence for finding in reviews.page(filled, chosen, limit=500).items]
-    assert reviews.preview(filled, chosen).expected == pytest.approx(sum(held) / len(held), abs=0.005)
+    assert reviews.preview(filled, chosen).known.model == pytest.approx(sum(held) / len(held), abs=0.005)
+    assert reviews.preview(filled, chosen).known.precision is None
     by_path = replace(chosen, path_contains=".")  # which the counts cannot tell
-    assert reviews.preview(filled, by_path).expected == pytest.approx(sum(held) / len(held), abs=0.005)
-    assert reviews.preview(filled, replace(chosen, min_confidence=1.0, max_confidence=1.0)).expected is None
+    assert reviews.preview(filled, by_path).known.model == pytest.approx(sum(held) / len(held), abs=0.005)
+    assert reviews.preview(filled, replace(chosen, min_confidence=1.0, max_confidence=1.0)).known.model is None
     with filled.database.write() as session:
         session.get_one(RoundRow, 1).recipe = Recipe.ITERATED
-    assert reviews.preview(filled, chosen).expected is None
+    assert reviews.preview(filled, chosen).known.model is None
 
 
 @pytest.mark.parametrize(

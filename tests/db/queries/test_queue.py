@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from bench._review_data import fill
-from core.types import FindingFilter, FindingKind, Order, Status
+from core.types import FindingFilter, FindingKind, Order
 from db.queries import counts, queue
 from db.queries.findings import NewFinding, add_findings, open_findings, percent_of, remove_findings
 
@@ -78,17 +78,6 @@ def test_both_ways_to_a_page_give_the_same_pages(
             ways.append(first + queue.findings_page(session, chosen, order, queue.key_of(first[-1], order), 20))
     assert ways[0] == ways[1]
     assert len({finding.id for finding in ways[0]}) == len(ways[0])
-
-
-def test_both_ways_to_draw_stay_within_the_set(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = FindingFilter(round_id=1, given=3, kinds=frozenset(), statuses=frozenset({Status.OPEN}))
-    for dense in (1, 50):
-        monkeypatch.setattr(queue, "DENSE", dense)
-        with filled.database.read() as session:
-            drawn = queue.draw(session, chosen, 4, seed=1)
-            assert len({finding.id for finding in drawn}) == 4
-            assert {finding.given for finding in drawn} == {3}
-            assert len(queue.draw(session, chosen, 100, seed=1)) == counts.count(session, chosen)
 
 
 def test_a_confidence_on_a_whole_percent_belongs_to_it() -> None:
