@@ -21,7 +21,7 @@ test("an audit is named in the address, beside everything else that stands there
 test("a set is told in words, its threshold apart from its filter", () => {
   const audit = { filter: { show: "suspicious", given: 0, pseudo: 1, min: 0.95, max: null }, threshold: 0.95 };
   assert.equal(setName(audit, ["cat", "dog"]), "suspicious, cat → dog, above 0.95");
-  assert.deepEqual([setOfAudit(audit).filter.min, setOfAudit(audit).threshold, setOfAudit(audit).filter.status], [0, 0.95, "open"]);
+  assert.deepEqual([setOfAudit(audit).filter.min, setOfAudit(audit).threshold, setOfAudit(audit).filter.status], [0, 0.95, "todo"]);
   assert.equal(setName({ filter: { show: "agreeing" }, threshold: null }, []), "agreeing");
 });
 

@@ -88,6 +88,7 @@ export class AcceptDialog {
 
   #move(value) {
     this.threshold = value;
+    this.asked += 1; // an answer on its way is of another set
     this.typed.value = fraction(value);
     this.onthreshold(value);
     this.button.disabled = true;

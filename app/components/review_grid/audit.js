@@ -26,7 +26,7 @@ export function addressWith(audit, { pathname, search }) {
 /** Return the filter of an audit's set as the page writes filters, its threshold apart. */
 export function setOfAudit({ filter, threshold = null }) {
   const named = Object.entries(filter).filter(([name, value]) => name in DEFAULT && value !== null && value !== undefined);
-  const read = { ...parse(new URLSearchParams(named.map(([name, value]) => [name, String(value)]))), status: "open", order: DEFAULT.order };
+  const read = { ...parse(new URLSearchParams(named.map(([name, value]) => [name, String(value)]))), status: DEFAULT.status, order: DEFAULT.order };
   return threshold === null ? { filter: read, threshold: read.min } : { filter: { ...read, min: read.min <= threshold ? 0 : read.min }, threshold };
 }
 
@@ -34,7 +34,7 @@ export function setOfAudit({ filter, threshold = null }) {
 export function setName(audit, classes) {
   const { filter, threshold } = setOfAudit(audit);
   const above = audit.by_class ? "above each class's own threshold" : threshold > 0 && `above ${fraction(threshold)}`;
-  return [describe({ ...filter, status: "todo" }, classes), above].filter(Boolean).join(", ");
+  return [describe(filter, classes), above].filter(Boolean).join(", ");
 }
 
 /** Return what ends the evidence in words, with the finding to go to; null where nothing behind it waits to count. */

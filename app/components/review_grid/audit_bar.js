@@ -45,7 +45,7 @@ export class AuditBar {
     this.audit = audit;
     this.set.textContent = `Random sample of ${number(audit.size)}: ${setName(audit, this.classes)}`;
     this.set.title = this.set.textContent;
-    this.standing.textContent = audit.text;
+    this.standing.textContent = audit.certificate ? `${number(audit.right)} of ${number(audit.judged)} right` : audit.text; // the certificate follows below
     const gap = gapOf(audit, person);
     this.waits = gap?.finding;
     this.gap.hidden = !gap;
@@ -54,16 +54,18 @@ export class AuditBar {
     this.estimate.textContent = estimate ? `Estimate: ${percent(estimate.share)} right (${interval(estimate)}, ${number(estimate.verdicts)} verdicts)` : "";
     this.close.textContent = audit.closed ? "Open it again" : "Close the audit…";
     this.#drawResult(audit);
-    const quarters = quarterTable(audit, this.on);
-    this.quarters.hidden = !quarters;
-    fill(this.quarters, quarters);
   }
 
   #drawResult(audit) {
     const { certificate } = audit;
+    const result = JSON.stringify([certificate, audit.state, audit.quarters]);
+    if (result === this.drawn) return; // drawing anew would take the keyboard's focus away
+    this.drawn = result;
+    const quarters = quarterTable(audit, this.on);
+    this.quarters.hidden = !quarters;
+    fill(this.quarters, quarters);
     this.result.hidden = !certificate;
-    if (!certificate) return;
-    fill(this.result, h("span", {}, h("b", {}, "✓ Certified: "), certificate.text),
+    if (certificate) fill(this.result, h("span", {}, h("b", {}, "✓ Certified: "), certificate.text),
       certificate.open > 0 && h("button", { type: "button", class: "primary", onclick: () => this.on.accept(audit) }, `Accept the ${number(certificate.open)} open…`));
   }
 

@@ -27,6 +27,9 @@ export class AuditList {
 
   /** List the audits of the round; `current` is the one that is open on this page. */
   draw({ audits = [], recalibration = null }, current = null) {
+    const state = JSON.stringify([audits, recalibration, current]);
+    if (state === this.drawn) return; // drawing anew would take the keyboard's focus away
+    this.drawn = state;
     const agreeing = audits.some((audit) => audit.kind === "agreeing");
     const known = lessons(recalibration);
     fill(this.element,

@@ -92,7 +92,8 @@ export class Review {
       this.grid.chooseAspect(queue.items.slice(0, 40));
       queue.resize(this.#pageSize());
       this.ready = queue.items.length > 0;
-      if (this.ready) this.cursor.arriveAt(place ? indexOf(place.ids, queue.items) : 0);
+      if (this.ready && place) this.cursor.arriveAt(indexOf(place.ids, queue.items));
+      else if (this.ready) this.cursor.arrive();
       else await this.finish();
     } catch (error) {
       if (queue === this.queue && !this.stop.signal.aborted) this.grid.replace(troubleState(error, () => this.reload()));
@@ -115,15 +116,28 @@ export class Review {
     const stored = await this.outbox.settled(LAST_ACT_MS);
     const counts = !stored && this.tally.counts ? this.tally.counts : await this.tally.fresh();
     if (queue !== this.queue || this.cursor.page.some((item) => this.judging.pending(item))) return; // another filter, or undone
-    const skipped = [...this.skips.ids].filter((id) => this.byId.has(id)).length;
     this.queue.start = this.queue.items.length; // behind the last page: back and undo still find it
     this.idle = Boolean(this.audit); // what becomes free is fetched as soon as somebody else did something
-    this.grid.replace(this.audit ? auditState({
-      audit: counts, skipped, name: this.name, again: () => this.reload(), leave: () => this.onaudit(null), accept: () => this.bulk.openAudit(counts),
-    }) : emptyState({
-      counts, skipped, filter: this.filter, info: this.info, again: () => this.reload(), setFilter: (changes) => this.setFilter(changes),
+    if (this.audit) this.#rest();
+    else this.grid.replace(emptyState({
+      counts, skipped: this.#skipped(), filter: this.filter, info: this.info, again: () => this.reload(), setFilter: (changes) => this.setFilter(changes),
     }));
     this.paint();
+  }
+
+  /** Say why an audit has no card for this person at the moment. */
+  #rest() {
+    const { now } = this.audit;
+    const state = JSON.stringify(now);
+    if (state === this.rested && this.grid.element.querySelector(".empty-state")) return;
+    this.rested = state;
+    this.grid.replace(auditState({
+      audit: now, skipped: this.#skipped(), name: this.name, again: () => this.reload(), leave: () => this.onaudit(null), accept: () => this.bulk.openAudit(now),
+    }));
+  }
+
+  #skipped() {
+    return [...this.skips.ids].filter((id) => this.byId.has(id)).length;
   }
 
   /** Say that a class is right of the targets. */
@@ -260,6 +274,7 @@ export class Review {
     this.sidebar.inform(this.info);
     this.topline.counts(now);
     this.bar.draw(now, { isSkipped: (id) => this.skips.has(id), name: this.name });
+    if (this.idle) this.#rest();
     this.#renew();
   }
 
