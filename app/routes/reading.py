@@ -108,6 +108,7 @@ def one_finding(request: Request, workspace: Workspace) -> dict[str, Any]:
             for number, one in story.decisions
         ],
         "neighbours": near,
+        "alike": None if story.alike is None else {"count": story.alike, "similar": "-".join(map(str, story.places))},
     }
 
 

@@ -39,6 +39,7 @@ def read_filter(values: Mapping[str, Any]) -> FindingFilter:
         min_area=whole(given, "min_area") if "min_area" in given else None,
         max_area=whole(given, "max_area") if "max_area" in given else None,
         sample_id=whole(given, "sample", least=1) if "sample" in given else None,
+        similar=_places(given) if "similar" in given else None,
     )
 
 
@@ -159,6 +160,12 @@ def _share(values: Mapping[str, Any], name: str, default: float) -> float:
     if not 0 <= share <= 1:
         raise RequestError(f"'{name}' is {_shown(values.get(name))}", "send a confidence from 0 to 1")
     return share
+
+
+def _places(values: Mapping[str, Any]) -> tuple[int, int]:
+    first, _, last = str(values["similar"]).partition("-")
+    parts = {"similar": first}, {"similar": last}
+    return whole(parts[0], "similar"), whole(parts[1], "similar")
 
 
 def _is_utf8(value: str) -> bool:

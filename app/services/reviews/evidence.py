@@ -131,7 +131,7 @@ class AuditView:
             "round": audit.round_id,
             "dataset_id": audit.dataset_id,
             "kind": audit.kind.name.lower(),
-            "filter": named | same | {"path": stored["path_contains"]},
+            "filter": named | same | {"path": stored["path_contains"], "similar": _places(stored.get("similar"))},
             "by_class": bool(stored["class_percents"]),
             "threshold": audit.threshold,
             "size": audit.size,
@@ -166,7 +166,8 @@ def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
 
 def identity_of(fixed: FindingFilter) -> str:
     """Return what tells a set from others of its round."""
-    values = {name: value for name, value in plain(fixed).items() if name not in ("statuses", "round_id")}
+    usual = plain(FindingFilter(round_id=fixed.round_id, statuses=fixed.statuses))
+    values = {name: value for name, value in plain(fixed).items() if value != usual[name]}
     return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -186,6 +187,7 @@ def refilter(audit: Audit) -> FindingFilter:
     values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])
     values["without_splits"] = frozenset(values["without_splits"])
     values["class_percents"] = tuple(values["class_percents"])
+    values["similar"] = tuple(values["similar"]) if values.get("similar") else None
     return FindingFilter(**values)
 
 
@@ -272,6 +274,11 @@ def estimates(
     pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
     total = np.array(counts.pixels_by_percent(session, fixed), dtype=np.float64)
     return found, _share(replace(sample, pixels=pixels), levels, total, labelled=labelled)
+
+
+def _places(similar: Sequence[int] | None) -> str | None:
+    """Return places in the order of similarity as an address has them."""
+    return f"{similar[0]}-{similar[1]}" if similar else None
 
 
 def share_of(interval: Interval, verdicts: int, of: str = "this set") -> Share:

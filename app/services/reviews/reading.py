@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
@@ -27,6 +28,8 @@ LARGEST_PAGE = 500
 LIKELIEST = 20
 SHOWN_BEFORE_BULK = 24
 NEIGHBOURS_EACH_SIDE = 6
+REACH = 0.02  # of a round's findings to each side count as alike in its order of similarity
+LEAST_REACH = 40  # findings
 
 
 def view_round(workspace: Workspace, round_id: int) -> RoundView:
@@ -154,12 +157,33 @@ def history(workspace: Workspace, finding_id: int) -> Story:
         own = None if finding.area is None else finding.id
         judged = decisions.decisions_of_sample(session, finding.sample_id, own)
         near = finding_queries.neighbours(session, finding, NEIGHBOURS_EACH_SIDE)
+        alike, places = _alike(session, finding)
     return Story(
         finding,
         [(numbers[one.round_id], one) for one in said if one.round_id in numbers],
         [(numbers.get(one.round_id or 0, 0), one) for one in judged],
         near,
+        alike,
+        places,
     )
+
+
+def _alike(session: Session, finding: Finding) -> tuple[int | None, tuple[int, int]]:
+    """Return how many others of the same pair are open near a finding in the order of similarity, and where."""
+    if finding.similarity_rank is None:
+        return None, (0, 0)
+    everything = FindingFilter(round_id=finding.round_id, kinds=frozenset(), statuses=frozenset())
+    reach = max(LEAST_REACH, round(REACH * counting.count(session, everything)))
+    places = (max(0, finding.similarity_rank - reach), finding.similarity_rank + reach)
+    pair = FindingFilter(
+        round_id=finding.round_id,
+        kinds=frozenset({finding.kind}),
+        statuses=frozenset({Status.OPEN}),
+        given=finding.given,
+        pseudo=finding.pseudo,
+        similar=places,
+    )
+    return counting.count(session, pair) - (finding.status is Status.OPEN), places
 
 
 def resolved_labels(workspace: Workspace, dataset_id: int) -> dict[int, Resolution]:

@@ -70,6 +70,8 @@ class Story:
     rounds: list[tuple[int, Finding]]
     decisions: list[tuple[int, Decision]]
     neighbours: list[Finding]
+    alike: int | None = None  # open findings of the same pair of classes at these places; None without an order
+    places: tuple[int, int] = (0, 0)  # in the round's order of similarity
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from math import isclose
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from db.models import AuditLeaseRow, ChangesetRow, DatasetRow, SampleRow
 from db.queries import audits as queries
 from db.queries import counts, findings, rounds
 from db.queries.findings import NewFinding
+from tests.app import masked
 from tests.app.small import NOW, add_dataset
 
 SIZE, AGREEING = 150, 60
@@ -378,7 +380,7 @@ def test_random_samples_tell_precision_threshold_and_wrong_labels(workspace: Wor
     assert found.proposed is not None
     assert abs(found.share.share - 90 / SIZE) < 0.15
     assert found.errors.low <= 90 <= found.errors.high
-    assert 0.6 <= found.proposed.threshold <= 0.75
+    assert 0.6 <= found.proposed.threshold <= 0.85
     above = reviews.preview(workspace, everything(round_id, min_confidence=0.8)).known
     assert above.precision is not None
     assert above.precision.of == "all suspicious findings"
@@ -428,3 +430,23 @@ def test_small_sets_are_counted_and_not_estimated(workspace: Workspace) -> None:
     assert seen.certificate is not None
     assert seen.certificate.share == 1.0
     assert precision.LEAST_VERDICTS > 8
+
+
+def test_of_masks_regions_are_certified_and_pixels_estimated(workspace: Workspace, tmp_path: Path) -> None:
+    scenes = masked.add_scenes(workspace, tmp_path / "scenes", 40, width=80, height=60)
+    seen = audits.start(workspace, everything(masked.add_round(workspace, scenes)), by="ada")
+    order = order_of(workspace, seen)
+    with workspace.database.read() as session:
+        areas = {card.id: card.area or 0 for card in queries.cards(session, order)}
+    small = {one for one in order if areas[one] == min(areas.values()) and one % 3}
+    judge(workspace, [one for one in order[:45] if one not in small])
+    judge(workspace, [one for one in order[:45] if one in small], Verdict.KEEP)
+    seen = audits.read(workspace, seen.audit.id)
+    right = len(order) - len(small)
+    assert seen.estimate is not None
+    assert seen.pixels is not None
+    assert seen.estimate.low <= right / len(order) <= seen.estimate.high
+    pixels = sum(area for one, area in areas.items() if one not in small) / sum(areas.values())
+    assert seen.pixels.low <= pixels <= seen.pixels.high
+    assert seen.pixels.share > seen.estimate.share  # the wrong ones are small
+    assert seen.state == "failed"

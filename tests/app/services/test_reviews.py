@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from app.services import reviews
-from app.services.reviews import ActKey, Choice
+from app.services.reviews import ActKey, Choice, audits
 from app.services.workspace import Workspace
 from app.settings import Settings
 from bench._review_data import add_round, fill
@@ -427,3 +427,20 @@ def test_a_round_says_what_its_filters_can_be_set_to(filled: Workspace) -> None:
     assert [(act.size, act.live) for act in view.bulk_acts] == [(COUNT, True)]
     with filled.database.read() as session:
         assert session.get_one(RoundRow, 1).number == 1
+
+
+def test_what_is_like_a_card_is_a_set_of_its_own(workspace: Workspace) -> None:
+    fill(workspace, 400, suspicious=1)
+    focused = reviews.page(workspace, FindingFilter(round_id=1), Order.SIMILARITY, limit=200).items[150]
+    story = reviews.history(workspace, focused.id)
+    chosen = FindingFilter(round_id=1, given=focused.given, pseudo=focused.pseudo, similar=story.places)
+    alike = reviews.page(workspace, chosen, limit=400).items
+    assert story.alike == len(alike) - 1
+    assert focused.id in {one.id for one in alike}
+    assert {(one.given, one.pseudo) for one in alike} == {(focused.given, focused.pseudo)}
+    assert all(abs((one.similarity_rank or 0) - (focused.similarity_rank or 0)) <= 40 for one in alike)
+    assert reviews.count(workspace, chosen) == len(alike)
+    seen = audits.start(workspace, chosen, by="ada")
+    assert seen.audit.size == len(alike)
+    assert seen.as_json()["filter"]["similar"] == "-".join(map(str, story.places))
+    assert reviews.accept_all(workspace, chosen, by="ada").size == len(alike)
