@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { lastThreshold, proposalOf } from "../../app/components/review_grid/accept_bar.js";
 import { Audit, addressWith, auditActions, auditIn, gapOf, setName, setOfAudit } from "../../app/components/review_grid/audit.js";
-import { lessons } from "../../app/components/review_grid/audits.js";
+import { lessons, withNow } from "../../app/components/review_grid/audits.js";
 import { advice, interval, promise, sampleButton, shortly } from "../../app/components/review_grid/precision.js";
 import { FakeStorage, finding } from "./fakes.js";
 
@@ -121,6 +121,12 @@ test("the threshold stands where it was left, and is never moved by a proposal",
   assert.deepEqual([proposalOf(null), proposalOf({ verdicts: 0, proposed_threshold: null, reason: "no sample" })], [null, null]);
   assert.deepEqual(proposalOf({ verdicts: 60, proposed_threshold: 0.91, reason: "" }), ["Proposed: 0.91", 0.91]);
   assert.deepEqual(proposalOf({ verdicts: 60, proposed_threshold: null, reason: "too few are right" }), ["No threshold is proposed: too few are right", null]);
+});
+
+test("what is new of an audit is taken in, also where it is a quarter of another's set", () => {
+  const audits = [{ id: 1, judged: 3, quarters: [{ id: 2, judged: 0 }] }, { id: 4, judged: 5, quarters: null }];
+  assert.equal(withNow(audits, { id: 2, judged: 7 })[0].quarters[0].judged, 7);
+  assert.deepEqual(withNow(audits, { id: 4, judged: 6 })[1], { id: 4, judged: 6 });
 });
 
 test("what random verdicts taught of the whole dataset is told with its interval", () => {

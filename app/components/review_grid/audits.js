@@ -18,6 +18,11 @@ export function lessons(recalibration) {
   ].filter(Boolean);
 }
 
+/** Return the audits with `now` in the place of what was known of it, also where it is a quarter of another's set. */
+export function withNow(audits, now) {
+  return audits.map((one) => (one.id === now.id ? now : one.quarters ? { ...one, quarters: withNow(one.quarters, now) } : one));
+}
+
 export class AuditList {
   /** `on` holds audit(id) and agreeing(), which opens a sample of what the round agrees with. */
   constructor({ classes, on }) {
@@ -34,7 +39,7 @@ export class AuditList {
     const known = lessons(recalibration);
     fill(this.element,
       audits.length > 0 && h("h2", {}, "Random samples"),
-      audits.map((audit) => this.#row(audit, audit.id === current)),
+      audits.flatMap((audit) => [audit, ...(audit.quarters ?? [])]).map((audit) => this.#row(audit, audit.id === current)),
       known.length > 0 && h("p", { class: "dim" }, known.join(" ")),
       audits.length > 0 && !agreeing && h("button", { type: "button", class: "link", title: "How many wrong labels are left where the round agrees", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
   }
@@ -42,7 +47,7 @@ export class AuditList {
   #row(audit, current) {
     const name = setName(audit, this.classes);
     const wrong = audit.wrong > 0 ? `, ${number(audit.wrong)} wrong` : "";
-    return h("button", { type: "button", class: `audit ${audit.state}`, "aria-current": String(current), title: `${name}: ${audit.text}`, onclick: () => current || this.on.audit(audit.id) },
+    return h("button", { type: "button", class: `audit ${audit.state}${audit.parent ? " quarter" : ""}`, "aria-current": String(current), title: `${name}: ${audit.text}`, onclick: () => current || this.on.audit(audit.id) },
       h("span", { class: "name" }, name), h("em", {}, STATES[audit.state] ?? audit.state), h("small", {}, `${number(audit.judged)} of ${number(audit.size)} judged${wrong}`));
   }
 }

@@ -2,6 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { Audit } from "./audit.js";
+import { withNow } from "./audits.js";
 import { h } from "./dom.js";
 import { auditState, emptyState, runningState, troubleState } from "./empty.js";
 import { parse, serialise, toParams } from "./filters.js";
@@ -270,7 +271,7 @@ export class Review {
   /** Show where the audit stands. */
   showAudit(now) {
     this.audit.now = now;
-    this.info.audits = (this.info.audits ?? []).map((one) => (one.id === now.id ? now : one));
+    this.info.audits = withNow(this.info.audits ?? [], now);
     this.sidebar.inform(this.info);
     this.topline.counts(now);
     this.bar.draw(now, { isSkipped: (id) => this.skips.has(id), name: this.name });
