@@ -23,6 +23,8 @@ test("a set is told in words, its threshold apart from its filter", () => {
   assert.equal(setName(audit, ["cat", "dog"]), "suspicious, cat → dog, above 0.95");
   assert.deepEqual([setOfAudit(audit).filter.min, setOfAudit(audit).threshold, setOfAudit(audit).filter.status], [0, 0.95, "todo"]);
   assert.equal(setName({ filter: { show: "agreeing" }, threshold: null }, []), "agreeing");
+  assert.equal(setName({ filter: { show: "suspicious", min: 0.5, max: 0.62 }, threshold: 0.5 }, []), "suspicious, 0.50 to 0.62");
+  assert.equal(setName({ filter: { show: "unlabelled", min: 0 }, threshold: null, by_class: true }, []), "unlabelled, above each class's own threshold");
 });
 
 test("what ends the evidence is told only where something behind it waits to count", () => {

@@ -30,11 +30,11 @@ export function setOfAudit({ filter, threshold = null }) {
   return threshold === null ? { filter: read, threshold: read.min } : { filter: { ...read, min: read.min <= threshold ? 0 : read.min }, threshold };
 }
 
-/** Return an audit's set in words: "suspicious, cat → dog, above 0.95". */
+/** Return an audit's set in words: "suspicious, cat → dog, above 0.95", of a quarter "suspicious, 0.50 to 0.62". */
 export function setName(audit, classes) {
   const { filter, threshold } = setOfAudit(audit);
-  const above = audit.by_class ? "above each class's own threshold" : threshold > 0 && `above ${fraction(threshold)}`;
-  return [describe(filter, classes), above].filter(Boolean).join(", ");
+  const least = filter.max < 1 ? `${fraction(threshold)} to ${fraction(filter.max)}` : threshold > 0 && `above ${fraction(threshold)}`;
+  return [describe({ ...filter, max: 1 }, classes), audit.by_class ? "above each class's own threshold" : least].filter(Boolean).join(", ");
 }
 
 /** Return what ends the evidence in words, with the finding to go to; null where nothing behind it waits to count. */
