@@ -184,13 +184,8 @@ def flawless_needed(claim: Claim, judged: int = 0, wrong: int = 0) -> int | None
 def quarters(claim: Claim, confidences: FloatArray, permutation: IntArray) -> list[Quarter]:
     """Split a set into quarters by confidence, surest first, at a quarter of alpha each.
 
-    The members of a quarter are in uniform order in a uniform permutation of the set, so the verdicts that exist on
-    them count: `follow` each quarter over its own judged prefix.
-
-    Args:
-        claim: of the whole set.
-        confidences: of its cards, (N,).
-        permutation: the order in which they are judged, indexes into the set, (N,).
+    The permutation, indexes into the set, and the confidences of its cards are (N,). The members of a quarter are in
+    uniform order in a uniform permutation, so verdicts that exist on them count: `follow` each over its own prefix.
     """
     if not claim.size == len(confidences) == len(permutation):
         raise ValueError(f"{len(confidences)} confidences and {len(permutation)} cards in a set of {claim.size}")
@@ -208,14 +203,7 @@ def quarters(claim: Claim, confidences: FloatArray, permutation: IntArray) -> li
 
 def log_evidence(claim: Claim, judged: IntArray, wrong: IntArray, count: IntArray) -> FloatArray:
     """Return the evidence against these counts of wrong cards in the set; all of one shape, inf where impossible."""
-    size, right = claim.size, judged - wrong
-    possible = np.clip(count, wrong, size - right)
-    prior = betaln(1.0 + wrong, claim.prior + right) - betaln(1.0, claim.prior)
-    wrong_ones = gammaln(possible + 1.0) - gammaln(possible - wrong + 1.0)
-    right_ones = gammaln(size - possible + 1.0) - gammaln(size - possible - right + 1.0)
-    orders = gammaln(size - judged + 1.0) - gammaln(size + 1.0)
-    evidence: FloatArray = np.where(count == possible, prior - wrong_ones - right_ones - orders, np.inf)
-    return evidence
+    return _log_prior(claim, judged, wrong) - _log_likelihood(claim, judged, wrong, count)
 
 
 def credible_counts(claim: Claim, judged: IntArray, wrong: IntArray) -> tuple[IntArray, IntArray]:
@@ -226,11 +214,29 @@ def credible_counts(claim: Claim, judged: IntArray, wrong: IntArray) -> tuple[In
     likeliest = _likeliest(claim, judged, wrong)
     credible = np.stack([likeliest, likeliest])  # (2, M)
     rejected = np.stack([wrong - 1, claim.size - (judged - wrong) + 1])
+    least_likely = _log_prior(claim, judged, wrong) - claim.threshold
     while (np.abs(rejected - credible) > 1).any():
         middle = (credible + rejected) // 2
-        too_far = log_evidence(claim, judged, wrong, middle) >= claim.threshold
+        too_far = _log_likelihood(claim, judged, wrong, middle) <= least_likely
         credible, rejected = np.where(too_far, credible, middle), np.where(too_far, middle, rejected)
     return credible[0], credible[1]
+
+
+def _log_prior(claim: Claim, judged: IntArray, wrong: IntArray) -> FloatArray:
+    """Return the log probability of the verdicts, in their order, under the prior."""
+    log_prior: FloatArray = betaln(1.0 + wrong, claim.prior + judged - wrong) - betaln(1.0, claim.prior)
+    return log_prior
+
+
+def _log_likelihood(claim: Claim, judged: IntArray, wrong: IntArray, count: IntArray) -> FloatArray:
+    """Return the log probability of the verdicts, in their order, if so many cards of the set are wrong."""
+    right, count_right = judged - wrong, claim.size - count
+    possible = (count >= wrong) & (count_right >= right)
+    wrong_ones = gammaln(count + 1.0) - gammaln(np.maximum(count - wrong, 0) + 1.0)
+    right_ones = gammaln(count_right + 1.0) - gammaln(np.maximum(count_right - right, 0) + 1.0)
+    orders = gammaln(claim.size + 1.0) - gammaln(claim.size - judged + 1.0)
+    log_likelihood: FloatArray = np.where(possible, wrong_ones + right_ones - orders, -np.inf)
+    return log_likelihood
 
 
 def _against_breaking(claim: Claim, judged: IntArray, wrong: IntArray) -> FloatArray:
@@ -240,6 +246,5 @@ def _against_breaking(claim: Claim, judged: IntArray, wrong: IntArray) -> FloatA
 
 def _likeliest(claim: Claim, judged: IntArray, wrong: IntArray) -> IntArray:
     """Return the count of wrong cards in the set under which the verdicts are likeliest."""
-    share_of_all = wrong * (claim.size + 1) // np.maximum(judged, 1)
-    likeliest: IntArray = np.minimum(share_of_all, claim.size - (judged - wrong))
-    return likeliest
+    mode: IntArray = wrong * (claim.size + 1) // np.maximum(judged, 1)
+    return np.asarray(np.minimum(mode, claim.size - (judged - wrong)))

@@ -121,8 +121,10 @@ class DecisionRow(Base):
 class AuditRow(Base):
     """A random sample of a fixed set of findings: the set, its one random order, and what a certificate may claim.
 
-    `identity` is a hash of the filter without its statuses: the same set is never drawn a second time. `finding_ids`
-    are the ids of the whole set in random order, little-endian int64.
+    The set is what a filter held and nobody had judged when it was fixed. `identity` is a hash of that filter without
+    its statuses: the same set is never drawn a second time. `finding_ids` are the ids of the whole set in random order,
+    `settled_ids` those left out since people had judged them; both little-endian int64. `levels` counts the set by
+    whole percents of confidence, `pixels` sums the areas of its regions likewise.
     """
 
     __tablename__ = "audit"
@@ -136,6 +138,9 @@ class AuditRow(Base):
     threshold: Mapped[float | None]  # None: each class has its own
     size: Mapped[int]
     finding_ids: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    settled_ids: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    levels: Mapped[list[int]]
+    pixels: Mapped[list[int] | None]
     seed: Mapped[int] = mapped_column(BigInteger)
     number: Mapped[int]  # 1 for the first set of the round that is audited, k for the k-th that overlaps earlier ones
     alpha: Mapped[float]  # error rate of its certificate

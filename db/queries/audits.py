@@ -15,6 +15,7 @@ from db.queries.counts import count
 from db.queries.filters import matching
 
 SETTLED_BY_PEOPLE = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
+UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE
 _CHUNK = 500  # ids named in one statement
 _DENSE = 50  # the order of a set with one of so many of the round's findings is begun by trying ranks
 
@@ -31,6 +32,8 @@ class Audit:
     filter: dict[str, Any]
     threshold: float | None
     size: int
+    levels: list[int]
+    pixels: list[int] | None
     number: int
     alpha: float
     target: str
@@ -42,7 +45,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAudit:
-    """An audit about to be stored; `finding_ids` holds its whole set in random order, (N,)."""
+    """An audit about to be stored; `finding_ids` holds its whole set in random order, (N,), `settled_ids` the rest."""
 
     dataset_id: int
     round_id: int
@@ -51,6 +54,9 @@ class NewAudit:
     filter: dict[str, Any]
     threshold: float | None
     finding_ids: IntArray
+    settled_ids: IntArray
+    levels: list[int]
+    pixels: list[int] | None
     seed: int
     number: int
     alpha: float
@@ -91,7 +97,8 @@ class Card(NamedTuple):
 def add_audit(session: Session, new: NewAudit) -> int:
     """Store an audit and return its id."""
     values = {name: getattr(new, name) for name in NewAudit.__slots__}
-    values["finding_ids"] = new.finding_ids.astype("<i8").tobytes()
+    for name in ("finding_ids", "settled_ids"):
+        values[name] = getattr(new, name).astype("<i8").tobytes()
     row = AuditRow(**values, size=len(new.finding_ids))
     session.add(row)
     session.flush()
@@ -120,6 +127,17 @@ def finding_ids(session: Session, audit_id: int) -> IntArray:
     """Return the ids of an audit's whole set in its random order, (N,)."""
     stored = session.scalar(select(AuditRow.finding_ids).where(AuditRow.id == audit_id))
     return np.frombuffer(stored or b"", dtype="<i8")
+
+
+def settled_ids(session: Session, audit_id: int) -> IntArray:
+    """Return the ids of what the filter held and people had judged when the set was fixed."""
+    stored = session.scalar(select(AuditRow.settled_ids).where(AuditRow.id == audit_id))
+    return np.frombuffer(stored or b"", dtype="<i8")
+
+
+def voided(session: Session, audit_id: int) -> bool:
+    """Return whether a finding that people had judged when the set was fixed, and that is not in it, is open again."""
+    return any(not card.judged for card in cards(session, settled_ids(session, audit_id)))
 
 
 def random_order(session: Session, chosen: FindingFilter, seed: int, first: int | None = None) -> IntArray:
@@ -205,7 +223,7 @@ def _audits() -> Select[*tuple[Any, ...]]:
     return (
         select(
             audit.id, audit.dataset_id, audit.round_id, audit.kind, audit.identity, audit.filter, audit.threshold,
-            audit.size, audit.number, audit.alpha, audit.target, audit.parent_id,
+            audit.size, audit.levels, audit.pixels, audit.number, audit.alpha, audit.target, audit.parent_id,
             AnnotatorRow.name, audit.created_at, audit.closed_at,
         )
         .join(AnnotatorRow, AnnotatorRow.id == audit.annotator_id)

@@ -32,7 +32,7 @@ from app.services.reviews.storing import finished_round
 from app.services.workspace import Workspace
 from core.judge.certificate import ALPHA, QUARTERS, alpha_of
 from core.types import Finding, FindingFilter, IntArray
-from db.queries import annotators
+from db.queries import annotators, counts
 from db.queries import audits as queries
 from db.queries import findings as finding_queries
 from db.queries.audits import Audit
@@ -60,6 +60,9 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
         known = queries.find_by_identity(session, chosen.round_id, identity)
         seed = seed_of(chosen.round_id, identity)
         ids = queries.finding_ids(session, known.id) if known else queries.random_order(session, fixed, seed)
+        settled = queries.random_order(session, replace(fixed, statuses=queries.SETTLED_BY_PEOPLE), seed)
+        levels = counts.count_by_percent(session, fixed)
+        pixels = counts.pixels_by_percent(session, fixed)
     if known is None and not len(ids):
         raise RefusedError("the set is empty", "choose a lower threshold or a wider filter")
     now = datetime.now(UTC)
@@ -77,6 +80,9 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
                     filter=plain(fixed),
                     threshold=None if chosen.class_percents else chosen.min_confidence,
                     finding_ids=ids,
+                    settled_ids=settled,
+                    levels=levels,
+                    pixels=pixels if any(pixels) else None,
                     seed=seed,
                     number=number,
                     alpha=alpha_of(number, ALPHA),
@@ -217,7 +223,10 @@ def _overlapping(session: Session, round_id: int, ids: IntArray) -> int:
 
 def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annotator_id: int, now: datetime) -> None:
     ids, fixed = order_of(workspace, session, audit), refilter(audit)
-    confidence = np.array([card.confidence for card in queries.cards(session, ids)])
+    members = list(queries.cards(session, ids))
+    confidence = np.array([card.confidence for card in members])
+    percent = np.array([finding_queries.percent_of(card.confidence) for card in members])
+    area = np.array([card.area or 0 for card in members])
     cuts = np.unique(np.quantile(confidence, [0.25, 0.5, 0.75], method="higher")).tolist()
     if audit.size < QUARTERS or not cuts:
         raise RefusedError("the set is too small or too uniform to be split", "judge it all, or choose another set")
@@ -235,6 +244,9 @@ def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annota
             filter=plain(part),
             threshold=low,
             finding_ids=ids[inside],
+            settled_ids=queries.settled_ids(session, audit.id),
+            levels=np.bincount(percent[inside], minlength=len(audit.levels)).tolist(),
+            pixels=_pixels(percent[inside], area[inside], len(audit.levels)) if audit.pixels else None,
             seed=seed_of(audit.round_id, audit.identity),  # the order is that of the whole set
             number=audit.number,
             alpha=audit.alpha / QUARTERS,
@@ -255,6 +267,10 @@ def _exact(target: str) -> Fraction:
     if not Fraction(1, 2) <= share < 1:
         raise RefusedError(f"the target {target} is out of range", "choose a share from 0.5 to below 1, such as 0.95")
     return share
+
+
+def _pixels(percent: IntArray, area: IntArray, levels: int) -> list[int]:
+    return [int(one) for one in np.bincount(percent, weights=area, minlength=levels)]
 
 
 def stored(session: Session, audit_id: int) -> Audit:

@@ -1,8 +1,8 @@
 """Evidence of audits: what the random verdicts on a fixed set say of it, from a count to a certificate.
 
-A set is every finding that a filter holds, whatever its status, but for evaluation splits. Only verdicts on the longest
-prefix of its random order in which every card is judged are evidence (`core.judge.certificate`); where a verdict was
-given, in the audit or in the queue, does not matter.
+A set is every finding that a filter held and nobody had judged when it was fixed, but for evaluation splits. Only
+verdicts on the longest prefix of its random order in which every card is judged are evidence
+(`core.judge.certificate`); where a verdict was given, in the audit or in the queue, does not matter.
 """
 
 import json
@@ -160,8 +160,8 @@ class AuditView:
 
 
 def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
-    """Return the set that a bulk act on a filter speaks of: every status, no evaluation split."""
-    return replace(chosen, statuses=frozenset(), without_splits=frozenset(protected))
+    """Return the set that a bulk act on a filter speaks of: what nobody has judged, no evaluation split."""
+    return replace(chosen, statuses=queries.UNJUDGED, without_splits=frozenset(protected))
 
 
 def identity_of(fixed: FindingFilter) -> str:
@@ -218,21 +218,20 @@ def view(workspace: Workspace, session: Session, audit: Audit) -> AuditView:
     prefix, gap = prefix_of(workspace, session, audit)
     right = np.array([card.right for card in prefix], dtype=np.bool_)
     evidence = follow(claim, right)
-    fixed = refilter(audit)
-    status = counts.count_by_status(session, fixed)
-    settled = sum(n for one, n in status.items() if one in queries.SETTLED_BY_PEOPLE)
-    estimate, pixels = estimates(session, fixed, prefix, audit)
+    status = counts.count_by_status(session, refilter(audit))
+    judged_since = audit.size - sum(n for one, n in status.items() if one in queries.UNJUDGED)
+    estimate, pixels = estimates(prefix, audit)
     children = tuple(view(workspace, session, one) for one in queries.quarters_of(session, audit.id))
     return AuditView(
         audit,
         evidence,
         len(prefix),
         int(right.sum()),
-        max(0, settled - sum(card.judged for card in prefix)),
+        max(0, judged_since - sum(card.judged for card in prefix)),
         gap,
         estimate,
         pixels,
-        _certificate(audit, evidence, status),
+        _certificate(session, audit, evidence, status),
         children,
     )
 
@@ -260,19 +259,17 @@ def sample_of(prefix: Sequence[Card]) -> Sample:
     return Sample(np.array(level, dtype=np.int64), np.array(outcome, dtype=np.int64))
 
 
-def estimates(
-    session: Session, fixed: FindingFilter, prefix: Sequence[Card], audit: Audit
-) -> tuple[Share | None, Share | None]:
+def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share | None]:
     """Return the share of right suggestions in a set by its own random sample, and of masks that of right pixels."""
     if len(prefix) < min(LEAST_VERDICTS, audit.size):
         return None, None
     sample, labelled = sample_of(prefix), audit.kind is not FindingKind.UNLABELLED
-    levels = np.array(counts.count_by_percent(session, fixed), dtype=np.int64)
+    levels = np.array(audit.levels, dtype=np.int64)
     found = _share(sample, levels, None, labelled=labelled)
-    if not prefix or prefix[0].area is None:
+    if audit.pixels is None:
         return found, None
     pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
-    total = np.array(counts.pixels_by_percent(session, fixed), dtype=np.float64)
+    total = np.array(audit.pixels, dtype=np.float64)
     return found, _share(replace(sample, pixels=pixels), levels, total, labelled=labelled)
 
 
@@ -319,10 +316,10 @@ def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
         kept.pop(next(iter(kept)), None)
 
 
-def _certificate(audit: Audit, evidence: Evidence, status: dict[Status, int]) -> Certificate | None:
+def _certificate(session: Session, audit: Audit, evidence: Evidence, status: dict[Status, int]) -> Certificate | None:
     waiting = status.get(Status.SECOND_OPINION, 0)
     share = evidence.least_right_share - waiting / audit.size
-    if not evidence.certified or sum(status.values()) != audit.size or share < float(Fraction(audit.target)):
+    if not evidence.certified or share < float(Fraction(audit.target)) or queries.voided(session, audit.id):
         return None
     return Certificate(
         audit=audit.id,

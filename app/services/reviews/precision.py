@@ -22,6 +22,7 @@ from core.judge.recalibration import LEAST_VERDICTS, Findings, Fit, Outcome, Poi
 from core.types import FindingFilter, FindingKind, IntArray, Order, RoundStatus, Status
 from db.queries import audits as queries
 from db.queries import counts, findings, queue, reviews
+from db.queries.filters import CERTAIN_PERCENT, whole_percent
 from db.queries.reviews import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
@@ -120,7 +121,7 @@ def known(workspace: Workspace, session: Session, in_round: ReviewedRound, chose
     why_not = evidence.why_not_drawn(chosen)
     audit = None if why_not else evidence.find_of(session, fixed)
     seen = evidence.view(workspace, session, audit) if audit else None
-    size = counts.count(session, fixed)
+    size = audit.size if audit else counts.count(session, fixed)
     opened = replace(fixed, statuses=frozenset({Status.OPEN}))
     model = counts.mean_confidence(session, opened) if in_round.expects else None
     precision = seen.estimate if seen else None
@@ -139,23 +140,23 @@ def recalibration(workspace: Workspace, round_id: int) -> Recalibration | None:
 
 def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound) -> Recalibration:
     """Return a round's recalibration by the random samples of all its suspicious and of all its agreeing findings."""
-    suspicious, size = _whole_sample(workspace, session, in_round, FindingKind.SUSPICIOUS)
-    agreeing, agreeing_size = _whole_sample(workspace, session, in_round, FindingKind.AGREEING)
-    verdicts, beside = len(suspicious.level), len(agreeing.level)
+    suspicious = _sample_of_kind(workspace, session, in_round, FindingKind.SUSPICIOUS)
+    agreeing = _sample_of_kind(workspace, session, in_round, FindingKind.AGREEING)
+    verdicts, beside = suspicious.verdicts, agreeing.verdicts
     errors = None
-    if _is_enough(verdicts, size) and (_is_enough(beside, agreeing_size) or not agreeing_size):
-        wrong = int((suspicious.outcome != Outcome.KEPT).sum()), int((agreeing.outcome != Outcome.RIGHT).sum())
-        strata = Stratum(size, verdicts, wrong[0]), Stratum(agreeing_size, beside, wrong[1])
+    if suspicious.is_enough and (agreeing.is_enough or not agreeing.size):
+        wrong = int((suspicious.cards.outcome != Outcome.KEPT).sum())
+        missed = int((agreeing.cards.outcome != Outcome.RIGHT).sum())
+        strata = Stratum(suspicious.size, verdicts, wrong), Stratum(agreeing.size, beside, missed)
         errors = wrong_labels([one for one in strata if one.size])
     fitted = _fit(workspace, session, in_round, FindingKind.SUSPICIOUS)
     if fitted is None:
         missing = LEAST_VERDICTS - verdicts
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
         return Recalibration(verdicts, beside, None, (), None, reason, errors, None, 0)
-    levels = _levels(session, _whole(in_round, FindingKind.SUSPICIOUS))
-    points = method.curve(fitted, Findings(levels), suspicious, level=evidence.LEVEL)
+    points = method.curve(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     proposed = method.propose(points)
-    share = method.share_right(fitted, Findings(levels), suspicious, level=evidence.LEVEL)
+    share = method.share_right(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     upcoming = _next_levels(session, in_round)
     return Recalibration(
         verdicts,
@@ -183,31 +184,33 @@ def _from_the_round(
 ) -> Share | None:
     """Return the share right of a set that a threshold alone defines, by the round's own sample of that kind."""
     kind = next(iter(fixed.kinds))
-    whole = _whole(in_round, kind)
+    whole = evidence.whole_kind(in_round, kind)
     if replace(whole, min_confidence=fixed.min_confidence, max_confidence=fixed.max_confidence) != fixed:
         return None
-    sample, _ = _whole_sample(workspace, session, in_round, kind)
+    least, most = whole_percent(fixed.min_confidence), whole_percent(fixed.max_confidence)
     fitted = _fit(workspace, session, in_round, kind)
-    if fitted is None:
-        return None
-    levels = _levels(session, fixed)
-    least, most = round(fixed.min_confidence * 100), round(fixed.max_confidence * 100)
-    inside = (sample.level >= least) & ((sample.level < most) | (fixed.max_confidence == 1))
-    inner = Sample(sample.level[inside], sample.outcome[inside])
-    if not levels.sum() or (np.bincount(inner.level, minlength=len(levels)) > levels).any():
+    if fitted is None or least is None or most is None:
         return None  # a threshold between two whole percents cuts through a level of the sample
-    found = method.share_right(fitted, Findings(levels), inner, level=evidence.LEVEL)
-    return evidence.share_of(found, len(sample.level), f"all {kind.name.lower()} findings")
+    sample = _sample_of_kind(workspace, session, in_round, kind)
+    levels = np.arange(len(sample.levels))
+    held = (levels >= least) & ((levels < most) | (most == CERTAIN_PERCENT))
+    if not sample.levels[held].sum():
+        return None
+    inside = held[sample.cards.level]
+    inner = Sample(sample.cards.level[inside], sample.cards.outcome[inside])
+    found = method.share_right(fitted, Findings(np.where(held, sample.levels, 0)), inner, level=evidence.LEVEL)
+    return evidence.share_of(found, sample.verdicts, f"all {kind.name.lower()} findings")
 
 
 def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
     """Return the fit to a round's own sample, with the round before as its prior; None while that is too small."""
-    sample, size = _whole_sample(workspace, session, in_round, kind)
-    if not _is_enough(len(sample.level), size):
+    sample = _sample_of_kind(workspace, session, in_round, kind)
+    if not sample.is_enough:
         return None
     before = _fit_before(workspace, session, in_round, kind)
     stored = json.dumps(before.as_json()) if before else ""
-    return _fitted(sample.level.tobytes(), sample.outcome.tobytes(), kind is not FindingKind.UNLABELLED, stored)
+    level, outcome = sample.cards.level.tobytes(), sample.cards.outcome.tobytes()
+    return _fitted(level, outcome, kind is not FindingKind.UNLABELLED, stored)
 
 
 @lru_cache(maxsize=64)
@@ -230,27 +233,33 @@ def _fit_before(workspace: Workspace, session: Session, in_round: ReviewedRound,
     return None
 
 
-def _whole_sample(
-    workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind
-) -> tuple[Sample, int]:
-    """Return the random verdicts on all findings of a kind, and how many findings these are."""
-    whole = _whole(in_round, kind)
+@dataclass(frozen=True, slots=True, eq=False)
+class _KindSample:
+    """The random verdicts on all findings of a kind, and how many of these have each percent of confidence, (L,)."""
+
+    cards: Sample
+    levels: IntArray
+
+    @property
+    def verdicts(self) -> int:
+        return len(self.cards.level)
+
+    @property
+    def size(self) -> int:
+        return int(self.levels.sum())
+
+    @property
+    def is_enough(self) -> bool:
+        """Return whether it says something: enough verdicts, or all there can be."""
+        return self.size > 0 and self.verdicts >= min(LEAST_VERDICTS, self.size)
+
+
+def _sample_of_kind(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> _KindSample:
+    whole = evidence.whole_kind(in_round, kind)
     audit = evidence.find_of(session, whole)
     prefix = evidence.prefix_of(workspace, session, audit)[0] if audit else []
-    return evidence.sample_of(prefix), counts.count(session, whole)
-
-
-def _whole(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
-    return evidence.whole_kind(in_round, kind)
-
-
-def _is_enough(verdicts: int, size: int) -> bool:
-    """Return whether a sample says something: enough verdicts, or all there can be."""
-    return size > 0 and verdicts >= min(LEAST_VERDICTS, size)
-
-
-def _levels(session: Session, fixed: FindingFilter) -> IntArray:
-    return np.array(counts.count_by_percent(session, fixed), dtype=np.int64)
+    levels = audit.levels if audit else counts.count_by_percent(session, whole)
+    return _KindSample(evidence.sample_of(prefix), np.array(levels, dtype=np.int64))
 
 
 def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
 from app.services.reviews.errors import NotFoundError, RefusedError
+from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.judge.review import resolve
@@ -129,14 +130,23 @@ def preview(workspace: Workspace, chosen: FindingFilter) -> Preview:
         if opened is None:
             return Preview(0, [], [], threshold, known)
         count = counting.count(session, opened)
-        fixed = evidence.fixed_set(chosen, protected)
-        drawn = audit_queries.random_order(
-            session, fixed, audits.seed_of(chosen.round_id, evidence.identity_of(fixed)), SHOWN_BEFORE_BULK
-        )
-        sample = finding_queries.findings_by_ids(session, drawn.tolist())
+        drawn = _first_of_order(workspace, session, chosen, in_round, known)
+        sample = finding_queries.findings_by_ids(session, drawn)
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
     return Preview(count, changes, sample, threshold, known, left_out, tuple(protected))
+
+
+def _first_of_order(
+    workspace: Workspace, session: Session, chosen: FindingFilter, in_round: review_queries.ReviewedRound, known: Known
+) -> list[int]:
+    """Return the first ids of a set's random order, whether its audit has begun or not."""
+    if known.audit:
+        order = evidence.order_of(workspace, session, known.audit.audit)
+        return [int(one) for one in order[:SHOWN_BEFORE_BULK]]
+    fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
+    seed = audits.seed_of(chosen.round_id, evidence.identity_of(fixed))
+    return [int(one) for one in audit_queries.random_order(session, fixed, seed, SHOWN_BEFORE_BULK)]
 
 
 def history(workspace: Workspace, finding_id: int) -> Story:

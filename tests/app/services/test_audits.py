@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from math import isclose
 from pathlib import Path
@@ -138,8 +139,9 @@ def test_only_the_judged_prefix_is_evidence(workspace: Workspace, round_id: int)
 
 def test_a_card_judged_in_the_queue_counts_when_the_order_reaches_it(workspace: Workspace, round_id: int) -> None:
     chosen = everything(round_id)
+    audit_id = audits.start(workspace, chosen, by="ada").audit.id
     judge(workspace, [one.id for one in reviews.page(workspace, chosen, limit=40).items])
-    seen = audits.start(workspace, chosen, by="ada")
+    seen = audits.read(workspace, audit_id)
     assert seen.estimate is None
     assert seen.judged + seen.beyond == 40
     assert "unknown" in reviews.preview(workspace, chosen).known.text
@@ -349,7 +351,8 @@ def test_quarters_of_a_closed_audit_share_its_order_and_its_verdicts(workspace: 
         own = order_of(workspace, quarter)
         assert own == [one for one in order if one in set(own)]
         with workspace.database.read() as session:
-            assert counts.count(session, evidence.refilter(quarter.audit)) == quarter.audit.size
+            every = replace(evidence.refilter(quarter.audit), statuses=frozenset())
+            assert counts.count(session, every) == quarter.audit.size == sum(quarter.audit.levels)
     assert sum(one.judged for one in split.quarters) >= 48
     again = audits.split_into_quarters(workspace, seen.audit.id, by="ada")
     assert [one.audit.id for one in again.quarters] == [one.audit.id for one in split.quarters]
@@ -450,3 +453,24 @@ def test_of_masks_regions_are_certified_and_pixels_estimated(workspace: Workspac
     assert seen.pixels.low <= pixels <= seen.pixels.high
     assert seen.pixels.share > seen.estimate.share  # the wrong ones are small
     assert seen.state == "failed"
+
+
+def test_what_people_had_judged_before_is_no_part_of_the_set(workspace: Workspace, round_id: int) -> None:
+    before = [one.id for one in reviews.page(workspace, everything(round_id), limit=60).items]
+    judge(workspace, before, Verdict.KEEP)
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    order = order_of(workspace, seen)
+    assert set(order).isdisjoint(before)
+    assert (seen.audit.size, seen.beyond) == (SIZE - 60, 0)
+    judge(workspace, order[:60])
+    certified = audits.read(workspace, seen.audit.id)
+    assert certified.state == "certified"
+    assert certified.estimate is not None
+    assert certified.estimate.low > 0.9  # of what is open, not of what was kept before
+    found = recalibrated(workspace, round_id)
+    assert found.proposed is not None
+    assert reviews.preview(workspace, everything(round_id)).known.size == SIZE - 60
+    reviews.undo(workspace, seen.audit.dataset_id, by="ada")
+    reviews.undo(workspace, seen.audit.dataset_id, by="ada")
+    judge(workspace, order[:60])
+    assert audits.read(workspace, seen.audit.id).certificate is None  # 60 cards that nobody vouches for are open again

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom, hypergeom
 
+from bench.certificates import certificate, draw, stopped_at
 from core.judge.certificate import (
     ALPHA,
     Claim,
@@ -195,7 +197,9 @@ def test_a_right_verdict_turned_wrong_never_brings_a_certificate(
 
 @settings(deadline=None)
 @given(audits(120), st.randoms(use_true_random=False))
-def test_what_is_credible_now_depends_on_the_counts_alone(audit: tuple[Claim, list[bool]], random: st.DrawFn) -> None:
+def test_the_evidence_depends_on_the_counts_and_not_on_their_order(
+    audit: tuple[Claim, list[bool]], random: Random
+) -> None:
     claim, right = audit
     shuffled = list(right)
     random.shuffle(shuffled)
@@ -237,7 +241,7 @@ def test_one_wrong_card_costs_verdicts(size: int, needed: int) -> None:
     assert follow(Claim(size=size), [False] + [True] * (needed - 1)).certified_at == needed
 
 
-def test_the_button_of_the_issue() -> None:
+def test_88_flawless_cards_of_1204_leave_56_wrong_ones_at_most() -> None:
     found = follow(Claim(size=1_204), [True] * 88)
     assert (found.certified, found.most_wrong, found.wrong) == (True, 56, 0)
     assert found.least_right_share == pytest.approx(0.9535, abs=5e-5)
@@ -348,8 +352,18 @@ def test_a_good_quarter_is_certified_where_the_set_is_not() -> None:
 
 
 def test_false_certificates_are_as_rare_as_promised() -> None:
+    claim = Claim(size=2_000)
+    stopped = stopped_at(draw(2_000, claim.least_breaking, 2_000), certificate(claim))
+    assert np.mean(stopped < claim.size) <= ALPHA
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 11, 30])
+def test_a_simulated_audit_stops_where_the_certificate_of_the_app_does(wrong: int) -> None:
     claim = Claim(size=200)
-    random = np.random.default_rng(0)
-    wrong = np.arange(200) < claim.least_breaking
-    false = [follow(claim, ~random.permutation(wrong)[:199]).certified_at is not None for _ in range(500)]
-    assert np.mean(false) <= ALPHA + 2 * np.sqrt(ALPHA * (1 - ALPHA) / 500)
+    found = draw(200, wrong, 20)
+    for places, stopped in zip(found, stopped_at(found, certificate(claim)), strict=True):
+        right = np.ones(200, np.bool_)
+        right[places - 1] = False
+        before = follow(claim, right[: min(stopped, 200) - 1])
+        assert not before.certified
+        assert follow(claim, right[:stopped]).certified_at == (stopped if stopped <= 200 else None)
