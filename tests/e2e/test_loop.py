@@ -118,7 +118,7 @@ def _accept_all(desk: Page) -> None:
     dialog.get_by_label("Threshold, typed").fill("0.5")
     desk.keyboard.press("Tab")
     expect(dialog.get_by_role("heading", level=1)).to_contain_text("above 0.50")
-    expect(dialog.get_by_text("Precision unknown")).to_be_visible()
+    expect(dialog.get_by_text("Precision unknown.")).to_be_visible()
     dialog.get_by_role("button", name="Accept", exact=False).last.click()
     expect(dialog).to_be_hidden()
 
