@@ -16,7 +16,6 @@ from tests.app.services.reviewed import import_folder
 
 CLASSES = 10
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-PROPOSED = 0.8
 
 
 def open_home(home: Path) -> Workspace:
@@ -61,7 +60,7 @@ def add_round(workspace: Workspace, dataset_id: int) -> int:
         rows = [_finding(rank, sample, len(samples)) for rank, sample in enumerate(samples)]
         findings.add_findings(session, round_id, rows)
         findings.open_findings(session, round_id)
-        metrics = {"accuracy": 0.9, "proposed_threshold": PROPOSED}
+        metrics = {"accuracy": 0.9}
         rounds.set_facts(session, round_id, {"metrics": metrics, "snapshot_hash": "00ff"})
         rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
     return round_id

@@ -115,7 +115,10 @@ def _open_review(desk: Page, server: Server) -> None:
 def _accept_all(desk: Page) -> None:
     desk.get_by_role("button", name="Preview and accept").click()
     dialog = desk.get_by_role("dialog", name="Accept all above a threshold")
-    expect(dialog.get_by_text("of them to be right")).to_be_visible()
+    dialog.get_by_label("Threshold, typed").fill("0.5")
+    desk.keyboard.press("Tab")
+    expect(dialog.get_by_role("heading", level=1)).to_contain_text("above 0.50")
+    expect(dialog.get_by_text("Precision unknown.")).to_be_visible()
     dialog.get_by_role("button", name="Accept", exact=False).last.click()
     expect(dialog).to_be_hidden()
 

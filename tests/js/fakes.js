@@ -73,3 +73,65 @@ export function finding(id, over = {}) {
     status: "open", label: null, by: null, kind: "suspicious", ...over,
   };
 }
+
+/** An element that keeps everything a real one would show: compare two by `dump()`. */
+class FakeElement {
+  constructor(tag) {
+    Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, className: "" });
+    this.style = { setProperty: (name, value) => { this.style[name] = value; } };
+    this.classList = { add: (name) => { this.className += ` ${name}`; }, toggle() {} };
+  }
+  get isConnected() {
+    return true;
+  }
+  get firstChild() {
+    return this.children[0] ?? null;
+  }
+  set textContent(text) {
+    this.children = [String(text)];
+  }
+  get textContent() {
+    return this.children.map((child) => child.textContent ?? child).join("");
+  }
+  addEventListener() {}
+  before() {}
+  showModal() {
+    this.open = true;
+  }
+  focus() {}
+  setAttribute(name, value) {
+    this.attributes[name] = String(value);
+  }
+  append(...children) {
+    this.children.push(...children);
+  }
+  replaceChildren(...children) {
+    this.children = children;
+  }
+  querySelector(selector) {
+    const wanted = selector.split(" ").at(-1).replace(/^\./, "");
+    for (const child of this.children) {
+      if (child.className?.split(" ").includes(wanted)) return child;
+      const found = child.querySelector?.(selector);
+      if (found) return found;
+    }
+    return null;
+  }
+  querySelectorAll() {
+    return [];
+  }
+  /** Return all that can be seen of it, from outside or by a look into the document. */
+  dump() {
+    const { tag, className, attributes, dataset, style, children, title, src, alt, href, hidden } = this;
+    return JSON.stringify({
+      tag, className, attributes, dataset, style, title, src, alt, href, hidden, children: children.map((child) => (child instanceof FakeElement ? JSON.parse(child.dump()) : String(child))),
+    });
+  }
+}
+
+/** Let modules draw without a browser. */
+export function fakeDocument() {
+  globalThis.document = { createElement: (tag) => new FakeElement(tag), createElementNS: (_, tag) => new FakeElement(tag) };
+  globalThis.Image = class {};
+  return new FakeElement("root");
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { setParams, shortly } from "../../app/components/review_grid/accept_all.js";
+import { half, setParams } from "../../app/components/review_grid/accept_bar.js";
 import { basisOf } from "../../app/components/review_grid/thresholds.js";
 import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
@@ -34,8 +34,8 @@ test("a link may ask for findings of every kind", () => {
 });
 
 test("the bar says shortly what a bulk act leaves out", () => {
-  assert.equal(shortly("14 of the evaluation split are left out: judge them one by one"), "14 of the evaluation split are left out");
-  assert.equal(shortly(""), "");
+  assert.equal(half("14 of the evaluation split are left out: judge them one by one"), "14 of the evaluation split are left out");
+  assert.equal(half(""), "");
 });
 
 test("given may be no label at all", () => {

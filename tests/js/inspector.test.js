@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { OPEN } from "../../app/components/review_grid/face.js";
 import { Inspector } from "../../app/components/review_grid/inspector.js";
 import { finding, settle } from "./fakes.js";
 
@@ -17,7 +18,7 @@ test("the history of the card shown is asked for anew once a verdict on it is st
   const asked = [];
   const stored = [];
   const api = { base: "", finding: async (id) => { asked.push(id); return { history: [], decisions: [...stored] }; } };
-  const inspector = new Inspector({ api, classes: ["cat", "dog"], on: { pick() {}, open() {} } });
+  const inspector = new Inspector({ api, classes: ["cat", "dog"], face: OPEN, digits: null, on: { pick() {}, open() {} } });
   const rest = async () => { t.mock.timers.tick(300); await settle(); };
   const item = finding(1);
   inspector.show(item);

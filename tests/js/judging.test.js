@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { BLIND, OPEN } from "../../app/components/review_grid/face.js";
 import { Judging } from "../../app/components/review_grid/judging.js";
 import { Toast } from "../../app/components/review_grid/toast.js";
+import { settled } from "../../app/components/review_grid/verdicts.js";
 import { finding } from "./fakes.js";
 
 globalThis.document ??= { createElement: () => ({ append() {}, replaceChildren() {}, addEventListener() {}, setAttribute() {}, classList: { toggle() {} } }) };
@@ -13,13 +15,15 @@ function page(...items) {
   const unsaved = () => review.sent.flatMap((act) => (act.stored ? [] : (act.decisions ?? []).map((one) => one.finding)));
   Object.assign(review, {
     byId: new Map(items.map((item) => [item.id, item])),
-    outbox: { add: (act) => review.sent.push({ seq: review.sent.length + 1, ...act }), pendingFindings: () => new Set(unsaved()) },
+    outbox: { add: (act) => review.sent.push({ seq: review.sent.length + 1, ...act }), pendingFindings: () => new Set(unsaved()), unsentDecision: () => null },
     toast: { say: (text, action) => review.said.push([text, action]), pass: () => { review.passed += 1; } },
     tally: { adjust: () => {}, refresh: () => {} },
     bulk: { refresh: () => {} },
     skips: { remove: () => {} },
     inspector: { forget: () => {} },
     live: {},
+    face: OPEN,
+    waits: (status) => !settled(status),
     cursor: { goTo: () => {}, holds: () => true, page: items },
     paint: () => {},
     refresh: (ids) => review.asked.push(...ids),
@@ -153,4 +157,24 @@ test("only a passing message goes with the next act", () => {
   toast.say("accepted 3", { label: "Undo", run() {} }, { passing: true });
   toast.pass();
   assert.equal(toast.element.hidden, true);
+});
+
+test("an act of an audit says so, and tells of its verdict only which class was meant", () => {
+  const item = finding(1);
+  const review = page(item);
+  Object.assign(review, { audit: { marks: { audit: 12, blind: true } }, face: BLIND });
+  review.judging.relabel([item], 1);
+  assert.deepEqual([review.sent[0].audit, review.sent[0].blind, review.sent[0].decisions[0].verdict], [12, true, "accept"]);
+  assert.equal(review.live.textContent, "dog");
+  review.judging.undo();
+  assert.equal(review.said.at(-1)[0], "Undone: dog");
+  assert.equal("audit" in review.sent[1], false);
+});
+
+test("a card whose verdict is still on its way from a page that is gone is no open card", () => {
+  const item = finding(1);
+  const review = page(item);
+  review.outbox.unsentDecision = (id) => ({ finding: id, verdict: "keep" });
+  review.judging.ahead(item);
+  assert.deepEqual([item.status, item.label, item.by, review.judging.pending(item)], ["keep", 0, "Ann", false]);
 });

@@ -216,3 +216,13 @@ test("a storage that refuses does not stop the work", async () => {
   await settle();
   assert.equal(server.stored.length, 1);
 });
+
+test("the newest decision on its way is known, unless an undo may take it back", async () => {
+  const { outbox, server } = open();
+  server.failure = { status: 0 };
+  outbox.add(act(5));
+  outbox.add({ round: 1, op: "decide", decisions: [{ finding: 5, verdict: "keep" }] });
+  assert.deepEqual([outbox.unsentDecision(5).verdict, outbox.unsentDecision(6)], ["keep", null]);
+  outbox.add({ round: 1, op: "undo" });
+  assert.equal(outbox.unsentDecision(5), null);
+});

@@ -109,6 +109,15 @@ test("an item is found on its page", async () => {
   assert.equal(queue.reveal(9999), false);
 });
 
+test("cards that became free out of turn come once, behind those there are", async () => {
+  const queue = new Queue(source(3).fetchChunk, () => false, () => {}, { chunk: 1 });
+  queue.resize(2);
+  await queue.load();
+  assert.deepEqual(ids(queue.items), [1, 2], "no more is asked for than a page holds");
+  queue.take([queue.items[0], finding(9)]);
+  assert.deepEqual(ids(queue.items), [1, 2, 9]);
+});
+
 test("skips are kept by round and person", () => {
   const storage = new FakeStorage();
   new Skips(storage, 1, "Ann").add(7);

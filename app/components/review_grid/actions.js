@@ -1,5 +1,6 @@
 // From a key or a button to what it does.
 
+import { auditActions } from "./audit.js";
 import { openHelp } from "./help.js";
 import { classAt, isTyping } from "./keys.js";
 import { regionActions } from "./region_actions.js";
@@ -14,6 +15,11 @@ const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|s
 
 /** Return the table of actions for a review page. */
 export function createActions(review) {
+  const actions = actionsOfQueue(review);
+  return review.audit ? auditActions(review, actions) : actions;
+}
+
+function actionsOfQueue(review) {
   const { cursor, judging } = review;
   const judge = (verdict) => () => judging.verdict(cursor.targets(), verdict) && cursor.moveOn();
   const move = (columns, rows) => () => (review.zoom.open ? cursor.step(columns || rows, { cards: rows !== 0 }) : cursor.move(columns + rows * review.grid.columns));
@@ -32,7 +38,7 @@ export function createActions(review) {
     },
     search: () => {
       const item = cursor.current();
-      if (item) openSearch({ root: review.root, item, classes: review.classes, onpick: (id) => review.pick(id) });
+      if (item) openSearch({ root: review.root, item: review.face.blind ? { likely: item.likely } : item, classes: review.classes, onpick: (id) => review.pick(id) });
     },
     undo: () => judging.undo(),
     redo: () => judging.redo(),
@@ -57,8 +63,14 @@ export function createActions(review) {
     next_page: () => cursor.turn(1),
     previous_page: () => cursor.turn(-1),
     ...(review.overlay ? regionActions(review) : {}),
-    help: () => openHelp({ root: review.root, keys: review.keys, byDigit: review.digits && (review.overlay ? "the class with that key in the list" : "the class of that name"), onchange: () => review.footer.keysChanged() }),
+    help: () => openHelp({ root: review.root, keys: review.keys, byDigit: byDigit(review), onchange: () => review.footer.keysChanged() }),
   };
+}
+
+/** Return what a number key means where it is not the place of a likelihood. */
+function byDigit({ audit, digits, overlay }) {
+  if (audit) return "the class with that key beside it";
+  return digits && (overlay ? "the class with that key in the list" : "the class of that name");
 }
 
 /** Return the listener for keydown on the window, in the capture phase: before Streamlit's own shortcuts. */

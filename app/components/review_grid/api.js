@@ -62,7 +62,12 @@ export function createApi(base, fetcher) {
     counts: (params) => call(`/counts?${params}`),
     finding: (id) => call(`/findings/${id}`),
     mask: (sample, round) => call(`/masks/${sample}?round=${round}`),
-    preview: (params, seed) => call(`/accept_all?${params}&seed=${seed}`),
+    preview: (params) => call(`/accept_all?${params}`),
+    audit: (id) => call(`/audits/${id}`),
+    createAudit: (body) => post("/audits", body),
+    auditCards: (id, body) => post("/audits/cards", { audit: id, ...body }),
+    closeAudit: (id, closed) => post("/audits/close", { audit: id, closed }),
+    quarters: (id) => post("/audits/quarters", { audit: id }),
     acceptAll: (body) => post("/accept_all", body, { signal: AbortSignal.timeout(120_000) }),
     send: (client, acts, { keepalive = false } = {}) => post("/acts", { client, acts }, outliving(keepalive)),
   };

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
-import { LOOKS, isEdit, settled } from "./verdicts.js";
+import { LOOKS, isEdit } from "./verdicts.js";
 
 export const className = (classes, id) => (id === -1 || id === null ? "no label" : (classes[id] ?? `class ${id}`));
 
@@ -17,41 +17,51 @@ export function badgeOf(item, classes) {
   return look && item.status === "relabel" ? [look[0], className(classes, item.label), look[2]] : look;
 }
 
-/** Return the card's element for one item. */
-export function createCard(item, { classes, base, pixels, aspect }) {
+/** Return the confidence as a bar and a number; nothing in an audit, which shows none. */
+export function confidenceBar({ confidence }) {
+  if (confidence === null) return [];
+  return [h("span", { class: "conf" }, h("i", { style: { width: `${confidence * 100}%` } })), h("span", { class: "pc" }, String(Math.floor(confidence * 100)))];
+}
+
+/** Return the picture of an image's card. */
+export function cardImage(item, { base, pixels, aspect }) {
   const image = h("img", {
     class: fitClass(item, aspect), src: imageUrl(base, item, pixels), alt: "", decoding: "async", draggable: false,
   });
   image.addEventListener("error", () => image.replaceWith(h("span", { class: "missing" }, "image cannot be shown")), { once: true });
-  const card = h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
-    h("div", { class: "im" }, image, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")),
+  return image;
+}
+
+/** Return a card: a picture with room for its badge, and what is told below it. */
+export function cardAround(item, picture, caption) {
+  return h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
+    h("div", { class: "im" }, picture, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")), caption);
+}
+
+/** Return the card's element for one item. */
+export function createCard(item, context) {
+  const { classes } = context;
+  return cardAround(item, cardImage(item, context),
     h("div", { class: "cap" },
       givenName(classes, item.given),
       h("span", { class: "to", title: className(classes, item.pseudo) }, h("i", {}, "→ "), h("b", {}, className(classes, item.pseudo))),
-      h("span", { class: "conf" }, h("i", { style: { width: `${item.confidence * 100}%` } })),
-      h("span", { class: "pc" }, String(Math.floor(item.confidence * 100)))));
-  return card;
+      confidenceBar(item)));
 }
 
-/** Bring a card in line with its item and with what is focused and selected. */
-export function paintCard(card, item, { classes, focused, selected }) {
-  const look = badgeOf(item, classes);
+/** Bring a card in line with its item and with what is focused and selected; `face` decides what is told of it. */
+export function paintCard(card, item, { face, classes, focused, selected }) {
+  const look = face.badge(item, classes);
   const names = ["card"];
   if (look) names.push(look[2]);
-  if (settled(item.status)) names.push("settled");
+  if (face.settled(item)) names.push("settled");
   if (focused) names.push("focus");
   if (selected) names.push("sel");
-  if (item.given === item.pseudo) names.push("agrees");
+  if (!face.blind && item.given === item.pseudo) names.push("agrees");
   card.className = names.join(" ");
-  card.dataset.status = item.status;
+  card.dataset.status = face.status(item);
   card.setAttribute("aria-selected", String(selected));
   const badge = card.querySelector(".badge");
   badge.hidden = !look;
   badge.textContent = look ? `${look[0]} ${look[1]}` : "";
-  card.setAttribute("aria-label", [
-    `given ${className(classes, item.given)}`,
-    `suggested ${className(classes, item.pseudo)}`,
-    `${Math.floor(item.confidence * 100)} percent`,
-    look?.[1] ?? "open",
-  ].join(", "));
+  card.setAttribute("aria-label", [...face.words(item, classes), look?.[1] ?? "open"].join(", "));
 }

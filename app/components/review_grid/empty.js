@@ -37,6 +37,21 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
     next, agreed, button("Look at what was decided", () => setFilter({ status: "decided" })));
 }
 
+/** Return the state for an audit without a card for this person. */
+export function auditState({ audit, skipped, name, again, leave, accept }) {
+  const back = button("Back to the queue", leave);
+  const { certificate, gap } = audit;
+  const acceptOpen = certificate?.open > 0 && button(`Accept the ${number(certificate.open)} open…`, accept, "primary");
+  if (audit.closed) return state("This audit is closed", audit.text, acceptOpen, back);
+  if (skipped > 0) return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "Every other card of the sample that is free is judged.", button("Show the skipped ones", again, "primary"), back);
+  const left = audit.size - audit.judged - audit.beyond;
+  if (left <= 0) return state(`All ${number(audit.size)} judged`, audit.text, acceptOpen, back);
+  const cards = left === 1 ? "The remaining card" : `The remaining ${number(left)} cards`;
+  if (gap?.why === "second_opinion") return state("No free card is left", `${cards} wait${left === 1 ? "s" : ""} for somebody's word, card ${number(gap.place + 1)} for a second opinion.`, acceptOpen, button("Look again", again), back);
+  if (gap?.why === "leased" && gap.by !== name) return state("No free card is left", `${cards} ${left === 1 ? "is" : "are"} with ${gap.by}. What is not judged comes back in a quarter of an hour.`, acceptOpen, button("Look again", again), back);
+  return state(`${number(left)} more to judge`, "They came back to the sample meanwhile.", button("Show them", again, "primary"), back);
+}
+
 /** Return the state for a round without findings yet. */
 export function runningState(info) {
   const waiting = { queued: "is waiting for the worker", running: "is running", failed: "failed", cancelled: "was cancelled" }[info.round.status];
@@ -46,6 +61,6 @@ export function runningState(info) {
 }
 
 /** Return the state for something that could not be loaded. */
-export function troubleState(error, again) {
-  return h("div", { class: "empty-state trouble", role: "alert" }, h("h2", {}, error.message), h("p", {}, error.cure ?? ""), button("Try again", again, "primary"));
+export function troubleState(error, again, label = "Try again") {
+  return h("div", { class: "empty-state trouble", role: "alert" }, h("h2", {}, error.message), h("p", {}, error.cure ?? ""), button(label, again, "primary"));
 }

@@ -1,6 +1,5 @@
 // The line below the cards: the main keys as buttons, the last decisions, the page.
 
-import { badgeOf, className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
 import { shown } from "./keys.js";
@@ -11,9 +10,9 @@ const BUTTONS = [
 ];
 
 export class Footer {
-  /** `on` holds act(action), open(item), page(by); `words` are [action, word] in their order. */
-  constructor({ keys, base, classes, on, words = BUTTONS }) {
-    Object.assign(this, { keys, base, classes, on, words });
+  /** `on` holds act(action), open(item), page(by); `words` are [action, word] in their order; `face` decides what is told of a card. */
+  constructor({ keys, base, classes, face, on, words = BUTTONS }) {
+    Object.assign(this, { keys, base, classes, face, on, words });
     this.buttons = h("div", { class: "hints" });
     this.selected = h("span", { class: "selected" });
     this.last = h("div", { class: "last", role: "group", "aria-label": "Last decisions" });
@@ -40,10 +39,10 @@ export class Footer {
     this.selected.textContent = selected ? `${selected} selected · verdict keys act on them · Esc clears` : "";
     const drawn = new Map([...this.last.children].map((button) => [button.dataset.key, button]));
     fill(this.last, recent.map((item) => {
-      const key = `${item.id} ${item.status} ${item.label} ${item.skipped ?? false}`;
+      const key = `${item.id} ${this.face.status(item)} ${item.label} ${item.skipped ?? false}`;
       if (drawn.has(key)) return drawn.get(key); // ten images less to make for every key
-      const look = badgeOf(item, this.classes);
-      const label = `${className(this.classes, item.given)} → ${className(this.classes, item.pseudo)}: ${look?.[1] ?? "open"}`;
+      const look = this.face.badge(item, this.classes);
+      const label = `${this.face.said(item, this.classes)}: ${look?.[1] ?? "open"}`;
       return h("button", { type: "button", class: `mini ${look?.[2] ?? ""}`, dataset: { key }, title: label, "aria-label": `Look again at ${label}`, onclick: () => this.on.open(item) },
         h("img", { class: fitClass(item, 1), src: imageUrl(this.base, item, 96), alt: "" }), h("i", { "aria-hidden": "true" }, look?.[0] ?? ""));
     }));

@@ -1,9 +1,8 @@
 // The cards of one page: a listbox whose options are drawn once and then only repainted where something changed.
 
-import { createCard, paintCard } from "./card.js";
+import { paintCard } from "./card.js";
 import { fill, h } from "./dom.js";
 import { shapeOf } from "./format.js";
-import { createRegionCard } from "./region_card.js";
 
 const GAP = 9; // pixels, as in the style sheet
 const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
@@ -74,11 +73,11 @@ export class Grid {
     this.aspect = own.length ? Math.min(1.5, Math.max(0.75, own[own.length >> 1])) : 1;
   }
 
-  /** Draw a page from scratch. */
+  /** Draw a page from scratch; `context.face` decides what is told of a card. */
   draw(items, context) {
     this.items = items;
     this.context = { ...context, pixels: this.pixels, aspect: this.frame };
-    this.cards = items.map((item) => (item.region ? createRegionCard : createCard)(item, this.context));
+    this.cards = items.map((item) => context.face.card(item, this.context));
     fill(this.element, this.cards);
     this.element.scrollTop = 0;
     this.#options(true);
@@ -102,7 +101,7 @@ export class Grid {
     this.cards.forEach((card, index) => {
       const item = this.items[index];
       if (ids && !ids.has(item.id)) return;
-      paintCard(card, item, { classes: this.context.classes, focused: index === focus, selected: selection.has(item.id) });
+      paintCard(card, item, { face: this.context.face, classes: this.context.classes, focused: index === focus, selected: selection.has(item.id) });
     });
     const focused = this.cards[focus];
     if (!focused) return;

@@ -1,37 +1,39 @@
 // The right side: the focused image large, its likeliest classes with their number keys, neighbours and history.
 
-import { badgeOf, className } from "./card.js";
+import { className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
 import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
-import { classesByDigit, keyFor } from "./keys.js";
+import { keyFor } from "./keys.js";
 
 const PLACES = 5;
+const OTHERS = 10; // places of an audit, those in question included
 const DETAIL_DELAY_MS = 220; // while the focus runs along a row, nothing is asked for
 const LARGE = 384; // device pixels
 const KEPT = 100; // details at hand; a day's work passes thousands of cards
 
-/** Return the rows of likeliest classes, shared by inspector and zoom; `onpick(class)`. */
-export function likelyRows(item, { classes, onpick, places = PLACES }) {
-  const byDigit = classesByDigit(classes);
-  return item.likely.slice(0, places).map(([id, probability]) =>
-    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyFor(id, item, byDigit)}`, onclick: () => onpick(id) },
-      keycap(keyFor(id, item, byDigit)), h("span", { class: "name" }, className(classes, id)),
-      h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
-      h("em", {}, percent(probability))));
+/** Return the classes with their keys, the likeliest first, shared by inspector and zoom; an audit asks for those in question first. */
+export function classRows(item, { places = PLACES, ...rest }) {
+  if (!item.choices) return [h("h2", {}, "Likeliest classes"), rowsOf(item, item.likely.slice(0, places), rest)];
+  const asked = item.choices.length;
+  const others = item.likely.slice(asked, OTHERS);
+  return [
+    h("h2", {}, asked > 1 ? "Which is right?" : "Is this right?"), rowsOf(item, item.likely.slice(0, asked), rest),
+    others.length > 0 && [h("h2", {}, "Other classes"), rowsOf(item, others, rest)],
+  ];
 }
 
-/** Return "given → suggested" as two labelled tags. */
-export function tags(item, classes) {
-  return h("div", { class: "gv" },
-    h("div", {}, h("small", {}, "given"), h("span", { class: "t g" }, className(classes, item.given))),
-    h("span", { class: "ar", "aria-hidden": "true" }, "→"),
-    h("div", {}, h("small", {}, "suggested"), h("span", { class: "t p" }, className(classes, item.pseudo))));
+function rowsOf(item, likely, { classes, digits, onpick }) {
+  return h("div", { class: "lk" }, likely.map(([id, probability]) =>
+    h("button", { type: "button", class: "likely", title: `${className(classes, id)}: key ${keyFor(id, item, digits)}`, onclick: () => onpick(id) },
+      keycap(keyFor(id, item, digits)), h("span", { class: "name" }, className(classes, id)),
+      probability !== null && h("span", { class: "bb" }, h("i", { class: id === item.pseudo ? "p" : id === item.given ? "g" : "", style: { width: `${probability * 100}%` } })),
+      probability !== null && h("em", {}, percent(probability)))));
 }
 
 export class Inspector {
-  /** `api` for details, `on` holds pick(class) and open(item). */
-  constructor({ api, classes, on }) {
-    Object.assign(this, { api, classes, on });
+  /** `api` for details, `face` decides what is told of a card, `digits` is the class of each digit key, `on` holds pick(class) and open(item). */
+  constructor({ api, classes, face, digits, on }) {
+    Object.assign(this, { api, classes, face, digits, on });
     this.details = new Map();
     this.image = h("button", { type: "button", class: "bigim", title: "Zoom", onclick: () => this.item && on.open(this.item) });
     this.body = h("div", {});
@@ -71,18 +73,17 @@ export class Inspector {
 
   /** Draw the image. */
   drawImage(item) {
-    fill(this.image, h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, LARGE), alt: `${item.name}, large` }));
+    fill(this.image, h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, LARGE), alt: `${this.face.name(item)}, large` }));
   }
 
   /** Return what is said below the image. */
   words(item) {
-    const look = badgeOf(item, this.classes);
+    const look = this.face.badge(item, this.classes);
     return [
-      h("p", { class: "path", title: item.name }, item.name),
-      tags(item, this.classes),
+      h("p", { class: "path", title: this.face.name(item) }, this.face.name(item)),
+      this.face.tags(item, this.classes, this.colours),
       look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
-      h("h2", {}, "Likeliest classes"),
-      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick })),
+      classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }),
     ];
   }
 
@@ -91,8 +92,9 @@ export class Inspector {
     return Object.assign(new Image(), { src: imageUrl(this.api.base, next, LARGE) });
   }
 
-  /** The focus rests here: ask for the details. */
+  /** The focus rests here: ask for the details. They tell what a blind audit does not. */
   async rested(item) {
+    if (this.face.blind) return;
     const detail = await this.api.finding(item.id).catch(() => null);
     if (!detail) return;
     this.details.set(item.id, detail);
@@ -108,7 +110,7 @@ export class Inspector {
         h("img", { class: fitClass(near, 1), src: imageUrl(this.api.base, near, 96), alt: className(this.classes, near.given), title: `given ${className(this.classes, near.given)}` })))],
       h("h2", {}, "History"),
       h("ul", { class: "hx" },
-        history.map((one) => h("li", {}, `Round ${one.round} · suggested ${className(this.classes, one.pseudo)} ${fraction(one.confidence)}`)),
+        history.map((one) => h("li", {}, `Round ${one.round} · suggested ${className(this.classes, one.pseudo)}${this.item.confidence === null ? "" : ` ${fraction(one.confidence)}`}`)),
         decisions.map((one) => h("li", { class: one.live ? "live" : "undone", title: `${day(one.at)}${one.live ? "" : ", undone"}` },
           `${one.bulk ? "in bulk: " : ""}${says(one)} · ${one.by} ${clock(one.at).slice(0, 5)}`)),
         !decisions.length && h("li", { class: "dim" }, "no verdict yet")));

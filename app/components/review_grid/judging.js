@@ -1,7 +1,7 @@
 // What people do to cards: verdicts, skips, undo and redo. Seen at once, stored by the outbox.
 
 import { told } from "./api.js";
-import { ActLog, decisionFor, outcome, reversed, sameState, settled, stateOf, summary } from "./verdicts.js";
+import { ActLog, decisionFor, outcome, reversed, sameState, stateOf } from "./verdicts.js";
 
 const RECENT = 10;
 
@@ -20,7 +20,7 @@ export class Judging {
 
   /** Whether a card still waits for a word in this pass through the queue. */
   pending(item) {
-    return !this.touched.has(item.id) && (this.review.looksBack || !settled(item.status));
+    return !this.touched.has(item.id) && (this.review.looksBack || this.review.waits(item.status));
   }
 
   /** Give every item its decision as one act; returns false when there was nothing to do. */
@@ -30,12 +30,12 @@ export class Judging {
     const decisions = items.map(decisionOf);
     const said = items.map((item, index) => ({ item, before: stateOf(item), after: outcome(item, decisions[index], review.name) }));
     const changes = said.filter(({ before, after }) => !sameState(before, after)); // what stood already is nothing to take back
-    review.outbox.add({ round: review.roundId, op: "decide", decisions });
+    review.outbox.add({ round: review.roundId, op: "decide", decisions, ...review.audit?.marks });
     if (changes.length) this.log.push({ changes });
     this.#apply(said);
-    review.live.textContent = summary(said, review.classes); // for those who hear the page
+    review.live.textContent = this.#summary(said); // for those who hear the page
     review.toast.pass();
-    if (changes.length > 1) this.#offer(summary(changes, review.classes), "Undo", () => this.undo());
+    if (changes.length > 1) this.#offer(this.#summary(changes), "Undo", () => this.undo());
     for (const item of items) review.skips.remove(item.id);
     return true;
   }
@@ -84,7 +84,7 @@ export class Judging {
     if (act?.changes.length) {
       this.#apply(reversed(act.changes));
       this.#reveal(act.changes);
-      this.#offer(`Undone: ${summary(act.changes, this.review.classes)}`, "Redo", () => this.redo());
+      this.#offer(`Undone: ${this.#summary(act.changes)}`, "Redo", () => this.redo());
     }
   }
 
@@ -95,7 +95,7 @@ export class Judging {
     if (act?.changes.length) {
       this.#apply(act.changes);
       this.#reveal(act.changes);
-      this.#offer(`Done again: ${summary(act.changes, this.review.classes)}`, "Undo", () => this.undo());
+      this.#offer(`Done again: ${this.#summary(act.changes)}`, "Undo", () => this.undo());
     }
   }
 
@@ -114,7 +114,8 @@ export class Judging {
     const word = entry.act.op === "undo" ? "undo" : "redo";
     if (result.changeset === null) review.toast.say(`Nothing left to ${word}.`);
     else if (!same) {
-      review.toast.say(`${word === "undo" ? "Undone" : "Done again"}: ${result.undone?.text ?? `${items.length} findings`}`, this.#showAction(items));
+      const what = review.face.blind ? null : result.undone?.text; // it tells accepting from keeping
+      review.toast.say(`${word === "undo" ? "Undone" : "Done again"}: ${what ?? `${items.length} findings`}`, this.#showAction(items));
     }
     if (known && !same) {
       this.log.forget(); // another tab worked in between: what was shown at once was not what happened
@@ -145,6 +146,18 @@ export class Judging {
   waiting() {
     const turned = [...this.sent.values()].flatMap((act) => act?.changes ?? []);
     return new Set([...this.review.outbox.pendingFindings(), ...turned.map(({ item }) => item.id)]);
+  }
+
+  /** Show an item as somebody stands by it who judged it a moment ago, on a page that is gone: the verdict is still on its way. */
+  ahead(item) {
+    const decision = this.review.outbox.unsentDecision(item.id);
+    if (!decision) return item;
+    this.touched.add(item.id);
+    return Object.assign(item, outcome(item, decision, this.review.name));
+  }
+
+  #summary(changes) {
+    return this.review.face.summary(changes, this.review.classes);
   }
 
   #settle(states) {

@@ -2,6 +2,7 @@
 // Outboxes outlive their grid: what is unsaved when the page is left goes on being sent.
 
 import { createApi } from "./api.js";
+import { addressWith, auditIn } from "./audit.js";
 import { live, livingClients, newClient } from "./clients.js";
 import { keepBelowHeader } from "./frame.js";
 import { Keys } from "./keys.js";
@@ -29,16 +30,36 @@ export function mount({ parentElement, data }) {
     entry.review?.unmount();
     entry.shown = id;
     rememberRound(id, afresh);
+    entry.audit = auditIn(location.search);
     entry.review = new Review({
-      root: parentElement, api: createApi(data.api), keys: new Keys(localStorage), outbox, storage: localStorage, roundId: id,
-      isAlive: (client) => alive.has(client), onround: show,
+      root: parentElement, api: createApi(data.api), keys: new Keys(localStorage), outbox, storage: localStorage, roundId: id, auditId: entry.audit,
+      isAlive: (client) => alive.has(client), onround: change, onaudit: turn,
     });
     parentElement.append(entry.review.element);
     keepBelowHeader(entry.review.element, entry.review.stop.signal);
     entry.review.start();
   };
+  /** Show another round; an audit is of one. */
+  function change(id, options) {
+    if (id !== entry.shown) history.replaceState(history.state, "", addressWith(null, location));
+    show(id, options);
+  }
+  /** Lead to an audit of the round shown, or (null) back to its queue; `again`: draw the same one anew. */
+  function turn(audit, { again = false } = {}) {
+    if (!again) history.pushState(history.state, "", addressWith(audit, location));
+    show(entry.shown);
+  }
+  const { pathname } = location;
+  /** Follow the browser's Back and Forward into an audit and out of it. */
+  function back() {
+    const round = Number(new URLSearchParams(location.search).get("round"));
+    const here = location.pathname === pathname && entry.shown !== undefined && round > 0;
+    if (here && (round !== entry.shown || auditIn(location.search) !== entry.audit)) show(round);
+  }
+  addEventListener("popstate", back);
   entry.cleanup = () => {
     entry.gone = true;
+    removeEventListener("popstate", back);
     entry.review?.unmount();
     if (mounted.get(parentElement) === entry) mounted.delete(parentElement);
     Object.assign(outbox, { onStatus: () => {}, onResult: () => {}, onRefused: () => {} });

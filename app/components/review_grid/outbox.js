@@ -89,6 +89,12 @@ export class Outbox {
     return new Set(this.queue.flatMap(({ act }) => (act.decisions ?? []).map(({ finding }) => finding)));
   }
 
+  /** Return the newest decision on a finding that is still on its way; null where there is none, or an undo may take it back. */
+  unsentDecision(finding) {
+    if (this.queue.some(({ act }) => act.op !== "decide")) return null;
+    return this.queue.flatMap(({ act }) => act.decisions).findLast((one) => one.finding === finding) ?? null;
+  }
+
   /** Resolve to whether everything is acknowledged, after so many milliseconds at the latest. */
   async settled(milliseconds) {
     await Promise.race([this.drained(), new Promise((resolve) => { this.timers.setTimeout(resolve, milliseconds); })]);

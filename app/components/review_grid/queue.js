@@ -6,9 +6,11 @@ const MOST_BEHIND = 1000; // cards that `previous` can go back over
 export class Queue {
   /**
    * `fetchChunk(after, limit)` resolves to {items, next}; `isSkipped(id)` says what this person put off;
-   * `onRelease(items)` hears of the skipped cards when their turn has come, once in a pass.
+   * `onRelease(items)` hears of the skipped cards when their turn has come, once in a pass; `chunk` findings at least are
+   * asked for at once.
    */
-  constructor(fetchChunk, isSkipped = () => false, onRelease = () => {}) {
+  constructor(fetchChunk, isSkipped = () => false, onRelease = () => {}, { chunk = CHUNK } = {}) {
+    this.chunk = chunk;
     this.fetchChunk = fetchChunk;
     this.isSkipped = isSkipped;
     this.onRelease = onRelease;
@@ -67,6 +69,11 @@ export class Queue {
     if (!this.held.includes(item)) this.held.push(item);
   }
 
+  /** Take in cards that have become free out of turn: they come behind those there are. */
+  take(items) {
+    for (const item of items) if (!this.items.includes(item) && !this.held.includes(item)) this.items.push(item);
+  }
+
   /** Change how many cards a page has; the first one of this page stays where it is. */
   resize(size) {
     this.size = Math.max(1, size);
@@ -88,7 +95,7 @@ export class Queue {
   }
 
   async #more() {
-    this.pending ??= this.fetchChunk(this.cursor, Math.max(CHUNK, this.size)).finally(() => {
+    this.pending ??= this.fetchChunk(this.cursor, Math.max(this.chunk, this.size)).finally(() => {
       this.pending = null;
     });
     const waiting = this.pending;

@@ -1,12 +1,12 @@
 // The right side for regions: the whole image under the given and under the suggested mask, what a verdict does to it.
 
-import { badgeOf, className } from "./card.js";
+import { className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
 import { wholeUrl } from "./format.js";
-import { Inspector } from "./inspector.js";
+import { classRows, Inspector } from "./inspector.js";
 import { shown } from "./keys.js";
 import { VIEWS } from "./overlay.js";
-import { colouredTags, placedMarks, placeText, tintUrl } from "./regions.js";
+import { placedMarks, placeText, tintUrl } from "./regions.js";
 
 const LARGE = 420; // pixels of the page
 const BOTH = ["given", "suggested"];
@@ -38,32 +38,46 @@ export class RegionInspector extends Inspector {
   }
 
   drawImage(item) {
-    const views = this.overlay.view === "both" ? BOTH : [this.overlay.view];
     const pixels = LARGE * (globalThis.devicePixelRatio ?? 1);
+    if (this.face.blind) {
+      fill(this.image, this.#whole(item, [this.#photo(item, pixels, "the whole image"), placedMarks(this.api.base, item, pixels, { outlineOnly: true })]));
+      return;
+    }
+    const views = this.overlay.view === "both" ? BOTH : [this.overlay.view];
     fill(this.views, viewChoice(this.overlay, this.keys, VIEWS));
-    fill(this.image, views.map((view) => h("span", { class: "whole", style: { aspectRatio: `${item.width} / ${item.height}` } },
-      h("img", { class: "stretch", src: wholeUrl(this.api.base, item, pixels), alt: `${item.name}, ${view}` }),
+    fill(this.image, views.map((view) => this.#whole(item, [
+      this.#photo(item, pixels, view),
       h("img", { class: "tint stretch", src: tintUrl(this.api.base, item, view), alt: "" }),
       placedMarks(this.api.base, item, pixels),
-      h("span", { class: "caption" }, view))));
+      h("span", { class: "caption" }, view)])));
+  }
+
+  #whole(item, layers) {
+    return h("span", { class: "whole", style: { aspectRatio: `${item.width} / ${item.height}` } }, layers);
+  }
+
+  #photo(item, pixels, view) {
+    return h("img", { class: "stretch", src: wholeUrl(this.api.base, item, pixels), alt: `${this.face.name(item)}, ${view}` });
   }
 
   words(item) {
-    const look = badgeOf(item, this.classes);
+    const look = this.face.badge(item, this.classes);
     const [combo] = this.keys.combos("edit");
+    const audited = item.confidence === null;
     return [
-      h("p", { class: "path", title: item.name }, placeText(item, this.known.get(item.id))),
-      colouredTags(item, this.classes, this.colours),
+      h("p", { class: "path", title: this.face.name(item) }, placeText(item, this.known.get(item.id), this.face.name(item))),
+      this.face.tags(item, this.classes, this.colours),
       look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
-      h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays bit for bit as it is."),
-      h("button", { type: "button", class: "primary edit-mask", title: `Edit the mask of ${item.name}, ${className(this.classes, item.given)} here`, onclick: () => this.on.edit(item) },
+      audited && classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }),
+      !audited && h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays bit for bit as it is."),
+      !audited && h("button", { type: "button", class: "primary edit-mask", title: `Edit the mask of ${item.name}, ${className(this.classes, item.given)} here`, onclick: () => this.on.edit(item) },
         "Edit mask ", combo && keycap(shown(combo))),
     ];
   }
 
   ahead(next) {
     const pixels = LARGE * (globalThis.devicePixelRatio ?? 1);
-    const urls = [wholeUrl(this.api.base, next, pixels), ...BOTH.map((view) => tintUrl(this.api.base, next, view))];
+    const urls = [wholeUrl(this.api.base, next, pixels), ...(this.face.blind ? [] : BOTH.map((view) => tintUrl(this.api.base, next, view)))];
     return urls.map((src) => Object.assign(new Image(), { src }));
   }
 
@@ -72,6 +86,6 @@ export class RegionInspector extends Inspector {
     if (!siblings) return;
     this.known = new Map(siblings.map((one) => [one.id, siblings]));
     const line = this.body.querySelector(".path");
-    if (this.item?.id === item.id && line) line.textContent = placeText(item, siblings);
+    if (this.item?.id === item.id && line) line.textContent = placeText(item, siblings, this.face.name(item));
   }
 }

@@ -28,7 +28,7 @@ export function regionParts(review) {
   element.classList.add("regions");
   review.place = new Place({ review, storage: sessionStorage });
   review.overlay = new Overlay({ element, storage: review.storage, onchange: (changes) => {
-    review.sidebar.regions.drawOverlay();
+    review.sidebar.regions?.drawOverlay(); // an audit has no filters
     if (!("view" in changes)) return;
     review.inspector.redraw();
     review.zoom.redraw();
@@ -37,7 +37,8 @@ export function regionParts(review) {
   addEventListener("keyup", (event) => review.overlay.release(event.code), { capture: true, signal });
   addEventListener("blur", () => review.overlay.release(), { signal });
   review.siblings = new Siblings({ findings: api.findings, know: (item) => review.know(item), roundId: review.roundId });
-  const shared = { colours: info.colours, overlay: review.overlay, keys, siblings: (item) => review.siblings.of(item), shapes: (item) => shapes(api, item, review.roundId) };
+  const siblings = review.audit ? async (item) => [item] : (item) => review.siblings.of(item); // of a sample no neighbour is judged along
+  const shared = { colours: info.colours, overlay: review.overlay, keys, siblings, shapes: (item) => shapes(api, item, review.roundId) };
   return {
     Zoom: RegionZoom, Inspector: RegionInspector, shared,
     on: { edit: (item) => review.place.edit(item) },

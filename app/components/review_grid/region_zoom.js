@@ -3,11 +3,12 @@
 import { badgeOf, className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
 import { number, wholeUrl } from "./format.js";
+import { classRows } from "./inspector.js";
 import { keyFor, shown } from "./keys.js";
 import { areaPath, outlinePath } from "./outline.js";
 import { VIEWS } from "./overlay.js";
 import { viewChoice } from "./region_inspector.js";
-import { colouredTags, digitsInOrder, placeText, swatch, tintUrl } from "./regions.js";
+import { placeText, swatch, tintUrl } from "./regions.js";
 import { Zoom } from "./zoom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -25,7 +26,7 @@ export class RegionZoom extends Zoom {
   /** As a zoom; `siblings(item)` resolves to the findings of its image, `shapes(item)` to {id: runs}; `on` also holds open(item) and edit(item). */
   constructor({ colours, overlay, siblings, shapes, ...rest }) {
     super(rest);
-    Object.assign(this, { colours, overlay, siblings, shapes, digits: digitsInOrder(rest.classes), regions: null });
+    Object.assign(this, { colours, overlay, siblings, shapes, regions: null });
   }
 
   show(item, { follows }) {
@@ -59,29 +60,37 @@ export class RegionZoom extends Zoom {
   /** The overlay has changed. */
   redraw() {
     if (!this.open) return;
-    this.tint.src = tintUrl(this.api.base, this.item, this.overlay.single);
+    this.#tint(this.item);
     fill(this.side, this.words(this.item));
   }
 
   picture(item) {
     if (this.drawn !== item.sample_id || !this.whole?.isConnected) {
       this.drawn = item.sample_id;
-      this.tint = h("img", { class: "tint stretch", alt: "" });
+      this.tint = this.face.blind ? null : h("img", { class: "tint stretch", alt: "" }); // it is one of the two masks
       this.outlines = h("div", { class: "outlines" });
       this.whole = h("div", { class: "whole", style: { "--ratio": `${item.width} / ${item.height}` } },
-        h("img", { class: "stretch", src: wholeUrl(this.api.base, item, LARGE), alt: `${item.name}, as large as it fits` }), this.tint, this.outlines);
+        h("img", { class: "stretch", src: wholeUrl(this.api.base, item, LARGE), alt: `${this.face.name(item)}, as large as it fits` }), this.tint, this.outlines);
     }
-    this.tint.src = tintUrl(this.api.base, item, this.overlay.single);
+    this.#tint(item);
     return this.whole;
   }
 
+  #tint(item) {
+    if (this.tint) this.tint.src = tintUrl(this.api.base, item, this.overlay.single);
+  }
+
   words(item) {
-    const look = badgeOf(item, this.classes);
+    const look = this.face.badge(item, this.classes);
     const [edit] = this.keys.combos("edit");
-    return [
-      h("p", { class: "path" }, placeText(item, this.regions)), colouredTags(item, this.classes, this.colours),
+    const head = [
+      h("p", { class: "path" }, placeText(item, this.regions, this.face.name(item))), this.face.tags(item, this.classes, this.colours),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
-      h("h2", {}, "Mask"), viewChoice(this.overlay, this.keys, VIEWS.slice(1)),
+      !this.face.blind && [h("h2", {}, "Mask"), viewChoice(this.overlay, this.keys, VIEWS.slice(1))],
+    ];
+    if (item.confidence === null) return [...head, classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }), h("div", { class: "zoom-verdicts" }, this.verdicts())];
+    return [
+      ...head,
       this.regions?.length > 1 && [h("h2", {}, "Regions of this image ", keycap("←"), " ", keycap("→")), h("div", { class: "region-list" }, this.regions.map((one) => this.#row(one)))],
       h("div", { class: "zoom-verdicts" }, this.verdicts(), h("button", { type: "button", class: "ghost", onclick: () => this.on.edit(item) }, edit && keycap(shown(edit)), " edit mask")),
       h("h2", {}, "Another class is right"),
@@ -120,14 +129,14 @@ export class RegionZoom extends Zoom {
     this.#mark();
   }
 
-  /** Outline the current region strongly, the others weakly, the judged ones in their verdict's colour. */
+  /** Outline the current region strongly, the others weakly, the judged ones in their verdict's colour (a blind audit has one region and one colour). */
   #mark() {
     const byId = new Map((this.regions ?? []).map((one) => [one.id, one]));
     let here = null;
     for (const group of this.outlines?.querySelectorAll("g") ?? []) {
       const one = byId.get(Number(group.dataset.id));
       const current = one?.id === this.item.id;
-      group.setAttribute("class", [badgeOf(one, this.classes)?.[2], current ? "here" : ""].filter(Boolean).join(" "));
+      group.setAttribute("class", [this.face.badge(one, this.classes)?.[2], current ? "here" : ""].filter(Boolean).join(" "));
       if (current) here = group;
     }
     here?.parentNode.append(here); // above the others

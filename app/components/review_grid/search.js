@@ -28,7 +28,7 @@ export function openSearch({ root, item, classes, onpick }) {
     role: "combobox", "aria-label": "Class", "aria-expanded": "true", "aria-controls": "found-classes", "aria-autocomplete": "list",
     oninput: () => draw(0), onkeydown: (event) => key(event),
   });
-  const chance = new Map(item.likely);
+  const chance = new Map(item.likely.filter(([, probability]) => probability !== null));
   let found = [];
   let at = 0;
   const dialog = openDialog(root, { label: "Search a class", className: "search" }, input, list);

@@ -1,5 +1,6 @@
 // The filters: what is shown, which pair, how confident, and the rest; all with live counts.
 
+import { AuditList } from "./audits.js";
 import { fill, h } from "./dom.js";
 import { DEFAULT, ORDERS, narrowed } from "./filters.js";
 import { day, fraction, number, RECIPES } from "./format.js";
@@ -13,7 +14,7 @@ const STATUS_NAMES = {
 };
 
 export class Sidebar {
-  /** `on` holds filter(changes), round(id), dataset(its round's id) and undo(changeset); `regions` are filters of regions, where there are any. */
+  /** `on` holds filter(changes), round(id), dataset(its round's id), undo(changeset), audit(id) and agreeing(); `regions` are filters of regions, where there are any. */
   constructor({ info, on, regions = null }) {
     this.info = info;
     this.regions = regions;
@@ -26,13 +27,14 @@ export class Sidebar {
     this.fields = this.#fields();
     this.reset = h("button", { type: "button", class: "link", onclick: () => on.filter({ ...DEFAULT }) }, "Clear all filters");
     this.bulk = h("div", { class: "bulk" });
+    this.audits = new AuditList({ classes: info.classes, on });
     this.element = h("aside", { class: "left", "aria-label": "Filters" },
-      this.#heading(),
-      h("h2", {}, "Show"), this.chips, regions?.element,
+      heading(info, on),
+      h("h2", {}, "Show"), this.chips, this.audits.element, regions?.element,
       h("h2", {}, "Given × suggested"), this.pairs.element,
       h("h2", {}, "Confidence"), this.histogram.element,
       h("h2", {}, "More"), this.fields.map(({ row }) => row), this.reset, this.bulk);
-    this.drawBulk(info.bulk_acts ?? []);
+    this.inform(info);
   }
 
   draw(counts, filter) {
@@ -50,25 +52,13 @@ export class Sidebar {
     if (![...input.options].some((option) => option.value === name)) input.append(h("option", { value: name }, name));
   }
 
-  /** List the bulk acts that still stand, each with its undo. */
-  drawBulk(acts) {
-    const live = acts.filter((act) => act.live).slice(0, BULK_LISTED);
+  /** List the random samples of the round, and the bulk acts that still stand, each with its undo. */
+  inform(info) {
+    this.audits.draw(info);
+    const live = (info.bulk_acts ?? []).filter((act) => act.live).slice(0, BULK_LISTED);
     fill(this.bulk, live.length > 0 && h("h2", {}, "Accepted in bulk"), live.map((act) => h("p", { title: `${act.by}, ${day(act.at)}` },
       h("span", {}, `${number(act.size)}${act.threshold === null ? " by class" : ` above ${fraction(act.threshold)}`}`, h("small", {}, ` ${act.by}`)),
       h("button", { type: "button", class: "link", onclick: () => this.on.undo(act.changeset) }, "Undo"))));
-  }
-
-  #heading() {
-    const { round, rounds, datasets, folds } = this.info;
-    const words = [`Round ${round.number}`, RECIPES[round.recipe] ?? `${folds} folds`, round.config?.model, measured(this.info)];
-    const finished = rounds.filter((one) => one.status === "done");
-    return h("header", {},
-      h("h1", { title: round.dataset }, round.dataset),
-      h("p", { class: "dim" }, words.filter(Boolean).join(" · ")),
-      datasets.length > 1 && row("Dataset", h("select", { onchange: (event) => this.on.dataset(Number(event.target.value)) },
-        datasets.map((one) => h("option", { value: one.round, selected: one.id === round.dataset_id }, one.name)))),
-      finished.length > 1 && row("Round", h("select", { onchange: (event) => this.on.round(Number(event.target.value)) },
-        finished.map((one) => h("option", { value: one.id, selected: one.id === round.id }, `Round ${one.number}`)))));
   }
 
   #drawChips(counts, filter) {
@@ -101,6 +91,20 @@ export class Sidebar {
       { name: "path", input: path, row: row("Path contains", path) },
     ].filter(Boolean);
   }
+}
+
+/** Return dataset and round with the choice of others, shared by the sidebars of a queue and of an audit. */
+export function heading(info, on) {
+  const { round, rounds, datasets, folds } = info;
+  const words = [`Round ${round.number}`, RECIPES[round.recipe] ?? `${folds} folds`, round.config?.model, measured(info)];
+  const finished = rounds.filter((one) => one.status === "done");
+  return h("header", {},
+    h("h1", { title: round.dataset }, round.dataset),
+    h("p", { class: "dim" }, words.filter(Boolean).join(" · ")),
+    datasets.length > 1 && row("Dataset", h("select", { onchange: (event) => on.dataset(Number(event.target.value)) },
+      datasets.map((one) => h("option", { value: one.round, selected: one.id === round.dataset_id }, one.name)))),
+    finished.length > 1 && row("Round", h("select", { onchange: (event) => on.round(Number(event.target.value)) },
+      finished.map((one) => h("option", { value: one.id, selected: one.id === round.id }, `Round ${one.number}`)))));
 }
 
 function measured({ mean_iou: meanIou, round }) {

@@ -6,9 +6,12 @@ const EVERY_MS = 2000;
 const DRAW_EVERY_MS = 400;
 
 export class Tally {
-  /** `ask()` resolves to counts, `quiet()` says that nothing is unsaved, `draw(counts)` shows them. */
-  constructor({ ask, quiet, draw }) {
-    Object.assign(this, { ask, quiet, draw });
+  /**
+   * `ask()` resolves to counts, `quiet()` says that nothing is unsaved, `draw(counts)` shows them; `move(counts, changes)`
+   * returns them after changes, `every` is how long a verdict may wait to be asked about.
+   */
+  constructor({ ask, quiet, draw, move = adjust, every = EVERY_MS }) {
+    Object.assign(this, { ask, quiet, draw, move, every });
     this.counts = null;
     this.changes = 0;
     this.turn = 0; // of the questions asked; an answer to an older one, of another filter perhaps, is not shown
@@ -17,17 +20,17 @@ export class Tally {
   adjust(changes) {
     this.changes += 1;
     if (this.counts) {
-      this.counts = adjust(this.counts, changes);
+      this.counts = this.move(this.counts, changes);
       this.#drawLater();
     }
     this.refresh();
   }
 
-  /** Ask again now (`soon`), else when two seconds have passed. */
+  /** Ask again now (`soon`), else in a while. */
   refresh({ soon = false } = {}) {
     if (this.timer && !soon) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#load(), soon ? 0 : EVERY_MS);
+    this.timer = setTimeout(() => this.#load(), soon ? 0 : this.every);
   }
 
   /** Resolve to counts that are the server's, to the last ones known where it does not answer. */

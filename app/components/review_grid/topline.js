@@ -8,8 +8,8 @@ const MIX = ["accept", "bulk", "keep", "relabel", "painted", "ambiguous", "exclu
 const WORDS = { accept: "accept", bulk: "in bulk", keep: "keep", relabel: "relabel", painted: "painted over", ambiguous: "ambiguous", exclude: "exclude" };
 
 export class Topline {
-  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix, in more words as `told`. */
-  constructor({ on, noun = "", note = "", told = note }) {
+  /** `on` holds density(letter), name(), panel("filters" | "inspector"); `noun` is what is counted, `note` stands behind the mix, in more words as `told`; `filters` leads to the left side where there is no room for it. */
+  constructor({ on, noun = "", note = "", told = note, filters = "☰ Filters" }) {
     this.noun = noun ? ` ${noun}` : "";
     this.title = h("div", { class: "done" });
     this.bar = h("div", { class: "bar", role: "img" });
@@ -19,7 +19,7 @@ export class Topline {
       h("button", { type: "button", title: `${{ S: "Small", M: "Medium", L: "Large" }[letter]} cards`, onclick: () => on.density(letter) }, letter));
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     this.element = h("div", { class: "top" },
-      h("button", { type: "button", class: "panel-button filters-button", onclick: () => on.panel("filters") }, "☰ Filters"),
+      h("button", { type: "button", class: "panel-button filters-button", onclick: () => on.panel("filters") }, filters),
       h("div", { class: "prog" }, this.title, this.bar, note ? h("div", { class: "noted" }, this.mix, h("div", { class: "note", title: told }, note)) : this.mix),
       h("div", { class: "right-end" },
         this.status,

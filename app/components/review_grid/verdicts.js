@@ -15,6 +15,7 @@ export const LOOKS = {
   edited: ["✎", "edited", "rel"],
 };
 
+/** Whether nobody is asked about a card that stands like this any more. */
 export const settled = (status) => status !== "open" && status !== "second_opinion";
 
 /** Whether the mask itself was edited: a new label that is no class. */

@@ -1,9 +1,9 @@
 // One image as large as the window allows; arrows step, verdict keys work as on the grid.
 
-import { badgeOf, className } from "./card.js";
+import { className } from "./card.js";
 import { fill, h, keycap, openDialog } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
-import { likelyRows, tags } from "./inspector.js";
+import { classRows } from "./inspector.js";
 import { shown } from "./keys.js";
 
 const PLACES = 10;
@@ -11,9 +11,9 @@ const UNLABELLED = -1; // as the given class: there is nothing to keep
 const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
 
 export class Zoom {
-  /** `on` holds step(by), pick(class), act(action) and closed(). */
-  constructor({ root, api, classes, keys, on }) {
-    Object.assign(this, { root, api, classes, keys, on });
+  /** `face` decides what is told of a card, `digits` is the class of each digit key; `on` holds step(by), pick(class), act(action) and closed(). */
+  constructor({ root, api, classes, face, digits, keys, on }) {
+    Object.assign(this, { root, api, classes, face, digits, keys, on });
     this.item = null;
     this.origin = null; // the card that led to an image of several
   }
@@ -32,7 +32,7 @@ export class Zoom {
       const picture = this.picture(item);
       if (picture !== this.stage.firstChild) fill(this.stage, picture);
     }
-    this.dialog.querySelector(".zoom-side").className = `zoom-side ${badgeOf(item, this.classes)?.[2] ?? ""}`;
+    this.dialog.querySelector(".zoom-side").className = `zoom-side ${this.face.badge(item, this.classes)?.[2] ?? ""}`;
     fill(this.side, this.words(item));
   }
 
@@ -48,24 +48,24 @@ export class Zoom {
 
   /** Return the image as large as it fits. */
   picture(item) {
-    return h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${item.name}, as large as it fits` });
+    return h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${this.face.name(item)}, as large as it fits` });
   }
 
   /** Return what is said beside it. */
   words(item) {
-    const look = badgeOf(item, this.classes);
+    const look = this.face.badge(item, this.classes);
     return [
-      h("p", { class: "path" }, item.name), tags(item, this.classes),
+      h("p", { class: "path" }, this.face.name(item)), this.face.tags(item, this.classes),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
-      h("h2", {}, "Likeliest classes"),
-      h("div", { class: "lk" }, likelyRows(item, { classes: this.classes, onpick: this.on.pick, places: PLACES })),
+      classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick, places: PLACES }),
       h("div", { class: "zoom-verdicts" }, this.verdicts()),
     ];
   }
 
   /** Return the buttons of the verdicts, each with its key. */
   verdicts() {
-    const able = Object.entries(VERDICTS).filter(([action]) => action !== "keep" || this.item.given !== UNLABELLED);
+    const tells = new Set(this.face.blind ? ["accept", "keep"] : this.item.given === UNLABELLED ? ["keep"] : []);
+    const able = Object.entries(VERDICTS).filter(([action]) => !tells.has(action));
     return able.map(([action, word]) => this.#verdict(action, word));
   }
 
