@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.services import reviews
 from app.services.workspace import Workspace
@@ -509,3 +509,22 @@ def test_another_persons_verdict_shows_as_soon_as_the_page_is_looked_at_again(
     review.page.evaluate("dispatchEvent(new Event('focus'))")
     expect(card.locator(".badge")).to_have_text(re.compile("kept"))
     expect(review.page.locator(".prog .done")).to_have_text(re.compile(r"^\s*1 of"))
+
+
+def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> None:
+    with review.workspace.database.write() as session:
+        session.execute(
+            update(FindingRow).where(FindingRow.round_id == review.round_id).values(similarity_rank=FindingRow.rank)
+        )
+    review.open()
+    link = review.page.get_by_role("button", name="more like this")
+    expect(link).to_be_visible()
+    others = int(link.inner_text().split()[0])
+    pair = review.page.locator(".card.focus .cap").inner_text().splitlines()[:2]
+    link.click()
+    expect(review.page).to_have_url(re.compile(r"similar=\d+-\d+"))
+    expect(review.page.locator(".card[data-id]")).to_have_count(others + 1)
+    assert {tuple(text.splitlines()[:2]) for text in review.page.locator(".card .cap").all_inner_texts()} == {
+        tuple(pair)
+    }
+    expect(review.page.locator(".all .n")).to_contain_text(f"{others + 1} labels would change")

@@ -35,3 +35,23 @@ test("the history of the card shown is asked for anew once a verdict on it is st
   await rest();
   assert.deepEqual(asked, [1, 1, 1]);
 });
+
+test("what looks like a card is a set that opens with a click", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const clicks = [];
+  document.createElement = () => Object.assign(element(), { addEventListener(name, run) { if (name === "click") clicks.push(run); } });
+  const opened = [];
+  const alike = { count: 31, similar: "12-92" };
+  const api = { base: "", finding: async () => ({ history: [], decisions: [], alike }) };
+  const show = async (on) => {
+    const inspector = new Inspector({ api, classes: ["cat", "dog"], face: OPEN, digits: null, on: { pick() {}, open() {}, ...on } });
+    inspector.show({ ...finding(1), given: 0, pseudo: 1, kind: "suspicious" });
+    t.mock.timers.tick(300);
+    await settle();
+    return inspector.more.texts.join("");
+  };
+  assert.match(await show({ alike: (set) => opened.push(set) }), /31 more like this/);
+  clicks.at(-1)();
+  assert.deepEqual(opened, [{ show: "suspicious", given: 0, pseudo: 1, similar: "12-92" }]);
+  assert.doesNotMatch(await show({}), /more like this/); // in an audit
+});

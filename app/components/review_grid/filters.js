@@ -6,7 +6,7 @@ export const ORDERS = { suspicion: "most suspicious first", confidence: "most co
 const WORDS = ["todo", "decided", "any"];
 
 export const DEFAULT = Object.freeze({
-  show: "suspicious", status: "todo", given: null, pseudo: null, min: 0, max: 1, split: "", fold: null, by: "", path: "", min_area: 0, sample: null, order: "suspicion",
+  show: "suspicious", status: "todo", given: null, pseudo: null, min: 0, max: 1, split: "", fold: null, by: "", path: "", min_area: 0, sample: null, similar: "", order: "suspicion",
 });
 
 /** Return the filter a query string holds; what makes no sense is left at its default. */
@@ -27,6 +27,7 @@ export function parse(query) {
     path: params.get("path") ?? "",
     min_area: whole(params.get("min_area"), 0) ?? 0,
     sample: whole(params.get("sample"), 1),
+    similar: /^\d{1,9}-\d{1,9}$/.test(params.get("similar") ?? "") ? params.get("similar") : "",
     order: params.get("order") in ORDERS ? params.get("order") : DEFAULT.order,
   };
 }
@@ -71,6 +72,7 @@ export function describe(filter, classes) {
   if (filter.path) words.push(`path contains “${filter.path}”`);
   if (filter.min_area > 0) words.push(`from ${filter.min_area} px`);
   if (filter.sample !== null) words.push("one image");
+  if (filter.similar) words.push("look-alikes of one card");
   return words.join(", ");
 }
 

@@ -2,7 +2,7 @@
 
 import { className } from "./card.js";
 import { fill, h, keycap } from "./dom.js";
-import { clock, day, fitClass, fraction, imageUrl, percent } from "./format.js";
+import { clock, day, fitClass, fraction, imageUrl, number, percent } from "./format.js";
 import { keyFor } from "./keys.js";
 
 const PLACES = 5;
@@ -102,12 +102,19 @@ export class Inspector {
     if (this.item?.id === item.id) this.#detail(detail);
   }
 
-  #detail({ history, decisions, neighbours, path }) {
+  /** Return the way to the open findings of the same pair of classes that look like the one shown. */
+  #alike({ count, similar }) {
+    const { given, pseudo, kind } = this.item;
+    return h("button", { type: "button", class: "link", onclick: () => this.on.alike({ show: kind, given, pseudo, similar }) }, `${number(count)} more like this`);
+  }
+
+  #detail({ history, decisions, neighbours, alike, path }) {
     if (path) this.body.querySelector(".path")?.setAttribute("title", path);
     const says = (one) => (one.label === null || one.label === undefined ? one.verdict.replaceAll("_", " ") : `${one.verdict} ${className(this.classes, one.label)}`);
     fill(this.more,
       neighbours?.length > 0 && [h("h2", {}, "Nearest neighbours"), h("div", { class: "nn" }, neighbours.slice(0, 10).map((near) =>
         h("img", { class: fitClass(near, 1), src: imageUrl(this.api.base, near, 96), alt: className(this.classes, near.given), title: `given ${className(this.classes, near.given)}` })))],
+      alike?.count > 0 && this.on.alike && this.#alike(alike),
       h("h2", {}, "History"),
       h("ul", { class: "hx" },
         history.map((one) => h("li", {}, `Round ${one.round} · suggested ${className(this.classes, one.pseudo)}${this.item.confidence === null ? "" : ` ${fraction(one.confidence)}`}`)),

@@ -9,7 +9,7 @@ import { Bulk } from "./bulk.js";
 import { Cursor } from "./cursor.js";
 import { h } from "./dom.js";
 import { OPEN } from "./face.js";
-import { toParams } from "./filters.js";
+import { DEFAULT, toParams } from "./filters.js";
 import { Footer } from "./footer.js";
 import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
@@ -59,6 +59,7 @@ export function build(review) {
   } });
   review.inspector = new (own.Inspector ?? Inspector)({ ...shared, on: {
     pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id), ...own.on,
+    ...(review.audit ? {} : { alike: (set) => review.setFilter({ ...DEFAULT, ...set }) }),
   } });
   review.element.replaceChildren(review.sidebar.element,
     h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
