@@ -39,7 +39,9 @@ export function advice({ known, audit, to_certify: fromStart, not_drawn: why }) 
   if (audit?.judged) return audit.needed === null ? "" : `${number(audit.needed)} more flawless cards to a certificate.`;
   const flawless = audit ? audit.needed : fromStart;
   const certificate = flawless === null ? "This set is too small for a certificate." : `A certificate takes ${number(flawless)} flawless cards.`;
-  return known.precision ? certificate : `${FIRST_ANSWER} verdicts on random cards answer how right it is. ${certificate}`;
+  if (known.precision) return certificate;
+  const enough = known.size > FIRST_ANSWER ? `${FIRST_ANSWER} verdicts on random cards answer` : `Verdicts on all ${number(known.size)} answer`;
+  return `${enough} how right it is. ${certificate}`;
 }
 
 /** Draw into `box` what is known of the set a preview is of. */
