@@ -5,15 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
+
+from core.types import StorageError
+from db.faults import file_of, name_of, storage_errors
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
+VERSION_TABLE = "alembic_version"
 WRITE_LOCK = 7_305_112  # PostgreSQL knows advisory locks by a number, of one's own choice, in each database
 
 
@@ -23,6 +27,8 @@ class Database:
     `read()` sees one consistent state; `write()` takes the one write lock at once (in SQLite BEGIN IMMEDIATE, in
     PostgreSQL an advisory lock), so that a transaction never fails half-way because somebody else wrote first, and what
     follows from decisions is never computed from half of them. Both commit at their end or roll back whole.
+
+    A full disk, a damaged file, a server that is away: both raise `StorageError`, whose text names the cure.
     """
 
     def __init__(self, url: str) -> None:
@@ -36,13 +42,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading."""
-        with self._reader.begin() as session:
+        with storage_errors(self.url), self._reader.begin() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session that holds the write lock until it ends; keep it short."""
-        with self._writer.begin() as session:
+        with storage_errors(self.url), self._writer.begin() as session:
             yield session
 
     def close(self) -> None:
@@ -51,10 +57,57 @@ class Database:
 
 
 def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest schema; the only way tables are ever made."""
+    """Bring the database at `url` to the newest schema; the only way tables are ever made.
+
+    Raises:
+        StorageError: it cannot be reached, read or written, it is damaged, or its tables are not this release's.
+    """
     from alembic import command  # noqa: PLC0415  # half a second, which a job's process must not pay for
 
-    command.upgrade(alembic_config(url), "head")
+    with storage_errors(url):
+        refuse_foreign(url)
+        command.upgrade(alembic_config(url), "head")
+
+
+def refuse_foreign(url: str) -> None:
+    """Check that a database holds tables of this release, of an older one, or none.
+
+    Raises:
+        StorageError: a newer release or another program made it, or its file is a folder.
+    """
+    file = file_of(url)
+    if file is not None and not file.exists():
+        return
+    if file is not None and file.is_dir():
+        raise StorageError(f"{file}: it is a folder, and a database is a file; move it away or name another database")
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+            revision = revision_of(connection) if VERSION_TABLE in tables else None
+    finally:
+        engine.dispose()
+    if (
+        revision is None and tables - {VERSION_TABLE} and file is not None
+    ):  # a server's database may be shared with others
+        raise StorageError(f"{file}: it holds tables of another program; move the file away or name another database")
+    if revision is not None and revision not in known_revisions(url):
+        raise StorageError(
+            f"{name_of(url)}: it was made by a newer Outfold (its schema is {revision}); "
+            "update Outfold, or name another OUTFOLD_HOME or database"
+        )
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the schema's revision, None before the first migration."""
+    return connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608  # a constant
+
+
+def known_revisions(url: str) -> list[str]:
+    """Return the revisions that this release knows, the newest first."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
+
+    return [script.revision for script in ScriptDirectory.from_config(alembic_config(url)).walk_revisions()]
 
 
 def alembic_config(url: str) -> "Config":
@@ -63,7 +116,7 @@ def alembic_config(url: str) -> "Config":
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))  # to the parser of the option a % is its own
     return config
 
 
