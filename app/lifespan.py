@@ -21,7 +21,7 @@ FAILED = 1  # exit code
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the workspace, begin the demos on a new installation, keep one worker alive until the app ends."""
-    opened = await anyio.to_thread.run_sync(_opened)
+    opened = await anyio.to_thread.run_sync(open_or_end)
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
     if worker:
         worker.start()
@@ -33,7 +33,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         opened.database.close()
 
 
-def _opened() -> Workspace:
+def open_or_end() -> Workspace:
     """Open the workspace and begin the demos; where that fails, end the process with the reason."""
     try:
         with file_errors():

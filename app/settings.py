@@ -60,10 +60,10 @@ class Settings(BaseSettings):
         try:
             url = make_url(value)
             url.get_dialect().import_dbapi()
-        except ArgumentError:
-            raise ValueError("it is no SQLAlchemy URL; write postgresql+psycopg://user@host/name") from None
         except (NoSuchModuleError, ImportError):
             raise ValueError("its driver is not installed; write postgresql+psycopg://user@host/name") from None
+        except ArgumentError:
+            raise ValueError("it is no SQLAlchemy URL; write postgresql+psycopg://user@host/name") from None
         if url.get_backend_name() not in _BACKENDS:
             raise ValueError(f"{url.get_backend_name()} is not supported; name one of {', '.join(_BACKENDS)}")
         if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
@@ -71,14 +71,19 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def folder(self) -> Path:
+        """The home, absolute and with its links followed."""
+        return Path(os.path.realpath(self.home))  # a Path's own resolve raises for a circle of links
+
+    @property
     def app_url(self) -> str:
         """The database's URL."""
-        return self.database_url or _file_url(self.home.resolve() / "outfold.sqlite")
+        return self.database_url or _file_url(self.folder / "outfold.sqlite")
 
     @property
     def dbos_url(self) -> str:
         """The job engine's URL."""
-        return self.engine_url or _file_url(self.home.resolve() / "engine.sqlite")
+        return self.engine_url or _file_url(self.folder / "engine.sqlite")
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -94,16 +99,16 @@ class Settings(BaseSettings):
     @property
     def files(self) -> Path:
         """The root of all files that are not rows."""
-        return self.home.resolve() / "files"
+        return self.folder / "files"
 
     @property
     def worker_log(self) -> Path:
         """Where the worker writes what it does."""
-        return self.home.resolve() / "worker.log"
+        return self.folder / "worker.log"
 
     def as_environment(self) -> dict[str, str]:
         """Return the variables that give a process of ours exactly these settings."""
-        values = {**self.model_dump(mode="json"), "home": str(self.home.resolve())}
+        values = {**self.model_dump(mode="json"), "home": str(self.folder)}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()}
 
 

@@ -7,11 +7,11 @@ row's id, so that asking twice is asking once.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from threading import Lock
 
-from dbos import DBOSClient, EnqueueOptions, run_dbos_database_migrations
+from dbos import DBOS, DBOSClient, EnqueueOptions
 
 from app.services.faults import file_errors
 from app.services.workspace import Workspace
@@ -59,10 +59,9 @@ def prepare_engine(url: str) -> None:
         if file is not None:
             with file_errors(str(file)):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(file, timeout=30)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
-        run_dbos_database_migrations(url)
+            with closing(sqlite3.connect(file, timeout=30)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        DBOS.migrate(url)
 
 
 def enqueue_round(workspace: Workspace, round_id: int, folds: int) -> None:

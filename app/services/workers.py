@@ -6,6 +6,7 @@ the time in between is this process's own, monotonic. One look alone says nothin
 slot lies in this home and is free: no process holds it, so none works there.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,7 +109,17 @@ def forget(workspace: Workspace, slot: str) -> None:
 
 def slot_lock(settings: Settings, slot: str) -> Path:
     """Return the file that a slot's worker keeps locked for as long as it lives."""
-    return settings.home.resolve() / "locks" / f"worker-{slot.replace(':', '-')}.lock"
+    return settings.folder / "locks" / f"worker-{slot.replace(':', '-')}.lock"
+
+
+def device_name() -> str:
+    """Return what trains here, in words, without loading torch."""
+    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in facts.read_text().splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores"
 
 
 def _look(workspace: Workspace, now: float) -> list[tuple[WorkerInfo, _Look]]:

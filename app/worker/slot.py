@@ -8,12 +8,11 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
 from app.services import workers
 from app.services.faults import file_errors
-from app.services.workers import HEARTBEAT_SECONDS, slot_lock
+from app.services.workers import HEARTBEAT_SECONDS, device_name, slot_lock
 from app.services.workspace import Workspace
 from app.settings import Settings
 from app.worker.sweep import carefully, sweep
@@ -115,13 +114,3 @@ class Heartbeat:
             self._workspace,
             WorkerInfo(self._slot, os.getpid(), self._device, self._place.doing, self._started, now),
         )
-
-
-def device_name() -> str:
-    """Return what trains here, in words, without loading torch."""
-    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        for line in facts.read_text().splitlines():
-            if line.startswith("Model:"):
-                return line.removeprefix("Model:").strip()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} CPU cores"
