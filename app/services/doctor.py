@@ -4,9 +4,11 @@ Every check survives the fault that it looks for, and nothing is created or chan
 can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
 """
 
+import errno
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -119,24 +121,32 @@ def _settings(chosen: Settings) -> Check:
 
 
 def _home(chosen: Settings) -> Check:
+    home = chosen.folder
+    folders, files = (home, chosen.files, home / "locks"), (chosen.worker_log,)
     try:
-        home = chosen.folder
         with file_errors(str(home)):
-            if not home.exists():
-                above = _existing(home)
-                if not above.is_dir():
-                    raise NotADirectoryError(20, "", str(above))
-                if not os.access(above, os.W_OK | os.X_OK):
-                    raise PermissionError(13, "", str(above))
-                return Check("home", State.OK, f"{home}, made at the first start")
-            with tempfile.TemporaryFile(dir=home, buffering=0) as probe:
-                probe.write(bytes(PROBE_BYTES))
-            for path in (chosen.files, chosen.worker_log):
-                if path.exists() and not os.access(path, os.W_OK):
-                    raise PermissionError(13, "", str(path))
+            for path in (path for path in (*folders, *files) if os.path.lexists(path)):
+                _refuse_unwritable(path, is_folder=path in folders)
+            if home.exists():
+                with tempfile.TemporaryFile(dir=home, buffering=0) as probe:
+                    probe.write(bytes(PROBE_BYTES))
+            else:
+                _refuse_unwritable(_existing(home), is_folder=True)
     except (StorageError, OSError) as error:
         return _fault("home", error)
-    return Check("home", State.OK, f"{home}, writable")
+    return Check("home", State.OK, f"{home}, {'writable' if home.exists() else 'made at the first start'}")
+
+
+def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:
+    """Raise the error that a writer would meet."""
+    is_one = stat.S_ISDIR(path.stat().st_mode)  # raises for a circle of links
+    if is_one is not is_folder:
+        code = errno.ENOTDIR if is_folder else errno.EISDIR
+    elif not os.access(path, os.W_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise OSError(code, os.strerror(code), str(path))
 
 
 def _disk(chosen: Settings) -> Check:
