@@ -15,12 +15,13 @@ from app.services.programs import BROWSER, NODE, POSTGRESQL, Program
 
 PACKAGES = {
     "browser": {
-        "apt-get": ["chromium", "fonts-dejavu-core"],
-        "dnf": ["chromium", "dejavu-sans-fonts"],
-        "apk": ["chromium", "font-dejavu"],
+        "apt-get": ["chromium", "fonts-dejavu-core", "libatomic1"],
+        "dnf": ["chromium", "dejavu-sans-fonts", "libatomic"],
+        "apk": ["chromium", "font-dejavu", "libatomic"],
     },
     "PostgreSQL": {"apt-get": ["postgresql"], "dnf": ["postgresql-server"], "apk": ["postgresql"]},
-    "node": {"apt-get": ["nodejs"], "dnf": ["nodejs"], "apk": ["nodejs"]},
+    # node itself came with the packages; a small system lacks the one library that it needs
+    "node": {"apt-get": ["libatomic1"], "dnf": ["libatomic"], "apk": ["libatomic"]},
 }
 INSTALL = {
     "apt-get": [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends"]],
@@ -61,6 +62,8 @@ def provide(program: Program) -> bool:
 
 def from_playwright() -> bool:
     """Download Playwright's Chromium, for root with the system's libraries that it needs."""
+    if not ran([*PLAYWRIGHT, "--version"]) and not from_distribution(NODE):  # its driver is a node
+        return False
     if not ran([*PLAYWRIGHT, "install", "chromium"]):
         return False
     return os.geteuid() != 0 or ran([*PLAYWRIGHT, "install-deps", "chromium"])

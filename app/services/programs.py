@@ -14,9 +14,10 @@ OLDEST_NODE = 22  # its test runner and modules as the tests use them
 _ANSWER_SECONDS = 60.0  # a machine busy with tests starts a browser slowly
 _DEBIAN = Path("/usr/lib/postgresql")
 _LAUNCH = """
+import sys
 from playwright.sync_api import sync_playwright
 with sync_playwright() as playwright:
-    playwright.chromium.launch(args=["--no-sandbox"]).close()
+    playwright.chromium.launch(executable_path=sys.argv[1] or None, args=["--no-sandbox"]).close()
 """
 
 
@@ -30,13 +31,15 @@ class Program:
 
 
 def find_browser() -> str | None:
-    """Return the path of a browser of the system that starts, else `PLAYWRIGHTS_OWN` where that starts."""
-    for name in BROWSERS:
-        path = shutil.which(name)
-        if path is not None and _runs([path, "--version"]):  # a stub that only advertises a snap does not
-            return path
-    if importlib.util.find_spec("playwright") is not None and _runs([sys.executable, "-c", _LAUNCH]):
-        return PLAYWRIGHTS_OWN
+    """Return the path of a browser of the system, else `PLAYWRIGHTS_OWN`; each is started as the tests start it.
+
+    A command of that name may be a stub that advertises a snap, or a library of the browser or the driver is missing.
+    """
+    if importlib.util.find_spec("playwright") is None:
+        return None
+    for path in (*filter(None, map(shutil.which, BROWSERS)), ""):
+        if _said([sys.executable, "-c", _LAUNCH, path]) is not None:
+            return path or PLAYWRIGHTS_OWN
     return None
 
 
@@ -65,10 +68,6 @@ POSTGRESQL = Program(
     "PostgreSQL", find_postgresql, "install the PostgreSQL server (Debian: postgresql, Fedora: postgresql-server)"
 )
 NODE = Program("node", find_node, f"install node {OLDEST_NODE} or newer")
-
-
-def _runs(command: Sequence[str]) -> bool:
-    return _said(command) is not None
 
 
 def _said(command: Sequence[str]) -> str | None:
