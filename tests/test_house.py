@@ -70,6 +70,8 @@ def test_the_image_is_built_with_the_makefiles_own_commands() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     makefile = (ROOT / "Makefile").read_text()
     assert "make install TORCH=$TORCH" in dockerfile
+    for script in re.findall(r"tools/\w+\.sh", makefile.partition("$(VENV)/installed:")[2]):
+        assert f"COPY {script} tools/" in dockerfile, script
     assert '"python", "-m", "app", "serve"' in dockerfile
     assert "-m app serve" in makefile
     assert '["python", "-m", "app", "worker"]' in (ROOT / "compose.yaml").read_text()
