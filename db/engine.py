@@ -1,11 +1,12 @@
 """Open the database: one engine a process, SQLite by default, made for many readers and one short writer at a time."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
+CONNECT_SECONDS = 10
 VERSION_TABLE = "alembic_version"
 WRITE_LOCK = 7_305_112  # PostgreSQL knows advisory locks by a number, of one's own choice, in each database
 
@@ -62,52 +64,56 @@ def migrate(url: str) -> None:
     Raises:
         StorageError: it cannot be reached, read or written, it is damaged, or its tables are not this release's.
     """
-    from alembic import command  # noqa: PLC0415  # half a second, which a job's process must not pay for
-
     with storage_errors(url):
-        refuse_foreign(url)
+        if revision_of(url) == known_revisions()[-1]:
+            return
+        from alembic import command  # noqa: PLC0415  # half a second, which most starts need not pay
+
         command.upgrade(alembic_config(url), "head")
 
 
-def refuse_foreign(url: str) -> None:
-    """Check that a database holds tables of this release, of an older one, or none.
+def revision_of(url: str) -> str | None:
+    """Return the revision of the schema, None where there are no tables of ours yet.
 
     Raises:
-        StorageError: a newer release or another program made it, or its file is a folder.
+        StorageError: a newer release or another program made the tables, or the file is a folder or not writable.
     """
     file = file_of(url)
     if file is not None and not file.exists():
-        return
+        return None
     if file is not None and file.is_dir():
         raise StorageError(f"{file}: it is a folder, and a database is a file; move it away or name another database")
-    engine = create_engine(url)
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):
+        raise StorageError(f"{file}: this user may not read and write it; change its permissions")
+    engine = create_engine(url, connect_args=connect_arguments(url))
     try:
         with engine.connect() as connection:
             tables = set(inspect(connection).get_table_names())
-            revision = revision_of(connection) if VERSION_TABLE in tables else None
+            query = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  # a constant
+            found = connection.exec_driver_sql(query).scalar() if VERSION_TABLE in tables else None
     finally:
         engine.dispose()
-    if (
-        revision is None and tables - {VERSION_TABLE} and file is not None
-    ):  # a server's database may be shared with others
+    # a server's database may be shared with others
+    if found is None and tables - {VERSION_TABLE} and file is not None:
         raise StorageError(f"{file}: it holds tables of another program; move the file away or name another database")
-    if revision is not None and revision not in known_revisions(url):
+    if found is not None and found not in known_revisions():
         raise StorageError(
-            f"{name_of(url)}: it was made by a newer Outfold (its schema is {revision}); "
+            f"{name_of(url)}: it was made by a newer Outfold (its schema is {found}); "
             "update Outfold, or name another OUTFOLD_HOME or database"
         )
+    return None if found is None else str(found)
 
 
-def revision_of(connection: Connection) -> str | None:
-    """Return the schema's revision, None before the first migration."""
-    return connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608  # a constant
+def known_revisions() -> list[str]:
+    """Return the revisions that this release knows, the newest last: a migration's file begins with its revision."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
-def known_revisions(url: str) -> list[str]:
-    """Return the revisions that this release knows, the newest first."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
-
-    return [script.revision for script in ScriptDirectory.from_config(alembic_config(url)).walk_revisions()]
+def connect_arguments(url: str) -> dict[str, int]:
+    """Return what every connection is made with: a server that swallows packets must not hold a page for minutes."""
+    parsed = make_url(url)
+    is_ours = parsed.get_backend_name() == "postgresql" and "connect_timeout" not in parsed.query
+    return {"connect_timeout": CONNECT_SECONDS} if is_ours else {}
 
 
 def alembic_config(url: str) -> "Config":
@@ -121,7 +127,7 @@ def alembic_config(url: str) -> "Config":
 
 
 def _create(url: str) -> Engine:
-    engine = create_engine(url, pool_size=20, max_overflow=20)
+    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=connect_arguments(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)

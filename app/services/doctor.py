@@ -19,7 +19,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine
 
 from app import __version__
 from app.services.faults import file_errors
@@ -29,7 +29,7 @@ from app.services.workers import device_name, settled_worker_state
 from app.services.workspace import PROBE_BYTES, Workspace
 from app.settings import Settings, settings, unknown_variables
 from core.types import ConfigError, OutfoldError, StorageError
-from db.engine import VERSION_TABLE, Database, known_revisions, refuse_foreign, revision_of
+from db.engine import Database, connect_arguments, known_revisions, revision_of
 from db.faults import file_of, name_of, storage_errors
 
 PACKAGES = ("torch", "torchvision", "timm", "streamlit", "sqlalchemy", "dbos", "numpy", "pillow")
@@ -171,32 +171,31 @@ def _database(name: str, url: str, *, has_revision: bool) -> Check:
         with file_errors(str(file or "")), storage_errors(url):
             if file is not None and not file.exists():
                 return Check(name, State.OK, f"{file}, made at the first start")
-            if has_revision:
-                refuse_foreign(url)
-            return Check(name, State.OK, f"{name_of(url)}: {_looked_through(url, has_revision=has_revision)}")
+            said = [_schema(url)] if has_revision else []
+            return Check(name, State.OK, f"{name_of(url)}: {', '.join([*said, _integrity(url)])}")
     except (OutfoldError, OSError) as error:
         return _fault(name, error)
 
 
-def _looked_through(url: str, *, has_revision: bool) -> str:
-    """Return the schema and integrity of a database in words."""
-    engine = create_engine(url)
+def _schema(url: str) -> str:
+    revision, newest = revision_of(url), known_revisions()[-1]
+    return f"schema {revision or 'none'}" + ("" if revision == newest else f", {newest} at the next start")
+
+
+def _integrity(url: str) -> str:
+    """Read every page of an SQLite database; ask a server for an answer."""
+    engine = create_engine(url, connect_args=connect_arguments(url))
     try:
         with engine.connect() as connection:
-            said = ["it answers"]
-            if has_revision:
-                has_tables = VERSION_TABLE in inspect(connection).get_table_names()
-                revision, newest = revision_of(connection) if has_tables else "none", known_revisions(url)[0]
-                said.append(f"schema {revision}" + ("" if revision == newest else f", {newest} at the next start"))
-            if engine.dialect.name == "sqlite":
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-                if found != "ok":
-                    cure = "restore it from a backup, or move it away to begin anew"
-                    raise StorageError(f"{name_of(url)}: it is damaged ({found}); {cure}")
-                said.append("whole")
-            return ", ".join(said)
+            if engine.dialect.name != "sqlite":
+                return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar_one()}"
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     finally:
         engine.dispose()
+    if found != "ok":
+        cure = "restore it from a backup, or move it away to begin anew"
+        raise StorageError(f"{name_of(url)}: it is damaged ({found}); {cure}")
+    return "whole"
 
 
 def _worker(chosen: Settings, *, is_readable: bool) -> Check:
