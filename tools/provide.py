@@ -80,14 +80,15 @@ def from_distribution(program: Program) -> bool:
 
 
 def ran(command: Sequence[str]) -> bool:
-    """Run a command; where it fails, print the end of what it said."""
+    """Run a command; where it fails, print its error."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        say(f"{' '.join(command[:4])} failed: {''.join(last)}")
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1])
+        say(f"{' '.join(command[:4])} failed: {reason.strip()}")
     return done.returncode == 0
 
 
