@@ -3,6 +3,7 @@ FROM python:3.12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /outfold
 COPY Makefile requirements.txt ./
+COPY tools/announce.sh tools/
 ARG TORCH=
 RUN make install TORCH=$TORCH
 

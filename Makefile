@@ -10,12 +10,12 @@ python := $(VENV)/bin/python
 uv     := $(VENV)/bin/uv
 backend := $(if $(TORCH),--torch-backend $(TORCH),)
 
-.PHONY: run test lint bench install browser compile clean
+.PHONY: run test lint bench install programs compile clean
 
 run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 	$(python) -m app serve --port $(PORT)
 
-test: $(VENV)/installed-dev browser lint ## everything: ruff, mypy, import-linter, all tests
+test: $(VENV)/installed-dev programs lint ## everything: ruff, mypy, import-linter, all tests
 	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev
@@ -29,10 +29,9 @@ bench: $(VENV)/installed ## list the benchmarks, each a runnable file
 
 install: $(VENV)/installed
 
-# A browser is needed by the tests only; the system's Chromium or Chrome is taken where there is one.
-browser: $(VENV)/installed-dev
-	@command -v chromium || command -v chromium-browser || command -v google-chrome \
-		|| $(python) -m playwright install chromium
+# Only the tests need a browser, PostgreSQL and node: taken where they are, else installed, else their tests are skipped.
+programs: $(VENV)/installed-dev
+	@$(python) -m tools.provide
 
 compile: $(VENV)/bin/uv ## pin requirements.txt and requirements-dev.txt anew
 	sh tools/compile_requirements.sh $(uv)
@@ -46,6 +45,7 @@ $(VENV)/bin/uv:
 	$(python) -m pip install --quiet uv
 
 $(VENV)/installed: requirements.txt $(VENV)/bin/uv
+	@sh tools/announce.sh $(VENV) "$(TORCH)"
 	$(uv) pip install --quiet --python $(python) $(backend) -r requirements.txt
 	@touch $@
 

@@ -7,6 +7,7 @@ import typer
 from app.commands import (
     acting,
     auditing,
+    diagnosing,
     exporting,
     history,
     importing,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "worth": worth.worth,
     "worker": running.worker,
     "serve": running.serve,
+    "doctor": diagnosing.doctor,
 }
 for name, command in COMMANDS.items():
     app.command(name, help=help_of(command))(command)

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.components.chrome import ASSETS, draw_chrome
+from app.components.complaints import complaints
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -26,4 +27,5 @@ page = st.navigation(
     position="top",
 )
 draw_chrome()
-page.run()
+with complaints():
+    page.run()

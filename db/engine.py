@@ -1,19 +1,25 @@
 """Open the database: one engine a process, SQLite by default, made for many readers and one short writer at a time."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
+
+from core.types import StorageError
+from db.faults import file_of, name_of, storage_errors
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 30_000
+CONNECT_SECONDS = 10
+VERSION_TABLE = "alembic_version"
 WRITE_LOCK = 7_305_112  # PostgreSQL knows advisory locks by a number, of one's own choice, in each database
 
 
@@ -23,6 +29,8 @@ class Database:
     `read()` sees one consistent state; `write()` takes the one write lock at once (in SQLite BEGIN IMMEDIATE, in
     PostgreSQL an advisory lock), so that a transaction never fails half-way because somebody else wrote first, and what
     follows from decisions is never computed from half of them. Both commit at their end or roll back whole.
+
+    A full disk, a damaged file, a server that is away: both raise `StorageError`, whose text names the cure.
     """
 
     def __init__(self, url: str) -> None:
@@ -36,13 +44,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading."""
-        with self._reader.begin() as session:
+        with storage_errors(self.url), self._reader.begin() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session that holds the write lock until it ends; keep it short."""
-        with self._writer.begin() as session:
+        with storage_errors(self.url), self._writer.begin() as session:
             yield session
 
     def close(self) -> None:
@@ -51,10 +59,61 @@ class Database:
 
 
 def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest schema; the only way tables are ever made."""
-    from alembic import command  # noqa: PLC0415  # half a second, which a job's process must not pay for
+    """Bring the database at `url` to the newest schema; the only way tables are ever made.
 
-    command.upgrade(alembic_config(url), "head")
+    Raises:
+        StorageError: it cannot be reached, read or written, it is damaged, or its tables are not this release's.
+    """
+    with storage_errors(url):
+        if revision_of(url) == known_revisions()[-1]:
+            return
+        from alembic import command  # noqa: PLC0415  # half a second, which most starts need not pay
+
+        command.upgrade(alembic_config(url), "head")
+
+
+def revision_of(url: str) -> str | None:
+    """Return the revision of the schema, None where there are no tables of ours yet.
+
+    Raises:
+        StorageError: a newer release or another program made the tables, or the file is a folder or not writable.
+    """
+    file = file_of(url)
+    if file is not None and not file.exists():
+        return None
+    if file is not None and file.is_dir():
+        raise StorageError(f"{file}: it is a folder, and a database is a file; move it away or name another database")
+    if file is not None and not os.access(file, os.R_OK | os.W_OK):
+        raise StorageError(f"{file}: this user may not read and write it; change its permissions")
+    engine = create_engine(url, connect_args=connect_arguments(url))
+    try:
+        with engine.connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+            query = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608  # a constant
+            found = connection.exec_driver_sql(query).scalar() if VERSION_TABLE in tables else None
+    finally:
+        engine.dispose()
+    # a server's database may be shared with others
+    if found is None and tables - {VERSION_TABLE} and file is not None:
+        raise StorageError(f"{file}: it holds tables of another program; move the file away or name another database")
+    if found is not None and found not in known_revisions():
+        raise StorageError(
+            f"{name_of(url)}: it was made by a newer Outfold (its schema is {found}); "
+            "update Outfold, or name another OUTFOLD_HOME or database"
+        )
+    return None if found is None else str(found)
+
+
+def known_revisions() -> list[str]:
+    """Return the revisions that this release knows, the newest last: a migration's file begins with its revision."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def connect_arguments(url: str) -> dict[str, int]:
+    """Return what every connection is made with: a server that swallows packets must not hold a page for minutes."""
+    parsed = make_url(url)
+    is_ours = parsed.get_backend_name() == "postgresql" and "connect_timeout" not in parsed.query
+    return {"connect_timeout": CONNECT_SECONDS} if is_ours else {}
 
 
 def alembic_config(url: str) -> "Config":
@@ -63,12 +122,12 @@ def alembic_config(url: str) -> "Config":
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))  # to the parser of the option a % is its own
     return config
 
 
 def _create(url: str) -> Engine:
-    engine = create_engine(url, pool_size=20, max_overflow=20)
+    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=connect_arguments(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.services.programs import BROWSER, NODE, POSTGRESQL
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
+from tests.needs import summary
 
 PER_CLASS = 30
 _LONG = (
@@ -21,6 +23,15 @@ _LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that the cores end together; else the order stays."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name at the end what was not run for want of a program."""
+    lines = summary(terminalreporter.stats.get("skipped", []), (BROWSER, POSTGRESQL, NODE))
+    if lines:
+        terminalreporter.section("not run")
+        for line in lines:
+            terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from app.services.programs import POSTGRESQL, find_postgresql
+from tests.needs import lack
+
 VARIABLE = "OUTFOLD_TEST_DATABASE_URL"
-_DEBIAN = Path("/usr/lib/postgresql")
 _OWNER = "postgres"  # the server refuses to be root's
 
 
@@ -27,9 +29,10 @@ def postgres_server() -> Iterator[str]:
     if named:
         yield named
         return
-    programs = _programs()
-    if programs is None:
-        pytest.skip(f"PostgreSQL is not installed (apt-get install postgresql), and {VARIABLE} names no server")
+    found = find_postgresql()
+    if found is None:
+        lack(POSTGRESQL)
+    programs = Path(found)
     with tempfile.TemporaryDirectory(prefix="outfold-postgres-", ignore_cleanup_errors=True) as folder:
         data, port = Path(folder) / "data", _free_port()
         if os.getuid() == 0:
@@ -54,15 +57,6 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
-
-
-def _programs() -> Path | None:
-    """Return the folder of the newest server's programs."""
-    found = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: float(path.parents[1].name))
-    on_path = shutil.which("initdb")
-    if found:
-        return found[-1].parent
-    return Path(on_path).resolve().parent if on_path else None
 
 
 def _free_port() -> int:

@@ -48,7 +48,7 @@ def test_no_module_is_crowded(path: Path) -> None:
 
 def test_pages_are_short_scripts() -> None:
     for page in (ROOT / "app" / "pages").glob("*.py"):
-        assert len(page.read_text().splitlines()) <= 60, page.name
+        assert len(page.read_text().splitlines()) <= 80, page.name
 
 
 def test_every_promise_has_its_test() -> None:
@@ -70,6 +70,8 @@ def test_the_image_is_built_with_the_makefiles_own_commands() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     makefile = (ROOT / "Makefile").read_text()
     assert "make install TORCH=$TORCH" in dockerfile
+    for script in re.findall(r"tools/\w+\.sh", makefile.partition("$(VENV)/installed:")[2]):
+        assert f"COPY {script} tools/" in dockerfile, script
     assert '"python", "-m", "app", "serve"' in dockerfile
     assert "-m app serve" in makefile
     assert '["python", "-m", "app", "worker"]' in (ROOT / "compose.yaml").read_text()

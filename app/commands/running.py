@@ -1,7 +1,6 @@
 """`worker` and `serve`: the two processes that stay."""
 
-import signal
-import subprocess
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,12 +40,12 @@ def serve(
       python -m app serve
       python -m app serve --address 0.0.0.0 --port 8600
     """
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT)]
+    from app.services.ports import refuse_unusable_port
+    from app.settings import settings
+
+    refuse_unusable_port(address, port)
+    environment = os.environ | settings().as_environment()  # a relative home is meant from here
+    os.chdir(SCRIPT.parent)  # Streamlit looks for its settings there
     options = [f"--server.address={address}", f"--server.port={port}"]
-    served = subprocess.Popen([*command, *options], cwd=SCRIPT.parent)  # noqa: S603 this interpreter, our own script
-    signal.signal(signal.SIGTERM, lambda *_: served.terminate())  # else the server would outlive this command
-    while True:
-        try:
-            raise typer.Exit(served.wait())
-        except KeyboardInterrupt:
-            continue  # the server heard it too and is ending
+    # The server takes this process's place: there is no starter that it could outlive, and signals reach it at once.
+    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options], environment)  # noqa: S606

@@ -19,6 +19,7 @@ from typing import Annotated, Any, NoReturn, Protocol
 import typer
 from typer.core import TyperGroup
 
+from app.services.faults import file_errors
 from core.types import OutfoldError
 
 FAILED, INTERRUPTED = 1, 130
@@ -35,7 +36,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 as the parent declares it
         """Run the command, say in words what went wrong, set the exit code."""
         try:
-            return super().invoke(ctx)
+            with file_errors():
+                return super().invoke(ctx)
         except OutfoldError as error:
             tell(f"error: {error}")
             raise typer.Exit(FAILED) from None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from app.commands.speaking import Step
-from app.services.workers import worker_state
+from app.services.workers import settled_worker_state
 from app.services.workspace import Workspace
 from core.types import RoundStatus
 
@@ -47,7 +47,7 @@ def work_on(
     look: Callable[[], Found],
 ) -> Found:
     """Return how the job ended: done `here`, or watched with `look` after `hand_over` gave it to the worker."""
-    if not worker_state(workspace).is_alive:
+    if not settled_worker_state(workspace).is_alive:
         return here()
     from app.worker.embedded import EmbeddedWorker
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from app.services.faults import file_errors
 from core.types import OutfoldError
 
 _MARKS = frozenset("\\`*_{}[]()<>#|~:$&")
@@ -12,9 +13,10 @@ _MARKS = frozenset("\\`*_{}[]()<>#|~:$&")
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """Show our own errors instead of raising them."""
+    """Show our own errors and faults of the disk instead of raising them."""
     try:
-        yield
+        with file_errors():
+            yield
     except OutfoldError as error:
         st.error(plain(str(error)), icon=":material/error:")
 

@@ -23,7 +23,7 @@ def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
         pressed = button.button("Cancel", icon=":material/stop:", key=f"{key}_cancel", width="stretch")
         of = f" · {info.done:,} of {info.total:,}" if info.total else ""
         st.progress(info.done / info.total if info.total else 0.0, text=plain(f"{info.message}{of}"))
-        if not worker.is_alive:
+        if worker.is_silent:
             st.warning(f"Nobody works on it now: {worker.text}.", icon=":material/hourglass_empty:")
     return pressed
 

@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from app.components.complaints import plain
+from app.components.complaints import complaints, plain
 from app.services.rounds import FoldRun, RoundProgress
 from app.services.workers import WorkerState
 from core.types import Recipe, RoundStatus, Task
@@ -34,6 +34,7 @@ _COLOURS = {
 
 
 @st.fragment(run_every=1.0)
+@complaints()
 def live_round(drawn: RoundStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
     """Follow an unfinished round once a second; the page, which was drawn at a status, is drawn anew at another one."""
     progress = look()
@@ -45,6 +46,7 @@ def live_round(drawn: RoundStatus, look: Callable[[], RoundProgress], cancel: Ca
 
 
 @st.fragment(run_every=5.0)
+@complaints()
 def live_worker(look: Callable[[], WorkerState]) -> None:
     """Keep saying whether anybody works, when last heard and on what."""
     worker = look()
@@ -65,7 +67,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         if fold is not None:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
-        if not progress.worker.is_alive:
+        if progress.worker.is_silent:
             st.warning(f"Nobody works on it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed
 

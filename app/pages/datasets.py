@@ -24,6 +24,7 @@ def show(import_id: int) -> None:
     st.rerun()
 
 
+@complaints()
 def live(known: tuple[list[int], list[int]]) -> None:
     """Draw what changes by itself; when something has ended, draw the whole page."""
     if known != (now := datasets.overview(work)).at_work:
@@ -33,14 +34,13 @@ def live(known: tuple[list[int], list[int]]) -> None:
             import_jobs.stop_import(work, info.id)
             st.rerun()
     pressed = draw_cards(now.cards)
-    with complaints():
-        if pressed is not None and pressed.report:
-            show(pressed.report)
-        elif pressed is not None and pressed.new_name:
-            datasets.rename(work, pressed.dataset_id, pressed.new_name)
-            st.rerun()
-        elif pressed is not None:
-            show(import_jobs.repeat_import(work, pressed.dataset_id))
+    if pressed is not None and pressed.report:
+        show(pressed.report)
+    elif pressed is not None and pressed.new_name:
+        datasets.rename(work, pressed.dataset_id, pressed.new_name)
+        st.rerun()
+    elif pressed is not None:
+        show(import_jobs.repeat_import(work, pressed.dataset_id))
 
 
 st.html(STYLE)

@@ -22,6 +22,7 @@ def look(request: ExportRequest, state: str) -> ExportPreview:
 
 
 @st.fragment(run_every=1.0)
+@complaints()
 def watch(export_id: int) -> None:
     """Follow an unfinished export; the whole page is drawn again when it ends."""
     info = exports.get_export(workspace(), export_id)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.components.complaints import plain
+from app.components.complaints import complaints, plain
 from app.components.job_progress import draw_round
 from app.components.picker import remember
 from app.components.review_choice import wanted_round
@@ -15,6 +15,7 @@ POLL_SECONDS = 2.0
 
 
 @st.fragment(run_every=POLL_SECONDS)
+@complaints()
 def wait_for(round_id: int) -> None:
     """Show how far a round is; its findings take this place when it is done."""
     progress = rounds.progress(workspace(), round_id)

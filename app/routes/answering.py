@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.services.annotators import COOKIE, name_in_cookie
+from app.services.faults import fault_of
 from app.services.reviews import CountChangedError, NotFoundError, ReviewError, StaleMaskError
 from app.services.workspace import Workspace
-from core.types import DatasetError, OutfoldError
+from core.types import DatasetError, OutfoldError, StorageError
 
 LARGEST_BODY = 1 << 20  # bytes
 BAD_REQUEST, NO_NAME, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE, UNAVAILABLE = 400, 401, 403, 404, 409, 413, 503
@@ -115,8 +116,13 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
     if isinstance(error, ReviewError):
         more, status = _about(error)
         return {"error": error.message, "cure": error.cure, **more}, status
+    if isinstance(error, OSError):
+        log.error("a file could not be read or written", exc_info=error)
+        error = fault_of(error) or StorageError("a file could not be read or written; see the server's log")
     if isinstance(error, OutfoldError):  # its text ends with the cure, if it has one
         what, _, cure = str(error).partition("; ")
+        if isinstance(error, StorageError):
+            return {"error": what, "cure": cure}, UNAVAILABLE  # the browser keeps what it sent and tries again
         if isinstance(error, DatasetError):
             return {"error": what, "cure": cure or "import the dataset again"}, NOT_FOUND
         return {"error": what, "cure": cure or "try something else"}, BAD_REQUEST
@@ -133,7 +139,7 @@ def _about(error: ReviewError) -> tuple[dict[str, Any], int]:
     return {}, NOT_FOUND if isinstance(error, NotFoundError) else BAD_REQUEST
 
 
-EXPECTED = (RequestError, OutfoldError, SQLAlchemyError)
+EXPECTED = (RequestError, OutfoldError, SQLAlchemyError, OSError)
 
 
 def _answered(handler: Callable[[], Any]) -> Response:

@@ -11,10 +11,8 @@ from db.queries import exports
 
 def allowed_roots(workspace: Workspace) -> tuple[str, ...]:
     """Return the real paths of the allowed folders; empty: any folder is allowed."""
-    named = [part for part in workspace.settings.allowed_roots.split(os.pathsep) if part.strip()]
-    if not named:
-        return ()
-    return tuple(os.path.realpath(Path(part.strip()).expanduser()) for part in (*named, str(workspace.files)))
+    named = workspace.settings.roots
+    return tuple(map(os.path.realpath, (*named, workspace.files))) if named else ()
 
 
 def refuse_outside(workspace: Workspace, path: Path) -> None:

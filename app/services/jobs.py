@@ -6,14 +6,16 @@ row's id, so that asking twice is asking once.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
-from pathlib import Path
 from threading import Lock
 
-from dbos import DBOSClient, EnqueueOptions, run_dbos_database_migrations
-from sqlalchemy.engine import make_url
+from dbos import DBOS, DBOSClient, EnqueueOptions
 
+from app.services.faults import file_errors
 from app.services.workspace import Workspace
+from db.faults import file_of, storage_errors
 
 APPLICATION = "outfold"
 APPLICATION_VERSION = "1"  # of the workflows' order of steps; jobs of another version are not resumed
@@ -47,14 +49,19 @@ def export_job(export_id: int) -> str:
 
 
 def prepare_engine(url: str) -> None:
-    """Create or upgrade the engine's own tables; in SQLite also switch the file to WAL, which it then keeps."""
-    database = make_url(url)
-    if database.get_backend_name() == "sqlite" and database.database:
-        Path(database.database).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(database.database, timeout=30)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-    run_dbos_database_migrations(url)
+    """Create or upgrade the engine's own tables; in SQLite also switch the file to WAL, which it then keeps.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+    file = file_of(url)
+    with storage_errors(url):
+        if file is not None:
+            with file_errors(str(file)):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(file, timeout=30)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        DBOS.migrate(url)
 
 
 def enqueue_round(workspace: Workspace, round_id: int, folds: int) -> None:
@@ -89,41 +96,48 @@ def cancel_export(workspace: Workspace, export_id: int) -> None:
 
 def is_active(workspace: Workspace, job: str) -> bool:
     """Return whether the engine still holds this job, waiting or running."""
-    found = _client(workspace.settings.dbos_url).list_workflows(workflow_ids=[job], load_input=False, load_output=False)
+    with _engine(workspace) as client:
+        found = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
     return any(status.status in _ACTIVE for status in found)
 
 
 def release_slot(workspace: Workspace, slot: str) -> int:
     """Give the unfinished jobs of a worker that never came back to the others; return how many."""
-    client = _client(workspace.settings.dbos_url)
-    left = client.list_workflows(executor_id=slot, status="PENDING", load_input=False, load_output=False)
-    for job in left:
-        client.resume_workflow(job.workflow_id, queue_name=job.queue_name or ROUNDS)
+    with _engine(workspace) as client:
+        left = client.list_workflows(executor_id=slot, status="PENDING", load_input=False, load_output=False)
+        for job in left:
+            client.resume_workflow(job.workflow_id, queue_name=job.queue_name or ROUNDS)
     return len(left)
 
 
 def _enqueue(workspace: Workspace, queue: str, workflow: str, job: str, *arguments: int) -> None:
-    client = _client(workspace.settings.dbos_url)
-    earlier = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
-    if earlier and earlier[0].status not in _ACTIVE:
-        # The database was restored or deleted and the engine's was not: this id's job belongs to a row of the past.
-        client.delete_workflow(job, delete_children=True)
     options: EnqueueOptions = {
         "workflow_name": workflow,
         "queue_name": queue,
         "workflow_id": job,
         "app_version": APPLICATION_VERSION,
     }
-    client.enqueue(options, *arguments)
+    with _engine(workspace) as client:
+        earlier = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
+        if earlier and earlier[0].status not in _ACTIVE:
+            # The database was restored or deleted, the engine's was not: this id's job belongs to a row of the past.
+            client.delete_workflow(job, delete_children=True)
+        client.enqueue(options, *arguments)
 
 
 def _cancel(workspace: Workspace, job: str) -> None:
-    _client(workspace.settings.dbos_url).cancel_workflow(job, cancel_children=True)
+    with _engine(workspace) as client:
+        client.cancel_workflow(job, cancel_children=True)
 
 
-def _client(url: str) -> DBOSClient:
-    with _opening:
-        return _open_client(url)
+@contextmanager
+def _engine(workspace: Workspace) -> Iterator[DBOSClient]:
+    """Yield the engine's client; faults of its database are raised as `StorageError`."""
+    url = workspace.settings.dbos_url
+    with storage_errors(url):
+        with _opening:
+            client = _open_client(url)
+        yield client
 
 
 @cache

@@ -1,46 +1,98 @@
-"""Whether somebody does the work: which workers live, when they were last heard, what they do."""
+"""Workers as other processes see them: alive, silent, or not yet known.
 
+Clocks of two machines differ and one machine's may jump, so no time that a worker wrote is compared with a time here.
+A worker is alive when its heartbeat changes between two looks of this process, and silent when it stays the same;
+the time in between is this process's own, monotonic. One look alone says nothing, but where the lock of the worker's
+slot lies in this home and is free: no process holds it, so none works there.
+"""
+
+import os
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
 
 from app.services.workspace import Workspace
+from app.settings import Settings
+from core.data import locks
 from db.queries import workers
 from db.queries.workers import WorkerInfo
 
 HEARTBEAT_SECONDS = 2.0
 ALIVE_SECONDS = 10.0  # five missed heartbeats; a busy machine may miss two
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What a page says of the workers; `silent_seconds` since the youngest heartbeat, None when there was none."""
+    """All workers at one look; `silent_seconds` since the last heartbeat this process saw change, None without one."""
 
     alive: list[WorkerInfo]
+    unknown: list[WorkerInfo]
     silent_seconds: float | None
 
     @property
     def is_alive(self) -> bool:
-        """Whether anybody works."""
+        """A worker was seen to be alive."""
         return bool(self.alive)
+
+    @property
+    def is_silent(self) -> bool:
+        """No worker is alive, and none is still to be judged."""
+        return not self.alive and not self.unknown
 
     @property
     def text(self) -> str:
         """Return the state in words."""
         if self.alive:
             return f"worker alive, heard {self.silent_seconds or 0:.0f} s ago"
+        if self.unknown:
+            return "listening for the worker's next heartbeat"
         if self.silent_seconds is None:
             return "no worker yet; one is starting, or start it with `python -m app worker`"
-        return f"no worker: last heard {_ago(self.silent_seconds)} ago; start one with `python -m app worker`"
+        return f"no worker: silent for {_spent(self.silent_seconds)}; start one with `python -m app worker`"
+
+
+@dataclass(slots=True)
+class _Look:
+    """One worker's last heartbeat, and when this process saw it first and last."""
+
+    beat: tuple[int, datetime]
+    first: float
+    last: float
+    changed: bool = False
+
+
+_looks: dict[tuple[str, str], _Look] = {}  # by database and slot
+_looking = Lock()
 
 
 def worker_state(workspace: Workspace) -> WorkerState:
-    """Return who is alive now."""
-    with workspace.database.read() as session:
-        known = workers.list_workers(session)
-    now = datetime.now(UTC)
-    youngest = known[0].heartbeat_at if known else None
-    alive = [worker for worker in known if now - worker.heartbeat_at < timedelta(seconds=ALIVE_SECONDS)]
-    return WorkerState(alive, None if youngest is None else max(0.0, (now - youngest).total_seconds()))
+    """Look at every worker's heartbeat and judge by what changed since the last look."""
+    now = time.monotonic()
+    alive: list[WorkerInfo] = []
+    unknown: list[WorkerInfo] = []
+    silent: list[float] = []
+    for worker, look in _look(workspace, now):
+        silent.append(now - look.first)
+        if silent[-1] >= ALIVE_SECONDS or _is_gone(workspace, worker.slot):
+            continue
+        (alive if look.changed else unknown).append(worker)
+    return WorkerState(alive, unknown, min(silent, default=None))
+
+
+def settled_worker_state(workspace: Workspace) -> WorkerState:
+    """Look until every worker is known to be alive or silent; at most `ALIVE_SECONDS`."""
+    while (state := worker_state(workspace)).unknown:
+        time.sleep(LOOK_SECONDS)
+    return state
+
+
+def silent_workers(workspace: Workspace, seconds: float) -> list[WorkerInfo]:
+    """Look at every worker's heartbeat and return the workers whose has not changed for so long."""
+    now = time.monotonic()
+    return [worker for worker, look in _look(workspace, now) if now - look.first >= seconds]
 
 
 def beat(workspace: Workspace, worker: WorkerInfo) -> None:
@@ -55,5 +107,43 @@ def forget(workspace: Workspace, slot: str) -> None:
         workers.forget(session, slot)
 
 
-def _ago(seconds: float) -> str:
+def slot_lock(settings: Settings, slot: str) -> Path:
+    """Return the file that a slot's worker keeps locked for as long as it lives."""
+    return settings.folder / "locks" / f"worker-{slot.replace(':', '-')}.lock"
+
+
+def device_name() -> str:
+    """Return what trains here, in words, without loading torch."""
+    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in facts.read_text().splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores"
+
+
+def _look(workspace: Workspace, now: float) -> list[tuple[WorkerInfo, _Look]]:
+    with workspace.database.read() as session:
+        known = workers.list_workers(session)
+    with _looking:
+        return [(worker, _compared(workspace.database.url, worker, now)) for worker in known]
+
+
+def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
+    seen, beat = _looks.get((url, worker.slot)), (worker.pid, worker.heartbeat_at)
+    if seen is None or seen.beat != beat:
+        # after a long while without a look, a changed heartbeat may have been the last one
+        is_recent = seen is not None and now - seen.last < ALIVE_SECONDS
+        seen = _looks[url, worker.slot] = _Look(beat, now, now, changed=is_recent)
+    seen.last = now
+    return seen
+
+
+def _is_gone(workspace: Workspace, slot: str) -> bool:
+    """Return whether the slot's lock is one of this home and no process holds it."""
+    path = slot_lock(workspace.settings, slot)
+    return path.exists() and not locks.is_held(path)
+
+
+def _spent(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004

@@ -1,11 +1,17 @@
 """What every service is given: the database and the root of the files."""
 
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from app.services.faults import file_errors
 from app.settings import Settings, settings
+from core.types import ConfigError, StorageError
 from db.engine import Database, migrate
+from db.faults import file_of
+
+PROBE_BYTES = 4096  # one block: a full disk takes an empty file and refuses its first byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,37 @@ class Workspace:
 
 
 def open_workspace(chosen: Settings) -> Workspace:
-    """Create what is missing, migrate the database, return the workspace."""
-    chosen.files.mkdir(parents=True, exist_ok=True)
+    """Create what is missing, migrate the database, return the workspace.
+
+    Raises:
+        StorageError: the home cannot be written, or the database cannot be used.
+        ConfigError: an allowed folder does not exist.
+    """
+    prepare_home(chosen)
+    for root in chosen.roots:
+        if not root.is_dir():
+            raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is no folder; create or mount it, or leave it out")
     migrate(chosen.app_url)
     return Workspace(Database(chosen.app_url), chosen.files, chosen)
+
+
+def prepare_home(chosen: Settings) -> None:
+    """Create the home where it is missing, and write a block in it to find a full or read-only disk now.
+
+    Raises:
+        StorageError: it cannot be written, or its database was emptied.
+    """
+    with file_errors(str(chosen.home)):
+        chosen.files.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=chosen.files, buffering=0) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    database = file_of(chosen.app_url)
+    has_rounds = (chosen.files / "rounds").is_dir()
+    if has_rounds and database is not None and database.is_file() and not database.stat().st_size:
+        raise StorageError(
+            f"{database}: it is empty, though this installation has rounds; restore it from a backup, "
+            "or move it away to begin anew"
+        )
 
 
 @cache

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import threading
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from app.services.workers import worker_state
+from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
 from app.worker.parent import child_environment
 from app.worker.slot import slot_is_free, slot_name
+from core.types import StorageError
 
 log = logging.getLogger("outfold")
 
@@ -58,20 +57,21 @@ class EmbeddedWorker:
         wait = LOOK_SECONDS
         while not self._end.is_set():
             try:
+                state = worker_state(self._workspace)  # each time: pages judge by the changes that this process saw
                 if self.pid is not None:
                     wait = LOOK_SECONDS
-                elif self._is_wanted():
+                elif self._is_wanted(state):
                     if self._process is not None:
                         log.warning("the worker ended with code %s; starting another", self._process.returncode)
                         wait = min(2 * wait, LONGEST_WAIT_SECONDS)
                     self._process = _start(self._workspace)
-            except (SQLAlchemyError, OSError) as error:  # a full disk, no more processes: it may pass
+            except (StorageError, OSError) as error:  # a full disk, no more processes: it may pass
                 log.warning("no worker could be started: %s", error)
             self._end.wait(wait)
 
-    def _is_wanted(self) -> bool:
+    def _is_wanted(self, state: WorkerState) -> bool:
         own = slot_name(self._workspace.settings)
-        others = [worker for worker in worker_state(self._workspace).alive if worker.slot != own]
+        others = [worker for worker in (*state.alive, *state.unknown) if worker.slot != own]
         return not others and slot_is_free(self._workspace.settings)
 
 

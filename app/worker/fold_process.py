@@ -17,6 +17,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.services.faults import fault_of
 from app.services.workspace import Workspace
 from app.settings import settings
 from app.worker.parent import watch_parent
@@ -70,8 +71,9 @@ def obey(workspace: Workspace, command: dict[str, Any], stop: threading.Event) -
     except OutfoldError as error:
         return Answer(str(error), trace=traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the edge: a job's failure is a value, not the worker's end
+        fault = fault_of(error) if isinstance(error, OSError) else None
         reason = f"{type(error).__name__}: {error}. The worker's log has the details; please report it if it stays."
-        return Answer(reason, trace=traceback.format_exc())
+        return Answer(str(fault or reason), trace=traceback.format_exc())
     return Answer()
 
 

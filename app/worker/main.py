@@ -14,19 +14,21 @@ from logging.handlers import RotatingFileHandler
 from dbos import DBOS, DBOSConfig
 
 from app.services import jobs
+from app.services.faults import file_errors
 from app.services.workspace import open_workspace
 from app.settings import Settings, settings
 from app.worker.parent import watch_parent
 from app.worker.slot import Heartbeat, slot_name, take_slot
 from app.worker.workflows import register_queues, register_workflows
 from app.worker.workplace import Workplace
-from core.types import RoundError
+from core.types import OutfoldError, RoundError
+from db.faults import storage_errors
 
 log = logging.getLogger("outfold.worker")
 
 LOG_BYTES, LOG_FILES = 2_000_000, 3
 GRACE_SECONDS = 5.0
-ALREADY_RUNNING = 4  # exit code
+FAILED, ALREADY_RUNNING = 1, 4  # exit codes
 
 
 def run(chosen: Settings, *, ends_with_parent: bool = False) -> None:
@@ -34,6 +36,7 @@ def run(chosen: Settings, *, ends_with_parent: bool = False) -> None:
 
     Raises:
         RoundError: another worker holds the slot.
+        StorageError: the home, the log or a database cannot be used.
     """
     workspace = open_workspace(chosen)
     lock = take_slot(chosen)
@@ -68,12 +71,15 @@ def _launch_engine(chosen: Settings, place: Workplace) -> None:
     DBOS(config=config)
     _tame_engine_log()
     register_workflows(place)
-    DBOS.launch()
-    register_queues()
+    with storage_errors(chosen.dbos_url):
+        DBOS.launch()
+        register_queues()
 
 
 def _log_to_file(chosen: Settings) -> None:
-    file = RotatingFileHandler(chosen.worker_log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    with file_errors(str(chosen.worker_log)):
+        file = RotatingFileHandler(chosen.worker_log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    logging.raiseExceptions = False  # a line that a full disk refuses is lost; no traceback for each
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(file)
@@ -100,9 +106,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run(settings(), ends_with_parent=arguments.ends_with_parent)
-    except RoundError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(ALREADY_RUNNING)
+    except OutfoldError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(ALREADY_RUNNING if isinstance(error, RoundError) else FAILED)
 
 
 if __name__ == "__main__":

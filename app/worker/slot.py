@@ -5,25 +5,25 @@ import logging
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.services import workers
-from app.services.workers import HEARTBEAT_SECONDS
+from app.services.faults import file_errors
+from app.services.workers import HEARTBEAT_SECONDS, device_name, slot_lock
 from app.services.workspace import Workspace
 from app.settings import Settings
 from app.worker.sweep import carefully, sweep
 from app.worker.workplace import Workplace
-from core.types import RoundError
+from core.types import RoundError, StorageError
 from db.queries.workers import WorkerInfo
 
 log = logging.getLogger("outfold.worker")
 
 SWEEP_SECONDS = 30.0
+ATTEMPTS, ATTEMPT_SECONDS = 4, 0.05
 
 
 def slot_name(settings: Settings) -> str:
@@ -36,24 +36,32 @@ def take_slot(settings: Settings) -> TextIO:
 
     Raises:
         RoundError: another worker holds it.
+        StorageError: the lock's file cannot be written.
     """
     name = slot_name(settings)
-    path = settings.home.resolve() / "locks" / f"worker-{name.replace(':', '-')}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    path = slot_lock(settings, name)
+    with file_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    for attempt in reversed(range(ATTEMPTS)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt:
+                time.sleep(ATTEMPT_SECONDS)  # who only looks whether the lock is held lets go at once
+                continue
         file.seek(0)
         holder = file.read().strip() or "unknown"
         file.close()
         raise RoundError(
             f"a worker already runs in slot {name} (process {holder}); "
             "stop it, or give this one a slot of its own with OUTFOLD_WORKER_SLOT"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+        )
+    with file_errors(str(path)):
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
     return file
 
 
@@ -87,7 +95,7 @@ class Heartbeat:
         """Stop, and say goodbye."""
         self._end.set()
         self._thread.join(timeout=HEARTBEAT_SECONDS)
-        with suppress(SQLAlchemyError):  # it will be found silent instead
+        with suppress(StorageError):  # it will be found silent instead
             workers.forget(self._workspace, self._slot)
 
     def _run(self) -> None:
@@ -106,13 +114,3 @@ class Heartbeat:
             self._workspace,
             WorkerInfo(self._slot, os.getpid(), self._device, self._place.doing, self._started, now),
         )
-
-
-def device_name() -> str:
-    """Return what trains here, in words, without loading torch."""
-    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        for line in facts.read_text().splitlines():
-            if line.startswith("Model:"):
-                return line.removeprefix("Model:").strip()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} CPU cores"

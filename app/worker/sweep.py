@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.services import job_locks, jobs
 from app.services.export_run import take_back
+from app.services.workers import silent_workers
 from app.services.workspace import Workspace
-from core.types import RoundStatus
+from core.types import RoundStatus, StorageError
 from db.queries import exports, imports, rounds, workers
 
 log = logging.getLogger("outfold.worker")
@@ -28,7 +29,7 @@ LOST_MESSAGE = "the work was interrupted again and again, or its job was lost; s
 def sweep(workspace: Workspace) -> None:
     """Hand on what lost workers left, and settle every unfinished row without a job; raises nothing."""
     now = datetime.now(UTC)
-    carefully("the look for lost workers", lambda: release_lost(workspace, now - timedelta(seconds=LOST_SECONDS)))
+    carefully("the look for lost workers", lambda: release_lost(workspace, LOST_SECONDS))
     carefully("the look for lost jobs", lambda: settle_orphans(workspace, now - timedelta(seconds=FRESH_SECONDS)))
 
 
@@ -36,18 +37,20 @@ def carefully(what: str, act: Callable[[], None]) -> None:
     """Do something that is done again before long; what goes wrong is logged, and a later time may get through."""
     try:
         act()
+    except StorageError as error:
+        log.warning("%s failed and is tried again: %s", what, error)
     except Exception:
         log.exception("%s failed and is tried again", what)
 
 
-def release_lost(workspace: Workspace, before: datetime) -> None:
-    """Give the jobs of one worker not heard of since `before` to the others."""
-    with workspace.database.write() as session:
-        lost = workers.find_lost(session, before)
-        if lost is not None:
-            count = jobs.release_slot(workspace, lost)
-            workers.forget(session, lost)
-            log.warning("worker %s never came back; %d of its jobs go to others", lost, count)
+def release_lost(workspace: Workspace, silent_seconds: float) -> None:
+    """Give the jobs of workers whose heartbeat stood still for so long to the others."""
+    for lost in silent_workers(workspace, silent_seconds):
+        with workspace.database.write() as session:
+            if workers.lock_silent(session, lost):
+                count = jobs.release_slot(workspace, lost.slot)
+                workers.forget(session, lost.slot)
+                log.warning("worker %s never came back; %d of its jobs go to others", lost.slot, count)
 
 
 def settle_orphans(workspace: Workspace, before: datetime) -> None:

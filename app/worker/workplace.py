@@ -9,17 +9,20 @@ A cancelled round's process is gone within two seconds: its row is looked at eve
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from app.services.workspace import Workspace
 from app.worker.children import Child
 from app.worker.writing import forget_unshown
-from core.types import RoundCancelledError, RoundError, RoundStatus
+from core.types import RoundCancelledError, RoundError, RoundStatus, StorageError
 from db.queries import exports, imports, rounds
 
 log = logging.getLogger("outfold.worker")
 
 LOOK_SECONDS = 0.25
+RETRY_SECONDS = 2.0
 
 
 class Workplace:
@@ -55,15 +58,13 @@ class Workplace:
         """Do an import."""
         error = await self._alone("import", import_id=import_id)
         if error is not None:
-            with self._workspace.database.write() as session:
-                imports.finish_import(session, import_id, RoundStatus.FAILED, error)
+            await self._note(partial(self._fail_import, import_id, error))
 
     async def run_export(self, export_id: int) -> None:
         """Do an export."""
         error = await self._alone("export", export_id=export_id)
         if error is not None:
-            with self._workspace.database.write() as session:
-                exports.finish_export(session, export_id, RoundStatus.FAILED, error)
+            await self._note(partial(self._fail_export, export_id, error))
 
     async def _for_round(self, round_id: int, command: str, **arguments: int) -> None:
         if await asyncio.to_thread(self._has_ended, round_id):
@@ -79,10 +80,10 @@ class Workplace:
                 await self._dismiss(round_id)
         except RoundError as error:
             log.warning("%s failed: %s", said, error)
-            await asyncio.to_thread(self._fail, round_id, str(error))
+            await self._note(partial(self._fail, round_id, str(error)))
             await self._dismiss(round_id)
         except RoundCancelledError:  # a cancel the process saw first; otherwise somebody stopped only the process
-            await asyncio.to_thread(self._fail, round_id, "its process was stopped from outside; start the round again")
+            await self._note(partial(self._fail, round_id, "its process was stopped from outside; start it again"))
             await self._dismiss(round_id)
         except asyncio.CancelledError:
             log.info("%s cancelled", said)
@@ -136,6 +137,15 @@ class Workplace:
             await child.stop()
             await asyncio.to_thread(forget_unshown, self._workspace, round_id)
 
+    async def _note(self, act: Callable[[], None]) -> None:
+        """Write why a job ended; where the disk is full or the server away, again and again until it is stored."""
+        while True:
+            try:
+                return await asyncio.to_thread(act)
+            except StorageError as error:
+                log.warning("a failed job waits to be written down: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
     def _has_ended(self, round_id: int) -> bool:
         with self._workspace.database.read() as session:
             return rounds.get_round(session, round_id).status.ended
@@ -147,3 +157,11 @@ class Workplace:
     def _fail(self, round_id: int, reason: str) -> None:
         with self._workspace.database.write() as session:
             rounds.end_round(session, round_id, RoundStatus.FAILED, reason, datetime.now(UTC))
+
+    def _fail_import(self, import_id: int, reason: str) -> None:
+        with self._workspace.database.write() as session:
+            imports.finish_import(session, import_id, RoundStatus.FAILED, reason)
+
+    def _fail_export(self, export_id: int, reason: str) -> None:
+        with self._workspace.database.write() as session:
+            exports.finish_export(session, export_id, RoundStatus.FAILED, reason)

@@ -5,7 +5,15 @@ Nothing here imports anything but the standard library and numpy.
 """
 
 from core.types.arrays import NO_LABEL, ByteArray, FloatArray, IntArray
-from core.types.errors import ConfigError, DatasetError, ExportError, OutfoldError, RoundCancelledError, RoundError
+from core.types.errors import (
+    ConfigError,
+    DatasetError,
+    ExportError,
+    OutfoldError,
+    RoundCancelledError,
+    RoundError,
+    StorageError,
+)
 from core.types.labels import (
     EVERY_FOLD,
     Act,
@@ -65,6 +73,7 @@ __all__ = [
     "Severity",
     "SourceSample",
     "Status",
+    "StorageError",
     "Task",
     "Verdict",
     "ignore_of",

@@ -13,6 +13,10 @@ class ConfigError(OutfoldError, ValueError):
     """A setting has a value that cannot work."""
 
 
+class StorageError(OutfoldError):
+    """The installation's folder, disk or database cannot be used as it is."""
+
+
 class RoundError(OutfoldError):
     """A round cannot start, or cannot go on."""
 

@@ -10,7 +10,7 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from db.engine import WRITE_LOCK
+from db.engine import WRITE_LOCK, connect_arguments
 from db.models import Base, Code, UtcDateTime
 
 LONGEST_WAIT_MS = 600_000  # for another process that migrates a million rows
@@ -37,7 +37,7 @@ def begin_at_once(connection: Connection) -> None:
 
 
 url = context.config.get_main_option("sqlalchemy.url") or ""
-engine = create_engine(url)
+engine = create_engine(url, connect_args=connect_arguments(url))
 if engine.dialect.name == "sqlite":
     event.listen(engine, "connect", leave_begin_to_us)
     event.listen(engine, "begin", begin_at_once)

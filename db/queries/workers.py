@@ -1,4 +1,4 @@
-"""Worker processes: one row a slot, as alive as its heartbeat is young."""
+"""Worker processes: one row a slot, with the heartbeat it wrote last."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,10 +35,12 @@ def list_workers(session: Session) -> list[WorkerInfo]:
     return [WorkerInfo(*found) for found in session.execute(select(*columns).order_by(WorkerRow.heartbeat_at.desc()))]
 
 
-def find_lost(session: Session, before: datetime) -> str | None:
-    """Return the slot of a worker not heard of since `before`, locked until the transaction ends."""
-    query = select(WorkerRow.slot).where(WorkerRow.heartbeat_at < before).limit(1).with_for_update(skip_locked=True)
-    return session.scalar(query)
+def lock_silent(session: Session, worker: WorkerInfo) -> bool:
+    """Lock a worker's row until the transaction ends; return False where it has beaten since, or another holds it."""
+    query = select(WorkerRow.slot).where(
+        WorkerRow.slot == worker.slot, WorkerRow.pid == worker.pid, WorkerRow.heartbeat_at == worker.heartbeat_at
+    )
+    return session.scalar(query.with_for_update(skip_locked=True)) is not None
 
 
 def forget(session: Session, slot: str) -> None:

@@ -1,7 +1,6 @@
 """The real server, as a person starts it, and a real browser in front of it."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from app.services.programs import BROWSER, PLAYWRIGHTS_OWN, find_browser
+from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
@@ -100,8 +102,19 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+def found_browser() -> str:
+    """Return the path of the browser, or the name of Playwright's own; skip where there is none."""
+    return find_browser() or lack(BROWSER)
+
+
+@pytest.fixture(autouse=True)
+def needs_a_browser(found_browser: str) -> None:
+    """Skip before a server is started in vain."""
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], found_browser: str) -> dict[str, Any]:
     """Use the system's browser where there is one; quiet, since there is no network."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = None if found_browser == PLAYWRIGHTS_OWN else found_browser
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     return browser_type_launch_args | ({"executable_path": found} if found else {}) | {"args": quiet}

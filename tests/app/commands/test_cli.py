@@ -341,7 +341,7 @@ def test_a_job_is_left_to_a_living_worker(monkeypatch: pytest.MonkeyPatch) -> No
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
-    monkeypatch.setattr(working, "worker_state", lambda _workspace: WorkerState([object()], 0.0))  # type: ignore[list-item]
+    monkeypatch.setattr(working, "settled_worker_state", lambda _workspace: WorkerState([object()], [], 0.0))  # type: ignore[list-item]
     monkeypatch.setattr(embedded, "EmbeddedWorker", Nobody)
     monkeypatch.setattr(working, "LOOK_SECONDS", 0)
 

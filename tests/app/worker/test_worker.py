@@ -18,7 +18,7 @@ from app.services import imports, rounds
 from app.services.imports import ImportRequest
 from app.services.jobs import fold_job
 from app.services.rounds import RoundInfo
-from app.services.workers import worker_state
+from app.services.workers import settled_worker_state, worker_state
 from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from app.worker.parent import child_environment
@@ -120,7 +120,7 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
     finished = installation.round_folder(started.id) / "fold_0.npz"
     written = finished.stat().st_mtime_ns
     shown = rounds.progress(installation, started.id)
-    assert worker_state(installation).is_alive
+    assert settled_worker_state(installation).is_alive
     assert shown.seconds_left is not None
     assert shown.current is not None
     assert shown.current.loss is not None
@@ -247,4 +247,4 @@ def test_the_embedded_worker_starts_by_itself_restarts_when_it_dies_and_ends_wit
 def _living_worker(workspace: Workspace, not_pid: int) -> int | None:
     alive = worker_state(workspace).alive
     fresh = [one for one in alive if one.pid != not_pid and is_alive(one.pid)]
-    return fresh[0].pid if fresh and (datetime.now(UTC) - fresh[0].heartbeat_at).total_seconds() < 5 else None
+    return fresh[0].pid if fresh else None

@@ -1,0 +1,237 @@
+"""The state of an installation, check by check: what was found, and a cure for what is wrong.
+
+Every check survives the fault that it looks for, and nothing is created or changed: an installation that cannot start
+can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
+"""
+
+import errno
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from app import __version__
+from app.services.faults import file_errors
+from app.services.ports import refuse_unusable_port, user_of
+from app.services.programs import BROWSER, NODE, POSTGRESQL
+from app.services.workers import device_name, settled_worker_state
+from app.services.workspace import PROBE_BYTES, Workspace
+from app.settings import Settings, settings, unknown_variables
+from core.types import ConfigError, OutfoldError, StorageError
+from db.engine import Database, connect_arguments, known_revisions, revision_of
+from db.faults import file_of, name_of, storage_errors
+
+PACKAGES = ("torch", "torchvision", "timm", "streamlit", "sqlalchemy", "dbos", "numpy", "pillow")
+LITTLE_BYTES = 2_000_000_000  # less than this left on the disk of the home is worth a warning
+DRIVER = Path("/proc/driver/nvidia/version")
+_TORCH_SECONDS = 120.0
+_ASK_TORCH = "import torch; print(torch.cuda.is_available())"
+
+
+class State(StrEnum):
+    """The result of a check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report; `cure` is empty where nothing is wrong."""
+
+    name: str
+    state: State
+    text: str
+    cure: str = ""
+
+
+def examine(address: str, port: int) -> Iterator[Check]:
+    """Yield every check, the quick ones first; `address` and `port` are those that `serve` would take."""
+    yield from _versions()
+    yield _device()
+    try:
+        chosen = settings()
+    except ConfigError as error:
+        yield _fault("settings", error)
+    else:
+        yield from _of_installation(chosen)
+    yield _port(address, port)
+    for program in (BROWSER, POSTGRESQL, NODE):
+        yield _program(program.name, program.find(), program.cure)
+
+
+def _of_installation(chosen: Settings) -> Iterator[Check]:
+    yield _settings(chosen)
+    yield _home(chosen)
+    yield _disk(chosen)
+    database = _database("database", chosen.app_url, has_revision=True)
+    yield database
+    yield _database("engine database", chosen.dbos_url, has_revision=False)
+    yield _worker(chosen, is_readable=database.state is not State.FAULT)
+
+
+def _versions() -> Iterator[Check]:
+    yield Check("Outfold", State.OK, __version__)
+    yield Check("Python", State.OK, f"{platform.python_version()} on {platform.platform(terse=True)}")
+    for name in PACKAGES:
+        try:
+            yield Check(name, State.OK, version(name))
+        except PackageNotFoundError:
+            yield Check(name, State.FAULT, "not installed", "make install")
+
+
+def _device() -> Check:
+    name = device_name()
+    if not DRIVER.exists():
+        return Check("device", State.OK, f"{name}, no NVIDIA driver")
+    driver = DRIVER.read_text(errors="replace").partition("\n")[0].removeprefix("NVRM version: ").strip()
+    command = [sys.executable, "-c", _ASK_TORCH]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS, check=False)  # noqa: S603
+        is_used = asked.stdout.strip() == "True"
+    except (OSError, subprocess.TimeoutExpired):
+        is_used = False
+    if is_used:
+        return Check("device", State.OK, f"{name}, {driver}")
+    text = f"{name}, {driver}; torch cannot use it and trains on the CPU"
+    return Check("device", State.WARNING, text, "install torch for this driver: make clean install TORCH=auto")
+
+
+def _settings(chosen: Settings) -> Check:
+    missing = [str(root) for root in chosen.roots if not root.is_dir()]
+    if missing:
+        text = f"OUTFOLD_ALLOWED_ROOTS names {', '.join(missing)}, which is no folder"
+        return Check("settings", State.FAULT, text, "create or mount it, or leave it out")
+    if unknown := unknown_variables():
+        cure = "correct the name, or unset it; the README lists all settings"
+        return Check("settings", State.WARNING, f"{', '.join(unknown)}: not a setting", cure)
+    return Check("settings", State.OK, "all variables are known and valid")
+
+
+def _home(chosen: Settings) -> Check:
+    home = chosen.folder
+    folders, files = (home, chosen.files, home / "locks"), (chosen.worker_log,)
+    try:
+        with file_errors(str(home)):
+            for path in (path for path in (*folders, *files) if os.path.lexists(path)):
+                _refuse_unwritable(path, is_folder=path in folders)
+            if home.exists():
+                with tempfile.TemporaryFile(dir=home, buffering=0) as probe:
+                    probe.write(bytes(PROBE_BYTES))
+            else:
+                _refuse_unwritable(_existing(home), is_folder=True)
+    except (StorageError, OSError) as error:
+        return _fault("home", error)
+    return Check("home", State.OK, f"{home}, {'writable' if home.exists() else 'made at the first start'}")
+
+
+def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:
+    """Raise the error that a writer would meet."""
+    is_one = stat.S_ISDIR(path.stat().st_mode)  # raises for a circle of links
+    if is_one is not is_folder:
+        code = errno.ENOTDIR if is_folder else errno.EISDIR
+    elif not os.access(path, os.W_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise OSError(code, os.strerror(code), str(path))
+
+
+def _disk(chosen: Settings) -> Check:
+    try:
+        left = shutil.disk_usage(_existing(chosen.folder)).free
+    except OSError as error:
+        return _fault("disk", error)
+    text = f"{left / 1e9:.1f} GB free" if left >= 1e8 else f"{left / 1e6:.1f} MB free"  # noqa: PLR2004
+    if left < LITTLE_BYTES:
+        return Check("disk", State.WARNING, text, "free some space, or name a larger disk with OUTFOLD_HOME")
+    return Check("disk", State.OK, text)
+
+
+def _existing(path: Path) -> Path:
+    """Return a path, or what is nearest above it and exists."""
+    return next((above for above in (path, *path.parents) if above.exists()), Path("/"))
+
+
+def _database(name: str, url: str, *, has_revision: bool) -> Check:
+    file = file_of(url)
+    try:
+        with file_errors(str(file or "")), storage_errors(url):
+            if file is not None and not file.exists():
+                return Check(name, State.OK, f"{file}, made at the first start")
+            said = [_schema(url)] if has_revision else []
+            return Check(name, State.OK, f"{name_of(url)}: {', '.join([*said, _integrity(url)])}")
+    except (OutfoldError, OSError) as error:
+        return _fault(name, error)
+
+
+def _schema(url: str) -> str:
+    revision, newest = revision_of(url), known_revisions()[-1]
+    return f"schema {revision or 'none'}" + ("" if revision == newest else f", {newest} at the next start")
+
+
+def _integrity(url: str) -> str:
+    """Read every page of an SQLite database; ask a server for an answer."""
+    engine = create_engine(url, connect_args=connect_arguments(url))
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name != "sqlite":
+                return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar_one()}"
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    finally:
+        engine.dispose()
+    if found != "ok":
+        cure = "restore it from a backup, or move it away to begin anew"
+        raise StorageError(f"{name_of(url)}: it is damaged ({found}); {cure}")
+    return "whole"
+
+
+def _worker(chosen: Settings, *, is_readable: bool) -> Check:
+    file = file_of(chosen.app_url)
+    if not is_readable or (file is not None and not file.exists()):
+        text = "unknown without the database" if not is_readable else "none yet"
+        return Check("worker", State.OK, text)
+    try:
+        with closing(Database(chosen.app_url)) as database:
+            state = settled_worker_state(Workspace(database, chosen.files, chosen))
+    except StorageError as error:
+        return _fault("worker", error)
+    if state.is_alive:
+        what = ", ".join(f"{one.slot} on {one.device}{f': {one.doing}' if one.doing else ''}" for one in state.alive)
+        return Check("worker", State.OK, f"alive: {what}")
+    return Check("worker", State.WARNING, "none is alive", "python -m app serve starts one, or: python -m app worker")
+
+
+def _port(address: str, port: int) -> Check:
+    name = f"port {port}"
+    try:
+        refuse_unusable_port(address, port)
+    except ConfigError as error:
+        user = user_of(port, address)
+        if user is not None and user.startswith("Outfold"):
+            return Check(name, State.OK, f"{user} serves here")
+        return _fault(name, error)
+    return Check(name, State.OK, f"free at {address}")
+
+
+def _program(name: str, found: str | None, cure: str) -> Check:
+    if found is None:
+        return Check(f"{name} (for tests)", State.WARNING, "none", cure)
+    return Check(f"{name} (for tests)", State.OK, found)
+
+
+def _fault(name: str, error: Exception) -> Check:
+    text, _, cure = str(error).partition("; ")
+    return Check(name, State.FAULT, text, cure or "see the message")

@@ -1,0 +1,80 @@
+"""Addresses and ports to serve at: free, or why not."""
+
+import errno
+import json
+import socket
+import urllib.request
+from pathlib import Path
+
+from core.types import ConfigError
+
+_ANSWER_SECONDS = 2.0
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_LISTENING = "0A"  # as /proc/net/tcp writes it
+
+
+def refuse_unusable_port(address: str, port: int) -> None:
+    """Check that a server could listen there now.
+
+    Raises:
+        ConfigError: the address is none of this machine's, or the port is taken or reserved.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(place)
+            probe.listen(1)
+    except OSError as error:
+        raise ConfigError(_in_words(error, address, port)) from error
+
+
+def user_of(port: int, address: str = "127.0.0.1") -> str | None:
+    """Return who listens at a port of this machine, in words; None where nothing does."""
+    host = "127.0.0.1" if address in {"", "0.0.0.0", "::"} else address  # noqa: S104  # asked, not served
+    try:
+        socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
+    except OSError:
+        return None
+    version = _outfold_at(host, port)
+    process = _process_at(port)
+    named = f"Outfold {version}" if version is not None else "another program"
+    return f"{named} (process {process})" if process else named
+
+
+def _in_words(error: OSError, address: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        user = user_of(port, address) or "another program"
+        return f"port {port} is taken by {user}; end it, or choose another port with --port"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"port {port} is reserved for the system; choose one from 1024 on with --port"
+    return f"{address} is no address of this machine; use 127.0.0.1, or 0.0.0.0 for every network, with --address"
+
+
+def _outfold_at(host: str, port: int) -> str | None:
+    """Return the version of the Outfold that answers there, None where something else does."""
+    place = f"[{host}]" if ":" in host else host
+    try:
+        with _DIRECTLY.open(f"http://{place}:{port}/outfold/health", timeout=_ANSWER_SECONDS) as answer:
+            return str(json.loads(answer.read(1000))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _process_at(port: int) -> str:
+    """Return number and name of the process that listens, as far as Linux lets this user see it."""
+    sockets = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+        except OSError:
+            continue
+        sockets |= {row[9] for row in rows if row[3] == _LISTENING and int(row[1].rpartition(":")[2], 16) == port}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = {str(handle.readlink()) for handle in (process / "fd").iterdir()}
+            if links & {f"socket:[{number}]" for number in sockets}:
+                return f"{process.name}, {(process / 'comm').read_text().strip()}"
+        except OSError:  # of another user, or gone meanwhile
+            continue
+    return ""

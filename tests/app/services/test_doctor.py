@@ -1,0 +1,99 @@
+"""The doctor: survives every fault that a start can meet, names it with a cure, changes nothing."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import doctor
+from app.services.workers import beat
+from app.services.workspace import Workspace
+from app.settings import settings
+from app.worker.slot import take_slot
+from db.queries.workers import WorkerInfo
+from tests.app.commands.running import run
+from tests.app.faults import AT_START, OF_WORKER, Fault
+from tests.e2e.conftest import free_port
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look for no browser: it would be started each time."""
+    monkeypatch.setattr(doctor, "BROWSER", replace(doctor.BROWSER, find=lambda: None))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def examined(code: int, port: int | None = None) -> dict[str, dict[str, Any]]:
+    told = run("doctor", "--json", "--port", str(port or free_port()), code=code).stdout
+    return {check["name"]: check for check in json.loads(told)}
+
+
+@pytest.mark.parametrize("fault", [*AT_START, *OF_WORKER], ids=str)
+def test_every_fault_of_a_start_is_found_and_has_a_cure(
+    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        for name, value in fault.make(tmp_path, stack).items():
+            monkeypatch.setenv(name, value)
+        before = sorted(tmp_path.rglob("*"))
+        found = examined(code=1)
+        assert sorted(path for path in tmp_path.rglob("*") if path.suffix != ".sqlite-shm") == before
+    faults = [check for check in found.values() if check["state"] == "fault"]
+    assert faults
+    assert all(check["cure"] for check in faults)
+    assert "secret" not in json.dumps(found)
+    assert {"Python", "torch", "device"} <= found.keys()
+
+
+def test_a_sound_installation_has_no_fault(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+    found = examined(code=0)
+    assert found["database"]["text"].endswith("whole")
+    assert found["worker"]["state"] == "warning"
+    assert found["browser (for tests)"]["state"] == "warning"
+    assert "playwright install" in found["browser (for tests)"]["cure"]
+
+
+def test_a_living_worker_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+    from app.services import workers
+    from app.worker.slot import slot_name
+
+    now = datetime.now(UTC)
+
+    def beats(_seconds: float) -> None:
+        at = datetime.now(UTC)
+        beat(workspace, WorkerInfo(slot_name(workspace.settings), 7, "2 CPU cores", "round 3", now, at))
+
+    with take_slot(workspace.settings):
+        beats(0)
+        monkeypatch.setattr(workers.time, "sleep", beats)
+        text = examined(code=0)["worker"]["text"]
+    assert text.startswith("alive: ")
+    assert "round 3" in text
+
+
+def test_a_mistyped_variable_is_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+    monkeypatch.setenv("OUTFOLD_KEEP_ROUND", "5")
+    check = examined(code=0)["settings"]
+    assert check["state"] == "warning"
+    assert "OUTFOLD_KEEP_ROUND" in check["text"]
+
+
+def test_a_port_that_another_program_holds_is_a_fault(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        check = examined(code=1, port=port)[f"port {port}"]
+    assert check["state"] == "fault"
+    assert "another program" in check["text"]
+    assert "--port" in check["cure"]

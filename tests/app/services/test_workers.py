@@ -1,0 +1,97 @@
+"""Workers as others see them: by the change of a heartbeat between two looks, never by a clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.services import workers
+from app.services.workers import ALIVE_SECONDS, beat, settled_worker_state, slot_lock, worker_state
+from app.services.workspace import Workspace
+from app.worker.slot import slot_name, take_slot
+from db.queries.workers import WorkerInfo
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    """The monotonic clock of this process, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(workers, "time", made)
+    return made
+
+
+def beats(workspace: Workspace, at: datetime, slot: str = "there:0", pid: int = 1) -> None:
+    beat(workspace, WorkerInfo(slot, pid, "2 CPU cores", "", NOW, at))
+
+
+def test_an_installation_without_workers_has_none(workspace: Workspace, clock: Clock) -> None:
+    state = worker_state(workspace)
+    assert state.is_silent
+    assert not state.is_alive
+    assert "python -m app worker" in state.text
+
+
+@pytest.mark.parametrize("hours", [-1000, -1, 0, 1, 1000])
+def test_a_heartbeat_that_changes_is_alive_and_one_that_stands_still_is_silent(
+    workspace: Workspace, clock: Clock, hours: int
+) -> None:
+    there = NOW + timedelta(hours=hours)
+    beats(workspace, there)
+    first = worker_state(workspace)
+    assert not first.is_alive
+    assert not first.is_silent
+    clock.now += 2
+    beats(workspace, there + timedelta(seconds=2))
+    assert worker_state(workspace).is_alive
+    clock.now += ALIVE_SECONDS - 1
+    assert worker_state(workspace).is_alive
+    clock.now += 1
+    state = worker_state(workspace)
+    assert state.is_silent
+    assert "python -m app worker" in state.text
+
+
+def test_a_clock_that_is_set_back_does_not_end_a_worker(workspace: Workspace, clock: Clock) -> None:
+    for at in (NOW, NOW + timedelta(seconds=2), NOW - timedelta(hours=3)):
+        beats(workspace, at)
+        state = worker_state(workspace)
+        clock.now += 2
+    assert state.is_alive
+
+
+def test_one_change_over_a_long_while_without_a_look_says_nothing(workspace: Workspace, clock: Clock) -> None:
+    beats(workspace, NOW)
+    worker_state(workspace)
+    clock.now += 3600
+    beats(workspace, NOW + timedelta(seconds=2))  # the worker's last, shortly after the first look
+    assert not worker_state(workspace).is_alive
+    clock.now += ALIVE_SECONDS
+    assert worker_state(workspace).is_silent
+
+
+def test_waiting_for_a_judgement_ends_with_silence_or_with_life(workspace: Workspace, clock: Clock) -> None:
+    beats(workspace, NOW + timedelta(hours=1))
+    assert settled_worker_state(workspace).is_silent
+    assert clock.now == pytest.approx(1000 + ALIVE_SECONDS)
+
+
+def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(workspace: Workspace, clock: Clock) -> None:
+    slot = slot_name(workspace.settings)
+    with take_slot(workspace.settings):
+        beats(workspace, NOW, slot)
+        assert worker_state(workspace).unknown
+    assert slot_lock(workspace.settings, slot).exists()
+    assert worker_state(workspace).is_silent

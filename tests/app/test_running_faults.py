@@ -1,0 +1,123 @@
+"""Faults that begin while Outfold runs: a sentence on the page and from the routes, and work goes on after them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from app.routes import routes
+from app.services import jobs
+from app.services.workers import beat
+from app.services.workspace import Workspace, open_workspace
+from app.settings import Settings
+from core.types import StorageError
+from db.queries.workers import WorkerInfo
+from tests.app.faults import fill, garbage, make_read_only, mount, small_disk
+
+__all__ = ["postgres_server", "postgres_url"]
+from tests.postgres import postgres_server, postgres_url
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def opened_at(home: Path, url: str = "") -> Workspace:
+    return open_workspace(Settings(home=home, database_url=url, demo=False, embedded_worker=False))
+
+
+@pytest.fixture
+def on_small_disk(tmp_path: Path) -> Iterator[Workspace]:
+    with small_disk(tmp_path / "disk") as disk:
+        opened = opened_at(disk / "home")
+        yield opened
+        opened.database.close()
+
+
+def write(workspace: Workspace, words: str = "round 1") -> None:
+    beat(workspace, WorkerInfo("here:0", 1, words, "", NOW, NOW))
+
+
+def health(workspace: Workspace) -> tuple[int, dict[str, str]]:
+    answer = TestClient(Starlette(routes=routes(lambda: workspace))).get("/outfold/health")
+    return answer.status_code, answer.json()
+
+
+def page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    shown = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    assert not shown.exception
+    return shown
+
+
+def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(on_small_disk: Workspace) -> None:
+    write(on_small_disk)
+    filler = fill(on_small_disk.files.parents[1])
+    with pytest.raises(StorageError, match="disk is full; free some space"):
+        write(on_small_disk, "x" * 100_000)
+    assert health(on_small_disk)[0] == 200, "what is stored can be read"
+    filler.unlink()
+    write(on_small_disk)
+
+
+def test_a_disk_that_becomes_read_only_is_named(on_small_disk: Workspace) -> None:
+    write(on_small_disk)
+    on_small_disk.database.close()
+    disk = on_small_disk.files.parents[1]
+    make_read_only(disk)
+    with pytest.raises(StorageError, match=r"outfold\.sqlite: .*(read-only|cannot be opened)"):
+        write(on_small_disk)
+    mount(disk, "-o", "remount,rw")
+    write(on_small_disk)
+
+
+def test_a_page_and_the_routes_say_that_the_database_was_damaged_while_they_ran(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.database.close()
+    garbage(workspace.settings.folder / "outfold.sqlite")
+    status, said = health(workspace)
+    assert status == 503
+    assert "no SQLite database" in said["error"]
+    assert "backup" in said["cure"]
+    errors = [error.value for error in page(workspace, monkeypatch).error]
+    assert len(errors) == 1
+    assert "restore it from a backup" in errors[0]
+
+
+def test_a_database_that_is_removed_while_it_runs_is_missed(workspace: Workspace) -> None:
+    workspace.database.close()
+    (workspace.settings.folder / "outfold.sqlite").unlink()
+    with pytest.raises(StorageError, match=r"tables are gone.*put the file back"):
+        write(workspace)
+
+
+def test_an_engine_that_is_damaged_while_it_runs_is_named(workspace: Workspace) -> None:
+    garbage(workspace.settings.folder / "engine.sqlite")
+    with pytest.raises(StorageError, match=r"engine\.sqlite: it is damaged"):
+        jobs.is_active(workspace, "round-1")
+
+
+def test_a_server_that_goes_away_is_named_and_when_it_is_back_work_goes_on(
+    tmp_path: Path, postgres_server: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opened_at(tmp_path, postgres_url)
+    write(opened)
+    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    name = make_url(postgres_url).database
+    with admin.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+    with pytest.raises(StorageError, match=r"then try again|does not answer|connection broke|takes no"):
+        write(opened)
+    assert health(opened)[0] == 503
+    assert page(opened, monkeypatch).error
+    with admin.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    admin.dispose()
+    write(opened)
+    opened.database.close()
