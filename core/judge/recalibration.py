@@ -264,18 +264,21 @@ def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior:
     A normal approximation alone would be symmetric, which it is not where hardly any card is right.
     """
     centre, precision = prior.mean, np.linalg.inv(prior.covariance)
-    inputs = np.stack([np.ones(len(level)), _LOGITS[level]], axis=1)
-    signs = np.where(happened, 1.0, -1.0)
+    yes = np.bincount(level[happened], weights=weights[happened], minlength=LEVELS)
+    no = np.bincount(level[~happened], weights=weights[~happened], minlength=LEVELS)
+    met = np.flatnonzero(yes + no)  # a sum over levels costs the same for any number of cards
+    inputs = np.stack([np.ones(len(met)), _LOGITS[met]], axis=1)
+    yes, no = yes[met], no[met]
 
     def surprise(lines: FloatArray) -> Any:  # noqa: ANN401 a float of one line, as scipy's minimize wants it
         """Return the negative log posterior of each line, (..., 2) -> (...)."""
-        away = lines - centre
-        fits = np.logaddexp(0, -signs * (lines @ inputs.T)) @ weights
+        away, logits = lines - centre, lines @ inputs.T
+        fits = np.logaddexp(0, -logits) @ yes + np.logaddexp(0, logits) @ no
         return fits + 0.5 * np.einsum("...i,ij,...j->...", away, precision, away)
 
     mode = minimize(surprise, centre.astype(np.float64), method="BFGS").x
     spread = expit(inputs @ mode)
-    curvature = (inputs * (weights * spread * (1 - spread))[:, None]).T @ inputs + precision
+    curvature = (inputs * ((yes + no) * spread * (1 - spread))[:, None]).T @ inputs + precision
     rng = np.random.default_rng(0)
     proposal = multivariate_t(mode, np.linalg.inv(curvature), df=_TAIL, seed=rng)
     proposed = proposal.rvs(_DRAWS * _PROPOSED)

@@ -187,9 +187,10 @@ def test_the_next_hundred_hold_as_many_errors_as_are_not_kept() -> None:
 
 def test_a_million_findings_are_as_their_histogram() -> None:
     level, outcome = drawn(10, 1_000_000, -1.0, 1.0)
-    sample = sampled(0, level, outcome, 100)
+    sample = sampled(0, level, outcome, 20_000)
     found = share_right(fit(sample), counted(level), sample)
     assert found.low <= (outcome == Outcome.RIGHT).mean() <= found.high
+    assert found.high - found.low < 0.02
 
 
 def test_cards_that_the_set_does_not_hold_are_refused() -> None:
