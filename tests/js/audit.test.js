@@ -9,7 +9,7 @@ import { FakeStorage, finding } from "./fakes.js";
 
 const PRECISION = { share: 0.931, low: 0.882, high: 0.9701, level: 0.9, verdicts: 60, of: "this set" };
 const CERTIFICATE = { share: 0.953, sure: 95, judged: 88, size: 1204, open: 1116, text: "at least 95.3 % of the 1,204 then right (95 % sure; 88 random cards)" };
-const known = (over = {}) => ({ precision: null, certificate: null, model: null, text: "Precision unknown: no random sample of this set has been judged.", ...over });
+const known = (over = {}) => ({ precision: null, certificate: null, model: null, size: 1204, text: "Precision unknown: no random sample of this set has been judged.", ...over });
 
 test("an audit is named in the address, beside everything else that stands there", () => {
   assert.deepEqual([auditIn("?round=3&audit=12"), auditIn("?round=3"), auditIn("?audit=-1"), auditIn("?audit=x")], [12, null, null, null]);
