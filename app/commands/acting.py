@@ -14,12 +14,15 @@ from app.commands.speaking import (
     fail,
     quoted,
     say,
+    say_hints,
     say_json,
     say_table,
     tell,
     whole_percent,
 )
 from core.types import FindingKind
+
+_BASIS = "set by agreement with the given labels"
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
@@ -76,21 +79,23 @@ def accept(
     if by_class:
         chosen = reviews.by_class(opened, chosen)
     seen = reviews.preview(opened, chosen)
+    hints = reviews.hints(opened, chosen.round_id)
     if not as_json:
         _show_changes(seen, info)
+        say_hints(hints)
     if seen.left_out and not seen.count:
         fail(seen.left_out_words)
     if certified and seen.known.certificate is None:
         fail(f"this set has no certificate; judge a random sample of it: python -m app audit {quoted(info.name)}")
     if dry_run or not seen.count:
         if as_json:
-            say_json({"accepted": 0, "would_change": seen.count, **_told(seen, info)})
+            say_json({"accepted": 0, "would_change": seen.count, **_told(seen, info), "hints": hints})
         return
     if not yes:
         _ask(f"Accept {seen.count:,} suggestions?")
     saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count, certified=certified)
     if as_json:
-        say_json({"accepted": saved.size, "changeset": saved.changeset, **_told(seen, info)})
+        say_json({"accepted": saved.size, "changeset": saved.changeset, **_told(seen, info), "hints": hints})
         return
     word = "certified" if saved.known and saved.known["certified"] else "not certified"
     say(f"accepted {saved.size:,} (changeset {saved.changeset}, {word})")
@@ -160,7 +165,11 @@ def _ask(question: str) -> None:
 
 
 def _show_changes(seen: "Preview", info: "DatasetInfo") -> None:
-    where = "from each class's own threshold on" if seen.threshold is None else f"at {seen.threshold:.2f} and above"
+    where = (
+        f"from each class's own threshold on ({_BASIS})"
+        if seen.threshold is None
+        else f"at {seen.threshold:.2f} and above"
+    )
     say(f"{seen.count:,} labels would change {where}. {seen.known.text}")
     if seen.known.precision is None and seen.known.model is not None:
         say(f"The model's own estimate, unverified: {whole_percent(seen.known.model)} of them right.")

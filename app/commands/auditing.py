@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Show, Split, Suggested, class_name
-from app.commands.speaking import ByName, DatasetName, JsonFlag, say, say_json, say_table, tell
+from app.commands.speaking import ByName, DatasetName, JsonFlag, say, say_hints, say_json, say_table, tell
 from core.types import FindingKind
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def audit(
     )
     cards = audits.first_cards(opened, seen.audit.id, size)
     recalibration = reviews.recalibration(opened, seen.audit.round_id)
+    hints = reviews.hints(opened, seen.audit.round_id)
     if as_json:
         listed = [_card(place, card, info) for place, card in enumerate(cards)]
-        more = {"recalibration": recalibration.as_json() if recalibration else None, "cards": listed}
+        more = {"recalibration": recalibration.as_json() if recalibration else None, "hints": hints, "cards": listed}
         say_json(seen.as_json() | more)
         return
     order = "" if seen.audit.number == 1 else f", set {seen.audit.number} of its round: {1 - seen.audit.alpha:.4g} sure"
@@ -67,6 +68,7 @@ def audit(
     say(f"{reviews.share_text(seen.estimate)}." if seen.estimate else "Precision unknown: too few random verdicts.")
     if recalibration:
         _say_recalibration(recalibration)
+    say_hints(hints)
     rows = [
         (place + 1, card.name, class_name(info, card.given), class_name(info, card.pseudo), card.status.name.lower())
         for place, card in enumerate(cards)

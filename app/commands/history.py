@@ -17,7 +17,9 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     """List a dataset's rounds, newest first: recipe, results, and what changed in labels and settings.
 
     "changed" are labels (of masks: images) that differ from those the round before opened with, "from given" those
-    that differ from what the dataset came with. Rounds of before this was noted say "unknown".
+    that differ from what the dataset came with. Rounds of before this was noted say "unknown". "wrong labels" are
+    unknown until a random sample of the round's findings is judged (`audit`). Bulk accepts follow, each with its
+    certificate or with what else was known of it.
 
     Examples:
       python -m app rounds pets
@@ -33,7 +35,10 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     if as_json:
         say_json([_told(one, info) for one in past])
         return
-    columns = ("round", "recipe", "status", "result", "suspicious", "decided", "changed", "from given", "settings")
+    columns = (
+        "round", "recipe", "status", "result", "suspicious", "decided", "wrong labels", "changed", "from given",
+        "settings",
+    )  # fmt: skip
     say_table(
         columns, [_row(one) for one in past], numbers=("result", "suspicious", "decided", "changed", "from given")
     )
@@ -45,6 +50,8 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         if newest.verdicts:
             decided = [f"{newest.verdicts[name]:,} {name}" for name in _DECIDED if name in newest.verdicts]
             say(f"decided in between: {', '.join(decided)}")
+    for act in (act for one in reversed(past) for act in one.bulk_acts):
+        say(f"accepted in bulk in round {act.round}: {act.size:,} ({act.set}; {act.annotator}). {act.text}")
     if not past:
         tell(f"no round yet; start one: python -m app round {quoted(info.name)}")
 
@@ -58,6 +65,7 @@ def _row(one: "Past") -> tuple[object, ...]:
         info.status.value,
         "" if result is None else f"{result:.1%}",
         *_found(compared),
+        compared.wrong.short if compared and compared.wrong else "",
         "" if compared is None else _changed(one.before, first=one.is_first),
         "" if compared is None else _changed(one.given),
         one.changed_settings,
@@ -80,14 +88,15 @@ def _changed(found: Any, *, first: bool = False) -> str:  # noqa: ANN401 JSON
 
 def _told(one: "Past", info: "DatasetInfo") -> dict[str, Any]:
     compared = one.compared
-    metrics = {} if compared is None else compared.metrics
     return {
         "round": one.round,
         "suspicious": None if compared is None else compared.suspicious,
         "decided": None if compared is None else compared.decided,
         "proposed": None if compared is None else compared.proposed,
         "proposed_decided": None if compared is None else compared.proposed_decided,
-        "metrics": {name: value for name, value in metrics.items() if isinstance(value, int | float)},
+        "metrics": {} if compared is None else compared.numbers,
+        "wrong_labels": compared.wrong.as_json() if compared and compared.wrong else None,
+        "bulk_acts": [act.as_json() for act in one.bulk_acts],
         "settings": {name: list(pair) for name, pair in one.settings.items()},
         "since_given": _with_names(one.given, info),
         "since_round_before": _with_names(one.before, info),

@@ -10,7 +10,7 @@ import typer
 from app.commands.speaking import DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
 
 if TYPE_CHECKING:
-    from app.services.datasets import DatasetCard, DatasetInfo
+    from app.services.datasets import DatasetCard, DatasetInfo, WrongLabels
 
 datasets = typer.Typer(name="datasets", rich_markup_mode=None, invoke_without_command=True)
 
@@ -27,14 +27,23 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from app.commands.naming import workspace
-    from app.services.datasets import list_datasets
+    from app.services.datasets import list_datasets, wrong_labels
 
-    cards = list_datasets(workspace())
+    opened = workspace()
+    cards = list_datasets(opened)
+    wrong = wrong_labels(opened, cards)
     if as_json:
-        say_json([_told(card) for card in cards])
+        say_json([_told(card, wrong.get(card.dataset.id)) for card in cards])
         return
-    columns = ("id", "name", "images", "classes", "rounds", "newest round", "left", "proposed", "decided", "problems")
-    rows = [[_told(card)[column.replace(" ", "_")] for column in columns] for card in cards]
+    columns = (
+        "id", "name", "images", "classes", "rounds", "newest round", "left", "proposed", "decided", "wrong labels",
+        "problems",
+    )  # fmt: skip
+    rows = []
+    for card in cards:
+        known = wrong.get(card.dataset.id)
+        told = _told(card, known) | {"wrong_labels": known.short if known else None}
+        rows.append([told[column.replace(" ", "_")] for column in columns])
     say_table(columns, rows, numbers={*columns} - {"name", "newest round"})
     if not cards:
         tell("no dataset yet; import one: python -m app import FOLDER")
@@ -48,16 +57,17 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     """
     from app.commands.naming import dataset_named, workspace
     from app.services import rounds
-    from app.services.datasets import list_datasets
+    from app.services.datasets import list_datasets, wrong_labels
 
     opened = workspace()
     info = dataset_named(opened, dataset)
     card = next(card for card in list_datasets(opened) if card.dataset.id == info.id)
     done = rounds.list_rounds(opened, info.id)
+    wrong = wrong_labels(opened, [card]).get(info.id)
     if as_json:
         told = [{"number": each.number, "status": each.status, "accuracy": each.accuracy} for each in done]
         splits, classes = dict(card.split_counts), dict(card.class_counts)
-        say_json(_told(card) | {"class_counts": classes, "split_counts": splits, "rounds": told})
+        say_json(_told(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": told})
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
@@ -67,6 +77,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     if done:
         shown = [(each.name, each.status, "" if each.accuracy is None else f"{each.accuracy:.1%}") for each in done]
         say_table(["round", "status", "out-of-fold accuracy"], shown, numbers=["out-of-fold accuracy"])
+    if wrong:
+        say(wrong.text)
 
 
 def problems(
@@ -153,7 +165,7 @@ def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
     return next(card.standing for card in list_datasets(workspace()) if card.dataset.id == info.id)
 
 
-def _told(card: "DatasetCard") -> dict[str, Any]:
+def _told(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, Any]:
     newest, found = card.newest, card.reviewable
     judging = card.contradicting if found and found.recipe.proposes else found
     proposed = (found.left if found.recipe.proposes else found.proposed) if found else None
@@ -170,6 +182,7 @@ def _told(card: "DatasetCard") -> dict[str, Any]:
         "left": judging.left if judging else (0 if found else None),
         "proposed": proposed,
         "decided": found.decided if found else None,
+        "wrong_labels": wrong.as_json() if wrong else None,
         "problems": card.problems,
         "evaluation_splits": card.dataset.evaluation_splits,
     }

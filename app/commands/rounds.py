@@ -15,6 +15,7 @@ from app.commands.speaking import (
     progress_bar,
     quoted,
     say,
+    say_hints,
     say_json,
     tell,
 )
@@ -173,7 +174,7 @@ def show_round(opened: "Workspace", chosen: "RoundInfo", *, as_json: bool) -> No
 def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> None:
     """Say what a round found, or why it did not get there."""
     from app.commands.worth import say_worth
-    from app.services import rounds
+    from app.services import reviews, rounds
     from core.types import RoundStatus
 
     if ended.status is not RoundStatus.DONE:
@@ -181,8 +182,7 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     if not ended.recipe.finds:
         say_worth(opened, ended, as_json=as_json)
         return
-    compared = rounds.compare(opened, [ended.id])[0]
-    measured = {name: value for name, value in compared.metrics.items() if isinstance(value, int | float)}
+    compared, hints = rounds.compare(opened, [ended.id])[0], reviews.hints(opened, ended.id)
     if as_json:
         say_json(
             {
@@ -190,7 +190,9 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
                 "suspicious": compared.suspicious,
                 "proposed": compared.proposed,
                 "seconds": compared.seconds,
-                "metrics": measured,
+                "metrics": compared.numbers,
+                "wrong_labels": compared.wrong.as_json() if compared.wrong else None,
+                "hints": hints,
             }
         )
         return
@@ -202,8 +204,11 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     if ended.recipe.proposes:
         found, show = proposed, " --show unlabelled"
     say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
-    for name, value in measured.items():
+    for name, value in compared.numbers.items():
         say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")
+    if compared.wrong:
+        say(compared.wrong.text)
+    say_hints(hints)
     tell(f"next: python -m app findings {quoted(ended.dataset)}{show}, or in the browser: python -m app serve")
 
 

@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import typer
 from typer.core import TyperGroup
 
 from app.services.faults import file_errors
 from core.types import OutfoldError
+
+if TYPE_CHECKING:
+    from core.judge.hints import Hint
 
 FAILED, INTERRUPTED = 1, 130
 PIPED_WIDTH = 200  # columns of a table that nobody's terminal limits
@@ -61,6 +64,12 @@ class Step(Protocol):
 def say(text: str) -> None:
     """Print an answer for people."""
     typer.echo(text)
+
+
+def say_hints(hints: "Iterable[Hint]") -> None:
+    """Print the hints on a round, each with its reason and what to do."""
+    for hint in hints:
+        say(f"Hint: {hint.text} {hint.advice}")
 
 
 def tell(text: str) -> None:

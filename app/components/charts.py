@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from app.components.mixed_up import Confusion, Shown, shown
+from core.judge.recalibration import Point
 
-ORANGE, GREY, BLUE = "234,114,23", "128,138,156", "31,111,235"
+ORANGE, GREY, BLUE, GREEN = "234,114,23", "128,138,156", "31,111,235", "43,138,75"
 _INNER, _NAMES = 400, 76  # pixels of the confusion matrix: its squares, and the names beside and above
 _MOST_NAMED = 40  # classes whose names still fit on an axis
+_LETTER = 7  # pixels of a letter on an axis
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
 _LEAST_SHARE, _FULL_SHARE = 0.005, 0.3  # of a row's pixels: what is drawn at all, and what is drawn fully orange
@@ -42,7 +44,8 @@ def confusion_chart(
         "zeroline": False,
         "fixedrange": True,
     }
-    upright = count > _MOST_UPRIGHT
+    longest = max(map(len, names or [""]))
+    upright = count > _MOST_UPRIGHT or longest * _LETTER > _INNER / max(1, count)
     layout = {
         "width": _INNER + _NAMES + _MARGIN["r"],
         "height": _INNER + _NAMES + _MARGIN["b"],
@@ -64,7 +67,7 @@ def confusion_chart(
 
 
 def calibration_chart(bins: Sequence[dict[str, float]], key: str, unit: str = "samples") -> None:
-    """Draw how often a confidence came true, with the number of samples (or another `unit`) behind each point."""
+    """Draw how often given labels agree at a predicted confidence, and how many samples (or another `unit`) say so."""
     largest = max((entry["count"] for entry in bins), default=1)
     diagonal = {
         "x": [0, 1],
@@ -80,17 +83,68 @@ def calibration_chart(bins: Sequence[dict[str, float]], key: str, unit: str = "s
         "mode": "lines+markers",
         "line": {"color": f"rgb({BLUE})", "width": 2},
         "marker": {"size": [6 + 12 * (entry["count"] / largest) ** 0.5 for entry in bins]},
-        "hovertemplate": f"said %{{x:.1%}}<br>came true %{{y:.1%}}<br>%{{customdata[0]:,}} {unit}<extra></extra>",
+        "hovertemplate": f"predicted %{{x:.1%}}<br>agree %{{y:.1%}}<br>%{{customdata[0]:,}} {unit}<extra></extra>",
     }
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "fixedrange": True, "zeroline": False}
     layout = {
         "height": 280,
         "margin": _MARGIN,
-        "xaxis": {**axis, "title": "said"},
-        "yaxis": {**axis, "title": "came true"},
+        "xaxis": {**axis, "title": "predicted confidence"},
+        "yaxis": {**axis, "title": "agreement with given labels"},
         "showlegend": False,
     }
     st.plotly_chart({"data": [diagonal, measured], "layout": layout}, key=key, config=_QUIET)
+
+
+def precision_curve(
+    points: Sequence[Point], certificates: Sequence[tuple[float, float, str]], proposed: float | None, key: str
+) -> None:
+    """Draw thresholds against the share of right suggestions with its interval, and how many labels would change.
+
+    `certificates` are (threshold, share, text).
+    """
+    drawn = [point for point in points if point.changes]
+    at = [point.threshold for point in drawn]
+    band = {"x": at, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    data: list[dict[str, Any]] = [
+        {
+            "type": "bar", "x": at, "y": [point.changes for point in drawn], "yaxis": "y2", "width": 0.01,
+            "marker": {"color": f"rgba({GREY},.18)"}, "hoverinfo": "skip",
+        },
+        band | {"y": [point.right.low for point in drawn]},
+        band | {"y": [point.right.high for point in drawn], "fill": "tonexty", "fillcolor": f"rgba({BLUE},.18)"},
+        {
+            "x": at, "y": [point.right.estimate for point in drawn], "mode": "lines",
+            "line": {"color": f"rgb({BLUE})", "width": 2},
+            "customdata": [
+                [point.right.low, point.right.high, point.changes, point.gain.low, point.gain.high] for point in drawn
+            ],
+            "hovertemplate": "from %{x:.2f} on<br>%{y:.1%} right (%{customdata[0]:.1%} to %{customdata[1]:.1%})<br>"
+            "%{customdata[2]:,} labels change, net gain %{customdata[3]:,.0f} to %{customdata[4]:,.0f}<extra></extra>",
+        },
+        {
+            "x": [one[0] for one in certificates], "y": [one[1] for one in certificates], "mode": "markers",
+            "marker": {"symbol": "diamond", "size": 12, "color": f"rgb({GREEN})"},
+            "customdata": [[one[2]] for one in certificates],
+            "hovertemplate": "certified from %{x:.2f} on<br>%{customdata[0]}<extra></extra>",
+        },
+    ]  # fmt: skip
+    line = {"color": f"rgb({ORANGE})", "dash": "dash", "width": 2}
+    mark = {"type": "line", "x0": proposed, "x1": proposed, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+    layout = {
+        "height": 280,
+        "margin": {**_MARGIN, "t": 12},
+        "xaxis": {"title": "accept from this confidence on", "fixedrange": True, "zeroline": False, "showgrid": False},
+        "yaxis": {"title": "share right", "tickformat": ".0%", "range": [0, 1.04], "fixedrange": True},
+        "yaxis2": {
+            "title": "labels that change", "overlaying": "y", "side": "right", "showgrid": False, "fixedrange": True,
+            "rangemode": "tozero", "tickmode": "auto", "nticks": 4, "tickformat": ",.0f",
+        },
+        "bargap": 0,
+        "showlegend": False,
+        "shapes": [] if proposed is None else [mark],
+    }  # fmt: skip
+    st.plotly_chart({"data": data, "layout": layout}, key=key, config=_QUIET)
 
 
 def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:

@@ -1,5 +1,6 @@
 """One card a dataset: what it looks like, what is in it, where its review stands, where to go from here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -7,7 +8,7 @@ import streamlit as st
 
 from app.components.addresses import queue_of
 from app.components.evaluation_panel import open_splits
-from app.services.datasets import DatasetCard, RoundSummary
+from app.services.datasets import DatasetCard, RoundSummary, WrongLabels
 from app.services.split_names import DRAWN
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
@@ -20,6 +21,7 @@ STYLE = """<style>
 .of-card p{margin:0}
 .of-name{font-size:16px;font-weight:650;overflow-wrap:anywhere;line-height:1.3;padding-top:8px}
 .of-sub{font-size:12.5px;opacity:.72;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.of-known{white-space:normal;padding-top:6px}
 .of-state{font-size:13px;padding-top:9px;display:flex;gap:8px;align-items:baseline}
 .of-state b{font-variant-numeric:tabular-nums}.of-state span{opacity:.72;margin-left:auto}
 .of-bar{height:6px;border-radius:3px;overflow:hidden;margin:5px 0 0;
@@ -37,19 +39,19 @@ class Pressed:
     new_name: str = ""
 
 
-def draw_cards(cards: list[DatasetCard], key: str = "cards") -> Pressed | None:
-    """Draw the cards and return what was pressed in this run."""
+def draw_cards(cards: list[DatasetCard], wrong: Mapping[int, WrongLabels], key: str = "cards") -> Pressed | None:
+    """Draw the cards and return what was pressed in this run; `wrong` holds the wrong labels known, by dataset."""
     st.html(STYLE)
     pressed = None
     with st.container(key=key):
         for card in cards:
             with st.container(border=True, key=f"{key}_{card.dataset.id}", height="stretch"):
-                st.html(card_html(card))
+                st.html(card_html(card, wrong.get(card.dataset.id)))
                 pressed = _draw_actions(card, f"{key}_{card.dataset.id}") or pressed
     return pressed
 
 
-def card_html(card: DatasetCard) -> str:
+def card_html(card: DatasetCard, wrong: WrongLabels | None) -> str:
     """Return the card's text and images; everything that came from outside is escaped."""
     images = "".join(
         f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
@@ -71,12 +73,16 @@ def card_html(card: DatasetCard) -> str:
         f'<p class="of-sub">{escape(" · ".join(facts))}</p>'
         f'<p class="of-sub" title="{escape(", ".join(card.dataset.classes))}">{escape(names + more) or "no labels"}</p>'
         f'<p class="of-sub" title="{escape(card.dataset.root)}">{escape(_source(card))}</p>'
-        f"{_state(card)}</div>"
+        f"{_state(card)}{_quality(wrong)}</div>"
     )
 
 
 def _source(card: DatasetCard) -> str:
     return f"{FORMATS[SourceFormat(card.dataset.format)].title}, {card.dataset.root}"
+
+
+def _quality(wrong: WrongLabels | None) -> str:
+    return f'<p class="of-sub of-known" title="{escape(wrong.text)}">{escape(wrong.text)}</p>' if wrong else ""
 
 
 def _state(card: DatasetCard) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from app.components.complaints import plain
 from app.components.measures import WORDS
 from app.components.recipe_form import NAMES
 from app.services.history import Past
@@ -36,8 +37,19 @@ def what_changed(past: Sequence[Past], selected: Sequence[int], classes: Sequenc
         pd.DataFrame([_row(one) for one in done]), column_config=columns, hide_index=True, key=key,
         alt="what changed in each round",
     )  # fmt: skip
+    _bulk_acts(done)
     shown = next((one for one in done if one.round.id in selected), done[0])
     _pairs(shown, classes, f"{key}_pairs")
+
+
+def _bulk_acts(done: Sequence[Past]) -> None:
+    """Draw what was accepted in bulk, newest first, each act with its certificate or what else was known of it."""
+    acts = [act for one in done for act in reversed(one.bulk_acts)]
+    if not acts:
+        return
+    st.markdown("**Accepted in bulk**")
+    lines = [f"{act.size:,} in round {act.round} by {act.annotator}: {act.set}. {act.text}" for act in acts]
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines))
 
 
 def _row(one: Past) -> dict[str, Any]:

@@ -16,9 +16,9 @@ _OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", 
 class Words:
     """How results are called and where they lead.
 
-    `per_class` is what is drawn of each class, `counted` are its counts of what was given and of what is likely wrong,
-    `review` the queue of a (given, predicted) pair of the confusion, which
-    is drawn in percent of what was given where `by_row`; `hidden` are settings that say nothing.
+    `per_class` is what is drawn of each class, `counted` its count of what was given, `findings` what is reviewed,
+    `review` the queue of a (given, predicted) pair of the confusion, which is drawn in percent of what was given where
+    `by_row`; `hidden` are settings that say nothing.
     """
 
     figures: Callable[[Comparison], dict[str, str]]
@@ -27,7 +27,8 @@ class Words:
     confusion: str
     calibration: str
     unit: str
-    counted: tuple[str, str]
+    counted: str
+    findings: str
     by_row: bool
     review: Callable[[int, int], dict[str, str]]
     hidden: frozenset[str]
@@ -59,9 +60,8 @@ def _of_labels(shown: Comparison) -> dict[str, str]:
     measured = shown.metrics
     return {
         "out-of-fold accuracy": percent(measured.get("accuracy")),
-        "estimated wrong labels": count(shown.estimated_errors),
+        "wrong labels": _wrong(shown),
         **_found(shown, "suspicious", "proposed where nobody labelled"),
-        "proposed threshold": percent(measured.get("proposed_threshold")),
         "took": time_text(shown.seconds),
     }
 
@@ -71,13 +71,17 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
     return {
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
-        "estimated wrong regions": count(shown.estimated_errors),
         **_found(shown, "regions found", "regions proposed where nobody labelled"),
+        "wrong regions among those found": _wrong(shown),
         "wobble set apart": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
-        "proposed threshold": percent(measured.get("proposed_threshold")),
         "took": time_text(shown.seconds),
     }
+
+
+def _wrong(shown: Comparison) -> str:
+    """Return what random samples tell of wrong labels, "unknown" without them."""
+    return shown.wrong.short if shown.wrong else _UNKNOWN
 
 
 def _found(shown: Comparison, suspicious: str, proposed: str) -> dict[str, str]:
@@ -105,10 +109,11 @@ WORDS: Mapping[Task, Words] = {
         per_class="agreement",
         per_class_title="Agreement with the labels each round opened with, by class",
         confusion="Click a square to review exactly those samples.",
-        calibration="How often the given label agreed, against what the round expected. "
-        "On the dotted line: as expected.",
+        calibration="Against the labels as they were given, errors included, not against the truth. "
+        "On the dotted line they agree as often as predicted.",
         unit="samples",
-        counted=("Given", "Estimated wrong"),
+        counted="Given",
+        findings="labels",
         by_row=False,
         review=_samples_of,
         hidden=_OF_MASKS,
@@ -118,10 +123,11 @@ WORDS: Mapping[Task, Words] = {
         per_class="iou",
         per_class_title="IoU with the masks each round opened with, by class",
         confusion="Pixels, in percent of what was given. Click a square to review its regions.",
-        calibration="How often the given pixel agreed, against what the network expected. "
-        "On the dotted line: as expected.",
+        calibration="Against the masks as they were given, errors included, not against the truth. "
+        "On the dotted line they agree as often as predicted.",
         unit="pixels",
-        counted=("Pixels given", "Wrong regions"),
+        counted="Pixels given",
+        findings="regions",
         by_row=True,
         review=_regions_of,
         hidden=frozenset({"method"}),

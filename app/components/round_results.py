@@ -22,7 +22,7 @@ def confusion(measured: Mapping[str, Any], classes: Sequence[str], words: Words,
 def calibration_and_classes(measured: Mapping[str, Any], classes: Sequence[str], words: Words, key: str) -> None:
     """Draw how far confidence can be trusted, and the classes one by one."""
     if "calibration" in measured:
-        st.markdown("**Calibration**")
+        st.markdown("**Calibration: agreement with the given labels**")
         st.caption(words.calibration)
         calibration_chart(measured["calibration"], f"calibration_{key}", words.unit)
     if "per_class" in measured:

@@ -13,14 +13,16 @@ from app.components.complaints import plain
 from app.components.iteration_table import iteration_table
 from app.components.job_progress import time_text
 from app.components.measures import WORDS, figures
+from app.components.random_samples import draw_hints
 from app.components.recipe_form import NAMES
+from app.services.reviews import Hint
 from app.services.rounds import Comparison, RoundInfo, duration
 from core.types import RoundStatus
 
 LEAST_COMPARED, MOST_COMPARED = 2, 6
 _SCORE = ""  # the place of the measure
 # These fit a window 1024 pixels wide; the table's own menu shows the others.
-_SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Proposed", "Decided", "Took", "Started")
+_SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Wrong labels", "Proposed", "Decided", "Took", "Started")
 _NARROW = 80  # pixels
 _HIDDEN = frozenset({"weights_file", "learning_rate"})  # shown only where they were set
 
@@ -34,6 +36,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         ),
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
+        "Wrong labels": st.column_config.TextColumn(help="from random samples, with a 95 % interval; else unknown"),
         "Proposed": st.column_config.NumberColumn(format="localized", help="where nobody labelled"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
@@ -48,8 +51,8 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 
 
-def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
-    """Say how the newest round ended and where to go now, and what each of its iterations was worth if it had some."""
+def round_notice(info: RoundInfo, finished: Comparison | None, hints: Sequence[Hint]) -> None:
+    """Say how the newest round ended and where to go now, the hints on it, and its iterations if it had some."""
     if info.status is RoundStatus.FAILED:
         st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
     elif info.status is RoundStatus.CANCELLED:
@@ -69,6 +72,9 @@ def round_notice(info: RoundInfo, finished: Comparison | None) -> None:
         )
         insight.page_link("pages/insight.py", label="Its results", icon=":material/insights:", query_params=address)
         if finished is not None:
+            if finished.wrong:
+                st.caption(plain(finished.wrong.text))
+            draw_hints(hints)
             iteration_table(finished.metrics, "iterations")
 
 
@@ -103,23 +109,20 @@ def comparison_table(compared: Sequence[Comparison]) -> None:
     st.table(pd.DataFrame.from_dict(table, orient="index", columns=names), border="horizontal")
 
 
-def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, counted: tuple[str, str]) -> None:
-    """Draw, per class, how many there are, how many are likely wrong (both called as in `counted`), taken for what."""
-    given, wrong = counted
+def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, counted: str) -> None:
+    """Draw, per class, how many were given (called as in `counted`), how many of them agree, taken for what."""
     shown = [
         {
             "Class": row["name"],
             **({"IoU": row["iou"]} if "iou" in row else {}),
-            given: row["count"],
+            counted: row["count"],
             "Agreement": row["agreement"],
-            wrong: row["estimated_errors"],
             "Most often taken for": _pair(row["worst_pair"], classes),
         }
         for row in rows
     ]
     columns = {
-        given: st.column_config.NumberColumn(format="localized"),
-        wrong: st.column_config.NumberColumn(format="localized"),
+        counted: st.column_config.NumberColumn(format="localized"),
         "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
         "IoU": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
     }
@@ -140,6 +143,7 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
         **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
         "Suspicious": compared.suspicious if compared and not info.recipe.proposes else None,
+        "Wrong labels": compared.wrong.short if compared and compared.wrong else None,
         **({"Proposed": compared.proposed} if compared and compared.proposed else {}),
         "Decided": _decided(compared),
         "Network": info.config.get("model", ""),

@@ -33,7 +33,7 @@ def live(known: tuple[list[int], list[int]]) -> None:
         if draw_running(info, worker_state(work).text, f"import_{info.id}"):
             import_jobs.stop_import(work, info.id)
             st.rerun()
-    pressed = draw_cards(now.cards)
+    pressed = draw_cards(now.cards, now.wrong)
     if pressed is not None and pressed.report:
         show(pressed.report)
     elif pressed is not None and pressed.new_name:

@@ -1,21 +1,23 @@
-"""Insight: what a finished round measured. Address: `insight?dataset=1&round=3`."""
+"""Insight: what a finished round measured, and what random samples of it tell. Address: `insight?dataset=1&round=3`."""
 
 from typing import NoReturn
 
 import streamlit as st
 
 from app.components.complaints import complaints
+from app.components.identity import name_for_record
 from app.components.insight_head import insight_head
 from app.components.iteration_table import iteration_table
 from app.components.job_progress import draw_figures
 from app.components.kept_networks import kept_networks
 from app.components.measures import WORDS, figures, settings
+from app.components.random_samples import draw_hints, random_samples
 from app.components.round_results import calibration_and_classes, confusion
 from app.components.round_tables import facts_table
 from app.components.stage_table import stage_table
 from app.components.tag_doubts import tag_doubts
 from app.components.worst_images import worst_images
-from app.services import datasets, insight, networks, rounds
+from app.services import datasets, insight, networks, reviews, rounds
 from app.services.workspace import workspace
 
 
@@ -37,6 +39,13 @@ if round_id is None:
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
 draw_figures(figures(shown))
+draw_hints(reviews.hints(workspace(), round_id))
+with st.container(border=True), complaints():
+    sampled = insight.samples(workspace(), round_id)
+    kind = random_samples(sampled, classes, f"samples_{round_id}", own_count=shown.model_count)
+    if kind is not None:
+        started = insight.start_sample(workspace(), round_id, kind, by=name_for_record())
+        st.switch_page("pages/review.py", query_params={"round": str(round_id), "audit": str(started.audit.id)})
 left, right = st.columns([1, 1], gap="large")
 with left:
     stage_table(measured, f"stages_{round_id}")

@@ -11,7 +11,7 @@ from app.components.label_changes import what_changed
 from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
-from app.services import datasets, rounds
+from app.services import datasets, reviews, rounds
 from app.services.history import history
 from app.services.workers import worker_state
 from app.services.workspace import workspace
@@ -36,7 +36,7 @@ with main:
         look = partial(rounds.progress, workspace(), unfinished.id)
         live_round(unfinished.status, look, partial(rounds.cancel_round, workspace(), unfinished.id), "live")
     elif listed:
-        round_notice(listed[0], finished.get(listed[0].id))
+        round_notice(listed[0], finished.get(listed[0].id), reviews.hints(workspace(), listed[0].id))
     if listed:
         selected = round_list(listed, finished, "rounds")
         compare_rounds(list(finished.values()), selected, "compared")

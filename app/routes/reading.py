@@ -1,5 +1,6 @@
 """What the review page asks for."""
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -64,6 +65,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         ],
         "audits": [one.as_json() for one in audits.of_round(workspace, view.round.id)],
         "recalibration": recalibration.as_json() if recalibration else None,
+        "hints": [asdict(hint) for hint in reviews.hints(workspace, view.round.id)],
     }
 
 

@@ -1,9 +1,11 @@
 """Datasets: what there is, what its card shows, a new name."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.services import imports
 from app.services.imports import ImportInfo
+from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.workspace import Workspace
 from core.data.formats.source import is_storable
 from core.types import DatasetError
@@ -15,11 +17,13 @@ __all__ = [
     "DatasetInfo",
     "Overview",
     "RoundSummary",
+    "WrongLabels",
     "find_dataset",
     "get_dataset",
     "list_datasets",
     "overview",
     "rename",
+    "wrong_labels",
 ]
 
 _LONGEST_NAME = 200
@@ -30,6 +34,7 @@ class Overview:
     """Everything the datasets page shows of an installation."""
 
     cards: list[DatasetCard]
+    wrong: Mapping[int, WrongLabels]  # by dataset; none before the first round that judges labels
     unfinished: list[ImportInfo]  # imports that wait or run
 
     @property
@@ -46,13 +51,25 @@ class Overview:
 
 def overview(workspace: Workspace) -> Overview:
     """Return what there is now."""
-    return Overview(list_datasets(workspace), imports.unfinished_imports(workspace))
+    cards = list_datasets(workspace)
+    return Overview(cards, wrong_labels(workspace, cards), imports.unfinished_imports(workspace))
 
 
 def list_datasets(workspace: Workspace) -> list[DatasetCard]:
     """Return every dataset's card, newest first."""
     with workspace.database.read() as session:
         return datasets.cards(session)
+
+
+def wrong_labels(workspace: Workspace, cards: Iterable[DatasetCard]) -> dict[int, WrongLabels]:
+    """Return, by dataset, what random samples tell of its wrong labels; none before a round has judged them."""
+    with workspace.database.read() as session:
+        found = {
+            card.dataset.id: wrong_labels_of_dataset(workspace, session, card.dataset.id)
+            for card in cards
+            if card.reviewable is not None
+        }
+    return {dataset_id: wrong for dataset_id, wrong in found.items() if wrong is not None}
 
 
 def dataset_ids(workspace: Workspace) -> set[int]:

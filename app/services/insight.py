@@ -1,15 +1,17 @@
-"""What a round measured, as pages show it: beside the figures, the images they are about."""
+"""A round's results as pages show them: the worst images, and what random samples of its findings tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from app.services.reviews import AuditView, Recalibration, RefusedError, WrongLabels, audits, evidence, precision
 from app.services.workspace import Workspace
 from core.judge.mask_scoring import mean_iou
-from core.types import RoundStatus
-from db.queries import masks
+from core.types import FindingFilter, FindingKind, RoundStatus
+from db.queries import counts, masks
+from db.queries import reviews as reviewed
 from db.queries.folds import FoldRun
 
 
@@ -21,6 +23,51 @@ class WorstImage:
     name: str
     content_hash: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The random samples of a round's findings, and what they tell.
+
+    `sizes` counts the findings of each kind that a sample is, or would be, drawn from; `whole` holds the samples of all
+    of a kind, `listed` every sample, oldest first.
+    """
+
+    sizes: Mapping[FindingKind, int]
+    whole: Mapping[FindingKind, AuditView]
+    listed: Sequence[AuditView]
+    recalibration: Recalibration
+    wrong: WrongLabels | None  # None: the round judges no labels
+
+
+def samples(workspace: Workspace, round_id: int) -> Samples:
+    """Return a finished round's random samples.
+
+    Raises:
+        RefusedError: there is no such round.
+    """
+    with workspace.database.read() as session:
+        in_round = reviewed.find_round(session, round_id)
+        if in_round is None:
+            raise RefusedError(f"there is no round {round_id}", "choose another")
+        sets = {kind: evidence.whole_kind(in_round, kind) for kind in FindingKind}
+        sizes = {kind: counts.count(session, fixed) for kind, fixed in sets.items()}
+        recalibration = precision.recalibrated(workspace, session, in_round)
+        wrong = precision.wrong_labels(workspace, session, in_round)
+    listed = audits.of_round(workspace, round_id)
+    identities = {evidence.identity_of(fixed): kind for kind, fixed in sets.items()}
+    whole = {identities[one.audit.identity]: one for one in listed if one.audit.identity in identities}
+    sizes |= {kind: one.audit.size for kind, one in whole.items()}
+    return Samples({kind: size for kind, size in sizes.items() if size}, whole, listed, recalibration, wrong)
+
+
+def start_sample(workspace: Workspace, round_id: int, kind: FindingKind, *, by: str) -> AuditView:
+    """Return the random sample of all findings of a kind, drawn now if there is none.
+
+    Raises:
+        RefusedError: there are none of this kind.
+    """
+    return audits.start(workspace, FindingFilter(round_id=round_id, kinds=frozenset({kind})), by=by)
 
 
 def worst_images(workspace: Workspace, metrics: dict[str, Any], most: int = 12) -> list[WorstImage]:

@@ -11,6 +11,7 @@ from typing import Any
 from app.services import jobs
 from app.services.insight import mean_iou_so_far
 from app.services.models import model_names
+from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.starting import start_round
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
@@ -19,9 +20,12 @@ from core.config import propose_config as suitable_config
 from core.types import FindingKind, RoundError, RoundStatus, Status, Task
 from db.queries import evaluation, rounds, snapshots
 from db.queries import folds as fold_rows
+from db.queries import reviews as reviewed
 from db.queries.evaluation import Split
 from db.queries.folds import FoldRun
 from db.queries.rounds import RoundInfo
+
+UNVERIFIED = frozenset({"estimated_errors", "estimated_error_rate", "proposed_threshold"})  # metrics
 
 __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress", "start_round"]
 
@@ -62,7 +66,8 @@ class RoundProgress:
 class Comparison:
     """One finished round beside others: what it found, how much of that is decided, and what it measured.
 
-    `proposed` is what it says of images, or regions, that nobody labelled; the rest contradicts labels.
+    `proposed` is what it says of images, or regions, that nobody labelled; the rest contradicts labels. `wrong` is what
+    random samples tell of wrong labels, None where it judges none.
     """
 
     round: RoundInfo
@@ -70,8 +75,22 @@ class Comparison:
     decided: int
     proposed: int
     proposed_decided: int
-    estimated_errors: int | None
+    wrong: WrongLabels | None
     metrics: dict[str, Any]
+
+    @property
+    def numbers(self) -> dict[str, int | float]:
+        """Return the figures it measured, without what the model merely believes."""
+        return {
+            name: value
+            for name, value in self.metrics.items()
+            if isinstance(value, int | float) and name not in UNVERIFIED
+        }
+
+    @property
+    def model_count(self) -> int | None:
+        """Return the wrong labels, or regions, that the model itself counts; nobody has checked it."""
+        return self.metrics.get("estimated_errors")
 
     @property
     def looked_for(self) -> tuple[int, int]:
@@ -179,8 +198,9 @@ def compare(workspace: Workspace, round_ids: Iterable[int]) -> list[Comparison]:
             counts = totals.get(round_id, {})
             suspicious, decided = _of_kind(counts, FindingKind.SUSPICIOUS)
             proposed, of_proposed = _of_kind(counts, FindingKind.UNLABELLED)
-            info, errors = rounds.get_round(session, round_id), measured.get("estimated_errors")
-            compared.append(Comparison(info, suspicious, decided, proposed, of_proposed, errors, measured))
+            info, in_round = rounds.get_round(session, round_id), reviewed.find_round(session, round_id)
+            wrong = wrong_labels(workspace, session, in_round) if in_round and info.recipe.finds else None
+            compared.append(Comparison(info, suspicious, decided, proposed, of_proposed, wrong, measured))
     return compared
 
 

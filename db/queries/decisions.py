@@ -153,6 +153,15 @@ def bulk_acts(session: Session, round_id: int) -> list[Changeset]:
     return [Changeset(*row) for row in rows]
 
 
+def live_bulk_acts(session: Session, dataset_id: int) -> list[Changeset]:
+    """Return a dataset's bulk acts that changed something and were not undone, oldest first."""
+    of_dataset = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.act == Act.ACCEPT_ALL)
+    rows = session.execute(
+        _changesets().where(*of_dataset, ChangesetRow.live, ChangesetRow.size > 0).order_by(ChangesetRow.id)
+    ).all()
+    return [Changeset(*row) for row in rows]
+
+
 def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
     """Return the different verdicts of an act."""
     return list(session.scalars(select(DecisionRow.verdict).where(DecisionRow.changeset_id == changeset_id).distinct()))

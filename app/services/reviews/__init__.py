@@ -9,11 +9,12 @@ from app.services.reviews.answers import Saved, Undone
 from app.services.reviews.by_class import by_class
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
 from app.services.reviews.evidence import AuditView, Certificate, Share
-from app.services.reviews.precision import Known, Recalibration, recalibration, share_text
+from app.services.reviews.precision import Known, Recalibration, WrongLabels, recalibration, share_text
 from app.services.reviews.reading import (
     count,
     counts,
     findings,
+    hints,
     history,
     likely,
     page,
@@ -24,6 +25,7 @@ from app.services.reviews.reading import (
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.reviews.state import state
 from app.services.reviews.storing import ActKey
+from core.judge.hints import Hint
 
 __all__ = [
     "ActKey",
@@ -32,6 +34,7 @@ __all__ = [
     "Choice",
     "CountChangedError",
     "Counts",
+    "Hint",
     "Known",
     "NotFoundError",
     "Page",
@@ -45,12 +48,14 @@ __all__ = [
     "StaleMaskError",
     "Story",
     "Undone",
+    "WrongLabels",
     "accept_all",
     "by_class",
     "count",
     "counts",
     "decide",
     "findings",
+    "hints",
     "history",
     "likely",
     "page",

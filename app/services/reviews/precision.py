@@ -17,7 +17,8 @@ from app.services.reviews import evidence
 from app.services.reviews.evidence import AuditView, Certificate, Share
 from app.services.workspace import Workspace
 from core.judge import recalibration as method
-from core.judge.error_total import Interval, Stratum, wrong_labels
+from core.judge.error_total import Interval, Stratum
+from core.judge.error_total import wrong_labels as count_wrong
 from core.judge.recalibration import LEAST_VERDICTS, Findings, Fit, Outcome, Point, Prior, Sample
 from core.types import FindingFilter, FindingKind, IntArray, Order, RoundStatus, Status
 from db.queries import audits as queries
@@ -26,6 +27,7 @@ from db.queries.filters import whole_percent
 from db.queries.reviews import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
+_JUDGED = (FindingKind.SUSPICIOUS, FindingKind.AGREEING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,58 @@ class Known:
             "model": self.model,
             "audit": self.audit.audit.id if self.audit else None,
             "size": self.size,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WrongLabels:
+    """Wrong labels of a round, from random samples of its suspicious and its agreeing findings.
+
+    Counted among the `size` findings outside evaluation splits that nobody had judged when the samples were drawn; of
+    masks, regions. `errors` is None while a sample is missing: then their number is unknown. `missing` are the verdicts
+    still needed on (suspicious, agreeing) findings.
+    """
+
+    round: int  # its number
+    errors: Interval | None
+    size: int
+    verdicts: int
+    missing: tuple[int, int]
+    of_regions: bool
+
+    @property
+    def short(self) -> str:
+        """Return "90 (71 to 118)", or "unknown"."""
+        if self.errors is None:
+            return "unknown"
+        return f"{self.errors.estimate:,.0f} ({self.errors.low:,.0f} to {self.errors.high:,.0f})"
+
+    @property
+    def text(self) -> str:
+        """Return it in a sentence; unknown with the way to know."""
+        what = "regions" if self.of_regions else "labels"
+        if self.errors is None:
+            needed = [f"{n:,} {kind.name.lower()}" for n, kind in zip(self.missing, _JUDGED, strict=True) if n]
+            if not needed:
+                return f"Wrong {what}: unknown; this round has nothing to sample."
+            cards = "finding" if sum(self.missing) == 1 else "findings"
+            return f"Wrong {what}: unknown until a random sample is judged: {' and '.join(needed)} {cards}."
+        return (
+            f"Wrong {what}: about {self.errors.estimate:,.0f} of the {self.size:,} that nobody had judged before "
+            f"(95 % interval {self.errors.low:,.0f} to {self.errors.high:,.0f}; {self.verdicts:,} random verdicts, "
+            f"round {self.round})."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; `estimate` is None where it is unknown."""
+        bounds = asdict(self.errors) if self.errors else dict.fromkeys(("estimate", "low", "high"))
+        return {
+            "round": self.round,
+            **bounds,
+            "level": 0.95,
+            "of": self.size,
+            "verdicts": self.verdicts,
             "text": self.text,
         }
 
@@ -143,16 +197,13 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
     suspicious = _sample_of_kind(workspace, session, in_round, FindingKind.SUSPICIOUS)
     agreeing = _sample_of_kind(workspace, session, in_round, FindingKind.AGREEING)
     verdicts, beside = suspicious.verdicts, agreeing.verdicts
-    errors = None
-    if suspicious.is_enough and (agreeing.is_enough or not agreeing.size):
-        wrong = int((suspicious.cards.outcome != Outcome.KEPT).sum())
-        missed = int((agreeing.cards.outcome != Outcome.RIGHT).sum())
-        strata = Stratum(suspicious.size, verdicts, wrong), Stratum(agreeing.size, beside, missed)
-        errors = wrong_labels([one for one in strata if one.size])
+    errors = _errors(suspicious, agreeing)
     fitted = _fit(workspace, session, in_round, FindingKind.SUSPICIOUS)
     if fitted is None:
-        missing = LEAST_VERDICTS - verdicts
+        missing = min(LEAST_VERDICTS, suspicious.size) - verdicts
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
+        if not suspicious.size:
+            reason = "the round contradicts no label that a bulk act may change"
         return Recalibration(verdicts, beside, None, (), None, reason, errors, None, 0)
     points = method.curve(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     proposed = method.propose(points, suspicious.size + agreeing.size)
@@ -169,6 +220,30 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
         method.expected_errors(fitted, upcoming) if len(upcoming) else None,
         len(upcoming),
     )
+
+
+def wrong_labels(workspace: Workspace, session: Session, in_round: ReviewedRound) -> WrongLabels | None:
+    """Return what is known of the wrong labels a round began with; None where it judges no labels."""
+    if in_round.recipe.proposes:
+        return None
+    suspicious, agreeing = (_sample_of_kind(workspace, session, in_round, kind) for kind in _JUDGED)
+    return WrongLabels(
+        in_round.number,
+        _errors(suspicious, agreeing),
+        suspicious.size + agreeing.size,
+        suspicious.verdicts + agreeing.verdicts,
+        (suspicious.missing, agreeing.missing),
+        of_regions=in_round.colours is not None,
+    )
+
+
+def wrong_labels_of_dataset(workspace: Workspace, session: Session, dataset_id: int) -> WrongLabels | None:
+    """Return the same of a dataset's newest finished round that judges labels; None before the first."""
+    for round_id, _, status in reviews.rounds_of(session, dataset_id):
+        in_round = reviews.find_round(session, round_id) if status is RoundStatus.DONE else None
+        if in_round is not None and not in_round.recipe.proposes:
+            return wrong_labels(workspace, session, in_round)
+    return None
 
 
 def share_text(share: Share) -> str:
@@ -196,6 +271,14 @@ def _from_the_round(
     if least >= len(points) or not points[least].changes:
         return None
     return evidence.share_of(points[least].right, sample.verdicts, f"all {kind.name.lower()} findings")
+
+
+def _errors(suspicious: "_KindSample", agreeing: "_KindSample") -> Interval | None:
+    """Return how many given labels are wrong by the samples of both parts; None while one of them is too small."""
+    parts = [(one, good) for one, good in ((suspicious, Outcome.KEPT), (agreeing, Outcome.RIGHT)) if one.size]
+    if not parts or not all(one.is_enough for one, _ in parts):
+        return None
+    return count_wrong([Stratum(one.size, one.verdicts, int((one.cards.outcome != good).sum())) for one, good in parts])
 
 
 def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
@@ -245,9 +328,14 @@ class _KindSample:
         return int(self.levels.sum())
 
     @property
+    def missing(self) -> int:
+        """Return how many verdicts it needs before it says something."""
+        return max(0, min(LEAST_VERDICTS, self.size) - self.verdicts)
+
+    @property
     def is_enough(self) -> bool:
         """Return whether it says something: enough verdicts, or all there can be."""
-        return self.size > 0 and self.verdicts >= min(LEAST_VERDICTS, self.size)
+        return self.size > 0 and not self.missing
 
 
 def _sample_of_kind(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> _KindSample:

@@ -17,6 +17,8 @@ from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
+from core.judge.hints import Hint
+from core.judge.hints import hints as hints_on
 from core.judge.review import resolve
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
 from db.queries import annotators, decisions, evaluation, queue
@@ -135,6 +137,13 @@ def preview(workspace: Workspace, chosen: FindingFilter) -> Preview:
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
     return Preview(count, changes, sample, threshold, known, left_out, tuple(protected))
+
+
+def hints(workspace: Workspace, round_id: int) -> list[Hint]:
+    """Return the hints on a round: what calls for a look before anything is accepted; none of them is a verdict."""
+    with workspace.database.read() as session:
+        found = review_queries.find_round(session, round_id)
+    return hints_on(found.metrics or {}) if found else []
 
 
 def _first_of_order(

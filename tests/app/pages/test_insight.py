@@ -1,5 +1,6 @@
 """The Insight page: empty, of a finished round of labels or of masks, reached by a link that names just the round."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from streamlit.testing.v1 import AppTest
 from app.components.measures import figures
 from app.services import rounds as rounds_of
 from app.services.datasets import list_datasets
+from app.services.reviews import audits
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, Recipe, RoundStatus, Task
+from db.models import RoundRow
 from db.queries import findings, rounds
 from db.queries.findings import NewFinding
 from tests.app.masked import NOW, add_round, add_scenes
-from tests.app.small import add_dataset, add_done_round
+from tests.app.sampled import sample, sample_both
+from tests.app.services.test_audits import add_round as add_sampled_round
+from tests.app.small import METRICS, add_dataset, add_done_round
 from tests.core.data.test_networks import ABOUT, keep
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -41,7 +46,8 @@ def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTes
     assert not screen.exception
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert "90.0%" in figures
-    assert "80.0%" in figures
+    assert "unknown" in figures
+    assert "80.0%" not in figures
     assert [link.proto.label for link in screen.get("page_link")][:3] == ["Review", "Compare", "Worth"]
     charts = screen.get("plotly_chart")
     assert len(charts) == 2
@@ -50,6 +56,93 @@ def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTes
     settings, versions = (table.value for table in screen.table)
     assert settings.loc["folds"].item() == "2"
     assert versions.loc["snapshot"].item() == "00ff"
+
+
+def words(screen: AppTest) -> str:
+    shown = [*screen.markdown, *screen.caption, *screen.info]
+    figures = [element.proto.body for element in screen.get("html")]
+    return "\n".join([*(str(element.value) for element in shown), *figures]).replace("\\", "")
+
+
+def test_without_random_samples_nothing_is_promised(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+    screen.run()
+    assert not screen.exception
+    told = words(screen)
+    assert "Wrong labels: unknown until a random sample is judged: 30 suspicious and 30 agreeing findings." in told
+    assert "no threshold is proposed" in told
+    assert "right (" not in told
+    assert not screen.get("plotly_chart")
+    labels = [screen.button(f"samples_{round_id}_{kind}").label for kind in ("suspicious", "agreeing")]
+    assert labels == [f"Check a random sample of {kind} findings" for kind in ("suspicious", "agreeing")]
+
+
+def test_the_models_own_count_is_marked_as_unverified(screen: AppTest, workspace: Workspace) -> None:
+    add_done_round(workspace, add_dataset(workspace, PETS))
+    screen.run()
+    assert "Model's own count, unverified: 1 wrong." in [one.value for one in screen.caption]
+    assert "agreement with the given labels" in words(screen)
+
+
+def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+    sample_both(workspace, round_id)
+    screen.run()
+    assert not screen.exception
+    told = words(screen)
+    assert "unknown" not in told
+    assert re.search(r"Wrong labels: about [\d,]+ of the 210 .* interval [\d,]+ to [\d,]+; 80 random verdicts", told)
+    assert re.search(r"About \d+ % right \(90 % interval \d+ to \d+ %; 40 random verdicts", told)
+    assert re.search(r"Among the next 100 cards: about \d+ wrong labels \(90 % interval", told)
+    assert "proposed threshold" in told
+    (curve,) = screen.get("plotly_chart")
+    assert "accept from this confidence on" in curve.proto.spec
+    assert [link.proto.label for link in screen.get("page_link")][-2:] == ["Sample 2", "Sample 1"]
+    assert "**All agreeing (60)**" in told
+    assert "**All suspicious (150)**" in told
+
+
+def test_a_certificate_is_listed_and_stands_on_the_curve(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+    sample(workspace, round_id, FindingKind.SUSPICIOUS, count=100)
+    screen.run()
+    assert "certified" in words(screen)
+    assert "at least" in words(screen)
+    (curve,) = screen.get("plotly_chart")
+    assert "diamond" in curve.proto.spec
+
+
+def test_a_sample_is_started_by_its_button(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+    screen.run()
+    screen.button(f"samples_{round_id}_agreeing").click().run()
+    assert not screen.exception
+    (started,) = audits.of_round(workspace, round_id)
+    assert (started.audit.kind, started.audit.size) == (FindingKind.AGREEING, 60)
+    assert screen.query_params["audit"] == str(started.audit.id)
+
+
+def test_hints_name_their_reason_and_what_to_do(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_done_round(workspace, add_dataset(workspace, PETS))
+    with workspace.database.write() as session:
+        session.get_one(RoundRow, round_id).metrics = METRICS | {"confusion": [[60, 40], [40, 60]]}
+    screen.run()
+    assert "Agrees with 60% of the labels" in words(screen)
+    assert "Only a random sample tells which" in words(screen)
+    screen.switch_page("pages/rounds.py").run()
+    assert "Agrees with 60% of the labels" in words(screen)
+
+
+def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
+    round_id = add_round(workspace, add_scenes(workspace, tmp_path / "scenes", count=20))
+    screen.run()
+    assert "Wrong regions: unknown" in words(screen)
+    sample(workspace, round_id, FindingKind.SUSPICIOUS)
+    screen.run()
+    assert not screen.exception
+    told = words(screen)
+    assert re.search(r"Wrong regions: about \d+ of the 40 ", told)
+    assert "Pixels: About 100 % right" in told
 
 
 def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, workspace: Workspace) -> None:

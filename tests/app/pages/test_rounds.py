@@ -1,6 +1,7 @@
 """The Rounds page: what it says when there is nothing, the form, a round at work, a failed one, a comparison."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.components.complaints import plain
-from app.services import rounds, tags
+from app.services import reviews, rounds, tags
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import Progress, Recipe, RoundStatus
@@ -17,6 +18,8 @@ from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.masked import TABLE, add_scenes
 from tests.app.masked import add_round as add_mask_round
+from tests.app.sampled import everything, sample_both
+from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.services.test_history import add_past
 from tests.app.small import NOW, add_dataset, add_done_round
 from tests.app.splits import protect
@@ -68,6 +71,27 @@ def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: A
     assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), "folds": 3}
     assert "waiting for the worker" in screen.get("progress")[0].proto.text
     assert screen.button(f"form_{dataset_id}_start").disabled
+
+
+def test_wrong_labels_are_unknown_before_and_told_after_random_samples(screen: AppTest, workspace: Workspace) -> None:
+    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+    screen.run()
+    assert not screen.exception
+    assert "Wrong labels: unknown until a random sample is judged" in words(screen).replace("\\", "")
+    assert listed(screen) == ["unknown"]
+    reviews.accept_all(workspace, everything(round_id, 0.9), by="Ada")
+    sample_both(workspace, round_id)
+    reviews.accept_all(workspace, everything(round_id, 0.8), by="Ada")
+    screen.run()
+    assert not screen.exception
+    assert re.fullmatch(r"\d+ \(\d+ to \d+\)", listed(screen)[0])
+    told = words(screen).replace("\\", "")
+    assert "suspicious from 0.9 on. Not certified. Precision unknown" in told
+    assert "suspicious from 0.8 on. Not certified. About 9" in told
+
+
+def listed(screen: AppTest) -> list[str]:
+    return list(next(table.value for table in screen.dataframe if "Network" in table.value)["Wrong labels"])
 
 
 def test_what_cannot_start_says_why_on_the_page(screen: AppTest, workspace: Workspace) -> None:

@@ -6,9 +6,22 @@ from app.services import datasets, imports
 from app.services.imports import ImportRequest
 from app.services.workspace import Workspace
 from core.types import DatasetError, RoundStatus
+from tests.app.sampled import sample_both
 from tests.app.services.reviewed import digits, digits_home
+from tests.app.small import add_dataset
 
 __all__ = ["digits", "digits_home"]
+
+
+def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: Workspace) -> None:
+    before = datasets.overview(digits)
+    assert before.wrong[1].errors is None
+    sample_both(digits, 1)
+    wrong = datasets.overview(digits).wrong[1]
+    assert wrong.errors is not None
+    assert wrong.short == f"{wrong.errors.estimate:,.0f} ({wrong.errors.low:,.0f} to {wrong.errors.high:,.0f})"
+    bare = add_dataset(digits, [0, 1], name="bare")
+    assert bare not in datasets.overview(digits).wrong
 
 
 def test_a_card_says_what_is_left_to_review(digits: Workspace) -> None:

@@ -1,12 +1,17 @@
 from dataclasses import replace
 from typing import Any
 
-from app.services import rounds
-from app.services.history import history
+from sqlalchemy import update
+
+from app.services import reviews, rounds
+from app.services.history import BulkAct, history
+from app.services.reviews import audits
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.types import Recipe
-from db.models import RoundRow
+from core.types import Recipe, Verdict
+from db.models import ChangesetRow, RoundRow
+from tests.app.sampled import everything, order_of
+from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 from tests.app.small import METRICS, add_dataset, add_done_round
 
 CHANGES: dict[str, Any] = {
@@ -45,6 +50,46 @@ def test_a_round_is_told_with_what_changed_since_the_one_before(workspace: Works
     assert second.before["changed"] == 4
     assert second.verdicts == CHANGES["verdicts"]
     assert (first.settings, first.before, first.given, first.verdicts) == ({}, None, None, None)
+
+
+def test_bulk_accepts_stand_with_what_was_known_when_they_were_made(digits: Workspace) -> None:  # noqa: F811
+    def acts() -> tuple[BulkAct, ...]:
+        (past,) = history(digits, rounds.list_rounds(digits))
+        return past.bulk_acts
+
+    assert acts() == ()
+    reviews.accept_all(digits, everything(1, 0.9), by="Ada")
+    (act,) = acts()
+    assert (act.round, act.annotator, act.threshold, act.certified) == (1, "Ada", 0.9, False)
+    assert act.set == "suspicious from 0.9 on"
+    assert act.text == "Not certified. Precision unknown: no random sample of this set has been judged."
+    reviews.undo(digits, 1, by="Ada")
+    assert acts() == ()
+    certify(digits)
+    saved = reviews.accept_all(digits, everything(1, 0.75), by="Ada", certified=True)
+    (act,) = acts()
+    assert (act.size, act.certified) == (saved.size, True)
+    assert act.text.startswith("Certified: at least ")
+    assert act.as_json()["certificate"]["size"] > saved.size
+
+
+def certify(workspace: Workspace) -> None:
+    """Judge so much of the set from .75 on that it is certified."""
+    seen = audits.start(workspace, everything(1, 0.75), by="Ada")
+    for one in order_of(workspace, seen):
+        reviews.decide(workspace, [reviews.Choice(one, Verdict.ACCEPT)], by="Ada")
+        if audits.read(workspace, seen.audit.id).certificate:
+            return
+
+
+def test_an_act_older_than_such_notes_is_not_certified(digits: Workspace) -> None:  # noqa: F811
+    reviews.accept_all(digits, everything(1, 0.9), by="Ada")
+    with digits.database.write() as session:
+        session.execute(update(ChangesetRow).values(note={"threshold": 0.9}))
+    (past,) = history(digits, rounds.list_rounds(digits))
+    (act,) = past.bulk_acts
+    assert (act.certified, act.set) == (False, "all findings")
+    assert "was not recorded" in act.text
 
 
 def test_a_round_at_work_has_no_results_yet(workspace: Workspace) -> None:
