@@ -80,7 +80,8 @@ def export(
         seen = exports.preview(opened, request)
         if seen.problem:
             fail(seen.problem)
-        _show(seen.counts, {"would_write": seen.counts, "bytes": seen.bytes, "to": seen.target}, as_json=as_json)
+        whole = {"would_write": seen.counts, "known": seen.known, "bytes": seen.bytes, "to": seen.target}
+        _show(seen.counts, seen.known, whole, as_json=as_json)
         return
     queued = exports.add_export(opened, request)
     try:
@@ -97,7 +98,8 @@ def export(
         raise
     if done.status is not RoundStatus.DONE or done.manifest is None:
         fail(done.message)
-    _show(done.manifest["counts"], {"export": done.id, "path": done.path, "manifest": done.manifest}, as_json=as_json)
+    whole = {"export": done.id, "path": done.path, "manifest": done.manifest}
+    _show(done.manifest["counts"], done.manifest["known"], whole, as_json=as_json)
     if not as_json:
         placed = ", ".join(f"{count:,} by {how}" for how, count in done.manifest["files"]["placed"].items())
         say(f"wrote {done.path}" + (f" ({placed})" if placed else ""))
@@ -129,7 +131,7 @@ def revert_(*, patch_file: PatchFile, target: Target, as_json: JsonFlag = False)
     _show_applied(patches.revert_patch(workspace(), patch_file, target), "taken back", as_json=as_json)
 
 
-def _show(counts: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> None:
+def _show(counts: dict[str, Any], known: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         say_json(whole)
         return
@@ -146,6 +148,10 @@ def _show(counts: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> No
     pairs = [(each["given"] or nothing, each["label"] or nothing, each["count"]) for each in counts["by_pair"][:SHOWN]]
     if pairs:
         say_table(["from", "to", counted], pairs, numbers=[counted])
+    wrong = known["wrong_labels"]
+    say(wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them.")
+    for act in known["bulk_acts"]:
+        say(f"accepted in bulk: {act['size']:,} ({act['set']}). {act['text']}")
 
 
 def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:

@@ -29,7 +29,16 @@ def draw_preview(seen: ExportPreview, key: str) -> bool:
         if nothing:
             st.info("Nothing to write with these choices.", icon=":material/info:")
         draw_counts(seen.counts, seen.bytes)
+        draw_known(seen.known)
     return pressed
+
+
+def draw_known(known: Mapping[str, Any]) -> None:
+    """Draw what is known of the labels' quality: how many are wrong, and what each bulk accept rested on."""
+    wrong = known["wrong_labels"]
+    lines = [wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them."]
+    lines += [f"Accepted in bulk: {act['size']:,} ({act['set']}). {act['text']}" for act in known["bulk_acts"]]
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines))
 
 
 def draw_counts(counts: Mapping[str, Any], size: int) -> None:

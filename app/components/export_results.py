@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.complaints import plain
-from app.components.export_preview import draw_counts, size_text
+from app.components.export_preview import draw_counts, draw_known, size_text
 from app.components.job_progress import status_badge
 from app.services.exports import ExportInfo
 from app.services.workers import WorkerState
@@ -68,6 +68,8 @@ def draw_result(info: ExportInfo, key: str, *, can_download: bool, with_counts: 
         )
         if with_counts:
             draw_counts(info.manifest["counts"], files["bytes"])
+            if "known" in info.manifest:  # manifests of older releases have none
+                draw_known(info.manifest["known"])
 
 
 def _address(info: ExportInfo) -> str:

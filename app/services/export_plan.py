@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
+from app.services.history import bulk_acts
 from app.services.mask_versions import exported_mask, widened_version
+from app.services.reviews.precision import wrong_labels_of_dataset
 from app.services.workspace import Workspace
 from core.data.export.items import ExportItem, ExportOptions, Method, Plan, Source, Treatment, Unsettled, plan_export
 from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, check_mask_options, plan_masks
@@ -31,7 +33,16 @@ def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> P
         info = datasets.get_dataset(session, dataset_id)
         check_form(info, options)
         rounds = tuple(exports.finished_rounds(session, dataset_id))
-        source = Source(info.name, info.task.value, info.classes, rounds, info.evaluation_splits)
+        wrong = wrong_labels_of_dataset(workspace, session, dataset_id)
+        source = Source(
+            info.name,
+            info.task.value,
+            info.classes,
+            rounds,
+            info.evaluation_splits,
+            wrong_labels=wrong.as_json() if wrong else None,
+            bulk_acts=tuple(act.as_json() for act in bulk_acts(session, dataset_id)),
+        )
         if info.colours is None:
             return plan_export(source, _items(session, dataset_id, info.classes), options)
         table = ClassTable(info.classes, info.colours)

@@ -17,7 +17,7 @@ from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
 from core.data.export.items import ExportOptions
 from core.data.export.names import safe_name
-from core.data.export.provenance import counts_of, find_manifest
+from core.data.export.provenance import counts_of, find_manifest, known_of
 from core.data.export.write import check_target
 from core.data.formats.source import is_storable
 from core.types import ExportError, OutfoldError, RoundStatus
@@ -43,6 +43,7 @@ class ExportPreview:
     """What an export would write now: counts as in its manifest, and the size of the images in it."""
 
     counts: dict[str, Any]
+    known: dict[str, Any]  # of the labels' quality, as in its manifest
     bytes: int
     target: str  # empty: named after the export when it starts
     problem: str  # why it cannot be written there, empty if it can
@@ -61,7 +62,9 @@ def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
         _check(workspace, request)
     except OutfoldError as error:
         problem = str(error)
-    return ExportPreview(counts_of(plan), plan.image_bytes, request.folder and str(_chosen(request)), problem)
+    return ExportPreview(
+        counts_of(plan), known_of(plan), plan.image_bytes, request.folder and str(_chosen(request)), problem
+    )
 
 
 def add_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:

@@ -8,7 +8,17 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.types import ExportError, RoundStatus
-from db.models import ChangesetRow, DatasetRow, DecisionRow, ExportRow, FindingRow, ImportRow, RoundRow, SampleRow
+from db.models import (
+    AuditRow,
+    ChangesetRow,
+    DatasetRow,
+    DecisionRow,
+    ExportRow,
+    FindingRow,
+    ImportRow,
+    RoundRow,
+    SampleRow,
+)
 from db.queries.added import folders_of
 from db.queries.evaluation import splits_of_dataset
 
@@ -155,13 +165,15 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
 
 
 def label_state(session: Session, dataset_id: int) -> str:
-    """Name the moment of the last act and the last import of a dataset, and its evaluation splits."""
+    """Name the moment of the last act and the last import of a dataset, its evaluation splits and closed audits."""
     acts = select(func.max(ChangesetRow.id)).where(ChangesetRow.dataset_id == dataset_id)
     imports = select(func.max(ImportRow.id)).where(
         ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE
     )
+    closed = select(func.count(AuditRow.closed_at)).where(AuditRow.dataset_id == dataset_id)
+    numbers = [session.scalar(one) or 0 for one in (acts, imports, closed)]
     protected = splits_of_dataset(session, dataset_id)
-    return f"{session.scalar(acts) or 0}-{session.scalar(imports) or 0}-{'/'.join(protected)}"
+    return f"{'-'.join(map(str, numbers))}-{'/'.join(protected)}"
 
 
 def dataset_roots(session: Session) -> list[str]:

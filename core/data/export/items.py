@@ -163,13 +163,19 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The dataset an export is made from."""
+    """The dataset an export is made from.
+
+    `wrong_labels` is what random samples tell of them in its newest round, with a `text`; None before the first round.
+    `bulk_acts` are the bulk accepts that count, each with what was known of its precision when it was made.
+    """
 
     name: str
     task: str
     classes: tuple[str, ...]
     rounds: tuple[dict[str, Any], ...] = ()  # finished ones: number, snapshot hash, recipe, configs
     evaluation_splits: tuple[str, ...] = ()  # judged models and taught none
+    wrong_labels: dict[str, Any] | None = None
+    bulk_acts: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("c
 LONGEST_BYTES = 200  # a file system takes 255; leave room for what others append
 LONGEST_SUFFIX = 12
 NO_SPLIT = "_no_split"  # no safe name begins with an underscore
-MANIFEST, LABELS = "manifest.json", "labels.csv"  # beside the folders of an export
+MANIFEST, LABELS, README = "manifest.json", "labels.csv", "README.md"  # beside the folders of an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def folder_names(names: Iterable[str], reserved: Container[str] = ()) -> dict[st
     Names whose lower case is in `reserved` mean something else to readers, so they are written as %XX too.
     """
     chosen: dict[str, str] = {}
-    taken = {MANIFEST, LABELS}
+    taken = {_same_file(name) for name in (MANIFEST, LABELS, README)}
     for name in names:
         if name in chosen:
             continue

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.data.export.items import Link, Plan
+from core.data.export.items import Link, Method, Plan
 from core.data.export.mask_plan import MaskPlan, mask_summary
 from core.data.export.names import MANIFEST, Layout
 from core.data.export.placing import content_hash
@@ -76,6 +76,7 @@ def manifest(
         "options": plan.options.to_json(),
         "layout": layout.to_json(),
         "counts": counts_of(plan),
+        "known": known_of(plan),
         "files": files,
     }
 
@@ -83,6 +84,18 @@ def manifest(
 def counts_of(plan: Plan | MaskPlan) -> dict[str, Any]:
     """Return what an export of this plan holds, in numbers."""
     return mask_summary(plan) if isinstance(plan, MaskPlan) else summary(plan)
+
+
+def known_of(plan: Plan | MaskPlan) -> dict[str, Any]:
+    """Return what is known of the labels' quality; of each bulk accept also how many labels of it are in the plan."""
+    items = (
+        [region for image in plan.images for region in image.regions]
+        if isinstance(plan, MaskPlan)
+        else [row.item for row in plan.rows]
+    )
+    standing = Counter(one.changeset for one in items if one.method is Method.BULK)
+    acts = [act | {"standing": standing[act["changeset"]]} for act in plan.source.bulk_acts]
+    return {"wrong_labels": plan.source.wrong_labels, "bulk_acts": acts}
 
 
 def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.data.export.card import write_card
 from core.data.export.items import Link, Plan
 from core.data.export.layouts import lay_out, write_tables
 from core.data.export.mask_plan import MaskPlan
@@ -104,6 +105,7 @@ def _write_labels(plan: Plan, into: _Into) -> Manifest:
     table = write_patch(folder, plan) if plan.options.format.is_patch else write_tables(folder, laid)
     values = manifest(plan, laid.layout, placed, [folder / table], into.versions)
     write_manifest(folder, values)
+    write_card(folder, values)
     check_written(folder, laid, table)
     return values
 
@@ -119,6 +121,7 @@ def _write_masks(plan: MaskPlan, into: _Into) -> Manifest:
     write_masks(folder, laid, lambda done, _: into.report(count + done, 2 * count), into.should_stop)
     values = manifest(plan, Layout(), placed, [folder / IMAGES, folder / REGIONS], into.versions)
     write_manifest(folder, values)
+    write_card(folder, values)
     into.report(2 * count, 2 * count)
     check_masks(folder, laid, into.should_stop)
     return values

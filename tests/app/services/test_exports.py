@@ -19,6 +19,7 @@ from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
 from core.types import DatasetError, ExportError, FindingFilter, RoundStatus, Verdict
 from db.queries import exports as rows
+from tests.app.sampled import everything, sample_both
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +76,37 @@ def test_what_is_exported_reads_back_as_what_was_resolved(
     for sample in listing.samples:
         found.setdefault(content_hash(Path(sample.path)), set()).add(str(sample.label))
     assert found == resolved_by_hash(workspace, reviewed)
+
+
+def test_manifest_and_card_tell_what_each_bulk_accept_rested_on(
+    workspace: Workspace, dataset_id: int, tmp_path: Path
+) -> None:
+    round_id = rounds.list_rounds(workspace, dataset_id)[0].id
+    before = exports.preview(workspace, ExportRequest(dataset_id=dataset_id)).known
+    assert before["bulk_acts"] == []
+    assert before["wrong_labels"]["estimate"] is None
+    assert before["wrong_labels"]["text"].startswith("Wrong labels: unknown")
+    reviews.accept_all(workspace, everything(round_id, 0.9), by="Ada")
+    sample_both(workspace, round_id)
+    reviews.accept_all(workspace, everything(round_id, 0.8), by="Grace")
+    undone = reviews.accept_all(workspace, everything(round_id, 0.7), by="Ada")
+    reviews.undo(workspace, dataset_id, by="Ada", changeset_id=undone.changeset)
+    done = export(workspace, dataset_id, tmp_path / "out", format=ExportFormat.CSV)
+    assert done.manifest is not None
+    known = done.manifest["known"]
+    first, second = known["bulk_acts"]
+    assert (first["annotator"], first["certified"], first["threshold"]) == ("Ada", False, 0.9)
+    assert first["text"].startswith("Not certified. Precision unknown")
+    assert 0 < first["standing"] < first["size"], "people judged some of them since"
+    assert second["precision"]["verdicts"] == 40
+    assert "40 random verdicts" in second["text"]
+    assert known["wrong_labels"]["verdicts"] == 80
+    assert known["wrong_labels"]["low"] <= known["wrong_labels"]["estimate"] <= known["wrong_labels"]["high"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Precision unknown" in card
+    assert "40 random verdicts" in card
+    assert "suspicious from 0.9 on" in card
+    assert "80 random verdicts" in card
 
 
 def test_the_manifest_tells_where_every_label_comes_from(workspace: Workspace, reviewed: int, tmp_path: Path) -> None:
