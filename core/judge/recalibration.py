@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from scipy.stats import multivariate_t, rankdata
 
 from core.judge.bulk_thresholds import LEVELS
 from core.judge.error_total import Interval
@@ -263,6 +262,8 @@ def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior:
 
     A normal approximation alone would be symmetric, which it is not where hardly any card is right.
     """
+    from scipy.stats import multivariate_t  # noqa: PLC0415  half a second, which a start must not pay for
+
     centre, precision = prior.mean, np.linalg.inv(prior.covariance)
     yes = np.bincount(level[happened], weights=weights[happened], minlength=LEVELS)
     no = np.bincount(level[~happened], weights=weights[~happened], minlength=LEVELS)
@@ -295,6 +296,8 @@ def _from_here_on(counts: Any) -> Any:  # noqa: ANN401 of whole or other numbers
 
 def _tail_of_band(drawn: FloatArray, level: float) -> float:
     """Return which quantile at each threshold makes a band that a share `level` of the draws lies in everywhere."""
+    from scipy.stats import rankdata  # noqa: PLC0415  as above
+
     at_most = rankdata(drawn, method="max", axis=0)
     at_least = len(drawn) + 1 - rankdata(drawn, method="min", axis=0)
     extreme = np.minimum(at_most, at_least).min(axis=1) / len(drawn)

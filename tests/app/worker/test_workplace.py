@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,7 +47,8 @@ def test_a_round_that_fails_on_a_full_disk_says_so_once_there_is_space(
     monkeypatch.setattr(workplace, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(Workplace, "_child", child)
     monkeypatch.setattr(Database, "write", sometimes)
-    asyncio.run(place.train(started.id, 0))
+    with ThreadPoolExecutor(1) as pool:  # a browser test of the same process has a loop of its own in this thread
+        pool.submit(asyncio.run, place.train(started.id, 0)).result()
     ended = rounds.get_round(workspace, started.id)
     assert tries == 3
     assert ended.status is RoundStatus.FAILED

@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from core.judge.bulk_thresholds import LEVELS
+from bench._simulated_audit import audited
+from bench.bulk_accept import calibrated, draw, proposed
+from core.judge.bulk_thresholds import LEVELS, level_of
 from core.judge.recalibration import (
     Findings,
     Outcome,
@@ -198,3 +200,16 @@ def test_cards_that_the_set_does_not_hold_are_refused() -> None:
     sample = Sample(level, outcome)
     with pytest.raises(ValueError, match="only those of the set"):
         share_right(fit(sample), Findings(np.zeros(LEVELS, np.int64)), sample)
+
+
+@pytest.mark.parametrize(("signal", "wrong", "gains"), [(7.0, 0.08, 0.05), (0.5, 0.08, 0.0), (2.0, 0.0, 0.0)])
+def test_after_an_audit_accepting_gains_from_strong_networks_and_loses_with_none(
+    signal: float, wrong: float, gains: float
+) -> None:
+    case = draw(signal, each=100, wrong=wrong)
+    _, pseudo, confidence, _ = proposed(calibrated(case), case.given)
+    audit = audited(level_of(confidence), pseudo, case.given, case.true, 0)
+    accepted = (pseudo != case.given) & (level_of(confidence) >= audit.percent)
+    before, after = ((labels == case.true).mean() for labels in (case.given, np.where(accepted, pseudo, case.given)))
+    assert (after > before + gains) if gains else (after == before)
+    assert (audit.proposed is not None) == (gains > 0)
