@@ -16,7 +16,6 @@ from db.models import FindingCountRow, FindingRow
 from db.queries.filters import CERTAIN_PERCENT, counted, is_counted, matching
 
 TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
-JUDGED = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
 BINS = 100
 
 
@@ -81,11 +80,6 @@ def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Statu
     for percent, n in _grouped(session, everywhere, "percent"):
         bins[min(percent, BINS - 1)] += n
     return bins
-
-
-def count_judged(session: Session, chosen: FindingFilter) -> int:
-    """Return how many of a filter's findings people have settled."""
-    return count(session, replace(chosen, statuses=JUDGED))
 
 
 def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:
