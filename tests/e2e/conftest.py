@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from app.services.programs import BROWSER, PLAYWRIGHTS_OWN, find_browser
 from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
+
+expect.set_options(timeout=15_000)  # a page that opens beside other work takes longer than the default of 5 s
 
 
 @dataclass
