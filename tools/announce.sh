@@ -10,8 +10,9 @@ if [ -e "$venv/installed" ]; then
 fi
 case "$(uname -s):$torch" in
   Linux:) size="about 3.4 GB, nine tenths of it torch with CUDA" ;;
-  Linux:cpu | Darwin:*) size="about 0.5 GB" ;;
-  *) size="the size depends on TORCH=$torch; about 0.5 GB for cpu, 3.4 GB for CUDA" ;;
+  Linux:cpu) size="about 0.5 GB" ;;
+  Linux:*) size="it depends on TORCH=$torch; about 0.5 GB for cpu, 3.4 GB for CUDA" ;;
+  *) size="0.3 GB and torch, whose size depends on the system" ;;
 esac
 echo "Outfold installs its packages into $venv, once. To download: $size."
 if [ "$(uname -s):$torch" = Linux: ] && [ ! -e /proc/driver/nvidia/version ] && [ ! -e /dev/dxg ] \
