@@ -58,12 +58,15 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
         fixed = fixed_set(chosen, in_round.evaluation_splits)
         identity = identity_of(fixed)
         known = queries.find_by_identity(session, chosen.round_id, identity)
+        if known:
+            _refuse_other_target(known, target)
+            return view(workspace, session, known)
         seed = seed_of(chosen.round_id, identity)
-        ids = queries.finding_ids(session, known.id) if known else queries.random_order(session, fixed, seed)
+        ids = queries.random_order(session, fixed, seed)
         settled = queries.random_order(session, replace(fixed, statuses=queries.SETTLED_BY_PEOPLE), seed)
         levels = counts.count_by_percent(session, fixed)
         pixels = counts.pixels_by_percent(session, fixed)
-    if known is None and not len(ids):
+    if not len(ids):
         raise RefusedError("the set is empty", "choose a lower threshold or a wider filter")
     now = datetime.now(UTC)
     with workspace.database.write() as session:
@@ -92,11 +95,7 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
                 ),
             )
             known = stored(session, audit_id)
-        if Fraction(known.target) != Fraction(target):
-            raise RefusedError(
-                f"this set is being checked against {percent_of_target(known.target)} already",
-                "go on with that target, or choose another threshold",
-            )
+        _refuse_other_target(known, target)
         return view(workspace, session, known)
 
 
@@ -257,6 +256,14 @@ def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annota
         )
         if queries.find_by_identity(session, audit.round_id, quarter.identity) is None:
             queries.add_audit(session, quarter)
+
+
+def _refuse_other_target(known: Audit, target: str) -> None:
+    if Fraction(known.target) != Fraction(target):
+        raise RefusedError(
+            f"this set is being checked against {percent_of_target(known.target)} already",
+            "go on with that target, or choose another threshold",
+        )
 
 
 def _exact(target: str) -> Fraction:
