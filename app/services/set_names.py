@@ -15,6 +15,7 @@ def set_name(stored: Mapping[str, Any], classes: Sequence[str]) -> str:
     parts += [f"fold {stored['fold'] + 1}"] if stored.get("fold") is not None else []
     parts += [f"path with {stored['path_contains']}"] if stored.get("path_contains") else []
     parts += [f"{word} {stored[name]:,} pixels" for name, word in _AREAS if stored.get(name) is not None]
+    parts += ["look-alikes of one card"] if stored.get("similar") else []
     above = _confidence(stored)
     return ", ".join([kinds + above if parts or above else f"all {kinds}", *parts])
 
