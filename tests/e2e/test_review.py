@@ -514,7 +514,9 @@ def test_another_persons_verdict_shows_as_soon_as_the_page_is_looked_at_again(
 def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> None:
     with review.workspace.database.write() as session:
         session.execute(
-            update(FindingRow).where(FindingRow.round_id == review.round_id).values(similarity_rank=FindingRow.rank)
+            update(FindingRow)
+            .where(FindingRow.round_id == review.round_id)
+            .values(similarity_rank=FindingRow.rank, confidence=0.97, percent=97)
         )
     review.open()
     link = review.page.get_by_role("button", name="more like this")
