@@ -15,7 +15,8 @@ Fields = Callable[[RoundConfig, str], Chosen]
 _METHODS = {Method.FINE_TUNE: "Train", Method.PROBE: "Probe a frozen one"}
 _WEIGHTS = {
     Weights.NONE: "none: from scratch",
-    Weights.PRETRAINED: "pretrained (hub)",
+    Weights.PACKAGED: "pretrained, installed with Outfold",
+    Weights.PRETRAINED: "pretrained, downloaded from the hub",
     Weights.FILE: "a local file",
 }
 _DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -3,6 +3,7 @@
 `rounds` says how one network is trained and judged out of fold; each recipe that does more has a module of its own.
 """
 
+from core.config.backbones import BACKBONE, PACKAGED, PackagedWeights
 from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
@@ -22,7 +23,9 @@ from core.config.settings import RecipeSettings
 
 __all__ = [
     "ADAMW",
+    "BACKBONE",
     "DEEPLAB",
+    "PACKAGED",
     "RECIPES_OF",
     "SETTINGS",
     "SGD",
@@ -34,6 +37,7 @@ __all__ = [
     "ImageSummary",
     "IteratedSettings",
     "Method",
+    "PackagedWeights",
     "RecipeSettings",
     "RoundConfig",
     "Weights",

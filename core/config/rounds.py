@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from core.config.backbones import PACKAGED
 from core.types import ConfigError, Task
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -39,6 +40,7 @@ class Weights(StrEnum):
     """Where a network's first weights come from."""
 
     NONE = "none"
+    PACKAGED = "packaged"  # pretrained, installed with Outfold: see core/config/backbones.py
     PRETRAINED = "pretrained"  # timm's, from the hub; the only setting that uses the network
     FILE = "file"  # a local .safetensors or .pth state dict
 
@@ -78,6 +80,11 @@ class RoundConfig:
         if self.weights is Weights.FILE and not self.weights_file:
             msg = "weights are 'file' but no weights_file is given; name a .safetensors or .pth file"
             raise ConfigError(msg)
+        if self.weights is Weights.PACKAGED and self.model.removeprefix(DEEPLAB) not in PACKAGED:
+            raise ConfigError(
+                f"no weights of {self.model} come with the installation; choose {' or '.join(PACKAGED)}, or weights "
+                f"'{Weights.NONE}', '{Weights.PRETRAINED}' or '{Weights.FILE}'"
+            )
         if self.crop and self.crop < _LEAST_CROP:
             raise ConfigError(f"crop is {self.crop}, must be 0 (all of the image) or at least {_LEAST_CROP} pixels")
         if not self.scales or not all(_LEAST_SCALE <= scale <= _LARGEST_SCALE for scale in self.scales):

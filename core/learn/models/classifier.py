@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.config import SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
+from core.config import PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
 from core.learn.batches import Scaling
-from core.learn.models.weights import load_weights
+from core.learn.models.weights import load_packaged, load_weights
 from core.types import ConfigError
 
 _MIDDLE = (0.5, 0.5, 0.5)  # where nothing is published
@@ -33,6 +33,8 @@ def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty:
     network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
     if config.weights is Weights.FILE and not empty:
         load_weights(network, Path(config.weights_file), channels)
+    if config.weights is Weights.PACKAGED and not empty:
+        load_packaged(network, config.model, channels)
     return network
 
 
@@ -43,7 +45,7 @@ def published_scaling(model: str, channels: int) -> Scaling:
     """
     import timm  # noqa: PLC0415 see _timm_network
 
-    published = timm.get_pretrained_cfg(model)
+    published = PACKAGED.get(model) or timm.get_pretrained_cfg(model)
     mean, std = (_MIDDLE, _MIDDLE) if published is None else (published.mean, published.std)
     if channels == 1:
         return Scaling((sum(mean) / len(mean),), (sum(std) / len(std),))

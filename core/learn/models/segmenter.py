@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from core.config import DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights
 from core.learn.models.small_unet import SmallUnet
 from core.learn.models.swiftnet import SwiftNet
-from core.learn.models.weights import load_weights
+from core.learn.models.weights import load_packaged, load_weights
 from core.types import ConfigError
 
 _STRIDE = 16  # DeepLabV3+'s coarsest features: the last stage is dilated instead of halved
@@ -93,6 +93,8 @@ def _deeplab(config: RoundConfig, first: Weights, channels: int, classes: int) -
         raise ConfigError(_unmade(config, error)) from error
     if first is Weights.FILE:
         load_weights(network.encoder.model, Path(config.weights_file), channels)
+    if first is Weights.PACKAGED:
+        load_packaged(network.encoder.model, encoder, channels)
     return Padded(network)
 
 

