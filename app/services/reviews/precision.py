@@ -353,7 +353,7 @@ def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
 
 
 def _next_number(session: Session, round_id: int, fixed: FindingFilter) -> int:
-    """Return how many sets of the round would overlap this one, itself included, judged by their filters alone."""
+    """Return k of a new set that overlaps an earlier one of its kind: the smallest error rate it may get."""
     kinds = [one for one in queries.audits_of_round(session, round_id) if one.kind in fixed.kinds and not one.parent_id]
     return 1 + len(kinds)
 

@@ -238,6 +238,8 @@ def test_a_later_overlapping_set_gets_a_smaller_alpha(workspace: Workspace, roun
     seen = [audits.start(workspace, one, by="ada") for one in sets]
     assert [one.audit.number for one in seen] == [1, 2, 3]
     assert [one.audit.alpha for one in seen] == [0.05, 0.05 / 4, 0.05 / 8]
+    first = audits.start(workspace, everything(round_id, min_confidence=0.5, max_confidence=0.6), by="ada")
+    assert (first.audit.number, first.audit.alpha) == (4, 0.05 / 16), "it overlaps the first set alone"
     beside = audits.start(workspace, everything(round_id, kinds=frozenset({FindingKind.AGREEING})), by="ada")
     assert (beside.audit.number, beside.audit.alpha) == (1, 0.05)
 
