@@ -85,11 +85,10 @@ def audit(
 
 def _say_recalibration(found: Any) -> None:  # noqa: ANN401  app.services.reviews.Recalibration, imported late
     say(f"Threshold: {found.proposed_threshold or 'none proposed'} ({found.reason}).")
-    if found.errors:
-        errors = found.errors
-        say(f"Wrong labels: {errors.estimate:,.0f} (95 % interval {errors.low:,.0f} to {errors.high:,.0f}).")
-    else:
-        say("Wrong labels: unknown; judge a random sample of all suspicious and one of all agreeing findings.")
+    if found.warning:
+        say(found.warning)
+    if found.wrong:
+        say(found.wrong.text)
 
 
 def _card(place: int, card: "Finding", info: "DatasetInfo") -> dict[str, Any]:

@@ -60,8 +60,8 @@ def _of_labels(shown: Comparison) -> dict[str, str]:
     measured = shown.metrics
     return {
         "out-of-fold accuracy": percent(measured.get("accuracy")),
-        "wrong labels": _wrong(shown),
-        **_found(shown, "suspicious", "proposed where nobody labelled"),
+        **_wrong(shown, "wrong labels"),
+        **_found(shown, "suspicious", "proposed for unlabelled images"),
         "took": time_text(shown.seconds),
     }
 
@@ -71,17 +71,19 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
     return {
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
-        **_found(shown, "regions found", "regions proposed where nobody labelled"),
-        "wrong regions among those found": _wrong(shown),
+        **_found(shown, "regions found", "regions proposed for unlabelled pixels"),
+        **_wrong(shown, "wrong regions among those found"),
         "wobble set apart": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
         "took": time_text(shown.seconds),
     }
 
 
-def _wrong(shown: Comparison) -> str:
-    """Return what random samples tell of wrong labels, "unknown" without them."""
-    return shown.wrong.short if shown.wrong else _UNKNOWN
+def _wrong(shown: Comparison, name: str) -> dict[str, str]:
+    """Return the number of wrong labels under a name that says what it rests on; "unknown" without random samples."""
+    if shown.wrong is None:
+        return {}
+    return {f"{name}, {shown.wrong.basis}" if shown.wrong.basis else name: shown.wrong.short}
 
 
 def _found(shown: Comparison, suspicious: str, proposed: str) -> dict[str, str]:
