@@ -159,11 +159,11 @@ def _ask(question: str) -> None:
     """Go on only when a person says yes.
 
     Raises:
-        typer.BadParameter: nobody can be asked.
+        typer.BadParameter: there is no terminal to ask in.
         typer.Exit: the answer is no.
     """
     if not can_ask():
-        raise typer.BadParameter("nobody can be asked here; add --yes to accept, or --dry-run to look")
+        raise typer.BadParameter("there is no terminal to ask in; add --yes to accept, or --dry-run to look")
     if not typer.confirm(question, default=False, err=True):
         tell("nothing was changed")
         raise typer.Exit(1)
