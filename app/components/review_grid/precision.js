@@ -91,7 +91,7 @@ export function quarterTable(audit, on) {
 /** Return the hints of a round: none is a verdict, each says why and what to do. */
 export function hintList(hints) {
   if (!hints?.length) return null;
-  return h("div", { class: "round-hints" }, h("h2", {}, hints.length > 1 ? "Hints, no verdicts" : "A hint, no verdict"),
+  return h("div", { class: "round-hints" }, h("h2", {}, hints.length > 1 ? "Hints, not verdicts" : "Hint, not a verdict"),
     h("ul", {}, hints.map(({ text, advice: what }) => h("li", {}, text, " ", h("span", { class: "dim" }, what)))));
 }
 

@@ -61,7 +61,8 @@ class Known:
         if self.why_not:
             return f"Precision unknown: {self.why_not}."
         if self.audit and self.audit.judged:
-            return f"Precision unknown: {self.audit.judged} random cards are judged, {LEAST_VERDICTS} say more."
+            least = min(LEAST_VERDICTS, self.size)
+            return f"Precision unknown: {self.audit.judged} of at least {least} random cards are judged."
         return "Precision unknown: no random sample of this set has been judged."
 
     def as_note(self) -> dict[str, Any]:
