@@ -91,6 +91,8 @@ def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, 
     assert not screen.exception
     told = words(screen)
     assert "unknown" not in told
+    (head, *_) = [one.proto.body for one in screen.get("html") if "wrong labels" in one.proto.body]
+    assert "wrong labels, estimated from 80 random verdicts" in head
     assert re.search(r"Wrong labels: about [\d,]+ of the 210 .* interval [\d,]+ to [\d,]+; 80 random verdicts", told)
     assert re.search(r"About \d+ % right \(90 % interval \d+ to \d+ %; 40 random verdicts", told)
     assert re.search(r"Among the next 100 cards: about \d+ wrong labels \(90 % interval", told)
