@@ -116,7 +116,7 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
     assert "training, fold 1 of 2 · epoch 3 of 6" in screen.get("progress")[0].proto.text
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert all(text in figures for text in ("0.250", "87.5%", "1,234", "time left"))
-    assert "Nobody works on it now" in words(screen)
+    assert "No worker is running it now" in words(screen)
     screen.button("live_cancel").click().run()
     assert rounds.get_round(workspace, started.id).status is RoundStatus.CANCELLED
     assert "was cancelled" in words(screen)
