@@ -11,14 +11,14 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.config import Method, RoundConfig
+from core.config import Method, RoundConfig, with_file_facts
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
@@ -27,6 +27,7 @@ from core.judge.judgement import DECAY, EMBEDDINGS, Judgement, fold_file, judge_
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
+from core.learn.models.classifier import assumption
 from core.tasks import Places, Task, task_of
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Report, RoundError
 
@@ -167,6 +168,7 @@ def _run_folds(
     should_stop: Callable[[], bool],
 ) -> None:
     snapshot.save(folder)
+    config = with_file_facts(config)
     for fold in range(config.folds):
         run_fold(folder, config, fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
     report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
@@ -231,7 +233,8 @@ def learn_held(
         device=images.device,
         telling=telling,
     )
-    return probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
+    outcome = probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
+    return replace(outcome, message=assumption(config))
 
 
 def _keep(embeddings: FloatArray, path: Path) -> None:

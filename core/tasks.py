@@ -22,7 +22,7 @@ from core.learn.augment import Augment, jittered_labels, jittered_scenes
 from core.learn.batches import Images, Labels, MaskTargets, Scaling
 from core.learn.crossfold import Keep, Material, Telling, keep_predicted
 from core.learn.losses import median_frequency
-from core.learn.models.classifier import build_classifier, published_scaling
+from core.learn.models.classifier import build_classifier, first_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
 from core.learn.views import View
@@ -78,7 +78,7 @@ def _labelled_images(
     devices.use_fitting_threads(config.batch_size * config.input_size**2)
     device = devices.choose(config.device)
     probed = config.method is Method.PROBE
-    scaling = published_scaling(config.model, array.shape[3]) if probed else Scaling.measured(array)
+    scaling = first_scaling(config, array.shape[3]) if probed else Scaling.measured(array)
     return Material(Images(array, scaling, device), Labels(snapshot.labels, device), len(snapshot), lambda _: None)
 
 

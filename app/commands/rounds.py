@@ -36,8 +36,13 @@ def round_(
     folds: Annotated[int | None, typer.Option(help="Models to train; each judges the part it never saw.")] = None,
     method: Annotated[str | None, typer.Option(help="fine-tune or probe.")] = None,
     model: Annotated[str | None, typer.Option(help="small_cnn or any timm name.")] = None,
-    weights: Annotated[str | None, typer.Option(help="none, pretrained (needs the network) or file.")] = None,
+    weights: Annotated[str | None, typer.Option(help="none, packaged, pretrained (needs the network) or file.")] = None,
     weights_file: Annotated[str | None, typer.Option(help="A .safetensors or .pth file.")] = None,
+    weights_mean: Annotated[
+        str | None, typer.Option(help="Mean of the images that the file was trained with, for example 0.5,0.5,0.5.")
+    ] = None,
+    weights_std: Annotated[str | None, typer.Option(help="Their standard deviation, likewise.")] = None,
+    weights_padding: Annotated[str | None, typer.Option(help="'same' where its network pads as TensorFlow.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels, the longer side.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images at once; halved when memory runs out.")] = None,
@@ -82,6 +87,8 @@ def round_(
         started = unfinished
     else:
         wishes = {
+            "weights_mean": _numbers("--weights-mean", weights_mean), "weights_padding": weights_padding,
+            "weights_std": _numbers("--weights-std", weights_std),
             "folds": folds, "method": method, "model": model, "weights": weights, "weights_file": weights_file,
             "input_size": input_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
             "seed": seed, "device": device,
@@ -106,6 +113,14 @@ def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "Ro
     return RoundConfig.from_json(
         proposed.to_json() | {name: value for name, value in wishes.items() if value is not None}
     )
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    """Return the numbers of a text such as `0.5,0.5,0.5`."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        fail(f"{option} {text} is not a list of numbers; write {option} 0.5,0.5,0.5")
 
 
 def _settings(said: list[str]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from app.services.rounds import Proposal
-from core.config import DEEPLAB, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
-from core.types import Task
+from core.config import DEEPLAB, PADDINGS, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
+from core.types import ConfigError, Task
 
 Chosen = dict[str, Any]
 Fields = Callable[[RoundConfig, str], Chosen]
@@ -59,10 +59,44 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
         format_func=_WEIGHTS.__getitem__,
         key=f"{key}_weights",
     )
-    file = ""
-    if weights is Weights.FILE:
-        file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
-    return {"model": model or begin.model, "weights": weights or begin.weights, "weights_file": file.strip()}
+    chosen: Chosen = {"model": model or begin.model, "weights": weights or begin.weights}
+    return chosen | (_file_fields(key) if weights is Weights.FILE else {"weights_file": ""})
+
+
+def _file_fields(key: str) -> Chosen:
+    """Ask for a file of weights, and how the images were made that it was trained with."""
+    file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
+    left, middle, right = st.columns(3)
+    mean, std = (
+        column.text_input(
+            label,
+            key=f"{key}_weights_{name}",
+            placeholder="0.5, 0.5, 0.5",
+            help="Of the images that the file was trained with, a number a channel; empty: as the file or timm says",
+        )
+        for column, label, name in ((left, "Mean", "mean"), (middle, "Deviation", "std"))
+    )
+    padding = right.selectbox(
+        "Padding", PADDINGS, format_func=lambda name: name or "the network's own", key=f"{key}_weights_padding"
+    )
+    return {
+        "weights_file": file.strip(),
+        "weights_mean": _numbers("Mean", mean),
+        "weights_std": _numbers("Deviation", std),
+        "weights_padding": padding,
+    }
+
+
+def _numbers(label: str, text: str) -> tuple[float, ...]:
+    """Return the numbers of a text such as `0.5, 0.5, 0.5`.
+
+    Raises:
+        ConfigError: it is no list of numbers.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise ConfigError(f"{label} is {text!r}; write a number a channel, for example 0.5, 0.5, 0.5") from None
 
 
 def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:

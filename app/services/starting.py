@@ -15,7 +15,7 @@ from app.services.comparable import refuse_incomparable
 from app.services.learnable import refuse_inseparable, refuse_unfinished, refuse_unlearnable
 from app.services.models import refuse_unknown_model
 from app.services.workspace import Workspace
-from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings
+from core.config import CrossTrainingSettings, RecipeSettings, RoundConfig, recipe_settings, with_file_facts
 from core.types import ConfigError, Recipe, RoundError
 from db.queries import evaluation, rounds, snapshots, tagged_images
 from db.queries.rounds import RoundInfo
@@ -53,6 +53,7 @@ def start_round(
         name, classes = snapshots.dataset_of(session, dataset_id)
         task = snapshots.task_of(session, dataset_id)
         refuse_unknown_model(config.model, task)
+    config = with_file_facts(config)
     settings = recipe_settings(recipe, task, recipe_config or {})
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:

@@ -9,6 +9,7 @@ from core.config.iterated import IteratedSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
 from core.config.rounds import (
     DEEPLAB,
+    PADDINGS,
     SMALL_MASK_NETWORK,
     SMALL_NETWORK,
     SMALL_PIXELS,
@@ -22,12 +23,14 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings
+from core.config.weight_files import with_file_facts
 
 __all__ = [
     "ADAMW",
     "BACKBONE",
     "DEEPLAB",
     "PACKAGED",
+    "PADDINGS",
     "RECIPES_OF",
     "SETTINGS",
     "SGD",
@@ -47,5 +50,6 @@ __all__ = [
     "proposals",
     "propose_config",
     "recipe_settings",
+    "with_file_facts",
     "with_model",
 ]

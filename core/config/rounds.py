@@ -13,6 +13,8 @@ Kind = TypeVar("Kind", bound=StrEnum)
 SMALL_PIXELS = 64  # images up to this size get a small network and a stem that keeps their resolution
 _LEAST_SEEN = 25_000  # images a small network is shown in all its epochs, however few there are
 _MANY = 20_000  # images, from here on large batches lose nothing
+PADDINGS = ("", "same")
+_NUMBERS = {"scales", "weights_mean", "weights_std"}  # fields that hold several
 _PHOTOGRAPH = 160  # pixels, the side at which photographs are seen
 SMALL_NETWORK = "small_cnn"  # our own, see core/learn/models/classifier.py; everything else is a timm name
 
@@ -55,6 +57,9 @@ class RoundConfig:
     model: str = SMALL_NETWORK
     weights: Weights = Weights.NONE
     weights_file: str = ""
+    weights_mean: tuple[float, ...] = ()  # of its images, a channel each, in [0, 1]; (): what the file or timm says
+    weights_std: tuple[float, ...] = ()
+    weights_padding: str = ""  # of its network, "same" as in TensorFlow; "": the file's or network's own
     input_size: int = 28  # pixels, the longer side; images are padded to a square
     upscale: int = 0  # pixels, the side to which images decoded smaller are enlarged before the network
     grey: bool = False  # one channel instead of three
@@ -84,6 +89,10 @@ class RoundConfig:
         if self.weights is Weights.FILE and not self.weights_file:
             msg = "weights are 'file' but no weights_file is given; name a .safetensors or .pth file"
             raise ConfigError(msg)
+        if self.weights_padding not in PADDINGS:
+            raise ConfigError(f"weights_padding is {self.weights_padding!r}, must be 'same' or empty")
+        if len(self.weights_mean) != len(self.weights_std) or any(value <= 0 for value in self.weights_std):
+            raise ConfigError("weights_mean and weights_std need a number for each channel, and deviations above 0")
         if self.weights is Weights.PACKAGED and self.model.removeprefix(DEEPLAB) not in PACKAGED:
             raise ConfigError(
                 f"no weights of {self.model} come with the installation; choose {' or '.join(PACKAGED)}, or weights "
@@ -103,7 +112,7 @@ class RoundConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self) | {"scales": list(self.scales)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _NUMBERS}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RoundConfig":
@@ -121,8 +130,8 @@ class RoundConfig:
         for name, kind in (("method", Method), ("weights", Weights)):
             if name in typed:
                 typed[name] = _member(kind, typed[name])
-        if "scales" in typed:
-            typed["scales"] = _numbers("scales", typed["scales"])
+        for name in _NUMBERS & typed.keys():
+            typed[name] = _numbers(name, typed[name])
         return cls(**typed)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.config import PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
+from core.config import DEEPLAB, PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
 from core.learn.batches import Scaling
 from core.learn.models.probes import Backbone, Resized
 from core.learn.models.weights import load_packaged, load_weights
@@ -30,18 +30,41 @@ def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty:
     return Resized(network, config.upscale) if config.upscale > config.input_size else network
 
 
-def published_scaling(model: str, channels: int) -> Scaling:
-    """Return the scaling of the images that one of timm's networks was made for; of grey ones the channels' mean.
+def first_scaling(config: RoundConfig, channels: int) -> Scaling:
+    """Return how the images were scaled that the first weights were trained with; of grey ones the channels' mean.
 
-    It does not depend on the images at hand, so a frozen network says of an image what it said before others came.
+    It is what the config says, else what is known of packaged weights or timm's own. It does not depend on the images
+    at hand, so a frozen network says of an image what it said before others came.
+
+    Raises:
+        ConfigError: the config names another number of channels than the images have.
     """
-    import timm  # noqa: PLC0415 see _timm_network
-
-    published = PACKAGED.get(model) or timm.get_pretrained_cfg(model)
-    mean, std = (_MIDDLE, _MIDDLE) if published is None else (published.mean, published.std)
+    mean, std = (config.weights_mean, config.weights_std) if config.weights_mean else _known_scaling(config)
     if channels == 1:
         return Scaling((sum(mean) / len(mean),), (sum(std) / len(std),))
-    return Scaling(tuple(mean), tuple(std))
+    if len(mean) != channels:
+        raise ConfigError(f"weights_mean has {len(mean)} channels, the images have {channels}; name one for each")
+    return Scaling(mean, std)
+
+
+def assumption(config: RoundConfig) -> str:
+    """Return a warning where a file of weights does not say how its images were scaled, "" elsewhere."""
+    if config.weights is not Weights.FILE or config.weights_mean:
+        return ""
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in _known_scaling(config))
+    return (
+        f"{Path(config.weights_file).name} does not say how its images were scaled: mean {mean} and deviation {std} "
+        "are assumed; set weights_mean and weights_std if it was trained with others"
+    )
+
+
+def _known_scaling(config: RoundConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of packaged weights or timm's own; .5 where nothing is published."""
+    import timm  # noqa: PLC0415 see _timm_network
+
+    name = config.model.removeprefix(DEEPLAB)
+    known = PACKAGED.get(name) or timm.get_pretrained_cfg(name)
+    return (_MIDDLE, _MIDDLE) if known is None else (tuple(known.mean), tuple(known.std))
 
 
 def small_cnn(channels: int, classes: int, size: int) -> nn.Sequential:
@@ -107,11 +130,15 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
         hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` prints all names"
         raise ConfigError(f"there is no network {config.model!r}; {hint}")
     options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+    if config.weights_padding:
+        options["pad_type"] = config.weights_padding
     published = timm.get_pretrained_cfg(config.model)
     if published is not None and published.fixed_input_size:
         options["img_size"] = config.seen_size
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
+    except TypeError as error:
+        raise ConfigError(f"{config.model} cannot be made with {options} ({error}); leave the padding empty") from error
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
         raise ConfigError(
             f"{config.model} cannot be made ({type(error).__name__}: {error}); with pretrained weights, check the "

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from core.config import RoundConfig, Weights
-from core.learn.models.classifier import build_classifier, keep_resolution, small_cnn
+from core.config import BACKBONE, RoundConfig, Weights
+from core.learn.batches import Scaling
+from core.learn.models.classifier import assumption, build_classifier, first_scaling, keep_resolution, small_cnn
 from core.types import ConfigError
 
 
@@ -46,3 +49,26 @@ def test_an_unknown_network_is_refused_with_near_names() -> None:
 def test_the_small_network_has_no_weights_to_load() -> None:
     with pytest.raises(ConfigError, match="choose weights 'none'"):
         build_classifier(RoundConfig(weights=Weights.FILE, weights_file="x.pth"), 1, 2)
+
+
+def test_images_are_scaled_as_the_first_weights_were_trained() -> None:
+    packaged = RoundConfig(model=BACKBONE, weights=Weights.PACKAGED)
+    assert first_scaling(packaged, 3) == Scaling((0.5,) * 3, (0.5,) * 3)
+    file = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file="some.pth")
+    assert first_scaling(file, 3).mean == (0.485, 0.456, 0.406)
+    assert "some.pth does not say how its images were scaled: mean 0.485, 0.456, 0.406" in assumption(file)
+    said = replace(file, weights_mean=(0.1, 0.2, 0.3), weights_std=(0.4, 0.4, 0.4))
+    assert first_scaling(said, 3) == Scaling((0.1, 0.2, 0.3), (0.4, 0.4, 0.4))
+    assert first_scaling(said, 1).mean == pytest.approx((0.2,))
+    assert assumption(said) == assumption(packaged) == ""
+    with pytest.raises(ConfigError, match="1 channels, the images have 3"):
+        first_scaling(replace(file, weights_mean=(0.1,), weights_std=(0.4,)), 3)
+
+
+def test_a_network_pads_as_its_file_was_trained_with_or_says_that_it_has_no_choice() -> None:
+    config = RoundConfig(
+        model="mobilenetv2_050", weights=Weights.FILE, weights_file="w.pth", weights_padding="same", input_size=96
+    )
+    assert type(build_classifier(config, 3, 2, empty=True).conv_stem).__name__ == "Conv2dSame"
+    with pytest.raises(ConfigError, match="leave the padding empty"):
+        build_classifier(replace(config, model="resnet18"), 3, 2, empty=True)

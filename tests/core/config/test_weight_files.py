@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from core.config import RoundConfig, Weights, with_file_facts
+from core.types import ConfigError
+
+FACTS = {"mean": "[0.5, 0.5, 0.5]", "std": "[0.25, 0.25, 0.25]", "pad_type": "same"}
+
+
+def config_of(path: Path, facts: dict[str, str] | None = None, **values: object) -> RoundConfig:
+    save_file({"weight": np.zeros(1, np.float32)}, path, facts)
+    return RoundConfig(model="mobilenetv2_100", weights=Weights.FILE, weights_file=str(path), **values)
+
+
+def test_a_files_header_says_how_its_images_were_scaled_and_padded(tmp_path: Path) -> None:
+    found = with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS))
+    assert (found.weights_mean, found.weights_std, found.weights_padding) == ((0.5,) * 3, (0.25,) * 3, "same")
+    assert RoundConfig.from_json(found.to_json()) == found
+
+
+def test_settings_outweigh_the_file(tmp_path: Path) -> None:
+    own = {"weights_mean": (0.4,), "weights_std": (0.2,)}
+    found = with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS, **own))
+    assert (found.weights_mean, found.weights_std) == ((0.4,), (0.2,))
+
+
+def test_a_file_that_says_nothing_leaves_the_settings_as_they_are(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "weights.safetensors")
+    assert with_file_facts(config) == config
+    gone = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path / "gone.safetensors"))
+    assert with_file_facts(gone) == gone
+
+
+@pytest.mark.parametrize("mean", ["[0.5", "[0.5]", '["a", 1, 2]', "7"])
+def test_a_header_that_makes_no_sense_is_refused_with_its_contents(tmp_path: Path, mean: str) -> None:
+    with pytest.raises(ConfigError, match=r"weights.safetensors holds mean .* name them in the round's settings"):
+        with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS | {"mean": mean}))
+
+
+@pytest.mark.parametrize(
+    "values", [{"weights_mean": (0.5,)}, {"weights_mean": (0.5,), "weights_std": (0.0,)}, {"weights_padding": "odd"}]
+)
+def test_impossible_settings_of_a_file_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="weights_"):
+        RoundConfig(**values)
