@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from core.config.backbones import PACKAGED
+from core.config.backbones import BACKBONE, PACKAGED
 from core.types import ConfigError, Task
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -65,7 +65,8 @@ class RoundConfig:
     # The rest says something of masks alone.
     crop: int = 0  # pixels, the side of the windows of the scaled image that are learnt; 0: all of it
     mirror: bool = True  # whether images are also learnt mirrored; not where left and right tell classes apart
-    scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt
+    scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt; of a
+    # probe those that its encoder sees every image in
     flip: bool = False  # whether a held-out image is also looked at mirrored
     class_weights: bool = False  # whether rare classes weigh more, by median frequency
     min_region: int = 64  # pixels of the image; smaller differences are no finding
@@ -130,6 +131,7 @@ class ImageSummary:
     count: int
     classes: int = field(default=0)
     groups: int | None = None
+    gpu: bool = False  # whether networks are trained on one
 
 
 def propose_config(images: ImageSummary, task: Task = Task.CLASSIFICATION) -> RoundConfig:
@@ -168,15 +170,19 @@ def _for_masks(images: ImageSummary) -> RoundConfig:
             mirror=False,
             min_region=region,
         )
-    return RoundConfig(
-        model=SWIFTNET,
+    trained = RoundConfig(
+        model=f"{DEEPLAB}{BACKBONE}",
+        weights=Weights.PACKAGED,
         input_size=size,
-        grey=images.grey,
         epochs=min(150, max(20, -(-_LEAST_LARGE_SCENES_SEEN // count))),
         batch_size=8,
         crop=_CROP if size > _CROP else 0,
         min_region=region,
     )
+    if images.gpu:
+        return trained
+    scales = (1.0, 2.0) if size <= _LARGEST_SCENE // 2 else (0.5, 1.0)
+    return replace(trained, method=Method.PROBE, scales=scales)
 
 
 _PROPOSALS: Mapping[Task, Callable[[ImageSummary], RoundConfig]] = {

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import SMALL_NETWORK, ImageSummary, Method, RoundConfig, Weights, propose_config
+from core.config import BACKBONE, SMALL_NETWORK, ImageSummary, Method, RoundConfig, Weights, propose_config
 from core.types import ConfigError, Task
 
 configs = st.builds(
@@ -76,14 +77,16 @@ def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
     assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=90)).folds == 5
 
 
-def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_hub() -> None:
+def test_small_scenes_get_a_small_network_and_natural_ones_a_packaged_encoder() -> None:
     small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
     assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 96, 0, False)
     street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
-    assert (street.model, street.input_size, street.crop) == ("swiftnet_rn18", 480, 448)
-    assert street.weights is Weights.NONE
+    assert (street.model, street.input_size) == (f"deeplabv3plus-{BACKBONE}", 480)
+    assert (street.weights, street.method, street.scales) == (Weights.PACKAGED, Method.PROBE, (1.0, 2.0))
     large = propose_config(ImageSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
-    assert large.input_size == 1024
+    assert (large.input_size, large.scales) == (1024, (0.5, 1.0))
     assert small.min_region < street.min_region < large.min_region
+    trained = propose_config(ImageSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
+    assert trained == replace(street, method=Method.FINE_TUNE, scales=(1.0,), crop=448)
     tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
     assert (tiny.input_size, tiny.grey) == (32, True)
