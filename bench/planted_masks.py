@@ -1,6 +1,6 @@
 """Planted errors in CamVid's masks: how many of them are among the first findings, and how many findings are jitter?
 
-    python bench/planted_masks.py camvid.tar [--json FILE] [--seeds 3] [--full]
+    python bench/planted_masks.py camvid.tar [--json FILE] [--seeds 3] [--cache FOLDER] [--full]
 
 Into a fifth of the 367 training masks one error each is planted, as many of each kind (`core.data.planting`); half of
 the others get borders that are off by 1 to 3 pixels. Then a round runs through `core.rounds.run_mask_round`, as the
@@ -107,7 +107,12 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
     config = replace(configured(arguments, len(set(snapshot.groups))), seed=seed)
     print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
     judged = run_mask_round(
-        snapshot, config, folder / "round", image_cache=scratch / "images", masks=folder / "masks", report=Teller()
+        snapshot,
+        config,
+        folder / "round",
+        image_cache=arguments.cache or scratch / "images",
+        masks=folder / "masks",
+        report=Teller(),
     )
     figures: dict[str, Any] = {"config": config.to_json()}
     figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
@@ -276,6 +281,7 @@ def parsed() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="what the app proposes where there is a GPU")
+    parser.add_argument("--cache", type=Path, help="keep decoded images and feature maps in this folder")
     parser.add_argument("--seeds", type=int, default=3, help="rounds to run")
     parser.add_argument("--epochs", type=int, default=0, help="of `--full`, instead of the usual number")
     return parsed_with_data(parser)
