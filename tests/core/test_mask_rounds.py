@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig
+from core.config import Method, RoundConfig, Weights
 from core.data.masks.store import MaskStore
-from core.data.networks import kept_networks
+from core.data.networks import find_network, kept_networks
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
 from core.data.snapshot import Masks
 from core.data.votes import read_votes
@@ -20,6 +20,8 @@ from core.judge.judgement import fold_file
 from core.judge.mask_judgement import judge_masks
 from core.judge.votes import merged as votes_merged
 from core.learn import training
+from core.learn.models.kept import load_network
+from core.learn.models.segmenter import build_segmenter
 from core.rounds import FoldSummary, run_fold, run_mask_round
 from core.tasks import SEGMENTATION, Task
 from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
@@ -301,6 +303,23 @@ def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
     for fold in range(2):
         one_fold(scenes, tmp_path / "round", config, fold)
     assert (read_predictions(tmp_path / "round", scenes.snapshot.masks.sizes).fold >= 0).all()
+
+
+def test_the_packaged_encoder_is_trained_with_its_decoder_where_that_is_asked_for(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    scenes.snapshot.save(tmp_path / "round")
+    model = "deeplabv3plus-tf_efficientnet_lite0"
+    config = replace(CONFIG, model=model, weights=Weights.PACKAGED, epochs=1, batch_size=3)
+    one_fold(scenes, tmp_path / "round", config)
+    kept = find_network(tmp_path / "round", "fold_0")
+    assert kept is not None
+    assert kept.about.mean == kept.about.std == (0.5, 0.5, 0.5)
+    trained, began = (
+        network.state_dict()["network.encoder.model.conv_stem.weight"]
+        for network in (load_network(kept, torch.device("cpu")), build_segmenter(config, 3, 4))
+    )
+    assert not torch.equal(trained, began)
+    torch.testing.assert_close(trained, began, atol=0.05, rtol=0)
 
 
 def test_a_probe_of_a_network_without_an_encoder_and_a_classifier_are_refused(tmp_path: Path) -> None:
