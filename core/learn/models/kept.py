@@ -18,6 +18,7 @@ from core.data.networks import BACKBONE, TENSORS, About, KeptNetwork, describe, 
 from core.data.storage import atomic_path
 from core.learn.devices import library_version
 from core.learn.models.classifier import build_classifier
+from core.learn.models.inference import for_inference
 from core.learn.models.pixel_probes import PixelHead, PixelProbe, SceneEncoder
 from core.learn.models.probes import Head, Probe
 from core.learn.models.segmenter import build_segmenter
@@ -48,7 +49,7 @@ def load_network(kept: KeptNetwork, device: torch.device) -> nn.Module:
     config = RoundConfig.from_json(kept.about.config)
     channels, classes = 1 if config.grey else 3, len(kept.about.classes)
     if config.method is Method.PROBE:
-        network = _PROBES[kept.about.task](kept, config, channels, classes)
+        network = _PROBES[kept.about.task](kept, config, channels, classes, device)
     else:
         network = _BUILDERS[kept.about.task](config, channels, classes)
         _fill(network, kept)
@@ -66,16 +67,18 @@ def _filled_backbone(kept: KeptNetwork, backbone: nn.Module) -> None:
     _fill(backbone, frozen)
 
 
-def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, device: torch.device) -> nn.Module:
     backbone = build_classifier(config, channels, 0, empty=True)
     _filled_backbone(kept, backbone)
     tensors = _tensors(kept)
     head = Head(tensors["mean"], tensors["std"], nn.Linear(len(tensors["mean"]), classes))
     head.load_state_dict(tensors)
-    return Probe(backbone, head)
+    return Probe(for_inference(backbone, device, channels, config.input_size), head)
 
 
-def _pixel_probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def _pixel_probe(
+    kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, _device: torch.device
+) -> nn.Module:
     backbone = cast(SceneEncoder, build_segmenter(config, channels, 0, empty=True))
     _filled_backbone(kept, backbone)
     tensors = _tensors(kept)
@@ -106,7 +109,7 @@ _BUILDERS: Mapping[Task, Callable[[RoundConfig, int, int], nn.Module]] = {
     Task.CLASSIFICATION: lambda config, channels, classes: build_classifier(config, channels, classes, empty=True),
     Task.SEGMENTATION: lambda config, channels, classes: build_segmenter(config, channels, classes, empty=True),
 }
-_PROBES: Mapping[Task, Callable[[KeptNetwork, RoundConfig, int, int], nn.Module]] = {
+_PROBES: Mapping[Task, Callable[[KeptNetwork, RoundConfig, int, int, torch.device], nn.Module]] = {
     Task.CLASSIFICATION: _probe,
     Task.SEGMENTATION: _pixel_probe,
 }
