@@ -158,15 +158,8 @@ def with_model(config: RoundConfig, model: str) -> RoundConfig:
     """Return the config for another network: trained from scratch unless its weights are packaged too."""
     if model == config.model or model.removeprefix(DEEPLAB) in PACKAGED:
         return replace(config, model=model)
-    return replace(
-        config,
-        model=model,
-        method=Method.FINE_TUNE,
-        weights=Weights.NONE,
-        upscale=0,
-        all_stages=False,
-        scales=(1.0,),
-    )
+    plain = replace(config, model=model, method=Method.FINE_TUNE, weights=Weights.NONE, upscale=0, all_stages=False)
+    return replace(plain, scales=(1.0,))
 
 
 def _for_labels(images: ImageSummary) -> list[RoundConfig]:
