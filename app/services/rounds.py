@@ -15,7 +15,7 @@ from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.starting import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
 from app.services.workspace import Workspace
-from core.config import ImageSummary, RoundConfig
+from core.config import ImageSummary, Method, RoundConfig
 from core.config import propose_config as suitable_config
 from core.types import FindingKind, RoundError, RoundStatus, Status, Task
 from db.queries import evaluation, rounds, snapshots
@@ -131,7 +131,8 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
     config = suitable_config(summary, task)
     colour = "grey" if summary.grey else "colour"
     size = f"{summary.width} x {summary.height} {colour} images"
-    reason = f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs"
+    way = "frozen" if config.method is Method.PROBE else f"{config.epochs} epochs"
+    reason = f"{size}: {config.model} at {config.input_size} pixels, {way}"
     return Proposal(task, config, reason, model_names(task), tuple(splits))
 
 
