@@ -8,7 +8,7 @@ import streamlit as st
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
-from core.config import RoundConfig
+from core.config import RoundConfig, trained
 from core.types import ConfigError, Recipe
 
 
@@ -23,14 +23,14 @@ class Wish:
 
 def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> Wish | None:
     """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work."""
-    begin = proposal.config
     before, after, further = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         st.caption(f"Proposed for {proposal.reason}")
         recipe = recipe_field(proposal.task, key)
         settings = recipe_fields(recipe, proposal.splits, key)
-        chosen = before(begin, key) | network_fields(proposal, key)
+        begin = trained(proposal.config) if recipe.proposes else proposal.config  # recipes that propose train networks
+        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(proposal, key)
         chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):
             chosen |= training_fields(begin, key) | further(begin, key)

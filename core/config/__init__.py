@@ -19,6 +19,7 @@ from core.config.rounds import (
     Weights,
     proposals,
     propose_config,
+    trained,
     with_model,
 )
 from core.config.settings import RecipeSettings
@@ -47,5 +48,6 @@ __all__ = [
     "proposals",
     "propose_config",
     "recipe_settings",
+    "trained",
     "with_model",
 ]

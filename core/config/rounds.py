@@ -162,6 +162,13 @@ def with_model(config: RoundConfig, model: str) -> RoundConfig:
     return replace(plain, scales=(1.0,))
 
 
+def trained(config: RoundConfig) -> RoundConfig:
+    """Return the config that trains the whole network of a probe; any other config as it is."""
+    if config.method is not Method.PROBE:
+        return config
+    return replace(config, method=Method.FINE_TUNE, all_stages=False, flip=False, scales=(1.0,))
+
+
 def _for_labels(images: ImageSummary) -> list[RoundConfig]:
     """Propose a probe of the packaged network for photographs, and fine-tuning it; small grey images train our own.
 
@@ -209,7 +216,7 @@ def _for_masks(images: ImageSummary) -> list[RoundConfig]:
             min_region=region,
         )
         return [small]
-    trained = RoundConfig(
+    whole = RoundConfig(
         model=f"{DEEPLAB}{BACKBONE}",
         weights=Weights.PACKAGED,
         input_size=size,
@@ -219,8 +226,8 @@ def _for_masks(images: ImageSummary) -> list[RoundConfig]:
         min_region=region,
     )
     scales = (1.0, 2.0) if size <= _LARGEST_SCENE // 2 else (0.5, 1.0)
-    probe = replace(trained, method=Method.PROBE, scales=scales)
-    return [trained, probe] if images.gpu else [probe, trained]
+    probe = replace(whole, method=Method.PROBE, scales=scales)
+    return [whole, probe] if images.gpu else [probe, whole]
 
 
 _PROPOSALS: Mapping[Task, Callable[[ImageSummary], list[RoundConfig]]] = {

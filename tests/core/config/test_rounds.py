@@ -14,6 +14,7 @@ from core.config import (
     Weights,
     proposals,
     propose_config,
+    trained,
     with_model,
 )
 from core.types import ConfigError, Task
@@ -102,13 +103,20 @@ def test_small_scenes_get_a_small_network_and_natural_ones_a_packaged_encoder() 
     street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
     assert (street.model, street.input_size) == (f"deeplabv3plus-{BACKBONE}", 480)
     assert (street.weights, street.method, street.scales) == (Weights.PACKAGED, Method.PROBE, (1.0, 2.0))
+    assert street.crop == 448
     large = propose_config(ImageSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
     assert (large.input_size, large.scales) == (1024, (0.5, 1.0))
     assert small.min_region < street.min_region < large.min_region
-    trained = propose_config(ImageSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
-    assert trained == replace(street, method=Method.FINE_TUNE, scales=(1.0,), crop=448)
+    gpu = propose_config(ImageSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
+    assert gpu == replace(street, method=Method.FINE_TUNE, scales=(1.0,))
     tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
     assert (tiny.input_size, tiny.grey) == (32, True)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_probe_becomes_the_training_of_the_same_network_and_other_configs_stay(task: Task) -> None:
+    first, second = proposals(ImageSummary(width=480, height=360, grey=False, count=701), task)
+    assert trained(first) == second == trained(second)
 
 
 def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged() -> None:
