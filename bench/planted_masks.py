@@ -1,21 +1,23 @@
 """Planted errors in CamVid's masks: how many of them are among the first findings, and how many findings are jitter?
 
-    python bench/planted_masks.py camvid.tar [--json FILE] [--full]
+    python bench/planted_masks.py camvid.tar [--json FILE] [--seeds 3] [--cache FOLDER] [--full]
 
 Into a fifth of the 367 training masks one error each is planted, as many of each kind (`core.data.planting`); half of
 the others get borders that are off by 1 to 3 pixels. Then a round runs through `core.rounds.run_mask_round`, as the
 app's do, and its findings are gone through from the first one on. With k planted errors:
 
-- `found_at_k`, `found_at_2k`: the share of them that the first k (2k) findings show, and `per_kind` at k. An error is
+- `found_in_k`, `found_in_2k`: the share of them that the first k (2k) findings show, and `per_kind` at k. An error is
   shown when findings that are wrong pixels for the most part cover a quarter of it.
 - `jitter_false_share`: the share of the first k findings that are jitter for the most part.
-- `cleanlab_found_at_k`: the share of them in the first k images by cleanlab's softmin, which ranks whole images and
-  knows no region; `images_found_at_k` the same by our image scores. k images are far more to look at than k regions,
-  so `cleanlab_found_at_k_regions` goes through as many findings, image by image in its order, large ones first.
+- `cleanlab_found_in_k`: the share of them in the first k images by cleanlab's softmin, which ranks whole images and
+  knows no region; `images_found_in_k` the same by our image scores. k images are far more to look at than k regions,
+  so `cleanlab_found_in_k_regions` goes through as many findings, image by image in its order, large ones first.
 - `miou`: of the out-of-fold predictions, against the true masks.
 
 CamVid itself has wrong masks, and what one person calls a fence another calls a wall: such findings count as false.
-Folds keep the frames of one drive together. The default is small enough for two cores; `--full` wants a GPU.
+Folds keep the frames of one drive together. Figures are means over the seeds; each seed plants other errors and has
+other folds and draws, and all share the images' feature maps. The config is what the app proposes: by default where
+there is no GPU, with `--full` where there is one.
 """
 
 import argparse
@@ -37,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
-from core.config import SMALL_MASK_NETWORK, ImageSummary, RoundConfig, propose_config
+from core.config import ImageSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.store import MaskStore
@@ -78,34 +80,60 @@ def main() -> None:
     arguments = parsed()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     started, cpu = time.perf_counter(), time.process_time()
+
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
-        folder = Path(scratch)
-        spoilt = spoil(unpacked(arguments.data, folder, ARCHIVE))
-        snapshot = stored(spoilt, folder / "masks")
-        config = configured(arguments, len(set(snapshot.groups)))
-        print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
-        judged = run_mask_round(
-            snapshot, config, folder / "round", image_cache=folder / "images", masks=folder / "masks", report=Teller()
-        )
-        figures: dict[str, Any] = {"versions": versions(), "config": config.to_json()}
-        figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
-        figures |= bulk(spoilt, judged.findings, judged.metrics["proposed_threshold"])
-        figures |= {name: judged.metrics[name] for name in ("wobble_regions", "tiny_regions", "estimated_errors")}
+        root = unpacked(arguments.data, Path(scratch), ARCHIVE)
+        runs = [one_round(root, Path(scratch), seed, arguments) for seed in range(arguments.seeds)]
+    figures: dict[str, Any] = {"versions": versions(), "runs": runs}
+    figures |= {name: float(np.mean([run[name] for run in runs])) for name in runs[0] if numeric(runs[0][name])}
+    figures["per_kind"] = {
+        kind: float(np.mean([run["per_kind"][kind] for run in runs])) for kind in runs[0]["per_kind"]
+    }
     figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     for name, value in figures.items():
-        if isinstance(value, int | float):
+        if numeric(value):
             print(f"{name:<28} {value:>12,.3f}")
     print("per_kind " + ", ".join(f"{kind} {share:.2f}" for kind, share in figures["per_kind"].items()))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def spoil(root: Path) -> Spoilt:
-    """Read the training part and make some of its masks wrong, always the same ones."""
+def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Plant errors, run a round, and return what its findings are worth."""
+    started, cpu = time.perf_counter(), time.process_time()
+    folder = scratch / str(seed)
+    spoilt = spoil(root, SEED + seed)
+    snapshot = stored(spoilt, folder / "masks")
+    config = replace(configured(arguments, len(set(snapshot.groups))), seed=seed)
+    print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
+    judged = run_mask_round(
+        snapshot,
+        config,
+        folder / "round",
+        image_cache=arguments.cache or scratch / "images",
+        masks=folder / "masks",
+        report=Teller(),
+    )
+    figures: dict[str, Any] = {"config": config.to_json()}
+    figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
+    figures |= bulk(spoilt, judged.findings, judged.metrics["proposed_threshold"])
+    figures |= {name: judged.metrics[name] for name in ("wobble_regions", "tiny_regions", "estimated_errors")}
+    figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    print(f"  found in k {figures['found_in_k']:.3f}, mIoU {figures['miou']:.3f}, {figures['cpu_seconds']:.0f} CPU s")
+    return figures
+
+
+def numeric(value: object) -> bool:
+    """Whether a figure is a number."""
+    return isinstance(value, int | float)
+
+
+def spoil(root: Path, seed: int) -> Spoilt:
+    """Read the training part and make some of its masks wrong, the same ones for each seed."""
     paths = sorted((root / "train" / "images").glob("*.jpg"))
     true = [np.asarray(Image.open(root / "train" / "labels" / f"{path.stem}.png")).astype(np.uint8) for path in paths]
     true = [np.where(mask == VOID, IGNORE, mask).astype(np.uint8) for mask in true]
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     order = rng.permutation(len(true)).tolist()
     count = round(PLANTED_SHARE * len(true))
     given, planted = list(true), {}
@@ -163,14 +191,14 @@ def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, sna
     return {
         "planted": count,
         "findings": len(findings),
-        "found_at_k": len(at_k) / count,
-        "found_at_2k": len(at_2k) / count,
+        "found_in_k": len(at_k) / count,
+        "found_in_2k": len(at_2k) / count,
         "found": len(found(spoilt, findings)) / count,
         "per_kind": kinds,
         "jitter_false_share": len(jitter_made) / max(1, min(count, len(findings))),
-        "images_found_at_k": len(set(images) & set(spoilt.planted)) / count,
-        "cleanlab_found_at_k": len(set(theirs) & set(spoilt.planted)) / count,
-        "cleanlab_found_at_k_regions": len(found(spoilt, by_image[:count])) / count,
+        "images_found_in_k": len(set(images) & set(spoilt.planted)) / count,
+        "cleanlab_found_in_k": len(set(theirs) & set(spoilt.planted)) / count,
+        "cleanlab_found_in_k_regions": len(found(spoilt, by_image[:count])) / count,
         "miou": true_miou(spoilt, predictions),
     }
 
@@ -228,11 +256,9 @@ def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) ->
 
 
 def configured(arguments: argparse.Namespace, drives: int) -> RoundConfig:
-    """Return the round's config: the app's own proposal with `--full`, else one for two cores."""
-    images = ImageSummary(width=480, height=360, grey=False, count=367, groups=drives)
+    """Return the round's config: the app's own proposal."""
+    images = ImageSummary(width=480, height=360, grey=False, count=367, groups=drives, gpu=arguments.full)
     proposed = propose_config(images, Task.SEGMENTATION)
-    if not arguments.full:
-        proposed = replace(proposed, folds=2, model=SMALL_MASK_NETWORK, input_size=240, epochs=45)
     return replace(proposed, epochs=arguments.epochs) if arguments.epochs else proposed
 
 
@@ -254,8 +280,10 @@ class Teller:
 def parsed() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
-    parser.add_argument("--full", action="store_true", help="what the app would propose, for a GPU")
-    parser.add_argument("--epochs", type=int, default=0, help="instead of the usual number")
+    parser.add_argument("--full", action="store_true", help="what the app proposes where there is a GPU")
+    parser.add_argument("--cache", type=Path, help="keep decoded images and feature maps in this folder")
+    parser.add_argument("--seeds", type=int, default=3, help="rounds to run")
+    parser.add_argument("--epochs", type=int, default=0, help="of `--full`, instead of the usual number")
     return parsed_with_data(parser)
 
 

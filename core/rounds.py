@@ -28,6 +28,7 @@ from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
+from core.learn.pixel_probe import Probed
 from core.tasks import Places, Task, task_of
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Report, RoundError
 
@@ -219,6 +220,16 @@ def learn_held(
             config, material, held, lesson, checkpoint=_checkpoint(places.folder, held.fold), telling=telling
         )
     build = partial(task.build_network, config, channels, 0)
+    if task.probe is not None:
+        material = task.material(snapshot, config, places, reading, telling)
+        probed = Probed(
+            build=build,
+            content_hashes=snapshot.content_hashes,
+            cache=places.image_cache,
+            classes=classes,
+            keep=task.keep(snapshot, config, places),
+        )
+        return task.probe(config, material, held, probed, telling)
     images = task.material(snapshot, config, places, reading, telling).images
     embeddings = probe.embedded(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling

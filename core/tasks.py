@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from core.config import Method, RoundConfig
+from core.config import Method, RoundConfig, Weights
 from core.data.arrays import decoded
 from core.data.canvases import extents, image_canvases, mask_canvases, read_mask
 from core.data.masks.store import MaskStore
@@ -20,11 +20,12 @@ from core.judge import calibration, mask_scoring
 from core.learn import devices
 from core.learn.augment import Augment, jittered_labels, jittered_scenes
 from core.learn.batches import Images, Labels, MaskTargets, Scaling
-from core.learn.crossfold import Keep, Material, Telling, keep_predicted
+from core.learn.crossfold import Held, Keep, Material, Outcome, Telling, keep_predicted
 from core.learn.losses import median_frequency
 from core.learn.models.classifier import build_classifier, first_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
+from core.learn.pixel_probe import Probed, probe_scenes
 from core.learn.views import View
 from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError
 from core.types import Task as Kind
@@ -51,6 +52,9 @@ class Task:
     augment: Callable[[RoundConfig], Augment]  # changes images and targets so that the targets stay true
     view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network as it looks at held-out images
     keep: Callable[[Snapshot, RoundConfig, Places], Keep]  # what becomes of the held-out logits
+    probe: Callable[[RoundConfig, Material, Held, Probed, Telling], Outcome] | None = (
+        None  # None: one embedding an image
+    )
 
 
 def task_of(snapshot: Snapshot) -> Task:
@@ -114,7 +118,16 @@ def _masked_scenes(
         return median_frequency(array, rows, classes) if config.class_weights else None
 
     most = max(1, _LOGITS // (pixels * classes))
-    return Material(Images(images, Scaling.measured(images), device), MaskTargets(array, device), most, class_weights)
+    trained_before = config.method is Method.PROBE or config.weights is Weights.PACKAGED
+    scaling = first_scaling(config, images.shape[3]) if trained_before else Scaling.measured(images)
+    return Material(Images(images, scaling, device), MaskTargets(array, device), most, class_weights)
+
+
+def _view_of_scenes(config: RoundConfig, network: nn.Module) -> nn.Module:
+    """Return the network as it looks at scenes; a probe sees every image whole, and in all sizes at once."""
+    if config.method is Method.PROBE:
+        return network
+    return View(network, crop=config.crop, scales=config.scales, flip=config.flip)
 
 
 def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
@@ -164,7 +177,8 @@ SEGMENTATION = Task(
     material=_masked_scenes,
     build_network=build_segmenter,
     augment=lambda config: jittered_scenes(config.crop, mirror=config.mirror),
-    view=lambda config, network: View(network, crop=config.crop, scales=config.scales, flip=config.flip),
+    view=_view_of_scenes,
     keep=_paint,
+    probe=probe_scenes,
 )
 _TASKS: Mapping[Kind, Task] = {Kind.CLASSIFICATION: CLASSIFICATION, Kind.SEGMENTATION: SEGMENTATION}

@@ -93,7 +93,7 @@ def round_(
             "input_size": input_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
             "seed": seed, "device": device,
         }  # fmt: skip
-        config = _config(opened, info.id, wishes)
+        config = _config(opened, info.id, recipe, wishes)
         started = rounds.start_round(
             opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
         )
@@ -103,11 +103,13 @@ def round_(
     finish_round(opened, watch_round(opened, started, quiet=as_json), as_json=as_json)
 
 
-def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "RoundConfig":
+def _config(opened: "Workspace", dataset_id: int, recipe: Recipe, wishes: dict[str, Any]) -> "RoundConfig":
     from app.services import rounds
-    from core.config import RoundConfig, with_model
+    from core.config import RoundConfig, trained, with_model
 
     proposed = rounds.propose_config(opened, dataset_id)
+    if recipe.proposes:
+        proposed = trained(proposed)
     if wishes["model"] is not None:
         proposed = with_model(proposed, wishes["model"])
     return RoundConfig.from_json(

@@ -171,5 +171,5 @@ def no_fields(_begin: RoundConfig, _key: str) -> Chosen:
 
 OWN_FIELDS: Mapping[Task, tuple[Fields, Fields, Fields]] = {  # before the network, after the sizes, under More
     Task.CLASSIFICATION: (method_field, no_fields, no_fields),
-    Task.SEGMENTATION: (no_fields, region_fields, scene_fields),
+    Task.SEGMENTATION: (method_field, region_fields, scene_fields),
 }

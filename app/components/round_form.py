@@ -8,7 +8,7 @@ import streamlit as st
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
-from core.config import Method, RoundConfig, with_model
+from core.config import Method, RoundConfig, trained, with_model
 from core.types import ConfigError, Recipe
 
 _NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
@@ -33,7 +33,9 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
             key = f"{key}_other"  # whose fields begin with its own values
         recipe = recipe_field(proposal.task, key)
         settings = recipe_fields(recipe, proposal.splits, key)
-        chosen = before(begin, key) | network_fields(begin, proposal, key)
+        if recipe.proposes:  # such recipes train networks
+            begin = trained(begin)
+        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
         chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):
             chosen |= training_fields(begin, key) | further(begin, key)

@@ -13,7 +13,7 @@ from app.services.insight import mean_iou_so_far
 from app.services.models import model_names
 from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.starting import start_round
-from app.services.workers import WorkerState, worker_state
+from app.services.workers import WorkerState, has_gpu, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig, proposals
 from core.types import FindingKind, RoundError, RoundStatus, Status, Task
@@ -130,6 +130,7 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         count=sum(count for *_, count in sizes),
         classes=len(classes),
         groups=apart,
+        gpu=has_gpu(),
     )
     colour = "grey" if summary.grey else "colour"
     images = f"{summary.width} x {summary.height} {colour} images"

@@ -22,6 +22,7 @@ from db.queries.workers import WorkerInfo
 HEARTBEAT_SECONDS = 2.0
 ALIVE_SECONDS = 10.0  # five missed heartbeats; a busy machine may miss two
 LOOK_SECONDS = 0.25
+_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,14 @@ def slot_lock(settings: Settings, slot: str) -> Path:
     return settings.folder / "locks" / f"worker-{slot.replace(':', '-')}.lock"
 
 
+def has_gpu() -> bool:
+    """Whether an NVIDIA GPU trains here, without loading torch."""
+    return any(_GPUS.glob("*/information"))
+
+
 def device_name() -> str:
     """Return what trains here, in words, without loading torch."""
-    for facts in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+    for facts in sorted(_GPUS.glob("*/information")):
         for line in facts.read_text().splitlines():
             if line.startswith("Model:"):
                 return line.removeprefix("Model:").strip()

@@ -20,6 +20,7 @@ from core.config.rounds import (
     Weights,
     proposals,
     propose_config,
+    trained,
     with_model,
 )
 from core.config.settings import RecipeSettings
@@ -50,6 +51,7 @@ __all__ = [
     "proposals",
     "propose_config",
     "recipe_settings",
+    "trained",
     "with_file_facts",
     "with_model",
 ]

@@ -75,7 +75,8 @@ class RoundConfig:
     # The rest says something of masks alone.
     crop: int = 0  # pixels, the side of the windows of the scaled image that are learnt; 0: all of it
     mirror: bool = True  # whether images are also learnt mirrored; not where left and right tell classes apart
-    scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt
+    scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt; of a
+    # probe those that its encoder sees every image in
     class_weights: bool = False  # whether rare classes weigh more, by median frequency
     min_region: int = 64  # pixels of the image; smaller differences are no finding
     boundary: int = 3  # pixels of the image; thinner differences are wobble of a border
@@ -148,6 +149,7 @@ class ImageSummary:
     count: int
     classes: int = field(default=0)
     groups: int | None = None
+    gpu: bool = False  # whether networks are trained on one
 
 
 def propose_config(images: ImageSummary, task: Task = Task.CLASSIFICATION) -> RoundConfig:
@@ -165,7 +167,15 @@ def with_model(config: RoundConfig, model: str) -> RoundConfig:
     """Return the config for another network: trained from scratch unless its weights are packaged too."""
     if model == config.model or model.removeprefix(DEEPLAB) in PACKAGED:
         return replace(config, model=model)
-    return replace(config, model=model, method=Method.FINE_TUNE, weights=Weights.NONE, upscale=0, all_stages=False)
+    plain = replace(config, model=model, method=Method.FINE_TUNE, weights=Weights.NONE, upscale=0, all_stages=False)
+    return replace(plain, scales=(1.0,))
+
+
+def trained(config: RoundConfig) -> RoundConfig:
+    """Return the config that trains the whole network of a probe; any other config as it is."""
+    if config.method is not Method.PROBE:
+        return config
+    return replace(config, method=Method.FINE_TUNE, all_stages=False, flip=False, scales=(1.0,))
 
 
 def _for_labels(images: ImageSummary) -> list[RoundConfig]:
@@ -199,16 +209,12 @@ def _for_labels(images: ImageSummary) -> list[RoundConfig]:
 
 
 def _for_masks(images: ImageSummary) -> list[RoundConfig]:
-    return [_scenes(images)]
-
-
-def _scenes(images: ImageSummary) -> RoundConfig:
     longer, count = max(images.width, images.height), max(1, images.count)
     size = max(32, min(longer, _LARGEST_SCENE))
     region = min(400, max(16, images.width * images.height // _REGIONS_IN_A_SCENE))
     if longer <= _SMALL_SCENE:
         least, most = _SMALL_SCENE_SIZES
-        return RoundConfig(
+        small = RoundConfig(
             folds=3,
             model=SMALL_MASK_NETWORK,
             input_size=min(size, max(least, min(most, longer * 3 // 4))),  # time goes with the square
@@ -218,15 +224,19 @@ def _scenes(images: ImageSummary) -> RoundConfig:
             mirror=False,
             min_region=region,
         )
-    return RoundConfig(
-        model=SWIFTNET,
+        return [small]
+    whole = RoundConfig(
+        model=f"{DEEPLAB}{BACKBONE}",
+        weights=Weights.PACKAGED,
         input_size=size,
-        grey=images.grey,
         epochs=min(150, max(20, -(-_LEAST_LARGE_SCENES_SEEN // count))),
         batch_size=8,
         crop=_CROP if size > _CROP else 0,
         min_region=region,
     )
+    scales = (1.0, 2.0) if size <= _LARGEST_SCENE // 2 else (0.5, 1.0)
+    probe = replace(whole, method=Method.PROBE, scales=scales)
+    return [whole, probe] if images.gpu else [probe, whole]
 
 
 _PROPOSALS: Mapping[Task, Callable[[ImageSummary], list[RoundConfig]]] = {

@@ -1,10 +1,10 @@
-"""Which regions are looked at first, how many are wrong, and from which confidence on accepting them is proposed.
+"""The order of regions in a review, and the confidence from which on accepting them is proposed.
 
 K classes; probabilities are means over a region's pixels, in [0, 1].
 
-The order is the outcome of an experiment (docs/method.md, "Masks"). Each of its three parts says something of its own:
-how much likelier the predicted class is, how seldom the round confuses these two classes elsewhere (what models mix up
-all the time is rarely the label's fault), and how large the region is.
+The order is the outcome of an experiment (docs/method.md, "Masks"). It weighs how much likelier the predicted class is,
+how large the region is, and how unusual it is among the findings of its fold, since each network has mix-ups of its
+own: a pair of classes that it confuses often, or many regions as striking as this one, are rarely the label's fault.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from core.types import FloatArray, IntArray, Region
 
 _LEVELS = 255  # probabilities come in so many steps
-_PAIR_WEIGHT = 0.5
+_SURPRISE_WEIGHT = 0.5
 _AGREEING = 0.995
 _FEWEST_SHARE = 0.01  # of the pixels; of fewer, agreement is chance
 _LEAST_THRESHOLD, _CAUTIOUS = 0.5, 0.99
@@ -23,6 +23,14 @@ _LEAST_THRESHOLD, _CAUTIOUS = 0.5, 0.99
 
 class RankedRegion(Protocol):
     """What ranking needs to know of a finding."""
+
+    @property
+    def row(self) -> int:
+        """The image it lies in."""
+
+    @property
+    def fold(self) -> int:
+        """The fold whose network found it."""
 
     @property
     def given(self) -> int:
@@ -43,13 +51,30 @@ class RankedRegion(Protocol):
 
 def worst_first(findings: Sequence[RankedRegion], confusion: IntArray) -> list[int]:
     """Return the places of the findings in the order to look at them; `confusion` is the round's, (K, K) pixels."""
-    rate = (confusion + 1) / (confusion.sum(axis=1, keepdims=True) + len(confusion))
-    suspicion = [
-        (one.log_odds - _PAIR_WEIGHT * np.log(rate[one.given, one.pseudo])) * np.log1p(one.region.area)
-        for one in findings
-    ]
-    order: list[int] = np.argsort(-np.array(suspicion), kind="stable").tolist()
+    if not findings:
+        return []
+    columns = [(one.row, one.fold, one.given, one.pseudo, one.region.area) for one in findings]
+    row, fold, given, pseudo, area = np.array(columns, dtype=np.int64).T
+    odds = np.array([one.log_odds for one in findings])
+    size = np.log1p(area)
+    folds, fold = np.unique(fold, return_inverse=True)
+    images = np.bincount(fold[np.unique(row, return_index=True)[1]], minlength=len(folds))
+    pair = np.unique((fold * len(confusion) + given) * len(confusion) + pseudo, return_inverse=True)[1]
+    seen = confusion.sum(axis=1)[given] * images[fold] / images.sum()  # pixels of the given class in the fold, about
+    pair_surprise = -np.log((np.bincount(pair, weights=area)[pair] + 1) / (seen + len(confusion)))
+    rank_surprise = -np.log((_rank_within(pair, odds * size) + 1) / (images[fold] + 1))
+    suspicion = (odds + _SURPRISE_WEIGHT * (pair_surprise + rank_surprise)) * size
+    order: list[int] = np.argsort(-suspicion, kind="stable").tolist()
     return order
+
+
+def _rank_within(kind: IntArray, evidence: FloatArray) -> IntArray:
+    """Return for each finding how many of its kind have more evidence, (N,)."""
+    order = np.lexsort((-evidence, kind))
+    starts = np.cumsum(np.bincount(kind)) - np.bincount(kind)
+    rank = np.empty(len(kind), dtype=np.int64)
+    rank[order] = np.arange(len(kind)) - starts[kind[order]]
+    return rank
 
 
 def usual_confidence(seen: IntArray, likely: IntArray) -> FloatArray:

@@ -10,7 +10,7 @@ from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 WEIGHT_DECAY = 0.01  # on kernels only
 _WARM_UP = 0.3  # of the whole run the rate rises, then it falls to nothing along a cosine (one cycle, Smith 2018)
 _FIRST_RATE = 0.1  # of the highest
-_RATES = {Weights.NONE: 1e-3, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
+_RATES = {Weights.NONE: 1e-3, Weights.PACKAGED: 3e-4, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
 _SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
 _SMALL_RATE = 3e-3
 

@@ -48,7 +48,7 @@ def embedded(
     telling: Telling,
 ) -> FloatArray:
     """Return all images' embeddings as a memory map, (N, D); the first who asks computes them, others wait."""
-    path = kept_path(cache, content_hashes, f"{_key(config, images.scaling)}.embeddings")
+    path = kept_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
     while (array := opened(path)) is None:
         with alone(lock_of(path), telling.should_stop):
@@ -285,7 +285,7 @@ def _embeddings(
             return found
 
 
-def _key(config: RoundConfig, scaling: Scaling) -> str:
+def features_key(config: RoundConfig, scaling: Scaling) -> str:
     """Return what embeddings depend on beside the image."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:

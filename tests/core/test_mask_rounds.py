@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig
+from core.config import Method, RoundConfig, Weights
 from core.data.masks.store import MaskStore
-from core.data.networks import kept_networks
+from core.data.networks import find_network, kept_networks
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
 from core.data.snapshot import Masks
 from core.data.votes import read_votes
@@ -20,12 +20,15 @@ from core.judge.judgement import fold_file
 from core.judge.mask_judgement import judge_masks
 from core.judge.votes import merged as votes_merged
 from core.learn import training
+from core.learn.models.kept import load_network
+from core.learn.models.segmenter import build_segmenter
 from core.rounds import FoldSummary, run_fold, run_mask_round
 from core.tasks import SEGMENTATION, Task
 from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 from tests.core.scenes import Scenes, drawn
 
 CONFIG = RoundConfig(folds=2, model="small_unet", input_size=64, epochs=8, batch_size=2, seed=3, device="cpu")
+PROBE = replace(CONFIG, method=Method.PROBE, model="deeplabv3plus-test_efficientnet", batch_size=4, scales=(1.0, 2.0))
 FILES = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY, FOLD)
 
 
@@ -95,6 +98,19 @@ def test_a_round_is_reproduced_by_its_config_snapshot_and_seed(tmp_path: Path) -
     all_folds(scenes, tmp_path / "c", replace(config, seed=4))
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert files_of(tmp_path / "a") != files_of(tmp_path / "c")
+
+
+def test_a_round_of_probes_is_reproduced_and_keeps_its_networks(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 20)
+    config = replace(PROBE, min_region=30)
+    for name in ("a", "b"):
+        all_folds(scenes, tmp_path / name, config)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    kept, again = (kept_networks(tmp_path / name) for name in ("a", "b"))
+    assert [one.name for one in kept] == ["backbone", "fold_0", "fold_1"]
+    assert [one.hash for one in kept] == [one.hash for one in again]
+    judged = judge_masks(tmp_path / "a", config, MaskStore(scenes.store))
+    assert judged.metrics["miou"] > 0.5
 
 
 def test_a_resumed_fold_writes_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
@@ -289,10 +305,27 @@ def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
     assert (read_predictions(tmp_path / "round", scenes.snapshot.masks.sizes).fold >= 0).all()
 
 
-def test_a_probe_and_a_classifier_are_refused(tmp_path: Path) -> None:
+def test_the_packaged_encoder_is_trained_with_its_decoder_where_that_is_asked_for(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     scenes.snapshot.save(tmp_path / "round")
-    with pytest.raises(ConfigError, match="masks need method fine-tune"):
+    model = "deeplabv3plus-tf_efficientnet_lite0"
+    config = replace(CONFIG, model=model, weights=Weights.PACKAGED, epochs=1, batch_size=3)
+    one_fold(scenes, tmp_path / "round", config)
+    kept = find_network(tmp_path / "round", "fold_0")
+    assert kept is not None
+    assert kept.about.mean == kept.about.std == (0.5, 0.5, 0.5)
+    trained, began = (
+        network.state_dict()["network.encoder.model.conv_stem.weight"]
+        for network in (load_network(kept, torch.device("cpu")), build_segmenter(config, 3, 4))
+    )
+    assert not torch.equal(trained, began)
+    torch.testing.assert_close(trained, began, atol=0.05, rtol=0)
+
+
+def test_a_probe_of_a_network_without_an_encoder_and_a_classifier_are_refused(tmp_path: Path) -> None:
+    scenes = drawn(tmp_path / "scenes", 6)
+    scenes.snapshot.save(tmp_path / "round")
+    with pytest.raises(ConfigError, match="no encoder that a probe of masks can freeze"):
         one_fold(scenes, tmp_path / "round", replace(CONFIG, method=Method.PROBE))
     with pytest.raises(ConfigError, match="no network 'resnet18' for masks"):
         one_fold(scenes, tmp_path / "round", replace(CONFIG, model="resnet18"))

@@ -82,7 +82,10 @@ def test_a_fold_says_of_its_held_out_images_what_the_round_stored(tmp_path: Path
             assert sorted(own, reverse=True) == list(own)
 
 
-@pytest.mark.parametrize("looks", [{}, {"scales": (0.75, 1.0), "flip": True}], ids=["once", "often"])
+PROBED = {"method": Method.PROBE, "model": "deeplabv3plus-test_efficientnet", "scales": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("looks", [{}, {"scales": (0.75, 1.0), "flip": True}, PROBED], ids=["once", "often", "probe"])
 def test_a_fold_says_of_its_held_out_scenes_what_the_round_stored(tmp_path: Path, looks: dict[str, Any]) -> None:
     folder, scenes = mask_round(tmp_path, replace(MASKS, **looks))
     predictions = read_predictions(folder, np.asarray(scenes.snapshot.masks.sizes))

@@ -6,6 +6,7 @@ What is written, and where, says `core.data.networks`. On a CPU the same trainin
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +19,7 @@ from core.data.storage import atomic_path
 from core.learn.devices import library_version
 from core.learn.models.classifier import build_classifier
 from core.learn.models.inference import for_inference
+from core.learn.models.pixel_probes import PixelHead, PixelProbe, SceneEncoder
 from core.learn.models.probes import Head, Probe
 from core.learn.models.segmenter import build_segmenter
 from core.types import RoundError, Task
@@ -47,26 +49,42 @@ def load_network(kept: KeptNetwork, device: torch.device) -> nn.Module:
     config = RoundConfig.from_json(kept.about.config)
     channels, classes = 1 if config.grey else 3, len(kept.about.classes)
     if config.method is Method.PROBE:
-        network = _probe(kept, config, channels, classes, device)
+        network = _PROBES[kept.about.task](kept, config, channels, classes, device)
     else:
         network = _BUILDERS[kept.about.task](config, channels, classes)
         _fill(network, kept)
     return network.to(memory_format=torch.channels_last).to(device).eval()
 
 
-def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, device: torch.device) -> nn.Module:
+def _filled_backbone(kept: KeptNetwork, backbone: nn.Module) -> None:
+    """Give a probe's frozen network the tensors that were kept with its round."""
     frozen = find_network(kept.folder, BACKBONE)
     if frozen is None or frozen.hash != kept.about.backbone:
         raise RoundError(
             f"{kept.folder / BACKBONE}{TENSORS} is missing or another one, {kept.name} was fitted to its features; put "
             "it back from a copy, or start a new round"
         )
-    backbone = build_classifier(config, channels, 0, empty=True)
     _fill(backbone, frozen)
+
+
+def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, device: torch.device) -> nn.Module:
+    backbone = build_classifier(config, channels, 0, empty=True)
+    _filled_backbone(kept, backbone)
     tensors = _tensors(kept)
     head = Head(tensors["mean"], tensors["std"], nn.Linear(len(tensors["mean"]), classes))
     head.load_state_dict(tensors)
     return Probe(for_inference(backbone, device, channels, config.input_size), head)
+
+
+def _pixel_probe(
+    kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, _device: torch.device
+) -> nn.Module:
+    backbone = cast(SceneEncoder, build_segmenter(config, channels, 0, empty=True))
+    _filled_backbone(kept, backbone)
+    tensors = _tensors(kept)
+    head = PixelHead(tensors["mean"], tensors["std"], classes)
+    _fill(head, kept)
+    return PixelProbe(backbone, head)
 
 
 def _fill(network: nn.Module, kept: KeptNetwork) -> None:
@@ -90,4 +108,8 @@ def _tensors(kept: KeptNetwork) -> dict[str, Tensor]:
 _BUILDERS: Mapping[Task, Callable[[RoundConfig, int, int], nn.Module]] = {
     Task.CLASSIFICATION: lambda config, channels, classes: build_classifier(config, channels, classes, empty=True),
     Task.SEGMENTATION: lambda config, channels, classes: build_segmenter(config, channels, classes, empty=True),
+}
+_PROBES: Mapping[Task, Callable[[KeptNetwork, RoundConfig, int, int, torch.device], nn.Module]] = {
+    Task.CLASSIFICATION: _probe,
+    Task.SEGMENTATION: _pixel_probe,
 }

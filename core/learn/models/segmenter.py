@@ -1,4 +1,7 @@
-"""The networks that give each pixel a class: our small one, SwiftNet, or DeepLabV3+ on any of timm's encoders."""
+"""The networks that give each pixel a class: our small one, SwiftNet, or DeepLabV3+ on any of timm's encoders.
+
+A probe takes the encoder of DeepLabV3+ alone, frozen; its classifier of pixels is `core.learn.models.pixel_probes`.
+"""
 
 import difflib
 from pathlib import Path
@@ -7,7 +10,8 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
-from core.config import DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights
+from core.config import BACKBONE, DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights
+from core.learn.models.pixel_probes import STRIDES, SceneEncoder
 from core.learn.models.small_unet import SmallUnet
 from core.learn.models.swiftnet import SwiftNet
 from core.learn.models.weights import load_packaged, load_weights
@@ -21,14 +25,15 @@ _DIVISOR = 32  # sides must be a multiple of it, for any encoder
 def build_segmenter(config: RoundConfig, channels: int, classes: int, *, empty: bool = False) -> nn.Module:
     """Return the config's network for images (B, channels, H, W) of any size; it returns logits (B, classes, H, W).
 
-    An `empty` one comes without its first weights, to be filled with what was kept of a trained one.
+    With 0 classes it is the encoder that a probe freezes. An `empty` one comes without its first weights, to be filled
+    with what was kept of a trained one.
 
     Raises:
-        ConfigError: the network is unknown or unfit, or its weights cannot be had; also for a probe.
+        ConfigError: the network is unknown or unfit, or its weights cannot be had.
     """
-    if config.method is not Method.FINE_TUNE:
-        raise ConfigError(f"a {config.method} gives one class to a whole image; masks need method {Method.FINE_TUNE}")
     first = Weights.NONE if empty else config.weights
+    if classes == 0 or (config.method is Method.PROBE and not config.model.startswith(DEEPLAB)):
+        return _frozen_encoder(config, first, channels)
     if config.model == SMALL_MASK_NETWORK:
         if config.weights is not Weights.NONE:
             raise ConfigError(
@@ -37,6 +42,8 @@ def build_segmenter(config: RoundConfig, channels: int, classes: int, *, empty: 
         return SmallUnet(channels, classes)
     if config.batch_size < _LEAST_BATCH:
         raise ConfigError(f"batch_size is {config.batch_size}, {config.model} normalises over at least {_LEAST_BATCH}")
+    if config.weights_padding:
+        raise ConfigError(f"the padding of {config.model} cannot be chosen; leave weights_padding empty, or probe")
     if config.model == SWIFTNET:
         return SwiftNet(_encoder(config, "resnet18", channels, first), classes)
     if config.model.startswith(DEEPLAB):
@@ -72,6 +79,38 @@ def _encoder(config: RoundConfig, name: str, channels: int, first: Weights) -> n
     if first is Weights.FILE:
         load_weights(network, Path(config.weights_file), channels)
     return network
+
+
+def _frozen_encoder(config: RoundConfig, first: Weights, channels: int) -> SceneEncoder:
+    import timm  # noqa: PLC0415 see _encoder
+
+    if not config.model.startswith(DEEPLAB):
+        raise ConfigError(
+            f"{config.model} has no encoder that a probe of masks can freeze; choose {DEEPLAB}{BACKBONE} or another "
+            f"{DEEPLAB}NAME, or method '{Method.FINE_TUNE}'"
+        )
+    name = config.model.removeprefix(DEEPLAB)
+    if not timm.is_model(name):
+        raise ConfigError(_unknown(config.model, name))
+    try:
+        options: dict[str, Any] = {"features_only": True, "in_chans": channels}
+        if config.weights_padding:
+            options["pad_type"] = config.weights_padding
+        measured: Any = timm.create_model(name, **options)
+        strides = measured.feature_info.reduction()
+        encoder: nn.Module = timm.create_model(
+            name,
+            pretrained=first is Weights.PRETRAINED,
+            out_indices=tuple(strides.index(stride) for stride in STRIDES),
+            **options,
+        )
+    except Exception as error:  # as in _encoder; besides, not every encoder has maps of these strides
+        raise ConfigError(_unmade(config, error)) from error
+    if first is Weights.FILE:
+        load_weights(encoder, Path(config.weights_file), channels)
+    if first is Weights.PACKAGED:
+        load_packaged(encoder, name, channels)
+    return SceneEncoder(encoder, config.scales)
 
 
 def _deeplab(config: RoundConfig, first: Weights, channels: int, classes: int) -> nn.Module:

@@ -11,8 +11,18 @@ from app.services import jobs, reviews, rounds
 from app.services.models import model_names
 from app.services.rounds import FoldRun
 from app.services.workspace import Workspace
-from core.config import SMALL_NETWORK, RoundConfig
-from core.types import EVERY_FOLD, NO_LABEL, FindingFilter, FindingKind, Progress, RoundError, RoundStatus
+from core.config import SMALL_NETWORK, Method, RoundConfig
+from core.types import (
+    EVERY_FOLD,
+    NO_LABEL,
+    ConfigError,
+    FindingFilter,
+    FindingKind,
+    Progress,
+    Recipe,
+    RoundError,
+    RoundStatus,
+)
 from db.models import SampleRow
 from db.queries import findings as finding_rows
 from db.queries import folds as fold_rows
@@ -126,6 +136,14 @@ def test_labels_that_cannot_be_cross_validated_are_refused_with_a_cure(
 ) -> None:
     with pytest.raises(RoundError, match=said):
         rounds.start_round(workspace, add_dataset(workspace, labels), RoundConfig(folds=4), "ada")
+
+
+@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.CROSS_TRAINING])
+def test_a_probe_is_refused_where_a_recipe_trains_networks(workspace: Workspace, recipe: Recipe) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    config = RoundConfig(folds=2, method=Method.PROBE, model="resnet18")
+    with pytest.raises(ConfigError, match="trains whole networks; choose method 'fine-tune'"):
+        rounds.start_round(workspace, dataset_id, config, "ada", recipe=recipe)
 
 
 def test_an_unknown_network_is_refused_with_names_like_it(workspace: Workspace) -> None:

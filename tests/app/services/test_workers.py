@@ -1,6 +1,7 @@
 """Workers as others see them: by the change of a heartbeat between two looks, never by a clock."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,13 @@ def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(workspac
         assert worker_state(workspace).unknown
     assert slot_lock(workspace.settings, slot).exists()
     assert worker_state(workspace).is_silent
+
+
+def test_a_gpu_is_known_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workers, "_GPUS", tmp_path)
+    assert not workers.has_gpu()
+    assert "CPU cores" in workers.device_name()
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t NVIDIA H200\nIRQ: 0\n")
+    assert workers.has_gpu()
+    assert workers.device_name() == "NVIDIA H200"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from core.config import (
     Weights,
     proposals,
     propose_config,
+    trained,
     with_model,
 )
 from core.types import ConfigError, Task
@@ -95,17 +97,26 @@ def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
     assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=90)).folds == 5
 
 
-def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_hub() -> None:
+def test_small_scenes_get_a_small_network_and_natural_ones_a_packaged_encoder() -> None:
     small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
     assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 96, 0, False)
     street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
-    assert (street.model, street.input_size, street.crop) == ("swiftnet_rn18", 480, 448)
-    assert street.weights is Weights.NONE
+    assert (street.model, street.input_size) == (f"deeplabv3plus-{BACKBONE}", 480)
+    assert (street.weights, street.method, street.scales) == (Weights.PACKAGED, Method.PROBE, (1.0, 2.0))
+    assert street.crop == 448
     large = propose_config(ImageSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
-    assert large.input_size == 1024
+    assert (large.input_size, large.scales) == (1024, (0.5, 1.0))
     assert small.min_region < street.min_region < large.min_region
+    gpu = propose_config(ImageSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
+    assert gpu == replace(street, method=Method.FINE_TUNE, scales=(1.0,))
     tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
     assert (tiny.input_size, tiny.grey) == (32, True)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_probe_becomes_the_training_of_the_same_network_and_other_configs_stay(task: Task) -> None:
+    first, second = proposals(ImageSummary(width=480, height=360, grey=False, count=701), task)
+    assert trained(first) == second == trained(second)
 
 
 def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged() -> None:

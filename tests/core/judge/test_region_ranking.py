@@ -1,6 +1,6 @@
 """In which order regions are looked at, and which threshold is proposed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ class Found:
     pseudo: int = 1
     log_odds: float = 2.0
     side: int = 10
+    fold: int = 0
+    row: int = 0
 
     @property
     def region(self) -> Region:
@@ -26,17 +28,24 @@ class Found:
 CONFUSION = np.array([[900, 90, 10], [100, 900, 0], [10, 10, 980]])
 
 
-@pytest.mark.parametrize(
-    ("more", "less"),
-    [
-        (Found(log_odds=3), Found(log_odds=2)),
-        (Found(side=20), Found(side=10)),
-        (Found(pseudo=2), Found(pseudo=1)),  # a pair that is seldom confused
-    ],
-)
-def test_each_part_of_the_order_counts(more: Found, less: Found) -> None:
+@pytest.mark.parametrize(("more", "less"), [(Found(log_odds=3), Found(log_odds=2)), (Found(side=20), Found(side=10))])
+def test_likelier_and_larger_ones_come_first(more: Found, less: Found) -> None:
     assert worst_first([less, more], CONFUSION) == [1, 0]
     assert worst_first([more, less], CONFUSION) == [0, 1]
+
+
+def test_what_a_fold_confuses_often_comes_after_what_it_confuses_once() -> None:
+    usual = [Found(pseudo=1, row=row) for row in range(9)]
+    assert worst_first([*usual, Found(pseudo=2, row=9)], CONFUSION)[0] == 9
+    others = [replace(one, fold=1) for one in usual]  # the usual mix-up of another fold's network
+    rest = [Found(given=2, pseudo=0, log_odds=0.1, row=row) for row in range(10, 18)]
+    assert worst_first([*others, Found(pseudo=1, row=9), *rest], CONFUSION)[0] == 9
+
+
+def test_of_a_usual_pair_the_most_striking_is_raised_most() -> None:
+    usual = [Found(pseudo=1, row=row, log_odds=2 - row / 100) for row in range(50)]
+    order = worst_first([*usual, Found(pseudo=2, row=50, log_odds=1.5)], CONFUSION)
+    assert order[:2] == [50, 0]
 
 
 def test_equal_findings_keep_their_order_and_none_have_none() -> None:

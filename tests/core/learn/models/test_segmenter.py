@@ -5,7 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from core.config import Method, RoundConfig, Weights
+from core.config import BACKBONE, Method, RoundConfig, Weights
 from core.learn.models.segmenter import build_segmenter
 from core.types import ConfigError
 
@@ -41,9 +41,25 @@ def test_an_encoder_without_features_of_several_sizes_is_refused_with_another() 
         build_segmenter(RoundConfig(model="deeplabv3plus-vit_small_patch16_224"), 3, 2)
 
 
-def test_a_probe_is_refused() -> None:
-    with pytest.raises(ConfigError, match="masks need method fine-tune"):
+def test_a_probe_of_a_network_without_an_encoder_of_its_own_is_refused() -> None:
+    with pytest.raises(ConfigError, match="choose deeplabv3plus-tf_efficientnet_lite0"):
         build_segmenter(RoundConfig(model="swiftnet_rn18", method=Method.PROBE), 3, 0)
+
+
+def test_an_encoder_without_maps_of_the_strides_of_a_probe_is_refused() -> None:
+    with pytest.raises(ConfigError, match="choose a convolutional encoder such as deeplabv3plus-resnet18"):
+        build_segmenter(RoundConfig(model="deeplabv3plus-vit_tiny_patch16_224", method=Method.PROBE), 3, 0)
+
+
+def test_the_encoder_of_a_probe_and_the_network_trained_begin_with_the_packaged_weights() -> None:
+    config = RoundConfig(model=f"deeplabv3plus-{BACKBONE}", weights=Weights.PACKAGED)
+    frozen, again, trained = (build_segmenter(config, 3, classes).eval() for classes in (0, 0, 4))
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(frozen(image), again(image))
+        coarse = trained.network.encoder(image)[3]  # of stride 8
+        own = frozen(image)[:, : coarse.numel()].reshape(coarse.shape)
+    torch.testing.assert_close(own, coarse, atol=1e-3, rtol=1e-3)  # frozen ones run channels last
 
 
 @pytest.mark.parametrize("model", ["swiftnet_rn18", "deeplabv3plus-resnet18"])
@@ -75,3 +91,11 @@ def test_a_classifiers_weights_file_is_the_encoders(tmp_path: Path, model: str, 
     torch.testing.assert_close(found, stored[name])
     with pytest.raises(ConfigError, match="choose the model it belongs to"):
         build_segmenter(RoundConfig.from_json({**config.to_json(), "model": "deeplabv3plus-mobilenetv2_100"}), 3, 4)
+
+
+def test_only_a_probe_pads_as_a_file_of_weights_says() -> None:
+    config = RoundConfig(model="deeplabv3plus-mobilenetv2_050", method=Method.PROBE, weights_padding="same")
+    layers = {type(module).__name__ for module in build_segmenter(config, 3, 0, empty=True).modules()}
+    assert "Conv2dSame" in layers
+    with pytest.raises(ConfigError, match="leave weights_padding empty"):
+        build_segmenter(RoundConfig(model="deeplabv3plus-mobilenetv2_050", weights_padding="same"), 3, 2)

@@ -1,0 +1,147 @@
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import Method, RoundConfig
+from core.learn.batches import Images, MaskTargets, Scaling
+from core.learn.crossfold import Held, Kept, Material, Predict, Telling
+from core.learn.models.pixel_probes import SceneEncoder
+from core.learn.models.segmenter import build_segmenter
+from core.learn.pixel_probe import Probed, feature_maps, probe_scenes
+from core.types import IGNORE, RoundCancelledError, RoundError
+
+CONFIG = RoundConfig(
+    method=Method.PROBE, model="deeplabv3plus-test_efficientnet", input_size=64, batch_size=3, device="cpu"
+)
+QUIET = Telling(lambda _: None, lambda: False)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (N, 32, 64, 3) whose right part is bright, and masks (N, 32, 64) of it with an unlabelled edge."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((count, 32, 64), np.uint8)
+    for mask in masks:
+        mask[:, rng.integers(16, 48) :] = 1
+    images = np.clip(60 + 130 * masks[..., None] + rng.normal(0, 10, (count, 32, 64, 3)), 0, 255).astype(np.uint8)
+    masks[:, :2] = IGNORE
+    return images, masks
+
+
+def material_of(images: np.ndarray, masks: np.ndarray) -> Material:
+    device = torch.device("cpu")
+    scaling = Scaling((0.5,) * 3, (0.5,) * 3)
+    return Material(Images(images, scaling, device), MaskTargets(masks, device), 8, lambda _: None)
+
+
+def kept_predictions(held: Held, predict: Predict) -> Kept:
+    parts = [logits.argmax(1).numpy() for _, logits in predict(held.held_rows, "predicting")]
+    return Kept({"predicted": np.concatenate(parts)}, None)
+
+
+class Counting(nn.Module):
+    """An encoder that notes how many images it saw."""
+
+    def __init__(self, network: SceneEncoder, seen: list[int]) -> None:
+        super().__init__()
+        self.network, self.seen, self.scales, self.shapes = network, seen, network.scales, network.shapes
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        maps: Tensor = self.network(images)
+        return maps
+
+
+def probed(folder: Path, count: int, seen: list[int] | None = None) -> Probed:
+    def build() -> nn.Module:
+        network = build_segmenter(CONFIG, 3, 0)
+        assert isinstance(network, SceneEncoder)
+        return network if seen is None else Counting(network, seen)
+
+    hashes = [f"image {row}" for row in range(count)]
+    return Probed(build=build, content_hashes=hashes, cache=folder, classes=2, keep=kept_predictions)
+
+
+def held_of(count: int) -> Held:
+    return Held(0, np.arange(4, count), np.arange(4), np.zeros(count, np.int64))
+
+
+def test_maps_are_computed_once_and_of_a_list_that_grew_only_those_of_the_new_images(tmp_path: Path) -> None:
+    images, masks = drawn(9)
+    seen: list[int] = []
+    few = feature_maps(CONFIG, material_of(images[:7], masks[:7]), probed(tmp_path, 7, seen), 0, QUIET)
+    assert sum(seen) == 7
+    feature_maps(CONFIG, material_of(images[:7], masks[:7]), probed(tmp_path, 7, seen), 1, QUIET)
+    assert sum(seen) == 7
+    more = feature_maps(CONFIG, material_of(images, masks), probed(tmp_path, 9, seen), 0, QUIET)
+    assert sum(seen) == 9
+    np.testing.assert_array_equal(more.array[:7], few.array)
+    assert more.array.dtype == np.float16
+
+
+def test_held_images_are_painted_by_a_classifier_of_the_others_pixels(tmp_path: Path) -> None:
+    images, masks = drawn(12)
+    outcome = probe_scenes(CONFIG, material_of(images, masks), held_of(12), probed(tmp_path, 12), QUIET)
+    predicted = outcome.kept.columns["predicted"]
+    assert (predicted == masks[:4])[masks[:4] != IGNORE].mean() > 0.85
+
+
+def test_masks_of_held_images_change_nothing_of_what_is_learnt(tmp_path: Path) -> None:
+    images, masks = drawn(8)
+    other = masks.copy()
+    other[:4] = 1 - np.minimum(other[:4], 1)
+    states = [
+        probe_scenes(CONFIG, material_of(images, given), held_of(8), probed(tmp_path, 8), QUIET).network.state_dict()
+        for given in (masks, other)
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_probe_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    images, masks = drawn(8)
+    run = partial(probe_scenes, CONFIG, material_of(images, masks), held_of(8))
+    straight = run(probed(tmp_path / "straight", 8), QUIET).network.state_dict()
+    for stage in ("training", "predicting"):
+        with pytest.raises(RoundCancelledError):
+            run(probed(tmp_path / "stopped", 8), stopping_at(stage))
+    resumed = run(probed(tmp_path / "stopped", 8), QUIET).network.state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def stopping_at(stage: str) -> Telling:
+    """Return what asks to stop once a stage has begun."""
+    stages: list[str] = []
+    should_stop: Callable[[], bool] = lambda: stage in stages  # noqa: E731 read by the probe
+    return Telling(lambda progress: stages.append(progress.stage), should_stop)
+
+
+def test_masks_without_a_labelled_pixel_are_refused(tmp_path: Path) -> None:
+    images, masks = drawn(6)
+    with pytest.raises(RoundError, match="no pixel of the masks to learn from is labelled"):
+        probe_scenes(CONFIG, material_of(images, np.full_like(masks, IGNORE)), held_of(6), probed(tmp_path, 6), QUIET)
+
+
+def test_too_little_memory_halves_the_images_at_once(tmp_path: Path) -> None:
+    images, masks = drawn(6)
+    seen: list[int] = []
+
+    class Small(Counting):
+        def forward(self, images: Tensor) -> Tensor:
+            if len(images) > 1:
+                raise torch.OutOfMemoryError
+            return super().forward(images)
+
+    def build() -> nn.Module:
+        network = build_segmenter(CONFIG, 3, 0)
+        assert isinstance(network, SceneEncoder)
+        return Small(network, seen)
+
+    wanted = Probed(build=build, content_hashes=list("abcdef"), cache=tmp_path, classes=2, keep=kept_predictions)
+    assert feature_maps(CONFIG, material_of(images, masks), wanted, 0, QUIET).array.any(axis=1).all()
+    assert seen == [1] * 6
