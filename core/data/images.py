@@ -92,6 +92,22 @@ def load_image(path: Path, *, grey: bool, max_pixels: int | None = None) -> Byte
         return np.array(_seen(image).convert("L" if grey else "RGB"), dtype=np.uint8)
 
 
+def load_small(path: Path, edge: int, max_pixels: int | None = None) -> ByteArray:
+    """Return the image in grey, (H, W), its longer side at most `edge` pixels; a JPEG is never decoded whole.
+
+    Raises:
+        ImageError: the file cannot be decoded (any more), or is too large.
+    """
+    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        if max_pixels is not None:
+            _refuse_larger(image, max_pixels)
+        if image.format == "JPEG":
+            image.draft("L", (edge, edge))
+        seen = _seen(image).convert("L")
+        seen.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
+        return np.array(seen, dtype=np.uint8)
+
+
 def thumbnail(path: Path, edge: int) -> bytes:
     """Return the image as WebP, its longer side at most `edge` pixels (0: as large as it is); never enlarged.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
 
 from core.data.storage import atomic_path
 from core.types import FloatArray, IntArray
@@ -20,7 +21,7 @@ from core.types import FloatArray, IntArray
 NEIGHBOURS = "neighbours.npy"
 COUNT = 6  # neighbours of an image
 NONE = -1  # in a neighbour's place, where there are fewer images
-_LEADING = 192  # principal components that candidates are searched in
+_LEADING = 256  # principal components that candidates are searched in
 _CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
 _JUMP = 32  # principal components by which the chain goes on from an image whose candidates all have a place
 _BLOCK_BYTES = 96 << 20  # of likenesses that exist at once
@@ -87,12 +88,12 @@ def _principal_axes(embeddings: FloatArray) -> tuple[FloatArray, FloatArray]:
     if dimensions <= _LEADING:
         return mean, np.eye(dimensions, dtype=np.float32)
     step = max(1, len(embeddings) // _COVARIANCE_ITEMS)
-    covariance = np.zeros((dimensions, dimensions), np.float64)
+    covariance = np.zeros((dimensions, dimensions), np.float32)
     for start in range(0, len(embeddings), _CHUNK * step):
         part = _units(embeddings[start : start + _CHUNK * step : step], mean)
         covariance += part.T @ part
-    _, vectors = np.linalg.eigh(covariance)
-    return mean, np.ascontiguousarray(vectors[:, : -_LEADING - 1 : -1]).astype(np.float32)
+    axes, _, _ = randomized_svd(covariance, n_components=_LEADING, random_state=0)
+    return mean, np.ascontiguousarray(axes).astype(np.float32)
 
 
 def _units(rows: FloatArray, mean: FloatArray) -> FloatArray:
@@ -184,7 +185,7 @@ def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
             if count - place < 0.8 * len(waiting):
                 free = np.frombuffer(placed, np.uint8)[waiting] == 0
                 waiting, ahead = waiting[free], ahead[free]
-            likenesses = ahead @ points[current]
+            likenesses = np.einsum("nd,d->n", ahead, points[current])  # too small to be shared among BLAS's threads
             likenesses[np.frombuffer(placed, np.uint8)[waiting] == 1] = -np.inf
             following = int(waiting[likenesses.argmax()])
         current = current if following is None else following
