@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from core.data.storage import atomic_path
 from core.types import FloatArray, IntArray
@@ -28,6 +27,7 @@ _BLOCK_BYTES = 96 << 20  # of likenesses that exist at once
 _GROUP = 32  # images of which only the nearest is looked at first
 _CHUNK = 4096  # rows that are read at once
 _COVARIANCE_ITEMS = 20_000
+_OVERSAMPLED, _ITERATIONS = 16, 4  # axes beside the leading ones, and steps of the iteration that finds them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +92,17 @@ def _principal_axes(embeddings: FloatArray) -> tuple[FloatArray, FloatArray]:
     for start in range(0, len(embeddings), _CHUNK * step):
         part = _units(embeddings[start : start + _CHUNK * step : step], mean)
         covariance += part.T @ part
-    axes, _, _ = randomized_svd(covariance, n_components=_LEADING, random_state=0)
-    return mean, np.ascontiguousarray(axes).astype(np.float32)
+    return mean, _leading_axes(covariance)
+
+
+def _leading_axes(covariance: FloatArray) -> FloatArray:
+    """Return the leading principal axes, (D, `_LEADING`), by subspace iteration (Halko et al. 2011, algorithm 4.4)."""
+    basis = np.random.default_rng(0).normal(size=(len(covariance), _LEADING + _OVERSAMPLED)).astype(np.float32)
+    for _ in range(_ITERATIONS):
+        basis, _ = np.linalg.qr(covariance @ basis)
+    _, turned = np.linalg.eigh(basis.T @ covariance @ basis)
+    axes: FloatArray = np.ascontiguousarray(basis @ turned[:, : -_LEADING - 1 : -1])
+    return axes
 
 
 def _units(rows: FloatArray, mean: FloatArray) -> FloatArray:
