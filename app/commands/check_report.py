@@ -30,7 +30,7 @@ _TEMPLATE = Path(__file__).with_suffix(".html")
 _LOGO = Path(__file__).parents[1] / "assets" / "icon.png"
 _EDGE = 192  # pixels of a picture's longer side
 _LEAST_SECONDS = 0.05  # of a stage that is named
-_SUSPECTS, _PAIRS, _GROUPS, _GROUP_IMAGES, _SINGLES, _PROBLEMS = 96, 20, 30, 8, 36, 200  # shown at most
+_SUSPECTS, _PAIRS, _GROUPS, _GROUP_IMAGES, _SINGLES, _PROBLEMS = 60, 20, 30, 8, 36, 200  # shown at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 from core.types import FloatArray, IntArray
 
 _FEWEST = 30  # images; of fewer the spread says nothing
-_DEVIATIONS = 3.0  # robust ones, below the median
+_DEVIATIONS = 4.0  # robust ones, below the median
 _TO_DEVIATION = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
 

@@ -1,6 +1,6 @@
 """Nearest neighbours of images by their embeddings, and an order that puts similar images side by side.
 
-Embeddings are (N, D), perhaps a memory map. Likeness is the cosine of two embeddings after their mean is removed.
+Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after the mean of all is removed.
 
 Neighbours are searched exhaustively, N x N: candidates in the leading `_LEADING` principal components, which are then
 compared in all D dimensions. Memory stays flat: one block of likenesses and (N, _LEADING) floats exist at once. The
@@ -65,12 +65,14 @@ def neighbours_of(folder: Path, row: int) -> list[int]:
 
 
 def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:
-    """Return the cosine of each image and each of its neighbours, (N, 6); NaN where there is none."""
-    mean = _mean(embeddings)
-    found = np.empty(neighbours.shape, np.float32)
-    for start in range(0, len(found), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        found[rows] = _cosines(embeddings, mean, rows, neighbours[rows])
+    """Return the cosine of each image and each of its neighbours, (N, 6), NaN where there is none.
+
+    The mean is left in: odd images resemble each other in how they differ from it, and would hide one another.
+    """
+    found, origin = np.empty(neighbours.shape, np.float32), np.zeros(embeddings.shape[1], np.float32)
+    for start in range(0, len(found), _CHUNK // 8):
+        rows = slice(start, start + _CHUNK // 8)
+        found[rows] = _cosines(embeddings, origin, rows, neighbours[rows])
     return np.where(neighbours == NONE, np.nan, found)
 
 

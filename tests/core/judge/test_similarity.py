@@ -106,10 +106,19 @@ def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:
     assert sorted(neighbours_of(tmp_path, 1)) == [0, 2]
 
 
-def test_likeness_is_the_cosine_of_each_neighbour() -> None:
+def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:
     points, _ = clustered(96, 8)
-    cosines, nearest = brute_force(points)
-    told = likeness(points, nearest[:, :COUNT].astype(np.int32))
-    np.testing.assert_allclose(told, np.take_along_axis(cosines, nearest[:, :COUNT], axis=1), atol=1e-5)
+    neighbours = similarity(points).neighbours
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    expected = np.einsum("nd,nkd->nk", units, units[neighbours])
+    np.testing.assert_allclose(likeness(points, neighbours), expected, atol=1e-5)
     few = likeness(points[:2], similarity(points[:2]).neighbours)
     assert np.isfinite(few).sum() == 2
+
+
+def test_odd_images_stand_apart_although_they_are_odd_in_the_same_way() -> None:
+    rng = np.random.default_rng(0)
+    points = np.abs(rng.normal(size=(300, 32)) * 0.3 + 1)
+    points[:3] = np.abs(rng.normal(size=(3, 32)))
+    mean = np.nanmean(likeness(points, similarity(points).neighbours), axis=1)
+    assert set(np.argsort(mean)[:3].tolist()) == {0, 1, 2}
