@@ -5,11 +5,16 @@
 DATA holds CIFAR-10 and the labels that one person gave each photo (CIFAR-10N, Wei et al. 2022). Photos from 25,000 on
 are enlarged to 256 pixels and written as JPEG, 2,000 of them; `--full` also takes 20,000 of 64 pixels. `check` runs as
 a process of its own, first with an empty cache, then again. Beside it stand decoding at the network's size and the bare
-batched forward pass of the same network. The average precision is that of the default order on the human labels.
+batched forward pass of the same network. CPU seconds are those of all the command's processes, whatever else the
+machine did meanwhile. The average precision is that of the default order on the human labels.
+
+Neighbours are compared with brute force, and by how often they, and images side by side in the order by similarity,
+have the same true class. `--full` also times the search among 50,000.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,8 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import timm
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import average_precision_score
+from sklearn.neighbors import NearestNeighbors
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -32,20 +39,24 @@ from core.checking import Stages, check_folder, config_for, read_folder
 from core.config import BACKBONE, RoundConfig
 from core.data.arrays import decoded
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.types import ByteArray, IntArray
+from core.judge.judgement import EMBEDDINGS
+from core.judge.similarity import similarity
+from core.types import ByteArray, FloatArray, IntArray
 
 FIRST = 25_000  # settings are chosen on the photos below
 SMALL = (2_000, 256)  # photos, pixels
 LARGE = (20_000, 64)
 QUALITY = 90
+SEARCHED = 50_000
+NEIGHBOURS = 6
 BATCH = 64
 
 
 class Photos(NamedTuple):
-    """A folder of photos in folders named by the human labels, and which labels are right, by file name."""
+    """A folder of photos in folders named by the human labels, and their true classes by file name."""
 
     folder: Path
-    right: dict[str, bool]
+    truth: dict[str, str]
 
 
 def main() -> None:
@@ -61,6 +72,11 @@ def main() -> None:
             found = measure(photos, Path(scratch) / f"home-{size}")
             figures |= {f"{name}_{count}": value for name, value in found.items()}
             show(count, size, found)
+        if given.full:
+            home = Path(scratch) / f"home-{LARGE[1]}"
+            taken, cpu = search_seconds(np.load(home / "round" / EMBEDDINGS, mmap_mode="r"))
+            figures |= {"seconds_search_50000": taken, "cpu_seconds_search_50000": cpu}
+            print(f"neighbours and order of {SEARCHED:,} images: {taken:.1f} s, {cpu:.1f} CPU seconds")
     count = SMALL[0]
     figures |= {name: figures[f"{name}_{count}"] for name in ("ratio_to_forward", "ap")}
     if given.json:
@@ -72,14 +88,14 @@ def enlarged(cifar: Path, data: Path, folder: Path, count: int, size: int) -> Ph
     truth: IntArray = np.load(data / "cifar10_labels.npz")["train"]
     human: IntArray = np.load(data / "cifar10n_random1.npz")["labels"]
     names = sorted(path.name for path in (cifar / "train").iterdir())
-    right = {}
+    true_class = {}
     for number in range(FIRST, FIRST + count):
         place = folder / names[human[number]]
         place.mkdir(parents=True, exist_ok=True)
         with Image.open(cifar / "train" / names[truth[number]] / f"{number:05d}.jpg") as photo:
             photo.resize((size, size), Image.Resampling.BICUBIC).save(place / f"{number:05d}.jpg", quality=QUALITY)
-        right[f"{number:05d}.jpg"] = bool(truth[number] == human[number])
-    return Photos(folder, right)
+        true_class[f"{number:05d}.jpg"] = names[truth[number]]
+    return Photos(folder, true_class)
 
 
 def measure(photos: Photos, home: Path) -> dict[str, Any]:
@@ -90,12 +106,15 @@ def measure(photos: Photos, home: Path) -> dict[str, Any]:
     checked = check_folder(folder, config, home / "round", image_cache=home / "files" / "images", stages=Stages())
     if checked.judgement is None:
         raise SystemExit(checked.unjudged)
-    wrong = [not photos.right[Path(path).name] for path in checked.snapshot.paths]
+    truth = np.array([photos.truth[Path(path).name] for path in checked.snapshot.paths])
+    wrong = truth != np.array(checked.snapshot.classes)[checked.snapshot.labels]
     decoding, forward = bare(checked.snapshot.paths, checked.snapshot.content_hashes, config, home / "bare")
     embedding = cold["stages"]["decoding images"] + cold["stages"]["embedding images"]
     return {
         "seconds": cold["seconds"],
         "seconds_warm": warm["seconds"],
+        "cpu_seconds": cold["cpu_seconds"],
+        "cpu_seconds_warm": warm["cpu_seconds"],
         "stages": cold["stages"],
         "stages_warm": warm["stages"],
         "seconds_decoding_bare": decoding,
@@ -103,13 +122,14 @@ def measure(photos: Photos, home: Path) -> dict[str, Any]:
         "ratio_to_forward": embedding / (decoding + forward),
         "ap": float(average_precision_score(wrong, -checked.judgement.self_confidence)),
         "wrong": float(np.mean(wrong)),
+        **likeness_figures(np.load(home / "round" / EMBEDDINGS, mmap_mode="r"), truth),
     }
 
 
 def command(folder: Path, home: Path) -> dict[str, Any]:
     """Run `check` as people do; return its seconds from start to end, and those of its stages."""
     report, found = home.with_suffix(".html"), home.with_suffix(".json")
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "app", "check", str(folder), "--to", str(report), "--json", str(found)],
         cwd=ROOT,
@@ -117,8 +137,39 @@ def command(folder: Path, home: Path) -> dict[str, Any]:
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "stages": json.loads(found.read_text(encoding="utf-8"))["seconds"]}
+    seconds, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "cpu_seconds": cpu, "stages": json.loads(found.read_text(encoding="utf-8"))["seconds"]}
+
+
+def likeness_figures(embeddings: FloatArray, truth: NDArray[np.str_]) -> dict[str, float]:
+    """Return how many of the true six nearest were found, and how often images side by side are of one class."""
+    found, along = similarity(embeddings), NearestNeighbors(n_neighbors=NEIGHBOURS + 1, algorithm="brute")
+    centred = embeddings.astype(np.float32) - embeddings.mean(axis=0, dtype=np.float32)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    nearest = along.fit(centred).kneighbors(centred, return_distance=False)
+    shared = [
+        len({*own.tolist()} & {*true.tolist()} - {row})
+        for row, (own, true) in enumerate(zip(found.neighbours, nearest, strict=True))
+    ]
+    ordered = truth[np.argsort(found.ranks)]
+    return {
+        "neighbours_recall": float(np.mean(shared) / NEIGHBOURS),
+        "neighbours_same_class": float((truth[found.neighbours] == truth[:, None]).mean()),
+        "adjacent_same_class": float((ordered[1:] == ordered[:-1]).mean()),
+    }
+
+
+def search_seconds(embeddings: FloatArray) -> tuple[float, float]:
+    """Return the seconds, and CPU seconds, of neighbours and order of 50,000 images spread around some embeddings."""
+    rng = np.random.default_rng(0)
+    many = embeddings[rng.integers(0, len(embeddings), SEARCHED)].astype(np.float32)
+    many += rng.normal(0, 0.05, many.shape).astype(np.float32)
+    half = many.astype(np.float16)
+    del many
+    started, cpu = time.perf_counter(), time.process_time()
+    similarity(half)
+    return time.perf_counter() - started, time.process_time() - cpu
 
 
 def bare(paths: list[str], hashes: list[str], config: RoundConfig, cache: Path) -> tuple[float, float]:
@@ -149,6 +200,7 @@ def _batch(images: ByteArray) -> torch.Tensor:
 def show(count: int, size: int, found: dict[str, Any]) -> None:
     """Print the figures of one set of photos."""
     print(f"{count:,} photos of {size} pixels: {found['seconds']:.1f} s, again {found['seconds_warm']:.1f} s")
+    print(f"  CPU seconds {found['cpu_seconds']:.1f}, again {found['cpu_seconds_warm']:.1f}")
     rows: Sequence[tuple[str, float, float]] = [
         (name, took, found["stages_warm"][name]) for name, took in found["stages"].items()
     ]
@@ -157,6 +209,10 @@ def show(count: int, size: int, found: dict[str, Any]) -> None:
     print(f"  bare decoding {found['seconds_decoding_bare']:.1f} s, bare forward {found['seconds_forward_bare']:.1f} s")
     print(f"  decoding and embedding are {found['ratio_to_forward']:.2f} times that")
     print(f"  average precision on human labels, {found['wrong']:.1%} of them wrong: {found['ap']:.3f}")
+    print(
+        f"  of the six nearest {found['neighbours_recall']:.4f} found; same class: neighbours "
+        f"{found['neighbours_same_class']:.3f}, side by side in the order {found['adjacent_same_class']:.3f}"
+    )
 
 
 if __name__ == "__main__":

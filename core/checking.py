@@ -20,12 +20,13 @@ from core.config import BACKBONE, ImageSummary, Method, RoundConfig, Weights, pr
 from core.data.contents import empty_kinds
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
-from core.data.images import load_small
-from core.data.lookalikes import find_alike_within, pixels_of
+from core.data.images import read_small
+from core.data.lookalikes import find_alike_within
 from core.data.reading import read_many
 from core.data.snapshot import Snapshot
 from core.judge.image_checks import ImageChecks, ImageColumns, check_images
 from core.judge.judgement import EMBEDDINGS, Judgement
+from core.judge.outliers import outliers
 from core.judge.similarity import NEIGHBOURS, likeness, order_by_similarity
 from core.learn import probe
 from core.learn.crossfold import Telling
@@ -33,7 +34,6 @@ from core.rounds import held_of, run_round
 from core.tasks import Places, of_kind
 from core.types import (
     NO_LABEL,
-    ByteArray,
     DatasetError,
     FloatArray,
     ImageFacts,
@@ -43,7 +43,6 @@ from core.types import (
     Task,
 )
 
-_LOOK_EDGE = 64  # pixels; small pictures are compared at 16
 _FEWEST_CLASSES = 2
 _SMALL_SIZE, _SIZE = 96, 160  # pixels, what a probe sees of small grey images, and of others
 
@@ -221,10 +220,10 @@ def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cach
         [one.label or "" for one in folder.samples], [one.split for one in folder.samples], snapshot.content_hashes
     )
     hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
-    alike = find_alike_within(hashes, snapshot.paths, partial(pixels_of, load=_small))
+    alike = find_alike_within(hashes, snapshot.paths, read_small)
     stages.enter(Stage.COMPARING, 0.5)
-    empty, near = empty_kinds(snapshot.paths), likeness(embeddings, neighbours)
-    images = check_images(columns, alike.pairs, empty, near, complete=alike.complete)
+    empty, isolated = empty_kinds(snapshot.paths), outliers(likeness(embeddings, neighbours)).tolist()
+    images = check_images(columns, alike.pairs, empty, isolated, complete=alike.complete)
     stages.enter(Stage.COMPARING, 1.0)
     return Check(folder, snapshot, config, judgement, unjudged, images, neighbours)
 
@@ -257,10 +256,3 @@ def _embedded(snapshot: Snapshot, config: RoundConfig, places: Places, stages: S
     return probe.embedded(
         config, material.images, snapshot.content_hashes, build, cache=places.image_cache, fold=0, telling=telling
     )
-
-
-def _small(path: Path) -> ByteArray:
-    try:
-        return load_small(path, _LOOK_EDGE)
-    except DatasetError as error:
-        raise ValueError(str(error)) from error

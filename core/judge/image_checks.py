@@ -13,8 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.data.contents import Empty
-from core.judge.outliers import outliers
-from core.types import FloatArray, IntArray
+from core.types import IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def check_images(
     columns: ImageColumns,
     alike: IntArray,
     empty: Sequence[Empty | None],
-    likeness: FloatArray | None,
+    isolated: Sequence[int] | None,
     *,
     complete: bool = True,
 ) -> ImageChecks:
@@ -73,14 +72,14 @@ def check_images(
         columns: of N images.
         alike: pairs of rows that look alike, (P, 2).
         empty: N kinds, None where an image has content.
-        likeness: cosine to each neighbour, (N, 6), see `core.judge.similarity`; None without embeddings.
+        isolated: rows of outliers (`core.judge.outliers`), the most isolated first; None without embeddings.
         complete: whether every pair was compared.
     """
     blank = {row for row, kind in enumerate(empty) if kind is not None}
     pairs = [(one, other) for one, other in alike.tolist() if one not in blank and other not in blank]
     return ImageChecks(
         _groups(columns, [*_same_files(columns.content_hashes), *pairs]),
-        None if likeness is None else tuple(row for row in outliers(likeness).tolist() if row not in blank),
+        None if isolated is None else tuple(row for row in isolated if row not in blank),
         tuple((row, kind) for row, kind in enumerate(empty) if kind is not None),
         complete,
     )

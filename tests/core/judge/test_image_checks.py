@@ -38,12 +38,10 @@ def test_an_image_without_label_contradicts_none() -> None:
 
 
 def test_images_without_content_are_no_look_alikes_and_no_outliers() -> None:
-    near = np.repeat(np.linspace(0.78, 0.82, 40)[:, None], 6, axis=1)
-    near[[3, 4]] = 0.1
     empty = [None] * 40
     empty[3] = Empty.BLACK
     given_columns = columns("a" * 40, " " * 40, [chr(64 + number) for number in range(40)])  # type: ignore[arg-type]
-    found = check_images(given_columns, pairs((3, 9)), empty, near)
+    found = check_images(given_columns, pairs((3, 9)), empty, [3, 4])
     assert found.duplicates == ()
     assert found.outliers == (4,)
     assert found.empty == ((3, Empty.BLACK),)
