@@ -11,9 +11,9 @@ from core.judge.image_checks import Duplicates
 
 _MOST_GROUPS, _MOST_OF_GROUP, _MOST_IMAGES = 60, 8, 120
 _STYLE = (
-    "<style>.checked{display:flex;flex-wrap:wrap;gap:10px}.checked .group{border:1px solid var(--st-border-color,#ccc);"
-    "border-radius:8px;padding:8px;display:flex;flex-wrap:wrap;gap:8px;max-width:100%}"
-    ".checked .group>p{flex-basis:100%;margin:0;font-size:.8rem;opacity:.8}"
+    "<style>.checked{display:flex;flex-wrap:wrap;gap:10px}.checked .group{border:1px solid rgb(128 128 128/.3);"
+    "border-radius:8px;padding:8px 10px;max-width:100%}.checked .row{display:flex;flex-wrap:wrap;gap:8px}"
+    ".checked .group>p{margin:0 0 6px;font-size:.8rem}"
     ".checked .group>p b{color:var(--st-red-color,#d0413c)}"
     ".checked figure{margin:0;width:112px}.checked a{display:block;color:inherit;text-decoration:none}"
     ".checked img{width:112px;height:112px;object-fit:contain;border-radius:8px;display:block;"
@@ -77,7 +77,7 @@ def _group(group: Duplicates, draw: Callable[[int, str], str]) -> str:
     if len(group.rows) > _MOST_OF_GROUP:
         words.append(f"{len(group.rows):,} images")
     images = "".join(draw(row, "") for row in group.rows[:_MOST_OF_GROUP])
-    return f'<div class="group"><p>{" · ".join(words)}</p>{images}</div>'
+    return f'<div class="group"><p>{" · ".join(words)}</p><div class="row">{images}</div></div>'
 
 
 def _images(shown: CheckedImages, rows: Sequence[tuple[int, str]], nothing: str) -> None:

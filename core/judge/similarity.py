@@ -3,11 +3,12 @@
 Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after the mean of all is removed.
 
 Neighbours are searched exhaustively, N x N: candidates in the leading `_LEADING` principal components, which are then
-compared in all D dimensions. Memory stays flat: one block of likenesses and (N, _LEADING) floats exist at once. The
-order is a greedy chain: after each image comes its nearest one that has no place yet. The same embeddings always give
-the same neighbours and the same order.
+compared in all D dimensions; above `_EXHAUSTIVE` images among those in cells nearby. Memory stays flat: one block of
+likenesses and (N, _LEADING) floats exist at once. The order is a greedy chain: after each image comes its nearest one
+that has no place yet. The same embeddings always give the same neighbours and the same order.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ _LEADING = 256  # principal components that candidates are searched in
 _CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
 _JUMP = 32  # principal components by which the chain goes on from an image whose candidates all have a place
 _BLOCK_BYTES = 96 << 20  # of likenesses that exist at once
+_EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, the cells around each one's own
+_CELLS = 8  # of about sqrt(N), searched around an image's own
+_WAITING, _REFRESHED = 20_000, 0.2  # images that the chain may go on with, and the share of them that may be taken
 _GROUP = 32  # images of which only the nearest is looked at first
 _CHUNK = 4096  # rows that are read at once
 _COVARIANCE_ITEMS = 20_000
@@ -125,15 +129,40 @@ def _projected(embeddings: FloatArray, mean: FloatArray, axes: FloatArray) -> Fl
 def _candidates(points: FloatArray) -> NDArray[np.int32]:
     """Return the rows whose points have the largest dot product with each one's, (N, at most `_CANDIDATES`)."""
     count = len(points)
-    most = max(0, min(_CANDIDATES, count - 1))
-    found = np.empty((count, most), np.int32)
-    block = max(1, _BLOCK_BYTES // (4 * max(1, count)))
-    for start in range(0, count, block):
-        likenesses = points[start : start + block] @ points.T  # (B, N)
-        own = np.arange(len(likenesses))
-        likenesses[own, start + own] = -np.inf
-        found[start : start + block] = _largest(likenesses, most)
+    found = np.full((count, max(0, min(_CANDIDATES, count - 1))), NONE, np.int32)
+    everyone = np.arange(count)
+    whole = ((everyone[start : start + _CHUNK], everyone) for start in range(0, count, _CHUNK))
+    for rows, among in whole if count <= _EXHAUSTIVE else _cells(points):
+        others = points if len(among) == count else points[among]
+        block = max(1, _BLOCK_BYTES // (4 * len(among)))
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            likenesses = points[some] @ others.T  # (B, A)
+            likenesses[np.arange(len(some)), np.searchsorted(among, some)] = -np.inf
+            found[some] = among[_largest(likenesses, found.shape[1])]
     return found
+
+
+def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield the rows of each cell, and those, ascending, of the cells nearest to it, which hold their neighbours.
+
+    A cell holds the points that are nearest to one of sqrt(N) random points.
+    """
+    count = len(points)
+    pivots = points[np.random.default_rng(0).choice(count, round(count**0.5), replace=False)]
+    cell = np.empty(count, np.int64)
+    for start in range(0, count, _CHUNK):
+        cell[start : start + _CHUNK] = (points[start : start + _CHUNK] @ pivots.T).argmax(axis=1)
+    members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=len(pivots)))[:-1])
+    nearest = np.argsort(-(pivots @ pivots.T), axis=1)
+    for number, rows in enumerate(members):
+        if len(rows):
+            searched, size = _CELLS, 0
+            while size <= _CANDIDATES:  # as many as it takes to have enough candidates
+                size = sum(len(members[other]) for other in nearest[number, :searched])
+                searched += 1
+            around = {number, *nearest[number, : searched - 1].tolist()}
+            yield rows, np.sort(np.concatenate([members[other] for other in around]))
 
 
 def _largest(values: FloatArray, most: int) -> IntArray:
@@ -185,19 +214,20 @@ def _cosines(embeddings: FloatArray, mean: FloatArray, rows: slice, others: NDAr
 def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
     """Return each image's place, (N,), in a chain that goes on with the nearest image that has no place yet."""
     count = len(points)
-    ranks = np.empty(count, np.int64)
-    placed = bytearray(count)
-    waiting, ahead = np.arange(count), points
+    ranks, placed = np.empty(count, np.int64), np.zeros(count, np.bool_)
+    waiting, ahead = np.arange(0), points[:0]  # images without a place, of many some, evenly spread
     current = 0
     for place in range(count):
-        ranks[current], placed[current] = place, 1
+        ranks[current], placed[current] = place, True
         following = next((one for one in candidates[current].tolist() if not placed[one]), None)
         if following is None and place + 1 < count:
-            if count - place < 0.8 * len(waiting):
-                free = np.frombuffer(placed, np.uint8)[waiting] == 0
-                waiting, ahead = waiting[free], ahead[free]
+            taken = placed[waiting]
+            if taken.sum() >= _REFRESHED * len(waiting):
+                left = np.flatnonzero(~placed)
+                waiting = left[:: -(-len(left) // _WAITING)]
+                ahead, taken = points[waiting], np.zeros(len(waiting), np.bool_)
             likenesses = np.einsum("nd,d->n", ahead, points[current])  # too small to be shared among BLAS's threads
-            likenesses[np.frombuffer(placed, np.uint8)[waiting] == 1] = -np.inf
+            likenesses[taken] = -np.inf
             following = int(waiting[likenesses.argmax()])
         current = current if following is None else following
     return ranks

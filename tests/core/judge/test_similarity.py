@@ -64,6 +64,36 @@ def test_neighbours_in_many_dimensions_are_nearly_always_those_that_brute_force_
     assert np.mean(shared) > 0.98 * COUNT
 
 
+def test_of_very_many_images_most_neighbours_are_found_in_cells_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, _ = clustered(4000, 12)
+    _, nearest = brute_force(points)
+    monkeypatch.setattr(module, "_EXHAUSTIVE", 1000)
+    found = similarity(points)
+    shared = [
+        len({*one} & {*other})
+        for one, other in zip(found.neighbours.tolist(), nearest[:, :COUNT].tolist(), strict=True)
+    ]
+    assert np.mean(shared) > 0.8 * COUNT
+    assert (found.neighbours != NONE).all()
+    assert (found.neighbours != np.arange(4000)[:, None]).all()
+    assert sorted(found.ranks.tolist()) == list(range(4000))
+
+
+def test_equal_images_are_searched_in_cells_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EXHAUSTIVE", 50)
+    found = similarity(np.ones((300, 5)))
+    assert sorted(found.ranks.tolist()) == list(range(300))
+    assert (found.neighbours != NONE).all()
+
+
+def test_the_chain_goes_on_among_some_of_very_many_waiting_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, cluster = clustered(640, 16)
+    monkeypatch.setattr(module, "_WAITING", 50)
+    ranks = similarity(points).ranks
+    assert sorted(ranks.tolist()) == list(range(640))
+    assert (np.diff(cluster[np.argsort(ranks)]) != 0).sum() < 40
+
+
 def test_an_image_and_its_copy_are_nearest_and_lie_side_by_side() -> None:
     points = np.random.default_rng(1).normal(size=(300, 24))
     points[200] = points[7]
