@@ -2,8 +2,8 @@
 
 Everything happens in a round's folder, so that a killed round goes on where it was:
 `snapshot.npz`, then per fold `fold_{k}.checkpoint`, its network (`core.data.networks`) and `fold_{k}.npz`, then
-`probabilities.npy` (and for a probe `embeddings.npy`). A round of masks has the flat files of `core.data.predictions`
-instead of logits and probabilities.
+`probabilities.npy` (and for a probe `embeddings.npy` and `decay.json`). A round of masks has the flat files of
+`core.data.predictions` instead of logits and probabilities.
 `run_fold` is the worker's piece, beside `core.judge`; `run_round` and `run_mask_round` are all of it in one process.
 """
 
@@ -23,7 +23,7 @@ from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.fold_networks import about, keep_fold
-from core.judge.judgement import EMBEDDINGS, Judgement, fold_file, judge_round
+from core.judge.judgement import DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
@@ -222,7 +222,16 @@ def learn_held(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.folder / EMBEDDINGS)
-    return probe.probe_fold(config, images, embeddings, held, classes, telling=telling)
+    choice = probe.chosen_decay(
+        embeddings,
+        (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
+        snapshot.learnable,
+        classes,
+        path=places.folder / DECAY,
+        device=images.device,
+        telling=telling,
+    )
+    return probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
 
 
 def _keep(embeddings: FloatArray, path: Path) -> None:

@@ -98,10 +98,14 @@ def round_(
 
 def _config(opened: "Workspace", dataset_id: int, wishes: dict[str, Any]) -> "RoundConfig":
     from app.services import rounds
-    from core.config import RoundConfig
+    from core.config import RoundConfig, with_model
 
-    proposed = rounds.propose_config(opened, dataset_id).to_json()
-    return RoundConfig.from_json(proposed | {name: value for name, value in wishes.items() if value is not None})
+    proposed = rounds.propose_config(opened, dataset_id)
+    if wishes["model"] is not None:
+        proposed = with_model(proposed, wishes["model"])
+    return RoundConfig.from_json(
+        proposed.to_json() | {name: value for name, value in wishes.items() if value is not None}
+    )
 
 
 def _settings(said: list[str]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from core.config.rounds import (
     Method,
     RoundConfig,
     Weights,
+    proposals,
     propose_config,
+    with_model,
 )
 from core.config.settings import RecipeSettings
 
@@ -42,6 +44,8 @@ __all__ = [
     "RoundConfig",
     "Weights",
     "check_pair",
+    "proposals",
     "propose_config",
     "recipe_settings",
+    "with_model",
 ]

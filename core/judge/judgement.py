@@ -7,6 +7,7 @@ A sample is predicted once, by the model that saw neither it nor its group. Samp
 predicted by all: there the mean of the folds' probabilities counts, each by its own temperature.
 """
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, 
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
+DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
 BoolArray = NDArray[np.bool_]
 
@@ -109,9 +111,15 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
             "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
+            "weight_decay": _chosen_decay(folder / DECAY),
             hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
     )
+
+
+def _chosen_decay(path: Path) -> float | None:
+    """Return the weight decay of a round of probes, None of other rounds."""
+    return float(json.loads(path.read_text(encoding="utf-8"))["decay"]) if path.exists() else None
 
 
 def _all(fold: IntArray) -> range:

@@ -70,6 +70,7 @@ class Images:
         """Take a decoded array, (N, H, W, C); move it to the device where it fits."""
         self.device, self.scaling = device, scaling
         self.size = int(array.shape[1]), int(array.shape[2])  # height, width
+        self.channels = int(array.shape[3])
         self._rows = Rows(array, device)
         self._scale = (1 / (255 * torch.tensor(scaling.std, device=device))).view(1, -1, 1, 1)
         self._shift = (torch.tensor(scaling.mean, device=device) / torch.tensor(scaling.std, device=device)).view(

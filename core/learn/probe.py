@@ -2,16 +2,20 @@
 
 The network has seen none of the labels, so one embedding serves all folds. Embeddings (N, D) float16 are kept per
 content, network and weights, so a second round embeds nothing, and one over a few more images only those.
+
+The weight decay of all folds' regressions is chosen once a round, by the likelihood of given labels that were held out.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights
@@ -20,11 +24,14 @@ from core.data.locks import alone
 from core.data.storage import atomic_path
 from core.learn.batches import Images, Scaling
 from core.learn.crossfold import Held, Outcome, Telling, kept_logits
+from core.learn.models.inference import for_inference
 from core.learn.models.probes import Head
 from core.learn.training import predicted, stop_if
-from core.types import FloatArray, Progress, RoundError
+from core.types import NO_LABEL, FloatArray, IntArray, Progress, RoundError
 
-_DECAY = 1e-3  # of the weights; features have unit variance
+DECAYS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003, 0.001)  # of the weights; features have unit variance
+ENOUGH_HELD = 2000  # labels held out that choose a decay well enough
+_WORSE = 2  # decays in a row by which the likelihood falls end the search
 _ITERATIONS = 100
 _CHUNK = 65_536  # rows whose logits exist at once
 _EMBEDDING_SHARE = 0.9  # of the first fold's work
@@ -50,22 +57,130 @@ def embedded(
     return array
 
 
+@dataclass(frozen=True, slots=True)
+class DecayChoice:
+    """The decay that was chosen, and the mean log likelihood of the held-out given labels under each that was tried."""
+
+    decay: float
+    held_out: int  # labels that chose
+    log_likelihood: dict[str, float]  # decay -> nats a label
+
+
+def chosen_decay(
+    embeddings: FloatArray,
+    helds: Iterable[Held],
+    learnable: NDArray[np.bool_],
+    classes: int,
+    *,
+    path: Path,
+    device: torch.device,
+    telling: Telling,
+) -> DecayChoice:
+    """Return the round's decay; the first who asks chooses it and writes it to `path`, others wait and read.
+
+    Each fold's regressions are fitted from the strongest decay down, each begun where the last one ended, until the
+    likelihood of the labels that the fold holds out has fallen twice. So many folds are asked as hold out 2,000 labels.
+    Labels that judge models (not `learnable`) have no say.
+    """
+    while not path.exists():
+        with alone(lock_of(path), telling.should_stop):
+            if not path.exists():
+                choice = _choose(embeddings, helds, learnable, classes, device=device, telling=telling)
+                with atomic_path(path) as partial:
+                    partial.write_text(json.dumps(asdict(choice)), encoding="utf-8")
+    return DecayChoice(**json.loads(path.read_text(encoding="utf-8")))
+
+
 def probe_fold(
-    config: RoundConfig, images: Images, embeddings: FloatArray, held: Held, classes: int, *, telling: Telling
+    config: RoundConfig,
+    images: Images,
+    embeddings: FloatArray,
+    held: Held,
+    classes: int,
+    *,
+    decay: float,
+    telling: Telling,
 ) -> Outcome:
     """Fit the fold's regression on its learn rows and return the held rows' logits."""
-    device = images.device
-    learn = torch.from_numpy(np.asarray(embeddings[held.learn_rows], dtype=np.float32)).to(device)
-    mean, std = learn.mean(dim=0), learn.std(dim=0).clamp_min(1e-6)
-    learn = (learn - mean) / std
-    labels = torch.from_numpy(held.labels[held.learn_rows]).to(device)
     progress = Progress("training", held.fold, config.folds, fraction=_EMBEDDING_SHARE)
     telling.report(progress)
-    head = Head(mean, std, fitted_regression(learn, labels, classes, telling.should_stop))
-    rows = torch.from_numpy(np.asarray(embeddings[held.held_rows], dtype=np.float32)).to(device)
+    mean, std, learn = _standardised(embeddings, held.learn_rows, images.device)
+    labels = torch.from_numpy(held.labels[held.learn_rows]).to(images.device)
+    head = Head(mean, std, fitted_regression(learn, labels, classes, decay=decay, should_stop=telling.should_stop))
+    logits = _logits(head, embeddings, held.held_rows, images.device)
+    return Outcome(kept_logits(held, logits), 0.0, config.batch_size, "", head, images)
+
+
+def _choose(
+    embeddings: FloatArray,
+    helds: Iterable[Held],
+    learnable: NDArray[np.bool_],
+    classes: int,
+    *,
+    device: torch.device,
+    telling: Telling,
+) -> DecayChoice:
+    totals, asked = np.zeros(len(DECAYS)), 0
+    tried = len(DECAYS)  # decays that every fold so far has tried
+    for held in helds:
+        rows = held.held_rows[learnable[held.held_rows] & (held.labels[held.held_rows] != NO_LABEL)]
+        if not len(rows):
+            continue
+        found = _likelihoods(embeddings, held, rows, classes, tried, device=device, telling=telling)
+        tried = len(found)
+        totals[:tried] += found
+        asked += len(rows)
+        if asked >= ENOUGH_HELD:
+            break
+    if not asked:
+        return DecayChoice(DECAYS[0], 0, {})
+    means = (totals[:tried] / asked).tolist()
+    return DecayChoice(
+        DECAYS[int(np.argmax(means))], asked, {f"{decay:g}": mean for decay, mean in zip(DECAYS, means, strict=False)}
+    )
+
+
+def _likelihoods(
+    embeddings: FloatArray,
+    held: Held,
+    rows: IntArray,
+    classes: int,
+    most: int,
+    *,
+    device: torch.device,
+    telling: Telling,
+) -> list[float]:
+    """Return the summed log likelihood of these held rows' labels under each decay, strongest first, `most` at most."""
+    mean, std, learn = _standardised(embeddings, held.learn_rows, device)
+    labels = torch.from_numpy(held.labels[held.learn_rows]).to(device)
+    wanted = torch.from_numpy(held.labels[rows])
+    layer: nn.Linear | None = None
+    found: list[float] = []
+    for decay in DECAYS[:most]:
+        layer = fitted_regression(learn, labels, classes, decay=decay, should_stop=telling.should_stop, begin=layer)
+        logits = torch.from_numpy(_logits(Head(mean, std, layer), embeddings, rows, device))
+        found.append(-float(F.cross_entropy(logits, wanted, reduction="sum")))
+        if len(found) - 1 - int(np.argmax(found)) >= _WORSE:
+            break
+    return found
+
+
+def _standardised(embeddings: FloatArray, rows: IntArray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and deviation of these rows' features, (D,) each, and the features brought to 0 and 1, (M, D)."""
+    features = torch.from_numpy(np.asarray(embeddings[rows], dtype=np.float32)).to(device)
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
+    return mean, std, features.sub_(mean).div_(std)
+
+
+def _logits(head: Head, embeddings: FloatArray, rows: IntArray, device: torch.device) -> FloatArray:
+    """Return the logits of these rows, (M, K)."""
     with torch.inference_mode():
-        logits = torch.cat([head(part) for part in torch.split(rows, _CHUNK)])
-    return Outcome(kept_logits(held, logits.cpu().numpy()), 0.0, config.batch_size, "", head, images)
+        parts = [
+            head(torch.from_numpy(np.asarray(embeddings[some], dtype=np.float32)).to(device)).cpu()
+            for some in np.split(rows, range(_CHUNK, len(rows), _CHUNK))
+        ]
+    logits: FloatArray = torch.cat(parts).numpy()
+    return logits
 
 
 def frozen(config: RoundConfig, build: Callable[[], nn.Module]) -> nn.Module:
@@ -74,11 +189,25 @@ def frozen(config: RoundConfig, build: Callable[[], nn.Module]) -> nn.Module:
     return build()
 
 
-def fitted_regression(features: Tensor, labels: Tensor, classes: int, should_stop: Callable[[], bool]) -> nn.Linear:
-    """Return the multinomial logistic regression of labels (M,) on features (M, D), by L-BFGS over all of them."""
+def fitted_regression(
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    decay: float,
+    should_stop: Callable[[], bool],
+    begin: nn.Linear | None = None,
+) -> nn.Linear:
+    """Return the multinomial logistic regression of labels (M,) on features (M, D), by L-BFGS over all of them.
+
+    It minimises the mean cross entropy plus `decay` / 2 times the sum of the squared weights, from `begin` on.
+    """
     layer = nn.Linear(features.shape[1], classes, device=features.device)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if begin is None:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    else:
+        layer.load_state_dict(begin.state_dict())
     optimizer = torch.optim.LBFGS(
         layer.parameters(), max_iter=_ITERATIONS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
     )
@@ -86,9 +215,9 @@ def fitted_regression(features: Tensor, labels: Tensor, classes: int, should_sto
     def closure() -> Tensor:
         stop_if(should_stop)
         optimizer.zero_grad()
-        decay = 0.5 * _DECAY * layer.weight.square().sum()
-        decay.backward()  # type: ignore[no-untyped-call]
-        total = decay.detach()
+        penalty = 0.5 * decay * layer.weight.square().sum()
+        penalty.backward()  # type: ignore[no-untyped-call]
+        total = penalty.detach()
         for start in range(0, len(features), _CHUNK):
             part = slice(start, start + _CHUNK)
             loss = F.cross_entropy(layer(features[part]), labels[part], reduction="sum") / len(features)
@@ -137,7 +266,7 @@ def _embeddings(
     telling: Telling,
 ) -> FloatArray:
     """Return the embeddings of these rows, (M, D)."""
-    network = frozen(config, build).to(memory_format=torch.channels_last).to(images.device)
+    network = for_inference(frozen(config, build), images.device, images.channels, config.input_size)
     batch_size = config.batch_size
     while True:
         progress = Progress("embedding", fold, config.folds, batch_size=batch_size)
@@ -164,5 +293,6 @@ def _key(config: RoundConfig, scaling: Scaling) -> str:
         weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))
-    parts = [config.model, *weights, str(config.input_size), str(config.grey), str(scaling)]
+    sight = [config.upscale, config.all_stages, config.flip]
+    parts = [config.model, *weights, str(config.input_size), str(config.grey), str(scaling), *map(str, sight)]
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()

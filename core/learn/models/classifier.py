@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.config import PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
 from core.learn.batches import Scaling
+from core.learn.models.probes import Backbone, Resized
 from core.learn.models.weights import load_packaged, load_weights
 from core.types import ConfigError
 
@@ -23,19 +24,10 @@ def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty:
     Raises:
         ConfigError: the network is unknown, or its weights cannot be had.
     """
-    if config.model == SMALL_NETWORK:
-        if config.weights is not Weights.NONE or classes == 0:
-            raise ConfigError(
-                f"{SMALL_NETWORK} has no first weights; choose weights 'none' and fine-tune, "
-                "or one of timm's networks, for example resnet18"
-            )
-        return small_cnn(channels, classes, config.input_size)
-    network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
-    if config.weights is Weights.FILE and not empty:
-        load_weights(network, Path(config.weights_file), channels)
-    if config.weights is Weights.PACKAGED and not empty:
-        load_packaged(network, config.model, channels)
-    return network
+    network = _network(config, channels, classes, empty=empty)
+    if classes == 0 and (config.all_stages or config.flip):
+        network = Backbone(network, all_stages=config.all_stages, flip=config.flip)
+    return Resized(network, config.upscale) if config.upscale > config.input_size else network
 
 
 def published_scaling(model: str, channels: int) -> Scaling:
@@ -91,6 +83,22 @@ def _unit(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Modu
     return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
 
 
+def _network(config: RoundConfig, channels: int, classes: int, *, empty: bool) -> nn.Module:
+    if config.model == SMALL_NETWORK:
+        if config.weights is not Weights.NONE or classes == 0:
+            raise ConfigError(
+                f"{SMALL_NETWORK} has no first weights; choose weights 'none' and fine-tune, "
+                "or one of timm's networks, for example resnet18"
+            )
+        return small_cnn(channels, classes, config.seen_size)
+    network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
+    if config.weights is Weights.FILE and not empty:
+        load_weights(network, Path(config.weights_file), channels)
+    if config.weights is Weights.PACKAGED and not empty:
+        load_packaged(network, config.model, channels)
+    return network
+
+
 def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretrained: bool) -> nn.Module:
     import timm  # noqa: PLC0415 seconds, which the small network need not wait for
 
@@ -101,7 +109,7 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
     options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
     published = timm.get_pretrained_cfg(config.model)
     if published is not None and published.fixed_input_size:
-        options["img_size"] = config.input_size
+        options["img_size"] = config.seen_size
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
@@ -109,7 +117,7 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
             f"{config.model} cannot be made ({type(error).__name__}: {error}); with pretrained weights, check the "
             "connection to the hub, or download the weights and name the file"
         ) from error
-    if config.input_size <= SMALL_PIXELS:
+    if config.seen_size <= SMALL_PIXELS:
         keep_resolution(network, fresh=config.weights is Weights.NONE)
     return network
 

@@ -17,6 +17,7 @@ from core.data.networks import BACKBONE, TENSORS, About, KeptNetwork, describe, 
 from core.data.storage import atomic_path
 from core.learn.devices import library_version
 from core.learn.models.classifier import build_classifier
+from core.learn.models.inference import for_inference
 from core.learn.models.probes import Head, Probe
 from core.learn.models.segmenter import build_segmenter
 from core.types import RoundError, Task
@@ -46,14 +47,14 @@ def load_network(kept: KeptNetwork, device: torch.device) -> nn.Module:
     config = RoundConfig.from_json(kept.about.config)
     channels, classes = 1 if config.grey else 3, len(kept.about.classes)
     if config.method is Method.PROBE:
-        network = _probe(kept, config, channels, classes)
+        network = _probe(kept, config, channels, classes, device)
     else:
         network = _BUILDERS[kept.about.task](config, channels, classes)
         _fill(network, kept)
     return network.to(memory_format=torch.channels_last).to(device).eval()
 
 
-def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int) -> nn.Module:
+def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int, device: torch.device) -> nn.Module:
     frozen = find_network(kept.folder, BACKBONE)
     if frozen is None or frozen.hash != kept.about.backbone:
         raise RoundError(
@@ -65,7 +66,7 @@ def _probe(kept: KeptNetwork, config: RoundConfig, channels: int, classes: int) 
     tensors = _tensors(kept)
     head = Head(tensors["mean"], tensors["std"], nn.Linear(len(tensors["mean"]), classes))
     head.load_state_dict(tensors)
-    return Probe(backbone, head)
+    return Probe(for_inference(backbone, device, channels, config.input_size), head)
 
 
 def _fill(network: nn.Module, kept: KeptNetwork) -> None:

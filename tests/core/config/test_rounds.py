@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import SMALL_NETWORK, ImageSummary, Method, RoundConfig, Weights, propose_config
+from core.config import (
+    BACKBONE,
+    SMALL_NETWORK,
+    ImageSummary,
+    Method,
+    RoundConfig,
+    Weights,
+    proposals,
+    propose_config,
+    with_model,
+)
 from core.types import ConfigError, Task
 
 configs = st.builds(
@@ -59,14 +69,23 @@ def test_unknown_names_and_values_are_refused(values: dict[str, object]) -> None
         RoundConfig.from_json(values)
 
 
-def test_small_images_get_a_small_network_and_large_ones_a_known_one() -> None:
+def test_small_grey_images_get_a_small_network_and_few_of_them_more_epochs() -> None:
     small = propose_config(ImageSummary(width=28, height=20, grey=True, count=100))
     assert (small.model, small.input_size, small.grey) == (SMALL_NETWORK, 28, True)
     assert small.epochs * 100 >= 4000  # few images are shown more often
     assert propose_config(ImageSummary(width=28, height=28, grey=True, count=70_000)).epochs < small.epochs
-    large = propose_config(ImageSummary(width=640, height=480, grey=True, count=100))
-    assert large.model != SMALL_NETWORK
-    assert large.input_size <= 224
+
+
+@pytest.mark.parametrize(
+    ("side", "grey", "decoded"), [(640, False, 160), (640, True, 160), (100, True, 100), (32, False, 32)]
+)
+def test_photographs_get_a_probe_of_the_packaged_network_and_its_fine_tuning_second(
+    side: int, *, grey: bool, decoded: int
+) -> None:
+    first, second = proposals(ImageSummary(width=side, height=side * 3 // 4, grey=grey, count=100))
+    assert (first.method, first.model, first.weights) == (Method.PROBE, BACKBONE, Weights.PACKAGED)
+    assert (first.input_size, first.seen_size, first.grey) == (decoded, 160, False)
+    assert (second.method, second.model, second.weights) == (Method.FINE_TUNE, BACKBONE, Weights.PACKAGED)
 
 
 def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
@@ -87,3 +106,11 @@ def test_small_scenes_get_a_small_network_and_natural_ones_swiftnet_without_the_
     assert small.min_region < street.min_region < large.min_region
     tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
     assert (tiny.input_size, tiny.grey) == (32, True)
+
+
+def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged() -> None:
+    proposed = propose_config(ImageSummary(width=640, height=480, grey=False, count=100))
+    assert with_model(proposed, BACKBONE) == proposed
+    other = with_model(proposed, "resnet18")
+    assert (other.method, other.model, other.weights) == (Method.FINE_TUNE, "resnet18", Weights.NONE)
+    assert (other.seen_size, other.all_stages) == (160, False)

@@ -1,10 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
-from core.learn.probe import _DECAY, fitted_regression
-from core.types import RoundCancelledError
+from core.learn.crossfold import Held, Telling
+from core.learn.probe import DECAYS, DecayChoice, chosen_decay, fitted_regression
+from core.types import NO_LABEL, FloatArray, RoundCancelledError
 
 
 def drawn() -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,12 +20,85 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_regression_is_scikit_learns() -> None:
     features, labels = drawn()
-    ours = fitted_regression(features, labels, 3, lambda: False)
-    theirs = LogisticRegression(C=1 / (_DECAY * len(labels)), max_iter=1000).fit(features.numpy(), labels.numpy())
+    ours = fitted_regression(features, labels, 3, decay=0.01, should_stop=lambda: False)
+    theirs = LogisticRegression(C=1 / (0.01 * len(labels)), max_iter=1000).fit(features.numpy(), labels.numpy())
     expected = theirs.predict_proba(features.numpy())
     np.testing.assert_allclose(ours(features).softmax(dim=1).detach().numpy(), expected, atol=0.01)
 
 
 def test_it_stops_when_told() -> None:
     with pytest.raises(RoundCancelledError):
-        fitted_regression(*drawn(), 3, lambda: True)
+        fitted_regression(*drawn(), 3, decay=0.01, should_stop=lambda: True)
+
+
+def test_a_regression_begun_elsewhere_ends_at_the_same_place() -> None:
+    features, labels = drawn()
+    strong = fitted_regression(features, labels, 3, decay=1.0, should_stop=lambda: False)
+    cold = fitted_regression(features, labels, 3, decay=0.1, should_stop=lambda: False)
+    warm = fitted_regression(features, labels, 3, decay=0.1, should_stop=lambda: False, begin=strong)
+    torch.testing.assert_close(warm.weight, cold.weight, atol=1e-3, rtol=0)
+
+
+def noisy(*, spread: float, seed: int = 0, count: int = 600) -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    centres = rng.normal(size=(3, 40))
+    return (centres[labels] + spread * rng.normal(size=(count, 40))).astype(np.float16), labels
+
+
+def halves(labels: FloatArray) -> list[Held]:
+    rows = np.arange(len(labels))
+    return [Held(fold, rows[rows % 2 != fold], rows[rows % 2 == fold], labels) for fold in range(2)]
+
+
+def choose(path: Path, embeddings: FloatArray, labels: FloatArray, learnable: FloatArray | None = None) -> DecayChoice:
+    return chosen_decay(
+        embeddings,
+        halves(labels),
+        np.ones(len(labels), bool) if learnable is None else learnable,
+        3,
+        path=path,
+        device=torch.device("cpu"),
+        telling=Telling(lambda _: None, lambda: False),
+    )
+
+
+def test_the_decay_chosen_is_the_one_whose_held_out_likelihood_is_best(tmp_path: Path) -> None:
+    embeddings, labels = noisy(spread=3.0)
+    choice = choose(tmp_path / "decay.json", embeddings, labels)
+    found = {}
+    for decay in DECAYS:
+        losses = []
+        for held in halves(labels):
+            learn = embeddings[held.learn_rows].astype(np.float32)
+            mean, std = learn.mean(axis=0), learn.std(axis=0, ddof=1)
+            model = LogisticRegression(C=1 / (decay * len(learn)), max_iter=2000)
+            model.fit((learn - mean) / std, labels[held.learn_rows])
+            given = model.predict_proba((embeddings[held.held_rows].astype(np.float32) - mean) / std)
+            losses.append(log_loss(labels[held.held_rows], given))
+        found[decay] = -np.mean(losses)
+    assert choice.decay == max(found, key=found.__getitem__)
+    assert choice.held_out == len(labels)
+    for decay, value in choice.log_likelihood.items():
+        assert value == pytest.approx(found[float(decay)], abs=2e-3)
+
+
+def test_a_rounds_decay_is_chosen_once_and_then_read(tmp_path: Path) -> None:
+    path = tmp_path / "decay.json"
+    first = choose(path, *noisy(spread=3.0))
+    assert choose(path, *noisy(spread=0.1, seed=1)) == first
+
+
+def test_labels_that_judge_models_have_no_say_in_the_decay(tmp_path: Path) -> None:
+    embeddings, labels = noisy(spread=3.0)
+    learnable = np.arange(len(labels)) % 5 != 0
+    spoilt = np.where(learnable, labels, (labels + 1) % 3)
+    held = [
+        (Held(one.fold, one.learn_rows[learnable[one.learn_rows]], one.held_rows, spoilt)) for one in halves(spoilt)
+    ]
+    telling = Telling(lambda _: None, lambda: False)
+    device = torch.device("cpu")
+    found = chosen_decay(embeddings, held, learnable, 3, path=tmp_path / "a", device=device, telling=telling)
+    hidden = np.where(learnable, labels, NO_LABEL)
+    without = [Held(one.fold, one.learn_rows, one.held_rows, hidden) for one in held]
+    assert found == chosen_decay(embeddings, without, learnable, 3, path=tmp_path / "b", device=device, telling=telling)

@@ -8,6 +8,7 @@ from torch import nn
 from core.config import Method, RoundConfig, Weights
 from core.data.networks import About, describe, find_network
 from core.learn.models.classifier import build_classifier
+from core.learn.models.inference import for_inference
 from core.learn.models.kept import keep_network, load_network
 from core.learn.models.probes import Head, Probe
 from core.learn.models.segmenter import build_segmenter
@@ -70,6 +71,7 @@ def probe_in(folder: Path) -> Probe:
 
 def test_a_probe_comes_back_with_the_network_below_it(tmp_path: Path) -> None:
     probe = probe_in(tmp_path)
+    probe.backbone = for_inference(probe.backbone, CPU, 3, 32)
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(load_network(find_network(tmp_path, "fold_0"), CPU)(images), probe(images))

@@ -1,0 +1,235 @@
+"""How well a round's own order finds wrong labels: average precision, precision at k and 100, AUROC, and seconds.
+
+    python bench/detection.py [DATA] [--json FILE] [--full]
+
+DATA is the folder with `cifar10_jpg.tar.xz`, `cifar10_labels.npz`, `cifar10n_random1.npz` and `mnist_png.tar.gz`, or
+`$OUTFOLD_DATA`. Real labels of people come first: 15,000 photographs of CIFAR-10 from index 25,000 on with the labels
+that one person each gave them, with three seeds of the folds. Then one drawn noise a data set (`--full`: uniform,
+class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three seeds each). Instance-dependent errors are
+mistakes of a second, weaker model: a regression on a tenth of the labels and on pixels, where it is least sure of them.
+Settings were chosen on the photographs below index 25,000.
+
+Rows of a setting: the default round (its order is by self-confidence), the former default, cleanlab's ranking and
+Flath's rule on the default round's probabilities.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from cleanlab.rank import get_label_quality_scores
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from bench._data import data_parser, parsed_with_data, unpacked
+from core.config import SMALL_NETWORK, ImageSummary, RoundConfig, propose_config
+from core.data.snapshot import Snapshot
+from core.judge.judgement import PROBABILITIES
+from core.rounds import run_round
+from core.types import FloatArray, IntArray
+
+CLASSES, FIRST, PHOTOS, DIGITS, SEEDS = 10, 25_000, 15_000, 10_000, 3
+SHARES, NOISES = (0.05, 0.1, 0.2, 0.4), ("uniform", "class-dependent", "instance-dependent")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of one data set: files, true classes, (N,), and small grey pixels, (N, 64), of the second model."""
+
+    name: str
+    paths: list[str]
+    true: IntArray
+    pixels: FloatArray
+    summary: ImageSummary
+
+
+@dataclass(frozen=True)
+class Found:
+    """How well one order puts the wrong labels first."""
+
+    average_precision: float
+    at_errors: float  # precision among as many as there are errors
+    at_100: float
+    auroc: float
+    seconds: float = 0.0
+
+
+def main() -> None:
+    """Print the table and write the figures of the human labels."""
+    arguments = parsed()
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        photos = photographs(arguments.data, scratch)
+        with np.load(arguments.data / "cifar10n_random1.npz") as file:
+            human = file["labels"][FIRST : FIRST + PHOTOS].astype(np.int64)
+        print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
+        runs = [of_people(photos, human, seed, scratch) for seed in range(SEEDS)]
+        rows = {order: averaged([run[order] for run in runs]) for order in runs[0]}
+        show(f"CIFAR-10, people ({(human != photos.true).mean():.0%})", rows)
+        seeds = range(SEEDS if arguments.full else 1)
+        for images in (photos, digits(arguments.data, scratch)):
+            for noise, share in settings(full=arguments.full):
+                drawn = [
+                    of_default(images, spoilt(images, noise, share, seed), seed, scratch / f"{images.name}-{seed}")
+                    for seed in seeds
+                ]
+                show(
+                    f"{images.name}, {noise} {share:.0%}",
+                    {order: averaged([run[order] for run in drawn]) for order in drawn[0]},
+                )
+    figures = {
+        "ap_default": rows["default round"].average_precision,
+        "ap_former": rows["former default"].average_precision,
+        "ap_cleanlab": rows["cleanlab"].average_precision,
+        "ap_flath": rows["Flath's rule"].average_precision,
+        "seconds_default": rows["default round"].seconds,
+    }
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1))
+
+
+def of_people(photos: Images, given: IntArray, seed: int, scratch: Path) -> dict[str, Found]:
+    """Return each order's figures on human labels."""
+    found = of_default(photos, given, seed, scratch / f"default-{seed}")
+    former = replace(RoundConfig(model=SMALL_NETWORK, input_size=32, epochs=8, batch_size=64), seed=seed)
+    probs, seconds = predicted(photos, given, former, scratch / f"former-{seed}")
+    wrong = given != photos.true
+    return found | {"former default": measured(-own(probs, given), wrong, seconds)}
+
+
+def of_default(images: Images, given: IntArray, seed: int, scratch: Path) -> dict[str, Found]:
+    """Return the figures of the default round's order, from files to findings, and of others on its probabilities."""
+    probs, seconds = predicted(images, given, replace(propose_config(images.summary), seed=seed), scratch)
+    wrong, pseudo = given != images.true, probs.argmax(axis=1)
+    cleanlab = get_label_quality_scores(given, probs, method="normalized_margin", adjust_pred_probs=False)
+    flath = np.where(pseudo != given, probs.max(axis=1), -probs.max(axis=1))
+    return {
+        "default round": measured(-own(probs, given), wrong, seconds),
+        "cleanlab": measured(-cleanlab, wrong),
+        "Flath's rule": measured(flath, wrong),
+    }
+
+
+def predicted(images: Images, given: IntArray, config: RoundConfig, scratch: Path) -> tuple[FloatArray, float]:
+    """Return a round's probabilities, (N, K), and the seconds that it took from files to findings."""
+    count = len(given)
+    hashes = [blake2b(path.encode(), digest_size=16).hexdigest() for path in images.paths]
+    names = [str(number) for number in range(CLASSES)]
+    snapshot = Snapshot(np.arange(1, count + 1), images.paths, given.astype(np.int32), [""] * count, hashes, names)
+    started = time.perf_counter()
+    run_round(snapshot, config, scratch, image_cache=scratch / "images", report=lambda _: None)
+    seconds = time.perf_counter() - started
+    return np.load(scratch / PROBABILITIES).astype(np.float32), seconds
+
+
+def own(probs: FloatArray, given: IntArray) -> FloatArray:
+    """Return each given label's probability, (N,)."""
+    taken: FloatArray = np.take_along_axis(probs, given[:, None], axis=1)[:, 0]
+    return taken
+
+
+def measured(suspicion: FloatArray, wrong: IntArray, seconds: float = 0.0) -> Found:
+    """Return how well this order, most suspicious first, finds the wrong labels."""
+    order = np.argsort(-suspicion, kind="stable")
+    return Found(
+        float(average_precision_score(wrong, suspicion)),
+        float(wrong[order[: int(wrong.sum())]].mean()),
+        float(wrong[order[:100]].mean()),
+        float(roc_auc_score(wrong, suspicion)),
+        seconds,
+    )
+
+
+def averaged(runs: list[Found]) -> Found:
+    """Return the mean of each figure."""
+    names = ("average_precision", "at_errors", "at_100", "auroc", "seconds")
+    return Found(*(float(np.mean([getattr(run, name) for run in runs])) for name in names))
+
+
+def show(setting: str, rows: dict[str, Found]) -> None:
+    """Print a setting's rows."""
+    for order, found in rows.items():
+        seconds = f"{found.seconds:7.0f}" if found.seconds else f"{'':7}"
+        print(
+            f"{setting:34}{order:24}{found.average_precision:7.3f}{found.at_errors:7.3f}{found.at_100:7.2f}"
+            f"{found.auroc:7.3f}{seconds}",
+            flush=True,
+        )
+        setting = ""
+
+
+def settings(*, full: bool) -> Iterator[tuple[str, float]]:
+    """Yield kinds of noise and shares of wrong labels."""
+    if not full:
+        yield "instance-dependent", 0.1
+        return
+    for noise in NOISES:
+        for share in SHARES:
+            yield noise, share
+
+
+def spoilt(images: Images, noise: str, share: float, seed: int) -> IntArray:
+    """Return labels of which this share is wrong."""
+    rng = np.random.default_rng(seed)
+    true, count = images.true, len(images.true)
+    given = true.copy()
+    wanted = round(share * count)
+    if noise == "instance-dependent":
+        taught = rng.permutation(count)[: count // 10]
+        model = LogisticRegression(max_iter=200).fit(images.pixels[taught], true[taught])
+        probs = model.predict_proba(images.pixels)
+        probs[np.arange(count), true] = 0
+        chosen = np.argsort(-probs.max(axis=1) - 0.05 * rng.random(count), kind="stable")[:wanted]
+        given[chosen] = probs[chosen].argmax(axis=1)
+        return given
+    chosen = rng.permutation(count)[:wanted]
+    if noise == "uniform":
+        given[chosen] = (true[chosen] + rng.integers(1, CLASSES, wanted)) % CLASSES
+    else:
+        given[chosen] = (true[chosen] + 1) % CLASSES  # each class is taken for one other
+    return given
+
+
+def photographs(data: Path, scratch: Path) -> Images:
+    """Return the photographs of CIFAR-10 that figures come from."""
+    root = unpacked(data, scratch, "cifar10_jpg.tar.xz") / "train"
+    with np.load(data / "cifar10_labels.npz") as file:
+        true = file["train"][FIRST : FIRST + PHOTOS].astype(np.int64)
+    names = sorted(folder.name for folder in root.iterdir())
+    paths = [str(root / names[label] / f"{FIRST + place:05d}.jpg") for place, label in enumerate(true)]
+    summary = ImageSummary(width=32, height=32, grey=False, count=len(paths), classes=CLASSES)
+    return Images("CIFAR-10", paths, true, small(paths), summary)
+
+
+def digits(data: Path, scratch: Path) -> Images:
+    """Return digits of MNIST, every seventh."""
+    root = unpacked(data, scratch, "mnist_png.tar.gz")
+    paths = [str(path) for path in sorted(root.rglob("*.png"))[::7]][:DIGITS]
+    true = np.array([int(Path(path).parent.name) for path in paths])
+    return Images(
+        "MNIST", paths, true, small(paths), ImageSummary(width=28, height=28, grey=True, count=len(paths), classes=10)
+    )
+
+
+def small(paths: list[str]) -> FloatArray:
+    """Return each image as 8 x 8 grey pixels, (N, 64), in [0, 1]."""
+    rows = [np.asarray(Image.open(path).convert("L").resize((8, 8)), np.float32).reshape(-1) for path in paths]
+    return np.stack(rows) / 255
+
+
+def parsed() -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = data_parser(__doc__)
+    parser.add_argument("--full", action="store_true", help="all kinds and shares of noise, three seeds each")
+    return parsed_with_data(parser)
+
+
+if __name__ == "__main__":
+    main()

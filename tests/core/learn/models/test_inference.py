@@ -1,0 +1,61 @@
+import pytest
+import timm
+import torch
+from torch import nn
+
+from core.learn.models.inference import folded_norms, for_inference, has_bfloat16
+
+CPU = torch.device("cpu")
+
+
+def used(name: str, channels: int = 3) -> nn.Module:
+    """Return a network whose norms have seen images, so that they change something."""
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0, in_chans=channels)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.1)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet10t", "test_vit"])
+def test_a_folded_network_gives_the_same_answers(name: str) -> None:
+    network = used(name)
+    size = 160 if name == "test_vit" else 96
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    folded = folded_norms(network, 3, size)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(images), network(images), atol=1e-4, rtol=1e-3)
+    assert norms(folded) == 0
+
+
+def test_norms_that_cannot_be_folded_by_their_order_stay() -> None:
+    network = used("resnetv2_18")  # norms come before convolutions
+    folded = folded_norms(network, 3, 64)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(images), network(images), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_a_cpu_computes_in_bfloat16_where_it_can_and_leaves_the_network_as_it_was(
+    *, able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    network = used("tf_efficientnet_lite0", 1)
+    images = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before = network(images)
+        found = for_inference(network, CPU, 1, 64)(images)
+        torch.testing.assert_close(network(images), before)
+    assert found.dtype is torch.float32
+    assert (found - before).norm() < (0.05 if able else 1e-4) * before.norm()
+    assert has_bfloat16() is able
