@@ -19,7 +19,7 @@ from app.services.workspace import Workspace
 from app.worker import steps
 from core.checking import Check
 from core.data.snapshot import Snapshot
-from core.judge.judgement import EMBEDDINGS, fold_file
+from core.judge.judgement import DECAY, EMBEDDINGS, fold_file
 from core.types import DatasetError, RoundStatus
 from db.queries import rounds
 
@@ -67,8 +67,7 @@ def _put_folds(check: Check, place: Path, folder: Path) -> None:
     """Copy what the folds learnt into a round's folder, where it opened with the labels that they learnt from."""
     if not _is_same(check.snapshot, Snapshot.load(folder)):
         return
-    shutil.copyfile(place / EMBEDDINGS, folder / EMBEDDINGS)
-    for kept in (*place.glob("*.safetensors"), *place.glob("*.network.json")):
+    for kept in (*place.glob("*.safetensors"), *place.glob("*.network.json"), place / EMBEDDINGS, place / DECAY):
         shutil.copyfile(kept, folder / kept.name)
     for fold in range(check.config.folds):
         shutil.copyfile(fold_file(place, fold), fold_file(folder, fold))

@@ -85,6 +85,9 @@ def test_the_round_has_the_checks_findings_and_nothing_is_learnt_again(
     expected = [(finished.check.folder.samples[row].name, round(float(judged.confidence[row]), 6)) for row in rows]
     assert suspects(workspace, round_id) == expected
     info = rounds.get_round(workspace, round_id)
+    measured = rounds.metrics(workspace, round_id)
+    assert measured is not None
+    assert measured["weight_decay"] == judged.metrics["weight_decay"]
     assert (info.status, info.number, RoundConfig.from_json(info.config)) == (RoundStatus.DONE, 1, CONFIG)
     assert [one.name for one in kept_networks(workspace.round_folder(round_id)) if one.about.predicts] == [
         "fold_0",
