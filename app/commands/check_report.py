@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from app import __version__
+from app.commands.checking import MARK
 from core.checking import Check, Stage
 from core.data.children import cores
 from core.data.formats.source import shown
@@ -25,7 +26,6 @@ from core.data.images import thumbnail
 from core.judge.image_checks import Duplicates
 from core.types import DatasetError, FindingKind, Severity
 
-MARK = '<meta name="generator" content="Outfold check">'
 _TEMPLATE = Path(__file__).with_suffix(".html")
 _LOGO = Path(__file__).parents[1] / "assets" / "icon.png"
 _EDGE = 192  # pixels of a picture's longer side
