@@ -145,6 +145,7 @@ def likeness_figures(embeddings: FloatArray, truth: NDArray[np.str_]) -> dict[st
     """Return how many of the true six nearest were found, and how often images side by side are of one class."""
     found, along = similarity(embeddings), NearestNeighbors(n_neighbors=NEIGHBOURS + 1, algorithm="brute")
     centred = embeddings.astype(np.float32) - embeddings.mean(axis=0, dtype=np.float32)
+    centred /= np.maximum(centred.std(axis=0), 1e-6)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     nearest = along.fit(centred).kneighbors(centred, return_distance=False)
     shared = [

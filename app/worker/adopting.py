@@ -14,6 +14,7 @@ import numpy as np
 
 from app.services import imports
 from app.services.imports import ImportRequest
+from app.services.job_locks import holding
 from app.services.learnable import refuse_unfinished
 from app.services.workspace import Workspace
 from app.worker import steps
@@ -46,13 +47,14 @@ def adopt(
     if check.judgement is None:
         return None
     round_id = _add_round(workspace, done.dataset_id, check, by)
-    report("storing the findings", 0.0)
-    steps.take_snapshot(workspace, _never, round_id=round_id)
-    _put_folds(check, place, workspace.round_folder(round_id))
-    for fold in range(check.config.folds):
-        steps.train_fold(workspace, _never, round_id=round_id, fold=fold)
-    report("storing the findings", 0.5)
-    steps.judge(workspace, _never, round_id=round_id)
+    with holding(workspace, "round", round_id):  # else a worker that is alive would take it for lost
+        report("storing the findings", 0.0)
+        steps.take_snapshot(workspace, _never, round_id=round_id)
+        _put_folds(check, place, workspace.round_folder(round_id))
+        for fold in range(check.config.folds):
+            steps.train_fold(workspace, _never, round_id=round_id, fold=fold)
+        report("storing the findings", 0.5)
+        steps.judge(workspace, _never, round_id=round_id)
     return round_id
 
 

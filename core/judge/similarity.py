@@ -1,6 +1,7 @@
 """Nearest neighbours of images by their embeddings, and an order that puts similar images side by side.
 
-Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after the mean of all is removed.
+Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after each dimension is
+brought to mean 0 and variance 1.
 
 Neighbours are searched exhaustively, N x N: candidates in the leading `_LEADING` principal components, which are then
 compared in all D dimensions; above `_EXHAUSTIVE` images among those in cells nearby. Memory stays flat: one block of
@@ -11,6 +12,7 @@ that has no place yet. The same embeddings always give the same neighbours and t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ _EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, the cel
 _CELLS = 8  # of about sqrt(N), searched around an image's own
 _WAITING, _REFRESHED = 20_000, 0.2  # images that the chain may go on with, and the share of them that may be taken
 _GROUP = 32  # images of which only the nearest is looked at first
+_LEAST_DEVIATION = 1e-6  # of a dimension that says anything
 _CHUNK = 4096  # rows that are read at once
 _COVARIANCE_ITEMS = 20_000
 _OVERSAMPLED, _ITERATIONS = 16, 4  # axes beside the leading ones, and steps of the iteration that finds them
@@ -44,10 +47,10 @@ class Similarity:
 
 def similarity(embeddings: FloatArray) -> Similarity:
     """Return the neighbours and the order of some images."""
-    mean, axes = _principal_axes(embeddings)
-    points = _projected(embeddings, mean, axes)
+    standard = _standard(embeddings)
+    points = _projected(embeddings, standard, _principal_axes(embeddings, standard))
     candidates = _candidates(points)
-    neighbours = _compared(embeddings, mean, candidates)
+    neighbours = _compared(embeddings, standard, candidates)
     jump = np.ascontiguousarray(points[:, :_JUMP])
     return Similarity(_chain(candidates, jump), neighbours)
 
@@ -71,34 +74,47 @@ def neighbours_of(folder: Path, row: int) -> list[int]:
 def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:
     """Return the cosine of each image and each of its neighbours, (N, 6), NaN where there is none.
 
-    The mean is left in: odd images resemble each other in how they differ from it, and would hide one another.
+    Embeddings are taken as they are: odd images resemble each other in how they differ from the mean, and would hide
+    one another.
     """
-    found, origin = np.empty(neighbours.shape, np.float32), np.zeros(embeddings.shape[1], np.float32)
+    found = np.empty(neighbours.shape, np.float32)
+    plain = _Standard(np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32))
     for start in range(0, len(found), _CHUNK // 8):
         rows = slice(start, start + _CHUNK // 8)
-        found[rows] = _cosines(embeddings, origin, rows, neighbours[rows])
+        found[rows] = _cosines(embeddings, plain, rows, neighbours[rows])
     return np.where(neighbours == NONE, np.nan, found)
 
 
-def _mean(embeddings: FloatArray) -> FloatArray:
-    total = np.zeros(embeddings.shape[1], np.float64)
+class _Standard(NamedTuple):
+    """What embeddings are brought to mean 0 and variance 1 by, (D,) each."""
+
+    mean: FloatArray
+    scale: FloatArray
+
+
+def _standard(embeddings: FloatArray) -> _Standard:
+    total, squares = np.zeros((2, embeddings.shape[1]), np.float64)
     for start in range(0, len(embeddings), _CHUNK):
-        total += embeddings[start : start + _CHUNK].astype(np.float32).sum(axis=0, dtype=np.float64)
-    mean: FloatArray = (total / max(1, len(embeddings))).astype(np.float32)
-    return mean
+        part = embeddings[start : start + _CHUNK].astype(np.float64)
+        total += part.sum(axis=0)
+        squares += np.einsum("nd,nd->d", part, part)
+    mean = total / max(1, len(embeddings))
+    deviation = np.sqrt(np.maximum(0, squares / max(1, len(embeddings)) - mean**2))
+    scale = 1 / np.where(deviation > _LEAST_DEVIATION, deviation, 1)
+    return _Standard(mean.astype(np.float32), scale.astype(np.float32))
 
 
-def _principal_axes(embeddings: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the mean, (D,), and the leading principal axes of the unit vectors, (D, at most `_LEADING`)."""
-    mean, dimensions = _mean(embeddings), embeddings.shape[1]
+def _principal_axes(embeddings: FloatArray, standard: _Standard) -> FloatArray:
+    """Return the leading principal axes of the unit vectors, (D, at most `_LEADING`)."""
+    dimensions = embeddings.shape[1]
     if dimensions <= _LEADING:
-        return mean, np.eye(dimensions, dtype=np.float32)
+        return np.eye(dimensions, dtype=np.float32)
     step = max(1, len(embeddings) // _COVARIANCE_ITEMS)
     covariance = np.zeros((dimensions, dimensions), np.float32)
     for start in range(0, len(embeddings), _CHUNK * step):
-        part = _units(embeddings[start : start + _CHUNK * step : step], mean)
+        part = _units(embeddings[start : start + _CHUNK * step : step], standard)
         covariance += part.T @ part
-    return mean, _leading_axes(covariance)
+    return _leading_axes(covariance)
 
 
 def _leading_axes(covariance: FloatArray) -> FloatArray:
@@ -111,18 +127,18 @@ def _leading_axes(covariance: FloatArray) -> FloatArray:
     return axes
 
 
-def _units(rows: FloatArray, mean: FloatArray) -> FloatArray:
-    """Return centred rows of length 1, (..., D) float32; zeros where a row is the mean."""
-    centred = rows.astype(np.float32) - mean
-    length = np.linalg.norm(centred, axis=-1, keepdims=True)
-    units: FloatArray = centred / np.maximum(length, np.finfo(np.float32).tiny)
+def _units(rows: FloatArray, standard: _Standard) -> FloatArray:
+    """Return standardised rows of length 1, (..., D) float32; zeros where a row is the mean."""
+    scaled = (rows.astype(np.float32) - standard.mean) * standard.scale
+    length = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    units: FloatArray = scaled / np.maximum(length, np.finfo(np.float32).tiny)
     return units
 
 
-def _projected(embeddings: FloatArray, mean: FloatArray, axes: FloatArray) -> FloatArray:
+def _projected(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> FloatArray:
     points = np.empty((len(embeddings), axes.shape[1]), np.float32)
     for start in range(0, len(points), _CHUNK):
-        points[start : start + _CHUNK] = _units(embeddings[start : start + _CHUNK], mean) @ axes
+        points[start : start + _CHUNK] = _units(embeddings[start : start + _CHUNK], standard) @ axes
     return points
 
 
@@ -189,24 +205,24 @@ def _largest(values: FloatArray, most: int) -> IntArray:
     return largest
 
 
-def _compared(embeddings: FloatArray, mean: FloatArray, candidates: NDArray[np.int32]) -> NDArray[np.int32]:
+def _compared(embeddings: FloatArray, standard: _Standard, candidates: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the nearest of each image's candidates by all dimensions, (N, 6), nearest first."""
     found = np.full((len(embeddings), COUNT), NONE, np.int32)
     most = min(COUNT, candidates.shape[1])
     chunk = _CHUNK // 8
     for start in range(0, len(found) if most else 0, chunk):
         rows = slice(start, start + chunk)
-        cosines = _cosines(embeddings, mean, rows, candidates[rows])
+        cosines = _cosines(embeddings, standard, rows, candidates[rows])
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
         found[rows, :most] = np.take_along_axis(candidates[rows], order, axis=1)
     return found
 
 
-def _cosines(embeddings: FloatArray, mean: FloatArray, rows: slice, others: NDArray[np.int32]) -> FloatArray:
+def _cosines(embeddings: FloatArray, standard: _Standard, rows: slice, others: NDArray[np.int32]) -> FloatArray:
     """Return the cosine of each of some rows and each of its others, (B, C)."""
     needed, place = np.unique(others, return_inverse=True)
-    units = _units(embeddings[needed], mean)
-    own = _units(embeddings[rows], mean)
+    units = _units(embeddings[needed], standard)
+    own = _units(embeddings[rows], standard)
     cosines: FloatArray = np.einsum("bd,bcd->bc", own, units[place.reshape(others.shape)], optimize=True)
     return cosines
 
