@@ -1,11 +1,22 @@
 """`accept`, `undo`, `redo`: what the review page does, without looking."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Show, Split, Suggested, class_name
+from app.commands.reviewing import (
+    AboveOrNone,
+    Below,
+    Given,
+    Narrowed,
+    PathPart,
+    RoundNumber,
+    Show,
+    Shown,
+    Split,
+    Suggested,
+    class_name,
+)
 from app.commands.speaking import (
     ByName,
     DatasetName,
@@ -20,7 +31,6 @@ from app.commands.speaking import (
     tell,
     whole_percent,
 )
-from core.types import FindingKind
 
 _BASIS = "set by agreement with the given labels"
 
@@ -32,15 +42,11 @@ if TYPE_CHECKING:
 def accept(
     *,
     dataset: DatasetName,
-    above: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Accept suggestions with at least this confidence.")
-    ] = None,
+    above: AboveOrNone = None,
     by_class: Annotated[
         bool, typer.Option("--by-class", help="Accept from each class's own threshold on; only with --show unlabelled.")
     ] = False,
-    show: Annotated[Show, typer.Option(help="Labels the models contradict, agree with, or that are missing.")] = (
-        Show.SUSPICIOUS
-    ),
+    show: Shown = Show.SUSPICIOUS,
     round_: RoundNumber = None,
     given: Given = None,
     suggested: Suggested = None,
@@ -74,8 +80,7 @@ def accept(
     info = dataset_named(opened, dataset)
     if above is None and not by_class:
         raise typer.BadParameter("say --above a confidence, or --by-class with --show unlabelled")
-    narrowed = Narrowed(round_, given, suggested, above or 0.0, below, split, path).filter(opened, info)
-    chosen = replace(narrowed, kinds=frozenset({FindingKind[show.name]}))
+    chosen = Narrowed(show, round_, given, suggested, above or 0.0, below, split, path).filter(opened, info)
     if by_class:
         chosen = reviews.by_class(opened, chosen)
     seen = reviews.preview(opened, chosen)
@@ -154,11 +159,11 @@ def _ask(question: str) -> None:
     """Go on only when a person says yes.
 
     Raises:
-        typer.BadParameter: nobody can be asked.
+        typer.BadParameter: there is no terminal to ask in.
         typer.Exit: the answer is no.
     """
     if not can_ask():
-        raise typer.BadParameter("nobody can be asked here; add --yes to accept, or --dry-run to look")
+        raise typer.BadParameter("there is no terminal to ask in; add --yes to accept, or --dry-run to look")
     if not typer.confirm(question, default=False, err=True):
         tell("nothing was changed")
         raise typer.Exit(1)

@@ -1,13 +1,23 @@
 """`audit`: a random sample of findings, and what people's verdicts on it say of the whole set."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.reviewing import Below, Given, Narrowed, PathPart, RoundNumber, Show, Split, Suggested, class_name
+from app.commands.reviewing import (
+    Above,
+    Below,
+    Given,
+    Narrowed,
+    PathPart,
+    RoundNumber,
+    Show,
+    Shown,
+    Split,
+    Suggested,
+    class_name,
+)
 from app.commands.speaking import ByName, DatasetName, JsonFlag, say, say_hints, say_json, say_table, tell
-from core.types import FindingKind
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetInfo
@@ -17,10 +27,8 @@ if TYPE_CHECKING:
 def audit(
     *,
     dataset: DatasetName,
-    above: Annotated[float, typer.Option(min=0, max=1, help="Only suggestions with at least this confidence.")] = 0.0,
-    show: Annotated[Show, typer.Option(help="Labels the models contradict, agree with, or that are missing.")] = (
-        Show.SUSPICIOUS
-    ),
+    above: Above = 0.0,
+    show: Shown = Show.SUSPICIOUS,
     round_: RoundNumber = None,
     given: Given = None,
     suggested: Suggested = None,
@@ -51,10 +59,8 @@ def audit(
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    narrowed = Narrowed(round_, given, suggested, above, below, split, path).filter(opened, info)
-    seen = audits.start(
-        opened, replace(narrowed, kinds=frozenset({FindingKind[show.name]})), by=person(by), target=target
-    )
+    chosen = Narrowed(show, round_, given, suggested, above, below, split, path).filter(opened, info)
+    seen = audits.start(opened, chosen, by=person(by), target=target)
     cards = audits.first_cards(opened, seen.audit.id, size)
     recalibration = reviews.recalibration(opened, seen.audit.round_id)
     hints = reviews.hints(opened, seen.audit.round_id)
@@ -79,11 +85,10 @@ def audit(
 
 def _say_recalibration(found: Any) -> None:  # noqa: ANN401  app.services.reviews.Recalibration, imported late
     say(f"Threshold: {found.proposed_threshold or 'none proposed'} ({found.reason}).")
-    if found.errors:
-        errors = found.errors
-        say(f"Wrong labels: {errors.estimate:,.0f} (95 % interval {errors.low:,.0f} to {errors.high:,.0f}).")
-    else:
-        say("Wrong labels: unknown; judge a random sample of all suspicious and one of all agreeing findings.")
+    if found.warning:
+        say(found.warning)
+    if found.wrong:
+        say(found.wrong.text)
 
 
 def _card(place: int, card: "Finding", info: "DatasetInfo") -> dict[str, Any]:

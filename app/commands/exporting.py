@@ -40,7 +40,7 @@ def export(
         Treatment, typer.Option(help="Images that several classes fit; such regions, left out, are IGNORE.")
     ] = Treatment.LEAVE_OUT,
     excluded: Annotated[Treatment, typer.Option(help="Images, or regions, that no class fits.")] = Treatment.LEAVE_OUT,
-    unlabelled: Annotated[Treatment, typer.Option(help="Images nobody labelled.")] = Treatment.LEAVE_OUT,
+    unlabelled: Annotated[Treatment, typer.Option(help="Unlabelled images.")] = Treatment.LEAVE_OUT,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a former export in that folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")] = False,

@@ -37,13 +37,13 @@ def import_(
     ] = "",
     class_names: Annotated[str, typer.Option(help="Of masks of ids: a file of names, one a line, or a,b,c.")] = "",
     ignore_id: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of pixels nobody labelled.")
+        int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of unlabelled pixels.")
     ] = None,
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Nobody labelled these images: add them to the dataset --name names.")
+        bool, typer.Option("--unlabelled", help="The images are unlabelled: add them to the dataset --name names.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,

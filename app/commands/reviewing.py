@@ -18,18 +18,32 @@ if TYPE_CHECKING:
 
 PAGE = 500  # findings read at once
 
+
+class Show(StrEnum):
+    """Kinds of findings, as `--show` names them."""
+
+    SUSPICIOUS = "suspicious"
+    AGREEING = "agreeing"
+    UNLABELLED = "unlabelled"
+
+
+Shown = Annotated[Show, typer.Option("--show", help="Labels the models contradict, agree with, or that are missing.")]
 RoundNumber = Annotated[int | None, typer.Option("--round", help="The round's number; default: the newest finished.")]
 Given = Annotated[str | None, typer.Option(help="Only this given class.")]
 Suggested = Annotated[str | None, typer.Option(help="Only this suggested class.")]
 Split = Annotated[str | None, typer.Option(help="Only this split.")]
 PathPart = Annotated[str, typer.Option(help="Only where the path contains this text.")]
+_ABOVE = typer.Option(min=0, max=1, help="Only with at least this confidence.")
+Above = Annotated[float, _ABOVE]
+AboveOrNone = Annotated[float | None, _ABOVE]
 Below = Annotated[float, typer.Option(min=0, max=1, help="Only with less confidence than this.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """What the options say of the findings meant; a round's number, and classes by name."""
+    """Options that choose findings of a round: its number, their kind, classes by name."""
 
+    show: Show
     round: int | None
     given: str | None
     suggested: str | None
@@ -39,11 +53,12 @@ class Narrowed:
     path: str
 
     def filter(self, opened: "Workspace", info: "DatasetInfo") -> FindingFilter:
-        """Return the filter meant, of open suspicious findings; ends the command where a name is unknown."""
+        """Return the filter of open findings they choose; end the command where a name is unknown."""
         from app.commands.naming import class_named, round_numbered
 
         return FindingFilter(
             round_id=round_numbered(opened, info, self.round).id,
+            kinds=frozenset({FindingKind[self.show.name]}),
             given=class_named(info, self.given),
             pseudo=class_named(info, self.suggested),
             min_confidence=self.above,
@@ -51,14 +66,6 @@ class Narrowed:
             split=self.split,
             path_contains=self.path,
         )
-
-
-class Show(StrEnum):
-    """Which findings are meant."""
-
-    SUSPICIOUS = "suspicious"
-    AGREEING = "agreeing"
-    UNLABELLED = "unlabelled"
 
 
 class Where(StrEnum):
@@ -82,13 +89,11 @@ def findings(
     dataset: DatasetName,
     round_: RoundNumber = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
-    show: Annotated[Show, typer.Option(help="Labels the models contradict, agree with, or that are missing.")] = (
-        Show.SUSPICIOUS
-    ),
+    show: Shown = Show.SUSPICIOUS,
     status: Annotated[Where, typer.Option(help="Whether they wait for a verdict.")] = Where.TODO,
     given: Given = None,
     suggested: Suggested = None,
-    above: Annotated[float, typer.Option(min=0, max=1, help="Only with at least this confidence.")] = 0.0,
+    above: Above = 0.0,
     below: Below = 1.0,
     split: Split = None,
     path: PathPart = "",
@@ -115,10 +120,8 @@ def findings(
         Where.DECIDED: frozenset(status for status in Status if status.settled),
         Where.ANY: frozenset(Status),
     }
-    narrowed = Narrowed(round_, given, suggested, above, below, split, path)
-    chosen = replace(
-        narrowed.filter(opened, info), kinds=frozenset({FindingKind[show.name]}), statuses=statuses[status]
-    )
+    narrowed = Narrowed(show, round_, given, suggested, above, below, split, path)
+    chosen = replace(narrowed.filter(opened, info), statuses=statuses[status])
     found: list[Finding] = []
     after = None
     while len(found) < limit:

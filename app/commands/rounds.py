@@ -56,7 +56,7 @@ def round_(
     """Train a round on a dataset and watch it until its findings are there.
 
     What is not given is chosen for the dataset. When no worker is running, this command brings one along for its
-    duration. Ctrl+C asks whether to cancel the round; where nobody can be asked, and when you say no, the round is
+    duration. Ctrl+C asks whether to cancel the round; without a terminal to ask in, and when you say no, the round is
     left as it is: a running worker goes on with it, and so does the next one that is started.
 
     Examples:
@@ -200,7 +200,7 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
             }
         )
         return
-    proposed = f"{compared.proposed:,} proposed where nobody labelled"
+    proposed = f"{compared.proposed:,} proposed for unlabelled data"
     found, show = (
         f"{compared.suspicious:,} suspicious {_SUSPECTED[ended.task]}" + f", {proposed}," * bool(compared.proposed),
         "",

@@ -24,7 +24,7 @@ def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
         of = f" · {info.done:,} of {info.total:,}" if info.total else ""
         st.progress(info.done / info.total if info.total else 0.0, text=plain(f"{info.message}{of}"))
         if worker.is_silent:
-            st.warning(f"Nobody works on it now: {worker.text}.", icon=":material/hourglass_empty:")
+            st.warning(f"No worker is running it now: {worker.text}.", icon=":material/hourglass_empty:")
     return pressed
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.services.annotators import COOKIE, name_in_cookie
 
-NOBODY = "somebody"
+ANONYMOUS = "anonymous"
 
 
 def current_name() -> str | None:
@@ -14,4 +14,4 @@ def current_name() -> str | None:
 
 def name_for_record() -> str:
     """Return whom a round or an export is started by."""
-    return current_name() or NOBODY
+    return current_name() or ANONYMOUS

@@ -111,7 +111,7 @@ def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | 
 
 def _added(source: Path, known: Sequence[str], key: str) -> ImportRequest | None:
     """Return the request to add images to a dataset that exists, None where they are a dataset of their own."""
-    label = "Nobody labelled these: add them to a dataset"
+    label = "These images are unlabelled: add them to a dataset"
     if not known or not st.toggle(label, key=f"{key}_unlabelled"):
         return None
     name = st.selectbox("Dataset", known, key=f"{key}_into")
@@ -164,7 +164,7 @@ def _mask_options(key: str) -> dict[str, Any]:
     names = st.text_input(
         "Names of the classes", key=f"{key}_class_names", placeholder="as in classes.txt; or background, cell"
     ).strip()
-    ignored = st.text_input("Pixel value nobody labelled", key=f"{key}_ignore_id", placeholder="255").strip()
+    ignored = st.text_input("Pixel value that means unlabelled", key=f"{key}_ignore_id", placeholder="255").strip()
     if ignored and not (ignored.isascii() and ignored.isdigit() and int(ignored) <= WIDE_IGNORE):
         st.error(f"{ignored} is no pixel value; write a number from 0 to {WIDE_IGNORE}", icon=":material/error:")
         ignored = ""

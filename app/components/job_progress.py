@@ -68,7 +68,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
         if progress.worker.is_silent:
-            st.warning(f"Nobody works on it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
+            st.warning(f"No worker is running it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed
 
 

@@ -26,8 +26,8 @@ def kept_networks(kept: OfRound, key: str) -> None:
     ]
     columns = {
         "MB": st.column_config.NumberColumn(format="%.1f"),
-        "Accuracy": st.column_config.NumberColumn(format="percent", help="on what it never saw"),
-        "mIoU": st.column_config.NumberColumn(format="percent", help="on what it never saw"),
+        "Accuracy": st.column_config.NumberColumn(format="percent", help="on held-out images"),
+        "mIoU": st.column_config.NumberColumn(format="percent", help="on held-out images"),
     }
     known = pd.DataFrame(rows).dropna(axis="columns", how="all")
     st.dataframe(known, column_config=columns, hide_index=True, key=key, alt="the networks that are kept")

@@ -9,6 +9,7 @@ from app.services.rounds import Comparison
 from core.types import Task
 
 _UNKNOWN = "…"
+_WRONG_LABELS, _WRONG_REGIONS = "wrong labels", "wrong regions among those found"
 _OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", "boundary"})  # settings
 
 
@@ -39,6 +40,13 @@ def figures(shown: Comparison) -> dict[str, str]:
     return {name: value for name, value in WORDS[shown.round.task].figures(shown).items() if value != _UNKNOWN}
 
 
+def headline(shown: Comparison) -> dict[str, str]:
+    """Return the same of a round that is shown alone: the name of the wrong labels says what their number rests on."""
+    basis = shown.wrong.basis if shown.wrong else ""
+    own = (_WRONG_LABELS, _WRONG_REGIONS)
+    return {f"{name}, {basis}" if basis and name in own else name: value for name, value in figures(shown).items()}
+
+
 def settings(shown: Comparison) -> dict[str, Any]:
     """Return the settings of a round that mean something for its labels, those of its recipe by its name."""
     hidden = WORDS[shown.round.task].hidden
@@ -60,8 +68,8 @@ def _of_labels(shown: Comparison) -> dict[str, str]:
     measured = shown.metrics
     return {
         "out-of-fold accuracy": percent(measured.get("accuracy")),
-        "wrong labels": _wrong(shown),
-        **_found(shown, "suspicious", "proposed where nobody labelled"),
+        _WRONG_LABELS: _wrong(shown),
+        **_found(shown, "suspicious", "proposed for unlabelled images"),
         "took": time_text(shown.seconds),
     }
 
@@ -71,8 +79,8 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
     return {
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
-        **_found(shown, "regions found", "regions proposed where nobody labelled"),
-        "wrong regions among those found": _wrong(shown),
+        **_found(shown, "regions found", "regions proposed for unlabelled pixels"),
+        _WRONG_REGIONS: _wrong(shown),
         "wobble set apart": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
         "took": time_text(shown.seconds),
@@ -80,7 +88,7 @@ def _of_masks(shown: Comparison) -> dict[str, str]:
 
 
 def _wrong(shown: Comparison) -> str:
-    """Return what random samples tell of wrong labels, "unknown" without them."""
+    """Return the number of wrong labels by random samples, "unknown" without them."""
     return shown.wrong.short if shown.wrong else _UNKNOWN
 
 

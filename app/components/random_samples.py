@@ -15,7 +15,7 @@ from core.types import FindingKind
 _OFFERED = {
     FindingKind.SUSPICIOUS: "suspicious findings",
     FindingKind.AGREEING: "agreeing findings",
-    FindingKind.UNLABELLED: "suggestions where nobody labelled",
+    FindingKind.UNLABELLED: "suggestions for unlabelled images",
 }
 _BADGES = {
     "certified": ":green-badge[:material/verified: certified]",
@@ -40,7 +40,7 @@ def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_coun
     with told:
         for line in _facts(found):
             st.markdown(plain(line))
-        if own_count is not None and found.wrong:
+        if own_count is not None and found.recalibration.wrong:
             st.caption(f"Model's own count, unverified: {own_count:,} wrong.")
         pressed = _buttons(found, key)
         _list(found.listed, classes)
@@ -58,7 +58,7 @@ def draw_hints(hints: Sequence[Hint]) -> None:
 
 def _facts(found: Samples) -> list[str]:
     recalibration = found.recalibration
-    lines = [found.wrong.text] if found.wrong else []
+    lines = [recalibration.wrong.text] if recalibration.wrong else []
     if recalibration.share:
         lines.append(f"Suggestions: {share_text(recalibration.share)}.")
     if recalibration.next_errors:
@@ -69,9 +69,9 @@ def _facts(found: Samples) -> list[str]:
         )
     unlabelled = found.whole.get(FindingKind.UNLABELLED)
     if unlabelled and unlabelled.estimate:
-        lines.append(f"Where nobody labelled: {share_text(unlabelled.estimate)}.")
+        lines.append(f"Unlabelled: {share_text(unlabelled.estimate)}.")
     elif FindingKind.UNLABELLED in found.sizes:
-        lines.append("Suggestions where nobody labelled: precision unknown.")
+        lines.append("Suggestions for unlabelled images: precision unknown.")
     return lines
 
 
@@ -123,6 +123,8 @@ def _curve(found: Samples, key: str) -> None:
     head = "no threshold is proposed" if proposed is None else f"proposed threshold {proposed:.2f}"
     st.markdown(f"**Precision by threshold: {head}**")
     st.caption(plain(f"{_capital(recalibration.reason)}."))
+    if recalibration.warning:
+        st.warning(recalibration.warning, icon=":material/trending_down:")
     if recalibration.curve:
         precision_curve(recalibration.curve, _certificates(found.listed), proposed, f"{key}_curve")
 

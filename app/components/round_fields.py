@@ -12,7 +12,7 @@ from core.types import Task
 Chosen = dict[str, Any]
 Fields = Callable[[RoundConfig, str], Chosen]
 
-_METHODS = {Method.FINE_TUNE: "Train", Method.PROBE: "Probe a frozen one"}
+_METHODS = {Method.PROBE: "Probe", Method.FINE_TUNE: "Fine-tune"}
 _WEIGHTS = {
     Weights.NONE: "none: from scratch",
     Weights.PACKAGED: "pretrained, installed with Outfold",
@@ -32,14 +32,18 @@ _NETWORK_HELP: Mapping[Task, str] = {
 def method_field(begin: RoundConfig, key: str) -> Chosen:
     """Ask how probabilities come about."""
     method = st.segmented_control(
-        "Method", list(Method), default=begin.method, format_func=_METHODS.__getitem__, key=f"{key}_method"
+        "Method",
+        list(_METHODS),
+        default=begin.method,
+        format_func=_METHODS.__getitem__,
+        key=f"{key}_method",
+        help="Probe: the network stays as it is and a regression is fitted to its features. Fine-tune: it is trained",
     )
     return {"method": method or begin.method}
 
 
-def network_fields(proposal: Proposal, key: str) -> Chosen:
+def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
     """Ask for the network and its first weights."""
-    begin = proposal.config
     model = st.selectbox(
         "Network",
         proposal.models,

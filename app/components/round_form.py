@@ -8,8 +8,10 @@ import streamlit as st
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
-from core.config import RoundConfig
+from core.config import Method, RoundConfig, with_model
 from core.types import ConfigError, Recipe
+
+_NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,15 @@ class Wish:
 
 def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> Wish | None:
     """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work."""
-    begin = proposal.config
     before, after, further = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
-        st.caption(f"Proposed for {proposal.reason}")
+        begin = _chosen_proposal(proposal, key)
+        if begin != proposal.config:
+            key = f"{key}_other"  # whose fields begin with its own values
         recipe = recipe_field(proposal.task, key)
         settings = recipe_fields(recipe, proposal.splits, key)
-        chosen = before(begin, key) | network_fields(proposal, key)
+        chosen = before(begin, key) | network_fields(begin, proposal, key)
         chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):
             chosen |= training_fields(begin, key) | further(begin, key)
@@ -45,7 +48,24 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         ):
             return None
         try:
-            return Wish(recipe, replace(begin, **chosen), settings)
+            return Wish(recipe, replace(with_model(begin, chosen["model"]), **chosen), settings)
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None
+
+
+def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
+    """Say what is proposed for these images, and ask which where there are several."""
+    chosen = 0
+    if len(proposal.configs) > 1:
+        names = [_NAMES[config.method] for config in proposal.configs]
+        chosen = (
+            st.segmented_control(
+                "Proposed", range(len(names)), default=0, format_func=names.__getitem__, key=f"{key}_proposed"
+            )
+            or 0
+        )
+    config = proposal.configs[chosen]
+    epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
+    st.caption(f"Proposed for {proposal.images}: {config.model} at {config.seen_size} pixels{epochs}")
+    return config

@@ -37,7 +37,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
         "Wrong labels": st.column_config.TextColumn(help="from random samples, with a 95 % interval; else unknown"),
-        "Proposed": st.column_config.NumberColumn(format="localized", help="where nobody labelled"),
+        "Proposed": st.column_config.NumberColumn(format="localized", help="for unlabelled images or pixels"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
     }

@@ -10,7 +10,7 @@ from app.components.insight_head import insight_head
 from app.components.iteration_table import iteration_table
 from app.components.job_progress import draw_figures
 from app.components.kept_networks import kept_networks
-from app.components.measures import WORDS, figures, settings
+from app.components.measures import WORDS, headline, settings
 from app.components.random_samples import draw_hints, random_samples
 from app.components.round_results import calibration_and_classes, confusion
 from app.components.round_tables import facts_table
@@ -38,7 +38,7 @@ if round_id is None:
     nothing_yet({"dataset": str(dataset_id)})
 shown = rounds.compare(workspace(), [round_id])[0]
 measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
-draw_figures(figures(shown))
+draw_figures(headline(shown))
 draw_hints(reviews.hints(workspace(), round_id))
 with st.container(border=True), complaints():
     sampled = insight.samples(workspace(), round_id)

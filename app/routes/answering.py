@@ -173,7 +173,7 @@ def _who(request: Request, *, named: bool) -> str:
         raise RequestError("the header X-Outfold is missing", "send X-Outfold: 1 with every POST", FORBIDDEN)
     name = name_in(request)
     if named and name is None:
-        raise RequestError("nobody knows who you are", "say your name first", NO_NAME)
+        raise RequestError("you have no name yet", "say your name first", NO_NAME)
     return name or ""
 
 

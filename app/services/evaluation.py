@@ -66,7 +66,7 @@ class Protection:
         rule = f"No round learns from the {called(self.protected)}, and no bulk act touches its labels"
         said = [f"{rule}; people judged {self.judged:,} of its {images:,} images."]
         if self.accepted:
-            bulk = f"{self.accepted:,} of its labels were accepted in bulk before, looked at by nobody"
+            bulk = f"{self.accepted:,} of its labels were accepted in bulk before, unseen"
             said.append(f"{bulk}, so they do not count; judge them, or undo that act.")
         said += self._lacking
         return said if self.alike is None else [*said, *self.alike.lines()]

@@ -186,7 +186,7 @@ class _Work:
             raise RoundCancelledError("the import was asked to stop")
         with self.workspace.database.write() as session:
             if not imports.note_progress(session, self.import_id, done, total, stage):
-                raise RoundCancelledError("the import was ended by somebody else")
+                raise RoundCancelledError("the import was cancelled elsewhere")
 
     def _end(self, status: RoundStatus, message: str) -> None:
         write_problems(self.workspace, self.import_id, self.problems)

@@ -104,7 +104,7 @@ def store(
         tags.take_over(session, import_id, dataset_id, now)
         report = of_the_whole(session, dataset_id, request, report)
         if not imports.finish_import(session, import_id, RoundStatus.DONE, dataset_id=dataset_id, report=report):
-            raise RoundCancelledError("the import was ended by somebody else")
+            raise RoundCancelledError("the import was cancelled elsewhere")
     return dataset_id
 
 

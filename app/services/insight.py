@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.services.reviews import AuditView, Recalibration, RefusedError, WrongLabels, audits, evidence, precision
+from app.services.reviews import AuditView, Recalibration, RefusedError, audits, evidence, precision
 from app.services.workspace import Workspace
 from core.judge.mask_scoring import mean_iou
 from core.types import FindingFilter, FindingKind, RoundStatus
@@ -37,7 +37,6 @@ class Samples:
     whole: Mapping[FindingKind, AuditView]
     listed: Sequence[AuditView]
     recalibration: Recalibration
-    wrong: WrongLabels | None  # None: the round judges no labels
 
 
 def samples(workspace: Workspace, round_id: int) -> Samples:
@@ -53,12 +52,11 @@ def samples(workspace: Workspace, round_id: int) -> Samples:
         sets = {kind: evidence.whole_kind(in_round, kind) for kind in FindingKind}
         sizes = {kind: counts.count(session, fixed) for kind, fixed in sets.items()}
         recalibration = precision.recalibrated(workspace, session, in_round)
-        wrong = precision.wrong_labels(workspace, session, in_round)
     listed = audits.of_round(workspace, round_id)
     identities = {evidence.identity_of(fixed): kind for kind, fixed in sets.items()}
     whole = {identities[one.audit.identity]: one for one in listed if one.audit.identity in identities}
     sizes |= {kind: one.audit.size for kind, one in whole.items()}
-    return Samples({kind: size for kind, size in sizes.items() if size}, whole, listed, recalibration, wrong)
+    return Samples({kind: size for kind, size in sizes.items() if size}, whole, listed, recalibration)
 
 
 def start_sample(workspace: Workspace, round_id: int, kind: FindingKind, *, by: str) -> AuditView:

@@ -15,8 +15,7 @@ from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.starting import start_round
 from app.services.workers import WorkerState, worker_state
 from app.services.workspace import Workspace
-from core.config import ImageSummary, RoundConfig
-from core.config import propose_config as suitable_config
+from core.config import ImageSummary, RoundConfig, proposals
 from core.types import FindingKind, RoundError, RoundStatus, Status, Task
 from db.queries import evaluation, rounds, snapshots
 from db.queries import folds as fold_rows
@@ -32,13 +31,18 @@ __all__ = ["Comparison", "FoldRun", "Proposal", "RoundInfo", "RoundProgress", "s
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The config that suits a dataset, why in one line, the kind of its labels, what can learn them, its splits."""
+    """The configs that suit a dataset, the first choice first, what they suit, the kind of its labels, its splits."""
 
     task: Task
-    config: RoundConfig
-    reason: str
+    configs: tuple[RoundConfig, ...]
+    images: str  # how many pixels they have, and whether colour
     models: tuple[str, ...]
     splits: tuple[Split, ...]
+
+    @property
+    def config(self) -> RoundConfig:
+        """The first choice."""
+        return self.configs[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +131,9 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         classes=len(classes),
         groups=apart,
     )
-    config = suitable_config(summary, task)
     colour = "grey" if summary.grey else "colour"
-    size = f"{summary.width} x {summary.height} {colour} images"
-    reason = f"{size}: {config.model} at {config.input_size} pixels, {config.epochs} epochs"
-    return Proposal(task, config, reason, model_names(task), tuple(splits))
+    images = f"{summary.width} x {summary.height} {colour} images"
+    return Proposal(task, tuple(proposals(summary, task)), images, model_names(task), tuple(splits))
 
 
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:

@@ -156,8 +156,7 @@ def with_model(config: RoundConfig, model: str) -> RoundConfig:
     """Return the config for another network: trained from scratch unless its weights are packaged too."""
     if model == config.model or model.removeprefix(DEEPLAB) in PACKAGED:
         return replace(config, model=model)
-    plain = {"method": Method.FINE_TUNE, "weights": Weights.NONE, "upscale": 0, "all_stages": False}
-    return replace(config, model=model, **plain)
+    return replace(config, model=model, method=Method.FINE_TUNE, weights=Weights.NONE, upscale=0, all_stages=False)
 
 
 def _for_labels(images: ImageSummary) -> list[RoundConfig]:

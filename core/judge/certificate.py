@@ -14,15 +14,15 @@ moment with probability alpha at most, however often one looks. The counts it ha
 interval; the intersection of these intervals over time bounds E at confidence 1 - alpha, at every moment at once.
 
 The guarantee needs all of these (each simulated with and without in `bench/certificates.py`):
-- The evidence runs over the longest prefix of the permutation in which each card is judged: `judged_prefix`.
+- The evidence runs over the longest prefix of the permutation in which each card is judged; a skipped card
+  ends it.
 - A set has one permutation for good.
 - The k-th set of a round that overlaps an earlier one has a smaller error rate: `alpha_of`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import takewhile
 from math import ceil, log
 from numbers import Rational
 
@@ -35,7 +35,7 @@ from core.types import ConfigError, FloatArray, IntArray
 BoolArray = NDArray[np.bool_]
 TARGET = Fraction(95, 100)
 ALPHA = 0.05
-QUARTERS = 4
+QUARTERS = 4  # parts of a failed set by confidence, each certified at alpha / QUARTERS
 _PRIOR_WEIGHT = 1.5  # of b = 1.5 / (1 - t); a uniform prior needs about twice as many verdicts
 
 
@@ -106,30 +106,14 @@ class Evidence:
         return 1 - (self.most_wrong - self.wrong) / self.claim.size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarter:
-    """Part of a set, with its own claim, whose members stand in the order of the set's permutation."""
-
-    claim: Claim
-    members: IntArray  # indexes into the set
-
-
 def alpha_of(kth_set: int, base: float = ALPHA) -> float:
     """Return the error rate of the k-th set of a round that overlaps earlier ones, k from 1.
 
-    Over all sets of a round the probability of any false certificate is at most 1.5 * base.
+    Over all sets of a round that overlap its first one the probability of any false certificate is at most 1.5 * base.
     """
     if kth_set < 1:
         raise ValueError(f"sets are counted from 1, not {kth_set}")
     return base if kth_set == 1 else base / 2**kth_set
-
-
-def judged_prefix(order: Iterable[int], verdicts: Mapping[int, bool]) -> list[bool]:
-    """Return the verdicts, True for right, of the longest prefix of an order in which each card is judged.
-
-    A card that was skipped ends it. An audit that is closed with skipped cards passes these as wrong.
-    """
-    return [verdicts[card] for card in takewhile(verdicts.__contains__, order)]
 
 
 def follow(claim: Claim, right: Sequence[bool] | BoolArray) -> Evidence:
@@ -179,26 +163,6 @@ def flawless_needed(claim: Claim, judged: int = 0, wrong: int = 0) -> int | None
         evidence = _against_breaking(claim, np.array([judged + middle]), np.array([wrong]))[0]
         short, enough = (short, middle) if evidence >= claim.threshold else (middle, enough)
     return enough
-
-
-def quarters(claim: Claim, confidences: FloatArray, permutation: IntArray) -> list[Quarter]:
-    """Split a set into quarters by confidence, surest first, at a quarter of alpha each.
-
-    The permutation, indexes into the set, and the confidences of its cards are (N,). The members of a quarter are in
-    uniform order in a uniform permutation, so verdicts that exist on them count: `follow` each over its own prefix.
-    """
-    if not claim.size == len(confidences) == len(permutation):
-        raise ValueError(f"{len(confidences)} confidences and {len(permutation)} cards in a set of {claim.size}")
-    part = np.empty(claim.size, np.int64)
-    for number, members in enumerate(np.array_split(np.argsort(-confidences, kind="stable"), QUARTERS)):
-        part[members] = number
-    parts = [permutation[part[permutation] == number] for number in range(QUARTERS)]
-    alpha = claim.alpha / QUARTERS
-    return [
-        Quarter(claim=Claim(size=len(members), target=claim.target, alpha=alpha), members=members)
-        for members in parts
-        if len(members)
-    ]
 
 
 def log_evidence(claim: Claim, judged: IntArray, wrong: IntArray, count: IntArray) -> FloatArray:

@@ -103,6 +103,11 @@ class Fit:
     labelled: bool  # False: the cards have no given label, so nothing is kept
     judged: int
 
+    @property
+    def rises(self) -> bool:
+        """The probability of being right grows with confidence (posterior mean of the slope above 0)."""
+        return bool(self.right.draws[:, 1].mean() > 0)
+
     def as_json(self) -> dict[str, Any]:
         """Return what the round that follows needs of this fit as its prior."""
         return {"judged": self.judged, "right": self.right.as_json(), "kept": self.kept.as_json()}
@@ -164,12 +169,6 @@ def fit(sample: Sample, *, prior: Prior | None = None, labelled: bool = True) ->
     is_kept = sample.outcome == Outcome.KEPT
     kept = _posterior(sample.level[~is_right], is_kept[~is_right], weights[~is_right], prior.kept)
     return Fit(right, kept, labelled, len(sample.level))
-
-
-def probability(fitted: Fit, level: IntArray) -> FloatArray:
-    """Return the recalibrated probability that the suggestion is right, (N,), to order a queue by."""
-    chances: FloatArray = fitted.right.probabilities().mean(axis=0)[level]
-    return chances
 
 
 def share_right(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> Interval:

@@ -142,7 +142,7 @@ class AuditRow(Base):
     levels: Mapped[list[int]]
     pixels: Mapped[list[int] | None]
     seed: Mapped[int] = mapped_column(BigInteger)
-    number: Mapped[int]  # 1 for the first set of the round that is audited, k for the k-th that overlaps earlier ones
+    number: Mapped[int]  # k for the k-th set of its kind in the round, 1 where it overlaps no earlier one
     alpha: Mapped[float]  # error rate of its certificate
     target: Mapped[str] = mapped_column(String(20))  # exact decimal share of right suggestions that is claimed
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("audit.id"))  # of a quarter: the audit of the whole set

@@ -382,7 +382,7 @@ def test_somebody_else_s_save_is_told_and_nothing_is_lost(
     editor.press("b", "4")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((80.3, 20.3), (90.3, 110.3)))
-    expect(editor.page.locator("dialog h1")).to_have_text("Somebody else saved this mask", timeout=PATIENCE_MS)
+    expect(editor.page.locator("dialog h1")).to_have_text("Another annotator saved this mask", timeout=PATIENCE_MS)
     np.testing.assert_array_equal(editor.stored(), theirs)
     editor.page.get_by_role("button", name=choice).click()
     editor.saved()

@@ -105,6 +105,12 @@ test("an estimate is told with its interval, rounded outwards, and its number of
   assert.match(advice({ ...preview, audit: { state: "failed", judged: 60, needed: null } }), /out of reach/);
 });
 
+test("the share of a set that is judged to its last card is a count, not an estimate", () => {
+  const counted = known({ precision: { ...PRECISION, low: 0.93, high: 0.93, counted: true } });
+  assert.equal(shortly(counted), "93 % right (counted, all 60 judged)");
+  assert.equal(promise({ count: 4, known: counted }), "Accept 4 (93 % right: counted, all 60 judged)");
+});
+
 test("a certificate says what it is of, how sure, and from how many cards", () => {
   const preview = { count: 1116, known: known({ certificate: CERTIFICATE }), audit: { state: "certified", judged: 88 } };
   assert.equal(promise(preview), "Accept the 1,116 open of 1,204: at least 95.3 % of the 1,204 then right (95 % sure; 88 random cards)");
@@ -132,10 +138,11 @@ test("what is new of an audit is taken in, also where it is a quarter of another
 });
 
 test("what random verdicts taught of the whole dataset is told with its interval", () => {
-  const recalibration = { verdicts: 60, agreeing_verdicts: 60, errors: { estimate: 4505.4, low: 4100, high: 4900 }, next_errors: { estimate: 41, low: 30, high: 52, level: 0.9 }, next_cards: 100 };
+  const recalibration = { verdicts: 60, agreeing_verdicts: 60, errors: { estimate: 4505.4, text: "Wrong labels: about 4,505." }, next_errors: { estimate: 41, low: 30, high: 52, level: 0.9 }, next_cards: 100 };
   assert.deepEqual(lessons(recalibration), [
-    "Wrong labels in the dataset: about 4,505 (4,100 to 4,900).", "Errors among the next 100 cards: about 41 (30 to 52, 90 % sure).", "From 60 random verdicts on disagreements and 60 on agreements.",
+    "Wrong labels: about 4,505.", "Errors among the next 100 cards: about 41 (90 % interval 30 to 52).", "From 60 random verdicts on disagreements and 60 on agreements.",
   ]);
+  assert.equal(lessons({ ...recalibration, warning: "Confidence misleads." })[0], "Confidence misleads.");
   assert.deepEqual(lessons({ verdicts: 0, agreeing_verdicts: 0, errors: null, next_errors: null, next_cards: 0 }), []);
   assert.deepEqual(lessons(null), []);
 });

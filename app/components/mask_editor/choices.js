@@ -24,7 +24,7 @@ export async function settleConflict(editor) {
 export function tellRecovered(editor) {
   const { recovered, elsewhere } = editor.picture;
   const other = elsewhere.find(({ round }) => round === editor.roundId);
-  if (recovered && !recovered.saved) editor.say(`Recovered what was not saved at ${clock(recovered.at)}.`, { action: { label: "Undo", run: () => editor.undo() }, passing: true });
+  if (recovered && !recovered.saved) editor.say(`Recovered unsaved changes from ${clock(recovered.at)}.`, { action: { label: "Undo", run: () => editor.undo() }, passing: true });
   else if (other) editor.say(`${other.image} has changes that are not saved yet.`, { action: { label: "Open it", run: () => editor.open(other.sample) } });
 }
 
@@ -49,8 +49,8 @@ function askWhose({ root, counts }) {
     };
     const pixels = (count) => `${number(count)} pixel${count === 1 ? "" : "s"}`;
     const clash = counts.both ? `${pixels(counts.both)} of these were changed by you as well, to something else.` : "None of these were changed by you to something else.";
-    const dialog = openDialog(root, { label: "Somebody else saved this mask", className: "whose", onclose: () => resolve(chosen) },
-      h("h1", {}, "Somebody else saved this mask"),
+    const dialog = openDialog(root, { label: "Another annotator saved this mask", className: "whose", onclose: () => resolve(chosen) },
+      h("h1", {}, "Another annotator saved this mask"),
       h("p", { class: "sub" }, `While you changed ${pixels(counts.mine)}, ${pixels(counts.theirs)} were changed and saved. ${clash} Nothing is lost yet.`),
       h("div", { class: "choices" },
         h("button", { type: "button", class: "primary", onclick: choose("mine") }, "Save mine over it"), h("span", {}, "Your pixels go on top of theirs; all others stay as they saved them."),

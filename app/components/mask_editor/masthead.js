@@ -42,7 +42,7 @@ export class Masthead {
     this.status.dataset.state = state;
     const words = {
       saved: savedAt ? `✓ saved ${clock(savedAt)}` : "✓ all saved", saving: "↻ saving", offline: "⚠ offline, unsaved",
-      name: "⚠ unsaved, your name is needed", conflict: "⚠ unsaved, somebody else saved", refused: "⚠ unsaved, refused by the server",
+      name: "⚠ unsaved, your name is needed", conflict: "⚠ unsaved, another annotator saved", refused: "⚠ unsaved, refused by the server",
     };
     this.status.textContent = words[state];
     this.status.title = state === "offline" ? "Kept in this browser and sent as soon as the server answers again." : "";

@@ -4,7 +4,7 @@ import { told } from "./api.js";
 import { gapOf, setName } from "./audit.js";
 import { fill, h, openDialog } from "./dom.js";
 import { number, percent } from "./format.js";
-import { interval, quarterTable } from "./precision.js";
+import { basis, quarterTable } from "./precision.js";
 import { Topline } from "./topline.js";
 
 /** The line above, with the audit's numbers in place of the queue's. */
@@ -36,7 +36,7 @@ export class AuditBar {
     this.element = h("div", { class: "all audit-bar", role: "region", "aria-label": "Audit" },
       h("div", { class: "row" },
         h("button", { type: "button", class: "ghost leave", onclick: () => on.leave() }, "← Back to the queue"), this.set,
-        h("label", { class: "check", title: "Does not tell which class is given and which suggested" }, this.switch, " blind"), this.close),
+        h("label", { class: "check", title: "Hides which class is given and which is suggested" }, this.switch, " blind"), this.close),
       h("div", { class: "row" }, this.standing, this.gap, this.estimate), this.result, this.quarters);
   }
 
@@ -51,7 +51,7 @@ export class AuditBar {
     this.gap.hidden = !gap;
     this.gap.textContent = gap?.text ?? "";
     const { estimate } = audit;
-    this.estimate.textContent = estimate ? `Estimate: ${percent(estimate.share)} right (${interval(estimate)}, ${number(estimate.verdicts)} verdicts)` : "";
+    this.estimate.textContent = estimate ? `${estimate.counted ? "" : "Estimate: "}${percent(estimate.share)} right (${basis(estimate, "verdicts")})` : "";
     this.close.textContent = audit.closed ? "Open it again" : "Close the audit…";
     this.#drawResult(audit);
   }
@@ -74,7 +74,7 @@ export class AuditBar {
     const button = h("button", { type: "button", class: "primary", onclick: run }, "Close the audit");
     const dialog = openDialog(this.root, { label: "Close the audit", className: "close-audit" },
       h("h1", {}, "Close the audit?"),
-      h("p", { class: "sub" }, "No more cards are asked for. Cards before the last judged one that have no verdict (skipped, with somebody else, or waiting for a second opinion) count as wrong until they have one. It can be opened again."),
+      h("p", { class: "sub" }, "No more cards are handed out. Cards before the last judged one that have no verdict (skipped, assigned to another annotator, or waiting for a second opinion) count as wrong until they have one. It can be opened again."),
       problem,
       h("div", { class: "btns" }, h("span", {}), h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel"), button));
     button.focus();

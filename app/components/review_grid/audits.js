@@ -8,12 +8,12 @@ const STATES = { open: "open", certified: "✓ certified", failed: "failed", clo
 
 /** Return what the random verdicts of a round taught, as lines; none before there are any. */
 export function lessons(recalibration) {
-  const { verdicts = 0, agreeing_verdicts: agreeing = 0, errors, next_errors: next, next_cards: cards } = recalibration ?? {};
+  const { verdicts = 0, agreeing_verdicts: agreeing = 0, errors, next_errors: next, next_cards: cards, warning } = recalibration ?? {};
   if (!verdicts && !agreeing) return [];
-  const range = ({ estimate, low, high, level }) => `${number(estimate)} (${number(low)} to ${number(high)}${level ? `, ${Math.round(level * 100)} % sure` : ""})`;
   return [
-    errors && `Wrong labels in the dataset: about ${range(errors)}.`,
-    next && `Errors among the next ${number(cards)} cards: about ${range(next)}.`,
+    warning,
+    errors?.text,
+    next && `Errors among the next ${number(cards)} cards: about ${number(next.estimate)} (90 % interval ${number(next.low)} to ${number(next.high)}).`,
     `From ${number(verdicts)} random verdicts on disagreements${agreeing ? ` and ${number(agreeing)} on agreements` : ""}.`,
   ].filter(Boolean);
 }
@@ -41,7 +41,7 @@ export class AuditList {
       audits.length > 0 && h("h2", {}, "Random samples"),
       audits.flatMap((audit) => [audit, ...(audit.quarters ?? [])]).map((audit) => this.#row(audit, audit.id === current)),
       known.length > 0 && h("p", { class: "dim" }, known.join(" ")),
-      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link", title: "How many wrong labels are left where the round agrees", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
+      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link", title: "How many labels that the round agrees with are wrong", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
   }
 
   #row(audit, current) {
@@ -71,10 +71,10 @@ export class AuditSidebar {
 function rules({ blind, oneClass }) {
   return [
     oneClass ? "Say whether the class shown is right; another class, ambiguous and exclude count as not right." : blind
-      ? "Say which class is right. It is not told which one is given and which suggested."
-      : "Say which class is right. Untold which one is given you would judge more freely: switch on “blind”.",
+      ? "Say which class is right. The given and the suggested class are not marked."
+      : "Say which class is right. Knowing which class is given can bias your verdict: switch on “blind” to hide it.",
     "Neither, ambiguous and exclude count as not right.",
-    "The cards come in the set's one random order. A card that is skipped, with somebody else or wants a second opinion stops the count: what lies behind it counts once it is judged.",
-    "Verdicts are ordinary verdicts: they stay, whatever becomes of the sample.",
+    "The cards come in the set's one random order. A card that is skipped, assigned to another annotator or waiting for a second opinion stops the count: verdicts on later cards count as soon as it is judged.",
+    "Verdicts in a sample are ordinary verdicts: they stay, also when the sample is closed.",
   ].map((text) => h("li", {}, text));
 }

@@ -23,9 +23,9 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
   }
   if (!counts.total) {
     const { unlabelled } = counts.kinds;
-    const nothing = round.recipe in RECIPES ? "says nothing of the labels there are: it only proposes some where nobody labelled." : "contradicts none of these labels.";
+    const nothing = round.recipe in RECIPES ? "does not check existing labels: it only proposes labels for unlabelled data." : "contradicts none of these labels.";
     return state(`No ${filter.show.replaceAll(",", " or ")} findings`, `Round ${round.number} ${nothing}`,
-      !filter.show.includes("unlabelled") && unlabelled > 0 && button(`Review the ${number(unlabelled)} it proposes where nobody labelled`, () => setFilter({ show: "unlabelled" }), "primary"),
+      !filter.show.includes("unlabelled") && unlabelled > 0 && button(`Review the ${number(unlabelled)} proposals for unlabelled data`, () => setFilter({ show: "unlabelled" }), "primary"),
       filter.show !== "agreeing" && counts.kinds.agreeing > 0 && button(`Look at the ${number(counts.kinds.agreeing)} it agrees with`, () => setFilter({ show: "agreeing" })));
   }
   const { agreeing } = counts.kinds;
@@ -34,7 +34,7 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
     ? [button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary")]
     : [link("Start the next round", `rounds?dataset=${round.dataset_id}`, "primary"), link("Export the labels", `exports?dataset=${round.dataset_id}`)];
   return state(`All ${number(counts.total)} judged`, narrowed(filter) ? "Nothing is left under this filter." : "Train again on the cleaned labels, or export them now.",
-    next, agreed, button("Look at what was decided", () => setFilter({ status: "decided" })));
+    next, agreed, button("Show the decided ones", () => setFilter({ status: "decided" })));
 }
 
 /** Return the state for an audit without a card for this person. */
@@ -47,8 +47,8 @@ export function auditState({ audit, skipped, name, again, leave, accept }) {
   const left = audit.size - audit.judged - audit.beyond;
   if (left <= 0) return state(`All ${number(audit.size)} judged`, audit.text, acceptOpen, back);
   const cards = left === 1 ? "The remaining card" : `The remaining ${number(left)} cards`;
-  if (gap?.why === "second_opinion") return state("No free card is left", `${cards} wait${left === 1 ? "s" : ""} for somebody's word, card ${number(gap.place + 1)} for a second opinion.`, acceptOpen, button("Look again", again), back);
-  if (gap?.why === "leased" && gap.by !== name) return state("No free card is left", `${cards} ${left === 1 ? "is" : "are"} with ${gap.by}. What is not judged comes back in a quarter of an hour.`, acceptOpen, button("Look again", again), back);
+  if (gap?.why === "second_opinion") return state("No free card is left", `${cards} wait${left === 1 ? "s" : ""} for another annotator, card ${number(gap.place + 1)} for a second opinion.`, acceptOpen, button("Look again", again), back);
+  if (gap?.why === "leased" && gap.by !== name) return state("No free card is left", `${cards} ${left === 1 ? "is" : "are"} with ${gap.by}. Cards without a verdict are free again after 15 minutes.`, acceptOpen, button("Look again", again), back);
   return state(`${number(left)} more to judge`, "They came back to the sample meanwhile.", button("Show them", again, "primary"), back);
 }
 

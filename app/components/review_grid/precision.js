@@ -10,10 +10,15 @@ export function interval({ low, high }) {
   return `${Math.floor(low * 100 + 1e-9)} to ${Math.ceil(high * 100 - 1e-9)} %`;
 }
 
+/** Return what a share rests on: "88 to 97 %, 60 random verdicts", or that all cards are judged. */
+export function basis(share, verdicts = "random verdicts") {
+  return share.counted ? `counted, all ${number(share.verdicts)} judged` : `${interval(share)}, ${number(share.verdicts)} ${verdicts}`;
+}
+
 /** Return what the bar has room for. */
 export function shortly({ precision, certificate }) {
   if (certificate) return `✓ certified: ${certificate.text.split(" (")[0]}`;
-  if (precision) return `${percent(precision.share)} right (${interval(precision)}, ${number(precision.verdicts)} random)`;
+  if (precision) return `${percent(precision.share)} right (${basis(precision, "random")})`;
   return "precision unknown";
 }
 
@@ -21,7 +26,7 @@ export function shortly({ precision, certificate }) {
 export function promise({ count, known }) {
   const { certificate, precision } = known;
   if (certificate) return `Accept the ${number(count)} open of ${number(certificate.size)}: ${certificate.text}`;
-  if (precision) return `Accept ${number(count)} (${percent(precision.share)} right: ${interval(precision)}, ${number(precision.verdicts)} random verdicts)`;
+  if (precision) return `Accept ${number(count)} (${percent(precision.share)} right: ${basis(precision)})`;
   return `Accept ${number(count)} (precision unknown)`;
 }
 
@@ -51,11 +56,16 @@ export function drawPrecision(box, preview) {
   box.className = `worth${certificate ? " certified" : precision ? "" : " unknown"}`;
   fill(box,
     certificate && h("p", {}, h("b", {}, capital(certificate.text))),
-    precision ? h("p", {}, h("b", {}, `${percent(precision.share)} right`), ` (${interval(precision)}, ${Math.round(precision.level * 100)} % sure), from ${number(precision.verdicts)} random verdicts of ${precision.of}.`)
+    precision ? h("p", {}, h("b", {}, `${percent(precision.share)} right`), grounds(precision))
       : !certificate && h("p", {}, h("b", {}, "Precision unknown. "), capital(known.text.replace(/^Precision unknown:?\s*/, ""))),
     audit?.judged > 0 && h("p", {}, `The sample: ${number(audit.right)} of ${number(audit.judged)} right${audit.state === "open" ? "" : `, ${audit.state}`}.`),
     h("p", {}, advice(preview)),
     model !== null && h("p", { class: "model" }, `Model's own estimate, unverified: ${percent(model)}`));
+}
+
+function grounds(share) {
+  if (share.counted) return `, a count: all ${number(share.verdicts)} cards of ${share.of} are judged.`;
+  return ` (${interval(share)}, ${Math.round(share.level * 100)} % sure), from ${number(share.verdicts)} random verdicts of ${share.of}.`;
 }
 
 /**
@@ -81,7 +91,7 @@ export function quarterTable(audit, on) {
 /** Return the hints of a round: none is a verdict, each says why and what to do. */
 export function hintList(hints) {
   if (!hints?.length) return null;
-  return h("div", { class: "round-hints" }, h("h2", {}, hints.length > 1 ? "Hints, no verdicts" : "A hint, no verdict"),
+  return h("div", { class: "round-hints" }, h("h2", {}, hints.length > 1 ? "Hints, not verdicts" : "Hint, not a verdict"),
     h("ul", {}, hints.map(({ text, advice: what }) => h("li", {}, text, " ", h("span", { class: "dim" }, what)))));
 }
 

@@ -87,7 +87,7 @@ export class Sidebar {
       info.splits.length > 1 && choose("split", "Split", [["", "any"], ...info.splits.filter(Boolean).map((name) => [name, name])]),
       choose("status", "Status", Object.entries(STATUS_NAMES)),
       info.folds > 1 && choose("fold", "Fold", [["", "any"], ...Array.from({ length: info.folds }, (_, fold) => [fold, String(fold + 1)])], (text) => (text === "" ? null : Number(text))),
-      choose("by", "Judged by", [["", "anybody"], ...info.annotators.map((name) => [name, name])]),
+      choose("by", "Judged by", [["", "anyone"], ...info.annotators.map((name) => [name, name])]),
       { name: "path", input: path, row: row("Path contains", path) },
     ].filter(Boolean);
   }

@@ -2,12 +2,12 @@
 
 export const ACTIONS = [
   ["save", "save the marked classes, next image", ["Enter"]],
-  ["skip", "next image, nothing is said of this one", ["s", "ArrowRight", "PageDown"]],
+  ["skip", "next image, without tagging this one", ["s", "ArrowRight", "PageDown"]],
   ["back", "the image before", ["ArrowLeft", "PageUp"]],
   ["undo", "take the last saved tags back", ["u", "Ctrl+z"]],
   ["search", "mark a class by typing", ["/"]],
   ["clear", "unmark all classes", ["c"]],
-  ["suggest", "mark what is suggested", ["a"]],
+  ["suggest", "mark the suggested classes", ["a"]],
   ["help", "all keys", ["?"]],
 ];
 

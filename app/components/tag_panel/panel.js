@@ -188,7 +188,7 @@ export class Panel {
   #finished() {
     const words = { todo: ["Nothing is left to tag", "Every other image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with a mask alone", ""], all: ["This was the last image", ""] };
     const [title, about] = words[this.show] ?? words.todo;
-    const [other, word] = this.show === "todo" ? ["tagged", "Look at what is tagged"] : ["todo", "Go on with what is left"];
+    const [other, word] = this.show === "todo" ? ["tagged", "Show tagged images"] : ["todo", "Continue with untagged images"];
     const link = (label, href, kind) => h("a", { class: `as-button ${kind}`, href }, label);
     return h("div", { class: "empty-state" }, h("h2", {}, title), h("p", {}, about), h("div", { class: "btns" },
       link("Start a round", `rounds?dataset=${this.dataset}`, "primary"), h("button", { type: "button", class: "ghost", onclick: () => this.choose({ show: other }) }, word)));

@@ -27,7 +27,7 @@ export class Side {
     fill(this.done, h("b", {}, number(done)), ` of ${number(wanted)} tagged`, h("span", { class: "left-over" }, ` · ${number(counts.left)} left`));
     fill(this.bar, h("i", { class: "ok", style: { width: `${(100 * done) / Math.max(1, wanted)}%` } }));
     this.bar.setAttribute("aria-label", `${done} of ${wanted} images without a mask are tagged`);
-    const masks = counts.masked ? `${number(counts.masked)} more have a mask, which says what they show. ` : "";
+    const masks = counts.masked ? `${number(counts.masked)} more have a mask and need no tags. ` : "";
     this.about.textContent = masks + (round ? `Round ${round.number} suggests.` : "No round suggests yet.");
     for (const button of this.shows) button.setAttribute("aria-pressed", String(button.dataset.show === show));
   }

@@ -72,7 +72,7 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
     with workspace.database.write() as session:
         known = queries.find_by_identity(session, chosen.round_id, identity)
         if known is None:
-            number = 1 + _overlapping(session, chosen.round_id, ids)
+            number = _number(session, chosen, ids)
             audit_id = queries.add_audit(
                 session,
                 queries.NewAudit(
@@ -214,10 +214,15 @@ def seed_of(round_id: int, identity: str) -> int:
     return int.from_bytes(blake2b(f"{round_id}:{identity}".encode(), digest_size=_SEED_BYTES).digest())
 
 
-def _overlapping(session: Session, round_id: int, ids: IntArray) -> int:
-    """Return how many audits of the round there are whose sets share a finding with these."""
-    earlier = [one for one in queries.audits_of_round(session, round_id) if not one.parent_id]
-    return sum(bool(np.isin(queries.finding_ids(session, one.id), ids).any()) for one in earlier)
+def _number(session: Session, chosen: FindingFilter, ids: IntArray) -> int:
+    """Return k for the k-th set of its kind in a round, 1 where it shares no finding with an earlier one.
+
+    Counting only the sets it overlaps would give any number of sets that overlap one and the same the k of 2.
+    """
+    audits = queries.audits_of_round(session, chosen.round_id)
+    earlier = [one for one in audits if one.kind in chosen.kinds and not one.parent_id]
+    overlaps = any(np.isin(queries.finding_ids(session, one.id), ids).any() for one in earlier)
+    return 1 + len(earlier) if overlaps else 1
 
 
 def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annotator_id: int, now: datetime) -> None:

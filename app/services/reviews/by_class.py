@@ -18,7 +18,7 @@ def by_class(workspace: Workspace, chosen: FindingFilter) -> FindingFilter:
     """
     if chosen.kinds != frozenset({FindingKind.UNLABELLED}):
         raise RefusedError(
-            "thresholds by class speak of what nobody labelled", "show unlabelled ones only, or choose one threshold"
+            "thresholds by class are for unlabelled images only", "show unlabelled ones only, or choose one threshold"
         )
     with workspace.database.read() as session:
         found = review_queries.find_round(session, chosen.round_id)

@@ -74,7 +74,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """An estimated share of right suggestions with its interval, and the random verdicts it rests on."""
+    """Share of right suggestions with its interval, and the random verdicts it rests on."""
 
     share: float
     low: float
@@ -82,6 +82,7 @@ class Share:
     level: float
     verdicts: int
     of: str  # the set whose random sample was judged
+    counted: bool  # every card of that set is judged: a count, without an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +266,13 @@ def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share
         return None, None
     sample, labelled = sample_of(prefix), audit.kind is not FindingKind.UNLABELLED
     levels = np.array(audit.levels, dtype=np.int64)
-    found = _share(sample, levels, None, labelled=labelled)
+    counted = len(prefix) == audit.size and all(card.judged for card in prefix)  # closed: skipped ones count as wrong
+    found = replace(_share(sample, levels, None, labelled=labelled), counted=counted)
     if audit.pixels is None:
         return found, None
     pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
     total = np.array(audit.pixels, dtype=np.float64)
-    return found, _share(replace(sample, pixels=pixels), levels, total, labelled=labelled)
+    return found, replace(_share(replace(sample, pixels=pixels), levels, total, labelled=labelled), counted=counted)
 
 
 def _places(similar: Sequence[int] | None) -> str | None:
@@ -278,9 +280,9 @@ def _places(similar: Sequence[int] | None) -> str | None:
     return f"{similar[0]}-{similar[1]}" if similar else None
 
 
-def share_of(interval: Interval, verdicts: int, of: str = "this set") -> Share:
-    """Return an interval as an estimate that says what it rests on."""
-    return Share(interval.estimate, interval.low, interval.high, LEVEL, verdicts, of)
+def share_of(interval: Interval, verdicts: int, of: str = "this set", *, counted: bool = False) -> Share:
+    """Return an interval as the share of right suggestions of a set, `counted` where all its cards are judged."""
+    return Share(interval.estimate, interval.low, interval.high, LEVEL, verdicts, of, counted)
 
 
 def to_certify(size: int, target: str = TARGET, number: int = 1) -> int | None:

@@ -27,6 +27,10 @@ from db.queries.filters import whole_percent
 from db.queries.reviews import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
+_FALLS = (
+    "In the random sample suggestions with higher confidence were right less often: the order by confidence shows the "
+    "less reliable ones first, and a threshold keeps them."
+)
 _JUDGED = (FindingKind.SUSPICIOUS, FindingKind.AGREEING)
 
 
@@ -57,7 +61,8 @@ class Known:
         if self.why_not:
             return f"Precision unknown: {self.why_not}."
         if self.audit and self.audit.judged:
-            return f"Precision unknown: {self.audit.judged} random cards are judged, {LEAST_VERDICTS} say more."
+            least = min(LEAST_VERDICTS, self.size)
+            return f"Precision unknown: {self.audit.judged} of at least {least} random cards are judged."
         return "Precision unknown: no random sample of this set has been judged."
 
     def as_note(self) -> dict[str, Any]:
@@ -91,11 +96,29 @@ class WrongLabels:
     of_regions: bool
 
     @property
+    def counted(self) -> bool:
+        """Every one of them is judged: a count, without an interval."""
+        return self.verdicts == self.size
+
+    @property
     def short(self) -> str:
-        """Return "90 (71 to 118)", or "unknown"."""
+        """Return "90 (71 to 118)", "90" where all are judged, or "unknown"."""
         if self.errors is None:
             return "unknown"
+        if self.counted:
+            return f"{self.errors.estimate:,.0f}"
         return f"{self.errors.estimate:,.0f} ({self.errors.low:,.0f} to {self.errors.high:,.0f})"
+
+    @property
+    def basis(self) -> str:
+        """Return what the number rests on: "estimated from 80 random verdicts"."""
+        if self.errors is None:
+            return ""
+        return (
+            f"counted, all {self.size:,} judged"
+            if self.counted
+            else f"estimated from {self.verdicts:,} random verdicts"
+        )
 
     @property
     def text(self) -> str:
@@ -107,8 +130,10 @@ class WrongLabels:
                 return f"Wrong {what}: unknown; this round has nothing to sample."
             cards = "finding" if sum(self.missing) == 1 else "findings"
             return f"Wrong {what}: unknown until a random sample is judged: {' and '.join(needed)} {cards}."
+        if self.counted:
+            return f"Wrong {what}: {self.short} of {self.size:,} (a count: all are judged; round {self.round})."
         return (
-            f"Wrong {what}: about {self.errors.estimate:,.0f} of the {self.size:,} that nobody had judged before "
+            f"Wrong {what}: about {self.errors.estimate:,.0f} of the {self.size:,} not judged before sampling "
             f"(95 % interval {self.errors.low:,.0f} to {self.errors.high:,.0f}; {self.verdicts:,} random verdicts, "
             f"round {self.round})."
         )
@@ -120,6 +145,7 @@ class WrongLabels:
             "round": self.round,
             **bounds,
             "level": 0.95,
+            "counted": self.errors is not None and self.counted,
             "of": self.size,
             "verdicts": self.verdicts,
             "text": self.text,
@@ -130,8 +156,8 @@ class WrongLabels:
 class Recalibration:
     """A round's confidences as random verdicts recalibrate them; what has too few of them is None.
 
-    `curve` is of suspicious findings, in whole percents from 0 on; `errors` counts wrong labels outside evaluation
-    splits; `next_errors` are expected among the next cards of the queue.
+    `curve` is of suspicious findings, in whole percents from 0 on; `next_errors` are expected among the next cards of
+    the queue. `wrong` is None for a round that judges no labels.
     """
 
     verdicts: int
@@ -140,9 +166,10 @@ class Recalibration:
     curve: tuple[Point, ...]
     proposed: Point | None
     reason: str  # why a threshold is proposed, or why none is
-    errors: Interval | None
+    wrong: WrongLabels | None
     next_errors: Interval | None
     next_cards: int
+    warning: str = ""  # the sample contradicts the order by confidence
 
     @property
     def proposed_threshold(self) -> float | None:
@@ -158,9 +185,10 @@ class Recalibration:
             "share": asdict(self.share) if self.share else None,
             "proposed_threshold": self.proposed_threshold,
             "reason": self.reason,
-            "errors": asdict(self.errors) if self.errors else None,
+            "errors": self.wrong.as_json() if self.wrong and self.wrong.errors else None,
             "next_errors": asdict(self.next_errors) if self.next_errors else None,
             "next_cards": self.next_cards,
+            "warning": self.warning,
             "curve": [
                 {"threshold": point.threshold, "changes": point.changes, "gain": asdict(point.gain)}
                 | asdict(point.right)
@@ -197,14 +225,14 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
     suspicious = _sample_of_kind(workspace, session, in_round, FindingKind.SUSPICIOUS)
     agreeing = _sample_of_kind(workspace, session, in_round, FindingKind.AGREEING)
     verdicts, beside = suspicious.verdicts, agreeing.verdicts
-    errors = _errors(suspicious, agreeing)
+    wrong = _wrong_labels(in_round, suspicious, agreeing)
     fitted = _fit(workspace, session, in_round, FindingKind.SUSPICIOUS)
     if fitted is None:
         missing = min(LEAST_VERDICTS, suspicious.size) - verdicts
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
         if not suspicious.size:
             reason = "the round contradicts no label that a bulk act may change"
-        return Recalibration(verdicts, beside, None, (), None, reason, errors, None, 0)
+        return Recalibration(verdicts, beside, None, (), None, reason, wrong, None, 0)
     points = method.curve(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     proposed = method.propose(points, suspicious.size + agreeing.size)
     share = method.share_right(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
@@ -212,21 +240,26 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
     return Recalibration(
         verdicts,
         beside,
-        evidence.share_of(share, verdicts, "all suspicious findings"),
+        evidence.share_of(share, verdicts, "all suspicious findings", counted=verdicts == suspicious.size),
         tuple(points),
         proposed,
         _reason(proposed, verdicts),
-        errors,
+        wrong,
         method.expected_errors(fitted, upcoming) if len(upcoming) else None,
         len(upcoming),
+        "" if fitted.rises else _FALLS,
     )
 
 
 def wrong_labels(workspace: Workspace, session: Session, in_round: ReviewedRound) -> WrongLabels | None:
     """Return what is known of the wrong labels a round began with; None where it judges no labels."""
+    suspicious, agreeing = (_sample_of_kind(workspace, session, in_round, kind) for kind in _JUDGED)
+    return _wrong_labels(in_round, suspicious, agreeing)
+
+
+def _wrong_labels(in_round: ReviewedRound, suspicious: "_KindSample", agreeing: "_KindSample") -> WrongLabels | None:
     if in_round.recipe.proposes:
         return None
-    suspicious, agreeing = (_sample_of_kind(workspace, session, in_round, kind) for kind in _JUDGED)
     return WrongLabels(
         in_round.number,
         _errors(suspicious, agreeing),
@@ -247,7 +280,9 @@ def wrong_labels_of_dataset(workspace: Workspace, session: Session, dataset_id: 
 
 
 def share_text(share: Share) -> str:
-    """Return an estimate in words."""
+    """Return the share in words; where every card is judged it is a count, no estimate."""
+    if share.counted:
+        return f"{share.share * 100:.0f} % right (a count: all {share.verdicts:,} cards of {share.of} are judged)"
     return (
         f"About {share.share * 100:.0f} % right ({share.level * 100:.0f} % interval {share.low * 100:.0f} to "
         f"{share.high * 100:.0f} %; {share.verdicts:,} random verdicts on {share.of})"
@@ -270,7 +305,8 @@ def _from_the_round(
     points = method.curve(fitted, Findings(sample.levels), sample.cards, level=evidence.LEVEL)
     if least >= len(points) or not points[least].changes:
         return None
-    return evidence.share_of(points[least].right, sample.verdicts, f"all {kind.name.lower()} findings")
+    name, counted = f"all {kind.name.lower()} findings", sample.verdicts == sample.size
+    return evidence.share_of(points[least].right, sample.verdicts, name, counted=counted)
 
 
 def _errors(suspicious: "_KindSample", agreeing: "_KindSample") -> Interval | None:
@@ -353,7 +389,7 @@ def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
 
 
 def _next_number(session: Session, round_id: int, fixed: FindingFilter) -> int:
-    """Return how many sets of the round would overlap this one, itself included, judged by their filters alone."""
+    """Return k of a new set that overlaps an earlier one of its kind: the smallest error rate it may get."""
     kinds = [one for one in queries.audits_of_round(session, round_id) if one.kind in fixed.kinds and not one.parent_id]
     return 1 + len(kinds)
 

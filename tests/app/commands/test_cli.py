@@ -190,7 +190,7 @@ def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> Non
     assert f"{would['would_change']} labels would change from each class's own threshold on" in told
     accepted = run_json("accept", "digits", "--show", "unlabelled", "--by-class", "--yes", "--by", "Ada")
     assert 0 < accepted["accepted"] == would["would_change"] < changed
-    assert "what nobody labelled" in run("accept", "digits", "--by-class", "--yes", code=1).stderr
+    assert "unlabelled images only" in run("accept", "digits", "--by-class", "--yes", code=1).stderr
     assert "--above" in run("accept", "digits", "--yes", code=2).stderr
 
 

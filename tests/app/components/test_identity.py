@@ -23,4 +23,4 @@ def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch
     context = SimpleNamespace(cookies={COOKIE: cookie})
     monkeypatch.setattr(identity.st, "context", context)
     assert identity.current_name() == name
-    assert identity.name_for_record() == (name or identity.NOBODY)
+    assert identity.name_for_record() == (name or identity.ANONYMOUS)

@@ -91,6 +91,8 @@ def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, 
     assert not screen.exception
     told = words(screen)
     assert "unknown" not in told
+    (head, *_) = [one.proto.body for one in screen.get("html") if "wrong labels" in one.proto.body]
+    assert "wrong labels, estimated from 80 random verdicts" in head
     assert re.search(r"Wrong labels: about [\d,]+ of the 210 .* interval [\d,]+ to [\d,]+; 80 random verdicts", told)
     assert re.search(r"About \d+ % right \(90 % interval \d+ to \d+ %; 40 random verdicts", told)
     assert re.search(r"Among the next 100 cards: about \d+ wrong labels \(90 % interval", told)
@@ -141,8 +143,8 @@ def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, workspace
     screen.run()
     assert not screen.exception
     told = words(screen)
-    assert re.search(r"Wrong regions: about \d+ of the 40 ", told)
-    assert "Pixels: About 100 % right" in told
+    assert re.search(r"Wrong regions: \d+ of 40 \(a count: all are judged", told)
+    assert "Pixels: 100 % right (a count: all 40 cards of this set are judged)" in told
 
 
 def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, workspace: Workspace) -> None:
@@ -314,7 +316,7 @@ def test_what_teacher_and_student_propose_is_counted_and_linked_wherever_the_rou
     assert not screen.exception
     (shown,) = rounds_of.compare(workspace, [round_id])
     told = figures(shown)
-    assert (told["proposed where nobody labelled"], told["of them decided"]) == ("2", "0")
+    assert (told["proposed for unlabelled images"], told["of them decided"]) == ("2", "0")
     assert "suspicious" not in told
     review = next(link.proto for link in screen.get("page_link") if link.proto.label == "Review")
     assert review.query_string == f"round={round_id}&show=unlabelled"

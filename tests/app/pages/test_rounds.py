@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from app.components.complaints import plain
@@ -13,7 +14,7 @@ from app.services import reviews, rounds, tags
 from app.services.workspace import Workspace
 from core.config import RoundConfig
 from core.types import Progress, Recipe, RoundStatus
-from db.models import ImportRow, RoundRow
+from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
 from tests.app.masked import TABLE, add_scenes
@@ -115,7 +116,7 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
     assert "training, fold 1 of 2 · epoch 3 of 6" in screen.get("progress")[0].proto.text
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert all(text in figures for text in ("0.250", "87.5%", "1,234", "time left"))
-    assert "Nobody works on it now" in words(screen)
+    assert "No worker is running it now" in words(screen)
     screen.button("live_cancel").click().run()
     assert rounds.get_round(workspace, started.id).status is RoundStatus.CANCELLED
     assert "was cancelled" in words(screen)
@@ -140,6 +141,20 @@ def test_the_list_of_rounds_follows_when_a_round_begins(
     assert not screen.exception
     assert "running" in words(screen)
     assert next(table.value for table in screen.dataframe if "Network" in table.value)["Status"].tolist() == ["running"]
+
+
+def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(width=640, height=480, grey=False))
+    screen.run()
+    assert "640 x 480 colour images: tf_efficientnet_lite0 at 160 pixels" in words(screen)
+    screen.get("button_group")[0].select(1).run()
+    assert "10 epochs" in words(screen)
+    screen.button(f"form_{dataset_id}_other_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    assert started.config == rounds.propose(workspace, dataset_id).configs[1].to_json()
 
 
 def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -9,6 +10,8 @@ from starlette.testclient import TestClient
 from app.routes import routes
 from app.services.workspace import Workspace
 from bench._review_data import fill
+from core.judge import confusions
+from db.models import RoundRow
 
 COUNT = 150
 SET = {"round": 1, "filter": {"show": "suspicious", "min": 0.5}}
@@ -127,3 +130,18 @@ def test_what_cannot_be_meant_is_refused_with_a_cure(client: TestClient, path: s
     assert answer.status_code in {400, 404}, answer.text
     assert answer.json()["error"]
     assert answer.json()["cure"]
+
+
+def test_the_page_of_a_round_has_its_hints_each_with_a_reason_and_advice(
+    client: TestClient, workspace: Workspace
+) -> None:
+    assert client.get("/outfold/rounds/1").json()["hints"] == []
+    rows = [{"class": number, "name": str(number)} for number in range(3)]
+    with workspace.database.write() as session:
+        stored = session.get_one(RoundRow, 1)
+        confusion = confusions.as_json(np.full((3, 3), 40))
+        stored.metrics = dict(stored.metrics or {}) | {"confusion": confusion, "per_class": rows}
+    (hint,) = client.get("/outfold/rounds/1").json()["hints"]
+    assert hint["key"] == "low-agreement"
+    assert hint["text"].startswith("Agrees with 33% of the labels")
+    assert "random sample" in hint["advice"]

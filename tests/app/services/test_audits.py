@@ -238,6 +238,8 @@ def test_a_later_overlapping_set_gets_a_smaller_alpha(workspace: Workspace, roun
     seen = [audits.start(workspace, one, by="ada") for one in sets]
     assert [one.audit.number for one in seen] == [1, 2, 3]
     assert [one.audit.alpha for one in seen] == [0.05, 0.05 / 4, 0.05 / 8]
+    first = audits.start(workspace, everything(round_id, min_confidence=0.5, max_confidence=0.6), by="ada")
+    assert (first.audit.number, first.audit.alpha) == (4, 0.05 / 16), "it overlaps the first set alone"
     beside = audits.start(workspace, everything(round_id, kinds=frozenset({FindingKind.AGREEING})), by="ada")
     assert (beside.audit.number, beside.audit.alpha) == (1, 0.05)
 
@@ -361,7 +363,9 @@ def test_quarters_of_a_closed_audit_share_its_order_and_its_verdicts(workspace: 
 def test_without_a_random_sample_nothing_is_known(workspace: Workspace, round_id: int) -> None:
     judge(workspace, [one.id for one in reviews.page(workspace, everything(round_id), limit=100).items])
     found = recalibrated(workspace, round_id)
-    assert (found.share, found.proposed, found.errors, found.curve) == (None, None, None, ())
+    assert (found.share, found.proposed, found.curve) == (None, None, ())
+    assert found.wrong is not None
+    assert (found.wrong.short, found.wrong.basis) == ("unknown", "")
     known = reviews.preview(workspace, everything(round_id)).known
     assert known.precision is None
     assert known.text.startswith("Precision unknown")
@@ -379,15 +383,51 @@ def test_random_samples_tell_precision_threshold_and_wrong_labels(workspace: Wor
             judge(workspace, set(order) - set(sure), Verdict.KEEP)
     found = recalibrated(workspace, round_id)
     assert found.share is not None
-    assert found.errors is not None
+    assert found.wrong is not None
+    assert found.wrong.errors is not None
+    assert found.wrong.basis == "estimated from 100 random verdicts"
     assert found.proposed is not None
     assert abs(found.share.share - 90 / SIZE) < 0.15
-    assert found.errors.low <= 90 <= found.errors.high
+    assert found.wrong.errors.low <= 90 <= found.wrong.errors.high
     assert 0.6 <= found.proposed.threshold <= 0.85
     above = reviews.preview(workspace, everything(round_id, min_confidence=0.8)).known
     assert above.precision is not None
     assert above.precision.of == "all suspicious findings"
     assert above.precision.low > 0.7
+
+
+def test_a_set_that_is_judged_to_its_last_card_is_a_count(workspace: Workspace, round_id: int) -> None:
+    for kind in (FindingKind.SUSPICIOUS, FindingKind.AGREEING):
+        seen = audits.start(workspace, everything(round_id, kinds=frozenset({kind})), by="ada")
+        assert seen.estimate is None
+        order = order_of(workspace, seen)
+        judge(workspace, order[:40])
+        judge(workspace, order[40:], Verdict.AMBIGUOUS)
+        share = audits.read(workspace, seen.audit.id).estimate
+        assert share is not None
+        assert share.counted
+        assert share.low == share.high == share.share == 40 / len(order)
+        assert "a count: all" in reviews.share_text(share)
+    wrong = recalibrated(workspace, round_id).wrong
+    assert wrong is not None
+    assert wrong.counted
+    assert "interval" not in wrong.text
+    assert wrong.short == str(int(wrong.short))
+    assert wrong.basis == f"counted, all {wrong.size} judged"
+
+
+def test_a_sample_in_which_the_surest_suggestions_are_wrong_says_that_confidence_misleads(
+    workspace: Workspace, round_id: int
+) -> None:
+    seen = audits.start(workspace, everything(round_id), by="ada")
+    with workspace.database.read() as session:
+        cards = list(queries.cards(session, order_of(workspace, seen)[:60]))
+    middle = sorted(card.confidence for card in cards)[30]
+    judge(workspace, [card.id for card in cards if card.confidence < middle])
+    judge(workspace, [card.id for card in cards if card.confidence >= middle], Verdict.KEEP)
+    found = recalibrated(workspace, round_id)
+    assert "right less often" in found.warning
+    assert found.as_json()["warning"] == found.warning
 
 
 def test_nothing_is_proposed_where_the_suggestions_are_wrong(workspace: Workspace, round_id: int) -> None:

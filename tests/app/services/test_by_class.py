@@ -82,7 +82,7 @@ def test_it_narrows_further_what_a_filter_holds(workspace: Workspace) -> None:
 
 
 def test_labels_that_are_contradicted_and_rounds_that_measured_nothing_are_refused(workspace: Workspace) -> None:
-    with pytest.raises(reviews.RefusedError, match="what nobody labelled"):
+    with pytest.raises(reviews.RefusedError, match="unlabelled images only"):
         reviews.by_class(workspace, FindingFilter(round_id=1))
     with pytest.raises(reviews.NotFoundError):
         reviews.by_class(workspace, FindingFilter(round_id=7, kinds=UNLABELLED.kinds))

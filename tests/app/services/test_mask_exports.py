@@ -97,6 +97,23 @@ def test_masks_read_back_bit_for_bit_as_what_was_resolved(
 
 
 @pytest.mark.parametrize("form", OF_MASKS)
+def test_manifest_and_card_say_what_was_known_of_the_accepted_regions(
+    reviewed: Workspace, tmp_path: Path, form: ExportFormat
+) -> None:
+    done = export(reviewed, tmp_path / "out", form)
+    assert done.manifest is not None
+    known = done.manifest["known"]
+    (act,) = known["bulk_acts"]
+    assert (act["annotator"], act["certified"], act["threshold"], act["precision"]) == ("ada", False, 0.5, None)
+    assert act["text"].startswith("Not certified. Precision unknown")
+    assert known["wrong_labels"]["estimate"] is None
+    assert known["wrong_labels"]["text"].startswith("Wrong regions: unknown")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Precision unknown" in card
+    assert "Wrong regions: unknown" in card
+
+
+@pytest.mark.parametrize("form", OF_MASKS)
 def test_two_exports_of_one_state_are_the_same_bytes(reviewed: Workspace, tmp_path: Path, form: ExportFormat) -> None:
     one, two = (export(reviewed, tmp_path / name, form) for name in ("one", "two"))
     assert one.manifest == two.manifest

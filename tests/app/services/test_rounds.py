@@ -141,7 +141,7 @@ def test_networks_are_known_without_loading_any() -> None:
 def test_what_is_proposed_follows_from_the_images(workspace: Workspace) -> None:
     proposal = rounds.propose(workspace, add_dataset(workspace, PETS))
     assert (proposal.config.model, proposal.config.input_size, proposal.config.grey) == (SMALL_NETWORK, 28, True)
-    assert "28 x 28 grey images" in proposal.reason
+    assert proposal.images == "28 x 28 grey images"
 
 
 def test_a_dataset_or_round_that_is_not_there_is_said_so(workspace: Workspace) -> None:

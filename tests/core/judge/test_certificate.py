@@ -1,7 +1,6 @@
 """The certificate of a bulk accept: against scipy, by properties, by hand, and by simulation."""
 
 from fractions import Fraction
-from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -14,14 +13,11 @@ from bench.certificates import certificate, draw, stopped_at
 from core.judge.certificate import (
     ALPHA,
     Claim,
-    Evidence,
     alpha_of,
     credible_counts,
     flawless_needed,
     follow,
-    judged_prefix,
     log_evidence,
-    quarters,
 )
 from core.types import ConfigError
 
@@ -294,8 +290,6 @@ def test_counts_that_cannot_be_are_refused() -> None:
         flawless_needed(Claim(size=5), 1, 2)
     with pytest.raises(ValueError, match="counted from 1"):
         alpha_of(0)
-    with pytest.raises(ValueError, match="2 confidences"):
-        quarters(Claim(size=3), np.ones(2), np.arange(3))
 
 
 def test_a_claim_without_verdicts_knows_nothing() -> None:
@@ -310,45 +304,6 @@ def test_overlapping_sets_share_the_error_rate() -> None:
     assert [alpha_of(kth) for kth in (1, 2, 3)] == [ALPHA, ALPHA / 4, ALPHA / 8]
     assert sum(alpha_of(kth) for kth in range(1, 60)) == pytest.approx(1.5 * ALPHA)
     assert alpha_of(2, 0.1) == 0.025
-
-
-def test_a_skipped_card_ends_the_prefix() -> None:
-    verdicts = {3: True, 1: False, 0: True, 7: True}
-    assert judged_prefix([3, 1, 2, 0, 7], verdicts) == [True, False]
-    assert judged_prefix([3, 1, 2, 0, 7], verdicts | {2: False}) == [True, False, False, True, True]
-    assert judged_prefix([2, 3], verdicts) == []
-    assert judged_prefix(np.array([3, 1]), verdicts) == [True, False]
-
-
-@settings(deadline=None)
-@given(st.integers(1, 60), st.integers(0, 2**32 - 1))
-def test_quarters_split_a_set_by_confidence_and_keep_the_order_of_its_permutation(size: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    confidences, permutation = np.round(random.random(size), 1), random.permutation(size)
-    found = quarters(Claim(size=size, alpha=0.04), confidences, permutation)
-    assert sorted(np.concatenate([part.members for part in found]).tolist()) == list(range(size))
-    places = np.argsort(permutation)
-    for part in found:
-        assert part.claim == Claim(size=len(part.members), alpha=0.01)
-        assert (np.diff(places[part.members]) > 0).all()
-    for surer, other in pairwise(found):
-        assert confidences[surer.members].min() >= confidences[other.members].max()
-        assert 0 <= surer.claim.size - other.claim.size <= 1
-
-
-def test_a_good_quarter_is_certified_where_the_set_is_not() -> None:
-    random = np.random.default_rng(0)
-    confidences = random.random(4_000)
-    right = (random.random(4_000) < confidences) | (confidences > 0.75)
-    permutation = random.permutation(4_000)
-    whole = Claim(size=4_000)
-    verdicts = {card: bool(right[card]) for card in permutation[:600].tolist()}
-    assert follow(whole, judged_prefix(permutation.tolist(), verdicts)).failed
-    found: list[Evidence] = [
-        follow(part.claim, judged_prefix(part.members.tolist(), verdicts))
-        for part in quarters(whole, confidences, permutation)
-    ]
-    assert [one.certified for one in found] == [True, False, False, False]
 
 
 def test_false_certificates_are_as_rare_as_promised() -> None:
