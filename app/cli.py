@@ -7,6 +7,7 @@ import typer
 from app.commands import (
     acting,
     auditing,
+    checking,
     diagnosing,
     exporting,
     history,
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS: dict[str, Callable[..., None]] = {
+    "check": checking.check,
     "import": importing.import_,
     "round": rounds.round_,
     "rounds": history.rounds_,

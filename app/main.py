@@ -18,6 +18,7 @@ page = st.navigation(
         st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/photo_library:", url_path="datasets"),
         st.Page(PAGES / "rounds.py", title="Rounds", icon=":material/cycle:", url_path="rounds"),
         st.Page(PAGES / "review.py", title="Review", icon=":material/rule:", url_path="review"),
+        st.Page(PAGES / "images.py", title="Images", icon=":material/image_search:", url_path="images"),
         st.Page(PAGES / "tags.py", title="Tags", icon=":material/sell:", url_path="tags"),
         st.Page(PAGES / "masks.py", title="Masks", url_path="masks", visibility="hidden"),
         st.Page(PAGES / "insight.py", title="Insight", icon=":material/insights:", url_path="insight"),

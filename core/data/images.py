@@ -41,6 +41,7 @@ _SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being gr
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION, _UPRIGHT = 0x0112, 1
+_COMPARED_EDGE = 64  # pixels, four times the side at which images are compared
 _WEBP_LONGEST = 16_383
 _BYTES_PER_PIXEL = 16  # no sane file needs more; guards against reading a wrong, huge file into memory
 _HEADER_BYTES = 64 << 20
@@ -90,6 +91,34 @@ def load_image(path: Path, *, grey: bool, max_pixels: int | None = None) -> Byte
         if max_pixels is not None:
             _refuse_larger(image, max_pixels)
         return np.array(_seen(image).convert("L" if grey else "RGB"), dtype=np.uint8)
+
+
+def load_small(path: Path, edge: int, max_pixels: int | None = None) -> ByteArray:
+    """Return the image in grey, (H, W), its longer side at most `edge` pixels; a JPEG is never decoded whole.
+
+    Raises:
+        ImageError: the file cannot be decoded (any more), or is too large.
+    """
+    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        if max_pixels is not None:
+            _refuse_larger(image, max_pixels)
+        if image.format == "JPEG":
+            image.draft("L", (edge, edge))
+        seen = _seen(image).convert("L")
+        seen.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
+        return np.array(seen, dtype=np.uint8)
+
+
+def read_small(path: str) -> Image.Image:
+    """Return an image small and grey, as `core.data.lookalikes` compares it.
+
+    Raises:
+        ValueError: the file cannot be decoded (any more).
+    """
+    try:
+        return Image.fromarray(load_small(Path(path), _COMPARED_EDGE))
+    except ImageError as error:
+        raise ValueError(str(error)) from error
 
 
 def thumbnail(path: Path, edge: int) -> bytes:

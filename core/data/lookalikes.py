@@ -6,7 +6,7 @@ size, compression or brightness. Pairs at most `MOST_BITS` apart are found by mu
 such as digits for one another, so a pair counts only if the two, 16 x 16, correlate by `LEAST_CORRELATION`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +91,19 @@ def find_alike(first: IntArray, second: IntArray, paths: Sequence[str], others: 
         others: M files.
         read: opens one upright, in mode L or RGB; raises OSError or ValueError where it cannot.
     """
-    own, foreign = _Looks(paths, read), _Looks(others, read)
+    return _compared(near_pairs(first, second), _Looks(paths, read), _Looks(others, read))
+
+
+def find_alike_within(hashes: IntArray, paths: Sequence[str], read: Read) -> Alike:
+    """Return the pairs of images among these that look alike, each once, the lower row first; see `find_alike`."""
+    looks = _Looks(paths, read)
+    once = (pairs[pairs[:, 0] < pairs[:, 1]] for pairs in near_pairs(hashes, hashes))
+    return _compared(once, looks, looks)
+
+
+def _compared(nearby: Iterable[IntArray], own: "_Looks", foreign: "_Looks") -> Alike:
     found, compared = [np.empty((0, 2), np.int64)], 0
-    for candidates in near_pairs(first, second):
+    for candidates in nearby:
         compared += len(candidates)
         if compared > _MOST_COMPARED:
             return Alike(np.concatenate(found), complete=False)

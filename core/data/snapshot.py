@@ -189,6 +189,13 @@ class Snapshot:
             return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected)
 
 
+def sample_ids_in(folder: Path) -> IntArray:
+    """Return the sample of each row of a round, (N,), without reading the rest of its snapshot."""
+    with np.load(folder / _FILE, allow_pickle=False) as columns:
+        ids: IntArray = columns["sample_ids"]
+        return ids
+
+
 def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArray:
     """Return a number for each of N images, (N,); equal where group ("": none) or content is, also by a chain."""
     count = len(groups)

@@ -21,7 +21,7 @@ from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import bulk_thresholds, calibration, confusions, hints, pseudo_labels, scoring
 from core.judge.label_noise import fit_noise
-from core.judge.similarity import similarity_ranks
+from core.judge.similarity import order_by_similarity
 from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
@@ -91,7 +91,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
     proposal = pseudo_labels.propose(confidence[asked], given_true[asked], suspicious[asked])
     embeddings = folder / EMBEDDINGS
-    similarity = similarity_ranks(np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None
+    similarity = order_by_similarity(folder, np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None
     return Judgement(
         fold=fold,
         pseudo=pseudo,

@@ -1,63 +1,249 @@
-"""An order that puts like beside like, for going through a queue in one swing.
+"""Nearest neighbours of images by their embeddings, and an order that puts similar images side by side.
 
-Embeddings are (N, D). The items are halved along their main direction again and again (a principal axis tree); each
-half is turned so that it begins where the one before ended. The same embeddings always give the same order.
+Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after each dimension is
+brought to mean 0 and variance 1.
+
+Neighbours are searched exhaustively, N x N: candidates in the leading `_LEADING` principal components, which are then
+compared in all D dimensions; above `_EXHAUSTIVE` images among those in cells nearby. Memory stays flat: one block of
+likenesses and (N, _LEADING) floats exist at once. The order is a greedy chain: after each image comes its nearest one
+that has no place yet. The same embeddings always give the same neighbours and the same order.
 """
 
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.storage import atomic_path
 from core.types import FloatArray, IntArray
 
-_LEAF = 24
-_ITERATIONS = 8  # of the power method: a rough main direction is enough
-_AXIS_ITEMS = 2000
-_DIMENSIONS = 64  # more are projected to so many, which keeps near things near (Johnson and Lindenstrauss 1984)
-_CHUNK = 50_000
+NEIGHBOURS = "neighbours.npy"
+COUNT = 6  # neighbours of an image
+NONE = -1  # in a neighbour's place, where there are fewer images
+_LEADING = 256  # principal components that candidates are searched in
+_CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
+_JUMP = 32  # principal components by which the chain goes on from an image whose candidates all have a place
+_BLOCK_BYTES = 96 << 20  # of likenesses that exist at once
+_EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, the cells around each one's own
+_CELLS = 8  # of about sqrt(N), searched around an image's own
+_WAITING, _REFRESHED = 20_000, 0.2  # images that the chain may go on with, and the share of them that may be taken
+_GROUP = 32  # images of which only the nearest is looked at first
+_LEAST_DEVIATION = 1e-6  # of a dimension that says anything
+_CHUNK = 4096  # rows that are read at once
+_COVARIANCE_ITEMS = 20_000
+_OVERSAMPLED, _ITERATIONS = 16, 4  # axes beside the leading ones, and steps of the iteration that finds them
 
 
-def similarity_ranks(embeddings: FloatArray) -> IntArray:
-    """Return each item's place in the order, (N,)."""
-    points = _directions(embeddings)
-    order: list[IntArray] = []
-    waiting = [np.arange(len(points))]
-    last = np.zeros(points.shape[1], np.float32)
-    while waiting:
-        rows = waiting.pop()
-        centre = points[rows].mean(axis=0)
-        axis = _main_axis(points[rows], centre)
-        if axis @ (last - centre) > 0:
-            axis = -axis
-        rows = rows[np.argsort(points[rows] @ axis, kind="stable")]
-        if len(rows) <= _LEAF:
-            order.append(rows)
-            last = points[rows[-1]] if len(rows) else last
-        else:
-            waiting += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
-    ranks = np.empty(len(points), dtype=np.int64)
-    ranks[np.concatenate(order)] = np.arange(len(points))
-    return ranks
+@dataclass(frozen=True, slots=True, eq=False)
+class Similarity:
+    """Each image's place in the order, (N,), and its nearest neighbours, (N, 6) int32, nearest first."""
+
+    ranks: IntArray
+    neighbours: NDArray[np.int32]
 
 
-def _directions(embeddings: FloatArray) -> FloatArray:
-    """Return unit vectors, (N, at most 64); read piece by piece, since embeddings may be a large memory map."""
+def similarity(embeddings: FloatArray) -> Similarity:
+    """Return the neighbours and the order of some images."""
+    standard = _standard(embeddings)
+    points = _projected(embeddings, standard, _principal_axes(embeddings, standard))
+    candidates = _candidates(points)
+    neighbours = _compared(embeddings, standard, candidates)
+    jump = np.ascontiguousarray(points[:, :_JUMP])
+    return Similarity(_chain(candidates, jump), neighbours)
+
+
+def order_by_similarity(folder: Path, embeddings: FloatArray) -> IntArray:
+    """Return each image's place in the order, (N,), and store the neighbours beside the round's other arrays."""
+    found = similarity(embeddings)
+    with atomic_path(folder / NEIGHBOURS) as partial, partial.open("wb") as file:
+        np.save(file, found.neighbours, allow_pickle=False)
+    return found.ranks
+
+
+def neighbours_of(folder: Path, row: int) -> list[int]:
+    """Return the rows of the nearest neighbours of a row, nearest first; none where the round has no neighbours."""
+    path = folder / NEIGHBOURS
+    if not path.is_file():
+        return []
+    return [found for found in np.load(path, mmap_mode="r")[row].tolist() if found != NONE]
+
+
+def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:
+    """Return the cosine of each image and each of its neighbours, (N, 6), NaN where there is none.
+
+    Embeddings are taken as they are: odd images resemble each other in how they differ from the mean, and would hide
+    one another.
+    """
+    found = np.empty(neighbours.shape, np.float32)
+    plain = _Standard(np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32))
+    for start in range(0, len(found), _CHUNK // 8):
+        rows = slice(start, start + _CHUNK // 8)
+        found[rows] = _cosines(embeddings, plain, rows, neighbours[rows])
+    return np.where(neighbours == NONE, np.nan, found)
+
+
+class _Standard(NamedTuple):
+    """What embeddings are brought to mean 0 and variance 1 by, (D,) each."""
+
+    mean: FloatArray
+    scale: FloatArray
+
+
+def _standard(embeddings: FloatArray) -> _Standard:
+    total, squares = np.zeros((2, embeddings.shape[1]), np.float64)
+    for start in range(0, len(embeddings), _CHUNK):
+        part = embeddings[start : start + _CHUNK].astype(np.float64)
+        total += part.sum(axis=0)
+        squares += np.einsum("nd,nd->d", part, part)
+    mean = total / max(1, len(embeddings))
+    deviation = np.sqrt(np.maximum(0, squares / max(1, len(embeddings)) - mean**2))
+    scale = 1 / np.where(deviation > _LEAST_DEVIATION, deviation, 1)
+    return _Standard(mean.astype(np.float32), scale.astype(np.float32))
+
+
+def _principal_axes(embeddings: FloatArray, standard: _Standard) -> FloatArray:
+    """Return the leading principal axes of the unit vectors, (D, at most `_LEADING`)."""
     dimensions = embeddings.shape[1]
-    projection = np.eye(dimensions, dtype=np.float32)
-    if dimensions > _DIMENSIONS:
-        projection = np.random.default_rng(0).normal(size=(dimensions, _DIMENSIONS)).astype(np.float32)
-    points = np.empty((len(embeddings), projection.shape[1]), dtype=np.float32)
+    if dimensions <= _LEADING:
+        return np.eye(dimensions, dtype=np.float32)
+    step = max(1, len(embeddings) // _COVARIANCE_ITEMS)
+    covariance = np.zeros((dimensions, dimensions), np.float32)
+    for start in range(0, len(embeddings), _CHUNK * step):
+        part = _units(embeddings[start : start + _CHUNK * step : step], standard)
+        covariance += part.T @ part
+    return _leading_axes(covariance)
+
+
+def _leading_axes(covariance: FloatArray) -> FloatArray:
+    """Return the leading principal axes, (D, `_LEADING`), by subspace iteration (Halko et al. 2011, algorithm 4.4)."""
+    basis = np.random.default_rng(0).normal(size=(len(covariance), _LEADING + _OVERSAMPLED)).astype(np.float32)
+    for _ in range(_ITERATIONS):
+        basis, _ = np.linalg.qr(covariance @ basis)
+    _, turned = np.linalg.eigh(basis.T @ covariance @ basis)
+    axes: FloatArray = np.ascontiguousarray(basis @ turned[:, : -_LEADING - 1 : -1])
+    return axes
+
+
+def _units(rows: FloatArray, standard: _Standard) -> FloatArray:
+    """Return standardised rows of length 1, (..., D) float32; zeros where a row is the mean."""
+    scaled = (rows.astype(np.float32) - standard.mean) * standard.scale
+    length = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    units: FloatArray = scaled / np.maximum(length, np.finfo(np.float32).tiny)
+    return units
+
+
+def _projected(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> FloatArray:
+    points = np.empty((len(embeddings), axes.shape[1]), np.float32)
     for start in range(0, len(points), _CHUNK):
-        points[start : start + _CHUNK] = embeddings[start : start + _CHUNK].astype(np.float32) @ projection
-    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        points[start : start + _CHUNK] = _units(embeddings[start : start + _CHUNK], standard) @ axes
     return points
 
 
-def _main_axis(points: FloatArray, centre: FloatArray) -> FloatArray:
-    some = points[:: max(1, len(points) // _AXIS_ITEMS)] - centre
-    axis: FloatArray = some[np.abs(some).sum(axis=1).argmax()] if len(some) else centre
-    for _ in range(_ITERATIONS):
-        axis = some.T @ (some @ axis)
-        length = float(np.linalg.norm(axis))
-        if length == 0:
-            return centre
-        axis /= length
-    return axis
+def _candidates(points: FloatArray) -> NDArray[np.int32]:
+    """Return the rows whose points have the largest dot product with each one's, (N, at most `_CANDIDATES`)."""
+    count = len(points)
+    found = np.full((count, max(0, min(_CANDIDATES, count - 1))), NONE, np.int32)
+    everyone = np.arange(count)
+    whole = ((everyone[start : start + _CHUNK], everyone) for start in range(0, count, _CHUNK))
+    for rows, among in whole if count <= _EXHAUSTIVE else _cells(points):
+        others = points if len(among) == count else points[among]
+        block = max(1, _BLOCK_BYTES // (4 * len(among)))
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            likenesses = points[some] @ others.T  # (B, A)
+            likenesses[np.arange(len(some)), np.searchsorted(among, some)] = -np.inf
+            found[some] = among[_largest(likenesses, found.shape[1])]
+    return found
+
+
+def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield the rows of each cell, and those, ascending, of the cells nearest to it, which hold their neighbours.
+
+    A cell holds the points that are nearest to one of sqrt(N) random points.
+    """
+    count = len(points)
+    pivots = points[np.random.default_rng(0).choice(count, round(count**0.5), replace=False)]
+    cell = np.empty(count, np.int64)
+    for start in range(0, count, _CHUNK):
+        cell[start : start + _CHUNK] = (points[start : start + _CHUNK] @ pivots.T).argmax(axis=1)
+    members = np.split(np.argsort(cell, kind="stable"), np.cumsum(np.bincount(cell, minlength=len(pivots)))[:-1])
+    nearest = np.argsort(-(pivots @ pivots.T), axis=1)
+    for number, rows in enumerate(members):
+        if len(rows):
+            searched, size = _CELLS, 0
+            while size <= _CANDIDATES:  # as many as it takes to have enough candidates
+                size = sum(len(members[other]) for other in nearest[number, :searched])
+                searched += 1
+            around = {number, *nearest[number, : searched - 1].tolist()}
+            yield rows, np.sort(np.concatenate([members[other] for other in around]))
+
+
+def _largest(values: FloatArray, most: int) -> IntArray:
+    """Return the columns of the `most` largest values of each row, largest first, (B, most).
+
+    The largest values lie in the groups with the largest maxima, so that most columns are only compared once.
+    """
+    rows, columns = np.arange(len(values))[:, None], values.shape[1]
+    groups = columns // _GROUP
+    if groups > 2 * most > 0:
+        grouped = values[:, : groups * _GROUP].reshape(len(values), _GROUP, groups)  # column = member * groups + group
+        best = np.argpartition(-grouped.max(axis=1), most - 1, axis=1)[:, :most]  # (B, most)
+        members = (best[:, :, None] + groups * np.arange(_GROUP)).reshape(len(values), -1)
+        rest = np.broadcast_to(np.arange(groups * _GROUP, columns), (len(values), columns - groups * _GROUP))
+        chosen = np.concatenate([members, rest], axis=1)
+    else:
+        chosen = np.broadcast_to(np.arange(columns), values.shape)
+    some = values[rows, chosen]
+    if most and most < some.shape[1]:
+        kept = np.argpartition(-some, most - 1, axis=1)[:, :most]
+        chosen, some = chosen[rows, kept], some[rows, kept]
+    order = np.lexsort((chosen, -some), axis=1)[:, :most]
+    largest: IntArray = chosen[rows, order]
+    return largest
+
+
+def _compared(embeddings: FloatArray, standard: _Standard, candidates: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the nearest of each image's candidates by all dimensions, (N, 6), nearest first."""
+    found = np.full((len(embeddings), COUNT), NONE, np.int32)
+    most = min(COUNT, candidates.shape[1])
+    chunk = _CHUNK // 8
+    for start in range(0, len(found) if most else 0, chunk):
+        rows = slice(start, start + chunk)
+        cosines = _cosines(embeddings, standard, rows, candidates[rows])
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
+        found[rows, :most] = np.take_along_axis(candidates[rows], order, axis=1)
+    return found
+
+
+def _cosines(embeddings: FloatArray, standard: _Standard, rows: slice, others: NDArray[np.int32]) -> FloatArray:
+    """Return the cosine of each of some rows and each of its others, (B, C)."""
+    needed, place = np.unique(others, return_inverse=True)
+    units = _units(embeddings[needed], standard)
+    own = _units(embeddings[rows], standard)
+    cosines: FloatArray = np.einsum("bd,bcd->bc", own, units[place.reshape(others.shape)], optimize=True)
+    return cosines
+
+
+def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
+    """Return each image's place, (N,), in a chain that goes on with the nearest image that has no place yet."""
+    count = len(points)
+    ranks, placed = np.empty(count, np.int64), np.zeros(count, np.bool_)
+    waiting, ahead = np.arange(0), points[:0]  # images without a place, of many some, evenly spread
+    current = 0
+    for place in range(count):
+        ranks[current], placed[current] = place, True
+        following = next((one for one in candidates[current].tolist() if not placed[one]), None)
+        if following is None and place + 1 < count:
+            taken = placed[waiting]
+            if taken.sum() >= _REFRESHED * len(waiting):
+                left = np.flatnonzero(~placed)
+                waiting = left[:: -(-len(left) // _WAITING)]
+                ahead, taken = points[waiting], np.zeros(len(waiting), np.bool_)
+            likenesses = np.einsum("nd,d->n", ahead, points[current])  # too small to be shared among BLAS's threads
+            likenesses[taken] = -np.inf
+            following = int(waiting[likenesses.argmax()])
+        current = current if following is None else following
+    return ranks

@@ -103,14 +103,12 @@ def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:
     return [_finding(row) for row in rows]
 
 
-def neighbours(session: Session, finding: Finding, each_side: int) -> list[Finding]:
-    """Return the findings beside this one in the order of similarity; none where the round has no such order."""
-    if finding.similarity_rank is None:
-        return []
-    near = FindingRow.similarity_rank.between(finding.similarity_rank - each_side, finding.similarity_rank + each_side)
-    same_round = (FindingRow.round_id == finding.round_id, FindingRow.kind.in_(list(FindingKind)))
-    beside = _with_sample().where(*same_round, near, FindingRow.id != finding.id)
-    return [_finding(row) for row in session.execute(beside.order_by(FindingRow.similarity_rank)).all()]
+def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[int]) -> list[Finding]:
+    """Return a round's findings of these samples, each one's class, in the order asked for."""
+    chosen = _with_sample().where(FindingRow.sample_id.in_(sample_ids), FindingRow.round_id == round_id)
+    rows = session.execute(chosen.where(FindingRow.area.is_(None))).all()
+    found = {row.sample_id: _finding(row) for row in rows}
+    return [found[one] for one in sample_ids if one in found]
 
 
 def _finding(row: Sequence[Any]) -> Finding:

@@ -17,9 +17,11 @@ from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
+from core.data.snapshot import sample_ids_in
 from core.judge.hints import Hint
 from core.judge.hints import hints as hints_on
 from core.judge.review import resolve
+from core.judge.similarity import neighbours_of
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
 from db.queries import annotators, decisions, evaluation, queue
 from db.queries import audits as audit_queries
@@ -30,7 +32,6 @@ from db.queries import reviews as review_queries
 LARGEST_PAGE = 500
 LIKELIEST = 20
 SHOWN_BEFORE_BULK = 24
-NEIGHBOURS_EACH_SIDE = 6
 REACH = 0.02  # of a round's findings to each side count as alike in its order of similarity
 LEAST_REACH = 40  # findings
 
@@ -175,7 +176,7 @@ def history(workspace: Workspace, finding_id: int) -> Story:
         said = finding_queries.findings_of_sample(session, finding)
         own = None if finding.area is None else finding.id
         judged = decisions.decisions_of_sample(session, finding.sample_id, own)
-        near = finding_queries.neighbours(session, finding, NEIGHBOURS_EACH_SIDE)
+        near = finding_queries.findings_of_samples(session, finding.round_id, _nearest(workspace, finding))
         alike, places = _alike(session, finding)
     return Story(
         finding,
@@ -185,6 +186,18 @@ def history(workspace: Workspace, finding_id: int) -> Story:
         alike,
         places,
     )
+
+
+def _nearest(workspace: Workspace, finding: Finding) -> list[int]:
+    """Return the samples whose embeddings are nearest to a finding's, nearest first; none without embeddings."""
+    if finding.area is not None:
+        return []
+    folder = workspace.round_folder(finding.round_id)
+    rows = neighbours_of(folder, finding.row)
+    if not rows:
+        return []
+    sample_ids: list[int] = sample_ids_in(folder)[rows].tolist()
+    return sample_ids
 
 
 def _alike(session: Session, finding: Finding) -> tuple[int | None, tuple[int, int]]:

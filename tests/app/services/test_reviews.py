@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import given as drawn
@@ -16,7 +17,9 @@ from app.services.reviews import ActKey, Choice, audits
 from app.services.workspace import Workspace
 from app.settings import Settings
 from bench._review_data import add_round, fill
+from core.data.snapshot import Snapshot
 from core.judge.review import resolve, standing
+from core.judge.similarity import order_by_similarity
 from core.types import Decision, FindingFilter, FindingKind, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
@@ -444,3 +447,21 @@ def test_what_is_like_a_card_is_a_set_of_its_own(workspace: Workspace) -> None:
     assert seen.audit.size == len(alike)
     assert seen.as_json()["filter"]["similar"] == "-".join(map(str, story.places))
     assert reviews.accept_all(workspace, chosen, by="ada").size == len(alike)
+
+
+def test_a_card_shows_its_nearest_neighbours_nearest_first(filled: Workspace) -> None:
+    card = reviews.page(filled, EVERYTHING, limit=1).items[0]
+    assert reviews.history(filled, card.id).neighbours == []  # a round without embeddings has none
+    with filled.database.read() as session:
+        rows = {row.row: row.sample_id for row in session.scalars(select(FindingRow))}
+    ids = np.array([rows[row] for row in range(COUNT)])
+    folder = filled.round_folder(card.round_id)
+    count = len(ids)
+    Snapshot(ids, [""] * count, np.zeros(count, np.int32), [""] * count, [""] * count, ["cat"]).save(folder)
+    angle = np.linspace(0, np.pi, count)
+    order_by_similarity(folder, np.stack([np.cos(angle), np.sin(angle), angle], axis=1))
+    near = reviews.history(filled, card.id).neighbours
+    assert len(near) == 6
+    distances = [abs(one.row - card.row) for one in near]
+    assert distances == sorted(distances)
+    assert max(distances) <= 6

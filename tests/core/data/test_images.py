@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import ImageError, load_image, read_facts, thumbnail
+from core.data.images import ImageError, load_image, load_small, read_facts, thumbnail
 
 LIMIT = 1_000_000
 
@@ -180,3 +180,16 @@ def test_a_thumbnail_of_a_small_image_is_exact(tmp_path: Path) -> None:
     ramp(8, 8).save(path)
     with Image.open(io.BytesIO(thumbnail(path, 96))) as small:
         np.testing.assert_array_equal(np.asarray(small), load_image(path, grey=False))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_small_image_is_the_large_one_in_grey_and_never_enlarged(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    across = np.linspace(0, 255, 400).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(across, (300, 400)).copy()).convert("RGB").save(path)
+    small = load_small(path, 64)
+    assert small.shape == (48, 64)
+    np.testing.assert_allclose(small.mean(axis=0), np.linspace(2, 253, 64), atol=4)
+    assert load_small(path, 1000).shape == (300, 400)
+    with pytest.raises(ImageError, match="the limit is 1,000"):
+        load_small(path, 64, max_pixels=1000)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.data import lookalikes
 from core.data.images import read_facts
-from core.data.lookalikes import find_alike, look_hash, near_pairs
+from core.data.lookalikes import find_alike, find_alike_within, look_hash, near_pairs
 
 FLIPS = st.lists(st.sets(st.integers(0, 63), max_size=7), max_size=12)
 HASHES = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=12)
@@ -106,3 +106,15 @@ def test_an_imported_file_is_hashed_as_people_see_it(tmp_path: Path) -> None:
     assert hashes[0] == hashes[2] == look_hash(picture)
     assert (hashes[0] ^ hashes[1]).bit_count() <= 2
     assert -(2**63) <= hashes[0] < 2**63
+
+
+def test_pairs_within_a_set_are_told_once_and_none_is_its_own_pair(tmp_path: Path) -> None:
+    images = [scene(seed) for seed in range(6)]
+    images += [images[2].resize((64, 64)), again(images[4], 60)]
+    paths = [str(tmp_path / f"{number}.png") for number in range(len(images))]
+    for image, path in zip(images, paths, strict=True):
+        image.save(path)
+    hashes = np.array([look_hash(image) for image in images])
+    found = find_alike_within(hashes, paths, Image.open)
+    assert sorted(map(tuple, found.pairs.tolist())) == [(2, 6), (4, 7)]
+    assert found.complete

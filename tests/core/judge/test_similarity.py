@@ -1,29 +1,156 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from core.judge.similarity import similarity_ranks
+from core.judge import similarity as module
+from core.judge.similarity import COUNT, NONE, likeness, neighbours_of, order_by_similarity, similarity
+from core.types import FloatArray, IntArray
 
 
-def test_ranks_are_a_permutation_also_of_equal_and_of_no_items() -> None:
-    for points in (np.ones((100, 4)), np.zeros((3, 4)), np.random.default_rng(0).normal(size=(257, 8))):
-        assert sorted(similarity_ranks(points).tolist()) == list(range(len(points)))
+def brute_force(points: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the cosines of standardised points, (N, N), and who is nearest, (N, N - 1), nearest first."""
+    exact = points.astype(np.float64)
+    centred = (exact - exact.mean(axis=0)) / exact.std(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    cosines = centred @ centred.T
+    np.fill_diagonal(cosines, -2)
+    return cosines, np.argsort(-cosines, axis=1, kind="stable")[:, :-1]
 
 
-def test_like_lies_beside_like() -> None:
+def clustered(count: int, dimensions: int, seed: int = 0) -> tuple[FloatArray, IntArray]:
+    rng = np.random.default_rng(seed)
+    cluster = rng.permutation(np.repeat(np.arange(8), count // 8))
+    points = 2 * rng.normal(size=(8, dimensions))[cluster] + rng.normal(size=(count, dimensions))
+    return points.astype(np.float32), cluster
+
+
+@given(st.integers(0, 120), st.integers(1, 12), st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_places_are_a_permutation_and_neighbours_are_others(count: int, dimensions: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(count, dimensions)).round(1)
+    found = similarity(points)
+    assert sorted(found.ranks.tolist()) == list(range(count))
+    assert found.neighbours.shape == (count, COUNT)
+    for row, near in enumerate(found.neighbours.tolist()):
+        others = [one for one in near if one != NONE]
+        assert len(others) == len(set(others)) == max(0, min(COUNT, count - 1))
+        assert row not in others
+
+
+def test_equal_images_have_places_and_neighbours_too() -> None:
+    for points in (np.ones((100, 4)), np.zeros((3, 4)), np.ones((1, 4))):
+        found = similarity(points)
+        assert sorted(found.ranks.tolist()) == list(range(len(points)))
+        assert ((found.neighbours != NONE).sum(axis=1) == min(COUNT, len(points) - 1)).all()
+
+
+@pytest.mark.parametrize("count", [8, 400, 2400])
+def test_neighbours_are_those_that_brute_force_finds(count: int) -> None:
+    points, _ = clustered(count, 40)
+    cosines, nearest = brute_force(points)
+    found = similarity(points).neighbours
+    best = np.take_along_axis(cosines, nearest[:, :COUNT], axis=1)
+    np.testing.assert_allclose(np.take_along_axis(cosines, found[:, : best.shape[1]], axis=1), best, atol=1e-6)
+
+
+def test_neighbours_in_many_dimensions_are_nearly_always_those_that_brute_force_finds() -> None:
     rng = np.random.default_rng(0)
-    cluster = rng.permutation(np.repeat(np.arange(8), 40))
-    points = 5 * rng.normal(size=(8, 16))[cluster] + rng.normal(size=(320, 16))
-    along = cluster[np.argsort(similarity_ranks(points))]
-    assert (np.diff(along) != 0).sum() < 40  # in a random order about 280 neighbours differ
+    directions = rng.normal(size=(100, 600)) * np.exp(-np.arange(100) / 30)[:, None]
+    points = (rng.normal(size=(1500, 100)) @ directions).astype(np.float16)  # a network's vary in few directions
+    _, nearest = brute_force(points)
+    found = similarity(points).neighbours
+    shared = [len({*one} & {*other}) for one, other in zip(found.tolist(), nearest[:, :COUNT].tolist(), strict=True)]
+    assert np.mean(shared) > 0.98 * COUNT
 
 
-def test_many_dimensions_are_projected_and_like_stays_beside_like() -> None:
-    rng = np.random.default_rng(0)
-    cluster = rng.permutation(np.repeat(np.arange(8), 40))
-    points = rng.normal(size=(8, 500))[cluster] + 0.2 * rng.normal(size=(320, 500))
-    along = cluster[np.argsort(similarity_ranks(points))]
-    assert (np.diff(along) != 0).sum() < 40
+def test_of_very_many_images_most_neighbours_are_found_in_cells_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, _ = clustered(4000, 12)
+    _, nearest = brute_force(points)
+    monkeypatch.setattr(module, "_EXHAUSTIVE", 1000)
+    found = similarity(points)
+    shared = [
+        len({*one} & {*other})
+        for one, other in zip(found.neighbours.tolist(), nearest[:, :COUNT].tolist(), strict=True)
+    ]
+    assert np.mean(shared) > 0.8 * COUNT
+    assert (found.neighbours != NONE).all()
+    assert (found.neighbours != np.arange(4000)[:, None]).all()
+    assert sorted(found.ranks.tolist()) == list(range(4000))
 
 
-def test_the_order_is_the_same_each_time() -> None:
+def test_equal_images_are_searched_in_cells_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EXHAUSTIVE", 50)
+    found = similarity(np.ones((300, 5)))
+    assert sorted(found.ranks.tolist()) == list(range(300))
+    assert (found.neighbours != NONE).all()
+
+
+def test_the_chain_goes_on_among_some_of_very_many_waiting_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, cluster = clustered(640, 16)
+    monkeypatch.setattr(module, "_WAITING", 50)
+    ranks = similarity(points).ranks
+    assert sorted(ranks.tolist()) == list(range(640))
+    assert (np.diff(cluster[np.argsort(ranks)]) != 0).sum() < 40
+
+
+def test_an_image_and_its_copy_are_nearest_and_lie_side_by_side() -> None:
+    points = np.random.default_rng(1).normal(size=(300, 24))
+    points[200] = points[7]
+    found = similarity(points)
+    assert (found.neighbours[7, 0], found.neighbours[200, 0]) == (200, 7)
+    assert abs(int(found.ranks[7] - found.ranks[200])) == 1
+
+
+def test_images_of_a_cluster_lie_side_by_side() -> None:
+    points, cluster = clustered(320, 16)
+    along = cluster[np.argsort(similarity(points).ranks)]
+    assert (np.diff(along) != 0).sum() < 20  # in a random order about 280 neighbours differ
+
+
+def test_blocks_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, _ = clustered(640, 12, seed=3)
+    whole = similarity(points)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 640 * 4 * 50)
+    monkeypatch.setattr(module, "_CHUNK", 64)
+    parts = similarity(points)
+    np.testing.assert_array_equal(whole.neighbours, parts.neighbours)
+    np.testing.assert_array_equal(whole.ranks, parts.ranks)
+
+
+def test_the_result_is_the_same_each_time() -> None:
     points = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float16)
-    np.testing.assert_array_equal(similarity_ranks(points), similarity_ranks(points))
+    one, other = similarity(points), similarity(points)
+    np.testing.assert_array_equal(one.ranks, other.ranks)
+    np.testing.assert_array_equal(one.neighbours, other.neighbours)
+
+
+def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:
+    points, _ = clustered(64, 8)
+    ranks = order_by_similarity(tmp_path, points)
+    found = similarity(points)
+    np.testing.assert_array_equal(ranks, found.ranks)
+    assert neighbours_of(tmp_path, 5) == found.neighbours[5].tolist()
+    assert neighbours_of(tmp_path / "another round", 5) == []
+    order_by_similarity(tmp_path, points[:3])
+    assert sorted(neighbours_of(tmp_path, 1)) == [0, 2]
+
+
+def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:
+    points, _ = clustered(96, 8)
+    neighbours = similarity(points).neighbours
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    expected = np.einsum("nd,nkd->nk", units, units[neighbours])
+    np.testing.assert_allclose(likeness(points, neighbours), expected, atol=1e-5)
+    few = likeness(points[:2], similarity(points[:2]).neighbours)
+    assert np.isfinite(few).sum() == 2
+
+
+def test_odd_images_stand_apart_although_they_are_odd_in_the_same_way() -> None:
+    rng = np.random.default_rng(0)
+    points = np.abs(rng.normal(size=(300, 32)) * 0.3 + 1)
+    points[:3] = np.abs(rng.normal(size=(3, 32)))
+    mean = np.nanmean(likeness(points, similarity(points).neighbours), axis=1)
+    assert set(np.argsort(mean)[:3].tolist()) == {0, 1, 2}

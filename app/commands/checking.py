@@ -1,0 +1,242 @@
+"""`check`: the first look at a folder, one command and one HTML file."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.speaking import progress_bar, quoted, say, say_table, tell, whole_percent
+from core.data.formats.source import SourceFormat, existing_root, is_within
+from core.types import DatasetError, ExportError
+
+if TYPE_CHECKING:
+    from app.services.imports import ImportRequest
+    from app.services.workspace import Workspace
+    from core.checking import Check, Stage, Stages
+
+MARK = '<meta name="generator" content="Outfold check">'  # in every report; other files are not written over
+_SHOWN = 10  # problems on the terminal, and suspects
+# Of a cold check's time by stage, measured on photographs of 256 pixels; what is cached goes by faster.
+_SHARES = (0.01, 0.03, 0.19, 0.56, 0.18, 0.02, 0.01)
+_LEAST, _TOLD_FROM = 1e-3, 0.02  # of the whole: from here on the time left is worth telling
+
+
+def check(
+    *,
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder of images, or a table or JSON file of them.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="The report; default: check-NAME.html in the folder you are in.")
+    ] = None,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings as JSON.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(SourceFormat)}; default: recognised.")] = "",
+    path_column: Annotated[str, typer.Option(help="Column of a table with the image's path.")] = "",
+    label_column: Annotated[str, typer.Option(help="Column of a table with the label.")] = "",
+    split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
+    group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
+    allow_outside_links: Annotated[
+        bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed, the same folds.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    open_: Annotated[
+        bool, typer.Option("--open", help="Go on in the app: import the folder with these findings and serve.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="With --open: the dataset's name; default: the folder's.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With --open: the port.")] = 8501,
+) -> None:
+    """Check a folder: wrong labels, near-duplicates, leaks between splits, outliers, images without content.
+
+    A pretrained network looks at every image once, and every label is judged by a model that learnt from others only.
+    Writes one HTML file that needs no network and no server. Images are only read. What is decoded and embedded is
+    kept in OUTFOLD_HOME, so that a second check, and --open, take seconds.
+
+    Examples:
+      python -m app check /data/pets
+      python -m app check /data/pets --to report.html --json findings.json
+      python -m app check labels.csv --label-column breed
+      python -m app check /data/pets --open
+    """
+    from datetime import UTC, datetime
+    from tempfile import TemporaryDirectory
+
+    from app.services.import_request import ImportRequest, name_for
+    from app.services.workspace import open_workspace, prepare_home
+    from app.settings import settings
+    from core.data.keeping import prune
+    from core.data.storage import write_atomically
+
+    request = ImportRequest(
+        name=name or name_for(source.absolute()),
+        source=str(source.absolute()),
+        format=_format(form),
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        group_column=group_column,
+        allow_outside_links=allow_outside_links,
+    )
+    existing_root(source)
+    report = (to or Path(f"check-{_as_file_name(request.name)}.html")).expanduser().absolute()
+    _refuse_targets([report, *([json_to] if json_to else [])], source)
+    chosen = settings()
+    prepare_home(chosen)
+    with TemporaryDirectory(prefix="check-", dir=chosen.files) as scratch:
+        place = Path(scratch) / "round"
+        with _shown_stages() as stages:
+            from app.commands.check_report import as_html, findings
+            from core.checking import Stage
+
+            found = _look(request, place, stages, seed=seed, device=device)
+            stages.enter(Stage.WRITING)
+            write_atomically(report, as_html(found, stages.seconds, datetime.now(UTC).astimezone()).encode())
+            stages.enter(Stage.WRITING, 1.0)
+        if json_to:
+            seconds = {stage.value: round(took, 2) for stage, took in stages.seconds.items()}
+            told = findings(found) | {"seconds": seconds}
+            write_atomically(json_to.expanduser().absolute(), json.dumps(told, ensure_ascii=False, indent=2).encode())
+        prune(chosen.files / "images", chosen.cache_bytes)
+        _say(found, stages, report)
+        if not open_:
+            tell(f"go on in the app with these findings: python -m app check {quoted(str(source))} --open")
+            return
+        address = _imported(open_workspace(chosen), request, found, place, port)
+    _serve(address, port)
+
+
+def _look(request: "ImportRequest", place: Path, stages: "Stages", *, seed: int, device: str) -> "Check":
+    """Check the folder; its round's files lie in `place`."""
+    from app.services.allowed import refuse_outside
+    from app.services.workspace import Workspace
+    from app.settings import settings
+    from core.checking import check_folder, config_for, read_folder
+    from db.engine import Database
+
+    chosen = settings()
+    unopened = Workspace(Database(chosen.app_url), chosen.files, chosen)  # connects to nothing until it is asked
+    refuse_outside(unopened, Path(request.source))
+    options = request.options(unopened)
+    folder = read_folder(Path(request.source), options, request.format, chosen.max_pixels, stages)
+    config = config_for(folder, seed=seed, device=device)
+    return check_folder(folder, config, place, image_cache=unopened.image_caches, stages=stages)
+
+
+def _imported(opened: "Workspace", request: "ImportRequest", found: "Check", place: Path, port: int) -> str:
+    """Store the folder as a dataset with what was found as its round; return the address to go on at."""
+    from app.commands.naming import person
+    from app.worker.adopting import adopt
+
+    with progress_bar("importing") as step:
+        round_id = adopt(opened, request, found, place, by=person(""), report=lambda text, done: step(done, 1.0, text))
+    return f"http://localhost:{port}/" + ("datasets" if round_id is None else f"review?round={round_id}")
+
+
+def _serve(address: str, port: int) -> None:
+    """Serve the app, unless it is served there already, and open the address in a browser once it answers."""
+    import subprocess
+    import sys
+
+    from app.commands.running import serve
+    from app.services.ports import user_of
+
+    say(f"review it at {address}")
+    subprocess.Popen(  # noqa: S603 our own module
+        [sys.executable, "-m", "app.commands.browsing", address, str(port)], start_new_session=True
+    )
+    user = user_of(port)
+    if user is not None and user.startswith("Outfold"):
+        tell(f"{user} serves it already")
+        return
+    serve(address="127.0.0.1", port=port)
+
+
+@contextmanager
+def _shown_stages() -> "Iterator[Stages]":
+    """Yield stages whose progress and time left are shown on a terminal."""
+    with progress_bar("loading") as step:
+        from core.checking import Stage, Stages  # torch, some seconds
+
+        began = time.monotonic()
+        before = {stage: sum(_SHARES[:index]) for index, stage in enumerate(Stage)}
+        share = dict(zip(Stage, _SHARES, strict=True))
+
+        def show(stage: "Stage", done: float, details: str) -> None:
+            reached = before[stage] + share[stage] * done
+            left = (time.monotonic() - began) * (1 / max(reached, _LEAST) - 1)
+            words = [stage.value, details, f"about {left:.0f} s left" if reached > _TOLD_FROM else ""]
+            step(reached, 1.0, " · ".join(filter(None, words)))
+
+        yield Stages(show)
+
+
+def _say(found: "Check", stages: "Stages", report: Path) -> None:
+    """Print what was found, the first suspects, and where the report is."""
+    from app.commands.check_report import findings
+    from core.types import Severity
+
+    told, images = findings(found), found.images
+    spent = sum(stages.seconds.values())
+    say(f"{told['source']}: {told['images']:,} images, checked in {spent:.0f} s")
+    outlying = len(images.outliers or ())
+    rows = [
+        (len(told["suspects"]), "labels that the model contradicts") if found.judgement is not None else None,
+        (len(images.leaks), "groups of near-duplicates across splits"),
+        (len(images.duplicates) - len(images.leaks), "groups of near-duplicates within a split"),
+        (outlying, "outliers"),
+        (len(images.empty), "images without content"),
+    ]
+    say_table(["found", ""], [(f"{row[0]:,}", row[1]) for row in rows if row], numbers=["found"])
+    if found.judgement is None:
+        say(found.unjudged)
+    else:
+        say("How many labels are wrong: unknown, until people judge a random sample.")
+        first = told["suspects"][:_SHOWN]
+        columns = ("most suspicious", "given", "suggested", "model's own estimate")
+        say_table(columns, [(one["path"], one["given"], one["suggested"], _percent(one)) for one in first])
+    left_out = [one for one in found.folder.problems.kept if one.severity is Severity.ERROR]
+    count = sum(count for (severity, _), count in found.folder.problems.counts.items() if severity is Severity.ERROR)
+    say_table(("left out", "problem", "cure"), [(one.path, one.message, one.cure) for one in left_out[:_SHOWN]])
+    if count > _SHOWN:
+        tell(f"{count:,} files were left out; the report names them")
+    say(f"report: {report}")
+
+
+def _percent(suspect: dict[str, Any]) -> str:
+    return whole_percent(suspect["model_estimate"])
+
+
+def _format(text: str) -> SourceFormat | None:
+    try:
+        return SourceFormat(text) if text else None
+    except ValueError:
+        raise DatasetError(f"there is no format {text}; there are {', '.join(SourceFormat)}") from None
+
+
+def _as_file_name(name: str) -> str:
+    """Return a dataset's name as a part of a file's."""
+    return "".join(character if character.isalnum() or character in "-_. " else "-" for character in name)[:80]
+
+
+def _refuse_targets(targets: Iterable[Path], source: Path) -> None:
+    """Refuse to write among the images, or over a file that no check wrote.
+
+    Raises:
+        ExportError: it would be written there.
+    """
+    around = os.path.realpath(source.expanduser())
+    for target in targets:
+        real = os.path.realpath(target.expanduser())
+        if Path(around).is_dir() and is_within(real, around):
+            raise ExportError(f"{target}: lies among the images; name another place with --to or --json")
+        if Path(real).is_dir():
+            raise ExportError(f"{target}: is a folder; name a file")
+        if target.suffix == ".html" and Path(real).exists() and MARK.encode() not in Path(real).read_bytes()[:4096]:
+            raise ExportError(f"{target}: exists and is no report of a check; name another file")

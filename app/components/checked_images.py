@@ -1,0 +1,114 @@
+"""Findings of a dataset's image checks: groups of near-duplicates, and single images, each a link to its card."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app.services.image_checks import CheckedImage, CheckedImages
+from core.judge.image_checks import Duplicates
+
+_MOST_GROUPS, _MOST_OF_GROUP, _MOST_IMAGES = 60, 8, 120
+_STYLE = (
+    "<style>.checked{display:flex;flex-wrap:wrap;gap:10px}.checked .group{border:1px solid rgb(128 128 128/.3);"
+    "border-radius:8px;padding:8px 10px;max-width:100%}.checked .row{display:flex;flex-wrap:wrap;gap:8px}"
+    ".checked .group>p{margin:0 0 6px;font-size:.8rem}"
+    ".checked .group>p b{color:var(--st-red-color,#d0413c)}"
+    ".checked figure{margin:0;width:112px}.checked a{display:block;color:inherit;text-decoration:none}"
+    ".checked img{width:112px;height:112px;object-fit:contain;border-radius:8px;display:block;"
+    "background:var(--st-secondary-background-color,#eee)}"
+    ".checked a:is(:hover,:focus-visible) img{outline:3px solid var(--st-primary-color,#1f6feb)}"
+    ".checked figcaption{font-size:.8rem;line-height:1.3}.checked figcaption *{display:block;overflow:hidden;"
+    "text-overflow:ellipsis;white-space:nowrap}.checked figcaption span{opacity:.7}</style>"
+)
+
+
+def draw_checked_images(shown: CheckedImages) -> None:
+    """Draw everything that was found, a tab for each check."""
+    found = shown.found
+    inside = [group for group in found.duplicates if not group.leaking]
+    outlying, empty = found.outliers or (), found.empty
+    titles = {
+        "Near-duplicates": len(inside),
+        "Leaks between splits": len(found.leaks),
+        "Outliers": len(outlying),
+        "Without content": len(empty),
+    }
+    tabs = st.tabs([f"{title} · {count:,}" for title, count in titles.items()])
+    with tabs[0]:
+        st.caption("Copies of a file, and images that look alike; those with different labels first.")
+        _groups(shown, inside, "No images are copies of a file or look alike.")
+    with tabs[1]:
+        st.caption("Near-duplicates in more than one split: what is learnt in one would be judged in another.")
+        splits = {one.split for one in shown.images}
+        nothing = "No image looks like an image of another split." if len(splits) > 1 else "There is one split only."
+        _groups(shown, found.leaks, nothing)
+    with tabs[2]:
+        st.caption("Images that even their six nearest neighbours hardly resemble, the farthest first.")
+        if found.outliers is None:
+            st.info("Outliers appear here after a round that embeds the images: choose the method probe.")
+        else:
+            _images(shown, [(row, "") for row in outlying], "No image is far from its nearest neighbours.")
+    with tabs[3]:
+        st.caption("Images that are black, white or of one colour.")
+        _images(shown, [(row, kind.value) for row, kind in empty], "Every image has content.")
+    if not found.complete:
+        st.warning("The images are too plain to compare every pair: there may be more near-duplicates.")
+    if shown.unknown:
+        st.warning(
+            f"{shown.unknown:,} images were imported before pictures were compared; import the dataset again to "
+            "compare them too."
+        )
+
+
+def _groups(shown: CheckedImages, groups: Sequence[Duplicates], nothing: str) -> None:
+    if not groups:
+        st.info(nothing)
+        return
+    draw = _drawing(shown)
+    st.html(f'{_STYLE}<div class="checked">{"".join(_group(group, draw) for group in groups[:_MOST_GROUPS])}</div>')
+    _tell_more(len(groups), _MOST_GROUPS, "groups")
+
+
+def _group(group: Duplicates, draw: Callable[[int, str], str]) -> str:
+    words = ["<b>different labels</b>"] if group.contradicting else []
+    words.append("same file" if group.same_file else "look alike")
+    if len(group.rows) > _MOST_OF_GROUP:
+        words.append(f"{len(group.rows):,} images")
+    images = "".join(draw(row, "") for row in group.rows[:_MOST_OF_GROUP])
+    return f'<div class="group"><p>{" · ".join(words)}</p><div class="row">{images}</div></div>'
+
+
+def _images(shown: CheckedImages, rows: Sequence[tuple[int, str]], nothing: str) -> None:
+    if not rows:
+        st.info(nothing)
+        return
+    draw = _drawing(shown)
+    st.html(f'{_STYLE}<div class="checked">{"".join(draw(row, word) for row, word in rows[:_MOST_IMAGES])}</div>')
+    _tell_more(len(rows), _MOST_IMAGES, "images")
+
+
+def _tell_more(count: int, most: int, what: str) -> None:
+    if count > most:
+        st.caption(f"{count - most:,} more {what} are listed by `python -m app check FOLDER --json FILE`.")
+
+
+def _drawing(shown: CheckedImages) -> Callable[[int, str], str]:
+    def draw(row: int, word: str) -> str:
+        image = shown.images[row]
+        address = f"/outfold/image/{escape(image.content_hash)}/192.webp"
+        picture = f'<img src="{address}" alt="{escape(image.name)}" loading="lazy">'
+        words = " · ".join(filter(None, (word, image.label, image.split)))
+        caption = f"<b>{escape(words)}</b><span>{escape(image.name.rsplit('/', 1)[-1])}</span>"
+        inside = f"{picture}<figcaption>{caption}</figcaption>"
+        if shown.round_id is not None:
+            inside = f'<a href="{escape(card_address(image, shown.round_id))}" target="_self">{inside}</a>'
+        return f'<figure title="{escape(image.name)}">{inside}</figure>'
+
+    return draw
+
+
+def card_address(image: CheckedImage, round_id: int) -> str:
+    """Return the review of one image, beside this page's own address."""
+    return f"review?{urlencode({'round': round_id, 'show': 'any', 'status': 'any', 'sample': image.sample_id})}"

@@ -1,0 +1,258 @@
+"""Check a folder of images: probe round, suspects, and the images themselves; without a database.
+
+The source is listed by the same readers as an import, every image is read, and a probe judges the labels where there
+are labels of two classes. Decoded images and embeddings go into a cache by content, which an installation shares, so
+that a second check, and the app, decode and embed nothing again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import BACKBONE, ImageSummary, Method, RoundConfig, Weights, propose_config
+from core.data.contents import empty_kinds
+from core.data.formats.detect import FORMATS, detect
+from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
+from core.data.images import read_small
+from core.data.lookalikes import find_alike_within
+from core.data.reading import read_many
+from core.data.snapshot import Snapshot
+from core.judge.image_checks import ImageChecks, ImageColumns, check_images
+from core.judge.judgement import EMBEDDINGS, Judgement
+from core.judge.outliers import outliers
+from core.judge.similarity import NEIGHBOURS, likeness, order_by_similarity
+from core.learn import probe
+from core.learn.crossfold import Telling
+from core.rounds import held_of, run_round
+from core.tasks import Places, of_kind
+from core.types import (
+    NO_LABEL,
+    DatasetError,
+    FloatArray,
+    ImageFacts,
+    Progress,
+    RoundError,
+    SourceSample,
+    Task,
+)
+
+_FEWEST_CLASSES = 2
+_SMALL_SIZE, _SIZE = 96, 160  # pixels, what a probe sees of small grey images, and of others
+
+Show = Callable[["Stage", float, str], None]
+"""Told a stage, how much of it is done (0 to 1), and details in words."""
+
+
+class Stage(StrEnum):
+    """Stages of a check, in their order."""
+
+    LISTING = "listing files"
+    READING = "reading images"
+    DECODING = "decoding images"
+    EMBEDDING = "embedding images"
+    JUDGING = "judging labels"
+    COMPARING = "comparing images"
+    WRITING = "writing the report"
+
+
+class Stages:
+    """The seconds that each stage took, and where their progress is shown."""
+
+    def __init__(self, show: Show = lambda _stage, _done, _details: None) -> None:
+        """Show progress by `show`."""
+        self._show = show
+        self._stage, self._since = Stage.LISTING, time.monotonic()
+        self.seconds = dict.fromkeys(Stage, 0.0)
+
+    def enter(self, stage: Stage, done: float = 0.0, details: str = "") -> None:
+        """Go on with a stage, `done` of which (0 to 1) is done."""
+        now = time.monotonic()
+        self.seconds[self._stage] += now - self._since
+        self._stage, self._since = stage, now
+        self._show(stage, min(1.0, done), details)
+
+    def report(self, progress: Progress) -> None:
+        """Go on as a round says."""
+        if progress.fold == 0 and progress.stage in _STAGE_OF:
+            self.enter(_STAGE_OF[progress.stage], progress.fraction, progress.message)
+        else:
+            self.enter(Stage.JUDGING, (progress.fold + progress.fraction) / progress.folds)
+
+
+_STAGE_OF = {"reading images": Stage.DECODING, "embedding": Stage.EMBEDDING}
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A source as it was read: N usable samples with their facts, and what is wrong with the others.
+
+    `masks`: its labels are masks, which a probe does not judge.
+    """
+
+    root: Path
+    format: SourceFormat
+    samples: tuple[SourceSample, ...]
+    facts: tuple[ImageFacts, ...]
+    problems: Problems
+    masks: bool
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes' names in natural order, as an import numbers them."""
+        if self.masks:
+            return []
+        return sorted({one.label for one in self.samples if one.label is not None}, key=natural_order)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check found. Without a `judgement` of the labels, `unjudged` says why and what to do."""
+
+    folder: Folder
+    snapshot: Snapshot
+    config: RoundConfig
+    judgement: Judgement | None
+    unjudged: str
+    images: ImageChecks
+    neighbours: NDArray[np.int32]  # (N, 6) rows, nearest first
+
+
+def read_folder(
+    source: Path, options: ReadOptions, form: SourceFormat | None, max_pixels: int, stages: Stages
+) -> Folder:
+    """List a source and read every image of it.
+
+    Raises:
+        DatasetError: it is no source that Outfold reads, or none of its images can be read.
+    """
+    root = existing_root(source)
+    chosen = form or detect(root).format
+    stages.enter(Stage.LISTING)
+    listing = FORMATS[chosen].read(root, options)
+    listed = list(listing.samples)
+    samples, facts, problems = [], [], listing.problems
+    stages.enter(Stage.READING)
+    found = read_many((one.path for one in listed), max_pixels)
+    for done, (sample, fact) in enumerate(zip(listed, found, strict=True), start=1):
+        if isinstance(fact, ImageFacts):
+            samples.append(sample)
+            facts.append(fact)
+        else:
+            problems.error(fact.kind, sample.name, str(fact), fact.cure)
+        stages.enter(Stage.READING, done / len(listed), f"{done:,} of {len(listed):,}")
+    if not samples:
+        first = f": {problems.kept[0].path}: {problems.kept[0].message}" if problems.kept else ""
+        raise DatasetError(f"{root}: no image could be read out of {len(listed):,} found{first}")
+    return Folder(root, chosen, tuple(samples), tuple(facts), problems, masks=listing.table is not None)
+
+
+def config_for(folder: Folder, *, seed: int = 0, device: str = "auto") -> RoundConfig:
+    """Return the settings of the probe: those that are proposed for such images where that is a probe."""
+    widths, heights = ([getattr(fact, side) for fact in folder.facts] for side in ("width", "height"))
+    apart = len(set(snapshot_of(folder).whole_groups().tolist()))
+    summary = ImageSummary(
+        width=int(np.median(widths)),
+        height=int(np.median(heights)),
+        grey=all(fact.grey for fact in folder.facts),
+        count=len(folder.facts),
+        classes=len(folder.classes),
+        groups=apart,
+    )
+    proposed = propose_config(summary)
+    labelled = sum(one.label is not None for one in folder.samples)
+    changes = {"folds": max(2, min(proposed.folds, labelled // 2)), "seed": seed, "device": device}
+    if proposed.method is Method.PROBE:
+        return RoundConfig.from_json(proposed.to_json() | changes)
+    small = summary.grey and max(summary.width, summary.height) < _SMALL_SIZE
+    probe = RoundConfig(
+        method=Method.PROBE,
+        model=BACKBONE,
+        weights=Weights.PACKAGED,
+        input_size=_SMALL_SIZE if small else _SIZE,
+        grey=summary.grey,
+        batch_size=64,
+    )
+    return RoundConfig.from_json(probe.to_json() | changes)
+
+
+def snapshot_of(folder: Folder) -> Snapshot:
+    """Return the folder's labels as a round opens with them."""
+    number = {name: index for index, name in enumerate(folder.classes)}
+    labels = [NO_LABEL if one.label is None else number.get(one.label, NO_LABEL) for one in folder.samples]
+    return Snapshot(
+        sample_ids=np.arange(1, len(labels) + 1),
+        paths=[one.path for one in folder.samples],
+        labels=np.array(labels, np.int32),
+        groups=[one.group for one in folder.samples],
+        content_hashes=[fact.content_hash for fact in folder.facts],
+        classes=folder.classes,
+    )
+
+
+def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cache: Path, stages: Stages) -> Check:
+    """Judge the labels and check the images; the round's files lie in `place`.
+
+    Raises:
+        RoundError: an image can no longer be read, or the device has too little memory.
+        ConfigError: the settings cannot work on this machine.
+    """
+    snapshot = snapshot_of(folder)
+    unjudged = _why_unjudged(folder, snapshot, config)
+    judgement = None
+    if unjudged:
+        place.mkdir(parents=True, exist_ok=True)
+        embeddings = _embedded(snapshot, config, Places(place, image_cache, None), stages)
+    else:
+        judgement = run_round(snapshot, config, place, image_cache=image_cache, report=stages.report)
+        embeddings = np.load(place / EMBEDDINGS, mmap_mode="r")
+    stages.enter(Stage.COMPARING)
+    if not (place / NEIGHBOURS).exists():
+        order_by_similarity(place, embeddings)
+    neighbours = np.load(place / NEIGHBOURS)
+    columns = ImageColumns(
+        [one.label or "" for one in folder.samples], [one.split for one in folder.samples], snapshot.content_hashes
+    )
+    hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
+    alike = find_alike_within(hashes, snapshot.paths, read_small)
+    stages.enter(Stage.COMPARING, 0.5)
+    empty, isolated = empty_kinds(snapshot.paths), outliers(likeness(embeddings, neighbours)).tolist()
+    images = check_images(columns, alike.pairs, empty, isolated, complete=alike.complete)
+    stages.enter(Stage.COMPARING, 1.0)
+    return Check(folder, snapshot, config, judgement, unjudged, images, neighbours)
+
+
+def _why_unjudged(folder: Folder, snapshot: Snapshot, config: RoundConfig) -> str:
+    """Return why the labels cannot be judged and what to do about it; "" where they can."""
+    if folder.masks:
+        return (
+            "The labels are masks, which need a round of their own: import the folder with "
+            f"`python -m app import {quote(str(folder.root))}`, then start a round."
+        )
+    if len(folder.classes) < _FEWEST_CLASSES:
+        return (
+            "There are no labels of two classes to judge. Put the images into one folder a class, or name a table "
+            "with columns path and label."
+        )
+    try:
+        for fold in range(config.folds):
+            held_of(snapshot, config, fold, _FEWEST_CLASSES)
+    except RoundError as error:
+        return f"There are too few labels to judge: {error}."
+    return ""
+
+
+def _embedded(snapshot: Snapshot, config: RoundConfig, places: Places, stages: Stages) -> FloatArray:
+    """Embed the images of a folder whose labels are not judged."""
+    task, telling = of_kind(Task.CLASSIFICATION), Telling(stages.report, lambda: False)
+    material = task.material(snapshot, config, places, Progress("reading images", 0, config.folds), telling)
+    build = partial(task.build_network, config, 1 if config.grey else 3, 0)
+    return probe.embedded(
+        config, material.images, snapshot.content_hashes, build, cache=places.image_cache, fold=0, telling=telling
+    )

@@ -1,0 +1,52 @@
+"""The Images page: empty, not yet checked, one click, what was found."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components.checked_images import card_address
+from app.services.image_checks import CheckedImage
+from app.services.workspace import Workspace
+from tests.app.services.test_image_checks import imported, root
+
+__all__ = ["imported", "root"]
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
+
+
+def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/images.py").run()
+
+
+def test_without_a_dataset_the_page_sends_people_to_the_import(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_page(workspace, monkeypatch)
+    assert not screen.exception
+    assert "there is none yet" in screen.info[0].value
+
+
+def test_one_click_checks_the_images_and_shows_what_was_found(
+    imported: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = open_page(imported, monkeypatch)
+    screen.button(key="check_images").click().run()
+    assert not screen.exception
+    assert [tab.label for tab in screen.tabs] == [
+        "Near-duplicates · 1",
+        "Leaks between splits · 1",
+        "Outliers · 0",
+        "Without content · 1",
+    ]
+    drawn = "".join(str(element.proto.body) for element in screen.get("html"))
+    assert "different labels" in drawn
+    assert "black.png" in drawn
+    assert any("choose the method probe" in element.value for element in screen.info)
+    assert not open_page(imported, monkeypatch).button  # the next visit finds it done
+
+
+def test_a_card_is_reached_whatever_was_said_of_it() -> None:
+    address = card_address(CheckedImage(7, "a.png", "0" * 32, "cat", ""), 3)
+    assert address == "review?round=3&show=any&status=any&sample=7"

@@ -1,0 +1,92 @@
+"""Checks of a dataset's images: found once for its present state, outliers by the newest round's embeddings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.services import image_checks, imports
+from app.services.image_checks import CheckedImages
+from app.services.imports import ImportRequest
+from app.services.workspace import Workspace
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
+from core.judge.judgement import EMBEDDINGS
+from core.judge.similarity import order_by_similarity
+from db.queries import snapshots
+from tests.app.small import add_done_round
+
+
+def picture(seed: int) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a folder with a copy in another split, a look-alike of another class, and a black image."""
+    root = tmp_path / "set"
+    for seed in range(40):
+        folder = root / ("test" if seed < 8 else "train") / ("cat" if seed % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(folder / f"{seed}.png")
+    picture(3).save(root / "train" / "cat" / "copy.png")
+    picture(10).resize((40, 40)).save(root / "train" / "cat" / "smaller.jpg", quality=80)
+    Image.new("RGB", (64, 64)).save(root / "train" / "cat" / "black.png")
+    return root
+
+
+@pytest.fixture
+def imported(workspace: Workspace, root: Path) -> Workspace:
+    request = ImportRequest(name="set", source=str(root))
+    done = imports.run_import(workspace, imports.start_import(workspace, request))
+    assert done.dataset_id == 1, done.message
+    return workspace
+
+
+def names(checked: CheckedImages, rows: tuple[int, ...]) -> set[str]:
+    return {checked.images[row].name for row in rows}
+
+
+def test_images_are_checked_once_for_the_state_of_a_dataset(
+    imported: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert image_checks.known(imported, 1) is None
+    found = image_checks.find(imported, 1)
+    leak, alike = (next(one for one in found.found.duplicates if one.leaking is leaking) for leaking in (True, False))
+    assert names(found, leak.rows) == {"test/cat/3.png", "train/cat/copy.png"}
+    assert names(found, alike.rows) == {"train/dog/10.png", "train/cat/smaller.jpg"}
+    assert (leak.same_file, alike.contradicting) == (True, True)
+    assert [(found.images[row].name, kind) for row, kind in found.found.empty] == [("train/cat/black.png", "black")]
+    assert (found.found.outliers, found.round_id, found.unknown) == (None, None, 0)
+    monkeypatch.setattr(image_checks, "_found", lambda _: pytest.fail("looked twice"))
+    assert image_checks.find(imported, 1) == image_checks.known(imported, 1) == found
+
+
+def test_a_changed_dataset_is_looked_at_again(imported: Workspace, root: Path) -> None:
+    image_checks.find(imported, 1)
+    (root / "train" / "cat" / "black.png").unlink()
+    imports.run_import(imported, imports.start_import(imported, ImportRequest(name="set", source=str(root))))
+    assert image_checks.known(imported, 1) is None
+    assert image_checks.find(imported, 1).found.empty == ()
+
+
+def test_outliers_are_told_by_the_embeddings_of_a_round(imported: Workspace) -> None:
+    round_id = add_done_round(imported, 1, RoundConfig(folds=2))
+    with imported.database.read() as session:
+        ids = [one.id for one in snapshots.samples_for_round(session, 1)]
+    count = len(ids)
+    rng = np.random.default_rng(0)
+    embeddings = 5 + rng.normal(size=(count, 16)) * 0.3
+    odd = 20
+    embeddings[odd] = rng.normal(size=16) * 5
+    folder = imported.round_folder(round_id)
+    none = [""] * count
+    Snapshot(np.array(ids), none, np.zeros(count, np.int32), none, none, ["cat"]).save(folder)
+    np.save(folder / EMBEDDINGS, embeddings)
+    order_by_similarity(folder, embeddings)
+    found = image_checks.find(imported, 1)
+    assert found.round_id == round_id
+    assert found.found.outliers is not None
+    assert found.images[found.found.outliers[0]].sample_id == ids[odd]
