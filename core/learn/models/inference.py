@@ -6,20 +6,21 @@ differ by 2.5 % (relative norm), and the average precision of wrong labels by .0
 """
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 
-_TOLERANCE = 1e-3  # relative, of the outputs
+_SAME, _ALIKE = 1e-3, 0.1  # relative norm by which answers differ: of a folded network, of one in bfloat16
 
 
 class Bfloat16(nn.Module):
-    """A network that computes in bfloat16 and answers in float32."""
+    """A copy of a network that computes in bfloat16 and answers in float32."""
 
     def __init__(self, network: nn.Module) -> None:
-        """Convert `network`."""
+        """Copy and convert `network`."""
         super().__init__()
-        self.network = network.to(torch.bfloat16)
+        self.network = copy.deepcopy(network).to(torch.bfloat16)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the network's answer to float32 images."""
@@ -28,15 +29,24 @@ class Bfloat16(nn.Module):
 
 
 def for_inference(network: nn.Module, device: torch.device, channels: int, size: int) -> nn.Module:
-    """Return the network on the device in the fastest form that gives the same answers; `network` stays as it is.
+    """Return the network on the device in the fastest form that answers alike; its weights stay as they are.
 
-    `size` is the side of its images, in pixels.
+    `size` is the side of its images, in pixels. A form is only taken if its answers to random images are those of the
+    network: norms are paired with convolutions by the order in which modules are registered, which in some of timm's
+    networks is not that of use, and not every operation exists in bfloat16.
     """
     network = network.eval().to(memory_format=torch.channels_last).to(device)
     if device.type != "cpu":
         return network  # a GPU gets its precision by autocast, see devices.fast_precision
-    folded = folded_norms(network, channels, size)
-    return Bfloat16(folded) if has_bfloat16() else folded
+    images = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():  # tensors made in inference mode could not be used outside of it
+        expected = network(images)
+        folded = folded_norms(network)
+        fastest = folded if _difference(folded, images, expected) <= _SAME else network
+        if has_bfloat16():
+            half = Bfloat16(fastest)
+            fastest = half if _difference(half, images, expected) <= _ALIKE else fastest
+    return fastest
 
 
 def has_bfloat16() -> bool:
@@ -45,27 +55,27 @@ def has_bfloat16() -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def folded_norms(network: nn.Module, channels: int, size: int) -> nn.Module:
-    """Return a copy with each batch norm folded into the convolution before it; the network itself where that differs.
-
-    Norms are paired with convolutions by the order in which modules are registered, which is that of use in most of
-    timm's networks; the answers to random images show whether it is in this one.
-    """
-    images = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+def folded_norms(network: nn.Module) -> nn.Module:
+    """Return a copy with each batch norm folded into the convolution that was registered before it."""
     folded = copy.deepcopy(network)
     before: nn.Conv2d | None = None
-    with torch.no_grad():  # tensors made in inference mode could not be used outside of it
-        for name, module in list(folded.named_modules()):
-            if isinstance(module, nn.Conv2d):
-                before = module
-            elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-                if before is not None and before.out_channels == module.num_features:
-                    _fold(before, module)
-                    folded.set_submodule(name, getattr(module, "act", None) or nn.Identity())
-                before = None
-        expected, found = network(images), folded(images)
-        same = (found - expected).norm() <= _TOLERANCE * expected.norm()
-    return folded.to(memory_format=torch.channels_last) if same else network
+    for name, module in list(folded.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            before = module
+        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            if before is not None and before.out_channels == module.num_features:
+                _fold(before, module)
+                folded.set_submodule(name, getattr(module, "act", None) or nn.Identity())
+            before = None
+    return folded.to(memory_format=torch.channels_last)
+
+
+def _difference(network: nn.Module, images: Tensor, expected: Tensor) -> float:
+    """Return the relative norm by which the network's answers differ from what is expected; infinite where it fails."""
+    try:
+        return float((network(images) - expected).norm() / expected.norm().clamp_min(1e-12))
+    except RuntimeError:  # an operation that does not exist in this precision
+        return math.inf
 
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

@@ -3,7 +3,7 @@ import timm
 import torch
 from torch import nn
 
-from core.learn.models.inference import folded_norms, for_inference, has_bfloat16
+from core.learn.models.inference import for_inference, has_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -26,23 +26,36 @@ def norms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet10t", "test_vit"])
-def test_a_folded_network_gives_the_same_answers(name: str) -> None:
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet10t"])
+def test_a_folded_network_gives_the_same_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_bfloat16(monkeypatch)
     network = used(name)
-    size = 160 if name == "test_vit" else 96
-    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    folded = folded_norms(network, 3, size)
+    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    found = for_inference(network, CPU, 3, 96)
     with torch.inference_mode():
-        torch.testing.assert_close(folded(images), network(images), atol=1e-4, rtol=1e-3)
-    assert norms(folded) == 0
+        torch.testing.assert_close(found(images), network(images), atol=1e-4, rtol=1e-3)
+    assert norms(found) == 0
+    assert norms(network) > 0
 
 
-def test_norms_that_cannot_be_folded_by_their_order_stay() -> None:
+def test_norms_stay_where_folding_them_in_their_order_changes_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_bfloat16(monkeypatch)
     network = used("resnetv2_18")  # norms come before convolutions
-    folded = folded_norms(network, 3, 64)
-    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        torch.testing.assert_close(folded(images), network(images), atol=1e-4, rtol=1e-3)
+    assert for_inference(network, CPU, 3, 64) is network
+
+
+def test_a_network_that_cannot_compute_in_bfloat16_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wide(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.svdvals(images.flatten(1))[:, None]  # there is none for bfloat16
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    found = for_inference(Wide(), CPU, 3, 16)
+    assert found(torch.rand(2, 3, 16, 16)).dtype is torch.float32
 
 
 @pytest.mark.parametrize("able", [True, False])
