@@ -28,6 +28,7 @@ from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
+from core.learn.models.weights import origin_of
 from core.learn.pixel_probe import Probed
 from core.tasks import Places, Task, task_of
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Report, RoundError
@@ -148,13 +149,15 @@ def run_fold(
     return summary
 
 
-def versions(device: str = "auto") -> dict[str, str]:
-    """Return what a round's outcome also depends on: versions of the libraries, and the device's name."""
+def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[str, str]:
+    """Return what a round's outcome also depends on: versions of libraries, the device's name, first weights."""
+    origin = None if config is None else origin_of(config)
     libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: devices.library_version(name) for name in libraries}
         | {"device": devices.describe(devices.choose(device))}
+        | ({} if origin is None else {"weights": origin})
     )
 
 

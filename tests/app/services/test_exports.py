@@ -114,6 +114,7 @@ def test_the_manifest_tells_where_every_label_comes_from(workspace: Workspace, r
     assert done.manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert done.manifest["versions"] == {"outfold": __version__}
     assert [(each["number"], each["recipe"]) for each in done.manifest["rounds"]] == [(1, "cross-fold")]
+    assert done.manifest["rounds"][0].keys() >= {"config", "snapshot_hash", "versions"}
     assert done.manifest["dataset"]["evaluation_splits"] == []
     counts = done.manifest["counts"]
     assert counts["by_verdict"]["relabel"] == 1
