@@ -85,7 +85,7 @@ def open_ensemble(kept: Sequence[KeptNetwork], device: str = "auto") -> Ensemble
             raise RoundError(f"{one.name} and {kept[0].name} do not see images alike; name one of them")
     about, chosen = kept[0].about, devices.choose(device)
     task, config = of_kind(about.task), RoundConfig.from_json(about.config)
-    devices.use_fitting_threads(config.batch_size * about.canvas[0] * about.canvas[1])
+    devices.use_fitting_threads(config.batch_size * max(config.seen_size**2, about.canvas[0] * about.canvas[1]))
     views = [task.view(config, load_network(one, chosen)) for one in kept]
     return Ensemble(tuple(kept), tuple(views), chosen)
 

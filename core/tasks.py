@@ -79,7 +79,7 @@ def _labelled_images(
         report=_counting(reading, telling, "images"),
         should_stop=telling.should_stop,
     )
-    devices.use_fitting_threads(config.batch_size * config.input_size**2)
+    devices.use_fitting_threads(config.batch_size * config.seen_size**2)
     device = devices.choose(config.device)
     probed = config.method is Method.PROBE
     scaling = first_scaling(config, array.shape[3]) if probed else Scaling.measured(array)

@@ -125,7 +125,7 @@ def device_name() -> str:
             if line.startswith("Model:"):
                 return line.removeprefix("Model:").strip()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} CPU cores"
+    return f"{cores} CPU core" + ("" if cores == 1 else "s")
 
 
 def _look(workspace: Workspace, now: float) -> list[tuple[WorkerInfo, _Look]]:
