@@ -293,6 +293,6 @@ def features_key(config: RoundConfig, scaling: Scaling) -> str:
         weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))
-    sight = [config.upscale, config.all_stages, config.flip]
+    sight = [config.upscale, config.all_stages, config.flip, config.weights_padding]
     parts = [config.model, *weights, str(config.input_size), str(config.grey), str(scaling), *map(str, sight)]
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()

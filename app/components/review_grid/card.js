@@ -32,7 +32,7 @@ export function cardImage(item, { base, pixels, aspect }) {
   return image;
 }
 
-/** Return a card: a picture with room for its badge, and what is told below it. */
+/** Return a card: a picture with room for its badge, and its caption below. */
 export function cardAround(item, picture, caption) {
   return h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
     h("div", { class: "im" }, picture, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")), caption);
@@ -48,7 +48,7 @@ export function createCard(item, context) {
       confidenceBar(item)));
 }
 
-/** Bring a card in line with its item and with what is focused and selected; `face` decides what is told of it. */
+/** Bring a card in line with its item and with what is focused and selected; `face` decides what it shows. */
 export function paintCard(card, item, { face, classes, focused, selected }) {
   const look = face.badge(item, classes);
   const names = ["card"];

@@ -10,7 +10,7 @@ const BUTTONS = [
 ];
 
 export class Footer {
-  /** `on` holds act(action), open(item), page(by); `words` are [action, word] in their order; `face` decides what is told of a card. */
+  /** `on` holds act(action), open(item), page(by); `words` are [action, word] in their order; `face` decides what a card shows. */
   constructor({ keys, base, classes, face, on, words = BUTTONS }) {
     Object.assign(this, { keys, base, classes, face, on, words });
     this.buttons = h("div", { class: "hints" });

@@ -73,7 +73,7 @@ export class Grid {
     this.aspect = own.length ? Math.min(1.5, Math.max(0.75, own[own.length >> 1])) : 1;
   }
 
-  /** Draw a page from scratch; `context.face` decides what is told of a card. */
+  /** Draw a page from scratch; `context.face` decides what a card shows. */
   draw(items, context) {
     this.items = items;
     this.context = { ...context, pixels: this.pixels, aspect: this.frame };

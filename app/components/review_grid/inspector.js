@@ -31,7 +31,7 @@ function rowsOf(item, likely, { classes, digits, onpick }) {
 }
 
 export class Inspector {
-  /** `api` for details, `face` decides what is told of a card, `digits` is the class of each digit key, `on` holds pick(class) and open(item). */
+  /** `api` for details, `face` decides what a card shows, `digits` is the class of each digit key, `on` holds pick(class) and open(item). */
   constructor({ api, classes, face, digits, on }) {
     Object.assign(this, { api, classes, face, digits, on });
     this.details = new Map();

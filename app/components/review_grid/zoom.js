@@ -11,7 +11,7 @@ const UNLABELLED = -1; // as the given class: there is nothing to keep
 const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
 
 export class Zoom {
-  /** `face` decides what is told of a card, `digits` is the class of each digit key; `on` holds step(by), pick(class), act(action) and closed(). */
+  /** `face` decides what a card shows, `digits` is the class of each digit key; `on` holds step(by), pick(class), act(action) and closed(). */
   constructor({ root, api, classes, face, digits, keys, on }) {
     Object.assign(this, { root, api, classes, face, digits, keys, on });
     this.item = null;

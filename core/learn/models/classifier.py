@@ -137,9 +137,9 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
         options["img_size"] = config.seen_size
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
-    except TypeError as error:
-        raise ConfigError(f"{config.model} cannot be made with {options} ({error}); leave the padding empty") from error
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
+        if config.weights_padding and isinstance(error, TypeError):
+            raise ConfigError(f"{config.model} has no choice of padding ({error}); leave the padding empty") from error
         raise ConfigError(
             f"{config.model} cannot be made ({type(error).__name__}: {error}); with pretrained weights, check the "
             "connection to the hub, or download the weights and name the file"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from core.config import Method, RoundConfig, Weights
+from core.learn.batches import Scaling
 from core.learn.crossfold import Held, Telling
-from core.learn.probe import DECAYS, DecayChoice, chosen_decay, fitted_regression
+from core.learn.probe import DECAYS, DecayChoice, chosen_decay, features_key, fitted_regression
 from core.types import NO_LABEL, FloatArray, RoundCancelledError
 
 
@@ -102,3 +105,9 @@ def test_labels_that_judge_models_have_no_say_in_the_decay(tmp_path: Path) -> No
     hidden = np.where(learnable, labels, NO_LABEL)
     without = [Held(one.fold, one.learn_rows, one.held_rows, hidden) for one in held]
     assert found == chosen_decay(embeddings, without, learnable, 3, path=tmp_path / "b", device=device, telling=telling)
+
+
+def test_embeddings_of_another_padding_are_others() -> None:
+    config = RoundConfig(method=Method.PROBE, model="mobilenetv2_050", weights=Weights.FILE, weights_file="gone.pth")
+    scaling = Scaling((0.5,) * 3, (0.5,) * 3)
+    assert features_key(config, scaling) != features_key(replace(config, weights_padding="same"), scaling)
