@@ -1,6 +1,6 @@
 """What accepting is worth after an audit: 60 random findings and 60 random agreeing images judged, then the proposal.
 
-    python bench/audit.py [DATA] [--json FILE] [--cache FOLDER] [--settings] [--seeds N]
+    OMP_NUM_THREADS=1 python bench/audit.py [DATA] [--json FILE] [--cache FOLDER] [--settings] [--seeds N]
 
 Eight worlds whose wrong labels are not class-dependent (`bench/_audit_worlds.py`), 20 seeds each. DATA is a folder
 with CIFAR-10, its human labels, MNIST and a MobileNetV2; without it `$OUTFOLD_DATA`. Settings were chosen on the images
