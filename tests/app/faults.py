@@ -1,5 +1,6 @@
 """Faults that an installation may start with, each as a person may meet it: made on a real disk, nothing is mocked."""
 
+import ctypes
 import os
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from db.engine import migrate
 Variables = dict[str, str]
 TMPFS_BYTES = 1 << 20
 NOBODY_LISTENS = 1  # a port that only root could listen at
+_LINUX_CAPABILITY_VERSION_3, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 0x20080522, 1 << 1, 1 << 2  # linux/capability.h
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,28 @@ def a_file(folder: Path) -> Path:
 def circle(folder: Path) -> Path:
     (folder / "circle").symlink_to("circle")
     return folder / "circle"
+
+
+@contextmanager
+def bound_by_modes() -> Iterator[None]:
+    """Let the modes of files bind root as they bind other users: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+
+    For this thread and those it starts; see capabilities(7).
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
+    before = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice
+    assert libc.capget(header, before) == 0, os.strerror(ctypes.get_errno())
+    without = (ctypes.c_uint32 * 6)(*before)
+    without[0] &= ~(_CAP_DAC_OVERRIDE | _CAP_DAC_READ_SEARCH)
+    assert libc.capset(header, without) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        assert libc.capset(header, before) == 0, os.strerror(ctypes.get_errno())
 
 
 def locked(folder: Path, stack: ExitStack) -> Variables:
