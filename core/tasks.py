@@ -40,6 +40,12 @@ class Places:
     folder: Path
     image_cache: Path
     masks: Path | None
+    round_folder: Path | None = None  # where `folder` is that of a further network
+
+    @property
+    def embeddings_folder(self) -> Path:
+        """Return where the embeddings lie by which the round's images are alike: those of the first probe in it."""
+        return self.round_folder or self.folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Task:
     augment: Callable[[RoundConfig], Augment]  # changes images and targets so that the targets stay true
     view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network as it looks at held-out images
     keep: Callable[[Snapshot, RoundConfig, Places], Keep]  # what becomes of the held-out logits
+    mixes: bool  # whether the opinions of several networks can be mixed
     probe: Callable[[RoundConfig, Material, Held, Probed, Telling], Outcome] | None = (
         None  # None: one embedding an image
     )
@@ -171,6 +178,7 @@ CLASSIFICATION = Task(
     augment=lambda _config: jittered_labels,
     view=lambda _config, network: network,
     keep=lambda _snapshot, _config, _places: keep_predicted,
+    mixes=True,
 )
 SEGMENTATION = Task(
     least_classes=1,  # one mask may hold many
@@ -179,6 +187,7 @@ SEGMENTATION = Task(
     augment=lambda config: jittered_scenes(config.crop, mirror=config.mirror),
     view=_view_of_scenes,
     keep=_paint,
+    mixes=False,
     probe=probe_scenes,
 )
 _TASKS: Mapping[Kind, Task] = {Kind.CLASSIFICATION: CLASSIFICATION, Kind.SEGMENTATION: SEGMENTATION}
