@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import Method, RoundConfig, with_file_facts
+from core.config import Method, RoundConfig, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
@@ -34,7 +34,7 @@ from core.learn.models.classifier import assumption
 from core.learn.models.weights import origin_of
 from core.learn.pixel_probe import Probed
 from core.tasks import Places, Task, task_of
-from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FloatArray, Progress, Report, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
 
 __all__ = [
     "FoldSummary",
@@ -42,7 +42,6 @@ __all__ = [
     "MaskJudgement",
     "held_of",
     "learn_held",
-    "refuse_members",
     "run_fold",
     "run_mask_round",
     "run_round",
@@ -123,7 +122,7 @@ def run_fold(
         return _read_summary(fold_file(folder, fold))
     snapshot = Snapshot.load(folder)
     task = task or task_of(snapshot)
-    refuse_members(config, snapshot)
+    refuse_members(config, Recipe.CROSS_FOLD, snapshot.task)
     summaries = []
     for number, network in enumerate(config.networks):
         own = network_folder(folder, number)
@@ -134,12 +133,6 @@ def run_fold(
             _learn_network(snapshot, network, fold, places=places, telling=telling, task=task, colours=colours)
         summaries.append(_read_summary(done))
     return summaries[0]
-
-
-def refuse_members(config: RoundConfig, snapshot: Snapshot) -> None:
-    """Raise `ConfigError` where further networks are named for labels of which opinions cannot be mixed."""
-    if config.members and not task_of(snapshot).mixes:
-        raise ConfigError("further networks can be mixed where labels are classes only; name one network for masks")
 
 
 def _shared(report: Report, number: int, networks: int) -> Report:

@@ -58,7 +58,6 @@ class Task:
     augment: Callable[[RoundConfig], Augment]  # changes images and targets so that the targets stay true
     view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network as it looks at held-out images
     keep: Callable[[Snapshot, RoundConfig, Places], Keep]  # what becomes of the held-out logits
-    mixes: bool  # whether the opinions of several networks can be mixed
     probe: Callable[[RoundConfig, Material, Held, Probed, Telling], Outcome] | None = (
         None  # None: one embedding an image
     )
@@ -178,7 +177,6 @@ CLASSIFICATION = Task(
     augment=lambda _config: jittered_labels,
     view=lambda _config, network: network,
     keep=lambda _snapshot, _config, _places: keep_predicted,
-    mixes=True,
 )
 SEGMENTATION = Task(
     least_classes=1,  # one mask may hold many
@@ -187,7 +185,6 @@ SEGMENTATION = Task(
     augment=lambda config: jittered_scenes(config.crop, mirror=config.mirror),
     view=_view_of_scenes,
     keep=_paint,
-    mixes=False,
     probe=probe_scenes,
 )
 _TASKS: Mapping[Kind, Task] = {Kind.CLASSIFICATION: CLASSIFICATION, Kind.SEGMENTATION: SEGMENTATION}

@@ -6,7 +6,7 @@
 from core.config.backbones import BACKBONE, PACKAGED, PackagedWeights
 from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
-from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
+from core.config.recipes import RECIPES_OF, SETTINGS, CrossFoldSettings, mixes, recipe_settings, refuse_members
 from core.config.rounds import (
     DEEPLAB,
     PADDINGS,
@@ -41,6 +41,7 @@ __all__ = [
     "SMALL_NETWORK",
     "SMALL_PIXELS",
     "SWIFTNET",
+    "CrossFoldSettings",
     "CrossTrainingSettings",
     "ImageSummary",
     "IteratedSettings",
@@ -52,9 +53,11 @@ __all__ = [
     "Weights",
     "check_pair",
     "further",
+    "mixes",
     "proposals",
     "propose_config",
     "recipe_settings",
+    "refuse_members",
     "trained",
     "with_file_facts",
     "with_model",

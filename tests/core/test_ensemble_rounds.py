@@ -170,7 +170,7 @@ def test_a_network_of_other_folds_is_refused(tmp_path: Path) -> None:
 def test_masks_have_one_network(tmp_path: Path) -> None:
     scenes = drawn_scenes(tmp_path / "scenes", 4)
     scenes.snapshot.save(tmp_path / "round")
-    with pytest.raises(ConfigError, match="name one network for masks"):
+    with pytest.raises(ConfigError, match="for class labels only; name one network"):
         run_fold(
             tmp_path / "round",
             RoundConfig(model="small_unet", members=(Member(model="small_unet"),)),
