@@ -19,6 +19,7 @@ from core.types import RoundError, Task
 TENSORS = ".safetensors"
 FACTS = ".network.json"
 BACKBONE = "backbone"  # of a round of probes: the frozen network that all folds share
+_MEMBER = "member_"  # and a number: the folder of a further network of a round
 _AT_ONCE = 1 << 20  # bytes
 
 
@@ -58,10 +59,33 @@ class KeptNetwork:
         """Return where its tensors lie."""
         return self.folder / f"{self.name}{TENSORS}"
 
+    @property
+    def full_name(self) -> str:
+        """Its name in the round: that of a further network with its folder."""
+        return f"{self.folder.name}/{self.name}" if self.folder.name.startswith(_MEMBER) else self.name
+
 
 def network_folder(folder: Path, number: int) -> Path:
     """Return where the files of a round's networks of this number lie; those of the first, 0, in the round's folder."""
-    return folder / f"member_{number}" if number else folder
+    return folder / f"{_MEMBER}{number}" if number else folder
+
+
+def round_networks(folder: Path) -> list[KeptNetwork]:
+    """Return the networks of a round's folder, and behind them those of its further networks.
+
+    Raises:
+        RoundError: what is said of one cannot be read.
+    """
+    return [kept for one in _network_folders(folder) for kept in kept_networks(one)]
+
+
+def keeps_networks(folder: Path) -> bool:
+    """Whether tensors of any of a round's networks are left."""
+    return any(any(one.glob(f"*{TENSORS}")) for one in _network_folders(folder))
+
+
+def _network_folders(folder: Path) -> list[Path]:
+    return [folder, *sorted(folder.glob(f"{_MEMBER}*"))]
 
 
 def describe(folder: Path, name: str, about: About) -> KeptNetwork:
@@ -144,7 +168,7 @@ def read_tensors(kept: KeptNetwork) -> bytes:
 def drop_networks(folder: Path) -> int:
     """Remove a round's networks and return the bytes freed."""
     freed = 0
-    for facts in folder.glob(f"*{FACTS}"):
+    for facts in [facts for one in _network_folders(folder) for facts in one.glob(f"*{FACTS}")]:
         tensors = facts.with_name(facts.name.removesuffix(FACTS) + TENSORS)
         facts.unlink(missing_ok=True)  # first, so that nobody is told of tensors that are gone
         if tensors.exists():

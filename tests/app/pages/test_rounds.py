@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.components.complaints import plain
 from app.services import reviews, rounds, tags
 from app.services.workspace import Workspace
-from core.config import RoundConfig
+from core.config import RoundConfig, Weights
 from core.types import Progress, Recipe, RoundStatus
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import folds as fold_rows
@@ -72,6 +72,33 @@ def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: A
     assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), "folds": 3}
     assert "waiting for the worker" in screen.get("progress")[0].proto.text
     assert screen.button(f"form_{dataset_id}_start").disabled
+
+
+def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    key = f"form_{dataset_id}"
+    screen.run()
+    screen.number_input(f"{key}_further").set_value(1).run()
+    assert not screen.exception
+    screen.selectbox(f"{key}_further_0_model").set_value("resnet18")
+    screen.selectbox(f"{key}_further_0_weights").set_value(Weights.PRETRAINED)
+    screen.number_input(f"{key}_further_0_pixels").set_value(96)
+    screen.button(f"{key}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (member,) = RoundConfig.from_json(started.config).members
+    assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
+
+
+def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    round_id = add_done_round(workspace, dataset_id)
+    screen.run()
+    assert not screen.exception
+    screen.button(f"add_{round_id}_add").click().run()
+    assert not screen.exception
+    assert "is gone, in which Round 1 kept what its network learnt" in words(screen).replace("\\", "")
+    assert len(rounds.list_rounds(workspace, dataset_id)) == 1
 
 
 def test_wrong_labels_are_unknown_before_and_told_after_random_samples(screen: AppTest, workspace: Workspace) -> None:

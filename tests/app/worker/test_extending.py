@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.services import evaluation, reviews, rounds
+from app.services import evaluation, networks, reviews, rounds
 from app.services.extending import add_network
 from app.services.reviews import Choice
 from app.services.workspace import Workspace
 from app.worker import steps
 from core import rounds as round_module
 from core.config import CrossFoldSettings, Member, RoundConfig
-from core.data.networks import kept_networks, network_folder
+from core.data.networks import drop_networks, kept_networks, network_folder
 from core.data.snapshot import Snapshot
 from core.judge.judgement import fold_file
 from core.types import ConfigError, FindingFilter, RoundError, RoundStatus, Verdict
@@ -94,6 +94,20 @@ def test_the_old_round_keeps_its_networks_as_they_were(finished: tuple[Workspace
     assert sum(
         kept_networks(network_folder(workspace.round_folder(second), number))[0].about.weight for number in range(2)
     ) == pytest.approx(1)
+
+
+def test_new_images_are_asked_of_the_whole_mix_or_refused(finished: tuple[Workspace, int]) -> None:
+    workspace, first = finished
+    second = extend(workspace, first)
+    dataset_id = rounds.get_round(workspace, first).dataset_id
+    with networks.asked_networks(workspace, dataset_id, 2) as asked:
+        assert [one.full_name for one in asked.asked] == ["fold_0", "fold_1", "member_1/fold_0", "member_1/fold_1"]
+    drop_networks(network_folder(workspace.round_folder(second), 1))
+    with (
+        pytest.raises(RoundError, match="Round 2 mixes 2 networks, and network 2 is not kept whole"),
+        networks.asked_networks(workspace, dataset_id, 2),
+    ):
+        pass
 
 
 def test_an_opening_that_was_killed_is_done_again(
