@@ -312,6 +312,15 @@ def further(config: RoundConfig, values: Mapping[str, Any]) -> Member:
     return Member.of(RoundConfig.from_json(begin.to_json() | stated))
 
 
+def by_network(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a round's settings with each further network as one of them, in which it differs from the first."""
+    told = {name: value for name, value in config.items() if name != "members"}
+    for number, member in enumerate(config.get("members", ()), 2):
+        own = {name: value for name, value in member.items() if name == "model" or value != config.get(name)}
+        told[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
+    return told
+
+
 def _from_scratch(config: RoundConfig) -> RoundConfig:
     return replace(trained(config), weights=Weights.NONE, weights_file="", upscale=0)
 

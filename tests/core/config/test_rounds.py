@@ -13,6 +13,7 @@ from core.config import (
     Method,
     RoundConfig,
     Weights,
+    by_network,
     further,
     proposals,
     propose_config,
@@ -179,3 +180,12 @@ def test_a_further_network_is_used_as_the_first_unless_it_starts_from_scratch() 
     assert (whole.method, whole.weights, whole.upscale) == (Method.FINE_TUNE, Weights.NONE, 0)
     with pytest.raises(ConfigError, match="folds"):
         further(first, {"folds": 3})
+
+
+def test_a_further_network_is_told_by_what_differs_from_the_first() -> None:
+    config = RoundConfig(model="resnet18", epochs=8, members=(Member(model="small_cnn", epochs=3, batch_size=256),))
+    told = by_network(config.to_json())
+    assert told["network 2"] == "model small_cnn, epochs 3"
+    assert told["model"] == "resnet18"
+    assert "members" not in told
+    assert by_network(RoundConfig().to_json()) == RoundConfig().to_json()
