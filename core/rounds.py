@@ -142,7 +142,7 @@ def _shared(report: Report, number: int, networks: int) -> Report:
 
     def shared(progress: Progress) -> None:
         fraction = (number + progress.fraction) / networks
-        report(replace(progress, stage=f"{progress.stage}, network {number + 1} of {networks}", fraction=fraction))
+        report(replace(progress, stage=f"network {number + 1} of {networks}: {progress.stage}", fraction=fraction))
 
     return shared
 

@@ -266,6 +266,7 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
                 "proposed": compared.proposed,
                 "seconds": compared.seconds,
                 "metrics": compared.numbers,
+                **({"networks": compared.metrics["networks"]} if "networks" in compared.metrics else {}),
                 "wrong_labels": compared.wrong.as_json() if compared.wrong else None,
                 "hints": hints,
             }
@@ -281,6 +282,10 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
     for name, value in compared.numbers.items():
         say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")
+    for network in compared.metrics.get("networks", ()):
+        weight = f"weight {network['weight']:.2f}, " if "weight" in network else ""
+        agreement, likelihood = network["agreement"], network["log_likelihood"]
+        say(f"  {network['model']}: {weight}agreement {agreement:.4g}, log likelihood {likelihood:.4g}")
     if compared.wrong:
         say(compared.wrong.text)
     say_hints(hints)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.commands import naming
+from app.commands.rounds import finish_round
 from app.services import rounds
 from app.services.workspace import Workspace
 from app.worker import steps
@@ -35,7 +36,9 @@ def test_further_networks_are_named_at_the_start(opened: Workspace) -> None:
     assert (members[0]["upscale"], members[1]["epochs"]) == (64, 2)
 
 
-def test_a_network_is_added_to_a_finished_round_and_findings_count_it(opened: Workspace) -> None:
+def test_a_network_is_added_to_a_finished_round_and_told_of(
+    opened: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert "networks_contradicting" not in run_json("findings", "digits", "--status", "any")[0]
     started = run_json("round", "digits", "--add-to", "1", "--network", "epochs=1 learning_rate=0.01", "--detach")
     info = rounds.get_round(opened, started["id"])
@@ -45,6 +48,12 @@ def test_a_network_is_added_to_a_finished_round_and_findings_count_it(opened: Wo
     for fold in range(DIGITS.folds):
         steps.train_fold(opened, go_on, round_id=info.id, fold=fold)
     steps.judge(opened, go_on, round_id=info.id)
+    finish_round(opened, rounds.get_round(opened, info.id), as_json=False)
+    told = capsys.readouterr().out
+    assert told.count(f"  {SMALL_NETWORK}: weight") == 2
+    assert "  mix: agreement" in told
+    manifest = run_json("export", "digits", "--to", tmp_path / "clean")["manifest"]
+    assert ["networks" in one for one in manifest["rounds"]] == [False, True]
     found = run_json("findings", "digits", "--status", "any")
     assert {one["networks_contradicting"] for one in found} <= {0, 1, 2}
     header = run("findings", "digits", "--status", "any", "--format", "csv").stdout.splitlines()[0]
