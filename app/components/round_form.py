@@ -35,10 +35,12 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         settings = recipe_fields(recipe, proposal.splits, key)
         if recipe.proposes:  # such recipes train networks
             begin = trained(begin)
-        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
-        chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
-        with st.expander("More", key=f"{key}_more"):
-            chosen |= training_fields(begin, key) | further(begin, key)
+        chosen: dict[str, Any] = {"model": begin.model}
+        if recipe.trains:
+            chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
+            chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
+            with st.expander("More", key=f"{key}_more"):
+                chosen |= training_fields(begin, key) | further(begin, key)
         if not st.button(
             "Start round",
             type="primary",

@@ -6,6 +6,7 @@
 from core.config.backbones import BACKBONE, PACKAGED, PackagedWeights
 from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
+from core.config.predictions import PredictionsSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
 from core.config.rounds import (
     DEEPLAB,
@@ -44,6 +45,7 @@ __all__ = [
     "IteratedSettings",
     "Method",
     "PackagedWeights",
+    "PredictionsSettings",
     "RecipeSettings",
     "RoundConfig",
     "Weights",

@@ -1,4 +1,4 @@
-"""Class probabilities that were predicted elsewhere, read from a file and matched to the images of a dataset.
+"""Class probabilities in files: those that were predicted elsewhere are read and matched to a dataset's images.
 
 N images, K classes. Read are `.npy` (N, K) with names of images in a second file, `.npz` with `pred_probs` and `ids`,
 tables (`.csv`, `.tsv`, `.parquet`) and JSON lines. A table has a column of names and either a column a class, perhaps
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.data.storage import atomic_path
 from core.types import DatasetError, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ID_NAMES = ("image", "path", "file_name", "filename", "file", "name", "id", "image_id", "ids")
 LIST_NAMES = ("pred_probs", "probabilities", "probs", "scores")
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+WRITTEN = (".npz", ".csv", ".parquet", ".jsonl")
 _OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often written with two or three decimals
 _NONE = -1  # in a row's place, where no image is meant
 _NAMED = 3  # of many images or rows that an error names
@@ -29,10 +31,14 @@ _NAMED = 3  # of many images or rows that an error names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probabilities:
-    """Names of images as the file has them, N, and the probability of each class, (N, K) float32."""
+    """Names of images as the file has them, N, and the probability of each class, (N, K) float32.
+
+    Not `named`: the file does not say which column is which class.
+    """
 
     ids: list[str]
     probs: FloatArray
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilit
         raise DatasetError(
             f"{path.name} has no column of {_some(missing)}; it needs a column a class, or one called pred_probs"
         )
-    return Probabilities(names, _numbers(table[[f"{prefix}{one}" for one in classes]].to_numpy()))
+    return Probabilities(names, _numbers(table[[f"{prefix}{one}" for one in classes]].to_numpy()), named=True)
 
 
 def _table(path: Path) -> "pd.DataFrame":
@@ -204,7 +210,7 @@ def _checked(path: Path, found: Probabilities, classes: Sequence[str]) -> Probab
             f"sum {sums[wrong[0]]:.3g}); apply a softmax, so that each row is at least 0 and sums to 1"
         )
     positive = np.maximum(values, 0)
-    return Probabilities(found.ids, positive / positive.sum(axis=1, keepdims=True))
+    return Probabilities(found.ids, positive / positive.sum(axis=1, keepdims=True), found.named)
 
 
 def _places(ids: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
@@ -258,3 +264,37 @@ def _some(names: Sequence[str]) -> str:
 
 def _rows(found: Probabilities, rows: IntArray) -> str:
     return _some([found.ids[row] for row in rows[: _NAMED + 1].tolist()])
+
+
+def write_probabilities(path: Path, found: Probabilities, classes: Sequence[str]) -> None:
+    """Write probabilities as `read_probabilities` reads them; the ending of the name says which form.
+
+    A table has a column `image` and one a class; where a class has a name that means something else to readers, all
+    their columns begin with `p_`.
+
+    Raises:
+        DatasetError: there is no such form.
+    """
+    import pandas as pd  # noqa: PLC0415 see _table
+
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        raise DatasetError(f"{path.name} is none of {', '.join(WRITTEN)}; choose one of these endings")
+    with atomic_path(path) as partial:
+        if suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez(file, pred_probs=found.probs, ids=np.array(found.ids), classes=np.array(classes))
+            return
+        if suffix == ".jsonl":
+            with partial.open("w", encoding="utf-8") as lines:
+                for name, row in zip(found.ids, found.probs, strict=True):
+                    probs = dict(zip(classes, row.tolist(), strict=True))
+                    lines.write(json.dumps({"image": name, "probabilities": probs}, ensure_ascii=False) + "\n")
+            return
+        prefix = "p_" if {name.strip().lower() for name in classes} & {*ID_NAMES, *LIST_NAMES} else ""
+        table = pd.DataFrame(found.probs, columns=[f"{prefix}{name}" for name in classes])
+        table.insert(0, "image", found.ids)
+        if suffix == ".parquet":
+            table.to_parquet(partial, index=False)
+        else:
+            table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
