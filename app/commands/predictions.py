@@ -61,6 +61,9 @@ def export_predictions(
     dataset: DatasetName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .parquet, .jsonl or .npz file to write.")],
     round_: Annotated[int | None, typer.Option("--round", help="This round; default: the newest finished.")] = None,
+    issues: Annotated[
+        bool, typer.Option("--issues", help="Write what was found instead, in the columns of cleanlab's Datalab.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a round's out-of-fold probabilities: a row an image, a column a class.
@@ -68,6 +71,7 @@ def export_predictions(
     Examples:
       python -m app export-predictions pets pred_probs.csv
       python -m app export-predictions pets pred_probs.npz --round 2
+      python -m app export-predictions pets issues.csv --issues
     """
     from app.commands.naming import dataset_named, round_numbered, workspace
     from app.services import predictions
@@ -75,8 +79,9 @@ def export_predictions(
     opened = workspace()
     found = round_numbered(opened, dataset_named(opened, dataset), round_)
     target = file.expanduser().absolute()
-    count = predictions.export(opened, found.id, target)
+    count = (predictions.export_issues if issues else predictions.export)(opened, found.id, target)
     if as_json:
         say_json({"round": found.number, "images": count, "path": target})
         return
-    say(f"{found.name} of {found.dataset}: probabilities of {count:,} images in {target}")
+    said = "issues" if issues else "probabilities"
+    say(f"{found.name} of {found.dataset}: {said} of {count:,} images in {target}")

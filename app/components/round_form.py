@@ -5,10 +5,11 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.further_networks import further_fields
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
-from core.config import Method, RoundConfig, trained, with_model
+from core.config import Method, RoundConfig, further, mixes, trained, with_model
 from core.types import ConfigError, Recipe
 
 _NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
@@ -25,7 +26,7 @@ class Wish:
 
 def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> Wish | None:
     """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work."""
-    before, after, further = OWN_FIELDS[proposal.task]
+    before, after, of_scenes = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         begin = _chosen_proposal(proposal, key)
@@ -36,11 +37,13 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         if recipe.proposes:  # such recipes train networks
             begin = trained(begin)
         chosen: dict[str, Any] = {"model": begin.model}
+        beside: list[dict[str, Any]] = []
         if recipe.trains:
             chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
             chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
             with st.expander("More", key=f"{key}_more"):
-                chosen |= training_fields(begin, key) | further(begin, key)
+                chosen |= training_fields(begin, key) | of_scenes(begin, key)
+                beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
         if not st.button(
             "Start round",
             type="primary",
@@ -52,7 +55,9 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         ):
             return None
         try:
-            return Wish(recipe, replace(with_model(begin, chosen["model"]), **chosen), settings)
+            first = replace(with_model(begin, chosen["model"]), **chosen)
+            members = tuple(further(first, values) for values in beside)
+            return Wish(recipe, replace(first, members=members), settings)
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None

@@ -13,7 +13,10 @@ import numpy as np
 from app.services.allowed import refuse_outside
 from app.services.workspace import Workspace
 from core.config import PredictionsSettings
+from core.data.export.predicted import refuse_target
+from core.data.export.tables import Cell, write_csv
 from core.data.formats.probabilities import (
+    WRITTEN,
     KnownImage,
     Probabilities,
     matched,
@@ -23,9 +26,10 @@ from core.data.formats.probabilities import (
 from core.data.snapshot import sample_ids_in
 from core.data.storage import atomic_path
 from core.judge.judgement import PROBABILITIES
-from core.types import NO_LABEL, ConfigError, DatasetError, FloatArray, IntArray, RoundError, Task
-from db.queries import rounds, snapshots
+from core.types import NO_LABEL, ConfigError, DatasetError, FloatArray, IntArray, RoundError
+from db.queries import findings, rounds, snapshots
 
+ISSUE_COLUMNS = ("image", "is_label_issue", "label_score", "given_label", "predicted_label")
 _CLOSE = 0.3  # by which more labels agree with columns in another order than with those in the order assumed
 _FEW = 50  # labels say nothing of the order of columns
 
@@ -94,15 +98,16 @@ def export(workspace: Workspace, round_id: int, target: Path) -> int:
 
     Raises:
         RoundError: the round has none.
-        DatasetError: the file must not lie there, or its name has no known ending.
+        ExportError: something lies there already, or its name has no known ending.
     """
     refuse_outside(workspace, target)
+    refuse_target(target, WRITTEN)
     folder = workspace.round_folder(round_id)
     with workspace.database.read() as session:
         info = rounds.get_round(session, round_id)
         _, classes = snapshots.dataset_of(session, info.dataset_id)
         names = {sample.id: sample.name for sample in snapshots.samples_for_round(session, info.dataset_id)}
-    if info.task is not Task.CLASSIFICATION or not (folder / PROBABILITIES).is_file():
+    if not (folder / PROBABILITIES).is_file():
         raise RoundError(f"{info.name} of {info.dataset} has no class probabilities; choose a finished round of labels")
     probs = np.load(folder / PROBABILITIES, mmap_mode="r")
     ids = sample_ids_in(folder).tolist()
@@ -111,3 +116,35 @@ def export(workspace: Workspace, round_id: int, target: Path) -> int:
     said /= said.sum(axis=1, keepdims=True)  # they are stored with 16 bits
     write_probabilities(target, Probabilities([names[ids[row]] for row in kept], said), classes[: probs.shape[1]])
     return len(kept)
+
+
+def export_issues(workspace: Workspace, round_id: int, target: Path) -> int:
+    """Write what a finished round of class labels found in the columns of cleanlab's Datalab; return the row count.
+
+    Rows are in the order of the images' names; `label_score` is the probability of the given label. Images without a
+    label are left out.
+
+    Raises:
+        RoundError: the round's labels are masks, or it is not finished.
+        ExportError: something lies there already.
+    """
+    refuse_outside(workspace, target)
+    refuse_target(target, (".csv",))
+    with workspace.database.read() as session:
+        info = rounds.get_round(session, round_id)
+        if not info.is_reviewable or not (workspace.round_folder(round_id) / PROBABILITIES).is_file():
+            raise RoundError(
+                f"{info.name} of {info.dataset} has no findings of labels; choose a finished round of labels"
+            )
+        _, classes = snapshots.dataset_of(session, info.dataset_id)
+        labelled = findings.labels_of_round(session, round_id)
+        with atomic_path(target) as partial:
+            write_csv(partial, (_issue(row, classes) for row in labelled), ISSUE_COLUMNS)
+    return len(labelled)
+
+
+def _issue(row: findings.JudgedLabel, classes: list[str]) -> dict[str, Cell]:
+    values: tuple[Cell, ...] = (
+        row.name, str(row.given != row.pseudo), round(row.self_confidence, 6), classes[row.given], classes[row.pseudo],
+    )  # fmt: skip
+    return dict(zip(ISSUE_COLUMNS, values, strict=True))

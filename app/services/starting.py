@@ -23,6 +23,7 @@ from core.config import (
     RecipeSettings,
     RoundConfig,
     recipe_settings,
+    refuse_members,
     with_file_facts,
 )
 from core.types import ConfigError, Recipe, RoundError
@@ -55,14 +56,15 @@ def start_round(
 
     Raises:
         RoundError: one is unfinished, there is no such network, or the recipe cannot learn from these labels.
-        ConfigError: the recipe is none for such labels, it cannot probe, or one of its settings cannot work.
+        ConfigError: the recipe is none for such labels, it cannot probe or mix networks, or a setting cannot work.
         DatasetError: a file that the settings name must not be read.
     """
     with workspace.database.read() as session:
         name, classes = snapshots.dataset_of(session, dataset_id)
         task = snapshots.task_of(session, dataset_id)
-    if recipe.trains:
-        refuse_unknown_model(config.model, task)
+    for network in config.networks if recipe.trains else ():
+        refuse_unknown_model(network.model, task)
+    refuse_members(config, recipe, task)
     if recipe.proposes and config.method is Method.PROBE:
         raise ConfigError(f"{recipe} trains whole networks; choose method '{Method.FINE_TUNE}'")
     config = with_file_facts(config)

@@ -8,6 +8,7 @@ from core.config import PredictionsSettings
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge.found import Judged, judge_given
+from core.judge.hints import PREDICTIONS as METRIC
 from core.judge.judgement import GIVEN
 from core.types import RoundError
 
@@ -42,7 +43,7 @@ def _judge(at_work: RoundAtWork) -> Judged:
     judged = judge_given(at_work.folder)
     settings = _settings(at_work)
     stored_path(at_work.workspace, settings.stored).unlink(missing_ok=True)
-    judged.metrics["predictions"] = {"file": settings.file, "out_of_fold": settings.out_of_fold}
+    judged.metrics[METRIC] = {"file": settings.file, "out_of_fold": settings.out_of_fold}
     return judged
 
 

@@ -15,6 +15,7 @@ from app.services.networks import prune_networks
 from app.services.painting_over import note_round
 from app.services.workspace import Workspace
 from app.worker.changes import note_changes, noted_changes
+from app.worker.extending import take_over
 from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
@@ -58,7 +59,10 @@ def _freeze(at_work: RoundAtWork) -> str:
     """Write what the round opens with and return the snapshot's hash."""
     recipe = RECIPES[at_work.info.recipe]
     name, snapshot, counts = opening(at_work.workspace, at_work.info.dataset_id)
-    recipe.refuse(name, snapshot.classes, counts, at_work.config)
+    taken = take_over(at_work, snapshot)
+    if taken is None:
+        recipe.refuse(name, snapshot.classes, counts, at_work.config)
+    snapshot = snapshot if taken is None else taken
     digest = snapshot.save(at_work.folder)
     note_changes(at_work, snapshot)
     recipe.open(at_work, snapshot)
@@ -225,6 +229,7 @@ def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, s
             split=splits.get(sample_id, ""),
             top=one.top,
             similarity_rank=one.similarity_rank,
+            contradicting=one.contradicting,
             x=x,
             y=y,
             width=width,

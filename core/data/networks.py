@@ -34,6 +34,8 @@ class About:
     canvas: tuple[int, int]  # height, width of what it saw, in pixels
     colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where nobody said
     temperature: float = 1.0  # what its logits are divided by
+    weight: float = 1.0  # of several networks of a round: how much its probabilities count in the mix
+    sharpening: float = 1.0  # of several: the mix is taken to the power 1 / sharpening
     predicts: bool = True  # whether it is asked about new images; not where it only helped to train another
     backbone: str = ""  # of a probe: the hash of the frozen network's file
     accuracy: float | None = None  # on what it did not see, against what was given
@@ -55,6 +57,11 @@ class KeptNetwork:
     def path(self) -> Path:
         """Return where its tensors lie."""
         return self.folder / f"{self.name}{TENSORS}"
+
+
+def network_folder(folder: Path, number: int) -> Path:
+    """Return where the files of a round's networks of this number lie; those of the first, 0, in the round's folder."""
+    return folder / f"member_{number}" if number else folder
 
 
 def describe(folder: Path, name: str, about: About) -> KeptNetwork:
@@ -90,12 +97,21 @@ def hash_of_piece(folder: Path, fold: int) -> str | None:
     return found[0].hash if len(found) == 1 else None
 
 
-def set_temperatures(folder: Path, temperatures: Mapping[str, float]) -> None:
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a network's answers become a part of its round's probabilities; see `About`."""
+
+    temperature: float
+    weight: float = 1.0
+    sharpening: float = 1.0
+
+
+def set_calibration(folder: Path, found: Mapping[str, Calibration]) -> None:
     """Note how sure these networks, by name, may be; those that are not kept are passed over."""
-    for name, temperature in temperatures.items():
+    for name, calibration in found.items():
         kept = find_network(folder, name)
         if kept is not None:
-            _write(replace(kept, about=replace(kept.about, temperature=temperature)))
+            _write(replace(kept, about=replace(kept.about, **asdict(calibration))))
 
 
 def set_predicting(folder: Path, name: str) -> None:
