@@ -36,11 +36,14 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         settings = recipe_fields(recipe, proposal.splits, key)
         if recipe.proposes:  # such recipes train networks
             begin = trained(begin)
-        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
-        chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
-        with st.expander("More", key=f"{key}_more"):
-            chosen |= training_fields(begin, key) | of_scenes(begin, key)
-            beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
+        chosen: dict[str, Any] = {"model": begin.model}
+        beside: list[dict[str, Any]] = []
+        if recipe.trains:
+            chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
+            chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
+            with st.expander("More", key=f"{key}_more"):
+                chosen |= training_fields(begin, key) | of_scenes(begin, key)
+                beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
         if not st.button(
             "Start round",
             type="primary",

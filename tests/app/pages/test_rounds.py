@@ -396,7 +396,7 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
 
 
-@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON])
+@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS])
 def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recipe: Recipe) -> None:
     dataset_id = add_dataset(workspace, PETS)
     screen.run()
@@ -404,6 +404,29 @@ def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recip
     screen.selectbox(f"form_{dataset_id}_recipe").select(recipe).run()
     assert not screen.exception
     (said,) = set(words(screen).splitlines()) - before
-    assert {Recipe.ITERATED: "Labelled images teach", Recipe.COMPARISON: "as they came and as they are now"}[
-        recipe
-    ] in said
+    says = {
+        Recipe.ITERATED: "Labelled images teach",
+        Recipe.COMPARISON: "as they came and as they are now",
+        Recipe.PREDICTIONS: "Nothing is trained",
+    }
+    assert says[recipe] in said
+
+
+def test_probabilities_from_a_file_are_a_round_without_a_network(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    rows = [f"{position}.png,{0.9 - 0.8 * label:.1f},{0.1 + 0.8 * label:.1f}" for position, label in enumerate(PETS)]
+    (tmp_path / "pred.csv").write_text("\n".join(["image,cat,dog", *rows]))
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.PREDICTIONS).run()
+    assert f"{form}_folds" not in [field.key for field in screen.number_input]
+    screen.button(f"{form}_start").click().run()
+    assert "no file of probabilities is named" in screen.error[0].value
+    screen.text_input(f"{form}_predictions_file").set_value(str(tmp_path / "pred.csv")).run()
+    screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
+    screen.button(f"{form}_start").click().run()
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert started.recipe is Recipe.PREDICTIONS
+    assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
