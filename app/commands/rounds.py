@@ -19,6 +19,7 @@ from app.commands.speaking import (
     say_json,
     tell,
 )
+from core.config import Method
 from core.types import Recipe, Task
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def round_(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Watch the round that runs instead of starting one.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and about how long it takes; start nothing.")
+    ] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the round that waits or runs.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -66,6 +70,7 @@ def round_(
 
     Examples:
       python -m app round pets
+      python -m app round pets --dry-run
       python -m app round pets --folds 5 --epochs 6 --seed 1
       python -m app round pets --model resnet18 --weights pretrained --input-size 224
       python -m app round pets --recipe iterated --set iterations=3 --set consistency=true
@@ -94,6 +99,9 @@ def round_(
             "seed": seed, "device": device,
         }  # fmt: skip
         config = _config(opened, info.id, recipe, wishes)
+        if dry_run:
+            _say_plan(opened, info.id, recipe, config, as_json=as_json)
+            return
         started = rounds.start_round(
             opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
         )
@@ -115,6 +123,22 @@ def _config(opened: "Workspace", dataset_id: int, recipe: Recipe, wishes: dict[s
     return RoundConfig.from_json(
         proposed.to_json() | {name: value for name, value in wishes.items() if value is not None}
     )
+
+
+def _say_plan(opened: "Workspace", dataset_id: int, recipe: Recipe, config: "RoundConfig", *, as_json: bool) -> None:
+    """Print what a round would do and how long it takes; of recipes other than folds the time is unknown."""
+    from app.services import timings
+
+    seconds = None
+    if recipe is Recipe.CROSS_FOLD:
+        with progress_bar("measuring the time it takes", quiet=as_json):
+            (seconds,) = timings.estimate_times(opened, dataset_id, [config])
+    if as_json:
+        say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds})
+        return
+    epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
+    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {config.folds} folds{epochs}")
+    say("its time is unknown" if seconds is None else f"{timings.about(seconds)} on this machine")
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

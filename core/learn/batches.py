@@ -53,6 +53,10 @@ class Rows:
         self._array = array
         self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(array.nbytes, device) else None
 
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._array)
+
     def take(self, rows: Tensor) -> Tensor:
         """Return these rows, (B,) -> (B, ...), on the device."""
         if self._resident is not None:
@@ -76,6 +80,10 @@ class Images:
         self._shift = (torch.tensor(scaling.mean, device=device) / torch.tensor(scaling.std, device=device)).view(
             1, -1, 1, 1
         )
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._rows)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Return the images of these rows, (B,) -> float (B, C, H, W), channels last."""

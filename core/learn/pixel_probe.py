@@ -144,13 +144,18 @@ def fitted_head(
     return head.eval()
 
 
+def pixels_of_an_image(images: int) -> int:
+    """Return how many pixels of each image a classifier is fitted to, where it learns from so many images."""
+    least, most = _PIXELS_OF_AN_IMAGE
+    return max(least, min(most, _PIXELS // max(1, images)))
+
+
 def _drawn(
     material: Material, rows: IntArray, maps: Maps, seed: int, should_stop: Callable[[], bool]
 ) -> tuple[Tensor, Tensor]:
     """Return features (P, D), float16, and classes (P,) of pixels drawn evenly from the known ones of these rows."""
     device, (height, width) = material.images.device, material.images.size
-    least, most = _PIXELS_OF_AN_IMAGE
-    each = max(least, min(most, _PIXELS // max(1, len(rows))))
+    each = pixels_of_an_image(len(rows))
     generator = np.random.default_rng(seed)
     features: list[Tensor] = []
     targets: list[Tensor] = []
