@@ -26,6 +26,7 @@ from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, 
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
+BACKBONE_CHECK = "backbone_check.json"  # of a round of probes: how its network compares with others, if that was tried
 DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
 BoolArray = NDArray[np.bool_]
@@ -112,6 +113,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
             "weight_decay": _chosen_decay(folder / DECAY),
+            hints.BACKBONE: _read_json(folder / BACKBONE_CHECK),
             hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
     )
@@ -120,6 +122,10 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
 def _chosen_decay(path: Path) -> float | None:
     """Return the weight decay of a round of probes, None of other rounds."""
     return float(json.loads(path.read_text(encoding="utf-8"))["decay"]) if path.exists() else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _all(fold: IntArray) -> range:
