@@ -52,7 +52,8 @@ def round_form(
         chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
         chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
         with st.expander("More", key=f"{key}_more"):
-            chosen |= training_fields(begin, key) | further(begin, key)
+            asked = replace(begin, method=chosen.get("method", begin.method))
+            chosen |= training_fields(begin, key) | further(asked, key)
         if not st.button(
             "Start round",
             type="primary",
