@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
-LOOKALIKES = "lookalike_share"  # key of the metrics
+LOOKALIKES, BACKBONE = "lookalike_share", "backbone_check"  # keys of the metrics
 _LOW_AGREEMENT = 0.8
 _MANY_DISAGREE, _HARDLY_BELIEVED = 0.1, 0.1  # of all labels; of the disagreements
 _FEWEST_CHANGES = 20  # of fewer a share says nothing
@@ -38,6 +38,8 @@ class HintKey(StrEnum):
     LOOKALIKES = "lookalikes"
     FEW_IMAGES = "few-images"
     SEEN = "seen"
+    WRONG_SCALING = "wrong-scaling"
+    WEAK_NETWORK = "weak-network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
     names = [str(row["name"]) for row in metrics["per_class"]]
     found = (
         _seen(confusion, metrics.get(PREDICTIONS)),
+        _weak_network(metrics.get(BACKBONE)),
         _low_agreement(confusion),
         _no_error_believed(confusion, metrics.get("estimated_error_rate")),
         _one_pair(confusion, names),
@@ -129,6 +132,31 @@ def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint 
         return None
     text = f"Agrees with {agreement:.2%} of the labels, as models do that have learnt them."
     return Hint(HintKey.SEEN, text, advice)
+
+
+def _weak_network(check: Mapping[str, Any] | None) -> Hint | None:
+    """Return the hint on a frozen network that sees clearly less than others, by `core.learn.backbone_check`."""
+    if check is None or not check["better"]:
+        return None
+    agrees = f"The network agrees with {check['agreement']:.0%} of {check['held_out']} labels that were held out"
+    if check["better"] != "scaling":
+        text = (
+            f"{agrees}; the installed {check['better']} agrees with {check['better_agreement']:.0%} of the same, seen "
+            "at the same size."
+        )
+        advice = "Check that the weights belong to this network, or start a round with the installed network."
+        return Hint(HintKey.WEAK_NETWORK, text, advice)
+    mean, std = (",".join(f"{value:g}" for value in check[name]) for name in ("mean", "std"))
+    padding = f" and padding {check['padding']}" if check["padding"] else " and the network's own padding"
+    text = (
+        f"{agrees}; with mean {mean}, deviation {std}{padding} the same weights agree with "
+        f"{check['better_agreement']:.0%} of them, so they were probably trained with these."
+    )
+    options = f"--weights-mean {mean} --weights-std {std}"
+    if check["padding"]:
+        options += f" --weights-padding {check['padding']}"
+    advice = f"Start another round with them: fill them in below the file, or {options}."
+    return Hint(HintKey.WRONG_SCALING, text, advice)
 
 
 def _low_agreement(confusion: _Confusion) -> Hint | None:

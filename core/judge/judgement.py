@@ -24,10 +24,11 @@ from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
+BACKBONE_CHECK = "backbone_check.json"  # of a round of probes: how its network compares with others, if that was tried
 GIVEN = "given.npy"  # of a round that trained nothing: (N, K) probabilities that were predicted elsewhere
 DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
-__all__ = ["DECAY", "EMBEDDINGS", "GIVEN", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
+__all__ = ["BACKBONE_CHECK", "DECAY", "EMBEDDINGS", "GIVEN", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
 BoolArray = NDArray[np.bool_]
 
 
@@ -140,6 +141,7 @@ def _judged(
         | {
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
+            hints.BACKBONE: _read_json(folder / BACKBONE_CHECK),
             hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
     )
@@ -148,6 +150,10 @@ def _judged(
 def _chosen_decay(path: Path) -> float | None:
     """Return the weight decay of a round of probes, None of other rounds."""
     return float(json.loads(path.read_text(encoding="utf-8"))["decay"]) if path.exists() else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _all(fold: IntArray) -> range:
