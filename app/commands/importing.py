@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.speaking import JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
+from app.commands.speaking import DatasetName, JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
 from core.data.formats.source import SourceFormat
 
 if TYPE_CHECKING:
-    from app.services.imports import Preview, ProblemCount
+    from app.services.imports import ImportRequest, Preview, ProblemCount
+    from app.services.workspace import Workspace
 
 SHOWN = 20  # problems of a dry run
 
@@ -45,12 +46,20 @@ def import_(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="The images are unlabelled: add them to the dataset --name names.")
     ] = False,
+    rename_class: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="The class OLD of the dataset is called NEW in the source now."),
+    ] = None,
+    keep_class: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Import images and their labels or masks. Originals are read in place and never changed.
 
-    Importing again under the same name adds what is new and says what vanished; verdicts stay.
+    Importing again under the same name adds what is new and says what moved and what vanished; verdicts stay, also of
+    images that were moved or renamed: they are known by their content.
 
     Examples:
       python -m app import /data/pets
@@ -60,12 +69,12 @@ def import_(
       python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
       python -m app import annotations.json --format coco --dry-run
       python -m app import /data/new --name pets --unlabelled
+      python -m app import /data/pets --rename-class cat=kitten
     """
     from app.commands.naming import workspace
-    from app.commands.working import work_on
-    from app.services import imports, jobs
+    from app.services import imports
     from app.services.imports import ImportRequest
-    from core.types import DatasetError, RoundStatus
+    from core.types import DatasetError
 
     try:
         chosen = SourceFormat.UNLABELLED if unlabelled else SourceFormat(form) if form else None
@@ -84,11 +93,43 @@ def import_(
         ignore_id=ignore_id,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
+        renamed_classes=tuple(rename_class or ()),
+        kept_classes=tuple(keep_class or ()),
     )
     opened = workspace()
     if dry_run:
         _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
         return
+    _import(opened, request, as_json=as_json)
+
+
+def move(
+    *,
+    dataset: DatasetName,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder or table where it lies now.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say where a dataset's images lie now, and import them from there; decisions, tags and masks come along.
+
+    Images are known by their content. What is not in FOLDER any more is told as vanished.
+
+    Examples:
+      python -m app datasets move pets /mnt/pets
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import imports
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    _import(opened, imports.request_move(opened, info.id, folder.absolute()), as_json=as_json)
+
+
+def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> None:
+    """Run an import to its end and tell what it brought."""
+    from app.commands.working import work_on
+    from app.services import imports, jobs
+    from core.types import RoundStatus
+
     import_id = imports.start_import(opened, request)
     try:
         with progress_bar("looking for images", quiet=as_json) as step:

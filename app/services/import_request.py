@@ -32,6 +32,9 @@ class ImportRequest:
     ignore_id: int | None = None
     allow_outside_links: bool = False
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
+    moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
+    renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
 
@@ -68,7 +71,13 @@ class ImportRequest:
     def from_json(cls, values: dict[str, Any]) -> "ImportRequest":
         """Return the request stored as `values`."""
         chosen = values.get("format")
-        return cls(**{**values, "format": SourceFormat(chosen) if chosen else None})
+        lists = {name: tuple(values.get(name, ())) for name in ("renamed_classes", "kept_classes")}
+        return cls(**{**values, **lists, "format": SourceFormat(chosen) if chosen else None})
+
+    @classmethod
+    def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
+        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
 
 
 def name_for(source: Path) -> str:

@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from app.services.import_classes import GoneClassesError, renamed
 from app.services.import_masks import Masks, Rows, grown_table
 from app.services.import_request import ImportRequest
 from app.services.import_store import (
@@ -101,6 +102,8 @@ class _Work:
                 self._import(folder)
         except RoundCancelledError:
             self._end(RoundStatus.CANCELLED, "Cancelled; nothing was stored.")
+        except GoneClassesError as error:
+            self._end(RoundStatus.FAILED, str(error), error.report)
         except DatasetError as error:
             self._end(RoundStatus.FAILED, str(error))
         except Exception as error:
@@ -130,7 +133,7 @@ class _Work:
         if self.request.unlabelled:
             labels = Labels(ground.classes, ground.colours)
         elif listing.table is None:
-            labels = Labels(grown(ground.classes, classes))
+            labels = Labels(grown(renamed(ground.classes, self.request.renamed_classes), classes))
         else:
             masks = folder / "masks.jsonl"
             labels = self._keep_masks(rows, listing.table, ground, masks, good)
@@ -188,10 +191,10 @@ class _Work:
             if not imports.note_progress(session, self.import_id, done, total, stage):
                 raise RoundCancelledError("the import was cancelled elsewhere")
 
-    def _end(self, status: RoundStatus, message: str) -> None:
+    def _end(self, status: RoundStatus, message: str, question: dict[str, Any] | None = None) -> None:
         write_problems(self.workspace, self.import_id, self.problems)
         with self.workspace.database.write() as session:
-            imports.finish_import(session, self.import_id, status, message)
+            imports.finish_import(session, self.import_id, status, message, report=question)
 
 
 @contextmanager
