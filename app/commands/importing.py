@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.services.workspace import Workspace
 
 SHOWN = 20  # problems of a dry run
+FIRST = 5  # problems of an import that failed
 
 
 def import_(
@@ -32,6 +33,16 @@ def import_(
     label_column: Annotated[str, typer.Option(help="Column of a table with the label.")] = "",
     split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
     group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
+    image_root: Annotated[
+        str, typer.Option(help="Folder of the images, where a table names them as another machine does.")
+    ] = "",
+    literal_labels: Annotated[
+        bool, typer.Option("--literal-labels", help="Labels as written: NA, None and nan are classes, 1.0 is not 1.")
+    ] = False,
+    merge_class: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=CLASS", help="What the source calls NAME is CLASS, as in Cat=cat."),
+    ] = None,
     colour_map: Annotated[
         str,
         typer.Option(help="Of masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
@@ -65,6 +76,7 @@ def import_(
       python -m app import /data/pets
       python -m app import /data/pets --name pets --dry-run
       python -m app import labels.csv --name pets --label-column breed
+      python -m app import labels.csv --name pets --image-root /data/pets --merge-class Cat=cat
       python -m app import /data/street --colour-map camvid-merged-11
       python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
       python -m app import annotations.json --format coco --dry-run
@@ -88,6 +100,9 @@ def import_(
         label_column=label_column,
         split_column=split_column,
         group_column=group_column,
+        image_root=str(Path(image_root).resolve()) if image_root else "",
+        literal_labels=literal_labels,
+        merged_classes=tuple(merge_class or ()),
         colour_map=_absolute(colour_map),
         class_names=_absolute(class_names),
         ignore_id=ignore_id,
@@ -146,7 +161,8 @@ def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> 
         imports.cancel_import(opened, import_id)  # whoever works on it notices and stores nothing
         raise
     if done.status is not RoundStatus.DONE:
-        _tell_problems(imports.problem_counts(opened, import_id), request.name)
+        for each in imports.problems(opened, import_id, limit=FIRST):
+            tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
         fail(done.message)
     if as_json:
         say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
@@ -191,7 +207,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
         say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
         say_table(["class", "colour"], zip(seen.table.names, seen.table.colours, strict=True))
     for each in seen.problems[:SHOWN]:
-        tell(f"{each.severity}: {each.path}: {each.message}")
+        tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
 
 
 def _tell_problems(counts: "list[ProblemCount]", name: str) -> None:

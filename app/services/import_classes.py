@@ -1,11 +1,17 @@
-"""Classes whose images are all gone from a source: renamed, or no longer there. A person says which, before storing."""
+"""Classes of an import: those that are one by another spelling, and those whose images are all gone from a source.
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+A person says what became of a class without images, before anything is stored.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from core.types import DatasetError
+from core.data.export.names import folder_names
+from core.data.formats.cells import likely_same
+from core.data.formats.source import Problems
+from core.types import DatasetError, SourceSample
 from db.queries.matching import LostLabels
 
 QUESTION = "gone_classes"  # in the report of an import that ended with this question
@@ -93,6 +99,40 @@ def refuse_gone(lost: LostLabels, classes: Sequence[str], known: int, kept: Sequ
         gone.append(GoneClass(classes[label], images, moved, classes[to], to >= known and 2 * moved > images))
     if gone:
         raise GoneClassesError(gone)
+
+
+def merged(samples: Iterator[SourceSample], merges: Sequence[str]) -> Iterator[SourceSample]:
+    """Yield the samples with the labels that are another class by `name=class`."""
+    into = {name.strip(): to.strip() for name, _, to in (merge.partition("=") for merge in merges)}
+    for sample in samples:
+        yield replace(sample, label=into[sample.label]) if sample.label in into else sample
+
+
+def warn_of_spellings(names: Sequence[str], problems: Problems) -> None:
+    """Warn of classes whose names differ only in case, blanks, hyphens or the form of letters."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[likely_same(name)].append(name)
+    for same in alike.values():
+        for other in same[1:]:
+            problems.warn(
+                "may be one class",
+                other,
+                f"{' and '.join(same)} may be one class",
+                f"import into a new dataset with --merge-class '{other}={same[0]}', or relabel it in the review",
+            )
+
+
+def warn_of_folders(names: Sequence[str], problems: Problems) -> None:
+    """Warn of classes whose folders in exports are called otherwise, since not every disk takes their names."""
+    for name, folder in folder_names(names).items():
+        if folder != name:
+            problems.warn(
+                "name in exports",
+                name,
+                f"in exports its folder is called {folder}, as not every disk takes the name; tables keep it",
+                "nothing, or rename the class",
+            )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.import_classes import warn_of_spellings
 from app.services.import_masks import Masks
 from core.config import RoundConfig
 from core.data.formats.source import Problems
@@ -40,6 +41,8 @@ def report_of(coming: Coming) -> dict[str, Any]:
     session, import_id = coming.session, coming.import_id
     changes = _changes(coming)
     _warn_of_duplicates(coming)
+    if coming.masks is None:
+        warn_of_spellings(coming.classes, coming.problems)
     staged, _ = incoming.known_count(session, import_id, coming.dataset_id)
     masks = {"masks": incoming.mask_count(session, import_id, coming.dataset_id)} if coming.masks else {}
     return {

@@ -16,7 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from app.services.import_classes import GoneClassesError, renamed
+from app.services.import_classes import GoneClassesError, merged, renamed
 from app.services.import_masks import Masks, Rows, grown_table
 from app.services.import_request import ImportRequest
 from app.services.import_store import (
@@ -45,6 +45,7 @@ from db.queries.imports import ImportInfo
 
 _sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
 _facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
+_MISSING = "missing file"  # a kind of `ImageError`
 _EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 
 
@@ -120,11 +121,12 @@ class _Work:
         self.problems = listing.problems
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
         samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
+        samples = merged(samples, self.request.merged_classes)
         total = spool(listed, map(_sample_values, self._counted(samples)))
         classes: set[str] = set()
         good = spool(facts, self._read(listed, total, classes))
         if not good:
-            raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
+            raise DatasetError(f"{root}: no image could be read out of {total:,} found{self._first_problem()}")
         ground = find_ground(self.workspace, self.request, root)
         if not self.request.unlabelled:
             refuse_other_labels(ground, listing.table)
@@ -170,6 +172,15 @@ class _Work:
             else:
                 self._note_bad(sample, facts)
             self.note("reading images", done, total)
+
+    def _first_problem(self) -> str:
+        if not self.problems.kept:
+            return ""
+        first = self.problems.kept[0]
+        told = f"; the first: {first.path}: {first.message}; to cure it, {first.cure}"
+        if first.kind == _MISSING and Path(self.request.source).is_file() and not self.request.image_root:
+            told += "; where a table names the images as another machine does, name their folder: --image-root"
+        return told
 
     def _note_bad(self, sample: SourceSample, error: ImageError) -> None:
         self.problems.error(error.kind, sample.name, str(error), error.cure)
