@@ -107,5 +107,7 @@ def _find(source: Path) -> tuple[Path, list[Pairing]]:
 def _has_frames(source: Path) -> bool:
     """Whether the first images are called as CamVid's frames are."""
     _, pairings = mask_pairs.find(source)
+    if not pairings:
+        return False
     names = [path.name for path in (source / pairings[0].images).rglob("*") if is_image_name(path.name)]
     return bool(names) and all(map(sequence_of, names))

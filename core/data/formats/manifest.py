@@ -5,6 +5,7 @@ is found as for folders of masks; then `tags` may say which classes an image sho
 the table itself or by the folder it lies in.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.data.formats.mask_meaning import Usual, find_meaning
@@ -47,8 +48,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     masks = _masks(path, columns.mask, options)
     folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
     meaning = find_meaning(masks, folders, options, Usual(), problems, source=None)
-    reader.code = meaning.code
-    return SourceListing(reader.read(table, columns), problems, meaning.table)
+    reader.code = replace(meaning.code, turn=options.exif_masks == "turn")
+    return SourceListing(reader.read(table, columns), problems, meaning.table, meaning.shown)
 
 
 def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:

@@ -152,14 +152,14 @@ def _are_beside(folder: Path) -> bool:
 
 def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the images and the masks among them: names with an addition to that of an image."""
-    known = {_folded(_key(name, "")) for name in names}
-    masks = [name for name in names if _is_addition(_key(name, ""), known)]
+    known = {fold(name_key(name, "")) for name in names}
+    masks = [name for name in names if _is_addition(name_key(name, ""), known)]
     return sorted(set(names) - set(masks)), masks
 
 
 def _is_addition(key: str, known: set[str]) -> bool:
     base = _ADDITION.sub("", key)
-    return base != key and not {_folded(base), _folded(f"{base}_image"), _folded(f"{base}_sat")}.isdisjoint(known)
+    return base != key and not {fold(base), fold(f"{base}_image"), fold(f"{base}_sat")}.isdisjoint(known)
 
 
 def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, problems: Problems) -> Pairs:
@@ -172,7 +172,7 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
                 images.append(name)
                 break
             if pairing.masks is not None and _is_below(name, pairing.masks):
-                first = masks.setdefault(_key(name, pairing.masks), name)
+                first = masks.setdefault(name_key(name, pairing.masks), name)
                 if first != name:
                     problems.warn("two masks", name, f"{first} is read for the same image", "remove one of the two")
                 break
@@ -188,7 +188,7 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
     for pairing, images, masks in found:
         if pairing.beside:
             images[:], of_images = _told_apart(images)
-            masks.update({_key(name, pairing.images): name for name in of_images})
+            masks.update({name_key(name, pairing.images): name for name in of_images})
     return Pairs(found)
 
 
@@ -212,10 +212,10 @@ def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) 
 
 def match(pairing: Pairing, images: Sequence[str], masks: dict[str, str]) -> dict[str, str]:
     """Return the mask of each image that has one; `masks` are by their keys."""
-    left = {name: _key(name, pairing.images) for name in images}
+    left = {name: name_key(name, pairing.images) for name in images}
     free = dict(masks)
     found: dict[str, str] = {}
-    for alike in (str, _folded, _plain):
+    for alike in (str, fold, _plain):
         by_likeness: dict[str, list[str]] = defaultdict(list)
         for name, key in left.items():
             by_likeness[alike(key)].append(name)
@@ -250,23 +250,25 @@ def _holds_masks(folder: str) -> bool:
 
 def _first_keys(folder: Path) -> Iterable[str]:
     names = (path for path in folder.rglob("*") if is_image_name(path.name))
-    return (_key(path.relative_to(folder).as_posix(), "") for path in islice(names, _LOOKED_AT))
+    return (name_key(path.relative_to(folder).as_posix(), "") for path in islice(names, _LOOKED_AT))
 
 
 def _is_below(name: str, folder: str) -> bool:
     return not folder or name.startswith(f"{folder}/")
 
 
-def _key(name: str, folder: str) -> str:
+def name_key(name: str, folder: str) -> str:
+    """Return the path of a file below a folder, without its ending."""
     return str(PurePath(name[len(folder) :].lstrip("/")).with_suffix(""))
 
 
-def _folded(key: str) -> str:
+def fold(key: str) -> str:
+    """Return what names share that differ in case or Unicode form alone."""
     return unicodedata.normalize("NFC", key).casefold()
 
 
 def _plain(key: str) -> str:
-    return _folded(_PHOTO.sub("", _ADDITION.sub("", _ENDING.sub("", key))))
+    return fold(_PHOTO.sub("", _ADDITION.sub("", _ENDING.sub("", key))))
 
 
 def _split_below(name: str, folder: str) -> str:

@@ -246,7 +246,7 @@ def _named(asked: _Asked) -> Declared:
     unnamed = asked.ids - declared.named.keys()
     if options.first_id is not None and not declared.explicit:
         return _from(declared, options.first_id)
-    if not told.asks or options.unnamed_ids == "ignore":
+    if not told.asks or declared.complete or options.unnamed_ids == "ignore":
         return declared
     if options.unnamed_ids == "class":
         return _with_numbers(declared, unnamed)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from core.data.export.names import safe_name
+from core.data.formats import mask_stacks
 from core.data.formats.mask_folders import (
     IMAGES,
     MASKS,
@@ -46,7 +47,12 @@ def recognise(source: Path) -> str:
         return ""
     _, pairings = find(source)
     pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
-    return "" if pairing is None else f"{pairing.masks} has masks for the images of {pairing.images}"
+    if pairing is None:
+        layout = mask_stacks.find(source)
+        return "" if layout is None else mask_stacks.describe(layout)
+    if pairing.beside:
+        return f"{pairing.images or 'the folder'} has images with their masks beside them"
+    return f"{pairing.masks} has masks for the images of {pairing.images}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -56,6 +62,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there are no such folders, or nothing says what the masks mean.
     """
     base, pairings = find(source) if source.is_dir() else (source, [])
+    if not any(do_pair(source, pairing) for pairing in pairings) and source.is_dir():
+        layout = mask_stacks.find(source)
+        if layout is not None:
+            return mask_stacks.read(source, layout, options)
     if all(pairing.masks is None for pairing in pairings):
         raise DatasetError(f"{source}: has no folders images and labels (or masks); name them so, or choose a format")
     return read_pairings(source, base, pairings, options, Problems())

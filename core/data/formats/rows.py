@@ -83,14 +83,14 @@ class RowReader:
         split = row.get(columns.split or "") or _split_of(name)
         group = group_name(row.get(columns.group or "") or "")
         tags = split_tags(row.get(columns.tags or "") or "") or None
-        mask = self._mask(folder, row.get(columns.mask or ""))
+        mask = self._mask(folder, row.get(columns.mask or ""), path)
         return SourceSample(path, name, label, split_name(split), group, mask, tags)
 
-    def _mask(self, folder: Path, written: str | None) -> dict[str, Any] | None:
+    def _mask(self, folder: Path, written: str | None, image: str) -> dict[str, Any] | None:
         if written is None or self.code is None:
             return None
         path = absolute(folder, written)
-        return self.code.reference(path) if self._may_read(path, written) else None
+        return self.code.reference(path, image) if self._may_read(path, written) else None
 
     def _may_read(self, path: str, name: str) -> bool:
         if not is_allowed(path, self.options):

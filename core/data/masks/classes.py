@@ -56,7 +56,8 @@ class Declared:
     """Classes as declared: the table, what each colour means, and what each id in a file means.
 
     `colours` is empty where only names were declared; `others_ignored`: any other colour is IGNORE. `explicit`: the
-    file gives the ids, so that `values` has all of them; else only those whose class has another id.
+    file gives the ids, so that `values` has all of them; else only those whose class has another id. `complete`: it was
+    written here and also says what is IGNORE, so nothing is left to guess.
     """
 
     table: ClassTable
@@ -64,6 +65,7 @@ class Declared:
     values: tuple[tuple[int, int], ...]
     others_ignored: bool = False
     explicit: bool = False
+    complete: bool = False
 
     @property
     def named(self) -> dict[int, int]:
@@ -164,7 +166,7 @@ def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
         own = any(row.get("id") == _IGNORE for row in cells)
         found = [_row_of_cells(name, row) for row in cells]
         if own:
-            return without_values(declare(found))  # the row of IGNORE is no id
+            return replace(without_values(declare(found)), complete=True)  # the row of IGNORE is no id
         named: list[Row] = [(str(label).strip(), colour) for label, colour in found]
         if numbered and "id" in columns:
             return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, named, strict=True)])
