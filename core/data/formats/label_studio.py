@@ -164,7 +164,7 @@ class _Task:
     @property
     def choices(self) -> list[str]:
         """Return what was chosen for the whole image."""
-        chosen = []
+        chosen: list[str] = []
         for result in self.results:
             value = result.get("value")
             if result.get("type") == "choices" and isinstance(value, dict) and isinstance(value.get("choices"), list):

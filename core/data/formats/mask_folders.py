@@ -44,6 +44,7 @@ _ROLES = frozenset(
 _PSEUDO = "_pseudo"
 _DEEPEST_WRAPPER = 3
 _LOOKED_AT = 2_000  # names
+_SHORT = 2  # letters of an addition
 _ADDITION = re.compile(
     r"[_.\- ](?:l|masks?|labels?|(?:gtfine_)?label(?:train)?ids|gt|groundtruth|annotations?|matte"
     r"|seg(?:mentation)?_?\d*)$",
@@ -159,7 +160,9 @@ def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _is_addition(key: str, known: set[str]) -> bool:
     base = _ADDITION.sub("", key)
-    return base != key and not {fold(base), fold(f"{base}_image"), fold(f"{base}_sat")}.isdisjoint(known)
+    if len(key) - len(base) <= _SHORT:  # `1_l.jpg` beside `1.jpg` is a photo in another size
+        return False
+    return not {fold(base), fold(f"{base}_image"), fold(f"{base}_sat")}.isdisjoint(known)
 
 
 def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, problems: Problems) -> Pairs:
