@@ -213,7 +213,7 @@ def _show_masks(seen: "Preview") -> None:
                 each.value,
                 "(no class)" if each.name is None else each.name or "(unlabelled)",
                 each.how,
-                f"{each.pixels:.1%}",
+                "" if each.pixels is None else f"{each.pixels:.1%}",
             )
             for each in seen.meaning.decisions
         ]

@@ -82,8 +82,11 @@ class ImportRequest:
 
         A dataset that was imported before there were questions keeps the meaning its masks had.
         """
-        known = {option: options.get(option) or None for option in ANSWERS if getattr(self, option) in ("", None)}
-        answers = {option: value for option, value in known.items() if value is not None}
+        answers = {
+            option: options[option]
+            for option in ANSWERS
+            if getattr(self, option) in ("", None) and options.get(option) not in ("", None)
+        }
         return replace(self, **answers, reading=options.get("reading", 1))
 
     def to_json(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
             labels[label["kind"]][label["key"]] = name
     kind = "labelTrainIds" if labels["labelTrainIds"] else "labelIds"
     decisions = [
-        Decision(str(at if kind == "labelTrainIds" else number), name, How.CONVENTION, 0, 0)
+        Decision(str(at if kind == "labelTrainIds" else number), name, How.CONVENTION, None, None)
         for at, (number, name, _) in enumerate(_CLASSES)
     ]
     code = _TRAIN_IDS if kind == "labelTrainIds" else _LABEL_IDS

@@ -239,6 +239,8 @@ def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
 
 def _note_seconds(tasks: list[_Task], problems: Problems) -> None:
     for task in tasks:
+        if len(task.judged) < 2:  # noqa: PLR2004 a second one
+            continue
         shapes = [json.dumps([_geometry(one) for one in objects(item, "result")]) for item in task.judged]
         if len(set(shapes)) > 1:
             truth = "the ground truth" if task.annotation and task.annotation.get("ground_truth") else "the last one"

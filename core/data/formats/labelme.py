@@ -9,6 +9,7 @@ import base64
 import binascii
 import io
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,10 @@ _BACKGROUNDS = {_BACKGROUND, "_background_"}
 _IGNORE = "__ignore__"
 _PASSED_OVER = {"line", "linestrip", "point", "points"}
 _CURE = "draw it again in labelme, or remove it"
-_LOOKED_AT = 20  # files
+_LOOKED_AT = 20  # files of a folder
+_FOLDERS, _NAMES = 5, 2_000  # that are looked through
+_MOST_CORNERS = 1_000  # of a circle
+_MOST_PIXELS = 1 << 28
 _KEYS = ('"shapes"', '"imagePath"')
 
 
@@ -101,8 +105,10 @@ def _find(source: Path) -> Path | None:
     if not source.is_dir():
         return None
     for base in bases(source):
-        for folder in (base, *(base / name for name in folders_in(base))):
-            for path in islice(sorted(folder.glob("*.json")), _LOOKED_AT):
+        for folder in (base, *(base / name for name in folders_in(base)[:_FOLDERS])):
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in islice(entries, _NAMES) if entry.name.lower().endswith(".json")]
+            for path in (folder / name for name in sorted(names)[:_LOOKED_AT]):
                 if path.is_file() and all(key in _text(path) for key in _KEYS):
                     return path
     return None
@@ -141,22 +147,22 @@ def _drawn_as(kind: str, shape: dict[str, Any], size: list[int] | None) -> list[
             if kind == "circle":
                 return ["polygons", [_circle(left, top, math.hypot(right - left, bottom - top))]]
             return ["rle", _painted(shape.get("mask"), round(left), round(top), size)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         return ["fault", ["bad shape", f"its points or pixels cannot be read ({error})", _CURE]]
     return ["fault", ["bad shape", f"shapes of the kind {kind[:40]} are not read", _CURE]]
 
 
 def _circle(x: float, y: float, radius: float) -> list[float]:
     """Return a circle as a polygon whose corners lie less than a tenth of a pixel off."""
-    corners = max(12, math.ceil(math.pi / math.acos(max(0.0, 1 - 0.1 / max(radius, 0.2)))))
+    corners = min(_MOST_CORNERS, max(12, math.ceil(math.pi / math.acos(max(0.0, 1 - 0.1 / max(radius, 0.2))))))
     turns = [2 * math.pi * at / corners for at in range(corners)]
     return [number for turn in turns for number in (x + radius * math.cos(turn), y + radius * math.sin(turn))]
 
 
 def _painted(packed: Any, left: int, top: int, size: list[int] | None) -> dict[str, Any]:  # noqa: ANN401 as the file has it
     """Return a mask that was painted within its box as run lengths of the whole image."""
-    if size is None:
-        raise ValueError("the size of the image is not given")
+    if size is None or not 0 < size[0] * size[1] <= _MOST_PIXELS:
+        raise ValueError("the size of the image is not given, or cannot be")
     try:
         with Image.open(io.BytesIO(base64.b64decode(packed, validate=True)), formats=["PNG"]) as image:
             pixels = np.asarray(image.convert("L")) > 0

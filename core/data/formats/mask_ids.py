@@ -73,16 +73,15 @@ def of_values(told: MaskSource) -> Meaning:
     """Return the meaning of masks of ids.
 
     Raises:
-        DatasetError: the ids are too large for classes that nobody names.
+        DatasetError: the ids are too large for classes that nobody names, or an option does not fit.
     """
     count = _SCANNED if told.declared is None else SAMPLED
     found = survey(
         spread(told.masks, count),
         grey_is_colour=told.declared is not None and bool(told.declared.colours),
+        thrice=told.asks,
         channel=told.channel,
     )
-    if not told.asks:
-        found = _without_colours(found)
     asked = _Asked(told, found)
     ramp = _ramp(asked)
     if ramp is not None:
@@ -186,14 +185,22 @@ def _ramp(asked: _Asked) -> tuple[int, int] | None:
     """Return between which greys pixels are IGNORE, where the masks are black and white, smoothed; None: they are not.
 
     Usual ids are small, and 255 beside them is a thin border; of smoothed masks the greys between are the thin ones.
+
+    Raises:
+        DatasetError: an option says so, but more than two classes are named.
     """
     told, found = asked.told, asked.found
     between = {value for value in found.values if 0 < value < IGNORE}
     noise = _JPEG_NOISE if found.lossy else 0
     chosen = told.options.threshold_masks
-    if chosen in {"ignore", "half"}:
-        return (127, 128) if chosen == "half" else (noise, IGNORE - noise)
     names = 2 if told.declared is None else len(told.declared.table)
+    if chosen in {"ignore", "half"}:
+        if names != 2:  # noqa: PLR2004
+            raise DatasetError(
+                f"{told.name}: {names} classes are named, but --threshold-masks is for black and white masks of two; "
+                "leave it out, or name two classes"
+            )
+        return (127, 128) if chosen == "half" else (noise, IGNORE - noise)
     is_lost = 2 * found.lossy > found.files and names == 2 and max(found.values, default=0) >= IGNORE - _JPEG_NOISE  # noqa: PLR2004
     is_smooth = (
         found.values >= _BINARY
@@ -283,8 +290,8 @@ def _ask_of_unnamed(asked: _Asked, declared: Declared, unnamed: set[int], *, bac
     them = "it" if len(unnamed) == 1 else "them"
     answers = [
         Answer("yes, ignore it", "ignore_id", next(iter(unnamed)))
-        if len(unnamed) == 1
-        else Answer("yes, ignore them", "unnamed_ids", "ignore")
+        if len(unnamed) == 1 and asked.told.options.ignore_id is None
+        else Answer(f"yes, ignore {them}", "unnamed_ids", "ignore")
     ]
     if unnamed == {count} and not background:
         first = declared.table.names[0]
@@ -375,11 +382,6 @@ def _from_files(asked: _Asked) -> Declared:
     palette = asked.found.palette
     table = class_table([str(number) for number in range(largest + 1)], palette)
     return declare(zip(table.names, table.colours if palette else [None] * len(table), strict=True))
-
-
-def _without_colours(found: Survey) -> Survey:
-    """Return a survey as it was before ids that are stored three times, as colours, counted."""
-    return found if not found.colour_pixels else Survey(files=found.files, kinds=found.kinds, palette=found.palette)
 
 
 def _second(declared: Declared) -> str:

@@ -61,7 +61,7 @@ def find_meaning(
             problems.warn(
                 "meaning guessed",
                 told.name,
-                f"{decision.value} is read as {said} ({decision.pixels:.1%} of the pixels)",
+                f"{decision.value} is read as {said} ({decision.pixels or 0:.1%} of the pixels)",
                 "nothing, or say it otherwise: --ignore-id, --first-id, --unnamed-ids, or ids in a classes.csv",
             )
     return meaning

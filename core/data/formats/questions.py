@@ -22,14 +22,15 @@ class How(StrEnum):
 class Decision:
     """The meaning of one value or colour; `name` is a class, "" for unlabelled (IGNORE), None where it has none.
 
-    `pixels` is its share of the pixels of the masks that were looked at, `images` the number of masks that have it.
+    `pixels` is its share of the pixels of the masks that were looked at, `images` the number of masks that have it;
+    None where no mask had to be looked at.
     """
 
     value: str
     name: str | None
     how: How
-    pixels: float
-    images: int
+    pixels: float | None
+    images: int | None
 
 
 @dataclass(frozen=True, slots=True)

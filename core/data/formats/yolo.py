@@ -89,7 +89,7 @@ class _Labels:
     def _shape(self, line: str) -> list[Any] | None:
         label, *written = line.split()
         try:
-            number, corners = int(float(label)), [100 * float(text) for text in written]
+            number, corners = int(label.removesuffix(".0")), [100 * float(text) for text in written]
         except ValueError:
             return [0, "fault", ["bad polygon", f"the line {line[:60]!r} holds what is no number", _CURE]]
         if not 0 <= number < self.count:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Survey:
     @property
     def is_alpha(self) -> bool:
         """Whether all files have one and the same colour everywhere, and differ in their alpha alone."""
-        return len(self.colour_pixels) == 1 and len(self.alpha) > 1 and self.kinds["colours"] == self.files
+        return len(self.colour_pixels) == 1 and len(self.alpha) > 1
 
 
 @dataclass(slots=True)
@@ -61,14 +62,15 @@ class _File:
     unit: bool = True
 
 
-def survey(masks: Sequence[str], *, grey_is_colour: bool = False, channel: str = "") -> Survey:
+def survey(masks: Sequence[str], *, grey_is_colour: bool = False, thrice: bool = True, channel: str = "") -> Survey:
     """Return what these files hold, read on all cores.
 
-    Colours that are all grey are values, three times, unless `grey_is_colour`; `channel` "alpha" reads that one.
+    Colours that are all grey are values, three times, unless `grey_is_colour`; they are counted if `thrice`. `channel`
+    "alpha" reads that one.
     """
     found = Survey()
     with ThreadPoolExecutor(cores()) as pool:
-        for file in pool.map(lambda path: _look(path, grey_is_colour, channel), masks):
+        for file in pool.map(partial(_look, grey_is_colour=grey_is_colour, thrice=thrice, channel=channel), masks):
             if file is not None:
                 _add(found, file)
     return found
@@ -93,16 +95,16 @@ def _add(found: Survey, file: _File) -> None:
     found.files += 1
 
 
-def _look(path: str, grey_is_colour: bool, channel: str) -> _File | None:  # noqa: FBT001 one call, in a thread
+def _look(path: str, *, grey_is_colour: bool, thrice: bool, channel: str) -> _File | None:
     try:
         with opened(Path(path)) as image:
             image.load()
-            return _seen(image, grey_is_colour=grey_is_colour, channel=channel)
+            return _seen(image, grey_is_colour=grey_is_colour, thrice=thrice, channel=channel)
     except MaskError:
         return None
 
 
-def _seen(image: Image.Image, *, grey_is_colour: bool, channel: str) -> _File:
+def _seen(image: Image.Image, *, grey_is_colour: bool, thrice: bool, channel: str) -> _File:
     lossy = image.format in LOSSY
     if image.mode == "F":
         floats: FloatArray = np.asarray(image)
@@ -122,8 +124,7 @@ def _seen(image: Image.Image, *, grey_is_colour: bool, channel: str) -> _File:
     codes = codes_of(pixels)
     alpha = set(np.unique(pixels[..., 3]).tolist()) if image.mode == "RGBA" else set()
     if not grey_is_colour and is_grey(codes):
-        kind = "colours" if len(alpha) > 1 and codes.min() == codes.max() else "values"
-        return _File(kind, _counts(codes & 255) if kind == "values" else {}, _colours(codes), alpha, [], lossy)
+        return _File("values", _counts(codes & 255) if thrice else {}, _colours(codes), alpha, [], lossy)
     return _File("colours", {}, _colours(codes), alpha, [], lossy)
 
 

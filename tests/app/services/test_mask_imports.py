@@ -306,6 +306,12 @@ def test_answers_are_kept_with_the_dataset_and_hold_for_every_later_import(
     assert datasets.get_dataset(workspace, 1).options["threshold_masks"] == "half"
 
 
+def test_the_answer_0_is_kept_too() -> None:
+    known = ImportRequest(name="a", source="/a", first_id=0, boxes="skip").to_json()
+    again = ImportRequest(name="a", source="/a", boxes="ignore").remembering(known)
+    assert (again.first_id, again.boxes) == (0, "ignore")
+
+
 def test_a_dataset_from_before_there_were_questions_keeps_its_classes(workspace: Workspace, tmp_path: Path) -> None:
     root = draw_smoothed(tmp_path / "set")
     request = ImportRequest(name="scenes", source=str(root), reading=1)

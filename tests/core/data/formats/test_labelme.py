@@ -71,6 +71,8 @@ def test_lines_and_points_are_counted(tmp_path: Path) -> None:
         shape("cat", [[1, 1], [2, 2]], "mask", mask="no base64"),
         shape("cat", [[4, 3], [5, 4]], "mask", mask=""),
         shape("cat", LEFT, "cuboid"),
+        shape("cat", [[1, 1], [1e300, 2]], "circle"),
+        shape("cat", [[float("inf"), 1], [2, 2]], "mask", mask=""),
         {"label": "cat"},
     ],
 )

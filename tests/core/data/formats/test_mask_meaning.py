@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.formats import mask_pairs
 from core.data.formats.questions import ANSWERS, CHOICES, How, MaskMeaning
 from core.data.formats.source import ReadOptions
-from core.types import IntArray
+from core.types import DatasetError, IntArray
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source
 
@@ -133,6 +133,27 @@ def test_a_mask_in_the_alpha_channel_is_read(tmp_path: Path) -> None:
     assert source.table.names == ("background", "object")
     assert (source.masks["images/0.png"] == BASE).all()
     assert "mask in alpha" in [problem.kind for problem in source.problems.kept]
+
+
+def test_a_mask_in_the_alpha_channel_may_be_empty(tmp_path: Path) -> None:
+    pixels, empty = np.zeros((32, 48, 4), np.uint8), np.zeros((32, 48, 4), np.uint8)
+    pixels[..., 3] = BASE * 255
+    source = read(put(tmp_path, empty, pixels))
+    assert (source.masks["images/0.png"] == 0).all()
+    assert (source.masks["images/1.png"] == BASE).all()
+
+
+def test_a_threshold_is_for_two_classes(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="name two classes"):
+        read(put(tmp_path, BASE * 255), class_names="a,b,c", threshold_masks="half")
+
+
+def test_an_ignored_id_stays_ignored_beside_unnamed_ones(tmp_path: Path) -> None:
+    root = put(tmp_path, BASE * 3)
+    assert asked(root, class_names="ground,thing", ignore_id=0)["ids without a name"] == [
+        "--unnamed-ids ignore",
+        "--unnamed-ids class",
+    ]
 
 
 def test_floating_point_masks_are_asked_about_and_read_as_ids(tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def test_boxes_are_asked_about(tmp_path: Path) -> None:
     assert Source(root, yolo, ReadOptions(boxes="skip")).masks["images/val/val1.jpg"][0].tolist() == [1, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("line", ["0 a b c d e f", "7 0 0 1 0 1 1", "0 0 0 1 0 1 1 1", "x"])
+@pytest.mark.parametrize(
+    "line", ["0 a b c d e f", "7 0 0 1 0 1 1", "0 0 0 1 0 1 1 1", "x", "inf 0 0 1 0 1 1", "0 nan 0 1 0 1 1"]
+)
 def test_a_bad_line_leaves_its_image_without_a_mask(tmp_path: Path, line: str) -> None:
     source = Source(make(tmp_path, line), yolo)
     assert list(source.masks) == ["images/train/train1.jpg"]
