@@ -41,7 +41,6 @@ __all__ = [
     "run_import",
     "standing_with",
     "start_import",
-    "unfinished_imports",
 ]
 
 _LONGEST_ID = 16  # digits; no database counts further
@@ -101,12 +100,6 @@ def find_ended(workspace: Workspace, named: str) -> ImportInfo | None:
     with workspace.database.read() as session:
         found = imports.find_import(session, int(named))
     return found if found is not None and found.status.ended else None
-
-
-def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:
-    """Return the imports that wait or run, oldest first."""
-    with workspace.database.read() as session:
-        return imports.unfinished_imports(session)
 
 
 def recent_imports(workspace: Workspace, limit: int = 20) -> list[ImportInfo]:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.data.storage import atomic_path
 from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
@@ -198,6 +196,9 @@ def sample_ids_in(folder: Path) -> IntArray:
 
 def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArray:
     """Return a number for each of N images, (N,); equal where group ("": none) or content is, also by a chain."""
+    from scipy.sparse import coo_array  # noqa: PLC0415 a fifth of a second, which a start must not pay for
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     count = len(groups)
     nodes, offset = [], count
     for texts in (groups, content_hashes):

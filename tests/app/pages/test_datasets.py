@@ -34,7 +34,7 @@ def html(at: AppTest) -> str:
 
 
 def run_all(workspace: Workspace) -> None:
-    for waiting in imports.unfinished_imports(workspace):
+    for waiting in datasets.overview(workspace).unfinished:
         imports.run_import(workspace, waiting.id)
 
 
@@ -61,7 +61,7 @@ def test_a_source_is_looked_at_imported_and_reported(
     assert "2 folders hold images" in html(at)
     assert datasets.list_datasets(workspace) == []
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["name"] == "set"
     assert at.query_params["import"] == str(waiting.id)
     assert "Importing set" in html(at)
@@ -132,7 +132,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["ignore_id"] == 9
     run_all(workspace)
     at.run()
@@ -208,7 +208,7 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     at.button(key="cards_1_report").click().run()
     assert at.query_params["import"] == str(done)
     at.button(key="cards_1_again").click().run()
-    assert [info.request["name"] for info in imports.unfinished_imports(workspace)] == ["other"]
+    assert [info.request["name"] for info in datasets.overview(workspace).unfinished] == ["other"]
     assert not at.exception
 
 
