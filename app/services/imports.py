@@ -71,7 +71,9 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
         else:
             refuse_other_root(known, root, moved=request.moved)
         if known is not None:
-            request = replace(request, dataset_id=known.id, literal_labels=literal_labels(known.options))
+            request = replace(
+                request.remembering(known.options), dataset_id=known.id, literal_labels=literal_labels(known.options)
+            )
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id
@@ -97,7 +99,7 @@ def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> Import
     """Return the request that imports a dataset's source once more, as it was imported last."""
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-    told = {name: value for name, value in info.options.items() if name != added.FOLDERS}
+    told = {"reading": 1} | {name: value for name, value in info.options.items() if name != added.FOLDERS}
     values = {**told, "name": info.name, "source": info.root, "format": info.format}
     return ImportRequest.from_json({**values, "dataset_id": info.id, "by": by})
 

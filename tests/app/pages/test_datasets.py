@@ -124,7 +124,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     drawn = html(at)
     assert "<b>13</b> images · <b>13</b> masks · <b>3</b> classes" in drawn
     assert drawn.count('alt="its mask"') == 11  # of 12 that are shown
-    assert ">car</span>" in drawn
+    assert ">car</td>" in drawn
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
     assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
@@ -321,3 +321,25 @@ def test_an_address_that_names_no_import_is_no_error(
     at = page(workspace, monkeypatch)
     at.query_params["import"] = wanted
     assert not at.run().exception
+
+
+def test_a_question_about_masks_is_answered_with_a_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_ignore_id_2").click().run()
+    assert not at.exception
+    assert not at.button(key="import_go").disabled
+    assert "unlabelled" in html(at)
+    at.button(key="import_again").click().run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_unnamed_ids_class").click().run()
+    at.button(key="import_go").click().run()
+    run_all(workspace)
+    [card] = datasets.list_datasets(workspace)
+    assert card.dataset.classes == ("sky", "road", "2")
+    assert card.dataset.options["unnamed_ids"] == "class"
