@@ -26,9 +26,10 @@ from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.fold_networks import about, keep_fold
-from core.judge.judgement import DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
+from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
+from core.learn.backbone_check import Trial, check_backbone, needs_check
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
 from core.learn.models.weights import origin_of
@@ -284,6 +285,9 @@ def learn_held(
         device=images.device,
         telling=telling,
     )
+    if needs_check(config):
+        trial = Trial(images, classes, lambda other: task.build_network(other, channels, 0), telling)
+        check_backbone(config, embeddings, held, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
     outcome = probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
     return replace(outcome, message=assumption(config))
 

@@ -21,6 +21,7 @@ from app.commands.speaking import (
     say_json,
     tell,
 )
+from core.config import Method
 from core.types import Recipe, Task
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def round_(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Watch the round that runs instead of starting one.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and about how long it takes; start nothing.")
+    ] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the round that waits or runs.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -81,6 +85,7 @@ def round_(
 
     Examples:
       python -m app round pets
+      python -m app round pets --dry-run
       python -m app round pets --folds 5 --epochs 6 --seed 1
       python -m app round pets --model resnet18 --weights pretrained --input-size 224
       python -m app round pets --network 'model=resnet18 weights=pretrained'
@@ -113,10 +118,15 @@ def round_(
         }  # fmt: skip
         if add_to is None:
             config = _config(opened, info.id, recipe, wishes, networks or [])
+            if dry_run:
+                _say_plan(opened, info.id, recipe, config, as_json=as_json)
+                return
             started = rounds.start_round(
                 opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
             )
         else:
+            if dry_run:
+                fail("--dry-run measures a new round, not one of --add-to; leave one of them out")
             chosen = round_numbered(opened, info, add_to)
             started = add_network(opened, chosen.id, _added(chosen, networks or [], wishes), person(""))
     if detach:
@@ -164,6 +174,22 @@ def _network(text: str) -> dict[str, Any]:
         listed = name in {"weights_mean", "weights_std"}
         values[name] = _numbers(f"--network {name}", value) if listed else _value(value)
     return values
+
+
+def _say_plan(opened: "Workspace", dataset_id: int, recipe: Recipe, config: "RoundConfig", *, as_json: bool) -> None:
+    """Print what a round would do and how long it takes; of recipes other than folds the time is unknown."""
+    from app.services import timings
+
+    seconds = None
+    if recipe is Recipe.CROSS_FOLD:
+        with progress_bar("measuring the time it takes", quiet=as_json):
+            (seconds,) = timings.estimate_times(opened, dataset_id, [config])
+    if as_json:
+        say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds})
+        return
+    epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
+    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {config.folds} folds{epochs}")
+    say("its time is unknown" if seconds is None else f"{timings.about(seconds)} on this machine")
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

@@ -160,8 +160,10 @@ def scene_fields(begin: RoundConfig, key: str) -> Chosen:
         format_func="{:g} x".format,
         key=f"{key}_scales",
     )
-    flip = st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")
-    return {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales, "flip": flip}
+    chosen = {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales}
+    if begin.method is Method.PROBE:  # whose maps are of the images as they are
+        return chosen | {"flip": False}
+    return chosen | {"flip": st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")}
 
 
 def no_fields(_begin: RoundConfig, _key: str) -> Chosen:

@@ -12,7 +12,7 @@ from app.components.label_changes import what_changed
 from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
-from app.services import datasets, reviews, rounds
+from app.services import datasets, reviews, rounds, timings
 from app.services.extending import add_network
 from app.services.history import history
 from app.services.workers import worker_state
@@ -53,7 +53,8 @@ with side, complaints():
     proposal = rounds.propose(workspace(), dataset_id)
     number = listed[0].number + 1 if listed else 1
     waits_for = unfinished.name if unfinished else None
-    wish = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for)
+    look_at_times = partial(timings.known_times, workspace(), dataset_id, proposal.configs)
+    wish = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for, look_at_times=look_at_times)
     if wish is not None:
         rounds.start_round(
             workspace(), dataset_id, wish.config, name_for_record(), recipe=wish.recipe, recipe_config=wish.settings

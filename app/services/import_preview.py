@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from app.services.allowed import refuse_outside
+from app.services.import_classes import merged, warn_of_folders, warn_of_spellings
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
@@ -78,13 +79,17 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
-    for sample in islice(listing.samples, _LISTED):
+    for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
         kind = _kind(sample, listing.table)
         if kinds[kind] < _SHOWN:
             shown[kind, kinds[kind]] = sample
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
+    counts = {} if listing.table else _by_label(kinds)
+    names = [label for label in counts if label is not None]
+    warn_of_spellings(names, listing.problems)
+    warn_of_folders(names, listing.problems)
     covers = _covers(workspace, _spread(shown), listing)
     return Preview(
         str(root),
@@ -92,7 +97,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         chosen,
         images,
         images < _LISTED,
-        {} if listing.table else _by_label(kinds),
+        counts,
         dict(sorted(splits.items())),
         covers,
         tuple(listing.problems.kept),

@@ -87,11 +87,9 @@ def _put_in_place(workspace: Workspace, round_id: int, made: Path, digest: str) 
 
 def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
     """Train and predict one fold, unless it is done already; goes on from the last epoch's checkpoint."""
-    from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
-
     with workspace.database.read() as session:
-        config = RoundConfig.from_json(rounds.get_round(session, round_id).config)
-    made_with = versions(config=config)  # reads a file of weights, which no other writer should wait for
+        asked = rounds.get_round(session, round_id)
+    made_with = _versions(asked) if asked.recipe.trains else {}
     with workspace.database.write() as session:
         attempt = folds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
@@ -171,6 +169,13 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "import": import_images,
     "export": export_labels,
 }
+
+
+def _versions(info: RoundInfo) -> dict[str, str]:
+    """Return what networks are trained with; reads a file of weights, which no other writer should wait for."""
+    from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
+
+    return versions(config=RoundConfig.from_json(info.config))
 
 
 def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:

@@ -6,6 +6,7 @@
 from core.config.backbones import BACKBONE, PACKAGED, PackagedWeights
 from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
+from core.config.predictions import PredictionsSettings
 from core.config.recipes import RECIPES_OF, SETTINGS, CrossFoldSettings, mixes, recipe_settings, refuse_members
 from core.config.rounds import (
     DEEPLAB,
@@ -49,6 +50,7 @@ __all__ = [
     "Member",
     "Method",
     "PackagedWeights",
+    "PredictionsSettings",
     "RecipeSettings",
     "RoundConfig",
     "Weights",

@@ -10,6 +10,7 @@ from typing import Any
 from core.config.comparison import ComparisonSettings
 from core.config.cross_training import CrossTrainingSettings
 from core.config.iterated import IteratedSettings
+from core.config.predictions import PredictionsSettings
 from core.config.rounds import RoundConfig
 from core.config.settings import RecipeSettings
 from core.types import ConfigError, Recipe, Task
@@ -31,9 +32,10 @@ SETTINGS: Mapping[Recipe, type[RecipeSettings]] = {
     Recipe.ITERATED: IteratedSettings,
     Recipe.CROSS_TRAINING: CrossTrainingSettings,
     Recipe.COMPARISON: ComparisonSettings,
+    Recipe.PREDICTIONS: PredictionsSettings,
 }
 RECIPES_OF: Mapping[Task, tuple[Recipe, ...]] = {  # that make sense for these labels, the usual one first
-    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.COMPARISON),
+    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS),
     Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.CROSS_TRAINING, Recipe.COMPARISON),
 }
 MIXING: Mapping[Task, frozenset[Recipe]] = {  # that can mix the opinions of several networks

@@ -15,6 +15,7 @@ from core.config import RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, judge_round
+from core.judge.judgement import judge_given as judge_given_labels
 from core.types import NO_LABEL, FindingKind, Region, Report, Task
 
 
@@ -59,6 +60,12 @@ def _judge_labels(
     folder: Path, config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
 ) -> Judged:
     judgement = judge_round(folder, config)
+    return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
+
+
+def judge_given(folder: Path) -> Judged:
+    """Judge a round of class labels by probabilities that were predicted elsewhere."""
+    judgement = judge_given_labels(folder)
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
 

@@ -6,7 +6,7 @@ N samples in the snapshot's order, K classes. How folds and networks become one 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,17 @@ from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import bulk_thresholds, calibration, confusions, hints, pseudo_labels, scoring
 from core.judge.fold_predictions import fold_file, note_calibration, of_unseen, read_predictions
-from core.judge.label_noise import fit_noise
+from core.judge.label_noise import LabelNoise, fit_noise
 from core.judge.similarity import order_by_similarity
 from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
+BACKBONE_CHECK = "backbone_check.json"  # of a round of probes: how its network compares with others, if that was tried
+GIVEN = "given.npy"  # of a round that trained nothing: (N, K) probabilities that were predicted elsewhere
 DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
-__all__ = ["DECAY", "EMBEDDINGS", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
+__all__ = ["BACKBONE_CHECK", "DECAY", "EMBEDDINGS", "GIVEN", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
 BoolArray = NDArray[np.bool_]
 
 
@@ -59,14 +61,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
     """
     snapshot = Snapshot.load(folder)
-    labels = snapshot.labels.astype(np.int64)
-    unseen = snapshot.is_unseen()
-    known = labels != NO_LABEL
-    taught = np.where(snapshot.learnable, labels, NO_LABEL)  # what judges decides nothing that is done elsewhere
-    asked = taught != NO_LABEL
-    if not asked.any():
-        raise RoundError("no sample has a label to learn from; label some first")
-
+    unseen, taught = snapshot.is_unseen(), _taught(snapshot)
     found = read_predictions(folder, config, snapshot, taught)
     noise, sharper = fit_noise(
         found.logits, taught, scoring.confident_votes(calibration.probabilities(found.logits), taught)
@@ -74,9 +69,49 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     probs = calibration.probabilities(found.logits, sharper)
     if unseen.any():
         probs[unseen] = of_unseen(folder, config, found, unseen, sharpening=sharper)
-    _write_probabilities(folder / PROBABILITIES, probs)
     note_calibration(folder, config, found, sharpening=sharper)
+    judged = _judged(folder, snapshot, probs, noise, fold=found.fold, contradicting=found.contradicting)
+    own = {
+        "temperature": (found.temperatures[0] * sharper).tolist(),
+        "weight_decay": _chosen_decay(folder / DECAY),
+    } | ({"networks": found.measured} if found.measured else {})
+    return replace(judged, metrics=judged.metrics | own)
 
+
+def judge_given(folder: Path) -> Judgement:
+    """Judge every sample of a round by the probabilities in `given.npy`, as they are; writes `probabilities.npy`."""
+    snapshot = Snapshot.load(folder)
+    taught, probs = _taught(snapshot), np.load(folder / GIVEN, allow_pickle=False)
+    logits = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
+    noise, _ = fit_noise(logits, taught, scoring.confident_votes(probs, taught))
+    return _judged(folder, snapshot, probs, noise, fold=np.zeros(len(probs), np.int64), contradicting=None)
+
+
+def _taught(snapshot: Snapshot) -> IntArray:
+    """Return the labels that teach, (N,), else NO_LABEL: what judges models has no say elsewhere.
+
+    Raises:
+        RoundError: there are none.
+    """
+    taught: IntArray = np.where(snapshot.learnable, snapshot.labels.astype(np.int64), NO_LABEL)
+    if not (taught != NO_LABEL).any():
+        raise RoundError("no sample has a label to learn from; label some first")
+    return taught
+
+
+def _judged(
+    folder: Path,
+    snapshot: Snapshot,
+    probs: FloatArray,
+    noise: LabelNoise,
+    *,
+    fold: IntArray,
+    contradicting: IntArray | None,
+) -> Judgement:
+    """Return what final probabilities, (N, K), say of every sample; writes them into the round's folder."""
+    _write_probabilities(folder / PROBABILITIES, probs)
+    labels, taught = snapshot.labels.astype(np.int64), _taught(snapshot)
+    known, asked = labels != NO_LABEL, taught != NO_LABEL
     pseudo = probs.argmax(axis=1)
     confidence, given_true = pseudo_labels.all_considered(probs, labels, noise)
     suspicious = known & (pseudo != labels)
@@ -88,7 +123,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     embeddings = folder / EMBEDDINGS
     similarity = order_by_similarity(folder, np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None
     return Judgement(
-        fold=found.fold,
+        fold=fold,
         pseudo=pseudo,
         confidence=confidence,
         self_confidence=own,
@@ -100,15 +135,13 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
             suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
         ),
         similarity_rank=similarity,
-        contradicting=found.contradicting,
-        metrics=_metrics(snapshot, probs, found.fold, given_true, noise.rates)
-        | ({"networks": found.measured} if found.measured else {})
+        contradicting=contradicting,
+        metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
         | {"class_thresholds": _thresholds(taught, ~known, pseudo, probs.max(axis=1), noise.rates)}
         | {
-            "temperature": (found.temperatures[0] * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
-            "weight_decay": _chosen_decay(folder / DECAY),
+            hints.BACKBONE: _read_json(folder / BACKBONE_CHECK),
             hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
     )
@@ -117,6 +150,10 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
 def _chosen_decay(path: Path) -> float | None:
     """Return the weight decay of a round of probes, None of other rounds."""
     return float(json.loads(path.read_text(encoding="utf-8"))["decay"]) if path.exists() else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _all(fold: IntArray) -> range:

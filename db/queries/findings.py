@@ -111,6 +111,27 @@ def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[in
     return [found[one] for one in sample_ids if one in found]
 
 
+class JudgedLabel(NamedTuple):
+    """What a round says of the label of one image."""
+
+    name: str
+    given: int
+    pseudo: int
+    self_confidence: float
+
+
+def labels_of_round(session: Session, round_id: int) -> list[JudgedLabel]:
+    """Return what a round says of each label, in the order of the images' names."""
+    finding = FindingRow
+    chosen = (
+        select(SampleRow.name, finding.given, finding.pseudo, finding.self_confidence)
+        .join(SampleRow, SampleRow.id == finding.sample_id)
+        .where(finding.round_id == round_id, finding.kind != FindingKind.UNLABELLED)
+        .order_by(SampleRow.name)
+    )
+    return [JudgedLabel(*row) for row in session.execute(chosen)]
+
+
 def _finding(row: Sequence[Any]) -> Finding:
     box, area = tuple(row[-_OF_REGION:-1]), row[-1]
     values: list[Any] = [*row[:-_OF_REGION], None if area is None else box, area]
