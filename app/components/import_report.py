@@ -15,6 +15,7 @@ _SHOWN = 1_000  # rows of the table; the download has all that were kept
 _CHANGES = {
     "added": "new",
     "changed": "changed",
+    "moved": "moved",
     "unchanged": "as before",
     "returned": "back again",
     "vanished": "vanished",
@@ -56,7 +57,7 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
         with head:
             st.html(f'<p class="of-facts">{_result(info)}</p>')
         pressed = button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch")
-        if info.report:
+        if info.report and info.status is RoundStatus.DONE:
             nothing = "no mask" if "masks" in info.report else "no label"
             st.html(bars({name or nothing: count for name, count in info.report["classes"].items()}))
             if pixels := info.report.get("pixels"):
@@ -70,7 +71,7 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
 
 def _result(info: ImportInfo) -> str:
     name = escape(str(info.request["name"]))
-    if info.report is None:
+    if info.report is None or info.status is not RoundStatus.DONE:
         return f"<b>{name} was not imported.</b> {escape(info.message)}"
     return f"<b>{name}</b> · {_summary(info.report)}"
 

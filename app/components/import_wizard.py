@@ -142,6 +142,12 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
             columns[f"{column}_column"] = st.text_input(
                 f"Column of the {column}", key=f"{key}_{column}_column", placeholder=help_ or column
             ).strip()
+        columns["image_root"] = st.text_input(
+            "Folder of the images", key=f"{key}_image_root", placeholder="where a table names another machine's paths"
+        ).strip()
+        columns["literal_labels"] = st.checkbox("NA, None and nan are names of classes", key=f"{key}_literal")
+        merges = st.text_input("Classes that are one", key=f"{key}_merges", placeholder="Cat=cat, CAT=cat")
+        columns["merged_classes"] = tuple(merge.strip() for merge in merges.split(",") if merge.strip())
         outside = st.checkbox("Follow links that leave the folder", key=f"{key}_outside")
     with complaints():
         return ImportRequest(

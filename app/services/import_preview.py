@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from app.services.allowed import refuse_outside
+from app.services.import_classes import merged, warn_of_folders, warn_of_spellings
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
@@ -100,7 +101,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
     counted = _EvenlySpread(_COUNTED)
-    for sample in islice(listing.samples, _LISTED):
+    for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
         if sample.mask is not None:
             counted.add(sample)
         kind = _kind(sample, listing.table)
@@ -109,6 +110,10 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
+    counts = {} if listing.table else _by_label(kinds)
+    names = [label for label in counts if label is not None]
+    warn_of_spellings(names, listing.problems)
+    warn_of_folders(names, listing.problems)
     covers = _covers(workspace, _spread(shown), listing)
     return Preview(
         str(root),
@@ -116,7 +121,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         chosen,
         images,
         images < _LISTED,
-        {} if listing.table else _by_label(kinds),
+        counts,
         dict(sorted(splits.items())),
         covers,
         tuple(listing.problems.kept),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.import_classes import warn_of_spellings
 from app.services.import_masks import Masks
 from core.config import RoundConfig
 from core.data.formats.source import Problems
@@ -42,6 +43,8 @@ def report_of(coming: Coming) -> dict[str, Any]:
     session, import_id = coming.session, coming.import_id
     changes = _changes(coming)
     _warn_of_duplicates(coming)
+    if coming.masks is None:
+        warn_of_spellings(coming.classes, coming.problems)
     staged, _ = incoming.known_count(session, import_id, coming.dataset_id)
     masks: dict[str, Any] = {}
     if coming.masks:
@@ -61,12 +64,13 @@ def report_of(coming: Coming) -> dict[str, Any]:
 def _changes(coming: Coming) -> Counter[str]:
     """Count what is new, different, back or gone, and warn of what a person should know."""
     staged, known = incoming.known_count(coming.session, coming.import_id, coming.dataset_id)
-    counts = Counter(added=staged - known, changed=0, unchanged=0, returned=0, vanished=0)
+    counts = Counter(added=staged - known, changed=0, moved=0, unchanged=known, returned=0, vanished=0)
     for arrival in incoming.arrivals(coming.session, coming.import_id, coming.dataset_id):
         _warn_of_change(coming, arrival)
         counts["returned"] += arrival.vanished
         counts["changed"] += arrival.is_corrected
-    counts["unchanged"] = known - counts["changed"]
+        counts["moved"] += arrival.is_moved
+        counts["unchanged"] -= arrival.is_corrected or arrival.is_moved
     for name in incoming.vanishing(coming.session, coming.import_id, coming.dataset_id):
         counts["vanished"] += 1
         coming.problems.warn(
@@ -77,6 +81,10 @@ def _changes(coming: Coming) -> Counter[str]:
 
 def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
     old, new = arrival.old, arrival.new
+    if arrival.is_moved and old.name != new.name:
+        coming.problems.warn(
+            "moved", new.name, f"the same content was {old.name} before", "nothing; its decisions came along"
+        )
     if old.label != new.label:
         coming.problems.warn(
             "given label changed",

@@ -29,6 +29,9 @@ class ImportRequest:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    image_root: str = ""  # where the images of a table lie that names them as another machine does
+    literal_labels: bool = False  # NA is a class, and 1.0 another one than 1
+    merged_classes: tuple[str, ...] = ()  # each `name=class`: what the source calls name is that class
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None
@@ -42,6 +45,9 @@ class ImportRequest:
     reading: int = READING
     allow_outside_links: bool = False
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
+    moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
+    renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
 
@@ -49,10 +55,14 @@ class ImportRequest:
         """Refuse what cannot be stored.
 
         Raises:
-            DatasetError: the name is empty, too long or no text; the source is no text; an answer is none.
+            DatasetError: the name is empty, too long or no text; the source is no text; an answer is none; a merge
+                names no two classes.
         """
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
             raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters; choose another")
+        for merge in self.merged_classes:
+            if not all(part.strip() for part in merge.partition("=")[::2]):
+                raise DatasetError(f"{merge}: names no two classes; write name=class, as in Cat=cat")
         if not is_storable(self.source):
             raise DatasetError("the path holds bytes that are no text; rename the folder")
         for option, choices in CHOICES.items():
@@ -68,6 +78,8 @@ class ImportRequest:
             label_column=self.label_column,
             split_column=self.split_column,
             group_column=self.group_column,
+            image_root=self.image_root,
+            literal_labels=self.literal_labels,
             colour_map=self.colour_map,
             class_names=self.class_names,
             ignore_id=self.ignore_id,
@@ -97,7 +109,19 @@ class ImportRequest:
     def from_json(cls, values: dict[str, Any]) -> "ImportRequest":
         """Return the request stored as `values`."""
         chosen = values.get("format")
-        return cls(**{**values, "format": SourceFormat(chosen) if chosen else None})
+        lists = {name: tuple(values.get(name, ())) for name in ("renamed_classes", "kept_classes", "merged_classes")}
+        literal = literal_labels(values)
+        return cls(**{**values, **lists, "literal_labels": literal, "format": SourceFormat(chosen) if chosen else None})
+
+    @classmethod
+    def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
+        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
+
+
+def literal_labels(options: dict[str, Any]) -> bool:
+    """Whether a dataset imported with these options has its labels as its source spells them; the first ones had."""
+    return bool(options.get("literal_labels", True))
 
 
 def name_for(source: Path) -> str:

@@ -65,6 +65,8 @@ class ReadOptions:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    image_root: str = ""  # where the images of a table lie that names them as another machine does
+    literal_labels: bool = True  # cells as written; False: NA and None are no label, 1.0 is 1
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None

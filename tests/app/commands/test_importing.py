@@ -87,6 +87,23 @@ def test_added_images_hide_no_problem_of_the_dataset(opened: Workspace, tmp_path
     assert [one["kind"] for one in run_json("datasets", "problems", "set", "--import", "1")] == ["missing mask"]
 
 
+def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
+    opened: Workspace, tmp_path: Path
+) -> None:
+    root = draw_all(tmp_path / "pets", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    run("import", root)
+    root.rename(tmp_path / "moved")
+    told = run("import", root, code=1)
+    assert "python -m app datasets move pets FOLDER" in told.stderr
+    assert run_json("datasets", "move", "pets", tmp_path / "moved")["report"]["changes"]["moved"] == 12
+    (tmp_path / "moved" / "cat").rename(tmp_path / "moved" / "kitten")
+    told = run("import", tmp_path / "moved", "--name", "pets", code=1)
+    assert "--rename-class 'cat=kitten'" in told.stderr
+    assert "--keep-class 'cat'" in told.stderr
+    run("import", tmp_path / "moved", "--name", "pets", "--rename-class", "cat=kitten")
+    assert datasets.get_dataset(opened, 1).classes == ("kitten", "dog")
+
+
 def test_a_question_is_printed_with_the_options_that_answer_it(opened: Workspace, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     (root / "classes.txt").write_text("sky\nroad\n")

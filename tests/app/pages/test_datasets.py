@@ -261,6 +261,37 @@ def plain_text(markdown: str) -> str:
     return markdown.replace("\\", "")
 
 
+def test_a_renamed_class_is_asked_about_and_taken_with_one_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    add(workspace, root, "pets")
+    (root / "cat").rename(root / NASTY.replace("/", "-"))
+    asked = add(workspace, root, "pets")
+    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["import"] = str(asked)
+    at.run()
+    assert not at.exception
+    at.button(key=f"gone_{asked}_go").click().run()
+    run_all(workspace)
+    assert datasets.get_dataset(workspace, 1).classes == (NASTY.replace("/", "-"), "dog")
+    assert "<img src=x" not in html(at)
+
+
+def test_a_dataset_is_moved_where_its_card_says_its_place(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    add(workspace, root, "pets")
+    root.rename(tmp_path / "moved")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="cards_1_place").set_value(str(tmp_path / "moved"))
+    at.button(key="cards_1_move").click().run()
+    assert not at.exception
+    run_all(workspace)
+    assert datasets.get_dataset(workspace, 1).root == str(tmp_path / "moved")
+
+
 def test_nothing_from_outside_is_drawn_as_html_or_markdown(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +300,7 @@ def test_nothing_from_outside_is_drawn_as_html_or_markdown(
         draw(folder / name / "1.png")
         (folder / name / "<i>.png").touch()
     asked = add(workspace, folder, NASTY)
-    at = page(workspace, monkeypatch)
+    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["import"] = str(asked)
     at.session_state["datasets_wizard"] = True
     at.run()

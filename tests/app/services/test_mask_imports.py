@@ -109,7 +109,14 @@ def test_a_mask_that_changed_is_reported_and_the_first_one_stands(workspace: Wor
     done = again(workspace)
     assert done.dataset_id == first.dataset_id
     assert done.report is not None
-    assert done.report["changes"] == {"added": 1, "changed": 1, "unchanged": 12, "returned": 0, "vanished": 0}
+    assert done.report["changes"] == {
+        "added": 1,
+        "changed": 1,
+        "moved": 0,
+        "unchanged": 12,
+        "returned": 0,
+        "vanished": 0,
+    }
     assert kinds(workspace, done)["given mask changed"] == ["01", "02"]
     masks = stored_masks(workspace)
     assert all((masks[name] == before[name]).all() for name in before if name != "late")
