@@ -66,12 +66,12 @@ def check(
       python -m app check /data/pets --open
     """
     from datetime import UTC, datetime
-    from tempfile import TemporaryDirectory
 
     from app.services.import_request import ImportRequest, name_for
     from app.services.workspace import open_workspace, prepare_home
     from app.settings import settings
     from core.data.keeping import prune
+    from core.data.scratch import CHECK, remove_abandoned, scratch_folder
     from core.data.storage import write_atomically
 
     request = ImportRequest(
@@ -89,8 +89,9 @@ def check(
     _refuse_targets([report, *([json_to] if json_to else [])], source)
     chosen = settings()
     prepare_home(chosen)
-    with TemporaryDirectory(prefix="check-", dir=chosen.files) as scratch:
-        place = Path(scratch) / "round"
+    remove_abandoned(chosen.files, CHECK)
+    with scratch_folder(chosen.files, CHECK) as scratch:
+        place = scratch / "round"
         with _shown_stages() as stages:
             from app.commands.check_report import as_html, findings
             from core.checking import Stage
@@ -145,15 +146,18 @@ def _serve(address: str, port: int) -> None:
     import sys
 
     from app.commands.running import serve
-    from app.services.ports import user_of
+    from app.services.ports import refuse_unusable_port, serves_home, user_of
+    from app.settings import settings
 
+    is_served = serves_home(port, settings())
+    if not is_served:
+        refuse_unusable_port("127.0.0.1", port)
     say(f"review it at {address}")
     subprocess.Popen(  # noqa: S603 our own module
         [sys.executable, "-m", "app.commands.browsing", address, str(port)], start_new_session=True
     )
-    user = user_of(port)
-    if user is not None and user.startswith("Outfold"):
-        tell(f"{user} serves it already")
+    if is_served:
+        tell(f"{user_of(port)} serves it already")
         return
     serve(address="127.0.0.1", port=port)
 

@@ -1,7 +1,7 @@
 """`import`: bring a folder or table in as a dataset."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from core.data.formats.source import SourceFormat
 if TYPE_CHECKING:
     from app.services.imports import ImportRequest, Preview, ProblemCount
     from app.services.workspace import Workspace
+    from core.data.formats.questions import Question
 
 SHOWN = 20  # problems of a dry run
 FIRST = 5  # problems of an import that failed
@@ -55,6 +56,28 @@ def import_(
     ignore_id: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of unlabelled pixels.")
     ] = None,
+    first_id: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Of masks of ids: the id of the first name; those below are none."),
+    ] = None,
+    unnamed_ids: Annotated[
+        str, typer.Option(help="Of masks of ids: ignore the ids without a name, or make each a class.")
+    ] = "",
+    threshold_masks: Annotated[
+        str,
+        typer.Option(help="Of smoothed black and white masks: ignore the greys between, half (cut at 128), or off."),
+    ] = "",
+    float_masks: Annotated[str, typer.Option(help="Of floating-point masks: ids, if they are whole numbers.")] = "",
+    unknown_colours: Annotated[
+        str,
+        typer.Option(help="Of masks in colours: ignore the pixels of colours without a class, or refuse the masks."),
+    ] = "",
+    exif_masks: Annotated[
+        str, typer.Option(help="Of photos that their EXIF turns: turn their masks too, or keep them as they are.")
+    ] = "",
+    boxes: Annotated[
+        str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
+    ] = "",
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
@@ -85,6 +108,7 @@ def import_(
       python -m app import /data/street --colour-map camvid-merged-11
       python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
       python -m app import annotations.json --format coco --dry-run
+      python -m app import /data/scenes --class-names names.txt --first-id 1
       python -m app import /data/new --name pets --unlabelled
       python -m app import /data/pets --rename-class cat=kitten
     """
@@ -117,6 +141,13 @@ def import_(
         colour_map=_absolute(colour_map),
         class_names=_absolute(class_names),
         ignore_id=ignore_id,
+        first_id=first_id,
+        unnamed_ids=unnamed_ids,
+        threshold_masks=threshold_masks,
+        float_masks=float_masks,
+        unknown_colours=unknown_colours,
+        exif_masks=exif_masks,
+        boxes=boxes,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
@@ -181,6 +212,13 @@ def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> 
     classes = sum(name != "" for name in report.get("classes", {}))
     masks = f", {report['masks']:,} of them with a mask" if "masks" in report else ""
     say(f"{request.name}: {report.get('images', done.done):,} images in {classes} classes{masks}")
+    if report.get("pixels"):
+        total = max(sum(report["pixels"].values()), 1)
+        counts = [
+            (name or "(unlabelled)", report["classes"].get(name, "") if name else "", f"{pixels / total:.1%}")
+            for name, pixels in report["pixels"].items()
+        ]
+        say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
 
@@ -203,6 +241,9 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "classes": classes,
                 "masks": seen.masks,
                 "colours": dict(zip(seen.table.names, seen.table.colours, strict=True)) if seen.table else None,
+                "shares": seen.shares,
+                "meaning": seen.meaning.decisions,
+                "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
                 "problems": seen.problems,
             }
@@ -215,9 +256,42 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
     else:
         say(f"{seen.masks:,} of them with a mask")
         say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
-        say_table(["class", "colour"], zip(seen.table.names, seen.table.colours, strict=True))
+        _show_masks(seen)
     for each in seen.problems[:SHOWN]:
         tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
+
+
+def _show_masks(seen: "Preview") -> None:
+    """Print one table by class, what each value means, and the open questions."""
+    assert seen.table is not None
+    shares = seen.shares
+    rows: list[tuple[str, str, int | str, str]] = [
+        (name, colour, shares.images[name] if shares else "", f"{shares.pixels[name]:.1%}" if shares else "")
+        for name, colour in zip(seen.table.names, seen.table.colours, strict=True)
+    ]
+    if shares is not None:
+        rows.append(("(unlabelled)", "", "", f"{shares.unlabelled:.1%}"))
+        left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
+        say(f"counted in {shares.read:,} masks{left}:")
+    say_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
+    if seen.meaning.decisions:
+        meanings = [
+            (
+                each.value,
+                "(no class)" if each.name is None else each.name or "(unlabelled)",
+                each.how,
+                "" if each.pixels is None else f"{each.pixels:.1%}",
+            )
+            for each in seen.meaning.decisions
+        ]
+        say_table(["value", "means", "ground", "pixels"], meanings, numbers=["pixels"])
+    for question in seen.meaning.questions:
+        tell(f"{'question' if question.blocking else 'note'}: {question}")
+
+
+def _question(question: "Question") -> dict[str, Any]:
+    options = {answer.flag: answer.text for answer in question.answers}
+    return {"kind": question.kind, "text": question.text, "blocking": question.blocking, "answers": options}
 
 
 def _tell_problems(counts: "list[ProblemCount]", name: str) -> None:

@@ -10,6 +10,7 @@ from app.components.import_preview import bars, problem_table
 from app.services.imports import ImportInfo, ProblemCount, problems_csv
 from core.types import Problem, RoundStatus, Severity
 
+_CLASSES = 24  # with their share of pixels; the others are counted
 _SHOWN = 1_000  # rows of the table; the download has all that were kept
 _CHANGES = {
     "added": "new",
@@ -59,6 +60,8 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
         if info.report and info.status is RoundStatus.DONE:
             nothing = "no mask" if "masks" in info.report else "no label"
             st.html(bars({name or nothing: count for name, count in info.report["classes"].items()}))
+            if pixels := info.report.get("pixels"):
+                st.html(f'<p class="of-facts">{_shares(pixels)}</p>')
         if counts:
             _draw_problems(info, counts, load, key)
         elif info.status is RoundStatus.DONE:
@@ -79,6 +82,15 @@ def _summary(report: dict[str, Any]) -> str:
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
+
+
+def _shares(pixels: dict[str, int]) -> str:
+    """Return the share of pixels of each class, the largest first, and of those that are unlabelled."""
+    total = max(sum(pixels.values()), 1)
+    ordered = sorted(pixels.items(), key=lambda item: (item[0] == "", -item[1]))
+    shown = [f"{escape(name) or 'unlabelled'} {count / total:.1%}" for name, count in ordered[:_CLASSES]]
+    more = [f"and {len(ordered) - _CLASSES:,} more"] if len(ordered) > _CLASSES else []
+    return "Pixels: " + " · ".join([*shown, *more])
 
 
 def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> None:

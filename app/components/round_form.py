@@ -1,16 +1,20 @@
 """The form of a new round: what suits the dataset is filled in, with the reason; everything can be changed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
+from app.components.further_networks import further_fields
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
-from core.config import Method, RoundConfig, trained, with_model
+from app.services.timings import Estimates, about
+from core.config import Method, RoundConfig, further, mixes, trained, with_model
 from core.types import ConfigError, Recipe
 
+_LOOK_SECONDS = 2.0
 _NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
 
 
@@ -23,22 +27,38 @@ class Wish:
     settings: dict[str, Any]
 
 
-def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | None = None) -> Wish | None:
-    """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work."""
-    before, after, further = OWN_FIELDS[proposal.task]
+def round_form(
+    proposal: Proposal,
+    key: str,
+    *,
+    number: int,
+    waits_for: str | None = None,
+    look_at_times: Callable[[], Estimates] = lambda: Estimates((), pending=False),
+) -> Wish | None:
+    """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work.
+
+    `look_at_times` returns how long each proposal takes.
+    """
+    before, after, of_scenes = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         begin = _chosen_proposal(proposal, key)
+        _draw_times(proposal, look_at_times)
         if begin != proposal.config:
             key = f"{key}_other"  # whose fields begin with its own values
         recipe = recipe_field(proposal.task, key)
         settings = recipe_fields(recipe, proposal.splits, key)
         if recipe.proposes:  # such recipes train networks
             begin = trained(begin)
-        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
-        chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
-        with st.expander("More", key=f"{key}_more"):
-            chosen |= training_fields(begin, key) | further(begin, key)
+        chosen: dict[str, Any] = {"model": begin.model}
+        beside: list[dict[str, Any]] = []
+        if recipe.trains:
+            chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
+            chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
+            with st.expander("More", key=f"{key}_more"):
+                asked = replace(begin, method=chosen.get("method", begin.method))
+                chosen |= training_fields(begin, key) | of_scenes(asked, key)
+                beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
         if not st.button(
             "Start round",
             type="primary",
@@ -50,7 +70,9 @@ def round_form(proposal: Proposal, key: str, *, number: int, waits_for: str | No
         ):
             return None
         try:
-            return Wish(recipe, replace(with_model(begin, chosen["model"]), **chosen), settings)
+            first = replace(with_model(begin, chosen["model"]), **chosen)
+            members = tuple(further(first, values) for values in beside)
+            return Wish(recipe, replace(first, members=members), settings)
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None
@@ -71,3 +93,23 @@ def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
     epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
     st.caption(f"Proposed for {proposal.images}: {config.model} at {config.seen_size} pixels{epochs}")
     return config
+
+
+def _draw_times(proposal: Proposal, look: Callable[[], Estimates]) -> None:
+    """Say how long each proposal takes, or that it is being measured; the rest of the page does not wait for it."""
+
+    def draw(*, again: bool) -> None:
+        known = look()
+        words = [
+            f"{_NAMES[config.method].partition(':')[0]}: {about(seconds)}" if len(known.seconds) > 1 else about(seconds)
+            for config, seconds in zip(proposal.configs, known.seconds, strict=False)
+            if seconds is not None
+        ]
+        st.caption("measuring the time it takes..." if known.pending else " · ".join(words))
+        if again and not known.pending:
+            st.rerun()  # the page that no longer asks
+
+    if look().pending:
+        st.fragment(draw, run_every=_LOOK_SECONDS)(again=True)
+    else:
+        draw(again=False)

@@ -10,6 +10,7 @@ from app import __version__
 from app.components import assets
 from app.routes.answering import NOT_FOUND, RequestError
 from app.services import images
+from app.services.ports import home_id
 from app.services.workspace import Workspace
 
 FOREVER = "private, max-age=31536000, immutable"
@@ -18,10 +19,10 @@ HEX = frozenset("0123456789abcdef")
 
 
 def health(_request: Request, workspace: Workspace) -> dict[str, Any]:
-    """Answer that the app and its database are there."""
+    """Answer that the app and its database are there, and whose they are."""
     with workspace.database.read() as session:
         session.execute(text("SELECT 1"))
-    return {"ok": True, "version": __version__}
+    return {"ok": True, "version": __version__, "home": home_id(workspace.settings)}
 
 
 def asset(request: Request, _workspace: Workspace) -> Response:

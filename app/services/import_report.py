@@ -21,6 +21,8 @@ from db.queries.incoming import Arrival, Duplicate
 
 COVERS = 10  # images on a dataset's card
 _PAIR = 2
+_LISTED = 10  # classes named in a warning
+_MUCH_IGNORED = 0.5  # of the pixels
 _FOLDS = RoundConfig().folds
 
 
@@ -44,7 +46,10 @@ def report_of(coming: Coming) -> dict[str, Any]:
     if coming.masks is None:
         warn_of_spellings(coming.classes, coming.problems)
     staged, _ = incoming.known_count(session, import_id, coming.dataset_id)
-    masks = {"masks": incoming.mask_count(session, import_id, coming.dataset_id)} if coming.masks else {}
+    masks: dict[str, Any] = {}
+    if coming.masks:
+        masks["masks"] = incoming.mask_count(session, import_id, coming.dataset_id)
+        masks["pixels"] = _warn_of_pixels(coming, coming.masks.pixels)
     return {
         "images": staged,
         **masks,
@@ -170,6 +175,31 @@ def _warn_of_small_classes(coming: Coming) -> dict[str, int]:
             )
     named = {name: counts.get(number, 0) for number, name in enumerate(coming.classes)}
     return named | ({"": counts[None]} if counts.get(None) else {})
+
+
+def _warn_of_pixels(coming: Coming, pixels: Mapping[int | None, int]) -> dict[str, int]:
+    """Return the pixels of each class, in the classes' order; "" counts those that are unlabelled (IGNORE)."""
+    total = sum(pixels.values())
+    empty = [name for number, name in enumerate(coming.classes) if not pixels.get(number)]
+    if total and empty:
+        several = "classes have" if len(empty) > 1 else "class has"
+        coming.problems.warn(
+            "class without a pixel",
+            empty[0],
+            f"{len(empty):,} {several} no pixel in any mask: {', '.join(empty[:_LISTED])}"
+            + (f" and {len(empty) - _LISTED:,} more" if len(empty) > _LISTED else ""),
+            "nothing, if so it is; else look at which value or colour each class has (import --dry-run)",
+        )
+    ignored = pixels.get(None, 0)
+    if total and ignored > _MUCH_IGNORED * total:
+        coming.problems.warn(
+            "much unlabelled",
+            ".",
+            f"{ignored / total:.0%} of the masks' pixels are unlabelled (IGNORE); no model learns from them",
+            "nothing, if so it is; else look at which values are ignored (import --dry-run)",
+        )
+    named = {name: int(pixels.get(number, 0)) for number, name in enumerate(coming.classes)}
+    return named | ({"": int(ignored)} if ignored else {})
 
 
 def _counted(problems: Problems) -> dict[str, dict[str, int]]:

@@ -1,12 +1,14 @@
 """What an import is asked to do; stored as JSON with its row, so that a re-import can repeat it."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from app.services.allowed import allowed_roots
 from app.services.workspace import Workspace
-from core.data.formats.source import ReadOptions, SourceFormat, is_storable
+from core.data.formats.questions import ANSWERS, CHOICES
+from core.data.formats.source import READING, ReadOptions, SourceFormat, is_storable
 from core.types import DatasetError
 
 _LONGEST_NAME = 200
@@ -17,7 +19,7 @@ class ImportRequest:
     """Import `source` as the dataset `name`; `format` None lets it be detected.
 
     The columns only matter for tables; empty means found by their usual names. Of masks, see `ReadOptions`: the colour
-    map, the classes' names and the pixel value that means nobody labelled it.
+    map, the classes' names, the pixel value that means nobody labelled it, and answers to a reader's questions.
     """
 
     name: str
@@ -34,6 +36,14 @@ class ImportRequest:
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None
+    first_id: int | None = None
+    unnamed_ids: str = ""
+    threshold_masks: str = ""
+    float_masks: str = ""
+    unknown_colours: str = ""
+    exif_masks: str = ""
+    boxes: str = ""
+    reading: int = READING
     allow_outside_links: bool = False
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
     moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
@@ -46,7 +56,8 @@ class ImportRequest:
         """Refuse what cannot be stored.
 
         Raises:
-            DatasetError: the name is empty, too long or no text; the source is no text; a merge names no two classes.
+            DatasetError: the name is empty, too long or no text; the source is no text; an answer is none; a merge
+                names no two classes.
         """
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
             raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters; choose another")
@@ -55,6 +66,11 @@ class ImportRequest:
                 raise DatasetError(f"{merge}: names no two classes; write name=class, as in Cat=cat")
         if not is_storable(self.source):
             raise DatasetError("the path holds bytes that are no text; rename the folder")
+        for option, choices in CHOICES.items():
+            chosen = getattr(self, option)
+            if chosen and chosen not in choices:
+                flag = f"--{option.replace('_', '-')}"
+                raise DatasetError(f"there is no {flag} {chosen}; there are {', '.join(choices)}")
 
     def options(self, workspace: Workspace) -> ReadOptions:
         """Return what the reader is told."""
@@ -69,9 +85,23 @@ class ImportRequest:
             colour_map=self.colour_map,
             class_names=self.class_names,
             ignore_id=self.ignore_id,
+            **{option: getattr(self, option) for option in ANSWERS},
+            reading=self.reading,
             allow_outside_links=self.allow_outside_links,
             allowed_roots=allowed_roots(workspace),
         )
+
+    def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":
+        """Return the request to import a dataset again, with the answers that its own `options` have and it has not.
+
+        A dataset that was imported before there were questions keeps the meaning its masks had.
+        """
+        answers = {
+            option: options[option]
+            for option in ANSWERS
+            if getattr(self, option) in ("", None) and options.get(option) not in ("", None)
+        }
+        return replace(self, **answers, reading=options.get("reading", 1))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -34,6 +34,7 @@ from app.services.import_unlabelled import as_unlabelled
 from app.services.job_locks import holding
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, detect
+from core.data.formats.questions import MaskMeaning
 from core.data.formats.source import Problems, existing_root
 from core.data.images import ImageError
 from core.data.masks.store import MaskStore
@@ -119,6 +120,7 @@ class _Work:
         chosen = self.request.format or detect(root).format
         listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
         self.problems = listing.problems
+        self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
         samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
         samples = merged(samples, self.request.merged_classes)
@@ -145,6 +147,18 @@ class _Work:
         seconds = time.monotonic() - self.started
         incoming = Incoming(root, ground, chosen, labels, complete, self.problems, seconds)
         store(self.workspace, self.import_id, self.request, incoming, partial(self.note, "storing", total=good))
+
+    def _refuse_unanswered(self, meaning: MaskMeaning, root: Path) -> None:
+        """Check that nothing has to be guessed of a new dataset's masks; one that exists keeps its meaning.
+
+        Raises:
+            DatasetError: a question is open.
+        """
+        if meaning.blocking and not find_ground(self.workspace, self.request, root).dataset_id:
+            raise DatasetError(" ".join(map(str, meaning.blocking)))
+        for question in meaning.questions:
+            cure = "; ".join(f"{answer.flag}: {answer.text}" for answer in question.answers)
+            self.problems.warn("open question", question.kind, question.text, cure)
 
     def _keep_masks(self, rows: Rows, table: ClassTable, ground: Ground, names: Path, total: int) -> Labels:
         """Put every mask into the store and its name into a file, and return what the labels are."""

@@ -49,7 +49,6 @@ __all__ = [
     "run_import",
     "standing_with",
     "start_import",
-    "unfinished_imports",
 ]
 
 _LONGEST_ID = 16  # digits; no database counts further
@@ -72,7 +71,7 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
         else:
             refuse_other_root(known, root, moved=request.moved)
         if known is not None:
-            request = replace(request, dataset_id=known.id, **reading_of(known.options))
+            request = replace(request.remembering(known.options), dataset_id=known.id, **reading_of(known.options))
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id
@@ -98,7 +97,7 @@ def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> Import
     """Return the request that imports a dataset's source once more, as it was imported last."""
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-    told = {name: value for name, value in info.options.items() if name != added.FOLDERS}
+    told = {"reading": 1} | {name: value for name, value in info.options.items() if name != added.FOLDERS}
     values = {**told, "name": info.name, "source": info.root, "format": info.format}
     return ImportRequest.from_json({**values, "dataset_id": info.id, "by": by})
 
@@ -146,12 +145,6 @@ def find_ended(workspace: Workspace, named: str) -> ImportInfo | None:
     with workspace.database.read() as session:
         found = imports.find_import(session, int(named))
     return found if found is not None and found.status.ended else None
-
-
-def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:
-    """Return the imports that wait or run, oldest first."""
-    with workspace.database.read() as session:
-        return imports.unfinished_imports(session)
 
 
 def recent_imports(workspace: Workspace, limit: int = 20) -> list[ImportInfo]:

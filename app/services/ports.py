@@ -4,8 +4,11 @@ import errno
 import json
 import socket
 import urllib.request
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
+from app.settings import Settings
 from core.types import ConfigError
 
 _ANSWER_SECONDS = 2.0
@@ -36,10 +39,20 @@ def user_of(port: int, address: str = "127.0.0.1") -> str | None:
         socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
     except OSError:
         return None
-    version = _outfold_at(host, port)
+    version = _health_at(host, port).get("version")
     process = _process_at(port)
     named = f"Outfold {version}" if version is not None else "another program"
     return f"{named} (process {process})" if process else named
+
+
+def home_id(chosen: Settings) -> str:
+    """Return what tells an installation's home and database from others, without naming a path."""
+    return blake2b(f"{chosen.folder}\n{chosen.app_url}".encode(), digest_size=16).hexdigest()
+
+
+def serves_home(port: int, chosen: Settings) -> bool:
+    """Whether an Outfold of this home serves at a port of this machine."""
+    return _health_at("127.0.0.1", port).get("home") == home_id(chosen)
 
 
 def _in_words(error: OSError, address: str, port: int) -> str:
@@ -51,14 +64,15 @@ def _in_words(error: OSError, address: str, port: int) -> str:
     return f"{address} is no address of this machine; use 127.0.0.1, or 0.0.0.0 for every network, with --address"
 
 
-def _outfold_at(host: str, port: int) -> str | None:
-    """Return the version of the Outfold that answers there, None where something else does."""
+def _health_at(host: str, port: int) -> dict[str, Any]:
+    """Return what the Outfold that answers there says of itself, nothing where something else does."""
     place = f"[{host}]" if ":" in host else host
     try:
         with _DIRECTLY.open(f"http://{place}:{port}/outfold/health", timeout=_ANSWER_SECONDS) as answer:
-            return str(json.loads(answer.read(1000))["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+            said = json.loads(answer.read(1000))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) and "version" in said else {}
 
 
 def _process_at(port: int) -> str:

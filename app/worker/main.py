@@ -21,6 +21,7 @@ from app.worker.parent import watch_parent
 from app.worker.slot import Heartbeat, slot_name, take_slot
 from app.worker.workflows import register_queues, register_workflows
 from app.worker.workplace import Workplace
+from core.data.scratch import CHECK, remove_abandoned
 from core.types import OutfoldError, RoundError
 from db.faults import storage_errors
 
@@ -41,6 +42,7 @@ def run(chosen: Settings, *, ends_with_parent: bool = False) -> None:
     workspace = open_workspace(chosen)
     lock = take_slot(chosen)
     _log_to_file(chosen)
+    remove_abandoned(chosen.files, CHECK)
     end = threading.Event()
     if ends_with_parent:
         watch_parent(lambda _line: None, end.set, GRACE_SECONDS)

@@ -10,18 +10,24 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from core.config.rounds import PADDINGS, RoundConfig, Weights
+from core.config.rounds import PADDINGS, Member, RoundConfig, Weights
 from core.types import ConfigError
 
 
 def with_file_facts(config: RoundConfig) -> RoundConfig:
-    """Return the config with what its file of weights says, where the config itself leaves it open.
+    """Return the config with what the files of weights of its networks say, where the config itself leaves it open.
 
     A file that cannot be opened is left to the one who loads it.
 
     Raises:
         ConfigError: a fact in the header makes no sense.
     """
+    first, *others = (_filled(network) for network in config.networks)
+    return replace(first, members=tuple(map(Member.of, others)))
+
+
+def _filled(config: RoundConfig) -> RoundConfig:
+    """Return the config of one network with what its file says."""
     path = Path(config.weights_file)
     if config.weights is not Weights.FILE or path.suffix != ".safetensors":
         return config

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
-LOOKALIKES = "lookalike_share"  # key of the metrics
+LOOKALIKES, BACKBONE = "lookalike_share", "backbone_check"  # keys of the metrics
 _LOW_AGREEMENT = 0.8
 _MANY_DISAGREE, _HARDLY_BELIEVED = 0.1, 0.1  # of all labels; of the disagreements
 _FEWEST_CHANGES = 20  # of fewer a share says nothing
@@ -23,6 +23,9 @@ _ONE_PAIR = 0.5  # of the changes
 _SHIFTED = 0.1  # total variation distance between predicted and given shares of the classes
 _WINDOW, _ONE_CLUSTER = 0.05, 0.25  # of the images in their order of similarity, of the changes
 _FEW_IMAGES = 20  # of a class
+_PERFECT = 0.999  # agreement; hardly any model reaches it on images that it has not learnt
+_ENOUGH = 200  # labels for such an agreement to be no chance
+PREDICTIONS = "predictions"  # metric of a round whose predictions were made elsewhere
 
 
 class HintKey(StrEnum):
@@ -34,6 +37,9 @@ class HintKey(StrEnum):
     SHIFTED_SHARES = "shifted-shares"
     LOOKALIKES = "lookalikes"
     FEW_IMAGES = "few-images"
+    SEEN = "seen"
+    WRONG_SCALING = "wrong-scaling"
+    WEAK_NETWORK = "weak-network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
         return []
     names = [str(row["name"]) for row in metrics["per_class"]]
     found = (
+        _seen(confusion, metrics.get(PREDICTIONS)),
+        _weak_network(metrics.get(BACKBONE)),
         _low_agreement(confusion),
         _no_error_believed(confusion, metrics.get("estimated_error_rate")),
         _one_pair(confusion, names),
@@ -109,6 +117,46 @@ def _read(stored: Sequence[Sequence[int]] | Mapping[str, Any]) -> _Confusion:
         pair = (min(one, other), max(one, other))
         pairs[pair] = pairs.get(pair, 0) + count
     return _Confusion(right, given, predicted, pairs)
+
+
+def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint | None:
+    """Warn where models that were trained elsewhere have learnt the labels that they judge, or seem to have."""
+    if predictions is None:
+        return None
+    advice = "Predict each image by a model that was not trained on it (cross-validation), and import these."
+    if not predictions["out_of_fold"]:
+        text = "These predictions may be of models that had learnt the same labels: they repeat many of the wrong ones."
+        return Hint(HintKey.SEEN, text, advice)
+    count, agreement = confusion.given.sum(), confusion.right.sum() / confusion.given.sum()
+    if count < _ENOUGH or agreement < _PERFECT:
+        return None
+    text = f"Agrees with {agreement:.2%} of the labels, as models do that have learnt them."
+    return Hint(HintKey.SEEN, text, advice)
+
+
+def _weak_network(check: Mapping[str, Any] | None) -> Hint | None:
+    """Return the hint on a frozen network that sees clearly less than others, by `core.learn.backbone_check`."""
+    if check is None or not check["better"]:
+        return None
+    agrees = f"The network agrees with {check['agreement']:.0%} of {check['held_out']} labels that were held out"
+    if check["better"] != "scaling":
+        text = (
+            f"{agrees}; the installed {check['better']} agrees with {check['better_agreement']:.0%} of the same, seen "
+            "at the same size."
+        )
+        advice = "Check that the weights belong to this network, or start a round with the installed network."
+        return Hint(HintKey.WEAK_NETWORK, text, advice)
+    mean, std = (",".join(f"{value:g}" for value in check[name]) for name in ("mean", "std"))
+    padding = f" and padding {check['padding']}" if check["padding"] else " and the network's own padding"
+    text = (
+        f"{agrees}; with mean {mean}, deviation {std}{padding} the same weights agree with "
+        f"{check['better_agreement']:.0%} of them, so they were probably trained with these."
+    )
+    options = f"--weights-mean {mean} --weights-std {std}"
+    if check["padding"]:
+        options += f" --weights-padding {check['padding']}"
+    advice = f"Start another round with them: fill them in below the file, or {options}."
+    return Hint(HintKey.WRONG_SCALING, text, advice)
 
 
 def _low_agreement(confusion: _Confusion) -> Hint | None:

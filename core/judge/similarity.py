@@ -11,6 +11,7 @@ that has no place yet. The same embeddings always give the same neighbours and t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +70,27 @@ def neighbours_of(folder: Path, row: int) -> list[int]:
     if not path.is_file():
         return []
     return [found for found in np.load(path, mmap_mode="r")[row].tolist() if found != NONE]
+
+
+def nearest_of(path: Path, row: int) -> list[int]:
+    """Return the rows of the nearest neighbours of a row, nearest first, from the embeddings at `path`.
+
+    It reads all of them, so it is for one image at a time of rounds that stored no neighbours.
+    """
+    embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    standard = _standard_of(path, path.stat().st_mtime_ns)
+    own = _units(embeddings[row], standard)
+    chunks = range(0, len(embeddings), _CHUNK)
+    cosines = np.concatenate([_units(embeddings[start : start + _CHUNK], standard) @ own for start in chunks])
+    cosines[row] = -np.inf
+    most = min(COUNT, len(cosines) - 1)
+    found: list[int] = np.argsort(-cosines, kind="stable")[:most].tolist()
+    return found
+
+
+@lru_cache(maxsize=4)
+def _standard_of(path: Path, _changed: int) -> "_Standard":
+    return _standard(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:

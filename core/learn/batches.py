@@ -5,6 +5,7 @@ Targets are class ids, (B,) or (B, H, W) int64, `NO_LABEL` where nothing is know
 What fits lies on the device whole. What does not is gathered row by row from the memory map.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +54,10 @@ class Rows:
         self._array = array
         self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(array.nbytes, device) else None
 
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._array)
+
     def take(self, rows: Tensor) -> Tensor:
         """Return these rows, (B,) -> (B, ...), on the device."""
         if self._resident is not None:
@@ -68,14 +73,30 @@ class Images:
 
     def __init__(self, array: ByteArray, scaling: Scaling, device: torch.device) -> None:
         """Take a decoded array, (N, H, W, C); move it to the device where it fits."""
-        self.device, self.scaling = device, scaling
+        self.device = device
         self.size = int(array.shape[1]), int(array.shape[2])  # height, width
         self.channels = int(array.shape[3])
         self._rows = Rows(array, device)
+        self.scale_by(scaling)
+
+    def rescaled(self, scaling: Scaling) -> "Images":
+        """Return the same images scaled otherwise."""
+        other = copy.copy(self)
+        other.scale_by(scaling)
+        return other
+
+    def scale_by(self, scaling: Scaling) -> None:
+        """Scale the batches to come so."""
+        device = self.device
+        self.scaling = scaling
         self._scale = (1 / (255 * torch.tensor(scaling.std, device=device))).view(1, -1, 1, 1)
         self._shift = (torch.tensor(scaling.mean, device=device) / torch.tensor(scaling.std, device=device)).view(
             1, -1, 1, 1
         )
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._rows)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Return the images of these rows, (B,) -> float (B, C, H, W), channels last."""

@@ -8,7 +8,8 @@ Shapes: N images, F numbers of all maps of an image, D features of a pixel, P pi
 `core.learn.models.pixel_probes`.
 """
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -36,6 +37,8 @@ _PIXELS_OF_AN_IMAGE = 32, 600  # at least and at most
 _PASSES = 6  # over the drawn pixels
 _BATCH = 2048  # pixels
 _RATE = 3e-3
+_LEFT_FREE = 1 << 30  # bytes of the disk that maps leave to others
+_LEAST_PIXELS = 128  # of a scene that is worth a look
 _EMBEDDING_SHARE, _FITTED_SHARE = 0.8, 0.95  # of the first fold's work that is done after these stages
 
 
@@ -110,6 +113,31 @@ def feature_maps(config: RoundConfig, material: Material, probed: Probed, fold: 
     return Maps(array, encoder.shapes(*images.size))
 
 
+def refuse_larger(
+    config: RoundConfig, folder: Path, *, images: int, bytes_an_image: int, scales: Sequence[float]
+) -> None:
+    """Refuse feature maps that the disk of `folder` has no room for.
+
+    Raises:
+        RoundError: says how large they are, and settings with which they fit where there are such.
+    """
+    needed, free = images * bytes_an_image, shutil.disk_usage(folder).free - _LEFT_FREE
+    if needed <= free:
+        return
+    room = max(0, free)
+    squares = sum(scale**2 for scale in scales)
+    smallest = min(scales)
+    alone = needed * smallest**2 / squares
+    cures = [f"{smallest:g} as the only size ({alone / 1e9:.1f} GB)"] if len(scales) > 1 and alone <= free else []
+    pixels = int(config.input_size * (room / needed) ** 0.5) // 32 * 32
+    cures += [f"at most {pixels} pixels"] if pixels >= _LEAST_PIXELS else []
+    settings = f"; start the round with {' or '.join(cures)}, or free some disk" if cures else "; free some disk"
+    raise RoundError(
+        f"the feature maps of {images:,} images take {needed / 1e9:.1f} GB, and {folder} has room for "
+        f"{room / 1e9:.1f} GB{settings}"
+    )
+
+
 def fitted_head(
     features: Tensor,
     targets: Tensor,
@@ -144,13 +172,18 @@ def fitted_head(
     return head.eval()
 
 
+def pixels_of_an_image(images: int) -> int:
+    """Return how many pixels of each image a classifier is fitted to, where it learns from so many images."""
+    least, most = _PIXELS_OF_AN_IMAGE
+    return max(least, min(most, _PIXELS // max(1, images)))
+
+
 def _drawn(
     material: Material, rows: IntArray, maps: Maps, seed: int, should_stop: Callable[[], bool]
 ) -> tuple[Tensor, Tensor]:
     """Return features (P, D), float16, and classes (P,) of pixels drawn evenly from the known ones of these rows."""
     device, (height, width) = material.images.device, material.images.size
-    least, most = _PIXELS_OF_AN_IMAGE
-    each = max(least, min(most, _PIXELS // max(1, len(rows))))
+    each = pixels_of_an_image(len(rows))
     generator = np.random.default_rng(seed)
     features: list[Tensor] = []
     targets: list[Tensor] = []
@@ -188,6 +221,7 @@ def _encode(
         path, content_hashes, lambda array: array.dtype == np.float16 and array.shape[1:] == (width,)
     )
     missing = np.arange(count) if earlier is None else earlier.missing
+    refuse_larger(config, path.parent, images=count, bytes_an_image=2 * width, scales=encoder.scales)
     with atomic_path(path, durable=False) as partial:
         array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(count, width))
         if earlier is not None:

@@ -45,6 +45,19 @@ def samples_for_round(session: Session, dataset_id: int) -> list[RoundSample]:
     return [RoundSample(*found) for found in session.execute(query)]
 
 
+def first_samples(session: Session, dataset_id: int, most: int) -> list[RoundSample]:
+    """Return at most so many of the samples that exist, those with a label or mask first."""
+    columns = (getattr(SampleRow, item.name) for item in fields(RoundSample))
+    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
+    query = (
+        select(*columns)
+        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+        .order_by(bare, SampleRow.id)
+        .limit(most)
+    )
+    return [RoundSample(*found) for found in session.execute(query)]
+
+
 def label_counts(session: Session, dataset_id: int) -> LabelCounts:
     """Return how often each class was given; of masks, as the last import counted it."""
     present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))

@@ -20,8 +20,9 @@ from app.services.workspace import Workspace
 from core.data.snapshot import sample_ids_in
 from core.judge.hints import Hint
 from core.judge.hints import hints as hints_on
+from core.judge.judgement import EMBEDDINGS
 from core.judge.review import resolve
-from core.judge.similarity import neighbours_of
+from core.judge.similarity import NEIGHBOURS, nearest_of, neighbours_of
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
 from db.queries import annotators, decisions, evaluation, queue
 from db.queries import audits as audit_queries
@@ -194,6 +195,8 @@ def _nearest(workspace: Workspace, finding: Finding) -> list[int]:
         return []
     folder = workspace.round_folder(finding.round_id)
     rows = neighbours_of(folder, finding.row)
+    if not rows and (folder / EMBEDDINGS).is_file() and not (folder / NEIGHBOURS).is_file():  # of an earlier release
+        rows = nearest_of(folder / EMBEDDINGS, finding.row)
     if not rows:
         return []
     sample_ids: list[int] = sample_ids_in(folder)[rows].tolist()

@@ -54,8 +54,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     masks = _masks(path, columns.mask, options)
     folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
     meaning = find_meaning(masks, folders, options, Usual(), problems, source=None)
-    reader.code = meaning.code
-    return SourceListing(reader.read(table, columns), problems, meaning.table)
+    reader.code = replace(meaning.code, turn=options.exif_masks == "turn")
+    return SourceListing(reader.read(table, columns), problems, meaning.table, meaning.shown)
 
 
 def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:

@@ -123,7 +123,7 @@ class RowReader:
         split = _of(row, columns.split) or _split_of(name)
         group = group_name(_of(row, columns.group) or "")
         tags = split_tags(_of(row, columns.tags) or "") or None
-        mask = self._mask(finder, _of(row, columns.mask))
+        mask = self._mask(finder, _of(row, columns.mask), path)
         return SourceSample(path, name, label, split_name(split), group, mask, tags)
 
     def _path(self, finder: PathFinder, columns: Columns, row: Row, where: str) -> str | None:
@@ -162,11 +162,11 @@ class RowReader:
             missing[cell.strip()] += 1
         return label
 
-    def _mask(self, finder: PathFinder, written: str | None) -> dict[str, Any] | None:
+    def _mask(self, finder: PathFinder, written: str | None, image: str) -> dict[str, Any] | None:
         if written is None or self.code is None:
             return None
         path = finder.find(written)
-        return self.code.reference(path) if self._may_read(path, written) else None
+        return self.code.reference(path, image) if self._may_read(path, written) else None
 
     def _may_read(self, path: str, name: str) -> bool:
         if not is_allowed(path, self.options):

@@ -260,6 +260,17 @@ def shell(tmp_path: Path) -> list[str]:
     return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
 
 
+def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: Workspace) -> None:
+    before = len(rounds.list_rounds(opened))
+    told = run_json("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run")
+    assert told["config"]["epochs"] == 3
+    assert told["seconds"] > 0
+    said = run("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run").stdout
+    assert "2 folds, 3 epochs" in said
+    assert "about" in said
+    assert len(rounds.list_rounds(opened)) == before
+
+
 def test_what_a_round_of_masks_found_are_regions(
     scenes: Workspace,  # noqa: F811
     capsys: pytest.CaptureFixture[str],

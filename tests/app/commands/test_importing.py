@@ -11,6 +11,7 @@ from PIL import Image
 from app.commands import naming
 from app.services import datasets, imports
 from app.services.workspace import Workspace
+from core.data.formats.questions import ANSWERS
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.core.data.formats.drawn import draw_all
@@ -128,3 +129,30 @@ def test_every_option_that_a_cure_names_exists() -> None:
     named = {option for path in sources for option in re.findall(r"--[a-z]+(?:-[a-z]+)+", path.read_text())}
     known = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", run("import", "--help").stdout))
     assert {"--image-root", "--class-level", "--merge-class", "--literal-labels"} <= named <= known
+
+
+def test_a_question_is_printed_with_the_options_that_answer_it(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    (root / "classes.txt").write_text("sky\nroad\n")
+    seen = run("import", root, "--dry-run")
+    assert "--ignore-id 2" in seen.stderr
+    assert "--unnamed-ids class" in seen.stderr
+    (question,) = run_json("import", root, "--dry-run")["questions"]
+    assert list(question["answers"]) == ["--ignore-id 2", "--first-id 1", "--unnamed-ids class"]
+    assert "--ignore-id 2" in run("import", root, code=1).stderr
+    for flag in question["answers"]:
+        assert run("import", root, "--name", flag, *flag.split(), "--json")
+
+
+def test_an_import_prints_one_table_by_class(opened: Workspace, tmp_path: Path) -> None:
+    told = run("import", draw_stripes(tmp_path / "set", 6)).stdout
+    rows = [line.split() for line in told.splitlines()]
+    assert ["class", "images", "pixels"] in rows
+    assert ["sky", "6", "41.7%"] in rows
+    assert ["car", "3", "16.7%"] in rows
+
+
+def test_every_answer_to_a_reader_is_an_option_of_the_command() -> None:
+    told = run("import", "--help").stdout
+    for option in (*ANSWERS, "ignore_id"):
+        assert f"--{option.replace('_', '-')}" in told

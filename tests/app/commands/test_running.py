@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from app.services.ports import serves_home
+from app.settings import Settings
 from tests.app.commands.running import run
 from tests.e2e.conftest import ROOT, START_SECONDS, free_port
 
@@ -55,6 +57,15 @@ def test_the_server_ends_with_the_command_that_is_told_to_end(served: tuple[subp
     process.terminate()
     process.wait(timeout=20)
     assert not answers(port)
+
+
+def test_only_a_server_of_the_same_home_is_one_to_go_on_in(
+    served: tuple[subprocess.Popen[bytes], int], tmp_path: Path
+) -> None:
+    _, port = served
+    assert serves_home(port, Settings(home=tmp_path))
+    assert not serves_home(port, Settings(home=tmp_path / "another"))
+    assert not serves_home(free_port(), Settings(home=tmp_path))
 
 
 def test_nothing_of_the_server_outlives_kill_9_and_the_port_is_free(

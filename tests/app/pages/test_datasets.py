@@ -34,7 +34,7 @@ def html(at: AppTest) -> str:
 
 
 def run_all(workspace: Workspace) -> None:
-    for waiting in imports.unfinished_imports(workspace):
+    for waiting in datasets.overview(workspace).unfinished:
         imports.run_import(workspace, waiting.id)
 
 
@@ -61,7 +61,7 @@ def test_a_source_is_looked_at_imported_and_reported(
     assert "2 folders hold images" in html(at)
     assert datasets.list_datasets(workspace) == []
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["name"] == "set"
     assert at.query_params["import"] == str(waiting.id)
     assert "Importing set" in html(at)
@@ -124,7 +124,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     drawn = html(at)
     assert "<b>13</b> images · <b>13</b> masks · <b>3</b> classes" in drawn
     assert drawn.count('alt="its mask"') == 11  # of 12 that are shown
-    assert ">car</span>" in drawn
+    assert ">car</td>" in drawn
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
     assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
@@ -132,7 +132,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["ignore_id"] == 9
     run_all(workspace)
     at.run()
@@ -208,7 +208,7 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     at.button(key="cards_1_report").click().run()
     assert at.query_params["import"] == str(done)
     at.button(key="cards_1_again").click().run()
-    assert [info.request["name"] for info in imports.unfinished_imports(workspace)] == ["other"]
+    assert [info.request["name"] for info in datasets.overview(workspace).unfinished] == ["other"]
     assert not at.exception
 
 
@@ -321,3 +321,25 @@ def test_an_address_that_names_no_import_is_no_error(
     at = page(workspace, monkeypatch)
     at.query_params["import"] = wanted
     assert not at.run().exception
+
+
+def test_a_question_about_masks_is_answered_with_a_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_ignore_id_2").click().run()
+    assert not at.exception
+    assert not at.button(key="import_go").disabled
+    assert "unlabelled" in html(at)
+    at.button(key="import_again").click().run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_unnamed_ids_class").click().run()
+    at.button(key="import_go").click().run()
+    run_all(workspace)
+    [card] = datasets.list_datasets(workspace)
+    assert card.dataset.classes == ("sky", "road", "2")
+    assert card.dataset.options["unnamed_ids"] == "class"

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.components.complaints import plain
 from app.services import reviews, rounds, tags
+from app.services.timings import Estimates
 from app.services.workspace import Workspace
-from core.config import RoundConfig
+from core.config import RoundConfig, Weights
 from core.types import Progress, Recipe, RoundStatus
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import folds as fold_rows
@@ -32,6 +33,7 @@ PETS = [0, 1] * 10
 @pytest.fixture
 def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((41.0, 1490.0), pending=False))
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/rounds.py")
 
 
@@ -72,6 +74,63 @@ def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: A
     assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), "folds": 3}
     assert "waiting for the worker" in screen.get("progress")[0].proto.text
     assert screen.button(f"form_{dataset_id}_start").disabled
+
+
+def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    key = f"form_{dataset_id}"
+    screen.run()
+    screen.number_input(f"{key}_further").set_value(1).run()
+    assert not screen.exception
+    screen.selectbox(f"{key}_further_0_model").set_value("resnet18")
+    screen.selectbox(f"{key}_further_0_weights").set_value(Weights.PRETRAINED)
+    screen.number_input(f"{key}_further_0_pixels").set_value(96)
+    screen.button(f"{key}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (member,) = RoundConfig.from_json(started.config).members
+    assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
+
+
+def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    round_id = add_done_round(workspace, dataset_id)
+    screen.run()
+    assert not screen.exception
+    screen.button(f"add_{round_id}_add").click().run()
+    assert not screen.exception
+    assert "is gone, in which Round 1 kept what its network learnt" in words(screen).replace("\\", "")
+    assert len(rounds.list_rounds(workspace, dataset_id)) == 1
+
+
+def add_photographs(workspace: Workspace) -> int:
+    """Store a dataset of coloured images, to which two rounds are proposed."""
+    dataset_id = add_dataset(workspace, PETS)
+    with workspace.database.write() as session:
+        session.execute(update(SampleRow).values(grey=False, width=200, height=200))
+    return dataset_id
+
+
+def test_each_proposal_says_how_long_it_takes(screen: AppTest, workspace: Workspace) -> None:
+    add_photographs(workspace)
+    screen.run()
+    assert not screen.exception
+    assert "Fast: about 40 s · Longer: about 25 min" in words(screen)
+
+
+def test_the_page_does_not_wait_until_times_are_measured(
+    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_photographs(workspace)
+    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((None, None), pending=True))
+    screen.run()
+    assert not screen.exception
+    assert "measuring the time it takes" in words(screen)
+    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((None, None), pending=False))
+    screen.run()
+    assert not screen.exception
+    assert "about" not in words(screen).replace("Proposed", "")
+    assert "measuring" not in words(screen)
 
 
 def test_wrong_labels_are_unknown_before_and_told_after_random_samples(screen: AppTest, workspace: Workspace) -> None:
@@ -369,7 +428,7 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
 
 
-@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON])
+@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS])
 def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recipe: Recipe) -> None:
     dataset_id = add_dataset(workspace, PETS)
     screen.run()
@@ -377,6 +436,29 @@ def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recip
     screen.selectbox(f"form_{dataset_id}_recipe").select(recipe).run()
     assert not screen.exception
     (said,) = set(words(screen).splitlines()) - before
-    assert {Recipe.ITERATED: "Labelled images teach", Recipe.COMPARISON: "as they came and as they are now"}[
-        recipe
-    ] in said
+    says = {
+        Recipe.ITERATED: "Labelled images teach",
+        Recipe.COMPARISON: "as they came and as they are now",
+        Recipe.PREDICTIONS: "Nothing is trained",
+    }
+    assert says[recipe] in said
+
+
+def test_probabilities_from_a_file_are_a_round_without_a_network(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    rows = [f"{position}.png,{0.9 - 0.8 * label:.1f},{0.1 + 0.8 * label:.1f}" for position, label in enumerate(PETS)]
+    (tmp_path / "pred.csv").write_text("\n".join(["image,cat,dog", *rows]))
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.PREDICTIONS).run()
+    assert f"{form}_folds" not in [field.key for field in screen.number_input]
+    screen.button(f"{form}_start").click().run()
+    assert "no file of probabilities is named" in screen.error[0].value
+    screen.text_input(f"{form}_predictions_file").set_value(str(tmp_path / "pred.csv")).run()
+    screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
+    screen.button(f"{form}_start").click().run()
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert started.recipe is Recipe.PREDICTIONS
+    assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)

@@ -221,7 +221,7 @@ def test_a_cancelled_import_stores_nothing(workspace: Workspace, digits_folder: 
     asked = imports.start_import(workspace, request(digits_folder))
     done = imports.run_import(workspace, asked, report=lambda _: imports.cancel_import(workspace, asked))
     assert (done.status, stored(workspace)) == (RoundStatus.CANCELLED, [])
-    assert imports.unfinished_imports(workspace) == []
+    assert datasets.overview(workspace).unfinished == []
 
 
 def test_an_import_cancelled_just_before_it_stores_stores_nothing(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.judge import similarity as module
-from core.judge.similarity import COUNT, NONE, likeness, neighbours_of, order_by_similarity, similarity
+from core.judge.similarity import COUNT, NONE, likeness, nearest_of, neighbours_of, order_by_similarity, similarity
 from core.types import FloatArray, IntArray
 
 
@@ -136,6 +136,16 @@ def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:
     assert neighbours_of(tmp_path / "another round", 5) == []
     order_by_similarity(tmp_path, points[:3])
     assert sorted(neighbours_of(tmp_path, 1)) == [0, 2]
+
+
+def test_one_image_s_neighbours_are_found_without_those_of_others(tmp_path: Path) -> None:
+    points, _ = clustered(64, 8)
+    np.save(tmp_path / "embeddings.npy", points)
+    found = similarity(points).neighbours
+    for row in (0, 5, len(points) - 1):
+        assert nearest_of(tmp_path / "embeddings.npy", row) == found[row].tolist()
+    np.save(tmp_path / "few.npy", points[:3])
+    assert sorted(nearest_of(tmp_path / "few.npy", 1)) == [0, 2]
 
 
 def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:

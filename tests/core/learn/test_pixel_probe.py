@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from core.learn.batches import Images, MaskTargets, Scaling
 from core.learn.crossfold import Held, Kept, Material, Predict, Telling
 from core.learn.models.pixel_probes import SceneEncoder
 from core.learn.models.segmenter import build_segmenter
-from core.learn.pixel_probe import Probed, feature_maps, probe_scenes
+from core.learn.pixel_probe import Probed, feature_maps, probe_scenes, refuse_larger
 from core.types import IGNORE, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(
@@ -145,3 +146,18 @@ def test_too_little_memory_halves_the_images_at_once(tmp_path: Path) -> None:
     wanted = Probed(build=build, content_hashes=list("abcdef"), cache=tmp_path, classes=2, keep=kept_predictions)
     assert feature_maps(CONFIG, material_of(images, masks), wanted, 0, QUIET).array.any(axis=1).all()
     assert seen == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("free_gigabytes", "cure"),
+    [(12, "1 as the only size (4.6 GB) or at most 320 pixels"), (3.5, "at most 128 pixels"), (1.2, "; free some disk")],
+)
+def test_maps_that_the_disk_has_no_room_for_are_refused_with_settings_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_gigabytes: float, cure: str
+) -> None:
+    config = RoundConfig(method=Method.PROBE, model=CONFIG.model, input_size=480, scales=(1.0, 2.0))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=int(free_gigabytes * 1e9)))
+    with pytest.raises(RoundError, match=r"10,000 images take 23\.0 GB") as refused:
+        refuse_larger(config, tmp_path, images=10_000, bytes_an_image=2_300_000, scales=config.scales)
+    assert cure in str(refused.value)
+    refuse_larger(config, tmp_path, images=50, bytes_an_image=2_300_000, scales=config.scales)

@@ -1,0 +1,194 @@
+"""Check of a frozen network: do other scalings of the same weights, or the installed network, see much more?
+
+A small sample of a fold's labels decides, out of fold: a regression on each candidate's features is fitted to learn
+rows and asked about held rows. A candidate is better only by comparison on the same labels, so neither hard images nor
+wrong labels count against a network, which has to be behind by more than chance. N held labels, D features.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.config import BACKBONE, Method, RoundConfig, Weights
+from core.data.keeping import lock_of
+from core.data.locks import alone
+from core.data.storage import atomic_path
+from core.learn.batches import Images, Scaling
+from core.learn.crossfold import Held, Telling
+from core.learn.models.classifier import first_scaling
+from core.learn.models.inference import for_inference
+from core.learn.probe import fitted_regression, frozen
+from core.learn.training import predicted
+from core.types import NO_LABEL, ConfigError, FloatArray, IntArray, Progress
+
+SCALING = "scaling"
+_SCALINGS = (
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
+    ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+)
+_LEARNT, _HELD, _FEWEST_HELD = 750, 750, 60  # labels of the sample
+_DECAY = 0.3
+_SAME_WEIGHTS = 3.0, 0.02  # least z of the probabilities' paired differences, and least gain in agreement
+_OTHER_NETWORK = 4.0, 0.08  # a good network that sees small images is .05 behind the installed one
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneCheck:
+    """Agreement of a round's frozen network with `held_out` labels, and of what is clearly better, "" where none is.
+
+    `better` is `SCALING` (the same weights with `mean`, `std` and `padding`) or the installed network's name.
+    """
+
+    held_out: int
+    agreement: float
+    better: str = ""
+    better_agreement: float = 0.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    padding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What candidates are tried on: the round's images and classes, and how a network is built."""
+
+    images: Images
+    classes: int
+    build: Callable[[RoundConfig], nn.Module]
+    telling: Telling
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    learn: Tensor  # rows
+    held: Tensor
+    labels: IntArray  # of all rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Probability that each held label is given, (N,), and the share of them that is agreed with.
+
+    Not its logarithm, which a few outlying images decide.
+    """
+
+    given: FloatArray
+    agreement: float
+
+    def is_behind(self, other: "_Seen", least: tuple[float, float]) -> bool:
+        """Whether another one is better by more than chance, and by so much in agreement."""
+        gains = other.given - self.given
+        z = float(gains.mean() / max(gains.std(), 1e-12) * np.sqrt(len(gains)))
+        return z >= least[0] and other.agreement - self.agreement >= least[1]
+
+
+def needs_check(config: RoundConfig) -> bool:
+    """Return whether a round's frozen network is another than the installed one."""
+    return config.method is Method.PROBE and config.weights is not Weights.PACKAGED
+
+
+def check_backbone(
+    config: RoundConfig,
+    embeddings: FloatArray,
+    held: Held,
+    learnable: NDArray[np.bool_],
+    trial: Trial,
+    *,
+    path: Path,
+) -> None:
+    """Compare the round's frozen network once and write the outcome to `path`; of too few labels nothing is written."""
+    known = held.held_rows[learnable[held.held_rows] & (held.labels[held.held_rows] != NO_LABEL)]
+    if len(known) < _FEWEST_HELD:
+        return
+    rng = np.random.default_rng(config.seed)
+    learn, asked = rng.permutation(held.learn_rows)[:_LEARNT], rng.permutation(known)[:_HELD]
+    sample = _Sample(torch.from_numpy(learn), torch.from_numpy(asked), held.labels)
+    with alone(lock_of(path), trial.telling.should_stop):
+        if not path.exists():
+            own = torch.from_numpy(np.asarray(embeddings[np.concatenate([learn, asked])], np.float32))
+            check = _compared(config, own, sample, trial, held.fold)
+            with atomic_path(path) as partial:
+                partial.write_text(json.dumps(asdict(check)), encoding="utf-8")
+
+
+def _compared(config: RoundConfig, features: Tensor, sample: _Sample, trial: Trial, fold: int) -> BackboneCheck:
+    """Compare a network, by its features of the sample, with other scalings of a file and with the installed one."""
+
+    def seen(candidate: RoundConfig) -> _Seen:
+        trial.telling.report(
+            Progress("embedding", fold, config.folds, message="comparing with other scalings and networks")
+        )
+        return _judged(_features(candidate, sample, trial), sample, trial)
+
+    own = _judged(features, sample, trial)
+    check = BackboneCheck(len(sample.held), own.agreement)
+    if config.weights is Weights.FILE:
+        best, found = config, own
+        for candidates in (_rescaled, _repadded):
+            for candidate in candidates(best, trial.images.scaling):
+                try:
+                    other = seen(candidate)
+                except ConfigError:  # a network without a choice of padding
+                    continue
+                if other.given.mean() > found.given.mean():
+                    best, found = candidate, other
+        if own.is_behind(found, _SAME_WEIGHTS):
+            scaling = first_scaling(best, trial.images.channels)
+            return replace(
+                check,
+                better=SCALING,
+                better_agreement=found.agreement,
+                mean=best.weights_mean or scaling.mean,
+                std=best.weights_std or scaling.std,
+                padding=best.weights_padding,
+            )
+    plain = replace(config, model=BACKBONE, weights=Weights.PACKAGED, weights_file="", weights_padding="")
+    other = seen(replace(plain, weights_mean=(), weights_std=()))
+    if own.is_behind(other, _OTHER_NETWORK):
+        return replace(check, better=BACKBONE, better_agreement=other.agreement)
+    return check
+
+
+def _rescaled(config: RoundConfig, own: Scaling) -> Iterator[RoundConfig]:
+    """Yield the config with each usual scaling that is not its own."""
+    for mean, std in _SCALINGS:
+        candidate = replace(config, weights_mean=mean, weights_std=std)
+        if first_scaling(candidate, len(own.mean)) != own:
+            yield candidate
+
+
+def _repadded(config: RoundConfig, _own: Scaling) -> Iterator[RoundConfig]:
+    """Yield the config with the other padding."""
+    yield replace(config, weights_padding="" if config.weights_padding else "same")
+
+
+def _features(config: RoundConfig, sample: _Sample, trial: Trial) -> Tensor:
+    """Return the candidate's features of the sample, learn rows first, (M, D)."""
+    images, should_stop = trial.images, trial.telling.should_stop
+    network = frozen(config, lambda: trial.build(config))
+    network = for_inference(network, images.device, images.channels, config.input_size)
+    shown = images.rescaled(first_scaling(config, images.channels))
+    rows = torch.cat([sample.learn, sample.held])
+    parts = predicted(network, shown, rows, config.batch_size, on_look=lambda *_: None, should_stop=should_stop)
+    return torch.cat([part for _, part in parts]).cpu()
+
+
+def _judged(features: Tensor, sample: _Sample, trial: Trial) -> _Seen:
+    """Return what a regression on the features of the learn rows says of the held ones."""
+    learn, held = features[: len(sample.learn)], features[len(sample.learn) :]
+    mean, std = learn.mean(dim=0), learn.std(dim=0).clamp_min(1e-6)
+    labels = torch.from_numpy(sample.labels[sample.learn.numpy()])
+    should_stop = trial.telling.should_stop
+    layer = fitted_regression((learn - mean) / std, labels, trial.classes, decay=_DECAY, should_stop=should_stop)
+    wanted = torch.from_numpy(sample.labels[sample.held.numpy()])
+    with torch.inference_mode():
+        probabilities = layer((held - mean) / std).softmax(dim=1)
+    given: FloatArray = probabilities.gather(1, wanted[:, None])[:, 0].numpy()
+    return _Seen(given, float((probabilities.argmax(1) == wanted).float().mean()))

@@ -1,0 +1,140 @@
+"""A frozen network is compared with other scalings and the installed one: wrong scalings are named, hard labels not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from core.config import BACKBONE, Method, RoundConfig, Weights
+from core.judge.hints import HintKey, hints
+from core.learn.backbone_check import SCALING, Trial, check_backbone, needs_check
+from core.learn.batches import Images
+from core.learn.crossfold import Held, Telling
+from core.learn.models.classifier import build_classifier, first_scaling
+from core.learn.models.weights import load_packaged
+from core.learn.training import predicted
+from core.types import ByteArray, IntArray
+
+CLASSES, COUNT, SIZE = 5, 240, 64
+RIGHT = (0.5, 0.5, 0.5)
+NEVER = Telling(lambda _: None, lambda: False)
+
+
+@pytest.fixture(scope="module")
+def images() -> ByteArray:
+    """Return gratings of five directions in changing colours, under noise."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    found = []
+    for number in range(COUNT):
+        angle = np.pi * (number % CLASSES) / CLASSES + rng.normal(0, 0.12)
+        wave = np.sin(rng.uniform(0.25, 0.5) * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 2 * np.pi))
+        colour = rng.uniform(10, 40, 3) * rng.choice([-1, 1], 3)
+        noise = rng.normal(0, 40, (SIZE, SIZE, 3))
+        found.append((rng.uniform(60, 200, 3) + wave[..., None] * colour + noise).clip(0, 255))
+    return np.array(found).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RoundConfig:
+    """Return a probe on a file that says nothing of its scaling, which is .5 and .5."""
+    network = timm.create_model(BACKBONE)
+    load_packaged(network, BACKBONE, 3)
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    save_file(network.state_dict(), path)
+    return RoundConfig(
+        method=Method.PROBE,
+        model=BACKBONE,
+        weights=Weights.FILE,
+        weights_file=str(path),
+        weights_mean=RIGHT,
+        weights_std=RIGHT,
+        input_size=SIZE,
+        batch_size=40,
+    )
+
+
+def checked(config: RoundConfig, images: ByteArray, labels: IntArray, path: Path) -> dict[str, Any]:
+    """Return what is written of a round with this config."""
+    shown = Images(images, first_scaling(config, 3), torch.device("cpu"))
+
+    def build(other: RoundConfig) -> torch.nn.Module:
+        return build_classifier(other, 3, 0)
+
+    torch.manual_seed(config.seed)
+    parts = predicted(build(config), shown, torch.arange(COUNT), 40, on_look=lambda *_: None, should_stop=lambda: False)
+    embeddings = torch.cat([part for _, part in parts]).numpy()
+    dealt = np.random.default_rng(1).permutation(COUNT)
+    held = Held(0, dealt[: COUNT // 2], dealt[COUNT // 2 :], labels)
+    trial = Trial(shown, CLASSES, build, NEVER)
+    check_backbone(config, embeddings, held, np.ones(COUNT, np.bool_), trial, path=path)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def keys_of(check: dict[str, Any]) -> set[HintKey]:
+    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
+    rows = [{"name": str(number)} for number in range(CLASSES)]
+    found = hints({"confusion": confusion, "per_class": rows, "backbone_check": check})
+    return {hint.key for hint in found}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_scaling_that_blinds_the_network_is_named_with_the_one_that_does_not(
+    images: ByteArray, config: RoundConfig, tmp_path: Path
+) -> None:
+    labels = np.arange(COUNT) % CLASSES
+    blind = replace(config, weights_mean=(0.0,) * 3, weights_std=(1 / 255,) * 3)
+    check = checked(blind, images, labels, tmp_path / "blind.json")
+    assert check["better"] == SCALING
+    assert check["better_agreement"] > check["agreement"] + 0.1
+    assert keys_of(check) == {HintKey.WRONG_SCALING}
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("wrong", [0.0, 0.4, 1.0])
+def test_hard_images_and_wrong_labels_are_not_held_against_the_network(
+    images: ByteArray, config: RoundConfig, tmp_path: Path, wrong: float
+) -> None:
+    rng = np.random.default_rng(2)
+    labels = np.arange(COUNT) % CLASSES
+    changed = rng.random(COUNT) < wrong
+    labels[changed] = rng.integers(CLASSES, size=int(changed.sum()))
+    check = checked(config, images, labels, tmp_path / "right.json")
+    assert check["better"] == ""
+    assert keys_of(check) == set()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_weights_that_see_nothing_are_told_of_the_installed_network(
+    images: ByteArray, config: RoundConfig, tmp_path: Path
+) -> None:
+    drawn = replace(config, weights=Weights.NONE, weights_file="", weights_mean=(), weights_std=())
+    check = checked(drawn, images, np.arange(COUNT) % CLASSES, tmp_path / "none.json")
+    assert check["better"] == BACKBONE
+    assert keys_of(check) == {HintKey.WEAK_NETWORK}
+
+
+def test_only_probes_of_other_networks_than_the_installed_one_are_compared(config: RoundConfig) -> None:
+    assert needs_check(config)
+    assert not needs_check(replace(config, weights=Weights.PACKAGED, weights_file=""))
+    assert not needs_check(replace(config, method=Method.FINE_TUNE))
+
+
+def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
+    check = {
+        "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5], "padding": "same",
+    }  # fmt: skip
+    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
+    rows = [{"name": str(number)} for number in range(CLASSES)]
+    (hint,) = hints({"confusion": confusion, "per_class": rows, "backbone_check": check})
+    assert "44%" in hint.text
+    assert "51%" in hint.text
+    assert "--weights-mean 0.5,0.5,0.5 --weights-std 0.5,0.5,0.5 --weights-padding same" in hint.advice

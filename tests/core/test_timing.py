@@ -1,0 +1,71 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.config import BACKBONE, DEEPLAB, Method, RoundConfig, Weights
+from core.data.masks.store import MaskStore
+from core.timing import Trial, estimate_seconds
+from core.types import ConfigError, RoundError
+
+TRAINED = RoundConfig(input_size=16, grey=True, epochs=2, batch_size=8, folds=2)
+PROBED = RoundConfig(
+    method=Method.PROBE, model=BACKBONE, weights=Weights.PACKAGED, input_size=32, batch_size=4, folds=2
+)
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Trial:
+    """Return a trial of six drawn images."""
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+    return Trial(paths=[*map(str, paths)], content_hashes=[path.stem for path in paths], count=100, classes=3)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: Trial) -> None:
+    once = estimate_seconds(trial, TRAINED)
+    assert once > 0
+    assert estimate_seconds(replace(trial, count=100_000), TRAINED) > 20 * once
+    assert estimate_seconds(trial, replace(TRAINED, epochs=200)) > 20 * once
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_probe_takes_longer_for_more_images(trial: Trial) -> None:
+    once = estimate_seconds(trial, PROBED)
+    assert once > 0
+    assert estimate_seconds(replace(trial, count=100_000), PROBED) > 20 * once
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_scenes_are_timed_by_a_small_round(trial: Trial, tmp_path: Path) -> None:
+    store = MaskStore(tmp_path / "masks")
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:20, 8:20] = 1
+    names = [store.put(np.roll(mask, number, axis=1)) for number in range(6)]
+    scenes = replace(trial, masks=names, sizes=[(32, 32)] * 6, mask_store=str(tmp_path / "masks"), classes=2)
+    probe = replace(PROBED, model=f"{DEEPLAB}{BACKBONE}")
+    once = estimate_seconds(scenes, probe)
+    assert once > 0
+    assert estimate_seconds(replace(scenes, count=100_000), probe) > 20 * once
+
+
+def test_what_cannot_be_done_says_why(trial: Trial) -> None:
+    with pytest.raises(RoundError, match="can no longer be read"):
+        estimate_seconds(replace(trial, paths=["/nowhere/1.png"], content_hashes=["1"]), TRAINED)
+    with pytest.raises(ConfigError, match="no weights file"):
+        estimate_seconds(trial, replace(PROBED, weights=Weights.FILE, weights_file="/nowhere/w.safetensors"))
+
+
+def test_a_trial_leaves_nothing_behind(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    estimate_seconds(trial, TRAINED)
+    assert not list(scratch.iterdir())
+    assert torch.is_grad_enabled()
