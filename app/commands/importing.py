@@ -22,7 +22,8 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="A folder of images and labels or masks, or a table or JSON file of them."
+            metavar="SOURCE",
+            help="A folder of images and labels or masks, a table or JSON file of them, or a zip or tar.",
         ),
     ],
     name: Annotated[str, typer.Option(help="The dataset's name; default: the folder's.")] = "",
@@ -37,6 +38,9 @@ def import_(
     image_root: Annotated[
         str, typer.Option(help="Folder of the images, where a table names them as another machine does.")
     ] = "",
+    class_level: Annotated[
+        int, typer.Option(min=0, max=9, help="Of class folders in folders: the level that is the class, 1 for the top.")
+    ] = 0,
     literal_labels: Annotated[
         bool, typer.Option("--literal-labels", help="Labels as written: NA, None and nan are classes, 1.0 is not 1.")
     ] = False,
@@ -98,6 +102,7 @@ def import_(
     Examples:
       python -m app import /data/pets
       python -m app import /data/pets --name pets --dry-run
+      python -m app import pets.zip
       python -m app import labels.csv --name pets --label-column breed
       python -m app import labels.csv --name pets --image-root /data/pets --merge-class Cat=cat
       python -m app import /data/street --colour-map camvid-merged-11
@@ -108,16 +113,21 @@ def import_(
       python -m app import /data/pets --rename-class cat=kitten
     """
     from app.commands.naming import workspace
-    from app.services import imports
+    from app.services import imports, uploads
     from app.services.imports import ImportRequest
+    from core.data.formats.archive import is_archive
     from core.types import DatasetError
 
+    opened = workspace()
+    name = name or imports.name_for(source.absolute())
+    if is_archive(source):
+        source = uploads.store_archive(opened, source)
     try:
         chosen = SourceFormat.UNLABELLED if unlabelled else SourceFormat(form) if form else None
     except ValueError:
         raise DatasetError(f"there is no format {form}; there are {', '.join(SourceFormat)}") from None
     request = ImportRequest(
-        name=name or imports.name_for(source.absolute()),
+        name=name,
         source=str(source.absolute()),
         format=chosen,
         path_column=path_column,
@@ -125,6 +135,7 @@ def import_(
         split_column=split_column,
         group_column=group_column,
         image_root=str(Path(image_root).resolve()) if image_root else "",
+        class_level=class_level,
         literal_labels=literal_labels,
         merged_classes=tuple(merge_class or ()),
         colour_map=_absolute(colour_map),
@@ -142,7 +153,6 @@ def import_(
         renamed_classes=tuple(rename_class or ()),
         kept_classes=tuple(keep_class or ()),
     )
-    opened = workspace()
     if dry_run:
         _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
         return

@@ -145,6 +145,9 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
         columns["image_root"] = st.text_input(
             "Folder of the images", key=f"{key}_image_root", placeholder="where a table names another machine's paths"
         ).strip()
+        columns["class_level"] = st.number_input(
+            "Level of the class folders", 0, 9, key=f"{key}_level", help="1 for those at the top; 0 where there is one"
+        )
         columns["literal_labels"] = st.checkbox("NA, None and nan are names of classes", key=f"{key}_literal")
         merges = st.text_input("Classes that are one", key=f"{key}_merges", placeholder="Cat=cat, CAT=cat")
         columns["merged_classes"] = tuple(merge.strip() for merge in merges.split(",") if merge.strip())

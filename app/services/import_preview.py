@@ -110,7 +110,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
-    counts = {} if listing.table else _by_label(kinds)
+    counts = {} if listing.table else _by_label(kinds) | dict.fromkeys(listing.empty_classes, 0)
     names = [label for label in counts if label is not None]
     warn_of_spellings(names, listing.problems)
     warn_of_folders(names, listing.problems)

@@ -30,6 +30,7 @@ class ImportRequest:
     split_column: str = ""
     group_column: str = ""
     image_root: str = ""  # where the images of a table lie that names them as another machine does
+    class_level: int = 0  # of class folders: the one below the root that is the class; 0: asked where it is open
     literal_labels: bool = False  # NA is a class, and 1.0 another one than 1
     merged_classes: tuple[str, ...] = ()  # each `name=class`: what the source calls name is that class
     colour_map: str = ""
@@ -79,6 +80,7 @@ class ImportRequest:
             split_column=self.split_column,
             group_column=self.group_column,
             image_root=self.image_root,
+            class_level=self.class_level,
             literal_labels=self.literal_labels,
             colour_map=self.colour_map,
             class_names=self.class_names,
@@ -110,8 +112,8 @@ class ImportRequest:
         """Return the request stored as `values`."""
         chosen = values.get("format")
         lists = {name: tuple(values.get(name, ())) for name in ("renamed_classes", "kept_classes", "merged_classes")}
-        literal = literal_labels(values)
-        return cls(**{**values, **lists, "literal_labels": literal, "format": SourceFormat(chosen) if chosen else None})
+        told = {**values, **lists, **reading_of(values)}
+        return cls(**{**told, "format": SourceFormat(chosen) if chosen else None})
 
     @classmethod
     def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +121,12 @@ class ImportRequest:
         return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
 
 
-def literal_labels(options: dict[str, Any]) -> bool:
-    """Whether a dataset imported with these options has its labels as its source spells them; the first ones had."""
-    return bool(options.get("literal_labels", True))
+def reading_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return how a dataset imported with these options is read; an earlier version took labels as written."""
+    return {
+        "literal_labels": bool(options.get("literal_labels", True)),
+        "class_level": int(options.get("class_level", 1)),
+    }
 
 
 def name_for(source: Path) -> str:

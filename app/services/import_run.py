@@ -125,7 +125,7 @@ class _Work:
         samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
         samples = merged(samples, self.request.merged_classes)
         total = spool(listed, map(_sample_values, self._counted(samples)))
-        classes: set[str] = set()
+        classes = set(listing.empty_classes)
         good = spool(facts, self._read(listed, total, classes))
         if not good:
             raise DatasetError(f"{root}: no image could be read out of {total:,} found{self._first_problem()}")

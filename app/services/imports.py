@@ -13,7 +13,7 @@ from pathlib import Path
 from app.services.allowed import refuse_outside
 from app.services.import_classes import QUESTION, GoneClass
 from app.services.import_preview import Preview, PreviewImage, preview, recognise
-from app.services.import_request import ImportRequest, literal_labels, name_for
+from app.services.import_request import ImportRequest, name_for, reading_of
 from app.services.import_run import ImportProgress, run_import
 from app.services.import_store import find_known, refuse_other_root
 from app.services.import_unlabelled import into_known
@@ -71,9 +71,7 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
         else:
             refuse_other_root(known, root, moved=request.moved)
         if known is not None:
-            request = replace(
-                request.remembering(known.options), dataset_id=known.id, literal_labels=literal_labels(known.options)
-            )
+            request = replace(request.remembering(known.options), dataset_id=known.id, **reading_of(known.options))
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id

@@ -28,7 +28,7 @@ _FORMAT_OF = {
     suffix: name
     for suffix, name in Image.registered_extensions().items()
     if name in Image.OPEN and name not in _LEFT_OUT
-}
+} | {".mpo": "JPEG"}  # two photos in one file, of which the first is read
 _WITH_MAGIC = tuple(
     sorted(
         (name for name, (_, accept) in Image.OPEN.items() if accept and name not in _LEFT_OUT),

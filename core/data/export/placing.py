@@ -107,9 +107,17 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed_bytes > free:
         raise ExportError(
-            f"{existing} has {free / 1e9:.1f} GB left, the copies need {needed_bytes / 1e9:.1f} GB; "
+            f"{existing} has {sized(free)} left, the copies need {sized(needed_bytes)}; "
             "make room, choose another disk, or link the files instead of copying them"
         )
+
+
+def sized(count: int) -> str:
+    """Return a number of bytes in the unit that fits."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:

@@ -179,7 +179,10 @@ class RowReader:
             return False
         if self.confined and not self.options.allow_outside_links and not not_outside(path, self.root, self.options):
             self.problems.error(
-                "link leaves the folder", name, "it leads out of the folder", "copy the file into the folder"
+                "link leaves the folder",
+                name,
+                "it leads out of the folder",
+                "copy the file into the folder, or follow such links: --allow-outside-links",
             )
             return False
         return True

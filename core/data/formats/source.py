@@ -66,6 +66,7 @@ class ReadOptions:
     split_column: str = ""
     group_column: str = ""
     image_root: str = ""  # where the images of a table lie that names them as another machine does
+    class_level: int = 1  # of class folders: the folder below the root that is the class; 0: asked where it is open
     literal_labels: bool = True  # cells as written; False: NA and None are no label, 1.0 is 1
     colour_map: str = ""
     class_names: str = ""
@@ -109,12 +110,14 @@ class SourceListing:
     """The samples of a source, lazily, and the problems met so far.
 
     Where labels are masks, `table` has the classes, and `meaning` what was decided about them and what is to be asked.
+    `empty_classes` are named by the source, but no image is in them.
     """
 
     samples: Iterator[SourceSample]
     problems: Problems
     table: ClassTable | None = None
     meaning: MaskMeaning = NO_MEANING
+    empty_classes: tuple[str, ...] = ()  # without any image
 
 
 def existing_root(source: Path) -> Path:
@@ -155,8 +158,8 @@ def refuse_leaving(path: Path, source: Path, options: ReadOptions) -> Path:
     if is_within(target, folder) or (options.allow_outside_links and is_allowed(target, options)):
         return path
     raise DatasetError(
-        f"{path.name}: is a link that leaves the folder, to {target}; copy the file into the folder, or allow links "
-        "that leave it"
+        f"{path.name}: is a link that leaves the folder, to {target}; copy the file into the folder, or follow "
+        "such links: --allow-outside-links"
     )
 
 

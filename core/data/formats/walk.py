@@ -108,7 +108,7 @@ def _mode(root: Path, relative: str, options: ReadOptions, problems: Problems) -
             "link leaves the folder",
             relative,
             f"it leads to {target}",
-            "copy the files into the folder, or allow links that leave it",
+            "copy the files into the folder, or follow such links: --allow-outside-links",
         )
         return 0
     return mode

@@ -1,5 +1,7 @@
 """`import` and `datasets` for masks: what a dry run says, what is told afterwards."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,31 @@ def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
     assert "--keep-class 'cat'" in told.stderr
     run("import", tmp_path / "moved", "--name", "pets", "--rename-class", "cat=kitten")
     assert datasets.get_dataset(opened, 1).classes == ("kitten", "dog")
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar", "gztar", "xztar"])
+def test_an_archive_is_unpacked_and_imported(ending: str, opened: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "pets", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(2)])
+    archive = shutil.make_archive(str(tmp_path / "packed"), ending, root)
+    told = run_json("import", archive, "--name", "pets")
+    assert told["report"]["classes"] == {"cat": 2, "dog": 2}
+    assert datasets.get_dataset(opened, told["dataset"]).classes == ("cat", "dog")
+
+
+def test_a_dry_run_tells_each_cure(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"])
+    draw_all(tmp_path / "other", ["2.png"])
+    (root / "cat" / "2.png").symlink_to(tmp_path / "other" / "2.png")
+    assert "--allow-outside-links" in run("import", root, "--dry-run").stderr
+    assert "2 images" not in run("import", root, "--dry-run", "--allow-outside-links").stdout
+
+
+def test_every_option_that_a_cure_names_exists() -> None:
+    folder = Path(__file__).parents[3]
+    sources = [*(folder / "core" / "data").rglob("*.py"), *(folder / "app" / "services").rglob("import*.py")]
+    named = {option for path in sources for option in re.findall(r"--[a-z]+(?:-[a-z]+)+", path.read_text())}
+    known = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", run("import", "--help").stdout))
+    assert {"--image-root", "--class-level", "--merge-class", "--literal-labels"} <= named <= known
 
 
 def test_a_question_is_printed_with_the_options_that_answer_it(opened: Workspace, tmp_path: Path) -> None:

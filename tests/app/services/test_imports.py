@@ -284,7 +284,7 @@ def test_a_killed_import_leaves_nothing_and_can_be_run_again(
     root = tmp_path / "many"
     for copy in range(5):
         shutil.copytree(digits_folder, root / f"train/{copy}", copy_function=os.link)
-    asked = imports.start_import(workspace, request(root))
+    asked = imports.start_import(workspace, request(root, class_level=1))
     kill_while(workspace, asked, stage)
     if imports.get_import(workspace, asked).status is RoundStatus.RUNNING:
         assert stored(workspace) == []

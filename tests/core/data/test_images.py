@@ -193,3 +193,10 @@ def test_a_small_image_is_the_large_one_in_grey_and_never_enlarged(ending: str, 
     assert load_small(path, 1000).shape == (300, 400)
     with pytest.raises(ImageError, match="the limit is 1,000"):
         load_small(path, 64, max_pixels=1000)
+
+
+def test_of_a_file_of_two_photos_the_first_is_read(tmp_path: Path) -> None:
+    photos = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    photos[0].save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=photos[1:])
+    facts = read_facts(tmp_path / "a.mpo", LIMIT)
+    assert (facts.width, facts.height) == (6, 4)

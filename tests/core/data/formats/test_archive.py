@@ -1,5 +1,6 @@
 import io
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -61,3 +62,26 @@ def test_damage_is_said(tmp_path: Path) -> None:
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         unpack(archive({"a/b.png": b"1", "a\\b.png": b"2"}), tmp_path, LIMITS)
+
+
+def test_a_damaged_member_of_lzma_is_named(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.png", b"abc" * 2000)
+    data = bytearray(packed.getvalue())
+    data[45:70] = b"\xff" * 25
+    with pytest.raises(DatasetError, match="damaged"):
+        unpack(io.BytesIO(bytes(data)), tmp_path, LIMITS)
+
+
+def test_a_tar_with_a_link_or_a_way_out_is_refused(tmp_path: Path) -> None:
+    for number, (name, kind) in enumerate((("../out.png", tarfile.REGTYPE), ("in.png", tarfile.SYMTYPE))):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as file:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            file.addfile(member)
+        packed.seek(0)
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(DatasetError, match=r"leads out|is a link"):
+            unpack(packed, tmp_path / str(number), LIMITS)

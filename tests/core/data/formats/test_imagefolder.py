@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.formats.detect import detect
+from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat, shown
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw, draw_all, kinds, labels, listing
@@ -183,3 +183,35 @@ def test_a_file_or_an_empty_folder_is_no_class_folder(tmp_path: Path) -> None:
         listing(tmp_path, FORM)
     with pytest.raises(DatasetError, match="is a file"):
         listing(draw(tmp_path / "1.png"), FORM)
+
+
+def test_the_level_is_asked_for_where_every_folder_holds_only_folders(tmp_path: Path) -> None:
+    root = draw_all(tmp_path, ["animal/cat/1.png", "animal/dog/2.png", "vehicle/car/3.png"])
+    with pytest.raises(DatasetError, match=r"--class-level 1 for animal, vehicle, --class-level 2 for car, cat, dog"):
+        listing(root, FORM, ReadOptions(class_level=0))
+    assert set(labels(listing(root, FORM, ReadOptions(class_level=1))[0]).values()) == {"animal", "vehicle"}
+    assert set(labels(listing(root, FORM, ReadOptions(class_level=2))[0]).values()) == {"cat", "dog", "car"}
+    draw(tmp_path / "animal" / "4.png")
+    assert set(labels(listing(root, FORM, ReadOptions(class_level=0))[0]).values()) == {"animal", "vehicle"}
+    found, problems = listing(root, FORM, ReadOptions(class_level=2))
+    assert len(found) == 3
+    assert kinds(problems) == {"animal/4.png": "outside the classes"}
+
+
+def test_one_class_folder_is_a_class_and_a_folder_of_images_is_none(tmp_path: Path) -> None:
+    assert detect(draw_all(tmp_path / "one", ["cat/1.png"])).format is FORM
+    assert detect(draw_all(tmp_path / "split", ["train/cat/1.png"])).format is FORM
+    assert detect(draw_all(tmp_path / "bare", ["images/1.png"])).format is SourceFormat.UNLABELLED
+    assert detect(draw_all(tmp_path / "mixed", ["1.png", "cat/2.png"])).format is SourceFormat.UNLABELLED
+
+
+def test_an_empty_class_folder_is_a_class_without_images(tmp_path: Path) -> None:
+    root = draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
+    (root / "cow").mkdir()
+    assert FORMATS[FORM].read(root, ReadOptions(literal_labels=False)).empty_classes == ("cow",)
+    assert FORMATS[FORM].read(root, ReadOptions()).empty_classes == ()  # as an earlier version read it
+
+
+def test_both_forms_of_one_letter_are_one_class(tmp_path: Path) -> None:
+    root = draw_all(tmp_path, ["caf\u00e9/1.png", "cafe\u0301/2.png", "tea/3.png"])
+    assert set(labels(listing(root, FORM, ReadOptions(literal_labels=False))[0]).values()) == {"caf\u00e9", "tea"}
