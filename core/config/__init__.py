@@ -24,7 +24,7 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings
-from core.config.weight_files import with_file_facts
+from core.config.weight_files import published_facts, weights_path, with_file_facts
 
 __all__ = [
     "ADAMW",
@@ -50,8 +50,10 @@ __all__ = [
     "check_pair",
     "proposals",
     "propose_config",
+    "published_facts",
     "recipe_settings",
     "trained",
+    "weights_path",
     "with_file_facts",
     "with_model",
 ]
