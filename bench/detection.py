@@ -1,20 +1,25 @@
-"""How well a round's own order finds wrong labels: average precision, precision at k and 100, AUROC, and seconds.
+"""How well rounds find wrong labels: average precision, precision at k and 100, AUROC, and seconds.
 
     python bench/detection.py [DATA] [--json FILE] [--full]
 
-DATA is the folder with `cifar10_jpg.tar.xz`, `cifar10_labels.npz`, `cifar10n_random1.npz` and `mnist_png.tar.gz`, or
-`$OUTFOLD_DATA`. Real labels of people come first: 15,000 photographs of CIFAR-10 from index 25,000 on with the labels
-that one person each gave them, with three seeds of the folds. Then one drawn noise a data set (`--full`: uniform,
-class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three seeds each). Instance-dependent errors are
-mistakes of a second, weaker model: a regression on a tenth of the labels and on pixels, where it is least sure of them.
-Settings were chosen on the photographs below index 25,000.
+DATA is the folder with `cifar10_jpg.tar.xz`, `cifar10_labels.npz`, `cifar10n_random1.npz`, `mnist_png.tar.gz` and
+`mobilenetv2_100_same_imagenet.safetensors`, or `$OUTFOLD_DATA`. Real labels of people come first: 15,000 photographs of
+CIFAR-10 from index 25,000 on with the labels that one person each gave them, with three seeds of the folds. Then one
+drawn noise a data set (`--full`: uniform, class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three
+seeds each). Instance-dependent errors are mistakes of a second, weaker model: a regression on a tenth of the labels and
+on pixels, where it is least sure of them. Settings were chosen on the photographs below index 25,000. Drawn scenes have
+masks, which `bench/planted_masks.py` measures.
 
-Rows of a setting: the default round (its order is by self-confidence), the former default, cleanlab's ranking and
-Flath's rule on the default round's probabilities.
+Rows of a setting: the default round (its order is by self-confidence), each further network alone, their mix,
+cleanlab's ranking and Flath's rule on the default round's probabilities. On human labels also the former
+default, a network from scratch, with the first seed alone (`--full`: with all). Decoded images and embeddings are
+shared by the rounds, so the seconds of the default round are those of the first one, from files to findings; those of
+the mix are what its further networks add to a finished round.
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,13 +34,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bench._data import data_parser, parsed_with_data, unpacked
-from core.config import SMALL_NETWORK, ImageSummary, RoundConfig, propose_config
+from core.config import (
+    SMALL_NETWORK,
+    ImageSummary,
+    Member,
+    RoundConfig,
+    Weights,
+    propose_config,
+    with_file_facts,
+)
+from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.judge.judgement import PROBABILITIES
 from core.rounds import run_round
 from core.types import FloatArray, IntArray
 
 CLASSES, FIRST, PHOTOS, DIGITS, SEEDS = 10, 25_000, 15_000, 10_000, 3
+DEFAULT, FORMER, MIX, ALONE = "default round", "former default", "mix", "alone: "
 SHARES, NOISES = (0.05, 0.1, 0.2, 0.4), ("uniform", "class-dependent", "instance-dependent")
 
 
@@ -70,61 +85,92 @@ def main() -> None:
         with np.load(arguments.data / "cifar10n_random1.npz") as file:
             human = file["labels"][FIRST : FIRST + PHOTOS].astype(np.int64)
         print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
-        runs = [of_people(photos, human, seed, scratch) for seed in range(SEEDS)]
-        rows = {order: averaged([run[order] for run in runs]) for order in runs[0]}
+        further = networks_beside(photos, arguments.data)
+        runs = [of_round(photos, human, seed, scratch / f"people-{seed}", further) for seed in range(SEEDS)]
+        former = [former_default(photos, human, seed, scratch) for seed in range(SEEDS if arguments.full else 1)]
+        rows = {order: averaged([run[order] for run in runs]) for order in runs[0]} | {FORMER: averaged(former)}
+        rows[DEFAULT] = replace(rows[DEFAULT], seconds=runs[0][DEFAULT].seconds)
         show(f"CIFAR-10, people ({(human != photos.true).mean():.0%})", rows)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(figures_of(rows), indent=1))
         seeds = range(SEEDS if arguments.full else 1)
-        for images in (photos, digits(arguments.data, scratch)):
+        for images, beside in ((photos, further), (digits(arguments.data, scratch), {})):
             for noise, share in settings(full=arguments.full):
+                place = scratch / f"{images.name}-{noise}-{share}"
                 drawn = [
-                    of_default(images, spoilt(images, noise, share, seed), seed, scratch / f"{images.name}-{seed}")
+                    of_round(images, spoilt(images, noise, share, seed), seed, place / str(seed), beside)
                     for seed in seeds
                 ]
                 show(
                     f"{images.name}, {noise} {share:.0%}",
                     {order: averaged([run[order] for run in drawn]) for order in drawn[0]},
                 )
-    figures = {
-        "ap_default": rows["default round"].average_precision,
-        "ap_former": rows["former default"].average_precision,
+
+
+def figures_of(rows: dict[str, Found]) -> dict[str, float]:
+    """Return the figures of the human labels by their names in the JSON file."""
+    alone = [found.average_precision for order, found in rows.items() if order == DEFAULT or order.startswith(ALONE)]
+    return {
+        "ap_default": rows[DEFAULT].average_precision,
+        "ap_former": rows[FORMER].average_precision,
+        "ap_best_single": max(alone),
+        "ap_mix": rows[MIX].average_precision,
         "ap_cleanlab": rows["cleanlab"].average_precision,
         "ap_flath": rows["Flath's rule"].average_precision,
-        "seconds_default": rows["default round"].seconds,
+        "seconds_default": rows[DEFAULT].seconds,
     }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def of_people(photos: Images, given: IntArray, seed: int, scratch: Path) -> dict[str, Found]:
-    """Return each order's figures on human labels."""
-    found = of_default(photos, given, seed, scratch / f"default-{seed}")
-    former = replace(RoundConfig(model=SMALL_NETWORK, input_size=32, epochs=8, batch_size=64), seed=seed)
-    probs, seconds = predicted(photos, given, former, scratch / f"former-{seed}")
-    wrong = given != photos.true
-    return found | {"former default": measured(-own(probs, given), wrong, seconds)}
+def networks_beside(photos: Images, data: Path) -> dict[str, Member]:
+    """Return the further networks that photographs are judged by, by name."""
+    default = propose_config(photos.summary)
+    file = data / "mobilenetv2_100_same_imagenet.safetensors"
+    other = with_file_facts(
+        replace(default, model="mobilenetv2_100", weights=Weights.FILE, weights_file=os.fspath(file))
+    )
+    return {"MobileNetV2": Member.of(other)}
 
 
-def of_default(images: Images, given: IntArray, seed: int, scratch: Path) -> dict[str, Found]:
-    """Return the figures of the default round's order, from files to findings, and of others on its probabilities."""
-    probs, seconds = predicted(images, given, replace(propose_config(images.summary), seed=seed), scratch)
+def former_default(photos: Images, given: IntArray, seed: int, scratch: Path) -> Found:
+    """Return the figures of the network from scratch that was the default."""
+    config = RoundConfig(model=SMALL_NETWORK, input_size=32, epochs=8, batch_size=64, seed=seed)
+    probs, seconds = predicted(photos, given, config, scratch / f"former-{seed}", scratch / "images")
+    return measured(-own(probs, given), given != photos.true, seconds)
+
+
+def of_round(images: Images, given: IntArray, seed: int, scratch: Path, further: dict[str, Member]) -> dict[str, Found]:
+    """Return the figures of the default round's order, of further networks and the mix, and of others' orders."""
+    config, cache = replace(propose_config(images.summary), seed=seed), scratch.parent / "images"
+    probs, seconds = predicted(images, given, config, scratch, cache)
     wrong, pseudo = given != images.true, probs.argmax(axis=1)
     cleanlab = get_label_quality_scores(given, probs, method="normalized_margin", adjust_pred_probs=False)
     flath = np.where(pseudo != given, probs.max(axis=1), -probs.max(axis=1))
-    return {
-        "default round": measured(-own(probs, given), wrong, seconds),
+    found = {
+        DEFAULT: measured(-own(probs, given), wrong, seconds),
         "cleanlab": measured(-cleanlab, wrong),
         "Flath's rule": measured(flath, wrong),
     }
+    if not further:
+        return found
+    mixed = replace(config, members=tuple(further.values()))
+    probs, seconds = predicted(images, given, mixed, scratch, cache)  # goes on where the default round ended
+    found[MIX] = measured(-own(probs, given), wrong, seconds)
+    for number, name in enumerate(further, 1):  # whose folds are done
+        probs, _ = predicted(images, given, mixed.networks[number], network_folder(scratch, number), cache)
+        found[f"{ALONE}{name}"] = measured(-own(probs, given), wrong)
+    return found
 
 
-def predicted(images: Images, given: IntArray, config: RoundConfig, scratch: Path) -> tuple[FloatArray, float]:
+def predicted(
+    images: Images, given: IntArray, config: RoundConfig, scratch: Path, cache: Path
+) -> tuple[FloatArray, float]:
     """Return a round's probabilities, (N, K), and the seconds that it took from files to findings."""
     count = len(given)
     hashes = [blake2b(path.encode(), digest_size=16).hexdigest() for path in images.paths]
     names = [str(number) for number in range(CLASSES)]
     snapshot = Snapshot(np.arange(1, count + 1), images.paths, given.astype(np.int32), [""] * count, hashes, names)
     started = time.perf_counter()
-    run_round(snapshot, config, scratch, image_cache=scratch / "images", report=lambda _: None)
+    run_round(snapshot, config, scratch, image_cache=cache, report=lambda _: None)
     seconds = time.perf_counter() - started
     return np.load(scratch / PROBABILITIES).astype(np.float32), seconds
 

@@ -1,11 +1,11 @@
 """Ask the networks that a round kept about new images: what they say together, image by image, without a database.
 
-Each network's logits become probabilities by its own temperature, and the answer is the mean over the networks: a class
-and how sure they are, or of masks a class and that for each pixel, at the image's own size. Memory stays flat however
-many images there are and however large they are. K classes.
+Each network's logits become probabilities by its own temperature, and the answer is the mean over the networks with the
+weights of their round: a class and how sure they are, or of masks a class and that for each pixel, at the image's own
+size. Memory stays flat however many images there are and however large they are. K classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -36,6 +36,7 @@ from core.types import ByteArray, IntArray, RoundCancelledError, RoundError, Tas
 
 Read = TypeVar("Read")
 
+_SMALLEST = 1e-12  # probability whose logarithm is taken
 _STRIP = 1 << 24  # probabilities that exist at once at an image's own size
 _LOGITS = 1 << 27  # of a batch of scenes that may exist at once: half a gigabyte
 
@@ -81,8 +82,8 @@ def open_ensemble(kept: Sequence[KeptNetwork], device: str = "auto") -> Ensemble
     if not kept:
         raise RoundError("no network is kept that could be asked; start a new round")
     for one in kept[1:]:
-        if _sight(one.about) != _sight(kept[0].about):
-            raise RoundError(f"{one.name} and {kept[0].name} do not see images alike; name one of them")
+        if _SIGHTS[one.about.task](one.about) != _SIGHTS[kept[0].about.task](kept[0].about):
+            raise RoundError(f"{one.full_name} and {kept[0].full_name} do not see images alike; name one of them")
     about, chosen = kept[0].about, devices.choose(device)
     task, config = of_kind(about.task), RoundConfig.from_json(about.config)
     devices.use_fitting_threads(config.batch_size * max(config.seen_size**2, about.canvas[0] * about.canvas[1]))
@@ -108,14 +109,16 @@ def predict_labels(ensemble: Ensemble, images: Sequence[NewImage], wish: Wish) -
     """Yield the likeliest classes of each image that can be read, in their order."""
     config = ensemble.config
 
-    def read(path: Path) -> ByteArray:
-        return fitted(load_image(path, grey=config.grey, max_pixels=wish.max_pixels), config.input_size)
+    sizes = [RoundConfig.from_json(one.about.config).input_size for one in ensemble.kept]
+
+    def read(path: Path) -> dict[int, ByteArray]:
+        whole = load_image(path, grey=config.grey, max_pixels=wish.max_pixels)
+        return {size: fitted(whole, size) for size in set(sizes)}
 
     at_once = 2 * config.batch_size
     for batch in _read_on(images, read, wish, at_once):
-        array = np.stack([pixels for _, pixels in batch])  # (B, size, size, C)
-        answers = [_calibrated(logits, one.about) for logits, one in _asked(ensemble, array, at_once, wish)]
-        probs = torch.stack(answers).mean(dim=0)  # (B, K)
+        arrays = {size: np.stack([seen[size] for _, seen in batch]) for size in set(sizes)}  # (B, size, size, C) each
+        probs = _mixed(_asked(ensemble, [arrays[size] for size in sizes], at_once, wish))  # (B, K)
         order = probs.argsort(dim=1, descending=True, stable=True)[:, :TOP]
         for (image, _), labels, own in zip(batch, order.tolist(), probs.gather(1, order).tolist(), strict=True):
             yield LabelPrediction(image, list(zip(labels, own, strict=True)))
@@ -131,7 +134,10 @@ def predict_masks(ensemble: Ensemble, images: Sequence[NewImage], wish: Wish) ->
         for _, alike in groupby(batch, key=lambda one: one[1].pixels.shape):
             group = list(alike)
             array = np.stack([scene.pixels for _, scene in group])  # (B, h, w, C)
-            answers = [(logits, one.about.temperature) for logits, one in _asked(ensemble, array, at_once, wish)]
+            answers = [
+                (logits, one.about.temperature)
+                for logits, one in _asked(ensemble, [array] * len(ensemble.kept), at_once, wish)
+            ]
             for place, (image, scene) in enumerate(group):
                 own = [(logits[place], temperature) for logits, temperature in answers]
                 yield MaskPrediction(image, *_painted(own, scene, wish.above))
@@ -189,9 +195,11 @@ def _read_on(
         wish.report(done, len(images))
 
 
-def _asked(ensemble: Ensemble, array: ByteArray, at_once: int, wish: Wish) -> Iterator[tuple[Tensor, KeptNetwork]]:
-    """Yield what each network says of these images, (B, K, ...)."""
-    for view, one in zip(ensemble.views, ensemble.kept, strict=True):
+def _asked(
+    ensemble: Ensemble, arrays: Sequence[ByteArray], at_once: int, wish: Wish
+) -> Iterator[tuple[Tensor, KeptNetwork]]:
+    """Yield what each network says of its array of the images, (B, K, ...)."""
+    for view, one, array in zip(ensemble.views, ensemble.kept, arrays, strict=True):
         images = Images(array, Scaling(one.about.mean, one.about.std), ensemble.device)
         yield _logits(view, images, len(array), at_once, wish), one
 
@@ -208,15 +216,31 @@ def _logits(view: nn.Module, images: Images, count: int, at_once: int, wish: Wis
     return _logits(view, images, count, at_once // 2, wish)
 
 
-def _calibrated(logits: Tensor, about: About) -> Tensor:
-    return (logits / about.temperature).softmax(dim=1)
+def _mixed(answers: Iterable[tuple[Tensor, KeptNetwork]]) -> Tensor:
+    """Return the networks' probabilities weighted and sharpened as their round did it, (B, K)."""
+    total, weight, sharpening = torch.zeros(()), 0.0, 1.0
+    for logits, one in answers:
+        total = total + one.about.weight * (logits / one.about.temperature).softmax(dim=1)
+        weight, sharpening = weight + one.about.weight, one.about.sharpening
+    probs = total / weight
+    return probs if sharpening == 1 else (probs.clamp_min(_SMALLEST).log() / sharpening).softmax(dim=1)
 
 
-def _sight(about: About) -> tuple[object, ...]:
-    """Return in what networks must be alike to be asked together."""
+def _of_labels(about: About) -> tuple[object, ...]:
+    config = RoundConfig.from_json(about.config)
+    return about.task, about.classes, config.grey, about.sharpening
+
+
+def _of_masks(about: About) -> tuple[object, ...]:
     config = RoundConfig.from_json(about.config)
     views = config.crop, config.scales, config.flip
     return about.task, about.classes, about.canvas, config.input_size, config.grey, views
+
+
+_SIGHTS: Mapping[Task, Callable[[About], tuple[object, ...]]] = {  # in what networks must be alike to be asked together
+    Task.CLASSIFICATION: _of_labels,
+    Task.SEGMENTATION: _of_masks,
+}
 
 
 def _table(ensemble: Ensemble, images: Sequence[NewImage], target: Path, wish: Wish) -> Tally:

@@ -4,6 +4,8 @@ Everything happens in a round's folder, so that a killed round goes on where it 
 `snapshot.npz`, then per fold `fold_{k}.checkpoint`, its network (`core.data.networks`) and `fold_{k}.npz`, then
 `probabilities.npy` (and for a probe `embeddings.npy` and `decay.json`). A round of masks has the flat files of
 `core.data.predictions` instead of logits and probabilities.
+A round may have further networks: the same files of each lie in `member_{n}/`, and every fold is learnt by one network
+after the other, so that a killed round goes on with those that are done.
 `run_fold` is the worker's piece, beside `core.judge`; `run_round` and `run_mask_round` are all of it in one process.
 """
 
@@ -18,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from core.config import Method, RoundConfig, Weights, with_file_facts
+from core.config import Method, RoundConfig, Weights, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
+from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.fold_networks import about, keep_fold
@@ -33,7 +36,7 @@ from core.learn.models.hub import fetch, is_network_of_timm
 from core.learn.models.weights import origin_of
 from core.learn.pixel_probe import Probed
 from core.tasks import Places, Task, task_of
-from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Report, RoundError
+from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
 
 __all__ = [
     "FoldSummary",
@@ -106,7 +109,9 @@ def run_fold(
     colours: Sequence[str] = (),
     task: Task | None = None,
 ) -> FoldSummary:
-    """Learn one fold, keep its network and store its predictions; a finished fold is only read.
+    """Learn one fold by each of the round's networks, keep these and store their predictions.
+
+    What is finished is only read. Returned is how the first network's fold went.
 
     `masks` is the folder of the store of masks, where labels are masks, and `colours` are then those of the classes.
     `task` is the snapshot's own but in tests.
@@ -115,23 +120,52 @@ def run_fold(
         ConfigError, RoundError: it cannot be done; the text says the cure.
         RoundCancelledError: `should_stop` said so; the fold goes on from its last epoch when run again.
     """
-    done = fold_file(folder, fold)
-    if done.exists():
-        return _read_summary(done)
-    started = time.monotonic()
+    if all(fold_file(network_folder(folder, number), fold).exists() for number in range(len(config.networks))):
+        return _read_summary(fold_file(folder, fold))
     snapshot = Snapshot.load(folder)
     task = task or task_of(snapshot)
+    refuse_members(config, Recipe.CROSS_FOLD, snapshot.task)
+    summaries = []
+    for number, network in enumerate(config.networks):
+        own = network_folder(folder, number)
+        done = fold_file(own, fold)
+        if not done.exists():
+            telling = crossfold.Telling(_shared(report, number, len(config.networks)), should_stop)
+            places = Places(own, image_cache, masks, folder)
+            _learn_network(snapshot, network, fold, places=places, telling=telling, task=task, colours=colours)
+        summaries.append(_read_summary(done))
+    return summaries[0]
+
+
+def _shared(report: Report, number: int, networks: int) -> Report:
+    """Return a report of one of several networks: its share of the fold's work, and its number."""
+    if networks == 1:
+        return report
+
+    def shared(progress: Progress) -> None:
+        fraction = (number + progress.fraction) / networks
+        report(replace(progress, stage=f"network {number + 1} of {networks}: {progress.stage}", fraction=fraction))
+
+    return shared
+
+
+def _learn_network(
+    snapshot: Snapshot,
+    config: RoundConfig,
+    fold: int,
+    *,
+    places: Places,
+    telling: crossfold.Telling,
+    task: Task,
+    colours: Sequence[str],
+) -> None:
+    """Learn one fold by one network, keep that and store its predictions."""
+    started = time.monotonic()
+    places.folder.mkdir(parents=True, exist_ok=True)
     held = held_of(snapshot, config, fold, task.least_classes)
-    outcome = learn_held(
-        snapshot,
-        config,
-        held,
-        places=Places(folder, image_cache, masks),
-        telling=crossfold.Telling(report, should_stop),
-        task=task,
-    )
+    outcome = learn_held(snapshot, config, held, places=places, telling=telling, task=task)
     said = about(snapshot, config, outcome.images, colours)
-    digest, unkept = keep_fold(folder, f"fold_{fold}", said, outcome, task.build_network)
+    digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
     summary = FoldSummary(
         fold=fold,
         count=len(held.held_rows),
@@ -143,23 +177,26 @@ def run_fold(
         mean_iou=outcome.kept.mean_iou,
         model_hash=digest,
     )
-    with atomic_path(done) as beside, beside.open("wb") as file:
+    with atomic_path(fold_file(places.folder, fold)) as beside, beside.open("wb") as file:
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
         columns: dict[str, Any] = {"rows": held.held_rows, **outcome.kept.columns, "summary": words}
         np.savez(file, **columns)
-    _checkpoint(folder, fold).unlink(missing_ok=True)
-    return summary
+    _checkpoint(places.folder, fold).unlink(missing_ok=True)
 
 
 def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[str, str]:
     """Return what a round's outcome also depends on: versions of libraries, the device's name, first weights."""
-    origin = None if config is None else origin_of(config)
+    origins = {
+        "weights" if number == 0 else f"weights of network {number + 1}": origin
+        for number, network in enumerate(() if config is None else config.networks)
+        if (origin := origin_of(network)) is not None
+    }
     libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: devices.library_version(name) for name in libraries}
         | {"device": devices.describe(devices.choose(device))}
-        | ({} if origin is None else {"weights": origin})
+        | origins
     )
 
 
@@ -246,7 +283,7 @@ def learn_held(
     embeddings = probe.embedded(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
-    _keep(embeddings, places.folder / EMBEDDINGS)
+    _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
     choice = probe.chosen_decay(
         embeddings,
         (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),

@@ -40,6 +40,12 @@ class Places:
     folder: Path
     image_cache: Path
     masks: Path | None
+    round_folder: Path | None = None  # where `folder` is that of a further network
+
+    @property
+    def embeddings_folder(self) -> Path:
+        """Return where the embeddings lie by which the round's images are alike: those of the first probe in it."""
+        return self.round_folder or self.folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
 """`import`: bring a folder or table in as a dataset."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.speaking import JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
+from app.commands.speaking import DatasetName, JsonFlag, fail, progress_bar, quoted, say, say_json, say_table, tell
 from core.data.formats.source import SourceFormat
 
 if TYPE_CHECKING:
-    from app.services.imports import Preview, ProblemCount
+    from app.services.imports import ImportRequest, Preview, ProblemCount
+    from app.services.workspace import Workspace
+    from core.data.formats.questions import Question
 
 SHOWN = 20  # problems of a dry run
+FIRST = 5  # problems of an import that failed
 
 
 def import_(
@@ -31,6 +34,16 @@ def import_(
     label_column: Annotated[str, typer.Option(help="Column of a table with the label.")] = "",
     split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
     group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
+    image_root: Annotated[
+        str, typer.Option(help="Folder of the images, where a table names them as another machine does.")
+    ] = "",
+    literal_labels: Annotated[
+        bool, typer.Option("--literal-labels", help="Labels as written: NA, None and nan are classes, 1.0 is not 1.")
+    ] = False,
+    merge_class: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=CLASS", help="What the source calls NAME is CLASS, as in Cat=cat."),
+    ] = None,
     colour_map: Annotated[
         str,
         typer.Option(help="Of masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
@@ -39,33 +52,65 @@ def import_(
     ignore_id: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of unlabelled pixels.")
     ] = None,
+    first_id: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Of masks of ids: the id of the first name; those below are none."),
+    ] = None,
+    unnamed_ids: Annotated[
+        str, typer.Option(help="Of masks of ids: ignore the ids without a name, or make each a class.")
+    ] = "",
+    threshold_masks: Annotated[
+        str,
+        typer.Option(help="Of smoothed black and white masks: ignore the greys between, half (cut at 128), or off."),
+    ] = "",
+    float_masks: Annotated[str, typer.Option(help="Of floating-point masks: ids, if they are whole numbers.")] = "",
+    unknown_colours: Annotated[
+        str,
+        typer.Option(help="Of masks in colours: ignore the pixels of colours without a class, or refuse the masks."),
+    ] = "",
+    exif_masks: Annotated[
+        str, typer.Option(help="Of photos that their EXIF turns: turn their masks too, or keep them as they are.")
+    ] = "",
+    boxes: Annotated[
+        str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
+    ] = "",
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="The images are unlabelled: add them to the dataset --name names.")
     ] = False,
+    rename_class: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="The class OLD of the dataset is called NEW in the source now."),
+    ] = None,
+    keep_class: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Import images and their labels or masks. Originals are read in place and never changed.
 
-    Importing again under the same name adds what is new and says what vanished; verdicts stay.
+    Importing again under the same name adds what is new and says what moved and what vanished; verdicts stay, also of
+    images that were moved or renamed: they are known by their content.
 
     Examples:
       python -m app import /data/pets
       python -m app import /data/pets --name pets --dry-run
       python -m app import labels.csv --name pets --label-column breed
+      python -m app import labels.csv --name pets --image-root /data/pets --merge-class Cat=cat
       python -m app import /data/street --colour-map camvid-merged-11
       python -m app import /data/cells --format mask-pairs --class-names background,cell --ignore-id 255
       python -m app import annotations.json --format coco --dry-run
+      python -m app import /data/scenes --class-names names.txt --first-id 1
       python -m app import /data/new --name pets --unlabelled
+      python -m app import /data/pets --rename-class cat=kitten
     """
     from app.commands.naming import workspace
-    from app.commands.working import work_on
-    from app.services import imports, jobs
+    from app.services import imports
     from app.services.imports import ImportRequest
-    from core.types import DatasetError, RoundStatus
+    from core.types import DatasetError
 
     try:
         chosen = SourceFormat.UNLABELLED if unlabelled else SourceFormat(form) if form else None
@@ -79,16 +124,58 @@ def import_(
         label_column=label_column,
         split_column=split_column,
         group_column=group_column,
+        image_root=str(Path(image_root).resolve()) if image_root else "",
+        literal_labels=literal_labels,
+        merged_classes=tuple(merge_class or ()),
         colour_map=_absolute(colour_map),
         class_names=_absolute(class_names),
         ignore_id=ignore_id,
+        first_id=first_id,
+        unnamed_ids=unnamed_ids,
+        threshold_masks=threshold_masks,
+        float_masks=float_masks,
+        unknown_colours=unknown_colours,
+        exif_masks=exif_masks,
+        boxes=boxes,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
+        renamed_classes=tuple(rename_class or ()),
+        kept_classes=tuple(keep_class or ()),
     )
     opened = workspace()
     if dry_run:
         _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
         return
+    _import(opened, request, as_json=as_json)
+
+
+def move(
+    *,
+    dataset: DatasetName,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder or table where it lies now.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say where a dataset's images lie now, and import them from there; decisions, tags and masks come along.
+
+    Images are known by their content. What is not in FOLDER any more is told as vanished.
+
+    Examples:
+      python -m app datasets move pets /mnt/pets
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services import imports
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    _import(opened, imports.request_move(opened, info.id, folder.absolute()), as_json=as_json)
+
+
+def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> None:
+    """Run an import to its end and tell what it brought."""
+    from app.commands.working import work_on
+    from app.services import imports, jobs
+    from core.types import RoundStatus
+
     import_id = imports.start_import(opened, request)
     try:
         with progress_bar("looking for images", quiet=as_json) as step:
@@ -105,7 +192,8 @@ def import_(
         imports.cancel_import(opened, import_id)  # whoever works on it notices and stores nothing
         raise
     if done.status is not RoundStatus.DONE:
-        _tell_problems(imports.problem_counts(opened, import_id), request.name)
+        for each in imports.problems(opened, import_id, limit=FIRST):
+            tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
         fail(done.message)
     if as_json:
         say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
@@ -114,6 +202,13 @@ def import_(
     classes = sum(name != "" for name in report.get("classes", {}))
     masks = f", {report['masks']:,} of them with a mask" if "masks" in report else ""
     say(f"{request.name}: {report.get('images', done.done):,} images in {classes} classes{masks}")
+    if report.get("pixels"):
+        total = max(sum(report["pixels"].values()), 1)
+        counts = [
+            (name or "(unlabelled)", report["classes"].get(name, "") if name else "", f"{pixels / total:.1%}")
+            for name, pixels in report["pixels"].items()
+        ]
+        say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
 
@@ -136,6 +231,9 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "classes": classes,
                 "masks": seen.masks,
                 "colours": dict(zip(seen.table.names, seen.table.colours, strict=True)) if seen.table else None,
+                "shares": seen.shares,
+                "meaning": seen.meaning.decisions,
+                "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
                 "problems": seen.problems,
             }
@@ -148,9 +246,42 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
     else:
         say(f"{seen.masks:,} of them with a mask")
         say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
-        say_table(["class", "colour"], zip(seen.table.names, seen.table.colours, strict=True))
+        _show_masks(seen)
     for each in seen.problems[:SHOWN]:
-        tell(f"{each.severity}: {each.path}: {each.message}")
+        tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
+
+
+def _show_masks(seen: "Preview") -> None:
+    """Print one table by class, what each value means, and the open questions."""
+    assert seen.table is not None
+    shares = seen.shares
+    rows: list[tuple[str, str, int | str, str]] = [
+        (name, colour, shares.images[name] if shares else "", f"{shares.pixels[name]:.1%}" if shares else "")
+        for name, colour in zip(seen.table.names, seen.table.colours, strict=True)
+    ]
+    if shares is not None:
+        rows.append(("(unlabelled)", "", "", f"{shares.unlabelled:.1%}"))
+        left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
+        say(f"counted in {shares.read:,} masks{left}:")
+    say_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
+    if seen.meaning.decisions:
+        meanings = [
+            (
+                each.value,
+                "(no class)" if each.name is None else each.name or "(unlabelled)",
+                each.how,
+                "" if each.pixels is None else f"{each.pixels:.1%}",
+            )
+            for each in seen.meaning.decisions
+        ]
+        say_table(["value", "means", "ground", "pixels"], meanings, numbers=["pixels"])
+    for question in seen.meaning.questions:
+        tell(f"{'question' if question.blocking else 'note'}: {question}")
+
+
+def _question(question: "Question") -> dict[str, Any]:
+    options = {answer.flag: answer.text for answer in question.answers}
+    return {"kind": question.kind, "text": question.text, "blocking": question.blocking, "answers": options}
 
 
 def _tell_problems(counts: "list[ProblemCount]", name: str) -> None:

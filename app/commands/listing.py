@@ -2,11 +2,13 @@
 
 import csv
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.importing import move
 from app.commands.speaking import DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
       python -m app datasets show pets
       python -m app datasets problems pets --csv > problems.csv
       python -m app datasets protect pets --split test
+      python -m app datasets move pets /mnt/pets
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -189,5 +192,6 @@ def _told(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, Any]:
 
 
 datasets.callback(help=help_of(list_))(list_)
-for name, command in {"show": show, "problems": problems, "protect": protect}.items():
+_COMMANDS: dict[str, Callable[..., None]] = {"show": show, "problems": problems, "protect": protect, "move": move}
+for name, command in _COMMANDS.items():
     datasets.command(name, help=help_of(command))(command)

@@ -137,7 +137,7 @@ def _facts(of_round: "OfRound", kept: "KeptNetwork") -> dict[str, Any]:
     return {
         "round": of_round.round.number,
         "recipe": of_round.round.recipe,
-        "network": kept.name,
+        "network": kept.full_name,
         "model": about.config.get("model"),
         "hash": kept.hash,
         "bytes": kept.bytes,

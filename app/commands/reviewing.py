@@ -130,12 +130,20 @@ def findings(
         after = page.next
         if after is None:
             break
-    _print([_told(finding, info) for finding in found], Form.JSON if as_json else form)
+    several = _several_networks(opened, chosen.round_id)
+    _print([_told(finding, info, several=several) for finding in found], Form.JSON if as_json else form)
     if form is Form.TABLE and not as_json:
         tell(f"{len(found):,} of {reviews.count(opened, chosen):,}" if found else "nothing fits")
 
 
-def _told(finding: Finding, info: "DatasetInfo") -> dict[str, Any]:
+def _several_networks(opened: "Workspace", round_id: int) -> bool:
+    from app.services import rounds
+
+    return bool(rounds.get_round(opened, round_id).config.get("members"))
+
+
+def _told(finding: Finding, info: "DatasetInfo", *, several: bool) -> dict[str, Any]:
+    networks = {"networks_contradicting": finding.contradicting} if several else {}
     return {
         "finding": finding.id,
         "name": finding.name,
@@ -143,6 +151,7 @@ def _told(finding: Finding, info: "DatasetInfo") -> dict[str, Any]:
         "suggested": class_name(info, finding.pseudo),
         "confidence": round(finding.confidence, 4),
         "given_confidence": round(finding.self_confidence, 4),
+        **networks,
         "status": finding.status.name.lower(),
         "label": None if finding.label is None else class_name(info, finding.label),
         "by": finding.annotator,

@@ -1,7 +1,9 @@
 """`round`: train, watch, cancel."""
 
 import json
+import shlex
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +27,7 @@ from core.types import ConfigError, Recipe, Task
 if TYPE_CHECKING:
     from app.services.rounds import RoundInfo, RoundProgress
     from app.services.workspace import Workspace
-    from core.config import RoundConfig
+    from core.config import Member, RoundConfig
 
 LOOK_SECONDS = 0.5
 _SUSPECTED = {Task.CLASSIFICATION: "labels", Task.SEGMENTATION: "regions"}
@@ -50,6 +52,19 @@ def round_(
     epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images at once; halved when memory runs out.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="0: chosen for the model.")] = None,
+    networks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--network",
+            metavar="'NAME=VALUE ...'",
+            help="A further network, mixed with the first by evidence; model, weights, weights_file, method, upscale, "
+            "epochs ... What is not named is as the first network's. May be repeated; for class labels.",
+        ),
+    ] = None,
+    add_to: Annotated[
+        int | None,
+        typer.Option(help="Add the --network to the finished round of this number: only the added network learns."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same folds and weights.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     recipe: Annotated[Recipe, typer.Option(help="What the round does.")] = Recipe.CROSS_FOLD,
@@ -75,12 +90,15 @@ def round_(
       python -m app round pets --dry-run
       python -m app round pets --folds 5 --epochs 6 --seed 1
       python -m app round pets --model resnet18 --weights pretrained --input-size 224
+      python -m app round pets --network 'model=resnet18 weights=pretrained'
+      python -m app round pets --add-to 1 --network 'model=mobilenetv2_100 weights=file weights_file=w.safetensors'
       python -m app round pets --recipe iterated --set iterations=3 --set consistency=true
       python -m app round pets --watch
       python -m app round pets --cancel
     """
-    from app.commands.naming import dataset_named, person, workspace
+    from app.commands.naming import dataset_named, person, round_numbered, workspace
     from app.services import rounds
+    from app.services.extending import add_network
 
     opened = workspace()
     info = dataset_named(opened, dataset)
@@ -100,31 +118,64 @@ def round_(
             "input_size": input_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
             "seed": seed, "device": device,
         }  # fmt: skip
-        config = _config(opened, info.id, recipe, wishes)
-        if dry_run:
-            _say_plan(opened, info.id, recipe, config, as_json=as_json)
-            return
-        started = rounds.start_round(
-            opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
-        )
+        if add_to is None:
+            config = _config(opened, info.id, recipe, wishes, networks or [])
+            if dry_run:
+                _say_plan(opened, info.id, recipe, config, as_json=as_json)
+                return
+            started = rounds.start_round(
+                opened, info.id, config, person(""), recipe=recipe, recipe_config=_settings(settings or [])
+            )
+        else:
+            if dry_run:
+                fail("--dry-run measures a new round, not one of --add-to; leave one of them out")
+            chosen = round_numbered(opened, info, add_to)
+            started = add_network(opened, chosen.id, _added(chosen, networks or [], wishes), person(""))
     if detach:
         show_round(opened, started, as_json=as_json)
         return
     finish_round(opened, watch_round(opened, started, quiet=as_json), as_json=as_json)
 
 
-def _config(opened: "Workspace", dataset_id: int, recipe: Recipe, wishes: dict[str, Any]) -> "RoundConfig":
+def _config(
+    opened: "Workspace", dataset_id: int, recipe: Recipe, wishes: dict[str, Any], networks: list[str]
+) -> "RoundConfig":
     from app.services import rounds
-    from core.config import RoundConfig, trained, with_model
+    from core.config import RoundConfig, further, trained, with_model
 
     proposed = rounds.propose_config(opened, dataset_id)
     if recipe.proposes:
         proposed = trained(proposed)
     if wishes["model"] is not None:
         proposed = with_model(proposed, wishes["model"])
-    return RoundConfig.from_json(
+    first = RoundConfig.from_json(
         proposed.to_json() | {name: value for name, value in wishes.items() if value is not None}
     )
+    return replace(first, members=tuple(further(first, _network(one)) for one in networks))
+
+
+def _added(chosen: "RoundInfo", networks: list[str], wishes: dict[str, Any]) -> "Member":
+    """Return the one network that is to be added to a finished round, whose own settings stay as they were."""
+    from core.config import RoundConfig, further
+
+    said = [f"--{name.replace('_', '-')}" for name, value in wishes.items() if value is not None]
+    if said:
+        fail(f"--add-to keeps the settings of {chosen.name}; leave out {', '.join(said)}, or name them in --network")
+    if len(networks) != 1:
+        fail("--add-to needs one --network, for example --network 'model=resnet18 weights=pretrained'")
+    return further(RoundConfig.from_json(chosen.config), _network(networks[0]))
+
+
+def _network(text: str) -> dict[str, Any]:
+    """Return the settings that a text such as `model=resnet18 weights=pretrained` names."""
+    values: dict[str, Any] = {}
+    for one in shlex.split(text):
+        name, equals, value = one.partition("=")
+        if not equals:
+            fail(f"--network {quoted(text)} names no value for {one}; write NAME=VALUE with a space between two")
+        listed = name in {"weights_mean", "weights_std"}
+        values[name] = _numbers(f"--network {name}", value) if listed else _value(value)
+    return values
 
 
 def _say_plan(opened: "Workspace", dataset_id: int, recipe: Recipe, config: "RoundConfig", *, as_json: bool) -> None:
@@ -161,11 +212,16 @@ def _settings(said: list[str]) -> dict[str, Any]:
         name, equals, value = one.partition("=")
         if not equals:
             fail(f"--set {one} names no value; write --set NAME=VALUE")
-        try:
-            values[name.strip()] = json.loads(value)
-        except ValueError:
-            values[name.strip()] = value
+        values[name.strip()] = _value(value)
     return values
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 whatever JSON holds
+    """Return what a text says as JSON, where it can be read so, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def watch_round(opened: "Workspace", started: "RoundInfo", *, quiet: bool) -> "RoundInfo":
@@ -241,6 +297,7 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
                 "proposed": compared.proposed,
                 "seconds": compared.seconds,
                 "metrics": compared.numbers,
+                **({"networks": compared.metrics["networks"]} if "networks" in compared.metrics else {}),
                 "wrong_labels": compared.wrong.as_json() if compared.wrong else None,
                 "hints": hints,
             }
@@ -256,6 +313,10 @@ def finish_round(opened: "Workspace", ended: "RoundInfo", *, as_json: bool) -> N
     say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
     for name, value in compared.numbers.items():
         say(f"  {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}")
+    for network in compared.metrics.get("networks", ()):
+        weight = f"weight {network['weight']:.2f}, " if "weight" in network else ""
+        agreement, likelihood = network["agreement"], network["log_likelihood"]
+        say(f"  {network['model']}: {weight}agreement {agreement:.4g}, log likelihood {likelihood:.4g}")
     if compared.wrong:
         say(compared.wrong.text)
     say_hints(hints)

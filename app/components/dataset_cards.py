@@ -32,11 +32,12 @@ STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a card asks for: the report of an import, another name, or, where neither is given, another import."""
+    """What a card asks for: the report of an import, another name or place, or, where none is given, another import."""
 
     dataset_id: int
     report: int | None = None
     new_name: str = ""
+    new_place: str = ""
 
 
 def draw_cards(cards: list[DatasetCard], wrong: Mapping[int, WrongLabels], key: str = "cards") -> Pressed | None:
@@ -152,7 +153,7 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
 
 
 def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
-    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, evaluation, rename"):
+    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, evaluation, rename, move"):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
             return Pressed(card.dataset.id)
         if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
@@ -162,4 +163,8 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)
+        place = st.text_input("Folder or table", value=card.dataset.root, key=f"{key}_place").strip()
+        told = "Its images lie in another folder now; they are known by their content"
+        if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=told) and place:
+            return Pressed(card.dataset.id, new_place=place)
     return None

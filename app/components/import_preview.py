@@ -11,9 +11,11 @@ import streamlit as st
 
 from app.services.imports import Preview
 from core.data.formats.detect import FORMATS
+from core.data.formats.questions import How
 from core.types import ClassTable, Problem, Severity
 
 _CLASSES, _LEGEND = 24, 120  # drawn; the others are counted
+_VALUES = 8  # values of one class shown
 _MEANINGS = {Severity.ERROR: "left out", Severity.WARNING: "look at it"}
 
 STYLE = """<style>
@@ -40,6 +42,14 @@ STYLE = """<style>
 .of-bars i{height:6px;border-radius:3px;display:block;background:color-mix(in srgb,currentColor 10%,transparent)}
 .of-bars b{height:6px;border-radius:3px;display:block;background:color-mix(in srgb,currentColor 42%,transparent)}
 .of-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
+.of-classes{width:100%;font-size:12.5px;border-collapse:collapse;font-variant-numeric:tabular-nums}
+.of-classes th{font-weight:400;opacity:.75;text-align:left}
+.of-classes td{padding:1px 8px 1px 0;overflow-wrap:anywhere}
+.of-classes i{display:block;width:11px;height:11px;border-radius:3px;
+  box-shadow:0 0 0 1px color-mix(in srgb,currentColor 25%,transparent)}
+.of-classes .of-share{position:relative;width:30%}
+.of-classes .of-share b{position:absolute;left:0;top:2px;bottom:2px;border-radius:3px;
+  background:color-mix(in srgb,currentColor 16%,transparent)}
 .of-facts{font-size:13px;opacity:.8;margin:0}
 .of-facts b{font-variant-numeric:tabular-nums}
 </style>"""
@@ -58,7 +68,7 @@ def draw_preview(preview: Preview, key: str, joins: str = "") -> None:
         if preview.table is None and _classes(preview):
             st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
         elif preview.table is not None:
-            st.html(legend(preview.table))
+            st.html(mask_classes(preview, preview.table))
         if preview.problems:
             found = "1 problem" if len(preview.problems) == 1 else f"{len(preview.problems):,} problems"
             st.caption(f"{found} so far; the others show when every image has been read.")
@@ -101,6 +111,43 @@ def figures(preview: Preview) -> str:
         )
     kind = "of-figures" if preview.table is None else "of-figures scenes"
     return f'<div class="{kind}">{"".join(found)}</div>'
+
+
+def mask_classes(preview: Preview, table: ClassTable) -> str:
+    """Return a table of the classes of masks: colour, the values that mean them, images and share of pixels."""
+    shares = preview.shares
+    if shares is None or not shares.read:
+        return legend(table)
+    values: dict[str | None, list[str]] = {}
+    for decision in preview.meaning.decisions:
+        ground = "" if decision.how is How.TOLD else f" ({decision.how})"
+        values.setdefault(decision.name, []).append(f"{decision.value}{ground}")
+    rows = [
+        _class_row(name, colour, values.get(name, []), f"{shares.images[name]:,}", shares.pixels[name])
+        for name, colour in list(zip(table.names, table.colours, strict=True))[:_LEGEND]
+    ]
+    if len(table) > _LEGEND:
+        rows.append(f"<tr><td></td><td>and {len(table) - _LEGEND:,} more classes</td></tr>")
+    if shares.unlabelled or "" in values:
+        rows.append(_class_row("unlabelled", "", values.get("", []), "", shares.unlabelled))
+    if values.get(None):
+        rows.append(_class_row("no class", "", values[None], "", None))
+    left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
+    return (
+        '<table class="of-classes"><thead><tr><th></th><th>class</th><th>value</th><th>masks</th><th>pixels</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<p class="of-facts">Counted in {shares.read:,} of {preview.masks or 0:,} masks{left}.</p>'
+    )
+
+
+def _class_row(name: str, colour: str, values: Sequence[str], images: str, share: float | None) -> str:
+    shown = ", ".join(values[:_VALUES]) + (f" and {len(values) - _VALUES} more" if len(values) > _VALUES else "")
+    swatch = f'<i style="background:{escape(colour)}"></i>' if colour else ""
+    bar = "" if share is None else f'<b style="width:{100 * share:.0f}%"></b>{share:.1%}'
+    return (
+        f"<tr><td>{swatch}</td><td>{escape(name)}</td><td>{escape(shown)}</td><td>{images}</td>"
+        f'<td class="of-share">{bar}</td></tr>'
+    )
 
 
 def legend(table: ClassTable) -> str:

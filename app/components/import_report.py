@@ -10,10 +10,12 @@ from app.components.import_preview import bars, problem_table
 from app.services.imports import ImportInfo, ProblemCount, problems_csv
 from core.types import Problem, RoundStatus, Severity
 
+_CLASSES = 24  # with their share of pixels; the others are counted
 _SHOWN = 1_000  # rows of the table; the download has all that were kept
 _CHANGES = {
     "added": "new",
     "changed": "changed",
+    "moved": "moved",
     "unchanged": "as before",
     "returned": "back again",
     "vanished": "vanished",
@@ -55,9 +57,11 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
         with head:
             st.html(f'<p class="of-facts">{_result(info)}</p>')
         pressed = button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch")
-        if info.report:
+        if info.report and info.status is RoundStatus.DONE:
             nothing = "no mask" if "masks" in info.report else "no label"
             st.html(bars({name or nothing: count for name, count in info.report["classes"].items()}))
+            if pixels := info.report.get("pixels"):
+                st.html(f'<p class="of-facts">{_shares(pixels)}</p>')
         if counts:
             _draw_problems(info, counts, load, key)
         elif info.status is RoundStatus.DONE:
@@ -67,7 +71,7 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
 
 def _result(info: ImportInfo) -> str:
     name = escape(str(info.request["name"]))
-    if info.report is None:
+    if info.report is None or info.status is not RoundStatus.DONE:
         return f"<b>{name} was not imported.</b> {escape(info.message)}"
     return f"<b>{name}</b> · {_summary(info.report)}"
 
@@ -78,6 +82,15 @@ def _summary(report: dict[str, Any]) -> str:
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
+
+
+def _shares(pixels: dict[str, int]) -> str:
+    """Return the share of pixels of each class, the largest first, and of those that are unlabelled."""
+    total = max(sum(pixels.values()), 1)
+    ordered = sorted(pixels.items(), key=lambda item: (item[0] == "", -item[1]))
+    shown = [f"{escape(name) or 'unlabelled'} {count / total:.1%}" for name, count in ordered[:_CLASSES]]
+    more = [f"and {len(ordered) - _CLASSES:,} more"] if len(ordered) > _CLASSES else []
+    return "Pixels: " + " · ".join([*shown, *more])
 
 
 def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> None:

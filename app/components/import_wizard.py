@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.components.complaints import complaints
 from app.components.import_preview import draw_preview
+from app.components.import_questions import answers_of, draw_questions
 from app.services.imports import ImportRequest, Preview, name_for
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
@@ -67,16 +68,22 @@ def import_wizard(
         with right:
             _explain()
         return None
+    request = replace(request, **answers_of(request.source, key))
     preview = None
     with right, complaints():
         preview = _looked(look, replace(request, name="preview", by=""))
+        draw_questions(preview.meaning.questions, request.source, key)
         draw_preview(preview, f"{key}_preview", request.name if request.unlabelled else "")
     if preview is None:
         return None
     several = "image" if preview.images == 1 else "images"
     label = f"Import {preview.images:,} {several}" if preview.complete else "Import all images"
     pressed = left.button(
-        label, type="primary", key=f"{key}_go", disabled=not preview.images, icon=":material/download:"
+        label,
+        type="primary",
+        key=f"{key}_go",
+        disabled=not preview.images or bool(preview.meaning.blocking),
+        icon=":material/download:",
     )
     return request if pressed else None
 
@@ -135,6 +142,12 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
             columns[f"{column}_column"] = st.text_input(
                 f"Column of the {column}", key=f"{key}_{column}_column", placeholder=help_ or column
             ).strip()
+        columns["image_root"] = st.text_input(
+            "Folder of the images", key=f"{key}_image_root", placeholder="where a table names another machine's paths"
+        ).strip()
+        columns["literal_labels"] = st.checkbox("NA, None and nan are names of classes", key=f"{key}_literal")
+        merges = st.text_input("Classes that are one", key=f"{key}_merges", placeholder="Cat=cat, CAT=cat")
+        columns["merged_classes"] = tuple(merge.strip() for merge in merges.split(",") if merge.strip())
         outside = st.checkbox("Follow links that leave the folder", key=f"{key}_outside")
     with complaints():
         return ImportRequest(

@@ -16,7 +16,7 @@ def kept_networks(kept: OfRound, key: str) -> None:
         return
     rows = [
         {
-            "Network": one.name,
+            "Network": one.full_name,
             "Hash": one.hash,
             "MB": one.bytes / 1e6,
             "Accuracy": one.about.accuracy,

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.components.job_progress import time_text
 from app.services.rounds import Comparison
+from core.config import by_network
 from core.types import Task
 
 _UNKNOWN = "…"
@@ -51,7 +52,7 @@ def settings(shown: Comparison) -> dict[str, Any]:
     """Return the settings of a round that mean something for its labels, those of its recipe by its name."""
     hidden = WORDS[shown.round.task].hidden
     own = {f"{shown.round.recipe}: {name}": value for name, value in (shown.round.recipe_config or {}).items()}
-    return {name: value for name, value in shown.round.config.items() if name not in hidden} | own
+    return {name: value for name, value in by_network(shown.round.config).items() if name not in hidden} | own
 
 
 def percent(value: float | None) -> str:

@@ -17,6 +17,7 @@ NAMES: Mapping[Recipe, str] = {
     Recipe.ITERATED: "Teacher and student",
     Recipe.CROSS_TRAINING: "Few masks, many tags",
     Recipe.COMPARISON: "What was cleaning worth?",
+    Recipe.PREDICTIONS: "Judge probabilities from a file",
 }
 Fields = Callable[[Sequence[Split], str], dict[str, Any]]  # the dataset's splits, key -> the recipe's settings
 
@@ -48,9 +49,32 @@ def _comparison(_splits: Sequence[Split], key: str) -> dict[str, Any]:
     return {"seeds": st.number_input("Seeds", 1, MOST_SEEDS, ComparisonSettings().seeds, key=f"{key}_seeds", help=text)}
 
 
+def _predictions(_splits: Sequence[Split], key: str) -> dict[str, Any]:
+    st.caption(
+        "Nothing is trained. The probabilities that your own models give to each class of each image are judged, "
+        "reviewed and exported like those of a round."
+    )
+    text = "CSV, Parquet or JSON lines with a row an image, or .npz with pred_probs and ids"
+    file = st.text_input("File of probabilities", key=f"{key}_file", placeholder="/path/to/pred_probs.csv", help=text)
+    chosen = {"file": file.strip()}
+    if file.strip().lower().endswith((".npy", ".npz")):
+        names = st.text_input("Names of the images, one a line", key=f"{key}_ids", placeholder="/path/to/names.txt")
+        chosen["ids"] = names.strip()
+    seen = st.radio(
+        "Had a model learnt the images whose probabilities it gave?",
+        (True, False),
+        index=None,
+        format_func={True: "No, they are out of fold", False: "Yes, or unknown"}.__getitem__,
+        key=f"{key}_out_of_fold",
+        horizontal=True,
+    )
+    return chosen | {"out_of_fold": bool(seen)}
+
+
 FIELDS: Mapping[Recipe, Fields] = {
     Recipe.CROSS_FOLD: _nothing,
     Recipe.ITERATED: iterated_fields,
     Recipe.CROSS_TRAINING: cross_training_fields,
     Recipe.COMPARISON: _comparison,
+    Recipe.PREDICTIONS: _predictions,
 }

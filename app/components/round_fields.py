@@ -12,8 +12,8 @@ from core.types import ConfigError, Task
 Chosen = dict[str, Any]
 Fields = Callable[[RoundConfig, str], Chosen]
 
-_METHODS = {Method.PROBE: "Probe", Method.FINE_TUNE: "Fine-tune"}
-_WEIGHTS = {
+METHODS = {Method.PROBE: "Probe", Method.FINE_TUNE: "Fine-tune"}
+WEIGHTS = {
     Weights.NONE: "none: from scratch",
     Weights.PACKAGED: "pretrained, installed with Outfold",
     Weights.PRETRAINED: "pretrained, downloaded from the hub",
@@ -33,9 +33,9 @@ def method_field(begin: RoundConfig, key: str) -> Chosen:
     """Ask how probabilities come about."""
     method = st.segmented_control(
         "Method",
-        list(_METHODS),
+        list(METHODS),
         default=begin.method,
-        format_func=_METHODS.__getitem__,
+        format_func=METHODS.__getitem__,
         key=f"{key}_method",
         help="Probe: the network stays as it is and a regression is fitted to its features. Fine-tune: it is trained",
     )
@@ -56,7 +56,7 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
         "First weights",
         list(Weights),
         index=list(Weights).index(begin.weights),
-        format_func=_WEIGHTS.__getitem__,
+        format_func=WEIGHTS.__getitem__,
         key=f"{key}_weights",
     )
     chosen: Chosen = {"model": model or begin.model, "weights": weights or begin.weights}

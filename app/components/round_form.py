@@ -6,11 +6,12 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.further_networks import further_fields
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds import Proposal
 from app.services.timings import Estimates, about
-from core.config import Method, RoundConfig, trained, with_model
+from core.config import Method, RoundConfig, further, mixes, trained, with_model
 from core.types import ConfigError, Recipe
 
 _LOOK_SECONDS = 2.0
@@ -40,7 +41,7 @@ def round_form(
 
     `look_at_times` returns how long each proposal takes.
     """
-    before, after, further = OWN_FIELDS[proposal.task]
+    before, after, of_scenes = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         begin = _chosen_proposal(proposal, key)
@@ -51,11 +52,15 @@ def round_form(
         settings = recipe_fields(recipe, proposal.splits, key)
         if recipe.proposes:  # such recipes train networks
             begin = trained(begin)
-        chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
-        chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
-        with st.expander("More", key=f"{key}_more"):
-            asked = replace(begin, method=chosen.get("method", begin.method))
-            chosen |= training_fields(begin, key) | further(asked, key)
+        chosen: dict[str, Any] = {"model": begin.model}
+        beside: list[dict[str, Any]] = []
+        if recipe.trains:
+            chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
+            chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
+            with st.expander("More", key=f"{key}_more"):
+                asked = replace(begin, method=chosen.get("method", begin.method))
+                chosen |= training_fields(begin, key) | of_scenes(asked, key)
+                beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
         if not st.button(
             "Start round",
             type="primary",
@@ -67,7 +72,9 @@ def round_form(
         ):
             return None
         try:
-            return Wish(recipe, replace(with_model(begin, chosen["model"]), **chosen), settings)
+            first = replace(with_model(begin, chosen["model"]), **chosen)
+            members = tuple(further(first, values) for values in beside)
+            return Wish(recipe, replace(first, members=members), settings)
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None

@@ -17,6 +17,7 @@ from app.components.random_samples import draw_hints
 from app.components.recipe_form import NAMES
 from app.services.reviews import Hint
 from app.services.rounds import Comparison, RoundInfo, duration
+from core.config import by_network
 from core.types import RoundStatus
 
 LEAST_COMPARED, MOST_COMPARED = 2, 6
@@ -103,7 +104,8 @@ def comparison_table(compared: Sequence[Comparison]) -> None:
     """Draw rounds side by side: results first, then the settings in which they differ."""
     measured = [figures(one) for one in compared]
     table = {name: [one.get(name, "") for one in measured] for name in dict.fromkeys(chain(*measured))}
-    settings = {name: [str(one.round.config.get(name, "")) for one in compared] for name in compared[0].round.config}
+    configs = [by_network(one.round.config) for one in compared]
+    settings = {name: [str(one.get(name, "")) for one in configs] for name in dict.fromkeys(chain(*configs))}
     table |= {name.replace("_", " "): values for name, values in settings.items() if len(set(values)) > 1}
     names = [one.round.name for one in compared]
     st.table(pd.DataFrame.from_dict(table, orient="index", columns=names), border="horizontal")

@@ -1,12 +1,14 @@
 """Datasets: what there is, what is being imported, and the way to bring in more."""
 
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
 from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
 from app.components.evaluation_panel import draw_splits
+from app.components.gone_classes import gone_classes
 from app.components.import_preview import STYLE
 from app.components.import_report import draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
@@ -39,6 +41,8 @@ def live(known: tuple[list[int], list[int]]) -> None:
     elif pressed is not None and pressed.new_name:
         datasets.rename(work, pressed.dataset_id, pressed.new_name)
         st.rerun()
+    elif pressed is not None and pressed.new_place:
+        show(import_jobs.move_dataset(work, pressed.dataset_id, Path(pressed.new_place)))
     elif pressed is not None:
         show(import_jobs.repeat_import(work, pressed.dataset_id))
 
@@ -56,5 +60,7 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         if draw_report(shown, imports.problem_counts(work, *ids), partial(imports.problems, work, *ids), key):
             del st.query_params[SHOWN]
             st.rerun()
+        if (asked := imports.gone_classes(shown)) and (answer := gone_classes(asked, f"gone_{shown.id}")) is not None:
+            show(import_jobs.begin_import(work, imports.answered(shown, renamed=answer.renamed, kept=answer.kept)))
     draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)

@@ -5,6 +5,7 @@ from typing import NoReturn
 import streamlit as st
 
 from app.components.complaints import complaints
+from app.components.further_networks import network_table
 from app.components.identity import name_for_record
 from app.components.insight_head import insight_head
 from app.components.iteration_table import iteration_table
@@ -50,6 +51,7 @@ left, right = st.columns([1, 1], gap="large")
 with left:
     stage_table(measured, f"stages_{round_id}")
     iteration_table(measured, f"iterations_{round_id}")
+    network_table(measured, f"mix_{round_id}")
     clicked = confusion(measured, classes, words, str(round_id))
     if clicked is not None:
         st.switch_page("pages/review.py", query_params={"round": str(round_id), **words.review(*clicked)})

@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app.components.complaints import complaints
+from app.components.further_networks import add_network_form
 from app.components.identity import name_for_record
 from app.components.job_progress import live_round, live_worker
 from app.components.label_changes import what_changed
@@ -12,9 +13,11 @@ from app.components.picker import pick
 from app.components.round_form import round_form
 from app.components.round_tables import compare_rounds, round_list, round_notice
 from app.services import datasets, reviews, rounds, timings
+from app.services.extending import add_network
 from app.services.history import history
 from app.services.workers import worker_state
 from app.services.workspace import workspace
+from core.config import mixes
 
 cards = datasets.list_datasets(workspace())
 if not cards:
@@ -57,5 +60,11 @@ with side, complaints():
             workspace(), dataset_id, wish.config, name_for_record(), recipe=wish.recipe, recipe_config=wish.settings
         )
         st.rerun()
+    extended = next((info for info in listed if info.id in finished and mixes(info.recipe, info.task)), None)
+    if extended is not None:
+        member = add_network_form(extended, proposal, f"add_{extended.id}", waits_for=waits_for)
+        if member is not None:
+            add_network(workspace(), extended.id, member, name_for_record())
+            st.rerun()
 with state:
     live_worker(lambda: worker_state(workspace()))

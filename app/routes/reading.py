@@ -48,6 +48,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         "mean_iou": metrics.get("miou"),
         "splits": view.splits,
         "folds": view.round.config.get("folds", 1) if view.round.recipe is Recipe.CROSS_FOLD else 1,
+        "networks": 1 + len(view.round.config.get("members", ())),
         "annotators": view.annotators,
         "rounds": [{"id": one, "number": number, "status": status.value} for one, number, status in view.rounds],
         "datasets": [{"id": one, "name": name, "round": newest} for one, name, newest in view.datasets],

@@ -121,6 +121,7 @@ def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[s
         "fold": finding.fold,
         "rank": finding.rank,
         "kind": finding.kind.name.lower(),
+        "contradicting": finding.contradicting,
         "region": _region(finding),
         **write_standing(finding),
     }

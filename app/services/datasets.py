@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.services import imports
-from app.services.imports import ImportInfo
 from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.workspace import Workspace
 from core.data.formats.source import is_storable
 from core.types import DatasetError
-from db.queries import datasets
+from db.queries import datasets, imports
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
+from db.queries.imports import ImportInfo
 
 __all__ = [
     "DatasetCard",
@@ -52,7 +51,9 @@ class Overview:
 def overview(workspace: Workspace) -> Overview:
     """Return what there is now."""
     cards = list_datasets(workspace)
-    return Overview(cards, wrong_labels(workspace, cards), imports.unfinished_imports(workspace))
+    with workspace.database.read() as session:
+        unfinished = imports.unfinished_imports(session)
+    return Overview(cards, wrong_labels(workspace, cards), unfinished)
 
 
 def list_datasets(workspace: Workspace) -> list[DatasetCard]:

@@ -22,6 +22,9 @@ from db.queries.exports import ExportedSample
 _VERDICTS = {Unsettled.AMBIGUOUS: Verdict.AMBIGUOUS, Unsettled.EXCLUDED: Verdict.EXCLUDE}
 
 
+_COLUMNS = {"path": "path_column", "label": "label_column"}  # of a table that was read by columns chosen by name
+
+
 def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> Plan | MaskPlan:
     """Return the plan that follows from the labels as they are now, all read in one transaction.
 
@@ -42,6 +45,7 @@ def plan_for(workspace: Workspace, dataset_id: int, options: ExportOptions) -> P
             info.evaluation_splits,
             wrong_labels=wrong.as_json() if wrong else None,
             bulk_acts=tuple(act.as_json() for act in bulk_acts(session, dataset_id)),
+            columns={name: info.options[key] for name, key in _COLUMNS.items() if info.options.get(key)},
         )
         if info.colours is None:
             return plan_export(source, _items(session, dataset_id, info.classes), options)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.services.rounds import Comparison, RoundInfo, compare
 from app.services.set_names import set_name
 from app.services.workspace import Workspace
+from core.config import by_network
 from core.types import RoundStatus
 from db.queries import datasets, decisions, exports
 
@@ -130,4 +131,6 @@ def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]
 
 def _settings(info: RoundInfo, *, with_own: bool) -> dict[str, Any]:
     own = info.recipe_config or {} if with_own else {}
-    return {"recipe": info.recipe.value} | info.config | {f"{info.recipe}: {name}": own[name] for name in own}
+    return (
+        {"recipe": info.recipe.value} | by_network(info.config) | {f"{info.recipe}: {name}": own[name] for name in own}
+    )

@@ -1,5 +1,7 @@
 """Imports that the worker runs: queued with their row, stopped with it."""
 
+from pathlib import Path
+
 from app.services import imports, jobs
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
@@ -23,6 +25,15 @@ def repeat_import(workspace: Workspace, dataset_id: int) -> int:
         DatasetError: the source is gone, see `imports.start_import`.
     """
     return begin_import(workspace, imports.request_again(workspace, dataset_id))
+
+
+def move_dataset(workspace: Workspace, dataset_id: int, source: Path) -> int:
+    """Import a dataset from the place where its images lie now, and return the import's id.
+
+    Raises:
+        DatasetError: there is nothing, see `imports.start_import`.
+    """
+    return begin_import(workspace, imports.request_move(workspace, dataset_id, source))
 
 
 def stop_import(workspace: Workspace, import_id: int) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from core.data.formats.source import Problems
 from core.data.masks.colours import class_table
 from core.data.masks.reading import MaskError, read_masks
-from core.data.masks.store import MaskStore, classes_in
+from core.data.masks.store import MaskStore, class_pixels
 from core.types import ClassTable, IntArray
 
 Rows = Callable[[], Iterator[list[Any]]]  # each a sample's values, then its facts; from the start
@@ -18,10 +20,14 @@ _NAME, _MASK, _WIDTH, _HEIGHT = 1, 5, 8, 9  # columns of such a row
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Where an import's masks are kept, and in how many of its images each class is; None: images without a mask."""
+    """The store of an import's masks, and in how many of its images and pixels each class is.
+
+    None: images without a mask, and pixels that are IGNORE.
+    """
 
     store: MaskStore
     images: Counter[int | None] = field(default_factory=Counter)
+    pixels: Counter[int | None] = field(default_factory=Counter)
 
     def keep(
         self, rows: Rows, table: ClassTable, into: ClassTable, problems: Problems, note: Callable[[int], None]
@@ -44,14 +50,24 @@ class Masks:
 
     def count(self, name: str | None, times: int = 1) -> None:
         """Count the classes of a stored mask so many times more."""
-        self.images.update(dict.fromkeys(classes_in(self.store.get(name)) if name else [None], times))
+        if name is None:
+            self.images[None] += times
+        else:
+            self._add(self.store.get(name), times)
 
     def _kept(self, mask: IntArray | MaskError | None) -> str | None:
         if mask is None or isinstance(mask, MaskError):
             self.images[None] += 1
             return None
-        self.images.update(classes_in(mask))
+        self._add(mask, 1)
         return self.store.put(mask, durable=False)
+
+    def _add(self, mask: IntArray, times: int) -> None:
+        counts = class_pixels(mask)
+        found = np.flatnonzero(counts).tolist()
+        self.images.update(dict.fromkeys(found, times))
+        self.pixels.update({number: times * int(counts[number]) for number in found})
+        self.pixels[None] += times * (mask.size - int(counts.sum()))
 
 
 def grown_table(classes: tuple[str, ...], colours: tuple[str, ...], table: ClassTable) -> ClassTable:

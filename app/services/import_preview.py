@@ -9,17 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from app.services.allowed import refuse_outside
+from app.services.import_classes import merged, warn_of_folders, warn_of_spellings
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
+from core.data.formats.questions import NO_MEANING, MaskMeaning
 from core.data.formats.source import Problems, SourceFormat, SourceListing, existing_root, natural_order
 from core.data.images import ImageError, read_facts, thumbnail
 from core.data.masks.reading import MaskError, read_masks
+from core.data.masks.store import class_pixels
+from core.data.masks.turning import shown_size
 from core.data.overlays import coloured
 from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample
 
 _LISTED = 200_000  # samples a preview looks at
 _SHOWN = 12  # images a preview opens
+_COUNTED = 32  # masks whose pixels a preview counts
 _EDGE, _SCENE_EDGE = 96, 240  # pixels of an image, and of one with a mask
 
 Kind = tuple[str | None, str, bool]  # label, and of masks split and whether there is one
@@ -40,6 +45,7 @@ class Preview:
     """What an import would bring. `complete` is false when the source is larger than a preview looks at.
 
     Where labels are masks, `table` has their classes and `masks` is how many images have one; else both are None.
+    `shares` are of the masks that were read, `meaning` has what the reader decided and asks.
     """
 
     root: str
@@ -53,6 +59,22 @@ class Preview:
     problems: tuple[Problem, ...]
     table: ClassTable | None = None
     masks: int | None = None
+    shares: "Shares | None" = None
+    meaning: MaskMeaning = NO_MEANING
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of the masks that a preview read: in how many each class is, and its share of the pixels.
+
+    `unlabelled` is the share of IGNORE, `left_out` the number of masks that cannot be used.
+    """
+
+    read: int
+    left_out: int
+    images: dict[str, int]
+    pixels: dict[str, float]
+    unlabelled: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +87,7 @@ class _Opened:
 
 
 def preview(workspace: Workspace, request: ImportRequest) -> Preview:
-    """Look at a source without storing anything; only a dozen images are opened.
+    """Look at a source without storing anything; a dozen images are opened, and a few dozen masks.
 
     Raises:
         DatasetError: it cannot be read as that format, or must not be.
@@ -78,13 +100,20 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
-    for sample in islice(listing.samples, _LISTED):
+    counted = _EvenlySpread(_COUNTED)
+    for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
+        if sample.mask is not None:
+            counted.add(sample)
         kind = _kind(sample, listing.table)
         if kinds[kind] < _SHOWN:
             shown[kind, kinds[kind]] = sample
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
+    counts = {} if listing.table else _by_label(kinds)
+    names = [label for label in counts if label is not None]
+    warn_of_spellings(names, listing.problems)
+    warn_of_folders(names, listing.problems)
     covers = _covers(workspace, _spread(shown), listing)
     return Preview(
         str(root),
@@ -92,12 +121,57 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         chosen,
         images,
         images < _LISTED,
-        {} if listing.table else _by_label(kinds),
+        counts,
         dict(sorted(splits.items())),
         covers,
         tuple(listing.problems.kept),
         listing.table,
         sum(count for (*_, masked), count in kinds.items() if masked) if listing.table else None,
+        _shares(counted.kept, listing.table) if listing.table else None,
+        listing.meaning,
+    )
+
+
+class _EvenlySpread:
+    """A limited number of samples, evenly spread over a list whose length is not known before its end."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.kept: list[SourceSample] = []
+        self.step = 1
+        self.seen = 0
+
+    def add(self, sample: SourceSample) -> None:
+        """Keep one of each `step`; once there are too many, every other one goes."""
+        if self.seen % self.step == 0:
+            self.kept.append(sample)
+            if len(self.kept) > self.most:
+                self.kept = self.kept[::2]
+                self.step *= 2
+        self.seen += 1
+
+
+def _shares(samples: Sequence[SourceSample], table: ClassTable) -> Shares:
+    sizes = [(sample.mask or {}, shown_size(sample.path)) for sample in samples]
+    images: Counter[int] = Counter()
+    pixels: Counter[int] = Counter()
+    read = left_out = total = 0
+    for mask in read_masks(((mask, *size) for mask, size in sizes if size is not None), table):
+        read += 1
+        if isinstance(mask, MaskError):
+            left_out += 1
+            continue
+        counts = class_pixels(mask)
+        found = np.flatnonzero(counts).tolist()
+        images.update(found)
+        pixels.update({number: int(counts[number]) for number in found})
+        total += mask.size
+    return Shares(
+        read,
+        left_out,
+        {name: images[number] for number, name in enumerate(table.names)},
+        {name: pixels[number] / max(total, 1) for number, name in enumerate(table.names)},
+        (total - pixels.total()) / max(total, 1),
     )
 
 

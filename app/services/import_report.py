@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.import_classes import warn_of_spellings
 from app.services.import_masks import Masks
 from core.config import RoundConfig
 from core.data.formats.source import Problems
@@ -20,6 +21,8 @@ from db.queries.incoming import Arrival, Duplicate
 
 COVERS = 10  # images on a dataset's card
 _PAIR = 2
+_LISTED = 10  # classes named in a warning
+_MUCH_IGNORED = 0.5  # of the pixels
 _FOLDS = RoundConfig().folds
 
 
@@ -40,8 +43,13 @@ def report_of(coming: Coming) -> dict[str, Any]:
     session, import_id = coming.session, coming.import_id
     changes = _changes(coming)
     _warn_of_duplicates(coming)
+    if coming.masks is None:
+        warn_of_spellings(coming.classes, coming.problems)
     staged, _ = incoming.known_count(session, import_id, coming.dataset_id)
-    masks = {"masks": incoming.mask_count(session, import_id, coming.dataset_id)} if coming.masks else {}
+    masks: dict[str, Any] = {}
+    if coming.masks:
+        masks["masks"] = incoming.mask_count(session, import_id, coming.dataset_id)
+        masks["pixels"] = _warn_of_pixels(coming, coming.masks.pixels)
     return {
         "images": staged,
         **masks,
@@ -56,12 +64,13 @@ def report_of(coming: Coming) -> dict[str, Any]:
 def _changes(coming: Coming) -> Counter[str]:
     """Count what is new, different, back or gone, and warn of what a person should know."""
     staged, known = incoming.known_count(coming.session, coming.import_id, coming.dataset_id)
-    counts = Counter(added=staged - known, changed=0, unchanged=0, returned=0, vanished=0)
+    counts = Counter(added=staged - known, changed=0, moved=0, unchanged=known, returned=0, vanished=0)
     for arrival in incoming.arrivals(coming.session, coming.import_id, coming.dataset_id):
         _warn_of_change(coming, arrival)
         counts["returned"] += arrival.vanished
         counts["changed"] += arrival.is_corrected
-    counts["unchanged"] = known - counts["changed"]
+        counts["moved"] += arrival.is_moved
+        counts["unchanged"] -= arrival.is_corrected or arrival.is_moved
     for name in incoming.vanishing(coming.session, coming.import_id, coming.dataset_id):
         counts["vanished"] += 1
         coming.problems.warn(
@@ -72,6 +81,10 @@ def _changes(coming: Coming) -> Counter[str]:
 
 def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
     old, new = arrival.old, arrival.new
+    if arrival.is_moved and old.name != new.name:
+        coming.problems.warn(
+            "moved", new.name, f"the same content was {old.name} before", "nothing; its decisions came along"
+        )
     if old.label != new.label:
         coming.problems.warn(
             "given label changed",
@@ -162,6 +175,31 @@ def _warn_of_small_classes(coming: Coming) -> dict[str, int]:
             )
     named = {name: counts.get(number, 0) for number, name in enumerate(coming.classes)}
     return named | ({"": counts[None]} if counts.get(None) else {})
+
+
+def _warn_of_pixels(coming: Coming, pixels: Mapping[int | None, int]) -> dict[str, int]:
+    """Return the pixels of each class, in the classes' order; "" counts those that are unlabelled (IGNORE)."""
+    total = sum(pixels.values())
+    empty = [name for number, name in enumerate(coming.classes) if not pixels.get(number)]
+    if total and empty:
+        several = "classes have" if len(empty) > 1 else "class has"
+        coming.problems.warn(
+            "class without a pixel",
+            empty[0],
+            f"{len(empty):,} {several} no pixel in any mask: {', '.join(empty[:_LISTED])}"
+            + (f" and {len(empty) - _LISTED:,} more" if len(empty) > _LISTED else ""),
+            "nothing, if so it is; else look at which value or colour each class has (import --dry-run)",
+        )
+    ignored = pixels.get(None, 0)
+    if total and ignored > _MUCH_IGNORED * total:
+        coming.problems.warn(
+            "much unlabelled",
+            ".",
+            f"{ignored / total:.0%} of the masks' pixels are unlabelled (IGNORE); no model learns from them",
+            "nothing, if so it is; else look at which values are ignored (import --dry-run)",
+        )
+    named = {name: int(pixels.get(number, 0)) for number, name in enumerate(coming.classes)}
+    return named | ({"": int(ignored)} if ignored else {})
 
 
 def _counted(problems: Problems) -> dict[str, dict[str, int]]:

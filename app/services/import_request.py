@@ -1,12 +1,14 @@
 """What an import is asked to do; stored as JSON with its row, so that a re-import can repeat it."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from app.services.allowed import allowed_roots
 from app.services.workspace import Workspace
-from core.data.formats.source import ReadOptions, SourceFormat, is_storable
+from core.data.formats.questions import ANSWERS, CHOICES
+from core.data.formats.source import READING, ReadOptions, SourceFormat, is_storable
 from core.types import DatasetError
 
 _LONGEST_NAME = 200
@@ -17,7 +19,7 @@ class ImportRequest:
     """Import `source` as the dataset `name`; `format` None lets it be detected.
 
     The columns only matter for tables; empty means found by their usual names. Of masks, see `ReadOptions`: the colour
-    map, the classes' names and the pixel value that means nobody labelled it.
+    map, the classes' names, the pixel value that means nobody labelled it, and answers to a reader's questions.
     """
 
     name: str
@@ -27,11 +29,25 @@ class ImportRequest:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    image_root: str = ""  # where the images of a table lie that names them as another machine does
+    literal_labels: bool = False  # NA is a class, and 1.0 another one than 1
+    merged_classes: tuple[str, ...] = ()  # each `name=class`: what the source calls name is that class
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None
+    first_id: int | None = None
+    unnamed_ids: str = ""
+    threshold_masks: str = ""
+    float_masks: str = ""
+    unknown_colours: str = ""
+    exif_masks: str = ""
+    boxes: str = ""
+    reading: int = READING
     allow_outside_links: bool = False
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
+    moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
+    renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
 
@@ -39,12 +55,21 @@ class ImportRequest:
         """Refuse what cannot be stored.
 
         Raises:
-            DatasetError: the name is empty, too long or no text; the source is no text.
+            DatasetError: the name is empty, too long or no text; the source is no text; an answer is none; a merge
+                names no two classes.
         """
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
             raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters; choose another")
+        for merge in self.merged_classes:
+            if not all(part.strip() for part in merge.partition("=")[::2]):
+                raise DatasetError(f"{merge}: names no two classes; write name=class, as in Cat=cat")
         if not is_storable(self.source):
             raise DatasetError("the path holds bytes that are no text; rename the folder")
+        for option, choices in CHOICES.items():
+            chosen = getattr(self, option)
+            if chosen and chosen not in choices:
+                flag = f"--{option.replace('_', '-')}"
+                raise DatasetError(f"there is no {flag} {chosen}; there are {', '.join(choices)}")
 
     def options(self, workspace: Workspace) -> ReadOptions:
         """Return what the reader is told."""
@@ -53,12 +78,28 @@ class ImportRequest:
             label_column=self.label_column,
             split_column=self.split_column,
             group_column=self.group_column,
+            image_root=self.image_root,
+            literal_labels=self.literal_labels,
             colour_map=self.colour_map,
             class_names=self.class_names,
             ignore_id=self.ignore_id,
+            **{option: getattr(self, option) for option in ANSWERS},
+            reading=self.reading,
             allow_outside_links=self.allow_outside_links,
             allowed_roots=allowed_roots(workspace),
         )
+
+    def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":
+        """Return the request to import a dataset again, with the answers that its own `options` have and it has not.
+
+        A dataset that was imported before there were questions keeps the meaning its masks had.
+        """
+        answers = {
+            option: options[option]
+            for option in ANSWERS
+            if getattr(self, option) in ("", None) and options.get(option) not in ("", None)
+        }
+        return replace(self, **answers, reading=options.get("reading", 1))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -68,7 +109,19 @@ class ImportRequest:
     def from_json(cls, values: dict[str, Any]) -> "ImportRequest":
         """Return the request stored as `values`."""
         chosen = values.get("format")
-        return cls(**{**values, "format": SourceFormat(chosen) if chosen else None})
+        lists = {name: tuple(values.get(name, ())) for name in ("renamed_classes", "kept_classes", "merged_classes")}
+        literal = literal_labels(values)
+        return cls(**{**values, **lists, "literal_labels": literal, "format": SourceFormat(chosen) if chosen else None})
+
+    @classmethod
+    def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
+        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
+
+
+def literal_labels(options: dict[str, Any]) -> bool:
+    """Whether a dataset imported with these options has its labels as its source spells them; the first ones had."""
+    return bool(options.get("literal_labels", True))
 
 
 def name_for(source: Path) -> str:

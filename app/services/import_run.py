@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from app.services.import_classes import GoneClassesError, merged, renamed
 from app.services.import_masks import Masks, Rows, grown_table
 from app.services.import_request import ImportRequest
 from app.services.import_store import (
@@ -33,6 +34,7 @@ from app.services.import_unlabelled import as_unlabelled
 from app.services.job_locks import holding
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, detect
+from core.data.formats.questions import MaskMeaning
 from core.data.formats.source import Problems, existing_root
 from core.data.images import ImageError
 from core.data.masks.store import MaskStore
@@ -44,6 +46,7 @@ from db.queries.imports import ImportInfo
 
 _sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
 _facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
+_MISSING = "missing file"  # a kind of `ImageError`
 _EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 
 
@@ -101,6 +104,8 @@ class _Work:
                 self._import(folder)
         except RoundCancelledError:
             self._end(RoundStatus.CANCELLED, "Cancelled; nothing was stored.")
+        except GoneClassesError as error:
+            self._end(RoundStatus.FAILED, str(error), error.report)
         except DatasetError as error:
             self._end(RoundStatus.FAILED, str(error))
         except Exception as error:
@@ -115,13 +120,15 @@ class _Work:
         chosen = self.request.format or detect(root).format
         listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
         self.problems = listing.problems
+        self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
         samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
+        samples = merged(samples, self.request.merged_classes)
         total = spool(listed, map(_sample_values, self._counted(samples)))
         classes: set[str] = set()
         good = spool(facts, self._read(listed, total, classes))
         if not good:
-            raise DatasetError(f"{root}: no image could be read out of {total:,} found; see the problems below")
+            raise DatasetError(f"{root}: no image could be read out of {total:,} found{self._first_problem()}")
         ground = find_ground(self.workspace, self.request, root)
         if not self.request.unlabelled:
             refuse_other_labels(ground, listing.table)
@@ -130,7 +137,7 @@ class _Work:
         if self.request.unlabelled:
             labels = Labels(ground.classes, ground.colours)
         elif listing.table is None:
-            labels = Labels(grown(ground.classes, classes))
+            labels = Labels(grown(renamed(ground.classes, self.request.renamed_classes), classes))
         else:
             masks = folder / "masks.jsonl"
             labels = self._keep_masks(rows, listing.table, ground, masks, good)
@@ -140,6 +147,18 @@ class _Work:
         seconds = time.monotonic() - self.started
         incoming = Incoming(root, ground, chosen, labels, complete, self.problems, seconds)
         store(self.workspace, self.import_id, self.request, incoming, partial(self.note, "storing", total=good))
+
+    def _refuse_unanswered(self, meaning: MaskMeaning, root: Path) -> None:
+        """Check that nothing has to be guessed of a new dataset's masks; one that exists keeps its meaning.
+
+        Raises:
+            DatasetError: a question is open.
+        """
+        if meaning.blocking and not find_ground(self.workspace, self.request, root).dataset_id:
+            raise DatasetError(" ".join(map(str, meaning.blocking)))
+        for question in meaning.questions:
+            cure = "; ".join(f"{answer.flag}: {answer.text}" for answer in question.answers)
+            self.problems.warn("open question", question.kind, question.text, cure)
 
     def _keep_masks(self, rows: Rows, table: ClassTable, ground: Ground, names: Path, total: int) -> Labels:
         """Put every mask into the store and its name into a file, and return what the labels are."""
@@ -168,6 +187,15 @@ class _Work:
                 self._note_bad(sample, facts)
             self.note("reading images", done, total)
 
+    def _first_problem(self) -> str:
+        if not self.problems.kept:
+            return ""
+        first = self.problems.kept[0]
+        told = f"; the first: {first.path}: {first.message}; to cure it, {first.cure}"
+        if first.kind == _MISSING and Path(self.request.source).is_file() and not self.request.image_root:
+            told += "; where a table names the images as another machine does, name their folder: --image-root"
+        return told
+
     def _note_bad(self, sample: SourceSample, error: ImageError) -> None:
         self.problems.error(error.kind, sample.name, str(error), error.cure)
 
@@ -188,10 +216,10 @@ class _Work:
             if not imports.note_progress(session, self.import_id, done, total, stage):
                 raise RoundCancelledError("the import was cancelled elsewhere")
 
-    def _end(self, status: RoundStatus, message: str) -> None:
+    def _end(self, status: RoundStatus, message: str, question: dict[str, Any] | None = None) -> None:
         write_problems(self.workspace, self.import_id, self.problems)
         with self.workspace.database.write() as session:
-            imports.finish_import(session, self.import_id, status, message)
+            imports.finish_import(session, self.import_id, status, message, report=question)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Store what an import read: staged in short transactions, then merged in one that is short too.
 
 A re-import adds what is new, corrects what changed, notes what vanished or came back; it never touches a given label,
-a given mask or a decision. Class ids never change: new classes come after the known ones.
+a given mask or a decision. Class ids never change: new classes come after the known ones. Images are known by their
+content, so what was moved or renamed keeps what is known of it.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +15,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.services.import_classes import refuse_gone
 from app.services.import_masks import Masks
+from app.services.import_matching import match_known, refuse_other_content
 from app.services.import_report import Coming, report_of
 from app.services.import_request import ImportRequest
 from app.services.import_resized import leave_out_resized
@@ -21,7 +25,7 @@ from app.services.import_unlabelled import into_known, of_the_whole, options_wit
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
-from db.queries import added, datasets, evaluation, imports, incoming, tags
+from db.queries import added, datasets, evaluation, imports, incoming, matching, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
 
@@ -36,6 +40,7 @@ class Ground:
     classes: tuple[str, ...] = ()
     colours: tuple[str, ...] | None = None  # where its labels are masks
     last: int | None = None
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ def store(
     if request.unlabelled:
         with workspace.database.write() as session:
             added.leave_out_others(session, import_id, coming.ground.dataset_id)
+    if coming.ground.dataset_id:
+        _match(workspace, import_id, request, coming)
     if coming.labels.masks is not None and coming.ground.dataset_id is not None:
         leave_out_resized(workspace, import_id, coming.ground.dataset_id, coming.problems, coming.labels.masks)
     with workspace.database.read() as session:
@@ -125,16 +132,20 @@ def write_problems(workspace: Workspace, import_id: int, problems: Problems) -> 
             imports.add_problems(session, import_id, problems.kept[start : start + CHUNK])
 
 
-def refuse_other_root(known: DatasetInfo | None, root: Path) -> None:
-    """Check that a re-import comes from where the dataset came from.
+def refuse_other_root(known: DatasetInfo | None, root: Path, *, moved: bool) -> None:
+    """Check that a re-import comes from where the dataset came from, or that this place is gone or leads here.
 
     Raises:
         DatasetError: it does not; every sample would seem to have vanished.
     """
-    if known is not None and known.root != str(root):
+    if known is None or moved or known.root == str(root):
+        return
+    former = Path(known.root)
+    if former.exists() and former.resolve() != root:
         raise DatasetError(
-            f"there is a dataset {known.name} already, and it comes from {known.root}; choose another name, "
-            "or import from that folder to add what is new there"
+            f"there is a dataset {known.name} already, and it comes from {known.root}; choose another name or, "
+            f"if its images lie in {root} now, move it there: python -m app datasets move {shlex.quote(known.name)} "
+            f"{shlex.quote(str(root))}"
         )
 
 
@@ -164,10 +175,25 @@ def _ground(session: Session, request: ImportRequest, root: Path) -> Ground:
     if request.unlabelled:
         into_known(request, known, root)
     else:
-        refuse_other_root(known, root)
+        refuse_other_root(known, root, moved=request.moved)
     if known is None:
         return Ground()
-    return Ground(known.id, known.classes, known.colours, imports.last_done(session, known.id))
+    return Ground(known.id, known.classes, known.colours, imports.last_done(session, known.id), known.root)
+
+
+def _match(workspace: Workspace, import_id: int, request: ImportRequest, coming: Incoming) -> None:
+    """Find the dataset's images among those staged, and refuse what a person has to be asked about first."""
+    number = coming.ground.dataset_id
+    match_known(workspace, import_id, number)
+    if request.unlabelled:
+        return
+    if coming.ground.root != str(coming.root):
+        refuse_other_content(workspace, import_id, number, moved=request.moved)
+    if coming.labels.masks is None:
+        with workspace.database.read() as session:
+            lost = matching.lost_labels(session, import_id, number)
+            kept = datasets.get_dataset(session, number).options.get("kept_classes", [])
+        refuse_gone(lost, coming.labels.classes, len(coming.ground.classes), (*kept, *request.kept_classes))
 
 
 def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callable[[int], None]) -> None:
@@ -217,9 +243,11 @@ def _dataset(session: Session, request: ImportRequest, coming: Incoming) -> int:
     }
     if request.unlabelled:
         del values["format"]
+    else:
+        values["root"] = str(coming.root)
     if coming.ground.dataset_id:
         datasets.change_dataset(session, coming.ground.dataset_id, values)
         return coming.ground.dataset_id
     task = Task.CLASSIFICATION if coming.labels.colours is None else Task.SEGMENTATION
-    new = {"name": request.name, "task": task, "root": str(coming.root), **values}
+    new = {"name": request.name, "task": task, **values}
     return datasets.add_dataset(session, {**new, "created_at": datetime.now(UTC)})

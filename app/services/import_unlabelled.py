@@ -42,7 +42,8 @@ def options_with(known: DatasetInfo | None, request: ImportRequest) -> dict[str,
     folders = added.folders_of(None if known is None else known.options)
     if known is not None and request.unlabelled:
         return {**known.options, added.FOLDERS: sorted({*folders, request.source})}
-    return request.to_json() | ({added.FOLDERS: folders} if folders else {})
+    kept = {} if known is None else {"kept_classes": [*known.options.get("kept_classes", []), *request.kept_classes]}
+    return ImportRequest.remembered(request.to_json() | kept) | ({added.FOLDERS: folders} if folders else {})
 
 
 def of_the_whole(session: Session, dataset_id: int, request: ImportRequest, report: dict[str, Any]) -> dict[str, Any]:

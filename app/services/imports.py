@@ -5,31 +5,38 @@
 
 import csv
 import io
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from app.services.allowed import refuse_outside
+from app.services.import_classes import QUESTION, GoneClass
 from app.services.import_preview import Preview, PreviewImage, preview, recognise
-from app.services.import_request import ImportRequest, name_for
+from app.services.import_request import ImportRequest, literal_labels, name_for
 from app.services.import_run import ImportProgress, run_import
 from app.services.import_store import find_known, refuse_other_root
 from app.services.import_unlabelled import into_known
 from app.services.workspace import Workspace
 from core.data.formats.source import existing_root
-from core.types import Problem, RoundStatus, Severity
+from core.types import DatasetError, Problem, RoundStatus, Severity
 from db.queries import added, datasets, imports
+from db.queries.datasets import DatasetInfo
 from db.queries.imports import ImportInfo, ProblemCount
 
 __all__ = [
+    "GoneClass",
     "ImportInfo",
     "ImportProgress",
     "ImportRequest",
     "Preview",
     "PreviewImage",
     "ProblemCount",
+    "answered",
     "cancel_import",
     "find_ended",
     "get_import",
+    "gone_classes",
     "name_for",
     "preview",
     "problem_counts",
@@ -38,10 +45,10 @@ __all__ = [
     "recent_imports",
     "recognise",
     "request_again",
+    "request_move",
     "run_import",
     "standing_with",
     "start_import",
-    "unfinished_imports",
 ]
 
 _LONGEST_ID = 16  # digits; no database counts further
@@ -54,28 +61,67 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
         DatasetError: there is nothing to import, it must not be read, or the name belongs to another source.
     """
     refuse_outside(workspace, Path(request.source))
-    root = existing_root(Path(request.source))
+    with workspace.database.read() as session:
+        former = find_known(session, request)
+    root = _existing_root(request, former)
     with workspace.database.write() as session:
         known = find_known(session, request)
         if request.unlabelled:
             request = into_known(request, known, root)
         else:
-            refuse_other_root(known, root)
+            refuse_other_root(known, root, moved=request.moved)
         if known is not None:
-            request = replace(request, dataset_id=known.id)
+            request = replace(
+                request.remembering(known.options), dataset_id=known.id, literal_labels=literal_labels(known.options)
+            )
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id
         return imports.add_import(session, request.to_json())
 
 
+def _existing_root(request: ImportRequest, known: DatasetInfo | None) -> Path:
+    """Return the real path of what is to be imported.
+
+    Raises:
+        DatasetError: there is nothing; where a dataset came from there, it may have moved.
+    """
+    try:
+        return existing_root(Path(request.source))
+    except DatasetError as error:
+        if known is None or known.root != request.source:
+            raise
+        cure = f"if it moved, say where to: python -m app datasets move {shlex.quote(known.name)} FOLDER"
+        raise DatasetError(f"{error}; {cure}") from error
+
+
 def request_again(workspace: Workspace, dataset_id: int, by: str = "") -> ImportRequest:
     """Return the request that imports a dataset's source once more, as it was imported last."""
     with workspace.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
-    told = {name: value for name, value in info.options.items() if name != added.FOLDERS}
+    told = {"reading": 1} | {name: value for name, value in info.options.items() if name != added.FOLDERS}
     values = {**told, "name": info.name, "source": info.root, "format": info.format}
     return ImportRequest.from_json({**values, "dataset_id": info.id, "by": by})
+
+
+def request_move(workspace: Workspace, dataset_id: int, source: Path, by: str = "") -> ImportRequest:
+    """Return the request that imports a dataset from the place where its images lie now."""
+    return replace(request_again(workspace, dataset_id, by), source=str(source), moved=True)
+
+
+def answered(info: ImportInfo, *, renamed: Sequence[str], kept: Sequence[str]) -> ImportRequest:
+    """Return the request of an import that ended with a question about classes, with what became of them."""
+    request = ImportRequest.from_json(info.request)
+    return replace(
+        request,
+        renamed_classes=tuple(dict.fromkeys((*request.renamed_classes, *renamed))),
+        kept_classes=tuple(dict.fromkeys((*request.kept_classes, *kept))),
+    )
+
+
+def gone_classes(info: ImportInfo) -> list[GoneClass]:
+    """Return the classes an import asks about; it stored nothing."""
+    return [GoneClass(**one) for one in (info.report or {}).get(QUESTION, [])]
 
 
 def cancel_import(workspace: Workspace, import_id: int) -> None:
@@ -101,12 +147,6 @@ def find_ended(workspace: Workspace, named: str) -> ImportInfo | None:
     with workspace.database.read() as session:
         found = imports.find_import(session, int(named))
     return found if found is not None and found.status.ended else None
-
-
-def unfinished_imports(workspace: Workspace) -> list[ImportInfo]:
-    """Return the imports that wait or run, oldest first."""
-    with workspace.database.read() as session:
-        return imports.unfinished_imports(session)
 
 
 def recent_imports(workspace: Workspace, limit: int = 20) -> list[ImportInfo]:

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from threading import Lock
-
-from dbos import DBOS, DBOSClient, EnqueueOptions
+from typing import TYPE_CHECKING
 
 from app.services.faults import file_errors
 from app.services.workspace import Workspace
 from db.faults import file_of, storage_errors
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient, EnqueueOptions
 
 APPLICATION = "outfold"
 APPLICATION_VERSION = "1"  # of the workflows' order of steps; jobs of another version are not resumed
@@ -54,6 +56,8 @@ def prepare_engine(url: str) -> None:
     Raises:
         StorageError: the database cannot be used.
     """
+    from dbos import DBOS  # noqa: PLC0415 half a second, which commands that only read must not pay for
+
     file = file_of(url)
     with storage_errors(url):
         if file is not None:
@@ -131,7 +135,7 @@ def _cancel(workspace: Workspace, job: str) -> None:
 
 
 @contextmanager
-def _engine(workspace: Workspace) -> Iterator[DBOSClient]:
+def _engine(workspace: Workspace) -> Iterator["DBOSClient"]:
     """Yield the engine's client; faults of its database are raised as `StorageError`."""
     url = workspace.settings.dbos_url
     with storage_errors(url):
@@ -141,6 +145,8 @@ def _engine(workspace: Workspace) -> Iterator[DBOSClient]:
 
 
 @cache
-def _open_client(url: str) -> DBOSClient:
+def _open_client(url: str) -> "DBOSClient":
+    from dbos import DBOSClient  # noqa: PLC0415 see prepare_engine
+
     prepare_engine(url)
     return DBOSClient(system_database_url=url, application_name=APPLICATION, retry_connection_errors=False)

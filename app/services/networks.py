@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.services.workspace import Workspace
+from core.config import RoundConfig
 from core.data.locks import take
-from core.data.networks import KeptNetwork, drop_networks, kept_networks
+from core.data.networks import KeptNetwork, drop_networks, keeps_networks, network_folder, round_networks
 from core.types import RoundError, RoundStatus
 from db.queries import datasets, folds, rounds
 from db.queries.rounds import RoundInfo
@@ -43,7 +44,7 @@ def networks_of(workspace: Workspace, dataset_id: int) -> list[OfRound]:
 
 def of_round(workspace: Workspace, info: RoundInfo) -> OfRound:
     """Return what is kept of one round."""
-    return OfRound(info, kept_networks(workspace.round_folder(info.id)))
+    return OfRound(info, round_networks(workspace.round_folder(info.id)))
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def prune_networks(workspace: Workspace, dataset_id: int) -> int:
     freed, left = 0, workspace.settings.keep_rounds
     for info in ended:
         folder = workspace.round_folder(info.id)
-        if not folder.is_dir() or not any(folder.glob("*.safetensors")):
+        if not folder.is_dir() or not keeps_networks(folder):
             continue
         if info.status is RoundStatus.DONE and left > 0:
             left -= 1
@@ -91,6 +92,14 @@ def _refuse_others(workspace: Workspace, chosen: OfRound) -> None:
     with workspace.database.read() as session:
         runs = folds.folds_of(session, chosen.round.id)
     found = {kept.hash for kept in chosen.networks}
+    config = RoundConfig.from_json(chosen.round.config)
+    for number in range(len(config.networks) if config.members else 0):  # a mix of some of them is not the round's
+        own = network_folder(workspace.round_folder(chosen.round.id), number)
+        if sum(kept.folder == own for kept in chosen.asked) != config.folds:
+            raise RoundError(
+                f"{chosen.round.name} mixes {len(config.networks)} networks, and network {number + 1} is not kept "
+                "whole; choose another round"
+            )
     for run in runs:
         if run.model_hash is not None and run.model_hash not in found:
             raise RoundError(

@@ -14,8 +14,18 @@ from app.services.allowed import refuse_outside
 from app.services.comparable import refuse_incomparable
 from app.services.learnable import refuse_inseparable, refuse_unfinished, refuse_unlearnable
 from app.services.models import refuse_unknown_model
+from app.services.predictions import prepare
 from app.services.workspace import Workspace
-from core.config import CrossTrainingSettings, Method, RecipeSettings, RoundConfig, recipe_settings, with_file_facts
+from core.config import (
+    CrossTrainingSettings,
+    Method,
+    PredictionsSettings,
+    RecipeSettings,
+    RoundConfig,
+    recipe_settings,
+    refuse_members,
+    with_file_facts,
+)
 from core.types import ConfigError, Recipe, RoundError
 from db.queries import evaluation, rounds, snapshots, tagged_images
 from db.queries.rounds import RoundInfo
@@ -46,17 +56,22 @@ def start_round(
 
     Raises:
         RoundError: one is unfinished, there is no such network, or the recipe cannot learn from these labels.
-        ConfigError: the recipe is none for such labels, it cannot probe, or one of its settings cannot work.
+        ConfigError: the recipe is none for such labels, it cannot probe or mix networks, or a setting cannot work.
         DatasetError: a file that the settings name must not be read.
     """
     with workspace.database.read() as session:
         name, classes = snapshots.dataset_of(session, dataset_id)
         task = snapshots.task_of(session, dataset_id)
-        refuse_unknown_model(config.model, task)
+    for network in config.networks if recipe.trains else ():
+        refuse_unknown_model(network.model, task)
+    refuse_members(config, recipe, task)
     if recipe.proposes and config.method is Method.PROBE:
         raise ConfigError(f"{recipe} trains whole networks; choose method '{Method.FINE_TUNE}'")
     config = with_file_facts(config)
     settings = recipe_settings(recipe, task, recipe_config or {})
+    if isinstance(settings, PredictionsSettings):
+        settings = prepare(workspace, dataset_id, settings)
+        config = RoundConfig(model=Path(settings.file).name)  # trains nothing; the page names what predicted
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:
         with workspace.database.write() as session:
@@ -121,6 +136,13 @@ def refuse_comparison(session: Session, start: Start) -> None:
     refuse_incomparable(session, start.dataset_id)
 
 
+def refuse_unlabelled(session: Session, start: Start) -> None:
+    """Raise `RoundError` where no image has a label that predictions could contradict."""
+    counted = snapshots.label_counts(session, start.dataset_id)
+    if not counted.labelled and not snapshots.labels_were_added(session, start.dataset_id):
+        raise RoundError(f"{start.dataset} has no labels to compare with; import or give some first")
+
+
 def refuse_iterated(session: Session, start: Start) -> None:
     """Raise `RoundError` where nothing is left to be labelled, `ConfigError` where a split is named that is none.
 
@@ -145,4 +167,5 @@ REFUSALS: Mapping[Recipe, Callable[[Session, Start], None]] = {
     Recipe.ITERATED: refuse_iterated,
     Recipe.CROSS_TRAINING: refuse_cross_training,
     Recipe.COMPARISON: refuse_comparison,
+    Recipe.PREDICTIONS: refuse_unlabelled,
 }

@@ -11,8 +11,8 @@ from app.services import masks
 from app.services.allowed import refuse_outside
 from app.services.workspace import Workspace
 from core.data.export.predicted import refuse_target
-from core.data.formats.manifest import PATH_NAMES
-from core.data.formats.rows import TAG_NAMES
+from core.data.formats.paths import plain_path
+from core.data.formats.rows import PATH_NAMES, TAG_NAMES
 from core.data.formats.source import Problems
 from core.data.formats.table import open_table
 from core.data.formats.tags import joined_tags, split_tags
@@ -177,9 +177,11 @@ def _ends(ids: Mapping[str, int]) -> dict[str, set[int]]:
 
 
 def _found(written: str, folder: Path, ids: Mapping[str, int], ends: Mapping[str, set[int]]) -> int | None:
-    beside = os.path.normpath(folder / written)
-    known = ids.get(written, ids.get(os.path.normpath(written), ids.get(beside)))
-    if known is not None:
-        return known
-    alike = ends.get(written, set())
-    return next(iter(alike)) if len(alike) == 1 else None
+    for text in (written, written.strip(), plain_path(written)):
+        known = ids.get(text, ids.get(os.path.normpath(text), ids.get(os.path.normpath(folder / text))))
+        if known is not None:
+            return known
+        alike = ends.get(text, set())
+        if len(alike) == 1:
+            return next(iter(alike))
+    return None

@@ -10,6 +10,7 @@ from app.worker.comparison import COMPARISON
 from app.worker.cross_training import CROSS_TRAINING
 from app.worker.doing import Doing, RoundAtWork, ShouldStop
 from app.worker.iterated import ITERATED
+from app.worker.predictions import PREDICTIONS
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_any
 from core.types import Recipe
@@ -48,4 +49,5 @@ RECIPES: Mapping[Recipe, Doing] = {
     Recipe.ITERATED: ITERATED,
     Recipe.CROSS_TRAINING: CROSS_TRAINING,
     Recipe.COMPARISON: COMPARISON,
+    Recipe.PREDICTIONS: PREDICTIONS,
 }

@@ -15,6 +15,7 @@ from app.services.networks import prune_networks
 from app.services.painting_over import note_round
 from app.services.workspace import Workspace
 from app.worker.changes import note_changes, noted_changes
+from app.worker.extending import take_over
 from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
@@ -58,7 +59,10 @@ def _freeze(at_work: RoundAtWork) -> str:
     """Write what the round opens with and return the snapshot's hash."""
     recipe = RECIPES[at_work.info.recipe]
     name, snapshot, counts = opening(at_work.workspace, at_work.info.dataset_id)
-    recipe.refuse(name, snapshot.classes, counts, at_work.config)
+    taken = take_over(at_work, snapshot)
+    if taken is None:
+        recipe.refuse(name, snapshot.classes, counts, at_work.config)
+    snapshot = snapshot if taken is None else taken
     digest = snapshot.save(at_work.folder)
     note_changes(at_work, snapshot)
     recipe.open(at_work, snapshot)
@@ -83,11 +87,9 @@ def _put_in_place(workspace: Workspace, round_id: int, made: Path, digest: str) 
 
 def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
     """Train and predict one fold, unless it is done already; goes on from the last epoch's checkpoint."""
-    from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
-
     with workspace.database.read() as session:
-        config = RoundConfig.from_json(rounds.get_round(session, round_id).config)
-    made_with = versions(config=config)  # reads a file of weights, which no other writer should wait for
+        asked = rounds.get_round(session, round_id)
+    made_with = _versions(asked) if asked.recipe.trains else {}
     with workspace.database.write() as session:
         attempt = folds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
@@ -169,6 +171,13 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 
 
+def _versions(info: RoundInfo) -> dict[str, str]:
+    """Return what networks are trained with; reads a file of weights, which no other writer should wait for."""
+    from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
+
+    return versions(config=RoundConfig.from_json(info.config))
+
+
 def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:
     with workspace.database.write() as session:
         if not rounds.begin_round(session, round_id, stage, datetime.now(UTC)):
@@ -220,6 +229,7 @@ def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, s
             split=splits.get(sample_id, ""),
             top=one.top,
             similarity_rank=one.similarity_rank,
+            contradicting=one.contradicting,
             x=x,
             y=y,
             width=width,

@@ -6,7 +6,8 @@
 from core.config.backbones import BACKBONE, PACKAGED, PackagedWeights
 from core.config.cross_training import ADAMW, SGD, CrossTrainingSettings, check_pair
 from core.config.iterated import IteratedSettings
-from core.config.recipes import RECIPES_OF, SETTINGS, recipe_settings
+from core.config.predictions import PredictionsSettings
+from core.config.recipes import RECIPES_OF, SETTINGS, CrossFoldSettings, mixes, recipe_settings, refuse_members
 from core.config.rounds import (
     DEEPLAB,
     PADDINGS,
@@ -15,9 +16,12 @@ from core.config.rounds import (
     SMALL_PIXELS,
     SWIFTNET,
     ImageSummary,
+    Member,
     Method,
     RoundConfig,
     Weights,
+    by_network,
+    further,
     proposals,
     propose_config,
     trained,
@@ -39,19 +43,26 @@ __all__ = [
     "SMALL_NETWORK",
     "SMALL_PIXELS",
     "SWIFTNET",
+    "CrossFoldSettings",
     "CrossTrainingSettings",
     "ImageSummary",
     "IteratedSettings",
+    "Member",
     "Method",
     "PackagedWeights",
+    "PredictionsSettings",
     "RecipeSettings",
     "RoundConfig",
     "Weights",
+    "by_network",
     "check_pair",
+    "further",
+    "mixes",
     "proposals",
     "propose_config",
     "published_facts",
     "recipe_settings",
+    "refuse_members",
     "trained",
     "weights_path",
     "with_file_facts",

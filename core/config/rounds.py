@@ -14,6 +14,7 @@ SMALL_PIXELS = 64  # images up to this size get a small network and a stem that 
 _LEAST_SEEN = 25_000  # images a small network is shown in all its epochs, however few there are
 _MANY = 20_000  # images, from here on large batches lose nothing
 PADDINGS = ("", "same")
+MOST_MEMBERS = 7  # networks beside the first
 _NUMBERS = {"scales", "weights_mean", "weights_std"}  # fields that hold several
 _PHOTOGRAPH = 160  # pixels, the side at which photographs are seen
 SMALL_NETWORK = "small_cnn"  # our own, see core/learn/models/classifier.py; everything else is a timm name
@@ -49,6 +50,34 @@ class Weights(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A further network of a round, in what it may differ from the first; fields mean what they mean in `RoundConfig`.
+
+    Folds, seed, device and grey are the round's: all networks hold out the same images.
+    """
+
+    method: Method = Method.FINE_TUNE
+    model: str = SMALL_NETWORK
+    weights: Weights = Weights.NONE
+    weights_file: str = ""
+    weights_mean: tuple[float, ...] = ()
+    weights_std: tuple[float, ...] = ()
+    weights_padding: str = ""
+    input_size: int = 28
+    upscale: int = 0
+    all_stages: bool = False
+    flip: bool = False
+    epochs: int = 4
+    batch_size: int = 256
+    learning_rate: float = 0.0
+
+    @classmethod
+    def of(cls, config: "RoundConfig") -> "Member":
+        """Return the member that trains as this config says."""
+        return cls(**{item.name: getattr(config, item.name) for item in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundConfig:
     """Everything that decides a round's outcome, with the snapshot of its labels."""
 
@@ -71,6 +100,8 @@ class RoundConfig:
 
     all_stages: bool = False  # of a probe: whether the features of all stages count, or the last ones alone
     flip: bool = False  # of a probe and of masks: whether an image that is judged is also seen mirrored
+
+    members: tuple[Member, ...] = ()  # further networks, whose opinions are mixed with the first one's; of classes only
 
     # The rest says something of masks alone.
     crop: int = 0  # pixels, the side of the windows of the scaled image that are learnt; 0: all of it
@@ -105,6 +136,23 @@ class RoundConfig:
             raise ConfigError(f"scales are {self.scales}, must be one or more from {_LEAST_SCALE} to {_LARGEST_SCALE}")
         _at_least("min_region", self.min_region, 1)
         _at_least("boundary", self.boundary, 0)
+        if len(self.members) > MOST_MEMBERS:
+            raise ConfigError(f"{len(self.members)} further networks are named, at most {MOST_MEMBERS} may be")
+        for number in range(len(self.members)):
+            self._member(number)  # refuses what cannot work, as for the first network
+
+    @property
+    def networks(self) -> "tuple[RoundConfig, ...]":
+        """The config of each network, the first one's first; none of these has members."""
+        return replace(self, members=()), *(self._member(number) for number in range(len(self.members)))
+
+    def _member(self, number: int) -> "RoundConfig":
+        member = self.members[number]
+        values = {item.name: getattr(member, item.name) for item in fields(member)}
+        try:
+            return replace(self, members=(), **values)
+        except ConfigError as error:
+            raise ConfigError(f"network {number + 2}: {error}") from None
 
     @property
     def seen_size(self) -> int:
@@ -112,8 +160,13 @@ class RoundConfig:
         return max(self.upscale, self.input_size)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self) | {name: list(getattr(self, name)) for name in _NUMBERS}
+        """Return plain JSON values; `members` only where there are any."""
+        values = asdict(self) | {name: list(getattr(self, name)) for name in _NUMBERS}
+        members = [
+            asdict(member) | {name: list(getattr(member, name)) for name in _NUMBERS & asdict(member).keys()}
+            for member in self.members
+        ]
+        return {**values, "members": members} if members else {n: v for n, v in values.items() if n != "members"}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RoundConfig":
@@ -122,17 +175,12 @@ class RoundConfig:
         Raises:
             ConfigError: a field is unknown or has a value that cannot work.
         """
-        known = {item.name for item in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            msg = f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-            raise ConfigError(msg)
-        typed = dict(values)
-        for name, kind in (("method", Method), ("weights", Weights)):
-            if name in typed:
-                typed[name] = _member(kind, typed[name])
-        for name in _NUMBERS & typed.keys():
-            typed[name] = _numbers(name, typed[name])
+        typed = _typed(values, {item.name for item in fields(cls)})
+        if "members" in typed:
+            if not isinstance(typed["members"], list | tuple) or not all(isinstance(x, dict) for x in typed["members"]):
+                raise ConfigError(f"members are {typed['members']!r}, must be a list of settings")
+            known = {item.name for item in fields(Member)}
+            typed["members"] = tuple(Member(**_typed(one, known)) for one in typed["members"])
         return cls(**typed)
 
 
@@ -245,6 +293,57 @@ _PROPOSALS: Mapping[Task, Callable[[ImageSummary], list[RoundConfig]]] = {
 }
 
 
+def further(config: RoundConfig, values: Mapping[str, Any]) -> Member:
+    """Return a further network of these settings; what they leave open is as in the config.
+
+    One from scratch is trained whole, at the size of its images; one with first weights is used as the first is.
+
+    Raises:
+        ConfigError: a setting is unknown or cannot work.
+    """
+    begin = replace(config, members=())
+    model, weights = str(values.get("model", begin.model)), values.get("weights")
+    if weights in (None, Weights.NONE):
+        begin = with_model(begin, model) if weights is None else replace(_from_scratch(begin), model=model)
+    stated = asdict(Member.of(begin)) | dict(values)
+    unknown = sorted(stated.keys() - {item.name for item in fields(Member)})
+    if unknown:
+        raise ConfigError(f"a further network has no settings {', '.join(unknown)}; folds, seed and device are shared")
+    return Member.of(RoundConfig.from_json(begin.to_json() | stated))
+
+
+def by_network(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a round's settings with each further network as one of them, in which it differs from the first."""
+    told = {name: value for name, value in config.items() if name != "members"}
+    for number, member in enumerate(config.get("members", ()), 2):
+        own = {name: value for name, value in member.items() if name == "model" or value != config.get(name)}
+        told[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
+    return told
+
+
+def _from_scratch(config: RoundConfig) -> RoundConfig:
+    return replace(trained(config), weights=Weights.NONE, weights_file="", upscale=0)
+
+
+def _typed(values: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    """Return JSON values as the fields have them.
+
+    Raises:
+        ConfigError: one is unknown, or no such value.
+    """
+    unknown = sorted(set(values) - known)
+    if unknown:
+        msg = f"unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        raise ConfigError(msg)
+    typed = dict(values)
+    for name, kind in (("method", Method), ("weights", Weights)):
+        if name in typed:
+            typed[name] = _one_of(kind, typed[name])
+    for name in _NUMBERS & typed.keys():
+        typed[name] = _numbers(name, typed[name])
+    return typed
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         msg = f"{name} is {value}, must be at least {least}"
@@ -257,7 +356,7 @@ def _numbers(name: str, values: object) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _member(kind: type[Kind], value: object) -> Kind:
+def _one_of(kind: type[Kind], value: object) -> Kind:
     try:
         return kind(str(value))
     except ValueError:

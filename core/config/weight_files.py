@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from core.config.rounds import PADDINGS, RoundConfig, Weights
+from core.config.rounds import PADDINGS, Member, RoundConfig, Weights
 from core.types import ConfigError
 
 _NAMES = "model.safetensors", "pytorch_model.bin"  # of the file in a folder
@@ -53,13 +53,19 @@ def published_facts(config: RoundConfig) -> dict[str, Any]:
 
 
 def with_file_facts(config: RoundConfig) -> RoundConfig:
-    """Return the config with what its file of weights says, where the config itself leaves it open.
+    """Return the config with what the files of weights of its networks say, where the config itself leaves it open.
 
     A file that cannot be opened is left to the one who loads it.
 
     Raises:
         ConfigError: a fact makes no sense.
     """
+    first, *others = (_filled(network) for network in config.networks)
+    return replace(first, members=tuple(map(Member.of, others)))
+
+
+def _filled(config: RoundConfig) -> RoundConfig:
+    """Return the config of one network with what its file says."""
     if config.weights is not Weights.FILE:
         return config
     path, facts = weights_path(config), published_facts(config)

@@ -19,6 +19,7 @@ from core.types import RoundError, Task
 TENSORS = ".safetensors"
 FACTS = ".network.json"
 BACKBONE = "backbone"  # of a round of probes: the frozen network that all folds share
+_MEMBER = "member_"  # and a number: the folder of a further network of a round
 _AT_ONCE = 1 << 20  # bytes
 
 
@@ -34,6 +35,8 @@ class About:
     canvas: tuple[int, int]  # height, width of what it saw, in pixels
     colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where nobody said
     temperature: float = 1.0  # what its logits are divided by
+    weight: float = 1.0  # of several networks of a round: how much its probabilities count in the mix
+    sharpening: float = 1.0  # of several: the mix is taken to the power 1 / sharpening
     predicts: bool = True  # whether it is asked about new images; not where it only helped to train another
     backbone: str = ""  # of a probe: the hash of the frozen network's file
     accuracy: float | None = None  # on what it did not see, against what was given
@@ -55,6 +58,34 @@ class KeptNetwork:
     def path(self) -> Path:
         """Return where its tensors lie."""
         return self.folder / f"{self.name}{TENSORS}"
+
+    @property
+    def full_name(self) -> str:
+        """Its name in the round: that of a further network with its folder."""
+        return f"{self.folder.name}/{self.name}" if self.folder.name.startswith(_MEMBER) else self.name
+
+
+def network_folder(folder: Path, number: int) -> Path:
+    """Return where the files of a round's networks of this number lie; those of the first, 0, in the round's folder."""
+    return folder / f"{_MEMBER}{number}" if number else folder
+
+
+def round_networks(folder: Path) -> list[KeptNetwork]:
+    """Return the networks of a round's folder, and behind them those of its further networks.
+
+    Raises:
+        RoundError: what is said of one cannot be read.
+    """
+    return [kept for one in _network_folders(folder) for kept in kept_networks(one)]
+
+
+def keeps_networks(folder: Path) -> bool:
+    """Whether tensors of any of a round's networks are left."""
+    return any(any(one.glob(f"*{TENSORS}")) for one in _network_folders(folder))
+
+
+def _network_folders(folder: Path) -> list[Path]:
+    return [folder, *sorted(folder.glob(f"{_MEMBER}*"))]
 
 
 def describe(folder: Path, name: str, about: About) -> KeptNetwork:
@@ -90,12 +121,21 @@ def hash_of_piece(folder: Path, fold: int) -> str | None:
     return found[0].hash if len(found) == 1 else None
 
 
-def set_temperatures(folder: Path, temperatures: Mapping[str, float]) -> None:
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a network's answers become a part of its round's probabilities; see `About`."""
+
+    temperature: float
+    weight: float = 1.0
+    sharpening: float = 1.0
+
+
+def set_calibration(folder: Path, found: Mapping[str, Calibration]) -> None:
     """Note how sure these networks, by name, may be; those that are not kept are passed over."""
-    for name, temperature in temperatures.items():
+    for name, calibration in found.items():
         kept = find_network(folder, name)
         if kept is not None:
-            _write(replace(kept, about=replace(kept.about, temperature=temperature)))
+            _write(replace(kept, about=replace(kept.about, **asdict(calibration))))
 
 
 def set_predicting(folder: Path, name: str) -> None:
@@ -128,7 +168,7 @@ def read_tensors(kept: KeptNetwork) -> bytes:
 def drop_networks(folder: Path) -> int:
     """Remove a round's networks and return the bytes freed."""
     freed = 0
-    for facts in folder.glob(f"*{FACTS}"):
+    for facts in [facts for one in _network_folders(folder) for facts in one.glob(f"*{FACTS}")]:
         tensors = facts.with_name(facts.name.removesuffix(FACTS) + TENSORS)
         facts.unlink(missing_ok=True)  # first, so that nobody is told of tensors that are gone
         if tensors.exists():

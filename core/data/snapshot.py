@@ -14,14 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.data.storage import atomic_path
 from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
 
 BoolArray = NDArray[np.bool_]
-_FILE = "snapshot.npz"
+SNAPSHOT = "snapshot.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +158,7 @@ class Snapshot:
             columns["tags"] = self.tags.view(np.uint8)
         if self.protected is not None:
             columns["protected"] = self.protected.astype(np.uint8)
-        with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
+        with atomic_path(folder / SNAPSHOT) as partial, partial.open("wb") as file:
             np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
         return self.hash
 
@@ -171,7 +169,7 @@ class Snapshot:
         Raises:
             RoundError: there is none.
         """
-        path = folder / _FILE
+        path = folder / SNAPSHOT
         if not path.exists():
             raise RoundError(f"{folder} holds no snapshot; start the round again")
         with np.load(path, allow_pickle=False) as columns:
@@ -191,13 +189,16 @@ class Snapshot:
 
 def sample_ids_in(folder: Path) -> IntArray:
     """Return the sample of each row of a round, (N,), without reading the rest of its snapshot."""
-    with np.load(folder / _FILE, allow_pickle=False) as columns:
+    with np.load(folder / SNAPSHOT, allow_pickle=False) as columns:
         ids: IntArray = columns["sample_ids"]
         return ids
 
 
 def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArray:
     """Return a number for each of N images, (N,); equal where group ("": none) or content is, also by a chain."""
+    from scipy.sparse import coo_array  # noqa: PLC0415 a fifth of a second, which a start must not pay for
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     count = len(groups)
     nodes, offset = [], count
     for texts in (groups, content_hashes):

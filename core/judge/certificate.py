@@ -28,7 +28,6 @@ from numbers import Rational
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
 
 from core.types import ConfigError, FloatArray, IntArray
 
@@ -188,12 +187,16 @@ def credible_counts(claim: Claim, judged: IntArray, wrong: IntArray) -> tuple[In
 
 def _log_prior(claim: Claim, judged: IntArray, wrong: IntArray) -> FloatArray:
     """Return the log probability of the verdicts, in their order, under the prior."""
+    from scipy.special import betaln  # noqa: PLC0415 a third of a second, which a start must not pay for
+
     log_prior: FloatArray = betaln(1.0 + wrong, claim.prior + judged - wrong) - betaln(1.0, claim.prior)
     return log_prior
 
 
 def _log_likelihood(claim: Claim, judged: IntArray, wrong: IntArray, count: IntArray) -> FloatArray:
     """Return the log probability of the verdicts, in their order, if so many cards of the set are wrong."""
+    from scipy.special import gammaln  # noqa: PLC0415 see _log_prior
+
     right, count_right = judged - wrong, claim.size - count
     possible = (count >= wrong) & (count_right >= right)
     wrong_ones = gammaln(count + 1.0) - gammaln(np.maximum(count - wrong, 0) + 1.0)

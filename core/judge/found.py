@@ -15,7 +15,8 @@ from core.config import RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, judge_round
-from core.types import FindingKind, Region, Report, Task
+from core.judge.judgement import judge_given as judge_given_labels
+from core.types import NO_LABEL, FindingKind, Region, Report, Task
 
 
 class Found(NamedTuple):
@@ -32,6 +33,7 @@ class Found(NamedTuple):
     top: list[list[float]]  # the likeliest classes as [class, probability]
     similarity_rank: int | None
     region: Region | None
+    contradicting: int | None = None  # networks that contradict the given label, where the round has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,14 @@ def _judge_labels(
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
 
+def judge_given(folder: Path) -> Judged:
+    """Judge a round of class labels by probabilities that were predicted elsewhere."""
+    judgement = judge_given_labels(folder)
+    return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
+
+
 def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
-    similarity = judgement.similarity_rank
+    similarity, counted = judgement.similarity_rank, judgement.contradicting
     for row in np.argsort(judgement.rank, kind="stable"):
         likeliest = zip(judgement.top[row], judgement.top_probs[row], strict=True)
         yield Found(
@@ -77,6 +85,7 @@ def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
             top=[[int(label), round(float(probability), 6)] for label, probability in likeliest],
             similarity_rank=None if similarity is None else int(similarity[row]),
             region=None,
+            contradicting=None if counted is None or snapshot.labels[row] == NO_LABEL else int(counted[row]),
         )
 
 

@@ -23,6 +23,9 @@ _ONE_PAIR = 0.5  # of the changes
 _SHIFTED = 0.1  # total variation distance between predicted and given shares of the classes
 _WINDOW, _ONE_CLUSTER = 0.05, 0.25  # of the images in their order of similarity, of the changes
 _FEW_IMAGES = 20  # of a class
+_PERFECT = 0.999  # agreement; hardly any model reaches it on images that it has not learnt
+_ENOUGH = 200  # labels for such an agreement to be no chance
+PREDICTIONS = "predictions"  # metric of a round whose predictions were made elsewhere
 
 
 class HintKey(StrEnum):
@@ -34,6 +37,7 @@ class HintKey(StrEnum):
     SHIFTED_SHARES = "shifted-shares"
     LOOKALIKES = "lookalikes"
     FEW_IMAGES = "few-images"
+    SEEN = "seen"
     WRONG_SCALING = "wrong-scaling"
     WEAK_NETWORK = "weak-network"
 
@@ -71,6 +75,7 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
         return []
     names = [str(row["name"]) for row in metrics["per_class"]]
     found = (
+        _seen(confusion, metrics.get(PREDICTIONS)),
         _weak_network(metrics.get(BACKBONE)),
         _low_agreement(confusion),
         _no_error_believed(confusion, metrics.get("estimated_error_rate")),
@@ -112,6 +117,21 @@ def _read(stored: Sequence[Sequence[int]] | Mapping[str, Any]) -> _Confusion:
         pair = (min(one, other), max(one, other))
         pairs[pair] = pairs.get(pair, 0) + count
     return _Confusion(right, given, predicted, pairs)
+
+
+def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint | None:
+    """Warn where models that were trained elsewhere have learnt the labels that they judge, or seem to have."""
+    if predictions is None:
+        return None
+    advice = "Predict each image by a model that was not trained on it (cross-validation), and import these."
+    if not predictions["out_of_fold"]:
+        text = "These predictions may be of models that had learnt the same labels: they repeat many of the wrong ones."
+        return Hint(HintKey.SEEN, text, advice)
+    count, agreement = confusion.given.sum(), confusion.right.sum() / confusion.given.sum()
+    if count < _ENOUGH or agreement < _PERFECT:
+        return None
+    text = f"Agrees with {agreement:.2%} of the labels, as models do that have learnt them."
+    return Hint(HintKey.SEEN, text, advice)
 
 
 def _weak_network(check: Mapping[str, Any] | None) -> Hint | None:

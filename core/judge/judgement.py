@@ -1,14 +1,12 @@
 """What a round says of each of its samples, computed from the folds' files without any network.
 
-A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), perhaps `embeddings.npy`, and
-afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped. N samples in the snapshot's order, K classes.
-
-A sample is predicted once, by the model that saw neither it nor its group. Samples that no model can have seen are
-predicted by all: there the mean of the folds' probabilities counts, each by its own temperature.
+A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), those of further networks in
+`member_{n}/`, perhaps `embeddings.npy`, and afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped.
+N samples in the snapshot's order, K classes. How folds and networks become one prediction says `fold_predictions`.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RoundConfig
-from core.data.networks import set_temperatures
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import bulk_thresholds, calibration, confusions, hints, pseudo_labels, scoring
-from core.judge.label_noise import fit_noise
+from core.judge.fold_predictions import fold_file, note_calibration, of_unseen, read_predictions
+from core.judge.label_noise import LabelNoise, fit_noise
 from core.judge.similarity import order_by_similarity
-from core.types import EVERY_FOLD, NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
+from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
 BACKBONE_CHECK = "backbone_check.json"  # of a round of probes: how its network compares with others, if that was tried
+GIVEN = "given.npy"  # of a round that trained nothing: (N, K) probabilities that were predicted elsewhere
 DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
+__all__ = ["BACKBONE_CHECK", "DECAY", "EMBEDDINGS", "GIVEN", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
 BoolArray = NDArray[np.bool_]
 
 
@@ -50,12 +50,8 @@ class Judgement:
     top_probs: FloatArray
     kind: IntArray
     similarity_rank: IntArray | None
+    contradicting: IntArray | None  # networks that contradict the given label; None where the round has one network
     metrics: dict[str, Any]
-
-
-def fold_file(folder: Path, fold: int) -> Path:
-    """Return where a finished fold lies."""
-    return folder / f"fold_{fold}.npz"
 
 
 def judge_round(folder: Path, config: RoundConfig) -> Judgement:
@@ -65,24 +61,57 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
     """
     snapshot = Snapshot.load(folder)
-    labels = snapshot.labels.astype(np.int64)
-    unseen = snapshot.is_unseen()
-    logits, fold = _gathered(folder, config.folds, unseen, len(snapshot.classes))
-    known = labels != NO_LABEL
-    taught = np.where(snapshot.learnable, labels, NO_LABEL)  # what judges decides nothing that is done elsewhere
-    asked = taught != NO_LABEL
-    if not asked.any():
-        raise RoundError("no sample has a label to learn from; label some first")
-
-    temperatures = np.array([calibration.temperature(logits[fold == k], taught[fold == k]) for k in _all(fold)])
-    logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]  # the 1 for those of every fold, still 0
-    noise, sharper = fit_noise(logits, taught, scoring.confident_votes(calibration.probabilities(logits), taught))
-    probs = calibration.probabilities(logits, sharper)
+    unseen, taught = snapshot.is_unseen(), _taught(snapshot)
+    found = read_predictions(folder, config, snapshot, taught)
+    noise, sharper = fit_noise(
+        found.logits, taught, scoring.confident_votes(calibration.probabilities(found.logits), taught)
+    )
+    probs = calibration.probabilities(found.logits, sharper)
     if unseen.any():
-        probs[unseen] = _mean_of_all(folder, unseen, temperatures * sharper, len(snapshot.classes))
-    _write_probabilities(folder / PROBABILITIES, probs)
-    set_temperatures(folder, {f"fold_{k}": float(temperatures[k] * sharper) for k in _all(fold)})
+        probs[unseen] = of_unseen(folder, config, found, unseen, sharpening=sharper)
+    note_calibration(folder, config, found, sharpening=sharper)
+    judged = _judged(folder, snapshot, probs, noise, fold=found.fold, contradicting=found.contradicting)
+    own = {
+        "temperature": (found.temperatures[0] * sharper).tolist(),
+        "weight_decay": _chosen_decay(folder / DECAY),
+    } | ({"networks": found.measured} if found.measured else {})
+    return replace(judged, metrics=judged.metrics | own)
 
+
+def judge_given(folder: Path) -> Judgement:
+    """Judge every sample of a round by the probabilities in `given.npy`, as they are; writes `probabilities.npy`."""
+    snapshot = Snapshot.load(folder)
+    taught, probs = _taught(snapshot), np.load(folder / GIVEN, allow_pickle=False)
+    logits = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
+    noise, _ = fit_noise(logits, taught, scoring.confident_votes(probs, taught))
+    return _judged(folder, snapshot, probs, noise, fold=np.zeros(len(probs), np.int64), contradicting=None)
+
+
+def _taught(snapshot: Snapshot) -> IntArray:
+    """Return the labels that teach, (N,), else NO_LABEL: what judges models has no say elsewhere.
+
+    Raises:
+        RoundError: there are none.
+    """
+    taught: IntArray = np.where(snapshot.learnable, snapshot.labels.astype(np.int64), NO_LABEL)
+    if not (taught != NO_LABEL).any():
+        raise RoundError("no sample has a label to learn from; label some first")
+    return taught
+
+
+def _judged(
+    folder: Path,
+    snapshot: Snapshot,
+    probs: FloatArray,
+    noise: LabelNoise,
+    *,
+    fold: IntArray,
+    contradicting: IntArray | None,
+) -> Judgement:
+    """Return what final probabilities, (N, K), say of every sample; writes them into the round's folder."""
+    _write_probabilities(folder / PROBABILITIES, probs)
+    labels, taught = snapshot.labels.astype(np.int64), _taught(snapshot)
+    known, asked = labels != NO_LABEL, taught != NO_LABEL
     pseudo = probs.argmax(axis=1)
     confidence, given_true = pseudo_labels.all_considered(probs, labels, noise)
     suspicious = known & (pseudo != labels)
@@ -106,13 +135,12 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
             suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
         ),
         similarity_rank=similarity,
+        contradicting=contradicting,
         metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
         | {"class_thresholds": _thresholds(taught, ~known, pseudo, probs.max(axis=1), noise.rates)}
         | {
-            "temperature": (temperatures * sharper).tolist(),
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
-            "weight_decay": _chosen_decay(folder / DECAY),
             hints.BACKBONE: _read_json(folder / BACKBONE_CHECK),
             hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
         },
@@ -130,40 +158,6 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _all(fold: IntArray) -> range:
     return range(int(fold.max()) + 1)
-
-
-def _gathered(folder: Path, folds: int, unseen: BoolArray, classes: int) -> tuple[FloatArray, IntArray]:
-    """Return the logits, (N, K), and which fold each row was predicted by, (N,); 0 and EVERY_FOLD where all did."""
-    count = len(unseen)
-    logits = np.zeros((count, classes), dtype=np.float32)
-    times, fold = np.zeros(count, dtype=np.int64), np.full(count, EVERY_FOLD, dtype=np.int64)
-    for number in range(folds):
-        path = fold_file(folder, number)
-        if not path.exists():
-            raise RoundError(f"fold {number + 1} of {folds} is not done; start the round again and it goes on there")
-        with np.load(path, allow_pickle=False) as file:
-            rows = file["rows"]
-            own = ~unseen[rows]
-            logits[rows[own]] = file["logits"][own]
-            times[rows] += 1
-            fold[rows[own]] = number
-    wrong = int((times != np.where(unseen, folds, 1)).sum())
-    if wrong:
-        raise RoundError(f"{wrong} samples were not predicted by just the models that may; run the round anew")
-    return logits, fold
-
-
-def _mean_of_all(folder: Path, unseen: BoolArray, temperatures: FloatArray, classes: int) -> FloatArray:
-    """Return the mean of all folds' probabilities for the samples that none has seen, (M, K)."""
-    place = np.cumsum(unseen) - 1
-    total = np.zeros((int(unseen.sum()), classes), dtype=np.float32)
-    for number, temperature in enumerate(temperatures.tolist()):
-        with np.load(fold_file(folder, number), allow_pickle=False) as file:
-            rows = file["rows"]
-            shared = unseen[rows]
-            total[place[rows[shared]]] += calibration.probabilities(file["logits"][shared], temperature)
-    total /= len(temperatures)
-    return total
 
 
 def _write_probabilities(path: Path, probs: FloatArray) -> None:

@@ -1,6 +1,7 @@
 """Outliers: images that even their nearest neighbours do not resemble.
 
-An image's isolation is judged by the mean cosine to its neighbours, against the spread of this mean over all images.
+An image's isolation is judged by the median cosine to its six neighbours, against the spread of this median over all
+images. A mean would be lifted by one or two odd images of the same kind, which then hide one another.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from core.types import FloatArray, IntArray
 
 _FEWEST = 30  # images; of fewer the spread says nothing
-_DEVIATIONS = 4.0  # robust ones, below the median
+_DEVIATIONS = 3.5  # robust ones, below the median
 _TO_DEVIATION = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
 
@@ -20,9 +21,9 @@ def outliers(likeness: FloatArray) -> IntArray:
     """
     if len(likeness) < _FEWEST:
         return np.empty(0, np.int64)
-    mean = np.nanmean(likeness, axis=1)
-    median = np.median(mean)
-    spread = _TO_DEVIATION * np.median(np.abs(mean - median))
-    rows = np.flatnonzero(mean < median - _DEVIATIONS * spread)
-    isolated: IntArray = rows[np.argsort(mean[rows], kind="stable")]
+    typical = np.nanmedian(likeness, axis=1)
+    median = np.median(typical)
+    spread = _TO_DEVIATION * np.median(np.abs(typical - median))
+    rows = np.flatnonzero(typical < median - _DEVIATIONS * spread)
+    isolated: IntArray = rows[np.argsort(typical[rows], kind="stable")]
     return isolated

@@ -17,8 +17,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
 from core.judge.bulk_thresholds import LEVELS
 from core.judge.error_total import Interval
@@ -86,6 +84,8 @@ class Line:
 
     def probabilities(self) -> FloatArray:
         """Return the probability at each level for each draw, (M, L)."""
+        from scipy.special import expit  # noqa: PLC0415 see _posterior
+
         chances: FloatArray = expit(self.draws[:, :1] + self.draws[:, 1:] * _LOGITS)
         return chances
 
@@ -151,7 +151,7 @@ class Point:
 
 def _middle_of_levels() -> FloatArray:
     middle = np.clip((np.arange(LEVELS) + 0.5) / 100, None, 0.995)
-    logits: FloatArray = logit(middle)
+    logits: FloatArray = np.log(middle / (1 - middle))
     return logits
 
 
@@ -261,7 +261,9 @@ def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior:
 
     A normal approximation alone would be symmetric, which it is not where hardly any card is right.
     """
-    from scipy.stats import multivariate_t  # noqa: PLC0415  half a second, which a start must not pay for
+    from scipy.optimize import minimize  # noqa: PLC0415 a second with the others, which a start must not pay for
+    from scipy.special import expit  # noqa: PLC0415
+    from scipy.stats import multivariate_t  # noqa: PLC0415
 
     centre, precision = prior.mean, np.linalg.inv(prior.covariance)
     yes = np.bincount(level[happened], weights=weights[happened], minlength=LEVELS)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import IteratedSettings, RoundConfig
-from core.data.networks import set_predicting, set_temperatures
+from core.data.networks import Calibration, set_calibration, set_predicting
 from core.data.storage import write_atomically
 from core.learn.crossfold import Telling
 from core.recipes.data import RecipeData
@@ -132,7 +132,7 @@ def run_iterated(
         best = tuned if better else best
     set_predicting(folder, best)
     calibrated = stage(folder, "temperature", lambda: {"of": temperature_of(studio, best, stage=_test_stage(settings))})
-    set_temperatures(folder, {best: calibrated["of"]})
+    set_calibration(folder, {best: Calibration(calibrated["of"])})
     tested = _test(studio, best)
     result = Iterated(
         baseline=scores[BASELINE],

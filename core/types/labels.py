@@ -145,6 +145,7 @@ class Finding:
     split: str
     top: list[list[float]]
     similarity_rank: int | None
+    contradicting: int | None  # networks that contradict the given label, where the round has several
     status: Status
     label: int | None
     annotator: str | None

@@ -28,11 +28,17 @@ class Recipe(StrEnum):
     ITERATED = "iterated"  # a teacher labels what is unlabelled, a student learns it, T times
     CROSS_TRAINING = "cross-training"  # few masks and many image tags
     COMPARISON = "comparison"  # what cleaning was worth: the same training on the original and on the cleaned labels
+    PREDICTIONS = "predictions"  # trains nothing: probabilities that were predicted elsewhere are judged
 
     @property
     def finds(self) -> bool:
         """Whether such a round ends with findings to review."""
         return self is not Recipe.COMPARISON
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains networks."""
+        return self is not Recipe.PREDICTIONS
 
     @property
     def proposes(self) -> bool:

@@ -108,6 +108,7 @@ class IncomingRow(Base):
     bytes: Mapped[int]
     grey: Mapped[bool]
     tags: Mapped[list[int] | None]  # the classes it shows, ascending
+    sample_id: Mapped[int | None] = mapped_column(ForeignKey("sample.id"))  # the known image it is
 
 
 class ImportRow(Base):

@@ -42,6 +42,7 @@ class FindingRow(Base):
     split: Mapped[str] = mapped_column(String(40), default="")
     top: Mapped[list[list[float]]]  # the five likeliest as [class, probability]
     similarity_rank: Mapped[int | None]  # place in an order that puts like beside like
+    contradicting: Mapped[int | None] = mapped_column(SmallInteger)  # networks against the label, of several in a round
     status: Mapped[Status] = mapped_column(default=Status.OPEN, server_default=text("0"))
     label: Mapped[int | None]  # what the decision says, None while open or without a usable label
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))

@@ -158,7 +158,7 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
     """Return what a finished round can be repeated from, oldest first."""
     columns = (
         RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config,
-        RoundRow.versions,
+        RoundRow.versions, RoundRow.metrics["networks"],
     )  # fmt: skip
     query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
     return [
@@ -169,8 +169,9 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
             "recipe_config": own,
             "config": config,
             "versions": versions,
+            **({"networks": networks} if networks else {}),  # of a mix: each one's weight and agreement
         }
-        for number, digest, recipe, own, config, versions in session.execute(query.order_by(RoundRow.number))
+        for number, digest, recipe, own, config, versions, networks in session.execute(query.order_by(RoundRow.number))
     ]
 
 

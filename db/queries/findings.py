@@ -21,8 +21,7 @@ _OF_REGION = 5  # columns at the end of a row: x, y, width, height, area
 class NewFinding(NamedTuple):
     """One finding as a round makes it; plain Python numbers, `rank` counts from 0 and is unique in the round.
 
-    What is behind `similarity_rank` belongs to a region of a mask: the box around it and its size in pixels, and
-    `Region.to_bytes`.
+    `x` to `region` belong to a region of a mask: the box around it and its size in pixels, and `Region.to_bytes`.
     """
 
     sample_id: int
@@ -44,6 +43,7 @@ class NewFinding(NamedTuple):
     height: int | None = None
     area: int | None = None
     region: bytes | None = None
+    contradicting: int | None = None  # networks that contradict the given label, where the round has several
 
 
 def add_findings(session: Session, round_id: int, rows: Iterable[NewFinding]) -> None:
@@ -111,6 +111,27 @@ def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[in
     return [found[one] for one in sample_ids if one in found]
 
 
+class JudgedLabel(NamedTuple):
+    """What a round says of the label of one image."""
+
+    name: str
+    given: int
+    pseudo: int
+    self_confidence: float
+
+
+def labels_of_round(session: Session, round_id: int) -> list[JudgedLabel]:
+    """Return what a round says of each label, in the order of the images' names."""
+    finding = FindingRow
+    chosen = (
+        select(SampleRow.name, finding.given, finding.pseudo, finding.self_confidence)
+        .join(SampleRow, SampleRow.id == finding.sample_id)
+        .where(finding.round_id == round_id, finding.kind != FindingKind.UNLABELLED)
+        .order_by(SampleRow.name)
+    )
+    return [JudgedLabel(*row) for row in session.execute(chosen)]
+
+
 def _finding(row: Sequence[Any]) -> Finding:
     box, area = tuple(row[-_OF_REGION:-1]), row[-1]
     values: list[Any] = [*row[:-_OF_REGION], None if area is None else box, area]
@@ -123,7 +144,8 @@ def _with_sample() -> Select[*tuple[Any, ...]]:
         select(
             finding.id, finding.round_id, finding.sample_id, finding.row, finding.rank, finding.kind,
             finding.given, finding.pseudo, finding.confidence, finding.self_confidence, finding.fold, finding.split,
-            finding.top, finding.similarity_rank, finding.status, finding.label, AnnotatorRow.name.label("annotator"),
+            finding.top, finding.similarity_rank, finding.contradicting, finding.status, finding.label,
+            AnnotatorRow.name.label("annotator"),
             SampleRow.name, SampleRow.path, SampleRow.content_hash, SampleRow.width, SampleRow.height,
             finding.x, finding.y, finding.width, finding.height, finding.area,
         )

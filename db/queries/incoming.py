@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import RoundStatus
 from db.models import ImportRow, IncomingRow, SampleRow
+from db.queries import matching
 from db.queries.added import in_scope
 from db.queries.evaluation import stays
 
@@ -49,9 +50,14 @@ class Arrival(NamedTuple):
 
     @property
     def is_corrected(self) -> bool:
-        """Whether anything but what was given differs, or a mask comes where none was."""
+        """Whether anything but what was given and where it lies differs, or a mask comes where none was."""
         has_first_mask = self.old.mask_hash is None and self.new.mask_hash is not None
-        return has_first_mask or any(getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED)
+        return has_first_mask or any(getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED - _PLACE)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the same content lies at another path now."""
+        return self.old.path != self.new.path
 
     @property
     def is_resized(self) -> bool:
@@ -74,7 +80,8 @@ _TAGS = "tags"  # said of an image, but no part of it: people may say otherwise
 _NAMES = tuple(item.name for item in fields(NewSample) if item.name != _TAGS)
 _GIVEN = {"label", "mask_hash"}  # said once and for all
 _FOLLOWS = {"look_hash"}  # from the content: filled in where an older version did not know it, and no change
-_CORRECTED = tuple(name for name in _NAMES if name not in _GIVEN | _FOLLOWS)
+_PLACE = {"path", "name"}  # where the content lies
+_CORRECTED = dict.fromkeys(name for name in _NAMES if name not in _GIVEN | _FOLLOWS).keys()
 _TOLD = tuple(name for name in _NAMES if name not in _FOLLOWS)
 
 
@@ -203,6 +210,7 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> li
     missed = update(SampleRow).where(_is_missed(import_id, dataset_id), scope).values(vanished_at=at)
     session.execute(missed.execution_options(synchronize_session=False))
     rewritten = (*_CORRECTED, *_FOLLOWS)
+    matching.free_paths(session, import_id, dataset_id)
     correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in rewritten}
     correction["split"] = case((kept, SampleRow.split), else_=IncomingRow.split)
     correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)
@@ -232,12 +240,12 @@ def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
 
 
 def _same(dataset_id: int) -> ColumnElement[bool]:
-    return and_(SampleRow.dataset_id == dataset_id, SampleRow.path == IncomingRow.path)
+    return and_(SampleRow.dataset_id == dataset_id, SampleRow.id == IncomingRow.sample_id)
 
 
 def _is_missed(import_id: int, dataset_id: int) -> ColumnElement[bool]:
-    staged = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.path == SampleRow.path)
-    return and_(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), ~staged.exists())
+    staged = select(IncomingRow.sample_id).where(IncomingRow.import_id == import_id, IncomingRow.sample_id.is_not(None))
+    return and_(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), SampleRow.id.not_in(staged))
 
 
 def _is_first_mask() -> ColumnElement[bool]:

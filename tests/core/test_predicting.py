@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from core import predicting
-from core.config import Method, RoundConfig
+from core.config import Member, Method, RoundConfig
 from core.data.formats import mask_pairs
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.masks.reading import read_masks
-from core.data.networks import kept_networks
+from core.data.networks import drop_networks, keeps_networks, kept_networks, round_networks
 from core.data.new_images import NewImage, find_images
 from core.data.predictions import read_predictions
 from core.judge.judgement import fold_file
@@ -97,6 +97,24 @@ def test_a_fold_says_of_its_held_out_scenes_what_the_round_stored(tmp_path: Path
             assert one.mask.shape == scenes.true[row].shape
             assert (one.mask == predicted).mean() > 0.999
             assert np.abs(one.confidence.astype(int) - confidence).max() <= 1
+
+
+def test_networks_of_other_kinds_and_sizes_say_together_what_their_round_mixed(tmp_path: Path) -> None:
+    grey = replace(PROBE, grey=True, input_size=24)
+    config = replace(LABELS, members=(Member.of(grey), Member.of(replace(LABELS, learning_rate=0.01))))
+    folder, paths = label_round(tmp_path, config)
+    stored = np.load(folder / "probabilities.npy").astype(np.float32)
+    for fold in range(2):
+        rows = np.load(fold_file(folder, fold))["rows"].tolist()
+        kept = [one for one in round_networks(folder) if one.name == f"fold_{fold}"]
+        assert [one.full_name for one in kept] == [f"{place}fold_{fold}" for place in ("", "member_1/", "member_2/")]
+        found = predict_labels(open_ensemble(kept, "cpu"), images_of([paths[row] for row in rows]), Wish())
+        for row, one in zip(rows, found, strict=True):
+            labels, own = zip(*one.top, strict=True)
+            np.testing.assert_allclose(own, stored[row, list(labels)], atol=2e-3)
+    assert keeps_networks(folder)
+    assert drop_networks(folder) > 0
+    assert not keeps_networks(folder)
 
 
 def test_together_networks_say_the_mean(tmp_path: Path) -> None:

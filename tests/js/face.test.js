@@ -20,8 +20,8 @@ const audit = (over = {}) => new Audit({ now: { id: 12, kind: "suspicious", ...o
 
 /** The same picture twice: given and suggested exchanged, and everything else that could tell them apart different. */
 function twins(over = {}) {
-  const one = audit().veil({ ...finding(7), place: 3, name: "train/dog/7.png", given: 1, pseudo: 2, confidence: 0.97, likely: [[2, 0.97], [1, 0.02]], ...over });
-  const other = audit().veil({ ...finding(7), place: 3, name: "train/bird/7.png", given: 2, pseudo: 1, confidence: 0.31, likely: [[1, 0.31], [0, 0.3]], ...over });
+  const one = audit().veil({ ...finding(7), place: 3, name: "train/dog/7.png", given: 1, pseudo: 2, contradicting: 2, confidence: 0.97, likely: [[2, 0.97], [1, 0.02]], ...over });
+  const other = audit().veil({ ...finding(7), place: 3, name: "train/bird/7.png", given: 2, pseudo: 1, contradicting: 1, confidence: 0.31, likely: [[1, 0.31], [0, 0.3]], ...over });
   return [one, other];
 }
 
@@ -32,7 +32,7 @@ function shown(item, face) {
   const card = face.card(item, context);
   paintCard(card, item, { face, classes: CLASSES, focused: true, selected: false });
   const on = { pick() {}, open() {}, act() {}, step() {}, closed() {} };
-  const parts = { api: { base: "/o" }, classes: CLASSES, face, digits: null, keys, on, colours: context.colours, overlay: { view: "both", single: "given" }, siblings: async () => [item], shapes: async () => ({}) };
+  const parts = { api: { base: "/o" }, classes: CLASSES, face, digits: null, networks: 3, keys, on, colours: context.colours, overlay: { view: "both", single: "given" }, siblings: async () => [item], shapes: async () => ({}) };
   const inspector = new (item.region ? RegionInspector : Inspector)(parts);
   clearTimeout(inspector.show(item));
   clearTimeout(inspector.timer);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { OPEN } from "../../app/components/review_grid/face.js";
-import { Inspector } from "../../app/components/review_grid/inspector.js";
+import { Inspector, opposition } from "../../app/components/review_grid/inspector.js";
 import { finding, settle } from "./fakes.js";
 
 /** An element that keeps nothing but its texts. */
@@ -54,4 +54,14 @@ test("what looks like a card is a set that opens with a click", async (t) => {
   clicks.at(-1)();
   assert.deepEqual(opened, [{ show: "suspicious", given: 0, pseudo: 1, similar: "12-92" }]);
   assert.doesNotMatch(await show({}), /more like this/); // in an audit
+});
+
+test("a card says how many networks contradict its label, where the round has several", () => {
+  document.createElement = element;
+  const said = (contradicting, networks) => opposition({ ...finding(1), contradicting }, networks)?.texts.join("") ?? null;
+  assert.equal(said(2, 3), "2 of 3 networks contradict the label");
+  assert.equal(said(1, 3), "1 of 3 networks contradicts the label");
+  assert.equal(said(0, 2), "none of 2 networks contradicts the label");
+  assert.equal(said(1, 1), null);
+  assert.equal(said(null, 3), null); // an audit does not tell
 });

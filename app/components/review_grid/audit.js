@@ -84,7 +84,7 @@ export class Audit {
     const choices = this.oneClass ? [item.pseudo] : [...new Set([item.given, item.pseudo])].filter((id) => id >= 0).sort((a, b) => a - b);
     const order = [...choices];
     for (let id = 0; id < this.classes.length && order.length < DIGITS; id += 1) if (!choices.includes(id)) order.push(id);
-    return { ...item, choices, confidence: null, self_confidence: null, rank: null, likely: order.map((id) => [id, null]) };
+    return { ...item, choices, confidence: null, self_confidence: null, contradicting: null, rank: null, likely: order.map((id) => [id, null]) };
   }
 
   /** Resolve to the next cards, leased for this person. */

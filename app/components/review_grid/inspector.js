@@ -30,10 +30,16 @@ function rowsOf(item, likely, { classes, digits, onpick }) {
       probability !== null && h("em", {}, percent(probability)))));
 }
 
+/** Return how many networks of the round contradict the label, null where it has one network or the card does not tell. */
+export function opposition({ contradicting }, networks) {
+  if (contradicting === null || contradicting === undefined || !(networks > 1)) return null;
+  return h("p", { class: "networks" }, `${contradicting || "none"} of ${networks} networks ${contradicting > 1 ? "contradict" : "contradicts"} the label`);
+}
+
 export class Inspector {
-  /** `api` for details, `face` decides what a card shows, `digits` is the class of each digit key, `on` holds pick(class) and open(item). */
-  constructor({ api, classes, face, digits, on }) {
-    Object.assign(this, { api, classes, face, digits, on });
+  /** `api` for details, `face` decides what a card shows, `digits` is the class of each digit key, `networks` counts the round's, `on` holds pick(class) and open(item). */
+  constructor({ api, classes, face, digits, networks = 1, on }) {
+    Object.assign(this, { api, classes, face, digits, networks, on });
     this.details = new Map();
     this.image = h("button", { type: "button", class: "bigim", title: "Zoom", onclick: () => this.item && on.open(this.item) });
     this.body = h("div", {});
@@ -82,6 +88,7 @@ export class Inspector {
     return [
       h("p", { class: "path", title: this.face.name(item) }, this.face.name(item)),
       this.face.tags(item, this.classes, this.colours),
+      opposition(item, this.networks),
       look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
       classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }),
     ];

@@ -34,7 +34,7 @@ export function build(review) {
   review.face = review.audit?.face ?? OPEN;
   const own = showsRegions(review.info) ? regionParts(review) : {};
   review.digits = (review.audit ? null : own.digits) ?? classesByDigit(review.classes);
-  const shared = { api: review.api, classes: review.classes, face: review.face, digits: review.digits, ...own.shared };
+  const shared = { api: review.api, classes: review.classes, face: review.face, digits: review.digits, networks: review.info.networks, ...own.shared };
   review.zoom = new (own.Zoom ?? Zoom)({ root: review.root, keys: review.keys, ...shared, on: {
     step: (by) => review.cursor.step(by), pick: (label) => review.pick(label), act: (action) => review.actions[action](), closed: () => review.paint(), open: (item) => review.cursor.openZoom(item.id), ...own.on,
   } });

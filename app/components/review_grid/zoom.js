@@ -3,7 +3,7 @@
 import { className } from "./card.js";
 import { fill, h, keycap, openDialog } from "./dom.js";
 import { fitClass, imageUrl } from "./format.js";
-import { classRows } from "./inspector.js";
+import { classRows, opposition } from "./inspector.js";
 import { shown } from "./keys.js";
 
 const PLACES = 10;
@@ -11,9 +11,9 @@ const UNLABELLED = -1; // as the given class: there is nothing to keep
 const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
 
 export class Zoom {
-  /** `face` decides what a card shows, `digits` is the class of each digit key; `on` holds step(by), pick(class), act(action) and closed(). */
-  constructor({ root, api, classes, face, digits, keys, on }) {
-    Object.assign(this, { root, api, classes, face, digits, keys, on });
+  /** `face` decides what a card shows, `digits` is the class of each digit key, `networks` counts the round's; `on` holds step(by), pick(class), act(action) and closed(). */
+  constructor({ root, api, classes, face, digits, keys, networks = 1, on }) {
+    Object.assign(this, { root, api, classes, face, digits, keys, networks, on });
     this.item = null;
     this.origin = null; // the card that led to an image of several
   }
@@ -56,6 +56,7 @@ export class Zoom {
     const look = this.face.badge(item, this.classes);
     return [
       h("p", { class: "path" }, this.face.name(item)), this.face.tags(item, this.classes),
+      opposition(item, this.networks),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
       classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick, places: PLACES }),
       h("div", { class: "zoom-verdicts" }, this.verdicts()),

@@ -5,7 +5,7 @@ The same items and options give the same plan, whatever order the items come in.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -176,6 +176,7 @@ class Source:
     evaluation_splits: tuple[str, ...] = ()  # judged models and taught none
     wrong_labels: dict[str, Any] | None = None
     bulk_acts: tuple[dict[str, Any], ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)  # `path`, `label` of its table, where chosen by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote
 
 from core.data.formats.mask_folders import bases, image_files
 from core.data.formats.source import SPLITS, Problems, ReadOptions
@@ -17,6 +18,7 @@ Value = TypeVar("Value")
 FOLDER = "annotations"
 _SNIFFED = 1 << 20  # bytes at either end of a file
 _LOOKED_AT = 50  # files
+_UPLOADED = re.compile(r"[0-9a-f]{8}-")  # before the name of a file that was uploaded to Label Studio
 
 
 def find_json(source: Path, sniff: Callable[[str], bool]) -> list[Path]:
@@ -95,23 +97,12 @@ class Images:
         for name in image_files(root, options, problems):
             self._by_name[PurePosixPath(name).name].append(name)
 
-    def knows(self, written: str) -> bool:
-        """Whether any image has this file name."""
-        return PurePosixPath(written.replace("\\", "/")).name in self._by_name
-
     def find(self, written: str, near: Path, split: str = "") -> str | None:
-        """Return the image called `written` in a file that lies in the folder `near`.
-
-        The same path from the root, else the only one whose path ends so, lies near or in the split's folder, else
-        the only one of that file name. None is a problem.
-        """
-        path = written.replace("\\", "/").removeprefix("./").lstrip("/")
-        candidates = self._by_name.get(PurePosixPath(path).name, [])
-        found = next((name for name in candidates if name == path), None)
-        for chosen in _narrower(candidates, path, self._prefix(near), split):
-            found = found or (chosen[0] if len(chosen) == 1 else None)
+        """Return the image called `written` in a file that lies in the folder `near`; None is a problem."""
+        found = self.look(written, near, split)
         if found is None:
-            what = f"{len(candidates)} images have this name" if candidates else "there is no such image"
+            count = max(len(self._candidates(name)) for name in spellings(written))
+            what = f"{count} images have this name" if count else "there is no such image"
             self.problems.error("unknown image", written[:300], what, "put it at the path the annotations name")
         elif found in self.named:
             self.problems.error("annotated twice", found, "a second entry names it; the first one counts", "remove one")
@@ -119,6 +110,23 @@ class Images:
         else:
             self.named.add(found)
         return found
+
+    def look(self, written: str, near: Path, split: str = "") -> str | None:
+        """Return the image called `written`, by its path or by an address; None: there is none, or no single one.
+
+        The same path from the root, else the only one whose path ends so, lies near or in the split's folder, else
+        the only one of that file name.
+        """
+        name = next((name for name in spellings(written) if self._candidates(name)), written)
+        path = _plain(name)
+        candidates = self._candidates(name)
+        found = next((name for name in candidates if name == path), None)
+        for chosen in _narrower(candidates, path, self._prefix(near), split):
+            found = found or (chosen[0] if len(chosen) == 1 else None)
+        return found
+
+    def _candidates(self, written: str) -> list[str]:
+        return self._by_name.get(PurePosixPath(_plain(written)).name, [])
 
     def note_unnamed(self) -> None:
         """Say how many images no annotation file names."""
@@ -133,6 +141,23 @@ class Images:
 
     def _prefix(self, near: Path) -> str:
         return "" if near == self.root else f"{near.relative_to(self.root).as_posix()}/"
+
+
+def spellings(written: str) -> list[str]:
+    """Return the names that a path or an address may stand for: of a local file, of an upload, without its query."""
+    address, _, query = written.partition("?")
+    local = parse_qs(query).get("d", [])
+    names = [name for text in (*local, written, address) for name in (text, unquote(text))]
+    uploaded = [f"{folder}{slash}{_UPLOADED.sub('', tail, count=1)}" for folder, slash, tail in map(_parted, names)]
+    return [*names, *uploaded]
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.rpartition("/")
+
+
+def _plain(written: str) -> str:
+    return written.replace("\\", "/").removeprefix("./").lstrip("/")
 
 
 def split_in(name: str) -> str:

@@ -1,4 +1,4 @@
-"""CamVid's folders: `train/` beside `train_labels/`, also val and test, and `unlabeled/train/` that nobody labelled.
+"""CamVid's folders: `train/` beside `train_labels/`, or `trainannot/` of SegNet's version; `unlabeled/train/`.
 
 Masks are colours: "exact 11" unless a map is chosen or declared beside them. Folders of pseudo masks
 (`unlabeled/train_pseudoIt1/`) are passed over. The layout `train/images/`, `train/labels/` is read too, where the
@@ -14,7 +14,15 @@ from PIL import Image
 
 from core.data.export.names import safe_name
 from core.data.formats import mask_pairs
-from core.data.formats.mask_folders import LABELS_OF, Pairing, bases, do_pair, unlabelled_pairings, within
+from core.data.formats.mask_folders import (
+    ANNOTATIONS_OF,
+    LABELS_OF,
+    Pairing,
+    bases,
+    do_pair,
+    unlabelled_pairings,
+    within,
+)
 from core.data.formats.mask_meaning import CAMVID
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, is_image_name
@@ -53,7 +61,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         return mask_pairs.read(source, options)
     except DatasetError as error:
         raise DatasetError(
-            f"{source}: has no folders train and train_labels; name them so, or choose another format"
+            f"{source}: has no folders train and train_labels or trainannot; name them so, or choose another format"
         ) from error
 
 
@@ -82,9 +90,10 @@ def _find(source: Path) -> tuple[Path, list[Pairing]]:
     for base in bases(source):
         names = folders_in(base)
         found = [
-            Pairing(within(source, base / name), within(source, base / f"{name}{LABELS_OF}"), split_name(name))
+            Pairing(within(source, base / name), within(source, base / f"{name}{ending}"), split_name(name))
             for name in names
-            if f"{name}{LABELS_OF}" in names
+            for ending in (LABELS_OF, ANNOTATIONS_OF)
+            if f"{name}{ending}" in names
         ]
         if found:
             paired = {pairing.images for pairing in found}
@@ -98,5 +107,7 @@ def _find(source: Path) -> tuple[Path, list[Pairing]]:
 def _has_frames(source: Path) -> bool:
     """Whether the first images are called as CamVid's frames are."""
     _, pairings = mask_pairs.find(source)
+    if not pairings:
+        return False
     names = [path.name for path in (source / pairings[0].images).rglob("*") if is_image_name(path.name)]
     return bool(names) and all(map(sequence_of, names))

@@ -2,7 +2,8 @@
 
 Each pixel gets the category of the last annotation of the file that covers it, crowds included. Pixels that none covers
 are the category `background`, which is added where there is none; in files written here they are IGNORE instead, which
-`info` says (`"unannotated_pixels": "ignore"`). The split is in the file's name, as in `instances_val.json`.
+`info` says (`"unannotated_pixels": "ignore"`). A category called void, ignore or unlabelled is IGNORE. An annotation
+with a box alone has no pixels: see the option `boxes`. The split is in the file's name, as in `instances_val.json`.
 
 Written: one annotation for each image and class, packed run lengths; `iscrowd` is 1 where its pixels form several
 separate pieces, as COCO means it. Category ids begin at 1.
@@ -21,8 +22,12 @@ import numpy as np
 
 from core.data.export.names import safe_name
 from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_all, split_in
-from core.data.formats.source import Problems, ReadOptions, SourceListing, refuse_leaving, split_name
+from core.data.formats.boxes import box_shape, boxes_question
+from core.data.formats.questions import together
+from core.data.formats.source import READING, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
+from core.data.formats.turned import ask_turned
 from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.classes import is_nobody
 from core.data.masks.colours import IGNORED, class_table, rgb_of
 from core.data.masks.items import MaskItem, place_in
 from core.data.masks.runs import Inside, encode_coco
@@ -34,6 +39,7 @@ _BACKGROUND = "background"
 _UNANNOTATED = "unannotated_pixels"
 _INSTANCES = "instances"
 _KEYS = tuple(re.compile(rf'"{key}"\s*:\s*\[') for key in ("images", "categories"))
+_SPREAD = 200  # photos of a file
 _CURE = "correct the annotation, or remove it"
 
 
@@ -63,14 +69,18 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         )
     problems = Problems()
     files = list(_files([refuse_leaving(path, source, options) for path in found], problems))
+    _refuse_panoptic(files)
     ids: dict[str, int] = {}
     colours: list[str | None] = []
+    own = all(map(_ignores_unannotated, files))
     for file in files:
         for category in sorted(objects(file.values, "categories"), key=lambda item: _number(item.get("id"))):
+            if options.reading >= READING and not own and is_nobody(str(category.get("name"))):
+                continue
             if ids.setdefault(str(category.get("name")), len(ids)) == len(colours):
                 colours.append(_colour(category.get("color")))
     background = next((name for name in ids if name.strip().lower() == _BACKGROUND), None)
-    if background is None and not all(map(_ignores_unannotated, files)):
+    if background is None and not own:
         background = _BACKGROUND
         ids = {background: 0, **{name: number + 1 for name, number in ids.items()}}
         colours.insert(0, "#000000" if "#000000" not in colours else None)
@@ -78,7 +88,12 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         raise DatasetError(f"{found[0].name}: has no categories; export the annotations again")
     base = IGNORED if background is None else ids[background]
     images = Images(image_root(source), options, problems)
-    return SourceListing(_samples(files, images, ids, base), problems, class_table(list(ids), colours))
+    boxes = sum(_is_box(annotation) for file in files for annotation in objects(file.values, "annotations"))
+    _warn_of_ignored(files, ids, problems)
+    read = _Reading(images, ids, base, options)
+    photos = [photo for file in files for photo in read.photos(file)]
+    shown = together(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
+    return SourceListing(read.samples(files), problems, class_table(list(ids), colours), shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
@@ -115,46 +130,115 @@ def _ignores_unannotated(file: _File) -> bool:
     return isinstance(info, dict) and info.get(_UNANNOTATED) == "ignore"
 
 
-def _samples(files: list[_File], images: Images, ids: dict[str, int], base: int) -> Iterator[SourceSample]:
+def _refuse_panoptic(files: list[_File]) -> None:
+    """Check that the annotations are shapes.
+
+    Raises:
+        DatasetError: they are segments of panoptic PNG files.
+    """
     for file in files:
+        annotations = objects(file.values, "annotations")
+        if annotations and all("segments_info" in annotation for annotation in annotations):
+            raise DatasetError(
+                f"{file.path.name}: panoptic annotations are not read; name the JSON file of the instances, or write "
+                "masks of ids with panopticapi's panoptic2semantic_segmentation.py and import them with their images"
+            )
+
+
+def _warn_of_ignored(files: list[_File], ids: dict[str, int], problems: Problems) -> None:
+    names = {str(category.get("name")) for file in files for category in objects(file.values, "categories")}
+    for name in sorted(names - ids.keys()):
+        problems.warn(
+            "category ignored",
+            name,
+            "pixels of a category of this name are read as unlabelled (IGNORE)",
+            "nothing; or rename the category, if it is to be learnt",
+        )
+
+
+def _is_box(annotation: dict[str, Any]) -> bool:
+    return not annotation.get("segmentation") and _box(annotation) is not None
+
+
+def _box(annotation: dict[str, Any]) -> list[list[float]] | None:
+    """Return the box as a polygon; None: there is none."""
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):  # noqa: PLR2004
+        return None
+    left, top, width, height = box
+    return [[left, top, left + width, top, left + width, top + height, left, top + height]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the samples of all files share."""
+
+    images: Images
+    ids: dict[str, int]
+    base: int
+    options: ReadOptions
+
+    def photos(self, file: _File) -> Iterator[tuple[str, tuple[int, int] | None]]:
+        """Yield photos spread over a file, with the size that it gives them."""
+        listed = objects(file.values, "images")
+        for image in listed[:: max(1, len(listed) // _SPREAD)]:
+            name = self.images.look(str(image.get("file_name", "")), file.path.parent, file.split)
+            height, width = image.get("height"), image.get("width")
+            size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+            if name is not None:
+                yield f"{self.images.root}/{name}", size
+
+    def samples(self, files: list[_File]) -> Iterator[SourceSample]:
+        """Yield every image that the files name."""
+        for file in files:
+            yield from self._of_file(file)
+        self.images.note_unnamed()
+
+    def _of_file(self, file: _File) -> Iterator[SourceSample]:
         names = {_key(item.get("id")): str(item.get("name")) for item in objects(file.values, "categories")}
         shapes: dict[str, list[list[Any]]] = defaultdict(list)
         for annotation in objects(file.values, "annotations"):
-            shapes[_key(annotation.get("image_id"))].append(_shape(annotation, names, ids))
-        unannotated = IGNORED if _ignores_unannotated(file) else base
+            shape = self._shape(annotation, names)
+            if shape is not None:
+                shapes[_key(annotation.get("image_id"))].append(shape)
+        unannotated = IGNORED if _ignores_unannotated(file) else self.base
+        turned = self.options.exif_masks == "turn"
         for image in objects(file.values, "images"):
             mine = shapes.pop(_key(image.get("id")), [])
-            name = images.find(str(image.get("file_name", "")), file.path.parent, file.split)
+            name = self.images.find(str(image.get("file_name", "")), file.path.parent, file.split)
             if name is None:
                 continue
             size = [image.get("height"), image.get("width")]
             where = f"{file.path.name}, {name}"
-            mask = segments(where, unannotated, mine, size if None not in size else None)
+            path = f"{self.images.root}/{name}"
+            mask = segments(where, unannotated, mine, size if None not in size else None, path, turned=turned)
             labelled = image.get("labelled") is not False
-            path = f"{images.root}/{name}"
             yield SourceSample(path, name, None, file.split, sequence_of(name), mask if labelled else None)
         for key, left in shapes.items():
-            images.problems.error(
+            self.images.problems.error(
                 "unknown image",
                 file.path.name,
                 f"{len(left)} annotations are of the image {key}, which is not listed",
                 _CURE,
             )
-    images.note_unnamed()
 
-
-def _shape(annotation: dict[str, Any], names: dict[str, str], ids: dict[str, int]) -> list[Any]:
-    name = names.get(_key(annotation.get("category_id")))
-    where = f"annotation {annotation.get('id')}"
-    if name is None:
-        said = f"{where} has the category {annotation.get('category_id')}, which is not listed"
-        return [0, "fault", ["ids outside the classes", said, _CURE]]
-    drawn = annotation.get("segmentation")
-    if isinstance(drawn, dict):
-        return [ids[name], "rle", {"size": drawn.get("size"), "counts": drawn.get("counts")}]
-    if isinstance(drawn, list) and drawn:
-        return [ids[name], "polygons", drawn]
-    return [0, "fault", ["bad polygon", f"{where} has no segmentation", _CURE]]
+    def _shape(self, annotation: dict[str, Any], names: dict[str, str]) -> list[Any] | None:
+        """Return the shape of an annotation as `segments` knows it; None: it is to be skipped."""
+        name = names.get(_key(annotation.get("category_id")))
+        where = f"annotation {annotation.get('id')}"
+        if name is None:
+            said = f"{where} has the category {annotation.get('category_id')}, which is not listed"
+            return [0, "fault", ["ids outside the classes", said, _CURE]]
+        number = self.ids.get(name, IGNORED)
+        drawn = annotation.get("segmentation")
+        if isinstance(drawn, dict):
+            return [number, "rle", {"size": drawn.get("size"), "counts": drawn.get("counts")}]
+        if isinstance(drawn, list) and drawn:
+            return [number, "polygons", drawn]
+        box = _box(annotation)
+        if box is not None and self.options.reading >= READING:
+            return box_shape("polygons", box, f"{where} has a box", self.options)
+        return [0, "fault", ["bad polygon", f"{where} has no segmentation", _CURE]]
 
 
 def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], table: ClassTable) -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 from core.data.formats import (
     camvid,
+    cityscapes,
     coco,
     huggingface,
     imagefolder,
     label_studio,
+    labelme,
     manifest,
     mask_pairs,
     unlabelled,
     voc,
+    yolo,
 )
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
@@ -54,6 +57,13 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     ),
     SourceFormat.LABEL_STUDIO: Reader(
         "Label Studio masks", "a JSON export with brush or polygon labels", label_studio.recognise, label_studio.read
+    ),
+    SourceFormat.LABELME: Reader("labelme masks", "1.jpg with 1.json beside it", labelme.recognise, labelme.read),
+    SourceFormat.YOLO: Reader(
+        "YOLO masks", "data.yaml with images/1.jpg and polygons in labels/1.txt", yolo.recognise, yolo.read
+    ),
+    SourceFormat.CITYSCAPES: Reader(
+        "Cityscapes", "leftImg8bit/train with gtFine/train", cityscapes.recognise, cityscapes.read
     ),
     SourceFormat.VOC: Reader(
         "Pascal VOC masks", "JPEGImages/1.jpg with SegmentationClass/1.png", voc.recognise, voc.read

@@ -1,21 +1,22 @@
 """Hugging Face's image folder with `metadata.csv`, `.jsonl` or `.parquet` and a `file_name` column.
 
 The metadata lies beside the images, in the root or in each split's folder; it never leaves the root. The label is
-the column with a usual name, or the only other one; without any, the images are unlabelled.
+the column with a usual name, or the only other one; without any, the images are unlabelled. Roboflow's `_classes.csv`,
+with a column of zeros and ones for each class, lies the same way.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from core.data.formats.rows import GROUP_NAMES, SPLIT_NAMES, TAG_NAMES, Columns, RowReader, first_of
+from core.data.export.provenance import find_manifest
+from core.data.formats.rows import Columns, RowReader, find_columns
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.table import Table, open_table
 from core.data.formats.walk import folders_in
 from core.types import DatasetError, SourceSample
 
-_FILE_NAME = ("file_name",)
-_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 
 
 def recognise(source: Path) -> str:
@@ -25,10 +26,10 @@ def recognise(source: Path) -> str:
         return ""
     try:
         tables = [open_table(path) for path in found]
-        named = all(table.find("", _FILE_NAME) for table in tables)
+        columns = [find_columns(table, ReadOptions(literal_labels=False), only_other=True) for table in tables]
     except DatasetError:
         return ""
-    return f"{', '.join(_shown(path, source) for path in found)} names each file_name" if named else ""
+    return f"{', '.join(_shown(path, source) for path in found)} names each {columns[0].path.strip()}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -41,8 +42,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not found:
         raise DatasetError(f"{source}: has no metadata.csv or metadata.jsonl, nor have its train, val, test folders")
     root = source if source.is_dir() else source.parent
+    if find_manifest(root) is not None:  # an export of ours: what stands there is what was meant
+        options = replace(options, literal_labels=True)
     tables = [open_table(refuse_leaving(path, source, options)) for path in found]
-    chosen = [_columns(table, options) for table in tables]
+    chosen = [find_columns(table, options, only_other=True) for table in tables]
     problems = Problems()
     return SourceListing(_samples(root, list(zip(tables, chosen, strict=True)), options, problems), problems)
 
@@ -56,21 +59,6 @@ def _samples(
         split = split_name(folder) if table.path.parent != root and folder.lower() in SPLITS else ""
         for sample in reader.read(table, columns):
             yield sample if sample.split or not split else replace(sample, split=split)
-
-
-def _columns(table: Table, options: ReadOptions) -> Columns:
-    path = table.find(options.path_column, _FILE_NAME)
-    if path is None:
-        raise DatasetError(f"{table.path.name}: no column is called file_name; {table.described}")
-    label, split, group = first_of(table.find, options)
-    tags = table.find("", TAG_NAMES)
-    known = {"", *SPLIT_NAMES, *GROUP_NAMES, *TAG_NAMES}
-    others = [name for name in table.columns if name not in {path, split, group} and name.strip().lower() not in known]
-    if label is None and len(others) > 1:
-        raise DatasetError(
-            f"{table.path.name}: which column is the label? {table.described}. Call it `label`, or choose it"
-        )
-    return Columns(path, label or next(iter(others), None), split, group, tags=tags)
 
 
 def _find_metadata(source: Path) -> list[Path]:

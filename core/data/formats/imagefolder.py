@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.export import names, provenance
+from core.data.formats.cells import spelt
 from core.data.formats.mask_folders import is_role
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, holds_image, walk
@@ -98,6 +99,8 @@ def _samples(source: Path, layout: Layout, options: ReadOptions, problems: Probl
             continue
         filled.add(folders[0])
         label = None if folders[0] in UNLABELLED_FOLDERS else folders[0]
+        if label is not None and not options.literal_labels:
+            label = spelt(label)
         yield SourceSample(f"{source}/{name}", name, label, split)
     for empty in sorted(set(layout.classes) - filled):
         problems.warn("empty class folder", empty, "no image was found in it", "nothing, or put its images there")

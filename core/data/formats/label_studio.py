@@ -1,9 +1,10 @@
 """Label Studio's JSON export: tasks with `brushlabels` (its packed run lengths) and `polygonlabels` (percent).
 
-Of a task's annotations the last that was not cancelled counts; a task without any is not labelled. Each pixel gets the
-class of the last shape that covers it. Pixels that none covers are the class `background`, which is added where there
-is none, unless a file of classes beside the export says which colour is IGNORE: then they are IGNORE. Any alpha above 0
-is inside of a brush.
+Of a task's annotations the ground truth counts, else the last that was not cancelled; a task without any is not
+labelled. Each pixel gets the class of the last shape that covers it. Pixels that none covers are the class
+`background`, which is added where there is none, unless a file of classes beside the export says which colour is
+IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. A shape without a label leaves no mask. Where
+people were asked for choices and drew nothing, labels are classes of images.
 
 Written: `tasks.json` with one brush for each image and class, `label_config.xml` for the project, and `classes.csv`.
 Images are named as local files (`/data/local-files/?d=...`); a project whose storage is the export's folder shows them.
@@ -15,15 +16,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from core.data.export.names import safe_name
-from core.data.formats.annotations import Images, find_json, image_root, read_all
+from core.data.formats.annotations import Images, find_json, image_root, objects, read_all
 from core.data.formats.mask_meaning import find_classes
-from core.data.formats.source import Problems, ReadOptions, SourceListing, natural_order, refuse_leaving, split_name
+from core.data.formats.source import (
+    READING,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    natural_order,
+    refuse_leaving,
+    split_name,
+)
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
 from core.data.masks.colours import IGNORED, class_table
@@ -38,16 +47,31 @@ _TASKS, _CONFIG = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
 _HEAD = re.compile(r"\s*\[\s*\{")
 _KEYS = tuple(re.compile(rf'"{key}"\s*:') for key in ("data", "annotations", "result"))
-_UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before an uploaded file's name
-_FIGURES = {"rectanglelabels": "rectangle", "ellipselabels": "ellipse"}
-_SHAPES = {"brushlabels", "polygonlabels", *_FIGURES}
+_MIN_KEYS = tuple(re.compile(rf'"{key}"\s*:') for key in ("annotation_id", "annotator", "lead_time"))
+_SHAPES = {
+    "brushlabels": "brush",
+    "polygonlabels": "percent",
+    "rectanglelabels": "rectangle",
+    "ellipselabels": "ellipse",
+}
+_BARE = {"brush", "polygon", "rectangle", "ellipse"}  # results of shapes whose labels are a result of their own
+_LABELS = "labels"
+_HELD = {
+    "rle": "brush",
+    "points": "percent",
+    "radiusX": "ellipse",
+    "width": "rectangle",
+}  # the value's key -> its shape
 _FROM, _TO = "tag", "image"
 
 
 def recognise(source: Path) -> str:
     """Say why this is an export of Label Studio; empty: it is not."""
     found = _find(source)
-    return f"{found[0].name} has tasks with annotations as Label Studio exports them" if found else ""
+    if found:
+        return f"{found[0].name} has tasks with annotations as Label Studio exports them"
+    small = _find_min(source)
+    return f"{small[0].name} is an export of Label Studio, as JSON-MIN" if small else ""
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -57,17 +81,29 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there is no such file, or it is broken, or has no class.
     """
     found = _find(source)
+    if not found and (small := _find_min(source)):
+        raise DatasetError(
+            f"{small[0].name}: is a JSON-MIN export of Label Studio, which is not read; export the project as JSON"
+        )
     if not found:
         raise DatasetError(f"{source}: has no JSON export of Label Studio; name the file, or choose another format")
     problems = Problems()
     found = [refuse_leaving(path, source, options) for path in found]
     tasks = [
-        (path, task) for path, values in read_all(found, list, problems) for task in values if isinstance(task, dict)
+        _Task(path, task, options.reading)
+        for path, values in read_all(found, list, problems)
+        for task in values
+        if isinstance(task, dict)
     ]
     root = image_root(source)
+    images = Images(root, options, problems)
+    _note_seconds(tasks, problems)
+    if options.reading >= READING and any(task.choices for task in tasks) and not any(task.drawn for task in tasks):
+        return SourceListing(_classes(tasks, images), problems)
+    _note_undrawn(tasks, problems)
     declared = find_classes([root, *sorted({path.parent for path in found})], options, root)
     names = list(declared.table.names) if declared else []
-    names += sorted({name for _, task in tasks for name in _names(task)} - set(names), key=natural_order)
+    names += sorted({name for task in tasks for name in task.names} - set(names), key=natural_order)
     ignored = declared is not None and any(number == IGNORED for _, number in declared.colours)
     background = next((name for name in names if name.strip().lower() == _BACKGROUND), None)
     if background is None and not ignored:
@@ -75,7 +111,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     ids = {name: number for number, name in enumerate(names)}
     base = IGNORED if ignored or background is None else ids[background]
     table = class_table(names, declared.table.colours if declared else ())
-    return SourceListing(_samples(tasks, Images(root, options, problems), ids, base), problems, table)
+    return SourceListing(_samples(tasks, images, ids, base), problems, table)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
@@ -98,16 +134,89 @@ def _find(source: Path) -> list[Path]:
     return find_json(source, lambda text: bool(_HEAD.match(text)) and all(key.search(text) for key in _KEYS))
 
 
-def _annotation(task: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the annotation that counts."""
-    found = task.get("annotations")
-    whole = [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-    return next((item for item in reversed(whole) if not item.get("was_cancelled")), None)
+def _find_min(source: Path) -> list[Path]:
+    return find_json(source, lambda text: bool(_HEAD.match(text)) and all(key.search(text) for key in _MIN_KEYS))
 
 
-def _results(annotation: dict[str, Any] | None) -> list[dict[str, Any]]:
-    found = (annotation or {}).get("result")
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+class _Task:
+    """One task of an export, and of its annotations the one that counts."""
+
+    def __init__(self, path: Path, values: dict[str, Any], reading: int) -> None:
+        self.path = path
+        data = values.get("data")
+        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
+        self.judged = [item for item in objects(values, "annotations") if not item.get("was_cancelled")]
+        truth = [item for item in self.judged if item.get("ground_truth") is True] if reading >= READING else []
+        self.annotation = next(reversed(truth or self.judged), None)
+        self.results = objects(self.annotation, "result")
+        self.shapes, self.others = _told_apart(self.results, reading)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything was drawn."""
+        return bool(self.shapes)
+
+    @property
+    def names(self) -> set[str]:
+        """Return the classes of its shapes."""
+        return {name for result in self.shapes if (name := _label(result)) is not None}
+
+    @property
+    def choices(self) -> list[str]:
+        """Return what was chosen for the whole image."""
+        chosen: list[str] = []
+        for result in self.results:
+            value = result.get("value")
+            if result.get("type") == "choices" and isinstance(value, dict) and isinstance(value.get("choices"), list):
+                chosen += map(str, value["choices"])
+        return chosen
+
+    @property
+    def split(self) -> str:
+        """Return the split that its data gives."""
+        split = self.data.get("split")
+        return split_name(split) if isinstance(split, str) else ""
+
+    @property
+    def image(self) -> str:
+        """Return the name of its image: the value called image, else the first that is an address or a path."""
+        texts = [value for value in (self.data.get("image"), *self.data.values()) if isinstance(value, str)]
+        return next((text for text in texts if "." in text), "")
+
+
+def _told_apart(results: list[dict[str, Any]], reading: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the results that are shapes, and the others.
+
+    A region drawn with `Labels` beside it is two results of one id: the shape alone, and the shape with its labels.
+    """
+    if reading < READING:
+        shapes = [result for result in results if result.get("type") in _SHAPES]
+        return shapes, [result for result in results if result.get("type") not in _SHAPES]
+    labelled = [(result.get("id"), _geometry(result)) for result in results if result.get("type") == _LABELS]
+    shapes, others = [], []
+    for result in results:
+        kind = result.get("type")
+        if kind in _SHAPES or (kind == _LABELS and _kind(result)):
+            shapes.append(result)
+        elif kind not in _BARE:
+            others.append(result)
+        elif (result.get("id"), _geometry(result)) not in labelled:
+            shapes.append(result)  # of no class
+    return shapes, others
+
+
+def _geometry(result: dict[str, Any]) -> dict[str, Any]:
+    value = result.get("value")
+    return {key: part for key, part in value.items() if key != _LABELS} if isinstance(value, dict) else {}
+
+
+def _kind(result: dict[str, Any]) -> str:
+    """Return the shape of a result, by its type or by what its value holds; "": it is none."""
+    kind, value = str(result.get("type")), result.get("value")
+    if kind in _SHAPES:
+        return _SHAPES[kind]
+    held = value if isinstance(value, dict) else {}
+    return next((shape for key, shape in _HELD.items() if key in held), "")
 
 
 def _label(result: dict[str, Any]) -> str | None:
@@ -117,35 +226,61 @@ def _label(result: dict[str, Any]) -> str | None:
     return str(labels[0]) if isinstance(labels, list) and labels else None
 
 
-def _names(task: dict[str, Any]) -> Iterator[str]:
-    for result in _results(_annotation(task)):
-        name = _label(result)
-        if result.get("type") in _SHAPES and name is not None:
-            yield name
+def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
+    count = sum(task.annotation is not None and not task.drawn for task in tasks)
+    if count:
+        problems.warn(
+            "nothing drawn",
+            tasks[0].path.name,
+            f"{count:,} tasks were submitted with nothing drawn; all of their image is background",
+            "nothing, if so it is; else draw what is there, or cancel them in Label Studio",
+        )
 
 
-def _samples(
-    tasks: list[tuple[Path, dict[str, Any]]], images: Images, ids: dict[str, int], base: int
-) -> Iterator[SourceSample]:
-    others: Counter[str] = Counter()
-    for path, task in tasks:
-        data = task.get("data")
-        values = data if isinstance(data, dict) else {}
-        split = values.get("split")
-        name = _find_image(images, _image(values), path)
+def _note_seconds(tasks: list[_Task], problems: Problems) -> None:
+    for task in tasks:
+        if len(task.judged) < 2:  # noqa: PLR2004 a second one
+            continue
+        shapes = [json.dumps([_geometry(one) for one in objects(item, "result")]) for item in task.judged]
+        if len(set(shapes)) > 1:
+            truth = "the ground truth" if task.annotation and task.annotation.get("ground_truth") else "the last one"
+            problems.warn(
+                "annotators differ",
+                task.image[:300],
+                f"{len(task.judged)} annotations differ; {truth} is read",
+                "mark the right one as ground truth in Label Studio",
+            )
+
+
+def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
+    """Yield the images with the class that was chosen for them."""
+    for task in tasks:
+        name = images.find(task.image, task.path.parent)
         if name is None:
             continue
-        annotation = _annotation(task)
-        shapes = []
-        for result in _results(annotation):
-            kind = str(result.get("type"))
-            if kind in _SHAPES:
-                shapes.append(_shape(kind, result, ids))
-            else:
-                others[kind] += 1
-        mask = None if annotation is None else segments(f"{path.name}, {name}", base, shapes)
-        split = split_name(split) if isinstance(split, str) else ""
-        yield SourceSample(f"{images.root}/{name}", name, None, split, sequence_of(name), mask)
+        chosen = task.choices
+        if len(chosen) > 1:
+            images.problems.error(
+                "several classes",
+                name,
+                f"{', '.join(chosen)} were chosen; an image has one class here, so it comes without",
+                "choose one in Label Studio, or import masks and tags",
+            )
+        label = chosen[0] if len(chosen) == 1 else None
+        yield SourceSample(f"{images.root}/{name}", name, label, task.split, sequence_of(name))
+    images.note_unnamed()
+
+
+def _samples(tasks: list[_Task], images: Images, ids: dict[str, int], base: int) -> Iterator[SourceSample]:
+    others: Counter[str] = Counter()
+    for task in tasks:
+        name = images.find(task.image, task.path.parent)
+        if name is None:
+            continue
+        others.update(str(result.get("type")) for result in task.others)
+        shapes = [_shape(result, ids) for result in task.shapes]
+        mask = None if task.annotation is None else segments(f"{task.path.name}, {name}", base, shapes)
+        yield SourceSample(f"{images.root}/{name}", name, None, task.split, sequence_of(name), mask)
     for kind, count in others.items():
         images.problems.warn(
             "not a mask",
@@ -156,40 +291,17 @@ def _samples(
     images.note_unnamed()
 
 
-def _image(data: dict[str, Any]) -> str:
-    """Return what a task calls its image: the value called image, else the first that is an address or a path."""
-    texts = [value for value in (data.get("image"), *data.values()) if isinstance(value, str)]
-    return next((text for text in texts if "." in text), "")
-
-
-def _find_image(images: Images, written: str, path: Path) -> str | None:
-    """Return the image at an address: a local file, an upload, or anything whose last part is a file's name."""
-    address, _, query = written.partition("?")
-    local = parse_qs(query).get("d", [])
-    names = [name for text in (*local, address, written) for name in (text, unquote(text))]
-    uploaded = [f"{folder}{slash}{_UPLOADED.sub('', tail, count=1)}" for folder, slash, tail in map(_parted, names)]
-    found = next((name for name in (*names, *uploaded) if images.knows(name)), names[0])
-    return images.find(found, path.parent)
-
-
-def _parted(name: str) -> tuple[str, str, str]:
-    return name.rpartition("/")
-
-
-def _shape(kind: str, result: dict[str, Any], ids: dict[str, int]) -> list[Any]:
-    value, name = result.get("value"), _label(result)
+def _shape(result: dict[str, Any], ids: dict[str, int]) -> list[Any]:
+    value, name, kind = result.get("value"), _label(result), _kind(result)
     if name is None or not isinstance(value, dict):
-        said = f"the result {result.get('id')} has no label"
+        said = f"the result {result.get('id')}, a {result.get('type')}, has no label"
         return [0, "fault", ["no label", said, "give it a label in Label Studio, or remove it"]]
-    if kind == "polygonlabels":
-        return [ids[name], "percent", value.get("points")]
-    if kind in _FIGURES:
-        return [ids[name], _FIGURES[kind], value]
-    return [
-        ids[name],
-        "brush",
-        {"size": [result.get("original_height"), result.get("original_width")], "rle": value.get("rle")},
-    ]
+    if kind == "percent":
+        return [ids[name], kind, value.get("points")]
+    if kind == "brush":
+        size = [result.get("original_height"), result.get("original_width")]
+        return [ids[name], kind, {"size": size, "rle": value.get("rle")}]
+    return [ids[name], kind, value]
 
 
 def _task(number: int, item: MaskItem, file: str, table: ClassTable) -> dict[str, Any]:

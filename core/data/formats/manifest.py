@@ -5,15 +5,19 @@ is found as for folders of masks; then `tags` may say which classes an image sho
 the table itself or by the folder it lies in.
 """
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
+from core.data.export.provenance import find_manifest
 from core.data.formats.mask_meaning import Usual, find_meaning
-from core.data.formats.rows import MASK_NAMES, TAG_NAMES, Columns, RowReader, absolute, first_of
+from core.data.formats.paths import PathFinder
+from core.data.formats.rows import Columns, RowReader, find_columns
 from core.data.formats.source import Problems, ReadOptions, SourceListing, is_allowed, refuse_leaving
 from core.data.formats.table import TABLE_SUFFIXES, Table, open_table
 from core.types import DatasetError
 
-PATH_NAMES = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img")
+_FOUND = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})  # in a folder; a .txt may be anything
 _USUAL_FILES = ("manifest", "labels", "annotations", "index", "train", "data")
 
 
@@ -23,10 +27,11 @@ def recognise(source: Path) -> str:
     if table is None:
         return ""
     try:
-        columns = _columns(open_table(table), ReadOptions())
+        columns = _columns(open_table(table), ReadOptions(literal_labels=False))
     except DatasetError:
         return f"{table.name} is a table" if source.is_file() else ""
-    return f"{table.name} has the columns {columns.path} and {columns.mask or columns.label}"
+    label = columns.mask or columns.label or f"{len(columns.one_hot)} columns of classes"
+    return f"{table.name} has the columns {columns.path.strip()} and {label.strip()}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -38,6 +43,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     path = _find_table(source)
     if path is None:
         raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet; name the table itself")
+    if find_manifest(path.parent) is not None:  # of an export of ours: what stands there is what was meant
+        options = replace(options, literal_labels=True)
     table = open_table(refuse_leaving(path, source, options))
     columns = _columns(table, options)
     problems = Problems()
@@ -47,31 +54,26 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     masks = _masks(path, columns.mask, options)
     folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
     meaning = find_meaning(masks, folders, options, Usual(), problems, source=None)
-    reader.code = meaning.code
-    return SourceListing(reader.read(table, columns), problems, meaning.table)
+    reader.code = replace(meaning.code, turn=options.exif_masks == "turn")
+    return SourceListing(reader.read(table, columns), problems, meaning.table, meaning.shown)
 
 
 def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:
     """Return the files of masks that a table names, sorted; those that are missing are found out when they are read."""
+    finder = PathFinder(table.parent, options.image_root)
     cells = (row.get(column) for _, row in open_table(table).rows if row is not None)
-    named = {absolute(table.parent, cell) for cell in cells if cell is not None}
-    return sorted(path for path in named if is_allowed(path, options) and Path(path).is_file())
+    named = {finder.find(cell) for cell in cells if cell is not None}
+    return sorted(path for path in named if is_allowed(path, options) and os.path.isfile(path))  # noqa: PTH113 any name
 
 
 def _columns(table: Table, options: ReadOptions) -> Columns:
-    path = table.find(options.path_column, PATH_NAMES)
-    if path is None:
-        raise DatasetError(
-            f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path`, or choose it"
-        )
-    label, split, group = first_of(table.find, options)
-    mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
-    if label is None and mask is None:
+    columns = find_columns(table, options, only_other=False)
+    if columns.label is None and columns.mask is None and not columns.one_hot:
         raise DatasetError(
             f"{table.path.name}: no column holds the label; {table.described}. "
-            "Call it `label` (an empty cell means unlabelled) or `mask`, or choose it"
+            "Call it `label` (an empty cell means unlabelled) or `mask`, or choose it: --label-column"
         )
-    return Columns(path, label, split, group, None if options.label_column else mask, tags)
+    return columns
 
 
 def _find_table(source: Path) -> Path | None:
@@ -80,7 +82,7 @@ def _find_table(source: Path) -> Path | None:
     tables = [
         path
         for path in sorted(source.iterdir())
-        if path.suffix.lower() in {".csv", ".tsv", ".parquet"} and path.stem != "metadata" and path.is_file()
+        if path.suffix.lower() in _FOUND and path.stem != "metadata" and path.is_file()
     ]
     usual = [path for name in _USUAL_FILES for path in tables if path.stem.lower() == name]
     return next(iter(usual), tables[0] if len(tables) == 1 else None)

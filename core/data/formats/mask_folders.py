@@ -1,11 +1,15 @@
 """Folders of images beside folders of masks: what every format has in common that keeps each mask in a file.
 
-A mask belongs to the image of the same path below its folder, without the endings; a usual addition to the mask's
-name (`_L`, `_mask`, ...) may follow.
+A mask belongs to the image of the same path below its folder, without the endings. Else names are compared without
+upper case and in one Unicode form, then without the image's ending (`1.jpg.png`) and usual additions (`_mask`, `_L`,
+`_seg0`, of photos `_leftImg8bit`); what fits two images fits none.
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
@@ -16,28 +20,52 @@ from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.pixels import PixelCode
 from core.types import Problem, SourceSample
 
-IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit")
-MASKS = ("labels", "label", "masks", "mask", "annotations", "annotation", "segmentation", "segmentations", "gt")
-LABELS_OF = "_labels"  # what the masks of the folder `train` are called, in CamVid's folders
+IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "img_dir", "photos")
+MASKS = (
+    "labels",
+    "label",
+    "masks",
+    "mask",
+    "annotations",
+    "annotation",
+    "segmentation",
+    "segmentations",
+    "gt",
+    "ann_dir",
+    "groundtruth",
+    "ground_truth",
+)
+LABELS_OF = "_labels"  # the masks of the folder `train` as CamVid's folders call them
+ANNOTATIONS_OF = "annot"  # as its version made for SegNet does
+MASKS_OF = (LABELS_OF, ANNOTATIONS_OF, "_masks", "_mask", "_annotations", "_gt")
 _ROLES = frozenset(
-    {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets"}
+    {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets", "gtfine"}
 )
 _PSEUDO = "_pseudo"
 _DEEPEST_WRAPPER = 3
 _LOOKED_AT = 2_000  # names
-_ADDITION = re.compile(r"_(?:l|masks?|labels?|labelids|gt|seg|segmentation)$", re.IGNORECASE)
+_SHORT = 2  # letters of an addition
+_ADDITION = re.compile(
+    r"[_.\- ](?:l|masks?|labels?|(?:gtfine_)?label(?:train)?ids|gt|groundtruth|annotations?|matte"
+    r"|seg(?:mentation)?_?\d*)$",
+    re.IGNORECASE,
+)
+_PHOTO = re.compile(r"[_.\-](?:leftimg8bit|image|img|sat|rgb)$", re.IGNORECASE)
+_ENDING = re.compile(r"\.(?:jpe?g|png|tiff?|bmp|webp|gif)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
     """One folder of images and the one of their masks (None: nobody labelled them), relative to the source.
 
-    `split` is "" where the first folder below may name it.
+    `split` is "" where the first folder below may name it. `beside`: masks lie among their images and are told by the
+    addition to their names.
     """
 
     images: str
     masks: str | None
     split: str = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +94,7 @@ class _OfImages(Problems):
 
 def is_role(name: str) -> bool:
     """Whether a folder of this name says what is in it, and is no class where all beside it do so too."""
-    return name.lower() in _ROLES or name.lower().endswith(LABELS_OF)
+    return name.lower() in _ROLES or name.lower().endswith(MASKS_OF)
 
 
 def bases(source: Path) -> Iterator[Path]:
@@ -95,12 +123,46 @@ def unlabelled_pairings(source: Path, base: Path) -> list[Pairing]:
     return found
 
 
+def beside_pairings(source: Path, base: Path) -> list[Pairing]:
+    """Return this folder, and its folders of splits, where masks lie among their images."""
+    folders = [(base, "")] + [(base / name, split_name(name)) for name in folders_in(base) if name.lower() in SPLITS]
+    return [
+        Pairing(within(source, folder), within(source, folder), split, beside=True)
+        for folder, split in folders
+        if _are_beside(folder)
+    ]
+
+
 def do_pair(source: Path, pairing: Pairing) -> bool:
     """Whether a mask is there for one of the first images, looked for by name only."""
     if pairing.masks is None:
         return False
+    if pairing.beside:
+        return True
     keys = {_plain(key) for key in _first_keys(source / pairing.masks)}
     return any(_plain(key) in keys for key in _first_keys(source / pairing.images))
+
+
+def _are_beside(folder: Path) -> bool:
+    """Whether at least half of the images directly in a folder have their mask beside them."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in islice(entries, _LOOKED_AT) if is_image_name(entry.name)]
+    images, masks = _told_apart(names)
+    return bool(masks) and 2 * len(masks) >= len(images)
+
+
+def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the images and the masks among them: names with an addition to that of an image."""
+    known = {fold(name_key(name, "")) for name in names}
+    masks = [name for name in names if _is_addition(name_key(name, ""), known)]
+    return sorted(set(names) - set(masks)), masks
+
+
+def _is_addition(key: str, known: set[str]) -> bool:
+    base = _ADDITION.sub("", key)
+    if len(key) - len(base) <= _SHORT:  # `1_l.jpg` beside `1.jpg` is a photo in another size
+        return False
+    return not {fold(base), fold(f"{base}_image"), fold(f"{base}_sat")}.isdisjoint(known)
 
 
 def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, problems: Problems) -> Pairs:
@@ -113,7 +175,7 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
                 images.append(name)
                 break
             if pairing.masks is not None and _is_below(name, pairing.masks):
-                first = masks.setdefault(_key(name, pairing.masks), name)
+                first = masks.setdefault(name_key(name, pairing.masks), name)
                 if first != name:
                     problems.warn("two masks", name, f"{first} is read for the same image", "remove one of the two")
                 break
@@ -126,35 +188,51 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
         problems.warn(
             "outside the pairs", folder, f"{count:,} images lie in no folder that has masks", "nothing, or move them"
         )
+    for pairing, images, masks in found:
+        if pairing.beside:
+            images[:], of_images = _told_apart(images)
+            masks.update({name_key(name, pairing.images): name for name in of_images})
     return Pairs(found)
 
 
 def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) -> Iterator[SourceSample]:
     """Yield every image with the reference of its mask."""
     for pairing, images, masks in pairs.found:
-        own = {_key(name, pairing.images) for name in images}
-        plain = {_plain(key): key for key in reversed(masks) if key not in own}
-        used = set()
+        matched = match(pairing, images, masks)
         for name in images:
-            key = _key(name, pairing.images)
-            key = key if key in masks else plain.get(_plain(key), key)
-            used.add(key)
-            mask = masks.get(key)
+            mask = matched.get(name)
             if mask is None and pairing.masks is not None:
                 problems.warn(
                     "missing mask",
                     name,
-                    f"{pairing.masks} has no mask of this name; the image is read as not labelled",
+                    f"{pairing.masks or 'its folder'} has no mask of this name; the image is read as not labelled",
                     "put the mask there, or nothing if nobody labelled it",
                 )
             yield sample_of(source, name, pairing.split or _split_below(name, pairing.images), mask, code)
-        for key in sorted(masks.keys() - used):
-            problems.warn("mask without image", masks[key], "no image has its name", "put the image there, or nothing")
+        for mask in sorted(set(masks.values()) - set(matched.values())):
+            problems.warn("mask without image", mask, "no image has its name", "put the image there, or nothing")
+
+
+def match(pairing: Pairing, images: Sequence[str], masks: dict[str, str]) -> dict[str, str]:
+    """Return the mask of each image that has one; `masks` are by their keys."""
+    left = {name: name_key(name, pairing.images) for name in images}
+    free = dict(masks)
+    found: dict[str, str] = {}
+    for alike in (str, fold, _plain):
+        by_likeness: dict[str, list[str]] = defaultdict(list)
+        for name, key in left.items():
+            by_likeness[alike(key)].append(name)
+        for key in list(free):
+            (name, *others) = by_likeness.get(alike(key), [""])
+            if name and not others and name not in found:
+                found[name] = free.pop(key)
+        left = {name: key for name, key in left.items() if name not in found}
+    return found
 
 
 def sample_of(source: Path, name: str, split: str, mask: str | None, code: PixelCode) -> SourceSample:
     """Return one image; frames of one drive are one group."""
-    reference = None if mask is None else code.reference(f"{source}/{mask}")
+    reference = None if mask is None else code.reference(f"{source}/{mask}", f"{source}/{name}")
     return SourceSample(f"{source}/{name}", name, None, split, sequence_of(name), reference)
 
 
@@ -170,24 +248,30 @@ def within(source: Path, folder: Path) -> str:
 
 def _holds_masks(folder: str) -> bool:
     name = folder.lower()
-    return name in MASKS or name.endswith(LABELS_OF) or name.startswith("segmentation") or _PSEUDO in name
+    return name in MASKS or name.endswith(MASKS_OF) or name.startswith("segmentation") or _PSEUDO in name
 
 
 def _first_keys(folder: Path) -> Iterable[str]:
     names = (path for path in folder.rglob("*") if is_image_name(path.name))
-    return (_key(path.relative_to(folder).as_posix(), "") for path in islice(names, _LOOKED_AT))
+    return (name_key(path.relative_to(folder).as_posix(), "") for path in islice(names, _LOOKED_AT))
 
 
 def _is_below(name: str, folder: str) -> bool:
     return not folder or name.startswith(f"{folder}/")
 
 
-def _key(name: str, folder: str) -> str:
+def name_key(name: str, folder: str) -> str:
+    """Return the path of a file below a folder, without its ending."""
     return str(PurePath(name[len(folder) :].lstrip("/")).with_suffix(""))
 
 
+def fold(key: str) -> str:
+    """Return what names share that differ in case or Unicode form alone."""
+    return unicodedata.normalize("NFC", key).casefold()
+
+
 def _plain(key: str) -> str:
-    return _ADDITION.sub("", key)
+    return fold(_PHOTO.sub("", _ADDITION.sub("", _ENDING.sub("", key))))
 
 
 def _split_below(name: str, folder: str) -> str:

@@ -1,53 +1,28 @@
-"""Find out what the pixel values of a source's mask files mean: which class, which colour, what is ignored.
+"""The meaning of a source's mask files: a class, IGNORE or nothing for every value or colour.
 
-What people declare counts most (an option, then a file of classes beside the masks), then what is usual for the
-format, then what the files hold: every id found is a class called by its number. Colours are never guessed.
+Options count most, then a file of classes beside the masks, then what is usual for the format, then the files
+themselves (`mask_ids`). What would have to be guessed is asked (`questions`), or, where only one reading makes sense,
+decided and shown as guessed. Colours are never guessed.
 """
 
 import os
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from core.data.children import cores
-from core.data.formats.source import Problems, ReadOptions, is_allowed, refuse_leaving
+from core.data.formats.mask_ids import SAMPLED, MaskSource, Meaning, Usual, ignoring, of_values, spread
+from core.data.formats.questions import Answer, Decision, How, MaskMeaning, Question
+from core.data.formats.source import READING, Problems, ReadOptions, is_allowed, refuse_leaving
 from core.data.masks import camvid_maps
-from core.data.masks.classes import Declared, declare, find_declared, names_from, read_declared
-from core.data.masks.colours import IGNORED, class_table, text_of
-from core.data.masks.faults import MaskError
-from core.data.masks.files import grey_values, holds_colours, opened, palette_of
+from core.data.masks.classes import Declared, find_declared, names_from, read_declared
+from core.data.masks.colours import IGNORED, text_of
 from core.data.masks.pixels import PixelCode
-from core.types import IGNORE, WIDE_IGNORE, ClassTable, DatasetError
+from core.data.masks.survey import Survey, survey
+from core.types import DatasetError
+
+__all__ = ["CAMVID", "Meaning", "Usual", "find_classes", "find_meaning"]
 
 _PEEKED = 24  # masks whose kind is looked at
-_SCANNED = 5_000  # masks whose ids are collected, spread over all, where nobody names the classes
-_MOST_UNNAMED = 4_096  # ids beyond are instances or heights, not classes
-_BINARY = {0, 255}
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """What a format's masks mean where nobody declares anything: by colour, and by id while no id is larger."""
-
-    colours: Declared | None = None
-    ids: Declared | None = None
-    largest_id: int = 0
-    coloured: bool | None = None  # None: the files tell
-
-
 CAMVID = Usual(camvid_maps.MAPS[camvid_maps.EXACT], camvid_maps.SEGNET, camvid_maps.SEGNET_VOID)
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """The classes of a source and how its mask files say them."""
-
-    table: ClassTable
-    code: PixelCode
 
 
 def find_meaning(
@@ -67,23 +42,29 @@ def find_meaning(
         DatasetError: what is declared cannot be read or leaves the source by a link, or nothing says what colours mean.
     """
     declared = find_classes(folders, options, source)
-    kinds, palette = _peek(masks, grey_is_colour=declared is not None and bool(declared.colours))
-    coloured = kinds["colours"] >= max(kinds["values"], 1) if usual.coloured is None else usual.coloured
-    if coloured:
-        declared = declared if declared is not None and declared.colours else usual.colours
-        if declared is None:
-            raise DatasetError(
-                f"{_name(masks)}: the masks are colours, and nothing says which colour is which class; choose a colour "
-                "map, or put a label_colors.txt with lines like `128 0 0 Building` beside the masks"
+    grey_is_colour = declared is not None and bool(declared.colours)
+    peeked = survey(spread(masks, _PEEKED), grey_is_colour=grey_is_colour)
+    channel = "alpha" if peeked.is_alpha and options.reading >= READING else ""
+    told = MaskSource(masks, declared, options, usual, problems, peeked, channel)
+    if channel:
+        problems.warn(
+            "mask in alpha",
+            told.name,
+            "the masks have one colour everywhere; their alpha channel is read as the mask",
+            "nothing, or write the masks as grey PNG",
+        )
+    coloured = peeked.kinds["colours"] >= max(peeked.kinds["values"], 1) if usual.coloured is None else usual.coloured
+    meaning = _of_colours(told) if coloured and not channel else of_values(told)
+    for decision in meaning.shown.decisions:
+        if decision.how is How.GUESSED and not meaning.shown.blocking:
+            said = "unlabelled" if not decision.name else f"the class {decision.name}"
+            problems.warn(
+                "meaning guessed",
+                told.name,
+                f"{decision.value} is read as {said} ({decision.pixels or 0:.1%} of the pixels)",
+                "nothing, or say it otherwise: --ignore-id, --first-id, --unnamed-ids, or ids in a classes.csv",
             )
-    elif declared is None:
-        declared = _found(masks, palette, options, usual, problems)
-    ignored = [] if options.ignore_id is None else [(options.ignore_id, IGNORED)]
-    values = tuple({**dict(declared.values), **dict(ignored)}.items())
-    return Meaning(
-        declared.table,
-        PixelCode(coloured=coloured, colours=declared.colours, others_ignored=declared.others_ignored, values=values),
-    )
+    return meaning
 
 
 def find_classes(folders: Sequence[Path], options: ReadOptions, source: Path | None) -> Declared | None:
@@ -92,20 +73,24 @@ def find_classes(folders: Sequence[Path], options: ReadOptions, source: Path | N
     Raises:
         DatasetError: what declares them cannot be read, or may not be, or leaves the source by a link.
     """
+    numbered = options.reading >= READING
     if options.colour_map in camvid_maps.MAPS:
         return camvid_maps.MAPS[options.colour_map]
     if options.colour_map:
-        declared = read_declared(_allowed(options.colour_map, options))
+        declared = read_declared(_allowed(options.colour_map, options), numbered=numbered)
         if not declared.colours:
             raise DatasetError(f"{options.colour_map}: has no colours; write one class a line, as in: 128 0 0 Building")
         return declared
     if options.class_names:
         is_list = "," in options.class_names and not os.path.isfile(options.class_names)  # noqa: PTH113 any length
-        return names_from(options.class_names) if is_list else read_declared(_allowed(options.class_names, options))
+        if is_list:
+            return names_from(options.class_names)
+        return read_declared(_allowed(options.class_names, options), numbered=numbered)
     found = find_declared(*folders)
     if found is None:
         return None
-    return read_declared(_allowed(str(found), options) if source is None else refuse_leaving(found, source, options))
+    path = _allowed(str(found), options) if source is None else refuse_leaving(found, source, options)
+    return read_declared(path, numbered=numbered)
 
 
 def _allowed(path: str, options: ReadOptions) -> Path:
@@ -114,80 +99,46 @@ def _allowed(path: str, options: ReadOptions) -> Path:
     return Path(path).expanduser()
 
 
-def _found(
-    masks: Sequence[str], palette: list[str], options: ReadOptions, usual: Usual, problems: Problems
-) -> Declared:
-    """Return the usual classes where they hold every id that the files do, else one class for each id."""
-    found = _scan(masks)
-    if found == _BINARY and options.ignore_id is None:
-        problems.warn(
-            "only 0 and 255",
-            _name(masks),
-            "the masks hold 0 and 255 only, so 255 is read as a class",
-            "nothing; or say that 255 means ignore (ignore id 255)",
-        )
-        return replace(declare([("background", None), ("object", None)]), values=((255, 1),))
-    ids = {value for value in found if value != options.ignore_id} - {IGNORE, WIDE_IGNORE}
-    largest = max(ids, default=0)
-    if usual.ids is not None and largest <= usual.largest_id:
-        return usual.ids
-    if largest >= _MOST_UNNAMED:
+def _of_colours(told: MaskSource) -> Meaning:
+    declared = told.declared if told.declared is not None and told.declared.colours else told.usual.colours
+    if declared is None:
         raise DatasetError(
-            f"{_name(masks)}: the masks hold ids up to {largest}; if these are classes, name all of them in a "
-            "classes.txt, one a line"
+            f"{told.name}: the masks are colours, and nothing says which colour is which class; choose a colour "
+            "map (--colour-map), or put a label_colors.txt with lines like `128 0 0 Building` beside the masks"
         )
-    if len(masks) > _SCANNED:
-        problems.warn(
-            "classes not named",
-            _name(masks),
-            f"the ids of {_SCANNED:,} of {len(masks):,} masks were looked at; a rarer one would be missing",
-            "put a classes.txt with one name a line beside the masks",
+    others = declared.others_ignored or told.options.unknown_colours == "ignore"
+    code = ignoring(PixelCode(coloured=True, colours=declared.colours, others_ignored=others), declared, told.options)
+    found = survey(spread(told.masks, SAMPLED), grey_is_colour=True)
+    known = dict(declared.colours)
+    unknown = {colour: pixels for colour, pixels in found.colour_pixels.items() if colour not in known}
+    questions: tuple[Question, ...] = ()
+    if unknown and len(unknown) < len(found.colour_pixels) and not others and not told.options.unknown_colours:
+        files = max(found.colour_files[colour] for colour in unknown)
+        share = sum(unknown.values()) / max(found.colour_pixels.total(), 1)
+        questions = (
+            Question(
+                "colours without a class",
+                f"{share:.2%} of the pixels have colours of no class ({len(unknown):,} of them, as at smoothed edges), "
+                f"in at least {files:,} of {found.files:,} masks. Are these pixels unlabelled?",
+                (
+                    Answer("yes, ignore them", "unknown_colours", "ignore"),
+                    Answer("no, leave these masks out", "unknown_colours", "refuse"),
+                ),
+                blocking=False,
+            ),
         )
-    table = class_table([str(number) for number in range(largest + 1)], palette)
-    return declare(zip(table.names, table.colours if palette else [None] * len(table), strict=True))
+    decisions = _shown_colours(declared, found, others_ignored=others)
+    return Meaning(declared.table, code, MaskMeaning(tuple(decisions), questions, found.files))
 
 
-def _peek(masks: Sequence[str], *, grey_is_colour: bool) -> tuple[Counter[str], list[str]]:
-    """Return how many masks hold values and how many colours, and the first palette's colours.
-
-    Files of colours that are all grey may hold each id three times, unless declared colours say otherwise.
-    """
-    kinds: Counter[str] = Counter(values=0, colours=0)
-    palette: list[str] = []
-    for path in _spread(masks, _PEEKED):
-        try:
-            with opened(Path(path)) as image:
-                kinds["colours" if holds_colours(image, grey_is_colour=grey_is_colour) else "values"] += 1
-                if image.mode == "P" and not palette:
-                    palette = [text_of(int(code)) for code in palette_of(image)]
-        except MaskError:
-            continue  # named when it is read
-    return kinds, palette
-
-
-def _scan(masks: Sequence[str]) -> set[int]:
-    """Return every id in the masks, on all cores; damaged ones are named when they are read."""
-    with ThreadPoolExecutor(cores()) as pool:
-        found: set[int] = set()
-        for values in pool.map(_values, _spread(masks, _SCANNED)):
-            found |= values
-    return found
-
-
-def _values(path: str) -> set[int]:
-    try:
-        with opened(Path(path)) as image:
-            values = grey_values(image)
-    except MaskError:
-        return set()
-    return set() if values is None else set(np.flatnonzero(np.bincount(values.ravel())).tolist())
-
-
-def _spread(masks: Sequence[str], count: int) -> Sequence[str]:
-    """Return at most so many of them, evenly spread."""
-    step = max(1, -(-len(masks) // count))
-    return masks[::step]
-
-
-def _name(masks: Sequence[str]) -> str:
-    return Path(masks[0]).parent.name if masks else "masks"
+def _shown_colours(declared: Declared, found: Survey, *, others_ignored: bool) -> Iterator[Decision]:
+    total = max(found.colour_pixels.total(), 1)
+    for colour, number in declared.colours:
+        name = "" if number == IGNORED else declared.table.names[number]
+        yield Decision(text_of(colour), name, How.TOLD, found.colour_pixels[colour] / total, found.colour_files[colour])
+    known = dict(declared.colours)
+    others = [colour for colour in found.colour_pixels if colour not in known]
+    if others:
+        share = sum(found.colour_pixels[colour] for colour in others) / total
+        files = max(found.colour_files[colour] for colour in others)
+        yield Decision("other colours", "" if others_ignored else None, How.TOLD, share, files)

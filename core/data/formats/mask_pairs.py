@@ -1,28 +1,37 @@
 """A folder of images beside a folder of masks: `images/` and `labels/` or `masks/`, also once for each split.
 
+Also `train/` with `train_masks/`, and masks among their images (`1.jpg`, `1_mask.png`).
+
 Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_colors.txt` or the like declares. Written
 masks are grey PNG, 8 bits up to 255 classes; IGNORE is 255 or 65535; `classes.csv` has names and colours.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from core.data.export.names import safe_name
+from core.data.formats import mask_stacks
 from core.data.formats.mask_folders import (
     IMAGES,
     MASKS,
+    MASKS_OF,
     Pairing,
     bases,
+    beside_pairings,
     do_pair,
     find_pairs,
+    match,
     samples_of,
     unlabelled_pairings,
     within,
 )
 from core.data.formats.mask_meaning import CAMVID, Usual, find_meaning
+from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
@@ -38,7 +47,12 @@ def recognise(source: Path) -> str:
         return ""
     _, pairings = find(source)
     pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
-    return "" if pairing is None else f"{pairing.masks} has masks for the images of {pairing.images}"
+    if pairing is None:
+        layout = mask_stacks.find(source)
+        return "" if layout is None else mask_stacks.describe(layout)
+    if pairing.beside:
+        return f"{pairing.images or 'the folder'} has images with their masks beside them"
+    return f"{pairing.masks} has masks for the images of {pairing.images}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -48,7 +62,11 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there are no such folders, or nothing says what the masks mean.
     """
     base, pairings = find(source) if source.is_dir() else (source, [])
-    if not any(pairing.masks for pairing in pairings):
+    if not any(do_pair(source, pairing) for pairing in pairings) and source.is_dir():
+        layout = mask_stacks.find(source)
+        if layout is not None:
+            return mask_stacks.read(source, layout, options)
+    if all(pairing.masks is None for pairing in pairings):
         raise DatasetError(f"{source}: has no folders images and labels (or masks); name them so, or choose a format")
     return read_pairings(source, base, pairings, options, Problems())
 
@@ -73,10 +91,14 @@ def read_pairings(
     if usual is None:
         usual = CAMVID if frames and all(map(sequence_of, frames)) else Usual()
     beside = {(source / pairing.masks).parent for pairing in pairings if pairing.masks}
-    inside = {source / pairing.masks for pairing in pairings if pairing.masks}
+    inside = {source / pairing.masks for pairing in pairings if pairing.masks is not None}
     folders = [base, source, *sorted(beside), *sorted(inside)]
     meaning = find_meaning(masks, folders, options, usual, problems, source=source)
-    return SourceListing(samples_of(source, pairs, meaning.code, problems), problems, meaning.table)
+    code = replace(meaning.code, turn=options.exif_masks == "turn")
+    matched = (pair for pairing, images, masks in pairs.found for pair in match(pairing, images, masks).items())
+    photos = [(f"{source}/{image}", f"{source}/{mask}") for image, mask in matched]
+    shown = together(meaning.shown, questions=ask_turned(photos, options))
+    return SourceListing(samples_of(source, pairs, code, problems), problems, meaning.table, shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
@@ -101,13 +123,25 @@ def save_mask(image_path: Path, mask: Image.Image) -> None:
 def find(source: Path) -> tuple[Path, list[Pairing]]:
     """Return the folder that holds the pairs and the pairs."""
     for base in bases(source):
+        names = folders_in(base)
         found = [*_pair_in(source, base, "")]
-        for name in folders_in(base):
+        for name in names:
             if name.lower() in SPLITS:
-                found += _pair_in(source, base / name, split_name(name))
+                found += _pair_in(source, base / name, split_name(name)) or _masks_of(source, base, name, names)
         if found:
             return base, [*found, *unlabelled_pairings(source, base)]
+    for base in bases(source):
+        if found := beside_pairings(source, base):
+            return base, found
     return source, []
+
+
+def _masks_of(source: Path, base: Path, name: str, names: list[str]) -> list[Pairing]:
+    """Return the folder of a split with the one of its masks beside it, as in `train` and `train_masks`."""
+    masks = next((f"{name}{ending}" for ending in MASKS_OF if f"{name}{ending}" in names), None)
+    if masks is None:
+        return []
+    return [Pairing(within(source, base / name), within(source, base / masks), split_name(name))]
 
 
 def _pair_in(source: Path, folder: Path, split: str) -> list[Pairing]:

@@ -1,11 +1,19 @@
-"""Turn the rows of a table into samples: what the manifest and the Hugging Face reader have in common."""
+"""Turn the rows of a table into samples: what the manifest and the Hugging Face reader have in common.
+
+A guess about a column is looked at before it is used (`find_columns`): a column with nearly one value an image is no
+label, columns of zeros and ones are one class each, and several labels an image are refused.
+"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from core.data.formats.cells import SeveralLabelsError, label_of, spelt
+from core.data.formats.paths import PathFinder, is_url
 from core.data.formats.source import (
     SPLITS,
     Problems,
@@ -19,13 +27,31 @@ from core.data.formats.source import (
 from core.data.formats.table import Row, Table
 from core.data.formats.tags import split_tags
 from core.data.masks.pixels import PixelCode
-from core.types import SourceSample
+from core.types import DatasetError, SourceSample
 
+PATH_NAMES = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+)
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name")
 SPLIT_NAMES = ("split", "subset", "set", "partition")
 GROUP_NAMES = ("group", "group_id", "sequence")
 MASK_NAMES = ("mask", "mask_path", "mask_file", "segmentation")
 TAG_NAMES = ("tags", "image_tags", "present")
+ONES = ("1", "1.0", "True", "true")
+_BITS = (*ONES, "0", "0.0", "False", "false", "")
+_SURVEYED = 20_000  # rows looked at
+_LEAST_SURVEYED = 8  # labels; with fewer nothing can be told from their number
+_CAPTION_SHARE = 0.8  # of images with a value of their own
+_SEVERAL_SHARE = 2  # at least every second label
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +64,7 @@ class Columns:
     group: str | None
     mask: str | None = None
     tags: str | None = None
+    one_hot: tuple[str, ...] = ()  # a column a class, 1 where the image is of it
 
 
 @dataclass(slots=True)
@@ -53,44 +80,93 @@ class RowReader:
 
     def read(self, table: Table, columns: Columns) -> Iterator[SourceSample]:
         """Yield the samples of one table, in its order; paths are relative to the table's folder."""
+        if table.warning:
+            self.problems.warn(
+                "encoding guessed", table.path.name, table.warning, "save it as UTF-8, if names look wrong"
+            )
+        finder = PathFinder(table.path.parent, self.options.image_root)
+        missing: Counter[str] = Counter()
         for number, row in table.rows:
             where = f"{table.path.name}, row {number}"
-            sample = self._sample(table.path.parent, columns, row, where)
+            sample = self._sample(finder, columns, row, where, missing)
             if sample is not None:
                 yield sample
+        for text, count in missing.items():
+            self.problems.warn(
+                "missing label",
+                table.path.name,
+                f"{count:,} labels {text} were read as no label",
+                "nothing; where it is the name of a class, import with --literal-labels",
+            )
 
-    def _sample(self, folder: Path, columns: Columns, row: Row | None, where: str) -> SourceSample | None:
-        error = self.problems.error
+    def _sample(
+        self, finder: PathFinder, columns: Columns, row: Row | None, where: str, missing: Counter[str]
+    ) -> SourceSample | None:
         if row is None:
-            error("damaged row", where, "it does not have the header's number of cells", "mend the row")
+            cause = "it does not have the header's number of cells"
+            self.problems.error("damaged row", where, cause, "mend the row")
             return None
-        written, label = row.get(columns.path), row.get(columns.label or "")
-        if written is None:
-            error("no path", where, f"its {columns.path} is empty", "fill it in, or remove the row")
+        path = self._path(finder, columns, row, where)
+        if path is None:
             return None
-        if not is_storable(written) or not is_storable(label or ""):
-            error("name is not UTF-8", where, "its path or label holds what is no text", "rename it")
+        name = self._name(path)
+        try:
+            label = self._label(columns, row, missing)
+        except SeveralLabelsError:
+            cure = "leave one of them, or name another column: --label-column"
+            self.problems.error("several labels", where, f"{name} has several labels; a class is one an image", cure)
             return None
-        path = absolute(folder, written)
-        name = os.path.relpath(path, self.root) if is_within(path, str(self.root)) else path
-        if not self._may_read(path, name):
-            return None
-        label = None if label is None or self.code is not None else label.strip()
         if path in self.listed:
             self._note_repeated(where, name, label, self.listed[path])
             return None
         self.listed[path] = label
-        split = row.get(columns.split or "") or _split_of(name)
-        group = group_name(row.get(columns.group or "") or "")
-        tags = split_tags(row.get(columns.tags or "") or "") or None
-        mask = self._mask(folder, row.get(columns.mask or ""))
+        split = _of(row, columns.split) or _split_of(name)
+        group = group_name(_of(row, columns.group) or "")
+        tags = split_tags(_of(row, columns.tags) or "") or None
+        mask = self._mask(finder, _of(row, columns.mask), path)
         return SourceSample(path, name, label, split_name(split), group, mask, tags)
 
-    def _mask(self, folder: Path, written: str | None) -> dict[str, Any] | None:
+    def _path(self, finder: PathFinder, columns: Columns, row: Row, where: str) -> str | None:
+        """Return the file a row names, None where it names none that may be read."""
+        written, error = row.get(columns.path), self.problems.error
+        if written is None:
+            error("no path", where, f"its {columns.path} is empty", "fill it in, or remove the row")
+        elif not is_storable(written) or not is_storable(_of(row, columns.label) or ""):
+            error("name is not UTF-8", where, "its path or label holds what is no text", "rename it")
+        else:
+            path = finder.find(written)
+            if is_url(written) and not os.path.lexists(path):
+                cure = "download the images and name their folder: --image-root"
+                error("URL", where, f"{written} is a URL, and URLs are not fetched", cure)
+            elif self._may_read(path, self._name(path)):
+                return path
+        return None
+
+    def _name(self, path: str) -> str:
+        for base in (self.options.image_root, str(self.root)):
+            if base and is_within(path, base):
+                return os.path.relpath(path, base)
+        return path
+
+    def _label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
+        if self.code is not None:
+            return None
+        if columns.one_hot:
+            named = [name for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
+            if len(named) > 1:
+                raise SeveralLabelsError
+            return spelt(named[0].strip()) if named else None
+        cell = _of(row, columns.label)
+        label = label_of(cell, literal=self.options.literal_labels)
+        if label is None and cell is not None and cell.strip() not in ("", "[]"):
+            missing[cell.strip()] += 1
+        return label
+
+    def _mask(self, finder: PathFinder, written: str | None, image: str) -> dict[str, Any] | None:
         if written is None or self.code is None:
             return None
-        path = absolute(folder, written)
-        return self.code.reference(path) if self._may_read(path, written) else None
+        path = finder.find(written)
+        return self.code.reference(path, image) if self._may_read(path, written) else None
 
     def _may_read(self, path: str, name: str) -> bool:
         if not is_allowed(path, self.options):
@@ -101,7 +177,7 @@ class RowReader:
                 "copy it into an allowed folder, or have the folder added to OUTFOLD_ALLOWED_ROOTS",
             )
             return False
-        if self.confined and not self.options.allow_outside_links and not is_within(_real(path), str(self.root)):
+        if self.confined and not self.options.allow_outside_links and not not_outside(path, self.root, self.options):
             self.problems.error(
                 "link leaves the folder", name, "it leads out of the folder", "copy the file into the folder"
             )
@@ -120,26 +196,91 @@ class RowReader:
             )
 
 
-def first_of(find: Callable[[str, tuple[str, ...]], str | None], options: ReadOptions) -> tuple[str | None, ...]:
-    """Return the label, split and group columns of a table."""
-    return (
-        find(options.label_column, LABEL_NAMES),
-        find(options.split_column, SPLIT_NAMES),
-        find(options.group_column, GROUP_NAMES),
-    )
+def not_outside(path: str, root: Path, options: ReadOptions) -> bool:
+    """Whether a file, links followed, lies below the root or the folder that the options name for images."""
+    real = os.path.realpath(path)
+    roots = [str(root), *([os.path.realpath(options.image_root)] if options.image_root else [])]
+    return any(is_within(real, one) for one in roots)
 
 
-def absolute(folder: Path, written: str) -> str:
-    """Return the path that a cell of a table in this folder means."""
-    path = os.path.normpath(os.path.join(folder, written))  # noqa: PTH118 normalised without following links
-    if "\\" in written and not os.path.lexists(path):
-        on_windows = os.path.normpath(os.path.join(folder, written.replace("\\", "/")))  # noqa: PTH118
-        return on_windows if os.path.lexists(on_windows) else path
-    return path
+def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Columns:
+    """Return which column of a table holds what, after a look at its rows.
+
+    `only_other`: without a usual name the label is the one column that is left, as in metadata of Hugging Face.
+
+    Raises:
+        DatasetError: a column is not there, or cannot be what it would have to be.
+    """
+    path = table.find(options.path_column, PATH_NAMES)
+    if path is None:
+        raise DatasetError(
+            f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path` or "
+            "`file_name`, or choose it: --path-column"
+        )
+    split, group = table.find(options.split_column, SPLIT_NAMES), table.find(options.group_column, GROUP_NAMES)
+    mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
+    label = table.find(options.label_column, LABEL_NAMES)
+    if options.label_column:
+        return Columns(path, label, split, group, None, tags)
+    known = {"", *SPLIT_NAMES, *GROUP_NAMES, *TAG_NAMES, *MASK_NAMES}
+    taken = {path, split, group}
+    others = [name for name in table.columns if name not in taken and name.strip().lower() not in known]
+    if label is None and mask is None:
+        if len(others) > 1 and _are_one_hot(table, others):
+            return Columns(path, None, split, group, None, tags, tuple(others))
+        if only_other and len(others) == 1:
+            label = others[0]
+        elif only_other and others:
+            raise DatasetError(
+                f"{table.path.name}: which column is the label? {table.described}. Call it `label`, or choose it: "
+                "--label-column"
+            )
+    if label is not None and mask is None and not options.literal_labels:
+        _refuse_implausible(table, label)
+    return Columns(path, label, split, group, mask, tags)
 
 
-def _real(path: str) -> str:
-    return os.path.realpath(path)
+def _are_one_hot(table: Table, names: list[str]) -> bool:
+    """Whether these columns hold nothing but 0 and 1, in the rows that are looked at."""
+    seen = [row for _, row in islice(table.rows, _SURVEYED) if row is not None]
+    return bool(seen) and all((row.get(name) or "").strip() in _BITS for row in seen for name in names)
+
+
+def _refuse_implausible(table: Table, label: str) -> None:
+    """Check that a column that was found by its name holds one of a few classes for each image.
+
+    Raises:
+        DatasetError: it holds nearly one value an image, as captions do, or several classes an image.
+    """
+    cells = [cell for _, row in islice(table.rows, _SURVEYED) if row and (cell := row.get(label))]
+    values = Counter(cell.strip() for cell in cells)
+    joined = [text for text in values if _names_several(text, values)]
+    if joined and sum(values[text] for text in joined) * _SEVERAL_SHARE >= len(cells):
+        raise DatasetError(
+            f"{table.path.name}: the column {label.strip()} has several labels an image, as in {joined[0]}; they are "
+            "not supported. Leave one label an image, or choose another column: --label-column"
+        )
+    if len(cells) >= _LEAST_SURVEYED and len(values) > _CAPTION_SHARE * len(cells):
+        raise DatasetError(
+            f"{table.path.name}: the column {label.strip()} has {len(values):,} values for {len(cells):,} images, as "
+            f"captions do, so it is no label; {table.described}. Choose one if it is: --label-column"
+        )
+
+
+def _names_several(text: str, values: Mapping[str, int]) -> bool:
+    """Whether this is a list of several, or joins with `|` what elsewhere in the column stands alone."""
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) > 1 and all(parts):
+        return any(part in values for part in parts)
+    try:
+        label_of(text, literal=False)
+    except SeveralLabelsError:
+        return True
+    return False
+
+
+def _of(row: Row, column: str | None) -> str | None:
+    return None if column is None else row.get(column)
 
 
 def _split_of(name: str) -> str:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
+from core.data.formats.questions import NO_MEANING, MaskMeaning
 from core.types import ClassTable, DatasetError, Problem, Severity, SourceSample
 
 SPLITS = {
@@ -25,6 +26,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+READING = 2
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 KEPT_PROBLEMS = 20_000  # described one by one; beyond, only counted, so that a wrong folder cannot fill the memory
 _LONGEST_SPLIT, _LONGEST_GROUP = 40, 200  # characters, as wide as their columns
@@ -38,7 +40,10 @@ class SourceFormat(StrEnum):
     HUGGINGFACE = "huggingface"
     COCO = "coco"
     LABEL_STUDIO = "label-studio"
+    LABELME = "labelme"
+    YOLO = "yolo"
     VOC = "voc"
+    CITYSCAPES = "cityscapes"
     CAMVID = "camvid"
     MASK_PAIRS = "mask-pairs"
     UNLABELLED = "unlabelled"
@@ -51,15 +56,28 @@ class ReadOptions:
     For masks: `colour_map` is "camvid-exact-11", "camvid-merged-11" or the path of a map (name and r, g, b a line);
     `class_names` the path of a file of names or the names with commas between, by id; `ignore_id` the pixel value
     that means nobody labelled it (None: 255 where that is no class; 65535 in files of 16 bits).
+
+    The fields from `first_id` to `boxes` answer questions of the readers (`core.data.formats.questions`); "" and None
+    leave them open. `reading` is the version of these rules: datasets imported before they existed keep the older one.
     """
 
     path_column: str = ""
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    image_root: str = ""  # where the images of a table lie that names them as another machine does
+    literal_labels: bool = True  # cells as written; False: NA and None are no label, 1.0 is 1
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None
+    first_id: int | None = None  # the id of the first name; ids below it are IGNORE
+    unnamed_ids: str = ""  # "ignore", or "class": each is a class called by its number
+    threshold_masks: str = ""  # greys between 0 and 255: "ignore" them, cut them in "half", or "off": they are ids
+    float_masks: str = ""  # "ids": whole numbers stored as floats
+    unknown_colours: str = ""  # "ignore", or "refuse": their masks are left out
+    exif_masks: str = ""  # "turn" with their photos, or "keep" as they are
+    boxes: str = ""  # of annotations without a shape: "ignore" the box's pixels, or "skip" the annotation
+    reading: int = READING
     allow_outside_links: bool = False  # follow links that leave the root
     allowed_roots: tuple[str, ...] = ()  # real paths; empty allows any
 
@@ -88,11 +106,15 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class SourceListing:
-    """The samples of a source, lazily, and the problems met so far; `table`: the classes, where labels are masks."""
+    """The samples of a source, lazily, and the problems met so far.
+
+    Where labels are masks, `table` has the classes, and `meaning` what was decided about them and what is to be asked.
+    """
 
     samples: Iterator[SourceSample]
     problems: Problems
     table: ClassTable | None = None
+    meaning: MaskMeaning = NO_MEANING
 
 
 def existing_root(source: Path) -> Path:

@@ -2,27 +2,47 @@
 
 Cells come out as the text that stands there, None where blank; whole numbers lose a trailing `.0`. Row numbers are
 those of the file as an editor shows them (the header is row 1), for Parquet those of the data.
+
+Text is UTF-8, or UTF-16 where it begins with its mark; anything else is read as Windows-1252, with a warning. A first
+line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a name (the index that pandas writes) and
+columns of bytes, structures, times and durations are passed over: they hold no path and no label.
 """
 
+import codecs
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from pyarrow.lib import ArrowException
+import pyarrow.types as arrow
+from pyarrow.lib import ArrowException, DataType
 
 from core.data.formats.source import shown
 from core.types import DatasetError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet"})
+LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _DELIMITERS = ",;\t|"
-_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARK = "\ufeff"
 _BATCH = 4096
+_BLOCK = 1 << 20  # bytes
+_INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
 
 Row = dict[str, str | None]
+Rows = Iterator[tuple[int, Row | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """How the text of a table is written: its encoding, and for CSV its delimiter and the lines before the header."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +51,15 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    rows: Iterator[tuple[int, Row | None]]
+    read: Callable[[], Rows]
+    text: Text = field(default_factory=Text)
+    warning: str = ""  # what had to be guessed
+    nested: tuple[str, ...] = ()  # columns of structures or bytes, which have no text
+
+    @property
+    def rows(self) -> Rows:
+        """All rows, from the first."""
+        return self.read()
 
     def find(self, chosen: str, usual: tuple[str, ...]) -> str | None:
         """Return the column that was chosen by name, or else the first with a usual name.
@@ -49,76 +77,128 @@ class Table:
     @property
     def described(self) -> str:
         """Say which columns there are."""
-        return shown(f"its columns are {', '.join(self.columns)}" if self.columns else "it has no columns")
+        names = ", ".join(name.strip() for name in self.columns)
+        return shown(f"its columns are {names}" if self.columns else "it has no columns")
 
 
 def open_table(path: Path) -> Table:
     """Open a table by its file ending.
 
     Raises:
-        DatasetError: it cannot be read, is empty, or is no text in UTF-8.
+        DatasetError: it cannot be read, is empty, or is no table.
     """
     try:
         suffix = path.suffix.lower()
         if suffix == ".parquet":
             return _open_parquet(path)
-        return _open_lines(path) if suffix in {".jsonl", ".ndjson"} else _open_csv(path)
+        return _open_lines(path) if suffix in LINES_SUFFIXES else _open_csv(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+        raise _no_text(path, error) from error
+
+
+def text_encoding(path: Path) -> str:
+    """Return the encoding of a text file: by its mark, else UTF-8 if all of it is, else Windows-1252 or Latin-1."""
+    with path.open("rb") as file:
+        head = file.read(3)
+        for mark, encoding in _MARKS.items():
+            if head.startswith(mark):
+                return encoding
+        for encoding in ("utf-8", "cp1252"):
+            file.seek(0)
+            if _decodes(iter(lambda: file.read(_BLOCK), b""), encoding):
+                return encoding
+    return "latin-1"  # any bytes are that
+
+
+def delimiter_of(head: str) -> str:
+    """Return the delimiter of a header: the most frequent one outside of quotes, the first of equals, a comma."""
+    outside = "".join(head.split('"')[::2])
+    return max(_DELIMITERS, key=outside.count)
+
+
+def _decodes(blocks: Iterator[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in blocks:
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _guessed(encoding: str) -> str:
+    if encoding.startswith("utf"):
+        return ""
+    name = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}[encoding]
+    return f"its text is not UTF-8, so it was read as {name}"
 
 
 def _open_csv(path: Path) -> Table:
-    with path.open("rb") as file:
-        encoding = _ENCODINGS.get(file.read(2), "utf-8-sig")
+    encoding = text_encoding(path)
     with path.open(encoding=encoding, newline="") as file:
-        head = file.readline()
-    delimiter = max(_DELIMITERS, key=head.count)  # the first of equals: a comma
-    columns = tuple(next(csv.reader([head], delimiter=delimiter), []))
+        first = file.readline().removeprefix(_MARK)
+        told = first.strip().strip('"').lower()
+        separator = told[4:5] or "\t" if told.startswith("sep=") and len(told) <= len("sep=;") else ""
+        head = file.readline() if separator else first
+    text = Text(encoding, separator or delimiter_of(head), int(bool(separator)))
+    columns = tuple(next(csv.reader([head], delimiter=text.delimiter), []))
     if not columns:
         raise DatasetError(f"{path.name}: is empty; its first row must name the columns, as in path,label")
-    return Table(path, columns, _csv_rows(path, encoding, delimiter, columns))
+    return Table(path, _named(columns), lambda: _csv_rows(path, text, columns), text, _guessed(encoding))
 
 
-def _csv_rows(path: Path, encoding: str, delimiter: str, columns: tuple[str, ...]) -> Iterator[tuple[int, Row | None]]:
+def _named(columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in columns if name.strip().lower() not in _INDEX)
+
+
+def _csv_rows(path: Path, text: Text, columns: tuple[str, ...]) -> Rows:
+    number = 0
     try:
-        with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
+        with path.open(encoding=text.encoding, newline="") as file:
+            for _ in range(text.skipped):
+                file.readline()
+            reader = csv.reader(file, delimiter=text.delimiter)
             next(reader)
             for cells in reader:
+                number = reader.line_num + text.skipped
                 if not cells:
                     continue
                 fits = len(cells) == len(columns)
-                yield reader.line_num, {k: _text(v) for k, v in zip(columns, cells, strict=True)} if fits else None
+                yield number, {k: _text(v) for k, v in zip(columns, cells, strict=True)} if fits else None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+        raise _no_text(path, error) from error
     except csv.Error as error:
-        raise DatasetError(f"{path.name}, row {reader.line_num}: {error}; check its quotes") from error
+        raise DatasetError(f"{path.name}, row {number + 1}: {error}; check its quotes") from error
 
 
 def _open_lines(path: Path) -> Table:
-    with path.open(encoding="utf-8-sig") as file:
-        first = _json(next((line for line in file if line.strip()), ""))
+    encoding = text_encoding(path)
+    with path.open(encoding=encoding) as file:
+        first = _json(next((line for line in file if line.strip(f"{_MARK} \t\r\n")), ""))
     if first is None:
         raise DatasetError(f"{path.name}: its first line is no JSON object; each line must be one")
-    return Table(path, tuple(first), _json_rows(path))
+    nested = tuple(name for name, value in first.items() if isinstance(value, dict))
+    columns = tuple(name for name in first if name not in nested)
+    return Table(path, columns, lambda: _json_rows(path, encoding), Text(encoding), _guessed(encoding), nested)
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, Row | None]]:
+def _json_rows(path: Path, encoding: str) -> Rows:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=encoding) as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
+                if line.strip(f"{_MARK} \t\r\n"):
                     values = _json(line)
                     yield number, None if values is None else {k: _text(v) for k, v in values.items()}
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+        raise _no_text(path, error) from error
 
 
 def _json(line: str) -> dict[str, Any] | None:
     try:
-        values = json.loads(line)
+        values = json.loads(line.removeprefix(_MARK))
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
@@ -126,21 +206,46 @@ def _json(line: str) -> dict[str, Any] | None:
 
 def _open_parquet(path: Path) -> Table:
     try:
-        columns = tuple(pq.read_schema(path).names)  # type: ignore[no-untyped-call]
-    except ArrowException as error:
-        raise DatasetError(f"{path.name}: is no Parquet file ({error}); write it again") from error
-    return Table(path, columns, _parquet_rows(path))
+        schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
+    except (ArrowException, OSError) as error:
+        raise DatasetError(f"{path.name}: is no Parquet file ({_first_line(error)}); write it again") from error
+    columns = _named(tuple(each.name for each in schema if _has_text(each.type)))
+    nested = tuple(each.name for each in schema if arrow.is_struct(each.type) or _is_binary(each.type))
+    return Table(path, columns, lambda: _parquet_rows(path, columns), nested=nested)
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Row | None]]:
+def _has_text(kind: DataType) -> bool:
+    """Whether cells of this type are names, numbers, or lists of them."""
+    if arrow.is_dictionary(kind) or arrow.is_list(kind) or arrow.is_large_list(kind):
+        return _has_text(kind.value_type)
+    checks = (arrow.is_string, arrow.is_large_string, arrow.is_integer, arrow.is_floating,
+              arrow.is_boolean, arrow.is_null, arrow.is_decimal)  # fmt: skip
+    return any(check(kind) for check in checks)
+
+
+def _is_binary(kind: DataType) -> bool:
+    return bool(arrow.is_binary(kind) or arrow.is_large_binary(kind))
+
+
+def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Rows:
     number = 0
     try:
-        for batch in pq.ParquetFile(path).iter_batches(_BATCH):  # type: ignore[no-untyped-call]
+        for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=list(columns)):  # type: ignore[no-untyped-call]
             for values in batch.to_pylist():
                 number += 1
                 yield number, {k: _text(v) for k, v in values.items()}
-    except ArrowException as error:
-        raise DatasetError(f"{path.name}, after row {number}: is damaged ({error}); write it again") from error
+    except (ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DatasetError(
+            f"{path.name}, after row {number}: is damaged ({_first_line(error)}); write it again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> DatasetError:
+    return DatasetError(f"{path.name}: is no text in {error.encoding} ({error.reason}); save it as UTF-8")
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 any cell

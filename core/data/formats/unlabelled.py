@@ -1,11 +1,50 @@
-"""A folder of images nobody labelled; folders named as splits give the split."""
+"""A folder of images nobody labelled; folders named as splits give the split.
+
+Annotations beside them that no reader knows are named, with the way to bring them in.
+"""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import holds_image, walk
 from core.types import DatasetError, SourceSample
+
+_LOOKED_AT = 2_000  # files
+_HEAD = 4_096  # bytes
+_UNREAD = (  # suffix, text near the beginning, what it is, and the way
+    (
+        ".xml",
+        "<annotations>",
+        "CVAT's XML is not read",
+        "export from CVAT as `Segmentation mask 1.1` or `COCO 1.0`, with the images, and import that folder",
+    ),
+    (
+        ".xml",
+        "<annotation>",
+        "Pascal VOC's boxes are not read: they are neither classes of images nor masks",
+        "import masks instead: SegmentationClass, COCO or polygons",
+    ),
+    (
+        ".json",
+        '"dm_format_version"',
+        "Datumaro's JSON is not read",
+        "export from Datumaro as COCO or VOC, with the images, and import that folder",
+    ),
+    (
+        ".json",
+        '"annotations"',
+        "this JSON of annotations is not read",
+        "export masks as COCO instances, or as PNG in a folder `masks` beside `images`",
+    ),
+    (
+        ".yaml",
+        "names:",
+        "YOLO's labels are read where they are polygons, in a folder `labels` beside `images`",
+        "export them as polygons (segmentation), or import masks",
+    ),
+)
 
 
 def recognise(source: Path) -> str:
@@ -22,7 +61,31 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not source.is_dir():
         raise DatasetError(f"{source}: is a file; name the folder that holds the images")
     problems = Problems()
+    _note_unread(source, problems)
     return SourceListing(_samples(source, options, problems), problems)
+
+
+def _note_unread(source: Path, problems: Problems) -> None:
+    """Warn once of each kind of annotations that no reader knows."""
+    told: set[str] = set()
+    for path in islice(source.rglob("*"), _LOOKED_AT):
+        kinds = [kind for kind in _UNREAD if kind[0] == path.suffix.lower() and kind[2] not in told]
+        if not kinds or not path.is_file():
+            continue
+        head = _head(path)
+        for _, text, what, way in kinds:
+            if text in head:
+                told.add(what)
+                problems.warn("annotations not read", str(path.relative_to(source)), what, way)
+                break
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _samples(source: Path, options: ReadOptions, problems: Problems) -> Iterator[SourceSample]:

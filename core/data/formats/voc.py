@@ -6,6 +6,7 @@ Written masks hold at most 255 classes; a list `default.txt` has the images with
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
@@ -13,13 +14,16 @@ from PIL import Image
 
 from core.data.export.names import safe_name
 from core.data.formats.mask_folders import Pairing, Pairs, bases, find_pairs, sample_of, within
-from core.data.formats.mask_meaning import Meaning, Usual, find_meaning
+from core.data.formats.mask_meaning import Usual, find_meaning
 from core.data.formats.mask_pairs import save_mask
+from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
+from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in, is_image_name
 from core.data.masks.classes import declare, without_values, write_classes
 from core.data.masks.colours import rgb_of, voc_colour
 from core.data.masks.items import MaskItem, place_in
+from core.data.masks.pixels import PixelCode
 from core.types import IGNORE, ClassTable, DatasetError, ExportError, SourceSample
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
@@ -39,8 +43,13 @@ USUAL = Usual(_CLASSES, _CLASSES, len(_CLASSES.table) - 1, coloured=False)
 
 def recognise(source: Path) -> str:
     """Say why this is VOC's layout; empty: it is not."""
-    found = _find(source) if source.is_dir() else None
-    return "" if found is None else f"{found[1].masks} and {found[1].images} are VOC's folders"
+    if not source.is_dir():
+        return ""
+    found = _find(source)
+    if found is not None:
+        return f"{found[1].masks} and {found[1].images} are VOC's folders"
+    alone = _masks_alone(source)
+    return "" if alone is None else f"{alone.name} has masks as VOC does, but there is no {IMAGES}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -50,6 +59,11 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there are no such folders, or a list or a file of classes cannot be read.
     """
     found = _find(source) if source.is_dir() else None
+    if found is None and source.is_dir() and (alone := _masks_alone(source)):
+        raise DatasetError(
+            f"{alone}: has masks, but their images are not there; put the images into {alone.parent / IMAGES}, under "
+            "the names of their masks, and import again (CVAT exports them with `Save images`)"
+        )
     if found is None:
         raise DatasetError(f"{source}: has no folders {IMAGES} and {MASKS}; name them so, or choose another format")
     base, pairing = found
@@ -57,12 +71,15 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     pairs = find_pairs(source, [pairing], options, problems)
     masks = [f"{source}/{name}" for name in pairs.masks]
     meaning = find_meaning(masks, [base, source], options, USUAL, problems, source=source)
-    splits = _read_lists(
-        base,
-        {PurePath(name).stem for _, images, _ in pairs.found for name in images},
-        lambda path: refuse_leaving(path, source, options),
-    )
-    return SourceListing(_samples(source, pairs, splits, meaning, problems), problems, meaning.table)
+    keys = {_key(name, pairing) for _, images, _ in pairs.found for name in images}
+    splits = _read_lists(base, keys, lambda path: refuse_leaving(path, source, options))
+    ((_, images, of_images),) = pairs.found
+    photos = [
+        (f"{source}/{name}", f"{source}/{mask}") for name in images if (mask := of_images.get(_key(name, pairing)))
+    ]
+    shown = together(meaning.shown, questions=ask_turned(photos, options))
+    code = replace(meaning.code, turn=options.exif_masks == "turn")
+    return SourceListing(_samples(source, pairs, splits, code, problems), problems, meaning.table, shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
@@ -105,8 +122,23 @@ def _find(source: Path) -> tuple[Path, Pairing] | None:
     return None
 
 
-def _read_lists(base: Path, stems: set[str], checked: Callable[[Path], Path]) -> dict[str, str] | None:
-    """Return the split of each image by its name without ending; None: there are no lists."""
+def _masks_alone(source: Path) -> Path | None:
+    """Return the folder of masks of an export that came without its images."""
+    for base in bases(source):
+        by_name = {name.lower(): name for name in folders_in(base)}
+        masks = by_name.get(MASKS.lower())
+        if masks and ("imagesets" in by_name or (base / "labelmap.txt").is_file()):
+            return base / masks
+    return None
+
+
+def _key(name: str, pairing: Pairing) -> str:
+    """Return the path of an image below its folder, without its ending, as lists name it."""
+    return str(PurePath(name).relative_to(pairing.images or ".").with_suffix(""))
+
+
+def _read_lists(base: Path, keys: set[str], checked: Callable[[Path], Path]) -> dict[str, str] | None:
+    """Return the split of each image by its path without ending; None: there are no lists."""
     folder = base / LISTS
     paths = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
     if not paths:
@@ -122,23 +154,31 @@ def _read_lists(base: Path, stems: set[str], checked: Callable[[Path], Path]) ->
             raise DatasetError(f"{paths[stem]}: cannot be read ({error}); save it as UTF-8 text") from error
         for line in lines:
             if line.strip():
-                splits.setdefault(line if line in stems else _stem(line.strip()), split)
+                splits.setdefault(_listed(line, keys), split)
     return splits
 
 
-def _stem(line: str) -> str:
-    """Return the image a line names: its name, or the paths of image and mask."""
-    path = PurePath(line.split(maxsplit=1)[0] if "/" in line else line)
-    return path.stem if is_image_name(path.name) else path.name
+def _listed(line: str, keys: set[str]) -> str:
+    """Return the image a line names: its name, its path, or the paths of image and mask."""
+    if line in keys:
+        return line
+    path = PurePath(line.strip())
+    if "/" in line and not is_image_name(path.name) and str(path) in keys:
+        return str(path)
+    path = PurePath(line.split(maxsplit=1)[0]) if "/" in line else path
+    whole = path.with_suffix("") if is_image_name(path.name) else path
+    parts = whole.parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))  # `JPEGImages/cam1/f0` is cam1/f0
+    return next((end for end in ends if end in keys), whole.name)
 
 
 def _samples(
-    source: Path, pairs: Pairs, splits: dict[str, str] | None, meaning: Meaning, problems: Problems
+    source: Path, pairs: Pairs, splits: dict[str, str] | None, code: PixelCode, problems: Problems
 ) -> Iterator[SourceSample]:
     ((pairing, images, masks),) = pairs.found
     stems = set()
     for name in images:
-        stem = PurePath(name).stem
+        stem = _key(name, pairing)
         stems.add(stem)
         mask = masks.get(stem)
         listed = splits is None or stem in splits
@@ -151,7 +191,7 @@ def _samples(
                 f"{pairing.masks} has no {stem}.png; the image is read as not labelled",
                 "put the mask there, or nothing if nobody labelled it",
             )
-        yield sample_of(source, name, (splits or {}).get(stem, ""), mask, meaning.code)
+        yield sample_of(source, name, (splits or {}).get(stem, ""), mask, code)
     for stem in sorted(set(splits or {}) - stems):
         problems.error(
             "unknown image",

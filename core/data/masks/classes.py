@@ -4,13 +4,16 @@ A line is a name, or a name with red, green, blue in either order, as in CamVid'
 `labelmap.txt` and tables with a header `name,r,g,b`. Several colours of one name are one class. A class called void,
 ignore or unlabelled is no class: its pixels are IGNORE. Outfold's own `classes.csv` (id, name, r, g, b) says instead
 which colour that is, in a row with the id `ignore`, so there any class may have any name.
+
+Ids that a file gives count: a column `id`, lines like `2: dog`, JSON like {"dog": 2} or {"2": "dog"}. The classes are
+then in the order of their ids, and an id that the file does not have is no class. Elsewhere the id is the row.
 """
 
 import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +36,17 @@ FILES = (
 )
 _NOBODY = {"void", "ignore", "ignored", "unlabelled", "unlabeled"}
 _IGNORE = "ignore"
+_LARGEST_ID = 65_534
 _LARGEST = 1 << 20  # bytes; no list of classes is larger
 _RGB_FIRST = re.compile(r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(.*\S)")
 _NAME_FIRST = re.compile(r"(.*?\S)[\s,;:]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?:[\s,;:].*)?")
-_HEADER = {"name": "name", "class": "name", "label": "name", "class_name": "name", "id": "id"} | {
-    word: word[0] for word in ("r", "red", "g", "green", "b", "blue")
-}
+_NUMBERED = re.compile(r"(\d{1,5})\s*(?:[:;,=\t]|\s)\s*(.*\S)")
+_IDS = ("id", "class_id", "label_id", "value", "index")
+_HEADER = (
+    {"name": "name", "class": "name", "label": "name", "class_name": "name"}
+    | dict.fromkeys(_IDS, "id")
+    | {word: word[0] for word in ("r", "red", "g", "green", "b", "blue")}
+)
 
 Row = tuple[str | None, str | None]  # name (None: IGNORE) and colour
 
@@ -47,13 +55,22 @@ Row = tuple[str | None, str | None]  # name (None: IGNORE) and colour
 class Declared:
     """Classes as declared: the table, what each colour means, and what each id in a file means.
 
-    `colours` is empty where only names were declared; `others_ignored`: any other colour is IGNORE.
+    `colours` is empty where only names were declared; `others_ignored`: any other colour is IGNORE. `explicit`: the
+    file gives the ids, so that `values` has all of them; else only those whose class has another id. `complete`: it was
+    written here and also says what is IGNORE, so nothing is left to guess.
     """
 
     table: ClassTable
     colours: tuple[Code, ...]
-    values: tuple[tuple[int, int], ...]  # only those ids whose class has another id
+    values: tuple[tuple[int, int], ...]
     others_ignored: bool = False
+    explicit: bool = False
+    complete: bool = False
+
+    @property
+    def named(self) -> dict[int, int]:
+        """Return the class of every id that has one, IGNORED included."""
+        return ({} if self.explicit else {number: number for number in range(len(self.table))}) | dict(self.values)
 
 
 def declare(rows: Iterable[Row], *, others_ignored: bool = False) -> Declared:
@@ -73,6 +90,16 @@ def declare(rows: Iterable[Row], *, others_ignored: bool = False) -> Declared:
     return Declared(class_table(list(ids), colours), tuple(codes), tuple(values), others_ignored)
 
 
+def declare_ids(rows: Mapping[int, Row]) -> Declared:
+    """Return what rows with ids of their own declare; classes are in the order of their ids."""
+    numbers = sorted(rows)
+    declared = declare(rows[number] for number in numbers)
+    meant = declared.named
+    return replace(
+        declared, values=tuple((number, meant[place]) for place, number in enumerate(numbers)), explicit=True
+    )
+
+
 def without_values(declared: Declared) -> Declared:
     """Return the same for files of ids that are those of the table, whatever the order of the rows."""
     return replace(declared, values=())
@@ -88,8 +115,8 @@ def find_declared(*folders: Path) -> Path | None:
     return next((folder / name for folder in folders for name in FILES if (folder / name).is_file()), None)
 
 
-def read_declared(path: Path) -> Declared:
-    """Return what a file declares.
+def read_declared(path: Path, *, numbered: bool = True) -> Declared:
+    """Return what a file declares; `numbered`: ids that it gives count.
 
     Raises:
         DatasetError: it cannot be read, or declares no class.
@@ -102,7 +129,7 @@ def read_declared(path: Path) -> Declared:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check path and rights") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    declared = _parsed(path.name, text)
+    declared = _parsed(path.name, text, numbered=numbered)
     if not len(declared.table):
         raise DatasetError(f"{path.name}: declares no class; write one a line, as in: 128 0 0 Building")
     meanings: dict[int, int] = {}
@@ -129,9 +156,9 @@ def write_classes(folder: Path, table: ClassTable, wanted: str = "#000000") -> t
     return table, ignore_colour
 
 
-def _parsed(name: str, text: str) -> Declared:
+def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
     if name.lower().endswith(".json"):
-        return _without_nobody(_rows_of_json(name, text))
+        return _parsed_json(name, text)
     header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
     columns = [_HEADER.get(cell.strip().lower()) for cell in header]
     if "name" in columns and (len(columns) > 1 or name.lower().endswith(".csv")):
@@ -139,14 +166,57 @@ def _parsed(name: str, text: str) -> Declared:
         own = any(row.get("id") == _IGNORE for row in cells)
         found = [_row_of_cells(name, row) for row in cells]
         if own:
-            return without_values(declare(found))  # the row of IGNORE is no id
-        return _without_nobody([(str(label).strip(), colour) for label, colour in found])
+            return replace(without_values(declare(found)), complete=True)  # the row of IGNORE is no id
+        named: list[Row] = [(str(label).strip(), colour) for label, colour in found]
+        if numbered and "id" in columns:
+            return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, named, strict=True)])
+        return _without_nobody(named)
     lines = [line.strip() for line in text.splitlines()]
-    return _without_nobody([_row_of_line(name, line) for line in lines if line and not _is_comment(line)])
+    lines = [line for line in lines if line and not _is_comment(line)]
+    if numbered and (found_ids := _numbered_lines(lines)):
+        return _by_ids(name, found_ids)
+    return _without_nobody([_row_of_line(name, line) for line in lines])
+
+
+def _numbered_lines(lines: list[str]) -> list[tuple[str, str | None, str | None]]:
+    """Return id, name and no colour of each line like `2: dog`; empty: not all lines are so.
+
+    With nothing but a blank between, as in `2 dog`, the ids must also count from 0 or 1, or the number is of the name.
+    """
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    if not all(found) or any(_RGB_FIRST.fullmatch(line) for line in lines):
+        return []
+    whole = [match for match in found if match]
+    ids = [int(match[1]) for match in whole]
+    marked = all(re.match(r"\d+\s*[:;,=\t]", line) for line in lines)
+    if len(set(ids)) < len(ids) or not (marked or ids in ([*range(len(ids))], [*range(1, len(ids) + 1)])):
+        return []
+    return [(match[1], match[2], None) for match in whole]
+
+
+def _by_ids(file: str, rows: Iterable[tuple[str, str | None, str | None]]) -> Declared:
+    found: dict[int, Row] = {}
+    for written, name, colour in rows:
+        text = written.strip()
+        if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_ID):
+            raise DatasetError(f"{file}: the id {text[:40]!r} is no whole number from 0 to {_LARGEST_ID}; correct it")
+        if int(text) in found:
+            raise DatasetError(f"{file}: the id {text} is given twice; give each class its own")
+        found[int(text)] = _row(name, colour)
+    return declare_ids(found)
 
 
 def _without_nobody(rows: list[Row]) -> Declared:
-    return declare((None if name is None or name.lower() in _NOBODY else name, colour) for name, colour in rows)
+    return declare(_row(name, colour) for name, colour in rows)
+
+
+def is_nobody(name: str) -> bool:
+    """Whether a class of this name is none: its pixels are IGNORE."""
+    return name.strip().lower() in _NOBODY
+
+
+def _row(name: str | None, colour: str | None) -> Row:
+    return (None if name is None or is_nobody(name) else name), colour
 
 
 def _is_comment(line: str) -> bool:
@@ -168,16 +238,20 @@ def _row_of_line(file: str, line: str) -> Row:
     return line.rstrip(":"), None
 
 
-def _rows_of_json(file: str, text: str) -> list[Row]:
+def _parsed_json(file: str, text: str) -> Declared:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: is no JSON ({error}); correct it") from error
-    if isinstance(values, dict):
-        return [(str(name), _colour(file, colour)) for name, colour in values.items()]
     if isinstance(values, list):
-        return [_row_of_value(file, value) for value in values]
-    raise DatasetError(f'{file}: is neither a list of names nor {{"name": [r, g, b]}}; write one of them')
+        return _without_nobody([_row_of_value(file, value) for value in values])
+    if not isinstance(values, dict):
+        raise DatasetError(f'{file}: is neither a list of names nor {{"name": [r, g, b]}}; write one of them')
+    if values and all(isinstance(value, str) and key.strip().isdigit() for key, value in values.items()):
+        return _by_ids(file, [(key, value, None) for key, value in values.items()])
+    if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values.values()):
+        return _by_ids(file, [(str(value), key, None) for key, value in values.items()])
+    return _without_nobody([(str(name), _colour(file, colour)) for name, colour in values.items()])
 
 
 def _row_of_value(file: str, value: Any) -> Row:  # noqa: ANN401 whatever the file holds

@@ -17,6 +17,7 @@ from core.types import WIDE_IGNORE, IntArray
 FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
 _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
+LOSSY = {"JPEG"}
 
 
 @contextmanager
@@ -57,11 +58,6 @@ def grey_values(image: Image.Image) -> IntArray | None:
     if values.dtype.itemsize > 2:  # noqa: PLR2004 two bytes hold every id there can be
         return np.where((values < 0) | (values > WIDE_IGNORE), UNKNOWN, values).astype(np.uint16)
     return values if values.dtype == np.uint8 else values.astype(np.uint16)
-
-
-def holds_colours(image: Image.Image, *, grey_is_colour: bool) -> bool:
-    """Whether a file stores colours; if only grey ones, each may be an id three times instead."""
-    return image.mode in COLOURED and (grey_is_colour or not is_grey(codes_of(np.asarray(image))))
 
 
 def palette_of(image: Image.Image) -> IntArray:

@@ -17,12 +17,14 @@ from core.data.children import Work, ask_all, serve
 from core.data.masks.faults import MaskError
 from core.data.masks.pixels import Mask, read_pixels
 from core.data.masks.segments import read_segments
+from core.data.masks.stacks import read_stack
 from core.types import ClassTable, DatasetError, IntArray, mask_dtype
 
 __all__ = ["MaskError", "read_mask", "read_masks"]
 
 Reference = tuple[dict[str, Any], int, int]  # the reader's dict, width and height of the image
 Warn = Callable[[int, MaskError], None]
+_READERS = {"pixels": read_pixels, "segments": read_segments, "stack": read_stack}
 _CHUNK = 32  # masks
 _CHUNK_PIXELS = 8 << 20  # so that a chunk of large masks stays small in memory
 
@@ -57,8 +59,7 @@ def read_masks(
 def read_mask(reference: dict[str, Any], width: int, height: int, classes: int) -> Mask | MaskError:
     """Return one mask and what deserves a look, or why there is none."""
     try:
-        read = read_pixels if reference["kind"] == "pixels" else read_segments
-        return read(reference, width, height, classes)
+        return _READERS[reference["kind"]](reference, width, height, classes)
     except MaskError as error:
         return error
 

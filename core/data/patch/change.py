@@ -7,8 +7,8 @@ where there was none. A patch is written as JSON or CSV; both read back to the s
 
 import csv
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Patch:
 
     dataset: str
     changes: tuple[Change, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)  # of the table it was imported from, where chosen by name
 
     @property
     def fingerprint(self) -> str:
@@ -51,7 +52,7 @@ class Patch:
 
     def reversed(self) -> "Patch":
         """Return the patch that takes this one back."""
-        return Patch(self.dataset, tuple(change.reversed() for change in self.changes))
+        return Patch(self.dataset, tuple(change.reversed() for change in self.changes), self.columns)
 
 
 def changes_of(plan: Plan) -> tuple[Change, ...]:
@@ -76,6 +77,7 @@ def write_patch(folder: Path, plan: Plan) -> str:
         "tool": "outfold",
         "kind": KIND,
         "dataset": plan.source.name,
+        "columns": dict(plan.source.columns),
         "changes": [asdict(change) for change in changes],
     }
     text = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
@@ -98,7 +100,8 @@ def read_patch(path: Path) -> Patch:
             values = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict) or values.get("kind") != KIND:
                 raise DatasetError(f"{path}: is no label patch; export one with the format `patch`")
-            patch = Patch(str(values.get("dataset", "")), _ordered(_change(each) for each in values["changes"]))
+            columns = {str(name): str(column) for name, column in values.get("columns", {}).items()}
+            patch = Patch(str(values.get("dataset", "")), _ordered(map(_change, values["changes"])), columns)
     except FileNotFoundError:
         raise DatasetError(f"{path}: there is no such patch; name {JSON_NAME}, {CSV_NAME} or their folder") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

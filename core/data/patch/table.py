@@ -17,16 +17,19 @@ from typing import Any
 
 import pyarrow.lib as pa
 import pyarrow.parquet as pq
+import pyarrow.types as arrow
+from pyarrow.lib import DataType
 
 from core.data.export.placing import content_hash
-from core.data.formats.manifest import PATH_NAMES
-from core.data.formats.rows import LABEL_NAMES
-from core.data.formats.table import Row, Table, open_table
+from core.data.formats.cells import SeveralLabelsError, label_of
+from core.data.formats.paths import ENDINGS, plain_path
+from core.data.formats.rows import ONES, Columns, find_columns
+from core.data.formats.source import ReadOptions
+from core.data.formats.table import LINES_SUFFIXES, Row, Table, Text, open_table
 from core.data.patch.change import Change, Patch, described
 from core.data.storage import atomic_path
 from core.types import DatasetError, ExportError
 
-DELIMITERS = ",;\t|"
 HASH_COLUMN = "content_hash"
 
 
@@ -45,10 +48,13 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A row that a change may mean: its number, label and content, and whether its path is exactly the change's."""
+    """A row that a change may mean: its number, label and content, and whether its path is exactly the change's.
+
+    `labels` are the ways in which its label may be read; None: it has none.
+    """
 
     number: int
-    label: str | None
+    labels: tuple[str | None, ...]
     content_hash: str
     exact: bool
 
@@ -61,33 +67,47 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
         ExportError: an image has another label or content than the patch expects; nothing was changed.
     """
     opened = open_table(table)
-    path_column, label_column = opened.find("", PATH_NAMES), opened.find("", LABEL_NAMES)
-    if path_column is None or label_column is None:
+    columns = find_columns(opened, _options(patch, opened), only_other=True)
+    if columns.label is None and not columns.one_hot:
         raise DatasetError(f"{table.name}: needs a column `path` (or `file_name`) and a column `label`")
-    chosen, applied = _choose(patch, opened, path_column, label_column)
-    suffix = table.suffix.lower()
+    chosen, applied = _choose(patch, opened, columns)
     with atomic_path(table) as partial:
-        if suffix == ".parquet":
-            changed = _patched_parquet(table, label_column, chosen)
+        if table.suffix.lower() == ".parquet":
+            changed = _patched_parquet(table, columns, chosen)
             pq.write_table(changed, partial, compression="zstd")  # type: ignore[no-untyped-call]
         else:
-            patched = _patched_lines if suffix in {".jsonl", ".ndjson"} else _patched_csv
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(patched(table, opened.columns.index(label_column), label_column, chosen))
+            patched = _patched_lines if table.suffix.lower() in LINES_SUFFIXES else _patched_csv
+            try:
+                with partial.open("w", encoding=opened.text.encoding, newline="") as file:
+                    file.writelines(patched(table, opened.text, columns, chosen))
+            except UnicodeEncodeError as error:
+                raise ExportError(
+                    f"{table}: {error.object[error.start : error.end]} cannot be written in {error.encoding}; "
+                    "save the table as UTF-8, then apply the patch"
+                ) from error
     return applied
 
 
-def _choose(patch: Patch, table: Table, path_column: str, label_column: str) -> tuple[dict[int, Change], Applied]:
+def _options(patch: Patch, table: Table) -> ReadOptions:
+    """Return how the table is read: by the columns that its dataset was imported by, where it has them."""
+    known = {name.strip().lower() for name in table.columns}
+    chosen = {name: column for name, column in patch.columns.items() if column.strip().lower() in known}
+    return ReadOptions(path_column=chosen.get("path", ""), label_column=chosen.get("label", ""))
+
+
+def _choose(patch: Patch, table: Table, columns: Columns) -> tuple[dict[int, Change], Applied]:
     """Return which row gets which change."""
     changes = {change.path: change for change in patch.changes}
+    by_stem = {path.removesuffix(end): path for path in changes for end in ENDINGS if path.endswith(end)}
+    named = {path: path for path in changes} | {stem: path for stem, path in by_stem.items() if stem not in changes}
     found: dict[str, list[_Found]] = defaultdict(list)
     for number, row in table.rows:
-        if row is None or not (path := row.get(path_column)):
+        if row is None or not (path := row.get(columns.path)):
             continue
-        name = _name_in(changes, path, table.path.parent)
+        name = _name_in(named, path, table.path.parent)
         if name is not None:
             known = _content(row, table.path.parent / path)
-            found[name].append(_Found(number, row.get(label_column), known, exact=path == name))
+            found[name].append(_Found(number, _labels(row, columns), known, exact=path == name))
     chosen: dict[int, Change] = {}
     conflicts: list[str] = []
     unchecked = 0
@@ -119,18 +139,31 @@ def _candidates(change: Change, rows: list[_Found]) -> list[_Found]:
 def _fault(change: Change, row: _Found) -> str:
     if row.content_hash and row.content_hash != change.content_hash:
         return f"{change.path} is another image by now"
-    if (row.label or None) != (change.old.strip() if change.old else None):
-        return f"{change.path} is {row.label or 'unlabelled'}, not {change.old or 'unlabelled'}"
+    if (change.old.strip() if change.old else None) not in row.labels:
+        return f"{change.path} is {row.labels[0] or 'unlabelled'}, not {change.old or 'unlabelled'}"
     return ""
 
 
-def _name_in(changes: Mapping[str, Change], path: str, folder: Path) -> str | None:
-    """Return the longest end of a row's path that the patch names."""
-    if path in changes:
-        return path
-    whole = os.path.normpath(folder.absolute() / path.replace("\\", "/"))
+def _labels(row: Row, columns: Columns) -> tuple[str | None, ...]:
+    """Return a row's label as written and as import reads it."""
+    if columns.label is None:
+        named = [name.strip() for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
+        return (" and ".join(named) or None,)
+    cell = row.get(columns.label)
+    try:
+        return label_of(cell, literal=True), label_of(cell, literal=False)
+    except SeveralLabelsError:
+        return (label_of(cell, literal=True),)
+
+
+def _name_in(names: Mapping[str, str], path: str, folder: Path) -> str | None:
+    """Return the image that the longest end of a row's path names, with its ending or without."""
+    for text in (path, path.strip()):
+        if text in names:
+            return names[text]
+    whole = os.path.normpath(folder.absolute() / plain_path(path))
     parts = PurePosixPath(whole).parts
-    return next((end for at in range(1, len(parts)) if (end := "/".join(parts[at:])) in changes), None)
+    return next((names[end] for at in range(1, len(parts)) if (end := "/".join(parts[at:])) in names), None)
 
 
 def _content(row: Row, path: Path) -> str:
@@ -142,11 +175,10 @@ def _content(row: Row, path: Path) -> str:
         return ""
 
 
-def _patched_csv(table: Path, at: int, _column: str, chosen: Mapping[int, Change]) -> Iterator[str]:
-    with table.open(encoding="utf-8", newline="") as file:
-        head = file.readline()
-        file.seek(0)
-        delimiter = max(DELIMITERS, key=head.count)
+def _patched_csv(table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change]) -> Iterator[str]:
+    with table.open(encoding=text.encoding, newline="") as file:
+        for _ in range(text.skipped):
+            yield file.readline()
         read: list[str] = []
 
         def lines() -> Iterator[str]:
@@ -154,41 +186,89 @@ def _patched_csv(table: Path, at: int, _column: str, chosen: Mapping[int, Change
                 read.append(line)
                 yield line
 
-        reader = csv.reader(lines(), delimiter=delimiter)
+        reader = csv.reader(lines(), delimiter=text.delimiter)
+        header: list[str] = []
         for cells in reader:
             raw = "".join(read)
             read.clear()
-            change = chosen.get(reader.line_num)
+            header = header or [name.removeprefix("\ufeff") for name in cells]
+            change = chosen.get(reader.line_num + text.skipped)
             if change is None:
                 yield raw
                 continue
-            cells[at] = change.new or ""
+            for at, cell in _changed_cells(header, cells, columns, change.new):
+                cells[at] = cell
             written = io.StringIO()
-            csv.writer(written, delimiter=delimiter, lineterminator=_line_end(raw)).writerow(cells)
+            csv.writer(written, delimiter=text.delimiter, lineterminator=_line_end(raw)).writerow(cells)
             yield written.getvalue()
 
 
-def _patched_lines(table: Path, _at: int, column: str, chosen: Mapping[int, Change]) -> Iterator[str]:
-    with table.open(encoding="utf-8", newline="") as file:
+def _changed_cells(header: list[str], cells: list[str], columns: Columns, new: str | None) -> list[tuple[int, str]]:
+    """Return the cells of a row that say its label, as they are to be; blanks before a label stay."""
+    if columns.label is not None:
+        at = header.index(columns.label)
+        blanks = cells[at][: len(cells[at]) - len(cells[at].lstrip())]
+        return [(at, f"{blanks}{new}" if new else "")]
+    if new is not None and new not in {name.strip() for name in columns.one_hot}:
+        raise ExportError(f"the table has no column for the class {new}; add one with 0 in each row")
+    return [(header.index(name), str(int(name.strip() == new))) for name in columns.one_hot]
+
+
+def _patched_lines(table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change]) -> Iterator[str]:
+    with table.open(encoding=text.encoding, newline="") as file:
         for number, line in enumerate(file, start=1):
             change = chosen.get(number)
             if change is None:
                 yield line
+                continue
+            mark = "\ufeff" if line.startswith("\ufeff") else ""
+            values: dict[str, Any] = json.loads(line.removeprefix(mark))
+            if columns.label is None:
+                values |= {name: int(name.strip() == change.new) for name in columns.one_hot}
             else:
-                values: dict[str, Any] = json.loads(line.removeprefix("\ufeff"))
-                yield json.dumps(values | {column: change.new}, ensure_ascii=False) + _line_end(line)
+                values[columns.label] = _like(values.get(columns.label), change.new)
+            yield mark + json.dumps(values, ensure_ascii=False) + _line_end(line)
 
 
-def _patched_parquet(table: Path, column: str, chosen: Mapping[int, Change]) -> Any:  # noqa: ANN401 an arrow table
+def _like(old: object, new: str | None) -> object:
+    """Return a label written as the one before it: as a number where it is one, in a list where that was one."""
+    if isinstance(old, list):
+        return [] if new is None else [new]
+    if isinstance(old, int | float) and not isinstance(old, bool) and new is not None and _is_number(new):
+        return type(old)(float(new))
+    return new
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.removeprefix("-").isdigit()
+
+
+def _patched_parquet(table: Path, columns: Columns, chosen: Mapping[int, Change]) -> Any:  # noqa: ANN401 an arrow table
     whole = pq.read_table(table)  # type: ignore[no-untyped-call]
-    at = whole.schema.get_field_index(column)
-    labels = whole.column(at).to_pylist()
-    kind = whole.schema.field(at).type
-    is_number = str(kind).startswith(("int", "uint"))
-    try:
+    names = [columns.label] if columns.label is not None else list(columns.one_hot)
+    for name in names:
+        at = whole.schema.get_field_index(name)
+        labels, field = whole.column(at).to_pylist(), whole.schema.field(at)
         for number, change in chosen.items():
-            labels[number - 1] = int(change.new) if is_number and change.new is not None else change.new
-        return whole.set_column(at, whole.schema.field(at), pa.array(labels, type=kind))
+            if columns.label is None:
+                labels[number - 1] = int(name.strip() == change.new)
+            else:
+                labels[number - 1] = _typed(field.type, change.new, table)
+        whole = whole.set_column(at, field, pa.array(labels, type=field.type))
+    return whole
+
+
+def _typed(kind: DataType, new: str | None, table: Path) -> object:
+    """Return a label as a column of this type holds it."""
+    if new is None:
+        return None
+    if arrow.is_dictionary(kind) or arrow.is_list(kind) or arrow.is_large_list(kind):
+        inner = _typed(kind.value_type, new, table)
+        return inner if arrow.is_dictionary(kind) else [inner]
+    try:
+        if arrow.is_integer(kind):
+            return int(new)
+        return float(new) if arrow.is_floating(kind) else new
     except ValueError as error:
         raise DatasetError(f"{table.name}: its labels are numbers, the patch's are names ({error})") from error
 

@@ -9,6 +9,7 @@ from PIL import Image
 from app.commands import naming
 from app.services import datasets, imports
 from app.services.workspace import Workspace
+from core.data.formats.questions import ANSWERS
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.core.data.formats.drawn import draw_all
@@ -84,3 +85,47 @@ def test_added_images_hide_no_problem_of_the_dataset(opened: Workspace, tmp_path
     assert [one["kind"] for one in run_json("datasets", "problems", "set")] == ["missing mask", "empty file"]
     assert [listed["problems"] for listed in run_json("datasets")] == [2]
     assert [one["kind"] for one in run_json("datasets", "problems", "set", "--import", "1")] == ["missing mask"]
+
+
+def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
+    opened: Workspace, tmp_path: Path
+) -> None:
+    root = draw_all(tmp_path / "pets", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    run("import", root)
+    root.rename(tmp_path / "moved")
+    told = run("import", root, code=1)
+    assert "python -m app datasets move pets FOLDER" in told.stderr
+    assert run_json("datasets", "move", "pets", tmp_path / "moved")["report"]["changes"]["moved"] == 12
+    (tmp_path / "moved" / "cat").rename(tmp_path / "moved" / "kitten")
+    told = run("import", tmp_path / "moved", "--name", "pets", code=1)
+    assert "--rename-class 'cat=kitten'" in told.stderr
+    assert "--keep-class 'cat'" in told.stderr
+    run("import", tmp_path / "moved", "--name", "pets", "--rename-class", "cat=kitten")
+    assert datasets.get_dataset(opened, 1).classes == ("kitten", "dog")
+
+
+def test_a_question_is_printed_with_the_options_that_answer_it(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    (root / "classes.txt").write_text("sky\nroad\n")
+    seen = run("import", root, "--dry-run")
+    assert "--ignore-id 2" in seen.stderr
+    assert "--unnamed-ids class" in seen.stderr
+    (question,) = run_json("import", root, "--dry-run")["questions"]
+    assert list(question["answers"]) == ["--ignore-id 2", "--first-id 1", "--unnamed-ids class"]
+    assert "--ignore-id 2" in run("import", root, code=1).stderr
+    for flag in question["answers"]:
+        assert run("import", root, "--name", flag, *flag.split(), "--json")
+
+
+def test_an_import_prints_one_table_by_class(opened: Workspace, tmp_path: Path) -> None:
+    told = run("import", draw_stripes(tmp_path / "set", 6)).stdout
+    rows = [line.split() for line in told.splitlines()]
+    assert ["class", "images", "pixels"] in rows
+    assert ["sky", "6", "41.7%"] in rows
+    assert ["car", "3", "16.7%"] in rows
+
+
+def test_every_answer_to_a_reader_is_an_option_of_the_command() -> None:
+    told = run("import", "--help").stdout
+    for option in (*ANSWERS, "ignore_id"):
+        assert f"--{option.replace('_', '-')}" in told

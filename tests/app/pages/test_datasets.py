@@ -34,7 +34,7 @@ def html(at: AppTest) -> str:
 
 
 def run_all(workspace: Workspace) -> None:
-    for waiting in imports.unfinished_imports(workspace):
+    for waiting in datasets.overview(workspace).unfinished:
         imports.run_import(workspace, waiting.id)
 
 
@@ -61,7 +61,7 @@ def test_a_source_is_looked_at_imported_and_reported(
     assert "2 folders hold images" in html(at)
     assert datasets.list_datasets(workspace) == []
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["name"] == "set"
     assert at.query_params["import"] == str(waiting.id)
     assert "Importing set" in html(at)
@@ -124,7 +124,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     drawn = html(at)
     assert "<b>13</b> images · <b>13</b> masks · <b>3</b> classes" in drawn
     assert drawn.count('alt="its mask"') == 11  # of 12 that are shown
-    assert ">car</span>" in drawn
+    assert ">car</td>" in drawn
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
     assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
@@ -132,7 +132,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()
-    [waiting] = imports.unfinished_imports(workspace)
+    [waiting] = datasets.overview(workspace).unfinished
     assert waiting.request["ignore_id"] == 9
     run_all(workspace)
     at.run()
@@ -208,7 +208,7 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     at.button(key="cards_1_report").click().run()
     assert at.query_params["import"] == str(done)
     at.button(key="cards_1_again").click().run()
-    assert [info.request["name"] for info in imports.unfinished_imports(workspace)] == ["other"]
+    assert [info.request["name"] for info in datasets.overview(workspace).unfinished] == ["other"]
     assert not at.exception
 
 
@@ -261,6 +261,37 @@ def plain_text(markdown: str) -> str:
     return markdown.replace("\\", "")
 
 
+def test_a_renamed_class_is_asked_about_and_taken_with_one_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    add(workspace, root, "pets")
+    (root / "cat").rename(root / NASTY.replace("/", "-"))
+    asked = add(workspace, root, "pets")
+    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["import"] = str(asked)
+    at.run()
+    assert not at.exception
+    at.button(key=f"gone_{asked}_go").click().run()
+    run_all(workspace)
+    assert datasets.get_dataset(workspace, 1).classes == (NASTY.replace("/", "-"), "dog")
+    assert "<img src=x" not in html(at)
+
+
+def test_a_dataset_is_moved_where_its_card_says_its_place(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
+    add(workspace, root, "pets")
+    root.rename(tmp_path / "moved")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="cards_1_place").set_value(str(tmp_path / "moved"))
+    at.button(key="cards_1_move").click().run()
+    assert not at.exception
+    run_all(workspace)
+    assert datasets.get_dataset(workspace, 1).root == str(tmp_path / "moved")
+
+
 def test_nothing_from_outside_is_drawn_as_html_or_markdown(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +300,7 @@ def test_nothing_from_outside_is_drawn_as_html_or_markdown(
         draw(folder / name / "1.png")
         (folder / name / "<i>.png").touch()
     asked = add(workspace, folder, NASTY)
-    at = page(workspace, monkeypatch)
+    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["import"] = str(asked)
     at.session_state["datasets_wizard"] = True
     at.run()
@@ -290,3 +321,25 @@ def test_an_address_that_names_no_import_is_no_error(
     at = page(workspace, monkeypatch)
     at.query_params["import"] = wanted
     assert not at.run().exception
+
+
+def test_a_question_about_masks_is_answered_with_a_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="import_source").set_value(str(root)).run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_ignore_id_2").click().run()
+    assert not at.exception
+    assert not at.button(key="import_go").disabled
+    assert "unlabelled" in html(at)
+    at.button(key="import_again").click().run()
+    assert at.button(key="import_go").disabled
+    at.button(key="import_unnamed_ids_class").click().run()
+    at.button(key="import_go").click().run()
+    run_all(workspace)
+    [card] = datasets.list_datasets(workspace)
+    assert card.dataset.classes == ("sky", "road", "2")
+    assert card.dataset.options["unnamed_ids"] == "class"

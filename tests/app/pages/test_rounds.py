@@ -77,6 +77,33 @@ def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: A
     assert screen.button(f"form_{dataset_id}_start").disabled
 
 
+def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    key = f"form_{dataset_id}"
+    screen.run()
+    screen.number_input(f"{key}_further").set_value(1).run()
+    assert not screen.exception
+    screen.selectbox(f"{key}_further_0_model").set_value("resnet18")
+    screen.selectbox(f"{key}_further_0_weights").set_value(Weights.PRETRAINED)
+    screen.number_input(f"{key}_further_0_pixels").set_value(96)
+    screen.button(f"{key}_start").click().run()
+    assert not screen.exception
+    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (member,) = RoundConfig.from_json(started.config).members
+    assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
+
+
+def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    round_id = add_done_round(workspace, dataset_id)
+    screen.run()
+    assert not screen.exception
+    screen.button(f"add_{round_id}_add").click().run()
+    assert not screen.exception
+    assert "is gone, in which Round 1 kept what its network learnt" in words(screen).replace("\\", "")
+    assert len(rounds.list_rounds(workspace, dataset_id)) == 1
+
+
 def add_photographs(workspace: Workspace) -> int:
     """Store a dataset of coloured images, to which two rounds are proposed."""
     dataset_id = add_dataset(workspace, PETS)
@@ -423,7 +450,7 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
 
 
-@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON])
+@pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS])
 def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recipe: Recipe) -> None:
     dataset_id = add_dataset(workspace, PETS)
     screen.run()
@@ -431,6 +458,29 @@ def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recip
     screen.selectbox(f"form_{dataset_id}_recipe").select(recipe).run()
     assert not screen.exception
     (said,) = set(words(screen).splitlines()) - before
-    assert {Recipe.ITERATED: "Labelled images teach", Recipe.COMPARISON: "as they came and as they are now"}[
-        recipe
-    ] in said
+    says = {
+        Recipe.ITERATED: "Labelled images teach",
+        Recipe.COMPARISON: "as they came and as they are now",
+        Recipe.PREDICTIONS: "Nothing is trained",
+    }
+    assert says[recipe] in said
+
+
+def test_probabilities_from_a_file_are_a_round_without_a_network(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_dataset(workspace, PETS)
+    rows = [f"{position}.png,{0.9 - 0.8 * label:.1f},{0.1 + 0.8 * label:.1f}" for position, label in enumerate(PETS)]
+    (tmp_path / "pred.csv").write_text("\n".join(["image,cat,dog", *rows]))
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.PREDICTIONS).run()
+    assert f"{form}_folds" not in [field.key for field in screen.number_input]
+    screen.button(f"{form}_start").click().run()
+    assert "no file of probabilities is named" in screen.error[0].value
+    screen.text_input(f"{form}_predictions_file").set_value(str(tmp_path / "pred.csv")).run()
+    screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
+    screen.button(f"{form}_start").click().run()
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert started.recipe is Recipe.PREDICTIONS
+    assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)

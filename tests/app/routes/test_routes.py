@@ -82,7 +82,7 @@ def test_pages_follow_each_other_by_cursor(client: TestClient) -> None:
     assert [item["id"] for item in some] == [3, 1]
     assert set(some[0]) == {
         "id", "sample_id", "name", "hash", "width", "height", "given", "pseudo", "confidence", "self_confidence",
-        "likely", "split", "fold", "rank", "kind", "status", "label", "by", "region", "edited",
+        "likely", "split", "fold", "rank", "kind", "contradicting", "status", "label", "by", "region", "edited",
     }  # fmt: skip
 
 

@@ -160,7 +160,14 @@ def test_importing_again_adds_and_reports_and_keeps_given_labels(workspace: Work
     again = run(workspace, imports.request_again(workspace, first.dataset_id or 0))
     assert again.dataset_id == first.dataset_id
     assert again.report is not None
-    assert again.report["changes"] == {"added": 2, "changed": 1, "unchanged": 10, "returned": 0, "vanished": 1}
+    assert again.report["changes"] == {
+        "added": 2,
+        "changed": 1,
+        "moved": 0,
+        "unchanged": 10,
+        "returned": 0,
+        "vanished": 1,
+    }
     found = kinds(workspace, again)
     assert found == {"vanished": ["9/0.png"], "content changed": ["9/1.png"], "small class": ["2"]}
     assert datasets.get_dataset(workspace, again.dataset_id or 0).classes == ("9", "10", "2")
@@ -179,14 +186,14 @@ def test_importing_again_adds_and_reports_and_keeps_given_labels(workspace: Work
 
 
 def test_a_label_that_changed_in_the_source_is_a_warning_only(workspace: Workspace, tmp_path: Path) -> None:
-    draw_all(tmp_path, ["1.png", "2.png"])
+    draw_all(tmp_path, ["1.png", "2.png", "3.png"])
     table = tmp_path / "labels.csv"
-    table.write_text("path,label,split\n1.png,a,train\n2.png,b,train\n")
+    table.write_text("path,label,split\n1.png,a,train\n2.png,b,train\n3.png,a,\n")
     run(workspace, request(table))
-    table.write_text("path,label,split\n1.png,c,test\n2.png,,train\n")
+    table.write_text("path,label,split\n1.png,c,test\n2.png,,train\n3.png,a,\n")
     done = run(workspace, request(table))
     assert kinds(workspace, done)["given label changed"] == ["1.png", "2.png"]
-    assert stored(workspace, "name, label, split") == [("1.png", 0, "test"), ("2.png", 1, "train")]
+    assert stored(workspace, "name, label, split") == [("1.png", 0, "test"), ("2.png", 1, "train"), ("3.png", 0, "")]
 
 
 def test_a_name_belongs_to_one_source(workspace: Workspace, tmp_path: Path) -> None:
@@ -214,7 +221,7 @@ def test_a_cancelled_import_stores_nothing(workspace: Workspace, digits_folder: 
     asked = imports.start_import(workspace, request(digits_folder))
     done = imports.run_import(workspace, asked, report=lambda _: imports.cancel_import(workspace, asked))
     assert (done.status, stored(workspace)) == (RoundStatus.CANCELLED, [])
-    assert imports.unfinished_imports(workspace) == []
+    assert datasets.overview(workspace).unfinished == []
 
 
 def test_an_import_cancelled_just_before_it_stores_stores_nothing(

@@ -15,7 +15,7 @@ from app.services.tag_tables import BY_IMPORT, known_tags
 from app.services.workspace import Workspace
 from core.data.formats.source import SourceFormat
 from core.data.masks.store import MaskStore
-from core.types import IGNORE, IntArray, RoundStatus, Task
+from core.types import IGNORE, DatasetError, IntArray, RoundStatus, Task
 from tests.app.pairs import CLASSES, HEIGHT, WIDTH, draw_pair, draw_pairs, draw_stripes, mask_of
 
 
@@ -109,7 +109,14 @@ def test_a_mask_that_changed_is_reported_and_the_first_one_stands(workspace: Wor
     done = again(workspace)
     assert done.dataset_id == first.dataset_id
     assert done.report is not None
-    assert done.report["changes"] == {"added": 1, "changed": 1, "unchanged": 12, "returned": 0, "vanished": 0}
+    assert done.report["changes"] == {
+        "added": 1,
+        "changed": 1,
+        "moved": 0,
+        "unchanged": 12,
+        "returned": 0,
+        "vanished": 0,
+    }
     assert kinds(workspace, done)["given mask changed"] == ["01", "02"]
     masks = stored_masks(workspace)
     assert all((masks[name] == before[name]).all() for name in before if name != "late")
@@ -267,3 +274,91 @@ def test_tags_of_images_with_classes_are_passed_over(workspace: Workspace, tmp_p
     done = run(workspace, root / "manifest.csv")
     assert done.status is RoundStatus.DONE
     assert "tags without masks" in {one.kind for one in imports.problems(workspace, done.id)}
+
+
+def draw_smoothed(root: Path, count: int = 6) -> Path:
+    mask = np.repeat(np.array([[0, 0, 0, 0, 60, 180, 255, 255, 255, 255, 255, 255]], np.uint8), HEIGHT, axis=0)
+    for number in range(count):
+        draw_pair(root, f"{number:02}", mask)
+    return root
+
+
+def test_an_open_question_keeps_a_new_dataset_out_until_an_option_answers_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_smoothed(tmp_path / "set")
+    failed = run(workspace, root)
+    assert failed.status is RoundStatus.FAILED
+    assert "--threshold-masks ignore" in failed.message
+    assert datasets.list_datasets(workspace) == []
+    done = run(workspace, root, threshold_masks="ignore")
+    assert done.status is RoundStatus.DONE, done.message
+    assert done.report is not None
+    assert done.report["pixels"] == {"background": 6 * 4 * HEIGHT, "object": 6 * 6 * HEIGHT, "": 6 * 2 * HEIGHT}
+
+
+def test_answers_are_kept_with_the_dataset_and_hold_for_every_later_import(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_smoothed(tmp_path / "set")
+    run(workspace, root, threshold_masks="half")
+    assert datasets.get_dataset(workspace, 1).options["threshold_masks"] == "half"
+    before = stored_masks(workspace)
+    for later in (lambda: again(workspace), lambda: run(workspace, root)):
+        done = later()
+        assert done.status is RoundStatus.DONE, done.message
+        assert done.report is not None
+        assert done.report["changes"]["unchanged"] == 6
+        assert all((stored_masks(workspace)[name] == mask).all() for name, mask in before.items())
+    assert datasets.get_dataset(workspace, 1).options["threshold_masks"] == "half"
+
+
+def test_the_answer_0_is_kept_too() -> None:
+    known = ImportRequest(name="a", source="/a", first_id=0, boxes="skip").to_json()
+    again = ImportRequest(name="a", source="/a", boxes="ignore").remembering(known)
+    assert (again.first_id, again.boxes) == (0, "ignore")
+
+
+def test_a_dataset_from_before_there_were_questions_keeps_its_classes(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_smoothed(tmp_path / "set")
+    request = ImportRequest(name="scenes", source=str(root), reading=1)
+    first = imports.run_import(workspace, imports.start_import(workspace, request))
+    assert first.status is RoundStatus.DONE, first.message
+    classes = datasets.get_dataset(workspace, 1).classes
+    assert len(classes) == 181
+    with workspace.database.write() as session:
+        session.execute(text("UPDATE dataset SET options = json_remove(options, '$.reading')"))
+    for later in (lambda: again(workspace), lambda: run(workspace, root)):
+        done = later()
+        assert done.status is RoundStatus.DONE, done.message
+        assert datasets.get_dataset(workspace, 1).classes == classes
+        assert done.report is not None
+        assert done.report["changes"]["unchanged"] == 6
+
+
+def test_classes_without_a_pixel_and_much_that_is_unlabelled_are_told(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_pairs(tmp_path / "set", {f"{n}": mask_of(0, IGNORE, IGNORE) for n in range(6)})
+    done = run(workspace, root)
+    found = {problem.kind: problem for problem in imports.problems(workspace, done.id)}
+    assert "road, car" in found["class without a pixel"].message
+    assert "67%" in found["much unlabelled"].message
+    assert done.report is not None
+    assert done.report["pixels"] == {"sky": 6 * 4 * HEIGHT, "road": 0, "car": 0, "": 6 * 8 * HEIGHT}
+
+
+def test_a_preview_shows_the_share_of_each_class_and_what_each_value_means(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_smoothed(tmp_path / "set", 40)
+    seen = imports.preview(workspace, ImportRequest(name="scenes", source=str(root)))
+    assert seen.shares is not None
+    assert 16 <= seen.shares.read <= 32
+    assert seen.shares.images == {"background": seen.shares.read, "object": seen.shares.read}
+    assert seen.shares.pixels == {"background": pytest.approx(4 / 12), "object": pytest.approx(6 / 12)}
+    assert seen.shares.unlabelled == pytest.approx(2 / 12)
+    assert [question.kind for question in seen.meaning.blocking] == ["smoothed masks"]
+
+
+def test_an_answer_that_is_none_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(DatasetError, match=r"--threshold-masks maybe; there are ignore, half, off"):
+        ImportRequest(name="a", source="/a", threshold_masks="maybe")

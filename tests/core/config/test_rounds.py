@@ -9,9 +9,12 @@ from core.config import (
     BACKBONE,
     SMALL_NETWORK,
     ImageSummary,
+    Member,
     Method,
     RoundConfig,
     Weights,
+    by_network,
+    further,
     proposals,
     propose_config,
     trained,
@@ -19,8 +22,17 @@ from core.config import (
 )
 from core.types import ConfigError, Task
 
+members = st.builds(
+    Member,
+    method=st.sampled_from(Method),
+    model=st.sampled_from([SMALL_NETWORK, "resnet18"]),
+    weights=st.sampled_from([Weights.NONE, Weights.PRETRAINED]),
+    input_size=st.integers(8, 512),
+    epochs=st.integers(1, 99),
+)
 configs = st.builds(
     RoundConfig,
+    members=st.lists(members, max_size=3).map(tuple),
     folds=st.integers(2, 20),
     method=st.sampled_from(Method),
     input_size=st.integers(8, 512),
@@ -125,3 +137,55 @@ def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged
     other = with_model(proposed, "resnet18")
     assert (other.method, other.model, other.weights) == (Method.FINE_TUNE, "resnet18", Weights.NONE)
     assert (other.seen_size, other.all_stages) == (160, False)
+
+
+def test_a_rounds_networks_share_what_decides_who_is_held_out() -> None:
+    member = Member(method=Method.FINE_TUNE, model=SMALL_NETWORK, input_size=32, epochs=8)
+    config = RoundConfig(folds=7, seed=3, grey=True, device="cpu", model="resnet18", input_size=64, members=(member,))
+    first, second = config.networks
+    assert first == replace(config, members=())
+    assert second == replace(first, model=SMALL_NETWORK, input_size=32, epochs=8)
+    assert Member.of(second) == member
+
+
+def test_a_round_with_one_network_is_stored_as_before_there_were_several() -> None:
+    assert "members" not in RoundConfig().to_json()
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"members": [{"folds": 3}]}, "unknown settings folds"),
+        ({"members": [{"epochs": 0}]}, "network 2: epochs is 0"),
+        ({"members": [{}, {"weights": "packaged"}]}, "network 3: no weights of small_cnn"),
+        ({"members": "small_cnn"}, "must be a list"),
+        ({"members": [{}] * 8}, "at most 7"),
+    ],
+)
+def test_a_further_network_that_cannot_work_is_refused(values: dict[str, object], cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        RoundConfig.from_json(values)
+
+
+def test_a_further_network_is_used_as_the_first_unless_it_starts_from_scratch() -> None:
+    first = propose_config(ImageSummary(width=32, height=32, grey=False, count=5000))
+    same = further(first, {"input_size": 24})
+    assert same == Member.of(replace(first, input_size=24))
+    probe = further(first, {"model": "resnet18", "weights": "pretrained"})
+    assert (probe.method, probe.upscale, probe.all_stages) == (Method.PROBE, first.upscale, True)
+    scratch = further(first, {"model": SMALL_NETWORK, "epochs": 8})
+    assert (scratch.method, scratch.weights, scratch.upscale) == (Method.FINE_TUNE, Weights.NONE, 0)
+    assert scratch.epochs == 8
+    whole = further(first, {"model": BACKBONE, "weights": "none"})
+    assert (whole.method, whole.weights, whole.upscale) == (Method.FINE_TUNE, Weights.NONE, 0)
+    with pytest.raises(ConfigError, match="folds"):
+        further(first, {"folds": 3})
+
+
+def test_a_further_network_is_told_by_what_differs_from_the_first() -> None:
+    config = RoundConfig(model="resnet18", epochs=8, members=(Member(model="small_cnn", epochs=3, batch_size=256),))
+    told = by_network(config.to_json())
+    assert told["network 2"] == "model small_cnn, epochs 3"
+    assert told["model"] == "resnet18"
+    assert "members" not in told
+    assert by_network(RoundConfig().to_json()) == RoundConfig().to_json()

@@ -5,6 +5,7 @@ import pytest
 
 from core.data.networks import (
     About,
+    Calibration,
     KeptNetwork,
     describe,
     drop_networks,
@@ -13,7 +14,7 @@ from core.data.networks import (
     hash_of_piece,
     kept_networks,
     read_tensors,
-    set_temperatures,
+    set_calibration,
 )
 from core.types import RoundError, Task
 
@@ -51,7 +52,7 @@ def test_networks_come_in_the_order_of_their_folds(tmp_path: Path) -> None:
 
 def test_the_temperatures_are_noted_where_a_network_is_kept_and_the_hash_stays(tmp_path: Path) -> None:
     before = keep(tmp_path, "fold_0")
-    set_temperatures(tmp_path, {"fold_0": 0.5, "fold_1": 2.0})
+    set_calibration(tmp_path, {"fold_0": Calibration(0.5), "fold_1": Calibration(2.0)})
     assert [kept.about.temperature for kept in kept_networks(tmp_path)] == [0.5]
     assert kept_networks(tmp_path)[0].hash == before.hash == file_hash(before.path)
 

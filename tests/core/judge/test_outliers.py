@@ -12,6 +12,12 @@ def test_images_far_from_all_others_come_first() -> None:
     assert set(outliers(near)[:2].tolist()) == {17, 230}
 
 
+def test_three_odd_images_of_a_kind_do_not_hide_one_another() -> None:
+    near = np.random.default_rng(0).normal(0.8, 0.01, size=(200, 6))
+    near[[3, 4, 5]] = [0.99, 0.98, 0.5, 0.5, 0.5, 0.5]
+    assert set(outliers(near)[:3].tolist()) == {3, 4, 5}
+
+
 def test_few_images_and_equal_images_have_no_outliers() -> None:
     assert not len(outliers(np.full((10, 6), 0.5)))
     assert not len(outliers(np.full((100, 6), 0.5)))

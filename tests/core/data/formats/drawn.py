@@ -14,16 +14,16 @@ from core.types import SourceSample
 _numbers = count()
 
 
-def draw(path: Path) -> Path:
+def draw(path: Path, size: tuple[int, int] = (5, 4)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(next(_numbers)).integers(0, 255, (4, 5), np.uint8)
+    pixels = np.random.default_rng(next(_numbers)).integers(0, 255, size[::-1], np.uint8)
     Image.fromarray(pixels).save(path, "PNG")
     return path
 
 
-def draw_all(root: Path, names: Iterable[str]) -> Path:
+def draw_all(root: Path, names: Iterable[str], size: tuple[int, int] = (5, 4)) -> Path:
     for name in names:
-        draw(root / name)
+        draw(root / name, size)
     return root
 
 

@@ -139,3 +139,18 @@ def test_camvid_itself(tmp_path: Path) -> None:
     pixels = sum(np.bincount(mask.ravel(), minlength=256) for mask in source.masks.values())
     assert pixels[11:255].sum() == 0
     assert pixels[source.table.names.index("Road")] == max(pixels)
+
+
+def test_the_folders_of_segnets_version(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        draw_all(tmp_path, [f"{split}/{number}.png" for number in range(2)])
+        (tmp_path / f"{split}annot").mkdir()
+        for number in range(2):
+            mask = np.array([[3, 3, 0, 0, 11]] * 4, np.uint8)
+            Image.fromarray(mask).save(tmp_path / f"{split}annot" / f"{number}.png")
+    assert detect(tmp_path).format is SourceFormat.CAMVID
+    source = Source(tmp_path, camvid)
+    assert source.table.names[:4] == ("Sky", "Building", "Pole", "Road")
+    assert {sample.split for sample in source.samples.values()} == {"train", "val", "test"}
+    assert all(mask[0].tolist() == [3, 3, 0, 0, 255] for mask in source.masks.values())
+    assert source.kinds == {}

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.data.formats import coco
 from core.data.formats.detect import detect
-from core.data.formats.source import SourceFormat
+from core.data.formats.source import ReadOptions, SourceFormat
+from core.data.masks.reading import MaskError, read_mask
 from core.data.masks.runs import encode_coco
-from core.types import ClassTable
+from core.types import ClassTable, DatasetError
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source, assert_equal, write
 
@@ -125,3 +127,91 @@ def test_an_image_whose_mask_is_all_ignored_is_labelled_all_the_same(tmp_path: P
     mask = np.full((2, 3), 255, dtype=np.uint8)
     write(tmp_path, coco, {"a.png": mask}, ClassTable(("a",), ("#000000",)))
     assert_equal(Source(tmp_path, coco).masks["images/a.png"], mask)
+
+
+SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]
+
+
+def one(tmp_path: Path, *annotations: dict[str, Any], **more: Any) -> Path:
+    draw_all(tmp_path, ["a.jpg", "b.jpg"])
+    listed = [{"id": number, "image_id": 7, "category_id": 3, **each} for number, each in enumerate(annotations)]
+    save(tmp_path / "annotations/instances.json", listed, **more)
+    return tmp_path
+
+
+def read(root: Path, **options: Any) -> Source:
+    return Source(root, coco, ReadOptions(**options))
+
+
+def test_a_polygon_without_area_among_good_ones_is_left_out_and_counted(tmp_path: Path) -> None:
+    source = read(one(tmp_path, {"segmentation": [*SQUARE, [5.5, 5.5]]}, {"segmentation": [[1, 2, 3, 2]]}))
+    assert (source.masks["a.jpg"][1:3, 1:4] == 1).all()
+    assert [warning.kind for warning in source.warnings.values()] == ["shape left out"]
+    assert "2 polygons" not in str(source.warnings["a.jpg"])  # the point was a part of a shape that has an area
+
+
+@pytest.mark.parametrize("drawn", [{"segmentation": []}, {"segmentation": None}, {}])
+def test_a_box_alone_leaves_no_mask_is_ignored_or_skipped(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    root = one(tmp_path, {"bbox": [1, 1, 3, 2], **drawn}, {"segmentation": [[0, 0, 1, 0, 1, 4, 0, 4]]})
+    (question,) = coco.read(root, ReadOptions()).meaning.questions
+    assert [answer.flag for answer in question.answers] == ["--boxes ignore", "--boxes skip"]
+    assert not question.blocking
+    assert read(root).fault.kind == "box without a shape"
+    assert "--boxes ignore" in read(root).fault.cure
+    assert read(root, boxes="ignore").masks["a.jpg"][1].tolist() == [1, 255, 255, 255, 0]
+    assert read(root, boxes="skip").masks["a.jpg"][1].tolist() == [1, 0, 0, 0, 0]
+    assert coco.read(root, ReadOptions(boxes="skip")).meaning.questions == ()
+
+
+def test_a_flat_list_of_numbers_is_a_polygon(tmp_path: Path) -> None:
+    assert (read(one(tmp_path, {"segmentation": SQUARE[0]})).masks["a.jpg"][1:3, 1:4] == 1).all()
+
+
+def test_sizes_may_be_text(tmp_path: Path) -> None:
+    images = [{"id": 7, "file_name": "a.jpg", "width": "5", "height": "4"}]
+    assert (read(one(tmp_path, {"segmentation": SQUARE}, images=images)).masks["a.jpg"][1:3, 1:4] == 1).all()
+
+
+def test_panoptic_annotations_say_how_to_get_there(tmp_path: Path) -> None:
+    root = one(tmp_path, {"segments_info": [{"id": 3}], "file_name": "a.png"})
+    with pytest.raises(DatasetError, match=r"panoptic.*panoptic2semantic_segmentation"):
+        coco.read(root, ReadOptions())
+
+
+@pytest.mark.parametrize(
+    "name", ["https://s3.example.org/b/a.jpg?X-Amz=1", "C:\\imgs\\a.jpg", "/data/upload/1/0a1b2c3d-a.jpg"]
+)
+def test_images_are_found_by_addresses(tmp_path: Path, name: str) -> None:
+    source = read(one(tmp_path, {"segmentation": SQUARE}, images=[{"id": 7, "file_name": name}]))
+    assert list(source.masks) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["ignore", "void", "Unlabeled"])
+def test_a_category_called_ignore_is_no_class(tmp_path: Path, name: str) -> None:
+    categories = [{"id": 3, "name": "cat"}, {"id": 18, "name": name}]
+    annotations = [{"segmentation": [[0, 0, 1, 0, 1, 4, 0, 4]]}, {"segmentation": SQUARE, "category_id": 18}]
+    root = one(tmp_path, *annotations, categories=categories)
+    source = read(root)
+    assert source.table.names == ("background", "cat")
+    assert source.masks["a.jpg"][1].tolist() == [1, 255, 255, 255, 0]
+    assert source.kinds[name] == "category ignored"
+    assert read(root, reading=1).table.names == ("background", "cat", name)
+
+
+def test_what_was_drawn_on_an_unturned_photo_is_asked_about_and_turned(tmp_path: Path) -> None:
+    root = one(tmp_path, {"segmentation": [[0, 0, 2, 0, 2, 4, 0, 4]]})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(root / "a.jpg", exif=exif)
+    (question,) = coco.read(root, ReadOptions()).meaning.blocking
+    assert [answer.flag for answer in question.answers] == ["--exif-masks turn", "--exif-masks keep"]
+    for options, wanted in ((ReadOptions(), None), (ReadOptions(exif_masks="turn"), [[1] * 4] * 2 + [[0] * 4] * 3)):
+        listing = coco.read(root, options)
+        sample = next(sample for sample in listing.samples if sample.name == "a.jpg")
+        found = read_mask(sample.mask or {}, 4, 5, 3)
+        if wanted is None:
+            assert isinstance(found, MaskError)
+            assert found.kind == "mask not turned"
+        else:
+            assert isinstance(found, tuple)
+            assert found[0].tolist() == wanted

@@ -8,9 +8,9 @@ import pytest
 
 from core.data.formats import label_studio
 from core.data.formats.detect import detect
-from core.data.formats.source import SourceFormat
+from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.masks.runs import encode_brush
-from core.types import ClassTable
+from core.types import ClassTable, DatasetError
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source, write
 
@@ -119,3 +119,83 @@ def test_a_project_can_be_made_of_what_is_written(tmp_path: Path) -> None:
         {"value": "<ü>", "background": "#000000"},
         {"value": "cat", "background": "#0a141e"},
     ]
+
+
+CORNERS = {"points": [[0, 0], [40, 0], [40, 100], [0, 100]], "closed": True}
+
+
+def test_labels_beside_their_shapes_are_read(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    shapes = [
+        {"id": "r1", "type": "polygon", "value": CORNERS},
+        {"id": "r1", "type": "labels", "value": {**CORNERS, "labels": ["cat"]}},
+    ]
+    source = Source(save(tmp_path, task("a.png", *shapes)), label_studio)
+    assert source.masks["a.png"][0].tolist() == [0, 0, 1, 1, 1]
+    assert source.kinds == {}
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        {"type": "ellipse", "value": {"x": 70, "y": 70, "radiusX": 10, "radiusY": 10, "rotation": 0}},
+        {"type": "brush", "value": {"format": "rle", "rle": encode_brush(INSIDE)}},
+        {"type": "polygon", "value": CORNERS},
+        {"type": "labels", "value": {**CORNERS, "labels": []}},
+    ],
+)
+def test_a_shape_without_a_label_leaves_no_mask(tmp_path: Path, bare: dict[str, Any]) -> None:
+    draw_all(tmp_path, ["a.png"])
+    source = Source(save(tmp_path, task("a.png", {**brush("cat"), "id": "r1"}, {**bare, "id": "r1"})), label_studio)
+    assert source.fault.kind == "no label"
+    assert source.masks == {}
+
+
+def test_an_unfinished_polygon_is_left_out_and_counted(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    unfinished = polygon("cat")
+    unfinished["value"]["points"] = unfinished["value"]["points"][:2]
+    source = Source(save(tmp_path, task("a.png", brush("cat"), unfinished)), label_studio)
+    assert source.masks["a.png"][0].tolist() == [1, 1, 1, 0, 1]
+    assert source.warnings["a.png"].kind == "shape left out"
+
+
+def test_tasks_with_nothing_drawn_are_counted(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png", "b.png"])
+    source = Source(save(tmp_path, task("a.png"), task("b.png", brush("cat"))), label_studio)
+    assert source.kinds == {"project-1.json": "nothing drawn"}
+    assert "1 tasks" in source.problems.kept[0].message
+
+
+def test_json_min_is_named_with_the_export_that_is_read(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    values = [{"id": 1, "image": "a.png", "tag": [], "annotator": 1, "annotation_id": 1, "lead_time": 1.0}]
+    (tmp_path / "export.json").write_text(json.dumps(values))
+    assert detect(tmp_path).format is SourceFormat.LABEL_STUDIO
+    with pytest.raises(DatasetError, match="export the project as JSON"):
+        label_studio.read(tmp_path, ReadOptions())
+
+
+def test_the_ground_truth_counts_and_another_opinion_is_told(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png"])
+    annotations = [{"result": [polygon("first")], "ground_truth": True}, {"result": [brush("second")]}]
+    source = Source(save(tmp_path, {"data": {"image": "a.png"}, "annotations": annotations}), label_studio)
+    assert source.table.names == ("first", "background")
+    assert source.kinds == {"a.png": "annotators differ"}
+
+
+def test_choices_are_classes_of_images(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png", "b.png", "c.png"])
+
+    def chosen(*names: str) -> dict[str, Any]:
+        return {"type": "choices", "value": {"choices": list(names)}}
+
+    tasks = task("a.png", chosen("cat")), task("b.png", chosen("cat", "dog")), task("c.png", split="validation")
+    listing = label_studio.read(save(tmp_path, *tasks), ReadOptions())
+    assert listing.table is None
+    samples = list(listing.samples)
+    assert [sample.label for sample in samples] == ["cat", None, None]
+    assert samples[2].split == "val"
+    assert [(problem.path, problem.kind) for problem in listing.problems.kept] == [("b.png", "several classes")]
+    older = label_studio.read(tmp_path, ReadOptions(reading=1))
+    assert older.table is not None

@@ -95,8 +95,8 @@ def test_every_bad_row_is_reported_and_the_others_are_read(tmp_path: Path) -> No
     assert all(problem.cure for problem in problems.kept)
 
 
-def test_a_table_that_is_no_text_says_so(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_bytes(b"path,label\n1.png,\xff\xfe\n")
+def test_a_table_that_is_no_table_says_so(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfepath,label\n1.png,a\n")
     with pytest.raises(DatasetError, match="UTF-8"):
         listing(tmp_path / "labels.csv", FORM)
     (tmp_path / "labels.parquet").write_bytes(b"PAR1 not really")

@@ -203,15 +203,15 @@ COCO_FILE, TASKS = "annotations/instances.json", "tasks.json"
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        ({"segmentation": [[1, 2, 3, 4]]}, "bad polygon"),
         ({"segmentation": [[1, 2, 3, 4, 5]]}, "bad polygon"),
         ({"segmentation": [[1, 2, 3, "x", 5, 6]]}, "bad polygon"),
         ({"segmentation": [[1, 2, 3, float("nan"), 5, 6]]}, "bad polygon"),
         ({"segmentation": [[1, 2, 3, 10**400, 5, 6]]}, "bad polygon"),
         ({"segmentation": [[1, 2, 900, 4, 5, 6]]}, "bad polygon"),
         ({"segmentation": [7]}, "bad polygon"),
-        ({"segmentation": []}, "bad polygon"),
-        ({"segmentation": None}, "bad polygon"),
+        ({"segmentation": []}, "box without a shape"),
+        ({"segmentation": None}, "box without a shape"),
+        ({"segmentation": [], "bbox": None}, "bad polygon"),
         ({"segmentation": {"size": [3, 4], "counts": "9"}}, "damaged run lengths"),
         ({"segmentation": {"size": [3, 4], "counts": "\u0107"}}, "damaged run lengths"),
         ({"segmentation": {"size": [3, 4], "counts": [5, 8]}}, "damaged run lengths"),
@@ -251,7 +251,7 @@ def test_a_bad_brush_of_label_studio(tmp_path: Path, change: dict[str, Any], kin
     assert list(source.masks) == ["images/2.png"]
 
 
-@pytest.mark.parametrize("points", [[[1, 2], [3, 4]], [[1, 2, 3]], "points", [["a", "b"]] * 3])
+@pytest.mark.parametrize("points", [[], [[1, 2, 3]], "points", [["a", "b"]] * 3])
 def test_a_bad_polygon_of_label_studio(tmp_path: Path, points: Any) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
     polygon = {"type": "polygonlabels", "value": {"points": points, "polygonlabels": ["cat"]}}

@@ -22,6 +22,17 @@ def put(path: Path, pixels: IntArray = IDS) -> None:
 @pytest.mark.parametrize(
     ("image", "mask", "split"),
     [
+        ("img_001.jpg", "img_001_mask.png", ""),
+        ("train/1.jpg", "train/1_gt.png", "train"),
+        ("1_sat.jpg", "1_mask.png", ""),
+        ("images/1.jpg", "masks/1.jpg.png", ""),
+        ("images/gr\u00f6\u00dfe.jpg", "masks/gro\u0308\u00dfe.png", ""),
+        ("images/IMG_1.JPG", "masks/img_1.png", ""),
+        ("images/img_0.jpg", "masks/img_0_seg0.png", ""),
+        ("images/1.jpg", "masks/1_segmentation.png", ""),
+        ("img_dir/train/1.jpg", "ann_dir/train/1.png", "train"),
+        ("train/1.jpg", "train_masks/1_mask.gif", "train"),
+        ("validation/1.jpg", "validation_annotations/1.png", "val"),
         ("images/1.png", "labels/1.png", ""),
         ("Images/1.jpg", "Masks/1.png", ""),
         ("images/train/1.png", "labels/train/1.png", "train"),
@@ -148,3 +159,22 @@ def test_images_without_any_mask_are_no_pairs(tmp_path: Path) -> None:
     assert detect(tmp_path).format is SourceFormat.UNLABELLED
     with pytest.raises(DatasetError, match="labels"):
         mask_pairs.read(tmp_path / "images", ReadOptions())
+
+
+def test_names_that_fit_two_images_fit_none(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/a.png", "images/A.png", "images/b.png"])
+    put(tmp_path / "masks/a_mask.png")
+    put(tmp_path / "masks/b.png")
+    source = Source(tmp_path, mask_pairs)
+    assert list(source.masks) == ["images/b.png"]
+    assert source.kinds["masks/a_mask.png"] == "mask without image"
+
+
+def test_photos_in_two_sizes_are_no_photos_with_masks(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["1.jpg", "1_l.jpg", "2.jpg", "2_l.jpg"])
+    assert detect(tmp_path).format is SourceFormat.UNLABELLED
+
+
+def test_a_few_masks_beside_many_photos_are_no_dataset_of_masks(tmp_path: Path) -> None:
+    draw_all(tmp_path, [*(f"{number}.jpg" for number in range(9)), "1_mask.jpg"])
+    assert detect(tmp_path).format is SourceFormat.UNLABELLED

@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from core.data.formats import voc
 from core.data.formats.detect import detect
-from core.data.formats.source import SourceFormat
+from core.data.formats.source import ReadOptions, SourceFormat
+from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source
 
@@ -72,3 +74,28 @@ def test_a_labelmap_names_other_classes(tmp_path: Path) -> None:
         "# label:color_rgb:parts:actions\n" + "".join(f"thing {number}:{number},0,0::\n" for number in range(30))
     )
     assert Source(root, voc).table.names[20] == "thing 20"
+
+
+def test_images_in_folders_of_their_own_have_their_masks_and_splits(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["JPEGImages/cam1/f0.jpg", "JPEGImages/cam2/f0.jpg"])
+    for camera, value in (("cam1", 1), ("cam2", 2)):
+        (tmp_path / "SegmentationClass" / camera).mkdir(parents=True)
+        Image.fromarray(np.full((4, 5), value, np.uint8)).save(tmp_path / "SegmentationClass" / camera / "f0.png")
+    (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets/Segmentation/train.txt").write_text("cam1/f0\n")
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("JPEGImages/cam2/f0.jpg SegmentationClass/cam2/f0.png\n")
+    source = Source(tmp_path, voc)
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "JPEGImages/cam1/f0.jpg": "train",
+        "JPEGImages/cam2/f0.jpg": "val",
+    }
+    assert [int(mask[0, 0]) for mask in source.masks.values()] == [1, 2]
+    assert source.kinds == {}
+
+
+def test_masks_without_their_images_say_where_these_belong(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["SegmentationClass/f0.png", "SegmentationObject/f0.png"])
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nCat:1,1,1::\n")
+    assert detect(tmp_path).format is SourceFormat.VOC
+    with pytest.raises(DatasetError, match=r"put the images into .*JPEGImages"):
+        voc.read(tmp_path, ReadOptions())

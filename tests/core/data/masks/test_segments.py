@@ -53,5 +53,30 @@ def test_an_image_of_another_size_than_the_file_says() -> None:
 
 
 def test_the_bad_shape_is_named_by_its_number() -> None:
-    with pytest.raises(MaskError, match=r"tasks\.json, 1\.png, shape 2: 2 numbers"):
-        read([1, "polygons", SQUARE], [1, "polygons", [[1, 2]]])
+    with pytest.raises(MaskError, match=r"tasks\.json, 1\.png, shape 2: 7 numbers"):
+        read([1, "polygons", SQUARE], [1, "polygons", [[1, 2, 3, 4, 5, 6, 7]]])
+
+
+def test_polygons_without_area_are_left_out_and_counted() -> None:
+    shapes: list[list[object]] = [
+        [1, "polygons", [*SQUARE, [5.5, 5.5]]],
+        [2, "polygons", [[1, 2, 3, 4]]],
+        [2, "percent", [[20, 25], [60, 25]]],
+    ]
+    mask, warning = read_segments(segments("a.json, 1.png", 0, shapes), 8, 6, 3)
+    assert set(np.unique(mask)) == {0, 1}
+    assert warning is not None
+    assert (warning.kind, str(warning)[:24]) == ("shape left out", "a.json, 1.png: 2 polygon")
+
+
+def test_a_flat_list_of_coordinates_is_one_polygon() -> None:
+    assert read([1, "polygons", SQUARE[0]]) == read([1, "polygons", SQUARE])
+
+
+def test_pixels_of_a_shape_may_be_ignored() -> None:
+    assert (np.array(read([IGNORED, "polygons", SQUARE], base=0))[1:4, 1:5] == 255).all()
+
+
+def test_a_size_may_be_written_as_text() -> None:
+    mask, _ = read_segments(segments("a.json", 0, [], ["6", "8"]), 8, 6, 3)
+    assert mask.shape == (6, 8)

@@ -1,0 +1,86 @@
+"""Match staged images with the dataset's samples, so that moved and renamed images keep what is known of them.
+
+Content is identity, a path is only an address. Where several images have the same bytes, the one that keeps its path
+below the root is taken first, then the one of the same file name, then the one of the same label. Among those that are
+left any pairing is right of the content; images that people decided on come first, so that no decision is left behind.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
+
+from app.services.workspace import Workspace
+from core.types import DatasetError
+from db.queries import matching
+from db.queries.matching import Address
+
+_CHUNK = 4_000  # rows in one transaction
+_LIKENESS: Sequence[Callable[[Address], object]] = (
+    lambda image: image.name,
+    lambda image: PurePath(image.name).name,
+    lambda image: image.label,
+    lambda _: None,
+)
+
+
+def match_known(workspace: Workspace, import_id: int, dataset_id: int) -> None:
+    """Match every staged image with the sample it is, in short transactions."""
+    with workspace.database.read() as session:
+        spans = matching.spans(session, import_id, _CHUNK)
+    for span in spans:
+        with workspace.database.write() as session:
+            matching.match_unmoved(session, import_id, dataset_id, span)
+    with workspace.database.read() as session:
+        known, found = matching.unmatched(session, import_id, dataset_id)
+    pairs = [pair for content, files in found.items() for pair in pair_moved(known[content], files)]
+    for start in range(0, len(pairs), _CHUNK):
+        with workspace.database.write() as session:
+            matching.match(session, pairs[start : start + _CHUNK])
+    for span in spans:
+        with workspace.database.write() as session:
+            matching.match_changed(session, import_id, dataset_id, span)
+
+
+def pair_moved(known: Sequence[Address], found: Sequence[Address]) -> list[tuple[int, int]]:
+    """Pair images of one content that left their paths with files of that content at new paths.
+
+    Returned are (id of the image, id of the file), each id at most once, as many pairs as there can be.
+    """
+    order = sorted(known, key=lambda image: (not image.decided, image.name, image.id))
+    files = sorted(found, key=lambda image: (image.name, image.id))
+    pairs: list[tuple[int, int]] = []
+    for vanished in (False, True):  # what was there before this import comes before what had gone earlier
+        left = [image for image in order if image.vanished is vanished]
+        for likeness in _LIKENESS:
+            taken = dict(_alike(left, files, likeness))
+            pairs.extend((image.id, file.id) for image, file in taken.items())
+            used = set(taken.values())
+            left = [image for image in left if image not in taken]
+            files = [file for file in files if file not in used]
+    return pairs
+
+
+def refuse_other_content(workspace: Workspace, import_id: int, dataset_id: int, *, moved: bool) -> None:
+    """Check that a dataset's images are in the folder that its import reads now in place of its former one.
+
+    Raises:
+        DatasetError: none is there or, where nobody said that they moved, fewer than half of them.
+    """
+    with workspace.database.read() as session:
+        present, found = matching.present_and_found(session, import_id, dataset_id)
+    if found == 0 or (not moved and 2 * found < present):
+        raise DatasetError(
+            f"{found:,} of the dataset's {present:,} images were found here by their content; nothing was changed. "
+            "Name the folder that they moved to, or choose another name for a dataset of its own"
+        )
+
+
+def _alike(
+    known: Sequence[Address], found: Sequence[Address], likeness: Callable[[Address], object]
+) -> Iterator[tuple[Address, Address]]:
+    waiting: dict[object, list[Address]] = defaultdict(list)
+    for file in reversed(found):
+        waiting[likeness(file)].append(file)
+    for image in known:
+        if waiting[likeness(image)]:
+            yield image, waiting[likeness(image)].pop()

@@ -1,0 +1,15 @@
+"""The settings of a round that judges probabilities which were predicted elsewhere."""
+
+from dataclasses import dataclass
+
+from core.config.settings import RecipeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionsSettings(RecipeSettings):
+    """Where the probabilities come from, and whether the models that made them had learnt the images they judge."""
+
+    file: str = ""  # .npy, .npz, .csv, .tsv, .parquet or .jsonl, see `core.data.formats.probabilities`
+    ids: str = ""  # a file with the images' names, where `file` has none
+    out_of_fold: bool = False  # no model had learnt the images whose probabilities it gave
+    stored: str = ""  # hash of the copy that the round judges; set when the round is started

@@ -1,0 +1,194 @@
+"""Several masks an image: one file for each object or each class, united by class.
+
+Three layouts: a folder for each image with `images/` and `masks/` in it (2018 Data Science Bowl), a folder for each
+class below the masks (`masks/cat/1.png`), and Label Studio's export of brushes as PNG
+(`task-1-annotation-7-by-1-tag-cat-0.png`), where the tasks' numbers must be the images' names.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.data.formats.mask_folders import IMAGES, MASKS, bases, fold, image_files, name_key, within
+from core.data.formats.questions import together
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, natural_order, split_name
+from core.data.formats.turned import ask_turned
+from core.data.formats.walk import folders_in, has_images, is_image_name
+from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.colours import class_table
+from core.data.masks.stacks import stack
+from core.types import DatasetError, SourceSample
+
+_OBJECT = "object"
+_BRUSH = re.compile(r"task-(\d+)-annotation-\d+-by-\d+-[^-]+-(.+)-\d+")
+_LOOKED_AT = 2_000  # names
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of images and of masks, relative to the source; `by_image`: each image has folders of its own."""
+
+    images: str
+    masks: str
+    by_image: bool = False
+    brushes: bool = False
+
+
+def find(source: Path) -> Layout | None:
+    """Return how the several masks of each image lie; None: there are none."""
+    for base in bases(source):
+        if (found := _by_class(source, base)) is not None:
+            return found
+        parents = [base, *(base / name for name in folders_in(base) if name.lower() in SPLITS)]
+        if any(_is_by_image(parent) for parent in parents):
+            return Layout(within(source, base), within(source, base), by_image=True)
+    return None
+
+
+def describe(layout: Layout) -> str:
+    """Say why these are several masks an image."""
+    if layout.by_image:
+        return "each image has a folder of its own, with its masks, one for each object"
+    kind = "brushes of Label Studio, one file each" if layout.brushes else "a folder for each class"
+    return f"{layout.masks} has masks for the images of {layout.images}: {kind}"
+
+
+def read(source: Path, layout: Layout, options: ReadOptions) -> SourceListing:
+    """List every image with all of its masks.
+
+    Raises:
+        DatasetError: masks of brushes do not name their images.
+    """
+    problems = Problems()
+    names = list(image_files(source, options, problems))
+    if layout.by_image:
+        images, masks = _of_images(names)
+    else:
+        images, masks = _of_folders(names, layout)
+    classes = sorted({label for files in masks.values() for label, _ in files}, key=natural_order)
+    ordered = ["background", *(label for label in classes if label.lower() != "background")]
+    problems.warn(
+        "several masks an image",
+        layout.masks or ".",
+        f"they are united by class, in this order: {', '.join(ordered)}; where two overlap the later one is on top",
+        "nothing, or write one mask an image",
+    )
+    if layout.brushes:
+        problems.warn(
+            "brushes by task",
+            layout.masks,
+            "these files name tasks, not images; the brushes of task 7 are taken for those of the image 7",
+            "compare a few of them; or export as JSON from Label Studio, whose tasks name their images",
+        )
+    for key in sorted(masks.keys() - images.keys()):
+        problems.warn(
+            "mask without image", masks[key][0][1], "no image has its name", "put the image there, or nothing"
+        )
+    ids = {label: number for number, label in enumerate(ordered)} | {
+        label: 0 for label in classes if label.lower() == "background"
+    }
+    numbered = {key: [(ids[label], name) for label, name in files] for key, files in masks.items()}
+    samples = _samples(source, images, numbered, problems, turned=options.exif_masks == "turn")
+    photos = [(f"{source}/{name}", f"{source}/{masks[key][0][1]}") for key, name in images.items() if key in masks]
+    shown = together(questions=ask_turned(photos, options))
+    return SourceListing(samples, problems, class_table(ordered), shown)
+
+
+def _samples(
+    source: Path, images: dict[str, str], masks: dict[str, list[tuple[int, str]]], problems: Problems, *, turned: bool
+) -> Iterator[SourceSample]:
+    for key, name in images.items():
+        files = sorted(masks.get(key, []))
+        if not files:
+            problems.warn(
+                "missing mask",
+                name,
+                "there is no mask of this name; the image is read as not labelled",
+                "put the mask there, or nothing if nobody labelled it",
+            )
+        path = f"{source}/{name}"
+        mask = stack([(number, f"{source}/{file}") for number, file in files], path, turned=turned) if files else None
+        yield SourceSample(path, name, None, _split_of(name), sequence_of(name), mask)
+
+
+def _by_class(source: Path, base: Path) -> Layout | None:
+    by_name = {name.lower(): name for name in folders_in(base)}
+    images = next((by_name[name] for name in IMAGES if name in by_name), None)
+    masks = next((by_name[name] for name in MASKS if name in by_name), None)
+    if images is None or masks is None:
+        return None
+    layout = Layout(within(source, base / images), within(source, base / masks))
+    keys = {fold(name_key(name, "")) for name in _first_names(base / images)}
+    names = _first_names(base / masks)
+    if any(fold(name_key(name, "")) in keys for name in names):
+        return None  # ordinary pairs
+    brushes = [found for name in names if (found := _BRUSH.fullmatch(name_key(name, "")))]
+    if brushes and len(brushes) == len(names):
+        if not any(fold(found[1]) in keys for found in brushes):
+            raise DatasetError(
+                f"{masks}: these are brushes that Label Studio exported as PNG, named by task and not by image; export "
+                "as JSON instead, whose tasks name their images"
+            )
+        return Layout(layout.images, layout.masks, brushes=True)
+    below = [name.partition("/")[2] for name in names if "/" in name and name.split("/")[0].lower() not in SPLITS]
+    return layout if any(fold(name_key(name, "")) in keys for name in below) else None
+
+
+def _is_by_image(folder: Path) -> bool:
+    """Whether the first folders below have one image each, and masks."""
+    names = folders_in(folder)[:3]
+    return bool(names) and all(_own_folders(folder / name) is not None for name in names)
+
+
+def _own_folders(folder: Path) -> tuple[str, str] | None:
+    by_name = {name.lower(): name for name in folders_in(folder)}
+    images = next((by_name[name] for name in IMAGES if name in by_name), None)
+    masks = next((by_name[name] for name in MASKS if name in by_name), None)
+    if images is None or masks is None or not has_images(folder / masks):
+        return None
+    count = sum(is_image_name(path.name) for path in (folder / images).iterdir())
+    return (images, masks) if count == 1 and images.lower() not in SPLITS else None
+
+
+def _of_images(names: list[str]) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
+    images: dict[str, str] = {}
+    masks: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name in names:
+        path = PurePosixPath(name)
+        owner, kind = path.parent.parent.as_posix(), path.parent.name.lower()
+        if kind in IMAGES:
+            images.setdefault(owner, name)
+        elif kind in MASKS:
+            masks[owner].append((_OBJECT, name))
+    return images, dict(masks)
+
+
+def _of_folders(names: list[str], layout: Layout) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
+    images: dict[str, str] = {}
+    masks: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name in names:
+        if name.startswith(f"{layout.images}/"):
+            images.setdefault(fold(name_key(name, layout.images)), name)
+        elif name.startswith(f"{layout.masks}/"):
+            key = name_key(name, layout.masks)
+            label, _, rest = key.partition("/")
+            if layout.brushes and (found := _BRUSH.fullmatch(key)):
+                label, rest = found[2], found[1]
+            masks[fold(rest)].append((label, name))
+    return images, dict(masks)
+
+
+def _first_names(folder: Path) -> list[str]:
+    found = []
+    for path in folder.rglob("*"):
+        if is_image_name(path.name):
+            found.append(path.relative_to(folder).as_posix())
+        if len(found) == _LOOKED_AT:
+            break
+    return found
+
+
+def _split_of(name: str) -> str:
+    return next((split_name(part) for part in PurePosixPath(name).parts[:-1] if part.lower() in SPLITS), "")

@@ -1,0 +1,300 @@
+"""Class probabilities in files: those that were predicted elsewhere are read and matched to a dataset's images.
+
+N images, K classes. Read are `.npy` (N, K) with names of images in a second file, `.npz` with `pred_probs` and `ids`,
+tables (`.csv`, `.tsv`, `.parquet`) and JSON lines. A table has a column of names and either a column a class, perhaps
+all with the same prefix (`p_cat`), or one column of lists in the order of the classes, as cleanlab's `pred_probs` and
+Hugging Face's columns have it. JSON lines hold a list too, or an object from class to probability.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.data.storage import atomic_path
+from core.types import DatasetError, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ID_NAMES = ("image", "path", "file_name", "filename", "file", "name", "id", "image_id", "ids")
+LIST_NAMES = ("pred_probs", "probabilities", "probs", "scores")
+SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+WRITTEN = (".npz", ".csv", ".parquet", ".jsonl")
+_OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often written with two or three decimals
+_NONE = -1  # in a row's place, where no image is meant
+_NAMED = 3  # of many images or rows that an error names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probabilities:
+    """Names of images as the file has them, N, and the probability of each class, (N, K) float32.
+
+    Not `named`: the file does not say which column is which class.
+    """
+
+    ids: list[str]
+    probs: FloatArray
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownImage:
+    """An image of the dataset by what a file may call it: its name within the dataset and its absolute path."""
+
+    name: str
+    path: str
+
+
+def read_probabilities(path: Path, classes: Sequence[str], ids: Path | None = None) -> Probabilities:
+    """Return what a file predicts of these classes; `ids` holds the images' names where `path` has none.
+
+    Raises:
+        DatasetError: it cannot be read, lacks names or a class, or holds numbers that are no probabilities.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DatasetError(f"{path.name} is none of {', '.join(SUFFIXES)}; save the probabilities as one of these")
+    try:
+        found = _of_arrays(path, ids) if suffix in (".npy", ".npz") else _of_rows(path, classes, ids)
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{path.name} cannot be read: {error}; check that it is whole") from None
+    return _checked(path, found, classes)
+
+
+def matched(found: Probabilities, images: Sequence[KnownImage]) -> FloatArray:
+    """Return the probabilities in the order of these images, (N, K) float32.
+
+    A row belongs to the image of its name or path; else to the only one that ends in it (`cat/1.png` of
+    `/data/train/cat/1.png`); else to the only one of the same name without folder and ending.
+
+    Raises:
+        DatasetError: a row belongs to no image or to several, or an image has no row, or several.
+    """
+    place = _places(found.ids, images)
+    if not images:
+        raise DatasetError("the dataset has no images; import some first")
+    unknown = [found.ids[row] for row in np.flatnonzero(place == _NONE).tolist()]
+    if unknown:
+        raise DatasetError(
+            f"{len(unknown):,} rows name no image of the dataset, or several ({_some(unknown)}); call them as the "
+            f"dataset does, for example {images[0].name}"
+        )
+    times = np.bincount(place, minlength=len(images))
+    if (times > 1).any():
+        twice = [images[row].name for row in np.flatnonzero(times > 1).tolist()]
+        raise DatasetError(f"{len(twice):,} images have several rows ({_some(twice)}); leave one of each")
+    if (times == 0).any():
+        missing = [images[row].name for row in np.flatnonzero(times == 0).tolist()]
+        raise DatasetError(f"{len(missing):,} images have no row ({_some(missing)}); predict them too")
+    values = np.empty((len(images), found.probs.shape[1]), np.float32)
+    values[place] = found.probs
+    return values
+
+
+def _of_arrays(path: Path, ids: Path | None) -> Probabilities:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return Probabilities(_read_ids(path, ids), _numbers(loaded))
+    with loaded:
+        name = next((one for one in LIST_NAMES if one in loaded), None)
+        if name is None:
+            raise DatasetError(
+                f"{path.name} holds {', '.join(loaded.files) or 'nothing'}; "
+                "name the array pred_probs, (images, classes)"
+            )
+        own = next((one for one in ID_NAMES if one in loaded), None)
+        names = [str(one) for one in loaded[own].tolist()] if own and ids is None else _read_ids(path, ids)
+        return Probabilities(names, _numbers(loaded[name]))
+
+
+def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilities:
+    table = _table(path)
+    named = {str(column).strip().lower(): column for column in table.columns}
+    own = next((named[one] for one in ID_NAMES if one in named), None)
+    if own is None and ids is None:
+        raise DatasetError(
+            f"{path.name}: no column names the images; call it one of {', '.join(ID_NAMES[:4])}. "
+            f"Columns are {', '.join(map(str, table.columns[:12]))}"
+        )
+    names = _read_ids(path, ids) if ids is not None else [str(one) for one in table[own].tolist()]
+    listed = next((named[one] for one in LIST_NAMES if one in named), None)
+    if listed is not None:
+        return Probabilities(names, _of_lists(path, table[listed].tolist(), classes))
+    prefix = _prefix([str(column) for column in table.columns if column != own], classes)
+    if prefix is None:
+        missing = [one for one in classes if one not in table.columns]
+        raise DatasetError(
+            f"{path.name} has no column of {_some(missing)}; it needs a column a class, or one called pred_probs"
+        )
+    return Probabilities(names, _numbers(table[[f"{prefix}{one}" for one in classes]].to_numpy()), named=True)
+
+
+def _table(path: Path) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 half a second, which a start must not pay for
+
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return pd.read_parquet(path)
+    if suffix in (".jsonl", ".ndjson"):
+        return pd.DataFrame.from_records(
+            [json.loads(line) for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+        )
+    # Names stay text ("007"), and only empty cells are missing: a class may be called NA.
+    table = pd.read_csv(
+        path, sep=None, engine="python", dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+    )
+    return table.loc[:, [not str(column).startswith("Unnamed:") for column in table.columns]]
+
+
+def _of_lists(path: Path, cells: Sequence[Any], classes: Sequence[str]) -> FloatArray:
+    rows = []
+    for number, cell in enumerate(cells, start=1):
+        value = json.loads(cell) if isinstance(cell, str) else cell
+        if isinstance(value, Mapping):
+            missing = [one for one in classes if value.get(one) is None]
+            if missing:
+                raise DatasetError(f"{path.name}: row {number} says nothing of {_some(missing)}; name every class")
+            value = [value[one] for one in classes]
+        if len(value) != len(classes):
+            raise DatasetError(
+                f"{path.name}: row {number} has {len(value)} probabilities, the dataset {len(classes)} classes "
+                f"({_some(classes)}); give one each, in this order"
+            )
+        rows.append(value)
+    return _numbers(np.asarray(rows))
+
+
+def _prefix(columns: Sequence[str], classes: Sequence[str]) -> str | None:
+    """Return what stands before every class's name in the columns, None where a class has none."""
+    known = set(columns)
+    wanted = [column.removesuffix(classes[0]) for column in columns if column.endswith(classes[0])]
+    return next((one for one in sorted(wanted, key=len) if all(f"{one}{name}" in known for name in classes)), None)
+
+
+def _numbers(values: np.ndarray[Any, Any]) -> FloatArray:
+    """Return an array as float32; raises ValueError for texts that are no numbers."""
+    found: FloatArray = np.asarray(values).astype(np.float64).astype(np.float32)
+    return found
+
+
+def _read_ids(path: Path, ids: Path | None) -> list[str]:
+    if ids is None:
+        raise DatasetError(f"{path.name} does not name its images; give the names with --ids, one a line")
+    if ids.suffix.lower() == ".npy":
+        return [str(one) for one in np.load(ids, allow_pickle=False).tolist()]
+    return [line.strip() for line in ids.read_text("utf-8-sig").splitlines() if line.strip()]
+
+
+def _checked(path: Path, found: Probabilities, classes: Sequence[str]) -> Probabilities:
+    """Return the rows with sum 1."""
+    values = found.probs
+    if values.ndim != 2 or values.shape[1] != len(classes):  # noqa: PLR2004 images and classes
+        raise DatasetError(
+            f"{path.name} holds an array of shape {values.shape}, the dataset has {len(classes)} classes "
+            f"({_some(classes)}); give one probability a class, in this order"
+        )
+    if len(found.ids) != len(values):
+        raise DatasetError(f"{path.name} has {len(values):,} rows for {len(found.ids):,} names; give one name a row")
+    if not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        raise DatasetError(f"{path.name}: {len(bad):,} rows hold no number ({_rows(found, bad)}); predict these anew")
+    sums = values.sum(axis=1, dtype=np.float64)
+    wrong = np.flatnonzero((values < -_OFF).any(axis=1) | (np.abs(sums - 1) > _OFF))
+    if len(wrong):
+        raise DatasetError(
+            f"{path.name}: {len(wrong):,} rows are no probabilities ({_rows(found, wrong)}; the first has the "
+            f"sum {sums[wrong[0]]:.3g}); apply a softmax, so that each row is at least 0 and sums to 1"
+        )
+    positive = np.maximum(values, 0)
+    return Probabilities(found.ids, positive / positive.sum(axis=1, keepdims=True), found.named)
+
+
+def _places(ids: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
+    """Return which image each name belongs to, (M,), -1 for none or several."""
+    said = [name.strip().replace("\\", "/").removeprefix("./") for name in ids]
+    place = np.full(len(said), _NONE, np.int64)
+    exact = {one: row for row, image in enumerate(images) for one in (image.path, image.name)}
+    ways: tuple[tuple[Callable[[str], list[str]], Callable[[], Mapping[str, int]]], ...] = (
+        (lambda name: [name], lambda: exact),
+        (_endings, lambda: {image.name: row for row, image in enumerate(images)}),  # the path on another machine
+        (lambda name: [name], lambda: _unique(images, lambda image: _endings(image.path), set(said))),
+        (_stem, lambda: _unique(images, lambda image: _stem(image.name), {PurePosixPath(one).stem for one in said})),
+    )
+    for spellings, known in ways:
+        left = np.flatnonzero(place == _NONE).tolist()
+        if not left:
+            break
+        rows = known()
+        for row in left:
+            place[row] = next((rows[one] for one in spellings(said[row]) if one in rows), _NONE)
+    return place
+
+
+def _unique(
+    images: Sequence[KnownImage], spellings: Callable[[KnownImage], list[str]], wanted: set[str]
+) -> dict[str, int]:
+    """Return the image of each wanted spelling that only one image has."""
+    rows: dict[str, int] = {}
+    several: set[str] = set()
+    for row, image in enumerate(images):
+        for one in wanted.intersection(spellings(image)):
+            if rows.setdefault(one, row) != row:
+                several.add(one)
+    return {one: row for one, row in rows.items() if one not in several}
+
+
+def _endings(path: str) -> list[str]:
+    """Return what a path ends in, from the longest to the bare file name."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(1, len(parts))] or [path]
+
+
+def _stem(name: str) -> list[str]:
+    return [PurePosixPath(name).stem]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and that there are more."""
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def _rows(found: Probabilities, rows: IntArray) -> str:
+    return _some([found.ids[row] for row in rows[: _NAMED + 1].tolist()])
+
+
+def write_probabilities(path: Path, found: Probabilities, classes: Sequence[str]) -> None:
+    """Write probabilities as `read_probabilities` reads them; the ending of the name says which form.
+
+    A table has a column `image` and one a class; where a class has a name that means something else to readers, all
+    their columns begin with `p_`.
+
+    Raises:
+        DatasetError: there is no such form.
+    """
+    import pandas as pd  # noqa: PLC0415 see _table
+
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        raise DatasetError(f"{path.name} is none of {', '.join(WRITTEN)}; choose one of these endings")
+    with atomic_path(path) as partial:
+        if suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez(file, pred_probs=found.probs, ids=np.array(found.ids), classes=np.array(classes))
+            return
+        if suffix == ".jsonl":
+            with partial.open("w", encoding="utf-8") as lines:
+                for name, row in zip(found.ids, found.probs, strict=True):
+                    probs = dict(zip(classes, row.tolist(), strict=True))
+                    lines.write(json.dumps({"image": name, "probabilities": probs}, ensure_ascii=False) + "\n")
+            return
+        prefix = "p_" if {name.strip().lower() for name in classes} & {*ID_NAMES, *LIST_NAMES} else ""
+        table = pd.DataFrame(found.probs, columns=[f"{prefix}{name}" for name in classes])
+        table.insert(0, "image", found.ids)
+        if suffix == ".parquet":
+            table.to_parquet(partial, index=False)
+        else:
+            table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")

@@ -1,0 +1,86 @@
+"""Classes of an import: spellings, missing values, and what datasets of an earlier version keep."""
+
+from pathlib import Path
+
+import pytest
+
+from app.services import datasets, imports
+from app.services.imports import ImportInfo, ImportRequest
+from app.services.workspace import Workspace
+from core.types import DatasetError, RoundStatus
+from db.queries import datasets as rows
+from tests.core.data.formats.drawn import draw_all
+
+TABLE = "path,label\n1.png,Cat\n2.png,cat\n3.png,NA\n4.png,1.0\n5.png,cat\n6.png,dog\n"
+
+
+def run(workspace: Workspace, source: Path, **options: object) -> ImportInfo:
+    request = ImportRequest(name="set", source=str(source), **options)  # type: ignore[arg-type]
+    return imports.run_import(workspace, imports.start_import(workspace, request))
+
+
+def problems(workspace: Workspace, done: ImportInfo) -> dict[str, str]:
+    return {problem.kind: problem.cure for problem in imports.problems(workspace, done.id)}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    draw_all(tmp_path / "set", [f"{number}.png" for number in range(1, 7)])
+    (tmp_path / "set" / "labels.csv").write_text(TABLE)
+    return tmp_path / "set" / "labels.csv"
+
+
+def test_spellings_of_one_class_are_told_with_a_merge_that_works(workspace: Workspace, table: Path) -> None:
+    done = run(workspace, table)
+    assert datasets.get_dataset(workspace, done.dataset_id or 0).classes == ("1", "Cat", "cat", "dog")
+    assert "--merge-class 'cat=Cat'" in problems(workspace, done)["may be one class"]
+    other = ImportRequest(name="merged", source=str(table), merged_classes=("Cat=cat",))
+    done = imports.run_import(workspace, imports.start_import(workspace, other))
+    assert datasets.get_dataset(workspace, done.dataset_id or 0).classes == ("1", "cat", "dog")
+    assert "may be one class" not in problems(workspace, done)
+    again = imports.run_import(
+        workspace, imports.start_import(workspace, imports.request_again(workspace, done.dataset_id or 0))
+    )
+    assert again.report is not None
+    assert again.report["changes"]["unchanged"] == 6
+
+
+@pytest.mark.parametrize("merge", ["Cat", "=cat", "Cat="])
+def test_a_merge_names_two_classes(merge: str, workspace: Workspace, table: Path) -> None:
+    with pytest.raises(DatasetError, match="names no two classes"):
+        run(workspace, table, merged_classes=(merge,))
+
+
+def test_a_dataset_of_an_earlier_version_keeps_its_classes(workspace: Workspace, table: Path) -> None:
+    done = run(workspace, table, literal_labels=True)
+    assert datasets.get_dataset(workspace, done.dataset_id or 0).classes == ("1.0", "Cat", "NA", "cat", "dog")
+    with workspace.database.write() as session:
+        info = rows.get_dataset(session, done.dataset_id or 0)
+        former = {name: value for name, value in info.options.items() if name != "literal_labels"}
+        rows.change_dataset(session, info.id, {"options": former})
+    for again in (imports.request_again(workspace, info.id), ImportRequest(name="set", source=str(table))):
+        done = imports.run_import(workspace, imports.start_import(workspace, again))
+        assert done.status is RoundStatus.DONE, done.message
+        assert datasets.get_dataset(workspace, info.id).classes == info.classes
+        assert done.report is not None
+        assert done.report["changes"]["unchanged"] == 6
+
+
+def test_where_nothing_was_found_the_first_path_and_a_cure_are_told(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\n/home/ann/1.png,a\n/home/ann/2.png,b\n")
+    done = run(workspace, tmp_path / "labels.csv")
+    assert done.status is RoundStatus.FAILED
+    assert "/home/ann/1.png" in done.message
+    assert "--image-root" in done.message
+    draw_all(tmp_path / "images", ["1.png", "2.png"])
+    done = run(workspace, tmp_path / "labels.csv", image_root=str(tmp_path / "images"))
+    assert done.report is not None
+    assert done.report["images"] == 2
+
+
+def test_a_preview_tells_spellings_and_names_that_exports_write_otherwise(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["<b>horse<b>/1.png", '"hound"/1.png', "cat/1.png", "Cat/1.png"])
+    seen = imports.preview(workspace, ImportRequest(name="set", source=str(root)))
+    told = {problem.kind: problem.message for problem in seen.problems}
+    assert "cat" in told["may be one class"]
+    assert "name in exports" in told

@@ -1,0 +1,84 @@
+"""Several masks an image: one file for each object or class."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.formats import mask_pairs
+from core.data.formats.detect import detect
+from core.data.formats.source import ReadOptions, SourceFormat
+from core.types import DatasetError
+from tests.core.data.formats.drawn import draw_all
+from tests.core.data.formats.drawn_masks import Source
+
+
+def put(path: Path, *columns: int, value: int = 255) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((4, 5), np.uint8)
+    mask[:, columns] = value
+    Image.fromarray(mask).save(path)
+
+
+def test_a_folder_for_each_image_with_a_mask_for_each_object(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for number in range(3):
+        draw_all(root, [f"stage1_train/id{number}/images/id{number}.png"])
+        for at in range(2):
+            put(root / f"stage1_train/id{number}/masks/h{number}{at}.png", 2 * at)
+    assert detect(root).format is SourceFormat.MASK_PAIRS
+    source = Source(root, mask_pairs)
+    assert source.table.names == ("background", "object")
+    assert len(source.masks) == 3
+    assert all(mask[0].tolist() == [1, 0, 1, 0, 0] for mask in source.masks.values())
+    assert list(source.kinds.values()) == ["several masks an image"]
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_folder_for_each_class(tmp_path: Path, value: int) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg", "images/3.jpg"])
+    for number in (1, 2):
+        put(tmp_path / f"masks/dog/{number}.png", 1, 2, value=value)
+        put(tmp_path / f"masks/cat/{number}.png", 0, 1, value=value)
+    assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "cat", "dog")
+    assert all(mask[0].tolist() == [1, 2, 2, 0, 0] for mask in source.masks.values())  # dog is the later one
+    assert source.kinds == {"masks": "several masks an image", "images/3.jpg": "missing mask"}
+    assert "background, cat, dog" in source.problems.kept[0].message
+
+
+def test_brushes_of_label_studio_as_png(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
+    for number in (1, 2):
+        put(tmp_path / f"masks/task-{number}-annotation-{number}-by-1-tag-cat-0.png", 0)
+        put(tmp_path / f"masks/task-{number}-annotation-{number}-by-1-tag-big dog-0.png", 4)
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "big dog", "cat")
+    assert [mask[0].tolist() for mask in source.masks.values()] == [[2, 0, 0, 0, 1]] * 2
+    assert "brushes by task" in [problem.kind for problem in source.problems.kept]
+
+
+def test_brushes_that_name_no_image_say_which_export_does(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/a.jpg"])
+    put(tmp_path / "masks/task-7-annotation-7-by-1-tag-cat-0.png", 0)
+    with pytest.raises(DatasetError, match="export as JSON"):
+        mask_pairs.read(tmp_path, ReadOptions())
+
+
+def test_a_file_with_several_values_is_no_mask_of_one_class(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
+    for number in (1, 2):
+        put(tmp_path / f"masks/cat/{number}.png", 0)
+    Image.fromarray(np.array([[0, 1, 2, 3, 4]] * 4, np.uint8)).save(tmp_path / "masks/cat/2.png")
+    source = Source(tmp_path, mask_pairs)
+    assert source.fault.kind == "several values"
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / "masks/cat/2.png")
+    assert Source(tmp_path, mask_pairs).fault.kind == "wrong mask size"
+
+
+def test_ordinary_pairs_below_splits_are_no_classes(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/train/1.jpg"])
+    put(tmp_path / "masks/train/1.png", 0, value=1)
+    assert Source(tmp_path, mask_pairs).table.names == ("0", "1")

@@ -1,0 +1,171 @@
+"""Any table that import accepts takes the patch of its dataset, and gives it back."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.data.formats.detect import FORMATS
+from core.data.formats.source import ReadOptions, SourceFormat
+from core.data.formats.table import open_table
+from core.data.patch import Change, Patch, apply, revert
+from core.types import ExportError
+
+PLAIN = ReadOptions(literal_labels=False)
+NOTHING = blake2b(b"", digest_size=16).hexdigest()
+NAMES, NUMBERS = ("cat", "dog", "K\u00e4se", "a b"), ("0", "1", "2", "30")
+
+
+def labels_of(
+    path: Path, form: SourceFormat = SourceFormat.MANIFEST, options: ReadOptions = PLAIN
+) -> dict[str, str | None]:
+    return {sample.name: sample.label for sample in FORMATS[form].read(path, options).samples}
+
+
+def patch_of(before: dict[str, str | None], wanted: list[str | None], columns: dict[str, str] | None = None) -> Patch:
+    pairs = zip(sorted(before), wanted, strict=False)
+    changes = tuple(Change(name, NOTHING, before[name], new) for name, new in pairs if before[name] != new)
+    return Patch("pets", changes, columns or {})
+
+
+def check(
+    path: Path, wanted: list[str | None], options: ReadOptions = PLAIN, columns: dict[str, str] | None = None
+) -> None:
+    before, written = labels_of(path, options=options), path.read_bytes()
+    patch = patch_of(before, wanted, columns)
+    applied = apply(patch, path)
+    assert (applied.changed, applied.missing) == (len(patch.changes), ())
+    assert labels_of(path, options=options) == before | {change.path: change.new for change in patch.changes}
+    revert(patch, path)
+    assert labels_of(path, options=options) == before
+    if not patch.changes:
+        assert path.suffix == ".parquet" or path.read_bytes() == written
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a CSV is written."""
+
+    encoding: str
+    delimiter: str
+    names: tuple[str, str]
+    has_index: bool
+    names_delimiter: bool
+    ending: str
+
+
+FORMS = st.builds(
+    Form,
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
+    delimiter=st.sampled_from(",;\t|"),
+    names=st.sampled_from([("path", "label"), ("Filename", "Class"), (" image ", " category")]),
+    has_index=st.booleans(),
+    names_delimiter=st.booleans(),
+    ending=st.sampled_from(["\n", "\r\n"]),
+)
+CELLS = st.tuples(st.sampled_from([*NAMES, "", "NA", "1.0"]), st.sampled_from(["", " ", "  "]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(rows=st.lists(CELLS, max_size=6), wanted=st.lists(st.sampled_from([*NAMES, None]), max_size=6), form=FORMS)
+def test_a_csv_of_any_form_takes_its_patch_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], wanted: list[str | None], form: Form
+) -> None:
+    text = io.StringIO()
+    if form.names_delimiter:
+        text.write(f"sep={form.delimiter}{form.ending}")
+    writer = csv.writer(text, delimiter=form.delimiter, lineterminator=form.ending)
+    writer.writerow([*([""] * form.has_index), *form.names, "more"])
+    path = tmp_path_factory.mktemp("csv") / "labels.csv"
+    for number, (label, blanks) in enumerate(rows):
+        index = [str(number)] * form.has_index
+        writer.writerow([*index, f"{number}.png{blanks}", f"{blanks}{label}", "x, y; z"])
+        (path.parent / f"{number}.png").touch()  # a file that is not there would keep its blanks
+    path.write_bytes(text.getvalue().encode(form.encoding))
+    check(path, wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.sampled_from([*NUMBERS, None]), min_size=1, max_size=6),
+    wanted=st.lists(st.sampled_from([*NUMBERS, None]), max_size=6),
+    kind=st.sampled_from(
+        [pa.int64(), pa.float64(), pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.list_(pa.string())]
+    ),
+)
+def test_parquet_of_any_type_takes_its_patch_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[str | None], wanted: list[str | None], kind: pa.DataType
+) -> None:
+    def cell(label: str | None) -> object:
+        if label is None:
+            return None
+        if pa.types.is_list(kind):
+            return [label]
+        return float(label) if kind in (pa.int64(), pa.float64()) else label
+
+    columns = {
+        "image": [f"{number}.png" for number in range(len(rows))],
+        "label": pa.array([cell(label) for label in rows], type=kind),
+    }
+    path = tmp_path_factory.mktemp("parquet") / "labels.parquet"
+    pq.write_table(pa.table(columns), path)
+    check(path, wanted)
+    assert pq.read_schema(path).field("label").type == kind
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.sampled_from([1, 2.0, 3, None, "a", ["b"]]), min_size=1, max_size=6),
+    wanted=st.lists(st.sampled_from(["1", "2", "a", None]), max_size=6),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_json_lines_take_their_patch_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[object], wanted: list[str | None], encoding: str
+) -> None:
+    path = tmp_path_factory.mktemp("jsonl") / "labels.jsonl"
+    lines = [json.dumps({"file_name": f"{number}.png", "label": label}) for number, label in enumerate(rows)]
+    path.write_text("\n".join(lines), encoding=encoding)
+    check(path, wanted)
+
+
+def test_columns_chosen_at_import_are_remembered_by_the_patch(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("pic,breed,label\n1.png,pug,dog\n2.png,tabby,cat\n")
+    options = ReadOptions(path_column="pic", label_column="breed", literal_labels=False)
+    check(path, ["beagle"], options, {"path": "pic", "label": "breed"})
+
+
+def test_columns_of_zeros_and_ones_take_their_patch_back(tmp_path: Path) -> None:
+    path = tmp_path / "_classes.csv"
+    path.write_text("filename, cat, dog\n0.png, 1, 0\n1.png, 0, 1\n2.png, 0, 0\n")
+    check(path, ["dog", None, "cat"])
+    with pytest.raises(ExportError, match="no column for the class cow"):
+        apply(patch_of({"0.png": "cat"}, ["cow"]), path)
+
+
+def test_a_label_that_the_tables_encoding_lacks_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\n1.png,K\u00e4se\n", encoding="cp1252")
+    before = path.read_bytes()
+    with pytest.raises(ExportError, match="save the table as UTF-8"):
+        apply(patch_of({"1.png": "K\u00e4se"}, ["\u732b"]), path)
+    assert path.read_bytes() == before
+    assert open_table(path).text.encoding == "cp1252"
+
+
+def test_rows_without_endings_and_of_another_machine_take_their_patch_back(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    for name in ("cat/1.png", "dog/2.jpg"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).touch()
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\nC:\\x\\cat\\1,cat\nC:\\x\\dog\\2.jpg,dog\n")
+    check(path, ["dog", "cat"], ReadOptions(image_root=str(root), literal_labels=False))
