@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import RoundConfig
-from core.data.arrays import fitted, scaled_size
+from core.data.arrays import read_square, scaled_size
 from core.data.canvases import on_canvas
 from core.data.export.predicted import TOP, LabelPrediction, MaskPrediction, Tally, write_labels, write_masks
 from core.data.export.write import telling_full_disk
@@ -112,8 +112,7 @@ def predict_labels(ensemble: Ensemble, images: Sequence[NewImage], wish: Wish) -
     sizes = [RoundConfig.from_json(one.about.config).input_size for one in ensemble.kept]
 
     def read(path: Path) -> dict[int, ByteArray]:
-        whole = load_image(path, grey=config.grey, max_pixels=wish.max_pixels)
-        return {size: fitted(whole, size) for size in set(sizes)}
+        return {size: read_square(path, size, grey=config.grey, max_pixels=wish.max_pixels) for size in set(sizes)}
 
     at_once = 2 * config.batch_size
     for batch in _read_on(images, read, wish, at_once):

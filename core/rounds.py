@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import Method, RoundConfig, refuse_members, with_file_facts
+from core.config import Method, RoundConfig, Weights, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
@@ -32,6 +32,7 @@ from core.learn import crossfold, devices, probe
 from core.learn.backbone_check import Trial, check_backbone, needs_check
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
+from core.learn.models.hub import fetch, is_network_of_timm
 from core.learn.models.weights import origin_of
 from core.learn.pixel_probe import Probed
 from core.tasks import Places, Task, task_of
@@ -249,6 +250,13 @@ def learn_held(
     """Learn the learn rows and return what came of the held rows, by the config's method."""
     reading = Progress("reading images", held.fold, config.folds)
     classes, channels = len(snapshot.classes), 1 if config.grey else 3
+    if config.weights is Weights.PRETRAINED and is_network_of_timm(config.model):
+        downloading = Progress("downloading", held.fold, config.folds)
+        fetch(
+            config.model,
+            lambda text: telling.report(replace(downloading, message=text)),
+            telling.should_stop,
+        )
     if config.method is Method.FINE_TUNE:
         lesson = crossfold.Lesson(
             build=partial(task.build_network, config, channels, classes),

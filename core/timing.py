@@ -15,20 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig, with_file_facts
+from core.config import Method, RoundConfig, Weights, with_file_facts
 from core.data.children import cores
 from core.data.snapshot import Masks, Snapshot
 from core.judge.similarity import similarity
 from core.learn import probe
 from core.learn.batches import Images
 from core.learn.crossfold import Material, Telling
+from core.learn.models.hub import download_size, is_network_of_timm
 from core.learn.models.inference import for_inference
 from core.learn.optimizing import learning_rate
 from core.learn.pixel_probe import pixels_of_an_image
 from core.learn.training import Labelled, Recipe, Watcher, predicted, train
 from core.rounds import run_mask_round
 from core.tasks import Places, Task, task_of
-from core.types import Progress
+from core.types import ConfigError, Progress
 
 TRIED = 64  # images that are enough of a trial
 SCENES = 8  # of them where labels are masks
@@ -93,6 +94,8 @@ def estimate_seconds(trial: Trial, config: RoundConfig) -> float:
 def _seconds_of_network(trial: Trial, config: RoundConfig) -> float:
     """Return the seconds of all folds of one of a round's networks."""
     snapshot = trial.snapshot
+    if config.weights is Weights.PRETRAINED:
+        _refuse_download(config.model)
     with TemporaryDirectory(prefix="trial-") as scratch:
         folder = Path(scratch)
         if snapshot.masks is not None and config.method is Method.PROBE:
@@ -109,6 +112,14 @@ def _seconds_of_network(trial: Trial, config: RoundConfig) -> float:
         if config.method is Method.PROBE:
             return decoding + _seconds_of_probe(trial, config, material.images, task)
         return decoding + _seconds_of_training(trial, config, material, task)
+
+
+def _refuse_download(model: str) -> None:
+    """Refuse a trial that would download weights, which only a round does."""
+    size = download_size(model) if is_network_of_timm(model) else None
+    if size != 0:
+        much = "an unknown number of MB" if size is None else f"{size / 1e6:,.0f} MB"
+        raise ConfigError(f"the round downloads {much} of weights first; its time can be told once they are here")
 
 
 def _seconds_of_probe(trial: Trial, config: RoundConfig, images: Images, task: Task) -> float:

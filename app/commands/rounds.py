@@ -22,7 +22,7 @@ from app.commands.speaking import (
     tell,
 )
 from core.config import Method
-from core.types import Recipe, Task
+from core.types import ConfigError, Recipe, Task
 
 if TYPE_CHECKING:
     from app.services.rounds import RoundInfo, RoundProgress
@@ -40,7 +40,9 @@ def round_(
     method: Annotated[str | None, typer.Option(help="fine-tune or probe.")] = None,
     model: Annotated[str | None, typer.Option(help="small_cnn or any timm name.")] = None,
     weights: Annotated[str | None, typer.Option(help="none, packaged, pretrained (needs the network) or file.")] = None,
-    weights_file: Annotated[str | None, typer.Option(help="A .safetensors or .pth file.")] = None,
+    weights_file: Annotated[
+        str | None, typer.Option(help="A .safetensors or .pth file, or a folder of the hub's.")
+    ] = None,
     weights_mean: Annotated[
         str | None, typer.Option(help="Mean of the images that the file was trained with, for example 0.5,0.5,0.5.")
     ] = None,
@@ -180,16 +182,19 @@ def _say_plan(opened: "Workspace", dataset_id: int, recipe: Recipe, config: "Rou
     """Print what a round would do and how long it takes; of recipes other than folds the time is unknown."""
     from app.services import timings
 
-    seconds = None
+    seconds, why = None, "its time is unknown"
     if recipe is Recipe.CROSS_FOLD:
-        with progress_bar("measuring the time it takes", quiet=as_json):
-            (seconds,) = timings.estimate_times(opened, dataset_id, [config])
+        try:
+            with progress_bar("measuring the time it takes", quiet=as_json):
+                (seconds,) = timings.estimate_times(opened, dataset_id, [config])
+        except ConfigError as error:
+            why = str(error)
     if as_json:
-        say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds})
+        say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why}))
         return
     epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
     say(f"{config.method} of {config.model} at {config.seen_size} pixels, {config.folds} folds{epochs}")
-    say("its time is unknown" if seconds is None else f"{timings.about(seconds)} on this machine")
+    say(why if seconds is None else f"{timings.about(seconds)} on this machine")
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

@@ -46,8 +46,8 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
     """Ask for the network and its first weights."""
     model = st.selectbox(
         "Network",
-        proposal.models,
-        index=proposal.models.index(begin.model),
+        models := list(dict.fromkeys((*proposal.models, begin.model))),
+        index=models.index(begin.model),
         accept_new_options=True,
         key=f"{key}_model",
         help=_NETWORK_HELP[proposal.task],
@@ -60,24 +60,38 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
         key=f"{key}_weights",
     )
     chosen: Chosen = {"model": model or begin.model, "weights": weights or begin.weights}
-    return chosen | (_file_fields(key) if weights is Weights.FILE else {"weights_file": ""})
+    return chosen | (_file_fields(begin, key) if weights is Weights.FILE else {"weights_file": ""})
 
 
-def _file_fields(key: str) -> Chosen:
+def _file_fields(begin: RoundConfig, key: str) -> Chosen:
     """Ask for a file of weights, and how the images were made that it was trained with."""
-    file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
+    file = st.text_input(
+        "File or folder",
+        begin.weights_file,
+        key=f"{key}_file",
+        placeholder="/path/to/weights.safetensors",
+        help="A .safetensors or .pth file, or a folder with such a file and config.json, as the hub has it",
+    )
     left, middle, right = st.columns(3)
     mean, std = (
         column.text_input(
             label,
+            ", ".join(f"{value:g}" for value in values),
             key=f"{key}_weights_{name}",
             placeholder="0.5, 0.5, 0.5",
             help="Of the images that the file was trained with, a number a channel; empty: as the file or timm says",
         )
-        for column, label, name in ((left, "Mean", "mean"), (middle, "Deviation", "std"))
+        for column, label, name, values in (
+            (left, "Mean", "mean", begin.weights_mean),
+            (middle, "Deviation", "std", begin.weights_std),
+        )
     )
     padding = right.selectbox(
-        "Padding", PADDINGS, format_func=lambda name: name or "the network's own", key=f"{key}_weights_padding"
+        "Padding",
+        PADDINGS,
+        index=PADDINGS.index(begin.weights_padding),
+        format_func=lambda name: name or "the network's own",
+        key=f"{key}_weights_padding",
     )
     return {
         "weights_file": file.strip(),

@@ -17,6 +17,8 @@ from core.types import ConfigError, Recipe
 _LOOK_SECONDS = 2.0
 _NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
 
+_LAST = "As in the last round"
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -44,8 +46,8 @@ def round_form(
         st.markdown(f"**Round {number}**")
         begin = _chosen_proposal(proposal, key)
         _draw_times(proposal, look_at_times)
-        if begin != proposal.config:
-            key = f"{key}_other"  # whose fields begin with its own values
+        if begin != proposal.config:  # whose fields begin with its own values
+            key = f"{key}_last" if begin is proposal.remembered else f"{key}_other"
         recipe = recipe_field(proposal.task, key)
         settings = recipe_fields(recipe, proposal.splits, key)
         if recipe.proposes:  # such recipes train networks
@@ -79,19 +81,19 @@ def round_form(
 
 
 def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
-    """Say what is proposed for these images, and ask which where there are several."""
-    chosen = 0
-    if len(proposal.configs) > 1:
-        names = [_NAMES[config.method] for config in proposal.configs]
-        chosen = (
-            st.segmented_control(
-                "Proposed", range(len(names)), default=0, format_func=names.__getitem__, key=f"{key}_proposed"
-            )
-            or 0
+    """Say what is proposed for these images, and ask which where there are several; the network used last is chosen."""
+    configs = [*proposal.configs, *([proposal.remembered] if proposal.remembered else [])]
+    names = [_NAMES[config.method] for config in proposal.configs] + [_LAST]
+    chosen = first = len(configs) - 1 if proposal.remembered else 0
+    if len(configs) > 1:
+        asked = st.segmented_control(
+            "Proposed", range(len(configs)), default=first, format_func=names.__getitem__, key=f"{key}_proposed"
         )
-    config = proposal.configs[chosen]
+        chosen = first if asked is None else asked
+    config = configs[chosen]
     epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
-    st.caption(f"Proposed for {proposal.images}: {config.model} at {config.seen_size} pixels{epochs}")
+    why = "Used last" if config is proposal.remembered else f"Proposed for {proposal.images}"
+    st.caption(f"{why}: {config.model} at {config.seen_size} pixels{epochs}")
     return config
 
 

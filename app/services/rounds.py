@@ -16,7 +16,7 @@ from app.services.starting import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
 from app.services.workspace import Workspace
 from core.config import ImageSummary, RoundConfig, proposals
-from core.types import FindingKind, RoundError, RoundStatus, Status, Task
+from core.types import FindingKind, Recipe, RoundError, RoundStatus, Status, Task
 from db.queries import evaluation, rounds, snapshots
 from db.queries import folds as fold_rows
 from db.queries import reviews as reviewed
@@ -38,6 +38,7 @@ class Proposal:
     images: str  # how many pixels they have, and whether colour
     models: tuple[str, ...]
     splits: tuple[Split, ...]
+    remembered: RoundConfig | None = None  # of the last round, where its network or weights were another choice
 
     @property
     def config(self) -> RoundConfig:
@@ -121,6 +122,9 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
         task = snapshots.task_of(session, dataset_id)
         apart = snapshots.count_apart(session, dataset_id)
         splits = evaluation.splits(session, dataset_id)
+        last = next(
+            (info for info in rounds.list_rounds(session, dataset_id) if info.recipe is Recipe.CROSS_FOLD), None
+        )
     if not sizes:
         raise RoundError(f"{name} has no images; import some first")
     summary = ImageSummary(
@@ -134,7 +138,16 @@ def propose(workspace: Workspace, dataset_id: int) -> Proposal:
     )
     colour = "grey" if summary.grey else "colour"
     images = f"{summary.width} x {summary.height} {colour} images"
-    return Proposal(task, tuple(proposals(summary, task)), images, model_names(task), tuple(splits))
+    proposed = tuple(proposals(summary, task))
+    remembered = None if last is None else RoundConfig.from_json(last.config)
+    if remembered is not None and _network(remembered) in map(_network, proposed):
+        remembered = None
+    return Proposal(task, proposed, images, model_names(task), tuple(splits), remembered)
+
+
+def _network(config: RoundConfig) -> tuple[str, str, str]:
+    """Return what a person chose of a network."""
+    return config.model, config.weights, config.weights_file
 
 
 def propose_config(workspace: Workspace, dataset_id: int) -> RoundConfig:

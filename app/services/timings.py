@@ -148,7 +148,7 @@ def _tried(asked: dict[str, Any]) -> tuple[float, ...]:
                 pipe.close()
     errors = [one["error"] for one in answers if "error" in one]
     if errors:
-        raise ConfigError(f"a trial of the round failed: {errors[0]}")
+        raise ConfigError(errors[0])
     if len(answers) != len(asked["configs"]):
         raise ConfigError(
             f"a trial of the round ended early or took over {_LONGEST_SECONDS:.0f} s; close other programs, then try "

@@ -28,7 +28,7 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings
-from core.config.weight_files import with_file_facts
+from core.config.weight_files import published_facts, weights_path, with_file_facts
 
 __all__ = [
     "ADAMW",
@@ -60,9 +60,11 @@ __all__ = [
     "mixes",
     "proposals",
     "propose_config",
+    "published_facts",
     "recipe_settings",
     "refuse_members",
     "trained",
+    "weights_path",
     "with_file_facts",
     "with_model",
 ]

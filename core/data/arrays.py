@@ -16,6 +16,7 @@ from core.data.images import load_image
 from core.types import ByteArray
 
 _MODULE = "core.data.arrays"
+_SPARE = 2  # times the size that a JPEG is at least decoded at; pixels then differ by .2 of 255 from a whole decoding
 
 
 def decoded(
@@ -39,6 +40,16 @@ def decoded(
     settings = {"size": size, "grey": grey}
     plan = Plan(sources, content_hashes, kind, shape, np.uint8, _MODULE, _read_square, settings)
     return kept(cache, plan, report=report, should_stop=should_stop)
+
+
+def read_square(path: Path, size: int, *, grey: bool, max_pixels: int | None = None) -> ByteArray:
+    """Return an image as a row of the array, (size, size, C).
+
+    Raises:
+        ImageError: the file cannot be decoded (any more), or is too large.
+    """
+    pixels = load_image(path, grey=grey, max_pixels=max_pixels, least_edge=_SPARE * size)
+    return fitted(pixels, size)
 
 
 def fitted(pixels: ByteArray, size: int) -> ByteArray:
@@ -67,7 +78,7 @@ def resized(pixels: ByteArray, height: int, width: int) -> ByteArray:
 
 
 def _read_square(source: list[Any], row: Rows, settings: Settings) -> None:
-    row[:] = fitted(load_image(Path(source[0]), grey=settings["grey"]), settings["size"])
+    row[:] = read_square(Path(source[0]), settings["size"], grey=settings["grey"])
 
 
 if __name__ == "__main__":

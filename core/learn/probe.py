@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import RoundConfig, Weights
+from core.config import RoundConfig, Weights, weights_path
 from core.data.keeping import find_earlier, kept_path, lock_of, note_rows, opened
 from core.data.locks import alone
 from core.data.storage import atomic_path
@@ -289,7 +289,7 @@ def features_key(config: RoundConfig, scaling: Scaling) -> str:
     """Return what embeddings depend on beside the image."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:
-        file = Path(config.weights_file)
+        file = weights_path(config)
         weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.config import DEEPLAB, PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights
+from core.config import DEEPLAB, PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights, weights_path
 from core.learn.batches import Scaling
+from core.learn.models.hub import fetch
 from core.learn.models.probes import Backbone, Resized
 from core.learn.models.weights import load_packaged, load_weights
 from core.types import ConfigError
@@ -116,7 +117,7 @@ def _network(config: RoundConfig, channels: int, classes: int, *, empty: bool) -
         return small_cnn(channels, classes, config.seen_size)
     network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
     if config.weights is Weights.FILE and not empty:
-        load_weights(network, Path(config.weights_file), channels)
+        load_weights(network, weights_path(config), channels)
     if config.weights is Weights.PACKAGED and not empty:
         load_packaged(network, config.model, channels)
     return network
@@ -135,14 +136,15 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
     published = timm.get_pretrained_cfg(config.model)
     if published is not None and published.fixed_input_size:
         options["img_size"] = config.seen_size
+    if pretrained:
+        options["pretrained_cfg_overlay"] = {"file": str(fetch(config.model))}
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
         if config.weights_padding and isinstance(error, TypeError):
             raise ConfigError(f"{config.model} has no choice of padding ({error}); leave the padding empty") from error
         raise ConfigError(
-            f"{config.model} cannot be made ({type(error).__name__}: {error}); with pretrained weights, check the "
-            "connection to the hub, or download the weights and name the file"
+            f"{config.model} cannot be made ({type(error).__name__}: {error}); choose another network or input size"
         ) from error
     if config.seen_size <= SMALL_PIXELS:
         keep_resolution(network, fresh=config.weights is Weights.NONE)

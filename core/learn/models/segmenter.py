@@ -4,13 +4,12 @@ A probe takes the encoder of DeepLabV3+ alone, frozen; its classifier of pixels 
 """
 
 import difflib
-from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
-from core.config import BACKBONE, DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights
+from core.config import BACKBONE, DEEPLAB, SMALL_MASK_NETWORK, SWIFTNET, Method, RoundConfig, Weights, weights_path
 from core.learn.models.pixel_probes import STRIDES, SceneEncoder
 from core.learn.models.small_unet import SmallUnet
 from core.learn.models.swiftnet import SwiftNet
@@ -77,7 +76,7 @@ def _encoder(config: RoundConfig, name: str, channels: int, first: Weights) -> n
     except Exception as error:  # the hub's client raises a dozen kinds; each means that the weights cannot be had
         raise ConfigError(_unmade(config, error)) from error
     if first is Weights.FILE:
-        load_weights(network, Path(config.weights_file), channels)
+        load_weights(network, weights_path(config), channels)
     return network
 
 
@@ -107,7 +106,7 @@ def _frozen_encoder(config: RoundConfig, first: Weights, channels: int) -> Scene
     except Exception as error:  # as in _encoder; besides, not every encoder has maps of these strides
         raise ConfigError(_unmade(config, error)) from error
     if first is Weights.FILE:
-        load_weights(encoder, Path(config.weights_file), channels)
+        load_weights(encoder, weights_path(config), channels)
     if first is Weights.PACKAGED:
         load_packaged(encoder, name, channels)
     return SceneEncoder(encoder, config.scales)
@@ -131,7 +130,7 @@ def _deeplab(config: RoundConfig, first: Weights, channels: int, classes: int) -
     except Exception as error:  # as above; besides, not every encoder has features of several sizes, or dilates
         raise ConfigError(_unmade(config, error)) from error
     if first is Weights.FILE:
-        load_weights(network.encoder.model, Path(config.weights_file), channels)
+        load_weights(network.encoder.model, weights_path(config), channels)
     if first is Weights.PACKAGED:
         load_packaged(network.encoder.model, encoder, channels)
     return Padded(network)

@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from core.config import DEEPLAB, PACKAGED, RoundConfig, Weights
+from core.config import DEEPLAB, PACKAGED, RoundConfig, Weights, published_facts, weights_path
+from core.learn.models.hub import cached
 from core.types import ConfigError
 
 _LEAST_SHARE = 0.5  # of a network's tensors a weights file must hold
@@ -67,14 +68,17 @@ def origin_of(config: RoundConfig) -> str | None:
         known = PACKAGED[name]
         return f"{known.package}, {known.trained_on}, {known.licence}, sha256 {known.sha256}"
     if config.weights is Weights.FILE:
-        path = Path(config.weights_file)
-        return f"{path.name}, sha256 {sha256(path.read_bytes()).hexdigest()}" if path.is_file() else path.name
+        path, licence = weights_path(config), published_facts(config).get("license")
+        digest = f"sha256 {sha256(path.read_bytes()).hexdigest()}" if path.is_file() else None
+        return ", ".join(filter(None, (path.name, licence, digest)))
     if config.weights is Weights.PRETRAINED:
         import timm  # noqa: PLC0415 see fill
 
         published = timm.get_pretrained_cfg(name)
         facts = () if published is None else (published.hf_hub_id, published.license)
-        return ", ".join(["timm", *filter(None, facts)])
+        file = None if published is None or not published.hf_hub_id else cached(name)
+        digest = None if file is None else f"sha256 {sha256(file.read_bytes()).hexdigest()}"
+        return ", ".join(filter(None, ("timm", *facts, digest)))
     return None
 
 

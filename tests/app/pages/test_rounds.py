@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,27 @@ def test_each_proposal_says_how_long_it_takes(screen: AppTest, workspace: Worksp
     screen.run()
     assert not screen.exception
     assert "Fast: about 40 s · Longer: about 25 min" in words(screen)
+
+
+def test_the_network_of_the_last_round_is_remembered(screen: AppTest, workspace: Workspace) -> None:
+    dataset_id = add_photographs(workspace)
+    chosen = replace(
+        rounds.propose_config(workspace, dataset_id),
+        model="mobilenetv2_100",
+        weights=Weights.FILE,
+        weights_file="/weights/mobile.safetensors",
+        weights_mean=(0.5, 0.5, 0.5),
+        weights_std=(0.25, 0.25, 0.25),
+        weights_padding="same",
+    )
+    add_done_round(workspace, dataset_id, chosen)
+    screen.run()
+    assert not screen.exception
+    assert "Used last: mobilenetv2_100" in words(screen)
+    screen.button(f"form_{dataset_id}_last_start").click().run()
+    assert not screen.exception
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert RoundConfig.from_json(started.config) == chosen
 
 
 def test_the_page_does_not_wait_until_times_are_measured(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from core.config import RoundConfig, Weights, with_file_facts
+from core.config import RoundConfig, Weights, published_facts, weights_path, with_file_facts
 from core.types import ConfigError
 
 FACTS = {"mean": "[0.5, 0.5, 0.5]", "std": "[0.25, 0.25, 0.25]", "pad_type": "same"}
@@ -46,3 +46,26 @@ def test_a_header_that_makes_no_sense_is_refused_with_its_contents(tmp_path: Pat
 def test_impossible_settings_of_a_file_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="weights_"):
         RoundConfig(**values)
+
+
+def test_a_folder_of_the_hubs_says_how_its_images_were_scaled(tmp_path: Path) -> None:
+    config_of(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(
+        '{"architecture": "resnet18", "pretrained_cfg": {"mean": [0.4, 0.4, 0.4], "std": [0.2, 0.2, 0.2], '
+        '"license": "apache-2.0"}}'
+    )
+    folder = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path))
+    found = with_file_facts(folder)
+    assert (found.weights_mean, found.weights_std) == ((0.4,) * 3, (0.2,) * 3)
+    assert weights_path(folder) == tmp_path / "model.safetensors"
+    assert published_facts(folder)["license"] == "apache-2.0"
+
+
+def test_a_folder_without_weights_or_with_another_config_is_refused(tmp_path: Path) -> None:
+    folder = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path))
+    with pytest.raises(ConfigError, match="name the file itself"):
+        with_file_facts(folder)
+    config_of(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(ConfigError, match=r"is no config\.json of a network"):
+        with_file_facts(folder)

@@ -200,3 +200,22 @@ def test_of_a_file_of_two_photos_the_first_is_read(tmp_path: Path) -> None:
     photos[0].save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=photos[1:])
     facts = read_facts(tmp_path / "a.mpo", LIMIT)
     assert (facts.width, facts.height) == (6, 4)
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path) -> None:
+    y, x = np.mgrid[:600, :901]
+    whole = np.stack([x % 256, y % 256, (x + y) // 8 % 256], axis=2).astype(np.uint8)
+    for name, turned in (("plain", 1), ("turned", 6)):
+        path = tmp_path / f"{name}.jpg"
+        exif = Image.Exif()
+        exif[0x0112] = turned
+        Image.fromarray(whole).save(path, quality=95, exif=exif)
+        small = load_image(path, grey=False, least_edge=128)
+        full = load_image(path, grey=False)
+        assert min(small.shape[:2]) >= 128
+        assert small.size < full.size / 4
+        assert (small.shape[0] > small.shape[1]) == (full.shape[0] > full.shape[1])
+        shrunk = np.asarray(Image.fromarray(full).resize((90, 90), Image.Resampling.BOX)).astype(int)
+        again = np.asarray(Image.fromarray(small).resize((90, 90), Image.Resampling.BOX)).astype(int)
+        assert np.abs(shrunk - again).mean() < 3
+    assert load_image(tmp_path / "plain.jpg", grey=False, least_edge=600).shape == (600, 901, 3)

@@ -13,7 +13,7 @@ from torch import nn
 from core.config import BACKBONE, PACKAGED, RoundConfig, Weights
 from core.learn.models import weights
 from core.learn.models.classifier import build_classifier
-from core.learn.models.weights import load_packaged, load_weights
+from core.learn.models.weights import load_packaged, load_weights, origin_of
 from core.types import ConfigError
 
 
@@ -34,6 +34,27 @@ def test_a_weights_file_is_loaded_but_for_another_classifier(tmp_path: Path, suf
     load_weights(network, path, 3)
     torch.testing.assert_close(network[0].weight, stored["0.weight"])
     torch.testing.assert_close(network[2].weight, own)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_of_16_bits_are_loaded_into_a_network_of_32(tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "weights.safetensors"
+    stored = {name: tensor.to(kind) for name, tensor in tiny().state_dict().items()}
+    save_file(stored, path)
+    network = tiny()
+    load_weights(network, path, 3)
+    assert network[0].weight.dtype == torch.float32
+    torch.testing.assert_close(network[0].weight, stored["0.weight"].float())
+
+
+def test_weights_of_a_folder_are_named_with_its_licence(tmp_path: Path) -> None:
+    save_file(timm.create_model("test_efficientnet").state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"pretrained_cfg": {"license": "apache-2.0"}}')
+    config = RoundConfig(model="test_efficientnet", weights=Weights.FILE, weights_file=str(tmp_path))
+    assert (origin_of(config) or "").startswith("model.safetensors, apache-2.0, sha256 ")
+    network = build_classifier(config, 3, 0)
+    stored = load_file(tmp_path / "model.safetensors")["conv_stem.weight"]
+    torch.testing.assert_close(network.state_dict()["conv_stem.weight"], stored)
 
 
 def test_colour_weights_serve_grey_images(tmp_path: Path) -> None:
