@@ -87,7 +87,12 @@ def estimate_seconds(trial: Trial, config: RoundConfig) -> float:
         RoundError: an image cannot be read, or the device has too little memory.
         ConfigError: the network or its weights cannot be had.
     """
-    config, snapshot = with_file_facts(config), trial.snapshot
+    return sum(_seconds_of_network(trial, network) for network in with_file_facts(config).networks)
+
+
+def _seconds_of_network(trial: Trial, config: RoundConfig) -> float:
+    """Return the seconds of all folds of one of a round's networks."""
+    snapshot = trial.snapshot
     with TemporaryDirectory(prefix="trial-") as scratch:
         folder = Path(scratch)
         if snapshot.masks is not None and config.method is Method.PROBE:

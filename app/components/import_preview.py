@@ -44,6 +44,7 @@ STYLE = """<style>
 .of-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
 .of-classes{width:100%;font-size:12.5px;border-collapse:collapse;font-variant-numeric:tabular-nums}
 .of-classes th{font-weight:400;opacity:.75;text-align:left}
+.of-classes th:first-child{width:20px}
 .of-classes td{padding:1px 8px 1px 0;overflow-wrap:anywhere}
 .of-classes i{display:block;width:11px;height:11px;border-radius:3px;
   box-shadow:0 0 0 1px color-mix(in srgb,currentColor 25%,transparent)}

@@ -71,7 +71,7 @@ def start_round(
     settings = recipe_settings(recipe, task, recipe_config or {})
     if isinstance(settings, PredictionsSettings):
         settings = prepare(workspace, dataset_id, settings)
-        config = RoundConfig(model=Path(settings.file).name)  # trains nothing; the page names what predicted
+        config = RoundConfig(model=Path(settings.file).name)  # what predicted, for people
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:
         with workspace.database.write() as session:
@@ -80,7 +80,7 @@ def start_round(
             round_id = rounds.add_round(
                 session,
                 dataset_id,
-                config.to_json(),
+                config.to_json() if recipe.trains else {"model": config.model},
                 by,
                 datetime.now(UTC),
                 recipe=recipe,

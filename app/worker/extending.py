@@ -15,7 +15,7 @@ from app.worker.recipes import RoundAtWork
 from core.config import RoundConfig
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
-from core.judge.judgement import DECAY, EMBEDDINGS, fold_file
+from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
 from core.types import RoundError
 
 _NETWORKS = "*.safetensors", "*.network.json"
@@ -47,7 +47,7 @@ def take_over(at_work: RoundAtWork, now: Snapshot) -> Snapshot | None:
         new.mkdir(exist_ok=True)
         for fold in range(config.folds):
             _link(fold_file(own, fold), new)
-        for path in (own / DECAY, *(path for pattern in _NETWORKS for path in own.glob(pattern))):
+        for path in (own / DECAY, own / BACKBONE_CHECK, *(path for pattern in _NETWORKS for path in own.glob(pattern))):
             if path.exists():
                 _link(path, new)
     if (folder / EMBEDDINGS).exists():

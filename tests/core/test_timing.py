@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.config import BACKBONE, DEEPLAB, Method, RoundConfig, Weights
+from core.config import BACKBONE, DEEPLAB, Member, Method, RoundConfig, Weights
 from core.data.masks.store import MaskStore
 from core.timing import Trial, estimate_seconds
 from core.types import ConfigError, RoundError
@@ -40,6 +40,12 @@ def test_a_probe_takes_longer_for_more_images(trial: Trial) -> None:
     once = estimate_seconds(trial, PROBED)
     assert once > 0
     assert estimate_seconds(replace(trial, count=100_000), PROBED) > 20 * once
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_further_networks_take_their_own_time(trial: Trial) -> None:
+    slow = Member.of(replace(TRAINED, epochs=200))
+    assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) > 20 * estimate_seconds(trial, TRAINED)
 
 
 @pytest.mark.usefixtures("one_thread")

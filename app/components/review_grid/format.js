@@ -5,7 +5,7 @@ const CROP_EDGES = [192, 384, 1024];
 const PIXELATED = 28; // pixels; anything up to this is shown as the squares it is made of
 
 /** Rounds that only propose labels, where nobody gave any. */
-export const RECIPES = { iterated: "teacher and student", "cross-training": "few masks, many tags", predictions: "predictions from" };
+export const RECIPES = { iterated: "teacher and student", "cross-training": "few masks, many tags", predictions: "predictions" };
 
 export const number = (value) => Math.round(value).toLocaleString("en-GB");
 export const percent = (value) => `${Math.floor(value * 100 + 1e-9)} %`; // 0.29 has 29, although 100 * 0.29 is a little less

@@ -106,19 +106,19 @@ def _find(source: Path) -> Path | None:
         return None
     for base in bases(source):
         for folder in (base, *(base / name for name in folders_in(base)[:_FOLDERS])):
-            for path in (folder / name for name in _json_names(folder)[:_LOOKED_AT]):
+            for path in _json_in(folder):
                 if path.is_file() and all(key in _text(path) for key in _KEYS):
                     return path
     return None
 
 
-def _json_names(folder: Path) -> list[str]:
-    """Return the names of JSON files in a folder; none where it may not be looked at, which the reader reports."""
+def _json_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in islice(entries, _NAMES) if entry.name.lower().endswith(".json"))
-    except PermissionError:
-        return []
+            names = [entry.name for entry in islice(entries, _NAMES) if entry.name.lower().endswith(".json")]
+    except OSError:
+        return []  # named when its images are read
+    return [folder / name for name in sorted(names)[:_LOOKED_AT]]
 
 
 def _text(path: Path) -> str:

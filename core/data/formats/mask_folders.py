@@ -145,8 +145,11 @@ def do_pair(source: Path, pairing: Pairing) -> bool:
 
 def _are_beside(folder: Path) -> bool:
     """Whether at least half of the images directly in a folder have their mask beside them."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in islice(entries, _LOOKED_AT) if is_image_name(entry.name)]
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, _LOOKED_AT) if is_image_name(entry.name)]
+    except OSError:
+        return False  # named when its images are read
     images, masks = _told_apart(names)
     return bool(masks) and 2 * len(masks) >= len(images)
 

@@ -139,17 +139,20 @@ def _by_class(source: Path, base: Path) -> Layout | None:
 def _is_by_image(folder: Path) -> bool:
     """Whether the first folders below have one image each, and masks."""
     names = folders_in(folder)[:3]
-    return bool(names) and all(_own_folders(folder / name) is not None for name in names)
+    return bool(names) and all(_has_own_folders(folder / name) for name in names)
 
 
-def _own_folders(folder: Path) -> tuple[str, str] | None:
-    by_name = {name.lower(): name for name in folders_in(folder)}
-    images = next((by_name[name] for name in IMAGES if name in by_name), None)
-    masks = next((by_name[name] for name in MASKS if name in by_name), None)
-    if images is None or masks is None or not has_images(folder / masks):
-        return None
-    count = sum(is_image_name(path.name) for path in (folder / images).iterdir())
-    return (images, masks) if count == 1 and images.lower() not in SPLITS else None
+def _has_own_folders(folder: Path) -> bool:
+    """Whether a folder has one image in a folder of images, and masks in another."""
+    try:
+        by_name = {name.lower(): name for name in folders_in(folder)}
+        images = next((by_name[name] for name in IMAGES if name in by_name), None)
+        masks = next((by_name[name] for name in MASKS if name in by_name), None)
+        if images is None or masks is None or not has_images(folder / masks):
+            return False
+        return sum(is_image_name(path.name) for path in (folder / images).iterdir()) == 1
+    except OSError:
+        return False  # named when its images are read
 
 
 def _of_images(names: list[str]) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
