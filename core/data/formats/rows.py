@@ -215,6 +215,11 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
         DatasetError: a column is not there, or cannot be what it would have to be.
     """
     path = table.find(options.path_column, PATH_NAMES)
+    if path is None and table.nested:
+        raise DatasetError(
+            f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, which are "
+            "not read; save each image as a file, and name it in a column `path`"
+        )
     if path is None:
         raise DatasetError(
             f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path` or "

@@ -157,6 +157,14 @@ def test_a_table_is_read_once_and_people_outweigh_it(few: Workspace, tmp_path: P
     assert said(few, 4) == [SKY, ROAD]
 
 
+def test_a_table_of_tags_may_name_paths_as_windows_does(few: Workspace, tmp_path: Path) -> None:
+    table = tmp_path / "tags.csv"
+    table.write_text("sep=;\npath;tags\nscenes\\scene_005.png;tree\n scene_003.png ; sky\n", encoding="utf-16")
+    done = import_tags(few, 1, table)
+    assert (done.stored, done.problems) == (2, [])
+    assert said(few, 6) == [TREE]
+
+
 def test_what_is_exported_is_imported_again(few: Workspace, tmp_path: Path) -> None:
     tags.tag(few, 4, [SKY, CAR], by="ada")
     assert export_tags(few, 1, tmp_path / "out.csv") == 1

@@ -169,3 +169,11 @@ def test_a_damaged_page_of_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.parquet").write_bytes(data)
     with pytest.raises(DatasetError, match=r"m\.parquet"):
         listing(tmp_path / "m.parquet", FORM, PLAIN)
+
+
+def test_images_inside_of_parquet_are_named_and_their_bytes_never_printed(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": [{"bytes": b"\x89PNG" * 9, "path": "1.png"}] * 3, "label": ["a", "b", "a"]})
+    frame.to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(DatasetError, match="its column image holds images themselves") as caught:
+        listing(tmp_path / "train.parquet", FORM, PLAIN)
+    assert "PNG" not in str(caught.value)
