@@ -190,6 +190,8 @@ def _seconds_an_evaluation(width: int, classes: int, device: torch.device) -> fl
         return False
 
     probe.fitted_regression(features, labels, classes, decay=0.1, should_stop=note)
+    if len(evaluated) < 2:  # noqa: PLR2004 labels of one class are fitted at once
+        return 0.0
     return float(np.median(np.diff(evaluated))) / _ROWS  # the mean is one of a busy machine's pauses
 
 

@@ -32,10 +32,11 @@ def further_fields(begin: RoundConfig, proposal: Proposal, key: str) -> list[dic
 
 def network_choice(begin: RoundConfig, proposal: Proposal, key: str, number: int) -> dict[str, Any]:
     """Ask for one network: which, with what weights, how it is used, and at how many pixels it sees."""
+    models = list(dict.fromkeys((*proposal.models, begin.model)))
     model = st.selectbox(
         f"Network {number}",
-        proposal.models,
-        index=proposal.models.index(begin.model),
+        models,
+        index=models.index(begin.model),
         accept_new_options=True,
         key=f"{key}_model",
     )
@@ -54,7 +55,9 @@ def network_choice(begin: RoundConfig, proposal: Proposal, key: str, number: int
         format_func=METHODS.__getitem__,
         key=f"{key}_method",
     )
-    pixels = right.number_input("Sees pixels", 8, _MOST_PIXELS, begin.seen_size, key=f"{key}_pixels")
+    pixels = right.number_input(
+        "Sees pixels", 8, max(_MOST_PIXELS, begin.seen_size), begin.seen_size, key=f"{key}_pixels"
+    )
     chosen: dict[str, Any] = {"model": model or begin.model, "weights": weights or begin.weights}
     if weights is Weights.FILE:
         file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")

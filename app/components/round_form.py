@@ -100,18 +100,22 @@ def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
 def _draw_times(proposal: Proposal, look: Callable[[], Estimates]) -> None:
     """Say how long each proposal takes, or that it is being measured; the rest of the page does not wait for it."""
 
-    def draw(*, again: bool) -> None:
-        known = look()
+    def draw(known: Estimates) -> None:
         words = [
             f"{_NAMES[config.method].partition(':')[0]}: {about(seconds)}" if len(known.seconds) > 1 else about(seconds)
             for config, seconds in zip(proposal.configs, known.seconds, strict=False)
             if seconds is not None
         ]
         st.caption("measuring the time it takes..." if known.pending else " · ".join(words))
-        if again and not known.pending:
+
+    def look_again() -> None:
+        known = look()
+        draw(known)
+        if not known.pending:
             st.rerun()  # the page that no longer asks
 
-    if look().pending:
-        st.fragment(draw, run_every=_LOOK_SECONDS)(again=True)
+    known = look()
+    if known.pending:
+        st.fragment(look_again, run_every=_LOOK_SECONDS)()
     else:
-        draw(again=False)
+        draw(known)

@@ -4,9 +4,12 @@ A file is read, checked and stored by what it says of the dataset's images when 
 is told at once and the round does not change with the file.
 """
 
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -30,6 +33,7 @@ from core.types import NO_LABEL, ConfigError, DatasetError, FloatArray, IntArray
 from db.queries import findings, rounds, snapshots
 
 ISSUE_COLUMNS = ("image", "is_label_issue", "label_score", "given_label", "predicted_label")
+_ABANDONED_SECONDS = 3600.0  # a copy this old has its round, or never will
 _CLOSE = 0.3  # by which more labels agree with columns in another order than with those in the order assumed
 _FEW = 50  # labels say nothing of the order of columns
 
@@ -57,15 +61,25 @@ def prepare(workspace: Workspace, dataset_id: int, settings: PredictionsSettings
     with workspace.database.read() as session:
         _, classes = snapshots.dataset_of(session, dataset_id)
         samples = snapshots.samples_for_round(session, dataset_id)
+        waiting = {(info.recipe_config or {}).get("stored") for info in rounds.unfinished_rounds(session)}
+    _remove_abandoned(workspace, waiting)
     found = read_probabilities(path, classes, ids)
     probs = matched(found, [KnownImage(sample.name, sample.path) for sample in samples])
     labels = np.array([NO_LABEL if sample.label is None else sample.label for sample in samples])
     _refuse_other_order(path, found, probs, labels, classes)
     sample_ids = np.array([sample.id for sample in samples], np.int64)
-    digest = blake2b(sample_ids.tobytes() + probs.tobytes(), digest_size=16).hexdigest()
-    with atomic_path(stored_path(workspace, digest)) as partial, partial.open("wb") as file:
+    stored = uuid4().hex  # no two rounds share a copy, which goes with its round
+    with atomic_path(stored_path(workspace, stored)) as partial, partial.open("wb") as file:
         np.savez(file, sample_ids=sample_ids, probs=probs)
-    return replace(settings, stored=digest)
+    return replace(settings, stored=stored)
+
+
+def _remove_abandoned(workspace: Workspace, waiting: Collection[str | None]) -> None:
+    """Remove copies that no waiting round needs: of rounds that were cancelled, failed or refused."""
+    for path in stored_path(workspace, "").parent.glob("*.npz"):
+        with suppress(FileNotFoundError):
+            if path.stem not in waiting and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 def _refuse_other_order(

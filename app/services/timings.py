@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import Any
@@ -154,14 +155,18 @@ def _tried(asked: dict[str, Any]) -> tuple[float, ...]:
             f"a trial of the round ended early or took over {_LONGEST_SECONDS:.0f} s; close other programs, then try "
             "again"
         )
-    return tuple(float(one["seconds"]) for one in answers)
+    seconds = tuple(float(one["seconds"]) for one in answers)
+    if not all(map(isfinite, seconds)):
+        raise ConfigError("a trial of the round measured no time; try again")
+    return seconds
 
 
 def _kept(place: Path) -> tuple[float, ...] | None:
     try:
-        return tuple(float(seconds) for seconds in json.loads(place.read_text(encoding="utf-8"))["seconds"])
+        seconds = tuple(float(seconds) for seconds in json.loads(place.read_text(encoding="utf-8"))["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    return seconds if all(map(isfinite, seconds)) else None
 
 
 def _keep(place: Path, seconds: tuple[float, ...]) -> None:

@@ -47,7 +47,7 @@ def view(workspace: Workspace, dataset_id: int) -> View:
 
 
 def start(workspace: Workspace, dataset_id: int, by: str, *, seeds: int | None = None) -> RoundInfo:
-    """Start a comparison with the settings of the newest round, or those proposed for the images.
+    """Start a comparison with the settings of the newest round's first network, or those proposed for the images.
 
     Raises:
         RoundError: something is missing, or another round is unfinished; the text says the cure.
@@ -55,7 +55,7 @@ def start(workspace: Workspace, dataset_id: int, by: str, *, seeds: int | None =
     """
     done = [info for info in rounds.list_rounds(workspace, dataset_id) if info.is_reviewable]
     like = next((info.config for info in done if info.recipe is Recipe.CROSS_FOLD), None)
-    config = rounds.propose_config(workspace, dataset_id) if like is None else RoundConfig.from_json(like)
+    config = rounds.propose_config(workspace, dataset_id) if like is None else RoundConfig.from_json(like).networks[0]
     settings = {} if seeds is None else {"seeds": seeds}
     return rounds.start_round(workspace, dataset_id, config, by, recipe=Recipe.COMPARISON, recipe_config=settings)
 

@@ -6,6 +6,7 @@ killed opening leaves nothing behind. Training and judging are those of any roun
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,11 @@ _NETWORKS = "*.safetensors", "*.network.json"
 def take_over(at_work: RoundAtWork, now: Snapshot) -> Snapshot | None:
     """Put a finished round's files into the new one's folder and return its snapshot; None where it extends none.
 
-    `now` are the labels as they are: evaluation splits that have been named since must not have taught.
+    `now` are the images and labels as they are: evaluation splits that have been named since must not have taught, and
+    images that changed since would be judged by what earlier networks saw of them. Images may have moved.
 
     Raises:
-        RoundError: the round's files are gone, or what it learnt from must not teach any more.
+        RoundError: the round's files or images are gone, images have changed, or what taught must not teach any more.
     """
     before = extended_round(at_work.workspace, at_work.info)
     if before is None:
@@ -35,6 +37,7 @@ def take_over(at_work: RoundAtWork, now: Snapshot) -> Snapshot | None:
     refuse_extension(at_work.workspace, before, at_work.config)
     folder = at_work.workspace.round_folder(before.id)
     snapshot = Snapshot.load(folder)
+    snapshot = _where_images_lie(snapshot, now, before.name)
     protected = np.intersect1d(now.sample_ids[~now.learnable], snapshot.sample_ids[snapshot.learnable])
     if len(protected):
         raise RoundError(
@@ -53,6 +56,25 @@ def take_over(at_work: RoundAtWork, now: Snapshot) -> Snapshot | None:
     if (folder / EMBEDDINGS).exists():
         _link(folder / EMBEDDINGS, at_work.folder)
     return snapshot
+
+
+def _where_images_lie(snapshot: Snapshot, now: Snapshot, name: str) -> Snapshot:
+    """Return the snapshot with the paths that its images have now.
+
+    Raises:
+        RoundError: an image is gone or has other bytes.
+    """
+    place = {sample: row for row, sample in enumerate(now.sample_ids.tolist())}
+    rows = [place.get(sample) for sample in snapshot.sample_ids.tolist()]
+    lost = sum(
+        row is None or now.content_hashes[row] != content
+        for row, content in zip(rows, snapshot.content_hashes, strict=True)
+    )
+    if lost:
+        raise RoundError(
+            f"{lost:,} images of {name} are gone, left out or changed since; start a new round with all networks"
+        )
+    return replace(snapshot, paths=[now.paths[row] for row in rows if row is not None])
 
 
 def _link(path: Path, folder: Path) -> None:

@@ -21,8 +21,11 @@ def _open(at_work: RoundAtWork, snapshot: Snapshot) -> None:
     Raises:
         RoundError: images or classes have come since the file was read.
     """
-    with np.load(stored_path(at_work.workspace, _settings(at_work).stored), allow_pickle=False) as stored:
-        known, probs = stored["sample_ids"], stored["probs"]
+    try:
+        with np.load(stored_path(at_work.workspace, _settings(at_work).stored), allow_pickle=False) as stored:
+            known, probs = stored["sample_ids"], stored["probs"]
+    except FileNotFoundError:
+        raise RoundError("the predictions that were read are gone; import them again") from None
     if probs.shape[1] != len(snapshot.classes):
         raise RoundError(f"the dataset has classes that the predictions do not know; {_AGAIN}")
     order = np.argsort(known)

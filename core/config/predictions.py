@@ -12,4 +12,4 @@ class PredictionsSettings(RecipeSettings):
     file: str = ""  # .npy, .npz, .csv, .tsv, .parquet or .jsonl, see `core.data.formats.probabilities`
     ids: str = ""  # a file with the images' names, where `file` has none
     out_of_fold: bool = False  # no model had learnt the images whose probabilities it gave
-    stored: str = ""  # hash of the copy that the round judges; set when the round is started
+    stored: str = ""  # name of the copy that the round judges; set when the round is started

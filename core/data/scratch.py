@@ -19,14 +19,17 @@ _LOCK = ".lock"
 @contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder below `parent` that is gone after the block."""
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
-        folder = Path(name)
-        handle = take(folder / _LOCK)
-        try:
-            yield folder
-        finally:
-            if handle is not None:
+    while True:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            handle = take(folder / _LOCK)
+            if handle is None:  # another process took it for abandoned before it was locked
+                continue
+            try:
+                yield folder
+            finally:
                 os.close(handle)
+            return
 
 
 def remove_abandoned(parent: Path, prefix: str) -> int:

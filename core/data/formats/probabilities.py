@@ -6,11 +6,13 @@ all with the same prefix (`p_cat`), or one column of lists in the order of the c
 Hugging Face's columns have it. JSON lines hold a list too, or an object from class to probability.
 """
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,6 +26,8 @@ ID_NAMES = ("image", "path", "file_name", "filename", "file", "name", "id", "ima
 LIST_NAMES = ("pred_probs", "probabilities", "probs", "scores")
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 WRITTEN = (".npz", ".csv", ".parquet", ".jsonl")
+_SEPARATORS = (",", ";", "\t")
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, BadZipFile, csv.Error)
 _OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often written with two or three decimals
 _NONE = -1  # in a row's place, where no image is meant
 _NAMED = 3  # of many images or rows that an error names
@@ -59,8 +63,8 @@ def read_probabilities(path: Path, classes: Sequence[str], ids: Path | None = No
     if suffix not in SUFFIXES:
         raise DatasetError(f"{path.name} is none of {', '.join(SUFFIXES)}; save the probabilities as one of these")
     try:
-        found = _of_arrays(path, ids) if suffix in (".npy", ".npz") else _of_rows(path, classes, ids)
-    except (OSError, ValueError, KeyError) as error:
+        found = _of_arrays(path, classes, ids) if suffix in (".npy", ".npz") else _of_rows(path, classes, ids)
+    except _DAMAGED as error:
         raise DatasetError(f"{path.name} cannot be read: {error}; check that it is whole") from None
     return _checked(path, found, classes)
 
@@ -95,7 +99,7 @@ def matched(found: Probabilities, images: Sequence[KnownImage]) -> FloatArray:
     return values
 
 
-def _of_arrays(path: Path, ids: Path | None) -> Probabilities:
+def _of_arrays(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilities:
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return Probabilities(_read_ids(path, ids), _numbers(loaded))
@@ -108,7 +112,15 @@ def _of_arrays(path: Path, ids: Path | None) -> Probabilities:
             )
         own = next((one for one in ID_NAMES if one in loaded), None)
         names = [str(one) for one in loaded[own].tolist()] if own and ids is None else _read_ids(path, ids)
-        return Probabilities(names, _numbers(loaded[name]))
+        probs = _numbers(loaded[name])
+        if "classes" not in loaded:
+            return Probabilities(names, probs)
+        columns = [str(one) for one in loaded["classes"].tolist()]
+        if sorted(columns) != sorted(classes) or probs.shape[1:] != (len(columns),):
+            raise DatasetError(
+                f"{path.name} has the classes {_some(columns)}, the dataset {_some(classes)}; give one column a class"
+            )
+        return Probabilities(names, probs[:, [columns.index(one) for one in classes]], named=True)
 
 
 def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilities:
@@ -123,7 +135,7 @@ def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilit
     names = _read_ids(path, ids) if ids is not None else [str(one) for one in table[own].tolist()]
     listed = next((named[one] for one in LIST_NAMES if one in named), None)
     if listed is not None:
-        return Probabilities(names, _of_lists(path, table[listed].tolist(), classes))
+        return _of_lists(path, names, table[listed].tolist(), classes)
     prefix = _prefix([str(column) for column in table.columns if column != own], classes)
     if prefix is None:
         missing = [one for one in classes if one not in table.columns]
@@ -143,29 +155,34 @@ def _table(path: Path) -> "pd.DataFrame":
         return pd.DataFrame.from_records(
             [json.loads(line) for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
         )
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    separator = max(_SEPARATORS, key=header.count)  # the first of several that are as frequent
     # Names stay text ("007"), and only empty cells are missing: a class may be called NA.
-    table = pd.read_csv(
-        path, sep=None, engine="python", dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-    )
+    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     return table.loc[:, [not str(column).startswith("Unnamed:") for column in table.columns]]
 
 
-def _of_lists(path: Path, cells: Sequence[Any], classes: Sequence[str]) -> FloatArray:
-    rows = []
+def _of_lists(path: Path, names: list[str], cells: Sequence[Any], classes: Sequence[str]) -> Probabilities:
+    rows, named = [], True
     for number, cell in enumerate(cells, start=1):
         value = json.loads(cell) if isinstance(cell, str) else cell
+        if not isinstance(value, Mapping | Sequence | np.ndarray):
+            raise DatasetError(f"{path.name}: row {number} has no list of probabilities; give one a class")
         if isinstance(value, Mapping):
             missing = [one for one in classes if value.get(one) is None]
             if missing:
                 raise DatasetError(f"{path.name}: row {number} says nothing of {_some(missing)}; name every class")
             value = [value[one] for one in classes]
+        else:
+            named = False
         if len(value) != len(classes):
             raise DatasetError(
                 f"{path.name}: row {number} has {len(value)} probabilities, the dataset {len(classes)} classes "
                 f"({_some(classes)}); give one each, in this order"
             )
         rows.append(value)
-    return _numbers(np.asarray(rows))
+    return Probabilities(names, _numbers(np.asarray(rows)), named)
 
 
 def _prefix(columns: Sequence[str], classes: Sequence[str]) -> str | None:

@@ -147,6 +147,13 @@ def test_what_are_no_probabilities_is_refused_and_named(
         ("p.jsonl", b'{"image": "a", "probs": {"cat": 1}}\n', "says nothing of NA, 007"),
         ("p.jsonl", b'{"image": "a", "probs": [1]}\n', "1 probabilities"),
         ("p.npy", b"no array", "cannot be read"),
+        ("p.npy", b"", "cannot be read"),
+        ("p.npz", b"PK\x03\x04 damaged", "cannot be read"),
+        ("p.csv", b"", "cannot be read"),
+        ("p.csv", b"image\na\n", "no column of cat, NA, 007"),
+        ("p.jsonl", b"3\n", "cannot be read"),
+        ("p.jsonl", b'{"image": "a", "probs": null}\n', "no list of probabilities"),
+        ("p.jsonl", b"[" * 100_000, "cannot be read"),
         ("p.pkl", b"", "is none of"),
     ],
 )
@@ -156,6 +163,18 @@ def test_files_that_say_too_little_are_refused(tmp_path: Path, name: str, conten
     ids.write_text("a\n")
     with pytest.raises(DatasetError, match=says):
         read_probabilities(tmp_path / name, CLASSES, ids if name == "p.npy" else None)
+
+
+def test_the_classes_that_a_file_names_say_which_column_is_which(tmp_path: Path, values: FloatArray) -> None:
+    order = [2, 0, 1]
+    names = np.array([CLASSES[one] for one in order])
+    np.savez(tmp_path / "p.npz", pred_probs=values[:, order], ids=np.array(NAMES), classes=names)
+    found = read_probabilities(tmp_path / "p.npz", CLASSES)
+    assert found.named
+    np.testing.assert_allclose(matched(found, IMAGES), values, atol=1e-6)
+    with pytest.raises(DatasetError, match="has the classes 007, cat, NA"):
+        read_probabilities(tmp_path / "p.npz", ("cat", "NA", "dog"))
+    assert read_probabilities(_objects(tmp_path, values), CLASSES).named
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
