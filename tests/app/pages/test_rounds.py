@@ -484,3 +484,17 @@ def test_probabilities_from_a_file_are_a_round_without_a_network(
     started = rounds.list_rounds(workspace, dataset_id)[0]
     assert started.recipe is Recipe.PREDICTIONS
     assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RoundConfig(folds=2, model="resnet18.a1_in1k", weights=Weights.PRETRAINED),
+        RoundConfig(folds=2, input_size=4096),
+    ],
+    ids=["tagged model", "many pixels"],
+)
+def test_the_page_goes_on_from_any_round(screen: AppTest, workspace: Workspace, config: RoundConfig) -> None:
+    add_done_round(workspace, add_dataset(workspace, PETS), config)
+    screen.run()
+    assert not screen.exception

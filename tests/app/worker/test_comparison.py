@@ -10,10 +10,11 @@ from app.services.reviews import Choice
 from app.services.workspace import Workspace
 from app.worker import steps
 from app.worker.comparison import as_one
-from core.config import SMALL_MASK_NETWORK, RoundConfig
+from core.config import SMALL_MASK_NETWORK, Member, RoundConfig
 from core.data.snapshot import Snapshot
 from core.learn import training
 from core.types import FindingFilter, Progress, Recipe, RoundCancelledError, RoundError, RoundStatus, Verdict
+from db.models import RoundRow
 from db.queries import folds
 from tests.app.compared import CONFIG, judge, spoil_and_clean
 from tests.app.masked import add_round, add_scenes
@@ -122,6 +123,15 @@ def test_one_click_takes_the_settings_of_the_newest_round(digits: Workspace) -> 
     assert info.config == RoundConfig(folds=2).to_json()
     assert (info.recipe_config, info.created_by) == ({"seeds": 5}, "ada")
     assert worth.view(digits, 1).at_work == info
+
+
+def test_of_a_round_of_several_networks_the_first_is_compared(digits: Workspace) -> None:
+    spoil_and_clean(digits)
+    first = RoundConfig(folds=2)
+    with digits.database.write() as session:
+        for row in session.query(RoundRow):
+            row.config = replace(first, members=(Member.of(replace(first, epochs=1)),)).to_json()
+    assert worth.start(digits, 1, "ada").config == first.to_json()
 
 
 @pytest.mark.slow

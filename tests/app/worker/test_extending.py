@@ -1,11 +1,13 @@
 """A network added to a finished round costs that network alone, and the labels are those that the round had."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.services import evaluation, networks, reviews, rounds
 from app.services.extending import add_network
@@ -172,3 +174,28 @@ def test_masks_have_one_network(trained: Workspace) -> None:  # noqa: F811 the f
         add_network(trained, of_masks.id, Member.of(STRIPES), "ada")
     with pytest.raises(ConfigError, match="for class labels only; name one network"):
         rounds.start_round(trained, 2, replace(STRIPES, members=(Member.of(STRIPES),)), "ada")
+
+
+@pytest.mark.parametrize("act", ["moved", "changed"])
+def test_images_that_moved_are_found_and_those_that_changed_are_refused(
+    tmp_path: Path, digits_folder: Path, act: str
+) -> None:
+    source = tmp_path / "digits"
+    shutil.copytree(digits_folder, source)
+    opened = open_home(tmp_path / "home")
+    dataset_id = import_folder(opened, "digits", source)
+    first = run_round(opened, dataset_id, DIGITS)
+    if act == "moved":
+        for path in source.glob("*/*.png"):
+            path.rename(path.with_name(f"new_{path.name}"))
+    else:
+        changed = min(source.glob("*/*.png"))
+        Image.open(changed).transpose(Image.Transpose.ROTATE_180).save(changed)
+    assert import_folder(opened, "digits", source) == dataset_id
+    if act == "moved":
+        assert rounds.get_round(opened, extend(opened, first)).status is RoundStatus.DONE
+    else:
+        added = add_network(opened, first, OTHER, "ada")
+        with pytest.raises(RoundError, match="1 images of Round 1 are gone, left out or changed"):
+            steps.take_snapshot(opened, go_on, round_id=added.id)
+    opened.database.close()
