@@ -124,15 +124,22 @@ def _classes(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path.name}: is too large for a list of classes; {cure}")
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        # a few lines of nested aliases unfold to more values than fit in memory
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise DatasetError(f"{path.name}: has YAML aliases, which are not read; {cure}")
+        values = yaml.safe_load(text)
+        names = values.get("names") if isinstance(values, dict) else None
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
+            names = [names[number] for number in range(len(names))]
+        if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+            names = []
+        texts = list(map(str, names))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise DatasetError(f"{path.name}: cannot be read ({error}); {cure}") from error
-    names = values.get("names") if isinstance(values, dict) else None
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
+    if len(set(texts)) < max(len(texts), 1):
         raise DatasetError(f"{path.name}: has no list of distinct class names from 0 on; {cure}")
-    return list(map(str, names))
+    return texts
 
 
 def _lines(path: Path) -> list[str]:
