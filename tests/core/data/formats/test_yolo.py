@@ -100,3 +100,20 @@ def yolo_problems(root: Path) -> list[Problem]:
     from core.data.formats import unlabelled
 
     return unlabelled.read(root, ReadOptions()).problems.kept
+
+
+def test_a_folder_for_each_split_as_roboflow_exports(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        draw_all(tmp_path, [f"{split}/images/{split}1.jpg"])
+        path = tmp_path / split / "labels" / f"{split}1.txt"
+        path.parent.mkdir()
+        path.write_text(LEFT)
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cat', 'dog']\n")
+    assert detect(tmp_path).format is SourceFormat.YOLO
+    source = Source(tmp_path, yolo)
+    assert source.kinds == {}
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "train/images/train1.jpg": "train",
+        "valid/images/valid1.jpg": "val",
+    }
+    assert [mask[0].tolist() for mask in source.masks.values()] == [[1, 1, 0, 0, 0]] * 2
