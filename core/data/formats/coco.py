@@ -157,7 +157,12 @@ def _warn_of_ignored(files: list[_File], ids: dict[str, int], problems: Problems
 
 
 def _is_box(annotation: dict[str, Any]) -> bool:
-    return not annotation.get("segmentation") and _box(annotation) is not None
+    return not _polygons(annotation.get("segmentation")) and _box(annotation) is not None
+
+
+def _polygons(drawn: Any) -> Any:  # noqa: ANN401 as the file has it
+    """Return a list of polygons without the empty ones, as tools write them for what was erased; else what it is."""
+    return [polygon for polygon in drawn if polygon != []] if isinstance(drawn, list) else drawn
 
 
 def _box(annotation: dict[str, Any]) -> list[list[float]] | None:
@@ -230,7 +235,8 @@ class _Reading:
             said = f"{where} has the category {annotation.get('category_id')}, which is not listed"
             return [0, "fault", ["ids outside the classes", said, _CURE]]
         number = self.ids.get(name, IGNORED)
-        drawn = annotation.get("segmentation")
+        written = annotation.get("segmentation")
+        drawn = _polygons(written) if self.options.reading >= READING else written
         if isinstance(drawn, dict):
             return [number, "rle", {"size": drawn.get("size"), "counts": drawn.get("counts")}]
         if isinstance(drawn, list) and drawn:
@@ -238,6 +244,8 @@ class _Reading:
         box = _box(annotation)
         if box is not None and self.options.reading >= READING:
             return box_shape("polygons", box, f"{where} has a box", self.options)
+        if written and self.options.reading >= READING:
+            return [number, "polygons", [[0, 0]]]  # no area: left out and counted, as others of too few corners
         return [0, "fault", ["bad polygon", f"{where} has no segmentation", _CURE]]
 
 

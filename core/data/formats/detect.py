@@ -18,6 +18,7 @@ from core.data.formats import (
     voc,
     yolo,
 )
+from core.data.formats.mask_folders import folders_beside
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
 
@@ -39,6 +40,19 @@ class Detection:
     format: SourceFormat
     why: str
     alternatives: tuple[tuple[SourceFormat, str], ...]
+
+
+def _read_class_folders(source: Path, options: ReadOptions) -> SourceListing:
+    """List class folders; masks among their images are no images of the class, which is warned of."""
+    listing = imagefolder.read(source, options)
+    for folder in folders_beside(source):
+        listing.problems.warn(
+            "masks among images",
+            folder,
+            "files look like masks of the images beside them (1.png, 1_mask.png), but are read as images of a class",
+            "for their pixels, import this folder alone as images and masks; for classes, move the masks elsewhere",
+        )
+    return listing
 
 
 # in the order of trust: what names every file is surer than what folders suggest
@@ -75,7 +89,7 @@ FORMATS: Mapping[SourceFormat, Reader] = {
         "Images and masks", "images/1.jpg with labels/1.png or masks/1.png", mask_pairs.recognise, mask_pairs.read
     ),
     SourceFormat.IMAGEFOLDER: Reader(
-        "Class folders", "cat/1.png or train/cat/1.png", imagefolder.recognise, imagefolder.read
+        "Class folders", "cat/1.png or train/cat/1.png", imagefolder.recognise, _read_class_folders
     ),
     SourceFormat.UNLABELLED: Reader(
         "Images without labels", "any folder of images", unlabelled.recognise, unlabelled.read

@@ -46,6 +46,7 @@ _BACKGROUNDS = {_BACKGROUND, "_background_"}
 _IGNORE = "__ignore__"
 _PASSED_OVER = {"line", "linestrip", "point", "points"}
 _CURE = "draw it again in labelme, or remove it"
+_NO_LABEL = ["fault", ["no label", "a shape has no label", "give it one in labelme, or remove it"]]
 _LOOKED_AT = 20  # files of a folder
 _FOLDERS, _NAMES = 5, 2_000  # that are looked through
 _MOST_CORNERS = 1_000  # of a circle
@@ -137,8 +138,16 @@ def _file(values: dict[str, Any], passed: Counter[str]) -> _File:
         if kind in _PASSED_OVER:
             passed[str(kind)] += 1
         else:
-            shapes.append([str(shape.get("label")), *_drawn_as(str(kind), shape, size)])
+            label = _label(shape.get("label"))
+            drawn = _NO_LABEL if label is None else _drawn_as(str(kind), shape, size)
+            shapes.append([_IGNORE if label is None else label, *drawn])
     return _File(shapes, size)
+
+
+def _label(value: object) -> str | None:
+    """Return a label as text; None: it is none."""
+    is_label = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value) if is_label and str(value).strip() else None
 
 
 def _drawn_as(kind: str, shape: dict[str, Any], size: list[int] | None) -> list[Any]:

@@ -133,6 +133,15 @@ def beside_pairings(source: Path, base: Path) -> list[Pairing]:
     ]
 
 
+def folders_beside(source: Path) -> list[str]:
+    """Return the folders below the source, also below its splits, where masks lie among their images."""
+    found: dict[str, None] = {}
+    for base in bases(source):
+        for parent in (base, *(base / name for name in folders_in(base) if name.lower() in SPLITS)):
+            found |= {within(source, parent / name): None for name in folders_in(parent) if _are_beside(parent / name)}
+    return list(found)
+
+
 def do_pair(source: Path, pairing: Pairing) -> bool:
     """Whether a mask is there for one of the first images, looked for by name only."""
     if pairing.masks is None:

@@ -150,4 +150,7 @@ def _pair_in(source: Path, folder: Path, split: str) -> list[Pairing]:
     masks = next((by_name[name] for name in MASKS if name in by_name), None)
     if images is None or (masks is None and not split):
         return []
-    return [Pairing(within(source, folder / images), masks and within(source, folder / masks), split)]
+    pairing = Pairing(within(source, folder / images), masks and within(source, folder / masks), split)
+    if masks is None or do_pair(source, pairing):
+        return [pairing]
+    return [replace(pairing, masks=within(source, mask_stacks.folder_of_ids(folder / masks)))]

@@ -2,7 +2,8 @@
 
 Three layouts: a folder for each image with `images/` and `masks/` in it (2018 Data Science Bowl), a folder for each
 class below the masks (`masks/cat/1.png`), and Label Studio's export of brushes as PNG
-(`task-1-annotation-7-by-1-tag-cat-0.png`), where the tasks' numbers must be the images' names.
+(`task-1-annotation-7-by-1-tag-cat-0.png`), where the tasks' numbers must be the images' names. A single folder below
+the masks whose files hold ids has ordinary masks instead.
 """
 
 import re
@@ -12,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.data.formats.mask_folders import IMAGES, MASKS, bases, fold, image_files, name_key, within
+from core.data.formats.mask_ids import spread
 from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, natural_order, split_name
 from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in, has_images, is_image_name
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.colours import class_table
-from core.data.masks.stacks import stack
+from core.data.masks.stacks import holds_ids, stack
+from core.data.masks.survey import survey
 from core.types import DatasetError, SourceSample
 
 _OBJECT = "object"
 _BRUSH = re.compile(r"task-(\d+)-annotation-\d+-by-\d+-[^-]+-(.+)-\d+")
 _LOOKED_AT = 2_000  # names
+_SURVEYED = 24  # masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,16 @@ def find(source: Path) -> Layout | None:
         if any(_is_by_image(parent) for parent in parents):
             return Layout(within(source, base), within(source, base), by_image=True)
     return None
+
+
+def folder_of_ids(masks: Path) -> Path:
+    """Return the folder below `masks` where it is the only one and its masks hold ids, as `masks/gt`; else `masks`."""
+    below = folders_in(masks)
+    if len(below) != 1 or below[0].lower() in SPLITS or has_images(masks) or (masks / below[0]).is_symlink():
+        return masks
+    folder = masks / below[0]
+    files = [path for name in _first_names(folder) if not (path := folder / name).is_symlink()]
+    return folder if holds_ids(survey(spread([str(path) for path in sorted(files)], _SURVEYED))) else masks
 
 
 def describe(layout: Layout) -> str:

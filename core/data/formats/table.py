@@ -13,6 +13,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _DELIMITERS = ",;\t|"
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MARK = "\ufeff"
 _BATCH = 4096
+_HEAD = 100  # rows of JSON whose keys are the columns; any may leave out what it has not
 _BLOCK = 1 << 20  # bytes
 _INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
 
@@ -177,11 +179,16 @@ def _csv_rows(path: Path, text: Text, columns: tuple[str, ...]) -> Rows:
 def _open_lines(path: Path) -> Table:
     encoding = text_encoding(path)
     with path.open(encoding=encoding) as file:
-        first = _json(next((line for line in file if line.strip(f"{_MARK} \t\r\n")), ""))
-    if first is None:
-        raise DatasetError(f"{path.name}: its first line is no JSON object; each line must be one")
-    nested = tuple(name for name, value in first.items() if isinstance(value, dict))
-    columns = tuple(name for name in first if name not in nested)
+        lines = (line for line in file if line.strip(f"{_MARK} \t\r\n"))
+        first = _json(next(lines, ""))
+        if first is None:
+            raise DatasetError(f"{path.name}: its first line is no JSON object; each line must be one")
+        rows = [first, *filter(None, map(_json, islice(lines, _HEAD - 1)))]
+    found: dict[str, Any] = {}
+    for row in rows:
+        found |= {name: value for name, value in row.items() if found.get(name) is None}
+    nested = tuple(name for name, value in found.items() if isinstance(value, dict))
+    columns = tuple(name for name in found if name not in nested)
     return Table(path, columns, lambda: _json_rows(path, encoding), Text(encoding), _guessed(encoding), nested)
 
 

@@ -1,5 +1,7 @@
 """YOLO's segmentation labels: `images/train/1.jpg` with `labels/train/1.txt`, classes in `data.yaml`.
 
+Also a folder for each split with both in it, as Roboflow exports: `train/images/1.jpg` with `train/labels/1.txt`.
+
 A line is the number of a class and the corners of a polygon, x and y as shares of width and height. Pixels that no
 polygon covers are the class `background`; an empty file means nothing but it, an image without a file is not labelled.
 A line of four numbers is a box, which says nothing of pixels: see the option `boxes`.
@@ -16,6 +18,7 @@ from core.data.formats.boxes import box_shape, boxes_question
 from core.data.formats.mask_folders import bases, image_files, within
 from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
+from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.colours import class_table
 from core.data.masks.segments import segments
@@ -34,7 +37,7 @@ def recognise(source: Path) -> str:
     found = _find(source) if source.is_dir() else None
     if found is None:
         return ""
-    texts = islice((found.parent / "labels").rglob("*.txt"), _LOOKED_AT)
+    texts = islice((text for place in _places(found.parent) for text in (place / "labels").rglob("*.txt")), _LOOKED_AT)
     has_polygon = any(len(line.split()) > 1 + _BOX for path in texts for line in _lines(path))
     return f"{found.name} names classes, and labels has polygons, as YOLO has them" if has_polygon else ""
 
@@ -47,7 +50,9 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """
     found = _find(source) if source.is_dir() else None
     if found is None:
-        raise DatasetError(f"{source}: has no data.yaml beside folders images and labels; choose another format")
+        raise DatasetError(
+            f"{source}: has no data.yaml beside folders images and labels, or train with both; choose another format"
+        )
     names = _classes(refuse_leaving(found, source, options))
     background = next((number for number, name in enumerate(names) if name.strip().lower() == _BACKGROUND), None)
     table = class_table(names if background is not None else [_BACKGROUND, *names])
@@ -109,9 +114,15 @@ class _Labels:
 def _find(source: Path) -> Path | None:
     for base in bases(source):
         found = next((base / name for name in _NAMES if (base / name).is_file()), None)
-        if found is not None and (base / "labels").is_dir() and (base / "images").is_dir():
+        if found is not None and _places(base):
             return found
     return None
+
+
+def _places(base: Path) -> list[Path]:
+    """Return the folders that have the folders of images and labels: this one, or those of its splits."""
+    splits = (base / name for name in folders_in(base) if name.lower() in SPLITS)
+    return [place for place in (base, *splits) if (place / "labels").is_dir() and (place / "images").is_dir()]
 
 
 def _classes(path: Path) -> list[str]:
@@ -124,15 +135,22 @@ def _classes(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path.name}: is too large for a list of classes; {cure}")
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        # a few lines of nested aliases unfold to more values than fit in memory
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise DatasetError(f"{path.name}: has YAML aliases, which are not read; {cure}")
+        values = yaml.safe_load(text)
+        names = values.get("names") if isinstance(values, dict) else None
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
+            names = [names[number] for number in range(len(names))]
+        if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+            names = []
+        texts = list(map(str, names))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise DatasetError(f"{path.name}: cannot be read ({error}); {cure}") from error
-    names = values.get("names") if isinstance(values, dict) else None
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
+    if len(set(texts)) < max(len(texts), 1):
         raise DatasetError(f"{path.name}: has no list of distinct class names from 0 on; {cure}")
-    return list(map(str, names))
+    return texts
 
 
 def _lines(path: Path) -> list[str]:

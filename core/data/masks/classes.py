@@ -160,7 +160,7 @@ def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
     if name.lower().endswith(".json"):
         return _parsed_json(name, text)
     header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
-    columns = [_HEADER.get(cell.strip().lower()) for cell in header]
+    columns = _columns(header, rows if numbered else [])
     if "name" in columns and (len(columns) > 1 or name.lower().endswith(".csv")):
         cells = [dict(zip(columns, row, strict=False)) for row in rows if any(row)]
         own = any(row.get("id") == _IGNORE for row in cells)
@@ -176,6 +176,18 @@ def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
     if numbered and (found_ids := _numbered_lines(lines)):
         return _by_ids(name, found_ids)
     return _without_nobody([_row_of_line(name, line) for line in lines])
+
+
+def _columns(header: list[str], rows: list[list[str]]) -> list[str | None]:
+    """Return what each column holds; of two that may be the names, one of nothing but digits is the id."""
+    columns = [_HEADER.get(cell.strip().lower()) for cell in header]
+    named = [at for at, column in enumerate(columns) if column == "name"]
+    if len(named) == 2 and "id" not in columns:  # noqa: PLR2004 label,name
+        cells = {at: [row[at].strip() for row in rows if any(row) and at < len(row)] for at in named}
+        numbered = [at for at in named if cells[at] and all(cell.isascii() and cell.isdigit() for cell in cells[at])]
+        if len(numbered) == 1:
+            columns[numbered[0]] = "id"
+    return columns
 
 
 def _numbered_lines(lines: list[str]) -> list[tuple[str, str | None, str | None]]:

@@ -1,7 +1,7 @@
 """Read one mask that lies in several files: one for each object or class, black and white, united by class.
 
 Pixels that no file covers are the background. Where two files overlap the later one is on top. Values are 0 and another
-one; greys of smoothed edges are cut at 128.
+one; greys of smoothed edges are cut at 128. A file with more pixels of 1 to 31 than of 255 holds ids, not greys.
 """
 
 from pathlib import Path
@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.masks.faults import MaskError
-from core.data.masks.files import COLOURED, grey_values, opened
+from core.data.masks.files import COLOURED, LOSSY, grey_values, opened
 from core.data.masks.pixels import Mask
+from core.data.masks.survey import Survey
 from core.data.masks.turning import TURNED, UPRIGHT, orientation_of, turn
 from core.types import IGNORE, mask_dtype
 
 _HALF = 128
+_LARGEST_ID = 31  # taken for an id beside 255, not for the grey of an edge
 _CURE = "write each object or class as its own black and white PNG, in its image's size"
 
 
@@ -40,6 +42,19 @@ def read_stack(reference: dict[str, Any], width: int, height: int, classes: int)
     return mask, None
 
 
+def holds_ids(found: Survey) -> bool:
+    """Whether files with these values hold the ids of several classes, not one class in black and white."""
+    if found.lossy:
+        return False
+    if found.kinds["colours"] > found.kinds["values"]:
+        return len(found.colour_pixels) > 2  # noqa: PLR2004 outside and inside
+    ids = found.values - {0, IGNORE}
+    if IGNORE not in found.values:
+        return len(ids) > 1
+    small = sum(found.value_pixels[number] for number in ids if number <= _LARGEST_ID)
+    return bool(ids) and (max(ids) <= _LARGEST_ID or small > found.value_pixels[IGNORE])
+
+
 def _inside(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
     with opened(path) as image:
         if image.size != size:
@@ -48,12 +63,15 @@ def _inside(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
                 f"{path.name}: it has {image.width} x {image.height} pixels, its image {size[0]} x {size[1]}",
                 _CURE,
             )
+        lossy = image.format in LOSSY  # its black is no 0
         values = grey_values(image.convert("L") if image.mode in COLOURED else image)
         if values is None:
             raise MaskError("not a mask", f"{path.name}: images of mode {image.mode} hold no classes", _CURE)
-    if values.max(initial=0) == IGNORE:
+    pixels = np.bincount(values.ravel(), minlength=IGNORE + 1)
+    smoothed = values.max(initial=0) == IGNORE and (lossy or pixels[1 : _LARGEST_ID + 1].sum() <= pixels[IGNORE])
+    if smoothed:
         found: NDArray[np.bool_] = values >= _HALF
         return found
-    if len(np.flatnonzero(np.bincount(values.ravel()))) > 2:  # noqa: PLR2004 outside and inside
+    if np.count_nonzero(pixels) > 2:  # noqa: PLR2004 outside and inside
         raise MaskError("several values", f"{path.name}: it holds more than two values", _CURE)
     return values > 0

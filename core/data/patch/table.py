@@ -71,6 +71,11 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
     if columns.label is None and not columns.one_hot:
         raise DatasetError(f"{table.name}: needs a column `path` (or `file_name`) and a column `label`")
     chosen, applied = _choose(patch, opened, columns)
+    if columns.label is None:
+        classes = {name.strip() for name in columns.one_hot}
+        for change in chosen.values():
+            if change.new is not None and change.new not in classes:
+                raise ExportError(f"{table.name}: has no column for the class {change.new}; add one with 0 in each row")
     with atomic_path(table) as partial:
         if table.suffix.lower() == ".parquet":
             changed = _patched_parquet(table, columns, chosen)
@@ -209,9 +214,20 @@ def _changed_cells(header: list[str], cells: list[str], columns: Columns, new: s
         at = header.index(columns.label)
         blanks = cells[at][: len(cells[at]) - len(cells[at].lstrip())]
         return [(at, f"{blanks}{new}" if new else "")]
-    if new is not None and new not in {name.strip() for name in columns.one_hot}:
-        raise ExportError(f"the table has no column for the class {new}; add one with 0 in each row")
-    return [(header.index(name), str(int(name.strip() == new))) for name in columns.one_hot]
+    places = {name: header.index(name) for name in columns.one_hot}
+    return [(at, str(_bit(cells[at], name.strip() == new))) for name, at in places.items()]
+
+
+def _bit(old: object, one: bool) -> bool | int | str:  # noqa: FBT001 the value to write
+    """Return the cell of a one-hot column, written as the one before it."""
+    if isinstance(old, bool):
+        return one
+    if not isinstance(old, str):
+        return int(one)
+    word = old.strip()
+    if word.lower() not in ("true", "false"):
+        return str(int(one))
+    return str(one) if word.istitle() else str(one).lower()
 
 
 def _patched_lines(table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change]) -> Iterator[str]:
@@ -224,7 +240,7 @@ def _patched_lines(table: Path, text: Text, columns: Columns, chosen: Mapping[in
             mark = "\ufeff" if line.startswith("\ufeff") else ""
             values: dict[str, Any] = json.loads(line.removeprefix(mark))
             if columns.label is None:
-                values |= {name: int(name.strip() == change.new) for name in columns.one_hot}
+                values |= {name: _bit(values.get(name), name.strip() == change.new) for name in columns.one_hot}
             else:
                 values[columns.label] = _like(values.get(columns.label), change.new)
             yield mark + json.dumps(values, ensure_ascii=False) + _line_end(line)
@@ -251,11 +267,25 @@ def _patched_parquet(table: Path, columns: Columns, chosen: Mapping[int, Change]
         labels, field = whole.column(at).to_pylist(), whole.schema.field(at)
         for number, change in chosen.items():
             if columns.label is None:
-                labels[number - 1] = int(name.strip() == change.new)
+                labels[number - 1] = _bit_typed(field.type, labels[number - 1], name.strip() == change.new, table)
             else:
                 labels[number - 1] = _typed(field.type, change.new, table)
         whole = whole.set_column(at, field, pa.array(labels, type=field.type))
     return whole
+
+
+def _bit_typed(kind: DataType, old: object, one: bool, table: Path) -> object:  # noqa: FBT001 the value to write
+    """Return a one-hot cell as a column of this type holds it."""
+    if arrow.is_null(kind):
+        if one:
+            raise DatasetError(f"{table.name}: a column of a class has no type, so it holds no 1; write it as numbers")
+        return None
+    inner = kind.value_type if arrow.is_dictionary(kind) else kind
+    if arrow.is_boolean(inner):
+        return one
+    if arrow.is_string(inner) or arrow.is_large_string(inner):
+        return _bit(old or "", one)
+    return int(one)
 
 
 def _typed(kind: DataType, new: str | None, table: Path) -> object:

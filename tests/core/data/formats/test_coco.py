@@ -215,3 +215,12 @@ def test_what_was_drawn_on_an_unturned_photo_is_asked_about_and_turned(tmp_path:
         else:
             assert isinstance(found, tuple)
             assert found[0].tolist() == wanted
+
+
+def test_empty_polygons_leave_the_other_shapes_of_the_image(tmp_path: Path) -> None:
+    source = read(one(tmp_path, {"segmentation": [[], *SQUARE]}, {"segmentation": [[]]}))
+    assert (source.masks["a.jpg"][1:3, 1:4] == 1).all()
+    root = one(tmp_path, {"segmentation": SQUARE}, {"segmentation": [[]], "bbox": [0, 0, 1, 1]})
+    (question,) = coco.read(root, ReadOptions()).meaning.questions
+    assert [answer.flag for answer in question.answers] == ["--boxes ignore", "--boxes skip"]
+    assert "a.jpg" not in Source(root, coco, ReadOptions(reading=1)).masks

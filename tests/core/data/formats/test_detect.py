@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.data.formats.detect import FORMATS, detect
-from core.data.formats.source import SourceFormat, natural_order
+from core.data.formats.source import ReadOptions, SourceFormat, natural_order
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all, labels, listing
 
@@ -65,3 +65,13 @@ def test_a_class_may_be_called_label_beside_others(tmp_path: Path) -> None:
 
 def test_every_format_can_be_read() -> None:
     assert set(FORMATS) == set(SourceFormat)
+
+
+def test_masks_among_the_images_of_class_folders_are_warned_of(tmp_path: Path) -> None:
+    draw_all(tmp_path, [f"{name}/{name}{end}.png" for name in ("benign", "malignant") for end in ("", "_mask")])
+    draw_all(tmp_path, ["normal/1.png", "normal/2.png"])
+    assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
+    listing = FORMATS[SourceFormat.IMAGEFOLDER].read(tmp_path, ReadOptions())
+    found = {problem.path for problem in listing.problems.kept if problem.kind == "masks among images"}
+    assert found == {"benign", "malignant"}
+    assert detect(tmp_path / "benign").format is SourceFormat.MASK_PAIRS

@@ -95,3 +95,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert labelme.recognise(draw_all(tmp_path, ["1.jpg"])) == ""
     with pytest.raises(DatasetError, match="another format"):
         labelme.read(tmp_path, ReadOptions())
+
+
+@pytest.mark.parametrize("label", [None, "", " ", [], True])
+def test_a_shape_without_a_label_is_a_fault_and_no_class(tmp_path: Path, label: object) -> None:
+    save(tmp_path, "1", shape("cat", LEFT), {**shape("", LEFT), "label": label})
+    save(tmp_path, "2", {**shape("", LEFT), "label": 7})
+    source = Source(tmp_path, labelme)
+    assert source.table.names == ("background", "7", "cat")
+    assert list(source.masks) == ["2.jpg"]
+    assert source.fault.kind == "no label"

@@ -176,3 +176,14 @@ def test_a_chosen_label_column_outweighs_masks(tmp_path: Path) -> None:
     found = FORMATS[FORM].read(path, ReadOptions(label_column="kind"))
     assert found.table is None
     assert [one.label for one in found.samples] == ["cat"]
+
+
+def test_json_lines_may_leave_out_keys_in_their_first_rows(tmp_path: Path) -> None:
+    rows = [{"path": "a.png"}, {"path": "b.png", "label": "cat"}, {"path": "c.png", "label": "dog", "split": "val"}]
+    table = tmp_path / "table.jsonl"
+    table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    samples = {
+        sample.name: (sample.label, sample.split)
+        for sample in FORMATS[SourceFormat.MANIFEST].read(table, ReadOptions()).samples
+    }
+    assert samples == {"a.png": (None, ""), "b.png": ("cat", ""), "c.png": ("dog", "val")}

@@ -71,6 +71,7 @@ def test_a_file_with_several_values_is_no_mask_of_one_class(tmp_path: Path) -> N
     draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
     for number in (1, 2):
         put(tmp_path / f"masks/cat/{number}.png", 0)
+        put(tmp_path / f"masks/dog/{number}.png", 4)
     Image.fromarray(np.array([[0, 1, 2, 3, 4]] * 4, np.uint8)).save(tmp_path / "masks/cat/2.png")
     source = Source(tmp_path, mask_pairs)
     assert source.fault.kind == "several values"
@@ -82,3 +83,37 @@ def test_ordinary_pairs_below_splits_are_no_classes(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/train/1.jpg"])
     put(tmp_path / "masks/train/1.png", 0, value=1)
     assert Source(tmp_path, mask_pairs).table.names == ("0", "1")
+
+
+@pytest.mark.parametrize("border", [2, 255])
+def test_ids_in_a_single_folder_below_the_masks_are_ordinary_masks(tmp_path: Path, border: int) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
+    (tmp_path / "masks/gt").mkdir(parents=True)
+    (tmp_path / "classes.txt").write_text("ground\ncat\ndog\n")
+    for number in (1, 2):
+        values = np.array([[0, 1, 2, border, border]] * 4, np.uint8)
+        Image.fromarray(values).save(tmp_path / f"masks/gt/{number}.png")
+    assert "masks/gt has masks for the images of images" in mask_pairs.recognise(tmp_path)
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("ground", "cat", "dog")
+    assert [mask[0].tolist() for mask in source.masks.values()] == [[0, 1, 2, border, border]] * 2
+
+
+def test_smoothed_edges_in_a_single_folder_stay_one_class(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
+    (tmp_path / "masks/cat").mkdir(parents=True)
+    for number in (1, 2):
+        values = np.array([[0, 9, 140, 255, 255]] * 4, np.uint8)
+        Image.fromarray(values).save(tmp_path / f"masks/cat/{number}.png")
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "cat")
+    assert [mask[0].tolist() for mask in source.masks.values()] == [[0, 0, 1, 1, 1]] * 2
+
+
+def test_ids_with_255_in_folders_of_classes_are_refused(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
+    for name in ("cat", "dog"):
+        for number in (1, 2):
+            put(tmp_path / f"masks/{name}/{number}.png", 0)
+    Image.fromarray(np.array([[0, 1, 1, 2, 255]] * 4, np.uint8)).save(tmp_path / "masks/cat/2.png")
+    assert Source(tmp_path, mask_pairs).fault.kind == "several values"

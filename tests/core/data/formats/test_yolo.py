@@ -69,6 +69,24 @@ def test_classes_that_cannot_be_read_are_refused(tmp_path: Path, names: str) -> 
         yolo.read(make(tmp_path, names=names), ReadOptions())
 
 
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'lol'}]\n" for n in range(9)) + "names: *a8\n"
+MERGES = "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9) if n else '{k: v}'}]}}\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [BOMB, MERGES, "names: [[cat], dog]", "names: {0: {a: b}}", "names: [null]", "names: [0x" + "f" * 9999 + "]"],
+)
+def test_nested_names_and_aliases_are_refused_before_they_unfold(tmp_path: Path, names: str) -> None:
+    with pytest.raises(DatasetError, match="write names"):
+        yolo.read(make(tmp_path, names=names), ReadOptions())
+
+
+def test_a_list_of_classes_over_a_megabyte_is_refused_unread(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="too large"):
+        yolo.read(make(tmp_path, names=NAMES + "#" * (1 << 20)), ReadOptions())
+
+
 def test_boxes_alone_are_no_masks(tmp_path: Path) -> None:
     root = make(tmp_path, "0 0.5 0.5 0.1 0.1")
     (root / "labels/train/train1.txt").write_text("0 0.5 0.5 0.1 0.1")
@@ -82,3 +100,20 @@ def yolo_problems(root: Path) -> list[Problem]:
     from core.data.formats import unlabelled
 
     return unlabelled.read(root, ReadOptions()).problems.kept
+
+
+def test_a_folder_for_each_split_as_roboflow_exports(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        draw_all(tmp_path, [f"{split}/images/{split}1.jpg"])
+        path = tmp_path / split / "labels" / f"{split}1.txt"
+        path.parent.mkdir()
+        path.write_text(LEFT)
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cat', 'dog']\n")
+    assert detect(tmp_path).format is SourceFormat.YOLO
+    source = Source(tmp_path, yolo)
+    assert source.kinds == {}
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "train/images/train1.jpg": "train",
+        "valid/images/valid1.jpg": "val",
+    }
+    assert [mask[0].tolist() for mask in source.masks.values()] == [[1, 1, 0, 0, 0]] * 2

@@ -105,3 +105,12 @@ def test_the_surest_file_is_found_first(tmp_path: Path) -> None:
     for name in reversed(FILES):
         (tmp_path / name).touch()
         assert find_declared(tmp_path / "gone", tmp_path) == tmp_path / name
+
+
+@pytest.mark.parametrize("text", ["label,name\n0,ground\n7,cat\n3,dog\n", "class,label\nground,0\ncat,7\ndog,3\n"])
+def test_of_two_columns_of_names_the_one_of_digits_is_the_id(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_text(text)
+    declared = read_declared(path)
+    assert declared.table.names == ("ground", "dog", "cat")
+    assert declared.named == {0: 0, 3: 1, 7: 2}

@@ -169,3 +169,53 @@ def test_rows_without_endings_and_of_another_machine_take_their_patch_back(tmp_p
     path = tmp_path / "labels.csv"
     path.write_text("path,label\nC:\\x\\cat\\1,cat\nC:\\x\\dog\\2.jpg,dog\n")
     check(path, ["dog", "cat"], ReadOptions(image_root=str(root), literal_labels=False))
+
+
+ONE_HOT = {
+    "bool": [True, False, False],
+    "string": ["1", "0", "0"],
+    "large_string": ["True", "False", "False"],
+    "int8": [1, 0, 0],
+    "float": [1.0, 0.0, 0.0],
+    "dictionary": ["true", "false", "false"],
+}
+
+
+@pytest.mark.parametrize("kind", ONE_HOT)
+def test_one_hot_columns_of_parquet_keep_their_type_and_spelling(tmp_path: Path, kind: str) -> None:
+    text = pa.dictionary(pa.int8(), pa.string())
+    type_ = text if kind == "dictionary" else pa.type_for_alias(kind)
+    cat, dog = ONE_HOT[kind], [ONE_HOT[kind][at] for at in (1, 0, 1)]
+    columns = {"cat": pa.array(cat, type_), "dog": pa.array(dog, type_)}
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"path": ["a.png", "b.png", "c.png"], **columns}), path)
+    before = pq.read_table(path)
+    check(path, ["dog", "cat", "cat"])
+    assert pq.read_table(path).equals(before)
+
+
+@pytest.mark.parametrize("true", [True, 1, "1", "true", "True"])
+def test_one_hot_json_lines_keep_their_spelling(tmp_path: Path, true: bool | int | str) -> None:  # noqa: FBT001
+    false = json.loads(json.dumps(true).replace("1", "0").replace("true", "false").replace("True", "False"))
+    path = tmp_path / "table.jsonl"
+    rows = [{"path": "a.png", "cat": true, "dog": false}, {"path": "b.png", "cat": false, "dog": true}]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    before = path.read_text()
+    check(path, ["dog", "cat"])
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_class_without_a_one_hot_column_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    rows = [{"path": "a.png", "cat": 1, "dog": 0}, {"path": "b.png", "cat": 0, "dog": 1}]
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".csv":
+        path.write_text("path,cat,dog\na.png,1,0\nb.png,0,1\n")
+    else:
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    before = path.read_bytes()
+    with pytest.raises(ExportError, match="no column for the class bird"):
+        apply(patch_of(labels_of(path), ["bird"]), path)
+    assert path.read_bytes() == before
