@@ -96,7 +96,7 @@ class RowReader:
                 "missing label",
                 table.path.name,
                 f"{count:,} labels {text} were read as no label",
-                "nothing; where it is the name of a class, import with --literal-labels",
+                "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
             )
 
     def _sample(
