@@ -1,10 +1,12 @@
 """Classes of an import: spellings, missing values, and what datasets of an earlier version keep."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from app.services import datasets, imports
+from app.services.import_classes import GoneClass, GoneClassesError
 from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
 from core.types import DatasetError, RoundStatus
@@ -132,3 +134,9 @@ def test_a_preview_tells_spellings_and_names_that_exports_write_otherwise(worksp
     told = {problem.kind: problem.message for problem in seen.problems}
     assert "cat" in told["may be one class"]
     assert "name in exports" in told
+
+
+def test_names_in_options_are_quoted_for_a_shell() -> None:
+    told = str(GoneClassesError([GoneClass("bird's eye", 3, 3, "$(eye)", renamed=True)]))
+    options = [word for word in shlex.split(told.split(" and say ")[1].replace(", or", "")) if "eye" in word]
+    assert options == ["bird's eye=$(eye)", "bird's eye"]
