@@ -133,7 +133,7 @@ def read_folder(
         DatasetError: it is no source that Outfold reads, or none of its images can be read.
     """
     root = existing_root(source)
-    chosen = form or detect(root).format
+    chosen = form or detect(root, options).format
     stages.enter(Stage.LISTING)
     listing = FORMATS[chosen].read(root, options)
     listed = list(listing.samples)

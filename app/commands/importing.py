@@ -1,5 +1,6 @@
 """`import`: bring a folder or table in as a dataset."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,6 +164,7 @@ def move(
     *,
     dataset: DatasetName,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder or table where it lies now.")],
+    image_root: Annotated[str, typer.Option(help="Folder of the images now, where they lay in an --image-root.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Say where a dataset's images lie now, and import them from there; decisions, tags and masks come along.
@@ -177,7 +179,10 @@ def move(
 
     opened = workspace()
     info = dataset_named(opened, dataset)
-    _import(opened, imports.request_move(opened, info.id, folder.absolute()), as_json=as_json)
+    request = imports.request_move(opened, info.id, folder.absolute())
+    if image_root:
+        request = replace(request, image_root=str(Path(image_root).resolve()))
+    _import(opened, request, as_json=as_json)
 
 
 def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> None:

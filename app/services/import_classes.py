@@ -45,8 +45,10 @@ class GoneClassesError(DatasetError):
     def __init__(self, gone: Sequence[GoneClass]) -> None:
         """Name each class with the options that answer."""
         self.gone = tuple(gone)
-        cures = [f"--rename-class '{one.name}={one.now}' if it is the same class" for one in gone if one.renamed]
-        cures += [f"--keep-class '{one.name}' if it stays a class" for one in gone]
+        cures = [
+            f"--rename-class {_quoted(f'{one.name}={one.now}')} if it is the same class" for one in gone if one.renamed
+        ]
+        cures += [f"--keep-class {_quoted(one.name)} if it stays a class" for one in gone]
         super().__init__(
             f"{'; '.join(one.message for one in gone)}. Nothing was stored. Import again and say {', or '.join(cures)}"
         )
@@ -119,7 +121,8 @@ def warn_of_spellings(names: Sequence[str], problems: Problems) -> None:
                 "may be one class",
                 other,
                 f"{' and '.join(same)} may be one class",
-                f"import into a new dataset with --merge-class '{other}={same[0]}', or relabel it in the review",
+                f"import into a new dataset with --merge-class {_quoted(f'{other}={same[0]}')}, "
+                "or relabel it in the review",
             )
 
 
@@ -133,6 +136,11 @@ def warn_of_folders(names: Sequence[str], problems: Problems) -> None:
                 f"in exports its folder is called {folder}, as not every disk takes the name; tables keep it",
                 "nothing, or rename the class",
             )
+
+
+def _quoted(text: str) -> str:
+    """Return one argument of a shell, always in quotes, so that it is seen where a name ends."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -94,9 +94,10 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     """
     refuse_outside(workspace, Path(request.source))
     root = existing_root(Path(request.source))
-    detection = None if request.format else detect(root)
+    options = request.options(workspace)
+    detection = None if request.format else detect(root, options)
     chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
-    listing = FORMATS[chosen].read(root, request.options(workspace))
+    listing = FORMATS[chosen].read(root, options)
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}

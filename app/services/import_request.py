@@ -12,6 +12,18 @@ from core.data.formats.source import READING, ReadOptions, SourceFormat, is_stor
 from core.types import DatasetError
 
 _LONGEST_NAME = 200
+_LASTING = (  # what an import again takes along where it is not given anew
+    *ANSWERS,
+    "ignore_id",
+    "image_root",
+    "path_column",
+    "label_column",
+    "split_column",
+    "group_column",
+    "class_names",
+    "colour_map",
+    "merged_classes",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +104,28 @@ class ImportRequest:
         )
 
     def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":
-        """Return the request to import a dataset again, with the answers that its own `options` have and it has not.
+        """Return the request to import a dataset again, with what its own `options` have and it has not.
 
-        A dataset that was imported before there were questions keeps the meaning its masks had.
+        A dataset that was imported before there were questions keeps the meaning its masks had, and labels are read as
+        they were before.
+
+        Raises:
+            DatasetError: the request wants labels to be read otherwise, which would make other classes of them.
         """
-        answers = {
-            option: options[option]
-            for option in ANSWERS
-            if getattr(self, option) in ("", None) and options.get(option) not in ("", None)
-        }
-        return replace(self, **answers, reading=options.get("reading", 1))
+        kept = {name: options[name] for name in _LASTING if name in options and getattr(self, name) in ("", None, ())}
+        if "merged_classes" in kept:
+            kept["merged_classes"] = tuple(kept["merged_classes"])
+        former = reading_of(options)
+        given = [f"--class-level {self.class_level}"] if self.class_level not in (0, former["class_level"] or 1) else []
+        if self.literal_labels and not former["literal_labels"]:
+            given.append("--literal-labels")
+        if given:
+            raise DatasetError(
+                f"{self.name} was imported without {' and '.join(given)}, and a dataset's labels are read in one way "
+                f"for good; leave {'it' if len(given) == 1 else 'them'} out, or import under another --name"
+            )
+        level = self.class_level or former["class_level"]
+        return replace(self, **kept, **former | {"class_level": level}, reading=options.get("reading", 1))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -121,7 +145,7 @@ class ImportRequest:
         return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
 
 
-def reading_of(options: dict[str, Any]) -> dict[str, Any]:
+def reading_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return how a dataset imported with these options is read; an earlier version took labels as written."""
     return {
         "literal_labels": bool(options.get("literal_labels", True)),

@@ -117,8 +117,9 @@ class _Work:
     def _import(self, folder: Path) -> None:
         self.note("looking for images", 0, 0, at_once=True)
         root = existing_root(Path(self.request.source))
-        chosen = self.request.format or detect(root).format
-        listing = FORMATS[chosen].read(root, self.request.options(self.workspace))
+        options = self.request.options(self.workspace)
+        chosen = self.request.format or detect(root, options).format
+        listing = FORMATS[chosen].read(root, options)
         self.problems = listing.problems
         self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"

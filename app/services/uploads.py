@@ -14,6 +14,7 @@ from core.types import DatasetError
 _BLOCK = 1 << 20  # bytes
 LIMITS = ArchiveLimits()
 _MOST_FILES = 10_000_000
+_RESERVE = 1 << 30  # bytes of the disk that stay free, since the database and rounds write there too
 
 
 def store_upload(workspace: Workspace, archive: IO[bytes], name: str) -> Path:
@@ -32,7 +33,8 @@ def store_archive(workspace: Workspace, path: Path) -> Path:
         DatasetError: it is no safe zip or tar, cannot be read, or must not be.
     """
     refuse_outside(workspace, path)
-    room = ArchiveLimits(files=_MOST_FILES, bytes=shutil.disk_usage(workspace.files).free)
+    free = shutil.disk_usage(workspace.files).free
+    room = ArchiveLimits(files=_MOST_FILES, bytes=max(free - _RESERVE, 0))
     try:
         with path.open("rb") as archive:
             return _store(workspace, archive, path.name, room)

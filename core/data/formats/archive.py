@@ -12,6 +12,7 @@ from typing import IO
 from core.types import DatasetError
 
 _BLOCK = 1 << 20  # bytes
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip begins, and one without members
 _ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -30,7 +31,7 @@ def unpack(archive: IO[bytes], folder: Path, limits: ArchiveLimits) -> int:
         DatasetError: it is no zip file, is damaged or encrypted, holds too much, or a member wants to go elsewhere.
     """
     try:
-        is_zip = zipfile.is_zipfile(archive)
+        is_zip = archive.read(len(_ZIP[0])) in _ZIP  # by its beginning: the end of a tar may be a zip within it
         archive.seek(0)
         return _unpack_zip(archive, folder, limits) if is_zip else _unpack_tar(archive, folder, limits)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:

@@ -97,18 +97,21 @@ FORMATS: Mapping[SourceFormat, Reader] = {
 }
 
 
-def detect(root: Path) -> Detection:
-    """Return the format of a folder or table.
+def detect(root: Path, options: ReadOptions | None = None) -> Detection:
+    """Return the format of a folder or table; columns that `options` name are looked for in its metadata.
 
     Raises:
         DatasetError: no format fits, or it may not be looked at.
     """
     try:
-        fitting = [(format_, why) for format_, reader in FORMATS.items() if (why := reader.recognise(root))]
+        recognised = {format_: reader.recognise(root) for format_, reader in FORMATS.items()}
+        if options is not None and (options.path_column or options.label_column):
+            recognised[SourceFormat.HUGGINGFACE] = huggingface.recognise(root, options)
     except OSError as error:
         raise DatasetError(
             f"{error.filename or root}: cannot be opened ({error.strerror}); check its rights"
         ) from error
+    fitting = [(format_, why) for format_, why in recognised.items() if why]
     if not fitting:
         known = "; ".join(f"{reader.title}: {reader.example}" for reader in FORMATS.values())
         raise DatasetError(f"{root}: no image and no table of images was found here. Outfold reads {known}")

@@ -3,32 +3,46 @@
 The metadata lies beside the images, in the root or in each split's folder; it never leaves the root. The label is
 the column with a usual name, or the only other one; without any, the images are unlabelled. Roboflow's `_classes.csv`,
 with a column of zeros and ones for each class, lies the same way.
+
+Unless it or a column is chosen, such a file is recognised only if it gives labels for sure: other metadata, as sizes
+and flags of images, lies beside class folders too, and must not replace the classes.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from core.data.export.provenance import find_manifest
-from core.data.formats.rows import Columns, RowReader, find_columns
+from core.data.formats import imagefolder
+from core.data.formats.rows import LABEL_NAMES, ONES, SURVEYED, Columns, RowReader, find_columns
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.table import Table, open_table
 from core.data.formats.walk import folders_in
 from core.types import DatasetError, SourceSample
 
-_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
+_ROBOFLOW = "_classes.csv"
+_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", _ROBOFLOW)
+_PATH = "file_name"  # what Hugging Face calls the column
 
 
-def recognise(source: Path) -> str:
-    """Say why this is such a folder; empty: it is none."""
+def recognise(source: Path, options: ReadOptions | None = None) -> str:
+    """Say why this is such a folder; empty: it is none. Columns that `options` name are taken as chosen."""
+    options = options or ReadOptions(literal_labels=False)
     found = _find_metadata(source)
     if not found:
         return ""
     try:
         tables = [open_table(path) for path in found]
-        columns = [find_columns(table, ReadOptions(literal_labels=False), only_other=True) for table in tables]
+        columns = [find_columns(table, options, only_other=True) for table in tables]
     except DatasetError:
         return ""
+    if not options.path_column and not options.label_column:
+        class_folders = _has_class_folders(source)
+        if not all(
+            _gives_labels(table, own, class_folders=class_folders) for table, own in zip(tables, columns, strict=True)
+        ):
+            return ""
     return f"{', '.join(_shown(path, source) for path in found)} names each {columns[0].path.strip()}"
 
 
@@ -48,6 +62,28 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     chosen = [find_columns(table, options, only_other=True) for table in tables]
     problems = Problems()
     return SourceListing(_samples(root, list(zip(tables, chosen, strict=True)), options, problems), problems)
+
+
+def _gives_labels(table: Table, columns: Columns, *, class_folders: bool) -> bool:
+    """Whether the label is what the table says it is, not a column that only happens to be there."""
+    if table.path.name == _ROBOFLOW:
+        return True
+    if columns.one_hot:
+        return not class_folders and _has_one_each(table, columns.one_hot)
+    usual = columns.label is not None and columns.label.strip().lower() in LABEL_NAMES
+    return usual or columns.path.strip().lower() == _PATH
+
+
+def _has_one_each(table: Table, names: tuple[str, ...]) -> bool:
+    """Whether exactly one of these columns is 1 in each row that is looked at; flags are so by chance only."""
+    rows = (row for _, row in islice(table.rows, SURVEYED) if row is not None)
+    return all(sum((row.get(name) or "").strip() in ONES for name in names) == 1 for row in rows)
+
+
+def _has_class_folders(source: Path) -> bool:
+    if not source.is_dir() or not imagefolder.recognise(source):
+        return False
+    return any(name.lower() not in SPLITS for name in imagefolder.find_layout(source).classes)
 
 
 def _samples(

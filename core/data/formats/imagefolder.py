@@ -93,6 +93,8 @@ def _level(source: Path, layout: Layout) -> int:
     if not folders or not all(folders):
         return 1
     below = [name for names in folders for name in names]
+    if all(is_role(name) or name.lower() in _COLLECTIONS for name in below):  # as in cat/images, dog/images
+        return 1
     first, second = ", ".join(layout.classes[:_NAMED]), ", ".join(sorted(set(below))[:_NAMED])
     raise DatasetError(
         f"{source}: every folder holds only folders; say which are the classes: --class-level 1 for {first}, "

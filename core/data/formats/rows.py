@@ -48,7 +48,7 @@ MASK_NAMES = ("mask", "mask_path", "mask_file", "segmentation")
 TAG_NAMES = ("tags", "image_tags", "present")
 ONES = ("1", "1.0", "True", "true")
 _BITS = (*ONES, "0", "0.0", "False", "false", "")
-_SURVEYED = 20_000  # rows looked at
+SURVEYED = 20_000  # rows looked at
 _LEAST_SURVEYED = 8  # labels; with fewer nothing can be told from their number
 _CAPTION_SHARE = 0.8  # of images with a value of their own
 _SEVERAL_SHARE = 2  # at least every second label
@@ -96,7 +96,7 @@ class RowReader:
                 "missing label",
                 table.path.name,
                 f"{count:,} labels {text} were read as no label",
-                "nothing; where it is the name of a class, import with --literal-labels",
+                "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
             )
 
     def _sample(
@@ -250,7 +250,7 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
 
 def _are_one_hot(table: Table, names: list[str]) -> bool:
     """Whether these columns hold nothing but 0 and 1, in the rows that are looked at."""
-    seen = [row for _, row in islice(table.rows, _SURVEYED) if row is not None]
+    seen = [row for _, row in islice(table.rows, SURVEYED) if row is not None]
     return bool(seen) and all((row.get(name) or "").strip() in _BITS for row in seen for name in names)
 
 
@@ -260,7 +260,7 @@ def _refuse_implausible(table: Table, label: str) -> None:
     Raises:
         DatasetError: it holds nearly one value an image, as captions do, or several classes an image.
     """
-    cells = [cell for _, row in islice(table.rows, _SURVEYED) if row and (cell := row.get(label))]
+    cells = [cell for _, row in islice(table.rows, SURVEYED) if row and (cell := row.get(label))]
     values = Counter(cell.strip() for cell in cells)
     joined = [text for text in values if _names_several(text, values)]
     if joined and sum(values[text] for text in joined) * _SEVERAL_SHARE >= len(cells):

@@ -106,6 +106,16 @@ def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
     assert datasets.get_dataset(opened, 1).classes == ("kitten", "dog")
 
 
+def test_a_table_is_moved_with_its_image_root(opened: Workspace, tmp_path: Path) -> None:
+    draw_all(tmp_path / "images", ["1.png", "2.png"])
+    (tmp_path / "labels.csv").write_text("path,label\n/home/1.png,a\n/home/2.png,b\n")
+    run("import", tmp_path / "labels.csv", "--name", "set", "--image-root", tmp_path / "images")
+    (tmp_path / "images").rename(tmp_path / "moved")
+    told = run_json("datasets", "move", "set", tmp_path / "labels.csv", "--image-root", tmp_path / "moved")
+    assert told["report"]["changes"]["vanished"] == 0
+    assert datasets.get_dataset(opened, 1).options["image_root"] == str(tmp_path / "moved")
+
+
 @pytest.mark.parametrize("ending", ["zip", "tar", "gztar", "xztar"])
 def test_an_archive_is_unpacked_and_imported(ending: str, opened: Workspace, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "pets", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(2)])

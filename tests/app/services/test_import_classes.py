@@ -1,10 +1,12 @@
 """Classes of an import: spellings, missing values, and what datasets of an earlier version keep."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from app.services import datasets, imports
+from app.services.import_classes import GoneClass, GoneClassesError
 from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
 from core.types import DatasetError, RoundStatus
@@ -43,6 +45,54 @@ def test_spellings_of_one_class_are_told_with_a_merge_that_works(workspace: Work
     )
     assert again.report is not None
     assert again.report["changes"]["unchanged"] == 6
+
+
+def test_an_import_again_takes_along_what_the_first_was_given(workspace: Workspace, tmp_path: Path) -> None:
+    draw_all(tmp_path / "images", ["1.png", "2.png", "3.png"])
+    rows = "label,photo,race,part\nx,1.png,Cat,val\ny,2.png,cat,test\nz,3.png,dog,val\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    given = {
+        "path_column": "photo",
+        "label_column": "race",
+        "split_column": "part",
+        "image_root": str(tmp_path / "images"),
+        "merged_classes": ("Cat=cat",),
+    }
+    done = run(workspace, tmp_path / "labels.csv", **given)
+    first = datasets.get_dataset(workspace, done.dataset_id or 0)
+    assert first.classes == ("cat", "dog")
+    for _ in range(2):
+        done = run(workspace, tmp_path / "labels.csv")
+        assert done.report is not None, done.message
+        assert done.report["changes"]["unchanged"] == 3
+        now = datasets.get_dataset(workspace, first.id)
+        assert now.classes == first.classes
+        assert {name: now.options[name] for name in given} == {name: first.options[name] for name in given}
+    done = run(workspace, tmp_path / "labels.csv", label_column="label")
+    assert "--keep-class" in done.message  # what is given anew counts
+
+
+def test_labels_are_not_read_otherwise_by_an_import_again(workspace: Workspace, table: Path, tmp_path: Path) -> None:
+    done = run(workspace, table)
+    assert "into a new dataset with --literal-labels" in problems(workspace, done)["missing label"]
+    with pytest.raises(DatasetError, match=r"without --literal-labels.* another --name"):
+        run(workspace, table, literal_labels=True)
+    root = draw_all(tmp_path / "pets", ["animal/cat/1.png", "plant/tree/2.png"])
+    for level in (2, 0, 2):
+        request = ImportRequest(name="pets", source=str(root), class_level=level)
+        done = imports.run_import(workspace, imports.start_import(workspace, request))
+        assert datasets.get_dataset(workspace, done.dataset_id or 0).classes == ("cat", "tree")
+    with pytest.raises(DatasetError, match="without --class-level 1"):
+        imports.start_import(workspace, ImportRequest(name="pets", source=str(root), class_level=1))
+
+
+def test_a_level_that_is_asked_for_later_can_be_given(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["cat/1.png", "dog/a/2.png"])
+    run(workspace, root)
+    (root / "cat" / "b").mkdir()
+    (root / "cat" / "1.png").rename(root / "cat" / "b" / "1.png")
+    assert "--class-level 1" in run(workspace, root).message
+    assert run(workspace, root, class_level=1).status is RoundStatus.DONE
 
 
 @pytest.mark.parametrize("merge", ["Cat", "=cat", "Cat="])
@@ -84,3 +134,9 @@ def test_a_preview_tells_spellings_and_names_that_exports_write_otherwise(worksp
     told = {problem.kind: problem.message for problem in seen.problems}
     assert "cat" in told["may be one class"]
     assert "name in exports" in told
+
+
+def test_names_in_options_are_quoted_for_a_shell() -> None:
+    told = str(GoneClassesError([GoneClass("bird's eye", 3, 3, "$(eye)", renamed=True)]))
+    options = [word for word in shlex.split(told.split(" and say ")[1].replace(", or", "")) if "eye" in word]
+    assert options == ["bird's eye=$(eye)", "bird's eye"]

@@ -185,6 +185,28 @@ def test_importing_again_adds_and_reports_and_keeps_given_labels(workspace: Work
     assert all(vanished is None for *_, vanished in stored(workspace, "name, vanished_at"))
 
 
+def test_an_import_again_reads_the_format_the_dataset_has(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["cat/1.png", "dog/2.png"])
+    run(workspace, request(root))
+    (root / "labels.csv").write_text("path,label\ncat/1.png,a\ndog/2.png,b\n")
+    done = run(workspace, request(root))
+    assert done.report is not None, done.message
+    assert (done.report["format"], done.report["changes"]["unchanged"]) == ("imagefolder", 2)
+    done = run(workspace, request(root, format=SourceFormat.MANIFEST))
+    assert "--keep-class" in done.message
+
+
+def test_images_that_had_no_labels_may_be_sorted_into_classes(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["1.png", "2.png"])
+    run(workspace, request(root))
+    for name, folder in (("1.png", "cat"), ("2.png", "dog")):
+        (root / folder).mkdir()
+        (root / name).rename(root / folder / name)
+    done = run(workspace, request(root))
+    assert done.report is not None, done.message
+    assert done.report["format"] == "imagefolder"
+
+
 def test_a_label_that_changed_in_the_source_is_a_warning_only(workspace: Workspace, tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.png", "2.png", "3.png"])
     table = tmp_path / "labels.csv"

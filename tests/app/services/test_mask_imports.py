@@ -1,6 +1,7 @@
 """Imports of masks: stored by content in the dataset's own ids, faults reported, first ones kept for ever."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.app.pairs import CLASSES, HEIGHT, WIDTH, draw_pair, draw_pairs, draw_
 
 
 def run(workspace: Workspace, source: Path, **more: object) -> ImportInfo:
-    request = ImportRequest.from_json({"name": "scenes", "source": str(source), **more})
+    request = replace(ImportRequest(name="scenes", source=str(source)), **more)
     return imports.run_import(workspace, imports.start_import(workspace, request))
 
 

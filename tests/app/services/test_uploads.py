@@ -1,4 +1,5 @@
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -38,3 +39,14 @@ def test_a_bad_upload_leaves_nothing(workspace: Workspace) -> None:
         uploads.store_upload(workspace, io.BytesIO(b"no zip"), "../../x.zip")
     assert not [path for path in (workspace.files / "uploads").rglob("*") if path.is_file()]
     assert not list((workspace.files / "uploads").rglob(".*"))
+
+
+def test_an_archive_of_this_machine_leaves_a_reserve_of_the_disk(
+    workspace: Workspace, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "digits.zip"
+    path.write_bytes(zipped(digits_folder).getvalue())
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=(1 << 30) + 10))
+    with pytest.raises(DatasetError, match="too much"):
+        uploads.store_archive(workspace, path)

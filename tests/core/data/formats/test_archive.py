@@ -85,3 +85,15 @@ def test_a_tar_with_a_link_or_a_way_out_is_refused(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         with pytest.raises(DatasetError, match=r"leads out|is a link"):
             unpack(packed, tmp_path / str(number), LIMITS)
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
+        for name, data in (("cat/1.png", b"1"), ("inner.zip", archive({"dog/2.png": b"2"}).getvalue())):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            opened.addfile(info, io.BytesIO(data))
+    buffer.seek(0)
+    assert unpack(buffer, tmp_path, LIMITS) == 2
+    assert (tmp_path / "cat" / "1.png").read_bytes() == b"1"

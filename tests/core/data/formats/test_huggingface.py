@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from core.data.formats.detect import detect
-from core.data.formats.source import SourceFormat
+from core.data.formats.source import ReadOptions, SourceFormat
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all, kinds, labels, listing
 
@@ -69,3 +69,31 @@ def test_damaged_lines_are_reported(tmp_path: Path) -> None:
 def test_a_folder_without_metadata_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="metadata"):
         listing(tmp_path, FORM)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["image,width", *(f"{name}/{at}.png,{32 + at}" for name in ("cat", "dog") for at in range(5))],
+        ["image,blurry,cropped", *(f"{name}/{at}.png,{at % 2},{at % 2}" for name in ("cat", "dog") for at in range(5))],
+        ["file_name,day,night", *(f"{name}/{at}.png,1,0" for name in ("cat", "dog") for at in range(5))],
+    ],
+)
+def test_metadata_without_labels_leaves_class_folders_their_classes(rows: list[str], tmp_path: Path) -> None:
+    draw_all(tmp_path, [f"{name}/{at}.png" for name in ("cat", "dog") for at in range(5)])
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
+    chosen = rows[0].split(",")[1]
+    assert detect(tmp_path, ReadOptions(label_column=chosen)).format is FORM
+    assert detect(tmp_path, ReadOptions(label_column="elsewhere")).format is SourceFormat.IMAGEFOLDER
+
+
+def test_columns_of_zeros_and_ones_are_classes_where_each_row_has_one(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["1.png", "2.png"])
+    (tmp_path / "metadata.csv").write_text("image,cat,dog\n1.png,1,0\n2.png,0,1\n")
+    assert detect(tmp_path).format is FORM
+    assert labels(listing(tmp_path, FORM)[0]) == {"1.png": "cat", "2.png": "dog"}
+    (tmp_path / "metadata.csv").write_text("image,blurry,cropped\n1.png,1,0\n2.png,0,0\n")
+    assert detect(tmp_path).format is SourceFormat.UNLABELLED
+    (tmp_path / "metadata.csv").rename(tmp_path / "_classes.csv")
+    assert detect(tmp_path).format is FORM

@@ -215,3 +215,8 @@ def test_an_empty_class_folder_is_a_class_without_images(tmp_path: Path) -> None
 def test_both_forms_of_one_letter_are_one_class(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["caf\u00e9/1.png", "cafe\u0301/2.png", "tea/3.png"])
     assert set(labels(listing(root, FORM, ReadOptions(literal_labels=False))[0]).values()) == {"caf\u00e9", "tea"}
+
+
+def test_a_folder_of_images_in_each_class_is_no_level_to_ask_for(tmp_path: Path) -> None:
+    root = draw_all(tmp_path, ["animals/cat/images/1.png", "animals/dog/images/2.png"])
+    assert set(labels(listing(root, FORM, ReadOptions(class_level=0))[0]).values()) == {"cat", "dog"}
