@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.components.round_fields import METHODS, WEIGHTS
+from app.components.round_fields import METHODS, MOST_PIXELS, weights_field
 from app.services.rounds import Proposal, RoundInfo
 from core.config import Member, Method, RoundConfig, Weights, further
 from core.types import ConfigError
 
 _MOST = 3  # that the form asks for; the command line takes more
-_MOST_PIXELS = 2048
 
 
 def further_fields(begin: RoundConfig, proposal: Proposal, key: str) -> list[dict[str, Any]]:
@@ -41,13 +40,8 @@ def network_choice(begin: RoundConfig, proposal: Proposal, key: str, number: int
         key=f"{key}_model",
     )
     left, middle, right = st.columns(3)
-    weights = left.selectbox(
-        "First weights",
-        list(Weights),
-        index=list(Weights).index(begin.weights),
-        format_func=WEIGHTS.__getitem__,
-        key=f"{key}_weights",
-    )
+    with left:
+        weights = weights_field(begin, key)
     method = middle.selectbox(
         "Method",
         list(METHODS),
@@ -56,9 +50,9 @@ def network_choice(begin: RoundConfig, proposal: Proposal, key: str, number: int
         key=f"{key}_method",
     )
     pixels = right.number_input(
-        "Sees pixels", 8, max(_MOST_PIXELS, begin.seen_size), begin.seen_size, key=f"{key}_pixels"
+        "Sees pixels", 8, max(MOST_PIXELS, begin.seen_size), begin.seen_size, key=f"{key}_pixels"
     )
-    chosen: dict[str, Any] = {"model": model or begin.model, "weights": weights or begin.weights}
+    chosen: dict[str, Any] = {"model": model or begin.model, "weights": weights}
     if weights is Weights.FILE:
         file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
         chosen |= {"weights_file": file.strip(), "weights_mean": (), "weights_std": (), "weights_padding": ""}

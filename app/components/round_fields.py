@@ -21,7 +21,7 @@ WEIGHTS = {
 }
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_MOST_PIXELS = 2048
+MOST_PIXELS = 2048
 _FOLDS = "Models to train; each judges the part of the images it never saw"
 _NETWORK_HELP: Mapping[Task, str] = {
     Task.CLASSIFICATION: f"{SMALL_NETWORK} is made for images up to 64 pixels; every other name is one of timm's",
@@ -52,6 +52,13 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
         key=f"{key}_model",
         help=_NETWORK_HELP[proposal.task],
     )
+    weights = weights_field(begin, key)
+    chosen: Chosen = {"model": model or begin.model, "weights": weights}
+    return chosen | (_file_fields(begin, key) if weights is Weights.FILE else {"weights_file": ""})
+
+
+def weights_field(begin: RoundConfig, key: str) -> Weights:
+    """Ask for a network's first weights."""
     weights = st.selectbox(
         "First weights",
         list(Weights),
@@ -59,8 +66,7 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
         format_func=WEIGHTS.__getitem__,
         key=f"{key}_weights",
     )
-    chosen: Chosen = {"model": model or begin.model, "weights": weights or begin.weights}
-    return chosen | (_file_fields(begin, key) if weights is Weights.FILE else {"weights_file": ""})
+    return weights or begin.weights
 
 
 def _file_fields(begin: RoundConfig, key: str) -> Chosen:
@@ -120,7 +126,7 @@ def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:
     for left in first:
         folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds", help=_FOLDS)
     epochs = middle.number_input("Epochs", 1, 1000, begin.epochs, key=f"{key}_epochs")
-    size = right.number_input("Pixels", 8, _MOST_PIXELS, begin.input_size, key=f"{key}_size")
+    size = right.number_input("Pixels", 8, MOST_PIXELS, begin.input_size, key=f"{key}_size")
     return {"folds": int(folds), "epochs": int(epochs), "input_size": int(size)}
 
 
@@ -128,7 +134,7 @@ def region_fields(begin: RoundConfig, key: str) -> Chosen:
     """Ask what of a scene is learnt at once, and which differences of masks are worth a look."""
     left, middle, right = st.columns(3)
     crop = left.number_input(
-        "Crop", 0, _MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
+        "Crop", 0, MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
     )
     least = middle.number_input(
         "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"

@@ -45,7 +45,7 @@ MIXING: Mapping[Task, frozenset[Recipe]] = {  # that can mix the opinions of sev
 
 
 def mixes(recipe: Recipe, task: Task) -> bool:
-    """Whether a round may have several networks, whose opinions are mixed."""
+    """Whether the recipe can mix the predictions of several networks."""
     return recipe in MIXING[task]
 
 
