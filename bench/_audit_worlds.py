@@ -24,7 +24,8 @@ from core.types import ByteArray, FloatArray, IntArray
 
 CLASSES, FOLDS, SPLIT = 10, 5, 25_000
 PHOTOS_USED, DIGITS_USED = 12_000, 20_000  # of a part; a seed draws from these
-WEIGHTS = "mobilenetv2_100_same_imagenet.safetensors"
+FORMER = "mobilenetv2_100_same_imagenet.safetensors"  # the features of the first figures, at 96 pixels
+SIDE, FORMER_SIDE = 160, 96  # pixels
 
 
 class Part(StrEnum):
@@ -56,13 +57,16 @@ class Images:
     digit_true: IntArray
 
 
-def load(data: Path, part: Part, cache: Path) -> Images:
-    """Return a part's images; the features of its photos are kept in `cache`, since they take two minutes."""
+def load(data: Path, part: Part, cache: Path, *, former: bool = False) -> Images:
+    """Return a part's images; the features of its photos are kept in `cache`, since they take two minutes.
+
+    They are those of the packaged backbone, or, if `former`, of a MobileNetV2 in `data`.
+    """
     photos, indexes = _photos(data, part)
-    kept = cache / f"photos-{part.value}-{len(photos)}.npy"
+    kept = cache / f"photos-{part.value}-{len(photos)}{'' if former else '-packaged'}.npy"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(kept, _embedded(photos, data / WEIGHTS))
+        np.save(kept, _embedded(photos, data / FORMER if former else None))
     features = np.load(kept).astype(np.float32)
     features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-3)
     reduced = PCA(128, random_state=0).fit_transform(features) / 5
@@ -298,19 +302,27 @@ def _members(archive: Path, folder: str) -> Iterator[tuple[int, str, bytes]]:
                     yield int(path.stem), path.parts[2], file.read()
 
 
-def _embedded(photos: ByteArray, weights: Path) -> FloatArray:
-    """Return what a frozen MobileNetV2 makes of photos at 96 pixels, (N, 1280)."""
+def _embedded(photos: ByteArray, former: Path | None) -> FloatArray:
+    """Return what the frozen packaged backbone makes of photos, or a MobileNetV2 of these weights, (N, 1280)."""
     import timm  # noqa: PLC0415 seconds
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
 
-    model = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same")
-    model.load_state_dict(load_file(weights))
+    from core.config import BACKBONE  # noqa: PLC0415
+    from core.learn.models.weights import load_packaged  # noqa: PLC0415
+
+    if former:
+        model = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same")
+        model.load_state_dict(load_file(former))
+    else:
+        model = timm.create_model(BACKBONE, num_classes=0)
+        load_packaged(model, BACKBONE, 3)
     model.eval()
+    side = FORMER_SIDE if former else SIDE
     found = []
     with torch.inference_mode():
         for start in range(0, len(photos), 250):
             batch = torch.from_numpy(photos[start : start + 250]).permute(0, 3, 1, 2).float() / 127.5 - 1
-            larger = torch.nn.functional.interpolate(batch, size=(96, 96), mode="bilinear")
+            larger = torch.nn.functional.interpolate(batch, size=(side, side), mode="bilinear")
             found.append(model(larger).numpy().astype(np.float16))
     return np.concatenate(found)

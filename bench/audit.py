@@ -1,6 +1,7 @@
 """What accepting is worth after an audit: 60 random findings and 60 random agreeing images judged, then the proposal.
 
-    OMP_NUM_THREADS=1 python bench/audit.py [DATA] [--json FILE] [--cache FOLDER] [--settings] [--seeds N]
+    OMP_NUM_THREADS=1 python bench/audit.py [DATA] [--json FILE] [--cache FOLDER] [--settings] [--former]
+        [--seeds N]
 
 Eight worlds whose wrong labels are not class-dependent (`bench/_audit_worlds.py`), 20 seeds each. DATA is a folder
 with CIFAR-10, its human labels, MNIST and a MobileNetV2; without it `$OUTFOLD_DATA`. Settings were chosen on the images
@@ -80,11 +81,13 @@ def main() -> None:
     parser = data_parser(__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "outfold-bench")
     parser.add_argument("--settings", action="store_true", help="the images that settings are chosen on")
+    parser.add_argument("--former", action="store_true", help="features of a MobileNetV2 instead of the packaged ones")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     arguments = parsed_with_data(parser)
     warnings.filterwarnings("ignore")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    images = load(arguments.data, Part.SETTINGS if arguments.settings else Part.FIGURES, arguments.cache)
+    part = Part.SETTINGS if arguments.settings else Part.FIGURES
+    images = load(arguments.data, part, arguments.cache, former=arguments.former)
     print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
     runs: dict[str, list[Run]] = {}
     for name, make in WORLDS.items():
