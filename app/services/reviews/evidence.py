@@ -132,7 +132,9 @@ class AuditView:
             "round": audit.round_id,
             "dataset_id": audit.dataset_id,
             "kind": audit.kind.name.lower(),
-            "filter": named | same | {"path": stored["path_contains"], "similar": _places(stored.get("similar"))},
+            "filter": named
+            | same
+            | {"path": stored["path_contains"], "similar": "-".join(map(str, stored.get("similar") or ()))},
             "by_class": bool(stored["class_percents"]),
             "threshold": audit.threshold,
             "size": audit.size,
@@ -188,7 +190,7 @@ def refilter(audit: Audit) -> FindingFilter:
     values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])
     values["without_splits"] = frozenset(values["without_splits"])
     values["class_percents"] = tuple(values["class_percents"])
-    values["similar"] = tuple(values["similar"]) if values.get("similar") else None
+    values["similar"] = tuple(values.get("similar") or ())
     return FindingFilter(**values)
 
 
@@ -273,11 +275,6 @@ def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share
     pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
     total = np.array(audit.pixels, dtype=np.float64)
     return found, replace(_share(replace(sample, pixels=pixels), levels, total, labelled=labelled), counted=counted)
-
-
-def _places(similar: Sequence[int] | None) -> str | None:
-    """Return places in the order of similarity as an address has them."""
-    return f"{similar[0]}-{similar[1]}" if similar else None
 
 
 def share_of(interval: Interval, verdicts: int, of: str = "this set", *, counted: bool = False) -> Share:

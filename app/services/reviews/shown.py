@@ -70,8 +70,7 @@ class Story:
     rounds: list[tuple[int, Finding]]
     decisions: list[tuple[int, Decision]]
     neighbours: list[Finding]
-    alike: int | None = None  # open findings of the same pair of classes at these places; None without an order
-    places: tuple[int, int] = (0, 0)  # in the round's order of similarity
+    alike: tuple[int, ...] = ()  # ids, ascending, of the finding itself and the open ones of its pair that resemble it
 
 
 @dataclass(frozen=True, slots=True)
