@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from core.config import Method, RoundConfig, Weights, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
@@ -29,7 +30,8 @@ from core.fold_networks import about, keep_fold
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
-from core.learn.backbone_check import Trial, check_backbone, needs_check
+from core.learn.backbone_check import Trial, check_backbone, check_trained, needs_check
+from core.learn.batches import Images
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
 from core.learn.models.hub import fetch, is_network_of_timm
@@ -164,6 +166,10 @@ def _learn_network(
     places.folder.mkdir(parents=True, exist_ok=True)
     held = held_of(snapshot, config, fold, task.least_classes)
     outcome = learn_held(snapshot, config, held, places=places, telling=telling, task=task)
+    if config.method is Method.FINE_TUNE and task.probe is None and needs_check(config):
+        trial = _trial(outcome.images, snapshot, task, telling)
+        logits, path = outcome.kept.columns["logits"], places.folder / BACKBONE_CHECK
+        check_trained(config, logits, held, snapshot.learnable, trial, path=path)
     said = about(snapshot, config, outcome.images, colours)
     digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
     summary = FoldSummary(
@@ -294,10 +300,19 @@ def learn_held(
         telling=telling,
     )
     if needs_check(config):
-        trial = Trial(images, classes, lambda other: task.build_network(other, channels, 0), telling)
+        trial = _trial(images, snapshot, task, telling)
         check_backbone(config, embeddings, held, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
     outcome = probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
     return replace(outcome, message=assumption(config))
+
+
+def _trial(images: Images, snapshot: Snapshot, task: Task, telling: crossfold.Telling) -> Trial:
+    """Return what other networks are compared on."""
+
+    def build(other: RoundConfig) -> nn.Module:
+        return task.build_network(other, images.channels, 0)
+
+    return Trial(images, len(snapshot.classes), build, telling)
 
 
 def _keep(embeddings: FloatArray, path: Path) -> None:
