@@ -1,4 +1,4 @@
-"""What a round says of each of its samples, computed from the folds' files without any network.
+"""Judgement of each sample of a round, computed from the folds' files; no network is needed.
 
 A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), those of further networks in
 `member_{n}/`, perhaps `embeddings.npy`, and afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped.

@@ -1,4 +1,4 @@
-"""What a recipe painted, as findings: a region for each connected part of one class that is still to be labelled."""
+"""Findings from masks that a recipe painted: a region for each connected unlabelled part of one class."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

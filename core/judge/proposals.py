@@ -1,4 +1,4 @@
-"""What the recipe "iterated" proposes for images nobody labelled, as findings; read from its files, without a network.
+"""Proposals of the recipe "iterated" for unlabelled images, as findings read from its files; no network is needed.
 
 `proposals.npz` holds the rows, (M,), the number of the network that speaks for each, and of classes the probabilities,
 (M, K), as well as those of the validation images by each of the networks, with their labels. Masks lie as a round's

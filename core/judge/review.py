@@ -1,4 +1,4 @@
-"""What people said of a sample, brought together: its label now, and where each of its findings stands.
+"""Resolution of the verdicts on a sample: its current label, and the status of each of its findings.
 
 Only live decisions count. A person's decision beats a bulk one whatever their order; among equals the newest (the
 highest number) wins. SECOND_OPINION as a person's newest decision settles nothing: the sample is open again and its
@@ -28,7 +28,7 @@ STATUS_OF: Mapping[Verdict, Status] = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one finding stands: its status, the label decided (None while open or without one), and by what."""
+    """Status of one finding, the label decided (None while open or without one), and the decision behind it."""
 
     status: Status = Status.OPEN
     label: int | None = None

@@ -1,4 +1,4 @@
-"""How likely each given label is right, from out-of-fold probabilities; the scores are cleanlab's, the joint as there.
+"""Label quality scores from out-of-fold probabilities; scores and joint are cleanlab's.
 
 Shapes: N items, K classes; probs (N, K), labels (N,) without `NO_LABEL`.
 Scores lie in [0, 1]; 0 is surely wrong, 1 surely right. The joint is (K, K): given label x true class, in items.
@@ -51,7 +51,7 @@ SCORES: Mapping[Score, ScoreFunction] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidentVotes:
-    """What confident learning counts, and what each item adds to it."""
+    """Counts of confident learning, and each item's part of them."""
 
     voted: IntArray  # (N,) the class an item is counted as; `NO_LABEL`: it is sure of none, or has no label
     weight: FloatArray  # (K,) of each given label: for how many items of it a vote stands

@@ -130,7 +130,7 @@ def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArra
 
 
 class _Standard(NamedTuple):
-    """What embeddings are brought to mean 0 and variance 1 by, (D,) each."""
+    """Mean and scale that standardise embeddings, (D,) each."""
 
     mean: FloatArray
     scale: FloatArray
