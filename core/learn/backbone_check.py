@@ -60,7 +60,7 @@ class BackboneCheck:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What candidates are tried on: the round's images and classes, and how a network is built."""
+    """Inputs of a comparison: the round's images and classes, and a builder of networks."""
 
     images: Images
     classes: int
@@ -87,7 +87,7 @@ class _Seen:
     agreement: float
 
     def is_behind(self, other: "_Seen", least: tuple[float, float]) -> bool:
-        """Whether another one is better by more than chance, and by so much in agreement."""
+        """Return whether another one is better by more than chance, and by so much in agreement."""
         gains = other.given - self.given
         z = float(gains.mean() / max(gains.std(), 1e-12) * np.sqrt(len(gains)))
         return z >= least[0] and other.agreement - self.agreement >= least[1]

@@ -44,7 +44,7 @@ _EMBEDDING_SHARE, _FITTED_SHARE = 0.8, 0.95  # of the first fold's work that is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """What a fold is learnt upon, and what becomes of its logits."""
+    """Inputs of the folds of a probe, and the function that processes their logits."""
 
     build: Callable[[], nn.Module]  # the frozen encoder
     content_hashes: list[str]  # of the N images

@@ -39,7 +39,7 @@ def supervised(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one network is trained."""
+    """Hyperparameters of one training run."""
 
     epochs: int
     batch_size: int
@@ -50,7 +50,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What is learnt from: rows of the images and the targets, (M,), and perhaps what each class weighs, (K,)."""
+    """Training rows of the images and their targets, (M,), and optional class weights, (K,)."""
 
     rows: Tensor
     targets: Targets
@@ -59,7 +59,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far a running epoch is."""
+    """Progress of a running epoch."""
 
     epoch: int  # from 0
     share: float  # of this epoch
@@ -68,7 +68,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who is told, and who is asked."""
+    """Callbacks of a training run."""
 
     on_epoch: Callable[[State, float], None]  # the state to go on from, and the mean loss
     on_look: Callable[[Look], None]

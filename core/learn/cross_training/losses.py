@@ -1,4 +1,4 @@
-"""What tags and masks teach: a softmax over the classes an image shows, and that it shows them at all.
+"""Losses from tags and masks: a softmax over the tagged classes of an image, and a loss on the tags themselves.
 
 Shapes: logits (B, K, ...), targets (B, ...) int64 with `NO_LABEL` where nothing is known, tags (B, K) bool.
 An absent class has a logit of minus infinity: no share of the softmax, and a gradient of exactly 0.

@@ -34,7 +34,7 @@ LOSSES = ("masks", "pseudo masks", "presence", "cross")  # of HybridNet, PseudoN
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is learnt from: rows of the images. The masks of W that may not be used are `NO_LABEL` throughout."""
+    """Training data of stage 1 as rows of the images. Masks of W that may not be used are `NO_LABEL` throughout."""
 
     images: Images
     targets: Targets  # of all rows

@@ -21,7 +21,7 @@ Tell = Callable[[str], None]
 
 
 class Published(NamedTuple):
-    """Where a network's weights are published: repository and revision of the hub, and the files they may be in."""
+    """Location of a network's published weights: repository and revision of the hub, and possible file names."""
 
     repository: str
     revision: str | None
@@ -29,7 +29,7 @@ class Published(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Where a person downloads the first of the files."""
+        """Return the URL of the first of the files."""
         return hf_hub_url(self.repository, self.files[0], revision=self.revision)
 
 
@@ -50,7 +50,7 @@ def published(model: str) -> Published:
 
 
 def is_network_of_timm(model: str) -> bool:
-    """Whether a name is one of timm's own; networks of masks are built otherwise and load their encoders themselves."""
+    """Return whether a name is one of timm's networks; those of masks are built otherwise and load their encoders."""
     import timm  # noqa: PLC0415 see published
 
     return bool(timm.is_model(model))
