@@ -1,4 +1,4 @@
-"""Who runs a job now, wherever it runs: a lock on a file that ends with the process, however it ends.
+"""Locks of running jobs: a lock on a file that ends with the process, however it ends.
 
 A row says that a job runs, but not whether anybody still does: a command may run it by itself, unknown to the engine.
 Whoever runs an import or export holds its lock; a worker that finds the lock free may take the row for abandoned.

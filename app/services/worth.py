@@ -1,4 +1,4 @@
-"""What the cleaning was worth: started by one click, and what former comparisons said."""
+"""Before/after comparisons: starting one, and the results of former ones."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a dataset's page shows: whether it can be measured, its comparisons, and what must end first."""
+    """Values of the page: readiness for a comparison, its results, and the work that must end first."""
 
     ready: Readiness
     found: list[Said]  # newest first

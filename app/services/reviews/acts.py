@@ -238,7 +238,7 @@ def _decision(card: Finding, choice: Choice, classes: int) -> decisions.NewDecis
 
 
 def _stands(decision: decisions.NewDecision, card: Finding, by: str) -> bool:
-    """Whether this person's same verdict stands on the card already."""
+    """Return whether the same verdict by this person stands on the card already."""
     return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], decision.label)
 
 

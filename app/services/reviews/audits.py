@@ -122,7 +122,7 @@ def hand_out(
 ) -> tuple[list[tuple[int, Finding]], int | None]:
     """Lease the next cards of an audit to a person and return (place, finding), and where to go on, None at the end.
 
-    Left out are cards that somebody else has, and judged ones unless asked for with `judged`.
+    Left out are cards leased to other people, and judged ones unless asked for with `judged`.
 
     Raises:
         NotFoundError: there is no such audit.

@@ -1,6 +1,6 @@
-"""Evidence of audits: what the random verdicts on a fixed set say of it, from a count to a certificate.
+"""Evidence of audits: estimates and certificates of a fixed set from random verdicts.
 
-A set is every finding that a filter held and nobody had judged when it was fixed, but for evaluation splits. Only
+A set holds the unjudged findings of a filter at the time it was fixed, but for evaluation splits. Only
 verdicts on the longest prefix of its random order in which every card is judged are evidence
 (`core.judge.certificate`); where a verdict was given, in the audit or in the queue, does not matter.
 """
@@ -163,7 +163,7 @@ class AuditView:
 
 
 def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
-    """Return the set that a bulk act on a filter speaks of: what nobody has judged, no evaluation split."""
+    """Return the set that a bulk act on a filter speaks of: unjudged findings outside evaluation splits."""
     return replace(chosen, statuses=queries.UNJUDGED, without_splits=frozenset(protected))
 
 

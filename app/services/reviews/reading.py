@@ -1,4 +1,4 @@
-"""What the review page shows: the queue by pages, the counts, a bulk act before it happens, one sample's story."""
+"""Reads of the review page: the queue by pages, counts, previews of bulk acts, the history of one sample."""
 
 import base64
 import binascii

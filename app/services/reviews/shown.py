@@ -1,4 +1,4 @@
-"""What the review page is told, as values."""
+"""Values that the review page shows."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
+    """Counts under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
 
     `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
     `kept_out` is the part of the histogram that no bulk act touches: what is of evaluation splits, and what waits for
