@@ -189,7 +189,7 @@ def classes_of(workspace: Workspace, dataset_id: int) -> list[str]:
 
 
 def progress(workspace: Workspace, round_id: int) -> RoundProgress:
-    """Return how far a round is and whether anybody works on it."""
+    """Return the progress of a round and whether a worker is at it."""
     with workspace.database.read() as session:
         info = rounds.get_round(session, round_id)
         folds = fold_rows.folds_of(session, round_id)

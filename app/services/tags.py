@@ -71,7 +71,7 @@ _WANTED = {Show.TODO: (False, False), Show.TAGGED: (None, True), Show.MASKED: (T
 def tag(
     workspace: Workspace, sample_id: int, classes: Sequence[int] | None, *, by: str, key: ActKey | None = None
 ) -> Said:
-    """Say which classes an image shows, or take back what was said (`None`), and return what stands now.
+    """Set the tags of an image, or take them back (`None`), and return the current ones.
 
     Raises:
         NotFoundError: there is no such image whose labels are masks.

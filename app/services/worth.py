@@ -16,7 +16,7 @@ __all__ = ["Readiness", "Said", "View", "comparisons", "newest", "readiness", "r
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A comparison and what it said, None before it is done."""
+    """A comparison and its result, None before it is done."""
 
     round: RoundInfo
     worth: dict[str, Any] | None
@@ -72,7 +72,7 @@ def newest(found: list[Said]) -> Said | None:
 
 
 def said(workspace: Workspace, info: RoundInfo) -> Said:
-    """Return what a comparison said."""
+    """Return the result of a comparison."""
     if info.status is not RoundStatus.DONE:
         return Said(info, None)
     with workspace.database.read() as session:

@@ -51,7 +51,7 @@ def judge_any(
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     return _JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
 

@@ -48,7 +48,7 @@ def label_changes(
     Raises:
         RoundError: the snapshots are not of one dataset, or its images were changed in between.
         DatasetError: a mask cannot be read any more.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     both = np.intersect1d(before.sample_ids, after.sample_ids)
     earlier, later = aligned(before, after)

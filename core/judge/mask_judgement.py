@@ -62,7 +62,7 @@ def judge_masks(
 
     Raises:
         RoundError: an image was not predicted, or a mask cannot be read; the text says the cure.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     snapshot = Snapshot.load(folder)
     if snapshot.masks is None:
@@ -106,7 +106,7 @@ def judge_masks(
 
 
 def _in_threads(judged: MaskRound, should_stop: Callable[[], bool]) -> Iterator[JudgedPart]:
-    """Yield what is said of each chunk of images, in order; numpy and OpenCV let the threads run side by side."""
+    """Yield the judgement of each chunk of images, in order; threads run in parallel, since numpy and OpenCV do."""
     count = len(judged.snapshot)
     chunks = deque(range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK))
     running: deque[Future[JudgedPart]] = deque()

@@ -3,7 +3,7 @@
 Only live decisions count. A person's decision beats a bulk one whatever their order; among equals the newest (the
 highest number) wins. SECOND_OPINION as a person's newest decision settles nothing: the sample is open again and its
 label is what it would be without people. A bulk decision gives its sample a label for ever, but a finding its status
-only in the round in which it was made: the next round's model looks with new eyes. What is said of a region of a mask
+only in the round in which it was made: the next round's model judges anew. The verdict on a region of a mask
 concerns that finding alone; what it does to the mask stands in `core.judge.masks`.
 
 Everything here is pure; the database keeps the same answers beside its rows, and tests hold the two equal.

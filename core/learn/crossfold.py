@@ -107,7 +107,7 @@ def learn_fold(
 
     Raises:
         RoundError: not even the smallest batch fits into memory.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     seed, state = config.seed * 1000 + held.fold, _read(checkpoint)
     batch_size = config.batch_size if state is None else int(state["batch_size"])

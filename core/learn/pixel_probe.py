@@ -70,7 +70,7 @@ def probe_scenes(config: RoundConfig, material: Material, held: Held, probed: Pr
 
     Raises:
         RoundError: no pixel is labelled, or not even one image fits into memory.
-        RoundCancelledError: `should_stop` said so; maps that are complete stay.
+        RoundCancelledError: `should_stop` returned true; maps that are complete stay.
     """
     images, seed = material.images, config.seed * 1000 + held.fold
     maps = feature_maps(config, material, probed, held.fold, telling)

@@ -47,7 +47,7 @@ def embedded(
     fold: int,
     telling: Telling,
 ) -> FloatArray:
-    """Return all images' embeddings as a memory map, (N, D); the first who asks computes them, others wait."""
+    """Return all images' embeddings as a memory map, (N, D); the first caller computes them, others wait."""
     path = kept_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
     while (array := opened(path)) is None:
@@ -76,7 +76,7 @@ def chosen_decay(
     device: torch.device,
     telling: Telling,
 ) -> DecayChoice:
-    """Return the round's decay; the first who asks chooses it and writes it to `path`, others wait and read.
+    """Return the round's decay; the first caller chooses it and writes it to `path`, others wait and read.
 
     Each fold's regressions are fitted from the strongest decay down, each begun where the last one ended, until the
     likelihood of the labels that the fold holds out has fallen twice. So many folds are asked as hold out 2,000 labels.

@@ -89,7 +89,7 @@ def train(
     """Train the network where it lies, on from `state` if there is one.
 
     Raises:
-        RoundCancelledError: `should_stop` said so; it is asked several times a second.
+        RoundCancelledError: `should_stop` returned true; it is asked several times a second.
         torch.OutOfMemoryError: the batch is too large for the device; the network is of no use then.
     """
     device, count = images.device, len(labelled.rows)
@@ -139,7 +139,7 @@ def predicted(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield these rows batch by batch, (B,), with their logits, (B, K, ...) on the device.
 
-    `on_look` is told the share done and images a second.
+    `on_look` receives the share done and images a second.
     """
     network.eval()
     started = looked = time.monotonic()
@@ -157,7 +157,7 @@ def predicted(
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:
-    """Stop here when told to."""
+    """Raise RoundCancelledError where `should_stop` returns true."""
     if should_stop():
         raise RoundCancelledError("stopped while training")
 

@@ -1,4 +1,4 @@
-"""Review: what is shown, what people said of it, and taking that back.
+"""Review of findings: reading them, storing verdicts, undo.
 
 `reading` answers questions, `acts` stores verdicts, `audits` draws random samples, `evidence` and `precision` say what
 these tell of a set and of bulk accepts; `by` is always an annotator's name.

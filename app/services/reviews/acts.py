@@ -132,7 +132,7 @@ def accept_all(
 def undo(
     workspace: Workspace, dataset_id: int, *, by: str, changeset_id: int | None = None, key: ActKey | None = None
 ) -> Saved:
-    """Take back the annotator's newest act in the dataset, or the one named; what people said since stays.
+    """Take back the annotator's newest act in the dataset, or the one named; later verdicts stay.
 
     Raises:
         NotFoundError: the act named does not exist in this dataset.

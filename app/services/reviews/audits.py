@@ -197,7 +197,7 @@ def split_into_quarters(workspace: Workspace, audit_id: int, *, by: str) -> Audi
 
 
 def refuse_strangers(workspace: Workspace, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
-    """Refuse verdicts said to be of an audit whose set does not hold these findings.
+    """Refuse verdicts of an audit whose set does not hold these findings.
 
     Raises:
         NotFoundError: there is no such audit.

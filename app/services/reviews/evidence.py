@@ -163,7 +163,7 @@ class AuditView:
 
 
 def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
-    """Return the set that a bulk act on a filter speaks of: unjudged findings outside evaluation splits."""
+    """Return the set that a bulk act on a filter covers: unjudged findings outside evaluation splits."""
     return replace(chosen, statuses=queries.UNJUDGED, without_splits=frozenset(protected))
 
 

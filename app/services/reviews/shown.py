@@ -64,7 +64,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything known of a finding's sample, or of its region: what rounds and people said, what looks alike."""
+    """History of a finding's sample, or of its region: findings of rounds, verdicts, and similar findings."""
 
     finding: Finding
     rounds: list[tuple[int, Finding]]

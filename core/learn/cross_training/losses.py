@@ -15,7 +15,7 @@ def class_aware_loss(logits: Tensor, targets: Tensor, tags: Tensor, weights: Ten
     """Return the cross entropy over present classes, its mean over what is known; 0, not NaN, where nothing is.
 
     `weights` (B,) scale each image's part; the mean is still taken over all that is known, so that little trust means
-    little loss. Pixels said to be of an absent class contradict the tags and count as unknown.
+    little loss. Pixels labelled as an absent class contradict the tags and count as unknown.
     """
     open_tags = tags | ~tags.any(dim=1, keepdim=True)  # an image without tags has no known pixel, but needs a softmax
     log_probs = _tagged(logits.float(), open_tags).log_softmax(dim=1)  # (B, K, ...)

@@ -72,7 +72,7 @@ def painted(
     `view` is the network as it looks, at `at_once` images.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     chosen = torch.from_numpy(rows)
     for some, batch in predicted(view, images, chosen, at_once, on_look=on_look, should_stop=should_stop):

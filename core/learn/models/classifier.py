@@ -35,7 +35,7 @@ def first_scaling(config: RoundConfig, channels: int) -> Scaling:
     """Return how the images were scaled that the first weights were trained with; of grey ones the channels' mean.
 
     It is what the config says, else what is known of packaged weights or timm's own. It does not depend on the images
-    at hand, so a frozen network says of an image what it said before others came.
+    at hand, so a frozen network predicts an image alike whatever other images there are.
 
     Raises:
         ConfigError: the config names another number of channels than the images have.

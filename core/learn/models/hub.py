@@ -83,11 +83,11 @@ def download_size(model: str) -> int | None:
 
 
 def fetch(model: str, tell: Tell = lambda _: None, should_stop: Callable[[], bool] = lambda: False) -> Path:
-    """Return the file of a network's weights, downloaded now where it is not here; `tell` is told how far that is.
+    """Return the file of a network's weights, downloaded now where it is not here; `tell` receives the progress.
 
     Raises:
         ConfigError: it cannot be had; names the file to download elsewhere.
-        RoundCancelledError: `should_stop` said so; what was downloaded stays.
+        RoundCancelledError: `should_stop` returned true; what was downloaded stays.
     """
     found = cached(model)
     if found is not None:
