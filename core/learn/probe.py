@@ -266,6 +266,7 @@ def _embeddings(
     telling: Telling,
 ) -> FloatArray:
     """Return the embeddings of these rows, (M, D)."""
+    telling.report(Progress("loading the network", fold, config.folds))  # the first time in a process takes seconds
     network = for_inference(frozen(config, build), images.device, images.channels, config.input_size)
     batch_size = config.batch_size
     while True:
