@@ -301,6 +301,8 @@ def learn_held(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
+    fitting = Progress("training", held.fold, config.folds, probe.EMBEDDING_SHARE, message="choosing the weight decay")
+    telling.report(fitting)
     choice = probe.chosen_decay(
         embeddings,
         (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
