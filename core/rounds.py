@@ -301,7 +301,9 @@ def learn_held(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
-    fitting = Progress("training", held.fold, config.folds, probe.EMBEDDING_SHARE, message="choosing the weight decay")
+    fitting = Progress(
+        "training", held.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
+    )
     telling.report(fitting)
     choice = probe.chosen_decay(
         embeddings,
