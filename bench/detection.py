@@ -21,6 +21,7 @@ the mix are what its further networks add to a finished round.
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ from cleanlab.rank import get_label_quality_scores
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 from bench._data import data_parser, parsed_with_data, unpacked
 from bench._drawn_scenes import Scenes, draw, suspicions

@@ -78,9 +78,14 @@ def run_round(
     image_cache: Path,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
+    keep_networks: bool = True,
 ) -> Judgement:
-    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was."""
-    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=None, report=report, should_stop=should_stop)
+    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was.
+
+    Without `keep_networks` none is written, and a frozen one whose embeddings are known is not even built.
+    """
+    run = partial(run_fold, image_cache=image_cache, report=report, should_stop=should_stop)
+    _run_folds(snapshot, config, folder, run=partial(run, keep_networks=keep_networks), report=report)
     return judge_round(folder, config)
 
 
@@ -95,7 +100,8 @@ def run_mask_round(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MaskJudgement:
     """Run a whole round of masks, kept in the store at `masks`, and return what it says of their regions."""
-    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    run = partial(run_fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    _run_folds(snapshot, config, folder, run=run, report=report)
     return judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
 
 
@@ -110,8 +116,9 @@ def run_fold(
     masks: Path | None = None,
     colours: Sequence[str] = (),
     task: Task | None = None,
+    keep_networks: bool = True,
 ) -> FoldSummary:
-    """Learn one fold by each of the round's networks, keep these and store their predictions.
+    """Learn one fold by each of the round's networks, store their predictions and, unless told otherwise, these.
 
     What is finished is only read. Returned is how the first network's fold went.
 
@@ -134,7 +141,16 @@ def run_fold(
         if not done.exists():
             telling = crossfold.Telling(_shared(report, number, len(config.networks)), should_stop)
             places = Places(own, image_cache, masks, folder)
-            _learn_network(snapshot, network, fold, places=places, telling=telling, task=task, colours=colours)
+            _learn_network(
+                snapshot,
+                network,
+                fold,
+                places=places,
+                telling=telling,
+                task=task,
+                colours=colours,
+                keep=keep_networks,
+            )
         summaries.append(_read_summary(done))
     return summaries[0]
 
@@ -160,8 +176,9 @@ def _learn_network(
     telling: crossfold.Telling,
     task: Task,
     colours: Sequence[str],
+    keep: bool,
 ) -> None:
-    """Learn one fold by one network, keep that and store its predictions."""
+    """Learn one fold by one network and store its predictions, and if `keep` the network."""
     started = time.monotonic()
     places.folder.mkdir(parents=True, exist_ok=True)
     held = held_of(snapshot, config, fold, task.least_classes)
@@ -170,8 +187,10 @@ def _learn_network(
         trial = _trial(outcome.images, snapshot, task, telling)
         logits, path = outcome.kept.columns["logits"], places.folder / BACKBONE_CHECK
         check_trained(config, logits, held, snapshot.learnable, trial, path=path)
-    said = about(snapshot, config, outcome.images, colours)
-    digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
+    digest, unkept = None, ""
+    if keep:
+        said = about(snapshot, config, outcome.images, colours)
+        digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
     summary = FoldSummary(
         fold=fold,
         count=len(held.held_rows),
@@ -197,7 +216,7 @@ def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[st
         for number, network in enumerate(() if config is None else config.networks)
         if (origin := origin_of(network)) is not None
     }
-    libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
+    libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: devices.library_version(name) for name in libraries}
@@ -211,15 +230,13 @@ def _run_folds(
     config: RoundConfig,
     folder: Path,
     *,
-    image_cache: Path,
-    masks: Path | None,
+    run: Callable[[Path, RoundConfig, int], FoldSummary],
     report: Report,
-    should_stop: Callable[[], bool],
 ) -> None:
     snapshot.save(folder)
     config = with_file_facts(config)
     for fold in range(config.folds):
-        run_fold(folder, config, fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+        run(folder, config, fold)
     report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
 
 
@@ -290,6 +307,10 @@ def learn_held(
         config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
+    fitting = Progress(
+        "training", held.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
+    )
+    telling.report(fitting)
     choice = probe.chosen_decay(
         embeddings,
         (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
