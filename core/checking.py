@@ -136,7 +136,7 @@ def read_folder(
     chosen = form or detect(root, options).format
     stages.enter(Stage.LISTING)
     listing = FORMATS[chosen].read(root, options)
-    listed = list(listing.samples)
+    listed = list(listing.unpack(listing.samples))
     samples, facts, problems = [], [], listing.problems
     stages.enter(Stage.READING)
     found = read_many((one.path for one in listed), max_pixels)

@@ -111,11 +111,12 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
-    counts = {} if listing.table else _by_label(kinds) | dict.fromkeys(listing.empty_classes, 0)
+    counts = {} if listing.table else _by_label(kinds)
+    counts |= {name: 0 for name in listing.empty_classes if name not in counts}
     names = [label for label in counts if label is not None]
     warn_of_spellings(names, listing.problems)
     warn_of_folders(names, listing.problems)
-    covers = _covers(workspace, _spread(shown), listing)
+    covers = _covers(workspace, listing.unpack(_spread(shown)), listing)
     return Preview(
         str(root),
         detection,
@@ -128,7 +129,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         tuple(listing.problems.kept),
         listing.table,
         sum(count for (*_, masked), count in kinds.items() if masked) if listing.table else None,
-        _shares(counted.kept, listing.table) if listing.table else None,
+        _shares(list(listing.unpack(counted.kept)), listing.table) if listing.table else None,
         listing.meaning,
     )
 

@@ -101,6 +101,7 @@ class ImportRequest:
             reading=self.reading,
             allow_outside_links=self.allow_outside_links,
             allowed_roots=allowed_roots(workspace),
+            unpack_into=str(workspace.files / "unpacked"),
         )
 
     def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":

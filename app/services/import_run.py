@@ -123,7 +123,9 @@ class _Work:
         self.problems = listing.problems
         self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
-        samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
+        samples = listing.unpack(listing.samples)
+        if self.request.unlabelled:
+            samples = as_unlabelled(samples, root)
         samples = merged(samples, self.request.merged_classes)
         total = spool(listed, map(_sample_values, self._counted(samples)))
         classes = set(listing.empty_classes)

@@ -8,6 +8,7 @@ from core.data.formats import (
     camvid,
     cityscapes,
     coco,
+    embedded,
     huggingface,
     imagefolder,
     label_studio,
@@ -59,6 +60,12 @@ def _read_class_folders(source: Path, options: ReadOptions) -> SourceListing:
 FORMATS: Mapping[SourceFormat, Reader] = {
     SourceFormat.HUGGINGFACE: Reader(
         "Hugging Face metadata", "metadata.csv with file_name,label", huggingface.recognise, huggingface.read
+    ),
+    SourceFormat.HUGGINGFACE_PARQUET: Reader(
+        "Hugging Face Parquet",
+        "data/train-00000-of-00001.parquet with the images in a column",
+        embedded.recognise,
+        embedded.read,
     ),
     SourceFormat.MANIFEST: Reader(
         "Manifest",
