@@ -175,7 +175,7 @@ def _samples(opened: _Source) -> Iterator[SourceSample]:
         for row, cells in text_rows(shard, [*texts, *with_path], opened.problems):
             where = f"{shard.shown}, row {row + 1}"
             text = {name: cell_text(cells.get(name)) for name in texts}
-            split = split_name(text.get(columns.split or "") or shard.split)
+            split = split_name(text.get(columns.split) or "" if columns.split else shard.split)
             written = _written(cells, columns.path, where, opened.problems)
             name = shown_name(written, split, counted[split])
             counted[split] += 1

@@ -26,7 +26,7 @@ _MAGIC = {
     b"II*\0": ".tif",
     b"MM\0*": ".tif",
 }
-_LONGEST = 200  # bytes of a name that are kept
+_FOLDERS = 8  # of a name that are kept
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class FileStore:
     _written: bool = False
 
     def put(self, data: bytes, name: str) -> Path:
-        """Return the file that holds these bytes and ends like `name`, written where it is not there.
+        """Return the file that holds these bytes and is called `name`, written where it is not there.
 
         Raises:
             DatasetError: there is no room for it, or no folder.
@@ -117,11 +117,11 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _file_name(name: str, data: bytes) -> str:
-    """Return the last part of a name as a file's name, with an ending that says what is in it."""
+    """Return a name as a path that every disk takes, with an ending that says what is in it."""
     path = PurePosixPath(name)
     suffix = path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else _suffix(data)
     stem = path.name.removesuffix(suffix)
-    return safe_name(stem).encode()[:_LONGEST].decode(errors="ignore") + suffix
+    return "/".join(map(safe_name, (*path.parts[:-1][-_FOLDERS:], stem))) + suffix
 
 
 def _suffix(data: bytes) -> str:
