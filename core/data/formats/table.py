@@ -3,9 +3,10 @@
 Cells come out as the text that stands there, None where blank; whole numbers lose a trailing `.0`. Row numbers are
 those of the file as an editor shows them (the header is row 1), for Parquet those of the data.
 
-Text is UTF-8, or UTF-16 where it begins with its mark; anything else is read as Windows-1252, with a warning. A first
-line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a name (the index that pandas writes) and
-columns of bytes, structures, times and durations are passed over: they hold no path and no label.
+Text is UTF-8, or UTF-16 where it begins with its mark or every other byte is zero; anything else is read as
+Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a
+name (the index that pandas writes) and columns of bytes, structures, times and durations are passed over: they hold no
+path and no label.
 """
 
 import codecs
@@ -32,6 +33,7 @@ _MARK = "\ufeff"
 _BATCH = 4096
 _HEAD = 100  # rows of JSON whose keys are the columns; any may leave out what it has not
 _BLOCK = 1 << 20  # bytes
+_HEAD_BYTES = 4_096  # by which the encoding is told
 _INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
 
 Row = dict[str, str | None]
@@ -101,17 +103,28 @@ def open_table(path: Path) -> Table:
 
 
 def text_encoding(path: Path) -> str:
-    """Return the encoding of a text file: by its mark, else UTF-8 if all of it is, else Windows-1252 or Latin-1."""
+    """Return the encoding of a text file: by its mark or zeros, else UTF-8 if all is, else Windows-1252 or Latin-1."""
     with path.open("rb") as file:
-        head = file.read(3)
+        head = file.read(_HEAD_BYTES)
         for mark, encoding in _MARKS.items():
             if head.startswith(mark):
                 return encoding
+        if (unmarked := _unmarked_utf16(head)) is not None:
+            return unmarked
         for encoding in ("utf-8", "cp1252"):
             file.seek(0)
             if _decodes(iter(lambda: file.read(_BLOCK), b""), encoding):
                 return encoding
     return "latin-1"  # any bytes are that
+
+
+def _unmarked_utf16(head: bytes) -> str | None:
+    """Return in which order text of UTF-16 without a mark has its bytes, by its zeros; None: it is none."""
+    zeros = [head[start::2].count(0) for start in (0, 1)]
+    for number, encoding in enumerate(("utf-16-be", "utf-16-le")):
+        if zeros[number] * 4 > len(head) and zeros[1 - number] == 0:  # over half of the letters are below U+0100
+            return encoding
+    return None
 
 
 def delimiter_of(head: str) -> str:
