@@ -8,6 +8,7 @@ from core.data.formats import (
     camvid,
     cityscapes,
     coco,
+    cvat,
     embedded,
     huggingface,
     imagefolder,
@@ -79,6 +80,7 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     SourceFormat.LABEL_STUDIO: Reader(
         "Label Studio masks", "a JSON export with brush or polygon labels", label_studio.recognise, label_studio.read
     ),
+    SourceFormat.CVAT: Reader("CVAT", "annotations.xml of CVAT for images 1.1", cvat.recognise, cvat.read),
     SourceFormat.LABELME: Reader("labelme masks", "1.jpg with 1.json beside it", labelme.recognise, labelme.read),
     SourceFormat.YOLO: Reader(
         "YOLO masks", "data.yaml with images/1.jpg and polygons in labels/1.txt", yolo.recognise, yolo.read

@@ -43,6 +43,7 @@ class SourceFormat(StrEnum):
     HUGGINGFACE_PARQUET = "huggingface-parquet"
     COCO = "coco"
     LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
     LABELME = "labelme"
     YOLO = "yolo"
     VOC = "voc"
