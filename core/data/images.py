@@ -4,7 +4,7 @@ Arrays are uint8, (H, W) for grey and (H, W, 3) for colour. Greys of 16 bits are
 (`core.data.windows`), or else by their full range (65535 becomes 255), so that two files stay comparable; floats are
 taken as 0 to 1 or 0 to 255, whichever holds them, else stretched. Of several frames the first is read. Foreign bytes
 are distrusted: the pixel limit is checked before anything is decoded, and formats that start other programs or only
-point at data are left out.
+point at data are left out. HEIC needs `pillow-heif`, which does not come with Outfold.
 """
 
 import io
@@ -24,6 +24,14 @@ from core.data.lookalikes import look_hash
 from core.data.windows import Window, applied
 from core.types import ByteArray, DatasetError, ImageFacts
 
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    READS_HEIC = False
+else:
+    register_heif_opener()
+    READS_HEIC = True
 Image.init()
 _LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}  # EPS starts Ghostscript; the others hold no pixels we read
 _FORMAT_OF = {
@@ -37,7 +45,7 @@ _WITH_MAGIC = tuple(
         key=lambda name: ({"PNG": 0, "JPEG": 1, "WEBP": 2}.get(name, 3), name),
     )
 )
-IMAGE_SUFFIXES = frozenset(_FORMAT_OF)
+IMAGE_SUFFIXES = frozenset(_FORMAT_OF) | HEIC_SUFFIXES
 
 _SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being grey, and thumbnails are lossless
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
@@ -239,6 +247,10 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def _open(file: Any, path: Path) -> ImageFile.ImageFile:  # noqa: ANN401 any binary file object, as Pillow takes it
+    if not READS_HEIC and path.suffix.lower() in HEIC_SUFFIXES:
+        raise ImageError(
+            "HEIC", "HEIC is read by pillow-heif, which is not installed", "install it: pip install pillow-heif"
+        )
     named = _FORMAT_OF.get(path.suffix.lower())
     formats = _WITH_MAGIC if named is None or named in _WITH_MAGIC else (*_WITH_MAGIC, named)
     return Image.open(file, formats=formats)
