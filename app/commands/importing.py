@@ -79,6 +79,13 @@ def import_(
     boxes: Annotated[
         str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
     ] = "",
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Greys of 10 to 16 bits that become black and white, as in 0-4095, or full; default: found.",
+        ),
+    ] = "",
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
@@ -149,6 +156,7 @@ def import_(
         unknown_colours=unknown_colours,
         exif_masks=exif_masks,
         boxes=boxes,
+        window=window,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
@@ -250,6 +258,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "meaning": seen.meaning.decisions,
                 "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
+                "window": seen.window,
                 "problems": seen.problems,
             }
         )

@@ -32,8 +32,12 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
         {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},
     ),
     "Hugging Face": (
-        "images with metadata that the datasets library reads",
-        {"CSV": ExportFormat.HUGGING_FACE, "JSON lines": ExportFormat.HUGGING_FACE_JSONL},
+        "images with metadata that the datasets library reads; in Parquet they are in the table itself",
+        {
+            "CSV": ExportFormat.HUGGING_FACE,
+            "JSON lines": ExportFormat.HUGGING_FACE_JSONL,
+            "Parquet": ExportFormat.HUGGING_FACE_PARQUET,
+        },
     ),
     "Patch": (
         "only what changed, to be applied to a copy and taken back",
@@ -79,7 +83,8 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
         "Form", list(families), captions=captions, key=f"{key}_mask_family" if of_masks else f"{key}_family"
     )
     form = _kind(families[family][1], f"{key}_kind_{family}")
-    link, copy_if_needed = _link(f"{key}_link") if form.with_files else (Link.HARD_LINK, True)
+    places_files = form.with_files and not form.embeds
+    link, copy_if_needed = _link(f"{key}_link") if places_files else (Link.HARD_LINK, True)
     treatments = _treatments(f"{key}_unsettled", form, with_unlabelled=unlabelled > 0)
     chosen: list[str] = []
     if len(splits) > 1:

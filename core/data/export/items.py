@@ -21,6 +21,7 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
     HUGGING_FACE = "huggingface"
     HUGGING_FACE_JSONL = "huggingface-jsonl"
+    HUGGING_FACE_PARQUET = "huggingface-parquet"
     PATCH = "patch"
     PATCH_CSV = "patch-csv"
     MASK_PAIRS = "mask-pairs"
@@ -40,12 +41,20 @@ class ExportFormat(StrEnum):
         return self in _OF_MASKS | _WITH_FILES
 
     @property
+    def embeds(self) -> bool:
+        """Whether the images are in its tables, not files beside them."""
+        return self is ExportFormat.HUGGING_FACE_PARQUET
+
+    @property
     def is_patch(self) -> bool:
         """Whether only changed items are in it."""
         return self in (ExportFormat.PATCH, ExportFormat.PATCH_CSV)
 
 
-_WITH_FILES = {ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL}
+_WITH_FILES = {
+    ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL,
+    ExportFormat.HUGGING_FACE_PARQUET,
+}  # fmt: skip
 _OF_MASKS = {
     ExportFormat.MASK_PAIRS, ExportFormat.CAMVID, ExportFormat.VOC, ExportFormat.COCO, ExportFormat.LABEL_STUDIO,
 }  # fmt: skip
