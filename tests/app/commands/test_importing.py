@@ -166,3 +166,17 @@ def test_every_answer_to_a_reader_is_an_option_of_the_command() -> None:
     told = run("import", "--help").stdout
     for option in (*ANSWERS, "ignore_id"):
         assert f"--{option.replace('_', '-')}" in told
+
+
+def test_masks_mended_elsewhere_are_taken_and_undone(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    run("import", root)
+    draw_pair(root, "01", mask_of(1))
+    assert (
+        "1 images have other masks in the source than here; take these with --take-masks" in run("import", root).stderr
+    )
+    told = run("import", root, "--take-masks", "--by", "ada").stderr
+    assert "1 images mended elsewhere: their masks are your edits now" in told
+    assert "mended" not in run("import", root).stderr
+    assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
+    assert "1 images have other masks" in run("import", root).stderr
