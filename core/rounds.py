@@ -296,7 +296,7 @@ def learn_held(
         material = task.material(snapshot, config, places, reading, telling)
         probed = Probed(
             build=build,
-            content_hashes=snapshot.content_hashes,
+            content_hashes=snapshot.seen_hashes,
             cache=places.image_cache,
             classes=classes,
             keep=task.keep(snapshot, config, places),
@@ -304,7 +304,7 @@ def learn_held(
         return task.probe(config, material, held, probed, telling)
     images = task.material(snapshot, config, places, reading, telling).images
     embeddings = probe.embedded(
-        config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
+        config, images, snapshot.seen_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
     fitting = Progress(

@@ -44,6 +44,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         "task": view.round.task.value,
         "classes": view.round.classes,
         "colours": view.round.colours,
+        "window": view.window,
         "wobble": metrics.get("wobble_regions"),
         "mean_iou": metrics.get("miou"),
         "splits": view.splits,

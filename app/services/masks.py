@@ -128,7 +128,7 @@ def save_edit(
         if present != base:
             raise StaleMaskError(present)
         former = edits_to_undo(workspace, sample, before, base=base, version=version, by=actor.name)
-        if former:
+        if former and all(decisions.size_of(session, one.changeset_id) == 1 for one in former):
             changeset_id, others = undo_edits(workspace, session, actor, sample.dataset_id, former)
             moved.extend(others)
             return changeset_id

@@ -63,8 +63,16 @@ def _judge_labels(
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
 
-def judge_given(folder: Path) -> Judged:
-    """Judge a round of class labels by probabilities that were predicted elsewhere."""
+def judge_given(
+    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+) -> Judged:
+    """Judge a round by predictions that were made elsewhere; otherwise as `judge_any`."""
+    return _GIVEN_JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
+
+
+def _judge_given_labels(
+    folder: Path, _config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
+) -> Judged:
     judgement = judge_given_labels(folder)
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
@@ -117,7 +125,9 @@ def _judge_masks(
     return Judged(found, judgement.metrics | ({"tags": tagged} if tagged else {}))
 
 
-_JUDGES: Mapping[Task, Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]] = {
-    Task.CLASSIFICATION: _judge_labels,
-    Task.SEGMENTATION: _judge_masks,
+_Judge = Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]
+_JUDGES: Mapping[Task, _Judge] = {Task.CLASSIFICATION: _judge_labels, Task.SEGMENTATION: _judge_masks}
+_GIVEN_JUDGES: Mapping[Task, _Judge] = {
+    Task.CLASSIFICATION: _judge_given_labels,
+    Task.SEGMENTATION: _judge_masks,  # what is stored of a mask's prediction is the same wherever it was made
 }

@@ -11,7 +11,8 @@ from core.types import Act, Finding, Verdict
 from db.queries import decisions, findings
 
 MOST_ITEMS = 500  # changed findings told after an undo
-EDITED = "edited"  # in the note of an act that stored a whole mask: the image's name
+EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
+TAKEN = "taken"  # in the note of an act that took masks from a source: the import
 WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.KEEP: "kept",
@@ -65,6 +66,8 @@ def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now:
 
 
 def _in_words(session: Session, act: decisions.Changeset) -> str:
+    if act.note.get(TAKEN):
+        return f"took {act.size:,} masks mended elsewhere"
     if act.note.get(EDITED):
         return "edited a mask"
     verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]

@@ -18,13 +18,14 @@ from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.data.snapshot import sample_ids_in
+from core.data.windows import FULL, parse_window
 from core.judge.hints import Hint
 from core.judge.hints import hints as hints_on
 from core.judge.judgement import EMBEDDINGS
 from core.judge.review import resolve
 from core.judge.similarity import NEIGHBOURS, nearest_of, neighbours_of, rows_around
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
-from db.queries import annotators, decisions, evaluation, queue
+from db.queries import annotators, datasets, decisions, evaluation, queue
 from db.queries import audits as audit_queries
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
@@ -55,6 +56,7 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
             annotators.annotator_names(session, found.dataset_id),
             review_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
+            parse_window(datasets.get_dataset(session, found.dataset_id).options.get("window", FULL)),
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.services.reviews.precision import Known
 from app.services.split_names import called
+from core.data.windows import Window
 from core.types import Decision, Finding, FindingKind, RoundStatus, Status
 from db.queries import decisions
 from db.queries import reviews as review_queries
@@ -84,3 +85,4 @@ class RoundView:
     annotators: list[str]
     has_similarity: bool
     bulk_acts: list[decisions.Changeset]
+    window: Window | None  # of greys of more than 8 bits that become black and white

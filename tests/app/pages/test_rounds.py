@@ -19,7 +19,7 @@ from core.types import Progress, Recipe, RoundStatus
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
-from tests.app.masked import TABLE, add_scenes
+from tests.app.masked import TABLE, add_scenes, draw
 from tests.app.masked import add_round as add_mask_round
 from tests.app.sampled import everything, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round
@@ -504,6 +504,26 @@ def test_probabilities_from_a_file_are_a_round_without_a_network(
     started = rounds.list_rounds(workspace, dataset_id)[0]
     assert started.recipe is Recipe.PREDICTIONS
     assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
+
+
+def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    folder = tmp_path / "predicted"
+    folder.mkdir()
+    for number in range(6):
+        truth = draw(number).truth
+        np.savez(folder / f"scene_{number:03d}.npz", confidence=np.full(truth.shape, 0.9), **{"class": truth})
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.PREDICTIONS).run()
+    screen.text_input(f"{form}_predictions_file").set_value(str(folder)).run()
+    screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
+    screen.button(f"{form}_start").click().run()
+    assert not screen.exception
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert (started.recipe, started.config["model"]) == (Recipe.PREDICTIONS, "predicted")
 
 
 @pytest.mark.parametrize(
