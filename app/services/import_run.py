@@ -42,7 +42,7 @@ from core.data.masks.store import MaskStore
 from core.data.reading import find_window, read_many
 from core.data.spool import spool, unspool
 from core.data.windows import parse_window, written
-from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
+from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, Severity, SourceSample
 from db.queries import imports
 from db.queries.imports import ImportInfo
 
@@ -206,7 +206,8 @@ class _Work:
     def _first_problem(self) -> str:
         if not self.problems.kept:
             return ""
-        first = self.problems.kept[0]
+        errors = (one for one in self.problems.kept if one.severity is Severity.ERROR)
+        first = next(errors, self.problems.kept[0])
         told = f"; the first: {first.path}: {first.message}; to cure it, {first.cure}"
         if first.kind == _MISSING and Path(self.request.source).is_file() and not self.request.image_root:
             told += "; where a table names the images as another machine does, name their folder: --image-root"
