@@ -57,6 +57,7 @@ class Stage(StrEnum):
     LISTING = "listing files"
     READING = "reading images"
     DECODING = "decoding images"
+    LOADING = "loading the network"
     EMBEDDING = "embedding images"
     JUDGING = "judging labels"
     COMPARING = "comparing images"
@@ -87,7 +88,11 @@ class Stages:
             self.enter(Stage.JUDGING, (progress.fold + progress.fraction) / progress.folds)
 
 
-_STAGE_OF = {"reading images": Stage.DECODING, "embedding": Stage.EMBEDDING}
+_STAGE_OF = {
+    "reading images": Stage.DECODING,
+    "loading the network": Stage.LOADING,
+    "embedding": Stage.EMBEDDING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +219,9 @@ def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cach
         place.mkdir(parents=True, exist_ok=True)
         embeddings = _embedded(snapshot, config, Places(place, image_cache, None), stages)
     else:
-        judgement = run_round(snapshot, config, place, image_cache=image_cache, report=stages.report)
+        judgement = run_round(
+            snapshot, config, place, image_cache=image_cache, report=stages.report, keep_networks=False
+        )
         embeddings = np.load(place / EMBEDDINGS, mmap_mode="r")
     stages.enter(Stage.COMPARING)
     if not (place / NEIGHBOURS).exists():

@@ -99,6 +99,11 @@ def import_(
     keep_class: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
     ] = None,
+    take_masks: Annotated[
+        bool,
+        typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
+    ] = False,
+    by: Annotated[str, typer.Option(help="With --take-masks: whose edits they are; default: the user's name.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -119,8 +124,9 @@ def import_(
       python -m app import /data/scenes --class-names names.txt --first-id 1
       python -m app import /data/new --name pets --unlabelled
       python -m app import /data/pets --rename-class cat=kitten
+      python -m app import /data/scenes --take-masks --by ada
     """
-    from app.commands.naming import workspace
+    from app.commands.naming import person, workspace
     from app.services import imports, uploads
     from app.services.imports import ImportRequest
     from core.data.formats.archive import is_archive
@@ -161,6 +167,8 @@ def import_(
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
         kept_classes=tuple(keep_class or ()),
+        take_masks=take_masks,
+        by=person(by) if take_masks else by,
     )
     if dry_run:
         _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
@@ -232,8 +240,19 @@ def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> 
             for name, pixels in report["pixels"].items()
         ]
         say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
+    _tell_mended(report.get("mended", {}))
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
+
+
+def _tell_mended(counts: "dict[str, int]") -> None:
+    """Tell how many masks of the source differ from what their images have here."""
+    if counts.get("taken"):
+        tell(f"{counts['taken']:,} images mended elsewhere: their masks are your edits now; undo takes them back")
+    if counts.get("open"):
+        tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
+    if counts.get("left"):
+        tell(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
 
 
 def _absolute(text: str) -> str:

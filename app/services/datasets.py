@@ -45,7 +45,7 @@ class Overview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing yet, and nothing on its way."""
+        """Return whether there are neither datasets nor running imports."""
         return not self.cards and not self.unfinished
 
 

@@ -56,7 +56,7 @@ class CheckedImages:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the checks of a dataset start from."""
+    """Inputs of the checks of a dataset."""
 
     samples: list[RoundSample]
     classes: tuple[str, ...]

@@ -63,6 +63,7 @@ class ImportRequest:
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
     moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
     renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    take_masks: bool = False  # masks that differ from the given ones are edits of `by`
     kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
@@ -148,7 +149,7 @@ class ImportRequest:
     @classmethod
     def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
-        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
+        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes", "take_masks")}
 
 
 def reading_of(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,8 @@ class _Work:
         ground = find_ground(self.workspace, self.request, root)
         if not self.request.unlabelled:
             refuse_other_labels(ground, listing.table)
+        if self.request.take_masks and listing.table is None:
+            raise DatasetError(f"the labels of {root} are classes; --take-masks is for masks, so leave it out")
         rows = partial(unspool, facts)
         hashes: Iterator[list[Any]] = repeat([None], good)
         if self.request.unlabelled:

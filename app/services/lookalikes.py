@@ -1,4 +1,4 @@
-"""What looks like an image of an evaluation split and is no part of one: a leak from what teaches to what judges.
+"""Images outside of evaluation splits that look like one inside: leaks from training to test data.
 
 Found once for a state of the dataset and kept in a file, since pictures may have to be read for it.
 """
@@ -77,7 +77,7 @@ NOTHING = Lookalikes(0, (), (), 0, complete=True)
 
 
 def known(workspace: Workspace, dataset_id: int) -> Lookalikes | None:
-    """Return what was found for the dataset as it is now, None where nobody has looked yet."""
+    """Return what was found for the dataset as it is now, None where it was not searched yet."""
     info, samples = _read(workspace, dataset_id)
     return _kept(_file(workspace, info, samples)) if info.evaluation_splits else NOTHING
 

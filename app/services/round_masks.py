@@ -1,4 +1,4 @@
-"""What a round saw of masks and said of them: those it opened with, what it predicted, pictures of its findings.
+"""Masks of a round: those it opened with, its predictions, and pictures of its findings.
 
 Pictures are kept by what they show, beside the thumbnails.
 """
@@ -29,7 +29,7 @@ EDGES = (192, 384, 1024)  # pixels of a crop's longer side
 
 
 class Layer(StrEnum):
-    """What a crop shows: the image itself, or what lies over it."""
+    """Layer of a crop: the image itself, or an overlay."""
 
     IMAGE = "image"
     CONTOUR = "contour"
@@ -37,7 +37,7 @@ class Layer(StrEnum):
 
 
 class Overlay(StrEnum):
-    """Which mask lies over a whole image: the one a round opened with, that with its suggestion, or what differs."""
+    """Mask over a whole image: the one a round opened with, that with its suggestion, or the difference."""
 
     GIVEN = "given"
     SUGGESTED = "suggested"

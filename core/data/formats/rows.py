@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.data.formats.cells import SeveralLabelsError, label_of, spelt
+from core.data.formats.cells import SeveralLabelsError, label_of, spelt, unescaped
 from core.data.formats.paths import PathFinder, is_url
 from core.data.formats.source import (
     SPLITS,
@@ -24,7 +24,7 @@ from core.data.formats.source import (
     is_within,
     split_name,
 )
-from core.data.formats.table import Row, Table
+from core.data.formats.table import TEXT_SUFFIXES, Row, Table
 from core.data.formats.tags import split_tags
 from core.data.masks.pixels import PixelCode
 from core.types import DatasetError, SourceSample
@@ -77,6 +77,7 @@ class RowReader:
     confined: bool  # files must not leave the root
     listed: dict[str, str | None]
     code: PixelCode | None = None  # how the masks say their classes, where labels are masks
+    escapes: bool = False  # CSV is of an export of ours that has an apostrophe before formulas
 
     def read(self, table: Table, columns: Columns) -> Iterator[SourceSample]:
         """Yield the samples of one table, in its order; paths are relative to the table's folder."""
@@ -86,8 +87,12 @@ class RowReader:
             )
         finder = PathFinder(table.path.parent, self.options.image_root)
         missing: Counter[str] = Counter()
+        told = (columns.label, columns.split, columns.group)
+        escaped = {name for name in told if name is not None and self._has_escapes(table)}
         for number, row in table.rows:
             where = f"{table.path.name}, row {number}"
+            if row is not None:
+                row |= {name: cell and unescaped(cell) for name in escaped for cell in [row.get(name)]}
             sample = self._sample(finder, columns, row, where, missing)
             if sample is not None:
                 yield sample
@@ -102,6 +107,11 @@ class RowReader:
                 f"{count:,} labels {text} were read as no label",
                 "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
             )
+
+    def _has_escapes(self, table: Table) -> bool:
+        """Whether an apostrophe before a formula is no part of the text, as spreadsheets and Outfold write CSV."""
+        is_csv = table.path.suffix.lower() in TEXT_SUFFIXES
+        return is_csv and (self.escapes or not self.options.literal_labels)
 
     def _sample(
         self, finder: PathFinder, columns: Columns, row: Row | None, where: str, missing: Counter[str]

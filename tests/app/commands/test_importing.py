@@ -179,3 +179,17 @@ def test_the_range_of_deep_greys_is_told_and_changed(opened: Workspace, tmp_path
     assert "from 100-900" in run("datasets", "window", "scans", "100-900").stdout
     assert run_json("datasets", "show", "scans")["window"] == "100-900"
     assert "as in 0-4095, or full" in run("datasets", "window", "scans", "900-100", code=1).stderr
+
+
+def test_masks_mended_elsewhere_are_taken_and_undone(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    run("import", root)
+    draw_pair(root, "01", mask_of(1))
+    assert (
+        "1 images have other masks in the source than here; take these with --take-masks" in run("import", root).stderr
+    )
+    told = run("import", root, "--take-masks", "--by", "ada").stderr
+    assert "1 images mended elsewhere: their masks are your edits now" in told
+    assert "mended" not in run("import", root).stderr
+    assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
+    assert "1 images have other masks" in run("import", root).stderr
