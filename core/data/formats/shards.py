@@ -110,10 +110,11 @@ def text_rows(shard: Shard, columns: Sequence[str], problems: Problems | None = 
     if not columns:
         yield from ((row, {}) for row in range(shard.starts[-1]))
         return
+    file = None
     for group, start in enumerate(shard.starts[:-1]):
         row = start
         try:
-            file = pq.ParquetFile(shard.path)  # type: ignore[no-untyped-call]
+            file = file or pq.ParquetFile(shard.path)  # type: ignore[no-untyped-call]
             for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=list(columns)):  # type: ignore[no-untyped-call]
                 for cells in batch.to_pylist():
                     yield row, cells
@@ -143,6 +144,7 @@ class ImageCells:
     _at: tuple[str, int, int] = ("", -1, -1)  # shard, row group, next row
     _rows: Iterator[Cells] = field(default_factory=lambda: iter(()))
     _damaged: set[tuple[str, int]] = field(default_factory=set)
+    _file: tuple[str, Any] = ("", None)  # the shard that was opened last
 
     def get(self, shard: Shard, row: int) -> Mapping[str, bytes | None] | None:
         """Return the bytes of each column, None where a cell has none; None at all where the row is damaged."""
@@ -165,12 +167,15 @@ class ImageCells:
         return {column: _bytes_of(cells.get(column)) for column in self.columns}
 
     def _read(self, shard: Shard, group: int) -> Iterator[Cells]:
-        file = pq.ParquetFile(shard.path, pre_buffer=False, buffer_size=1 << 20)  # type: ignore[no-untyped-call]
+        if self._file[0] != str(shard.path):
+            file = pq.ParquetFile(shard.path, pre_buffer=False, buffer_size=1 << 20)  # type: ignore[no-untyped-call]
+            self._file = (str(shard.path), file)
+        file = self._file[1]
         size = _group_bytes(file, group) // max(shard.groups[group], 1)
         if size > _LARGEST_CELL:
             raise ValueError(f"its cells claim {size:,} bytes each")
         count = max(1, min(_MOST_ROWS, _BATCH_BYTES // max(size, 1)))
-        for batch in file.iter_batches(count, row_groups=[group], columns=list(self.columns)):  # type: ignore[no-untyped-call]
+        for batch in file.iter_batches(count, row_groups=[group], columns=list(self.columns)):
             yield from batch.to_pylist()
 
 
