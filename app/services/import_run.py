@@ -160,7 +160,7 @@ class _Work:
     def _find_window(self, listed: Path, total: int) -> None:
         """Decide how greys of more than 8 bits are seen, where that is not known yet."""
         if not self.request.window:
-            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, total // _SURVEYED))]
+            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, -(-total // _SURVEYED)))]
             window = find_window(paths)
             self.request = replace(self.request, window=written(window))
             note_window(self.problems, window)
