@@ -112,6 +112,7 @@ LABEL_READERS: Sequence[Task] = (
     Task("datasets", "imagefolder", "huggingface"),
     Task("datasets", "huggingface", "huggingface"),
     Task("datasets", "huggingface-jsonl", "huggingface"),
+    Task("datasets", "huggingface-parquet", "huggingface"),
     Task("datasets", "csv", "huggingface"),
     Task("datasets", "parquet", "huggingface"),
     Task("pandas", "csv", "pandas_csv"),
@@ -381,10 +382,10 @@ NAMED: frozenset[tuple[str, bool]] = frozenset()
 
 
 def _fault_of_import(world: World, where: Path) -> str:
-    options = ReadOptions(literal_labels=False, class_level=0)
+    options = ReadOptions(literal_labels=False, class_level=0, unpack_into=str(where.with_name("unpacked")))
     form = detect(where).format
     listing = FORMATS[form].read(where, options)
-    samples = list(listing.samples)
+    samples = list(listing.unpack(listing.samples))
     codes = [_code(sample.path) for sample in samples]
     fault = _fault_of_codes(world, codes, None)
     if fault:

@@ -12,7 +12,7 @@ from app.routes.answering import NOT_FOUND, RequestError
 from app.services import images
 from app.services.ports import home_id
 from app.services.workspace import Workspace
-from core.data.windows import FULL, FULL_RANGE, Window, parse_window
+from core.data.windows import FULL, FULL_RANGE, Window, parse_window, written
 from core.types import DatasetError
 
 FOREVER = "private, max-age=31536000, immutable"
@@ -46,11 +46,15 @@ def image(request: Request, workspace: Workspace) -> Response:
         raise RequestError(f"there is no size {edge}", f"choose from {', '.join(map(str, images.EDGES))} or 0")
     named = window_of(request)
     window = named if named is not None else images.window_in_use(workspace, content_hash)
+    headers = {"Cache-Control": FOREVER}
+    if named is None and window is not None:  # the dataset's, which may be changed
+        headers = {"Cache-Control": "private, no-cache", "ETag": f'"{content_hash}-{edge}-{written(window)}"'}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
     found = images.thumbnail(workspace, content_hash, edge, window)
     if found is None:
         raise RequestError("the image is gone or has changed since its import", "import the dataset again", NOT_FOUND)
-    lasting = FOREVER if named is not None or window is None else "private, no-cache"  # a dataset's may be changed
-    return Response(found, media_type="image/webp", headers={"Cache-Control": lasting})
+    return Response(found, media_type="image/webp", headers=headers)
 
 
 def window_of(request: Request) -> Window | None:

@@ -1,6 +1,5 @@
 """Look at a source before it is imported: what it would bring, a few of its images, what is wrong so far."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,6 @@ from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, 
 _LISTED = 200_000  # samples a preview looks at
 _SHOWN = 12  # images a preview opens
 _COUNTED = 32  # masks whose pixels a preview counts
-_SURVEYED = 200  # images whose greys are looked at
 _EDGE, _SCENE_EDGE = 96, 240  # pixels of an image, and of one with a mask
 
 Kind = tuple[str | None, str, bool]  # label, and of masks split and whether there is one
@@ -107,11 +105,11 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
-    counted, surveyed = _EvenlySpread(_COUNTED), _EvenlySpread(_SURVEYED)
+    counted, paths = _EvenlySpread(_COUNTED), list[str]()
     for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
         if sample.mask is not None:
             counted.add(sample)
-        surveyed.add(sample)
+        paths.append(sample.path)
         kind = _kind(sample, listing.table)
         if kinds[kind] < _SHOWN:
             shown[kind, kinds[kind]] = sample
@@ -124,8 +122,9 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     warn_of_spellings(names, listing.problems)
     warn_of_folders(names, listing.problems)
     first = list(listing.unpack(_spread(shown)))
-    there = [sample.path for sample in surveyed.kept if os.path.isfile(sample.path)]  # noqa: PTH113 any name
-    window = _window(request, there or [sample.path for sample in first], listing.problems)
+    if first and first[0].path not in paths:
+        paths = [sample.path for sample in first]  # the others have not been unpacked
+    window = _window(request, paths, listing.problems)
     covers = _covers(workspace, first, listing, window)
     return Preview(
         str(root),

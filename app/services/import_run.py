@@ -42,7 +42,7 @@ from core.data.masks.store import MaskStore
 from core.data.reading import find_window, read_many
 from core.data.spool import spool, unspool
 from core.data.windows import parse_window, written
-from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
+from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, Severity, SourceSample
 from db.queries import imports
 from db.queries.imports import ImportInfo
 
@@ -160,7 +160,7 @@ class _Work:
     def _find_window(self, listed: Path, total: int) -> None:
         """Decide how greys of more than 8 bits are seen, where that is not known yet."""
         if not self.request.window:
-            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, total // _SURVEYED))]
+            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, -(-total // _SURVEYED)))]
             window = find_window(paths)
             self.request = replace(self.request, window=written(window))
             note_window(self.problems, window)
@@ -208,7 +208,8 @@ class _Work:
     def _first_problem(self) -> str:
         if not self.problems.kept:
             return ""
-        first = self.problems.kept[0]
+        errors = (one for one in self.problems.kept if one.severity is Severity.ERROR)
+        first = next(errors, self.problems.kept[0])
         told = f"; the first: {first.path}: {first.message}; to cure it, {first.cure}"
         if first.kind == _MISSING and Path(self.request.source).is_file() and not self.request.image_root:
             told += "; where a table names the images as another machine does, name their folder: --image-root"

@@ -7,7 +7,7 @@ others. Rows stand in the plan's order, and two exports of one state are the sam
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -28,6 +28,7 @@ from core.types import ExportError
 
 FOLDER = "data"
 _IMAGE, _LABEL = "image", "label"
+_STANDARD = {"val": "validation"}  # as `datasets` calls it
 _SHARD_BYTES = 400 << 20
 _GROUP_ROWS, _GROUP_BYTES = 100, 32 << 20  # of a row group, so that readers hold few images at once
 _IMAGE_KIND = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -114,7 +115,7 @@ def _shards(laid: LaidOut) -> dict[str, list[_Placed]]:
     for row in laid.plan.rows:
         by_split.setdefault(row.item.split, []).append(row)
     names, shards = FileNames(), {}
-    for split, title in _titles(sorted(by_split)).items():
+    for split, title in split_titles(by_split).items():
         parts = _parts(by_split[split])
         for number, part in enumerate(parts):
             placed = [
@@ -124,11 +125,12 @@ def _shards(laid: LaidOut) -> dict[str, list[_Placed]]:
     return shards
 
 
-def _titles(splits: Sequence[str]) -> dict[str, str]:
-    """Return the name of each split's files: words, as the library wants them, and distinct."""
+def split_titles(splits: Iterable[str]) -> dict[str, str]:
+    """Return the name of each split in `datasets` and of its files: letters, digits and underscores, distinct."""
+    found = sorted(set(splits))
     titles: dict[str, str] = {}
-    for split in splits:
-        plain = re.sub(r"\W+", "_", split) or ("train" if len(splits) == 1 else "no_split")
+    for split in found:
+        plain = _STANDARD.get(split) or re.sub(r"\W+", "_", split) or ("train" if len(found) == 1 else "no_split")
         title, attempt = plain, 1
         while title.casefold() in {other.casefold() for other in titles.values()}:
             attempt += 1

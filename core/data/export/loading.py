@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from core.data.export import embedded
 from core.data.export.items import ExportFormat, Plan
 from core.data.export.layouts import MEANINGFUL, LaidOut, csv_spells, metadata_name, metadata_tables
 from core.data.export.mask_plan import MaskPlan
@@ -137,6 +138,11 @@ def _parquet(_: LaidOut) -> Loading:
     return Loading(_front({_WHOLE: ["labels.parquet"]}), lines)
 
 
+def _embedded(laid: LaidOut) -> Loading:
+    titles = embedded.split_titles(row.item.split for row in laid.plan.rows).values()
+    return Loading(_front({title: [f"{embedded.FOLDER}/{title}-*.parquet"] for title in titles}), (_HUGGING_FACE,))
+
+
 def _choices(_: LaidOut) -> Loading:
     return Loading(lines=(_LABEL_STUDIO,))
 
@@ -145,6 +151,7 @@ _LOADERS: Mapping[ExportFormat, Callable[[LaidOut], Loading]] = {
     ExportFormat.CLASS_FOLDERS: _class_folders,
     ExportFormat.HUGGING_FACE: _metadata,
     ExportFormat.HUGGING_FACE_JSONL: _metadata,
+    ExportFormat.HUGGING_FACE_PARQUET: _embedded,
     ExportFormat.CSV: _csv,
     ExportFormat.PARQUET: _parquet,
     ExportFormat.LABEL_STUDIO_CHOICES: _choices,

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file with the shapes, or the tags, of all images.
+"""CVAT for images 1.1: XML with the shapes, or the tags, of all images; one file, or one for each split.
 
 Polygons, painted masks and ellipses are the classes of pixels, drawn by `z_order` and then in the order of the file;
 boxes say nothing of their pixels (`boxes`). Polylines, points and cuboids are counted. Where nothing is drawn at all
@@ -16,7 +16,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from core.data.formats.annotations import Images, image_root
+from core.data.formats.annotations import Images, image_root, split_in
 from core.data.formats.boxes import box_shape, boxes_question
 from core.data.formats.mask_folders import bases
 from core.data.formats.questions import together
@@ -29,6 +29,7 @@ from core.data.formats.source import (
     split_name,
 )
 from core.data.formats.turned import ask_turned
+from core.data.formats.walk import is_ignored
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import is_nobody
 from core.data.masks.colours import IGNORED, class_table
@@ -70,7 +71,7 @@ class _File:
 def recognise(source: Path) -> str:
     """Say why this is such a file; empty: it is none."""
     found = _find(source)
-    return f"{found.name} has annotations of images, as CVAT writes them" if found is not None else ""
+    return f"{found[0].name} has annotations of images, as CVAT writes them" if found else ""
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -80,40 +81,44 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there is no such file, it is broken, or it is of a video.
     """
     found = _find(source)
-    if found is None:
+    if not found:
         raise DatasetError(f"{source}: has no annotations.xml of CVAT for images; name the file itself")
-    file = _parsed(refuse_leaving(found, source, options))
+    files = [_parsed(refuse_leaving(path, source, options)) for path in found]
     problems = Problems()
-    images = Images(image_root(found) if source.is_file() else source, options, problems)
-    for kind, count in file.passed_over.items():
+    images = Images(image_root(source) if source.is_file() else source, options, problems)
+    for kind, count in sum((file.passed_over for file in files), Counter[str]()).items():
         problems.warn("not a mask", kind, f"{count:,} shapes are {kind}; only shapes with an area are read", "nothing")
-    if not any(image.shapes for image in file.images):
-        return SourceListing(_classes(file, images), problems)
-    names = {attributes.get("label", "") for image in file.images for _, attributes in image.shapes} | {*file.labels}
+    drawn = [shape for file in files for image in file.images for shape in image.shapes]
+    if not drawn:
+        return SourceListing(_classes(files, images), problems)
+    names = {values.get("label", "") for _, values in drawn}.union(*(file.labels for file in files))
     names = {name for name in names if name and not is_nobody(name) and name.lower() != _BACKGROUND}
     table = class_table([_BACKGROUND, *sorted(names, key=natural_order)])
     ids = {name: number for number, name in enumerate(table.names)}
-    boxes = sum(kind == "box" for image in file.images for kind, _ in image.shapes)
-    _note_tags(file, problems)
-    photos = [
-        (f"{images.root}/{name}", (size[1], size[0]) if (size := _size(image.attributes)) else None)
-        for image in file.images
-        if (name := images.look(image.attributes.get("name", ""), found.parent)) is not None
-    ]
+    _note_tags(files, problems)
+    boxes = sum(kind == "box" for kind, _ in drawn)
+    photos = [photo for file in files for photo in _photos(file, images)]
     shown = together(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
-    return SourceListing(_samples(file, images, ids, options), problems, table, shown)
+    return SourceListing(_samples(files, images, ids, options), problems, table, shown)
 
 
-def _find(source: Path) -> Path | None:
-    """Return the first file that looks right; `annotations.xml` before others."""
+def _photos(file: _File, images: Images) -> Iterator[tuple[str, tuple[int, int] | None]]:
+    """Yield the photos of a file that are there, with the size that it gives them."""
+    for image in file.images:
+        name, size = images.look(image.attributes.get("name", ""), file.path.parent), _size(image.attributes)
+        if name is not None:
+            yield f"{images.root}/{name}", (size[1], size[0]) if size else None
+
+
+def _find(source: Path) -> list[Path]:
+    """Return the files that look right."""
     if source.is_file():
-        return source if source.suffix.lower() == ".xml" and _looks_so(source) else None
+        return [source] if source.suffix.lower() == ".xml" and _looks_so(source) else []
     for base in bases(source):
-        files = sorted(base.glob("*.xml"), key=lambda path: (path.name != "annotations.xml", path.name))
-        for path in files[:_LOOKED_AT]:
-            if path.is_file() and _looks_so(path):
-                return path
-    return None
+        files = [path for path in sorted(base.glob("*.xml"))[:_LOOKED_AT] if path.is_file()]
+        if found := [path for path in files if not is_ignored(path.name) and _looks_so(path)]:
+            return found
+    return []
 
 
 def _looks_so(path: Path) -> bool:
@@ -188,20 +193,20 @@ def _add(found: _File, tag: str, attributes: Attributes) -> None:
         found.passed_over[tag] += 1
 
 
-def _note_tags(file: _File, problems: Problems) -> None:
-    count = sum(len(image.tags) for image in file.images)
+def _note_tags(files: list[_File], problems: Problems) -> None:
+    count = sum(len(image.tags) for file in files for image in file.images)
     if count:
         problems.warn(
             "tags beside masks",
-            file.path.name,
+            files[0].path.name,
             f"{count:,} tags stand beside shapes; the labels are the shapes, and the tags are passed over",
             "nothing; or remove the shapes, if the tags are the labels",
         )
 
 
-def _classes(file: _File, images: Images) -> Iterator[SourceSample]:
+def _classes(files: list[_File], images: Images) -> Iterator[SourceSample]:
     """Yield the images with the class that they are tagged with."""
-    for image, name, split in _found(file, images):
+    for _, image, name, split in _found(files, images):
         tags = list(dict.fromkeys(tag for tag in image.tags if tag))
         if len(tags) > 1:
             images.problems.error(
@@ -214,10 +219,10 @@ def _classes(file: _File, images: Images) -> Iterator[SourceSample]:
         yield SourceSample(f"{images.root}/{name}", name, label, split, sequence_of(name))
 
 
-def _samples(file: _File, images: Images, ids: dict[str, int], options: ReadOptions) -> Iterator[SourceSample]:
+def _samples(files: list[_File], images: Images, ids: dict[str, int], options: ReadOptions) -> Iterator[SourceSample]:
     """Yield the images with their shapes."""
     bare = 0
-    for image, name, split in _found(file, images):
+    for file, image, name, split in _found(files, images):
         path, size = f"{images.root}/{name}", _size(image.attributes)
         ordered = sorted(image.shapes, key=lambda shape: _number(shape[1].get("z_order", "0")))
         shapes = [drawn for kind, values in ordered if (drawn := _drawn(kind, values, size, ids, options)) is not None]
@@ -228,19 +233,20 @@ def _samples(file: _File, images: Images, ids: dict[str, int], options: ReadOpti
     if bare:
         images.problems.warn(
             "nothing drawn",
-            file.path.name,
+            files[0].path.name,
             f"nothing is drawn on {bare:,} images; they are read as not labelled",
             "nothing, or draw what is there",
         )
 
 
-def _found(file: _File, images: Images) -> Iterator[tuple[_Image, str, str]]:
-    """Yield each image of the file that is there, with its name and its split."""
-    for image in file.images:
-        split = split_name(image.attributes.get("subset", ""))
-        name = images.find(image.attributes.get("name", ""), file.path.parent, split)
-        if name is not None:
-            yield image, name, split
+def _found(files: list[_File], images: Images) -> Iterator[tuple[_File, _Image, str, str]]:
+    """Yield each image that is there, with its file, its name, and its split: what it says, or its file's name."""
+    for file in files:
+        for image in file.images:
+            split = split_name(image.attributes.get("subset", "")) or split_in(file.path.stem)
+            name = images.find(image.attributes.get("name", ""), file.path.parent, split)
+            if name is not None:
+                yield file, image, name, split
     images.note_unnamed()
 
 

@@ -24,7 +24,7 @@ from core.data.formats.rows import (
     RowReader,
     find_labels,
 )
-from core.data.formats.shards import IMAGE_NAMES, Cells, ImageCells, Shard, looks_so, open_shards, text_rows
+from core.data.formats.shards import IMAGE_NAMES, Cells, ImageCells, Shard, differing, looks_so, open_shards, text_rows
 from core.data.formats.source import Problems, ReadOptions, SourceListing, group_name, is_storable, split_name
 from core.data.formats.table import Row, Rows, Table, cell_text
 from core.data.formats.tags import split_tags
@@ -67,6 +67,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     shards = open_shards(source, options)
     problems = Problems()
     columns = _columns(shards[0], options)
+    used = {columns.label, columns.split, columns.group, columns.tags} - {None}
+    for shard in shards[1:]:
+        if not used.issubset(shard.columns):
+            raise differing(shards[0], shard)
     store = FileStore(options.unpack_into)
     opened = _Source({str(shard.path): shard for shard in shards}, columns, options, problems, store)
     _warn_of_others(shards[0], columns, problems)
@@ -97,7 +101,7 @@ def _columns(shard: Shard, options: ReadOptions) -> Columns:
         label = classes[0] if classes else None
     if label is not None and shard.class_names(label) is not None:
         options = replace(options, label_column=label)  # a list of names is proof enough
-    return replace(find_labels(table, options, image, only_other=False), mask=None)
+    return replace(find_labels(table, options, image, only_other=False), mask=None, one_hot=())  # flags are no classes
 
 
 def _image_column(shard: Shard, options: ReadOptions) -> str:
@@ -168,7 +172,7 @@ def _samples(opened: _Source) -> Iterator[SourceSample]:
     columns = opened.columns
     counted: Counter[str] = Counter()
     for path, shard in opened.shards.items():
-        wanted = {columns.label, columns.split, columns.group, columns.tags, *columns.one_hot} - {None}
+        wanted = {columns.label, columns.split, columns.group, columns.tags}
         texts = [name for name in shard.columns if name in wanted]
         with_path = [f"{columns.path}.path"] if shard.images[columns.path] else []
         names = shard.class_names(columns.label) if columns.label else None
@@ -230,10 +234,10 @@ def _label(
         return None
     cell = text.get(columns.label or "")
     if names is None or cell is None:
-        return reader.label(columns, text, missing) if columns.label or columns.one_hot else None
+        return reader.label(columns, text, missing) if columns.label else None
     if not cell.lstrip("-").isdecimal():
         return reader.label(columns, text, missing)
-    return None if int(cell) == _NO_CLASS else names[int(cell)]
+    return None if int(cell) == _NO_CLASS else names[int(cell)].strip() or None
 
 
 def _reference(opened: _Source, place: str) -> dict[str, Any] | None:

@@ -237,7 +237,8 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
     if path is None and table.nested:
         raise DatasetError(
             f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, and no column the "
-            "paths of images; read images in a table with --format huggingface-parquet"
+            "paths of images; import such a table with --format huggingface-parquet, and export it anew instead of "
+            "applying a patch"
         )
     if path is None:
         raise DatasetError(

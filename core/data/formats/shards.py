@@ -9,6 +9,7 @@ time, and rows that cannot be decoded are a problem that names them, up to the e
 import json
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as arrow
 from pyarrow.lib import ArrowException, DataType
 
-from core.data.formats.source import SPLITS, Problems, ReadOptions, natural_order, refuse_leaving, split_name
+from core.data.formats.source import SPLITS, Problems, ReadOptions, natural_order, refuse_leaving, shown, split_name
 from core.data.formats.table import first_line, has_text, is_binary
 from core.data.formats.walk import is_ignored
 from core.types import DatasetError
@@ -63,9 +64,9 @@ class Shard:
         feature = self.features.get(column)
         names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
         if isinstance(names, list):
-            return {number: str(name) for number, name in enumerate(names)}
+            return {number: shown(str(name)) for number, name in enumerate(names)}
         if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
-            return {int(number): str(name) for number, name in names.items()}
+            return {int(number): shown(str(name)) for number, name in names.items()}
         return None
 
 
@@ -73,7 +74,7 @@ def open_shards(source: Path, options: ReadOptions) -> list[Shard]:
     """Return the shards of a source that hold images, in natural order.
 
     Raises:
-        DatasetError: there are none, one cannot be read, or they have different columns.
+        DatasetError: there are none, one cannot be read, or their images are in different columns.
     """
     found = [source] if source.is_file() else sorted(_walk(source), key=lambda path: natural_order(str(path)))
     shards = [_open(refuse_leaving(path, source, options), source) for path in found]
@@ -82,12 +83,17 @@ def open_shards(source: Path, options: ReadOptions) -> list[Shard]:
         raise DatasetError(f"{source}: no column of a Parquet file here holds images; choose another format")
     first = with_images[0]
     for shard in with_images[1:]:
-        if set(shard.images) != set(first.images) or set(shard.columns) != set(first.columns):
-            raise DatasetError(
-                f"{shard.shown} and {first.shown} have different columns, as of two datasets; name the folder or the "
-                "file of one of them"
-            )
+        if set(shard.images) != set(first.images):
+            raise differing(first, shard)
     return with_images
+
+
+def differing(one: Shard, other: Shard) -> DatasetError:
+    """Return the error that two files of a source do not belong together."""
+    return DatasetError(
+        f"{other.shown} and {one.shown} have different columns, as of two datasets; name the folder or the file of one "
+        "of them"
+    )
 
 
 def looks_so(source: Path) -> Path | None:
@@ -110,10 +116,11 @@ def text_rows(shard: Shard, columns: Sequence[str], problems: Problems | None = 
     if not columns:
         yield from ((row, {}) for row in range(shard.starts[-1]))
         return
+    file = None
     for group, start in enumerate(shard.starts[:-1]):
         row = start
         try:
-            file = pq.ParquetFile(shard.path)  # type: ignore[no-untyped-call]
+            file = file or pq.ParquetFile(shard.path)  # type: ignore[no-untyped-call]
             for batch in file.iter_batches(_TEXT_ROWS, row_groups=[group], columns=list(columns)):  # type: ignore[no-untyped-call]
                 for cells in batch.to_pylist():
                     yield row, cells
@@ -143,11 +150,12 @@ class ImageCells:
     _at: tuple[str, int, int] = ("", -1, -1)  # shard, row group, next row
     _rows: Iterator[Cells] = field(default_factory=lambda: iter(()))
     _damaged: set[tuple[str, int]] = field(default_factory=set)
+    _file: tuple[str, Any] = ("", None)  # the shard that was opened last
 
     def get(self, shard: Shard, row: int) -> Mapping[str, bytes | None] | None:
         """Return the bytes of each column, None where a cell has none; None at all where the row is damaged."""
         path = str(shard.path)
-        group = next(number for number, stop in enumerate(shard.starts[1:]) if row < stop)
+        group = bisect_right(shard.starts, row) - 1
         if (path, group) in self._damaged:
             return None
         if self._at[:2] != (path, group) or row < self._at[2]:
@@ -165,12 +173,15 @@ class ImageCells:
         return {column: _bytes_of(cells.get(column)) for column in self.columns}
 
     def _read(self, shard: Shard, group: int) -> Iterator[Cells]:
-        file = pq.ParquetFile(shard.path, pre_buffer=False, buffer_size=1 << 20)  # type: ignore[no-untyped-call]
+        if self._file[0] != str(shard.path):
+            file = pq.ParquetFile(shard.path, pre_buffer=False, buffer_size=1 << 20)  # type: ignore[no-untyped-call]
+            self._file = (str(shard.path), file)
+        file = self._file[1]
         size = _group_bytes(file, group) // max(shard.groups[group], 1)
         if size > _LARGEST_CELL:
             raise ValueError(f"its cells claim {size:,} bytes each")
         count = max(1, min(_MOST_ROWS, _BATCH_BYTES // max(size, 1)))
-        for batch in file.iter_batches(count, row_groups=[group], columns=list(self.columns)):  # type: ignore[no-untyped-call]
+        for batch in file.iter_batches(count, row_groups=[group], columns=list(self.columns)):
             yield from batch.to_pylist()
 
 
@@ -206,18 +217,18 @@ def _walk(root: Path, *, folders: int | None = None, entries: int | None = None)
 
 
 def _open(path: Path, source: Path) -> Shard:
-    shown = path.relative_to(source).as_posix() if source.is_dir() else path.name
+    name = path.relative_to(source).as_posix() if source.is_dir() else path.name
     try:
         file = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
         schema, metadata = file.schema_arrow, file.metadata
     except DAMAGE as error:
-        raise DatasetError(f"{shown}: is no Parquet file ({first_line(error)}); write it again") from error
+        raise DatasetError(f"{name}: is no Parquet file ({first_line(error)}); write it again") from error
     features = _features(schema.metadata or {})
     images = {each.name: arrow.is_struct(each.type) for each in schema if _holds_images(each.name, each.type, features)}
     return Shard(
         path,
-        shown,
-        _split_of(shown),
+        shown(name),
+        _split_of(name),
         tuple(each.name for each in schema if has_text(each.type)),
         images,
         tuple(each.name for each in schema if each.name not in images and _is_nested(each.type)),
@@ -248,9 +259,9 @@ def _is_nested(kind: DataType) -> bool:
     return bool(arrow.is_struct(kind.value_type if is_list else kind))
 
 
-def _split_of(shown: str) -> str:
+def _split_of(path: str) -> str:
     """Return the split that a file's name or a folder above it says, as `datasets` takes it; "" for none."""
-    *folders, name = shown.removesuffix(SUFFIX).split("/")
+    *folders, name = path.removesuffix(SUFFIX).split("/")
     if sharded := _SHARD.match(name):
         return split_name(_OTHER_SPLITS.get(sharded[1].lower(), sharded[1]))
     for part in (name, *reversed(folders)):

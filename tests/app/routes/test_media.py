@@ -38,9 +38,12 @@ def test_an_address_that_names_no_greys_follows_the_dataset_and_is_asked_for_ane
     assert own.content == named.content
     assert own.headers["cache-control"] == "private, no-cache"
     assert "immutable" in named.headers["cache-control"]
+    known = {"If-None-Match": own.headers["etag"]}
+    assert client.get(address, headers=known).status_code == 304
     info = datasets.find_dataset(workspace, "scans")
     assert info is not None
     datasets.set_window(workspace, info.id, "0-300")
+    assert client.get(address, headers=known).status_code == 200
     assert client.get(address).content == client.get(f"{address}?window=0-300").content != own.content
     assert client.get(f"{address}?window=full").content != own.content
 

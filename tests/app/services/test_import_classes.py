@@ -140,3 +140,15 @@ def test_names_in_options_are_quoted_for_a_shell() -> None:
     told = str(GoneClassesError([GoneClass("bird's eye", 3, 3, "$(eye)", renamed=True)]))
     options = [word for word in shlex.split(told.split(" and say ")[1].replace(", or", "")) if "eye" in word]
     assert options == ["bird's eye=$(eye)", "bird's eye"]
+
+
+def test_an_empty_class_folder_is_a_class_at_every_import(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"])
+    (root / "cow").mkdir()
+    for _ in range(2):
+        done = run(workspace, root)
+        assert datasets.get_dataset(workspace, done.dataset_id or 0).classes == ("cat", "cow", "dog")
+    draw_all(root, ["cow/1.png"])
+    done = run(workspace, root)
+    assert done.report is not None
+    assert done.report["classes"] == {"cat": 2, "cow": 1, "dog": 2}

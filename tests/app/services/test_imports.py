@@ -19,6 +19,7 @@ from app.services import datasets, imports
 from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.source import SourceFormat
+from core.data.images import READS_HEIC
 from core.types import DatasetError, RoundStatus, Severity
 from db.queries import incoming
 from db.queries.incoming import NewSample
@@ -471,3 +472,16 @@ def test_a_duplicate_names_another_copy_and_the_label_it_has_there(workspace: Wo
         "cats/8.png": "the same content as cats/9.png",
         "cats/9.png": "the same content as cats/8.png",
     }
+
+
+@pytest.mark.skipif(READS_HEIC, reason="the reader of HEIC is installed")
+def test_heic_photos_are_named_one_by_one_with_the_way_to_read_them(workspace: Workspace, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
+    (root / "cat" / "2.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    done = run(workspace, request(root))
+    assert kinds(workspace, done)["HEIC"] == ["cat/2.HEIC"]
+    assert "install it: pip install pillow-heif" in [one.cure for one in imports.problems(workspace, done.id)]
+    (root / "cat" / "1.png").unlink()
+    (root / "dog" / "1.png").unlink()
+    nothing = run(workspace, request(root, name="photos"))
+    assert "pip install pillow-heif" in nothing.message

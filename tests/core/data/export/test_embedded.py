@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from core.data.export import embedded
 from core.data.export.items import ExportFormat, ExportItem, Treatment
@@ -55,9 +56,13 @@ def test_splits_are_files_of_words_and_read_back_as_they_were(tmp_path: Path) ->
     items = [item(tmp_path / "in", f"{n}.png", n, "cat", "cat", split=split) for n, split in enumerate(splits)]
     folder = export(items, tmp_path / "out", format=FORM)
     assert files(folder) == [
-        f"{title}-00000-of-00001.parquet" for title in ("my_set", "my_set_2", "no_split", "train", "val")
+        f"{title}-00000-of-00001.parquet" for title in ("my_set", "my_set_2", "no_split", "train", "validation")
     ]
     assert sorted(split for _, split, _ in read_again(folder)) == sorted(splits)
+    front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    named = {one["split"]: one["path"] for one in front["configs"][0]["data_files"]}
+    assert named["validation"] == ["data/validation-*.parquet"]
+    assert len(named) == len(splits)
 
 
 def test_unlabelled_images_have_no_class_and_names_like_missing_values_stay(tmp_path: Path) -> None:

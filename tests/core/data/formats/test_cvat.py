@@ -124,6 +124,21 @@ def test_images_that_are_not_there_and_splits_of_subsets(tmp_path: Path) -> None
     assert source.kinds == {"gone.png": "unknown image", ".": "not in the annotations"}
 
 
+def test_a_file_for_each_split_is_read_with_the_split_of_its_name(tmp_path: Path) -> None:
+    save(tmp_path, LEFT)
+    (tmp_path / "annotations.xml").rename(tmp_path / "train.xml")
+    text = (tmp_path / "train.xml").read_text()
+    draw_all(tmp_path, ["images/7.png"])
+    (tmp_path / "test.xml").write_text(text.replace('name="0.png"', 'name="7.png"').replace('"road"', '"car"'))
+    source = Source(tmp_path, cvat)
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "images/0.png": "train",
+        "images/7.png": "test",
+    }
+    assert source.table.names == ("background", "car", "road", "sky")
+    assert source.masks["images/7.png"][0].tolist() == [1, 1, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -159,6 +159,16 @@ def test_captions_are_no_label_and_boxes_are_named_as_not_read(tmp_path: Path) -
     assert [(each.kind, "objects" in each.message) for each in problems.kept] == [("columns not read", True)]
 
 
+def test_flags_are_no_classes_and_columns_nobody_asked_for_may_differ(tmp_path: Path) -> None:
+    flags = {"image": [cell(0), cell(1)], "blurred": [1, 0], "night": [1, 1]}
+    samples, problems = listed(write(tmp_path / "f.parquet", flags), tmp_path / "store")
+    assert [sample.label for sample in samples] == [None, None]
+    assert not problems.counts
+    write(tmp_path / "in" / "train-00000-of-00002.parquet", {"image": [cell(0)], "label": [0], "note": ["x"]}, FEATURES)
+    write(tmp_path / "in" / "train-00001-of-00002.parquet", {"image": [cell(1)], "label": [1]}, FEATURES)
+    assert [sample.label for sample in listed(tmp_path / "in", tmp_path / "store")[0]] == ["cat", "dog"]
+
+
 def test_shards_of_two_datasets_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "in" / "a" / "train.parquet", {"image": [cell(0)], "label": [0]}, FEATURES)
     write(tmp_path / "in" / "b" / "train.parquet", {"image": [cell(0)], "caption": ["x"]})
