@@ -7,6 +7,7 @@ import typer
 
 from app.commands.speaking import DatasetName, JsonFlag, fail, help_of, progress_bar, say, say_json, say_table, tell
 from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment
+from core.data.masks.items import Per
 
 if TYPE_CHECKING:
     from core.data.patch import Applied
@@ -42,6 +43,12 @@ def export(
     excluded: Annotated[Treatment, typer.Option(help="Images, or regions, that no class fits.")] = Treatment.LEAVE_OUT,
     unlabelled: Annotated[Treatment, typer.Option(help="Unlabelled images.")] = Treatment.LEAVE_OUT,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; may be given several times.")] = None,
+    per: Annotated[
+        Per, typer.Option(help="coco, mask-pairs: an annotation, or a PNG besides, for each class or connected piece.")
+    ] = Per.USUAL,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="In CSV, no apostrophe before text that spreadsheets run as a formula.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a former export in that folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")] = False,
     as_json: JsonFlag = False,
@@ -55,6 +62,7 @@ def export(
       python -m app export pets --format csv --ambiguous apart --to /data/pets-labels
       python -m app export pets --format patch --to /data/pets-patch
       python -m app export scenes --format voc --ambiguous keep-given --to /data/scenes-voc
+      python -m app export scenes --format coco --per class --to /data/scenes-coco
       python -m app export pets --dry-run
     """
     from app.commands.naming import dataset_named, person, workspace
@@ -72,6 +80,8 @@ def export(
         excluded=excluded,
         unlabelled=unlabelled,
         splits=tuple(split or ()),
+        per=per,
+        raw=raw,
     )
     request = exports.ExportRequest(
         dataset_id=info.id, options=options, folder=str(to.absolute()) if to else "", overwrite=overwrite, by=person("")
@@ -80,8 +90,13 @@ def export(
         seen = exports.preview(opened, request)
         if seen.problem:
             fail(seen.problem)
-        whole = {"would_write": seen.counts, "known": seen.known, "bytes": seen.bytes, "to": seen.target}
+        whole = {
+            "would_write": seen.counts, "known": seen.known, "bytes": seen.bytes, "to": seen.target,
+            "notes": list(seen.notes),
+        }  # fmt: skip
         _show(seen.counts, seen.known, whole, as_json=as_json)
+        for note in () if as_json else seen.notes:
+            say(f"{note}.")
         return
     queued = exports.add_export(opened, request)
     try:

@@ -81,6 +81,13 @@ def import_(
     boxes: Annotated[
         str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
     ] = "",
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Greys of 10 to 16 bits that become black and white, as in 0-4095, or full; default: found.",
+        ),
+    ] = "",
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
@@ -160,6 +167,7 @@ def import_(
         unknown_colours=unknown_colours,
         exif_masks=exif_masks,
         boxes=boxes,
+        window=window,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
@@ -276,6 +284,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "remembered": seen.remembered,
                 "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
+                "window": seen.window,
                 "problems": seen.problems,
             }
         )

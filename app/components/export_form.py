@@ -8,6 +8,7 @@ import streamlit as st
 from app.services.datasets import DatasetCard
 from app.services.exports import ExportRequest
 from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment, Unsettled
+from core.data.masks.items import Per
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,14 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
         {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},
     ),
     "Hugging Face": (
-        "images with metadata that the datasets library reads",
-        {"CSV": ExportFormat.HUGGING_FACE, "JSON lines": ExportFormat.HUGGING_FACE_JSONL},
+        "images with metadata that the datasets library reads; in Parquet they are in the table itself",
+        {
+            "CSV": ExportFormat.HUGGING_FACE,
+            "JSON lines": ExportFormat.HUGGING_FACE_JSONL,
+            "Parquet": ExportFormat.HUGGING_FACE_PARQUET,
+        },
     ),
+    "Label Studio": ("tasks with choices and the project's configuration", {"": ExportFormat.LABEL_STUDIO_CHOICES}),
     "Patch": (
         "only what changed, to be applied to a copy and taken back",
         {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
@@ -45,8 +51,16 @@ MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "Images and masks": ("grey PNG of class ids beside the images", {"": ExportFormat.MASK_PAIRS}),
     "CamVid": ("train, train_labels, ...; masks in the classes' colours", {"": ExportFormat.CAMVID}),
     "Pascal VOC": ("palette PNG and lists of the splits", {"": ExportFormat.VOC}),
-    "COCO": ("one JSON a split, masks as run lengths", {"": ExportFormat.COCO}),
+    "COCO": ("one JSON a split, an annotation for each connected piece", {"": ExportFormat.COCO}),
     "Label Studio": ("tasks with brush labels and the project's configuration", {"": ExportFormat.LABEL_STUDIO}),
+}
+PER: Mapping[ExportFormat, Mapping[Per, str]] = {
+    ExportFormat.COCO: {Per.USUAL: "Each piece", Per.CLASS: "Each class"},
+    ExportFormat.MASK_PAIRS: {Per.USUAL: "None", Per.CLASS: "Each class", Per.PIECE: "Each piece"},
+}
+PER_LABELS: Mapping[ExportFormat, str] = {
+    ExportFormat.COCO: "Annotations",
+    ExportFormat.MASK_PAIRS: "Black and white masks besides",
 }
 LINKS: Mapping[Link, str] = {Link.HARD_LINK: "Hard link", Link.COPY: "Copy", Link.SYMLINK: "Symlink"}
 LINK_HELP = (
@@ -79,7 +93,9 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
         "Form", list(families), captions=captions, key=f"{key}_mask_family" if of_masks else f"{key}_family"
     )
     form = _kind(families[family][1], f"{key}_kind_{family}")
-    link, copy_if_needed = _link(f"{key}_link") if form.with_files else (Link.HARD_LINK, True)
+    per = _per(form, f"{key}_per_{form}")
+    places_files = form.with_files and not form.embeds
+    link, copy_if_needed = _link(f"{key}_link") if places_files else (Link.HARD_LINK, True)
     treatments = _treatments(f"{key}_unsettled", form, with_unlabelled=unlabelled > 0)
     chosen: list[str] = []
     if len(splits) > 1:
@@ -95,6 +111,8 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
         excluded=treatments[Unsettled.EXCLUDED],
         unlabelled=treatments[Unsettled.UNLABELLED],
         splits=tuple(chosen),
+        per=per,
+        raw=_raw(form, f"{key}_raw"),
     )
     folder, overwrite = _place(key)
     return Wishes(options, folder, overwrite)
@@ -106,6 +124,30 @@ def _kind(kinds: Mapping[str, ExportFormat], key: str) -> ExportFormat:
     first = next(iter(kinds))
     chosen = st.segmented_control("File", list(kinds), default=first, key=key, width="stretch")
     return kinds[chosen or first]
+
+
+def _per(form: ExportFormat, key: str) -> Per:
+    if form not in PER:
+        return Per.USUAL
+    chosen = st.segmented_control(
+        PER_LABELS[form],
+        list(PER[form]),
+        default=Per.USUAL,
+        format_func=PER[form].__getitem__,
+        key=key,
+        width="stretch",
+    )
+    return chosen or Per.USUAL
+
+
+def _raw(form: ExportFormat, key: str) -> bool:
+    if form not in (ExportFormat.CSV, ExportFormat.PATCH_CSV):
+        return False
+    return st.checkbox(
+        "formulas as they are",
+        help="Else an apostrophe stands before text that spreadsheets would run as a formula, such as `=cmd()`.",
+        key=key,
+    )
 
 
 def _link(key: str) -> tuple[Link, bool]:

@@ -29,6 +29,8 @@ def draw_preview(seen: ExportPreview, key: str) -> bool:
         if nothing:
             st.info("Nothing to write with these choices.", icon=":material/info:")
         draw_counts(seen.counts, seen.bytes)
+        for note in seen.notes:
+            st.info(plain(f"{note}."), icon=":material/info:")
         draw_known(seen.known)
     return pressed
 

@@ -16,6 +16,7 @@ from app.services.export_run import CANCELLED, run_export, take_back
 from app.services.workspace import Workspace
 from core.data.export.archive import LARGEST_BYTES, write_archive
 from core.data.export.items import ExportOptions
+from core.data.export.loading import notes_of
 from core.data.export.names import safe_name
 from core.data.export.provenance import counts_of, find_manifest, known_of
 from core.data.export.write import check_target
@@ -47,6 +48,7 @@ class ExportPreview:
     bytes: int
     target: str  # empty: named after the export when it starts
     problem: str  # why it cannot be written there, empty if it can
+    notes: tuple[str, ...] = ()  # on class names that are spelt otherwise there, or read otherwise by other programs
 
 
 def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
@@ -62,9 +64,8 @@ def preview(workspace: Workspace, request: ExportRequest) -> ExportPreview:
         _check(workspace, request)
     except OutfoldError as error:
         problem = str(error)
-    return ExportPreview(
-        counts_of(plan), known_of(plan), plan.image_bytes, request.folder and str(_chosen(request)), problem
-    )
+    target = request.folder and str(_chosen(request))
+    return ExportPreview(counts_of(plan), known_of(plan), plan.image_bytes, target, problem, notes_of(plan))
 
 
 def add_export(workspace: Workspace, request: ExportRequest) -> ExportInfo:

@@ -17,6 +17,7 @@ from app.services.import_mended import Mended, Mending
 from core.config import RoundConfig
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
+from core.data.windows import FULL, Window, written
 from core.types import mask_dtype, widened
 from db.queries import incoming
 from db.queries.incoming import Arrival, Duplicate
@@ -70,6 +71,18 @@ def report_of(coming: Coming) -> dict[str, Any]:
         "changes": dict(changes),
         "problems": _counted(coming.problems),
     }
+
+
+def note_window(problems: Problems, window: Window | None) -> None:
+    """Say how greys of more than 8 bits are seen, where they do not use their range."""
+    if window is not None:
+        low, high = window
+        problems.warn(
+            "greys of more than 8 bits",
+            "images",
+            f"they lie from {low:,} to {high:,}, which become black and white, the same for all images",
+            f"nothing; or another range: --window {written(window)}, or {FULL} for 0-65535",
+        )
 
 
 def _changes(coming: Coming) -> Counter[str]:

@@ -107,7 +107,12 @@ def store(
         seen = Coming(
             session, import_id, number, classes, coming.problems, coming.labels.masks, mending, request.take_masks
         )
-        report = {"format": coming.format.value, "seconds": round(coming.seconds, 2), **report_of(seen)}
+        report = {
+            "format": coming.format.value,
+            "window": request.window,
+            "seconds": round(coming.seconds, 2),
+            **report_of(seen),
+        }
     write_problems(workspace, import_id, coming.problems)
     with workspace.database.write() as session:
         if _ground(session, request, coming.root) != coming.ground:

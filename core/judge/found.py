@@ -1,7 +1,7 @@
-"""What a round says of its labels, as rows that can be stored: one door for every kind of label, without any network.
+"""Findings of a finished round as rows to store, for every kind of label; no network is needed.
 
 The snapshot decides who judges: labels that are classes give a row for every image, masks one for each suspicious
-region and for each that is proposed where nobody labelled anything.
+region and for each proposed one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ from core.types import NO_LABEL, FindingKind, Region, Report, Task
 
 
 class Found(NamedTuple):
-    """What is said of one row of the snapshot, or of a region of its mask; plain Python numbers."""
+    """Finding on one row of the snapshot, or on a region of its mask; plain Python numbers."""
 
     row: int
     kind: FindingKind
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found, the most suspicious first, and the figures of the round as JSON values."""
+    """Findings of a round, the most suspicious first, and its figures as JSON values."""
 
     found: Iterator[Found]
     metrics: dict[str, Any]
@@ -51,7 +51,7 @@ def judge_any(
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     return _JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
 

@@ -1,4 +1,4 @@
-"""What is answered after an act: built from what is stored, so that a retry gets what the first try got."""
+"""Answers to acts, built from stored rows, so that a retry gets the same answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What an act stored; `changeset` is None when there was nothing to undo or redo.
+    """Stored result of an act; `changeset` is None when there was nothing to undo or redo.
 
     `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
     a bulk act. `known` is what was known of a bulk act's precision when it was made.

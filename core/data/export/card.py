@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.data.export.loading import Loading
 from core.data.export.names import README
 
 _METHODS = {"given": "as given", "person": "decided by people", "bulk": "accepted in bulk"}
@@ -16,13 +17,14 @@ accepted, as it was known when that happened. `manifest.json` holds all of this 
 """
 
 
-def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_card(folder: Path, manifest: Mapping[str, Any], loading: Loading) -> None:
     """Write the card of an export with this manifest into its folder."""
-    (folder / README).write_text(card(manifest), encoding="utf-8")
+    (folder / README).write_text(card(manifest, loading), encoding="utf-8")
 
 
-def card(manifest: Mapping[str, Any]) -> str:
+def card(manifest: Mapping[str, Any], loading: Loading | None = None) -> str:
     """Return the dataset card as Markdown; names from outside are escaped."""
+    loading = loading or Loading()
     dataset, counts, known = manifest["dataset"], manifest["counts"], manifest["known"]
     of_masks = "pixels_changed" in counts
     versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
@@ -50,7 +52,9 @@ def card(manifest: Mapping[str, Any]) -> str:
     ]
     if known["bulk_acts"]:
         lines += ["", "Accepted in bulk:", "", *map(_act_line, known["bulk_acts"])]
-    return "\n".join([*lines, "", _METHOD])
+    if loading.lines:
+        lines += ["", "## Loading", "", *loading.lines]
+    return loading.front_matter + "\n".join([*lines, "", _METHOD])
 
 
 def _act_line(act: Mapping[str, Any]) -> str:

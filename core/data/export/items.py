@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from core.data.masks.items import Per
 from core.types import ExportError, Verdict
 
 
@@ -21,6 +22,7 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
     HUGGING_FACE = "huggingface"
     HUGGING_FACE_JSONL = "huggingface-jsonl"
+    HUGGING_FACE_PARQUET = "huggingface-parquet"
     PATCH = "patch"
     PATCH_CSV = "patch-csv"
     MASK_PAIRS = "mask-pairs"
@@ -28,6 +30,7 @@ class ExportFormat(StrEnum):
     VOC = "voc"
     COCO = "coco"
     LABEL_STUDIO = "label-studio"
+    LABEL_STUDIO_CHOICES = "label-studio-choices"
 
     @property
     def of_masks(self) -> bool:
@@ -40,12 +43,21 @@ class ExportFormat(StrEnum):
         return self in _OF_MASKS | _WITH_FILES
 
     @property
+    def embeds(self) -> bool:
+        """Whether the images are in its tables, not files beside them."""
+        return self is ExportFormat.HUGGING_FACE_PARQUET
+
+    @property
     def is_patch(self) -> bool:
         """Whether only changed items are in it."""
         return self in (ExportFormat.PATCH, ExportFormat.PATCH_CSV)
 
 
-_WITH_FILES = {ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL}
+_WITH_FILES = {
+    ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL,
+    ExportFormat.HUGGING_FACE_PARQUET,
+    ExportFormat.LABEL_STUDIO_CHOICES,
+}  # fmt: skip
 _OF_MASKS = {
     ExportFormat.MASK_PAIRS, ExportFormat.CAMVID, ExportFormat.VOC, ExportFormat.COCO, ExportFormat.LABEL_STUDIO,
 }  # fmt: skip
@@ -128,6 +140,8 @@ class ExportOptions:
     excluded: Treatment = Treatment.LEAVE_OUT
     unlabelled: Treatment = Treatment.LEAVE_OUT
     splits: tuple[str, ...] = ()
+    per: Per = Per.USUAL  # of masks: an annotation or PNG for each class, or each connected piece
+    raw: bool = False  # cells of CSV files that spreadsheets take for formulas stay as they are
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -140,7 +154,7 @@ class ExportOptions:
         Raises:
             ExportError: an option is unknown or has an unknown value.
         """
-        kinds = {"format": ExportFormat, "link": Link}
+        kinds = {"format": ExportFormat, "link": Link, "per": Per}
         kinds |= {reason.value: Treatment for reason in Unsettled}
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from core.data.export.items import ExportOptions, Method, Source, Treatment, Unsettled
+from core.data.export.items import ExportFormat, ExportOptions, Method, Source, Treatment, Unsettled
+from core.data.masks.items import Per
 from core.data.masks.store import MaskStore
 from core.types import ClassTable, ExportError, ignore_of
 
+_WITH_PER = (ExportFormat.COCO, ExportFormat.MASK_PAIRS)
 Changes = tuple[tuple[int, int], ...]  # given * (K + 1) + label, number of pixels; IGNORE is K
 
 
@@ -104,11 +106,16 @@ def plan_masks(
 
 
 def check_mask_options(options: ExportOptions) -> None:
-    """Refuse what cannot be said of pixels.
+    """Refuse what cannot be said of pixels, or in this format.
 
     Raises:
-        ExportError: a region is to stand apart.
+        ExportError: a region is to stand apart, or a format has no annotations for each class or piece.
     """
+    if options.per is not Per.USUAL and options.format not in _WITH_PER:
+        forms = " and ".join(form.value for form in _WITH_PER)
+        raise ExportError(
+            f"{options.format.value} has one mask an image; only {forms} are written for each {options.per}"
+        )
     for reason in (Unsettled.AMBIGUOUS, Unsettled.EXCLUDED):
         if options.treatment(reason) is Treatment.APART:
             raise ExportError(

@@ -21,7 +21,7 @@ from core.data.export.tables import Cell, write_csv
 from core.data.formats import camvid, coco, label_studio, mask_pairs, voc
 from core.data.formats.source import SPLITS, ReadOptions
 from core.data.masks.faults import MaskError
-from core.data.masks.items import MaskItem
+from core.data.masks.items import MaskItem, Per
 from core.data.masks.reading import read_masks
 from core.types import ExportError, IntArray, SourceSample
 
@@ -71,9 +71,11 @@ def write_masks(folder: Path, laid: LaidOutMasks, report: Report, should_stop: S
         return plan.store.get(name)
 
     items = [_item(plan, image, read) for image in plan.images]
-    FORMATS[plan.options.format].write(folder, items, plan.table, laid.files)
-    write_csv(folder / IMAGES, _image_cells(laid), _IMAGE_COLUMNS)
-    write_csv(folder / REGIONS, _region_cells(laid), _REGION_COLUMNS)
+    more = {} if plan.options.per is Per.USUAL else {"per": plan.options.per}
+    FORMATS[plan.options.format].write(folder, items, plan.table, laid.files, **more)
+    raw = plan.options.raw
+    write_csv(folder / IMAGES, _image_cells(laid), _IMAGE_COLUMNS, raw=raw)
+    write_csv(folder / REGIONS, _region_cells(laid), _REGION_COLUMNS, raw=raw)
 
 
 def check_masks(folder: Path, laid: LaidOutMasks, should_stop: ShouldStop) -> None:

@@ -27,6 +27,7 @@ class Layout:
     classes: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     apart: Mapping[str, str] = field(default_factory=dict)
+    splits_apart: Mapping[str, str] = field(default_factory=dict)  # below the folders of what stands apart
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -39,6 +40,10 @@ class Layout:
         is_apart = bool(folders) and folders[0] in self.apart
         if is_apart:
             folders.pop(0)
+            if not folders:
+                return None, ""
+            if len(folders) == 1 and folders[0] in self.splits_apart:
+                return None, self.splits_apart[folders[0]]
         split = ""
         if self.splits:
             if not folders or folders[0] not in self.splits:

@@ -48,8 +48,13 @@ def manifest(
     placed: Mapping[Link, int],
     tables: Sequence[Path],
     versions: Mapping[str, str],
+    *,
+    class_to_idx: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Return the manifest of an export; the first of its `tables` has every image with its content hash."""
+    """Return the manifest of an export; the first of its `tables` has every image with its content hash.
+
+    `class_to_idx` has the number that programs which read class folders give to each.
+    """
     source = plan.source
     dataset = {
         "name": source.name,
@@ -67,6 +72,7 @@ def manifest(
     if isinstance(plan, MaskPlan):
         dataset["colours"] = list(plan.table.colours)
         files["tables"] = {table.name: content_hash(table) for table in tables}
+    numbered = {"class_to_idx": dict(class_to_idx)} if class_to_idx else {}
     return {
         "tool": TOOL,
         "kind": KIND,
@@ -75,6 +81,7 @@ def manifest(
         "rounds": list(source.rounds),
         "options": plan.options.to_json(),
         "layout": layout.to_json(),
+        **numbered,
         "counts": counts_of(plan),
         "known": known_of(plan),
         "files": files,
@@ -115,6 +122,12 @@ def find_manifest(folder: Path) -> dict[str, Any] | None:
     return values
 
 
+def escapes_formulas(values: Mapping[str, Any] | None) -> bool:
+    """Whether the CSV files of the export with this manifest escape formulas; those of older ones do not."""
+    options = values.get("options") if values is not None else None
+    return isinstance(options, dict) and "raw" in options
+
+
 def find_layout(folder: Path) -> Layout | None:
     """Return what the folders of a former export of ours mean, None if it has no class folders of ours.
 
@@ -125,7 +138,8 @@ def find_layout(folder: Path) -> Layout | None:
     if values is None:
         return None
     try:
-        parts = {name: {str(k): str(v) for k, v in values["layout"][name].items()} for name in Layout.__slots__}
+        written = {"splits_apart": {}, **values["layout"]}  # older exports have no folders of their own for them
+        parts = {name: {str(k): str(v) for k, v in written[name].items()} for name in Layout.__slots__}
     except (KeyError, TypeError, AttributeError) as error:
         raise ExportError(f"{folder / MANIFEST} is damaged ({error!r}); export again") from error
     layout = Layout(**parts)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.export.embedded import check_shards
 from core.data.export.items import ExportFormat
 from core.data.export.layouts import LaidOut
-from core.data.formats import huggingface, imagefolder, manifest
+from core.data.formats import huggingface, imagefolder, label_studio, manifest
 from core.data.formats.source import ReadOptions, SourceListing, group_name, split_name
 from core.data.patch.change import changes_of, read_patch
 from core.types import ExportError, Severity
@@ -21,7 +22,9 @@ READERS: Mapping[ExportFormat, tuple[Reader, ...]] = {
     ExportFormat.PARQUET: (manifest.read,),
     ExportFormat.HUGGING_FACE: (huggingface.read, manifest.read),
     ExportFormat.HUGGING_FACE_JSONL: (huggingface.read, manifest.read),
+    ExportFormat.LABEL_STUDIO_CHOICES: (label_studio.read, manifest.read),
 }
+_TABLES: frozenset[Reader] = frozenset({huggingface.read, manifest.read})  # have groups, and no blanks around a label
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,18 @@ def check_written(folder: Path, laid: LaidOut, table: str) -> None:
         if read_patch(folder / table).changes != changes_of(laid.plan):
             raise ExportError(f"{table} reads back differently; nothing was kept. Please report this with the dataset")
         return
+    if laid.plan.options.format.embeds:
+        check_shards(folder, laid)
+        return
     root = folder.resolve()
     expected = list(_expected(root, laid))
     if not expected:
         return
     for read in READERS[laid.plan.options.format]:
         listing = read(root, ReadOptions(allow_outside_links=True))
-        with_groups = read is not imagefolder.read  # folders have no place for groups
+        if read is label_studio.read and not any(each.label for each in expected):
+            continue  # no task has an annotation, by which the file is recognised
+        with_groups = read in _TABLES
         found = {
             sample.path: (sample.label, sample.split, sample.group if with_groups else "") for sample in listing.samples
         }

@@ -1,7 +1,8 @@
 """The table of an export: one row an image, the same columns in CSV, JSON lines and Parquet.
 
-`label` is empty where there is none. Rows stand in the plan's order, lines end in a line feed, and nothing depends on
-the clock, so two exports of one state are the same bytes.
+`label` is empty where there is none. In CSV, text that spreadsheets would run as a formula has an apostrophe before it,
+and a path `./`, unless it is to be `raw`. Rows stand in the plan's order, lines end in a line feed, and nothing depends
+on the clock, so two exports of one state are the same bytes.
 """
 
 import csv
@@ -14,12 +15,14 @@ import pyarrow.lib as pa
 import pyarrow.parquet as pq
 
 from core.data.export.items import Row
+from core.data.formats.cells import escaped, is_formula
 
 Cell = str | int | float | None
 COLUMNS = (
     "path", "label", "given", "verdict", "method", "annotator", "decided_at", "round", "confidence", "changeset",
     "split", "group", "name", "content_hash",
 )  # fmt: skip
+_PATHS = {"path", "file", "file_name", "image"}
 _TYPES = {
     "round": pa.int32(),
     "confidence": pa.float64(),
@@ -49,12 +52,22 @@ def cells(row: Row, path: str) -> dict[str, Cell]:
     }
 
 
-def write_csv(path: Path, records: Iterable[Mapping[str, Cell]], columns: tuple[str, ...] = COLUMNS) -> None:
+def write_csv(
+    path: Path, records: Iterable[Mapping[str, Cell]], columns: tuple[str, ...] = COLUMNS, *, raw: bool = False
+) -> None:
     """Write the table as CSV in UTF-8."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(records)
+        writer.writerows({name: _csv_cell(name, cell, raw=raw) for name, cell in row.items()} for row in records)
+
+
+def _csv_cell(name: str, cell: Cell, *, raw: bool) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    if name in _PATHS and is_formula(cell):
+        return cell if raw else f"./{cell}"
+    return escaped(cell, raw=raw)
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Cell]]) -> None:

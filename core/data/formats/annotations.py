@@ -97,6 +97,10 @@ class Images:
         for name in image_files(root, options, problems):
             self._by_name[PurePosixPath(name).name].append(name)
 
+    def has(self, path: str) -> bool:
+        """Whether an image lies at exactly this path below the root."""
+        return path in self._by_name.get(PurePosixPath(path).name, ())
+
     def find(self, written: str, near: Path, split: str = "") -> str | None:
         """Return the image called `written` in a file that lies in the folder `near`; None is a problem."""
         found = self.look(written, near, split)

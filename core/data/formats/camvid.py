@@ -4,7 +4,8 @@ Masks are colours: "exact 11" unless a map is chosen or declared beside them. Fo
 (`unlabeled/train_pseudoIt1/`) are passed over. The layout `train/images/`, `train/labels/` is read too, where the
 images are frames of CamVid; their ids are those of the 480 x 360 version. Frames of one drive are one group.
 
-Written masks are RGB in the classes' colours; `classes.csv` says them, and which colour is IGNORE.
+Written masks are RGB in the classes' colours; `classes.csv` says them, and which colour is IGNORE. `label_colors.txt`,
+`dataset_meta.json` and a list of images and masks for each split (`train.txt`) say the same to other readers.
 """
 
 from collections.abc import Sequence
@@ -28,12 +29,14 @@ from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListin
 from core.data.formats.walk import folders_in, has_images, is_image_name
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
-from core.data.masks.colours import painted
-from core.data.masks.items import MaskItem, place_in
+from core.data.masks.colours import painted, rgb_of
+from core.data.masks.items import MaskItem, place_in, unused_name, write_meta
 from core.types import ClassTable, DatasetError
 
 _WITHOUT_SPLIT = "train"
 _UNLABELLED = "unlabeled"
+_COLOURS = "label_colors.txt"
+_VOID = "Void"  # as CamVid's own list calls what is no class
 
 
 def recognise(source: Path) -> str:
@@ -78,11 +81,21 @@ def place(items: Sequence[MaskItem]) -> list[str]:
 def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
     """Write a PNG in the classes' colours for every labelled image; a colour that two classes share is changed."""
     written, ignored = write_classes(folder, table)
+    told = ClassTable((*written.names, unused_name(written, _VOID)), (*written.colours, ignored))
+    rows = zip(map(rgb_of, told.colours), told.names, strict=True)
+    lines = [f"{' '.join(map(str, colour))} {' '.join(name.split())}\n" for colour, name in rows]
+    (folder / _COLOURS).write_text("".join(lines), encoding="utf-8")
+    write_meta(folder, told)
+    lists: dict[str, list[str]] = {}
     for item, file in zip(items, files, strict=True):
         if item.mask is not None:
             split, name = PurePosixPath(file).parts
+            path = f"{split}{LABELS_OF}/{PurePosixPath(name).with_suffix('.png')}"
+            lists.setdefault(split, []).append(f'"/{file}" "{path}"\n')
             mask = Image.fromarray(painted(item.mask(), written.colours, ignored))
-            mask_pairs.save_mask(folder / f"{split}{LABELS_OF}" / name, mask)
+            mask_pairs.save_mask(folder / path, mask)
+    for split, pairs in lists.items():
+        (folder / f"{split}.txt").write_text("".join(pairs), encoding="utf-8")
 
 
 def _find(source: Path) -> tuple[Path, list[Pairing]]:

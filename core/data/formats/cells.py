@@ -2,6 +2,9 @@
 
 Tables write "no label" in many ways, numbers as `1` and `1.0`, and an accented letter as one character or as two. With
 `literal`, cells are taken as written, as in datasets that an earlier version imported: their classes keep their names.
+
+Spreadsheets run a cell that begins with one of `=+-@` as a formula, so Outfold's CSV files have an apostrophe before
+it, as is usual. `escaped` and `unescaped` are each other's inverse; numbers stay as they are.
 """
 
 import json
@@ -10,6 +13,8 @@ import unicodedata
 
 MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "#n/a", "<na>"})  # in lower case
 _WHOLE = re.compile(r"[+-]?\d+\.0+")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 class SeveralLabelsError(ValueError):
@@ -34,6 +39,21 @@ def label_of(cell: str | None, *, literal: bool) -> str | None:
     if is_missing(text):
         return None
     return spelt(text.split(".", 1)[0] if _WHOLE.fullmatch(text) else text)
+
+
+def is_formula(text: str) -> bool:
+    """Whether spreadsheets run this text as a formula, or show it without its first apostrophe."""
+    return _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
+
+
+def escaped(text: str, *, raw: bool = False) -> str:
+    """Return the cell of a CSV file for a text; `raw`: formulas stay, and only what looks escaped is escaped."""
+    return f"'{text}" if is_formula(text) and not (raw and not text.startswith("'")) else text
+
+
+def unescaped(cell: str) -> str:
+    """Return the text of which this is the escaped cell."""
+    return cell[1:] if cell.startswith("'") and is_formula(cell) else cell
 
 
 def is_missing(text: str) -> bool:

@@ -5,8 +5,9 @@ are the category `background`, which is added where there is none; in files writ
 `info` says (`"unannotated_pixels": "ignore"`). A category called void, ignore or unlabelled is IGNORE. An annotation
 with a box alone has no pixels: see the option `boxes`. The split is in the file's name, as in `instances_val.json`.
 
-Written: one annotation for each image and class, packed run lengths; `iscrowd` is 1 where its pixels form several
-separate pieces, as COCO means it. Category ids begin at 1.
+Written: `images/<split>/` with `annotations/instances_<split>.json`, where file names are those in that folder; a
+dataset without splits is the split `default`. One annotation for each connected piece of a class, or for each class,
+packed run lengths; none is a crowd. Category ids begin at 1.
 """
 
 import json
@@ -14,10 +15,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 
 from core.data.export.names import safe_name
@@ -29,15 +29,16 @@ from core.data.formats.turned import ask_turned
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import is_nobody
 from core.data.masks.colours import IGNORED, class_table, rgb_of
-from core.data.masks.items import MaskItem, place_in
+from core.data.masks.items import MaskItem, Per, annotations, place_in
 from core.data.masks.runs import Inside, encode_coco
 from core.data.masks.segments import segments
 from core.data.storage import atomic_path
-from core.types import ClassTable, DatasetError, SourceSample, ignore_of
+from core.types import ClassTable, DatasetError, SourceSample
 
 _BACKGROUND = "background"
 _UNANNOTATED = "unannotated_pixels"
 _INSTANCES = "instances"
+_IMAGES, _NO_SPLIT = "images", "default"
 _KEYS = tuple(re.compile(rf'"{key}"\s*:\s*\[') for key in ("images", "categories"))
 _SPREAD = 200  # photos of a file
 _CURE = "correct the annotation, or remove it"
@@ -97,19 +98,24 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `split/name`, `images/name` without a split."""
-    return place_in(items, lambda item: safe_name(item.split) if item.split else "images")
+    """Return where each image goes: `images/split/name`."""
+    return place_in(items, lambda item: f"{_IMAGES}/{_folder_of(item.split)}")
 
 
-def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
-    """Write one file of annotations for each split."""
+def write(
+    folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str], *, per: Per = Per.USUAL
+) -> None:
+    """Write one file of annotations for each split; usually with one annotation for each connected piece."""
     by_split: dict[str, list[tuple[MaskItem, str]]] = defaultdict(list)
     for item, file in zip(items, files, strict=True):
-        by_split[item.split].append((item, file))
+        by_split[item.split].append((item, PurePosixPath(file).name))
     for split, placed in by_split.items():
-        name = f"{_INSTANCES}_{safe_name(split)}" if split else _INSTANCES
-        with atomic_path(folder / FOLDER / f"{name}.json") as path:
-            _write_file(path, split, placed, table)
+        with atomic_path(folder / FOLDER / f"{_INSTANCES}_{_folder_of(split)}.json") as path:
+            _write_file(path, split, placed, table, per)
+
+
+def _folder_of(split: str) -> str:
+    return safe_name(split) if split else _NO_SPLIT
 
 
 def _find(source: Path) -> list[Path]:
@@ -187,11 +193,17 @@ class _Reading:
         """Yield photos spread over a file, with the size that it gives them."""
         listed = objects(file.values, "images")
         for image in listed[:: max(1, len(listed) // _SPREAD)]:
-            name = self.images.look(str(image.get("file_name", "")), file.path.parent, file.split)
+            name = self.images.look(self._written(image, file), file.path.parent, file.split)
             height, width = image.get("height"), image.get("width")
             size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
             if name is not None:
                 yield f"{self.images.root}/{name}", size
+
+    def _written(self, image: dict[str, Any], file: _File) -> str:
+        """Return the path of an image, in the folder that is called as its file of annotations where it lies there."""
+        name = str(image.get("file_name", ""))
+        path = f"{_IMAGES}/{file.path.stem.removeprefix(f'{_INSTANCES}_')}/{name}"
+        return path if self.images.has(path) else name
 
     def samples(self, files: list[_File]) -> Iterator[SourceSample]:
         """Yield every image that the files name."""
@@ -210,7 +222,7 @@ class _Reading:
         turned = self.options.exif_masks == "turn"
         for image in objects(file.values, "images"):
             mine = shapes.pop(_key(image.get("id")), [])
-            name = self.images.find(str(image.get("file_name", "")), file.path.parent, file.split)
+            name = self.images.find(self._written(image, file), file.path.parent, file.split)
             if name is None:
                 continue
             size = [image.get("height"), image.get("width")]
@@ -249,7 +261,7 @@ class _Reading:
         return [0, "fault", ["bad polygon", f"{where} has no segmentation", _CURE]]
 
 
-def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], table: ClassTable) -> None:
+def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], table: ClassTable, per: Per) -> None:
     """Write piece by piece: no more than one mask is in memory."""
     info = {"description": "exported by Outfold", "split": split, _UNANNOTATED: "ignore"}
     categories = [
@@ -262,7 +274,7 @@ def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], tabl
         file.write(f'{{"info": {json.dumps(info)},\n"categories": {json.dumps(categories)},\n"images": [')
         _write_list(file.write, (_image(number, item, name) for number, (item, name) in enumerate(placed, start=1)))
         file.write('],\n"annotations": [')
-        _write_list(file.write, _annotations(placed))
+        _write_list(file.write, _annotations(placed, per))
         file.write("]}\n")
 
 
@@ -276,25 +288,24 @@ def _image(number: int, item: MaskItem, file: str) -> dict[str, Any]:
     return image if item.mask is not None else {**image, "labelled": False}
 
 
-def _annotations(placed: list[tuple[MaskItem, str]]) -> Iterator[dict[str, Any]]:
+def _annotations(placed: list[tuple[MaskItem, str]], per: Per) -> Iterator[dict[str, Any]]:
     number = 0
     for image, (item, _) in enumerate(placed, start=1):
-        mask = item.mask() if item.mask is not None else np.zeros((0, 0), dtype=np.uint8)
-        for label in np.flatnonzero(np.bincount(mask.ravel())).tolist():
-            if label != ignore_of(mask):
-                number += 1
-                yield {"id": number, "image_id": image, "category_id": label + 1, **_annotation(mask == label)}
+        if item.mask is None:
+            continue
+        for label, inside in annotations(item.mask(), per):
+            number += 1
+            yield {"id": number, "image_id": image, "category_id": label + 1, **_annotation(inside)}
 
 
 def _annotation(inside: Inside) -> dict[str, Any]:
-    pieces, _ = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
     y, x = np.nonzero(inside)
     left, top = int(x.min()), int(y.min())
     return {
         "segmentation": encode_coco(inside),
         "area": len(x),
         "bbox": [left, top, int(x.max()) + 1 - left, int(y.max()) + 1 - top],
-        "iscrowd": int(pieces > 2),  # noqa: PLR2004 the ground is counted as one
+        "iscrowd": 0,
     }
 
 

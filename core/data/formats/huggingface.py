@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from core.data.export.provenance import find_manifest
+from core.data.export.provenance import escapes_formulas, find_manifest
 from core.data.formats import imagefolder
 from core.data.formats.rows import LABEL_NAMES, ONES, SURVEYED, Columns, RowReader, find_columns
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
@@ -56,12 +56,14 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not found:
         raise DatasetError(f"{source}: has no metadata.csv or metadata.jsonl, nor have its train, val, test folders")
     root = source if source.is_dir() else source.parent
-    if find_manifest(root) is not None:  # an export of ours: what stands there is what was meant
+    exported = find_manifest(root)
+    if exported is not None:  # an export of ours: what stands there is what was meant
         options = replace(options, literal_labels=True)
     tables = [open_table(refuse_leaving(path, source, options)) for path in found]
     chosen = [find_columns(table, options, only_other=True) for table in tables]
     problems = Problems()
-    return SourceListing(_samples(root, list(zip(tables, chosen, strict=True)), options, problems), problems)
+    reader = RowReader(root, options, problems, confined=True, listed={}, escapes=escapes_formulas(exported))
+    return SourceListing(_samples(reader, list(zip(tables, chosen, strict=True))), problems)
 
 
 def _gives_labels(table: Table, columns: Columns, *, class_folders: bool) -> bool:
@@ -86,13 +88,10 @@ def _has_class_folders(source: Path) -> bool:
     return any(name.lower() not in SPLITS for name in imagefolder.find_layout(source).classes)
 
 
-def _samples(
-    root: Path, tables: list[tuple[Table, Columns]], options: ReadOptions, problems: Problems
-) -> Iterator[SourceSample]:
-    reader = RowReader(root, options, problems, confined=True, listed={})
+def _samples(reader: RowReader, tables: list[tuple[Table, Columns]]) -> Iterator[SourceSample]:
     for table, columns in tables:
         folder = table.path.parent.name
-        split = split_name(folder) if table.path.parent != root and folder.lower() in SPLITS else ""
+        split = split_name(folder) if table.path.parent != reader.root and folder.lower() in SPLITS else ""
         for sample in reader.read(table, columns):
             yield sample if sample.split or not split else replace(sample, split=split)
 

@@ -7,6 +7,7 @@ IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. A shape wi
 people were asked for choices and drew nothing, labels are classes of images.
 
 Written: `tasks.json` with one brush for each image and class, `label_config.xml` for the project, and `classes.csv`.
+Classes of images: the same with one choice for each image.
 Images are named as local files (`/data/local-files/?d=...`); a project whose storage is the export's folder shows them.
 """
 
@@ -62,7 +63,7 @@ _HELD = {
     "radiusX": "ellipse",
     "width": "rectangle",
 }  # the value's key -> its shape
-_FROM, _TO = "tag", "image"
+_FROM, _TO, _CHOICE = "tag", "image", "choice"
 
 
 def recognise(source: Path) -> str:
@@ -127,6 +128,24 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
         out.write("[")
         for number, (item, file) in enumerate(zip(items, files, strict=True), start=1):
             out.write(f"{',' if number > 1 else ''}\n{json.dumps(_task(number, item, file, written))}")
+        out.write("\n]\n")
+
+
+def write_choices(folder: Path, rows: Sequence[tuple[str, str, str | None]], classes: Sequence[str]) -> None:
+    """Write a task for each image, as (file, split, label), with its class as the choice, and the project's labels."""
+    config = ET.Element("View")
+    ET.SubElement(config, "Image", name=_TO, value="$image")
+    choices = ET.SubElement(config, "Choices", name=_CHOICE, toName=_TO, choice="single")
+    for name in classes:
+        ET.SubElement(choices, "Choice", value="".join(filter(str.isprintable, name)))
+    write_atomically(folder / _CONFIG, ET.tostring(config, encoding="utf-8"))
+    with atomic_path(folder / _TASKS) as path, path.open("w", encoding="utf-8") as out:
+        out.write("[")
+        for number, (file, split, label) in enumerate(rows, start=1):
+            result = {"id": str(number), "type": "choices", "from_name": _CHOICE, "to_name": _TO}
+            chosen = [] if label is None else [{"id": number, "result": [{**result, "value": {"choices": [label]}}]}]
+            task = {"id": number, "data": {"image": _LOCAL + quote(file), "split": split}, "annotations": chosen}
+            out.write(f"{',' if number > 1 else ''}\n{json.dumps(task)}")
         out.write("\n]\n")
 
 

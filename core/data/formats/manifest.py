@@ -9,7 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from core.data.export.provenance import find_manifest
+from core.data.export.provenance import escapes_formulas, find_manifest
 from core.data.formats.mask_meaning import Usual, find_meaning
 from core.data.formats.paths import PathFinder
 from core.data.formats.rows import Columns, RowReader, find_columns
@@ -43,12 +43,13 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     path = _find_table(source)
     if path is None:
         raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet; name the table itself")
-    if find_manifest(path.parent) is not None:  # of an export of ours: what stands there is what was meant
+    exported = find_manifest(path.parent)
+    if exported is not None:  # of an export of ours: what stands there is what was meant
         options = replace(options, literal_labels=True)
     table = open_table(refuse_leaving(path, source, options))
     columns = _columns(table, options)
     problems = Problems()
-    reader = RowReader(path.parent, options, problems, confined=False, listed={})
+    reader = RowReader(path.parent, options, problems, confined=False, listed={}, escapes=escapes_formulas(exported))
     if columns.mask is None:
         return SourceListing(reader.read(table, columns), problems)
     masks = _masks(path, columns.mask, options)

@@ -2,17 +2,22 @@
 
 Also `train/` with `train_masks/`, and masks among their images (`1.jpg`, `1_mask.png`).
 
-Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_colors.txt` or the like declares. Written
-masks are grey PNG, 8 bits up to 255 classes; IGNORE is 255 or 65535; `classes.csv` has names and colours.
+Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_colors.txt` or the like declares.
+
+Written: `train/images/` with `train/masks/`, `images/` with `masks/` where there are no splits. Masks are grey PNG, 8
+bits up to 255 classes; IGNORE is 255 or 65535. `classes.csv` has names and colours, and so has `dataset_meta.json`
+beside each pair of folders, for other readers. On demand `class_masks/` or `piece_masks/` has a black and white PNG
+for each class or connected piece of each image as well.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 from PIL import Image
 
-from core.data.export.names import safe_name
+from core.data.export.names import folder_names, safe_name
 from core.data.formats import mask_stacks
 from core.data.formats.mask_folders import (
     IMAGES,
@@ -35,8 +40,8 @@ from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
-from core.data.masks.items import MaskItem, place_in
-from core.types import ClassTable, DatasetError
+from core.data.masks.items import MaskItem, Per, annotations, place_in, write_meta
+from core.types import ClassTable, DatasetError, IntArray
 
 _FRAMES = 50  # names looked at to tell whose frames these are
 
@@ -45,6 +50,8 @@ def recognise(source: Path) -> str:
     """Say why these are images and masks; empty: they are not."""
     if not source.is_dir():
         return ""
+    if (numbered := mask_stacks.find_numbered(source)) is not None:
+        return mask_stacks.describe(numbered)
     _, pairings = find(source)
     pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
     if pairing is None:
@@ -61,6 +68,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     Raises:
         DatasetError: there are no such folders, or nothing says what the masks mean.
     """
+    if source.is_dir() and (numbered := mask_stacks.find_numbered(source)) is not None:
+        return mask_stacks.read(source, numbered, options)
     base, pairings = find(source) if source.is_dir() else (source, [])
     if not any(do_pair(source, pairing) for pairing in pairings) and source.is_dir():
         layout = mask_stacks.find(source)
@@ -102,16 +111,49 @@ def read_pairings(
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `images/split/name`."""
-    return place_in(items, lambda item: f"images/{safe_name(item.split)}" if item.split else "images")
+    """Return where each image goes: `split/images/name`; a split of another name has a folder below `images`."""
+
+    def folder_of(item: MaskItem) -> str:
+        if item.split in SPLITS.values():
+            return f"{item.split}/images"
+        return f"images/{safe_name(item.split)}" if item.split else "images"
+
+    return place_in(items, folder_of)
 
 
-def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str]) -> None:
+def write(
+    folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Sequence[str], *, per: Per = Per.USUAL
+) -> None:
     """Write a grey PNG of ids for every labelled image."""
-    write_classes(folder, table)
+    written, _ = write_classes(folder, table)
+    for parent in {_parts(file)[0] for file in files}:
+        (folder / parent / "masks").mkdir(parents=True, exist_ok=True)
+        write_meta(folder / parent, written)
     for item, file in zip(items, files, strict=True):
-        if item.mask is not None:
-            save_mask(folder / "labels" / PurePosixPath(file).relative_to("images"), Image.fromarray(item.mask()))
+        if item.mask is None:
+            continue
+        mask = item.mask()
+        parent, name = _parts(file)
+        save_mask(folder / parent / "masks" / name, Image.fromarray(mask))
+        if per is not Per.USUAL:
+            _write_each(folder / f"{per}_masks" / parent / name.with_suffix(""), mask, written, per)
+
+
+def _parts(file: str) -> tuple[str, PurePosixPath]:
+    """Return the folder that holds `images`, and the path of a file below `images`."""
+    parts = PurePosixPath(file).parts
+    at = parts.index("images")
+    return "/".join(parts[:at]), PurePosixPath(*parts[at + 1 :])
+
+
+def _write_each(folder: Path, mask: IntArray, table: ClassTable, per: Per) -> None:
+    """Write a black and white PNG for each annotation of a mask: `cat.png`, or `001_cat.png` of pieces."""
+    names = folder_names(table.names)
+    for number, (label, inside) in enumerate(annotations(mask, per), start=1):
+        prefix = f"{number:03d}_" if per is Per.PIECE else ""
+        path = folder / f"{prefix}{names[table.names[label]]}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(path, format="PNG", compress_level=4)
 
 
 def save_mask(image_path: Path, mask: Image.Image) -> None:

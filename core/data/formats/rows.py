@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.data.formats.cells import SeveralLabelsError, label_of, spelt
+from core.data.formats.cells import SeveralLabelsError, label_of, spelt, unescaped
 from core.data.formats.paths import PathFinder, is_url
 from core.data.formats.source import (
     SPLITS,
@@ -24,7 +24,7 @@ from core.data.formats.source import (
     is_within,
     split_name,
 )
-from core.data.formats.table import Row, Table
+from core.data.formats.table import TEXT_SUFFIXES, Row, Table
 from core.data.formats.tags import split_tags
 from core.data.masks.pixels import PixelCode
 from core.types import DatasetError, SourceSample
@@ -77,6 +77,7 @@ class RowReader:
     confined: bool  # files must not leave the root
     listed: dict[str, str | None]
     code: PixelCode | None = None  # how the masks say their classes, where labels are masks
+    escapes: bool = False  # CSV is of an export of ours that has an apostrophe before formulas
 
     def read(self, table: Table, columns: Columns) -> Iterator[SourceSample]:
         """Yield the samples of one table, in its order; paths are relative to the table's folder."""
@@ -86,18 +87,31 @@ class RowReader:
             )
         finder = PathFinder(table.path.parent, self.options.image_root)
         missing: Counter[str] = Counter()
+        told = (columns.label, columns.split, columns.group)
+        escaped = {name for name in told if name is not None and self._has_escapes(table)}
         for number, row in table.rows:
             where = f"{table.path.name}, row {number}"
+            if row is not None:
+                row |= {name: cell and unescaped(cell) for name in escaped for cell in [row.get(name)]}
             sample = self._sample(finder, columns, row, where, missing)
             if sample is not None:
                 yield sample
+        self.note_missing(table.path.name, missing)
+
+    def note_missing(self, name: str, missing: Counter[str]) -> None:
+        """Warn of cells of the table `name` that were read as no label."""
         for text, count in missing.items():
             self.problems.warn(
                 "missing label",
-                table.path.name,
+                name,
                 f"{count:,} labels {text} were read as no label",
                 "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
             )
+
+    def _has_escapes(self, table: Table) -> bool:
+        """Whether an apostrophe before a formula is no part of the text, as spreadsheets and Outfold write CSV."""
+        is_csv = table.path.suffix.lower() in TEXT_SUFFIXES
+        return is_csv and (self.escapes or not self.options.literal_labels)
 
     def _sample(
         self, finder: PathFinder, columns: Columns, row: Row | None, where: str, missing: Counter[str]
@@ -111,7 +125,7 @@ class RowReader:
             return None
         name = self._name(path)
         try:
-            label = self._label(columns, row, missing)
+            label = self.label(columns, row, missing)
         except SeveralLabelsError:
             cure = "leave one of them, or name another column: --label-column"
             self.problems.error("several labels", where, f"{name} has several labels; a class is one an image", cure)
@@ -148,7 +162,12 @@ class RowReader:
                 return os.path.relpath(path, base)
         return path
 
-    def _label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
+    def label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
+        """Return the class a row names, None for none; cells that mean no value are counted as `missing`.
+
+        Raises:
+            SeveralLabelsError: it names several.
+        """
         if self.code is not None:
             return None
         if columns.one_hot:
@@ -217,14 +236,23 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
     path = table.find(options.path_column, PATH_NAMES)
     if path is None and table.nested:
         raise DatasetError(
-            f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, which are "
-            "not read; save each image as a file, and name it in a column `path`"
+            f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, and no column the "
+            "paths of images; read images in a table with --format huggingface-parquet"
         )
     if path is None:
         raise DatasetError(
             f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path` or "
             "`file_name`, or choose it: --path-column"
         )
+    return find_labels(table, options, path, only_other=only_other)
+
+
+def find_labels(table: Table, options: ReadOptions, path: str, *, only_other: bool) -> Columns:
+    """Return which columns hold the rest, where images are in the column `path`.
+
+    Raises:
+        DatasetError: a column is not there, or cannot be what it would have to be.
+    """
     split, group = table.find(options.split_column, SPLIT_NAMES), table.find(options.group_column, GROUP_NAMES)
     mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
     label = table.find(options.label_column, LABEL_NAMES)

@@ -2,7 +2,8 @@
 
 Index 255, the border around objects, is IGNORE. The lists give the split; an image in none of them is read if it has a
 mask. Without a `labelmap.txt` the classes are VOC's own 21. A palette saved as colours is recognised by VOC's colours.
-Written masks hold at most 255 classes; a list `default.txt` has the images without a split.
+Written masks hold at most 255 classes; a list `default.txt` has the images without a split. `labelmap.txt` names the
+colours for other readers, the border as `ignored`; `classes.csv` does so for this one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +23,13 @@ from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in, is_image_name
 from core.data.masks.classes import declare, without_values, write_classes
 from core.data.masks.colours import rgb_of, voc_colour
-from core.data.masks.items import MaskItem, place_in
+from core.data.masks.items import MaskItem, place_in, unused_name
 from core.data.masks.pixels import PixelCode
 from core.types import IGNORE, ClassTable, DatasetError, ExportError, SourceSample
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+_LABELMAP, _IGNORED = "labelmap.txt", "ignored"
+_ESCAPED = {ord(letter): f"%{ord(letter):02X}" for letter in ":\r\n"}
 _BORDER = "#e0e0c0"
 _NO_SPLIT = "default"
 _MERGED = "trainval"  # both lists once more
@@ -99,6 +102,7 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[: len(written)] = [rgb_of(colour) for colour in written.colours]
     palette[IGNORE] = rgb_of(border)
+    (folder / _LABELMAP).write_text(_labelmap(written, border), encoding="utf-8")
     lists: dict[str, list[str]] = {}
     for item, file in zip(items, files, strict=True):
         name = PurePosixPath(file)
@@ -110,6 +114,17 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
     (folder / LISTS).mkdir(parents=True, exist_ok=True)
     for split, stems in lists.items():
         (folder / LISTS / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+
+
+def _labelmap(table: ClassTable, border: str) -> str:
+    """Return lines `name:r,g,b::`; letters that have a meaning in it, or end a line, are written as %XX."""
+    lines = ["# label:color_rgb:parts:actions"]
+    rows = [*zip(table.names, table.colours, strict=True), (unused_name(table, _IGNORED), border)]
+    for name, colour in rows:
+        written = name.translate(_ESCAPED)
+        written = f"%23{written[1:]}" if written.startswith("#") else written
+        lines.append(f"{written}:{','.join(map(str, rgb_of(colour)))}::")
+    return "\n".join([*lines, ""])
 
 
 def _find(source: Path) -> tuple[Path, Pairing] | None:

@@ -4,21 +4,40 @@ Every mask format's module has the same three functions beside `recognise`:
 
 - `read(root, options) -> SourceListing` lists the samples; masks are read later, by `core.data.masks.reading`.
 - `place(items) -> list[str]` says at which path below the export each image goes; the exporter brings it there.
-- `write(folder, items, table, files) -> None` writes the masks; `files` are the paths `place` gave.
+- `write(folder, items, table, files) -> None` writes the masks; `files` are the paths `place` gave. Formats that can
+  write one annotation for each class or each piece also take `per`.
 
 What is written, with the images at their places, is read back equal by the same module's `read`: the masks pixel for
 pixel, the classes and their colours, and the splits where the format has them.
 """
 
+import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
+import cv2
+import numpy as np
+
 from core.data.export.names import safe_name
-from core.types import IntArray
+from core.data.masks.colours import rgb_of
+from core.data.masks.runs import Inside
+from core.data.storage import write_atomically
+from core.types import ClassTable, IntArray, ignore_of
 
 LONGEST_SUFFIX = 12  # characters
+META = "dataset_meta.json"  # datumaro's list of classes
+
+
+class Per(StrEnum):
+    """Unit of an annotation in an export of masks; usual: each format's own."""
+
+    USUAL = "usual"
+    CLASS = "class"
+    PIECE = "piece"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,38 @@ def place_in(items: Sequence[MaskItem], folder_of: Callable[[MaskItem], str]) ->
         taken.add(key)
         placed.append(f"{folder}/{chosen}{suffix}" if folder else f"{chosen}{suffix}")
     return placed
+
+
+def annotations(mask: IntArray, per: Per) -> Iterator[tuple[int, Inside]]:
+    """Yield the class and the pixels of each annotation of a mask, (H, W): a class, or a connected piece of one.
+
+    Pixels that touch at a corner are connected. IGNORE has no annotation.
+    """
+    for label in np.flatnonzero(np.bincount(mask.ravel())).tolist():
+        if label == ignore_of(mask):
+            continue
+        inside = mask == label
+        if per is Per.CLASS:
+            yield label, inside
+            continue
+        pieces, numbers = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
+        for number in range(1, pieces):
+            yield label, numbers == number
+
+
+def unused_name(table: ClassTable, wanted: str) -> str:
+    """Return `wanted`, or `wanted2` and so on where a class is called so."""
+    names = chain([wanted], (f"{wanted}{number}" for number in count(2)))
+    return next(name for name in names if name not in table.names)
+
+
+def write_meta(folder: Path, table: ClassTable) -> None:
+    """Write the classes as datumaro reads them beside folders of masks: ids, names and colours."""
+    values = {
+        "label_map": {str(number): name for number, name in enumerate(table.names)},
+        "segmentation_colors": [list(rgb_of(colour)) for colour in table.colours],
+    }
+    write_atomically(folder / META, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def _same_file(name: str) -> str:

@@ -2,7 +2,8 @@
 
 An image is named by its path within the dataset and by the hash of its content, so a patch never relabels another
 file that happens to have the same name. `new` is None where the label is taken away (ambiguous, excluded), `old`
-where there was none. A patch is written as JSON or CSV; both read back to the same value.
+where there was none. A patch is written as JSON or CSV; both read back to the same value. In CSV an apostrophe stands
+before what spreadsheets would run as a formula.
 """
 
 import csv
@@ -13,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from core.data.export.items import ExportFormat, Plan
+from core.data.formats.cells import escaped, unescaped
 from core.types import DatasetError
 
 KIND = "label patch"
@@ -71,7 +73,10 @@ def write_patch(folder: Path, plan: Plan) -> str:
         with (folder / CSV_NAME).open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [item.name for item in fields(Change)], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(asdict(change) for change in changes)
+            raw = plan.options.raw
+            writer.writerows(
+                {name: cell and escaped(cell, raw=raw) for name, cell in asdict(change).items()} for change in changes
+            )
         return CSV_NAME
     values = {
         "tool": "outfold",
@@ -124,7 +129,7 @@ def _read_csv(path: Path) -> list[Change]:
         wanted = {item.name for item in fields(Change)}
         if not wanted <= set(reader.fieldnames or ()):
             raise DatasetError(f"{path}: is no label patch, its columns must be {', '.join(sorted(wanted))}")
-        return [_change({name: row[name] for name in wanted}) for row in reader]
+        return [_change({name: (cell := row[name]) and unescaped(cell) for name in wanted}) for row in reader]
 
 
 def _change(values: dict[str, str | None]) -> Change:

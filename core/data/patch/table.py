@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +21,8 @@ import pyarrow.types as arrow
 from pyarrow.lib import DataType
 
 from core.data.export.placing import content_hash
-from core.data.formats.cells import SeveralLabelsError, label_of
+from core.data.export.provenance import escapes_formulas, find_manifest
+from core.data.formats.cells import SeveralLabelsError, escaped, is_formula, label_of, unescaped
 from core.data.formats.paths import ENDINGS, plain_path
 from core.data.formats.rows import ONES, Columns, find_columns
 from core.data.formats.source import ReadOptions
@@ -71,6 +72,7 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
     if columns.label is None and not columns.one_hot:
         raise DatasetError(f"{table.name}: needs a column `path` (or `file_name`) and a column `label`")
     chosen, applied = _choose(patch, opened, columns)
+    cell_of = _cell_writer(opened, columns)
     if columns.label is None:
         classes = {name.strip() for name in columns.one_hot}
         for change in chosen.values():
@@ -84,7 +86,7 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
             patched = _patched_lines if table.suffix.lower() in LINES_SUFFIXES else _patched_csv
             try:
                 with partial.open("w", encoding=opened.text.encoding, newline="") as file:
-                    file.writelines(patched(table, opened.text, columns, chosen))
+                    file.writelines(patched(table, opened.text, columns, chosen, cell_of))
             except UnicodeEncodeError as error:
                 raise ExportError(
                     f"{table}: {error.object[error.start : error.end]} cannot be written in {error.encoding}; "
@@ -150,15 +152,28 @@ def _fault(change: Change, row: _Found) -> str:
 
 
 def _labels(row: Row, columns: Columns) -> tuple[str | None, ...]:
-    """Return a row's label as written and as import reads it."""
+    """Return a row's label as written, without the apostrophe before a formula, and as import reads it."""
     if columns.label is None:
         named = [name.strip() for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
         return (" and ".join(named) or None,)
     cell = row.get(columns.label)
+    written = label_of(cell, literal=True), label_of(cell and unescaped(cell), literal=True)
     try:
-        return label_of(cell, literal=True), label_of(cell, literal=False)
+        return (*written, label_of(cell and unescaped(cell), literal=False))
     except SeveralLabelsError:
-        return (label_of(cell, literal=True),)
+        return written
+
+
+def _cell_writer(table: Table, columns: Columns) -> Callable[[str], str]:
+    """Return how a label is written into a CSV file: escaped in an export of ours, and where other labels are so."""
+    exported = find_manifest(table.path.parent)
+    if escapes_formulas(exported):
+        raw = bool(exported and exported["options"]["raw"])
+        return lambda label: escaped(label, raw=raw)
+    told = [name for name in (columns.label, "given") if name]
+    cells = [(row.get(name) or "").strip() for _, row in table.rows if row is not None for name in told]
+    written = [cell for cell in cells if is_formula(cell)]
+    return escaped if written and all(cell.startswith("'") for cell in written) else str
 
 
 def _name_in(names: Mapping[str, str], path: str, folder: Path) -> str | None:
@@ -180,7 +195,9 @@ def _content(row: Row, path: Path) -> str:
         return ""
 
 
-def _patched_csv(table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change]) -> Iterator[str]:
+def _patched_csv(
+    table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change], cell_of: Callable[[str], str]
+) -> Iterator[str]:
     with table.open(encoding=text.encoding, newline="") as file:
         for _ in range(text.skipped):
             yield file.readline()
@@ -201,19 +218,21 @@ def _patched_csv(table: Path, text: Text, columns: Columns, chosen: Mapping[int,
             if change is None:
                 yield raw
                 continue
-            for at, cell in _changed_cells(header, cells, columns, change.new):
+            for at, cell in _changed_cells(header, cells, columns, change.new, cell_of):
                 cells[at] = cell
             written = io.StringIO()
             csv.writer(written, delimiter=text.delimiter, lineterminator=_line_end(raw)).writerow(cells)
             yield written.getvalue()
 
 
-def _changed_cells(header: list[str], cells: list[str], columns: Columns, new: str | None) -> list[tuple[int, str]]:
+def _changed_cells(
+    header: list[str], cells: list[str], columns: Columns, new: str | None, cell_of: Callable[[str], str]
+) -> list[tuple[int, str]]:
     """Return the cells of a row that say its label, as they are to be; blanks before a label stay."""
     if columns.label is not None:
         at = header.index(columns.label)
         blanks = cells[at][: len(cells[at]) - len(cells[at].lstrip())]
-        return [(at, f"{blanks}{new}" if new else "")]
+        return [(at, f"{blanks}{cell_of(new)}" if new else "")]
     places = {name: header.index(name) for name in columns.one_hot}
     return [(at, str(_bit(cells[at], name.strip() == new))) for name, at in places.items()]
 
@@ -230,7 +249,9 @@ def _bit(old: object, one: bool) -> bool | int | str:  # noqa: FBT001 the value 
     return str(one) if word.istitle() else str(one).lower()
 
 
-def _patched_lines(table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change]) -> Iterator[str]:
+def _patched_lines(
+    table: Path, text: Text, columns: Columns, chosen: Mapping[int, Change], _cell_of: Callable[[str], str]
+) -> Iterator[str]:
     with table.open(encoding=text.encoding, newline="") as file:
         for number, line in enumerate(file, start=1):
             change = chosen.get(number)

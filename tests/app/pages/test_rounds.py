@@ -93,6 +93,26 @@ def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Wor
     assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
 
 
+def test_the_size_of_a_download_is_asked_for_on_a_click_alone(
+    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("app.components.download_note.ask_size", asked.append)
+    monkeypatch.setattr("app.components.download_note.known_size", lambda _: "downloads 85 MB" if asked else "")
+    key = f"form_{add_dataset(workspace, PETS)}"
+    screen.run()
+    screen.selectbox(f"{key}_model").set_value("convnext_tiny")
+    screen.selectbox(f"{key}_weights").set_value(Weights.PRETRAINED).run()
+    assert not screen.exception
+    assert asked == []
+    screen.button(f"{key}_download").click().run()
+    assert not screen.exception
+    assert asked == ["convnext_tiny"]
+    assert "downloads 85 MB" in words(screen)
+    screen.selectbox(f"{key}_weights").set_value(Weights.NONE).run()
+    assert "downloads 85 MB" not in words(screen)
+
+
 def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
     dataset_id = add_dataset(workspace, PETS)
     round_id = add_done_round(workspace, dataset_id)

@@ -10,6 +10,7 @@ from PIL import Image
 from core.data.formats import coco
 from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions, SourceFormat
+from core.data.masks.items import MaskItem, Per
 from core.data.masks.reading import MaskError, read_mask
 from core.data.masks.runs import encode_coco
 from core.types import ClassTable, DatasetError
@@ -112,21 +113,45 @@ def test_what_is_written_is_what_other_programs_expect(tmp_path: Path) -> None:
     write(tmp_path, coco, {"a.png": mask}, table, ["val"])
     values = json.loads((tmp_path / "annotations/instances_val.json").read_text())
     assert values["categories"][1] == {"id": 2, "name": "cat", "color": [10, 20, 30]}
-    assert values["images"] == [{"id": 1, "file_name": "val/a.png", "width": 4, "height": 2}]
-    ground, cat = values["annotations"]
-    assert (cat["category_id"], cat["area"], cat["bbox"], cat["iscrowd"]) == (2, 2, [1, 0, 3, 1], 1)
-    assert (ground["area"], ground["iscrowd"]) == (4, 1)
+    assert values["images"] == [{"id": 1, "file_name": "a.png", "width": 4, "height": 2}]
+    assert (tmp_path / "images/val/a.png").is_file()
+    *ground, cat, second = values["annotations"]
+    assert (cat["category_id"], cat["area"], cat["bbox"], cat["iscrowd"]) == (2, 1, [1, 0, 1, 1], 0)
+    assert (second["category_id"], second["bbox"]) == (2, [3, 0, 1, 1])
+    assert [(one["area"], one["iscrowd"]) for one in ground] == [(2, 0), (2, 0)]
     pytest.importorskip("pycocotools.coco")
     from pycocotools.coco import COCO
 
     opened = COCO(str(tmp_path / "annotations/instances_val.json"))
-    np.testing.assert_array_equal(opened.annToMask(cat), mask == 1)
+    np.testing.assert_array_equal(opened.annToMask(cat) | opened.annToMask(second), mask == 1)
+
+
+def test_an_annotation_may_be_a_class_with_all_its_pieces(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 0, 1], [0, 255, 0, 255]], dtype=np.uint8)
+    table = ClassTable(("ground", "cat"), ("#000000", "#0a141e"))
+    item = MaskItem("a.png", "", tmp_path, 4, 2, lambda: mask)
+    coco.write(tmp_path, [item], table, coco.place([item]), per=Per.CLASS)
+    values = json.loads((tmp_path / "annotations/instances_default.json").read_text())
+    assert [(one["category_id"], one["area"], one["iscrowd"]) for one in values["annotations"]] == [
+        (1, 4, 0),
+        (2, 2, 0),
+    ]
+
+
+def test_images_of_one_name_in_splits_of_any_name_are_told_apart(tmp_path: Path) -> None:
+    drawn = {f"{at}/a.png": np.full((2, 3), at, dtype=np.uint8) for at in range(3)}
+    table = ClassTable(("a", "b", "c"), ("#000000", "#0a141e", "#ffffff"))
+    files = write(tmp_path, coco, drawn, table, ["one", "two", "3 / 4"])
+    source = Source(tmp_path, coco)
+    for file, mask in zip(files, drawn.values(), strict=True):
+        assert_equal(source.masks[file], mask)
+    assert [source.samples[file].split for file in files] == ["one", "two", "3 / 4"]
 
 
 def test_an_image_whose_mask_is_all_ignored_is_labelled_all_the_same(tmp_path: Path) -> None:
     mask = np.full((2, 3), 255, dtype=np.uint8)
     write(tmp_path, coco, {"a.png": mask}, ClassTable(("a",), ("#000000",)))
-    assert_equal(Source(tmp_path, coco).masks["images/a.png"], mask)
+    assert_equal(Source(tmp_path, coco).masks["images/default/a.png"], mask)
 
 
 SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]

@@ -16,7 +16,7 @@ from tests.core.data.formats.drawn_masks import Source, assert_equal, write
 
 TABLE = ClassTable(("ground", "cat", "dog"), ("#000000", "#ff0000", "#00ff00"))
 FILES = {"camvid": camvid, "mask-pairs": mask_pairs, "voc": voc}
-MASK_OF = {camvid: "train_labels/1.png", mask_pairs: "labels/train/1.png", voc: "SegmentationClass/1.png"}
+MASK_OF = {camvid: "train_labels/1.png", mask_pairs: "train/masks/1.png", voc: "SegmentationClass/1.png"}
 SQUARE = np.repeat(np.array([[0, 1, 2, 255]], dtype=np.uint8), 3, axis=0)
 
 
@@ -121,7 +121,8 @@ def test_a_palette_saved_as_colours_is_read_by_the_colours(module: ModuleType, m
 
 def test_vocs_own_palette_saved_as_colours_is_recognised(tmp_path: Path) -> None:
     write(tmp_path, voc, {"1.png": SQUARE}, TABLE)
-    (tmp_path / "classes.csv").unlink()
+    for name in ("classes.csv", "labelmap.txt"):
+        (tmp_path / name).unlink()
     border, boat = (224, 224, 192), (0, 0, 128)
     save(tmp_path / "SegmentationClass/1.png", np.array([[(0, 0, 0), border, boat, boat]] * 3, dtype=np.uint8))
     source = Source(tmp_path, voc)
@@ -133,7 +134,7 @@ def test_vocs_own_palette_saved_as_colours_is_recognised(tmp_path: Path) -> None
 
 def test_ids_saved_three_times_as_a_colour_are_read(tmp_path: Path) -> None:
     write(tmp_path, mask_pairs, {"1.png": SQUARE}, TABLE)
-    save(tmp_path / "labels/1.png", np.repeat(SQUARE[..., None], 3, axis=2))
+    save(tmp_path / "masks/1.png", np.repeat(SQUARE[..., None], 3, axis=2))
     found = Source(tmp_path, mask_pairs, ReadOptions(class_names="ground,cat,dog"))
     assert [warning.kind for warning in found.warnings.values()] == ["ids saved as colours"]
     assert_equal(found.masks["images/1.png"], SQUARE)
@@ -171,7 +172,7 @@ def test_a_grey_colour_image_saved_as_grey_is_read_by_its_colours(tmp_path: Path
 def test_colour_masks_that_nobody_explained(tmp_path: Path) -> None:
     write(tmp_path, mask_pairs, {"1.png": SQUARE}, TABLE)
     (tmp_path / "classes.csv").unlink()
-    save(tmp_path / "labels/1.png", np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8))
+    save(tmp_path / "masks/1.png", np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"label_colors\.txt"):
         mask_pairs.read(tmp_path, ReadOptions())
 
@@ -179,7 +180,7 @@ def test_colour_masks_that_nobody_explained(tmp_path: Path) -> None:
 def test_ids_too_large_for_classes_that_nobody_named(tmp_path: Path) -> None:
     write(tmp_path, mask_pairs, {"1.png": SQUARE}, TABLE)
     (tmp_path / "classes.csv").unlink()
-    save(tmp_path / "labels/1.png", np.full((3, 4), 24_001, dtype=np.uint16))
+    save(tmp_path / "masks/1.png", np.full((3, 4), 24_001, dtype=np.uint16))
     with pytest.raises(DatasetError, match=r"24001.*classes\.txt"):
         mask_pairs.read(tmp_path, ReadOptions())
 
@@ -197,7 +198,8 @@ def changed(path: Path, change: Any) -> None:
     path.write_text(json.dumps(values))
 
 
-COCO_FILE, TASKS = "annotations/instances.json", "tasks.json"
+COCO_FILE, TASKS = "annotations/instances_default.json", "tasks.json"
+FOLDER = {coco: "images/default", label_studio: "images"}
 
 
 @pytest.mark.parametrize(
@@ -228,8 +230,8 @@ def test_a_bad_annotation_of_coco(tmp_path: Path, change: dict[str, Any], kind: 
     changed(tmp_path / COCO_FILE, lambda values: values["annotations"][0].update(change))
     source = Source(tmp_path, coco)
     assert source.fault.kind == kind
-    assert "instances.json, images/1.png, shape 1" in str(source.fault)
-    assert list(source.masks) == ["images/2.png"]
+    assert "instances_default.json, images/default/1.png, shape 1" in str(source.fault)
+    assert list(source.masks) == ["images/default/2.png"]
 
 
 @pytest.mark.parametrize(
@@ -287,23 +289,23 @@ def test_one_broken_file_of_several_does_not_stop_the_others(tmp_path: Path) -> 
     broken = tmp_path / "annotations/instances_val.json"
     broken.write_text(broken.read_text()[:-9])
     source = Source(tmp_path, coco)
-    assert list(source.masks) == ["train/1.png"]
+    assert list(source.masks) == ["images/train/1.png"]
     assert source.kinds["instances_val.json"] == "broken JSON"
 
 
 @pytest.mark.parametrize("module", [coco, label_studio])
 def test_an_image_that_is_not_there_or_listed_nowhere(tmp_path: Path, module: ModuleType) -> None:
     write(tmp_path, module, {"1.png": SQUARE, "2.png": SQUARE}, TABLE)
-    (tmp_path / "images/1.png").rename(tmp_path / "images/3.png")
+    (tmp_path / FOLDER[module] / "1.png").rename(tmp_path / FOLDER[module] / "3.png")
     source = Source(tmp_path, module)
-    assert list(source.masks) == ["images/2.png"]
+    assert list(source.masks) == [f"{FOLDER[module]}/2.png"]
     assert sorted(source.kinds.values()) == ["not in the annotations", "unknown image"]
 
 
 def test_annotations_of_an_image_that_is_not_listed(tmp_path: Path) -> None:
     write(tmp_path, coco, {"1.png": SQUARE}, TABLE)
     changed(tmp_path / COCO_FILE, lambda values: values["annotations"][0].update(image_id=77))
-    assert Source(tmp_path, coco).kinds == {"instances.json": "unknown image"}
+    assert Source(tmp_path, coco).kinds == {"instances_default.json": "unknown image"}
 
 
 @pytest.mark.parametrize("module", [coco, label_studio])
@@ -316,7 +318,7 @@ def test_an_image_that_is_listed_twice_is_read_once(tmp_path: Path, module: Modu
 
     changed(tmp_path / (COCO_FILE if module is coco else TASKS), double)
     source = Source(tmp_path, module)
-    assert list(source.masks) == ["images/1.png"]
+    assert list(source.masks) == [f"{FOLDER[module]}/1.png"]
     assert list(source.kinds.values()) == ["annotated twice"]
 
 

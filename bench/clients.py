@@ -1,0 +1,466 @@
+"""Exports in the programs that people load them with, and what these write in Outfold; item by item, pixel by pixel.
+
+    python bench/clients.py [--environment FOLDER] [--only WORD] [--json FILE]
+
+Small datasets are drawn: classes with and without splits, with file names that contain `test` and `train`, with class
+names that programs take for numbers, missing values or formulas, and with images set apart; and masks with IGNORE. Each
+is exported by Outfold in every format, and each export is loaded in every client that has a reader for it. Then the
+clients write their own formats, and Outfold reads these. The clients live in an environment of their own, which is
+made once in FOLDER (a temporary one where none is named).
+
+A row is `equal`, `differs`, or `refused`: the client, or Outfold, gives an error instead of data. Refusals that are
+right, because Outfold names the format and a way, are counted apart as `named`. The exit code is 1 if a row differs or
+is refused.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from core.data.export.items import ExportFormat, ExportItem, ExportOptions, Source, Treatment, plan_export
+from core.data.export.mask_plan import MaskedImage, plan_masks
+from core.data.export.write import write_export
+from core.data.formats.detect import FORMATS, detect
+from core.data.formats.source import ReadOptions
+from core.data.masks.reading import read_masks
+from core.data.masks.store import MaskStore
+from core.types import IGNORE, ClassTable, IntArray, OutfoldError
+
+PACKAGES = (
+    "torchvision", "datasets", "pandas", "pycocotools", "datumaro", "supervision", "label-studio-converter",
+)  # fmt: skip
+NO_CLASS = {"Void", "ignored"}  # the names that exports give to IGNORE
+SPLITS = {"validation": "val", "default": ""}
+WIDTH, HEIGHT = 24, 16
+NAMES = ("test_1", "train-2", "a test 3", "validation_4", "5", "x.train.6", "7 b", "eval-8")
+MASK_CLASSES = ClassTable(("background", "road", "traffic light", "car"), ("#000000", "#804080", "#faaa1e", "#00008e"))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A drawn dataset. `labels` are None where an image stands apart; `masks` have IGNORE where nobody labelled."""
+
+    name: str
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: tuple[str | None, ...] = ()
+    masks: tuple[IntArray, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> list[int]:
+        """Return the first pixel of each image as a number."""
+        return [0x102030 + 0x010101 * at for at in range(len(self.files))]
+
+    @property
+    def images(self) -> np.ndarray:
+        """Return all images, (N, H, W, 3)."""
+        rng = np.random.default_rng(len(self.name))
+        images = rng.integers(0, 255, (len(self.files), HEIGHT, WIDTH, 3), dtype=np.uint8)
+        images[:, 0, 0] = [list(code.to_bytes(3, "big")) for code in self.codes]
+        return images
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write the images as PNG files and return their paths."""
+        folder.mkdir(parents=True)
+        paths = [folder / f"{name}.png" for name in self.files]
+        for path, image in zip(paths, self.images, strict=True):
+            Image.fromarray(image).save(path)
+        return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing a client does: a function of `_client_programs` on a folder."""
+
+    client: str
+    form: str
+    do: str
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    client: str
+    form: str
+    world: str
+    state: str  # equal, differs, refused, named
+    note: str = ""
+
+
+LABEL_READERS: Sequence[Task] = (
+    Task("torchvision ImageFolder", "imagefolder", "torchvision_folder"),
+    Task("supervision folder", "imagefolder", "supervision_folder"),
+    Task("datasets", "imagefolder", "huggingface"),
+    Task("datasets", "huggingface", "huggingface"),
+    Task("datasets", "huggingface-jsonl", "huggingface"),
+    Task("datasets", "csv", "huggingface"),
+    Task("datasets", "parquet", "huggingface"),
+    Task("pandas", "csv", "pandas_csv"),
+    Task("pandas", "imagefolder", "pandas_csv"),
+    Task("pandas", "huggingface", "pandas_csv"),
+    Task("pandas", "parquet", "pandas_parquet"),
+    Task("label-studio-converter", "label-studio-choices", "label_studio_choices"),
+)
+MASK_READERS: Sequence[Task] = (
+    Task("torchvision, pycocotools", "coco", "torchvision_coco"),
+    Task("supervision", "coco", "supervision_coco"),
+    Task("datumaro coco_instances", "coco", "datumaro_masks", ("coco_instances",)),
+    Task("datumaro voc_segmentation", "voc", "datumaro_masks", ("voc_segmentation",)),
+    Task("datumaro camvid", "camvid", "datumaro_masks", ("camvid",)),
+    Task("label-studio-converter", "label-studio", "label_studio_brushes"),
+)
+LABEL_WRITERS: Sequence[Task] = (
+    Task("datumaro", "imagenet", "write_datumaro", ("imagenet",)),
+    Task("datumaro", "imagenet_with_subset_dirs", "write_datumaro", ("imagenet_with_subset_dirs",)),
+    Task("datumaro", "datumaro", "write_datumaro", ("datumaro",)),
+    Task("datumaro", "open_images", "write_datumaro", ("open_images",)),
+    Task("datumaro", "cvat", "write_datumaro", ("cvat",)),
+    Task("supervision", "folder", "write_supervision", ("folder",)),
+    Task("datasets", "imagefolder", "write_huggingface", ("imagefolder",)),
+    Task("datasets", "parquet", "write_huggingface", ("parquet",)),
+)
+MASK_WRITERS: Sequence[Task] = (
+    *(
+        Task("datumaro", form, "write_datumaro", (form,))
+        for form in (
+            "voc_segmentation", "coco_instances", "camvid", "kitti_segmentation", "cityscapes", "label_me",
+            "open_images",
+            "cvat", "datumaro", "yolo", "yolo_ultralytics",
+        )
+    ),
+    Task("supervision", "coco", "write_supervision", ("coco",)),
+    Task("supervision", "yolo", "write_supervision", ("yolo",)),
+    Task("supervision", "pascal voc", "write_supervision", ("voc",)),
+    Task("datasets", "label_file_name", "write_huggingface", ("label_file_name",)),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Draw, export, load, write, import, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--environment", type=Path, help="keep the clients' environment in this folder")
+    parser.add_argument("--only", default="", help="only rows of which the client, the format or the dataset has this")
+    parser.add_argument("--keep", type=Path, help="keep the exports and what the clients write in this new folder")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        python = environment(given.environment or Path(scratch) / "environment")
+        work = given.keep or Path(scratch) / "work"
+        work.mkdir(parents=True)
+        rows = [*exported(python, work / "exports", given.only), *imported(python, work / "imports", given.only)]
+        versions = installed(python)
+    for row in rows:
+        print(f"{row.client:<28} {row.form:<28} {row.world:<14} {row.state:<8} {row.note}")
+    counts = Counter(row.state for row in rows)
+    figures = {state: counts[state] for state in ("equal", "differs", "refused", "named")}
+    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+    print(", ".join(f"{state} {count}" for state, count in figures.items()))
+    if given.json:
+        told = [{"client": row.client, "form": row.form, "world": row.world, "state": row.state} for row in rows]
+        given.json.write_text(
+            json.dumps({**figures, "rows": told, "versions": versions}, indent=2) + "\n", encoding="utf-8"
+        )
+    sys.exit(bool(figures["differs"] or figures["refused"]))
+
+
+def environment(folder: Path) -> Path:
+    """Return the Python of the clients' environment, made and filled where it is not there yet."""
+    python = folder / "bin" / "python"
+    if not (folder / "filled").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        uv = Path(sys.executable).with_name("uv")
+        pip = [str(python), "-m", "pip", "install"]
+        if uv.exists():
+            pip = [str(uv), "pip", "install", "--python", str(python)]
+        subprocess.run([*pip, "--quiet", *PACKAGES], check=True)
+        (folder / "filled").touch()
+    return python
+
+
+def installed(python: Path) -> dict[str, str]:
+    """Return the version of each client."""
+    code = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    done = subprocess.run([python, "-c", code, *PACKAGES], check=True, capture_output=True, text=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def worlds_of_labels() -> list[World]:
+    """Return the drawn datasets of classes."""
+    three = ("cat", "dog", "bird")
+    odd = ("007", "01", "1", "NA", "null", "=cmd()", "True", "7", "10")
+    count = len(NAMES)
+    apart: tuple[str | None, ...] = ("cat", "dog", "bird", None, "cat", None, "dog", "bird")
+    return [
+        World("splits", three, NAMES, ("train", "val", "test", "train", "val", "test", "train", "val"),
+              ("cat", "dog", "bird", "dog", "cat", "cat", "bird", "bird")),
+        World("no splits", three, NAMES, ("",) * count, ("cat", "dog", "bird", "dog", "cat", "cat", "bird", "dog")),
+        World("odd classes", odd, tuple(f"{name} {at}" for at, name in enumerate((*NAMES, *NAMES))), ("",) * 2 * count,
+              tuple(odd[at % len(odd)] for at in range(2 * count))),
+        World("apart", three, NAMES, ("train", "train", "train", "test", "test", "train", "test", "test"), apart,
+              options={"ambiguous": Treatment.APART, "unlabelled": Treatment.APART}),
+        World("apart, no splits", three, NAMES, ("",) * count, apart, options={"unlabelled": Treatment.APART}),
+    ]  # fmt: skip
+
+
+def worlds_of_masks() -> list[World]:
+    """Return the drawn datasets of masks."""
+    masks = []
+    for at in range(len(NAMES)):
+        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mask[9:14, 2 + at : 12 + at] = 1
+        mask[2:6, 3:8] = 2
+        mask[2:5, 14:20] = 3
+        mask[10:13, 20:23] = 3  # a second piece
+        masks.append(mask)
+    ignored = [np.where(np.arange(WIDTH)[None] == 0, IGNORE, mask).astype(np.uint8) for mask in masks]
+    splits = ("train", "val", "test", "train", "val", "test", "train", "val")
+    return [
+        World("splits", MASK_CLASSES.names, NAMES, splits, masks=tuple(ignored)),
+        World("no splits", MASK_CLASSES.names, NAMES, ("",) * len(NAMES), masks=tuple(ignored)),
+        World("no IGNORE", MASK_CLASSES.names, NAMES, splits, masks=tuple(masks)),
+    ]
+
+
+def exported(python: Path, folder: Path, only: str) -> list[Row]:
+    """Export every world in every format and return what each client makes of it."""
+    rows: list[Row] = []
+    asked: list[tuple[Task, World, Path, Path]] = []
+    for world in (*worlds_of_labels(), *worlds_of_masks()):
+        readers = MASK_READERS if world.masks else LABEL_READERS
+        sources = world.save(folder / _plain(world) / "source")
+        forms = [form for form in ExportFormat if form.of_masks == bool(world.masks) and not form.is_patch]
+        for form in forms:
+            target = folder / _plain(world) / form.value
+            try:
+                export(world, sources, form, target)
+            except OutfoldError as error:
+                rows.append(Row("Outfold", form, world.name, "refused", str(error)))
+                continue
+            here = [each for each in _with_pairs(world, readers) if each.form == form.value]
+            asked += [(task, world, target, target.parent / f"{form}-{at}.npz") for at, task in enumerate(here)]
+    asked = [each for each in asked if _wanted(each[0], each[1], only)]
+    carry_out(python, folder / "tasks.json", [(task, target, to) for task, _, target, to in asked])
+    return rows + [compared(task, world, to) for task, world, _, to in asked]
+
+
+def _with_pairs(world: World, readers: Sequence[Task]) -> Iterator[Task]:
+    """Yield the readers, and those that depend on whether there are splits."""
+    yield from readers
+    below = any(world.splits)
+    if world.masks:
+        name = "common_semantic_segmentation" + ("_with_subset_dirs" if below else "")
+        yield Task("datumaro common_segm.", "mask-pairs", "datumaro_masks", (name,))
+    elif not any(label is None for label in world.labels):  # it has no way to leave a folder out
+        name = "imagenet_with_subset_dirs" if below else "imagenet"
+        yield Task(f"datumaro {name[:12]}", "imagefolder", "datumaro_labels", (name,))
+
+
+def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Path) -> None:
+    """Export a world in one format, as the app does."""
+    options = ExportOptions(format=form, **world.options)
+    digests = [blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in sources]
+    known = list(zip(sources, digests, world.splits, strict=True))
+    if not world.masks:
+        items = [
+            ExportItem(path=str(path), name=path.name, content_hash=digest, given=label, label=label, split=split)
+            for (path, digest, split), label in zip(known, world.labels, strict=True)
+        ]
+        plan: Any = plan_export(Source(world.name, "classification", world.classes), items, options)
+    else:
+        store = MaskStore(target.parent / "masks")
+        hashes = [store.put(mask) for mask in world.masks]
+        images = [
+            MaskedImage(path=str(path), name=path.name, content_hash=digest, given=one, mask=one, split=split, group="",
+                        width=WIDTH, height=HEIGHT, bytes=path.stat().st_size)
+            for (path, digest, split), one in zip(known, hashes, strict=True)
+        ]  # fmt: skip
+        plan = plan_masks(Source(world.name, "segmentation", world.classes), MASK_CLASSES, images, options, store)
+    write_export(plan, target, versions={"outfold": "bench"})
+
+
+def carry_out(python: Path, tasks: Path, asked: Sequence[tuple[Task, Path, Path]]) -> None:
+    """Have the clients do what is asked of them; one process for each client, so that none disturbs another."""
+    for client in sorted({task.client for task, _, _ in asked}):
+        values = [
+            {"do": task.do, "folder": str(folder), "more": task.more, "to": str(to)}
+            for task, folder, to in asked
+            if task.client == client
+        ]
+        tasks.write_text(json.dumps(values), encoding="utf-8")
+        with tasks.with_suffix(".log").open("ab") as log:
+            subprocess.run([python, ROOT / "bench" / "_client_programs.py", tasks], check=True, stdout=log, stderr=log)
+
+
+def compared(task: Task, world: World, answer: Path) -> Row:
+    """Return whether a client read what was exported."""
+    found = np.load(answer)
+    if "error" in found.files:
+        return Row(task.client, task.form, world.name, "refused", str(found["error"]))
+    places = {code: at for at, code in enumerate(world.codes)}
+    codes = found["codes"].tolist()
+    fault = _fault_of_codes(world, codes, task)
+    if world.masks and not fault:
+        names = found["names"].tolist()
+        masks = {code: _by_world(world, names, mask) for code, mask in zip(codes, found["masks"], strict=True)}
+        fault = _fault_of_masks(world, masks)
+    elif not fault:
+        said = {code: label or None for code, label in zip(codes, found["labels"].tolist(), strict=True)}
+        wrong = [
+            (world.labels[places[code]], label)
+            for code, label in said.items()
+            if not _same(world.labels[places[code]], label)
+        ]
+        fault = f"{len(wrong)} labels, as {wrong[0][0]} -> {wrong[0][1]}" if wrong else ""
+    if not fault and any(world.splits):
+        splits = {code: SPLITS.get(split, split) for code, split in zip(codes, found["splits"].tolist(), strict=True)}
+        wrong_splits = [
+            (world.splits[places[code]], split) for code, split in splits.items() if split != world.splits[places[code]]
+        ]
+        fault = f"{len(wrong_splits)} splits, as {wrong_splits[0]}" if wrong_splits else ""
+    return Row(task.client, task.form, world.name, "differs" if fault else "equal", fault)
+
+
+def imported(python: Path, folder: Path, only: str) -> list[Row]:
+    """Have every client write its formats and return what Outfold makes of them."""
+    asked: list[tuple[Task, World, Path, Path]] = []
+    plain, masks = worlds_of_labels()[:2], [world for world in worlds_of_masks() if world.name == "no IGNORE"]
+    for world, writers in [*((world, LABEL_WRITERS) for world in plain), *((world, MASK_WRITERS) for world in masks)]:
+        told = folder / f"{_plain(world)}.npz"
+        told.parent.mkdir(parents=True, exist_ok=True)
+        labelled: dict[str, Any] = (
+            {"masks": np.array(world.masks)} if world.masks else {"labels": np.array(world.labels)}
+        )
+        colours = np.array([list(bytes.fromhex(colour[1:])) for colour in MASK_CLASSES.colours])
+        np.savez(
+            told, names=np.array(world.classes), files=np.array([name.replace(".", "_") for name in world.files]),
+            splits=np.array(world.splits), images=world.images, colours=colours, **labelled,
+        )  # fmt: skip
+        for task in writers:
+            name = f"{_plain(world)}-{task.client}-{task.form}".replace(" ", "_")
+            full = Task(f"{task.client} writes", task.form, task.do, (*task.more, str(told)))
+            asked.append((full, world, folder / name, folder / f"{name}.npz"))
+    asked = [each for each in asked if _wanted(each[0], each[1], only)]
+    carry_out(python, folder / "tasks.json", [(task, where, to) for task, _, where, to in asked])
+    return [_read_back(task, world, where, to) for task, world, where, to in asked]
+
+
+def _read_back(task: Task, world: World, where: Path, answer: Path) -> Row:
+    """Return whether Outfold reads what a client wrote."""
+    done = np.load(answer)
+    if "error" in done.files:
+        return Row(task.client, task.form, world.name, "refused", f"the client cannot write it: {done['error']}")
+    try:
+        fault = _fault_of_import(world, where)
+    except OutfoldError as error:
+        state = "named" if (task.form, bool(world.masks)) in NAMED else "refused"
+        return Row(task.client, task.form, world.name, state, str(error))
+    return Row(task.client, task.form, world.name, "differs" if fault else "equal", fault)
+
+
+NAMED: frozenset[tuple[str, bool]] = frozenset()
+
+
+def _fault_of_import(world: World, where: Path) -> str:
+    options = ReadOptions(literal_labels=False, class_level=0)
+    form = detect(where).format
+    listing = FORMATS[form].read(where, options)
+    samples = list(listing.samples)
+    codes = [_code(sample.path) for sample in samples]
+    fault = _fault_of_codes(world, codes, None)
+    if fault:
+        return f"as {form}: {fault}"
+    if not world.masks:
+        places = {code: at for at, code in enumerate(world.codes)}
+        wrong = [(world.labels[places[code]], sample.label) for code, sample in zip(codes, samples, strict=True)
+                 if world.labels[places[code]] != sample.label]  # fmt: skip
+        return f"as {form}: {len(wrong)} labels, as {wrong[0][0]} -> {wrong[0][1]}" if wrong else ""
+    if listing.table is None or any(sample.mask is None for sample in samples):
+        return f"as {form}: no masks"
+    blocking = [question for question in listing.meaning.questions if question.blocking]
+    if blocking:
+        return f"as {form}: asked {blocking[0]}"
+    masks = list(read_masks([(sample.mask, WIDTH, HEIGHT) for sample in samples if sample.mask], listing.table))
+    errors = [str(mask) for mask in masks if isinstance(mask, Exception)]
+    if errors:
+        return f"as {form}: {errors[0]}"
+    names = list(listing.table.names)
+    read = {code: _by_world(world, names, np.where(np.asarray(mask) == IGNORE, -1, np.asarray(mask).astype(int)))
+            for code, mask in zip(codes, masks, strict=True)}  # fmt: skip
+    fault = _fault_of_masks(world, read)
+    return fault and f"as {form}: {fault}"
+
+
+def _code(path: str) -> int:
+    with Image.open(path) as image:
+        red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
+    return int(red) << 16 | int(green) << 8 | int(blue)
+
+
+def _by_world(world: World, names: Sequence[str], mask: IntArray) -> IntArray:
+    """Return a client's mask in the world's ids: IGNORE where it has no class, -2 where the world has no such class."""
+    meant = [
+        IGNORE if name in NO_CLASS else world.classes.index(name) if name in world.classes else -2 for name in names
+    ]
+    return np.where(mask < 0, IGNORE, np.array([*meant, IGNORE])[mask])
+
+
+def _fault_of_codes(world: World, codes: Sequence[int], task: Task | None) -> str:
+    expected = {
+        code
+        for at, code in enumerate(world.codes)
+        if world.masks or world.labels[at] is not None or _has_unlabelled(task)
+    }
+    return "" if set(codes) == expected and len(codes) == len(expected) else f"{len(codes)} images, not {len(expected)}"
+
+
+def _has_unlabelled(task: Task | None) -> bool:
+    """Whether rows without a label are among what a client reads: tables have them, folders of classes have not."""
+    return (
+        task is not None
+        and not (task.form == "imagefolder" and task.do != "pandas_csv")
+        and task.do != "label_studio_choices"
+    )
+
+
+def _same(meant: str | None, found: str | None) -> bool:
+    """Whether a client's class is the one meant, as exports spell it: folders safe on any disk, formulas escaped."""
+    return found in (meant, f"'{meant}")
+
+
+def _fault_of_masks(world: World, masks: Mapping[int, IntArray]) -> str:
+    wrong = {code: int((masks[code] != world.masks[at]).sum()) for at, code in enumerate(world.codes) if code in masks}
+    pixels = sum(wrong.values())
+    return f"{pixels} pixels of {sum(map(bool, wrong.values()))} masks" if pixels else ""
+
+
+def _plain(world: World) -> str:
+    kind = "masks" if world.masks else "labels"
+    return f"{kind}-{world.name}".replace(" ", "_").replace(",", "")
+
+
+def _wanted(task: Task, world: World, only: str) -> bool:
+    return only in f"{task.client} {task.form} {world.name}"
+
+
+if __name__ == "__main__":
+    main()
