@@ -108,6 +108,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     remembered: dict[str, Any] = {}
     if known is not None and known.root == str(root):  # else the import is refused
         remembered = request.answers_in(known.options)
+        remembered.pop("window", None)  # shown by itself
         request = as_before(request, known)
     options = request.options(workspace)
     detection = None if request.format else detect(root, options)

@@ -122,7 +122,9 @@ class ImportRequest:
         Raises:
             DatasetError: the request wants labels to be read otherwise, which would make other classes of them.
         """
-        kept = {} if self.forget_answers else self.answers_in(options)
+        kept = self.answers_in(options)
+        if self.forget_answers:  # greys are still seen as before: what is known of the images was learnt so
+            kept = {name: value for name, value in kept.items() if name == "window"}
         if "merged_classes" in kept:
             kept["merged_classes"] = tuple(kept["merged_classes"])
         former = reading_of(options)

@@ -200,5 +200,5 @@ def test_a_dry_run_tells_what_earlier_imports_were_told(opened: Workspace, tmp_p
     (root / "classes.txt").unlink()
     run("import", root, "--class-names", "sky,road", "--ignore-id", "2")
     told = run("import", root, "--dry-run").stderr
-    assert "as in earlier imports: --class-names sky,road --ignore-id 2; --forget-answers reads it anew" in told
+    assert "as in earlier imports: --ignore-id 2 --class-names sky,road; --forget-answers reads it anew" in told
     assert "earlier imports" not in run("import", root, "--dry-run", "--forget-answers").stderr
