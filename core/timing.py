@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from core.config import Method, RoundConfig, Weights, with_file_facts
 from core.data.children import cores
+from core.data.scratch import TRIAL, scratch_folder
 from core.data.snapshot import Masks, Snapshot
 from core.judge.similarity import similarity
 from core.learn import probe
@@ -81,23 +82,26 @@ def first_rows(trial: Trial, count: int) -> Trial:
     )
 
 
-def estimate_seconds(trial: Trial, config: RoundConfig) -> float:
+def estimate_seconds(trial: Trial, config: RoundConfig, parent: Path | None = None) -> float:
     """Return the seconds that a round of all images takes once its process has started.
+
+    The trial works in a folder below `parent`, by default that of temporary files.
 
     Raises:
         RoundError: an image cannot be read, or the device has too little memory.
         ConfigError: the network or its weights cannot be had.
     """
-    return sum(_seconds_of_network(trial, network) for network in with_file_facts(config).networks)
+    folder = Path(gettempdir()) if parent is None else parent
+    return sum(_seconds_of_network(trial, network, folder) for network in with_file_facts(config).networks)
 
 
-def _seconds_of_network(trial: Trial, config: RoundConfig) -> float:
+def _seconds_of_network(trial: Trial, config: RoundConfig, parent: Path) -> float:
     """Return the seconds of all folds of one of a round's networks."""
     snapshot = trial.snapshot
     if config.weights is Weights.PRETRAINED:
         _refuse_download(config.model)
-    with TemporaryDirectory(prefix="trial-") as scratch:
-        folder, task = Path(scratch), task_of(snapshot)
+    with scratch_folder(parent, TRIAL) as folder:
+        task = task_of(snapshot)
         if task.probe is not None and config.method is Method.PROBE:
             return _seconds_of_scene_probe(trial, config, folder)
         telling = Telling(lambda _: None, lambda: False)

@@ -10,6 +10,8 @@ from app.commands.speaking import DatasetName, JsonFlag, fail, progress_bar, quo
 from core.data.formats.source import SourceFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.services.imports import ImportRequest, Preview, ProblemCount
     from app.services.workspace import Workspace
     from core.data.formats.questions import Question
@@ -99,6 +101,9 @@ def import_(
     keep_class: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
     ] = None,
+    forget_answers: Annotated[
+        bool, typer.Option("--forget-answers", help="Forget what earlier imports of the dataset were told; read anew.")
+    ] = False,
     take_masks: Annotated[
         bool,
         typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
@@ -167,6 +172,7 @@ def import_(
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
         kept_classes=tuple(keep_class or ()),
+        forget_answers=forget_answers,
         take_masks=take_masks,
         by=person(by) if take_masks else by,
     )
@@ -275,6 +281,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "colours": dict(zip(seen.table.names, seen.table.colours, strict=True)) if seen.table else None,
                 "shares": seen.shares,
                 "meaning": seen.meaning.decisions,
+                "remembered": seen.remembered,
                 "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
                 "window": seen.window,
@@ -283,6 +290,8 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
         )
         return
     why = f" ({seen.detection.why})" if seen.detection else ""
+    if seen.remembered:
+        tell(f"as in earlier imports: {_as_options(seen.remembered)}; --forget-answers reads it anew")
     say(f"{name}: {seen.images:,}{'' if seen.complete else ' or more'} images as {seen.format}{why}")
     if seen.table is None:
         say_table(["class", "images"], classes.items(), numbers=["images"])
@@ -292,6 +301,15 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
         _show_masks(seen)
     for each in seen.problems[:SHOWN]:
         tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
+
+
+def _as_options(remembered: "Mapping[str, Any]") -> str:
+    """Return fields of a request as options of the command."""
+    said = []
+    for option, value in remembered.items():
+        flag = "--merge-class" if option == "merged_classes" else f"--{option.replace('_', '-')}"
+        said += [f"{flag} {quoted(str(one))}" for one in (value if isinstance(value, list | tuple) else [value])]
+    return " ".join(said)
 
 
 def _show_masks(seen: "Preview") -> None:

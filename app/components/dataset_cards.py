@@ -38,6 +38,7 @@ class Pressed:
     report: int | None = None
     new_name: str = ""
     new_place: str = ""
+    new_image_root: str = ""  # where the images of a table lie that is at `new_place`
 
 
 def draw_cards(cards: list[DatasetCard], wrong: Mapping[int, WrongLabels], key: str = "cards") -> Pressed | None:
@@ -164,7 +165,9 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)
         place = st.text_input("Folder or table", value=card.dataset.root, key=f"{key}_place").strip()
+        former = str(card.dataset.options.get("image_root") or "")
+        images = st.text_input("Folder of its images", value=former, key=f"{key}_image_root").strip() if former else ""
         told = "Its images lie in another folder now; they are known by their content"
         if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=told) and place:
-            return Pressed(card.dataset.id, new_place=place)
+            return Pressed(card.dataset.id, new_place=place, new_image_root=images)
     return None

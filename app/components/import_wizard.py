@@ -69,9 +69,19 @@ def import_wizard(
             _explain()
         return None
     request = replace(request, **answers_of(request.source, key))
+    named = request.name in known  # whose earlier answers count
+    if named and not request.unlabelled:
+        with left:
+            help_ = "What earlier imports of this dataset were told counts for this one too, unless it is forgotten"
+            request = replace(
+                request, forget_answers=st.checkbox("Forget earlier answers", key=f"{key}_forget", help=help_)
+            )
     preview = None
     with right, complaints():
-        preview = _looked(look, replace(request, name="preview", by=""))
+        preview = _looked(look, replace(request, name=request.name if named else "preview", by=""))
+        if preview.remembered:
+            said = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in preview.remembered.items())
+            st.text(f"As in earlier imports: {said}")
         draw_questions(preview.meaning.questions, request.source, key)
         draw_preview(preview, f"{key}_preview", request.name if request.unlabelled else "")
     if preview is None:

@@ -43,7 +43,7 @@ def live(known: tuple[list[int], list[int]]) -> None:
         datasets.rename(work, pressed.dataset_id, pressed.new_name)
         st.rerun()
     elif pressed is not None and pressed.new_place:
-        show(import_jobs.move_dataset(work, pressed.dataset_id, Path(pressed.new_place)))
+        show(import_jobs.move_dataset(work, pressed.dataset_id, Path(pressed.new_place), pressed.new_image_root))
     elif pressed is not None:
         show(import_jobs.repeat_import(work, pressed.dataset_id))
 

@@ -6,6 +6,7 @@ A person says what became of a class without images, before anything is stored.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from shlex import quote
 from typing import Any
 
 from core.data.export.names import folder_names
@@ -46,9 +47,9 @@ class GoneClassesError(DatasetError):
         """Name each class with the options that answer."""
         self.gone = tuple(gone)
         cures = [
-            f"--rename-class {_quoted(f'{one.name}={one.now}')} if it is the same class" for one in gone if one.renamed
+            f"--rename-class {quote(f'{one.name}={one.now}')} if it is the same class" for one in gone if one.renamed
         ]
-        cures += [f"--keep-class {_quoted(one.name)} if it stays a class" for one in gone]
+        cures += [f"--keep-class {quote(one.name)} if it stays a class" for one in gone]
         super().__init__(
             f"{'; '.join(one.message for one in gone)}. Nothing was stored. Import again and say {', or '.join(cures)}"
         )
@@ -121,7 +122,7 @@ def warn_of_spellings(names: Sequence[str], problems: Problems) -> None:
                 "may be one class",
                 other,
                 f"{' and '.join(same)} may be one class",
-                f"import into a new dataset with --merge-class {_quoted(f'{other}={same[0]}')}, "
+                f"import into a new dataset with --merge-class {quote(f'{other}={same[0]}')}, "
                 "or relabel it in the review",
             )
 
@@ -136,11 +137,6 @@ def warn_of_folders(names: Sequence[str], problems: Problems) -> None:
                 f"in exports its folder is called {folder}, as not every disk takes the name; tables keep it",
                 "nothing, or rename the class",
             )
-
-
-def _quoted(text: str) -> str:
-    """Return one argument of a shell, always in quotes, so that it is seen where a name ends."""
-    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _some(names: Sequence[str]) -> str:

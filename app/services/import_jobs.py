@@ -37,13 +37,16 @@ def take_masks(workspace: Workspace, dataset_id: int, by: str) -> int:
     return begin_import(workspace, replace(imports.request_again(workspace, dataset_id, by), take_masks=True))
 
 
-def move_dataset(workspace: Workspace, dataset_id: int, source: Path) -> int:
+def move_dataset(workspace: Workspace, dataset_id: int, source: Path, image_root: str = "") -> int:
     """Import a dataset from the place where its images lie now, and return the import's id.
+
+    `image_root` is the folder of a table's images, "" for the one that the dataset had.
 
     Raises:
         DatasetError: there is nothing, see `imports.start_import`.
     """
-    return begin_import(workspace, imports.request_move(workspace, dataset_id, source))
+    request = imports.request_move(workspace, dataset_id, source)
+    return begin_import(workspace, replace(request, image_root=image_root or request.image_root))
 
 
 def stop_import(workspace: Workspace, import_id: int) -> None:

@@ -7,7 +7,7 @@ left any pairing is right of the content; images that people decided on come fir
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from app.services.workspace import Workspace
 from core.types import DatasetError
@@ -32,13 +32,19 @@ def match_known(workspace: Workspace, import_id: int, dataset_id: int) -> None:
             matching.match_unmoved(session, import_id, dataset_id, span)
     with workspace.database.read() as session:
         known, found = matching.unmatched(session, import_id, dataset_id)
-    pairs = [pair for content, files in found.items() for pair in pair_moved(known[content], files)]
+    left = {content: [one for one in images if _left_its_place(one)] for content, images in known.items()}
+    pairs = [pair for content, files in found.items() for pair in pair_moved(left[content], files)]
     for start in range(0, len(pairs), _CHUNK):
         with workspace.database.write() as session:
             matching.match(session, pairs[start : start + _CHUNK])
     for span in spans:
         with workspace.database.write() as session:
             matching.match_changed(session, import_id, dataset_id, span)
+
+
+def _left_its_place(image: Address) -> bool:
+    """Whether an image may have moved: one of an added folder, which this import does not read, only if it is gone."""
+    return image.in_scope or not Path(image.path).exists()
 
 
 def pair_moved(known: Sequence[Address], found: Sequence[Address]) -> list[tuple[int, int]]:

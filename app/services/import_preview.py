@@ -1,10 +1,11 @@
 """Look at a source before it is imported: what it would bring, a few of its images, what is wrong so far."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from app.services.allowed import refuse_outside
 from app.services.import_classes import merged, warn_of_folders, warn_of_spellings
 from app.services.import_report import note_window
 from app.services.import_request import ImportRequest
+from app.services.import_store import as_before, find_known
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
 from core.data.formats.questions import NO_MEANING, MaskMeaning
@@ -65,6 +67,7 @@ class Preview:
     shares: "Shares | None" = None
     meaning: MaskMeaning = NO_MEANING
     window: str = FULL  # greys of more than 8 bits that become black and white
+    remembered: Mapping[str, Any] = field(default_factory=dict)  # answers of earlier imports, by field of the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,13 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     """
     refuse_outside(workspace, Path(request.source))
     root = existing_root(Path(request.source))
+    with workspace.database.read() as session:
+        known = None if request.unlabelled else find_known(session, request)
+    remembered: dict[str, Any] = {}
+    if known is not None and known.root == str(root):  # else the import is refused
+        remembered = request.answers_in(known.options)
+        remembered.pop("window", None)  # shown by itself
+        request = as_before(request, known)
     options = request.options(workspace)
     detection = None if request.format else detect(root, options)
     chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
@@ -141,6 +151,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         _shares(list(listing.unpack(counted.kept)), listing.table) if listing.table else None,
         listing.meaning,
         written(window),
+        {} if request.forget_answers else remembered,
     )
 
 

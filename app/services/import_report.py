@@ -109,7 +109,7 @@ def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
         coming.problems.warn(
             "moved", new.name, f"the same content was {old.name} before", "nothing; its decisions came along"
         )
-    if old.label != new.label:
+    if old.label != new.label and old.label is not None:
         coming.problems.warn(
             "given label changed",
             new.name,

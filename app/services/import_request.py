@@ -28,6 +28,9 @@ _LASTING = (  # what an import again takes along where it is not given anew
 )
 
 
+_ONCE = ("moved", "renamed_classes", "take_masks", "forget_answers")  # what no later import takes along
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
     """Import `source` as the dataset `name`; `format` None lets it be detected.
@@ -63,6 +66,7 @@ class ImportRequest:
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
     moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
     renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    forget_answers: bool = False  # of earlier imports of the dataset: it is read anew
     take_masks: bool = False  # masks that differ from the given ones are edits of `by`
     kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
@@ -118,7 +122,9 @@ class ImportRequest:
         Raises:
             DatasetError: the request wants labels to be read otherwise, which would make other classes of them.
         """
-        kept = {name: options[name] for name in _LASTING if name in options and getattr(self, name) in ("", None, ())}
+        kept = self.answers_in(options)
+        if self.forget_answers:  # greys are still seen as before: what is known of the images was learnt so
+            kept = {name: value for name, value in kept.items() if name == "window"}
         if "merged_classes" in kept:
             kept["merged_classes"] = tuple(kept["merged_classes"])
         former = reading_of(options)
@@ -133,6 +139,11 @@ class ImportRequest:
         level = self.class_level or former["class_level"]
         kept.setdefault("window", self.window or FULL)  # of a dataset that was imported before there were windows
         return replace(self, **kept, **former | {"class_level": level}, reading=options.get("reading", 1))
+
+    def answers_in(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a dataset's options answer that the request leaves open."""
+        open_ = (name for name in _LASTING if getattr(self, name) in ("", None, ()))
+        return {name: options[name] for name in open_ if options.get(name) not in ("", None, [], ())}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -149,7 +160,7 @@ class ImportRequest:
     @classmethod
     def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
-        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes", "take_masks")}
+        return {name: value for name, value in values.items() if name not in _ONCE}
 
 
 def reading_of(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ content, so what was moved or renamed keeps what is known of it.
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -178,6 +178,18 @@ def refuse_other_labels(ground: Ground, table: ClassTable | None) -> None:
             f"the labels of this dataset are {was}, those of its source {now} now; "
             "choose the format it was imported as, or another name"
         )
+
+
+def as_before(request: ImportRequest, known: DatasetInfo) -> ImportRequest:
+    """Return the request to read a dataset's source as it was read before.
+
+    The format is not detected anew, since files that were put beside the images may look like another one; but images
+    that were imported without labels may have been sorted into classes since.
+    """
+    request = request.remembering(known.options)
+    former = SourceFormat(known.format)
+    detect = request.format or request.forget_answers or former is SourceFormat.UNLABELLED
+    return request if detect else replace(request, format=former)
 
 
 def find_known(session: Session, request: ImportRequest) -> DatasetInfo | None:

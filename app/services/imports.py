@@ -16,10 +16,10 @@ from app.services.import_classes import QUESTION, GoneClass
 from app.services.import_preview import Preview, PreviewImage, preview, recognise
 from app.services.import_request import ImportRequest, name_for
 from app.services.import_run import ImportProgress, run_import
-from app.services.import_store import find_known, refuse_other_root
+from app.services.import_store import as_before, find_known, refuse_other_root
 from app.services.import_unlabelled import into_known
 from app.services.workspace import Workspace
-from core.data.formats.source import SourceFormat, existing_root
+from core.data.formats.source import existing_root
 from core.types import DatasetError, Problem, RoundStatus, Severity
 from db.queries import added, datasets, imports
 from db.queries.datasets import DatasetInfo
@@ -75,22 +75,11 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
         else:
             refuse_other_root(known, root, moved=request.moved)
         if known is not None:
-            request = replace(_as_before(request, known), dataset_id=known.id)
+            request = replace(as_before(request, known), dataset_id=known.id)
         for waiting in imports.unfinished_imports(session):
             if ImportRequest.from_json(waiting.request) == request:
                 return waiting.id
         return imports.add_import(session, request.to_json())
-
-
-def _as_before(request: ImportRequest, known: DatasetInfo) -> ImportRequest:
-    """Return the request to read a dataset's source as it was read before.
-
-    The format is not detected anew, since files that were put beside the images may look like another one; but images
-    that were imported without labels may have been sorted into classes since.
-    """
-    request = request.remembering(known.options)
-    former = SourceFormat(known.format)
-    return request if request.format or former is SourceFormat.UNLABELLED else replace(request, format=former)
 
 
 def _existing_root(request: ImportRequest, known: DatasetInfo | None) -> Path:

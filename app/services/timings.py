@@ -111,7 +111,7 @@ def _question(workspace: Workspace, dataset_id: int, configs: Sequence[RoundConf
     machine = [device_name() if has_gpu() else f"{cores()} CPU cores", *map(_version, _LIBRARIES)]
     facts: dict[str, Any] = {**asked, "trial": {**trial, "paths": len(samples), "mask_store": ""}, "machine": machine}
     digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
-    return workspace.files / "timings" / f"{digest}.json", asked
+    return workspace.files / "timings" / f"{digest}.json", {**asked, "scratch": str(workspace.files)}
 
 
 def _try_behind(place: Path, asked: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from core.data.locks import take
 
 CHECK = "check-"  # begins the name of what a check of a folder works in
+TRIAL = "trial-"  # of what an estimate of a round's time works in
 _LOCK = ".lock"
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, distinct, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, distinct, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.types import Act, Recipe, RoundStatus, Status, Task, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, IncomingRow, RoundRow, SampleRow
 from db.queries import projection
+from db.queries.added import SPLIT
 
 DRAWN = "evaluation"  # the name of a split that is drawn
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
@@ -41,7 +42,7 @@ def stays(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bo
 
     One that is drawn for evaluation stays too, whatever its source says, as long as that names no split like it.
     """
-    of_no_split = IncomingRow.split == ""
+    of_no_split = and_(IncomingRow.split == "", SampleRow.split != SPLIT)  # what lay in an added folder left it
     named = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.split == DRAWN)
     if DRAWN not in splits_of_dataset(session, dataset_id) or session.scalar(named.limit(1)) is not None:
         return of_no_split

@@ -51,9 +51,15 @@ class Arrival(NamedTuple):
 
     @property
     def is_corrected(self) -> bool:
-        """Whether anything but what was given and where it lies differs, or a mask comes where none was."""
-        has_first_mask = self.old.mask_hash is None and self.new.mask_hash is not None
-        return has_first_mask or any(getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED - _PLACE)
+        """Whether anything but what was given and where it lies differs, or a label or mask comes where none was."""
+        return self.is_given_first or any(
+            getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED - _PLACE
+        )
+
+    @property
+    def is_given_first(self) -> bool:
+        """Whether a label or mask comes where none was."""
+        return any(getattr(self.old, name) is None and getattr(self.new, name) is not None for name in _GIVEN)
 
     @property
     def is_moved(self) -> bool:
@@ -214,8 +220,8 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> li
     matching.free_paths(session, import_id, dataset_id)
     correction: dict[str, Any] = {name: getattr(IncomingRow, name) for name in rewritten}
     correction["split"] = case((kept, SampleRow.split), else_=IncomingRow.split)
-    correction["mask_hash"] = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash)
-    changes = or_(SampleRow.vanished_at.is_not(None), _is_first_mask(), *(_differs(name, kept) for name in rewritten))
+    correction |= {name: _first(name) for name in _GIVEN}
+    changes = or_(SampleRow.vanished_at.is_not(None), _is_given_first(), *(_differs(name, kept) for name in rewritten))
     corrected = update(SampleRow).where(_same(dataset_id), staged, changes).values(**correction, vanished_at=None)
     session.execute(corrected.execution_options(synchronize_session=False))
     columns = [getattr(IncomingRow, name) for name in _NAMES]
@@ -231,10 +237,9 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> li
 
 def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
     """Return the images as they will stand, with their staged ids."""
-    label = case((SampleRow.id.is_not(None), SampleRow.label), else_=IncomingRow.label).label("label")
-    mask = func.coalesce(SampleRow.mask_hash, IncomingRow.mask_hash).label("mask_hash")
+    given = (_first(name).label(name) for name in ("label", "mask_hash"))
     return (
-        select(IncomingRow.id, IncomingRow.name, IncomingRow.content_hash, label, mask)
+        select(IncomingRow.id, IncomingRow.name, IncomingRow.content_hash, *given)
         .outerjoin(SampleRow, _same(dataset_id))
         .where(IncomingRow.import_id == import_id)
     )
@@ -249,8 +254,13 @@ def _is_missed(import_id: int, dataset_id: int) -> ColumnElement[bool]:
     return and_(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), SampleRow.id.not_in(staged))
 
 
-def _is_first_mask() -> ColumnElement[bool]:
-    return and_(SampleRow.mask_hash.is_(None), IncomingRow.mask_hash.is_not(None))
+def _first(name: str) -> ColumnElement[Any]:
+    """Return what was given of an image first: what is stored, else what its source says now."""
+    return func.coalesce(getattr(SampleRow, name), getattr(IncomingRow, name))
+
+
+def _is_given_first() -> ColumnElement[bool]:
+    return or_(*(and_(getattr(SampleRow, name).is_(None), getattr(IncomingRow, name).is_not(None)) for name in _GIVEN))
 
 
 def _differs(name: str, kept: ColumnElement[bool]) -> ColumnElement[bool]:

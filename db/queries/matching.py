@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, String, and_, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from db.models import DecisionRow, IncomingRow, SampleRow, TaggingRow
+from db.models import DecisionRow, ImportRow, IncomingRow, SampleRow, TaggingRow
 from db.queries.added import in_scope
 
 Span = tuple[int, int]  # first and last id of staged images
@@ -28,6 +28,8 @@ class Address:
     label: int | None
     vanished: bool = False
     decided: bool = False
+    path: str = ""
+    in_scope: bool = True  # of the import; else it came from another source of the dataset
 
 
 def spans(session: Session, import_id: int, size: int) -> list[Span]:
@@ -53,19 +55,34 @@ def match_changed(session: Session, import_id: int, dataset_id: int, span: Span)
 
 
 def unmatched(session: Session, import_id: int, dataset_id: int) -> tuple[Addresses, Addresses]:
-    """Return the samples that no staged image is matched with, and the staged images of their contents."""
+    """Return the samples that no staged image is matched with, and the staged images of their contents.
+
+    Where an import reads the dataset's root, samples of added folders are among them.
+    """
+    request = session.scalar(select(ImportRow.request).where(ImportRow.id == import_id)) or {}
+    scope = in_scope(session, import_id, dataset_id)
     waiting = and_(IncomingRow.import_id == import_id, IncomingRow.sample_id.is_(None))
-    left = and_(SampleRow.dataset_id == dataset_id, ~_is_matched(import_id), in_scope(session, import_id, dataset_id))
+    left = and_(SampleRow.dataset_id == dataset_id, ~_is_matched(import_id))
+    left = and_(left, scope) if request.get("unlabelled") else left
     contents = select(IncomingRow.content_hash).where(waiting)
     decided = or_(
         select(DecisionRow.id).where(DecisionRow.sample_id == SampleRow.id).exists(),
         select(TaggingRow.id).where(TaggingRow.sample_id == SampleRow.id).exists(),
     )
-    columns = (SampleRow.id, SampleRow.name, SampleRow.label, SampleRow.vanished_at.is_not(None), decided)
+    columns = (
+        SampleRow.id,
+        SampleRow.name,
+        SampleRow.label,
+        SampleRow.vanished_at.is_not(None),
+        decided,
+        SampleRow.path,
+    )
     known: dict[str, list[Address]] = defaultdict(list)
-    query = select(SampleRow.content_hash, *columns).where(left, SampleRow.content_hash.in_(contents))
-    for content, id_, name, label, vanished, is_decided in session.execute(query):
-        known[content].append(Address(id_, name, label, vanished, is_decided))
+    query = select(SampleRow.content_hash, *columns, case((scope, True), else_=False)).where(
+        left, SampleRow.content_hash.in_(contents)
+    )
+    for content, *facts in session.execute(query):
+        known[content].append(Address(*facts))
     found: dict[str, list[Address]] = defaultdict(list)
     if known:
         staged = select(IncomingRow.content_hash, IncomingRow.id, IncomingRow.name, IncomingRow.label).where(waiting)

@@ -5,7 +5,7 @@ Unless the option `boxes` says otherwise their image has no mask, since what is 
 
 from typing import Any
 
-from core.data.formats.questions import Answer, Question
+from core.data.formats.questions import Question, ask
 from core.data.formats.source import READING, ReadOptions
 from core.data.masks.colours import IGNORED
 
@@ -26,14 +26,12 @@ def boxes_question(count: int, options: ReadOptions) -> list[Question]:
     if not count or options.boxes or options.reading < READING:
         return []
     return [
-        Question(
+        ask(
+            "boxes",
             "boxes without a shape",
             f"{count:,} annotations have a box and no shape, so their images come without a mask. Are the pixels of "
             "these boxes to be ignored instead?",
-            (
-                Answer("yes, ignore the boxes' pixels", "boxes", "ignore"),
-                Answer("no, skip these annotations", "boxes", "skip"),
-            ),
+            {"yes, ignore the boxes' pixels": "ignore", "no, skip these annotations": "skip"},
             blocking=False,
         )
     ]

@@ -62,6 +62,12 @@ class Question:
         return f"{self.text} Answer with {flags}"
 
 
+def ask(option: str, kind: str, text: str, answers: Mapping[str, str | int], *, blocking: bool) -> Question:
+    """Return a question of which every answer, as the text of its button, is a value of one option."""
+    said = tuple(Answer(button, option, value) for button, value in answers.items())
+    return Question(kind, text, said, blocking)
+
+
 @dataclass(frozen=True, slots=True)
 class MaskMeaning:
     """Decisions and open questions of a source, and the number of masks that were looked at."""

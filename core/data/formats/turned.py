@@ -7,7 +7,7 @@ down, or square, has masks of either kind.
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.data.formats.questions import Answer, Question
+from core.data.formats.questions import Question, ask
 from core.data.formats.source import READING, ReadOptions
 from core.data.masks.faults import MaskError
 from core.data.masks.files import opened
@@ -38,14 +38,12 @@ def ask_turned(photos: Sequence[tuple[str, Drawn]], options: ReadOptions) -> lis
         return []
     evidence = f"; {stored:,} masks have the size of the unturned photo" if stored else ""
     return [
-        Question(
+        ask(
+            "exif_masks",
             "turned photos",
             f"EXIF turns {stored + shown + either:,} of {len(photos[::step]):,} photos that were looked at{evidence}. "
             "Were the masks drawn on the unturned photos?",
-            (
-                Answer("yes, turn them with their photos", "exif_masks", "turn"),
-                Answer("no, they fit the photos as shown", "exif_masks", "keep"),
-            ),
+            {"yes, turn them with their photos": "turn", "no, they fit the photos as shown": "keep"},
             blocking=True,
         )
     ]

@@ -28,7 +28,7 @@ def decode_coco(counts: Any, height: int, width: int) -> Inside:  # noqa: ANN401
     Raises:
         MaskError: the counts are no such thing, or cover another number of pixels.
     """
-    lengths = _unpacked(counts) if isinstance(counts, str) else _numbers(counts)
+    lengths = _unpacked(_plain(counts)) if isinstance(counts, str) else _numbers(counts)
     if (lengths < 0).any() or lengths.sum() != height * width:
         raise MaskError(
             "damaged run lengths", f"they cover {int(lengths.sum())} pixels, the image has {height * width}", _CURE
@@ -131,10 +131,19 @@ class _Bits:
 
 
 def _numbers(counts: Any) -> NDArray[np.int64]:  # noqa: ANN401 whatever the file holds
-    is_list = isinstance(counts, list) and all(isinstance(count, int) and abs(count) < 1 << 40 for count in counts)
+    is_list = isinstance(counts, list) and all(
+        isinstance(count, int | float) and abs(count) < 1 << 40 and count == int(count) for count in counts
+    )
     if not is_list:
         raise MaskError("damaged run lengths", "its counts are neither text nor whole numbers", _CURE)
     return np.array(counts, dtype=np.int64)
+
+
+def _plain(text: str) -> str:
+    """Return the letters of packed lengths, also where they were written as Python shows bytes: b'...'."""
+    if len(text) > 2 and text[:2] in ("b'", 'b"') and text[-1] == text[1]:  # noqa: PLR2004 the quotes
+        return text[2:-1].replace("\\\\", "\\")
+    return text
 
 
 def _unpacked(text: str) -> NDArray[np.int64]:

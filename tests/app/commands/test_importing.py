@@ -100,8 +100,8 @@ def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
     assert run_json("datasets", "move", "pets", tmp_path / "moved")["report"]["changes"]["moved"] == 12
     (tmp_path / "moved" / "cat").rename(tmp_path / "moved" / "kitten")
     told = run("import", tmp_path / "moved", "--name", "pets", code=1)
-    assert "--rename-class 'cat=kitten'" in told.stderr
-    assert "--keep-class 'cat'" in told.stderr
+    assert "--rename-class cat=kitten" in told.stderr
+    assert "--keep-class cat" in told.stderr
     run("import", tmp_path / "moved", "--name", "pets", "--rename-class", "cat=kitten")
     assert datasets.get_dataset(opened, 1).classes == ("kitten", "dog")
 
@@ -193,3 +193,12 @@ def test_masks_mended_elsewhere_are_taken_and_undone(opened: Workspace, tmp_path
     assert "mended" not in run("import", root).stderr
     assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
     assert "1 images have other masks" in run("import", root).stderr
+
+
+def test_a_dry_run_tells_what_earlier_imports_were_told(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    (root / "classes.txt").unlink()
+    run("import", root, "--class-names", "sky,road", "--ignore-id", "2")
+    told = run("import", root, "--dry-run").stderr
+    assert "as in earlier imports: --ignore-id 2 --class-names sky,road; --forget-answers reads it anew" in told
+    assert "earlier imports" not in run("import", root, "--dry-run", "--forget-answers").stderr

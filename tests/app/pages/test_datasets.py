@@ -359,3 +359,23 @@ def test_masks_mended_elsewhere_are_taken_with_one_click(
     assert not at.exception
     run_all(workspace)
     assert (imports.get_import(workspace, again + 1).report or {})["mended"] == {"taken": 1, "open": 0, "left": 0}
+
+
+def test_a_table_is_moved_with_the_folder_of_its_images(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(tmp_path / "set", [f"{number}.png" for number in range(6)])
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n" + "".join(f"/else/{number}.png,{'ab'[number % 2]}\n" for number in range(6)))
+    request = ImportRequest(name="pets", source=str(table), image_root=str(root))
+    imports.run_import(workspace, imports.start_import(workspace, request))
+    root.rename(tmp_path / "moved")
+    table.rename(tmp_path / "moved.csv")
+    at = page(workspace, monkeypatch).run()
+    at.text_input(key="cards_1_place").set_value(str(tmp_path / "moved.csv"))
+    at.text_input(key="cards_1_image_root").set_value(str(tmp_path / "moved"))
+    at.button(key="cards_1_move").click().run()
+    assert not at.exception
+    run_all(workspace)
+    info = datasets.get_dataset(workspace, 1)
+    assert (info.root, info.options["image_root"]) == (str(tmp_path / "moved.csv"), str(tmp_path / "moved"))

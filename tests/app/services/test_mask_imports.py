@@ -363,3 +363,27 @@ def test_a_preview_shows_the_share_of_each_class_and_what_each_value_means(
 def test_an_answer_that_is_none_is_refused(workspace: Workspace) -> None:
     with pytest.raises(DatasetError, match=r"--threshold-masks maybe; there are ignore, half, off"):
         ImportRequest(name="a", source="/a", threshold_masks="maybe")
+
+
+def test_a_preview_reads_as_the_dataset_was_read_and_earlier_answers_can_be_forgotten(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    (root / "classes.txt").unlink()
+    run(workspace, root, class_names="sky,road", ignore_id=2)
+    request = ImportRequest(name="scenes", source=str(root))
+    seen = imports.preview(workspace, request)
+    assert seen.remembered == {"class_names": "sky,road", "ignore_id": 2}
+    assert (seen.format, seen.detection) == (SourceFormat.MASK_PAIRS, None)
+    assert seen.table is not None
+    assert seen.table.names == ("sky", "road")
+    assert not seen.meaning.questions
+    anew = imports.preview(workspace, replace(request, forget_answers=True, class_names="sky,road,car"))
+    assert anew.remembered == {}
+    assert anew.table is not None
+    assert anew.table.names == ("sky", "road", "car")
+    assert imports.preview(workspace, replace(request, name="others")).remembered == {}
+    done = run(workspace, root, forget_answers=True, class_names="sky,road,car")
+    assert done.status is RoundStatus.DONE, done.message
+    kept = datasets.get_dataset(workspace, 1).options
+    assert (kept["class_names"], kept["ignore_id"], kept.get("forget_answers")) == ("sky,road,car", None, None)

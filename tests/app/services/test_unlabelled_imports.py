@@ -203,3 +203,29 @@ def test_a_folder_that_is_read_with_the_one_around_it_has_no_problems_of_its_own
     add(workspace, inner)
     add(workspace, tmp_path / "new")
     assert standing(workspace) == ["new/inner/b.png"]
+
+
+def test_added_images_that_are_moved_into_the_root_stay_the_samples_they_are(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root, folder = pets(tmp_path / "pets"), new(tmp_path / "new")
+    for path in folder.iterdir():  # else of the same content as the labelled ones
+        Image.fromarray(np.full((9, 9, 3), int(path.stem) + 40, np.uint8)).save(path)
+    run(workspace, root)
+    add(workspace, folder)
+    before = ids(workspace)
+    (folder / "0.png").rename(root / "cats" / "moved.png")
+    (root / "cats" / "copied.png").write_bytes((folder / "1.png").read_bytes())
+    again(workspace)
+    after = ids(workspace)
+    assert after["cats/moved.png"] == before["new/0.png"]
+    assert "new/0.png" not in after
+    assert after["new/1.png"] == before["new/1.png"] != after["cats/copied.png"]
+    assert samples(workspace)["cats/moved.png"] == (0, "", False)  # labelled first by the folder it is in now
+    add(workspace, folder)
+    assert {name for name, (*_, gone) in samples(workspace).items() if gone} == set()
+
+
+def ids(workspace: Workspace) -> dict[str, int]:
+    with workspace.database.read() as session:
+        return {name: number for number, name in session.execute(text("SELECT id, name FROM sample"))}

@@ -30,6 +30,21 @@ def test_counts_mean_what_pycocotools_says(inside: NDArray[np.bool_]) -> None:
 
 
 @given(shapes)
+def test_whole_floats_and_bytes_written_as_text_are_counts(inside: NDArray[np.bool_]) -> None:
+    text = encode_coco(inside)["counts"]
+    np.testing.assert_array_equal(decode_coco(str(text.encode()), *inside.shape), inside)
+    flat = inside.T.ravel()
+    numbers = [float(len(run)) for run in np.split(flat, np.flatnonzero(np.diff(flat)) + 1)]
+    np.testing.assert_array_equal(decode_coco([0.0, *numbers] if flat[0] else numbers, *inside.shape), inside)
+
+
+@pytest.mark.parametrize("counts", [[1.5, 2.5], [float("nan")], [float("inf")], ["4"]])
+def test_counts_that_are_no_whole_numbers_are_refused(counts: list[object]) -> None:
+    with pytest.raises(MaskError, match="neither text nor whole numbers"):
+        decode_coco(counts, 2, 2)
+
+
+@given(shapes)
 def test_a_brush_means_what_the_published_decoder_says(inside: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(unpacked(encode_brush(inside)).reshape(*inside.shape, 4)[..., 3] > 0, inside)
 
