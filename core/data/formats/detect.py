@@ -101,7 +101,7 @@ def detect(root: Path, options: ReadOptions | None = None) -> Detection:
     """Return the format of a folder or table; columns that `options` name are looked for in its metadata.
 
     Raises:
-        DatasetError: no format fits, or it may not be looked at.
+        DatasetError: no format fits, a format that is not read does, or it may not be looked at.
     """
     try:
         recognised = {format_: reader.recognise(root) for format_, reader in FORMATS.items()}
@@ -115,4 +115,6 @@ def detect(root: Path, options: ReadOptions | None = None) -> Detection:
     if not fitting:
         known = "; ".join(f"{reader.title}: {reader.example}" for reader in FORMATS.values())
         raise DatasetError(f"{root}: no image and no table of images was found here. Outfold reads {known}")
+    if fitting[0][0] in (SourceFormat.IMAGEFOLDER, SourceFormat.UNLABELLED):
+        unlabelled.refuse_unread(root)
     return Detection(*fitting[0], alternatives=tuple(fitting[1:]))

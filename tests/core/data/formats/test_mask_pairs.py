@@ -178,3 +178,18 @@ def test_photos_in_two_sizes_are_no_photos_with_masks(tmp_path: Path) -> None:
 def test_a_few_masks_beside_many_photos_are_no_dataset_of_masks(tmp_path: Path) -> None:
     draw_all(tmp_path, [*(f"{number}.jpg" for number in range(9)), "1_mask.jpg"])
     assert detect(tmp_path).format is SourceFormat.UNLABELLED
+
+
+def test_kittis_folders_are_read_by_their_ids(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        draw_all(tmp_path, [f"{split}/image_2/1.png", f"{split}/semantic_rgb/1.png", f"{split}/instance/1.png"])
+        put(tmp_path / f"{split}/semantic/1.png")
+    (tmp_path / "label_colors.txt").write_text("0 0 0 background\n128 64 128 road\n250 170 30 traffic light\n")
+    assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "road", "traffic light")
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "train/image_2/1.png": "train",
+        "test/image_2/1.png": "test",
+    }
+    assert source.kinds == {}
