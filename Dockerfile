@@ -5,13 +5,15 @@ WORKDIR /outfold
 COPY Makefile requirements.txt ./
 COPY tools/announce.sh tools/
 ARG TORCH=
-RUN make install TORCH=$TORCH
+# The user who runs it may not write bytecode.
+RUN make install TORCH=$TORCH PYTHONDONTWRITEBYTECODE=1
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 outfold && mkdir /data && chown outfold /data
 WORKDIR /outfold
 COPY --from=build /outfold/.venv .venv
 COPY . .
+RUN .venv/bin/python -m compileall -q app core db
 USER outfold
 ENV OUTFOLD_HOME=/data PATH=/outfold/.venv/bin:$PATH PYTHONUNBUFFERED=1
 VOLUME /data

@@ -9,6 +9,8 @@ PORT   ?= 8501
 python := $(VENV)/bin/python
 uv     := $(VENV)/bin/uv
 backend := $(if $(TORCH),--torch-backend $(TORCH),)
+# Where Python may not write bytecode, each start would compile torch anew, which takes 8 seconds: compile once.
+bytecode := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode,)
 
 .PHONY: run test lint bench install programs compile clean
 
@@ -46,9 +48,9 @@ $(VENV)/bin/uv:
 
 $(VENV)/installed: requirements.txt $(VENV)/bin/uv
 	@sh tools/announce.sh $(VENV) "$(TORCH)"
-	$(uv) pip install --quiet --python $(python) $(backend) -r requirements.txt
+	$(uv) pip install --quiet --python $(python) $(backend) $(bytecode) -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-dev: requirements.txt requirements-dev.txt $(VENV)/installed
-	$(uv) pip install --quiet --python $(python) $(backend) -r requirements.txt -r requirements-dev.txt
+	$(uv) pip install --quiet --python $(python) $(backend) $(bytecode) -r requirements.txt -r requirements-dev.txt
 	@touch $@

@@ -8,7 +8,8 @@ CIFAR-10 from index 25,000 on with the labels that one person each gave them, wi
 drawn noise a data set (`--full`: uniform, class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three
 seeds each). Instance-dependent errors are mistakes of a second, weaker model: a regression on a tenth of the labels and
 on pixels, where it is least sure of them. Settings were chosen on the photographs below index 25,000. Drawn scenes have
-masks, which `bench/planted_masks.py` measures.
+masks: there the class of whole objects is wrong, a round of masks ranks regions, and the figures are those of objects
+(`bench/_drawn_scenes.py`). Errors of other kinds in masks are measured by `bench/planted_masks.py`.
 
 Rows of a setting: the default round (its order is by self-confidence), each further network alone, their mix,
 cleanlab's ranking and Flath's rule on the default round's probabilities. On human labels also the former
@@ -20,6 +21,7 @@ the mix are what its further networks add to a finished round.
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,7 +35,11 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
 from bench._data import data_parser, parsed_with_data, unpacked
+from bench._drawn_scenes import Scenes, draw, suspicions
 from core.config import (
     SMALL_NETWORK,
     ImageSummary,
@@ -97,14 +103,26 @@ def main() -> None:
         for images, beside in ((photos, further), (digits(arguments.data, scratch), {})):
             for noise, share in settings(full=arguments.full):
                 place = scratch / f"{images.name}-{noise}-{share}"
-                drawn = [
-                    of_round(images, spoilt(images, noise, share, seed), seed, place / str(seed), beside)
-                    for seed in seeds
-                ]
-                show(
+                show_mean(
                     f"{images.name}, {noise} {share:.0%}",
-                    {order: averaged([run[order] for run in drawn]) for order in drawn[0]},
+                    [
+                        of_round(
+                            images,
+                            spoilt(images.true, images.pixels, noise, share, seed),
+                            seed,
+                            place / str(seed),
+                            beside,
+                        )
+                        for seed in seeds
+                    ],
                 )
+        scenes = draw(scratch / "scenes")
+        for noise, share in settings(full=arguments.full):
+            place = scratch / f"scenes-{noise}-{share}"
+            show_mean(
+                f"scenes, {noise} {share:.0%}",
+                [of_scenes(scenes, noise, share, seed, place / str(seed)) for seed in seeds],
+            )
 
 
 def figures_of(rows: dict[str, Found]) -> dict[str, float]:
@@ -161,6 +179,14 @@ def of_round(images: Images, given: IntArray, seed: int, scratch: Path, further:
     return found
 
 
+def of_scenes(scenes: Scenes, noise: str, share: float, seed: int, scratch: Path) -> dict[str, Found]:
+    """Return the figures of the objects of drawn scenes, by order."""
+    given = spoilt(scenes.true, scenes.pixels, noise, share, seed)
+    orders, seconds = suspicions(scenes, given, seed, scratch)
+    found = {order: measured(suspicion, given != scenes.true) for order, suspicion in orders.items()}
+    return found | {DEFAULT: replace(found[DEFAULT], seconds=seconds)}
+
+
 def predicted(
     images: Images, given: IntArray, config: RoundConfig, scratch: Path, cache: Path
 ) -> tuple[FloatArray, float]:
@@ -211,6 +237,11 @@ def show(setting: str, rows: dict[str, Found]) -> None:
         setting = ""
 
 
+def show_mean(setting: str, runs: list[dict[str, Found]]) -> None:
+    """Print the mean of a setting's runs, order by order."""
+    show(setting, {order: averaged([run[order] for run in runs]) for order in runs[0]})
+
+
 def settings(*, full: bool) -> Iterator[tuple[str, float]]:
     """Yield kinds of noise and shares of wrong labels."""
     if not full:
@@ -221,25 +252,25 @@ def settings(*, full: bool) -> Iterator[tuple[str, float]]:
             yield noise, share
 
 
-def spoilt(images: Images, noise: str, share: float, seed: int) -> IntArray:
+def spoilt(true: IntArray, pixels: FloatArray, noise: str, share: float, seed: int) -> IntArray:
     """Return labels of which this share is wrong."""
     rng = np.random.default_rng(seed)
-    true, count = images.true, len(images.true)
+    count, classes = len(true), int(true.max()) + 1
     given = true.copy()
     wanted = round(share * count)
     if noise == "instance-dependent":
         taught = rng.permutation(count)[: count // 10]
-        model = LogisticRegression(max_iter=200).fit(images.pixels[taught], true[taught])
-        probs = model.predict_proba(images.pixels)
+        model = LogisticRegression(max_iter=200).fit(pixels[taught], true[taught])
+        probs = model.predict_proba(pixels)
         probs[np.arange(count), true] = 0
         chosen = np.argsort(-probs.max(axis=1) - 0.05 * rng.random(count), kind="stable")[:wanted]
         given[chosen] = probs[chosen].argmax(axis=1)
         return given
     chosen = rng.permutation(count)[:wanted]
     if noise == "uniform":
-        given[chosen] = (true[chosen] + rng.integers(1, CLASSES, wanted)) % CLASSES
+        given[chosen] = (true[chosen] + rng.integers(1, classes, wanted)) % classes
     else:
-        given[chosen] = (true[chosen] + 1) % CLASSES  # each class is taken for one other
+        given[chosen] = (true[chosen] + 1) % classes  # each class is taken for one other
     return given
 
 

@@ -36,7 +36,7 @@ from core.data.images import read_facts
 from core.data.snapshot import Snapshot
 from core.judge.bulk_thresholds import level_of
 from core.judge.judgement import PROBABILITIES, Judgement
-from core.judge.scoring import SCORES
+from core.judge.scoring import margin, self_confidence
 from core.rounds import run_round, versions
 from core.types import FindingKind, IntArray, Progress
 
@@ -164,7 +164,11 @@ def other_rankings(folder: Path, judged: Judgement, given: IntArray, truth: IntA
     probs, labels = np.load(folder / PROBABILITIES).astype(np.float64), given.astype(np.int64)
     wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
     flath = np.where(suspicious, judged.confidence, -judged.confidence)
-    scores = {score.value: -function(probs, labels) for score, function in SCORES.items()} | {"Flath's rule": flath}
+    scores = {
+        "self-confidence": -self_confidence(probs, labels),
+        "normalized margin": -margin(probs, labels),
+        "Flath's rule": flath,
+    }
     return {
         f"average_precision, {name}": float(average_precision_score(wrong, score)) for name, score in scores.items()
     }

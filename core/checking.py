@@ -22,8 +22,9 @@ from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
 from core.data.images import read_small
 from core.data.lookalikes import find_alike_within
-from core.data.reading import read_many
+from core.data.reading import find_window, read_many
 from core.data.snapshot import Snapshot
+from core.data.windows import Window
 from core.judge.image_checks import ImageChecks, ImageColumns, check_images
 from core.judge.judgement import EMBEDDINGS, Judgement
 from core.judge.outliers import outliers
@@ -56,6 +57,7 @@ class Stage(StrEnum):
     LISTING = "listing files"
     READING = "reading images"
     DECODING = "decoding images"
+    LOADING = "loading the network"
     EMBEDDING = "embedding images"
     JUDGING = "judging labels"
     COMPARING = "comparing images"
@@ -86,7 +88,11 @@ class Stages:
             self.enter(Stage.JUDGING, (progress.fold + progress.fraction) / progress.folds)
 
 
-_STAGE_OF = {"reading images": Stage.DECODING, "embedding": Stage.EMBEDDING}
+_STAGE_OF = {
+    "reading images": Stage.DECODING,
+    "loading the network": Stage.LOADING,
+    "embedding": Stage.EMBEDDING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ class Folder:
     facts: tuple[ImageFacts, ...]
     problems: Problems
     masks: bool
+    window: Window | None = None  # through which greys of more than 8 bits are seen
 
     @property
     def classes(self) -> list[str]:
@@ -136,10 +143,11 @@ def read_folder(
     chosen = form or detect(root, options).format
     stages.enter(Stage.LISTING)
     listing = FORMATS[chosen].read(root, options)
-    listed = list(listing.samples)
+    listed = list(listing.unpack(listing.samples))
     samples, facts, problems = [], [], listing.problems
     stages.enter(Stage.READING)
-    found = read_many((one.path for one in listed), max_pixels)
+    window = find_window([one.path for one in listed])
+    found = read_many((one.path for one in listed), max_pixels, window=window)
     for done, (sample, fact) in enumerate(zip(listed, found, strict=True), start=1):
         if isinstance(fact, ImageFacts):
             samples.append(sample)
@@ -150,7 +158,7 @@ def read_folder(
     if not samples:
         first = f": {problems.kept[0].path}: {problems.kept[0].message}" if problems.kept else ""
         raise DatasetError(f"{root}: no image could be read out of {len(listed):,} found{first}")
-    return Folder(root, chosen, tuple(samples), tuple(facts), problems, masks=listing.table is not None)
+    return Folder(root, chosen, tuple(samples), tuple(facts), problems, listing.table is not None, window)
 
 
 def config_for(folder: Folder, *, seed: int = 0, device: str = "auto") -> RoundConfig:
@@ -193,6 +201,7 @@ def snapshot_of(folder: Folder) -> Snapshot:
         groups=[one.group for one in folder.samples],
         content_hashes=[fact.content_hash for fact in folder.facts],
         classes=folder.classes,
+        window=folder.window,
     )
 
 
@@ -210,7 +219,9 @@ def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cach
         place.mkdir(parents=True, exist_ok=True)
         embeddings = _embedded(snapshot, config, Places(place, image_cache, None), stages)
     else:
-        judgement = run_round(snapshot, config, place, image_cache=image_cache, report=stages.report)
+        judgement = run_round(
+            snapshot, config, place, image_cache=image_cache, report=stages.report, keep_networks=False
+        )
         embeddings = np.load(place / EMBEDDINGS, mmap_mode="r")
     stages.enter(Stage.COMPARING)
     if not (place / NEIGHBOURS).exists():
@@ -220,9 +231,9 @@ def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cach
         [one.label or "" for one in folder.samples], [one.split for one in folder.samples], snapshot.content_hashes
     )
     hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
-    alike = find_alike_within(hashes, snapshot.paths, read_small)
+    alike = find_alike_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))
     stages.enter(Stage.COMPARING, 0.5)
-    empty, isolated = empty_kinds(snapshot.paths), outliers(likeness(embeddings, neighbours)).tolist()
+    empty, isolated = empty_kinds(snapshot.paths, snapshot.window), outliers(likeness(embeddings, neighbours)).tolist()
     images = check_images(columns, alike.pairs, empty, isolated, complete=alike.complete)
     stages.enter(Stage.COMPARING, 1.0)
     return Check(folder, snapshot, config, judgement, unjudged, images, neighbours)
@@ -254,5 +265,5 @@ def _embedded(snapshot: Snapshot, config: RoundConfig, places: Places, stages: S
     material = task.material(snapshot, config, places, Progress("reading images", 0, config.folds), telling)
     build = partial(task.build_network, config, 1 if config.grey else 3, 0)
     return probe.embedded(
-        config, material.images, snapshot.content_hashes, build, cache=places.image_cache, fold=0, telling=telling
+        config, material.images, snapshot.seen_hashes, build, cache=places.image_cache, fold=0, telling=telling
     )

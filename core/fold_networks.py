@@ -30,6 +30,7 @@ def about(snapshot: Snapshot, config: RoundConfig, images: Images, colours: Sequ
         mean=images.scaling.mean,
         std=images.scaling.std,
         canvas=images.size,
+        window=snapshot.window,
     )
 
 

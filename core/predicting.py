@@ -112,7 +112,10 @@ def predict_labels(ensemble: Ensemble, images: Sequence[NewImage], wish: Wish) -
     sizes = [RoundConfig.from_json(one.about.config).input_size for one in ensemble.kept]
 
     def read(path: Path) -> dict[int, ByteArray]:
-        return {size: read_square(path, size, grey=config.grey, max_pixels=wish.max_pixels) for size in set(sizes)}
+        return {
+            size: read_square(path, size, grey=config.grey, max_pixels=wish.max_pixels, window=ensemble.about.window)
+            for size in set(sizes)
+        }
 
     at_once = 2 * config.batch_size
     for batch in _read_on(images, read, wish, at_once):
@@ -152,7 +155,7 @@ class _Scene(NamedTuple):
 
 def _read_scene(path: Path, *, about: About, config: RoundConfig, max_pixels: int) -> _Scene:
     """Return an image as the networks saw theirs; one of other proportions has a larger canvas of its own."""
-    whole = load_image(path, grey=config.grey, max_pixels=max_pixels)
+    whole = load_image(path, grey=config.grey, max_pixels=max_pixels, window=about.window)
     height, width = whole.shape[:2]
     extent = scaled_size(height, width, config.input_size)
     canvas = max(extent[0], about.canvas[0]), max(extent[1], about.canvas[1])
@@ -227,13 +230,13 @@ def _mixed(answers: Iterable[tuple[Tensor, KeptNetwork]]) -> Tensor:
 
 def _of_labels(about: About) -> tuple[object, ...]:
     config = RoundConfig.from_json(about.config)
-    return about.task, about.classes, config.grey, about.sharpening
+    return about.task, about.classes, config.grey, about.sharpening, about.window
 
 
 def _of_masks(about: About) -> tuple[object, ...]:
     config = RoundConfig.from_json(about.config)
     views = config.crop, config.scales, config.flip
-    return about.task, about.classes, about.canvas, config.input_size, config.grey, views
+    return about.task, about.classes, about.canvas, config.input_size, config.grey, views, about.window
 
 
 _SIGHTS: Mapping[Task, Callable[[About], tuple[object, ...]]] = {  # in what networks must be alike to be asked together

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from core.config import Method, RoundConfig, Weights, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
@@ -29,7 +30,8 @@ from core.fold_networks import about, keep_fold
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
-from core.learn.backbone_check import Trial, check_backbone, needs_check
+from core.learn.backbone_check import Trial, check_backbone, check_trained, needs_check
+from core.learn.batches import Images
 from core.learn.folds import deal
 from core.learn.models.classifier import assumption
 from core.learn.models.hub import fetch, is_network_of_timm
@@ -76,9 +78,14 @@ def run_round(
     image_cache: Path,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
+    keep_networks: bool = True,
 ) -> Judgement:
-    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was."""
-    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=None, report=report, should_stop=should_stop)
+    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was.
+
+    Without `keep_networks` none is written, and a frozen one whose embeddings are known is not even built.
+    """
+    run = partial(run_fold, image_cache=image_cache, report=report, should_stop=should_stop)
+    _run_folds(snapshot, config, folder, run=partial(run, keep_networks=keep_networks), report=report)
     return judge_round(folder, config)
 
 
@@ -93,7 +100,8 @@ def run_mask_round(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MaskJudgement:
     """Run a whole round of masks, kept in the store at `masks`, and return what it says of their regions."""
-    _run_folds(snapshot, config, folder, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    run = partial(run_fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+    _run_folds(snapshot, config, folder, run=run, report=report)
     return judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
 
 
@@ -108,8 +116,9 @@ def run_fold(
     masks: Path | None = None,
     colours: Sequence[str] = (),
     task: Task | None = None,
+    keep_networks: bool = True,
 ) -> FoldSummary:
-    """Learn one fold by each of the round's networks, keep these and store their predictions.
+    """Learn one fold by each of the round's networks, store their predictions and, unless told otherwise, these.
 
     What is finished is only read. Returned is how the first network's fold went.
 
@@ -132,7 +141,16 @@ def run_fold(
         if not done.exists():
             telling = crossfold.Telling(_shared(report, number, len(config.networks)), should_stop)
             places = Places(own, image_cache, masks, folder)
-            _learn_network(snapshot, network, fold, places=places, telling=telling, task=task, colours=colours)
+            _learn_network(
+                snapshot,
+                network,
+                fold,
+                places=places,
+                telling=telling,
+                task=task,
+                colours=colours,
+                keep=keep_networks,
+            )
         summaries.append(_read_summary(done))
     return summaries[0]
 
@@ -158,14 +176,21 @@ def _learn_network(
     telling: crossfold.Telling,
     task: Task,
     colours: Sequence[str],
+    keep: bool,
 ) -> None:
-    """Learn one fold by one network, keep that and store its predictions."""
+    """Learn one fold by one network and store its predictions, and if `keep` the network."""
     started = time.monotonic()
     places.folder.mkdir(parents=True, exist_ok=True)
     held = held_of(snapshot, config, fold, task.least_classes)
     outcome = learn_held(snapshot, config, held, places=places, telling=telling, task=task)
-    said = about(snapshot, config, outcome.images, colours)
-    digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
+    if config.method is Method.FINE_TUNE and task.probe is None and needs_check(config):
+        trial = _trial(outcome.images, snapshot, task, telling)
+        logits, path = outcome.kept.columns["logits"], places.folder / BACKBONE_CHECK
+        check_trained(config, logits, held, snapshot.learnable, trial, path=path)
+    digest, unkept = None, ""
+    if keep:
+        said = about(snapshot, config, outcome.images, colours)
+        digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
     summary = FoldSummary(
         fold=fold,
         count=len(held.held_rows),
@@ -191,7 +216,7 @@ def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[st
         for number, network in enumerate(() if config is None else config.networks)
         if (origin := origin_of(network)) is not None
     }
-    libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "cleanlab", "pillow")
+    libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: devices.library_version(name) for name in libraries}
@@ -205,15 +230,13 @@ def _run_folds(
     config: RoundConfig,
     folder: Path,
     *,
-    image_cache: Path,
-    masks: Path | None,
+    run: Callable[[Path, RoundConfig, int], FoldSummary],
     report: Report,
-    should_stop: Callable[[], bool],
 ) -> None:
     snapshot.save(folder)
     config = with_file_facts(config)
     for fold in range(config.folds):
-        run_fold(folder, config, fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
+        run(folder, config, fold)
     report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
 
 
@@ -273,7 +296,7 @@ def learn_held(
         material = task.material(snapshot, config, places, reading, telling)
         probed = Probed(
             build=build,
-            content_hashes=snapshot.content_hashes,
+            content_hashes=snapshot.seen_hashes,
             cache=places.image_cache,
             classes=classes,
             keep=task.keep(snapshot, config, places),
@@ -281,9 +304,13 @@ def learn_held(
         return task.probe(config, material, held, probed, telling)
     images = task.material(snapshot, config, places, reading, telling).images
     embeddings = probe.embedded(
-        config, images, snapshot.content_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
+        config, images, snapshot.seen_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
     )
     _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
+    fitting = Progress(
+        "training", held.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
+    )
+    telling.report(fitting)
     choice = probe.chosen_decay(
         embeddings,
         (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
@@ -294,10 +321,19 @@ def learn_held(
         telling=telling,
     )
     if needs_check(config):
-        trial = Trial(images, classes, lambda other: task.build_network(other, channels, 0), telling)
+        trial = _trial(images, snapshot, task, telling)
         check_backbone(config, embeddings, held, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
     outcome = probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
     return replace(outcome, message=assumption(config))
+
+
+def _trial(images: Images, snapshot: Snapshot, task: Task, telling: crossfold.Telling) -> Trial:
+    """Return what other networks are compared on."""
+
+    def build(other: RoundConfig) -> nn.Module:
+        return task.build_network(other, images.channels, 0)
+
+    return Trial(images, len(snapshot.classes), build, telling)
 
 
 def _keep(embeddings: FloatArray, path: Path) -> None:

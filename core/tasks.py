@@ -78,12 +78,13 @@ def _labelled_images(
 ) -> Material:
     array = decoded(
         snapshot.paths,
-        snapshot.content_hashes,
+        snapshot.seen_hashes,
         size=config.input_size,
         grey=config.grey,
         cache=places.image_cache,
         report=_counting(reading, telling, "images"),
         should_stop=telling.should_stop,
+        window=snapshot.window,
     )
     devices.use_fitting_threads(config.batch_size * config.seen_size**2)
     device = devices.choose(config.device)
@@ -98,13 +99,14 @@ def _masked_scenes(
     masks, store = _masks(snapshot, places)
     images = image_canvases(
         snapshot.paths,
-        snapshot.content_hashes,
+        snapshot.seen_hashes,
         masks.sizes,
         size=config.input_size,
         grey=config.grey,
         cache=places.image_cache,
         report=_counting(reading, telling, "images"),
         should_stop=telling.should_stop,
+        window=snapshot.window,
     )
     array = mask_canvases(
         store,

@@ -59,6 +59,14 @@ def test_every_promise_has_its_test() -> None:
         assert f"def {function}(" in (ROOT / path).read_text(), f"{path}::{function}"
 
 
+def test_every_benchmark_finds_the_projects_packages_when_it_is_run_as_a_file() -> None:
+    for path in (ROOT / "bench").glob("[!_]*.py"):
+        before, found, _ = path.read_text().partition("sys.path.insert(0, str(ROOT))")
+        ours = r"^(from|import) (app|bench|core|db)\b"
+        assert not re.search(ours, before, re.MULTILINE), f"{path.name} imports before it sets the path"
+        assert found or not re.search(ours, path.read_text(), re.MULTILINE), path.name
+
+
 def test_the_readme_names_every_setting() -> None:
     text = (ROOT / "README.md").read_text()
     for name, field in Settings.model_fields.items():

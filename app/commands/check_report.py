@@ -193,7 +193,7 @@ def _pictures(check: Check, rows: Sequence[int]) -> list[Picture]:
     def draw(row: int) -> Picture:
         sample = check.folder.samples[row]
         try:
-            source = _data_uri(thumbnail(Path(sample.path), _EDGE), "webp")
+            source = _data_uri(thumbnail(Path(sample.path), _EDGE, check.folder.window), "webp")
         except DatasetError:
             source = ""
         return Picture(shown(sample.name), source, sample.label or "", sample.split)

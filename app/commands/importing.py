@@ -79,6 +79,13 @@ def import_(
     boxes: Annotated[
         str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
     ] = "",
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Greys of 10 to 16 bits that become black and white, as in 0-4095, or full; default: found.",
+        ),
+    ] = "",
     allow_outside_links: Annotated[
         bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
     ] = False,
@@ -92,6 +99,11 @@ def import_(
     keep_class: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
     ] = None,
+    take_masks: Annotated[
+        bool,
+        typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
+    ] = False,
+    by: Annotated[str, typer.Option(help="With --take-masks: whose edits they are; default: the user's name.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -112,8 +124,9 @@ def import_(
       python -m app import /data/scenes --class-names names.txt --first-id 1
       python -m app import /data/new --name pets --unlabelled
       python -m app import /data/pets --rename-class cat=kitten
+      python -m app import /data/scenes --take-masks --by ada
     """
-    from app.commands.naming import workspace
+    from app.commands.naming import person, workspace
     from app.services import imports, uploads
     from app.services.imports import ImportRequest
     from core.data.formats.archive import is_archive
@@ -149,10 +162,13 @@ def import_(
         unknown_colours=unknown_colours,
         exif_masks=exif_masks,
         boxes=boxes,
+        window=window,
         allow_outside_links=allow_outside_links,
         unlabelled=unlabelled,
         renamed_classes=tuple(rename_class or ()),
         kept_classes=tuple(keep_class or ()),
+        take_masks=take_masks,
+        by=person(by) if take_masks else by,
     )
     if dry_run:
         _show_preview(imports.preview(opened, request), request.name, as_json=as_json)
@@ -224,8 +240,19 @@ def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> 
             for name, pixels in report["pixels"].items()
         ]
         say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
+    _tell_mended(report.get("mended", {}))
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
+
+
+def _tell_mended(counts: "dict[str, int]") -> None:
+    """Tell how many masks of the source differ from what their images have here."""
+    if counts.get("taken"):
+        tell(f"{counts['taken']:,} images mended elsewhere: their masks are your edits now; undo takes them back")
+    if counts.get("open"):
+        tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
+    if counts.get("left"):
+        tell(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
 
 
 def _absolute(text: str) -> str:
@@ -250,6 +277,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "meaning": seen.meaning.decisions,
                 "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
+                "window": seen.window,
                 "problems": seen.problems,
             }
         )

@@ -161,6 +161,37 @@ def protect(
         say_table(["for evaluation", "outside", "which"], pairs)
 
 
+def window(
+    *,
+    dataset: DatasetName,
+    greys: Annotated[str, typer.Argument(metavar="LOW-HIGH", help="As in 0-4095; full: 0-65535.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose the greys of 10 to 16 bits that become black and white, in pictures and in the rounds to come.
+
+    Images of 8 bits have none. Rounds that exist keep the range they opened with.
+
+    Examples:
+      python -m app datasets window lungs
+      python -m app datasets window lungs 0-4095
+      python -m app datasets window lungs full
+    """
+    from app.commands.naming import dataset_named, workspace
+    from app.services.datasets import set_window, window_of
+    from core.data.windows import written
+
+    opened = workspace()
+    info = dataset_named(opened, dataset)
+    if greys:
+        set_window(opened, info.id, greys)
+        info = dataset_named(opened, dataset)
+    now = written(window_of(info))
+    if as_json:
+        say_json({"dataset": info.name, "window": now})
+        return
+    say(f"{info.name}: greys of more than 8 bits become black and white from {now}")
+
+
 def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
     from app.commands.naming import workspace
     from app.services.datasets import list_datasets
@@ -187,11 +218,14 @@ def _told(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, Any]:
         "decided": found.decided if found else None,
         "wrong_labels": wrong.as_json() if wrong else None,
         "problems": card.problems,
+        "window": card.dataset.options.get("window", "full"),
         "evaluation_splits": card.dataset.evaluation_splits,
     }
 
 
 datasets.callback(help=help_of(list_))(list_)
-_COMMANDS: dict[str, Callable[..., None]] = {"show": show, "problems": problems, "protect": protect, "move": move}
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "show": show, "problems": problems, "protect": protect, "move": move, "window": window,
+}  # fmt: skip
 for name, command in _COMMANDS.items():
     datasets.command(name, help=help_of(command))(command)

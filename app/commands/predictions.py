@@ -1,4 +1,4 @@
-"""`import-predictions`, `export-predictions`: out-of-fold probabilities that were made elsewhere, and a round's own."""
+"""`import-predictions`, `export-predictions`: out-of-fold predictions that were made elsewhere, and a round's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,10 @@ from app.commands.speaking import DatasetName, JsonFlag, can_ask, fail, say, say
 def import_predictions(
     *,
     dataset: DatasetName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .tsv, .parquet, .jsonl, .npz or .npy file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A .csv, .tsv, .parquet, .jsonl, .npz or .npy file; of masks a folder."),
+    ],
     ids: Annotated[
         Path | None, typer.Option(help="The images' names, one a line, where FILE holds probabilities alone.")
     ] = None,
@@ -24,15 +27,19 @@ def import_predictions(
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Judge class probabilities that your own models predicted, as a round that is reviewed and exported like others.
+    """Judge what your own models predicted, as a round that is reviewed and exported like others.
 
     A table has a column of image names and one for each class, or one called pred_probs with lists in the order of the
     dataset's classes. Every image of the dataset needs one row.
+
+    Of masks it is a folder with a .npz for each image (probs, or class and confidence), or with PNGs of class ids in
+    labels/ and of their probability, grey with 8 or 16 bits, in confidence/.
 
     Examples:
       python -m app import-predictions pets pred_probs.csv --out-of-fold
       python -m app import-predictions pets pred_probs.npy --ids names.txt --out-of-fold
       python -m app import-predictions pets train_probs.parquet --seen
+      python -m app import-predictions scenes predicted_masks/ --out-of-fold
     """
     from app.commands.naming import dataset_named, person, workspace
     from app.commands.rounds import finish_round, show_round, watch_round
@@ -59,19 +66,23 @@ def import_predictions(
 def export_predictions(
     *,
     dataset: DatasetName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .parquet, .jsonl or .npz file to write.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv, .parquet, .jsonl or .npz file to write; of masks a folder.")
+    ],
     round_: Annotated[int | None, typer.Option("--round", help="This round; default: the newest finished.")] = None,
     issues: Annotated[
         bool, typer.Option("--issues", help="Write what was found instead, in the columns of cleanlab's Datalab.")
     ] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="Of masks: write a .npz an image instead of PNGs.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a round's out-of-fold probabilities: a row an image, a column a class.
+    """Write a round's out-of-fold predictions: of class labels a row an image and a column a class, of masks a folder.
 
     Examples:
       python -m app export-predictions pets pred_probs.csv
       python -m app export-predictions pets pred_probs.npz --round 2
       python -m app export-predictions pets issues.csv --issues
+      python -m app export-predictions scenes predicted_masks/
     """
     from app.commands.naming import dataset_named, round_numbered, workspace
     from app.services import predictions
@@ -79,9 +90,12 @@ def export_predictions(
     opened = workspace()
     found = round_numbered(opened, dataset_named(opened, dataset), round_)
     target = file.expanduser().absolute()
-    count = (predictions.export_issues if issues else predictions.export)(opened, found.id, target)
+    if issues:
+        count = predictions.export_issues(opened, found.id, target)
+    else:
+        count = predictions.export(opened, found.id, target, archives=npz)
     if as_json:
         say_json({"round": found.number, "images": count, "path": target})
         return
-    said = "issues" if issues else "probabilities"
+    said = "issues" if issues else "predictions"
     say(f"{found.name} of {found.dataset}: {said} of {count:,} images in {target}")

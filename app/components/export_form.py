@@ -33,8 +33,12 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
         {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},
     ),
     "Hugging Face": (
-        "images with metadata that the datasets library reads",
-        {"CSV": ExportFormat.HUGGING_FACE, "JSON lines": ExportFormat.HUGGING_FACE_JSONL},
+        "images with metadata that the datasets library reads; in Parquet they are in the table itself",
+        {
+            "CSV": ExportFormat.HUGGING_FACE,
+            "JSON lines": ExportFormat.HUGGING_FACE_JSONL,
+            "Parquet": ExportFormat.HUGGING_FACE_PARQUET,
+        },
     ),
     "Label Studio": ("tasks with choices and the project's configuration", {"": ExportFormat.LABEL_STUDIO_CHOICES}),
     "Patch": (
@@ -90,7 +94,8 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
     )
     form = _kind(families[family][1], f"{key}_kind_{family}")
     per = _per(form, f"{key}_per_{form}")
-    link, copy_if_needed = _link(f"{key}_link") if form.with_files else (Link.HARD_LINK, True)
+    places_files = form.with_files and not form.embeds
+    link, copy_if_needed = _link(f"{key}_link") if places_files else (Link.HARD_LINK, True)
     treatments = _treatments(f"{key}_unsettled", form, with_unlabelled=unlabelled > 0)
     chosen: list[str] = []
     if len(splits) > 1:

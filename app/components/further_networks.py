@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.components.download_note import download_note
 from app.components.round_fields import METHODS, MOST_PIXELS, weights_field
 from app.services.rounds import Proposal, RoundInfo
 from core.config import Member, Method, RoundConfig, Weights, further
@@ -53,6 +54,8 @@ def network_choice(begin: RoundConfig, proposal: Proposal, key: str, number: int
         "Sees pixels", 8, max(MOST_PIXELS, begin.seen_size), begin.seen_size, key=f"{key}_pixels"
     )
     chosen: dict[str, Any] = {"model": model or begin.model, "weights": weights}
+    if weights is Weights.PRETRAINED:
+        download_note(chosen["model"], key)
     if weights is Weights.FILE:
         file = st.text_input("File", key=f"{key}_file", placeholder="/path/to/weights.safetensors")
         chosen |= {"weights_file": file.strip(), "weights_mean": (), "weights_std": (), "weights_padding": ""}

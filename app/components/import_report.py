@@ -69,6 +69,25 @@ def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProb
     return pressed
 
 
+def draw_mended(info: ImportInfo, key: str) -> bool:
+    """Draw how many masks were mended outside, and return whether the button that takes them was pressed."""
+    counts: dict[str, int] = (info.report or {}).get("mended", {})
+    if not any(counts.values()):
+        return False
+    said = {"taken": "were taken as edits", "open": "differ from the given ones", "left": "were left: decided here"}
+    text = ", ".join(f"{counts[name]:,} {words}" for name, words in said.items() if counts.get(name))
+    with st.container(border=True, key=key):
+        st.caption(f"Masks mended elsewhere: {text}.")
+        if not counts.get("open"):
+            return False
+        return st.button(
+            f"Take {counts['open']:,} masks as my edits",
+            icon=":material/download_done:",
+            key=f"{key}_take",
+            help="Imports the source again. Their edits are one act, which undo takes back.",
+        )
+
+
 def _result(info: ImportInfo) -> str:
     name = escape(str(info.request["name"]))
     if info.report is None or info.status is not RoundStatus.DONE:

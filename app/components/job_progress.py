@@ -15,7 +15,7 @@ PIECES: Mapping[Recipe, str] = {  # what the one piece of a round without folds 
     Recipe.ITERATED: "teacher and students",
     Recipe.CROSS_TRAINING: "both networks, and the one they teach",
     Recipe.COMPARISON: "original and cleaned labels, every seed",
-    Recipe.PREDICTIONS: "probabilities from a file",
+    Recipe.PREDICTIONS: "predictions made elsewhere",
 }
 _MINUTE, _HOUR = 60, 3600
 _ICONS = {

@@ -17,7 +17,7 @@ NAMES: Mapping[Recipe, str] = {
     Recipe.ITERATED: "Teacher and student",
     Recipe.CROSS_TRAINING: "Few masks, many tags",
     Recipe.COMPARISON: "What was cleaning worth?",
-    Recipe.PREDICTIONS: "Judge probabilities from a file",
+    Recipe.PREDICTIONS: "Judge predictions made elsewhere",
 }
 Fields = Callable[[Sequence[Split], str], dict[str, Any]]  # the dataset's splits, key -> the recipe's settings
 
@@ -51,11 +51,19 @@ def _comparison(_splits: Sequence[Split], key: str) -> dict[str, Any]:
 
 def _predictions(_splits: Sequence[Split], key: str) -> dict[str, Any]:
     st.caption(
-        "Nothing is trained. The probabilities that your own models give to each class of each image are judged, "
-        "reviewed and exported like those of a round."
+        "Nothing is trained. What your own models predict of each image is judged, reviewed and exported like the "
+        "predictions of a round."
     )
-    text = "CSV, Parquet or JSON lines with a row an image, or .npz with pred_probs and ids"
-    file = st.text_input("File of probabilities", key=f"{key}_file", placeholder="/path/to/pred_probs.csv", help=text)
+    text = (
+        "Of class labels: CSV, Parquet or JSON lines with a row an image, or .npz with pred_probs and ids. Of masks: a "
+        "folder with a .npz for each image (probs, or class and confidence), or with PNGs in labels/ and confidence/."
+    )
+    file = st.text_input(
+        "File of probabilities, or folder of predicted masks",
+        key=f"{key}_file",
+        placeholder="/path/to/pred_probs.csv or /path/to/masks",
+        help=text,
+    )
     chosen = {"file": file.strip()}
     if file.strip().lower().endswith((".npy", ".npz")):
         names = st.text_input("Names of the images, one a line", key=f"{key}_ids", placeholder="/path/to/names.txt")

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.download_note import download_note
 from app.services.rounds import Proposal
 from core.config import DEEPLAB, PADDINGS, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
 from core.types import ConfigError, Task
@@ -54,6 +55,8 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
     )
     weights = weights_field(begin, key)
     chosen: Chosen = {"model": model or begin.model, "weights": weights}
+    if weights is Weights.PRETRAINED:
+        download_note(chosen["model"], key)
     return chosen | (_file_fields(begin, key) if weights is Weights.FILE else {"weights_file": ""})
 
 

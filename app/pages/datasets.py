@@ -9,8 +9,9 @@ from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
 from app.components.evaluation_panel import draw_splits
 from app.components.gone_classes import gone_classes
+from app.components.identity import name_for_record
 from app.components.import_preview import STYLE
-from app.components.import_report import draw_report, draw_running
+from app.components.import_report import draw_mended, draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
 from app.services import datasets, evaluation, import_jobs, imports, uploads
 from app.services.workers import worker_state
@@ -60,6 +61,8 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         if draw_report(shown, imports.problem_counts(work, *ids), partial(imports.problems, work, *ids), key):
             del st.query_params[SHOWN]
             st.rerun()
+        if shown.dataset_id is not None and draw_mended(shown, f"mended_{shown.id}"):
+            show(import_jobs.take_masks(work, shown.dataset_id, name_for_record()))
         if (asked := imports.gone_classes(shown)) and (answer := gone_classes(asked, f"gone_{shown.id}")) is not None:
             show(import_jobs.begin_import(work, imports.answered(shown, renamed=answer.renamed, kept=answer.kept)))
     draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.routes.answering import RequestError, Uploaded
-from app.routes.media import FOREVER
+from app.routes.media import FOREVER, window_of
 from app.routes.wire import LONGEST_CLIENT, member, text, whole
 from app.services import editing, masks, round_masks
 from app.services.masks import EditAbout
@@ -128,7 +128,8 @@ def picture(request: Request, workspace: Workspace) -> Response:
     edge = request.path_params["edge"]
     if edge not in EDGES:
         raise RequestError(f"there is no size {edge}", f"choose from {', '.join(map(str, EDGES))}")
-    found, version = round_masks.picture(workspace, whole(request.path_params, "finding_id", least=1), layer, edge)
+    finding_id = whole(request.path_params, "finding_id", least=1)
+    found, version = round_masks.picture(workspace, finding_id, layer, edge, window_of(request))
     return _kept(request, found, version, "image/webp")
 
 

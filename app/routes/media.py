@@ -12,6 +12,8 @@ from app.routes.answering import NOT_FOUND, RequestError
 from app.services import images
 from app.services.ports import home_id
 from app.services.workspace import Workspace
+from core.data.windows import FULL, FULL_RANGE, Window, parse_window
+from core.types import DatasetError
 
 FOREVER = "private, max-age=31536000, immutable"
 HASH_LENGTH = 32
@@ -42,7 +44,19 @@ def image(request: Request, workspace: Workspace) -> Response:
         raise RequestError("this is no content hash", "send 32 hexadecimal digits")
     if edge not in (*images.EDGES, images.FULL_SIZE):
         raise RequestError(f"there is no size {edge}", f"choose from {', '.join(map(str, images.EDGES))} or 0")
-    found = images.thumbnail(workspace, content_hash, edge)
+    named = window_of(request)
+    window = named if named is not None else images.window_in_use(workspace, content_hash)
+    found = images.thumbnail(workspace, content_hash, edge, window)
     if found is None:
         raise RequestError("the image is gone or has changed since its import", "import the dataset again", NOT_FOUND)
-    return Response(found, media_type="image/webp", headers={"Cache-Control": FOREVER})
+    lasting = FOREVER if named is not None or window is None else "private, no-cache"  # a dataset's may be changed
+    return Response(found, media_type="image/webp", headers={"Cache-Control": lasting})
+
+
+def window_of(request: Request) -> Window | None:
+    """Return the range of greys that an address names as `window`, None where it names none."""
+    text = request.query_params.get("window", "")
+    try:
+        return FULL_RANGE if text == FULL else parse_window(text)
+    except DatasetError as error:
+        raise RequestError(str(error), "send two values, as in 0-4095") from error

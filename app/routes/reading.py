@@ -44,6 +44,7 @@ def one_round(request: Request, workspace: Workspace) -> dict[str, Any]:
         "task": view.round.task.value,
         "classes": view.round.classes,
         "colours": view.round.colours,
+        "window": view.window,
         "wobble": metrics.get("wobble_regions"),
         "mean_iou": metrics.get("miou"),
         "splits": view.splits,
@@ -92,6 +93,7 @@ def one_finding(request: Request, workspace: Workspace) -> dict[str, Any]:
     story = reviews.history(workspace, whole(request.path_params, "finding_id", least=1))
     shown = [story.finding, *story.neighbours]
     item, *near = items(workspace, shown)
+    alike = {"count": len(story.alike) - 1, "similar": "-".join(map(str, story.alike))} if story.alike else None
     return {
         **item,
         "path": story.finding.path,
@@ -111,7 +113,7 @@ def one_finding(request: Request, workspace: Workspace) -> dict[str, Any]:
             for number, one in story.decisions
         ],
         "neighbours": near,
-        "alike": None if story.alike is None else {"count": story.alike, "similar": "-".join(map(str, story.places))},
+        "alike": alike,
     }
 
 

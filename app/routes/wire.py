@@ -39,7 +39,7 @@ def read_filter(values: Mapping[str, Any]) -> FindingFilter:
         min_area=whole(given, "min_area") if "min_area" in given else None,
         max_area=whole(given, "max_area") if "max_area" in given else None,
         sample_id=whole(given, "sample", least=1) if "sample" in given else None,
-        similar=_places(given) if "similar" in given else None,
+        similar=_similar(given) if "similar" in given else (),
     )
 
 
@@ -163,10 +163,11 @@ def _share(values: Mapping[str, Any], name: str, default: float) -> float:
     return share
 
 
-def _places(values: Mapping[str, Any]) -> tuple[int, int]:
-    first, _, last = str(values["similar"]).partition("-")
-    parts = {"similar": first}, {"similar": last}
-    return whole(parts[0], "similar"), whole(parts[1], "similar")
+def _similar(values: Mapping[str, Any]) -> tuple[int, ...]:
+    listed = str(values["similar"]).split("-")
+    if len(listed) > reviews.MOST_ALIKE + 1:
+        raise RequestError(f"'similar' names {len(listed)} findings", f"name {reviews.MOST_ALIKE + 1} at most")
+    return tuple(sorted({whole({"similar": one}, "similar", least=1) for one in listed}))
 
 
 def _is_utf8(value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where this installation lets people read from and write to: `allowed_roots`, and its own files."""
+"""Folders that this installation may read from and write to: `allowed_roots`, and its own files."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who is who: a name asked once and kept. A login comes later; until then anybody may be anybody."""
+"""Annotators by name: asked once and kept in a cookie. There is no login, so names are not verified."""
 
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -14,7 +14,7 @@ COOKIE = "outfold_name"  # where a browser keeps the name, percent-encoded
 
 
 class AnnotatorError(OutfoldError):
-    """A name nobody can have."""
+    """Invalid name of an annotator."""
 
 
 def clean_name(text: str) -> str:
@@ -33,7 +33,7 @@ def clean_name(text: str) -> str:
 
 
 def name_in_cookie(text: str) -> str | None:
-    """Return the name a cookie holds, None when it can be nobody's."""
+    """Return the name a cookie holds, None when it is no valid name."""
     try:
         return clean_name(unquote(text, errors="strict"))
     except (AnnotatorError, UnicodeDecodeError):
@@ -46,6 +46,6 @@ def sign_in(workspace: Workspace, text: str) -> str:
     try:
         with workspace.database.write() as session:
             annotators.annotator_id(session, name, datetime.now(UTC))
-    except IntegrityError:  # somebody of this name came in the same moment, which is as good
+    except IntegrityError:  # the same name was added at the same moment, which is as good
         return name
     return name

@@ -1,4 +1,4 @@
-"""Whether what cleaning was worth can be measured already, and if not, what is missing; asked before a comparison."""
+"""Preconditions of a before/after comparison."""
 
 from dataclasses import dataclass
 from shlex import quote
@@ -14,7 +14,7 @@ from db.queries import datasets, evaluation, rounds
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a comparison of a dataset would be measured on, and what it lacks."""
+    """Test rows of a comparison of a dataset, and the preconditions that it lacks."""
 
     dataset_id: int
     dataset: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.workspace import Workspace
 from core.data.formats.source import is_storable
+from core.data.windows import FULL, Window, parse_window, written
 from core.types import DatasetError
 from db.queries import datasets, imports
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
@@ -44,7 +45,7 @@ class Overview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing yet, and nothing on its way."""
+        """Return whether there are neither datasets nor running imports."""
         return not self.cards and not self.unfinished
 
 
@@ -93,6 +94,23 @@ def find_dataset(workspace: Workspace, name: str) -> DatasetInfo | None:
     """Return the dataset of this name."""
     with workspace.database.read() as session:
         return datasets.find_dataset(session, name)
+
+
+def window_of(info: DatasetInfo) -> Window | None:
+    """Return the greys of more than 8 bits that become black and white in this dataset; None: the full range."""
+    return parse_window(info.options.get("window", FULL))
+
+
+def set_window(workspace: Workspace, dataset_id: int, text: str) -> None:
+    """See a dataset's greys of more than 8 bits by another range from now on; rounds keep the one they opened with.
+
+    Raises:
+        DatasetError: it is no range.
+    """
+    window = written(parse_window(text))
+    with workspace.database.write() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        datasets.change_dataset(session, dataset_id, {"options": {**info.options, "window": window}})
 
 
 def rename(workspace: Workspace, dataset_id: int, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the mask editor begins and what it can go to: any image of a dataset of masks, with a round at hand or none."""
+"""First image of the mask editor and the images it can go to: any of a dataset of masks, with a round or without."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

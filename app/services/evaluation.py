@@ -1,6 +1,6 @@
 """Evaluation splits: parts of a dataset that judge models and never teach them; bulk acts leave them out.
 
-Whoever protects a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
+Protecting a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ LEAST_GROUPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is proposed to draw for evaluation: so many `images` of one split, "" for the images that are in none.
+    """Proposed draw of an evaluation split: `images` of one split, "" for the images that are in none.
 
     A tenth, but no fewer than the `least` that a comparison still needs. 0 where it needs none, or `lacks` says why
     there are too few.
@@ -43,14 +43,14 @@ class Drawing:
 class Protection:
     """A dataset's splits, and what is known of those for evaluation: images people judged, and that bulk acts settled.
 
-    `accepted` labels were accepted in bulk before their split was protected: they count as judged by nobody.
+    `accepted` labels were accepted in bulk before their split was protected: they do not count as judged by people.
     """
 
     dataset: str
     splits: tuple[Split, ...]
     judged: int
     accepted: int
-    alike: Lookalikes | None  # None: nobody has looked for them since the images or splits changed
+    alike: Lookalikes | None  # None: not searched since the images or splits changed
     drawing: Drawing
 
     @property

@@ -38,7 +38,7 @@ class BulkAct:
 
     @property
     def certified(self) -> bool:
-        """Whether a certificate of the set existed."""
+        """Return whether a certificate of the set existed."""
         return bool(self.known and self.known["certified"])
 
     @property

@@ -7,18 +7,21 @@ the embeddings of the newest round that has any.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from app.services.datasets import window_of
 from app.services.workspace import Workspace
 from core.data.contents import Empty, empty_kinds
 from core.data.images import read_small
 from core.data.lookalikes import find_alike_within
 from core.data.snapshot import sample_ids_in
 from core.data.storage import write_atomically
+from core.data.windows import Window
 from core.judge.image_checks import Duplicates, ImageChecks, ImageColumns, check_images
 from core.judge.judgement import EMBEDDINGS
 from core.judge.outliers import outliers
@@ -53,13 +56,14 @@ class CheckedImages:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the checks of a dataset start from."""
+    """Inputs of the checks of a dataset."""
 
     samples: list[RoundSample]
     classes: tuple[str, ...]
     embedded: Path | None  # the folder of a round with embeddings and neighbours
     reviewable: int | None
     file: Path
+    window: Window | None
 
 
 def known(workspace: Workspace, dataset_id: int) -> CheckedImages | None:
@@ -83,14 +87,14 @@ def _found(ground: _Ground) -> ImageChecks:
     samples = ground.samples
     hashed = [row for row, one in enumerate(samples) if one.look_hash is not None]
     hashes = np.array([samples[row].look_hash for row in hashed], np.int64)
-    alike = find_alike_within(hashes, [samples[row].path for row in hashed], read_small)
+    alike = find_alike_within(hashes, [samples[row].path for row in hashed], partial(read_small, window=ground.window))
     columns = ImageColumns(
         [_label(one, ground.classes) for one in samples],
         [one.split for one in samples],
         [one.content_hash for one in samples],
     )
     pairs = np.array(hashed, np.int64)[alike.pairs]
-    empty = empty_kinds([one.path for one in samples])
+    empty = empty_kinds([one.path for one in samples], ground.window)
     return check_images(columns, pairs, empty, _isolated(ground), complete=alike.complete)
 
 
@@ -115,12 +119,13 @@ def _ground(workspace: Workspace, dataset_id: int) -> _Ground:
         (one for one, folder in folders.items() if all((folder / file).exists() for file in (EMBEDDINGS, NEIGHBOURS))),
         None,
     )
-    digest = blake2b(f"{embedded}".encode(), digest_size=16)
+    window = window_of(info)
+    digest = blake2b(f"{embedded}{window or ''}".encode(), digest_size=16)
     for one in samples:
         digest.update(f"{one.id} {one.label} {one.split} {one.content_hash} {one.look_hash}\n".encode())
     file = workspace.files / "image_checks" / f"{dataset_id}-{digest.hexdigest()}.json"
     folder = None if embedded is None else folders[embedded]
-    return _Ground(samples, tuple(info.classes), folder, next(iter(done), None), file)
+    return _Ground(samples, tuple(info.classes), folder, next(iter(done), None), file, window)
 
 
 def _shown(ground: _Ground, found: ImageChecks) -> CheckedImages:

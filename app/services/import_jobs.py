@@ -1,5 +1,6 @@
 """Imports that the worker runs: queued with their row, stopped with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from app.services import imports, jobs
@@ -25,6 +26,15 @@ def repeat_import(workspace: Workspace, dataset_id: int) -> int:
         DatasetError: the source is gone, see `imports.start_import`.
     """
     return begin_import(workspace, imports.request_again(workspace, dataset_id))
+
+
+def take_masks(workspace: Workspace, dataset_id: int, by: str) -> int:
+    """Import a dataset's source once more, take the masks that were mended there as edits, and return the import's id.
+
+    Raises:
+        DatasetError: the source is gone, see `imports.start_import`.
+    """
+    return begin_import(workspace, replace(imports.request_again(workspace, dataset_id, by), take_masks=True))
 
 
 def move_dataset(workspace: Workspace, dataset_id: int, source: Path) -> int:

@@ -1,5 +1,6 @@
 """Look at a source before it is imported: what it would bring, a few of its images, what is wrong so far."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.import_classes import merged, warn_of_folders, warn_of_spellings
+from app.services.import_report import note_window
 from app.services.import_request import ImportRequest
 from app.services.workspace import Workspace
 from core.data.formats.detect import FORMATS, Detection, detect
@@ -20,11 +22,14 @@ from core.data.masks.reading import MaskError, read_masks
 from core.data.masks.store import class_pixels
 from core.data.masks.turning import shown_size
 from core.data.overlays import coloured
+from core.data.reading import find_window
+from core.data.windows import FULL, Window, parse_window, written
 from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample
 
 _LISTED = 200_000  # samples a preview looks at
 _SHOWN = 12  # images a preview opens
 _COUNTED = 32  # masks whose pixels a preview counts
+_SURVEYED = 200  # images whose greys are looked at
 _EDGE, _SCENE_EDGE = 96, 240  # pixels of an image, and of one with a mask
 
 Kind = tuple[str | None, str, bool]  # label, and of masks split and whether there is one
@@ -61,6 +66,7 @@ class Preview:
     masks: int | None = None
     shares: "Shares | None" = None
     meaning: MaskMeaning = NO_MEANING
+    window: str = FULL  # greys of more than 8 bits that become black and white
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +107,26 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
-    counted = _EvenlySpread(_COUNTED)
+    counted, surveyed = _EvenlySpread(_COUNTED), _EvenlySpread(_SURVEYED)
     for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
         if sample.mask is not None:
             counted.add(sample)
+        surveyed.add(sample)
         kind = _kind(sample, listing.table)
         if kinds[kind] < _SHOWN:
             shown[kind, kinds[kind]] = sample
         kinds[kind] += 1
         splits[sample.split] += 1
     images = kinds.total()
-    counts = {} if listing.table else _by_label(kinds) | dict.fromkeys(listing.empty_classes, 0)
+    counts = {} if listing.table else _by_label(kinds)
+    counts |= {name: 0 for name in listing.empty_classes if name not in counts}
     names = [label for label in counts if label is not None]
     warn_of_spellings(names, listing.problems)
     warn_of_folders(names, listing.problems)
-    covers = _covers(workspace, _spread(shown), listing)
+    first = list(listing.unpack(_spread(shown)))
+    there = [sample.path for sample in surveyed.kept if os.path.isfile(sample.path)]  # noqa: PTH113 any name
+    window = _window(request, there or [sample.path for sample in first], listing.problems)
+    covers = _covers(workspace, first, listing, window)
     return Preview(
         str(root),
         detection,
@@ -128,9 +139,17 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         tuple(listing.problems.kept),
         listing.table,
         sum(count for (*_, masked), count in kinds.items() if masked) if listing.table else None,
-        _shares(counted.kept, listing.table) if listing.table else None,
+        _shares(list(listing.unpack(counted.kept)), listing.table) if listing.table else None,
         listing.meaning,
+        written(window),
     )
+
+
+def _window(request: ImportRequest, paths: Sequence[str], problems: Problems) -> Window | None:
+    """Return how greys of more than 8 bits will be seen."""
+    window = parse_window(request.window) if request.window else find_window(paths)
+    note_window(problems, window)
+    return window
 
 
 class _EvenlySpread:
@@ -207,19 +226,21 @@ def _spread(shown: dict[tuple[Kind, int], SourceSample]) -> Iterator[SourceSampl
     return (shown[key] for key in islice(sorted(shown, key=place), _SHOWN))
 
 
-def _covers(workspace: Workspace, samples: Iterator[SourceSample], listing: SourceListing) -> tuple[PreviewImage, ...]:
+def _covers(
+    workspace: Workspace, samples: Sequence[SourceSample], listing: SourceListing, window: Window | None
+) -> tuple[PreviewImage, ...]:
     edge = _EDGE if listing.table is None else _SCENE_EDGE
-    opened = [_open(workspace, sample, listing.problems, edge) for sample in samples]
+    opened = [_open(workspace, sample, listing.problems, edge, window) for sample in samples]
     if listing.table is None:
         return tuple(one.shown for one in opened)
     return tuple(_with_masks(opened, listing.table, listing.problems))
 
 
-def _open(workspace: Workspace, sample: SourceSample, problems: Problems, edge: int) -> _Opened:
+def _open(workspace: Workspace, sample: SourceSample, problems: Problems, edge: int, window: Window | None) -> _Opened:
     path = Path(sample.path)
     try:
         facts = read_facts(path, workspace.settings.max_pixels)
-        return _Opened(PreviewImage(sample.name, sample.label, thumbnail(path, edge)), sample, facts)
+        return _Opened(PreviewImage(sample.name, sample.label, thumbnail(path, edge, window)), sample, facts)
     except ImageError as error:
         problems.error(error.kind, sample.name, str(error), error.cure)
         return _Opened(PreviewImage(sample.name, sample.label, None), sample, None)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -12,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from app.services.import_classes import warn_of_spellings
 from app.services.import_masks import Masks
+from app.services.import_mended import Mended, Mending
 from core.config import RoundConfig
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
+from core.data.windows import FULL, Window, written
 from core.types import mask_dtype, widened
 from db.queries import incoming
 from db.queries.incoming import Arrival, Duplicate
@@ -26,7 +29,7 @@ _MUCH_IGNORED = 0.5  # of the pixels
 _FOLDS = RoundConfig().folds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coming:
     """A staged import beside the dataset it goes into; `dataset_id` 0: a new one."""
 
@@ -36,6 +39,13 @@ class Coming:
     classes: tuple[str, ...]
     problems: Problems
     masks: Masks | None  # where labels are masks
+    mending: Mending | None = None  # where the dataset is known and its labels are masks
+    taking: bool = False  # masks that were mended are taken
+
+    @cached_property
+    def mended(self) -> Mapping[int, Mended]:
+        """Return the images whose source has another mask, by the sample's id."""
+        return {one.sample_id: one for one in self.mending.found} if self.mending else {}
 
 
 def report_of(coming: Coming) -> dict[str, Any]:
@@ -50,6 +60,8 @@ def report_of(coming: Coming) -> dict[str, Any]:
     if coming.masks:
         masks["masks"] = incoming.mask_count(session, import_id, coming.dataset_id)
         masks["pixels"] = _warn_of_pixels(coming, coming.masks.pixels)
+    if coming.mending is not None:
+        masks["mended"] = mended_counts(coming.mending, taking=coming.taking)
     return {
         "images": staged,
         **masks,
@@ -59,6 +71,18 @@ def report_of(coming: Coming) -> dict[str, Any]:
         "changes": dict(changes),
         "problems": _counted(coming.problems),
     }
+
+
+def note_window(problems: Problems, window: Window | None) -> None:
+    """Say how greys of more than 8 bits are seen, where they do not use their range."""
+    if window is not None:
+        low, high = window
+        problems.warn(
+            "greys of more than 8 bits",
+            "images",
+            f"they lie from {low:,} to {high:,}, which become black and white, the same for all images",
+            f"nothing; or another range: --window {written(window)}, or {FULL} for 0-65535",
+        )
 
 
 def _changes(coming: Coming) -> Counter[str]:
@@ -96,16 +120,49 @@ def _warn_of_change(coming: Coming, arrival: Arrival) -> None:
     if coming.masks is not None and stored is not None and not _is_same_mask(coming, stored, new.mask_hash):
         coming.masks.count(new.mask_hash, -1)
         coming.masks.count(stored)
-        coming.problems.warn(
-            "given mask changed",
-            new.name,
-            f"the source now has {'another mask' if new.mask_hash else 'no usable mask'} for it",
-            "the first one stands; edit it in the review, or import into a new dataset",
-        )
+        _warn_of_mask(coming, arrival)
     if old.content_hash != new.content_hash:
         coming.problems.warn(
             "content changed", new.name, "the file is another image than before", "look at its decisions again"
         )
+
+
+def _warn_of_mask(coming: Coming, arrival: Arrival) -> None:
+    """Warn of a mask that differs from the given one, unless the image has it already, or is given it now."""
+    name = arrival.new.name
+    if arrival.new.mask_hash is None:
+        coming.problems.warn(
+            "given mask changed",
+            name,
+            "the source now has no usable mask for it",
+            "the first one stands; edit it in the review, or import into a new dataset",
+        )
+        return
+    found = coming.mended.get(arrival.sample_id)
+    if found is None or (coming.taking and not found.decided):
+        return
+    if found.decided:
+        coming.problems.warn(
+            "mask changed in both places",
+            name,
+            "the source now has another mask for it, and people have decided on it here",
+            "what was decided here stands; edit it in the review, or undo that and import with --take-masks",
+        )
+        return
+    coming.problems.warn(
+        "given mask changed",
+        name,
+        "the source now has another mask for it",
+        "the first one stands; to take the new one as your edit, import with --take-masks, or press the button below "
+        "the import's report",
+    )
+
+
+def mended_counts(mending: Mending, *, taking: bool) -> dict[str, int]:
+    """Return how many masks were taken, could be taken, and were left since people have decided on their images."""
+    takeable = len(mending.takeable)
+    counts = {"taken": takeable if taking else 0, "open": 0 if taking else takeable}
+    return counts | {"left": len(mending.found) - takeable}
 
 
 def _is_same_mask(coming: Coming, old: str, new: str | None) -> bool:

@@ -9,6 +9,7 @@ from app.services.allowed import allowed_roots
 from app.services.workspace import Workspace
 from core.data.formats.questions import ANSWERS, CHOICES
 from core.data.formats.source import READING, ReadOptions, SourceFormat, is_storable
+from core.data.windows import FULL, parse_window
 from core.types import DatasetError
 
 _LONGEST_NAME = 200
@@ -23,6 +24,7 @@ _LASTING = (  # what an import again takes along where it is not given anew
     "class_names",
     "colour_map",
     "merged_classes",
+    "window",
 )
 
 
@@ -55,11 +57,13 @@ class ImportRequest:
     unknown_colours: str = ""
     exif_masks: str = ""
     boxes: str = ""
+    window: str = ""  # greys of more than 8 bits that become black and white, as in `0-4095`, or `full`; "": found
     reading: int = READING
     allow_outside_links: bool = False
     unlabelled: bool = False  # nobody labelled these images: they are added to a dataset that exists
     moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
     renamed_classes: tuple[str, ...] = ()  # each `old=new`
+    take_masks: bool = False  # masks that differ from the given ones are edits of `by`
     kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
     dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
     by: str = field(default="", compare=False)
@@ -69,13 +73,14 @@ class ImportRequest:
 
         Raises:
             DatasetError: the name is empty, too long or no text; the source is no text; an answer is none; a merge
-                names no two classes.
+                names no two classes; the window is no range of greys.
         """
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
             raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters; choose another")
         for merge in self.merged_classes:
             if not all(part.strip() for part in merge.partition("=")[::2]):
                 raise DatasetError(f"{merge}: names no two classes; write name=class, as in Cat=cat")
+        parse_window(self.window)
         if not is_storable(self.source):
             raise DatasetError("the path holds bytes that are no text; rename the folder")
         for option, choices in CHOICES.items():
@@ -101,6 +106,7 @@ class ImportRequest:
             reading=self.reading,
             allow_outside_links=self.allow_outside_links,
             allowed_roots=allowed_roots(workspace),
+            unpack_into=str(workspace.files / "unpacked"),
         )
 
     def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":
@@ -125,6 +131,7 @@ class ImportRequest:
                 f"for good; leave {'it' if len(given) == 1 else 'them'} out, or import under another --name"
             )
         level = self.class_level or former["class_level"]
+        kept.setdefault("window", self.window or FULL)  # of a dataset that was imported before there were windows
         return replace(self, **kept, **former | {"class_level": level}, reading=options.get("reading", 1))
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +149,7 @@ class ImportRequest:
     @classmethod
     def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return what of a request, as JSON values, holds for the next import of the same dataset too."""
-        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes")}
+        return {name: value for name, value in values.items() if name not in ("moved", "renamed_classes", "take_masks")}
 
 
 def reading_of(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from app.services.import_classes import GoneClassesError, merged, renamed
 from app.services.import_masks import Masks, Rows, grown_table
+from app.services.import_report import note_window
 from app.services.import_request import ImportRequest
 from app.services.import_store import (
     Ground,
@@ -38,8 +39,9 @@ from core.data.formats.questions import MaskMeaning
 from core.data.formats.source import Problems, existing_root
 from core.data.images import ImageError
 from core.data.masks.store import MaskStore
-from core.data.reading import read_many
+from core.data.reading import find_window, read_many
 from core.data.spool import spool, unspool
+from core.data.windows import parse_window, written
 from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, SourceSample
 from db.queries import imports
 from db.queries.imports import ImportInfo
@@ -47,6 +49,7 @@ from db.queries.imports import ImportInfo
 _sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
 _facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
 _MISSING = "missing file"  # a kind of `ImageError`
+_SURVEYED = 500  # images whose greys are looked at
 _EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 
 
@@ -123,9 +126,12 @@ class _Work:
         self.problems = listing.problems
         self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
-        samples = as_unlabelled(listing.samples, root) if self.request.unlabelled else listing.samples
+        samples = listing.unpack(listing.samples)
+        if self.request.unlabelled:
+            samples = as_unlabelled(samples, root)
         samples = merged(samples, self.request.merged_classes)
         total = spool(listed, map(_sample_values, self._counted(samples)))
+        self._find_window(listed, total)
         classes = set(listing.empty_classes)
         good = spool(facts, self._read(listed, total, classes))
         if not good:
@@ -133,6 +139,8 @@ class _Work:
         ground = find_ground(self.workspace, self.request, root)
         if not self.request.unlabelled:
             refuse_other_labels(ground, listing.table)
+        if self.request.take_masks and listing.table is None:
+            raise DatasetError(f"the labels of {root} are classes; --take-masks is for masks, so leave it out")
         rows = partial(unspool, facts)
         hashes: Iterator[list[Any]] = repeat([None], good)
         if self.request.unlabelled:
@@ -148,6 +156,14 @@ class _Work:
         seconds = time.monotonic() - self.started
         incoming = Incoming(root, ground, chosen, labels, complete, self.problems, seconds)
         store(self.workspace, self.import_id, self.request, incoming, partial(self.note, "storing", total=good))
+
+    def _find_window(self, listed: Path, total: int) -> None:
+        """Decide how greys of more than 8 bits are seen, where that is not known yet."""
+        if not self.request.window:
+            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, total // _SURVEYED))]
+            window = find_window(paths)
+            self.request = replace(self.request, window=written(window))
+            note_window(self.problems, window)
 
     def _refuse_unanswered(self, meaning: MaskMeaning, root: Path) -> None:
         """Check that nothing has to be guessed of a new dataset's masks; one that exists keeps its meaning.
@@ -177,7 +193,8 @@ class _Work:
     def _read(self, listed: Path, total: int, classes: set[str]) -> Iterator[tuple[object, ...]]:
         """Yield samples with their facts, note the classes of what could be read and why the others could not."""
         paths = (row[0] for row in unspool(listed))
-        found = read_many(paths, self.workspace.settings.max_pixels)
+        window = parse_window(self.request.window)
+        found = read_many(paths, self.workspace.settings.max_pixels, window=window)
         for done, (row, facts) in enumerate(zip(unspool(listed), found, strict=True), start=1):
             sample = SourceSample(*row)
             if isinstance(facts, ImageFacts):

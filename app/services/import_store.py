@@ -15,17 +15,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.services.annotators import clean_name
 from app.services.import_classes import refuse_gone
 from app.services.import_masks import Masks
 from app.services.import_matching import match_known, refuse_other_content
-from app.services.import_report import Coming, report_of
+from app.services.import_mended import find_mended, take_mended
+from app.services.import_report import Coming, mended_counts, report_of
 from app.services.import_request import ImportRequest
 from app.services.import_resized import leave_out_resized
 from app.services.import_unlabelled import into_known, of_the_whole, options_with
 from app.services.workspace import Workspace
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, DatasetError, RoundCancelledError, RoundStatus, Task
-from db.queries import added, datasets, evaluation, imports, incoming, matching, tags
+from db.queries import added, datasets, decisions, evaluation, imports, incoming, matching, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.incoming import NewSample
 
@@ -97,16 +99,31 @@ def store(
         _match(workspace, import_id, request, coming)
     if coming.labels.masks is not None and coming.ground.dataset_id is not None:
         leave_out_resized(workspace, import_id, coming.ground.dataset_id, coming.problems, coming.labels.masks)
+    number, classes = coming.ground.dataset_id, coming.labels.classes
     with workspace.database.read() as session:
-        number = coming.ground.dataset_id
-        seen = Coming(session, import_id, number, coming.labels.classes, coming.problems, coming.labels.masks)
-        report = {"format": coming.format.value, "seconds": round(coming.seconds, 2), **report_of(seen)}
+        mending = None
+        if coming.labels.masks is not None and number:
+            mending = find_mended(workspace, session, import_id, number, classes)
+        seen = Coming(
+            session, import_id, number, classes, coming.problems, coming.labels.masks, mending, request.take_masks
+        )
+        report = {
+            "format": coming.format.value,
+            "window": request.window,
+            "seconds": round(coming.seconds, 2),
+            **report_of(seen),
+        }
     write_problems(workspace, import_id, coming.problems)
     with workspace.database.write() as session:
         if _ground(session, request, coming.root) != coming.ground:
             raise DatasetError(f"another import of {request.name} ended while this one ran; import it once more")
+        if mending is not None and mending.acts != decisions.newest_changeset(session):  # people went on meanwhile
+            mending = find_mended(workspace, session, import_id, number, classes)
+            report["mended"] = mended_counts(mending, taking=request.take_masks)
         dataset_id = _dataset(session, request, coming)
         now = datetime.now(UTC)
+        if mending is not None and request.take_masks:
+            take_mended(session, mending, import_id=import_id, dataset_id=dataset_id, by=clean_name(request.by), at=now)
         evaluation.take_along(session, incoming.merge(session, import_id, dataset_id, now))
         tags.take_over(session, import_id, dataset_id, now)
         report = of_the_whole(session, dataset_id, request, report)

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from app.services.allowed import refuse_outside
+from app.services.annotators import sign_in
 from app.services.import_classes import QUESTION, GoneClass
 from app.services.import_preview import Preview, PreviewImage, preview, recognise
 from app.services.import_request import ImportRequest, name_for
@@ -59,8 +60,11 @@ def start_import(workspace: Workspace, request: ImportRequest) -> int:
 
     Raises:
         DatasetError: there is nothing to import, it must not be read, or the name belongs to another source.
+        AnnotatorError: masks are to be taken as edits of a person without a name.
     """
     refuse_outside(workspace, Path(request.source))
+    if request.take_masks:
+        request = replace(request, by=sign_in(workspace, request.by))
     with workspace.database.read() as session:
         former = find_known(session, request)
     root = _existing_root(request, former)

@@ -1,6 +1,6 @@
-"""Who runs a job now, wherever it runs: a lock on a file that ends with the process, however it ends.
+"""Locks of running jobs: a lock on a file that ends with the process, however it ends.
 
-A row says that a job runs, but not whether anybody still does: a command may run it by itself, unknown to the engine.
+A row marks a job as running, but not whether its process is alive: a command may run it by itself.
 Whoever runs an import or export holds its lock; a worker that finds the lock free may take the row for abandoned.
 """
 
@@ -19,7 +19,7 @@ def holding(
     """Hold a job's lock for the block; waits while another process holds it, so that no job is run twice at once.
 
     Raises:
-        RoundCancelledError: `should_stop` said so while waiting.
+        RoundCancelledError: `should_stop` returned true while waiting.
     """
     path = _path(workspace, kind, row_id)
     path.parent.mkdir(parents=True, exist_ok=True)

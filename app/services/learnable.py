@@ -1,4 +1,4 @@
-"""Whether labels can be cross-validated at all; asked when a round is started, and again of its snapshot.
+"""Check that labels can be cross-validated, when a round is started and again of its snapshot.
 
 And whether a round is at work, beside which there is no other.
 """

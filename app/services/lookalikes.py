@@ -1,4 +1,4 @@
-"""What looks like an image of an evaluation split and is no part of one: a leak from what teaches to what judges.
+"""Images outside of evaluation splits that look like one inside: leaks from training to test data.
 
 Found once for a state of the dataset and kept in a file, since pictures may have to be read for it.
 """
@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from app.services.datasets import window_of
 from app.services.workspace import Workspace
 from core.data.images import load_image
 from core.data.lookalikes import find_alike, pixels_of
 from core.data.storage import write_atomically
+from core.data.windows import Window, written
 from core.types import OutfoldError
 from db.queries import datasets, snapshots
+from db.queries.datasets import DatasetInfo
 from db.queries.snapshots import RoundSample
 
 _MOST_SHOWN = 200
@@ -74,31 +77,31 @@ NOTHING = Lookalikes(0, (), (), 0, complete=True)
 
 
 def known(workspace: Workspace, dataset_id: int) -> Lookalikes | None:
-    """Return what was found for the dataset as it is now, None where nobody has looked yet."""
-    splits, samples = _read(workspace, dataset_id)
-    return NOTHING if not splits else _kept(_file(workspace, dataset_id, splits, samples))
+    """Return what was found for the dataset as it is now, None where it was not searched yet."""
+    info, samples = _read(workspace, dataset_id)
+    return _kept(_file(workspace, info, samples)) if info.evaluation_splits else NOTHING
 
 
 def find(workspace: Workspace, dataset_id: int) -> Lookalikes:
     """Look for them, unless that was done already; seconds for photographs, a minute for 70,000 digits."""
-    splits, samples = _read(workspace, dataset_id)
-    if not splits:
+    info, samples = _read(workspace, dataset_id)
+    if not info.evaluation_splits:
         return NOTHING
-    path = _file(workspace, dataset_id, splits, samples)
+    path = _file(workspace, info, samples)
     kept = _kept(path)
     if kept is None:
-        kept = _found(splits, samples)
+        kept = _found(info.evaluation_splits, samples, window_of(info))
         write_atomically(path, json.dumps(asdict(kept)).encode())
     return kept
 
 
-def _found(splits: Sequence[str], samples: Sequence[RoundSample]) -> Lookalikes:
+def _found(splits: Sequence[str], samples: Sequence[RoundSample], window: Window | None) -> Lookalikes:
     inside = [one for one in samples if one.split in splits]
     outside = [one for one in samples if one.split not in splits]
     hashed = [[one for one in some if one.look_hash is not None] for some in (inside, outside)]
     first, second = (np.array([one.look_hash for one in some], dtype=np.int64) for some in hashed)
     paths, others = ([one.path for one in some] for some in hashed)
-    alike = find_alike(first, second, paths, others, partial(pixels_of, load=_loaded))
+    alike = find_alike(first, second, paths, others, partial(pixels_of, load=partial(_loaded, window=window)))
     pairs = {(hashed[0][own].id, hashed[1][other].id) for own, other in alike.pairs.tolist()}
     first_of: dict[str, RoundSample] = {}  # one is enough: of thousands of black frames each would meet each
     for one in inside:
@@ -111,24 +114,26 @@ def _found(splits: Sequence[str], samples: Sequence[RoundSample]) -> Lookalikes:
     return Lookalikes(len(every), shown, tuple(sorted({other for _, other in every})), unknown, alike.complete)
 
 
-def _loaded(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _loaded(path: Path, window: Window | None) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     try:
-        return load_image(path, grey=True)
+        return load_image(path, grey=True, window=window)
     except OutfoldError as error:
         raise ValueError(str(error)) from error
 
 
-def _read(workspace: Workspace, dataset_id: int) -> tuple[tuple[str, ...], list[RoundSample]]:
+def _read(workspace: Workspace, dataset_id: int) -> tuple[DatasetInfo, list[RoundSample]]:
     with workspace.database.read() as session:
-        splits = datasets.get_dataset(session, dataset_id).evaluation_splits
-        return splits, snapshots.samples_for_round(session, dataset_id) if splits else []
+        info = datasets.get_dataset(session, dataset_id)
+        return info, snapshots.samples_for_round(session, dataset_id) if info.evaluation_splits else []
 
 
-def _file(workspace: Workspace, dataset_id: int, splits: Sequence[str], samples: Sequence[RoundSample]) -> Path:
-    digest = blake2b(json.dumps(sorted(splits)).encode(), digest_size=16)
+def _file(workspace: Workspace, info: DatasetInfo, samples: Sequence[RoundSample]) -> Path:
+    window = window_of(info)
+    seen = [] if window is None else [f"window {written(window)}"]
+    digest = blake2b(json.dumps(sorted(info.evaluation_splits) + seen).encode(), digest_size=16)
     for one in samples:
         digest.update(f"{one.id} {one.split} {one.content_hash} {one.look_hash}\n".encode())
-    return workspace.files / "lookalikes" / f"{dataset_id}-{digest.hexdigest()}.json"
+    return workspace.files / "lookalikes" / f"{info.id}-{digest.hexdigest()}.json"
 
 
 def _kept(path: Path) -> Lookalikes | None:

@@ -1,4 +1,4 @@
-"""Which mask an image has after some decisions, computed once.
+"""Masks of images after some decisions, each computed once.
 
 A version is a mask's hash in the store, so equal versions are equal masks. What is computed is found again by a pointer
 beside the store, named by the given mask and what the decisions that count say.
@@ -62,7 +62,7 @@ def present_version(workspace: Workspace, sample: MaskedSample, live: Sequence[R
 
 
 def settled_version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision]) -> str:
-    """Return the hash of the pixels people settled by these decisions; "" where nobody but bulk acts decided."""
+    """Return the hash of the pixels people settled by these decisions; "" where only bulk acts decided."""
     if all(one.decision.bulk for one in live):
         return ""
     read = reader(workspace, sample)
@@ -77,7 +77,7 @@ def kept(
 
 
 def remember_version(workspace: Workspace, sample: MaskedSample, live: Sequence[RegionDecision], version: str) -> None:
-    """Note which mask of the store is the present one after these decisions: whoever edited it knows."""
+    """Note which mask of the store is the current one after these decisions, known from an edit."""
     write_atomically(_pointer(workspace, _told("mask", sample, live)), version.encode(), durable=False)
 
 

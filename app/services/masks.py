@@ -1,6 +1,6 @@
 """The masks of images as they are now: read, edited, handed to the next round.
 
-A mask's version is its hash in the store (see `mask_versions`), so whoever edits names the version they began from.
+A mask's version is its hash in the store (see `mask_versions`), so an edit names the version it began from.
 """
 
 import zlib
@@ -46,7 +46,7 @@ class OpenedMask:
     regions: list[FoundRegion]
     previous: int | None
     next: int | None
-    tags: list[int] | None  # the classes it is said to show, None: nobody said
+    tags: list[int] | None  # the tagged classes, None: untagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Edited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditAbout:
-    """What an edit belongs to: a finding, else a round in which it was made, else neither (there was no round yet)."""
+    """Context of an edit: a finding, else a round in which it was made, else neither (there was no round yet)."""
 
     finding_id: int | None = None
     round_id: int | None = None
@@ -128,7 +128,7 @@ def save_edit(
         if present != base:
             raise StaleMaskError(present)
         former = edits_to_undo(workspace, sample, before, base=base, version=version, by=actor.name)
-        if former:
+        if former and all(decisions.size_of(session, one.changeset_id) == 1 for one in former):
             changeset_id, others = undo_edits(workspace, session, actor, sample.dataset_id, former)
             moved.extend(others)
             return changeset_id
@@ -171,7 +171,7 @@ def resolved(workspace: Workspace, dataset_id: int) -> Mapping[int, ResolvedMask
 def _touches(
     workspace: Workspace, session: Session, sample: MaskedSample, finding_id: int, edit: tuple[str, str]
 ) -> bool:
-    """Whether an edit, from one mask to another, changes any pixel of a finding's region."""
+    """Return whether an edit, from one mask to another, changes any pixel of a finding's region."""
     region = masks.region_of(session, finding_id)
     if region is None:
         return True

@@ -1,4 +1,4 @@
-"""Which networks a round may train, known without loading any: our own and timm's by name.
+"""Names of the networks that a round may train, known without loading any: our own and timm's.
 
 A network that learns masks is one of ours, or DeepLabV3+ on any of timm's (`deeplabv3plus-resnet18`).
 

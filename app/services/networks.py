@@ -1,7 +1,7 @@
-"""Networks that rounds kept: which there are, which are asked about new images, and which go.
+"""Networks that rounds kept: listing, asking about new images, and removal.
 
-Those of a dataset's newest finished rounds are kept, as many rounds as the settings say. Whoever asks networks holds
-their round's lock together with others, so none goes that is in use.
+Those of a dataset's newest finished rounds are kept, as many rounds as the settings say. Users of networks
+share their round's lock, so none is removed that is in use.
 """
 
 import os
@@ -62,7 +62,7 @@ def asked_networks(workspace: Workspace, dataset_id: int, number: int | None = N
     if handle is None:
         raise RoundError(f"the networks of {chosen.round.name} are being removed; choose a newer round")
     try:
-        chosen = of_round(workspace, chosen.round)  # as they are now that nobody removes them
+        chosen = of_round(workspace, chosen.round)  # as they are now that they cannot be removed
         _refuse_others(workspace, chosen)
         yield _coloured(workspace, chosen)
     finally:

@@ -28,6 +28,14 @@ def note_edit(
     return _note(workspace, session, sample, live, box_of(before != after))
 
 
+def painted_by(
+    workspace: Workspace, session: Session, sample: MaskedSample, edit: tuple[str, str], live: Sequence[RegionDecision]
+) -> dict[int, bool]:
+    """Return what `note_edit` would note, without noting it."""
+    before, after = map(reader(workspace, sample), edit)
+    return _moved(workspace, session, sample, live, box_of(before != after))
+
+
 def note_act(workspace: Workspace, session: Session, changeset_id: int) -> list[int]:
     """Note the same after an act was undone or redone; most acts have no edits."""
     moved: list[int] = []
@@ -62,11 +70,17 @@ def box_of(changed: IntArray) -> Box | None:
 def _note(
     workspace: Workspace, session: Session, sample: MaskedSample, live: Sequence[RegionDecision], box: Box | None
 ) -> list[int]:
-    regions = [] if box is None else masks.regions_within(session, sample.id, box)
-    if not regions:
-        return []
-    edited = edited_pixels(given_mask(workspace, sample), live, reader(workspace, sample))
-    now = {one.id: is_painted(one.region, edited) for one in regions}
-    moved = {one.id: now[one.id] for one in regions if now[one.id] is not one.painted}
+    moved = _moved(workspace, session, sample, live, box)
     masks.note_painted(session, moved)
     return list(moved)
+
+
+def _moved(
+    workspace: Workspace, session: Session, sample: MaskedSample, live: Sequence[RegionDecision], box: Box | None
+) -> dict[int, bool]:
+    regions = [] if box is None else masks.regions_within(session, sample.id, box)
+    if not regions:
+        return {}
+    edited = edited_pixels(given_mask(workspace, sample), live, reader(workspace, sample))
+    now = {one.id: is_painted(one.region, edited) for one in regions}
+    return {one.id: now[one.id] for one in regions if now[one.id] is not one.painted}

@@ -1,4 +1,4 @@
-"""Patches applied to somebody's copy of the labels; never to the originals of a dataset."""
+"""Patches applied to a copy of the labels; never to the originals of a dataset."""
 
 import os
 from collections.abc import Callable

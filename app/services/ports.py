@@ -51,7 +51,7 @@ def home_id(chosen: Settings) -> str:
 
 
 def serves_home(port: int, chosen: Settings) -> bool:
-    """Whether an Outfold of this home serves at a port of this machine."""
+    """Return whether an Outfold of this home serves at a port of this machine."""
     return _health_at("127.0.0.1", port).get("home") == home_id(chosen)
 
 

@@ -1,4 +1,4 @@
-"""What a round saw of masks and said of them: those it opened with, what it predicted, pictures of its findings.
+"""Masks of a round: those it opened with, its predictions, and pictures of its findings.
 
 Pictures are kept by what they show, beside the thumbnails.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.services.images import file_of
+from app.services.images import file_of, window_in_use
 from app.services.mask_versions import given_mask
 from app.services.reviews.errors import NotFoundError
 from app.services.workspace import Workspace
@@ -20,6 +20,7 @@ from core.data import overlays, pictures
 from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
+from core.data.windows import Window, written
 from core.types import Finding, IntArray, Region, widened
 from db.queries import findings, masks, rounds
 from db.queries.masks import MaskedSample
@@ -28,7 +29,7 @@ EDGES = (192, 384, 1024)  # pixels of a crop's longer side
 
 
 class Layer(StrEnum):
-    """What a crop shows: the image itself, or what lies over it."""
+    """Layer of a crop: the image itself, or an overlay."""
 
     IMAGE = "image"
     CONTOUR = "contour"
@@ -36,7 +37,7 @@ class Layer(StrEnum):
 
 
 class Overlay(StrEnum):
-    """Which mask lies over a whole image: the one a round opened with, that with its suggestion, or what differs."""
+    """Mask over a whole image: the one a round opened with, that with its suggestion, or the difference."""
 
     GIVEN = "given"
     SUGGESTED = "suggested"
@@ -62,8 +63,12 @@ def picture_version(finding: Finding) -> str:
     return blake2b(facts.encode(), digest_size=4).hexdigest()
 
 
-def picture(workspace: Workspace, finding_id: int, layer: Layer, edge: int) -> tuple[bytes, str]:
+def picture(
+    workspace: Workspace, finding_id: int, layer: Layer, edge: int, window: Window | None = None
+) -> tuple[bytes, str]:
     """Return one layer of a region with its surroundings as WebP, and its version.
+
+    Greys of more than 8 bits are seen through `window`, or as in the dataset.
 
     Raises:
         NotFoundError: there is no such region, or its image is gone or has changed since the import.
@@ -71,14 +76,20 @@ def picture(workspace: Workspace, finding_id: int, layer: Layer, edge: int) -> t
     """
     card = _card(workspace, finding_id)
     crop = overlays.crop_around(card.box, card.sample.width, card.sample.height)
-    shown = card.sample.content_hash.encode() if layer is Layer.IMAGE else card.region.to_bytes()
+    in_use = window_in_use(workspace, card.sample.content_hash) if window is None and layer is Layer.IMAGE else None
+    window = window or in_use
+    seen = "" if window is None else f"{written(window)} "
+    shown = f"{seen}{card.sample.content_hash}".encode() if layer is Layer.IMAGE else card.region.to_bytes()
     key = blake2b(f"{layer} {crop} {edge} ".encode() + shown, digest_size=16).hexdigest()
     kept = workspace.thumbnails / key[:2] / f"{key}-region.webp"
     found = pictures.find(kept)
     if found is None:
-        found = _drawn(workspace, card, layer, crop, edge)
+        found = (
+            _photo(workspace, card, edge, window) if layer is Layer.IMAGE else _LAYERS[layer](card.region, crop, edge)
+        )
         pictures.keep(kept, found)
-    return found, picture_version(card.finding)
+    version = picture_version(card.finding)
+    return found, version if in_use is None else f"{version}-{written(in_use)}"  # a dataset's window may be changed
 
 
 def overlay(workspace: Workspace, finding_id: int, which: Overlay) -> tuple[bytes, str]:
@@ -174,14 +185,13 @@ def _card(workspace: Workspace, finding_id: int) -> _Card:
     return _Card(found[0], found[0].box, region, sample)
 
 
-def _drawn(workspace: Workspace, card: _Card, layer: Layer, crop: overlays.Box, edge: int) -> bytes:
-    if layer is not Layer.IMAGE:
-        draw = overlays.outline if layer is Layer.CONTOUR else overlays.filled
-        return draw(card.region, crop, edge)
+def _photo(workspace: Workspace, card: _Card, edge: int, window: Window | None) -> bytes:
+    """Draw the image itself around a region."""
     path = file_of(workspace, card.sample.content_hash)
     if path is None:
         raise NotFoundError("the image is gone or has changed since its import", "import the dataset again")
-    return cut_out(path, crop, edge)
+    crop = overlays.crop_around(card.box, card.sample.width, card.sample.height)
+    return cut_out(path, crop, edge, window)
 
 
 def _suggested(opened: IntArray, card: _Card) -> IntArray:
@@ -196,6 +206,10 @@ def _difference(opened: IntArray, card: _Card) -> IntArray:
     return alone
 
 
+_LAYERS: Mapping[Layer, Callable[[Region, overlays.Box, int], bytes]] = {
+    Layer.CONTOUR: overlays.outline,
+    Layer.FILL: overlays.filled,
+}
 _OVERLAYS: Mapping[Overlay, Callable[[IntArray, _Card], IntArray]] = {
     Overlay.GIVEN: lambda opened, _card: opened,
     Overlay.SUGGESTED: _suggested,

@@ -48,7 +48,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class RoundProgress:
-    """How far a round is; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
+    """Progress of a round; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
 
     `mean_iou` is of the folds that are done, None before and where labels are no masks.
     """
@@ -71,7 +71,7 @@ class RoundProgress:
 class Comparison:
     """One finished round beside others: what it found, how much of that is decided, and what it measured.
 
-    `proposed` is what it says of images, or regions, that nobody labelled; the rest contradicts labels. `wrong` is what
+    `proposed` counts suggestions for unlabelled images or regions; the rest contradicts labels. `wrong` is what
     random samples tell of wrong labels, None where it judges none.
     """
 
@@ -94,7 +94,7 @@ class Comparison:
 
     @property
     def model_count(self) -> int | None:
-        """Return the wrong labels, or regions, that the model itself counts; nobody has checked it."""
+        """Return the wrong labels, or regions, that the model itself counts, unverified."""
         return self.metrics.get("estimated_errors")
 
     @property
@@ -189,7 +189,7 @@ def classes_of(workspace: Workspace, dataset_id: int) -> list[str]:
 
 
 def progress(workspace: Workspace, round_id: int) -> RoundProgress:
-    """Return how far a round is and whether anybody works on it."""
+    """Return the progress of a round and whether a worker is at it."""
     with workspace.database.read() as session:
         info = rounds.get_round(session, round_id)
         folds = fold_rows.folds_of(session, round_id)

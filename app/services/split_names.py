@@ -1,4 +1,4 @@
-"""How evaluation splits are called, the one that is drawn among them."""
+"""Display names of evaluation splits, the drawn one among them."""
 
 from collections.abc import Sequence
 

@@ -69,9 +69,9 @@ def start_round(
         raise ConfigError(f"{recipe} trains whole networks; choose method '{Method.FINE_TUNE}'")
     config = with_file_facts(config)
     settings = recipe_settings(recipe, task, recipe_config or {})
+    facts = config.to_json()
     if isinstance(settings, PredictionsSettings):
-        settings = prepare(workspace, dataset_id, settings)
-        config = RoundConfig(model=Path(settings.file).name)  # what predicted, for people
+        settings, facts = prepare(workspace, dataset_id, settings, config)
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:
         with workspace.database.write() as session:
@@ -80,7 +80,7 @@ def start_round(
             round_id = rounds.add_round(
                 session,
                 dataset_id,
-                config.to_json() if recipe.trains else {"model": config.model},
+                facts,
                 by,
                 datetime.now(UTC),
                 recipe=recipe,

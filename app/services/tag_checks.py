@@ -1,4 +1,4 @@
-"""What an image's tags and its mask, or a round's prediction of it, contradict each other in, as it is now."""
+"""Current contradictions between an image's tags and its mask, or a round's prediction of it."""
 
 from dataclasses import dataclass
 

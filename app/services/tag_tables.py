@@ -27,7 +27,7 @@ BY_IMPORT, BY_MASK = "an import", "the mask"
 
 @dataclass(frozen=True, slots=True)
 class ImagesTags:
-    """What is said of one image, and by whom: a person's name, `BY_IMPORT`, or `BY_MASK`."""
+    """Tags of one image and their source: a person's name, `BY_IMPORT`, or `BY_MASK`."""
 
     sample_id: int
     name: str
@@ -37,7 +37,7 @@ class ImagesTags:
 
 @dataclass(frozen=True, slots=True)
 class TagsImported:
-    """What a table brought: how many images got tags, had them, or keep what people said; and what was wrong."""
+    """Result of an import of tags: images that got tags, had them, or keep those of people; and problems."""
 
     stored: int
     unchanged: int

@@ -1,7 +1,7 @@
-"""Tags of images: which classes an image shows and that it shows no other, as people and imports say it.
+"""Tags of images: the complete set of classes that an image shows, from people and imports.
 
-What is said later stands. Images with a mask need no tags, since the mask says what it shows; where somebody says them
-all the same, they are held against the mask (`tag_checks`). Tags are never empty: `None` takes them back.
+The latest tags stand. Images with a mask need no tags, since the mask shows its classes; tags given all the same are
+compared with the mask (`tag_checks`). Tags are never empty: `None` takes them back.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ _LEAST_SHARE = 0.002  # of an image's pixels that a class must have to be sugges
 
 
 class Show(StrEnum):
-    """Which images the tag panel goes through."""
+    """Set of images that the tag panel goes through."""
 
     TODO = "todo"  # neither tags nor a mask
     TAGGED = "tagged"
@@ -42,7 +42,7 @@ class Show(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an act came to: the image and what is said of it now; `image` None: there was nothing to undo."""
+    """Result of an act: the image and its current tags; `image` None: there was nothing to undo."""
 
     image: TaggedImage | None
     saved_at: datetime
@@ -71,7 +71,7 @@ _WANTED = {Show.TODO: (False, False), Show.TAGGED: (None, True), Show.MASKED: (T
 def tag(
     workspace: Workspace, sample_id: int, classes: Sequence[int] | None, *, by: str, key: ActKey | None = None
 ) -> Said:
-    """Say which classes an image shows, or take back what was said (`None`), and return what stands now.
+    """Set the tags of an image, or take them back (`None`), and return the current ones.
 
     Raises:
         NotFoundError: there is no such image whose labels are masks.
@@ -93,9 +93,9 @@ def tag(
 
 
 def undo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None = None) -> Said:
-    """Take back this person's last tags in a dataset that still stand: what was said before is said again.
+    """Take back this person's last tags in a dataset that still stand: the tags before are restored.
 
-    What somebody else said of the image since stays, and so does what this person said before it.
+    Later tags by others stay, and so do this person's earlier ones.
     """
 
     def act(session: Session, annotator_id: int, now: datetime) -> int | None:
@@ -190,7 +190,7 @@ def _once(
 
     try:
         return attempt()
-    except IntegrityError:  # somebody stored the same act or annotator a moment before: now it is found
+    except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
         return attempt()
 
 

@@ -8,19 +8,19 @@ would slow it down.
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
-from threading import Lock, Thread, Timer
+from threading import Lock, Thread
 from typing import Any
 
+from app.services.asking import answers_of
 from app.services.workers import device_name, has_gpu
 from app.services.workspace import Workspace
 from core.config import RoundConfig
-from core.data.children import cores, start
+from core.data.children import cores
 from core.data.storage import write_atomically
 from core.types import ConfigError, StorageError, Task
 from db.queries import rounds, snapshots
@@ -130,23 +130,7 @@ def _try_behind(place: Path, asked: dict[str, Any]) -> None:
 
 def _tried(asked: dict[str, Any]) -> tuple[float, ...]:
     """Return the seconds of each config, from a trial in a process of its own."""
-    process = start(_MODULE, ())
-    assert process.stdin is not None  # started with pipes
-    assert process.stdout is not None
-    latest = Timer(_LONGEST_SECONDS, process.kill)
-    latest.start()
-    try:
-        with suppress(BrokenPipeError):  # it died at once; its answer is missing then
-            process.stdin.write(json.dumps(asked).encode() + b"\n")
-            process.stdin.flush()  # and not closed: that would end it
-        answers = [json.loads(line) for line in process.stdout]
-    finally:
-        latest.cancel()
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(BrokenPipeError):
-                pipe.close()
+    answers = answers_of(_MODULE, asked, _LONGEST_SECONDS)
     errors = [one["error"] for one in answers if "error" in one]
     if errors:
         raise ConfigError(errors[0])

@@ -8,13 +8,12 @@ from typing import IO
 from app.services.allowed import refuse_outside
 from app.services.workspace import Workspace
 from core.data.formats.archive import ArchiveLimits, unpack
-from core.data.storage import atomic_folder
+from core.data.storage import RESERVE, atomic_folder
 from core.types import DatasetError
 
 _BLOCK = 1 << 20  # bytes
 LIMITS = ArchiveLimits()
 _MOST_FILES = 10_000_000
-_RESERVE = 1 << 30  # bytes of the disk that stay free, since the database and rounds write there too
 
 
 def store_upload(workspace: Workspace, archive: IO[bytes], name: str) -> Path:
@@ -34,7 +33,7 @@ def store_archive(workspace: Workspace, path: Path) -> Path:
     """
     refuse_outside(workspace, path)
     free = shutil.disk_usage(workspace.files).free
-    room = ArchiveLimits(files=_MOST_FILES, bytes=max(free - _RESERVE, 0))
+    room = ArchiveLimits(files=_MOST_FILES, bytes=max(free - RESERVE, 0))
     try:
         with path.open("rb") as archive:
             return _store(workspace, archive, path.name, room)

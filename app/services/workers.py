@@ -114,7 +114,7 @@ def slot_lock(settings: Settings, slot: str) -> Path:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU trains here, without loading torch."""
+    """Return whether an NVIDIA GPU trains here, without loading torch."""
     return any(_GPUS.glob("*/information"))
 
 

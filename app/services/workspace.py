@@ -1,4 +1,4 @@
-"""What every service is given: the database and the root of the files."""
+"""Workspace of the services: the database and the root of the files."""
 
 import tempfile
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ class Workspace:
     settings: Settings
 
     def round_folder(self, round_id: int) -> Path:
-        """Where a round keeps its snapshot, checkpoints and arrays."""
+        """Return the folder of a round: its snapshot, checkpoints and arrays."""
         return self.files / "rounds" / str(round_id)
 
     @property
     def image_caches(self) -> Path:
-        """Where decoded images are kept, by content."""
+        """Return the folder of decoded images, by content."""
         return self.files / "images"
 
     @property
     def thumbnails(self) -> Path:
-        """Where thumbnails are kept, by content hash."""
+        """Return the folder of thumbnails, by content hash."""
         return self.files / "thumbnails"
 
     @property
     def masks(self) -> Path:
-        """Where masks are kept, by content; see `core.data.masks.store`."""
+        """Return the folder of masks, by content; see `core.data.masks.store`."""
         return self.files / "masks"
 
     @property

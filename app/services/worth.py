@@ -1,4 +1,4 @@
-"""What the cleaning was worth: started by one click, and what former comparisons said."""
+"""Before/after comparisons: starting one, and the results of former ones."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["Readiness", "Said", "View", "comparisons", "newest", "readiness", "r
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A comparison and what it said, None before it is done."""
+    """A comparison and its result, None before it is done."""
 
     round: RoundInfo
     worth: dict[str, Any] | None
@@ -24,7 +24,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a dataset's page shows: whether it can be measured, its comparisons, and what must end first."""
+    """Values of the page: readiness for a comparison, its results, and the work that must end first."""
 
     ready: Readiness
     found: list[Said]  # newest first
@@ -72,7 +72,7 @@ def newest(found: list[Said]) -> Said | None:
 
 
 def said(workspace: Workspace, info: RoundInfo) -> Said:
-    """Return what a comparison said."""
+    """Return the result of a comparison."""
     if info.status is not RoundStatus.DONE:
         return Said(info, None)
     with workspace.database.read() as session:

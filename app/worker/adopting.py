@@ -77,7 +77,7 @@ def _put_folds(check: Check, place: Path, folder: Path) -> None:
 
 def _is_same(one: Snapshot, other: Snapshot) -> bool:
     """Whether two snapshots are the same but for the numbers of their samples, which keep their order."""
-    columns = ("paths", "groups", "content_hashes", "classes")
+    columns = ("paths", "groups", "content_hashes", "classes", "window")
     return (
         all(getattr(one, name) == getattr(other, name) for name in columns)
         and np.array_equal(one.labels, other.labels)

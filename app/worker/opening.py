@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from app.services import lookalikes, masks, reviews
+from app.services.datasets import window_of
 from app.services.workspace import Workspace
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
@@ -31,6 +32,7 @@ def opening(workspace: Workspace, dataset_id: int) -> tuple[str, Snapshot, Label
         resolved = masks.resolved(workspace, dataset_id)
         snapshot, counts = _of_masks(workspace, samples, info.classes, resolved)
         snapshot = replace(snapshot, tags=_tagged(snapshot, said))
+    snapshot = replace(snapshot, window=window_of(info))
     return info.name, protecting(workspace, snapshot, info, samples), counts
 
 
@@ -40,10 +42,11 @@ def given_labels(workspace: Workspace, dataset_id: int) -> Snapshot:
         info = datasets.get_dataset(session, dataset_id)
         samples = snapshots.samples_for_round(session, dataset_id)
     labels = [sample.label for sample in samples]
-    if info.colours is None:
-        return _snapshot(samples, labels, info.classes)
-    names = [sample.mask_hash or "" for sample in samples]
-    return _snapshot(samples, labels, info.classes, Masks(names, [""] * len(samples), _sizes(samples)))
+    masks_ = None
+    if info.colours is not None:
+        names = [sample.mask_hash or "" for sample in samples]
+        masks_ = Masks(names, [""] * len(samples), _sizes(samples))
+    return replace(_snapshot(samples, labels, info.classes, masks_), window=window_of(info))
 
 
 def _sizes(samples: Sequence[RoundSample]) -> IntArray:
@@ -59,7 +62,7 @@ def given_snapshot(workspace: Workspace, dataset_id: int) -> Snapshot:
         snapshot, _ = _of_labels({}, samples, info.classes)
     else:
         snapshot, _ = _of_masks(workspace, samples, info.classes, {})
-    return protecting(workspace, snapshot, info, samples)
+    return protecting(workspace, replace(snapshot, window=window_of(info)), info, samples)
 
 
 def _tagged(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:

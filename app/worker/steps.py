@@ -20,7 +20,7 @@ from app.worker.opening import opening
 from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
 from app.worker.reporting import HeldFold
 from app.worker.writing import OvertakenError, Writing, forget_unshown
-from core.config import RoundConfig
+from core.config import RoundConfig, Weights
 from core.data.keeping import prune
 from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
@@ -106,7 +106,10 @@ def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, 
             raise
         return  # the row has said why: the round was cancelled, or a newer attempt does the fold
     model_hash = hash_of_piece(folder, fold)
+    if made_with and any(network.weights is Weights.PRETRAINED for network in at_work.config.networks):
+        made_with = _versions(asked)  # with the hashes of weights that were downloaded meanwhile
     with workspace.database.write() as session:
+        rounds.set_facts(session, round_id, {"versions": made_with})
         folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
 

@@ -1,4 +1,4 @@
-"""The settings of a round that judges probabilities which were predicted elsewhere."""
+"""The settings of a round that judges predictions which were made elsewhere."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from core.config.settings import RecipeSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionsSettings(RecipeSettings):
-    """Where the probabilities come from, and whether the models that made them had learnt the images they judge."""
+    """Where the predictions come from, and whether the models that made them had learnt the images they judge."""
 
-    file: str = ""  # .npy, .npz, .csv, .tsv, .parquet or .jsonl, see `core.data.formats.probabilities`
+    file: str = ""  # of class labels see `core.data.formats.probabilities`, of masks a folder, see `predicted_masks`
     ids: str = ""  # a file with the images' names, where `file` has none
     out_of_fold: bool = False  # no model had learnt the images whose probabilities it gave
-    stored: str = ""  # name of the copy that the round judges; set when the round is started
+    stored: str = ""  # name of the copy that the round judges; set when a round of class labels is started

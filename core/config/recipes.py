@@ -36,7 +36,13 @@ SETTINGS: Mapping[Recipe, type[RecipeSettings]] = {
 }
 RECIPES_OF: Mapping[Task, tuple[Recipe, ...]] = {  # that make sense for these labels, the usual one first
     Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS),
-    Task.SEGMENTATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.CROSS_TRAINING, Recipe.COMPARISON),
+    Task.SEGMENTATION: (
+        Recipe.CROSS_FOLD,
+        Recipe.ITERATED,
+        Recipe.CROSS_TRAINING,
+        Recipe.COMPARISON,
+        Recipe.PREDICTIONS,
+    ),
 }
 MIXING: Mapping[Task, frozenset[Recipe]] = {  # that can mix the opinions of several networks
     Task.CLASSIFICATION: frozenset({Recipe.CROSS_FOLD}),

@@ -45,6 +45,7 @@ def aligned(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
         [one.content_hashes[row] for one, row in known],
         classes,
         _no_masks(known),
+        window=second.window,
     )
     return _with_labels(common, first, places[0]), _with_labels(common, second, places[1])
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
+from core.data.windows import Window
 from core.types import ByteArray
 
 _MODULE = "core.data.arrays"
@@ -21,15 +22,18 @@ _SPARE = 2  # times the size that a JPEG is at least decoded at; pixels then dif
 
 def decoded(
     paths: list[str],
-    content_hashes: list[str],
+    keys: list[str],
     *,
     size: int,
     grey: bool,
     cache: Path,
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
+    window: Window | None = None,
 ) -> ByteArray:
     """Return the images as a read-only memory map, (N, size, size, C); `report` is told (done, of).
+
+    `keys` name what is seen: contents, with the window where there is one.
 
     Raises:
         RoundError: an image can no longer be decoded; says which ones.
@@ -37,18 +41,20 @@ def decoded(
     """
     sources: list[list[Any]] = [[path] for path in paths]
     shape, kind = (size, size, 1 if grey else 3), f"{size}-{'grey' if grey else 'rgb'}"
-    settings = {"size": size, "grey": grey}
-    plan = Plan(sources, content_hashes, kind, shape, np.uint8, _MODULE, _read_square, settings)
+    settings = {"size": size, "grey": grey, "window": window}
+    plan = Plan(sources, keys, kind, shape, np.uint8, _MODULE, _read_square, settings)
     return kept(cache, plan, report=report, should_stop=should_stop)
 
 
-def read_square(path: Path, size: int, *, grey: bool, max_pixels: int | None = None) -> ByteArray:
+def read_square(
+    path: Path, size: int, *, grey: bool, max_pixels: int | None = None, window: Window | None = None
+) -> ByteArray:
     """Return an image as a row of the array, (size, size, C).
 
     Raises:
         ImageError: the file cannot be decoded (any more), or is too large.
     """
-    pixels = load_image(path, grey=grey, max_pixels=max_pixels, least_edge=_SPARE * size)
+    pixels = load_image(path, grey=grey, max_pixels=max_pixels, least_edge=_SPARE * size, window=window)
     return fitted(pixels, size)
 
 
@@ -78,7 +84,8 @@ def resized(pixels: ByteArray, height: int, width: int) -> ByteArray:
 
 
 def _read_square(source: list[Any], row: Rows, settings: Settings) -> None:
-    row[:] = read_square(Path(source[0]), settings["size"], grey=settings["grey"])
+    window = None if settings["window"] is None else (settings["window"][0], settings["window"][1])
+    row[:] = read_square(Path(source[0]), settings["size"], grey=settings["grey"], window=window)
 
 
 if __name__ == "__main__":

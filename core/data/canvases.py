@@ -16,6 +16,7 @@ from core.data.arrays import resized, scaled_size
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
 from core.data.masks.store import MaskStore
+from core.data.windows import Window
 from core.types import ByteArray, DatasetError, IntArray, ignore_of, mask_dtype, widened
 
 _MODULE = "core.data.canvases"
@@ -28,7 +29,7 @@ def extents(sizes: IntArray, size: int) -> IntArray:
 
 def image_canvases(
     paths: list[str],
-    content_hashes: list[str],
+    keys: list[str],
     sizes: IntArray,
     *,
     size: int,
@@ -36,16 +37,19 @@ def image_canvases(
     cache: Path,
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
+    window: Window | None = None,
 ) -> ByteArray:
     """Return the images as a read-only memory map, (N, H, W, C); `report` is told (done, of).
+
+    `keys` name what is seen: contents, with the window where there is one.
 
     Raises:
         RoundError: an image can no longer be decoded, or has another size by now; says which ones.
         RoundCancelledError: `should_stop` said so.
     """
     kind, shape = f"{size}-canvas-{'grey' if grey else 'rgb'}", (*_canvas(sizes, size), 1 if grey else 3)
-    settings = {"mask": False, "size": size, "grey": grey}
-    plan = Plan(_sources(paths, sizes), content_hashes, kind, shape, np.uint8, _MODULE, _read_canvas, settings)
+    settings = {"mask": False, "size": size, "grey": grey, "window": window}
+    plan = Plan(_sources(paths, sizes), keys, kind, shape, np.uint8, _MODULE, _read_canvas, settings)
     return kept(cache, plan, report=report, should_stop=should_stop)
 
 
@@ -117,7 +121,8 @@ def _read_canvas(source: list[Any], row: Rows, settings: Settings) -> None:
     if settings["mask"]:
         _read_mask_canvas(path, (height, width), scaled, row, settings["classes"])
         return
-    pixels = load_image(Path(path), grey=settings["grey"])
+    window = None if settings["window"] is None else (settings["window"][0], settings["window"][1])
+    pixels = load_image(Path(path), grey=settings["grey"], window=window)
     if pixels.shape[:2] != (height, width):
         raise DatasetError(f"the image is {pixels.shape[1]} x {pixels.shape[0]}, it was {width} x {height}")
     row[:] = on_canvas(pixels, scaled, row.shape[:2])

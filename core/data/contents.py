@@ -7,12 +7,14 @@ levels, in bits: 0 for one level, 6 for all of them equally often.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from core.data.children import cores
 from core.data.images import ImageError, load_small
+from core.data.windows import Window
 from core.types import ByteArray
 
 _EDGE = 64  # pixels
@@ -41,14 +43,14 @@ def empty_kind(grey: ByteArray) -> Empty | None:
     return Empty.SPARSE if float(-(shares * np.log2(shares)).sum()) < _LEAST_ENTROPY else None
 
 
-def empty_kinds(paths: Sequence[str]) -> list[Empty | None]:
+def empty_kinds(paths: Sequence[str], window: Window | None = None) -> list[Empty | None]:
     """Return the kind of each image without content; None for those with content, or that cannot be read any more."""
     with ThreadPoolExecutor(cores()) as threads:  # decoding needs no lock of the interpreter
-        return list(threads.map(_kind_of, paths))
+        return list(threads.map(partial(_kind_of, window=window), paths))
 
 
-def _kind_of(path: str) -> Empty | None:
+def _kind_of(path: str, window: Window | None) -> Empty | None:
     try:
-        return empty_kind(load_small(Path(path), _EDGE))
+        return empty_kind(load_small(Path(path), _EDGE, window=window))
     except ImageError:
         return None

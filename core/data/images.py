@@ -1,9 +1,10 @@
 """Read any image Pillow reads, as what a person would see: upright, on white, 8 bits a channel.
 
-Arrays are uint8, (H, W) for grey and (H, W, 3) for colour. 16-bit values are scaled by their full range (65535 becomes
-255), so that two files stay comparable; floats are taken as 0 to 1 or 0 to 255, whichever holds them, else stretched.
-Of several frames the first is read. Foreign bytes are distrusted: the pixel limit is checked before anything is
-decoded, and formats that start other programs or only point at data are left out.
+Arrays are uint8, (H, W) for grey and (H, W, 3) for colour. Greys of 16 bits are scaled by the window of their dataset
+(`core.data.windows`), or else by their full range (65535 becomes 255), so that two files stay comparable; floats are
+taken as 0 to 1 or 0 to 255, whichever holds them, else stretched. Of several frames the first is read. Foreign bytes
+are distrusted: the pixel limit is checked before anything is decoded, and formats that start other programs or only
+point at data are left out. HEIC needs `pillow-heif`, which does not come with Outfold.
 """
 
 import io
@@ -20,8 +21,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from core.data.lookalikes import look_hash
+from core.data.windows import Window, applied
 from core.types import ByteArray, DatasetError, ImageFacts
 
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    READS_HEIC = False
+else:
+    register_heif_opener()
+    READS_HEIC = True
 Image.init()
 _LEFT_OUT = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}  # EPS starts Ghostscript; the others hold no pixels we read
 _FORMAT_OF = {
@@ -35,7 +45,7 @@ _WITH_MAGIC = tuple(
         key=lambda name: ({"PNG": 0, "JPEG": 1, "WEBP": 2}.get(name, 3), name),
     )
 )
-IMAGE_SUFFIXES = frozenset(_FORMAT_OF)
+IMAGE_SUFFIXES = frozenset(_FORMAT_OF) | HEIC_SUFFIXES
 
 _SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being grey, and thumbnails are lossless
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
@@ -61,7 +71,7 @@ class ImageError(DatasetError):
         return type(self), (self.kind, str(self), self.cure)
 
 
-def read_facts(path: Path, max_pixels: int) -> ImageFacts:
+def read_facts(path: Path, max_pixels: int, window: Window | None = None) -> ImageFacts:
     """Decode one file fully and return what it holds.
 
     Raises:
@@ -77,11 +87,13 @@ def read_facts(path: Path, max_pixels: int) -> ImageFacts:
             width, height = height, width
         grey = _is_grey(image)
         plain = turned == _UPRIGHT and image.mode in {"L", "RGB"} and not image.has_transparency_data
-        looks = look_hash(image if plain else _seen(image))
+        looks = look_hash(image if plain else _seen(image, window))
     return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey, looks)
 
 
-def load_image(path: Path, *, grey: bool, max_pixels: int | None = None, least_edge: int = 0) -> ByteArray:
+def load_image(
+    path: Path, *, grey: bool, max_pixels: int | None = None, least_edge: int = 0, window: Window | None = None
+) -> ByteArray:
     """Return the image's pixels, (H, W) when `grey`, else (H, W, 3); those of files nobody has vetted are limited.
 
     With `least_edge` a JPEG is halved while it is decoded as long as both sides stay at least that long: what is shrunk
@@ -95,10 +107,10 @@ def load_image(path: Path, *, grey: bool, max_pixels: int | None = None, least_e
             _refuse_larger(image, max_pixels)
         if least_edge and image.format == "JPEG":
             image.draft(None, (least_edge, least_edge))
-        return np.array(_seen(image).convert("L" if grey else "RGB"), dtype=np.uint8)
+        return np.array(_seen(image, window).convert("L" if grey else "RGB"), dtype=np.uint8)
 
 
-def load_small(path: Path, edge: int, max_pixels: int | None = None) -> ByteArray:
+def load_small(path: Path, edge: int, max_pixels: int | None = None, window: Window | None = None) -> ByteArray:
     """Return the image in grey, (H, W), its longer side at most `edge` pixels; a JPEG is never decoded whole.
 
     Raises:
@@ -109,24 +121,24 @@ def load_small(path: Path, edge: int, max_pixels: int | None = None) -> ByteArra
             _refuse_larger(image, max_pixels)
         if image.format == "JPEG":
             image.draft("L", (edge, edge))
-        seen = _seen(image).convert("L")
+        seen = _seen(image, window).convert("L")
         seen.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
         return np.array(seen, dtype=np.uint8)
 
 
-def read_small(path: str) -> Image.Image:
+def read_small(path: str, window: Window | None = None) -> Image.Image:
     """Return an image small and grey, as `core.data.lookalikes` compares it.
 
     Raises:
         ValueError: the file cannot be decoded (any more).
     """
     try:
-        return Image.fromarray(load_small(Path(path), _COMPARED_EDGE))
+        return Image.fromarray(load_small(Path(path), _COMPARED_EDGE, window=window))
     except ImageError as error:
         raise ValueError(str(error)) from error
 
 
-def thumbnail(path: Path, edge: int) -> bytes:
+def thumbnail(path: Path, edge: int, window: Window | None = None) -> bytes:
     """Return the image as WebP, its longer side at most `edge` pixels (0: as large as it is); never enlarged.
 
     Raises:
@@ -136,7 +148,7 @@ def thumbnail(path: Path, edge: int) -> bytes:
     with _decoding(path), path.open("rb") as file, _open(file, path) as image:
         if image.format == "JPEG" and edge:
             image.draft(None, (longest, longest))  # the decoder itself halves, many times faster
-        seen = _seen(image)
+        seen = _seen(image, window)
         seen.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
         buffer = io.BytesIO()
         small = seen.width * seen.height <= _SMALL_PIXELS and image.format != "JPEG"
@@ -144,7 +156,7 @@ def thumbnail(path: Path, edge: int) -> bytes:
     return buffer.getvalue()
 
 
-def crop(path: Path, box: tuple[int, int, int, int], edge: int) -> bytes:
+def crop(path: Path, box: tuple[int, int, int, int], edge: int, window: Window | None = None) -> bytes:
     """Return the part (x, y, width, height) of the image as WebP, its longer side at most `edge`; never enlarged.
 
     Raises:
@@ -156,14 +168,32 @@ def crop(path: Path, box: tuple[int, int, int, int], edge: int) -> bytes:
         whole = image.height if _is_turned(image) else image.width
         if image.format == "JPEG":
             image.draft(None, (ceil(image.width * share), ceil(image.height * share)))
-        seen = _seen(image)
+        seen = _seen(image, window)
         scale = seen.width / whole  # below 1 where the decoder has halved it already
-        window = (x * scale, y * scale, (x + width) * scale, (y + height) * scale)
+        part = (x * scale, y * scale, (x + width) * scale, (y + height) * scale)
         shown = (max(1, round(width * share)), max(1, round(height * share)))
-        part = seen.convert("RGB").resize(shown, Image.Resampling.BICUBIC, box=window)
         buffer = io.BytesIO()
-        part.save(buffer, "WEBP", quality=82, method=0)
+        seen.convert("RGB").resize(shown, Image.Resampling.BICUBIC, box=part).save(buffer, "WEBP", quality=82, method=0)
     return buffer.getvalue()
+
+
+def has_deep_greys(path: Path) -> bool:
+    """Whether a file holds greys of more than 8 bits, by its header."""
+    try:
+        with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+            return _is_deep(image)
+    except ImageError:
+        return False
+
+
+def grey_values(path: Path) -> NDArray[np.uint16] | None:
+    """Return the values of greys of 16 bits as the file has them, (H, W); None where they are others, or damaged."""
+    try:
+        with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+            values = np.asarray(image)
+    except ImageError:
+        return None
+    return values.astype(np.uint16) if _fits(values) else None
 
 
 def _read(path: Path, max_pixels: int) -> bytes:
@@ -217,6 +247,10 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def _open(file: Any, path: Path) -> ImageFile.ImageFile:  # noqa: ANN401 any binary file object, as Pillow takes it
+    if not READS_HEIC and path.suffix.lower() in HEIC_SUFFIXES:
+        raise ImageError(
+            "HEIC", "HEIC is read by pillow-heif, which is not installed", "install it: pip install pillow-heif"
+        )
     named = _FORMAT_OF.get(path.suffix.lower())
     formats = _WITH_MAGIC if named is None or named in _WITH_MAGIC else (*_WITH_MAGIC, named)
     return Image.open(file, formats=formats)
@@ -235,14 +269,25 @@ def _is_grey(image: Image.Image) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
-def _seen(image: Image.Image) -> Image.Image:
-    """Return an upright 8-bit L or RGB image."""
+def _seen(image: Image.Image, window: Window | None = None) -> Image.Image:
+    """Return an upright 8-bit L or RGB image; deep greys by the window."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode == "L" and not upright.has_transparency_data:
         return upright
-    if upright.mode in {"I", "F"} or upright.mode.startswith("I;"):
-        return Image.fromarray(_scaled(np.asarray(upright)))
+    if upright.mode == "F" or _is_deep(upright):
+        values = np.asarray(upright)
+        return Image.fromarray(_scaled(values) if window is None or not _fits(values) else applied(values, window))
     return upright.convert("L") if upright.mode == "1" else _on_white(upright)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode == "I" or image.mode.startswith("I;")
+
+
+def _fits(values: NDArray[Any]) -> bool:
+    """Whether these are whole numbers of 16 bits."""
+    most = np.iinfo(np.uint16).max
+    return values.dtype.kind in "ui" and values.size > 0 and 0 <= int(values.min()) <= int(values.max()) <= most
 
 
 def _on_white(image: Image.Image) -> Image.Image:

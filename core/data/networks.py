@@ -41,6 +41,7 @@ class About:
     backbone: str = ""  # of a probe: the hash of the frozen network's file
     accuracy: float | None = None  # on what it did not see, against what was given
     mean_iou: float | None = None
+    window: tuple[int, int] | None = None  # through which it saw greys of more than 8 bits
     versions: dict[str, str] | None = None  # of the libraries that made it
 
 
@@ -197,6 +198,8 @@ def _read(path: Path) -> KeptNetwork:
         known = {name: values[name] for name in (item.name for item in fields(About)) if name in values}
         for name in ("classes", "mean", "std", "canvas", "colours"):
             known[name] = tuple(known[name])
+        if known.get("window") is not None:
+            known["window"] = tuple(known["window"])
         about = About(**known | {"task": Task(known["task"])})
         return KeptNetwork(path.parent, path.name.removesuffix(FACTS), values["hash"], values["bytes"], about)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.storage import atomic_path
+from core.data.windows import Window, written
 from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
 
 BoolArray = NDArray[np.bool_]
@@ -52,6 +53,7 @@ class Snapshot:
     masks: Masks | None = None  # of a dataset whose labels are masks
     tags: BoolArray | None = None  # (N, K) the classes an image shows, no other; a row without any: nobody said
     protected: BoolArray | None = None  # what judges models and never teaches them; None: nothing
+    window: Window | None = None  # how greys of more than 8 bits are seen; None: by their full range
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -79,6 +81,13 @@ class Snapshot:
     def task(self) -> Task:
         """Return what kind of labels these are; whoever works differently for each has a table of the two."""
         return Task.CLASSIFICATION if self.masks is None else Task.SEGMENTATION
+
+    @property
+    def seen_hashes(self) -> list[str]:
+        """Return what is seen of each image: its content, and the window through which it is seen."""
+        if self.window is None:
+            return self.content_hashes
+        return [f"{content}-{written(self.window)}" for content in self.content_hashes]
 
     def is_labelled(self, row: int) -> bool:
         """Whether a sample has a class, or a mask."""
@@ -126,6 +135,8 @@ class Snapshot:
             digest.update(b"tags" + np.packbits(self.tags).tobytes())
         if self.protected is not None and self.protected.any():  # else as before there were such
             digest.update(b"protected" + np.packbits(self.protected).tobytes())
+        if self.window is not None:
+            digest.update(f"window {written(self.window)}".encode())
         return digest.hexdigest()
 
     def whole_groups(self) -> IntArray:
@@ -158,6 +169,8 @@ class Snapshot:
             columns["tags"] = self.tags.view(np.uint8)
         if self.protected is not None:
             columns["protected"] = self.protected.astype(np.uint8)
+        if self.window is not None:
+            columns["window"] = np.array(self.window, np.int32)
         with atomic_path(folder / SNAPSHOT) as partial, partial.open("wb") as file:
             np.savez(file, **columns)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for a column
         return self.hash
@@ -184,7 +197,9 @@ class Snapshot:
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
-            return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected)
+            low_high = columns["window"].tolist() if "window" in columns else None
+            window = None if low_high is None else (low_high[0], low_high[1])
+            return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected, window)
 
 
 def sample_ids_in(folder: Path) -> IntArray:

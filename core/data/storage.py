@@ -16,6 +16,7 @@ from uuid import uuid4
 
 PARTIAL = ".partial"
 MANY_FILES = 200
+RESERVE = 1 << 30  # bytes of the disk that stay free of what is unpacked: the database and rounds write there too
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:

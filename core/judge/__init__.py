@@ -1,1 +1,1 @@
-"""What labels are worth."""
+"""Judgement of labels from out-of-fold predictions and human verdicts."""

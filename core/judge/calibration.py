@@ -1,4 +1,4 @@
-"""How sure a network may be: logits become probabilities by one temperature per fold, fitted on the held-out labels.
+"""Calibration: logits become probabilities by one temperature per fold, fitted on the held-out labels.
 
 Shapes: N items, K classes. A label may be `NO_LABEL`; such items are left out of every fit.
 

@@ -1,4 +1,4 @@
-"""What is compared to learn what cleaning was worth: two snapshots, what each side learns, and what both are judged on.
+"""Setup of a before/after comparison: two snapshots, the training rows of each side, and the shared test rows.
 
 The held-out fold is the evaluation split, for both sides the same: nothing of it is learnt from, nor anything of its
 groups and contents. The side with fewer labels (some were excluded) learns some of them twice an epoch, so that both
@@ -28,7 +28,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """What is compared; samples are named by their ids."""
+    """Rows of both sides of a comparison, as ids of samples."""
 
     original: Snapshot
     cleaned: Snapshot

@@ -12,6 +12,7 @@ from core.types import IntArray
 
 MOST_WHOLE = 100  # classes
 MOST_PAIRS = 2_000
+_CLOSE = 0.3  # by which more labels agree with classes in another order than with those in the order assumed
 
 
 def as_json(confusion: IntArray) -> list[list[int]] | dict[str, Any]:
@@ -36,3 +37,16 @@ def as_json(confusion: IntArray) -> list[list[int]] | dict[str, Any]:
         "pairs": np.stack([given, predicted, counts[chosen]], axis=1).tolist(),
         "left_out": int(counts.sum() - counts[chosen].sum()),
     }
+
+
+def better_order(confusion: IntArray) -> tuple[float, float] | None:
+    """Return the agreement, and that of the best order of the predicted classes where it is much better, else None.
+
+    The best order is the assignment of predicted classes to given ones that agrees with most labels.
+    """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 a second, which a start must not pay for
+
+    count = max(1, int(confusion.sum()))
+    rows, columns = linear_sum_assignment(-confusion)
+    agree, best = int(confusion.trace()) / count, int(confusion[rows, columns].sum()) / count
+    return (agree, best) if best > agree + _CLOSE else None

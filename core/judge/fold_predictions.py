@@ -114,7 +114,7 @@ def note_calibration(folder: Path, config: RoundConfig, found: Predictions, *, s
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """What one network says of the labels: the probability of each that teaches, and which of all it contradicts."""
+    """One network's view of the labels: the probability of each training label, and which of all it contradicts."""
 
     given: FloatArray
     contradicts: BoolArray  # (N,)

@@ -1,7 +1,7 @@
-"""What a round says of its labels, as rows that can be stored: one door for every kind of label, without any network.
+"""Findings of a finished round as rows to store, for every kind of label; no network is needed.
 
 The snapshot decides who judges: labels that are classes give a row for every image, masks one for each suspicious
-region and for each that is proposed where nobody labelled anything.
+region and for each proposed one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ from core.types import NO_LABEL, FindingKind, Region, Report, Task
 
 
 class Found(NamedTuple):
-    """What is said of one row of the snapshot, or of a region of its mask; plain Python numbers."""
+    """Finding on one row of the snapshot, or on a region of its mask; plain Python numbers."""
 
     row: int
     kind: FindingKind
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found, the most suspicious first, and the figures of the round as JSON values."""
+    """Findings of a round, the most suspicious first, and its figures as JSON values."""
 
     found: Iterator[Found]
     metrics: dict[str, Any]
@@ -51,7 +51,7 @@ def judge_any(
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     return _JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
 
@@ -63,8 +63,16 @@ def _judge_labels(
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
 
-def judge_given(folder: Path) -> Judged:
-    """Judge a round of class labels by probabilities that were predicted elsewhere."""
+def judge_given(
+    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+) -> Judged:
+    """Judge a round by predictions that were made elsewhere; otherwise as `judge_any`."""
+    return _GIVEN_JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
+
+
+def _judge_given_labels(
+    folder: Path, _config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
+) -> Judged:
     judgement = judge_given_labels(folder)
     return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
 
@@ -117,7 +125,9 @@ def _judge_masks(
     return Judged(found, judgement.metrics | ({"tags": tagged} if tagged else {}))
 
 
-_JUDGES: Mapping[Task, Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]] = {
-    Task.CLASSIFICATION: _judge_labels,
-    Task.SEGMENTATION: _judge_masks,
+_Judge = Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]
+_JUDGES: Mapping[Task, _Judge] = {Task.CLASSIFICATION: _judge_labels, Task.SEGMENTATION: _judge_masks}
+_GIVEN_JUDGES: Mapping[Task, _Judge] = {
+    Task.CLASSIFICATION: _judge_given_labels,
+    Task.SEGMENTATION: _judge_masks,  # what is stored of a mask's prediction is the same wherever it was made
 }

@@ -16,6 +16,7 @@ from core.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
 LOOKALIKES, BACKBONE = "lookalike_share", "backbone_check"  # keys of the metrics
+_FIRST = "network"  # of a round, in words
 _LOW_AGREEMENT = 0.8
 _MANY_DISAGREE, _HARDLY_BELIEVED = 0.1, 0.1  # of all labels; of the disagreements
 _FEWEST_CHANGES = 20  # of fewer a share says nothing
@@ -76,7 +77,12 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
     names = [str(row["name"]) for row in metrics["per_class"]]
     found = (
         _seen(confusion, metrics.get(PREDICTIONS)),
-        _weak_network(metrics.get(BACKBONE)),
+        _weak_network(metrics.get(BACKBONE), _FIRST),
+        *(
+            _weak_network(row.get(BACKBONE), f"network {number} ({row['model']})")
+            for number, row in enumerate(metrics.get("networks") or (), 1)
+            if number > 1
+        ),
         _low_agreement(confusion),
         _no_error_believed(confusion, metrics.get("estimated_error_rate")),
         _one_pair(confusion, names),
@@ -134,16 +140,20 @@ def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint 
     return Hint(HintKey.SEEN, text, advice)
 
 
-def _weak_network(check: Mapping[str, Any] | None) -> Hint | None:
-    """Return the hint on a frozen network that sees clearly less than others, by `core.learn.backbone_check`."""
+def _weak_network(check: Mapping[str, Any] | None, network: str) -> Hint | None:
+    """Return the hint on a network that sees clearly less than others, by `core.learn.backbone_check`."""
     if check is None or not check["better"]:
         return None
-    agrees = f"The network agrees with {check['agreement']:.0%} of {check['held_out']} labels that were held out"
+    agrees = f"The {network} agrees with {check['agreement']:.0%} of {check['held_out']} labels that were held out"
     if check["better"] != "scaling":
+        seen = "frozen and seen" if check.get("trained") else "seen"
         text = (
-            f"{agrees}; the installed {check['better']} agrees with {check['better_agreement']:.0%} of the same, seen "
-            "at the same size."
+            f"{agrees}; the installed {check['better']}, {seen} at the same size, agrees with "
+            f"{check['better_agreement']:.0%} of the same."
         )
+        if check.get("trained"):
+            advice = "Train it for more epochs, or start a round with the installed network as a probe."
+            return Hint(HintKey.WEAK_NETWORK, text, advice)
         advice = "Check that the weights belong to this network, or start a round with the installed network."
         return Hint(HintKey.WEAK_NETWORK, text, advice)
     mean, std = (",".join(f"{value:g}" for value in check[name]) for name in ("mean", "std"))
@@ -152,10 +162,13 @@ def _weak_network(check: Mapping[str, Any] | None) -> Hint | None:
         f"{agrees}; with mean {mean}, deviation {std}{padding} the same weights agree with "
         f"{check['better_agreement']:.0%} of them, so they were probably trained with these."
     )
-    options = f"--weights-mean {mean} --weights-std {std}"
-    if check["padding"]:
-        options += f" --weights-padding {check['padding']}"
-    advice = f"Start another round with them: fill them in below the file, or {options}."
+    facts = {"mean": mean, "std": std} | ({"padding": check["padding"]} if check["padding"] else {})
+    if network == _FIRST:
+        options = " ".join(f"--weights-{name} {value}" for name, value in facts.items())
+        advice = f"Start another round with them: fill them in below the file, or {options}."
+    else:
+        options = " ".join(f"weights_{name}={value}" for name, value in facts.items())
+        advice = f"Start another round with {options} in the --network of this network."
     return Hint(HintKey.WRONG_SCALING, text, advice)
 
 

@@ -18,7 +18,7 @@ from core.types import IntArray
 
 @dataclass(frozen=True, slots=True)
 class ImageColumns:
-    """What is known of N images: their label ("" for none), split, content hash."""
+    """Columns of N images: label ("" for none), split, content hash."""
 
     labels: Sequence[str]
     splits: Sequence[str]
@@ -41,7 +41,7 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True)
 class ImageChecks:
-    """What the checks found.
+    """Results of the checks.
 
     `outliers` is None where there are no embeddings to tell them by. Not `complete`: the images are too plain to
     compare every pair.

@@ -1,4 +1,4 @@
-"""What a round says of each of its samples, computed from the folds' files without any network.
+"""Judgement of each sample of a round, computed from the folds' files; no network is needed.
 
 A round's folder holds `snapshot.npz`, one `fold_{k}.npz` per fold (rows, logits), those of further networks in
 `member_{n}/`, perhaps `embeddings.npy`, and afterwards `probabilities.npy`, (N, K) float16, to be memory-mapped.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RoundConfig
+from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
 from core.judge import bulk_thresholds, calibration, confusions, hints, pseudo_labels, scoring
@@ -24,7 +25,7 @@ from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
 PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
-BACKBONE_CHECK = "backbone_check.json"  # of a round of probes: how its network compares with others, if that was tried
+BACKBONE_CHECK = "backbone_check.json"  # how a network compares with others, if that was tried
 GIVEN = "given.npy"  # of a round that trained nothing: (N, K) probabilities that were predicted elsewhere
 DECAY = "decay.json"  # of a round of probes: the weight decay that was chosen, and by what
 _TOP = 5
@@ -74,7 +75,12 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     own = {
         "temperature": (found.temperatures[0] * sharper).tolist(),
         "weight_decay": _chosen_decay(folder / DECAY),
-    } | ({"networks": found.measured} if found.measured else {})
+    }
+    if found.measured:
+        checks = [_read_json(network_folder(folder, n) / BACKBONE_CHECK) for n in range(len(config.networks))]
+        *networks, mix = found.measured
+        networks = [row | {hints.BACKBONE: check} for row, check in zip(networks, checks, strict=True)]
+        own["networks"] = [*networks, mix]
     return replace(judged, metrics=judged.metrics | own)
 
 

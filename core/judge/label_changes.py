@@ -1,6 +1,6 @@
-"""How the labels of two snapshots of one dataset differ: counted by class pair, of masks in pixels.
+"""Differences between the labels of two snapshots of one dataset, counted by class pair; of masks in pixels.
 
-A class pair is (before, after, count), the largest first; `NO_LABEL` stands for no label, or pixels nobody labelled.
+A class pair is (before, after, count), the largest first; `NO_LABEL` stands for no label, or unlabelled pixels.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelChanges:
-    """What changed from one snapshot to another. `images` are in both, `changed` of them have another label."""
+    """Changes from one snapshot to another. `images` are in both, `changed` of them have another label."""
 
     images: int
     changed: int
@@ -48,7 +48,7 @@ def label_changes(
     Raises:
         RoundError: the snapshots are not of one dataset, or its images were changed in between.
         DatasetError: a mask cannot be read any more.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     both = np.intersect1d(before.sample_ids, after.sample_ids)
     earlier, later = aligned(before, after)

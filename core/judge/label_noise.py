@@ -1,4 +1,4 @@
-"""How often labels are wrong: what confident learning counts, as far as the labels themselves bear it out.
+"""Rates of label noise: the counts of confident learning, weighed by how well they explain the given labels.
 
 Shapes: N items, K classes; logits (N, K), labels (N,), `NO_LABEL` where unlabelled; joints are (K, K), given label x
 true class, in items, as in `scoring`. Row i of the rates says how often an item truly of class i was given each label.
@@ -34,7 +34,7 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class LabelNoise:
-    """What confident learning counts, and how much of it is believed; both shares lie in [0, 1]."""
+    """Counts of confident learning, and how much of them is believed; both shares lie in [0, 1]."""
 
     votes: ConfidentVotes
     share: float  # of the errors

@@ -1,7 +1,7 @@
-"""What a round says of one image after the other: merged votes, suspicious regions, proposed ones, a score, counts.
+"""Judgement of masks image by image: merged votes, suspicious regions, proposed ones, a score, counts.
 
-In an image that came with a mask IGNORE was meant. In one that came without, what is still IGNORE and was judged by
-nobody is to be labelled: there regions are proposed.
+In an image that came with a mask IGNORE was meant. In one that came without, IGNORE pixels without a verdict are
+unlabelled: there regions are proposed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ class RegionFinding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRound:
-    """What it takes to judge a round's images, each by itself."""
+    """Inputs for judging each of a round's images by itself."""
 
     folder: Path
     config: RoundConfig
@@ -173,7 +173,7 @@ def weigh_images(pairs: Sequence[MaskPair], config: RoundConfig, tally: Tally) -
 
 
 def _inner_pixels(pair: MaskPair, boundary: int) -> ByteArray:
-    """Return where an image's pixels say something of their labels and nobody has judged, nonzero, (H, W)."""
+    """Return the pixels away from borders and without a verdict as nonzero, (H, W)."""
     inner = mask_scoring.inner_pixels(pair.given, boundary)
     if pair.settled is not None:
         inner[pair.settled != 0] = 0

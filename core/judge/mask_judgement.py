@@ -1,7 +1,7 @@
-"""What a round says of the masks it opened with: suspicious regions, the worst first, and the round's figures.
+"""Judgement of a round of masks: suspicious regions, the worst first, and the round's figures.
 
-Then come the regions it proposes where nobody labelled anything, the surest first: of images that came without a mask,
-the pixels that are still IGNORE and that nobody judged. In an image that came with a mask IGNORE was meant.
+Then come proposed regions of unlabelled pixels, the surest first: of images that came without a mask, the pixels that
+are still IGNORE and have no verdict. In an image that came with a mask IGNORE was meant.
 
 Everything is read image by image from the folds' files (`core.data.predictions`), on all cores, and forgotten again:
 memory does not grow with the number of images, but for the findings themselves. N samples in the snapshot's order.
@@ -39,7 +39,7 @@ from core.types import (
 IMAGE_SCORES = "image_scores.npy"
 _CHUNK = 16  # images a thread takes at once: what is mapped of the folds' files stays small
 _WAITING_PER_CORE = 4  # chunks, so that no finished ones pile up
-_LOOK_SECONDS = 0.1  # how often somebody who wants to stop is asked
+_LOOK_SECONDS = 0.1  # between two looks at should_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def judge_masks(
 
     Raises:
         RoundError: an image was not predicted, or a mask cannot be read; the text says the cure.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     snapshot = Snapshot.load(folder)
     if snapshot.masks is None:
@@ -106,7 +106,7 @@ def judge_masks(
 
 
 def _in_threads(judged: MaskRound, should_stop: Callable[[], bool]) -> Iterator[JudgedPart]:
-    """Yield what is said of each chunk of images, in order; numpy and OpenCV let the threads run side by side."""
+    """Yield the judgement of each chunk of images, in order; threads run in parallel, since numpy and OpenCV do."""
     count = len(judged.snapshot)
     chunks = deque(range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK))
     running: deque[Future[JudgedPart]] = deque()

@@ -18,7 +18,7 @@ _FEWEST_PIXELS = 500  # of each 16th: an object or two, not the pixels of one
 
 
 class JudgedRegion(Protocol):
-    """What the figures need to know of a finding."""
+    """Attributes of a finding that the figures need."""
 
     @property
     def given(self) -> int:

@@ -1,4 +1,4 @@
-"""What the pixels of a mask are worth: a score for each image, and how given and predicted classes agree.
+"""Scores of masks: one for each image, and the agreement of given and predicted classes.
 
 Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it; probabilities (H, W) uint8, round(255 p).
 K classes. A confusion is (K, K) pixels, given x predicted. IGNORE pixels count nowhere.
@@ -44,7 +44,7 @@ def histogram(values: ByteArray, counted: ByteArray | None = None) -> IntArray:
 def inner_pixels(given: IntArray, boundary: int) -> ByteArray:
     """Return 255 where nothing but one class is given within `boundary` pixels along x and y, else 0; IGNORE is none.
 
-    Nobody draws a border to the pixel, and next to one p(given) says little of the label.
+    Borders are not drawn to the pixel, and next to one p(given) says little of the label.
     """
     box = np.ones((2 * boundary + 1, 2 * boundary + 1), dtype=np.uint8)
     alone = cv2.compare(cv2.dilate(given, box), cv2.erode(given, box), cv2.CMP_EQ)  # the box's largest id and smallest

@@ -1,4 +1,4 @@
-"""What cleaning was worth where labels are masks: the difference in mean IoU, images resampled (`core.judge.worth`).
+"""Gain in mean IoU by cleaning, with an interval from resampled images (see `core.judge.worth`).
 
 N judged images, K classes, S seeds. Of each image are kept its pixel counts, (3, K): how many of each class are right,
 how many given, how many predicted. That is all that intersections and unions need, and 3 K numbers instead of K * K.

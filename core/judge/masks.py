@@ -1,4 +1,4 @@
-"""What people said of the regions of one image, brought together: its mask now, and the pixels that are settled.
+"""Resolution of the verdicts on the regions of one image: its current mask, and the settled pixels.
 
 Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `core.types.masks`.
 

@@ -1,4 +1,4 @@
-"""What a recipe painted, as findings: a region for each connected part of one class that is still to be labelled."""
+"""Findings from masks that a recipe painted: a region for each connected unlabelled part of one class."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +23,11 @@ def find_painted(
 ) -> list[Found]:
     """Return the regions of the painted rows of a round's folder, the surest first; `least` pixels each.
 
-    `store` holds what is given and judged of them, where nothing is found; `report` is told the share done.
+    `store` holds their given and judged masks, where nothing is found; `report` receives the share done.
 
     Raises:
         RoundError: the predictions are not there, or a mask cannot be read.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     found: list[Found] = []
     for done, some in enumerate(_by_image(folder, rows, store, least), start=1):

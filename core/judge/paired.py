@@ -1,4 +1,4 @@
-"""How sure a difference between two models on the same N items is: paired bootstrap, McNemar's test, Holm's correction.
+"""Uncertainty of the difference between two models on the same N items: paired bootstrap, McNemar's test, Holm.
 
 Resampled are items, with everything that was measured on them, so what makes an item hard for both models cancels out.
 
@@ -31,7 +31,7 @@ class Interval:
 
     @property
     def contains_zero(self) -> bool:
-        """Whether it may be that there is no difference."""
+        """Return whether the interval contains zero."""
         return self.low <= 0 <= self.high
 
 

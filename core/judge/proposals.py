@@ -1,4 +1,4 @@
-"""What the recipe "iterated" proposes for images nobody labelled, as findings; read from its files, without a network.
+"""Proposals of the recipe "iterated" for unlabelled images, as findings read from its files; no network is needed.
 
 `proposals.npz` holds the rows, (M,), the number of the network that speaks for each, and of classes the probabilities,
 (M, K), as well as those of the validation images by each of the networks, with their labels. Masks lie as a round's
@@ -29,11 +29,11 @@ def find_proposals(
 ) -> list[Found]:
     """Return what a round's folder proposes, the surest first; of masks regions of at least `least` pixels.
 
-    `store` is of the masks, if there are any; `report` is told the share done.
+    `store` is of the masks, if there are any; `report` receives the share done.
 
     Raises:
         RoundError: there is nothing.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     if not (folder / PROPOSALS).exists():
         raise RoundError(f"{folder} holds no proposals; start the round again and it goes on there")

@@ -1,10 +1,10 @@
-"""What a pseudo label is worth against the given one, and from which confidence on accepting all of them pays.
+"""Confidence of pseudo labels against the given ones, and the threshold from which accepting all of them pays.
 
 Shapes: N items, K classes; probs (N, K) of the true class; labels (N,), `NO_LABEL` where unlabelled; rates (K, K), see
 `label_noise`.
 
 The confidence of a pseudo label is the probability that it is the true class, *all considered*: the image (probs) and
-the label somebody gave it. By Bayes, p(i | image, given j) is proportional to probs[i] rates[i, j]. So where labels
+its given label. By Bayes, p(i | image, given j) is proportional to probs[i] rates[i, j]. So where labels
 are rarely wrong, a network that is 90 % sure of another class is rather wrong itself and its suggestion says so (the
 published 7 % of right suggestions at "90 %" on a clean test set); where every tenth label is wrong, the same 90 %
 weigh more. For an unlabelled item confidence is the network's own probability.

@@ -22,7 +22,7 @@ _LEAST_THRESHOLD, _CAUTIOUS = 0.5, 0.99
 
 
 class RankedRegion(Protocol):
-    """What ranking needs to know of a finding."""
+    """Attributes of a finding that ranking needs."""
 
     @property
     def row(self) -> int:

@@ -1,4 +1,4 @@
-"""Where prediction and given mask of an image differ: the regions worth a look, and those that are a border's wobble.
+"""Differences between prediction and given mask of an image: regions to review, and those that are a border's wobble.
 
 A region is a connected part (8-neighbour) of the differing pixels with one given class X and one predicted class Y.
 IGNORE pixels and settled ones belong to none.
@@ -91,7 +91,7 @@ def find_regions(
 
 
 def _unsettled(differing: Differing, pairs: Sequence[MaskPair]) -> Differing:
-    """Return the pixels that nobody has judged."""
+    """Return the pixels without a verdict."""
     if all(pair.settled is None for pair in pairs):
         return differing
     settled = [np.zeros(pair.given.shape, np.uint8) if pair.settled is None else pair.settled for pair in pairs]
@@ -167,7 +167,7 @@ def _thick(runs: Runs, source: IntArray, target: IntArray, part: IntArray, side:
 
 
 def _is_wobble(region: Region, given: IntArray, predicted: IntArray, boundary: int) -> bool:
-    """Whether a shift of both masks' borders by at most `boundary` pixels explains most of a region."""
+    """Return whether a shift of both masks' borders by at most `boundary` pixels explains most of a region."""
     left, top, width, height = region.box
     y, x, _ = region.runs[0].tolist()
     rows = slice(max(0, top - boundary), top + height + boundary)

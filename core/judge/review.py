@@ -1,9 +1,9 @@
-"""What people said of a sample, brought together: its label now, and where each of its findings stands.
+"""Resolution of the verdicts on a sample: its current label, and the status of each of its findings.
 
 Only live decisions count. A person's decision beats a bulk one whatever their order; among equals the newest (the
 highest number) wins. SECOND_OPINION as a person's newest decision settles nothing: the sample is open again and its
 label is what it would be without people. A bulk decision gives its sample a label for ever, but a finding its status
-only in the round in which it was made: the next round's model looks with new eyes. What is said of a region of a mask
+only in the round in which it was made: the next round's model judges anew. The verdict on a region of a mask
 concerns that finding alone; what it does to the mask stands in `core.judge.masks`.
 
 Everything here is pure; the database keeps the same answers beside its rows, and tests hold the two equal.
@@ -28,7 +28,7 @@ STATUS_OF: Mapping[Verdict, Status] = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one finding stands: its status, the label decided (None while open or without one), and by what."""
+    """Status of one finding, the label decided (None while open or without one), and the decision behind it."""
 
     status: Status = Status.OPEN
     label: int | None = None

@@ -1,57 +1,38 @@
-"""How likely each given label is right, from out-of-fold probabilities; the scores are cleanlab's, the joint as there.
+"""Scores of given labels and the counts of confident learning, from out-of-fold probabilities; defined as cleanlab's.
 
-Shapes: N items, K classes; probs (N, K), labels (N,) without `NO_LABEL`.
-Scores lie in [0, 1]; 0 is surely wrong, 1 surely right. The joint is (K, K): given label x true class, in items.
+Shapes: N items, K classes; probs (N, K), labels (N,). Scores lie in [0, 1], 0 is surely wrong. The joint is (K, K):
+given label x true class, in items.
 (Northcutt, Jiang & Chuang, *Confident Learning*, JAIR 2021; Kuan & Mueller,
 *Model-agnostic label quality scoring*, 2022)
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from core.types import NO_LABEL, FloatArray, IntArray
 
-ScoreFunction = Callable[[FloatArray, IntArray], FloatArray]
 _REACHED = 1e-6  # below a threshold and still there
 _VALUES = 4_000_000  # at once, so that memory stays flat
 
 
-class Score(StrEnum):
-    """The ways to score a label."""
-
-    SELF_CONFIDENCE = "self-confidence"
-    MARGIN = "normalized margin"
-    ADJUSTED_MARGIN = "class-adjusted margin"
-
-
 def self_confidence(probs: FloatArray, labels: IntArray) -> FloatArray:
-    """Return the probability the model gave to the given label, (N,)."""
-    return _scored(probs, labels, "self_confidence", adjusted=False)
+    """Return the probability of the given labels, (N,)."""
+    scores: FloatArray = probs[np.arange(len(labels)), labels]
+    return scores
 
 
 def margin(probs: FloatArray, labels: IntArray) -> FloatArray:
-    """Return (p(given) - largest other p + 1) / 2, (N,)."""
-    return _scored(probs, labels, "normalized_margin", adjusted=False)
-
-
-def adjusted_margin(probs: FloatArray, labels: IntArray) -> FloatArray:
-    """Return the margin after each class's own mean confidence is taken off, (N,): fair to classes hard to learn."""
-    return _scored(probs, labels, "normalized_margin", adjusted=True)
-
-
-SCORES: Mapping[Score, ScoreFunction] = {
-    Score.SELF_CONFIDENCE: self_confidence,
-    Score.MARGIN: margin,
-    Score.ADJUSTED_MARGIN: adjusted_margin,
-}
+    """Return the normalized margin (p(given) - largest other p + 1) / 2, (N,)."""
+    others = probs.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    scores: FloatArray = (self_confidence(probs, labels) - others.max(axis=1) + 1) / 2
+    return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidentVotes:
-    """What confident learning counts, and what each item adds to it."""
+    """Counts of confident learning, and each item's part of them."""
 
     voted: IntArray  # (N,) the class an item is counted as; `NO_LABEL`: it is sure of none, or has no label
     weight: FloatArray  # (K,) of each given label: for how many items of it a vote stands
@@ -81,10 +62,3 @@ def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
     counts[np.diag_indices(classes)] = np.maximum(1, counts.diagonal())  # of each class one item is right
     weight = given / counts.sum(axis=1)
     return ConfidentVotes(voted, weight, counts * weight[:, None])
-
-
-def _scored(probs: FloatArray, labels: IntArray, method: str, *, adjusted: bool) -> FloatArray:
-    from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415 half a second that only a judging process pays
-
-    scores: FloatArray = get_label_quality_scores(labels, probs, method=method, adjust_pred_probs=adjusted)
-    return scores

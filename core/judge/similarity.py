@@ -72,6 +72,28 @@ def neighbours_of(folder: Path, row: int) -> list[int]:
     return [found for found in np.load(path, mmap_mode="r")[row].tolist() if found != NONE]
 
 
+def rows_around(folder: Path, row: int, steps: int) -> IntArray:
+    """Return the rows at most so many steps from a row, nearest steps first; none where the round has no neighbours.
+
+    A step leads from an image to each of its nearest neighbours, and to each image that it is a nearest neighbour of.
+    """
+    path = folder / NEIGHBOURS
+    if not path.is_file():
+        return np.empty(0, np.int64)
+    neighbours = np.load(path, allow_pickle=False)
+    reached = np.zeros(len(neighbours), np.bool_)
+    reached[row] = True
+    last, found = reached, [np.empty(0, np.int64)]
+    for _ in range(steps):
+        following = (last[neighbours] & (neighbours != NONE)).any(axis=1)
+        own = neighbours[last]
+        following[own[own != NONE]] = True
+        last = following & ~reached
+        reached = reached | last
+        found.append(np.flatnonzero(last))
+    return np.concatenate(found)
+
+
 def nearest_of(path: Path, row: int) -> list[int]:
     """Return the rows of the nearest neighbours of a row, nearest first, from the embeddings at `path`.
 
@@ -108,7 +130,7 @@ def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArra
 
 
 class _Standard(NamedTuple):
-    """What embeddings are brought to mean 0 and variance 1 by, (D,) each."""
+    """Mean and scale that standardise embeddings, (D,) each."""
 
     mean: FloatArray
     scale: FloatArray

@@ -1,4 +1,4 @@
-"""What of an image is still to be labelled: the pixels that nobody has labelled and nobody has judged."""
+"""Unlabelled pixels of an image that have no verdict."""
 
 from core.data.canvases import read_mask
 from core.data.masks.store import MaskStore
@@ -28,7 +28,7 @@ def given_and_settled(snapshot: Snapshot, masks: Masks, store: MaskStore, row: i
 
 
 def still_open(predicted: IntArray, given: IntArray, settled: IntArray | None) -> IntArray:
-    """Return the prediction where nothing is given and nobody judged, IGNORE elsewhere, (H, W)."""
+    """Return the prediction on unlabelled pixels without a verdict, IGNORE elsewhere, (H, W)."""
     unlabelled = predicted.copy()
     unlabelled[~_waiting(given, settled)] = ignore_of(unlabelled)
     return unlabelled
@@ -40,11 +40,11 @@ def open_share(given: IntArray, settled: IntArray | None = None) -> float:
 
 
 def is_begun(given: IntArray, settled: IntArray | None = None) -> bool:
-    """Whether the mask of an image that came without one, (H, W), is far from finished: what it shows is not all."""
+    """Return whether the mask, (H, W), of an image that came without one is far from finished."""
     return open_share(given, settled) > _OPEN_SHARE
 
 
 def _waiting(given: IntArray, settled: IntArray | None) -> BoolArray:
-    """Return which pixels nobody has labelled and nobody has judged, (H, W)."""
+    """Return the unlabelled pixels without a verdict, (H, W)."""
     waiting: BoolArray = given == ignore_of(given)
     return waiting if settled is None else waiting & (settled == 0)

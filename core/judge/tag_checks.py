@@ -1,4 +1,4 @@
-"""What tags and masks contradict each other in: a class that is said to be there and is not, and the other way round.
+"""Contradictions between tags and masks: a class that is tagged and not in the mask, and the other way round.
 
 The mask of an image that has one is held against its tags, of the others what a round predicts. K classes.
 """
@@ -24,7 +24,7 @@ _KEPT = 200  # doubts in a round's figures; the rest is counted
 
 
 class Contradiction(StrEnum):
-    """What is wrong between an image's tags and its mask."""
+    """Contradiction between an image's tags and its mask."""
 
     MISSING = "missing"  # the tags say that a class is there, the mask or the prediction has none of it
     EXCLUDED = "excluded"  # the mask has a class that the tags say is not there

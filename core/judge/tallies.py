@@ -1,4 +1,4 @@
-"""What is counted of a round's masks, image by image, and added up at the end. K classes, F folds, I images."""
+"""Counts over a round's masks, made image by image and added up at the end. K classes, F folds, I images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _SUMS = (
 
 @dataclass(slots=True, eq=False)
 class Tally:
-    """What is counted of some images; tallies of different images add up."""
+    """Counts over some images; tallies of different images add up."""
 
     classes: int
     folds: int
@@ -35,7 +35,7 @@ class Tally:
     likely: IntArray = field(init=False)  # (K,) their p(given) in sum, in 255ths
     classes_every: IntArray = field(init=False)  # (K, L) of each 16th labelled pixel, by predicted class and percent
     classes_right: IntArray = field(init=False)  # (K, L) those of them that agree
-    classes_open: IntArray = field(init=False)  # (K, L) of each 16th pixel nobody labelled yet
+    classes_open: IntArray = field(init=False)  # (K, L) of each 16th unlabelled pixel
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
@@ -92,7 +92,7 @@ class Tally:
         self.right += right[deciding].sum(axis=0)
 
     def count_unlabelled(self, predicted: IntArray, confidence: ByteArray) -> None:
-        """Count what is predicted where nobody labelled anything, both (H, W); IGNORE elsewhere."""
+        """Count the predictions on unlabelled pixels, both (H, W); IGNORE elsewhere."""
         named, percent = _strided(predicted), _PERCENT[_strided(confidence)]
         there = named != ignore_of(predicted)
         self.classes_open += bulk_thresholds.counted(named[there], percent[there], self.classes)

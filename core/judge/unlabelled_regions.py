@@ -1,4 +1,4 @@
-"""What the models propose for the pixels of an image that nobody labelled: regions of one predicted class each.
+"""Regions of one predicted class each that the models propose for the unlabelled pixels of an image.
 
 A region is a connected part (8-neighbour) of the pixels of one predicted class. Below the least area they are left out:
 their pixels stay IGNORE, as does whatever is IGNORE in the prediction. Nothing is given, so nothing is contradicted and

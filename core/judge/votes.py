@@ -1,4 +1,4 @@
-"""What several models say of one image together, from the likeliest class of each and its probability.
+"""Merged prediction of several models for one image, from each model's likeliest class and its probability.
 
 F folds, masks (H, W) as `core.types.masks` has them, probabilities (H, W) uint8, round(255 p).
 

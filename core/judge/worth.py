@@ -1,4 +1,4 @@
-"""What cleaning was worth: two models on labels that people judged, one learnt from the original, one from the cleaned.
+"""Gain by cleaning: two models on human-judged labels, one trained on the original labels, one on the cleaned ones.
 
 N judged items, K classes, S seeds. Every difference is cleaned minus original. Masks: `core.judge.mask_worth`.
 
@@ -26,7 +26,7 @@ MANY_CLASSES = (
 
 
 class Measure(StrEnum):
-    """What is compared."""
+    """Measure that is compared."""
 
     ACCURACY = "accuracy"
     MEAN_IOU = "mean IoU"  # over the classes that stand in the judged masks
@@ -48,7 +48,7 @@ class ClassWorth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """What came of a comparison; the first three are means over the seeds."""
+    """Result of a comparison; the first three are means over the seeds."""
 
     measure: Measure
     original: float

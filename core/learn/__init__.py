@@ -1,4 +1,4 @@
-"""How models are trained; the only wing that imports torch."""
+"""Training of models; the only package that imports torch."""
 
 import os
 

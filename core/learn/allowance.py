@@ -1,4 +1,4 @@
-"""How much of the time work beside the training may take: checkpoints, and looks at how good the network is.
+"""Time budget for work beside the training: checkpoints, and interim measurements of the network.
 
 An epoch of few images takes a fraction of a second, a checkpoint of a large network as long or longer. So what stands
 beside the training is done when it has become affordable, and not once an epoch whatever it costs.
@@ -20,7 +20,7 @@ class Allowance:
 
     @property
     def is_left(self) -> bool:
-        """Whether something may be done now."""
+        """Return whether the budget allows more work now."""
         return self._spent <= self._share * (time.monotonic() - self._began)
 
     @contextmanager

@@ -1,8 +1,9 @@
-"""Check of a frozen network: do other scalings of the same weights, or the installed network, see much more?
+"""Comparison of a round's network with the installed one, and of a frozen one with other scalings of its weights.
 
 A small sample of a fold's labels decides, out of fold: a regression on each candidate's features is fitted to learn
-rows and asked about held rows. A candidate is better only by comparison on the same labels, so neither hard images nor
-wrong labels count against a network, which has to be behind by more than chance. N held labels, D features.
+rows and asked about held rows; a network that was trained has learnt all learn rows. A candidate is better only by
+comparison on the same labels, so neither hard images nor wrong labels count against a network, which has to be behind
+by more than chance. N held labels, D features.
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import BACKBONE, Method, RoundConfig, Weights
+from core.config import BACKBONE, SMALL_NETWORK, Method, RoundConfig, Weights
 from core.data.keeping import lock_of
 from core.data.locks import alone
 from core.data.storage import atomic_path
@@ -34,6 +35,7 @@ _SCALINGS = (
     ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 )
 _LEARNT, _HELD, _FEWEST_HELD = 750, 750, 60  # labels of the sample
+_TRIED_AT_ONCE = 64  # images, beside a trained network that still takes memory
 _DECAY = 0.3
 _SAME_WEIGHTS = 3.0, 0.02  # least z of the probabilities' paired differences, and least gain in agreement
 _OTHER_NETWORK = 4.0, 0.08  # a good network that sees small images is .05 behind the installed one
@@ -41,7 +43,7 @@ _OTHER_NETWORK = 4.0, 0.08  # a good network that sees small images is .05 behin
 
 @dataclass(frozen=True, slots=True)
 class BackboneCheck:
-    """Agreement of a round's frozen network with `held_out` labels, and of what is clearly better, "" where none is.
+    """Agreement of a round's network with `held_out` labels, and of what is clearly better, "" where none is.
 
     `better` is `SCALING` (the same weights with `mean`, `std` and `padding`) or the installed network's name.
     """
@@ -53,11 +55,12 @@ class BackboneCheck:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     padding: str = ""
+    trained: bool = False  # whether the network was trained, not frozen
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What candidates are tried on: the round's images and classes, and how a network is built."""
+    """Inputs of a comparison: the round's images and classes, and a builder of networks."""
 
     images: Images
     classes: int
@@ -76,22 +79,29 @@ class _Sample:
 class _Seen:
     """Probability that each held label is given, (N,), and the share of them that is agreed with.
 
-    Not its logarithm, which a few outlying images decide.
+    Not its logarithm, which a few outlying images decide. Of a trained network, whose probabilities are not calibrated
+    yet, 1 where it agrees and 0 elsewhere.
     """
 
     given: FloatArray
     agreement: float
 
     def is_behind(self, other: "_Seen", least: tuple[float, float]) -> bool:
-        """Whether another one is better by more than chance, and by so much in agreement."""
+        """Return whether another one is better by more than chance, and by so much in agreement."""
         gains = other.given - self.given
         z = float(gains.mean() / max(gains.std(), 1e-12) * np.sqrt(len(gains)))
         return z >= least[0] and other.agreement - self.agreement >= least[1]
 
 
+_Judge = Callable[[Tensor, _Sample], _Seen]
+"""Logits of the held rows, (N, K) -> how these judge the held labels."""
+
+
 def needs_check(config: RoundConfig) -> bool:
-    """Return whether a round's frozen network is another than the installed one."""
-    return config.method is Method.PROBE and config.weights is not Weights.PACKAGED
+    """Return whether a frozen network is another than the installed one, or a trained one not made for small images."""
+    if config.method is Method.PROBE:
+        return config.weights is not Weights.PACKAGED
+    return config.model != SMALL_NETWORK
 
 
 def check_backbone(
@@ -104,6 +114,51 @@ def check_backbone(
     path: Path,
 ) -> None:
     """Compare the round's frozen network once and write the outcome to `path`; of too few labels nothing is written."""
+
+    def check(sample: _Sample) -> BackboneCheck:
+        rows = torch.cat([sample.learn, sample.held]).numpy()
+        own = torch.from_numpy(np.asarray(embeddings[rows], np.float32))
+        return _compared(config, own, sample, trial, held.fold)
+
+    _check_once(config, held, learnable, check, trial, path=path)
+
+
+def check_trained(
+    config: RoundConfig,
+    logits: FloatArray,
+    held: Held,
+    learnable: NDArray[np.bool_],
+    trial: Trial,
+    *,
+    path: Path,
+) -> None:
+    """Compare a trained network, by its logits of the held rows, (M, K), with the installed one, as `check_backbone`.
+
+    It has learnt many times the labels of the installed network's regression.
+    """
+
+    def check(sample: _Sample) -> BackboneCheck:
+        asked = np.searchsorted(held.held_rows, sample.held.numpy())  # held rows ascend
+        own = _agreeing(torch.from_numpy(logits[asked]), sample)
+        frozen_config = replace(config, method=Method.PROBE, batch_size=min(config.batch_size, _TRIED_AT_ONCE))
+        other = _of_installed(frozen_config, sample, trial, held.fold, judge=_agreeing)
+        found = BackboneCheck(len(sample.held), own.agreement, trained=True)
+        if not own.is_behind(other, _OTHER_NETWORK):
+            return found
+        return replace(found, better=BACKBONE, better_agreement=other.agreement)
+
+    _check_once(config, held, learnable, check, trial, path=path)
+
+
+def _check_once(
+    config: RoundConfig,
+    held: Held,
+    learnable: NDArray[np.bool_],
+    check: Callable[[_Sample], BackboneCheck],
+    trial: Trial,
+    *,
+    path: Path,
+) -> None:
     known = held.held_rows[learnable[held.held_rows] & (held.labels[held.held_rows] != NO_LABEL)]
     if len(known) < _FEWEST_HELD:
         return
@@ -112,29 +167,21 @@ def check_backbone(
     sample = _Sample(torch.from_numpy(learn), torch.from_numpy(asked), held.labels)
     with alone(lock_of(path), trial.telling.should_stop):
         if not path.exists():
-            own = torch.from_numpy(np.asarray(embeddings[np.concatenate([learn, asked])], np.float32))
-            check = _compared(config, own, sample, trial, held.fold)
+            found = check(sample)
             with atomic_path(path) as partial:
-                partial.write_text(json.dumps(asdict(check)), encoding="utf-8")
+                partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
 
 
 def _compared(config: RoundConfig, features: Tensor, sample: _Sample, trial: Trial, fold: int) -> BackboneCheck:
     """Compare a network, by its features of the sample, with other scalings of a file and with the installed one."""
-
-    def seen(candidate: RoundConfig) -> _Seen:
-        trial.telling.report(
-            Progress("embedding", fold, config.folds, message="comparing with other scalings and networks")
-        )
-        return _judged(_features(candidate, sample, trial), sample, trial)
-
-    own = _judged(features, sample, trial)
+    own = _probable(_logits(features, sample, trial), sample)
     check = BackboneCheck(len(sample.held), own.agreement)
     if config.weights is Weights.FILE:
         best, found = config, own
         for candidates in (_rescaled, _repadded):
             for candidate in candidates(best, trial.images.scaling):
                 try:
-                    other = seen(candidate)
+                    other = _seen(candidate, sample, trial, fold, judge=_probable)
                 except ConfigError:  # a network without a choice of padding
                     continue
                 if other.given.mean() > found.given.mean():
@@ -149,11 +196,23 @@ def _compared(config: RoundConfig, features: Tensor, sample: _Sample, trial: Tri
                 std=best.weights_std or scaling.std,
                 padding=best.weights_padding,
             )
-    plain = replace(config, model=BACKBONE, weights=Weights.PACKAGED, weights_file="", weights_padding="")
-    other = seen(replace(plain, weights_mean=(), weights_std=()))
+    other = _of_installed(config, sample, trial, fold, judge=_probable)
     if own.is_behind(other, _OTHER_NETWORK):
         return replace(check, better=BACKBONE, better_agreement=other.agreement)
     return check
+
+
+def _of_installed(config: RoundConfig, sample: _Sample, trial: Trial, fold: int, *, judge: _Judge) -> _Seen:
+    """Return how the installed network, frozen and at the size of the config, judges the held labels."""
+    plain = replace(config, model=BACKBONE, weights=Weights.PACKAGED, weights_file="", weights_padding="")
+    return _seen(replace(plain, weights_mean=(), weights_std=()), sample, trial, fold, judge=judge)
+
+
+def _seen(candidate: RoundConfig, sample: _Sample, trial: Trial, fold: int, *, judge: _Judge) -> _Seen:
+    """Return how a regression on a candidate's features judges the held labels."""
+    message = "comparing with other scalings and networks"
+    trial.telling.report(Progress("embedding", fold, candidate.folds, message=message))
+    return judge(_logits(_features(candidate, sample, trial), sample, trial), sample)
 
 
 def _rescaled(config: RoundConfig, own: Scaling) -> Iterator[RoundConfig]:
@@ -180,15 +239,26 @@ def _features(config: RoundConfig, sample: _Sample, trial: Trial) -> Tensor:
     return torch.cat([part for _, part in parts]).cpu()
 
 
-def _judged(features: Tensor, sample: _Sample, trial: Trial) -> _Seen:
-    """Return what a regression on the features of the learn rows says of the held ones."""
+def _logits(features: Tensor, sample: _Sample, trial: Trial) -> Tensor:
+    """Return the logits of the held rows, (N, K), by a regression on the features of the learn rows."""
     learn, held = features[: len(sample.learn)], features[len(sample.learn) :]
     mean, std = learn.mean(dim=0), learn.std(dim=0).clamp_min(1e-6)
     labels = torch.from_numpy(sample.labels[sample.learn.numpy()])
     should_stop = trial.telling.should_stop
     layer = fitted_regression((learn - mean) / std, labels, trial.classes, decay=_DECAY, should_stop=should_stop)
-    wanted = torch.from_numpy(sample.labels[sample.held.numpy()])
     with torch.inference_mode():
-        probabilities = layer((held - mean) / std).softmax(dim=1)
-    given: FloatArray = probabilities.gather(1, wanted[:, None])[:, 0].numpy()
-    return _Seen(given, float((probabilities.argmax(1) == wanted).float().mean()))
+        logits: Tensor = layer((held - mean) / std)
+    return logits
+
+
+def _probable(logits: Tensor, sample: _Sample) -> _Seen:
+    """Judge by the probability of each held label."""
+    wanted = torch.from_numpy(sample.labels[sample.held.numpy()])
+    given: FloatArray = logits.softmax(dim=1).gather(1, wanted[:, None])[:, 0].numpy()
+    return _Seen(given, float((logits.argmax(1) == wanted).float().mean()))
+
+
+def _agreeing(logits: Tensor, sample: _Sample) -> _Seen:
+    """Judge by whether each held label is the likeliest class."""
+    agrees: FloatArray = (logits.argmax(1) == torch.from_numpy(sample.labels[sample.held.numpy()])).float().numpy()
+    return _Seen(agrees, float(agrees.mean()))

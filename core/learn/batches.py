@@ -24,7 +24,7 @@ _LEVELS = 256  # of a byte
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What turns bytes into numbers around 0: mean and standard deviation per channel, of values in [0, 1], (C,)."""
+    """Normalisation of images: mean and standard deviation per channel, of values in [0, 1], (C,)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -104,7 +104,7 @@ class Images:
 
 
 class Targets(Protocol):
-    """What the samples of a round are said to be, ready to be asked for by row."""
+    """Targets of the samples of a round, by row."""
 
     shown: int  # held-out samples that are enough to say how good a network is by now
 

@@ -1,4 +1,4 @@
-"""What unlabelled images teach: to see in a much changed view what the network is sure of in a little changed one.
+"""Consistency training on unlabelled images: confident predictions on a weak view are the targets of a strong view.
 
 K. Sohn et al., *FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence*, NeurIPS 2020. For each
 labelled image of a batch `ratio` unlabelled ones are drawn, with replacement. The weak view is the task's own change;

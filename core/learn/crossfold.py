@@ -1,4 +1,4 @@
-"""One fold: learn from all other folds' labels, say what the held-out images look like.
+"""One fold: train on all other folds' labels and predict the held-out images.
 
 Labels and masks alike: what a held-out image's logits become is up to `keep`.
 
@@ -35,7 +35,7 @@ GLIMPSE_SHARE = 0.05  # and as much into looks at how good the network is by now
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What all folds of a round learn from and predict: images, and targets of the same rows."""
+    """Data of all folds of a round: images, and targets of the same rows."""
 
     images: Images
     targets: Targets
@@ -45,7 +45,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one fold learns from and what it predicts: rows of the snapshot, and its labels, (N,)."""
+    """Training and held-out rows of one fold, and the labels of the snapshot, (N,)."""
 
     fold: int
     learn_rows: IntArray
@@ -56,7 +56,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is stored of a fold beside its rows, and how well it did against what was given."""
+    """Results to store of a fold beside its rows, and its agreement with the given labels."""
 
     columns: Mapping[str, NDArray[Any]]
     accuracy: float | None  # of images, or of pixels
@@ -71,7 +71,7 @@ Keep = Callable[[Held, Predict], Kept]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out of one fold, and how it went."""
+    """Outcome of one fold."""
 
     kept: Kept
     images_per_second: float
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """How a network is made, taught, asked, and what becomes of its answers."""
+    """Functions that build, train and ask a network, and process its predictions."""
 
     build: Callable[[], nn.Module]
     augment: Augment
@@ -94,7 +94,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Who is told and who is asked while a fold runs."""
+    """Callbacks of a running fold: reports of its progress, and the question whether to stop."""
 
     report: Report
     should_stop: Callable[[], bool]
@@ -107,7 +107,7 @@ def learn_fold(
 
     Raises:
         RoundError: not even the smallest batch fits into memory.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     seed, state = config.seed * 1000 + held.fold, _read(checkpoint)
     batch_size = config.batch_size if state is None else int(state["batch_size"])

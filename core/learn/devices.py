@@ -1,4 +1,4 @@
-"""Where networks run, in which precision, and by which libraries."""
+"""Devices and precision that networks run in, and versions of libraries."""
 
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""Which fold each sample is held out in: stratified by label, groups whole, no fold empty.
+"""Assignment of samples to folds: stratified by label, groups whole, no fold empty.
 
 A pure function of (ids, labels, groups, seed): the order of the rows changes nothing. scikit-learn's
 `StratifiedGroupKFold` means the same, but its time grows with groups x folds x classes (hours for a million images
@@ -9,7 +9,7 @@ import numpy as np
 
 from core.types import IntArray, RoundError
 
-_OWN = 0xF01D  # keeps these draws apart from whatever else somebody draws with the same seed, label noise above all
+_OWN = 0xF01D  # keeps these draws apart from others with the same seed, label noise above all
 
 
 def deal(ids: IntArray, labels: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:

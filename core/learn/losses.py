@@ -1,4 +1,4 @@
-"""What a network is taught by, the same for labels and masks: classes on axis 1, pixels (if any) behind.
+"""Supervised loss, the same for labels and masks: classes on axis 1, pixels (if any) behind.
 
 Shapes: logits (B, K, ...), targets (B, ...) int64 with `NO_LABEL` where nothing is known, weights (K,).
 """

@@ -1,4 +1,4 @@
-"""How every network is optimised unless a paper says otherwise: AdamW, its rate one cycle over the whole run."""
+"""Optimiser of all networks but those of published recipes: AdamW with a one-cycle learning rate."""
 
 import math
 

@@ -44,7 +44,7 @@ _EMBEDDING_SHARE, _FITTED_SHARE = 0.8, 0.95  # of the first fold's work that is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """What a fold is learnt upon, and what becomes of its logits."""
+    """Inputs of the folds of a probe, and the function that processes their logits."""
 
     build: Callable[[], nn.Module]  # the frozen encoder
     content_hashes: list[str]  # of the N images
@@ -70,7 +70,7 @@ def probe_scenes(config: RoundConfig, material: Material, held: Held, probed: Pr
 
     Raises:
         RoundError: no pixel is labelled, or not even one image fits into memory.
-        RoundCancelledError: `should_stop` said so; maps that are complete stay.
+        RoundCancelledError: `should_stop` returned true; maps that are complete stay.
     """
     images, seed = material.images, config.seed * 1000 + held.fold
     maps = feature_maps(config, material, probed, held.fold, telling)

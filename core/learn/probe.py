@@ -34,7 +34,7 @@ ENOUGH_HELD = 2000  # labels held out that choose a decay well enough
 _WORSE = 2  # decays in a row by which the likelihood falls end the search
 _ITERATIONS = 100
 _CHUNK = 65_536  # rows whose logits exist at once
-_EMBEDDING_SHARE = 0.9  # of the first fold's work
+EMBEDDING_SHARE = 0.9  # of the first fold's work
 
 
 def embedded(
@@ -47,7 +47,7 @@ def embedded(
     fold: int,
     telling: Telling,
 ) -> FloatArray:
-    """Return all images' embeddings as a memory map, (N, D); the first who asks computes them, others wait."""
+    """Return all images' embeddings as a memory map, (N, D); the first caller computes them, others wait."""
     path = kept_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
     while (array := opened(path)) is None:
@@ -76,7 +76,7 @@ def chosen_decay(
     device: torch.device,
     telling: Telling,
 ) -> DecayChoice:
-    """Return the round's decay; the first who asks chooses it and writes it to `path`, others wait and read.
+    """Return the round's decay; the first caller chooses it and writes it to `path`, others wait and read.
 
     Each fold's regressions are fitted from the strongest decay down, each begun where the last one ended, until the
     likelihood of the labels that the fold holds out has fallen twice. So many folds are asked as hold out 2,000 labels.
@@ -102,7 +102,7 @@ def probe_fold(
     telling: Telling,
 ) -> Outcome:
     """Fit the fold's regression on its learn rows and return the held rows' logits."""
-    progress = Progress("training", held.fold, config.folds, fraction=_EMBEDDING_SHARE)
+    progress = Progress("training", held.fold, config.folds, fraction=EMBEDDING_SHARE)
     telling.report(progress)
     mean, std, learn = _standardised(embeddings, held.learn_rows, images.device)
     labels = torch.from_numpy(held.labels[held.learn_rows]).to(images.device)
@@ -266,13 +266,14 @@ def _embeddings(
     telling: Telling,
 ) -> FloatArray:
     """Return the embeddings of these rows, (M, D)."""
+    telling.report(Progress("loading the network", fold, config.folds))  # the first time in a process takes seconds
     network = for_inference(frozen(config, build), images.device, images.channels, config.input_size)
     batch_size = config.batch_size
     while True:
         progress = Progress("embedding", fold, config.folds, batch_size=batch_size)
 
         def look(share: float, images_per_second: float, progress: Progress = progress) -> None:
-            telling.report(replace(progress, fraction=_EMBEDDING_SHARE * share, images_per_second=images_per_second))
+            telling.report(replace(progress, fraction=EMBEDDING_SHARE * share, images_per_second=images_per_second))
 
         try:
             parts = predicted(network, images, rows, batch_size, on_look=look, should_stop=telling.should_stop)

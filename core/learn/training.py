@@ -39,7 +39,7 @@ def supervised(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one network is trained."""
+    """Hyperparameters of one training run."""
 
     epochs: int
     batch_size: int
@@ -50,7 +50,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What is learnt from: rows of the images and the targets, (M,), and perhaps what each class weighs, (K,)."""
+    """Training rows of the images and their targets, (M,), and optional class weights, (K,)."""
 
     rows: Tensor
     targets: Targets
@@ -59,7 +59,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far a running epoch is."""
+    """Progress of a running epoch."""
 
     epoch: int  # from 0
     share: float  # of this epoch
@@ -68,7 +68,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who is told, and who is asked."""
+    """Callbacks of a training run."""
 
     on_epoch: Callable[[State, float], None]  # the state to go on from, and the mean loss
     on_look: Callable[[Look], None]
@@ -89,7 +89,7 @@ def train(
     """Train the network where it lies, on from `state` if there is one.
 
     Raises:
-        RoundCancelledError: `should_stop` said so; it is asked several times a second.
+        RoundCancelledError: `should_stop` returned true; it is asked several times a second.
         torch.OutOfMemoryError: the batch is too large for the device; the network is of no use then.
     """
     device, count = images.device, len(labelled.rows)
@@ -139,7 +139,7 @@ def predicted(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield these rows batch by batch, (B,), with their logits, (B, K, ...) on the device.
 
-    `on_look` is told the share done and images a second.
+    `on_look` receives the share done and images a second.
     """
     network.eval()
     started = looked = time.monotonic()
@@ -157,7 +157,7 @@ def predicted(
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:
-    """Stop here when told to."""
+    """Raise RoundCancelledError where `should_stop` returns true."""
     if should_stop():
         raise RoundCancelledError("stopped while training")
 

@@ -1,4 +1,4 @@
-"""How a held-out scene is looked at: whole or through windows, in several sizes, also mirrored; the mean of all logits.
+"""Test-time views of a scene: whole or through windows, in several sizes, also mirrored; their logits are averaged.
 
 Shapes: images (B, C, H, W), logits (B, K, H, W).
 """

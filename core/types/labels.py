@@ -118,7 +118,7 @@ class FindingFilter:
     min_area: int | None = None
     max_area: int | None = None
     sample_id: int | None = None
-    similar: tuple[int, int] | None = None  # first and last place in the round's order of similarity
+    similar: tuple[int, ...] = ()  # ids of findings that resemble one card, ascending; empty: any
     class_percents: tuple[
         int, ...
     ] = ()  # the least percent of confidence by suggested class; empty: none but the above

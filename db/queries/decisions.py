@@ -121,6 +121,11 @@ def find_changeset(session: Session, changeset_id: int) -> Changeset | None:
     return None if row is None else Changeset(*row)
 
 
+def size_of(session: Session, changeset_id: int) -> int:
+    """Return how many decisions an act has."""
+    return session.scalar(select(ChangesetRow.size).where(ChangesetRow.id == changeset_id)) or 0
+
+
 def newest_changeset(session: Session) -> int:
     """Return the number of the newest act of anybody, 0 before the first."""
     return session.scalar(select(func.max(ChangesetRow.id))) or 0
@@ -160,6 +165,14 @@ def live_bulk_acts(session: Session, dataset_id: int) -> list[Changeset]:
         _changesets().where(*of_dataset, ChangesetRow.live, ChangesetRow.size > 0).order_by(ChangesetRow.id)
     ).all()
     return [Changeset(*row) for row in rows]
+
+
+def acts_noting(session: Session, dataset_id: int, key: str) -> set[int]:
+    """Return the acts of a dataset whose note has this key."""
+    noted = select(ChangesetRow.id, ChangesetRow.note).where(
+        ChangesetRow.dataset_id == dataset_id, ChangesetRow.act == Act.VERDICT, ChangesetRow.round_id.is_(None)
+    )
+    return {number for number, note in session.execute(noted) if key in note}
 
 
 def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:

@@ -19,7 +19,7 @@ CERTAIN = 1.0
 CERTAIN_PERCENT = 100
 _FREE: dict[str, Any] = {  # what `finding_count` cannot tell, free of any wish
     "fold": None, "annotator": None, "path_contains": "", "min_area": None, "max_area": None, "sample_id": None,
-    "similar": None,
+    "similar": (),
 }  # fmt: skip
 
 
@@ -100,8 +100,8 @@ def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
         found.append(FindingRow.area <= chosen.max_area)
     if chosen.sample_id is not None:
         found.append(FindingRow.sample_id == chosen.sample_id)
-    if chosen.similar is not None:
-        found.append(FindingRow.similarity_rank.between(*chosen.similar))
+    if chosen.similar:
+        found.append(FindingRow.id.in_(chosen.similar))
     return found
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.orm import Session
 
-from core.types import Finding, FindingKind, RoundStatus
+from core.types import Finding, FindingFilter, FindingKind, RoundStatus
 from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
+from db.queries.filters import matching
 from db.queries.projection import count_again, project
 
 CHUNK = 5_000  # rows handed to the driver at once
@@ -91,6 +92,12 @@ def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
     rows = session.execute(_with_sample().where(FindingRow.id.in_(ids))).all()
     found = {row.id: _finding(row) for row in rows}
     return [found[one] for one in ids if one in found]
+
+
+def rows_of_findings(session: Session, chosen: FindingFilter) -> dict[int, int]:
+    """Return the ids of the findings that a filter holds by their rows of the snapshot; a row has one finding."""
+    found = session.execute(select(FindingRow.row, FindingRow.id).where(*matching(chosen)))
+    return {one.row: one.id for one in found}
 
 
 def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:

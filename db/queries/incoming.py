@@ -47,6 +47,7 @@ class Arrival(NamedTuple):
     old: NewSample
     new: NewSample
     vanished: bool
+    sample_id: int
 
     @property
     def is_corrected(self) -> bool:
@@ -112,14 +113,14 @@ def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arri
     kept = stays(session, import_id, dataset_id)
     differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name, kept) for name in _TOLD))
     query = (
-        select(SampleRow.vanished_at, *columns)
+        select(SampleRow.id, SampleRow.vanished_at, *columns)
         .join(IncomingRow, _same(dataset_id))
         .where(IncomingRow.import_id == import_id, differs)
         .order_by(IncomingRow.id)
     )
     count = len(_NAMES)
-    for vanished_at, *values in session.execute(query):
-        yield Arrival(NewSample(*values[:count]), NewSample(*values[count:]), vanished_at is not None)
+    for sample_id, vanished_at, *values in session.execute(query):
+        yield Arrival(NewSample(*values[:count]), NewSample(*values[count:]), vanished_at is not None, sample_id)
 
 
 def known_count(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from PIL import Image
 from core.checking import Check, Folder, Stage, Stages, check_folder, config_for, read_folder, snapshot_of
 from core.config import Method, RoundConfig
 from core.data.formats.source import ReadOptions
+from core.data.networks import round_networks
 from core.types import NO_LABEL, DatasetError
 
 CONFIG = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32, device="cpu")
@@ -36,6 +37,7 @@ def test_labels_of_two_classes_are_judged_by_a_probe(tmp_path: Path) -> None:
     assert found.snapshot.classes == ["9", "10"]  # as an import numbers them
     assert found.unjudged == ""
     assert found.neighbours.shape == (24, 6)
+    assert round_networks(tmp_path / "place") == []  # it is asked nothing more
 
 
 @pytest.mark.parametrize(

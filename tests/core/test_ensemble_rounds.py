@@ -188,3 +188,14 @@ def test_versions_name_each_networks_first_weights(tmp_path: Path) -> None:
     found = versions("cpu", RoundConfig(members=(Member(), file)))
     assert [name for name in found if name.startswith("weights")] == ["weights of network 3"]
     assert found["weights of network 3"].startswith("own.pth, sha256 ")
+
+
+def test_each_network_is_compared_with_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.learn.backbone_check._FEWEST_HELD", 20)
+    snapshot, _ = drawn(tmp_path / "images")
+    trained = Member(method=Method.FINE_TUNE, model="test_resnet", input_size=32, batch_size=32)
+    judged = run(snapshot, tmp_path, replace(CONFIG, epochs=1, members=(PROBE, trained)))
+    *checks, _mix = [one.get("backbone_check") for one in judged.metrics["networks"]]
+    assert [check and check["trained"] for check in checks] == [None, False, True]
+    assert judged.metrics["backbone_check"] is None
+    assert checks[1]["held_out"] == checks[2]["held_out"] == 30

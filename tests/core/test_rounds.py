@@ -399,7 +399,7 @@ def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_p
 
 
 def test_versions_name_what_the_outcome_depends_on() -> None:
-    assert {"python", "torch", "timm", "cleanlab", "device"} <= set(versions("cpu"))
+    assert {"python", "torch", "timm", "scipy", "device"} <= set(versions("cpu"))
     assert "weights" not in versions("cpu", RoundConfig())
 
 
@@ -415,13 +415,13 @@ def test_versions_name_the_first_weights_with_hash_and_licence(tmp_path: Path) -
 
 
 def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_cleanlab(name: str) -> str:
-        if name == "cleanlab":
+    def without_scipy(name: str) -> str:
+        if name == "scipy":
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(devices, "version", without_cleanlab)
-    assert versions("cpu")["cleanlab"] == "not installed"
+    monkeypatch.setattr(devices, "version", without_scipy)
+    assert versions("cpu")["scipy"] == "not installed"
 
 
 def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:

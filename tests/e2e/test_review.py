@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
@@ -12,6 +13,8 @@ from sqlalchemy import func, select, update
 
 from app.services import reviews
 from app.services.workspace import Workspace
+from core.data.snapshot import Snapshot
+from core.judge.similarity import order_by_similarity
 from core.types import Act, Status, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow
 from tests.e2e.conftest import Server
@@ -514,17 +517,22 @@ def test_another_persons_verdict_shows_as_soon_as_the_page_is_looked_at_again(
 def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> None:
     with review.workspace.database.write() as session:
         session.execute(
-            update(FindingRow)
-            .where(FindingRow.round_id == review.round_id)
-            .values(similarity_rank=FindingRow.rank, confidence=0.97, percent=97)
+            update(FindingRow).where(FindingRow.round_id == review.round_id).values(confidence=0.97, percent=97)
         )
+        ids = session.scalars(
+            select(FindingRow.sample_id).where(FindingRow.round_id == review.round_id).order_by(FindingRow.row)
+        ).all()
+    folder, count = review.workspace.round_folder(review.round_id), len(ids)
+    nothing = [""] * count
+    Snapshot(np.array(ids), nothing, np.zeros(count, np.int32), nothing, nothing, ["a digit"]).save(folder)
+    order_by_similarity(folder, np.random.default_rng(0).normal(size=(count, 3)))
     review.open()
     link = review.page.get_by_role("button", name="more like this")
     expect(link).to_be_visible()
     others = int(link.inner_text().split()[0])
     pair = review.page.locator(".card.focus .cap").inner_text().splitlines()[:2]
     link.click()
-    expect(review.page).to_have_url(re.compile(r"similar=\d+-\d+"))
+    expect(review.page).to_have_url(re.compile(r"similar=\d+(-\d+)+"))
     expect(review.page.locator(".card[data-id]")).to_have_count(others + 1)
     assert {tuple(text.splitlines()[:2]) for text in review.page.locator(".card .cap").all_inner_texts()} == {
         tuple(pair)

@@ -6,7 +6,7 @@ import { basisOf } from "../../app/components/review_grid/thresholds.js";
 import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {
-  show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", min_area: 400, sample: 7, similar: "12-92", order: "pair",
+  show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", min_area: 400, sample: 7, similar: "12-92-1000403", order: "pair",
 };
 
 test("an empty address is the default filter, and the default filter an empty address", () => {

@@ -27,7 +27,7 @@ export function parse(query) {
     path: params.get("path") ?? "",
     min_area: whole(params.get("min_area"), 0) ?? 0,
     sample: whole(params.get("sample"), 1),
-    similar: /^\d{1,9}-\d{1,9}$/.test(params.get("similar") ?? "") ? params.get("similar") : "",
+    similar: /^\d{1,10}(-\d{1,10})*$/.test(params.get("similar") ?? "") ? params.get("similar") : "",
     order: params.get("order") in ORDERS ? params.get("order") : DEFAULT.order,
   };
 }

@@ -26,6 +26,13 @@ export function initials(name) {
   return letters.join("").toUpperCase();
 }
 
+let greys = ""; // what addresses of images say of their greys
+
+/** Draw greys of more than 8 bits by this range, [low, high], from now on; null: images have none. */
+export function drawGreys(range) {
+  greys = range ? `window=${range.join("-")}` : "";
+}
+
 /** Return the size of what a card shows: of a region the crop around it, else the whole image. */
 export function shapeOf(item) {
   return item.region ? { width: item.region.crop[2], height: item.region.crop[3] } : item;
@@ -33,12 +40,13 @@ export function shapeOf(item) {
 
 /** Return the address of one layer of a region's crop: image, contour or fill. */
 export function layerUrl(base, item, layer, pixels) {
-  return `${base}/regions/${item.id}/${layer}/${CROP_EDGES.find((edge) => edge >= pixels) ?? CROP_EDGES.at(-1)}.webp?v=${item.region.version}`;
+  const seen = greys && layer === "image" ? `&${greys}` : "";
+  return `${base}/regions/${item.id}/${layer}/${CROP_EDGES.find((edge) => edge >= pixels) ?? CROP_EDGES.at(-1)}.webp?v=${item.region.version}${seen}`;
 }
 
 /** Return the address of the whole image. */
 export function wholeUrl(base, item, pixels) {
-  return `${base}/image/${item.hash}/${edgeFor(item, pixels)}.webp`;
+  return `${base}/image/${item.hash}/${edgeFor(item, pixels)}.webp${greys && `?${greys}`}`;
 }
 
 /** Return the smallest stored size that fills `pixels` device pixels; small originals have one size only. */

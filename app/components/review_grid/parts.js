@@ -11,6 +11,8 @@ import { h } from "./dom.js";
 import { OPEN } from "./face.js";
 import { DEFAULT, toParams } from "./filters.js";
 import { Footer } from "./footer.js";
+import { drawGreys } from "./format.js";
+import { Greys } from "./greys.js";
 import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
 import { Judging } from "./judging.js";
@@ -61,6 +63,8 @@ export function build(review) {
     pick: (label) => review.pick(label), open: (item) => review.cursor.openZoom(item.id), ...own.on,
     ...(review.audit ? {} : { alike: (set) => review.setFilter({ ...DEFAULT, ...set }) }),
   } });
+  drawGreys(null);
+  if (review.info.window) review.sidebar.element.append(greysOf(review).element);
   review.element.replaceChildren(review.sidebar.element,
     h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
     review.inspector.element, review.toast.element, review.live);
@@ -118,6 +122,16 @@ function buildAudit(review) {
   } });
   const both = audit.oneClass ? [["accept", "right"]] : audit.blind ? [] : [["accept", "accept"], ["keep", "keep"]];
   return { words: [...both, ["class", "this class is right"], ["search", "search"], ["ambiguous", "ambiguous"], ["exclude", "exclude"], ["second_opinion", "second opinion"], ["skip", "skip"], ["undo", "undo"], ["zoom", "zoom"], ["help", "all keys"]] };
+}
+
+/** Make the choice of greys for images of more than 8 bits. */
+function greysOf(review) {
+  const { window: own, round } = review.info;
+  return new Greys({ dataset: round.dataset_id, own, storage: review.storage, onchange: () => {
+    review.drawPage();
+    review.paint();
+    if (review.inspector.item) review.inspector.drawImage(review.inspector.item);
+  } });
 }
 
 function listen(review) {

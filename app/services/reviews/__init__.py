@@ -1,4 +1,4 @@
-"""Review: what is shown, what people said of it, and taking that back.
+"""Review of findings: reading them, storing verdicts, undo.
 
 `reading` answers questions, `acts` stores verdicts, `audits` draws random samples, `evidence` and `precision` say what
 these tell of a set and of bulk accepts; `by` is always an annotator's name.
@@ -11,6 +11,7 @@ from app.services.reviews.errors import CountChangedError, NotFoundError, Refuse
 from app.services.reviews.evidence import AuditView, Certificate, Share
 from app.services.reviews.precision import Known, Recalibration, WrongLabels, recalibration, share_text
 from app.services.reviews.reading import (
+    MOST_ALIKE,
     count,
     counts,
     findings,
@@ -28,6 +29,7 @@ from app.services.reviews.storing import ActKey
 from core.judge.hints import Hint
 
 __all__ = [
+    "MOST_ALIKE",
     "ActKey",
     "AuditView",
     "Certificate",

@@ -132,7 +132,7 @@ def accept_all(
 def undo(
     workspace: Workspace, dataset_id: int, *, by: str, changeset_id: int | None = None, key: ActKey | None = None
 ) -> Saved:
-    """Take back the annotator's newest act in the dataset, or the one named; what people said since stays.
+    """Take back the annotator's newest act in the dataset, or the one named; later verdicts stay.
 
     Raises:
         NotFoundError: the act named does not exist in this dataset.
@@ -238,7 +238,7 @@ def _decision(card: Finding, choice: Choice, classes: int) -> decisions.NewDecis
 
 
 def _stands(decision: decisions.NewDecision, card: Finding, by: str) -> bool:
-    """Whether this person's same verdict stands on the card already."""
+    """Return whether the same verdict by this person stands on the card already."""
     return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], decision.label)
 
 

@@ -1,4 +1,4 @@
-"""What is answered after an act: built from what is stored, so that a retry gets what the first try got."""
+"""Answers to acts, built from stored rows, so that a retry gets the same answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from core.types import Act, Finding, Verdict
 from db.queries import decisions, findings
 
 MOST_ITEMS = 500  # changed findings told after an undo
-EDITED = "edited"  # in the note of an act that stored a whole mask: the image's name
+EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
+TAKEN = "taken"  # in the note of an act that took masks from a source: the import
 WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.KEEP: "kept",
@@ -34,7 +35,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What an act stored; `changeset` is None when there was nothing to undo or redo.
+    """Stored result of an act; `changeset` is None when there was nothing to undo or redo.
 
     `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
     a bulk act. `known` is what was known of a bulk act's precision when it was made.
@@ -65,6 +66,8 @@ def saved(session: Session, changeset_id: int | None, cards: Sequence[int], now:
 
 
 def _in_words(session: Session, act: decisions.Changeset) -> str:
+    if act.note.get(TAKEN):
+        return f"took {act.size:,} masks mended elsewhere"
     if act.note.get(EDITED):
         return "edited a mask"
     verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]

@@ -122,7 +122,7 @@ def hand_out(
 ) -> tuple[list[tuple[int, Finding]], int | None]:
     """Lease the next cards of an audit to a person and return (place, finding), and where to go on, None at the end.
 
-    Left out are cards that somebody else has, and judged ones unless asked for with `judged`.
+    Left out are cards leased to other people, and judged ones unless asked for with `judged`.
 
     Raises:
         NotFoundError: there is no such audit.
@@ -197,7 +197,7 @@ def split_into_quarters(workspace: Workspace, audit_id: int, *, by: str) -> Audi
 
 
 def refuse_strangers(workspace: Workspace, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
-    """Refuse verdicts said to be of an audit whose set does not hold these findings.
+    """Refuse verdicts of an audit whose set does not hold these findings.
 
     Raises:
         NotFoundError: there is no such audit.

@@ -1,4 +1,4 @@
-"""Accepting what nobody labelled from each class's own threshold on, as the round measured it."""
+"""Bulk acceptance of suggestions for unlabelled images from each class's own threshold on, as the round measured it."""
 
 from dataclasses import replace
 
@@ -13,8 +13,7 @@ def by_class(workspace: Workspace, chosen: FindingFilter) -> FindingFilter:
 
     Raises:
         NotFoundError: there is no such round.
-        RefusedError: it measured no thresholds, or the filter holds what somebody labelled: how often a label is
-            rightly contradicted is another matter.
+        RefusedError: it measured no thresholds, or the filter holds labelled images, of which they say nothing.
     """
     if chosen.kinds != frozenset({FindingKind.UNLABELLED}):
         raise RefusedError(

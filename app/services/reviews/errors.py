@@ -1,4 +1,4 @@
-"""What can be wrong with a request about a review, each with its cure."""
+"""Errors of requests about a review, each with its cure."""
 
 from core.types import OutfoldError
 

@@ -1,6 +1,6 @@
-"""Evidence of audits: what the random verdicts on a fixed set say of it, from a count to a certificate.
+"""Evidence of audits: estimates and certificates of a fixed set from random verdicts.
 
-A set is every finding that a filter held and nobody had judged when it was fixed, but for evaluation splits. Only
+A set holds the unjudged findings of a filter at the time it was fixed, but for evaluation splits. Only
 verdicts on the longest prefix of its random order in which every card is judged are evidence
 (`core.judge.certificate`); where a verdict was given, in the audit or in the queue, does not matter.
 """
@@ -132,7 +132,9 @@ class AuditView:
             "round": audit.round_id,
             "dataset_id": audit.dataset_id,
             "kind": audit.kind.name.lower(),
-            "filter": named | same | {"path": stored["path_contains"], "similar": _places(stored.get("similar"))},
+            "filter": named
+            | same
+            | {"path": stored["path_contains"], "similar": "-".join(map(str, stored.get("similar") or ()))},
             "by_class": bool(stored["class_percents"]),
             "threshold": audit.threshold,
             "size": audit.size,
@@ -161,7 +163,7 @@ class AuditView:
 
 
 def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
-    """Return the set that a bulk act on a filter speaks of: what nobody has judged, no evaluation split."""
+    """Return the set that a bulk act on a filter covers: unjudged findings outside evaluation splits."""
     return replace(chosen, statuses=queries.UNJUDGED, without_splits=frozenset(protected))
 
 
@@ -188,7 +190,7 @@ def refilter(audit: Audit) -> FindingFilter:
     values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])
     values["without_splits"] = frozenset(values["without_splits"])
     values["class_percents"] = tuple(values["class_percents"])
-    values["similar"] = tuple(values["similar"]) if values.get("similar") else None
+    values["similar"] = tuple(values.get("similar") or ())
     return FindingFilter(**values)
 
 
@@ -273,11 +275,6 @@ def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share
     pixels = np.array([card.area or 0 for card in prefix], dtype=np.float64)
     total = np.array(audit.pixels, dtype=np.float64)
     return found, replace(_share(replace(sample, pixels=pixels), levels, total, labelled=labelled), counted=counted)
-
-
-def _places(similar: Sequence[int] | None) -> str | None:
-    """Return places in the order of similarity as an address has them."""
-    return f"{similar[0]}-{similar[1]}" if similar else None
 
 
 def share_of(interval: Interval, verdicts: int, of: str = "this set", *, counted: bool = False) -> Share:

@@ -36,10 +36,10 @@ _JUDGED = (FindingKind.SUSPICIOUS, FindingKind.AGREEING)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of how right accepting a set would be.
+    """Known precision of accepting a set.
 
     `precision` and `certificate` rest on random samples of people's verdicts; `model` is the model's own estimate,
-    which nobody has checked; `to_certify` counts the flawless random cards a certificate of the set takes from the
+    unverified; `to_certify` counts the flawless random cards a certificate of the set takes from the
     first one on.
     """
 
@@ -83,7 +83,7 @@ class Known:
 class WrongLabels:
     """Wrong labels of a round, from random samples of its suspicious and its agreeing findings.
 
-    Counted among the `size` findings outside evaluation splits that nobody had judged when the samples were drawn; of
+    Counted among the `size` findings outside evaluation splits that were unjudged when the samples were drawn; of
     masks, regions. `errors` is None while a sample is missing: then their number is unknown. `missing` are the verdicts
     still needed on (suspicious, agreeing) findings.
     """

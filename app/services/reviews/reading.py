@@ -1,4 +1,4 @@
-"""What the review page shows: the queue by pages, the counts, a bulk act before it happens, one sample's story."""
+"""Reads of the review page: the queue by pages, counts, previews of bulk acts, the history of one sample."""
 
 import base64
 import binascii
@@ -18,13 +18,14 @@ from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.data.snapshot import sample_ids_in
+from core.data.windows import FULL, parse_window
 from core.judge.hints import Hint
 from core.judge.hints import hints as hints_on
 from core.judge.judgement import EMBEDDINGS
 from core.judge.review import resolve
-from core.judge.similarity import NEIGHBOURS, nearest_of, neighbours_of
+from core.judge.similarity import NEIGHBOURS, nearest_of, neighbours_of, rows_around
 from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
-from db.queries import annotators, decisions, evaluation, queue
+from db.queries import annotators, datasets, decisions, evaluation, queue
 from db.queries import audits as audit_queries
 from db.queries import counts as counting
 from db.queries import findings as finding_queries
@@ -33,8 +34,8 @@ from db.queries import reviews as review_queries
 LARGEST_PAGE = 500
 LIKELIEST = 20
 SHOWN_BEFORE_BULK = 24
-REACH = 0.02  # of a round's findings to each side count as alike in its order of similarity
-LEAST_REACH = 40  # findings
+ALIKE_STEPS = 3  # from neighbour to neighbour
+MOST_ALIKE = 200  # findings: an address names each
 
 
 def view_round(workspace: Workspace, round_id: int) -> RoundView:
@@ -55,6 +56,7 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
             annotators.annotator_names(session, found.dataset_id),
             review_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
+            parse_window(datasets.get_dataset(session, found.dataset_id).options.get("window", FULL)),
         )
 
 
@@ -178,14 +180,13 @@ def history(workspace: Workspace, finding_id: int) -> Story:
         own = None if finding.area is None else finding.id
         judged = decisions.decisions_of_sample(session, finding.sample_id, own)
         near = finding_queries.findings_of_samples(session, finding.round_id, _nearest(workspace, finding))
-        alike, places = _alike(session, finding)
+        alike = _alike(workspace, session, finding)
     return Story(
         finding,
         [(numbers[one.round_id], one) for one in said if one.round_id in numbers],
         [(numbers.get(one.round_id or 0, 0), one) for one in judged],
         near,
         alike,
-        places,
     )
 
 
@@ -203,22 +204,26 @@ def _nearest(workspace: Workspace, finding: Finding) -> list[int]:
     return sample_ids
 
 
-def _alike(session: Session, finding: Finding) -> tuple[int | None, tuple[int, int]]:
-    """Return how many others of the same pair are open near a finding in the order of similarity, and where."""
-    if finding.similarity_rank is None:
-        return None, (0, 0)
-    everything = FindingFilter(round_id=finding.round_id, kinds=frozenset(), statuses=frozenset())
-    reach = max(LEAST_REACH, round(REACH * counting.count(session, everything)))
-    places = (max(0, finding.similarity_rank - reach), finding.similarity_rank + reach)
+def _alike(workspace: Workspace, session: Session, finding: Finding) -> tuple[int, ...]:
+    """Return the ids of a finding and of the open ones of its pair of classes that resemble it; none without others.
+
+    Findings resemble it that few steps from nearest neighbour to nearest neighbour lead to; of too many the nearest.
+    """
+    if finding.area is not None:
+        return ()
+    around = rows_around(workspace.round_folder(finding.round_id), finding.row, ALIKE_STEPS)
+    if not len(around):
+        return ()
     pair = FindingFilter(
         round_id=finding.round_id,
         kinds=frozenset({finding.kind}),
         statuses=frozenset({Status.OPEN}),
         given=finding.given,
         pseudo=finding.pseudo,
-        similar=places,
     )
-    return counting.count(session, pair) - (finding.status is Status.OPEN), places
+    ids = finding_queries.rows_of_findings(session, pair)
+    alike = [ids[row] for row in around.tolist() if row in ids][:MOST_ALIKE]
+    return tuple(sorted([finding.id, *alike])) if alike else ()
 
 
 def resolved_labels(workspace: Workspace, dataset_id: int) -> dict[int, Resolution]:

@@ -1,9 +1,10 @@
-"""What the review page is told, as values."""
+"""Values that the review page shows."""
 
 from dataclasses import dataclass
 
 from app.services.reviews.precision import Known
 from app.services.split_names import called
+from core.data.windows import Window
 from core.types import Decision, Finding, FindingKind, RoundStatus, Status
 from db.queries import decisions
 from db.queries import reviews as review_queries
@@ -19,7 +20,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
+    """Counts under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
 
     `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
     `kept_out` is the part of the histogram that no bulk act touches: what is of evaluation splits, and what waits for
@@ -64,14 +65,13 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything known of a finding's sample, or of its region: what rounds and people said, what looks alike."""
+    """History of a finding's sample, or of its region: findings of rounds, verdicts, and similar findings."""
 
     finding: Finding
     rounds: list[tuple[int, Finding]]
     decisions: list[tuple[int, Decision]]
     neighbours: list[Finding]
-    alike: int | None = None  # open findings of the same pair of classes at these places; None without an order
-    places: tuple[int, int] = (0, 0)  # in the round's order of similarity
+    alike: tuple[int, ...] = ()  # ids, ascending, of the finding itself and the open ones of its pair that resemble it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +85,4 @@ class RoundView:
     annotators: list[str]
     has_similarity: bool
     bulk_acts: list[decisions.Changeset]
+    window: Window | None  # of greys of more than 8 bits that become black and white

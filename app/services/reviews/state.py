@@ -1,4 +1,4 @@
-"""Whether anybody did anything since: one number, cheap enough to be asked for all day."""
+"""State counter: one number that rises with every act, cheap enough for polling."""
 
 from app.services.workspace import Workspace
 from db.queries import decisions

@@ -1,4 +1,4 @@
-"""How an act of a person is stored: one transaction, once, however often it arrives.
+"""Storing of acts: one transaction each, stored once however often it arrives.
 
 A browser numbers its acts (`ActKey`). An act that arrives again is answered from what its first arrival stored, also
 when both arrive at once.
@@ -30,7 +30,7 @@ class ActKey:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, when, and under which number."""
+    """Annotator, time and key of an act."""
 
     name: str
     annotator_id: int
@@ -73,7 +73,7 @@ def store_once(
 
     try:
         return attempt()
-    except IntegrityError:  # somebody stored the same act or annotator a moment before: now it is found
+    except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
         return attempt()
 
 

@@ -22,6 +22,7 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
     HUGGING_FACE = "huggingface"
     HUGGING_FACE_JSONL = "huggingface-jsonl"
+    HUGGING_FACE_PARQUET = "huggingface-parquet"
     PATCH = "patch"
     PATCH_CSV = "patch-csv"
     MASK_PAIRS = "mask-pairs"
@@ -42,6 +43,11 @@ class ExportFormat(StrEnum):
         return self in _OF_MASKS | _WITH_FILES
 
     @property
+    def embeds(self) -> bool:
+        """Whether the images are in its tables, not files beside them."""
+        return self is ExportFormat.HUGGING_FACE_PARQUET
+
+    @property
     def is_patch(self) -> bool:
         """Whether only changed items are in it."""
         return self in (ExportFormat.PATCH, ExportFormat.PATCH_CSV)
@@ -49,6 +55,7 @@ class ExportFormat(StrEnum):
 
 _WITH_FILES = {
     ExportFormat.CLASS_FOLDERS, ExportFormat.HUGGING_FACE, ExportFormat.HUGGING_FACE_JSONL,
+    ExportFormat.HUGGING_FACE_PARQUET,
     ExportFormat.LABEL_STUDIO_CHOICES,
 }  # fmt: skip
 _OF_MASKS = {

@@ -38,7 +38,7 @@ def lay_out(plan: Plan) -> LaidOut:
     """Return the place of every image of a plan."""
     if plan.options.format is ExportFormat.CLASS_FOLDERS:
         return _class_folders(plan)
-    if plan.options.format.with_files:
+    if plan.options.format.with_files and not plan.options.format.embeds:
         return _one_folder_a_split(plan)
     return LaidOut(plan, Layout(), ("",) * len(plan.rows))
 

@@ -69,13 +69,22 @@ def place_files(
                 elif how:
                     counts[how] += 1
             report(counts.total() + len(wrong), len(placements))
+    refuse_changed(wrong, len(placements))
+    return counts
+
+
+def refuse_changed(wrong: list[str], total: int) -> None:
+    """Refuse an export of images of which some are not there any more.
+
+    Raises:
+        ExportError: `wrong` says which.
+    """
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise ExportError(
-            f"{len(wrong)} of {len(placements)} images are not what was imported: {'; '.join(wrong[:SHOWN])}{more}. "
+            f"{len(wrong)} of {total} images are not what was imported: {'; '.join(wrong[:SHOWN])}{more}. "
             "Put them back, or import the dataset again: what vanished is then left out"
         )
-    return counts
 
 
 def stop_if(should_stop: ShouldStop) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.export.embedded import check_shards
 from core.data.export.items import ExportFormat
 from core.data.export.layouts import LaidOut
 from core.data.formats import huggingface, imagefolder, label_studio, manifest
@@ -43,6 +44,9 @@ def check_written(folder: Path, laid: LaidOut, table: str) -> None:
     if laid.plan.options.format.is_patch:
         if read_patch(folder / table).changes != changes_of(laid.plan):
             raise ExportError(f"{table} reads back differently; nothing was kept. Please report this with the dataset")
+        return
+    if laid.plan.options.format.embeds:
+        check_shards(folder, laid)
         return
     root = folder.resolve()
     expected = list(_expected(root, laid))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.export.card import write_card
+from core.data.export.embedded import write_shards
 from core.data.export.items import Link, Plan
 from core.data.export.layouts import lay_out, write_tables
 from core.data.export.loading import class_to_idx, loading_of
@@ -69,7 +70,7 @@ def write_export(
     """
     clear_remains(target, confirmed=not again)
     check_target(target, overwrite=overwrite)
-    if plan.options.link is Link.COPY:
+    if plan.options.link is Link.COPY or plan.options.format.embeds:
         check_space(target.parent, plan.image_bytes)
     with telling_full_disk(target):
         with atomic_folder(fresh_folder(target)) as folder:
@@ -104,7 +105,9 @@ def _write_labels(plan: Plan, into: _Into) -> Manifest:
     ]
     placed = _place(plan, placements, into, into.report)
     table = write_patch(folder, plan) if plan.options.format.is_patch else write_tables(folder, laid)
-    values = manifest(plan, laid.layout, placed, [folder / table], into.versions, class_to_idx=class_to_idx(laid))
+    shards = write_shards(folder, laid, into.report, into.should_stop) if plan.options.format.embeds else []
+    tables = [folder / table, *shards]
+    values = manifest(plan, laid.layout, placed, tables, into.versions, class_to_idx=class_to_idx(laid))
     write_manifest(folder, values)
     write_card(folder, values, loading_of(laid))
     check_written(folder, laid, table)

@@ -8,6 +8,8 @@ from core.data.formats import (
     camvid,
     cityscapes,
     coco,
+    cvat,
+    embedded,
     huggingface,
     imagefolder,
     label_studio,
@@ -60,6 +62,12 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     SourceFormat.HUGGINGFACE: Reader(
         "Hugging Face metadata", "metadata.csv with file_name,label", huggingface.recognise, huggingface.read
     ),
+    SourceFormat.HUGGINGFACE_PARQUET: Reader(
+        "Hugging Face Parquet",
+        "data/train-00000-of-00001.parquet with the images in a column",
+        embedded.recognise,
+        embedded.read,
+    ),
     SourceFormat.MANIFEST: Reader(
         "Manifest",
         "a CSV or Parquet table path,label[,split][,group] or path,mask[,tags]",
@@ -72,6 +80,7 @@ FORMATS: Mapping[SourceFormat, Reader] = {
     SourceFormat.LABEL_STUDIO: Reader(
         "Label Studio masks", "a JSON export with brush or polygon labels", label_studio.recognise, label_studio.read
     ),
+    SourceFormat.CVAT: Reader("CVAT", "annotations.xml of CVAT for images 1.1", cvat.recognise, cvat.read),
     SourceFormat.LABELME: Reader("labelme masks", "1.jpg with 1.json beside it", labelme.recognise, labelme.read),
     SourceFormat.YOLO: Reader(
         "YOLO masks", "data.yaml with images/1.jpg and polygons in labels/1.txt", yolo.recognise, yolo.read

@@ -49,7 +49,7 @@ _DEEPEST_WRAPPER = 3
 _LOOKED_AT = 2_000  # names
 _SHORT = 2  # letters of an addition
 _ADDITION = re.compile(
-    r"[_.\- ](?:l|masks?|labels?|(?:gtfine_)?label(?:train)?ids|gt|groundtruth|annotations?|matte"
+    r"[_.\- ](?:l|masks?(?:[_\- ]?\d+)?|labels?|(?:gtfine_)?label(?:train)?ids|gt|groundtruth|annotations?|matte"
     r"|seg(?:mentation)?_?\d*)$",
     re.IGNORECASE,
 )
@@ -162,11 +162,11 @@ def _are_beside(folder: Path) -> bool:
             names = [entry.name for entry in islice(entries, _LOOKED_AT) if is_image_name(entry.name)]
     except OSError:
         return False  # named when its images are read
-    images, masks = _told_apart(names)
+    images, masks = told_apart(names)
     return bool(masks) and 2 * len(masks) >= len(images)
 
 
-def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
+def told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the images and the masks among them: names with an addition to that of an image."""
     known = {fold(name_key(name, "")) for name in names}
     masks = [name for name in names if _is_addition(name_key(name, ""), known)]
@@ -205,7 +205,7 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
         )
     for pairing, images, masks in found:
         if pairing.beside:
-            images[:], of_images = _told_apart(images)
+            images[:], of_images = told_apart(images)
             masks.update({name_key(name, pairing.images): name for name in of_images})
     return Pairs(found)
 
@@ -275,6 +275,11 @@ def _first_keys(folder: Path) -> Iterable[str]:
 
 def _is_below(name: str, folder: str) -> bool:
     return not folder or name.startswith(f"{folder}/")
+
+
+def base_key(key: str) -> str:
+    """Return the key of the image that a mask's name adds to: `1` of `1_mask_2`."""
+    return _ADDITION.sub("", key)
 
 
 def name_key(name: str, folder: str) -> str:

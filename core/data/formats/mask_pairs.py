@@ -50,6 +50,8 @@ def recognise(source: Path) -> str:
     """Say why these are images and masks; empty: they are not."""
     if not source.is_dir():
         return ""
+    if (numbered := mask_stacks.find_numbered(source)) is not None:
+        return mask_stacks.describe(numbered)
     _, pairings = find(source)
     pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
     if pairing is None:
@@ -66,6 +68,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     Raises:
         DatasetError: there are no such folders, or nothing says what the masks mean.
     """
+    if source.is_dir() and (numbered := mask_stacks.find_numbered(source)) is not None:
+        return mask_stacks.read(source, numbered, options)
     base, pairings = find(source) if source.is_dir() else (source, [])
     if not any(do_pair(source, pairing) for pairing in pairings) and source.is_dir():
         layout = mask_stacks.find(source)

@@ -1,8 +1,9 @@
 """Several masks an image: one file for each object or each class, united by class.
 
-Three layouts: a folder for each image with `images/` and `masks/` in it (2018 Data Science Bowl), a folder for each
-class below the masks (`masks/cat/1.png`), and Label Studio's export of brushes as PNG
-(`task-1-annotation-7-by-1-tag-cat-0.png`), where the tasks' numbers must be the images' names. A single folder below
+Four layouts: a folder for each image with `images/` and `masks/` in it (2018 Data Science Bowl), a folder for each
+class below the masks (`masks/cat/1.png`), numbered masks (`1_mask.png`, `1_mask_1.png`) beside their images or in the
+folder of masks, and Label Studio's export of brushes as PNG (`task-1-annotation-7-by-1-tag-cat-0.png`), where the
+tasks' numbers must be the images' names. A single folder below
 the masks whose files hold ids has ordinary masks instead.
 """
 
@@ -12,7 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core.data.formats.mask_folders import IMAGES, MASKS, bases, fold, image_files, name_key, within
+from core.data.formats.mask_folders import (
+    IMAGES,
+    MASKS,
+    base_key,
+    bases,
+    fold,
+    image_files,
+    name_key,
+    told_apart,
+    within,
+)
 from core.data.formats.mask_ids import spread
 from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, natural_order, split_name
@@ -32,12 +43,16 @@ _SURVEYED = 24  # masks
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders of images and of masks, relative to the source; `by_image`: each image has folders of its own."""
+    """The folders of images and of masks, relative to the source; `by_image`: each image has folders of its own.
+
+    `numbered`: an image has several masks by their names; they lie beside it where both folders are one.
+    """
 
     images: str
     masks: str
     by_image: bool = False
     brushes: bool = False
+    numbered: bool = False
 
 
 def find(source: Path) -> Layout | None:
@@ -49,6 +64,36 @@ def find(source: Path) -> Layout | None:
         if any(_is_by_image(parent) for parent in parents):
             return Layout(within(source, base), within(source, base), by_image=True)
     return None
+
+
+def find_numbered(source: Path) -> Layout | None:
+    """Return where images have several masks by their names, as `1_mask.png` and `1_mask_1.png`; None: nowhere."""
+    for base in bases(source):
+        for images, masks in _pairs_of_folders(base):
+            layout = Layout(within(source, images), within(source, masks), numbered=True)
+            names = _first_names(images)
+            files = names if images == masks else _first_names(masks)
+            keys, found = _numbered(names, files, ("", ""), beside=images == masks)
+            if any(_are_several(found[key], key) for key in found.keys() & keys.keys()):
+                return layout
+    return None
+
+
+def _are_several(files: list[tuple[str, str]], key: str) -> bool:
+    """Whether these masks of one image have names of their own, told apart by numbers."""
+    additions = {fold(name_key(name, ""))[len(key) :] for _, name in files}
+    return len(additions) > 1 and any(letter.isdecimal() for addition in additions for letter in addition)
+
+
+def _pairs_of_folders(base: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield folders of images and of masks; where images lie in the folder itself, both are one."""
+    by_name = {name.lower(): name for name in folders_in(base)}
+    images = next((by_name[name] for name in IMAGES if name in by_name), None)
+    masks = next((by_name[name] for name in MASKS if name in by_name), None)
+    if images is not None and masks is not None:
+        yield base / images, base / masks
+    elif has_images(base) or any(name in SPLITS and has_images(base / by_name[name]) for name in by_name):
+        yield base, base
 
 
 def folder_of_ids(masks: Path) -> Path:
@@ -65,6 +110,8 @@ def describe(layout: Layout) -> str:
     """Say why these are several masks an image."""
     if layout.by_image:
         return "each image has a folder of its own, with its masks, one for each object"
+    if layout.numbered:
+        return f"{layout.masks or 'the folder'} has several masks of an image, as 1_mask.png and 1_mask_1.png"
     kind = "brushes of Label Studio, one file each" if layout.brushes else "a folder for each class"
     return f"{layout.masks} has masks for the images of {layout.images}: {kind}"
 
@@ -79,6 +126,10 @@ def read(source: Path, layout: Layout, options: ReadOptions) -> SourceListing:
     names = list(image_files(source, options, problems))
     if layout.by_image:
         images, masks = _of_images(names)
+    elif layout.numbered:
+        inside = [name for name in names if _is_below(name, layout.images)]
+        below = [name for name in names if _is_below(name, layout.masks)]
+        images, masks = _numbered(inside, below, (layout.images, layout.masks), beside=layout.images == layout.masks)
     else:
         images, masks = _of_folders(names, layout)
     classes = sorted({label for files in masks.values() for label, _ in files}, key=natural_order)
@@ -180,6 +231,25 @@ def _of_images(names: list[str]) -> tuple[dict[str, str], dict[str, list[tuple[s
         elif kind in MASKS:
             masks[owner].append((_OBJECT, name))
     return images, dict(masks)
+
+
+def _numbered(
+    images: list[str], masks: list[str], folders: tuple[str, str], *, beside: bool
+) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
+    """Return images by key, and masks by the key of the image that their names add to; keys are below `folders`."""
+    if beside:
+        images, masks = told_apart(images)
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name in masks:
+        found[fold(base_key(name_key(name, folders[1])))].append((_OBJECT, name))
+    by_key: dict[str, str] = {}
+    for name in images:
+        by_key.setdefault(fold(name_key(name, folders[0])), name)
+    return by_key, dict(found)
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
 
 
 def _of_folders(names: list[str], layout: Layout) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:

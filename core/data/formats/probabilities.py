@@ -8,14 +8,15 @@ Hugging Face's columns have it. JSON lines hold a list too, or an object from cl
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from core.data.formats.known_images import NAMED, KnownImage, rows_of, some_of
 from core.data.storage import atomic_path
 from core.types import DatasetError, FloatArray, IntArray
 
@@ -29,8 +30,6 @@ WRITTEN = (".npz", ".csv", ".parquet", ".jsonl")
 _SEPARATORS = (",", ";", "\t")
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, BadZipFile, csv.Error)
 _OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often written with two or three decimals
-_NONE = -1  # in a row's place, where no image is meant
-_NAMED = 3  # of many images or rows that an error names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,14 +42,6 @@ class Probabilities:
     ids: list[str]
     probs: FloatArray
     named: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KnownImage:
-    """An image of the dataset by what a file may call it: its name within the dataset and its absolute path."""
-
-    name: str
-    path: str
 
 
 def read_probabilities(path: Path, classes: Sequence[str], ids: Path | None = None) -> Probabilities:
@@ -72,28 +63,10 @@ def read_probabilities(path: Path, classes: Sequence[str], ids: Path | None = No
 def matched(found: Probabilities, images: Sequence[KnownImage]) -> FloatArray:
     """Return the probabilities in the order of these images, (N, K) float32.
 
-    A row belongs to the image of its name or path; else to the only one that ends in it (`cat/1.png` of
-    `/data/train/cat/1.png`); else to the only one of the same name without folder and ending.
-
     Raises:
         DatasetError: a row belongs to no image or to several, or an image has no row, or several.
     """
-    place = _places(found.ids, images)
-    if not images:
-        raise DatasetError("the dataset has no images; import some first")
-    unknown = [found.ids[row] for row in np.flatnonzero(place == _NONE).tolist()]
-    if unknown:
-        raise DatasetError(
-            f"{len(unknown):,} rows name no image of the dataset, or several ({_some(unknown)}); call them as the "
-            f"dataset does, for example {images[0].name}"
-        )
-    times = np.bincount(place, minlength=len(images))
-    if (times > 1).any():
-        twice = [images[row].name for row in np.flatnonzero(times > 1).tolist()]
-        raise DatasetError(f"{len(twice):,} images have several rows ({_some(twice)}); leave one of each")
-    if (times == 0).any():
-        missing = [images[row].name for row in np.flatnonzero(times == 0).tolist()]
-        raise DatasetError(f"{len(missing):,} images have no row ({_some(missing)}); predict them too")
+    place = rows_of(found.ids, images)
     values = np.empty((len(images), found.probs.shape[1]), np.float32)
     values[place] = found.probs
     return values
@@ -118,7 +91,8 @@ def _of_arrays(path: Path, classes: Sequence[str], ids: Path | None) -> Probabil
         columns = [str(one) for one in loaded["classes"].tolist()]
         if sorted(columns) != sorted(classes) or probs.shape[1:] != (len(columns),):
             raise DatasetError(
-                f"{path.name} has the classes {_some(columns)}, the dataset {_some(classes)}; give one column a class"
+                f"{path.name} has the classes {some_of(columns)}, the dataset {some_of(classes)}; give one column a "
+                "class"
             )
         return Probabilities(names, probs[:, [columns.index(one) for one in classes]], named=True)
 
@@ -140,7 +114,7 @@ def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilit
     if prefix is None:
         missing = [one for one in classes if one not in table.columns]
         raise DatasetError(
-            f"{path.name} has no column of {_some(missing)}; it needs a column a class, or one called pred_probs"
+            f"{path.name} has no column of {some_of(missing)}; it needs a column a class, or one called pred_probs"
         )
     return Probabilities(names, _numbers(table[[f"{prefix}{one}" for one in classes]].to_numpy()), named=True)
 
@@ -172,14 +146,14 @@ def _of_lists(path: Path, names: list[str], cells: Sequence[Any], classes: Seque
         if isinstance(value, Mapping):
             missing = [one for one in classes if value.get(one) is None]
             if missing:
-                raise DatasetError(f"{path.name}: row {number} says nothing of {_some(missing)}; name every class")
+                raise DatasetError(f"{path.name}: row {number} says nothing of {some_of(missing)}; name every class")
             value = [value[one] for one in classes]
         else:
             named = False
         if len(value) != len(classes):
             raise DatasetError(
                 f"{path.name}: row {number} has {len(value)} probabilities, the dataset {len(classes)} classes "
-                f"({_some(classes)}); give one each, in this order"
+                f"({some_of(classes)}); give one each, in this order"
             )
         rows.append(value)
     return Probabilities(names, _numbers(np.asarray(rows)), named)
@@ -212,7 +186,7 @@ def _checked(path: Path, found: Probabilities, classes: Sequence[str]) -> Probab
     if values.ndim != 2 or values.shape[1] != len(classes):  # noqa: PLR2004 images and classes
         raise DatasetError(
             f"{path.name} holds an array of shape {values.shape}, the dataset has {len(classes)} classes "
-            f"({_some(classes)}); give one probability a class, in this order"
+            f"({some_of(classes)}); give one probability a class, in this order"
         )
     if len(found.ids) != len(values):
         raise DatasetError(f"{path.name} has {len(values):,} rows for {len(found.ids):,} names; give one name a row")
@@ -230,57 +204,8 @@ def _checked(path: Path, found: Probabilities, classes: Sequence[str]) -> Probab
     return Probabilities(found.ids, positive / positive.sum(axis=1, keepdims=True), found.named)
 
 
-def _places(ids: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
-    """Return which image each name belongs to, (M,), -1 for none or several."""
-    said = [name.strip().replace("\\", "/").removeprefix("./") for name in ids]
-    place = np.full(len(said), _NONE, np.int64)
-    exact = {one: row for row, image in enumerate(images) for one in (image.path, image.name)}
-    ways: tuple[tuple[Callable[[str], list[str]], Callable[[], Mapping[str, int]]], ...] = (
-        (lambda name: [name], lambda: exact),
-        (_endings, lambda: {image.name: row for row, image in enumerate(images)}),  # the path on another machine
-        (lambda name: [name], lambda: _unique(images, lambda image: _endings(image.path), set(said))),
-        (_stem, lambda: _unique(images, lambda image: _stem(image.name), {PurePosixPath(one).stem for one in said})),
-    )
-    for spellings, known in ways:
-        left = np.flatnonzero(place == _NONE).tolist()
-        if not left:
-            break
-        rows = known()
-        for row in left:
-            place[row] = next((rows[one] for one in spellings(said[row]) if one in rows), _NONE)
-    return place
-
-
-def _unique(
-    images: Sequence[KnownImage], spellings: Callable[[KnownImage], list[str]], wanted: set[str]
-) -> dict[str, int]:
-    """Return the image of each wanted spelling that only one image has."""
-    rows: dict[str, int] = {}
-    several: set[str] = set()
-    for row, image in enumerate(images):
-        for one in wanted.intersection(spellings(image)):
-            if rows.setdefault(one, row) != row:
-                several.add(one)
-    return {one: row for one, row in rows.items() if one not in several}
-
-
-def _endings(path: str) -> list[str]:
-    """Return what a path ends in, from the longest to the bare file name."""
-    parts = path.split("/")
-    return ["/".join(parts[start:]) for start in range(1, len(parts))] or [path]
-
-
-def _stem(name: str) -> list[str]:
-    return [PurePosixPath(name).stem]
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first few names, and that there are more."""
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-
-
 def _rows(found: Probabilities, rows: IntArray) -> str:
-    return _some([found.ids[row] for row in rows[: _NAMED + 1].tolist()])
+    return some_of([found.ids[row] for row in rows[: NAMED + 1].tolist()])
 
 
 def write_probabilities(path: Path, found: Probabilities, classes: Sequence[str]) -> None:

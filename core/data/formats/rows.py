@@ -96,10 +96,14 @@ class RowReader:
             sample = self._sample(finder, columns, row, where, missing)
             if sample is not None:
                 yield sample
+        self.note_missing(table.path.name, missing)
+
+    def note_missing(self, name: str, missing: Counter[str]) -> None:
+        """Warn of cells of the table `name` that were read as no label."""
         for text, count in missing.items():
             self.problems.warn(
                 "missing label",
-                table.path.name,
+                name,
                 f"{count:,} labels {text} were read as no label",
                 "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
             )
@@ -121,7 +125,7 @@ class RowReader:
             return None
         name = self._name(path)
         try:
-            label = self._label(columns, row, missing)
+            label = self.label(columns, row, missing)
         except SeveralLabelsError:
             cure = "leave one of them, or name another column: --label-column"
             self.problems.error("several labels", where, f"{name} has several labels; a class is one an image", cure)
@@ -158,7 +162,12 @@ class RowReader:
                 return os.path.relpath(path, base)
         return path
 
-    def _label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
+    def label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
+        """Return the class a row names, None for none; cells that mean no value are counted as `missing`.
+
+        Raises:
+            SeveralLabelsError: it names several.
+        """
         if self.code is not None:
             return None
         if columns.one_hot:
@@ -227,14 +236,23 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
     path = table.find(options.path_column, PATH_NAMES)
     if path is None and table.nested:
         raise DatasetError(
-            f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, which are "
-            "not read; save each image as a file, and name it in a column `path`"
+            f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, and no column the "
+            "paths of images; read images in a table with --format huggingface-parquet"
         )
     if path is None:
         raise DatasetError(
             f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path` or "
             "`file_name`, or choose it: --path-column"
         )
+    return find_labels(table, options, path, only_other=only_other)
+
+
+def find_labels(table: Table, options: ReadOptions, path: str, *, only_other: bool) -> Columns:
+    """Return which columns hold the rest, where images are in the column `path`.
+
+    Raises:
+        DatasetError: a column is not there, or cannot be what it would have to be.
+    """
     split, group = table.find(options.split_column, SPLIT_NAMES), table.find(options.group_column, GROUP_NAMES)
     mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
     label = table.find(options.label_column, LABEL_NAMES)

@@ -8,7 +8,7 @@ with a single file is a problem, never an error; a source that cannot be read at
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
@@ -31,6 +31,8 @@ UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 KEPT_PROBLEMS = 20_000  # described one by one; beyond, only counted, so that a wrong folder cannot fill the memory
 _LONGEST_SPLIT, _LONGEST_GROUP = 40, 200  # characters, as wide as their columns
 
+Unpack = Callable[[Iterable[SourceSample]], Iterator[SourceSample]]
+
 
 class SourceFormat(StrEnum):
     """How a source says which label an image has."""
@@ -38,8 +40,10 @@ class SourceFormat(StrEnum):
     IMAGEFOLDER = "imagefolder"
     MANIFEST = "manifest"
     HUGGINGFACE = "huggingface"
+    HUGGINGFACE_PARQUET = "huggingface-parquet"
     COCO = "coco"
     LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
     LABELME = "labelme"
     YOLO = "yolo"
     VOC = "voc"
@@ -81,6 +85,7 @@ class ReadOptions:
     reading: int = READING
     allow_outside_links: bool = False  # follow links that leave the root
     allowed_roots: tuple[str, ...] = ()  # real paths; empty allows any
+    unpack_into: str = ""  # folder for the images that a table holds itself
 
 
 @dataclass(slots=True)
@@ -110,14 +115,16 @@ class SourceListing:
     """The samples of a source, lazily, and the problems met so far.
 
     Where labels are masks, `table` has the classes, and `meaning` what was decided about them and what is to be asked.
-    `empty_classes` are named by the source, but no image is in them.
+    `empty_classes` are named by the source, but perhaps no image is in them. A source that holds its images itself
+    names them by their place in it: `unpack` makes files of the samples it is given, and leaves out what it cannot.
     """
 
     samples: Iterator[SourceSample]
     problems: Problems
     table: ClassTable | None = None
     meaning: MaskMeaning = NO_MEANING
-    empty_classes: tuple[str, ...] = ()  # without any image
+    empty_classes: tuple[str, ...] = ()
+    unpack: Unpack = iter
 
 
 def existing_root(source: Path) -> Path:

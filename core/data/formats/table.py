@@ -3,9 +3,10 @@
 Cells come out as the text that stands there, None where blank; whole numbers lose a trailing `.0`. Row numbers are
 those of the file as an editor shows them (the header is row 1), for Parquet those of the data.
 
-Text is UTF-8, or UTF-16 where it begins with its mark; anything else is read as Windows-1252, with a warning. A first
-line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a name (the index that pandas writes) and
-columns of bytes, structures, times and durations are passed over: they hold no path and no label.
+Text is UTF-8, or UTF-16 where it begins with its mark or every other byte is zero; anything else is read as
+Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a
+name (the index that pandas writes) and columns of bytes, structures, times and durations are passed over: they hold no
+path and no label.
 """
 
 import codecs
@@ -33,6 +34,7 @@ _MARK = "\ufeff"
 _BATCH = 4096
 _HEAD = 100  # rows of JSON whose keys are the columns; any may leave out what it has not
 _BLOCK = 1 << 20  # bytes
+_HEAD_BYTES = 4_096  # by which the encoding is told
 _INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
 
 Row = dict[str, str | None]
@@ -102,17 +104,28 @@ def open_table(path: Path) -> Table:
 
 
 def text_encoding(path: Path) -> str:
-    """Return the encoding of a text file: by its mark, else UTF-8 if all of it is, else Windows-1252 or Latin-1."""
+    """Return the encoding of a text file: by its mark or zeros, else UTF-8 if all is, else Windows-1252 or Latin-1."""
     with path.open("rb") as file:
-        head = file.read(3)
+        head = file.read(_HEAD_BYTES)
         for mark, encoding in _MARKS.items():
             if head.startswith(mark):
                 return encoding
+        if (unmarked := _unmarked_utf16(head)) is not None:
+            return unmarked
         for encoding in ("utf-8", "cp1252"):
             file.seek(0)
             if _decodes(iter(lambda: file.read(_BLOCK), b""), encoding):
                 return encoding
     return "latin-1"  # any bytes are that
+
+
+def _unmarked_utf16(head: bytes) -> str | None:
+    """Return in which order text of UTF-16 without a mark has its bytes, by its zeros; None: it is none."""
+    zeros = [head[start::2].count(0) for start in (0, 1)]
+    for number, encoding in enumerate(("utf-16-be", "utf-16-le")):
+        if zeros[number] * 4 > len(head) and zeros[1 - number] == 0:  # over half of the letters are below U+0100
+            return encoding
+    return None
 
 
 def delimiter_of(head: str) -> str:
@@ -170,7 +183,7 @@ def _csv_rows(path: Path, text: Text, columns: tuple[str, ...]) -> Rows:
                 if not cells:
                     continue
                 fits = len(cells) == len(columns)
-                yield number, {k: _text(v) for k, v in zip(columns, cells, strict=True)} if fits else None
+                yield number, {k: cell_text(v) for k, v in zip(columns, cells, strict=True)} if fits else None
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from error
     except csv.Error as error:
@@ -199,7 +212,7 @@ def _json_rows(path: Path, encoding: str) -> Rows:
             for number, line in enumerate(file, start=1):
                 if line.strip(f"{_MARK} \t\r\n"):
                     values = _json(line)
-                    yield number, None if values is None else {k: _text(v) for k, v in values.items()}
+                    yield number, None if values is None else {k: cell_text(v) for k, v in values.items()}
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from error
 
@@ -216,22 +229,23 @@ def _open_parquet(path: Path) -> Table:
     try:
         schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
     except (ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name}: is no Parquet file ({_first_line(error)}); write it again") from error
-    columns = _named(tuple(each.name for each in schema if _has_text(each.type)))
-    nested = tuple(each.name for each in schema if arrow.is_struct(each.type) or _is_binary(each.type))
+        raise DatasetError(f"{path.name}: is no Parquet file ({first_line(error)}); write it again") from error
+    columns = _named(tuple(each.name for each in schema if has_text(each.type)))
+    nested = tuple(each.name for each in schema if arrow.is_struct(each.type) or is_binary(each.type))
     return Table(path, columns, lambda: _parquet_rows(path, columns), nested=nested)
 
 
-def _has_text(kind: DataType) -> bool:
+def has_text(kind: DataType) -> bool:
     """Whether cells of this type are names, numbers, or lists of them."""
     if arrow.is_dictionary(kind) or arrow.is_list(kind) or arrow.is_large_list(kind):
-        return _has_text(kind.value_type)
+        return has_text(kind.value_type)
     checks = (arrow.is_string, arrow.is_large_string, arrow.is_integer, arrow.is_floating,
               arrow.is_boolean, arrow.is_null, arrow.is_decimal)  # fmt: skip
     return any(check(kind) for check in checks)
 
 
-def _is_binary(kind: DataType) -> bool:
+def is_binary(kind: DataType) -> bool:
+    """Whether cells of this type are plain bytes."""
     return bool(arrow.is_binary(kind) or arrow.is_large_binary(kind))
 
 
@@ -241,14 +255,15 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Rows:
         for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=list(columns)):  # type: ignore[no-untyped-call]
             for values in batch.to_pylist():
                 number += 1
-                yield number, {k: _text(v) for k, v in values.items()}
+                yield number, {k: cell_text(v) for k, v in values.items()}
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise DatasetError(
-            f"{path.name}, after row {number}: is damaged ({_first_line(error)}); write it again"
+            f"{path.name}, after row {number}: is damaged ({first_line(error)}); write it again"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line."""
     return str(error).strip().split("\n", 1)[0][:200]
 
 
@@ -256,7 +271,8 @@ def _no_text(path: Path, error: UnicodeDecodeError) -> DatasetError:
     return DatasetError(f"{path.name}: is no text in {error.encoding} ({error.reason}); save it as UTF-8")
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 any cell
+def cell_text(value: Any) -> str | None:  # noqa: ANN401 any cell
+    """Return a cell as text, None where it is empty."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, dict | list | bytes):

@@ -34,8 +34,8 @@ _UNREAD = (  # suffix, text near the beginning, what it is, and the way
     (
         ".xml",
         "<annotations>",
-        "CVAT's XML is not read",
-        "export from CVAT as `Segmentation mask 1.1` or `COCO 1.0`, with the images, and import that folder",
+        "CVAT's XML is read as annotations of images, not of videos, and not where images are to have no labels",
+        "read it with --format cvat, exported as `CVAT for images 1.1`",
     ),
     (
         ".xml",

@@ -1,4 +1,4 @@
-"""What tags and masks teach: a softmax over the classes an image shows, and that it shows them at all.
+"""Losses from tags and masks: a softmax over the tagged classes of an image, and a loss on the tags themselves.
 
 Shapes: logits (B, K, ...), targets (B, ...) int64 with `NO_LABEL` where nothing is known, tags (B, K) bool.
 An absent class has a logit of minus infinity: no share of the softmax, and a gradient of exactly 0.
@@ -15,7 +15,7 @@ def class_aware_loss(logits: Tensor, targets: Tensor, tags: Tensor, weights: Ten
     """Return the cross entropy over present classes, its mean over what is known; 0, not NaN, where nothing is.
 
     `weights` (B,) scale each image's part; the mean is still taken over all that is known, so that little trust means
-    little loss. Pixels said to be of an absent class contradict the tags and count as unknown.
+    little loss. Pixels labelled as an absent class contradict the tags and count as unknown.
     """
     open_tags = tags | ~tags.any(dim=1, keepdim=True)  # an image without tags has no known pixel, but needs a softmax
     log_probs = _tagged(logits.float(), open_tags).log_softmax(dim=1)  # (B, K, ...)

@@ -1,4 +1,4 @@
-"""How both networks of stage 1 are optimised, their rates changing alike.
+"""Optimisation of both networks of stage 1 with one schedule of learning rates.
 
 As all other networks are, or as the paper has it: SGD, the classifier ten times as fast, a falling rate.
 """
@@ -20,7 +20,7 @@ _CLASSIFIERS = {"head", "segmentation_head"}  # names of the part that gives eac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointRecipe:
-    """How HybridNet and PseudoNet are trained together."""
+    """Settings of the joint training of HybridNet and PseudoNet."""
 
     steps: int = 20_000
     batch_size: int = 10  # half of it images with masks, half with tags

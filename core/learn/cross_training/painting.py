@@ -23,7 +23,7 @@ _STRIP = 1 << 24  # logits that exist at once at an image's own size
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Where the images lie in what the networks see: N samples."""
+    """Positions of the images on the canvas that the networks see: N samples."""
 
     extents: IntArray  # (N, 2) height, width each takes of the canvas
     sizes: IntArray  # (N, 2) height, width of the image itself
@@ -72,7 +72,7 @@ def painted(
     `view` is the network as it looks, at `at_once` images.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     chosen = torch.from_numpy(rows)
     for some, batch in predicted(view, images, chosen, at_once, on_look=on_look, should_stop=should_stop):

@@ -34,7 +34,7 @@ LOSSES = ("masks", "pseudo masks", "presence", "cross")  # of HybridNet, PseudoN
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is learnt from: rows of the images. The masks of W that may not be used are `NO_LABEL` throughout."""
+    """Training data of stage 1 as rows of the images. Masks of W that may not be used are `NO_LABEL` throughout."""
 
     images: Images
     targets: Targets  # of all rows
@@ -57,11 +57,11 @@ def train_pair(
 ) -> Trust:
     """Train both networks where they lie, on from `state` if there is one, and return what PseudoNet came to be worth.
 
-    `augment` takes a window of a scene, for S and W alike. The watcher is told after each block of steps; a state holds
-    the means of the block's losses (`LOSSES`) and trust in "history".
+    `augment` takes a window of a scene, for S and W alike. The watcher is called after each block of steps; a state
+    holds the means of the block's losses (`LOSSES`) and trust in "history".
 
     Raises:
-        RoundCancelledError: the watcher said so; it is asked several times a second.
+        RoundCancelledError: the watcher asked for it; it is called several times a second.
         torch.OutOfMemoryError: the batch is too large for the device; the networks are of no use then.
     """
     step = _Step(pair, sources, recipe, augment)

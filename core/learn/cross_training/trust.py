@@ -1,4 +1,4 @@
-"""How far a network's masks may be trusted, measured while it learns on images it never learns from.
+"""Trust in a network's masks, measured during training on validation images.
 
 Running counts of pixels per class, each step weighing .99 of the next one's: T given, P predicted, TP both. The
 intersection over union is TP / (T + P - TP). An image is trusted as far as the worst of its classes, to the power 8: so

@@ -35,7 +35,7 @@ def first_scaling(config: RoundConfig, channels: int) -> Scaling:
     """Return how the images were scaled that the first weights were trained with; of grey ones the channels' mean.
 
     It is what the config says, else what is known of packaged weights or timm's own. It does not depend on the images
-    at hand, so a frozen network says of an image what it said before others came.
+    at hand, so a frozen network predicts an image alike whatever other images there are.
 
     Raises:
         ConfigError: the config names another number of channels than the images have.
@@ -61,10 +61,12 @@ def assumption(config: RoundConfig) -> str:
 
 def _known_scaling(config: RoundConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and deviation of packaged weights or timm's own; .5 where nothing is published."""
-    import timm  # noqa: PLC0415 see _timm_network
-
     name = config.model.removeprefix(DEEPLAB)
-    known = PACKAGED.get(name) or timm.get_pretrained_cfg(name)
+    known: Any = PACKAGED.get(name)
+    if known is None:
+        import timm  # noqa: PLC0415 see _timm_network
+
+        known = timm.get_pretrained_cfg(name)
     return (_MIDDLE, _MIDDLE) if known is None else (tuple(known.mean), tuple(known.std))
 
 

@@ -21,7 +21,7 @@ Tell = Callable[[str], None]
 
 
 class Published(NamedTuple):
-    """Where a network's weights are published: repository and revision of the hub, and the files they may be in."""
+    """Location of a network's published weights: repository and revision of the hub, and possible file names."""
 
     repository: str
     revision: str | None
@@ -29,7 +29,7 @@ class Published(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Where a person downloads the first of the files."""
+        """Return the URL of the first of the files."""
         return hf_hub_url(self.repository, self.files[0], revision=self.revision)
 
 
@@ -50,7 +50,7 @@ def published(model: str) -> Published:
 
 
 def is_network_of_timm(model: str) -> bool:
-    """Whether a name is one of timm's own; networks of masks are built otherwise and load their encoders themselves."""
+    """Return whether a name is one of timm's networks; those of masks are built otherwise and load their encoders."""
     import timm  # noqa: PLC0415 see published
 
     return bool(timm.is_model(model))
@@ -83,11 +83,11 @@ def download_size(model: str) -> int | None:
 
 
 def fetch(model: str, tell: Tell = lambda _: None, should_stop: Callable[[], bool] = lambda: False) -> Path:
-    """Return the file of a network's weights, downloaded now where it is not here; `tell` is told how far that is.
+    """Return the file of a network's weights, downloaded now where it is not here; `tell` receives the progress.
 
     Raises:
         ConfigError: it cannot be had; names the file to download elsewhere.
-        RoundCancelledError: `should_stop` said so; what was downloaded stays.
+        RoundCancelledError: `should_stop` returned true; what was downloaded stays.
     """
     found = cached(model)
     if found is not None:

@@ -2,7 +2,8 @@
 
 Measured for EfficientNet-Lite0 at 160 pixels on one core of an AMD EPYC with AVX512-BF16, images a second: 76 as built
 (channels last), 93 folded, 219 folded in bfloat16; ONNX Runtime 149, OpenVINO 174, both in float32. The features then
-differ by 2.5 % (relative norm), and the average precision of wrong labels by .002.
+differ by 2.5 % (relative norm), and the average precision of wrong labels by .002. Stronger networks (ConvNeXt, ViTs as
+of DINOv2, DINOv3 and SigLIP, Swin, ResNet-50) gain by a factor of 1.8 to 2.2; drawn weights answer alike to .8 %.
 """
 
 import copy

@@ -166,3 +166,30 @@ def test_every_answer_to_a_reader_is_an_option_of_the_command() -> None:
     told = run("import", "--help").stdout
     for option in (*ANSWERS, "ignore_id"):
         assert f"--{option.replace('_', '-')}" in told
+
+
+def test_the_range_of_deep_greys_is_told_and_changed(opened: Workspace, tmp_path: Path) -> None:
+    for number in range(3):
+        path = tmp_path / "scans" / "a" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.tile(np.linspace(number, 1_023, 40), (40, 1)).astype(np.uint16)).save(path)
+    assert run_json("import", tmp_path / "scans", "--dry-run")["window"] == "0-1023"
+    assert run_json("import", tmp_path / "scans")["report"]["window"] == "0-1023"
+    assert run_json("datasets", "window", "scans") == {"dataset": "scans", "window": "0-1023"}
+    assert "from 100-900" in run("datasets", "window", "scans", "100-900").stdout
+    assert run_json("datasets", "show", "scans")["window"] == "100-900"
+    assert "as in 0-4095, or full" in run("datasets", "window", "scans", "900-100", code=1).stderr
+
+
+def test_masks_mended_elsewhere_are_taken_and_undone(opened: Workspace, tmp_path: Path) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    run("import", root)
+    draw_pair(root, "01", mask_of(1))
+    assert (
+        "1 images have other masks in the source than here; take these with --take-masks" in run("import", root).stderr
+    )
+    told = run("import", root, "--take-masks", "--by", "ada").stderr
+    assert "1 images mended elsewhere: their masks are your edits now" in told
+    assert "mended" not in run("import", root).stderr
+    assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
+    assert "1 images have other masks" in run("import", root).stderr

@@ -40,3 +40,12 @@ def test_issues_have_cleanlabs_columns(opened: Workspace, tmp_path: Path) -> Non
         assert sum(row["is_label_issue"] == "True" for row in csv.DictReader(file)) > 0
     again = run("export-predictions", "digits", tmp_path / "issues.csv", "--issues", code=1)
     assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize("form", [(), ("--npz",)], ids=["PNGs", "npz"])
+def test_predicted_masks_come_back_as_a_round(opened: Workspace, tmp_path: Path, form: tuple[str, ...]) -> None:
+    folder = tmp_path / "predicted"
+    told = run("export-predictions", "stripes", folder, "--round", "1", *form)
+    assert f"predictions of 12 images in {folder}" in told.stdout
+    brought = run_json("import-predictions", "stripes", folder, "--out-of-fold")
+    assert (brought["round"]["recipe"], brought["round"]["status"]) == ("predictions", "done")

@@ -343,3 +343,19 @@ def test_a_question_about_masks_is_answered_with_a_click(
     [card] = datasets.list_datasets(workspace)
     assert card.dataset.classes == ("sky", "road", "2")
     assert card.dataset.options["unnamed_ids"] == "class"
+
+
+def test_masks_mended_elsewhere_are_taken_with_one_click(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_stripes(tmp_path / "set")
+    add(workspace, root, "stripes")
+    draw_pair(root, "01", mask_of(1))
+    again = add(workspace, root, "stripes")
+    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["import"] = str(again)
+    at.run()
+    at.button(key=f"mended_{again}_take").click().run()
+    assert not at.exception
+    run_all(workspace)
+    assert (imports.get_import(workspace, again + 1).report or {})["mended"] == {"taken": 1, "open": 0, "left": 0}

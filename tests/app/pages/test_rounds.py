@@ -19,7 +19,7 @@ from core.types import Progress, Recipe, RoundStatus
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import folds as fold_rows
 from db.queries import rounds as rows
-from tests.app.masked import TABLE, add_scenes
+from tests.app.masked import TABLE, add_scenes, draw
 from tests.app.masked import add_round as add_mask_round
 from tests.app.sampled import everything, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round
@@ -91,6 +91,26 @@ def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Wor
     (started,) = rounds.list_rounds(workspace, dataset_id)
     (member,) = RoundConfig.from_json(started.config).members
     assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
+
+
+def test_the_size_of_a_download_is_asked_for_on_a_click_alone(
+    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("app.components.download_note.ask_size", asked.append)
+    monkeypatch.setattr("app.components.download_note.known_size", lambda _: "downloads 85 MB" if asked else "")
+    key = f"form_{add_dataset(workspace, PETS)}"
+    screen.run()
+    screen.selectbox(f"{key}_model").set_value("convnext_tiny")
+    screen.selectbox(f"{key}_weights").set_value(Weights.PRETRAINED).run()
+    assert not screen.exception
+    assert asked == []
+    screen.button(f"{key}_download").click().run()
+    assert not screen.exception
+    assert asked == ["convnext_tiny"]
+    assert "downloads 85 MB" in words(screen)
+    screen.selectbox(f"{key}_weights").set_value(Weights.NONE).run()
+    assert "downloads 85 MB" not in words(screen)
 
 
 def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
@@ -484,6 +504,26 @@ def test_probabilities_from_a_file_are_a_round_without_a_network(
     started = rounds.list_rounds(workspace, dataset_id)[0]
     assert started.recipe is Recipe.PREDICTIONS
     assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
+
+
+def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
+    screen: AppTest, workspace: Workspace, tmp_path: Path
+) -> None:
+    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    folder = tmp_path / "predicted"
+    folder.mkdir()
+    for number in range(6):
+        truth = draw(number).truth
+        np.savez(folder / f"scene_{number:03d}.npz", confidence=np.full(truth.shape, 0.9), **{"class": truth})
+    screen.run()
+    form = f"form_{dataset_id}"
+    screen.selectbox(f"{form}_recipe").select(Recipe.PREDICTIONS).run()
+    screen.text_input(f"{form}_predictions_file").set_value(str(folder)).run()
+    screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
+    screen.button(f"{form}_start").click().run()
+    assert not screen.exception
+    started = rounds.list_rounds(workspace, dataset_id)[0]
+    assert (started.recipe, started.config["model"]) == (Recipe.PREDICTIONS, "predicted")
 
 
 @pytest.mark.parametrize(

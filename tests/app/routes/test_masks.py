@@ -218,6 +218,7 @@ def test_nobody_edits_without_a_name(client: TestClient) -> None:
         (f"masks/1/labels?version={'f' * 32}", 404), ("masks/1/predicted?round=99", 404), ("masks/1/predicted", 400),
         ("regions/1/image/100.webp", 400), ("regions/1/glow/192.webp", 400), ("regions/99/image/192.webp", 404),
         ("regions/1/all.png", 400), ("findings?round=1&min_area=x", 400), ("findings?round=1&sample=0", 400),
+        ("findings?round=1&similar=3-x", 400), (f"findings?round=1&similar={'-'.join('1' * 300)}", 400),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_said_so(client: TestClient, address: str, status: int) -> None:

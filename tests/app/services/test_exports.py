@@ -71,9 +71,10 @@ def test_what_is_exported_reads_back_as_what_was_resolved(
 ) -> None:
     done = export(workspace, reviewed, tmp_path / "out", format=form)
     assert (done.status, done.message) == (RoundStatus.DONE, "")
-    listing = FORMATS[detect(tmp_path / "out").format].read(tmp_path / "out", ReadOptions())
+    options = ReadOptions(unpack_into=str(tmp_path / "unpacked"))
+    listing = FORMATS[detect(tmp_path / "out").format].read(tmp_path / "out", options)
     found: dict[str, set[str]] = {}
-    for sample in listing.samples:
+    for sample in listing.unpack(listing.samples):
         found.setdefault(content_hash(Path(sample.path)), set()).add(str(sample.label))
     assert found == resolved_by_hash(workspace, reviewed)
 

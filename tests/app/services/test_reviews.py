@@ -20,7 +20,7 @@ from bench._review_data import add_round, fill
 from core.data.snapshot import Snapshot
 from core.judge.review import resolve, standing
 from core.judge.similarity import order_by_similarity
-from core.types import Decision, FindingFilter, FindingKind, Order, Recipe, Status, Verdict
+from core.types import Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import decisions
@@ -432,34 +432,65 @@ def test_a_round_says_what_its_filters_can_be_set_to(filled: Workspace) -> None:
         assert session.get_one(RoundRow, 1).number == 1
 
 
+def embedded(workspace: Workspace, points: FloatArray) -> None:
+    """Store the neighbours of a round's samples by these embeddings, (N, D)."""
+    with workspace.database.read() as session:
+        rows = {row.row: row.sample_id for row in session.scalars(select(FindingRow))}
+    count, folder = len(points), workspace.round_folder(1)
+    ids, nothing = np.array([rows[row] for row in range(count)]), [""] * count
+    Snapshot(ids, nothing, np.zeros(count, np.int32), nothing, nothing, ["cat"]).save(folder)
+    order_by_similarity(folder, points)
+
+
 def test_what_is_like_a_card_is_a_set_of_its_own(workspace: Workspace) -> None:
     fill(workspace, 400, suspicious=1)
-    focused = reviews.page(workspace, FindingFilter(round_id=1), Order.SIMILARITY, limit=200).items[150]
+    cards = reviews.page(workspace, FindingFilter(round_id=1), limit=40).items
+    assert reviews.history(workspace, cards[0].id).alike == ()  # a round without neighbours
+    points = np.random.default_rng(0).normal(size=(400, 3))
+    embedded(workspace, points)
+    focused = max(cards, key=lambda one: len(reviews.history(workspace, one.id).alike))
     story = reviews.history(workspace, focused.id)
-    chosen = FindingFilter(round_id=1, given=focused.given, pseudo=focused.pseudo, similar=story.places)
+    chosen = FindingFilter(round_id=1, similar=story.alike)
     alike = reviews.page(workspace, chosen, limit=400).items
-    assert story.alike == len(alike) - 1
-    assert focused.id in {one.id for one in alike}
+    assert sorted(one.id for one in alike) == list(story.alike)
+    assert focused.id in story.alike
+    assert len(alike) > 1
     assert {(one.given, one.pseudo) for one in alike} == {(focused.given, focused.pseudo)}
-    assert all(abs((one.similarity_rank or 0) - (focused.similarity_rank or 0)) <= 40 for one in alike)
+    pair = FindingFilter(round_id=1, given=focused.given, pseudo=focused.pseudo)
+    rest = [one for one in reviews.page(workspace, pair, limit=400).items if one.id not in story.alike]
+    near, far = (
+        np.mean([np.linalg.norm(points[one.row] - points[focused.row]) for one in some if one.id != focused.id])
+        for some in (alike, rest)
+    )
+    assert near < far
     assert reviews.count(workspace, chosen) == len(alike)
     seen = audits.start(workspace, chosen, by="ada")
     assert seen.audit.size == len(alike)
-    assert seen.as_json()["filter"]["similar"] == "-".join(map(str, story.places))
+    assert seen.as_json()["filter"]["similar"] == "-".join(map(str, story.alike))
     assert reviews.accept_all(workspace, chosen, by="ada").size == len(alike)
+    assert reviews.history(workspace, focused.id).alike == ()  # nothing else is open
+
+
+def test_of_too_many_that_are_like_a_card_the_nearest_are_taken(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(workspace, 400, suspicious=1)
+    embedded(workspace, np.random.default_rng(0).normal(size=(400, 3)))
+    focused = max(
+        reviews.page(workspace, FindingFilter(round_id=1), limit=40).items,
+        key=lambda one: len(reviews.history(workspace, one.id).alike),
+    )
+    monkeypatch.setattr("app.services.reviews.reading.MOST_ALIKE", 2)
+    alike = reviews.history(workspace, focused.id).alike
+    assert len(alike) == 3
+    assert focused.id in alike
 
 
 def test_a_card_shows_its_nearest_neighbours_nearest_first(filled: Workspace) -> None:
     card = reviews.page(filled, EVERYTHING, limit=1).items[0]
     assert reviews.history(filled, card.id).neighbours == []  # a round without embeddings has none
-    with filled.database.read() as session:
-        rows = {row.row: row.sample_id for row in session.scalars(select(FindingRow))}
-    ids = np.array([rows[row] for row in range(COUNT)])
-    folder = filled.round_folder(card.round_id)
-    count = len(ids)
-    Snapshot(ids, [""] * count, np.zeros(count, np.int32), [""] * count, [""] * count, ["cat"]).save(folder)
-    angle = np.linspace(0, np.pi, count)
-    order_by_similarity(folder, np.stack([np.cos(angle), np.sin(angle), angle], axis=1))
+    folder, angle = filled.round_folder(card.round_id), np.linspace(0, np.pi, COUNT)
+    embedded(filled, np.stack([np.cos(angle), np.sin(angle), angle], axis=1))
     near = reviews.history(filled, card.id).neighbours
     (folder / "neighbours.npy").unlink()
     np.save(folder / "embeddings.npy", np.stack([np.cos(angle), np.sin(angle), angle], axis=1))

@@ -1,8 +1,10 @@
 """The steps of a round around the training: the labels it opens with, and findings that appear all at once."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from app.services import evaluation, reviews, rounds
 from app.services.reviews import Choice, RefusedError
 from app.services.workspace import Workspace
 from app.worker import steps
-from core.config import RoundConfig
+from core.config import Member, Method, RoundConfig, Weights
 from core.data.snapshot import Snapshot
 from core.rounds import held_of
 from core.types import NO_LABEL, FindingFilter, FindingKind, RoundCancelledError, RoundError, RoundStatus, Verdict
@@ -213,3 +215,29 @@ def _findings(session: object, round_id: int) -> list[tuple[int, int]]:
     assert isinstance(session, Session)
     query = select(FindingRow.id, FindingRow.sample_id).where(FindingRow.round_id == round_id)
     return [(finding, sample) for finding, sample in session.execute(query)]
+
+
+def test_the_hashes_of_downloaded_weights_stand_in_the_round_once_its_first_fold_is_done(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr(
+        "core.learn.models.weights.cached", lambda _: file if (tmp_path / "downloaded").exists() else None
+    )
+
+    def learn(*_arguments: object, **_options: object) -> None:
+        (tmp_path / "downloaded").touch()
+
+    monkeypatch.setattr("core.rounds.run_fold", learn)
+    probe = {"method": Method.PROBE, "weights": Weights.PRETRAINED}
+    further = Member(model="convnext_tiny", input_size=64, **probe)
+    config = RoundConfig(folds=2, model="resnet18", input_size=64, members=(further,), **probe)
+    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), config, "ada").id
+    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
+    versions = rounds.get_round(workspace, round_id).versions or {}
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert "resnet18" in versions["weights"]
+    assert "convnext_tiny" in versions["weights of network 2"]
+    assert all(digest in versions[name] for name in ("weights", "weights of network 2"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import ImageError, load_image, load_small, read_facts, thumbnail
+from core.data import images
+from core.data.images import IMAGE_SUFFIXES, ImageError, load_image, load_small, read_facts, thumbnail
 
 LIMIT = 1_000_000
 
@@ -219,3 +220,22 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path) -> Non
         again = np.asarray(Image.fromarray(small).resize((90, 90), Image.Resampling.BOX)).astype(int)
         assert np.abs(shrunk - again).mean() < 3
     assert load_image(tmp_path / "plain.jpg", grey=False, least_edge=600).shape == (600, 901, 3)
+
+
+@pytest.mark.parametrize("ending", sorted(images.HEIC_SUFFIXES))
+def test_heic_without_its_reader_is_named_with_the_way_to_get_it(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "READS_HEIC", False)
+    (tmp_path / f"a{ending}").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(ImageError) as caught:
+        read_facts(tmp_path / f"a{ending}", LIMIT)
+    assert (caught.value.kind, caught.value.cure) == ("HEIC", "install it: pip install pillow-heif")
+    assert ending in IMAGE_SUFFIXES
+
+
+def test_heic_is_read_where_its_reader_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    ramp().convert("RGB").resize((64, 48)).save(tmp_path / "a.heic")
+    facts = read_facts(tmp_path / "a.heic", LIMIT)
+    assert (facts.width, facts.height) == (64, 48)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -6,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.judge import similarity as module
-from core.judge.similarity import COUNT, NONE, likeness, nearest_of, neighbours_of, order_by_similarity, similarity
+from core.judge.similarity import (
+    COUNT,
+    NEIGHBOURS,
+    NONE,
+    likeness,
+    nearest_of,
+    neighbours_of,
+    order_by_similarity,
+    rows_around,
+    similarity,
+)
 from core.types import FloatArray, IntArray
 
 
@@ -164,3 +175,23 @@ def test_odd_images_stand_apart_although_they_are_odd_in_the_same_way() -> None:
     points[:3] = np.abs(rng.normal(size=(3, 32)))
     mean = np.nanmean(likeness(points, similarity(points).neighbours), axis=1)
     assert set(np.argsort(mean)[:3].tolist()) == {0, 1, 2}
+
+
+def test_rows_around_follow_neighbours_in_both_directions_nearest_steps_first(tmp_path: Path) -> None:
+    neighbours = np.array([[1, 2], [0, 2], [1, 0], [2, NONE], [3, NONE], [NONE, NONE]], np.int32)
+    np.save(tmp_path / NEIGHBOURS, neighbours)
+    assert [rows_around(tmp_path, 0, steps).tolist() for steps in range(4)] == [[], [1, 2], [1, 2, 3], [1, 2, 3, 4]]
+    assert rows_around(tmp_path, 5, 3).tolist() == []
+    assert rows_around(tmp_path / "another round", 0, 3).tolist() == []
+
+
+@given(st.integers(2, 60), st.integers(0, 9), st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_a_row_is_around_those_that_are_around_it(count: int, seed: int, steps: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(count, 4))
+    with TemporaryDirectory() as folder:
+        order_by_similarity(Path(folder), points)
+        around = [set(rows_around(Path(folder), row, steps).tolist()) for row in range(count)]
+    for row, others in enumerate(around):
+        assert row not in others
+        assert all(row in around[other] for other in others)

@@ -11,9 +11,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from core.config import BACKBONE, Method, RoundConfig, Weights
+from core.config import BACKBONE, SMALL_NETWORK, Method, RoundConfig, Weights
 from core.judge.hints import HintKey, hints
-from core.learn.backbone_check import SCALING, Trial, check_backbone, needs_check
+from core.learn.backbone_check import SCALING, Trial, check_backbone, check_trained, needs_check
 from core.learn.batches import Images
 from core.learn.crossfold import Held, Telling
 from core.learn.models.classifier import build_classifier, first_scaling
@@ -121,10 +121,31 @@ def test_weights_that_see_nothing_are_told_of_the_installed_network(
     assert keys_of(check) == {HintKey.WEAK_NETWORK}
 
 
-def test_only_probes_of_other_networks_than_the_installed_one_are_compared(config: RoundConfig) -> None:
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("right", "better"), [(0.2, BACKBONE), (1.0, "")])
+def test_a_trained_network_that_the_installed_one_surpasses_is_told_so(
+    images: ByteArray, config: RoundConfig, tmp_path: Path, right: float, better: str
+) -> None:
+    rng, labels = np.random.default_rng(2), np.arange(COUNT) % CLASSES
+    held_rows = np.sort(rng.permutation(COUNT)[: COUNT // 2])
+    held = Held(0, np.setdiff1d(np.arange(COUNT), held_rows), held_rows, labels)
+    said = np.where(rng.random(COUNT) < right, labels, rng.integers(CLASSES, size=COUNT))
+    logits = 9 * np.eye(CLASSES, dtype=np.float32)[said][held_rows]
+    shown = Images(images, first_scaling(config, 3), torch.device("cpu"))
+    trial = Trial(shown, CLASSES, lambda other: build_classifier(other, 3, 0), NEVER)
+    trained = RoundConfig(model="resnet18", input_size=SIZE, batch_size=40)
+    check_trained(trained, logits, held, np.ones(COUNT, np.bool_), trial, path=tmp_path / "trained.json")
+    check = json.loads((tmp_path / "trained.json").read_text())
+    assert (check["better"], check["trained"]) == (better, True)
+    assert check["agreement"] == pytest.approx(float((said == labels)[held_rows].mean()))
+    assert keys_of(check) == ({HintKey.WEAK_NETWORK} if better else set())
+
+
+def test_the_installed_probe_and_the_small_network_are_not_compared(config: RoundConfig) -> None:
     assert needs_check(config)
     assert not needs_check(replace(config, weights=Weights.PACKAGED, weights_file=""))
-    assert not needs_check(replace(config, method=Method.FINE_TUNE))
+    assert needs_check(replace(config, method=Method.FINE_TUNE))
+    assert not needs_check(RoundConfig(model=SMALL_NETWORK))
 
 
 def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
@@ -138,3 +159,20 @@ def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
     assert "44%" in hint.text
     assert "51%" in hint.text
     assert "--weights-mean 0.5,0.5,0.5 --weights-std 0.5,0.5,0.5 --weights-padding same" in hint.advice
+
+
+def test_the_hint_on_a_further_network_names_it_and_its_own_options() -> None:
+    check = {
+        "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5], "padding": "",
+    }  # fmt: skip
+    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
+    rows = [{"name": str(number)} for number in range(CLASSES)]
+    networks = [
+        {"model": BACKBONE, "backbone_check": None},
+        {"model": "mobilenetv2_100", "backbone_check": check},
+        {"model": "mix"},
+    ]
+    (hint,) = hints({"confusion": confusion, "per_class": rows, "networks": networks})
+    assert "network 2 (mobilenetv2_100) agrees with 44%" in hint.text
+    assert "weights_mean=0.5,0.5,0.5 weights_std=0.5,0.5,0.5 in the --network" in hint.advice

@@ -37,7 +37,7 @@ from core.data.formats.source import ReadOptions, SourceFormat
 from core.types import ExportError, RoundCancelledError, Verdict
 
 OF_CLASSES = [form for form in ExportFormat if not form.of_masks]
-WITH_FILES = [form for form in OF_CLASSES if form.with_files]
+WITH_FILES = [form for form in OF_CLASSES if form.with_files and not form.embeds]
 WHOLE = [form for form in OF_CLASSES if not form.is_patch]
 SOURCE = Source("pets", "classification", ("cat", "dog", "bird"))
 VERSIONS = {"outfold": "1"}
@@ -81,8 +81,10 @@ def export(items: list[ExportItem], target: Path, source: Source = SOURCE, **wis
 def labels_by_hash(folder: Path) -> dict[str, tuple[str | None, str]]:
     """Read an export as a stranger would, by what its format is recognised as."""
     reader = FORMATS[detect(folder).format]
-    listing = reader.read(folder, ReadOptions(allow_outside_links=True))
-    return {placing.content_hash(Path(sample.path)): (sample.label, sample.split) for sample in listing.samples}
+    options = ReadOptions(allow_outside_links=True, unpack_into=str(folder.with_name(f"{folder.name}_unpacked")))
+    listing = reader.read(folder, options)
+    samples = listing.unpack(listing.samples)
+    return {placing.content_hash(Path(sample.path)): (sample.label, sample.split) for sample in samples}
 
 
 def resolved(items: list[ExportItem]) -> dict[str, tuple[str | None, str]]:

@@ -24,7 +24,7 @@ def manifest(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_any_usual_delimiter_and_encoding_is_read(delimiter: str, encoding: str, ending: str, tmp_path: Path) -> None:
     rows = [["path", "label", "split", "group"], ["a/1.png", "Käse", "train", "g1"], ["a/2.png", "", "testing", ""]]

@@ -117,3 +117,41 @@ def test_ids_with_255_in_folders_of_classes_are_refused(tmp_path: Path) -> None:
             put(tmp_path / f"masks/{name}/{number}.png", 0)
     Image.fromarray(np.array([[0, 1, 1, 2, 255]] * 4, np.uint8)).save(tmp_path / "masks/cat/2.png")
     assert Source(tmp_path, mask_pairs).fault.kind == "several values"
+
+
+def test_numbered_masks_beside_their_image_are_united(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["benign (1).png", "benign (2).png", "benign (3).png"])
+    put(tmp_path / "benign (1)_mask.png", 0)
+    put(tmp_path / "benign (1)_mask_1.png", 2)
+    put(tmp_path / "benign (1)_mask_2.png", 4)
+    put(tmp_path / "benign (2)_mask.png", 3)
+    assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "object")
+    assert {name: mask[0].tolist() for name, mask in source.masks.items()} == {
+        "benign (1).png": [1, 0, 1, 0, 1],
+        "benign (2).png": [0, 0, 0, 1, 0],
+    }
+    assert source.kinds == {".": "several masks an image", "benign (3).png": "missing mask"}
+
+
+@pytest.mark.parametrize("addition", ["_mask_{}", "_mask{}", "-masks-{}", "_seg{}"])
+def test_numbered_masks_in_their_own_folder_are_united(tmp_path: Path, addition: str) -> None:
+    draw_all(tmp_path, ["images/a.jpg", "images/b.jpg"])
+    for at in range(2):
+        put(tmp_path / f"masks/a{addition.format(at)}.png", 3 * at)
+    put(tmp_path / f"masks/b{addition.format(0)}.png", 1)
+    source = Source(tmp_path, mask_pairs)
+    assert {name: mask[0].tolist() for name, mask in source.masks.items()} == {
+        "images/a.jpg": [1, 0, 0, 1, 0],
+        "images/b.jpg": [0, 1, 0, 0, 0],
+    }
+
+
+def test_one_mask_an_image_with_a_number_in_its_name_is_an_ordinary_pair(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["images/a.jpg", "images/b.jpg"])
+    for name, value in (("a", 1), ("b", 2)):
+        put(tmp_path / f"masks/{name}_seg0.png", 1, value=value)
+    source = Source(tmp_path, mask_pairs)
+    assert "several masks an image" not in source.kinds.values()
+    assert sorted(int(mask.max()) for mask in source.masks.values()) == [1, 2]

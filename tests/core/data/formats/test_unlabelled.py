@@ -12,7 +12,7 @@ from tests.core.data.formats.drawn import draw_all
 @pytest.mark.parametrize(
     ("name", "text", "way"),
     [
-        ("annotations.xml", "<?xml version='1.0'?>\n<annotations><image name='1.jpg'/></annotations>", "COCO 1.0"),
+        ("annotations.xml", "<?xml version='1.0'?>\n<annotations><image name='1.jpg'/></annotations>", "--format cvat"),
         ("1.xml", "<annotation><object/></annotation>", "masks"),
         ("annotations/default.json", '{"dm_format_version": "1.0", "items": []}', "as COCO or VOC"),
         ("labels.json", '{"annotations": []}', "COCO instances"),

@@ -3,7 +3,7 @@ import timm
 import torch
 from torch import nn
 
-from core.learn.models.inference import for_inference, has_bfloat16
+from core.learn.models.inference import Bfloat16, for_inference, has_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -72,3 +72,14 @@ def test_a_cpu_computes_in_bfloat16_where_it_can_and_leaves_the_network_as_it_wa
     assert found.dtype is torch.float32
     assert (found - before).norm() < (0.05 if able else 1e-4) * before.norm()
     assert has_bfloat16() is able
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_convnext"])
+def test_networks_without_batch_norm_compute_in_bfloat16_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    network = used(name)
+    images = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    found = for_inference(network, CPU, 3, 160)
+    assert isinstance(found, Bfloat16)
+    with torch.inference_mode():
+        assert (found(images) - network(images)).norm() < 0.05 * network(images).norm()
