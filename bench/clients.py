@@ -10,7 +10,8 @@ made once in FOLDER (a temporary one where none is named).
 
 A row is `equal`, `differs`, or `refused`: the client, or Outfold, gives an error instead of data. Formats that Outfold
 does not read, but names with a way, are counted apart as `named`; where the way is datumaro, it is taken, and what
-comes of it is compared. Polygons cut masks otherwise than pixels do; there the truth is what pycocotools makes of the file.
+comes of it is compared. Polygons cut masks otherwise than pixels do; there the truth is what pycocotools makes of the
+file.
 The exit code is 1 if a row differs or is refused.
 """
 
@@ -120,6 +121,7 @@ LABEL_READERS: Sequence[Task] = (
     Task("datasets", "huggingface", "huggingface"),
     Task("datasets", "huggingface-jsonl", "huggingface"),
     Task("datasets", "csv", "huggingface"),
+    Task("datasets", "huggingface-parquet", "huggingface"),
     Task("datasets", "parquet", "huggingface"),
     Task("pandas", "csv", "pandas_csv"),
     Task("pandas", "imagefolder", "pandas_csv"),
@@ -416,10 +418,11 @@ def _as_written(world: World, answer: Path) -> World:
 
 def _fault_of_import(world: World, where: Path) -> tuple[str, str]:
     """Return in what the import differs, and which annotations it said that it does not read."""
-    options = ReadOptions(literal_labels=False, class_level=0)
+    unpacked = where.with_name(f"{where.name}-unpacked")
+    options = ReadOptions(literal_labels=False, class_level=0, unpack_into=str(unpacked))
     form = detect(where).format
     listing = FORMATS[form].read(where, options)
-    samples = list(listing.samples)
+    samples = list(listing.unpack(listing.samples))
     unread = [f"{one.message}; {one.cure}" for one in listing.problems.kept if one.kind == "annotations not read"]
     return _fault_of_listing(world, form, listing, samples), "; ".join(unread)
 

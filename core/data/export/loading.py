@@ -137,6 +137,10 @@ def _parquet(_: LaidOut) -> Loading:
     return Loading(_front({_WHOLE: ["labels.parquet"]}), lines)
 
 
+def _embedded(_: LaidOut) -> Loading:
+    return Loading(lines=("- Hugging Face: `datasets.load_dataset` of this folder; class names are in the files.",))
+
+
 def _choices(_: LaidOut) -> Loading:
     return Loading(lines=(_LABEL_STUDIO,))
 
@@ -147,6 +151,7 @@ _LOADERS: Mapping[ExportFormat, Callable[[LaidOut], Loading]] = {
     ExportFormat.HUGGING_FACE_JSONL: _metadata,
     ExportFormat.CSV: _csv,
     ExportFormat.PARQUET: _parquet,
+    ExportFormat.HUGGING_FACE_PARQUET: _embedded,
     ExportFormat.LABEL_STUDIO_CHOICES: _choices,
 }
 _MASKS: Mapping[ExportFormat, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file with the shapes, or the tags, of all images.
+"""CVAT for images 1.1: one XML file with the shapes, or the tags, of all images; or one for each split (`train.xml`).
 
 Polygons, painted masks and ellipses are the classes of pixels, drawn by `z_order` and then in the order of the file;
 boxes say nothing of their pixels (`boxes`). Polylines, points and cuboids are counted. Where nothing is drawn at all
@@ -16,7 +16,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from core.data.formats.annotations import Images, image_root
+from core.data.formats.annotations import Images, image_root, split_in
 from core.data.formats.boxes import box_shape, boxes_question
 from core.data.formats.mask_folders import bases
 from core.data.formats.questions import together
@@ -70,7 +70,7 @@ class _File:
 def recognise(source: Path) -> str:
     """Say why this is such a file; empty: it is none."""
     found = _find(source)
-    return f"{found.name} has annotations of images, as CVAT writes them" if found is not None else ""
+    return f"{found[0].name} has annotations of images, as CVAT writes them" if found else ""
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -80,11 +80,11 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         DatasetError: there is no such file, it is broken, or it is of a video.
     """
     found = _find(source)
-    if found is None:
+    if not found:
         raise DatasetError(f"{source}: has no annotations.xml of CVAT for images; name the file itself")
-    file = _parsed(refuse_leaving(found, source, options))
+    file = _merged([_parsed(refuse_leaving(path, source, options)) for path in found])
     problems = Problems()
-    images = Images(image_root(found) if source.is_file() else source, options, problems)
+    images = Images(image_root(source) if source.is_file() else source, options, problems)
     for kind, count in file.passed_over.items():
         problems.warn("not a mask", kind, f"{count:,} shapes are {kind}; only shapes with an area are read", "nothing")
     if not any(image.shapes for image in file.images):
@@ -98,22 +98,35 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     photos = [
         (f"{images.root}/{name}", (size[1], size[0]) if (size := _size(image.attributes)) else None)
         for image in file.images
-        if (name := images.look(image.attributes.get("name", ""), found.parent)) is not None
+        if (name := images.look(image.attributes.get("name", ""), file.path.parent)) is not None
     ]
     shown = together(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
     return SourceListing(_samples(file, images, ids, options), problems, table, shown)
 
 
-def _find(source: Path) -> Path | None:
-    """Return the first file that looks right; `annotations.xml` before others."""
+def _find(source: Path) -> list[Path]:
+    """Return the files that look right: `annotations.xml`, else all that lie in the same folder."""
     if source.is_file():
-        return source if source.suffix.lower() == ".xml" and _looks_so(source) else None
+        return [source] if source.suffix.lower() == ".xml" and _looks_so(source) else []
     for base in bases(source):
         files = sorted(base.glob("*.xml"), key=lambda path: (path.name != "annotations.xml", path.name))
-        for path in files[:_LOOKED_AT]:
-            if path.is_file() and _looks_so(path):
-                return path
-    return None
+        found = [path for path in files[:_LOOKED_AT] if path.is_file() and _looks_so(path)]
+        if found:
+            return found[:1] if found[0].name == "annotations.xml" else found
+    return []
+
+
+def _merged(files: list[_File]) -> _File:
+    """Return what several files of one folder hold; the name of each is the split of its images that give none."""
+    merged = _File(files[0].path)
+    for file in files:
+        for image in file.images if len(files) > 1 else ():
+            image.attributes.setdefault("subset", split_in(file.path.stem))
+        merged.images += file.images
+        merged.labels += [label for label in file.labels if label not in merged.labels]
+        merged.passed_over += file.passed_over
+        merged.tracks += file.tracks
+    return merged
 
 
 def _looks_so(path: Path) -> bool:

@@ -4,7 +4,7 @@ Annotations beside them that no reader knows are named, with the way to bring th
 labels among the images, nothing is read unless this format is chosen: masks would be photos, folders of files classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +30,7 @@ _REFUSED = (  # a file's ending, words near its beginning, what it is, and the w
         "export polygons or masks instead, as COCO or YOLO with `data.yaml`",
     ),
 )
+REFUSED_ENDINGS = frozenset(ending for ending, *_ in _REFUSED)
 _UNREAD = (  # suffix, text near the beginning, what it is, and the way
     (
         ".xml",
@@ -82,8 +83,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     return SourceListing(_samples(source, options, problems), problems)
 
 
-def refuse_unread(source: Path) -> None:
+def refuse_unread(source: Path, endings: Container[str]) -> None:
     """Refuse a folder whose labels no reader knows, and whose files other readers take for what they are not.
+
+    It is told by files of these endings.
 
     Raises:
         DatasetError: it is one, with the way to bring it in.
@@ -91,7 +94,7 @@ def refuse_unread(source: Path) -> None:
     if not source.is_dir():
         return
     for path in islice(source.rglob("*"), _LOOKED_AT):
-        kinds = [kind for kind in _REFUSED if kind[0] == path.suffix.lower()]
+        kinds = [kind for kind in _REFUSED if kind[0] == path.suffix.lower() and kind[0] in endings]
         if not kinds or not path.is_file():
             continue
         head = _head(path)

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -168,12 +169,11 @@ def _cell_writer(table: Table, columns: Columns) -> Callable[[str], str]:
     """Return how a label is written into a CSV file: escaped in an export of ours, and where other labels are so."""
     exported = find_manifest(table.path.parent)
     if escapes_formulas(exported):
-        raw = bool(exported and exported["options"]["raw"])
-        return lambda label: escaped(label, raw=raw)
+        return partial(escaped, raw=bool(exported and exported["options"]["raw"]))
     told = [name for name in (columns.label, "given") if name]
     cells = [(row.get(name) or "").strip() for _, row in table.rows if row is not None for name in told]
     written = [cell for cell in cells if is_formula(cell)]
-    return escaped if written and all(cell.startswith("'") for cell in written) else str
+    return partial(escaped, raw=not (written and all(cell.startswith("'") for cell in written)))
 
 
 def _name_in(names: Mapping[str, str], path: str, folder: Path) -> str | None:
