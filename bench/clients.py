@@ -34,7 +34,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.data.export.items import ExportFormat, ExportItem, ExportOptions, Source, Treatment, plan_export
+from core.data.export.items import ExportFormat, ExportItem, ExportOptions, Method, Source, Treatment, plan_export
 from core.data.export.mask_plan import MaskedImage, plan_masks
 from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS, detect
@@ -290,10 +290,17 @@ def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Pa
     digests = [blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in sources]
     known = list(zip(sources, digests, world.splits, strict=True))
     if not world.masks:
+        decided: dict[str, Any] = {
+            "verdict": "keep", "method": Method.PERSON, "annotator": "Ada", "round": 1, "confidence": 0.5,
+            "decided_at": "2026-11-21T03:00:00+00:00", "changeset": 7,
+        }  # fmt: skip
         items = [
-            ExportItem(path=str(path), name=path.name, content_hash=digest, given=label, label=label, split=split)
-            for (path, digest, split), label in zip(known, world.labels, strict=True)
-        ]
+            ExportItem(
+                path=str(path), name=path.name, content_hash=digest, given=label, label=label, split=split,
+                **(decided if at % 2 and label else {}),
+            )
+            for at, ((path, digest, split), label) in enumerate(zip(known, world.labels, strict=True))
+        ]  # fmt: skip
         plan: Any = plan_export(Source(world.name, "classification", world.classes), items, options)
     else:
         store = MaskStore(target.parent / "masks")

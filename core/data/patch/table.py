@@ -27,7 +27,7 @@ from core.data.formats.cells import SeveralLabelsError, escaped, is_formula, lab
 from core.data.formats.paths import ENDINGS, plain_path
 from core.data.formats.rows import ONES, Columns, find_columns
 from core.data.formats.source import ReadOptions
-from core.data.formats.table import LINES_SUFFIXES, Row, Table, Text, open_table
+from core.data.formats.table import LINES_SUFFIXES, TEXT_SUFFIXES, Row, Table, Text, open_table
 from core.data.patch.change import Change, Patch, described
 from core.data.storage import atomic_path
 from core.types import DatasetError, ExportError
@@ -73,7 +73,7 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
     if columns.label is None and not columns.one_hot:
         raise DatasetError(f"{table.name}: needs a column `path` (or `file_name`) and a column `label`")
     chosen, applied = _choose(patch, opened, columns)
-    cell_of = _cell_writer(opened, columns)
+    cell_of = _cell_writer(opened, columns) if table.suffix.lower() in TEXT_SUFFIXES else str
     if columns.label is None:
         classes = {name.strip() for name in columns.one_hot}
         for change in chosen.values():
