@@ -87,35 +87,15 @@ def main() -> None:
     arguments = parsed()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        photos = photographs(arguments.data, scratch)
-        with np.load(arguments.data / "cifar10n_random1.npz") as file:
-            human = file["labels"][FIRST : FIRST + PHOTOS].astype(np.int64)
         print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
+        photos = photographs(arguments.data, scratch)
         further = networks_beside(photos, arguments.data)
-        runs = [of_round(photos, human, seed, scratch / f"people-{seed}", further) for seed in range(SEEDS)]
-        former = [former_default(photos, human, seed, scratch) for seed in range(SEEDS if arguments.full else 1)]
-        rows = {order: averaged([run[order] for run in runs]) for order in runs[0]} | {FORMER: averaged(former)}
-        rows[DEFAULT] = replace(rows[DEFAULT], seconds=runs[0][DEFAULT].seconds)
-        show(f"CIFAR-10, people ({(human != photos.true).mean():.0%})", rows)
+        rows = of_people(photos, arguments, scratch, further)
         if arguments.json:
             arguments.json.write_text(json.dumps(figures_of(rows), indent=1))
-        seeds = range(SEEDS if arguments.full else 1)
         for images, beside in ((photos, further), (digits(arguments.data, scratch), {})):
-            for noise, share in settings(full=arguments.full):
-                place = scratch / f"{images.name}-{noise}-{share}"
-                show_mean(
-                    f"{images.name}, {noise} {share:.0%}",
-                    [
-                        of_round(
-                            images,
-                            spoilt(images.true, images.pixels, noise, share, seed),
-                            seed,
-                            place / str(seed),
-                            beside,
-                        )
-                        for seed in seeds
-                    ],
-                )
+            of_drawn_noise(images, scratch, beside, full=arguments.full)
+        seeds = range(SEEDS if arguments.full else 1)
         scenes = draw(scratch / "scenes")
         for noise, share in settings(full=arguments.full):
             place = scratch / f"scenes-{noise}-{share}"
@@ -123,6 +103,30 @@ def main() -> None:
                 f"scenes, {noise} {share:.0%}",
                 [of_scenes(scenes, noise, share, seed, place / str(seed)) for seed in seeds],
             )
+
+
+def of_people(
+    photos: Images, arguments: argparse.Namespace, scratch: Path, further: dict[str, Member]
+) -> dict[str, Found]:
+    """Print and return the figures of the labels that people gave."""
+    with np.load(arguments.data / "cifar10n_random1.npz") as file:
+        human = file["labels"][FIRST : FIRST + PHOTOS].astype(np.int64)
+    runs = [of_round(photos, human, seed, scratch / f"people-{seed}", further) for seed in range(SEEDS)]
+    former = [former_default(photos, human, seed, scratch) for seed in range(SEEDS if arguments.full else 1)]
+    rows = {order: averaged([run[order] for run in runs]) for order in runs[0]} | {FORMER: averaged(former)}
+    rows[DEFAULT] = replace(rows[DEFAULT], seconds=runs[0][DEFAULT].seconds)
+    show(f"CIFAR-10, people ({(human != photos.true).mean():.0%})", rows)
+    return rows
+
+
+def of_drawn_noise(images: Images, scratch: Path, further: dict[str, Member], *, full: bool) -> None:
+    """Print the figures of labels that drawn noise made wrong."""
+    for noise, share in settings(full=full):
+        runs = []
+        for seed in range(SEEDS if full else 1):
+            given = spoilt(images.true, images.pixels, noise, share, seed)
+            runs.append(of_round(images, given, seed, scratch / f"{images.name}-{noise}-{share}-{seed}", further))
+        show_mean(f"{images.name}, {noise} {share:.0%}", runs)
 
 
 def figures_of(rows: dict[str, Found]) -> dict[str, float]:
