@@ -110,6 +110,43 @@ def supervision_folder(folder: Path) -> Labelled:
             yield path, split, found.classes[int(answer.class_id[0])]
 
 
+def pycocotools_polygons(folder: Path) -> Masked:
+    """Read one file of COCO polygons."""
+    found = _pycocotools().coco.COCO(str(next((folder / "annotations").glob("*.json"))))
+    ids = {key: at for at, key in enumerate(sorted(found.cats))}
+
+    def items() -> Iterator[tuple[Any, str, Any]]:
+        for key, image in found.imgs.items():
+            mask = np.zeros((image["height"], image["width"]), np.int32)
+            for annotation in found.loadAnns(found.getAnnIds(imgIds=[key])):
+                mask[_inside(found, annotation) > 0] = ids[annotation["category_id"]]
+            yield folder / "images" / image["file_name"], "", mask
+
+    return [found.cats[key]["name"] for key in ids], items()
+
+
+def pycocotools_yolo(folder: Path) -> Masked:
+    """Fill the polygons of YOLO's label files."""
+    import yaml
+
+    coco = _pycocotools().mask
+    names = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))["names"]
+
+    def items() -> Iterator[tuple[Any, str, Any]]:
+        for path in sorted((folder / "images").iterdir()):
+            with Image.open(path) as image:
+                width, height = image.size
+            mask = np.zeros((height, width), np.int32)
+            for line in (folder / "labels" / f"{path.stem}.txt").read_text(encoding="utf-8").splitlines():
+                number, *corners = map(float, line.split())
+                polygon = np.reshape(corners, (-1, 2)) * [width, height]
+                inside = coco.decode(coco.merge(coco.frPyObjects([polygon.ravel().tolist()], height, width)))
+                mask[inside > 0] = int(number)
+            yield path, "", mask
+
+    return list(names), items()
+
+
 def supervision_coco(folder: Path) -> Masked:
     """Read COCO."""
     import supervision
@@ -224,6 +261,12 @@ def write_datumaro(folder: Path, form: str, world: str) -> None:
     made.export(str(folder), form, save_media=True, image_ext=".png")
 
 
+def convert(folder: Path, form: str, wanted: str) -> None:
+    """Convert a folder with datumaro, as Outfold says that people may."""
+    made = _datumaro().import_from(str(folder), form)
+    made.export(f"{folder}-converted", wanted, save_media=True)
+
+
 def write_supervision(folder: Path, form: str, world: str) -> None:
     """Write a world with supervision."""
     import supervision
@@ -288,6 +331,13 @@ def write_huggingface(folder: Path, form: str, world: str) -> None:
 
 def _inside(coco: Any, annotation: dict[str, Any]) -> Any:  # noqa: ANN401 of pycocotools
     return coco.annToMask(annotation)
+
+
+def _pycocotools() -> Any:  # noqa: ANN401 its modules
+    import pycocotools.coco
+    import pycocotools.mask
+
+    return pycocotools
 
 
 def _datumaro() -> Any:  # noqa: ANN401 its class

@@ -1,26 +1,31 @@
 """Cityscapes: `leftImg8bit/train/aachen/*_leftImg8bit.png` with `gtFine/.../*_gtFine_labelTrainIds.png` or `labelIds`.
 
 Both give the 19 classes that are evaluated, in the order of their train ids; every other label id is IGNORE, as the
-benchmark has it. Colours, instances and polygons beside them say the same again and are passed over. Frames of one
-sequence (a city and its number) are one group.
+benchmark has it. Where a file beside them declares other classes, as datumaro writes it, the ids are those. Colours,
+instances and polygons beside them say the same again and are passed over. Frames of one sequence (a city and its
+number) are one group.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from core.data.formats.mask_folders import bases, image_files, within
+from core.data.formats.mask_meaning import Usual, find_meaning
 from core.data.formats.questions import Decision, How, MaskMeaning
-from core.data.formats.source import Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in
+from core.data.masks.classes import find_declared
 from core.data.masks.colours import IGNORED
 from core.data.masks.pixels import PixelCode
 from core.types import ClassTable, DatasetError, SourceSample
 
 _IMAGES = "leftimg8bit"
 _MASKS = ("gtfine", "gtcoarse")
-_PHOTO = re.compile(r"(?P<key>(?P<group>.+?_\d+)_\d+)_leftImg8bit")
-_LABEL = re.compile(r"(?P<key>.+_\d+_\d+)_gt(?:Fine|Coarse)_(?P<kind>labelIds|labelTrainIds)")
+_PHOTO = re.compile(r"(?P<key>.+)_leftImg8bit")
+_FRAME = re.compile(r"(.+?_\d+)_\d+")
+_LABEL = re.compile(r"(?P<key>.+)_gt(?:Fine|Coarse)_(?P<kind>labelIds|labelTrainIds)")
 _CLASSES = (  # label id, name, colour (cityscapesScripts, labels.py)
     (7, "road", "#804080"),
     (8, "sidewalk", "#f423e8"),
@@ -53,6 +58,13 @@ _LABEL_IDS = PixelCode(
 )
 
 
+class _Photo(NamedTuple):
+    name: str
+    key: str  # folder and name, which its mask has too
+    group: str
+    split: str
+
+
 def recognise(source: Path) -> str:
     """Say why these are Cityscapes' folders; empty: they are not."""
     found = _find(source) if source.is_dir() else None
@@ -72,15 +84,23 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         )
     images, masks = (within(source, folder) for folder in found)
     problems = Problems()
-    photos: list[tuple[str, str, str]] = []
+    photos: list[_Photo] = []
     labels: dict[str, dict[str, str]] = {"labelTrainIds": {}, "labelIds": {}}
     for name in image_files(source, options, problems):
         stem = PurePosixPath(name).stem
         if name.startswith(f"{images}/") and (photo := _PHOTO.fullmatch(stem)):
-            photos.append((name, photo["key"], photo["group"]))
+            frame, folder = _FRAME.fullmatch(photo["key"]), PurePosixPath(name).relative_to(images).parent
+            has_split = len(folder.parts) > 1 or folder.name.lower() in SPLITS  # split, city
+            split = split_name(folder.parts[0]) if has_split else ""
+            photos.append(_Photo(name, str(folder / photo["key"]), frame[1] if frame else "", split))
         elif name.startswith(f"{masks}/") and (label := _LABEL.fullmatch(stem)):
-            labels[label["kind"]][label["key"]] = name
+            labels[label["kind"]][str(PurePosixPath(name).relative_to(masks).parent / label["key"])] = name
     kind = "labelTrainIds" if labels["labelTrainIds"] else "labelIds"
+    if find_declared(found[0].parent) is not None:
+        files = sorted(f"{source}/{name}" for name in labels[kind].values())
+        meaning = find_meaning(files, [found[0].parent], options, Usual(coloured=False), problems, source=source)
+        samples = _samples(source, photos, labels[kind], meaning.code, problems)
+        return SourceListing(samples, problems, meaning.table, meaning.shown)
     decisions = [
         Decision(str(at if kind == "labelTrainIds" else number), name, How.CONVENTION, None, None)
         for at, (number, name, _) in enumerate(_CLASSES)
@@ -91,11 +111,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
 
 
 def _samples(
-    source: Path, photos: list[tuple[str, str, str]], labels: dict[str, str], code: PixelCode, problems: Problems
+    source: Path, photos: list[_Photo], labels: dict[str, str], code: PixelCode, problems: Problems
 ) -> Iterator[SourceSample]:
-    for name, key, group in photos:
+    for name, key, group, split in photos:
         mask = labels.get(key)
-        split = split_name(PurePosixPath(name).parts[-3]) if len(PurePosixPath(name).parts) > 2 else ""  # noqa: PLR2004
         if mask is None:
             problems.warn(
                 "missing mask",

@@ -106,11 +106,19 @@ FORMATS: Mapping[SourceFormat, Reader] = {
 }
 
 
+# formats that others are taken for, and the endings of the files by which these are told
+_MISTAKEN: Mapping[SourceFormat, frozenset[str]] = {
+    SourceFormat.MASK_PAIRS: frozenset({".xml"}),
+    SourceFormat.IMAGEFOLDER: unlabelled.REFUSED_ENDINGS,
+    SourceFormat.UNLABELLED: unlabelled.REFUSED_ENDINGS,
+}
+
+
 def detect(root: Path, options: ReadOptions | None = None) -> Detection:
     """Return the format of a folder or table; columns that `options` name are looked for in its metadata.
 
     Raises:
-        DatasetError: no format fits, or it may not be looked at.
+        DatasetError: no format fits, a format that is not read does, or it may not be looked at.
     """
     try:
         recognised = {format_: reader.recognise(root) for format_, reader in FORMATS.items()}
@@ -124,4 +132,6 @@ def detect(root: Path, options: ReadOptions | None = None) -> Detection:
     if not fitting:
         known = "; ".join(f"{reader.title}: {reader.example}" for reader in FORMATS.values())
         raise DatasetError(f"{root}: no image and no table of images was found here. Outfold reads {known}")
+    if fitting[0][0] in _MISTAKEN:
+        unlabelled.refuse_unread(root, _MISTAKEN[fitting[0][0]])
     return Detection(*fitting[0], alternatives=tuple(fitting[1:]))

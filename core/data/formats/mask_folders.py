@@ -20,7 +20,7 @@ from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.pixels import PixelCode
 from core.types import Problem, SourceSample
 
-IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "img_dir", "photos")
+IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "img_dir", "photos", "image_2")
 MASKS = (
     "labels",
     "label",
@@ -34,12 +34,15 @@ MASKS = (
     "ann_dir",
     "groundtruth",
     "ground_truth",
+    "semantic",
 )
 LABELS_OF = "_labels"  # the masks of the folder `train` as CamVid's folders call them
 ANNOTATIONS_OF = "annot"  # as its version made for SegNet does
 MASKS_OF = (LABELS_OF, ANNOTATIONS_OF, "_masks", "_mask", "_annotations", "_gt")
+_KITTI = ("semantic_rgb", "instance")  # the masks of KITTI's `semantic` once more
 _ROLES = frozenset(
     {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets", "gtfine"}
+    | {*_KITTI}
 )
 _PSEUDO = "_pseudo"
 _DEEPEST_WRAPPER = 3
@@ -260,7 +263,9 @@ def within(source: Path, folder: Path) -> str:
 
 def _holds_masks(folder: str) -> bool:
     name = folder.lower()
-    return name in MASKS or name.endswith(MASKS_OF) or name.startswith("segmentation") or _PSEUDO in name
+    if name in MASKS or name in _KITTI or name.endswith(MASKS_OF):
+        return True
+    return name.startswith("segmentation") or _PSEUDO in name
 
 
 def _first_keys(folder: Path) -> Iterable[str]:

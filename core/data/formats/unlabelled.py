@@ -1,9 +1,10 @@
 """A folder of images nobody labelled; folders named as splits give the split.
 
-Annotations beside them that no reader knows are named, with the way to bring them in.
+Annotations beside them that no reader knows are named, with the way to bring them in. Of formats that keep masks or
+labels among the images, nothing is read unless this format is chosen: masks would be photos, folders of files classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,23 @@ from core.types import DatasetError, SourceSample
 
 _LOOKED_AT = 2_000  # files
 _HEAD = 4_096  # bytes
+_DATUMARO = "convert it with datumaro, images included, from `{}` to `coco_instances`, and import that folder"
+_REFUSED = (  # a file's ending, words near its beginning, what it is, and the way
+    (".xml", ("<annotation>", "<sourceAnnotation"), "LabelMe's XML is not read", _DATUMARO.format("label_me")),
+    (
+        ".csv",
+        ("ImageID", "LabelName"),
+        "Open Images' tables are not read",
+        "convert classes of images with datumaro, images included, from `open_images` to `imagenet_with_subset_dirs`",
+    ),
+    (
+        ".data",
+        ("classes", "names"),
+        "Darknet's YOLO boxes are not read: they are neither classes of images nor masks",
+        "export polygons or masks instead, as COCO or YOLO with `data.yaml`",
+    ),
+)
+REFUSED_ENDINGS = frozenset(ending for ending, *_ in _REFUSED)
 _UNREAD = (  # suffix, text near the beginning, what it is, and the way
     (
         ".xml",
@@ -63,6 +81,28 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     problems = Problems()
     _note_unread(source, problems)
     return SourceListing(_samples(source, options, problems), problems)
+
+
+def refuse_unread(source: Path, endings: Container[str]) -> None:
+    """Refuse a folder whose labels no reader knows, and whose files other readers take for what they are not.
+
+    It is told by files of these endings.
+
+    Raises:
+        DatasetError: it is one, with the way to bring it in.
+    """
+    if not source.is_dir():
+        return
+    for path in islice(source.rglob("*"), _LOOKED_AT):
+        kinds = [kind for kind in _REFUSED if kind[0] == path.suffix.lower() and kind[0] in endings]
+        if not kinds or not path.is_file():
+            continue
+        head = _head(path)
+        for _, words, what, way in kinds:
+            if all(word in head for word in words):
+                raise DatasetError(
+                    f"{path.relative_to(source)}: {what}; {way}. To take the images alone: --format unlabelled"
+                )
 
 
 def _note_unread(source: Path, problems: Problems) -> None:

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,7 +27,7 @@ from core.data.formats.cells import SeveralLabelsError, escaped, is_formula, lab
 from core.data.formats.paths import ENDINGS, plain_path
 from core.data.formats.rows import ONES, Columns, find_columns
 from core.data.formats.source import ReadOptions
-from core.data.formats.table import LINES_SUFFIXES, Row, Table, Text, open_table
+from core.data.formats.table import LINES_SUFFIXES, TEXT_SUFFIXES, Row, Table, Text, open_table
 from core.data.patch.change import Change, Patch, described
 from core.data.storage import atomic_path
 from core.types import DatasetError, ExportError
@@ -72,7 +73,7 @@ def apply_to_table(patch: Patch, table: Path) -> Applied:
     if columns.label is None and not columns.one_hot:
         raise DatasetError(f"{table.name}: needs a column `path` (or `file_name`) and a column `label`")
     chosen, applied = _choose(patch, opened, columns)
-    cell_of = _cell_writer(opened, columns)
+    cell_of = _cell_writer(opened, columns) if table.suffix.lower() in TEXT_SUFFIXES else str
     if columns.label is None:
         classes = {name.strip() for name in columns.one_hot}
         for change in chosen.values():
@@ -168,12 +169,11 @@ def _cell_writer(table: Table, columns: Columns) -> Callable[[str], str]:
     """Return how a label is written into a CSV file: escaped in an export of ours, and where other labels are so."""
     exported = find_manifest(table.path.parent)
     if escapes_formulas(exported):
-        raw = bool(exported and exported["options"]["raw"])
-        return lambda label: escaped(label, raw=raw)
+        return partial(escaped, raw=bool(exported and exported["options"]["raw"]))
     told = [name for name in (columns.label, "given") if name]
     cells = [(row.get(name) or "").strip() for _, row in table.rows if row is not None for name in told]
     written = [cell for cell in cells if is_formula(cell)]
-    return escaped if written and all(cell.startswith("'") for cell in written) else str
+    return partial(escaped, raw=not (written and all(cell.startswith("'") for cell in written)))
 
 
 def _name_in(names: Mapping[str, str], path: str, folder: Path) -> str | None:

@@ -148,6 +148,9 @@ def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
     ]
     assert "pixels changed" in words(screen)
     assert ">12</div>" in words(screen)
+    for family, label in (("COCO", "Annotations"), ("Images and masks", "Black and white masks besides")):
+        screen.radio("form_mask_family").set_value(family).run()
+        assert label in [each.label for each in screen.get("button_group")]
     screen.radio("form_mask_family").set_value("Pascal VOC").run()
     screen.selectbox("form_unsettled_ambiguous_False_True").set_value(Treatment.KEEP_GIVEN).run()
     screen.text_input("form_folder").set_value(str(tmp_path / "out")).run()

@@ -21,6 +21,7 @@ from core.data.export.placing import content_hash
 from core.data.formats import voc
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
+from core.data.masks.items import Per
 from core.data.masks.pixels import Mask
 from core.data.masks.reading import read_masks
 from core.types import IGNORE, ClassTable, ExportError, FindingFilter, IntArray, RoundStatus, Verdict
@@ -225,6 +226,22 @@ def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: Workspace, tmp_
             exports.preview(reviewed, request)
     with pytest.raises(ExportError, match="cannot stand apart"):
         export(reviewed, tmp_path / "out", ExportFormat.VOC, excluded=Treatment.APART)
+
+
+def test_masks_leave_for_each_class_or_piece_in_the_forms_that_have_annotations(
+    reviewed: Workspace, tmp_path: Path
+) -> None:
+    counts = {}
+    for per in (Per.USUAL, Per.CLASS, Per.PIECE):
+        assert export(reviewed, tmp_path / f"coco-{per}", ExportFormat.COCO, per=per).status is RoundStatus.DONE
+        files = (tmp_path / f"coco-{per}" / "annotations").glob("*.json")
+        counts[per] = sum(len(json.loads(file.read_text())["annotations"]) for file in files)
+    assert counts[Per.CLASS] < counts[Per.PIECE] == counts[Per.USUAL]
+    done = export(reviewed, tmp_path / "pairs", ExportFormat.MASK_PAIRS, per=Per.PIECE)
+    assert done.status is RoundStatus.DONE, done.message
+    assert len(list((tmp_path / "pairs" / "piece_masks").rglob("*.png"))) == counts[Per.PIECE]
+    with pytest.raises(ExportError, match="only coco and mask-pairs are written for each class"):
+        export(reviewed, tmp_path / "voc", ExportFormat.VOC, per=Per.CLASS)
 
 
 def test_masks_that_read_back_differently_are_not_kept(

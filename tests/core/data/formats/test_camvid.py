@@ -1,3 +1,4 @@
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -9,9 +10,9 @@ from PIL import Image
 from core.data.formats import camvid
 from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.types import ByteArray
+from core.types import ByteArray, ClassTable
 from tests.core.data.formats.drawn import draw_all
-from tests.core.data.formats.drawn_masks import Source
+from tests.core.data.formats.drawn_masks import Source, write
 
 CHILD, ROAD, SKY, VOID, MARKING = (192, 128, 64), (128, 64, 128), (128, 128, 128), (0, 0, 0), (128, 0, 192)
 
@@ -154,3 +155,15 @@ def test_the_folders_of_segnets_version(tmp_path: Path) -> None:
     assert {sample.split for sample in source.samples.values()} == {"train", "val", "test"}
     assert all(mask[0].tolist() == [3, 3, 0, 0, 255] for mask in source.masks.values())
     assert source.kinds == {}
+
+
+def test_written_masks_come_with_colours_and_lists_that_other_programs_read(tmp_path: Path) -> None:
+    table = ClassTable(("road", "traffic light"), ("#804080", "#faaa1e"))
+    masks = {"a b.png": np.array([[0, 1, 255]], np.uint8), "c.jpg": np.array([[1, 1, 1]], np.uint8), "d.png": None}
+    write(tmp_path, camvid, masks, table, ["train", "val", "train"])
+    assert (tmp_path / "label_colors.txt").read_text() == "128 64 128 road\n250 170 30 traffic light\n0 0 0 Void\n"
+    assert (tmp_path / "train.txt").read_text() == '"/train/a b.png" "train_labels/a b.png"\n'
+    assert (tmp_path / "val.txt").read_text() == '"/val/c.jpg" "val_labels/c.png"\n'
+    meta = json.loads((tmp_path / "dataset_meta.json").read_text())
+    assert meta["label_map"] == {"0": "road", "1": "traffic light", "2": "Void"}
+    assert meta["segmentation_colors"] == [[128, 64, 128], [250, 170, 30], [0, 0, 0]]

@@ -42,3 +42,18 @@ def test_a_photo_without_a_mask_is_not_labelled(tmp_path: Path) -> None:
     source = Source(tmp_path, cityscapes)
     assert [sample.mask for sample in source.samples.values()] == [None]
     assert list(source.kinds.values()) == ["missing mask"]
+
+
+def test_classes_that_a_file_beside_the_folders_declares_are_those_of_the_ids(tmp_path: Path) -> None:
+    """As datumaro writes its own classes, and names that are no city, sequence and frame."""
+    draw_all(tmp_path, ["leftImg8bit/val/a test 3_leftImg8bit.png"])
+    (tmp_path / "gtFine/val").mkdir(parents=True)
+    Image.fromarray(np.array([[0, 1, 2, 1, 0]] * 4, np.uint8)).save(
+        tmp_path / "gtFine/val/a test 3_gtFine_labelIds.png"
+    )
+    (tmp_path / "label_colors.txt").write_text("0 0 0 background\n128 64 128 road\n250 170 30 traffic light\n")
+    source = Source(tmp_path, cityscapes)
+    assert source.table.names == ("background", "road", "traffic light")
+    (mask,) = source.masks.values()
+    assert mask[0].tolist() == [0, 1, 2, 1, 0]
+    assert [(sample.split, sample.group) for sample in source.samples.values()] == [("val", "")]

@@ -159,3 +159,16 @@ def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
     listing = cvat.read(tmp_path / "annotations.xml", ReadOptions())
     assert [sample.name for sample in listing.samples] == ["images/0.png"]
     assert detect(tmp_path / "annotations.xml").format is SourceFormat.CVAT
+
+
+def test_one_file_for_each_split_as_datumaro_writes_them(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        draw_all(tmp_path, [f"images/{split}_1.jpg"])
+        tag = f'<image id="0" name="{split}_1.jpg"><tag label="{split}s class"/></image>'
+        (tmp_path / f"{split}.xml").write_text(f"<annotations><meta/>{tag}</annotations>")
+    assert detect(tmp_path).format is SourceFormat.CVAT
+    found = {sample.name: (sample.label, sample.split) for sample in cvat.read(tmp_path, ReadOptions()).samples}
+    assert found == {
+        "images/train_1.jpg": ("trains class", "train"),
+        "images/val_1.jpg": ("vals class", "val"),
+    }

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ from PIL import Image
 from core.data.formats import mask_pairs
 from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.types import DatasetError, IntArray
+from core.data.masks.items import MaskItem, Per
+from core.types import ClassTable, DatasetError, IntArray
 from tests.core.data.formats.drawn import draw_all
-from tests.core.data.formats.drawn_masks import Source
+from tests.core.data.formats.drawn_masks import Source, write
 
 IDS = np.array([[0, 1, 2, 3, 255]] * 4, dtype=np.uint8)
 
@@ -178,3 +180,51 @@ def test_photos_in_two_sizes_are_no_photos_with_masks(tmp_path: Path) -> None:
 def test_a_few_masks_beside_many_photos_are_no_dataset_of_masks(tmp_path: Path) -> None:
     draw_all(tmp_path, [*(f"{number}.jpg" for number in range(9)), "1_mask.jpg"])
     assert detect(tmp_path).format is SourceFormat.UNLABELLED
+
+
+def test_kittis_folders_are_read_by_their_ids(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        draw_all(tmp_path, [f"{split}/image_2/1.png", f"{split}/semantic_rgb/1.png", f"{split}/instance/1.png"])
+        put(tmp_path / f"{split}/semantic/1.png")
+    (tmp_path / "label_colors.txt").write_text("0 0 0 background\n128 64 128 road\n250 170 30 traffic light\n")
+    assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
+    source = Source(tmp_path, mask_pairs)
+    assert source.table.names == ("background", "road", "traffic light")
+    assert {name: sample.split for name, sample in source.samples.items()} == {
+        "train/image_2/1.png": "train",
+        "test/image_2/1.png": "test",
+    }
+    assert source.kinds == {}
+
+
+def test_written_masks_lie_below_each_split_with_their_classes_as_datumaro_reads_them(tmp_path: Path) -> None:
+    table = ClassTable(("road", "traffic light"), ("#804080", "#faaa1e"))
+    masks = {f"{at}/1.png": np.array([[0, 1, 255]], np.uint8) for at in range(4)}
+    files = write(tmp_path, mask_pairs, masks, table, ["train", "val", "odd / split", ""])
+    assert files == ["train/images/1.png", "val/images/1.png", "images/odd %2F split/1.png", "images/1.png"]
+    for parent in ("train", "val", "."):
+        values = json.loads((tmp_path / parent / "dataset_meta.json").read_text())
+        assert values["label_map"] == {"0": "road", "1": "traffic light"}
+        assert (tmp_path / parent / "masks").is_dir()
+    assert (tmp_path / "masks/odd %2F split/1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("per", "names"), [(Per.CLASS, ["a%2Fb", "road"]), (Per.PIECE, ["001_road", "002_road", "003_a%2Fb"])]
+)
+def test_black_and_white_masks_for_each_class_or_piece_lie_beside_the_ids(
+    tmp_path: Path, per: Per, names: list[str]
+) -> None:
+    table = ClassTable(("road", "a/b"), ("#804080", "#faaa1e"))
+    mask = np.array([[0, 1, 0], [0, 255, 0]], np.uint8)
+    item = MaskItem("1.png", "val", tmp_path, 3, 2, lambda: mask)
+    draw_all(tmp_path, files := mask_pairs.place([item]))
+    mask_pairs.write(tmp_path, [item], table, files, per=per)
+    written = sorted((tmp_path / f"{per}_masks/val/1").iterdir())
+    assert [path.stem for path in written] == names
+    inside = [np.asarray(Image.open(path)) for path in written]
+    assert set(np.unique(np.stack(inside))) == {0, 255}
+    np.testing.assert_array_equal(sum(one > 0 for one in inside), mask != 255)
+    source = Source(tmp_path, mask_pairs)
+    assert list(source.samples) == ["val/images/1.png"]
+    assert source.kinds == {}

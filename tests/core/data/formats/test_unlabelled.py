@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from core.data.formats import unlabelled
+from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions
+from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all
 
 
@@ -25,3 +27,37 @@ def test_annotations_that_are_not_read_are_named_with_the_way(tmp_path: Path, na
     (problem,) = [problem for problem in listing.problems.kept if problem.kind == "annotations not read"]
     assert problem.path == name
     assert way in problem.cure
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "images", "said"),
+    [
+        (
+            "Annotations/train/1.xml",
+            "<annotation><source><sourceAnnotation/></source><object><segm><mask>1_mask_0.png</mask></segm></object>",
+            ["Images/train/1.png", "Masks/train/1_mask_0.png"],
+            "LabelMe's XML.*label_me",
+        ),
+        (
+            "annotations/train-annotations-object-segmentation.csv",
+            "MaskPath,ImageID,LabelName\n",
+            ["images/train/1.png", "masks/train/1_cat.png"],
+            "Open Images.*open_images",
+        ),
+        (
+            "obj.data",
+            "classes = 1\nnames = data/obj.names\n",
+            ["obj_train_data/1.png", "obj_val_data/2.png"],
+            "Darknet",
+        ),
+    ],
+)
+def test_masks_and_boxes_of_formats_that_are_not_read_are_no_photos_and_no_classes(
+    tmp_path: Path, name: str, text: str, images: list[str], said: str
+) -> None:
+    draw_all(tmp_path, images)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=f"{said}.*--format unlabelled"):
+        detect(tmp_path)
+    assert len(list(unlabelled.read(tmp_path, ReadOptions()).samples)) == len(images)

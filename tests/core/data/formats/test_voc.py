@@ -7,9 +7,9 @@ from PIL import Image
 from core.data.formats import voc
 from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.types import DatasetError
+from core.types import ClassTable, DatasetError
 from tests.core.data.formats.drawn import draw_all
-from tests.core.data.formats.drawn_masks import Source
+from tests.core.data.formats.drawn_masks import Source, write
 
 ROW = [0, 15, 255, 20, 0]
 
@@ -99,3 +99,17 @@ def test_masks_without_their_images_say_where_these_belong(tmp_path: Path) -> No
     assert detect(tmp_path).format is SourceFormat.VOC
     with pytest.raises(DatasetError, match=r"put the images into .*JPEGImages"):
         voc.read(tmp_path, ReadOptions())
+
+
+def test_written_masks_come_with_the_list_of_colours_that_other_programs_read(tmp_path: Path) -> None:
+    table = ClassTable(("ground", "a:b", "#x", "ignored"), ("#000000", "#0a141e", "#ff0000", "#00ff00"))
+    write(tmp_path, voc, {"a.png": np.array([[0, 1, 2, 3, 255]], np.uint8)}, table)
+    assert (tmp_path / "labelmap.txt").read_text().splitlines() == [
+        "# label:color_rgb:parts:actions",
+        "ground:0,0,0::",
+        "a%3Ab:10,20,30::",
+        "%23x:255,0,0::",
+        "ignored:0,255,0::",
+        "ignored2:224,224,192::",
+    ]
+    assert Source(tmp_path, voc).table == table

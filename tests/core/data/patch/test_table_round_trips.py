@@ -13,14 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.data.export.items import ExportFormat, ExportOptions, Source, plan_export
+from core.data.export.placing import content_hash
+from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.formats.table import open_table
 from core.data.patch import Change, Patch, apply, revert
 from core.types import ExportError
+from tests.core.data.export.test_write import item
 
 PLAIN = ReadOptions(literal_labels=False)
 NOTHING = blake2b(b"", digest_size=16).hexdigest()
+SPELT = ("cat", "=cmd()", "'=cmd()", "''@x", "-1", "+x", "NA", "1.0", "a, b")  # as spreadsheets and pandas misread them
+TABLES = ("metadata.csv", "metadata.jsonl", "labels.csv", "labels.parquet")
+FORM_OF = {
+    ExportFormat.CSV: SourceFormat.MANIFEST,
+    ExportFormat.PARQUET: SourceFormat.MANIFEST,
+    ExportFormat.HUGGING_FACE: SourceFormat.HUGGINGFACE,
+    ExportFormat.HUGGING_FACE_JSONL: SourceFormat.HUGGINGFACE,
+}
 NAMES, NUMBERS = ("cat", "dog", "K\u00e4se", "a b"), ("0", "1", "2", "30")
 
 
@@ -219,3 +231,33 @@ def test_a_class_without_a_one_hot_column_is_refused(tmp_path: Path, suffix: str
     with pytest.raises(ExportError, match="no column for the class bird"):
         apply(patch_of(labels_of(path), ["bird"]), path)
     assert path.read_bytes() == before
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(SPELT), st.sampled_from([*SPELT, None])), min_size=1, max_size=5),
+    form=st.sampled_from([*FORM_OF]),
+    raw=st.booleans(),
+    moved=st.booleans(),
+)
+def test_any_table_that_an_export_writes_takes_its_patch_and_gives_it_back(
+    tmp_path_factory: pytest.TempPathFactory, *, rows: list[tuple[str, str | None]], form: ExportFormat, raw: bool,
+    moved: bool,
+) -> None:  # fmt: skip
+    root = tmp_path_factory.mktemp("export")
+    items = [item(root / "originals", f"{at}.png", at, label, label) for at, (label, _) in enumerate(rows)]
+    source = Source("pets", "classification", tuple(dict.fromkeys(label for label, _ in rows)))
+    write_export(plan_export(source, items, ExportOptions(format=form, raw=raw)), root / "out", versions={})
+    path = next(root / "out" / name for name in TABLES if (root / "out" / name).exists())
+    if moved and not form.with_files:
+        path = path.rename(root / path.name)
+    pairs = [(each, new) for each, (_, new) in zip(items, rows, strict=True)]
+    changes = tuple(Change(each.name, each.content_hash, each.label, new) for each, new in pairs if each.label != new)
+    written, patch = path.read_bytes(), Patch("pets", changes)
+    assert apply(patch, path).changed == len(changes)
+    if form.with_files or not moved:
+        read = FORMATS[FORM_OF[form]].read(path.parent if form.with_files else path, ReadOptions())
+        after = {content_hash(Path(sample.path)): sample.label for sample in read.samples}
+        assert after == {each.content_hash: new for each, new in pairs}
+    revert(patch, path)
+    assert path.suffix == ".parquet" or path.read_bytes() == written
