@@ -21,6 +21,7 @@ _OTHERS = {
     "--no-sandbox",
     "--force-reinstall",
     "--with-deps",
+    "--version",
     "--ends-with-parent",
 }  # of other programs, of the worker
 
