@@ -108,7 +108,7 @@ def import_(
         bool,
         typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
     ] = False,
-    by: Annotated[str, typer.Option(help="With --take-masks: whose edits they are; default: the user's name.")] = "",
+    by: Annotated[str, typer.Option(help="Whose name edits and second opinions carry that it brings.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -246,9 +246,16 @@ def _import(opened: "Workspace", request: "ImportRequest", *, as_json: bool) -> 
             for name, pixels in report["pixels"].items()
         ]
         say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
+    _tell_differing(report.get("annotators_differ", 0))
     _tell_mended(report.get("mended", {}))
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: python -m app round {quoted(request.name)}")
+
+
+def _tell_differing(count: int) -> None:
+    """Tell how many images have annotators who differ."""
+    if count:
+        tell(f"{count:,} images whose annotators disagree: they come up for a second opinion after the next round")
 
 
 def _tell_mended(counts: "dict[str, int]") -> None:
@@ -284,6 +291,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
                 "remembered": seen.remembered,
                 "questions": [_question(each) for each in seen.meaning.questions],
                 "splits": seen.split_counts,
+                "annotators_differ": seen.annotators_differ,
                 "window": seen.window,
                 "problems": seen.problems,
             }
@@ -299,6 +307,7 @@ def _show_preview(seen: "Preview", name: str, *, as_json: bool) -> None:
         say(f"{seen.masks:,} of them with a mask")
         say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
         _show_masks(seen)
+    _tell_differing(seen.annotators_differ)
     for each in seen.problems[:SHOWN]:
         tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
 

@@ -85,6 +85,10 @@ def facts(preview: Preview, joins: str = "") -> str:
     classes, masks = _classes(preview), [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
     known = f"<b>{classes:,}</b> classes" if classes else "no labels: a round can learn nothing from them alone"
     parts = [images, *masks, known]
+    if preview.annotators_differ:
+        parts.append(
+            f"<b>{preview.annotators_differ:,}</b> whose annotators disagree: they come up for a second opinion"
+        )
     alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]
     return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])

@@ -99,6 +99,8 @@ def _summary(report: dict[str, Any]) -> str:
     parts = [f"<b>{report['images']:,}</b> images"]
     parts += [f"{report['masks']:,} masks"] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
+    differing = report.get("annotators_differ")
+    parts += [f"{differing:,} whose annotators disagree: they come up for a second opinion"] if differing else []
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
 

@@ -15,7 +15,7 @@ from core.data.masks.store import MaskStore, class_pixels
 from core.types import ClassTable, IntArray
 
 Rows = Callable[[], Iterator[list[Any]]]  # each a sample's values, then its facts; from the start
-_NAME, _MASK, _WIDTH, _HEIGHT = 1, 5, 8, 9  # columns of such a row
+_NAME, _MASK, _WIDTH, _HEIGHT = 1, 5, 9, 10  # columns of such a row
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def find_mended(
         live = masks.live_region_decisions(session, sample.id)
         if present_version(workspace, sample, live) == new:
             continue
-        own = [one.decision for one in live if not one.decision.bulk]
+        own = [one.decision for one in live if not one.decision.bulk and one.decision.verdict.settles]
         decided = any(one.changeset_id not in taken for one in own)
         base = (own[-1].mask_hash or given) if own and not decided else given
         if base == new:

@@ -66,6 +66,7 @@ class Preview:
     masks: int | None = None
     shares: "Shares | None" = None
     meaning: MaskMeaning = NO_MEANING
+    annotators_differ: int = 0  # images that come up for a second opinion
     window: str = FULL  # greys of more than 8 bits that become black and white
     remembered: Mapping[str, Any] = field(default_factory=dict)  # answers of earlier imports, by field of the request
 
@@ -115,7 +116,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
     shown: dict[tuple[Kind, int], SourceSample] = {}
-    counted, paths = _EvenlySpread(_COUNTED), list[str]()
+    counted, paths, differing = _EvenlySpread(_COUNTED), list[str](), 0
     for sample in islice(merged(listing.samples, request.merged_classes), _LISTED):
         if sample.mask is not None:
             counted.add(sample)
@@ -125,6 +126,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
             shown[kind, kinds[kind]] = sample
         kinds[kind] += 1
         splits[sample.split] += 1
+        differing += sample.annotators_differ
     images = kinds.total()
     counts = {} if listing.table else _by_label(kinds)
     counts |= {name: 0 for name in listing.empty_classes if name not in counts}
@@ -150,6 +152,7 @@ def preview(workspace: Workspace, request: ImportRequest) -> Preview:
         sum(count for (*_, masked), count in kinds.items() if masked) if listing.table else None,
         _shares(list(listing.unpack(counted.kept)), listing.table) if listing.table else None,
         listing.meaning,
+        differing,
         written(window),
         {} if request.forget_answers else remembered,
     )

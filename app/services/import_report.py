@@ -69,6 +69,7 @@ def report_of(coming: Coming) -> dict[str, Any]:
         "splits": incoming.split_counts(session, import_id),
         "covers": incoming.covers(session, import_id, COVERS),
         "changes": dict(changes),
+        "annotators_differ": incoming.differing_count(session, import_id),
         "problems": _counted(coming.problems),
     }
 

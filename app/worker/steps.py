@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.services.networks import prune_networks
 from app.services.painting_over import note_round
+from app.services.second_opinions import ask_second_opinions
 from app.services.workspace import Workspace
 from app.worker.changes import note_changes, noted_changes
 from app.worker.extending import take_over
@@ -147,7 +148,10 @@ def _show(workspace: Workspace, info: RoundInfo, writing: Writing, judged: Judge
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(workspace, session, info.id)
-        rounds.set_facts(session, info.id, {"metrics": judged.metrics | noted_changes(workspace.round_folder(info.id))})
+        asked = ask_second_opinions(session, info)
+        metrics = judged.metrics | noted_changes(workspace.round_folder(info.id))
+        metrics |= {"second_opinions": asked} if asked else {}
+        rounds.set_facts(session, info.id, {"metrics": metrics})
         rounds.end_round(session, info.id, RoundStatus.DONE, "", datetime.now(UTC))
 
 

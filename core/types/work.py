@@ -78,6 +78,7 @@ class SourceSample:
     group: str = ""
     mask: dict[str, Any] | None = None  # where its mask is and how it is written, as JSON values; see core.data.masks
     tags: list[str] | None = None  # the classes it shows, no other; None: nobody said
+    annotators_differ: bool = False  # the source has several labels of it, and none of them is the ground truth
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.types import RoundStatus, Severity, Task
@@ -61,6 +61,7 @@ class SampleRow(Base):
     height: Mapped[int]
     bytes: Mapped[int]
     grey: Mapped[bool]
+    annotators_differ: Mapped[bool] = mapped_column(default=False, server_default=false())  # says its source now
     imported_at: Mapped[datetime]
     vanished_at: Mapped[datetime | None]
 
@@ -107,6 +108,7 @@ class IncomingRow(Base):
     height: Mapped[int]
     bytes: Mapped[int]
     grey: Mapped[bool]
+    annotators_differ: Mapped[bool] = mapped_column(default=False, server_default=false())
     tags: Mapped[list[int] | None]  # the classes it shows, ascending
     sample_id: Mapped[int | None] = mapped_column(ForeignKey("sample.id"))  # the known image it is
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, select, text, update
+from sqlalchemy import Select, exists, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session, aliased
 
-from core.types import Act, Decision, FindingFilter, Verdict
+from core.types import Act, Decision, FindingFilter, Status, Verdict
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, SampleRow
 from db.queries.filters import matching
 
@@ -97,6 +97,20 @@ def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilte
     )
     columns = ["changeset_id", "sample_id", "finding_id", "verdict", "label"]
     session.execute(insert(DecisionRow).from_select(columns, accepted))
+
+
+def differing_count(session: Session, round_id: int) -> int:
+    """Return how many findings of a round are to be put into second opinion, since annotators differ."""
+    chosen = _of_differing(select(func.count(FindingRow.id)), round_id)
+    return session.scalars(chosen).one()
+
+
+def add_second_opinions(session: Session, changeset_id: int, round_id: int) -> None:
+    """Put the findings that `differing_count` counts into second opinion, in one statement."""
+    columns = (FindingRow.sample_id, FindingRow.id, literal(Verdict.SECOND_OPINION.value))
+    asked = _of_differing(select(literal(changeset_id), *columns), round_id).order_by(FindingRow.sample_id)
+    names = ["changeset_id", "sample_id", "finding_id", "verdict"]
+    session.execute(insert(DecisionRow).from_select(names, asked))
 
 
 def set_live(session: Session, changeset_id: int, *, live: bool) -> None:
@@ -255,6 +269,17 @@ def decisions_with_people() -> Select[*tuple[Any, ...]]:
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
     )  # fmt: skip
+
+
+def _of_differing(query: Select[Any], round_id: int) -> Select[Any]:
+    """Narrow a query to a round's open findings on images whose annotators differ, once for each image.
+
+    An image that was in second opinion before, even if that was undone, is left out.
+    """
+    asked = exists().where(DecisionRow.sample_id == FindingRow.sample_id, DecisionRow.verdict == Verdict.SECOND_OPINION)
+    return query.join(SampleRow, SampleRow.id == FindingRow.sample_id).where(
+        FindingRow.round_id == round_id, FindingRow.status == Status.OPEN, SampleRow.annotators_differ, ~asked
+    )
 
 
 def _changesets() -> Select[*tuple[Any, ...]]:

@@ -38,6 +38,7 @@ class NewSample:
     bytes: int
     grey: bool
     look_hash: int | None
+    annotators_differ: bool = False
     tags: list[int] | None = None  # the classes it shows, ascending
 
 
@@ -180,6 +181,12 @@ def mask_count(session: Session, import_id: int, dataset_id: int) -> int:
     """Return how many images will have a mask."""
     coming = _coming(import_id, dataset_id).subquery()
     return session.scalars(select(func.count(coming.c.mask_hash))).one()
+
+
+def differing_count(session: Session, import_id: int) -> int:
+    """Return how many staged images have annotators who differ."""
+    differing = (IncomingRow.import_id == import_id, IncomingRow.annotators_differ)
+    return session.scalars(select(func.count()).select_from(IncomingRow).where(*differing)).one()
 
 
 def split_counts(session: Session, import_id: int) -> dict[str, int]:

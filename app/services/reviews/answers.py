@@ -13,6 +13,7 @@ from db.queries import decisions, findings
 MOST_ITEMS = 500  # changed findings told after an undo
 EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
 TAKEN = "taken"  # in the note of an act that took masks from a source: the import
+DIFFERING = "annotators_differ"  # in the note of an act on findings whose image has several labels in its source
 WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.KEEP: "kept",
@@ -70,6 +71,8 @@ def _in_words(session: Session, act: decisions.Changeset) -> str:
         return f"took {act.size:,} masks mended elsewhere"
     if act.note.get(EDITED):
         return "edited a mask"
+    if act.note.get(DIFFERING):
+        return f"asked for a second opinion on {act.size:,} whose annotators disagree"
     verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]
     if len(verdicts) == 1:
         return f"{WORDS[verdicts[0]]} {act.size:,}"

@@ -1,10 +1,11 @@
 """Label Studio's JSON export: tasks with `brushlabels` (its packed run lengths) and `polygonlabels` (percent).
 
 Of a task's annotations the ground truth counts, else the last that was not cancelled; a task without any is not
-labelled. Each pixel gets the class of the last shape that covers it. Pixels that none covers are the class
-`background`, which is added where there is none, unless a file of classes beside the export says which colour is
-IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. A shape without a label leaves no mask. Where
-people were asked for choices and drew nothing, labels are classes of images.
+labelled. Where annotations differ and no ground truth settles it, or several ground truths differ, the image is marked:
+its annotators differ, so that it comes up for a second opinion. Each pixel gets the class of the last shape that covers
+it. Pixels that none covers are the class `background`, which is added where there is none, unless a file of classes
+beside the export says which colour is IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. A shape
+without a label leaves no mask. Where people were asked for choices and drew nothing, labels are classes of images.
 
 Written: `tasks.json` with one brush for each image and class, `label_config.xml` for the project, and `classes.csv`.
 Classes of images: the same with one choice for each image.
@@ -14,7 +15,8 @@ Images are named as local files (`/data/local-files/?d=...`); a project whose st
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -98,9 +100,11 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     ]
     root = image_root(source)
     images = Images(root, options, problems)
-    _note_seconds(tasks, problems)
-    if options.reading >= READING and any(task.choices for task in tasks) and not any(task.drawn for task in tasks):
+    drawn = any(task.drawn for task in tasks)
+    if options.reading >= READING and any(task.choices for task in tasks) and not drawn:
+        _note_differing(tasks, problems, _choices)
         return SourceListing(_classes(tasks, images), problems)
+    _note_differing(tasks, problems, partial(_drawn, reading=options.reading))
     _note_undrawn(tasks, problems)
     declared = find_classes([root, *sorted({path.parent for path in found})], options, root)
     names = list(declared.table.names) if declared else []
@@ -166,7 +170,10 @@ class _Task:
         self.data: dict[str, Any] = data if isinstance(data, dict) else {}
         self.judged = [item for item in objects(values, "annotations") if not item.get("was_cancelled")]
         truth = [item for item in self.judged if item.get("ground_truth") is True] if reading >= READING else []
-        self.annotation = next(reversed(truth or self.judged), None)
+        self.truths = len(truth)
+        self.candidates = truth or self.judged  # the last of them is read
+        self.differing = False  # the candidates, set by `_note_differing`
+        self.annotation = next(reversed(self.candidates), None)
         self.results = objects(self.annotation, "result")
         self.shapes, self.others = _told_apart(self.results, reading)
 
@@ -183,12 +190,7 @@ class _Task:
     @property
     def choices(self) -> list[str]:
         """Return what was chosen for the whole image."""
-        chosen: list[str] = []
-        for result in self.results:
-            value = result.get("value")
-            if result.get("type") == "choices" and isinstance(value, dict) and isinstance(value.get("choices"), list):
-                chosen += map(str, value["choices"])
-        return chosen
+        return _choices(self.results)
 
     @property
     def split(self) -> str:
@@ -201,6 +203,21 @@ class _Task:
         """Return the name of its image: the value called image, else the first that is an address or a path."""
         texts = [value for value in (self.data.get("image"), *self.data.values()) if isinstance(value, str)]
         return next((text for text in texts if "." in text), "")
+
+
+def _choices(results: list[dict[str, Any]]) -> list[str]:
+    """Return the choices among the results of an annotation."""
+    chosen: list[str] = []
+    for result in results:
+        value = result.get("value")
+        if result.get("type") == "choices" and isinstance(value, dict) and isinstance(value.get("choices"), list):
+            chosen += map(str, value["choices"])
+    return chosen
+
+
+def _drawn(results: list[dict[str, Any]], reading: int) -> list[Any]:
+    """Return the shapes among the results of an annotation, as values that compare."""
+    return [[_kind(shape), shape.get("value")] for shape in _told_apart(results, reading)[0]]
 
 
 def _told_apart(results: list[dict[str, Any]], reading: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -256,19 +273,30 @@ def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
         )
 
 
-def _note_seconds(tasks: list[_Task], problems: Problems) -> None:
+def _note_differing(tasks: list[_Task], problems: Problems, read: Callable[[list[dict[str, Any]]], list[Any]]) -> None:
+    """Mark the tasks whose annotations differ in what `read` takes from their results, and warn of them."""
     for task in tasks:
-        if len(task.judged) < 2:  # noqa: PLR2004 a second one
+        if not _differ(task.judged, read):
             continue
-        shapes = [json.dumps([_geometry(one) for one in objects(item, "result")]) for item in task.judged]
-        if len(set(shapes)) > 1:
-            truth = "the ground truth" if task.annotation and task.annotation.get("ground_truth") else "the last one"
-            problems.warn(
-                "annotators differ",
-                task.image[:300],
-                f"{len(task.judged)} annotations differ; {truth} is read",
-                "mark the right one as ground truth in Label Studio",
+        task.differing = _differ(task.candidates, read)
+        if task.differing:
+            several = "ground truths" if task.truths else "annotations"
+            message = (
+                f"{len(task.candidates)} {several} differ; the last one is read, and the image comes up for a second "
+                "opinion after the next round"
             )
+            cure = "decide on it in the review, or mark the right one as the only ground truth in Label Studio"
+        else:
+            message = f"{len(task.judged)} annotations differ; the ground truth is read"
+            cure = "nothing, if it is right; else mark the right one as ground truth in Label Studio"
+        problems.warn("annotators differ", task.image[:300], message, cure)
+
+
+def _differ(annotations: list[dict[str, Any]], read: Callable[[list[dict[str, Any]]], list[Any]]) -> bool:
+    """Return whether annotations differ in what `read` takes from their results."""
+    if len(annotations) < 2:  # noqa: PLR2004 a second one
+        return False
+    return len({json.dumps(read(objects(one, "result")), sort_keys=True) for one in annotations}) > 1
 
 
 def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
@@ -286,7 +314,9 @@ def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
                 "choose one in Label Studio, or import masks and tags",
             )
         label = chosen[0] if len(chosen) == 1 else None
-        yield SourceSample(f"{images.root}/{name}", name, label, task.split, sequence_of(name))
+        yield SourceSample(
+            f"{images.root}/{name}", name, label, task.split, sequence_of(name), annotators_differ=task.differing
+        )
     images.note_unnamed()
 
 
@@ -299,7 +329,9 @@ def _samples(tasks: list[_Task], images: Images, ids: dict[str, int], base: int)
         others.update(str(result.get("type")) for result in task.others)
         shapes = [_shape(result, ids) for result in task.shapes]
         mask = None if task.annotation is None else segments(f"{task.path.name}, {name}", base, shapes)
-        yield SourceSample(f"{images.root}/{name}", name, None, task.split, sequence_of(name), mask)
+        yield SourceSample(
+            f"{images.root}/{name}", name, None, task.split, sequence_of(name), mask, annotators_differ=task.differing
+        )
     for kind, count in others.items():
         images.problems.warn(
             "not a mask",

@@ -184,11 +184,52 @@ def test_the_ground_truth_counts_and_another_opinion_is_told(tmp_path: Path) -> 
     assert source.kinds == {"a.png": "annotators differ"}
 
 
+@pytest.mark.parametrize(
+    ("annotations", "read", "differing"),
+    [
+        ([("cat", True), ("dog", False)], "cat", 0),
+        ([("cat", False), ("dog", False)], "dog", 1),
+        ([("cat", True), ("dog", True)], "dog", 1),
+        ([("cat", True), ("cat", True), ("dog", False)], "cat", 0),
+        ([("cat", False), ("cat", False)], "cat", 0),
+    ],
+)
+def test_differing_annotators_are_marked_unless_one_ground_truth_settles_it(
+    tmp_path: Path, annotations: list[tuple[str, bool]], read: str, differing: int
+) -> None:
+    draw_all(tmp_path, ["a.png"])
+    for draw in (False, True):
+        of = polygon if draw else chosen
+        judged = [{"result": [of(name)], "ground_truth": truth} for name, truth in annotations]
+        cancelled = {"result": [of("bird")], "was_cancelled": True}
+        save(tmp_path, {"data": {"image": "a.png"}, "annotations": [*judged, cancelled]})
+        listing = label_studio.read(tmp_path, ReadOptions())
+        (sample,) = listing.samples
+        assert sample.annotators_differ == differing
+        kinds = [problem.kind for problem in listing.problems.kept]
+        assert kinds == ["annotators differ"] * (len({name for name, _ in annotations}) > 1)
+        assert (listing.table.names[0] if listing.table else sample.label) == read
+
+
+def test_only_what_is_read_can_differ(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a.png", "b.png"])
+    box = {"x": 0, "y": 0, "width": 40, "height": 100}
+    regions = [{"type": "labels", "id": "1", "value": {**box, "labels": [name]}} for name in ("cat", "dog")]
+    comments = [[polygon("cat"), {"type": "textarea", "value": {"text": [text]}}] for text in ("sure", "not sure")]
+    tasks = [
+        {"data": {"image": "a.png"}, "annotations": [{"result": [region]} for region in regions]},
+        {"data": {"image": "b.png"}, "annotations": [{"result": results} for results in comments]},
+    ]
+    source = Source(save(tmp_path, *tasks), label_studio)
+    assert {name: one.annotators_differ for name, one in source.samples.items()} == {"a.png": True, "b.png": False}
+
+
+def chosen(*names: str) -> dict[str, Any]:
+    return {"type": "choices", "value": {"choices": list(names)}}
+
+
 def test_choices_are_classes_of_images(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png", "b.png", "c.png"])
-
-    def chosen(*names: str) -> dict[str, Any]:
-        return {"type": "choices", "value": {"choices": list(names)}}
 
     tasks = task("a.png", chosen("cat")), task("b.png", chosen("cat", "dog")), task("c.png", split="validation")
     listing = label_studio.read(save(tmp_path, *tasks), ReadOptions())
