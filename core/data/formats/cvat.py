@@ -7,6 +7,7 @@ is refused, so no entity is ever expanded.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ _PASSED_OVER = frozenset({"polyline", "points", "cuboid", "skeleton"})
 _HEAD = 1 << 16  # bytes by which a file is told
 _LOOKED_AT = 50  # files
 _MOST_PIXELS = 1 << 28
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_START = re.compile(r"<([A-Za-z_][^\s/>]*)")
+_SIDE = re.compile(r"[1-9][0-9]{0,6}")
+_ORDER = re.compile(r"-?[0-9]{1,18}")
 _CURE = "draw it again in CVAT, or remove it"
 
 Attributes = dict[str, str]
@@ -127,7 +132,8 @@ def _looks_so(path: Path) -> bool:
             head = file.read(_HEAD).decode("utf-8", "replace")
     except OSError:
         return False
-    return "<annotations>" in head and ("<image " in head or "<meta>" in head)
+    root = _START.search(_COMMENT.sub("", head))
+    return root is not None and root[1] == "annotations" and ("<image " in head or "<meta>" in head)
 
 
 class _Parser:
@@ -175,7 +181,7 @@ def _parsed(path: Path) -> _File:
     try:
         with path.open("rb") as file:
             parser.parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # the latter: an encoding that does not exist
         raise DatasetError(f"{path.name}: is broken XML ({error}); export it again") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
@@ -188,7 +194,7 @@ def _add(found: _File, tag: str, attributes: Attributes) -> None:
     if tag in _AREAS:
         found.images[-1].shapes.append((tag, attributes))
     elif tag == "tag":
-        found.images[-1].tags.append(attributes.get("label", ""))
+        found.images[-1].tags.append(attributes.get("label", "").strip())
     elif tag in _PASSED_OVER:
         found.passed_over[tag] += 1
 
@@ -318,7 +324,7 @@ def _painted(values: Attributes, size: list[int]) -> list[Any]:
 def _size(attributes: Attributes) -> list[int] | None:
     """Return height and width of an image as the file has them; None: it has not."""
     sides = [attributes.get(name, "") for name in ("height", "width")]
-    return [int(side) for side in sides] if all(side.isascii() and side.isdigit() for side in sides) else None
+    return [int(side) for side in sides] if all(map(_SIDE.fullmatch, sides)) else None
 
 
 def _finite(text: str) -> float:
@@ -329,4 +335,4 @@ def _finite(text: str) -> float:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.lstrip("-").isdecimal() else 0
+    return int(text) if _ORDER.fullmatch(text) else 0

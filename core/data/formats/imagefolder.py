@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.data.export import names, provenance
 from core.data.formats.cells import spelt
-from core.data.formats.mask_folders import is_role
+from core.data.formats.mask_folders import are_roles
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, holds_image, walk
 from core.types import DatasetError, SourceSample
@@ -21,7 +21,6 @@ from core.types import DatasetError, SourceSample
 _DEEPEST_WRAPPER = 3
 _FOLDERS_LOOKED_AT = 5
 _NAMED = 3  # folders in a message
-_COLLECTIONS = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "pics", "data", "all", "raw"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def recognise(source: Path) -> str:
     if not source.is_dir():
         return ""
     layout = find_layout(source)
-    if all(is_role(name) or name.lower() in _COLLECTIONS for name in layout.classes):  # no images of classes, or none
+    if are_roles(layout.classes):  # no images of classes, or none
         return ""
     base = source.joinpath(*layout.wrapper)
     if len(layout.classes) == 1 and not layout.has_splits and has_images(base):  # images aside of some others
@@ -93,7 +92,7 @@ def _level(source: Path, layout: Layout) -> int:
     if not folders or not all(folders):
         return 1
     below = [name for names in folders for name in names]
-    if all(is_role(name) or name.lower() in _COLLECTIONS for name in below):  # as in cat/images, dog/images
+    if are_roles(below):  # as in cat/images, dog/images
         return 1
     first, second = ", ".join(layout.classes[:_NAMED]), ", ".join(sorted(set(below))[:_NAMED])
     raise DatasetError(

@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
@@ -44,6 +44,8 @@ _ROLES = frozenset(
     {*IMAGES, *MASKS, *SPLITS, *UNLABELLED_FOLDERS, "segmentationclass", "segmentationobject", "imagesets", "gtfine"}
     | {*_KITTI}
 )
+COLLECTIONS = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "pics", "data", "all", "raw"})
+_OF_PHOTOS = frozenset({*IMAGES, *SPLITS, *COLLECTIONS})
 _PSEUDO = "_pseudo"
 _DEEPEST_WRAPPER = 3
 _LOOKED_AT = 2_000  # names
@@ -95,9 +97,20 @@ class _OfImages(Problems):
             self.told.add(problem)
 
 
-def is_role(name: str) -> bool:
-    """Whether a folder of this name says what is in it, and is no class where all beside it do so too."""
-    return name.lower() in _ROLES or name.lower().endswith(MASKS_OF)
+def are_roles(names: Collection[str]) -> bool:
+    """Whether the names of all these folders, which lie beside each other, say what is in them and are no classes.
+
+    A name that only ends as those of masks do (`train_labels`) is one where the folder of its images is known:
+    `with_mask` and `without_mask` are classes.
+    """
+    lower = {name.lower() for name in names}
+    photos = not lower.isdisjoint(_OF_PHOTOS)
+    return all(name in _ROLES | COLLECTIONS or _is_of_masks(name, lower, photos=photos) for name in lower)
+
+
+def _is_of_masks(name: str, beside: Collection[str], *, photos: bool) -> bool:
+    stems = [name.removesuffix(ending) for ending in MASKS_OF if name.endswith(ending)]
+    return bool(stems) and (photos or any(stem in beside or stem in _OF_PHOTOS for stem in stems))
 
 
 def bases(source: Path) -> Iterator[Path]:

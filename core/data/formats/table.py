@@ -3,10 +3,10 @@
 Cells come out as the text that stands there, None where blank; whole numbers lose a trailing `.0`. Row numbers are
 those of the file as an editor shows them (the header is row 1), for Parquet those of the data.
 
-Text is UTF-8, or UTF-16 where it begins with its mark or every other byte is zero; anything else is read as
-Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the delimiter. Columns without a
-name (the index that pandas writes) and columns of bytes, structures, times and durations are passed over: they hold no
-path and no label.
+Text is UTF-8, UTF-16 or UTF-32 as its mark says, and UTF-16 without a mark where its line breaks and ASCII have zeros;
+anything else is read as Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the
+delimiter. Columns without a name (the index that pandas writes) and columns of bytes, structures, times and durations
+are passed over: they hold no path and no label.
 """
 
 import codecs
@@ -29,12 +29,19 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parqu
 LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 TEXT_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _DELIMITERS = ",;\t|"
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _MARK = "\ufeff"
 _BATCH = 4096
 _HEAD = 100  # rows of JSON whose keys are the columns; any may leave out what it has not
 _BLOCK = 1 << 20  # bytes
 _HEAD_BYTES = 4_096  # by which the encoding is told
+_LEAST_ASCII, _MOSTLY = 0.05, 0.5  # of the letters of a table
 _INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
 
 Row = dict[str, str | None]
@@ -120,12 +127,26 @@ def text_encoding(path: Path) -> str:
 
 
 def _unmarked_utf16(head: bytes) -> str | None:
-    """Return in which order text of UTF-16 without a mark has its bytes, by its zeros; None: it is none."""
-    zeros = [head[start::2].count(0) for start in (0, 1)]
-    for number, encoding in enumerate(("utf-16-be", "utf-16-le")):
-        if zeros[number] * 4 > len(head) and zeros[1 - number] == 0:  # over half of the letters are below U+0100
-            return encoding
-    return None
+    """Return the byte order of text in UTF-16 without a mark, None where this is none.
+
+    Its line breaks, delimiters and endings of files are ASCII in any language, so one byte of these is zero; text in
+    other encodings has no zeros.
+    """
+    if 0 not in head:
+        return None
+    found = max(("utf-16-le", "utf-16-be"), key=lambda encoding: _ascii_share(head, encoding))
+    return found if _ascii_share(head, found) > _LEAST_ASCII else None
+
+
+def _ascii_share(head: bytes, encoding: str) -> float:
+    """Return the share of ASCII in text of this encoding; 0 where it is none, or holds what no text does."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return 0
+    share = sum(map(str.isascii, text)) / max(len(text), 1)
+    ends = "\r" in text or "\n" in text or share > _MOSTLY  # the first line may be longer than what is looked at
+    return share if ends and "\0" not in text else 0
 
 
 def delimiter_of(head: str) -> str:

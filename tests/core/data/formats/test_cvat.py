@@ -144,6 +144,7 @@ def test_a_file_for_each_split_is_read_with_the_split_of_its_name(tmp_path: Path
     [
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotations><meta/><image name="&b;"/></annotations>', "document type"),
         ("<annotations><meta></meta><image ", "broken XML"),
+        ('<?xml version="1.0" encoding="foo"?><annotations><meta></meta></annotations>', "broken XML"),
         ('<annotations><meta></meta><track id="0" label="car"/></annotations>', "tracks of a video"),
     ],
 )
@@ -172,3 +173,32 @@ def test_one_file_for_each_split_as_datumaro_writes_them(tmp_path: Path) -> None
         "images/train_1.jpg": ("trains class", "train"),
         "images/val_1.jpg": ("vals class", "val"),
     }
+
+
+@pytest.mark.parametrize("order", ["--1", "1.5", "9" * 5000, "\u00b2"])
+def test_an_order_that_is_no_number_is_that_of_the_file(tmp_path: Path, order: str) -> None:
+    shape = f'<polygon label="sky" points="1,0;5,0;5,4;1,4" z_order="{order}"/>'
+    source = Source(save(tmp_path, LEFT + shape), cvat)
+    assert source.masks["images/0.png"][0].tolist() == [1, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("width", ["0", "9" * 5000, "-5", ""])
+def test_a_size_that_no_image_has_costs_the_mask_of_its_image_alone(tmp_path: Path, width: str) -> None:
+    ellipse = '<ellipse label="sky" cx="1" cy="1" rx="1" ry="1"/>'
+    save(tmp_path, ellipse, LEFT)
+    file = tmp_path / "annotations.xml"
+    file.write_text(file.read_text().replace('width="5"', f'width="{width}"', 1))
+    assert list(Source(tmp_path, cvat).masks) == ["images/1.png"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<project><annotations></annotations><meta></meta></project>",
+        "<!-- <annotations><meta> --><report><meta></meta></report>",
+    ],
+)
+def test_other_xml_beside_class_folders_is_no_file_of_cvat(tmp_path: Path, text: str) -> None:
+    draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
+    (tmp_path / "pom.xml").write_text(text)
+    assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER

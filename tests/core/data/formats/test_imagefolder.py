@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data.formats.detect import FORMATS, detect
+from core.data.formats.mask_folders import are_roles
 from core.data.formats.source import ReadOptions, SourceFormat, shown
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw, draw_all, kinds, labels, listing
@@ -203,6 +204,20 @@ def test_one_class_folder_is_a_class_and_a_folder_of_images_is_none(tmp_path: Pa
     assert detect(draw_all(tmp_path / "split", ["train/cat/1.png"])).format is FORM
     assert detect(draw_all(tmp_path / "bare", ["images/1.png"])).format is SourceFormat.UNLABELLED
     assert detect(draw_all(tmp_path / "mixed", ["1.png", "cat/2.png"])).format is SourceFormat.UNLABELLED
+
+
+@pytest.mark.parametrize("pair", [("with_mask", "without_mask"), ("mask", "no_mask"), ("cat_gt", "dog_gt")])
+def test_classes_whose_names_end_as_those_of_masks_are_classes(tmp_path: Path, pair: tuple[str, str]) -> None:
+    flat = draw_all(tmp_path / "flat", [f"{name}/{number}.png" for name in pair for number in range(2)])
+    split = draw_all(tmp_path / "split", [f"{part}/{name}/1.png" for name in pair for part in ("train", "val")])
+    for root in (flat, split):
+        assert detect(root).format is FORM
+        assert set(labels(listing(root, FORM)[0]).values()) == set(pair)
+
+
+@pytest.mark.parametrize("names", [("images", "cell_masks"), ("train_labels", "data"), ("train_labels",)])
+def test_folders_of_masks_beside_their_images_are_no_classes(names: tuple[str, ...]) -> None:
+    assert are_roles(names)
 
 
 def test_an_empty_class_folder_is_a_class_without_images(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
+from core.data.formats.table import open_table, text_encoding
 from core.types import DatasetError
 from tests.app.pairs import CLASSES, draw_pairs, mask_of
 from tests.core.data.formats.drawn import draw_all, kinds, labels, listing
@@ -35,6 +36,27 @@ def test_any_usual_delimiter_and_encoding_is_read(delimiter: str, encoding: str,
         ("a/2.png", None, "test", ""),
     ]
     assert not problems.counts
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [("\u043f\u0430\u043f\u043a\u0430" * 4, "\u043a\u043e\u0448\u043a\u0430"), ("\u4e00\u56fe\u7247" * 9, "\u732b")],
+)
+def test_words_of_any_alphabet_are_read_without_a_mark_too(
+    tmp_path: Path, encoding: str, folder: str, label: str
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes(f"path,label\n{folder}/1.png,{label}\n".encode(encoding))
+    table = open_table(file)
+    assert [cells for _, cells in table.rows] == [{"path": f"{folder}/1.png", "label": label}]
+
+
+@pytest.mark.parametrize("cell", ["c\0at", "cat" + "\0" * 9])
+def test_a_zero_in_a_cell_does_not_make_a_table_utf_16(tmp_path: Path, cell: str) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes(f"path,label\n1.png,{cell}\n".encode())
+    assert text_encoding(file) == "utf-8"
 
 
 def test_paths_are_absolute_or_relative_to_the_table(tmp_path: Path) -> None:
