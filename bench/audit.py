@@ -135,14 +135,14 @@ def measured(case: Judged, seed: int) -> Run:
         right=float((outcome == Outcome.RIGHT).mean()),
         expected=case.expected,
         estimated=audit.right.estimate,
-        holds=None if proposed is None else proposed.right.low <= right <= proposed.right.high,
+        holds=None if proposed is None else bool(proposed.right.low <= right <= proposed.right.high),
         threshold=None if proposed is None else proposed.threshold,
         labels=labels,
         after=labels + gained(accepted) / len(given),
         best=labels + max(0.0, *gains),
         cleanlab=float((np.where(issues, case.pseudo, given) == true).mean()),
         flath=float((case.pseudo == true).mean()),
-        errors_held=audit.errors.low <= (given != true).sum() <= audit.errors.high,
+        errors_held=bool(audit.errors.low <= (given != true).sum() <= audit.errors.high),
     )
 
 
