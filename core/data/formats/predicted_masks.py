@@ -177,7 +177,8 @@ def read_predicted(
 
 def _below(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Return the files below a folder with one of these endings, by their path without it; no link leads out."""
-    root, found = os.path.realpath(folder), {}
+    root = os.path.realpath(folder)
+    found: dict[str, Path] = {}
     for base, names, files in os.walk(folder):
         names[:] = sorted(name for name in names if not is_ignored(name))
         for file in sorted(files):

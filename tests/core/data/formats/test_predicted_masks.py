@@ -269,7 +269,7 @@ def in_headers(data: bytes, local: int, central: int, value: int) -> bytes:
 )
 def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     values = {"class": np.random.default_rng(0).integers(0, 3, SHAPE), "confidence": drawn().max(axis=0)}
-    np.savez_compressed(tmp_path / "a.npz", **values)  # type: ignore[arg-type]
+    np.savez_compressed(tmp_path / "a.npz", **values)
     path = tmp_path / "a.npz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DatasetError, match=r"a\.npz cannot be read.*check that it is whole"):
