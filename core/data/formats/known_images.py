@@ -1,5 +1,6 @@
 """Images of a dataset, found by the names that a file made elsewhere gives them."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -21,6 +22,9 @@ class KnownImage:
     path: str
 
 
+_Find = Callable[[Sequence[str], Sequence[KnownImage]], IntArray]
+
+
 def rows_of(ids: Sequence[str], images: Sequence[KnownImage], thing: str = "row") -> IntArray:
     """Return the image that each `thing` belongs to, (N,): each has one.
 
@@ -30,7 +34,7 @@ def rows_of(ids: Sequence[str], images: Sequence[KnownImage], thing: str = "row"
     Raises:
         DatasetError: one belongs to no image or to several, or an image has none, or several.
     """
-    return _checked(_places(ids, images), ids, images, thing)
+    return _checked(_in_any_form(_places, ids, images), ids, images, thing)
 
 
 def rows_of_files(files: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
@@ -42,7 +46,25 @@ def rows_of_files(files: Sequence[str], images: Sequence[KnownImage]) -> IntArra
     Raises:
         DatasetError: a file belongs to no image or to several, or an image has none, or several.
     """
-    said = [_plain(name) for name in files]
+    return _checked(_in_any_form(_places_of_files, files, images), files, images, "file")
+
+
+def _in_any_form(find: _Find, ids: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
+    """Return which image each name belongs to, (M,), -1 for none or several: as written, else in Unicode's form NFC.
+
+    Some file systems store an accent apart from its letter.
+    """
+    place = find(ids, images)
+    left = np.flatnonzero(place == _NONE)
+    if len(left) and not all(ids[row].isascii() for row in left.tolist()):
+        composed = [KnownImage(_composed(image.name), _composed(image.path)) for image in images]
+        place[left] = find([_composed(ids[row]) for row in left.tolist()], composed)
+    return place
+
+
+def _places_of_files(files: Sequence[str], images: Sequence[KnownImage]) -> IntArray:
+    """Return which image each file belongs to, (M,), -1 for none or several."""
+    said = list(files)
     whole = {one: row for row, image in enumerate(images) for one in (image.path, image.name)}
     place = np.array([whole.get(name, _NONE) for name in said], np.int64).reshape(-1)
     left = np.flatnonzero(place == _NONE).tolist()
@@ -52,7 +74,7 @@ def rows_of_files(files: Sequence[str], images: Sequence[KnownImage]) -> IntArra
     for row in left:
         found = (names[one] for one in (said[row], *_endings(said[row])) if one in names)
         place[row] = next(found, endings.get(said[row], _NONE))
-    return _checked(place, files, images, "file")
+    return place
 
 
 def some_of(names: Sequence[str]) -> str:
@@ -109,6 +131,10 @@ def _unique(spelt: Iterable[Sequence[str]], wanted: set[str] | None) -> dict[str
             if rows.setdefault(one, row) != row:
                 several.add(one)
     return {one: row for one, row in rows.items() if one not in several}
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ writes, these tell it of one more class. `images.csv` (image, file, fold) says w
 
 import csv
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -47,8 +48,10 @@ _MEMBERS = ("class", "confidence", GIVEN, GIVEN_PROBABILITY)
 MOST_FOLDS = 1000
 _OFF = 0.01  # by which probabilities may miss 0, 1 or their sum
 _ID = 1 << 16  # ids are below
+_REAL = "biuf"  # kinds of NumPy's numbers that are no complex ones
 _HEADER = 4096  # bytes that an array takes beside its values, at most
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile)
+# RuntimeError: an archive with a password, or a method of compression that zipfile has not
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +177,17 @@ def read_predicted(
 
 def _below(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Return the files below a folder with one of these endings, by their path without it; no link leads out."""
-    root, found = os.path.realpath(folder), {}
+    root = os.path.realpath(folder)
+    found: dict[str, Path] = {}
     for base, names, files in os.walk(folder):
         names[:] = sorted(name for name in names if not is_ignored(name))
         for file in sorted(files):
             path = Path(base, file)
             if path.suffix.lower() in endings and not is_ignored(file) and is_within(os.path.realpath(path), root):
-                found[path.relative_to(folder).with_suffix("").as_posix()] = path
+                name = path.relative_to(folder).with_suffix("").as_posix()
+                if name in found:
+                    raise DatasetError(f"{found[name].name} and {file} are files of one image; leave one of them")
+                found[name] = path
     return found
 
 
@@ -266,8 +273,16 @@ def _read_values(path: Path, shape: tuple[int, int]) -> IntArray:
 
 def _read_probability(path: Path, shape: tuple[int, int]) -> ByteArray:
     """Return the probabilities in a grey PNG, (H, W), round(255 p)."""
+    try:
+        with opened(path) as image:
+            mode = image.mode
+    except MaskError as error:
+        raise DatasetError(f"{error}; {error.cure}") from None
+    if mode == "P":  # an index says nothing of a probability
+        raise DatasetError(f"{path.name} has a palette; save its probabilities as grey with 8 or 16 bits")
     values = _read_values(path, shape)
-    return _as_bytes(values.astype(np.float32) / np.iinfo(values.dtype).max)
+    most = 1 if mode == "1" else np.iinfo(values.dtype).max
+    return _as_bytes(values.astype(np.float32) / most)
 
 
 def _of_archive(folder: MaskFolder, path: Path, shape: tuple[int, int], classes: Sequence[str]) -> MaskPrediction:
@@ -308,7 +323,7 @@ def _of_probs(
             f"{path.name} holds probabilities of shape {probs.shape}, must be {(classes, *shape)}; save one for "
             "each class and pixel, (classes, height, width)"
         )
-    probs = probs.astype(np.float32)
+    probs = _reals(path, probs)
     _refuse_unlikely(path, probs)
     sums = probs.sum(axis=0, dtype=np.float32)
     wrong = np.abs(sums - 1) > _OFF
@@ -362,8 +377,9 @@ def _prediction(
 
 def _whole(path: Path, values: np.ndarray[Any, Any]) -> IntArray:
     """Return ids as uint16; raise `DatasetError` where they are none."""
-    found = values.astype(np.int64)
-    if not np.array_equal(found, values) or found.min(initial=0) < 0 or found.max(initial=0) >= _ID:
+    with np.errstate(invalid="ignore"):  # what is no number fits no whole one, and is refused below
+        found = values.astype(np.int64) if values.dtype.kind in _REAL else None
+    if found is None or not np.array_equal(found, values) or found.min(initial=0) < 0 or found.max(initial=0) >= _ID:
         raise DatasetError(f"{path.name}: the classes are no ids from 0 to {_ID - 1}; save them as whole numbers")
     return found.astype(np.uint16)
 
@@ -372,9 +388,15 @@ def _probability(path: Path, values: np.ndarray[Any, Any]) -> ByteArray:
     """Return probabilities as round(255 p); whole numbers of 8 or 16 bits are shares of their largest value."""
     if values.dtype in (np.uint8, np.uint16):
         return _as_bytes(values.astype(np.float32) / np.iinfo(values.dtype).max)
-    found = values.astype(np.float32)
+    found = _reals(path, values)
     _refuse_unlikely(path, found)
     return _as_bytes(found)
+
+
+def _reals(path: Path, values: np.ndarray[Any, Any]) -> FloatArray:
+    if values.dtype.kind not in _REAL:
+        raise DatasetError(f"{path.name} holds {values.dtype} values, no probabilities; save them as float32")
+    return values.astype(np.float32)
 
 
 def _refuse_unlikely(path: Path, values: FloatArray) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.data.formats.known_images import KnownImage
+from core.data.formats.known_images import KnownImage, rows_of_files
 from core.data.formats.predicted_masks import (
     MaskPrediction,
     WrittenMask,
@@ -241,3 +241,79 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> N
     (tmp_path / "masks" / "a.npz").symlink_to(tmp_path / "secret.npz")
     with pytest.raises(DatasetError, match="holds no predicted masks"):
         find_predicted(tmp_path / "masks", CLASSES)
+
+
+def damaged_stream(data: bytes) -> bytes:
+    return data[:70] + bytes(byte ^ 0xFF for byte in data[70:100]) + data[100:]
+
+
+def in_headers(data: bytes, local: int, central: int, value: int) -> bytes:
+    """Return a zip with a byte of all its headers changed."""
+    changed = bytearray(data)
+    for signature, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        start = changed.find(signature)
+        while start >= 0:
+            changed[start + offset] = value
+            start = changed.find(signature, start + 1)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damaged_stream,
+        lambda data: in_headers(data, 6, 8, 1),  # with a password
+        lambda data: in_headers(data, 8, 10, 99),  # a method of compression that zipfile has not
+    ],
+    ids=["damaged", "password", "method"],
+)
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    values = {"class": np.random.default_rng(0).integers(0, 3, SHAPE), "confidence": drawn().max(axis=0)}
+    np.savez_compressed(tmp_path / "a.npz", **values)
+    path = tmp_path / "a.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DatasetError, match=r"a\.npz cannot be read.*check that it is whole"):
+        read_one(tmp_path)
+
+
+def test_complex_numbers_are_no_probabilities(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", probs=drawn() + 0.5j)
+    with pytest.raises(DatasetError, match="complex64 values, no probabilities"):
+        read_one(tmp_path)
+
+
+def test_the_index_of_a_palette_is_no_probability(tmp_path: Path) -> None:
+    save(tmp_path / "labels" / "a.png", classes_of(drawn()))
+    indexed = Image.fromarray(np.zeros(SHAPE, np.uint8))
+    indexed.putpalette([230, 230, 230])
+    (tmp_path / "confidence").mkdir()
+    indexed.save(tmp_path / "confidence" / "a.png")
+    with pytest.raises(DatasetError, match="has a palette; save its probabilities as grey"):
+        read_one(tmp_path)
+
+
+def test_white_of_one_bit_is_a_probability_of_one(tmp_path: Path) -> None:
+    save(tmp_path / "labels" / "a.png", classes_of(drawn()))
+    (tmp_path / "confidence").mkdir()
+    Image.new("1", SHAPE[::-1], 1).save(tmp_path / "confidence" / "a.png")
+    assert np.unique(read_one(tmp_path).confidence).tolist() == [255]
+
+
+def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
+    as_probs(tmp_path, drawn())
+    (tmp_path / "a.NPZ").write_bytes((tmp_path / "a.npz").read_bytes())
+    with pytest.raises(DatasetError, match="files of one image; leave one of them"):
+        find_predicted(tmp_path, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("file", "image"), [("cafe\u0301", "caf\u00e9.png"), ("caf\u00e9", "cafe\u0301.png"), (" a", " a.png")]
+)
+def test_files_find_images_whatever_the_form_of_their_accents(file: str, image: str) -> None:
+    assert rows_of_files([file], [KnownImage(image, f"/data/{image}")]).tolist() == [0]
+
+
+def test_images_that_differ_in_the_form_of_an_accent_alone_stay_apart() -> None:
+    names = ["cafe\u0301", "caf\u00e9"]
+    images = [KnownImage(f"{name}.png", f"/data/{name}.png") for name in names]
+    assert rows_of_files(names[::-1], images).tolist() == [1, 0]
