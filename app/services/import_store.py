@@ -236,10 +236,11 @@ def _stage(workspace: Workspace, import_id: int, coming: Incoming, note: Callabl
 
 
 def _sample(row: list[Any], ids: dict[str, int], coming: Incoming) -> NewSample:
-    path, name, label, split, group, _, tags, differing, *facts, mask_hash = row
+    path, name, label, split, group, _, tags, differing, content_hash, width, height, size, grey, looks, mask_hash = row
     number = None if label is None else ids[label]
     shown = _tags(tags, name, ids, coming) if tags else None
-    return NewSample(path, name, number, mask_hash, split, group, *facts, annotators_differ=differing, tags=shown)
+    facts = content_hash, width, height, size, grey, looks
+    return NewSample(path, name, number, mask_hash, split, group, *facts, differing, shown)
 
 
 def _tags(names: list[str], image: str, ids: dict[str, int], coming: Incoming) -> list[int] | None:

@@ -101,8 +101,8 @@ def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilte
 
 def differing_count(session: Session, round_id: int) -> int:
     """Return how many findings of a round are to be put into second opinion, since annotators differ."""
-    chosen = _of_differing(select(func.count(FindingRow.id)), round_id)
-    return session.scalars(chosen).one()
+    count: int = session.scalars(_of_differing(select(func.count(FindingRow.id)), round_id)).one()
+    return count
 
 
 def add_second_opinions(session: Session, changeset_id: int, round_id: int) -> None:
@@ -271,7 +271,7 @@ def decisions_with_people() -> Select[*tuple[Any, ...]]:
     )  # fmt: skip
 
 
-def _of_differing(query: Select[Any], round_id: int) -> Select[Any]:
+def _of_differing(query: Select[*tuple[Any, ...]], round_id: int) -> Select[*tuple[Any, ...]]:
     """Narrow a query to a round's open findings on images whose annotators differ, once for each image.
 
     An image that was in second opinion before, even if that was undone, is left out.
