@@ -9,7 +9,6 @@ image may reach .999.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from core.types import NO_LABEL, FloatArray, IntArray
 
@@ -29,6 +28,8 @@ def probabilities(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
 
 def temperature(logits: FloatArray, labels: IntArray) -> float:
     """Return the temperature under which the given labels are likeliest; 1 where there are none."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second that commands need not wait
+
     known = np.flatnonzero(labels != NO_LABEL)
     known = known[:: max(1, len(known) // _FIT_ITEMS)]
     if not len(known):

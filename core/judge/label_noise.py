@@ -19,7 +19,6 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from core.judge.calibration import probabilities
 from core.judge.scoring import ConfidentVotes
@@ -94,6 +93,8 @@ def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tu
     `votes` are of the same items, at least one of which has a label. One number for the networks of all folds, since a
     single small fold could be explained by noise alone and would become sure of everything.
     """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second that commands need not wait
+
     rows = _some(np.flatnonzero(labels != NO_LABEL), logits.shape[1])
     logits, labels = logits[rows], labels[rows]
 
