@@ -140,7 +140,7 @@ class Images:
                 "not in the annotations",
                 ".",
                 f"{count:,} images are in no annotation file; they are left out",
-                "nothing",
+                "nothing, if that is right; to have all images without labels, import with --format unlabelled",
             )
 
     def _prefix(self, near: Path) -> str:

@@ -24,7 +24,17 @@ from core.data.formats.rows import (
     RowReader,
     find_labels,
 )
-from core.data.formats.shards import IMAGE_NAMES, Cells, ImageCells, Shard, differing, looks_so, open_shards, text_rows
+from core.data.formats.shards import (
+    IMAGE_NAMES,
+    Cells,
+    ImageCells,
+    Shard,
+    differing,
+    looks_so,
+    note_missing_shards,
+    open_shards,
+    text_rows,
+)
 from core.data.formats.source import Problems, ReadOptions, SourceListing, group_name, is_storable, split_name
 from core.data.formats.table import Row, Rows, Table, cell_text
 from core.data.formats.tags import split_tags
@@ -66,6 +76,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """
     shards = open_shards(source, options)
     problems = Problems()
+    if source.is_dir():
+        note_missing_shards(shards, problems)
     columns = _columns(shards[0], options)
     used = {columns.label, columns.split, columns.group, columns.tags} - {None}
     for shard in shards[1:]:
@@ -79,8 +91,17 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if columns.mask is not None:
         table, shown = _find_masks(opened, source if source.is_dir() else source.parent)
     names = shards[0].class_names(columns.label) if columns.label is not None else None
+    _refuse_twins(shards[0], names or {})
     empty = () if names is None else tuple(names.values())
     return SourceListing(_samples(opened), problems, table, shown, empty, lambda asked: _unpacked(opened, asked))
+
+
+def _refuse_twins(shard: Shard, names: Mapping[int, str]) -> None:
+    twins = [name for name, count in Counter(names.values()).items() if count > 1]
+    if twins:
+        raise DatasetError(
+            f"{shard.shown}: the schema calls several classes {twins[0]}; give each class a name of its own"
+        )
 
 
 def _columns(shard: Shard, options: ReadOptions) -> Columns:

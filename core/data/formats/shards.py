@@ -29,6 +29,7 @@ from core.types import DatasetError
 SUFFIX = ".parquet"
 IMAGE_NAMES = ("image", "img", "pixel_values", "photo", "picture", "input_image", "images", "bytes", "jpg", "png")
 _SHARD = re.compile(r"(\w+(?:\.\w+)*)-\d{5}-of-\d{5}")
+_NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")  # a set of shards, the number, how many there are
 _WORDS = re.compile(r"[-._ 0-9]+")  # between the words of a file's name, as `datasets` parts them
 _OTHER_SPLITS = {"dev": "val", "eval": "test", "evaluation": "test"}
 _FOLDERS, _ENTRIES, _FILES = 60, 3_000, 20  # looked at to tell the format
@@ -64,7 +65,7 @@ class Shard:
         feature = self.features.get(column)
         names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
         if isinstance(names, list):
-            return {number: shown(str(name)) for number, name in enumerate(names)}
+            return {number: shown(str(number if name is None else name)) for number, name in enumerate(names)}
         if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
             return {int(number): shown(str(name)) for number, name in names.items()}
         return None
@@ -86,6 +87,24 @@ def open_shards(source: Path, options: ReadOptions) -> list[Shard]:
         if set(shard.images) != set(first.images):
             raise differing(first, shard)
     return with_images
+
+
+def note_missing_shards(shards: Sequence[Shard], problems: Problems) -> None:
+    """Warn of each numbered set of shards of which some are not there."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for shard in shards:
+        numbered = _NUMBERED.fullmatch(shard.shown.removesuffix(SUFFIX))
+        if numbered:
+            found.setdefault((numbered[1], int(numbered[3])), set()).add(int(numbered[2]))
+    for (name, count), numbers in found.items():
+        missing = count - len(numbers)
+        if missing > 0:
+            problems.warn(
+                "missing shards",
+                f"{name}-*-of-{count:05}{SUFFIX}",
+                f"{missing:,} of {count:,} files of this set are not there; their images are not read",
+                "bring the other files and import again, or nothing if a part is wanted",
+            )
 
 
 def differing(one: Shard, other: Shard) -> DatasetError:

@@ -231,3 +231,22 @@ def test_what_masks_in_a_table_mean_is_asked_as_of_folders(tmp_path: Path) -> No
     read = opened(write(tmp_path / "t.parquet", rows), tmp_path / "store")
     assert [question.kind for question in read.meaning.blocking]
     assert [sample.label for sample in read.samples] == [None] * 3
+
+
+def test_shards_that_are_not_there_are_named(tmp_path: Path) -> None:
+    for number in (0, 2):
+        write(tmp_path / "data" / f"train-{number:05}-of-00003.parquet", {"image": [cell(number)], "label": ["cat"]})
+    samples, problems = listed(tmp_path / "data", tmp_path / "store")
+    assert len(samples) == 2
+    assert [kind for _, kind in problems.counts] == ["missing shards"]
+    assert "1 of 3 files" in problems.kept[0].message
+
+
+def test_classes_of_one_name_are_refused_and_those_without_are_called_by_number(tmp_path: Path) -> None:
+    columns = {"image": [cell(0), cell(1)], "label": [0, 1]}
+    twins = write(tmp_path / "twins.parquet", columns, FEATURES | {"label": class_label(["cat", "cat"])})
+    with pytest.raises(DatasetError, match="several classes cat"):
+        opened(twins, tmp_path / "store")
+    features = FEATURES | {"label": {"names": ["cat", None], "_type": "ClassLabel"}}
+    samples, _ = listed(write(tmp_path / "none.parquet", columns, features), tmp_path / "store")
+    assert [one.label for one in samples] == ["cat", "1"]
