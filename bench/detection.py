@@ -1,13 +1,13 @@
 """How well rounds find wrong labels: average precision, precision at k and 100, AUROC, and seconds.
 
-    python bench/detection.py [DATA] [--json FILE] [--full]
+    python bench/detection.py [DATA] [--json FILE] [--full] [--drawn]
 
 DATA is the folder with `cifar10_jpg.tar.xz`, `cifar10_labels.npz`, `cifar10n_random1.npz`, `mnist_png.tar.gz` and
 `mobilenetv2_100_same_imagenet.safetensors`, or `$OUTFOLD_DATA`. Real labels of people come first: 15,000 photographs of
 CIFAR-10 from index 25,000 on with the labels that one person each gave them, with three seeds of the folds. Then one
 drawn noise a data set (`--full`: uniform, class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three
-seeds each). Instance-dependent errors are mistakes of a second, weaker model: a regression on a tenth of the labels and
-on pixels, where it is least sure of them. Settings were chosen on the photographs below index 25,000. Drawn scenes have
+seeds each; `--drawn`: only these). Instance-dependent errors are mistakes of a second, weaker model: a regression on a
+tenth of the labels and on pixels, where it is least sure of them. Settings were chosen on the photographs below index 25,000. Drawn scenes have
 masks: there the class of whole objects is wrong, a round of masks ranks regions, and the figures are those of objects
 (`bench/_drawn_scenes.py`). Errors of other kinds in masks are measured by `bench/planted_masks.py`.
 
@@ -90,9 +90,10 @@ def main() -> None:
         print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
         photos = photographs(arguments.data, scratch)
         further = networks_beside(photos, arguments.data)
-        rows = of_people(photos, arguments, scratch, further)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(figures_of(rows), indent=1))
+        if not arguments.drawn:
+            rows = of_people(photos, arguments, scratch, further)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(figures_of(rows), indent=1))
         for images, beside in ((photos, further), (digits(arguments.data, scratch), {})):
             of_drawn_noise(images, scratch, beside, full=arguments.full)
         seeds = range(SEEDS if arguments.full else 1)
@@ -309,6 +310,7 @@ def parsed() -> argparse.Namespace:
     """Return what was asked for."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="all kinds and shares of noise, three seeds each")
+    parser.add_argument("--drawn", action="store_true", help="without the labels that people gave")
     return parsed_with_data(parser)
 
 
