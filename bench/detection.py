@@ -7,9 +7,10 @@ DATA is the folder with `cifar10_jpg.tar.xz`, `cifar10_labels.npz`, `cifar10n_ra
 CIFAR-10 from index 25,000 on with the labels that one person each gave them, with three seeds of the folds. Then one
 drawn noise a data set (`--full`: uniform, class-dependent and instance-dependent noise at 5, 10, 20 and 40 %, three
 seeds each; `--drawn`: only these). Instance-dependent errors are mistakes of a second, weaker model: a regression on a
-tenth of the labels and on pixels, where it is least sure of them. Settings were chosen on the photographs below index 25,000. Drawn scenes have
-masks: there the class of whole objects is wrong, a round of masks ranks regions, and the figures are those of objects
-(`bench/_drawn_scenes.py`). Errors of other kinds in masks are measured by `bench/planted_masks.py`.
+tenth of the labels and on pixels, where it is least sure of them. Settings were chosen on the photographs below index
+25,000. Drawn scenes have masks: there the class of whole objects is wrong, a round of masks ranks regions, and the
+figures are those of objects (`bench/_drawn_scenes.py`). Errors of other kinds in masks are measured by
+`bench/planted_masks.py`.
 
 Rows of a setting: the default round (its order is by self-confidence), each further network alone, their mix,
 cleanlab's ranking and Flath's rule on the default round's probabilities. On human labels also the former
