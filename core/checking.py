@@ -205,8 +205,10 @@ def snapshot_of(folder: Folder) -> Snapshot:
     )
 
 
-def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cache: Path, stages: Stages) -> Check:
-    """Judge the labels and check the images; the round's files lie in `place`.
+def check_folder(
+    folder: Folder, config: RoundConfig, place: Path, *, image_cache: Path, stages: Stages, keep_networks: bool = False
+) -> Check:
+    """Judge the labels and check the images; the round's files lie in `place`, its networks only where they are kept.
 
     Raises:
         RoundError: an image can no longer be read, or the device has too little memory.
@@ -220,7 +222,7 @@ def check_folder(folder: Folder, config: RoundConfig, place: Path, *, image_cach
         embeddings = _embedded(snapshot, config, Places(place, image_cache, None), stages)
     else:
         judgement = run_round(
-            snapshot, config, place, image_cache=image_cache, report=stages.report, keep_networks=False
+            snapshot, config, place, image_cache=image_cache, report=stages.report, keep_networks=keep_networks
         )
         embeddings = np.load(place / EMBEDDINGS, mmap_mode="r")
     stages.enter(Stage.COMPARING)

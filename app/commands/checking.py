@@ -96,7 +96,7 @@ def check(
             from app.commands.check_report import as_html, findings
             from core.checking import Stage
 
-            found = _look(request, place, stages, seed=seed, device=device)
+            found = _look(request, place, stages, seed=seed, device=device, keep_networks=open_)
             stages.enter(Stage.WRITING)
             write_atomically(report, as_html(found, stages.seconds, datetime.now(UTC).astimezone()).encode())
             stages.enter(Stage.WRITING, 1.0)
@@ -113,7 +113,9 @@ def check(
     _serve(address, port)
 
 
-def _look(request: "ImportRequest", place: Path, stages: "Stages", *, seed: int, device: str) -> "Check":
+def _look(
+    request: "ImportRequest", place: Path, stages: "Stages", *, seed: int, device: str, keep_networks: bool
+) -> "Check":
     """Check the folder; its round's files lie in `place`."""
     from app.services.allowed import refuse_outside
     from app.services.workspace import Workspace
@@ -127,7 +129,9 @@ def _look(request: "ImportRequest", place: Path, stages: "Stages", *, seed: int,
     options = request.options(unopened)
     folder = read_folder(Path(request.source), options, request.format, chosen.max_pixels, stages)
     config = config_for(folder, seed=seed, device=device)
-    return check_folder(folder, config, place, image_cache=unopened.image_caches, stages=stages)
+    return check_folder(
+        folder, config, place, image_cache=unopened.image_caches, stages=stages, keep_networks=keep_networks
+    )
 
 
 def _imported(opened: "Workspace", request: "ImportRequest", found: "Check", place: Path, port: int) -> str:

@@ -56,7 +56,7 @@ def finished(workspace: Workspace, learnt: list[int], tmp_path: Path) -> Finishe
         Image.fromarray(pixels).save(root / label / f"{number:02}.png")
     folder = read_folder(root, ReadOptions(), None, 1 << 20, Stages())
     place = tmp_path / "place"
-    check = check_folder(folder, CONFIG, place, image_cache=workspace.image_caches, stages=Stages())
+    check = check_folder(folder, CONFIG, place, image_cache=workspace.image_caches, stages=Stages(), keep_networks=True)
     assert learnt == [0, 1, 2]
     return Finished(ImportRequest(name="lamps", source=str(root)), check, place)
 
