@@ -18,8 +18,8 @@ from sqlalchemy import text
 from app.services import datasets, imports
 from app.services.imports import ImportInfo, ImportRequest
 from app.services.workspace import Workspace
+from core.data import images
 from core.data.formats.source import SourceFormat
-from core.data.images import READS_HEIC
 from core.types import DatasetError, RoundStatus, Severity
 from db.queries import incoming
 from db.queries.incoming import NewSample
@@ -283,21 +283,24 @@ def test_a_broken_promise_is_written_down_and_raised(
 
 
 def kill_while(workspace: Workspace, asked: int, stage: str) -> None:
-    """Run an import in another process and kill it as soon as it is at this stage."""
+    """Run an import in another process that stands still at this stage, and kill it there."""
     program = (
-        "import sys; from app.services.workspace import workspace; from app.services.imports import run_import\n"
-        f"run_import(workspace(), {asked}, report=lambda p: print(p.stage, flush=True))"
+        "import sys; from app.services import import_run; from app.services.workspace import workspace\n"
+        "from app.services.imports import run_import\n"
+        "import_run._EVERY_SECONDS = 0\n"  # a small import is over before it is told otherwise
+        "def report(progress):\n"
+        f"    if progress.stage == {stage!r}: print(flush=True); sys.stdin.read()\n"
+        f"run_import(workspace(), {asked}, report=report)"
     )
     environment = {**os.environ, "OUTFOLD_HOME": str(workspace.settings.home), "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() == stage:
-            time.sleep(0.002)
-            process.send_signal(signal.SIGKILL)
-            break
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline(), "the import never came to this stage"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("stage", ["reading images", "storing"])
@@ -474,8 +477,10 @@ def test_a_duplicate_names_another_copy_and_the_label_it_has_there(workspace: Wo
     }
 
 
-@pytest.mark.skipif(READS_HEIC, reason="the reader of HEIC is installed")
-def test_heic_photos_are_named_one_by_one_with_the_way_to_read_them(workspace: Workspace, tmp_path: Path) -> None:
+def test_heic_photos_are_named_one_by_one_with_the_way_to_read_them(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "READS_HEIC", False)
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
     (root / "cat" / "2.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     done = run(workspace, request(root))

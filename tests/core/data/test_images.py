@@ -235,7 +235,6 @@ def test_heic_without_its_reader_is_named_with_the_way_to_get_it(
 
 
 def test_heic_is_read_where_its_reader_is_installed(tmp_path: Path) -> None:
-    pytest.importorskip("pillow_heif")
     ramp().convert("RGB").resize((64, 48)).save(tmp_path / "a.heic")
     facts = read_facts(tmp_path / "a.heic", LIMIT)
     assert (facts.width, facts.height) == (64, 48)
