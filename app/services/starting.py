@@ -14,7 +14,6 @@ from app.services.allowed import refuse_outside
 from app.services.comparable import refuse_incomparable
 from app.services.learnable import refuse_inseparable, refuse_unfinished, refuse_unlearnable
 from app.services.models import refuse_unknown_model
-from app.services.predictions import prepare
 from app.services.workspace import Workspace
 from core.config import (
     CrossTrainingSettings,
@@ -71,6 +70,8 @@ def start_round(
     settings = recipe_settings(recipe, task, recipe_config or {})
     facts = config.to_json()
     if isinstance(settings, PredictionsSettings):
+        from app.services.predictions import prepare  # noqa: PLC0415 pyarrow, which other commands need not wait for
+
         settings, facts = prepare(workspace, dataset_id, settings, config)
     start = Start(workspace, dataset_id, name, classes, config, settings)
     try:
