@@ -8,10 +8,12 @@ from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
+from core.data.formats.mask_folders import MASKS
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import holds_image, walk
 from core.types import DatasetError, SourceSample
 
+_MASK_FOLDERS = frozenset(MASKS)
 _LOOKED_AT = 2_000  # files
 _HEAD = 4_096  # bytes
 _DATUMARO = "convert it with datumaro, images included, from `{}` to `coco_instances`, and import that folder"
@@ -129,6 +131,17 @@ def _head(path: Path) -> str:
 
 
 def _samples(source: Path, options: ReadOptions, problems: Problems) -> Iterator[SourceSample]:
+    told: set[str] = set()
     for name in walk(source, options, problems):
+        folder, _, _ = name.rpartition("/")
+        if folder not in told and not _MASK_FOLDERS.isdisjoint(folder.lower().split("/")):
+            told.add(folder)
+            problems.warn(
+                "masks read as photos?",
+                folder,
+                "by its name it holds masks, but no known way to pair them with photos fits; its files are read as "
+                "photos without labels",
+                "name each mask as its photo (`1.jpg`, `1.png`; several: `1_mask_1.png`), or move the folder away",
+            )
         top = name.split("/", 1)[0]
         yield SourceSample(f"{source}/{name}", name, None, split_name(top) if top.lower() in SPLITS else "")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.data.formats import unlabelled
-from core.data.formats.detect import detect
+from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
 from core.types import DatasetError
 from tests.core.data.formats.drawn import draw_all
@@ -61,3 +61,13 @@ def test_masks_and_boxes_of_formats_that_are_not_read_are_no_photos_and_no_class
     with pytest.raises(DatasetError, match=f"{said}.*--format unlabelled"):
         detect(tmp_path)
     assert len(list(unlabelled.read(tmp_path, ReadOptions()).samples)) == len(images)
+
+
+def test_folders_of_masks_that_fit_no_photo_are_named(tmp_path: Path) -> None:
+    names = ["images/1.jpg", "masks/1_1.png", "masks/1_2.png"]
+    draw_all(tmp_path, names)
+    found = detect(tmp_path)
+    listing = FORMATS[found.format].read(tmp_path, ReadOptions())
+    assert len(list(listing.samples)) == len(names)
+    (problem,) = listing.problems.kept
+    assert (problem.kind, problem.path) == ("masks read as photos?", "masks")
