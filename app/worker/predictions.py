@@ -82,7 +82,8 @@ def _open_masks(at_work: RoundAtWork, snapshot: Snapshot) -> None:
         predicted, confidence, likely = predictions.of(row)
         predicted[:], confidence[:], likely[:] = said.predicted, said.confidence, said.given_probability(given)
         predictions.fold[row] = found.folds.get(one.name, 0)
-        confusion += pixel_confusion(given, said.predicted, len(classes))
+        if not said.named:
+            confusion += pixel_confusion(given, said.predicted, len(classes))
         at_work.report(Progress("reading the predictions", 0, 1, fraction=(row + 1) / len(snapshot)))
     predictions.flush()
     better = None if found.named else better_order(confusion)

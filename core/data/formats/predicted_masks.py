@@ -14,7 +14,7 @@ import csv
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -89,6 +89,7 @@ class MaskPrediction:
     classes: int
     probs: FloatArray | None = None  # (K, H, W)
     other: tuple[IntArray, ByteArray] | None = None  # another class of each pixel and its probability
+    named: bool = False  # the file, or its folder, says which class each id is
 
     def given_probability(self, given: IntArray) -> ByteArray:
         """Return the probability of each pixel's class in a mask of the same dtype, round(255 p); 255 at IGNORE."""
@@ -298,7 +299,8 @@ def _of_archive(folder: MaskFolder, path: Path, shape: tuple[int, int], classes:
             ids = {number: classes.index(name) for number, name in enumerate(names)}
         listed = next((name for name in LIST_NAMES if name in file), None)
         if listed is not None:
-            return _of_probs(path, np.asarray(file[listed]), ids, shape, len(classes))
+            found = _of_probs(path, np.asarray(file[listed]), ids, shape, len(classes))
+            return replace(found, named=ids is not None)
         if "class" not in file or "confidence" not in file:
             raise DatasetError(
                 f"{path.name} holds {', '.join(file.files) or 'nothing'}; it needs class and confidence, (height, "
@@ -312,7 +314,8 @@ def _of_archive(folder: MaskFolder, path: Path, shape: tuple[int, int], classes:
     other = (
         (_whole(path, columns[GIVEN]), likely[GIVEN_PROBABILITY]) if {GIVEN, GIVEN_PROBABILITY} <= {*columns} else None
     )
-    return _prediction(path, ids, len(classes), _whole(path, columns["class"]), likely["confidence"], other=other)
+    said = _whole(path, columns["class"])
+    return replace(_prediction(path, ids, len(classes), said, likely["confidence"], other=other), named=ids is not None)
 
 
 def _of_probs(

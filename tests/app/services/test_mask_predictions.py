@@ -161,6 +161,20 @@ def test_ids_in_another_order_are_refused(workspace: Workspace, dataset_id: int,
         bring(workspace, dataset_id, folder)
 
 
+def test_archives_that_name_their_classes_are_taken_at_their_word(
+    workspace: Workspace, dataset_id: int, tmp_path: Path
+) -> None:
+    folder = drawn(workspace, dataset_id, tmp_path / "masks")
+    (tmp_path / "archives").mkdir()
+    classes = np.array(opened_snapshot(workspace, dataset_id).classes)
+    for path in (folder / "labels").iterdir():
+        values = np.array([1, 2, 0], np.uint8)[np.asarray(Image.open(path))]
+        confidence = np.asarray(Image.open(folder / "confidence" / path.name)).astype(np.float32) / 65_535
+        columns = {"class": values, "confidence": confidence, "classes": classes}
+        np.savez(tmp_path / "archives" / f"{path.stem}.npz", **columns)
+    assert bring(workspace, dataset_id, tmp_path / "archives").is_reviewable
+
+
 def test_a_folder_is_refused_before_a_round_begins_where_an_image_is_missing(
     workspace: Workspace, dataset_id: int, tmp_path: Path
 ) -> None:
