@@ -60,7 +60,7 @@ MASK_CLASSES = ClassTable(("background", "road", "traffic light", "car"), ("#000
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A drawn dataset. `labels` are None where an image stands apart; `masks` have IGNORE where nobody labelled."""
+    """A generated dataset. `labels` are None for images without a class; `masks` are IGNORE at unlabelled pixels."""
 
     name: str
     classes: tuple[str, ...]
@@ -315,7 +315,7 @@ def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Pa
 
 
 def carry_out(python: Path, tasks: Path, asked: Sequence[tuple[Task, Path, Path]]) -> None:
-    """Have the clients do what is asked of them; one process for each client, so that none disturbs another."""
+    """Run the tasks, in one process for each client to keep them apart."""
     for client in sorted({task.client for task, _, _ in asked}):
         values = [
             {"do": task.do, "folder": str(folder), "more": task.more, "to": str(to)}
@@ -471,7 +471,7 @@ def _code(path: str) -> int:
 
 def _by_world(world: World, names: Sequence[str], mask: IntArray) -> IntArray:
     """Return a client's mask in the world's ids: IGNORE where it has no class, -2 where the world has no such class."""
-    numbers = {str(at): at for at in range(len(world.classes))}  # ids that nobody named
+    numbers = {str(at): at for at in range(len(world.classes))}  # ids without names
     meant = [
         IGNORE if name in NO_CLASS else world.classes.index(name) if name in world.classes else numbers.get(name, -2)
         for name in names
@@ -489,12 +489,12 @@ def _fault_of_codes(world: World, codes: Sequence[int], task: Task | None) -> st
 
 
 def _has_unlabelled(task: Task | None) -> bool:
-    """Whether rows without a label are among what a client reads: tables have them, folders of classes have not."""
+    """Return whether a client reads images without a label: from tables, not from class folders."""
     return task is not None and (task.form != "imagefolder" or task.do == "pandas_csv")
 
 
 def _same(meant: str | None, found: str | None) -> bool:
-    """Whether a client's class is the one meant, as exports spell it: folders safe on any disk, formulas escaped."""
+    """Return whether a client's class is the expected one as exports spell it: safe as a folder, formulas escaped."""
     return found in (meant, f"'{meant}")
 
 

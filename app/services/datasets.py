@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.workspace import Workspace
 from core.data.formats.source import is_storable
-from core.data.windows import FULL, Window, parse_window, written
+from core.data.windows import Window, in_options, parse_window, written
 from core.types import DatasetError
 from db.queries import datasets, imports
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
@@ -98,7 +98,7 @@ def find_dataset(workspace: Workspace, name: str) -> DatasetInfo | None:
 
 def window_of(info: DatasetInfo) -> Window | None:
     """Return the greys of more than 8 bits that become black and white in this dataset; None: the full range."""
-    return parse_window(info.options.get("window", FULL))
+    return in_options(info.options)
 
 
 def set_window(workspace: Workspace, dataset_id: int, text: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from app.services.workspace import Workspace
 from core.data import pictures
 from core.data.images import thumbnail as draw
-from core.data.windows import FULL, Window, parse_window, written
+from core.data.windows import Window, in_options, written
 from db.queries import images
 
 EDGES = (96, 192, 384, 1024)  # pixels of the longer side
@@ -16,7 +16,7 @@ def window_in_use(workspace: Workspace, content_hash: str) -> Window | None:
     """Return the window through which greys of more than 8 bits are seen: of the newest dataset with such an image."""
     with workspace.database.read() as session:
         found = images.options_of(session, content_hash)
-    return parse_window(found[0].get("window", FULL)) if found else None
+    return in_options(found[0]) if found else None
 
 
 def thumbnail(workspace: Workspace, content_hash: str, edge: int, window: Window | None = None) -> bytes | None:

@@ -43,7 +43,7 @@ def match_known(workspace: Workspace, import_id: int, dataset_id: int) -> None:
 
 
 def _left_its_place(image: Address) -> bool:
-    """Whether an image may have moved: one of an added folder, which this import does not read, only if it is gone."""
+    """Return whether an image may have moved. Images of added folders, which are not read, must have disappeared."""
     return image.in_scope or not Path(image.path).exists()
 
 

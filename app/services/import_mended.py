@@ -39,7 +39,7 @@ class Mending:
 
     @property
     def takeable(self) -> list[Mended]:
-        """Return those that nobody decided on since."""
+        """Return the images without a later decision."""
         return [one for one in self.found if not one.decided]
 
 

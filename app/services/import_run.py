@@ -39,7 +39,7 @@ from core.data.formats.questions import MaskMeaning
 from core.data.formats.source import Problems, existing_root
 from core.data.images import ImageError
 from core.data.masks.store import MaskStore
-from core.data.reading import find_window, read_many
+from core.data.reading import LOOKED_AT, find_window, read_many
 from core.data.spool import spool, unspool
 from core.data.windows import parse_window, written
 from core.types import ClassTable, DatasetError, ImageFacts, RoundCancelledError, RoundStatus, Severity, SourceSample
@@ -49,7 +49,6 @@ from db.queries.imports import ImportInfo
 _sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
 _facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
 _MISSING = "missing file"  # a kind of `ImageError`
-_SURVEYED = 500  # images whose greys are looked at
 _EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
 
 
@@ -160,7 +159,7 @@ class _Work:
     def _find_window(self, listed: Path, total: int) -> None:
         """Decide how greys of more than 8 bits are seen, where that is not known yet."""
         if not self.request.window:
-            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, -(-total // _SURVEYED)))]
+            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, -(-total // LOOKED_AT)))]
             window = find_window(paths)
             self.request = replace(self.request, window=written(window))
             note_window(self.problems, window)

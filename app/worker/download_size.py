@@ -6,20 +6,16 @@ the weights are here already and null where the hub does not answer, or `{"error
 
 import json
 import os
-import queue
 from typing import Any
 
-from app.worker.parent import watch_parent
+from app.worker.parent import open_question
 from core.types import ConfigError
 
 
 def main() -> None:
     """Answer one line."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print must not look like an answer
-    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-    watch_parent(asked.put, on_end=lambda: None)
-    answers.write(json.dumps(_answer(json.loads(asked.get())["model"])) + "\n")
+    question, answers = open_question()
+    answers.write(json.dumps(_answer(question["model"])) + "\n")
 
 
 def _answer(model: str) -> dict[str, Any]:

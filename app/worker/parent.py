@@ -1,11 +1,14 @@
 """Processes of ours: what they are started with, and how they end with the one that started them, however it ended."""
 
+import json
 import os
+import queue
 import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from app.settings import Settings
 
@@ -32,6 +35,18 @@ def watch_parent(on_line: Callable[[str], None], on_end: Callable[[], None], gra
         os._exit(3)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def open_question() -> tuple[dict[str, Any], IO[str]]:
+    """Return the one question that this child was started with, a line of JSON, and where its answers are written.
+
+    What libraries print goes to standard error, so that it cannot look like an answer. See `app.services.asking`.
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    watch_parent(asked.put, on_end=lambda: None)
+    return json.loads(asked.get()), answers
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

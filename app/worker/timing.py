@@ -6,12 +6,11 @@ on standard output (`{"seconds": 41.5}` or `{"error": "..."}`). It ends when its
 
 import json
 import os
-import queue
 import time
 from pathlib import Path
 from typing import Any
 
-from app.worker.parent import watch_parent
+from app.worker.parent import open_question
 from core.data.scratch import TRIAL, remove_abandoned
 from core.types import OutfoldError
 
@@ -21,11 +20,7 @@ _NICE = 10  # a round or a person that comes in between has the processor first
 def main() -> None:
     """Answer one line."""
     os.nice(_NICE)
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print must not look like an answer
-    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-    watch_parent(asked.put, on_end=lambda: None)
-    line = json.loads(asked.get())
+    line, answers = open_question()
     began = time.monotonic()
     from core.timing import Trial  # noqa: PLC0415  # torch, whose import is a part of each round's time
 

@@ -7,7 +7,7 @@ from core.config.settings import RecipeSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionsSettings(RecipeSettings):
-    """Where the predictions come from, and whether the models that made them had learnt the images they judge."""
+    """Source of the predictions, and whether they were made out of fold."""
 
     file: str = ""  # of class labels see `core.data.formats.probabilities`, of masks a folder, see `predicted_masks`
     ids: str = ""  # a file with the images' names, where `file` has none

@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
-from core.data.windows import Window
+from core.data.windows import Window, from_pair
 from core.types import ByteArray
 
 _MODULE = "core.data.arrays"
@@ -84,8 +84,7 @@ def resized(pixels: ByteArray, height: int, width: int) -> ByteArray:
 
 
 def _read_square(source: list[Any], row: Rows, settings: Settings) -> None:
-    window = None if settings["window"] is None else (settings["window"][0], settings["window"][1])
-    row[:] = read_square(Path(source[0]), settings["size"], grey=settings["grey"], window=window)
+    row[:] = read_square(Path(source[0]), settings["size"], grey=settings["grey"], window=from_pair(settings["window"]))
 
 
 if __name__ == "__main__":

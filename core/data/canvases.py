@@ -16,7 +16,7 @@ from core.data.arrays import resized, scaled_size
 from core.data.filling import Plan, Rows, Settings, kept, work
 from core.data.images import load_image
 from core.data.masks.store import MaskStore
-from core.data.windows import Window
+from core.data.windows import Window, from_pair
 from core.types import ByteArray, DatasetError, IntArray, ignore_of, mask_dtype, widened
 
 _MODULE = "core.data.canvases"
@@ -121,8 +121,7 @@ def _read_canvas(source: list[Any], row: Rows, settings: Settings) -> None:
     if settings["mask"]:
         _read_mask_canvas(path, (height, width), scaled, row, settings["classes"])
         return
-    window = None if settings["window"] is None else (settings["window"][0], settings["window"][1])
-    pixels = load_image(Path(path), grey=settings["grey"], window=window)
+    pixels = load_image(Path(path), grey=settings["grey"], window=from_pair(settings["window"]))
     if pixels.shape[:2] != (height, width):
         raise DatasetError(f"the image is {pixels.shape[1]} x {pixels.shape[0]}, it was {width} x {height}")
     row[:] = on_canvas(pixels, scaled, row.shape[:2])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.storage import write_atomically
+from core.data.windows import from_pair
 from core.types import RoundError, Task
 
 TENSORS = ".safetensors"
@@ -198,8 +199,7 @@ def _read(path: Path) -> KeptNetwork:
         known = {name: values[name] for name in (item.name for item in fields(About)) if name in values}
         for name in ("classes", "mean", "std", "canvas", "colours"):
             known[name] = tuple(known[name])
-        if known.get("window") is not None:
-            known["window"] = tuple(known["window"])
+        known["window"] = from_pair(known.get("window"))
         about = About(**known | {"task": Task(known["task"])})
         return KeptNetwork(path.parent, path.name.removesuffix(FACTS), values["hash"], values["bytes"], about)
     except (OSError, ValueError, KeyError, TypeError) as error:

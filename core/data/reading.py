@@ -19,7 +19,7 @@ from core.types import ImageFacts
 
 Found = ImageFacts | ImageError
 Item = TypeVar("Item")
-_LOOKED_AT = 500  # files whose kind is looked at
+LOOKED_AT = 500  # files whose kind is looked at
 _COUNTED = 64  # images whose grey values are counted
 _CHUNK = 64  # images; small enough that stopping is quick with large ones
 _values = attrgetter(*(item.name for item in fields(ImageFacts)))
@@ -52,7 +52,7 @@ def read_one(path: str, max_pixels: int, window: Window | None = None) -> Found:
 def find_window(paths: Sequence[str]) -> Window | None:
     """Return the window of a dataset's greys by some of its images; None where none has more than 8 bits, or all 16."""
     with ThreadPoolExecutor(cores()) as threads:  # decoding needs no lock of the interpreter
-        some = [Path(path) for path in spread(paths, _LOOKED_AT)]
+        some = [Path(path) for path in spread(paths, LOOKED_AT)]
         deep = [path for path, is_deep in zip(some, threads.map(has_deep_greys, some), strict=True) if is_deep]
         found = threads.map(grey_values, spread(deep, _COUNTED))
         return survey_window([np.bincount(values.ravel(), minlength=1 << 16) for values in found if values is not None])

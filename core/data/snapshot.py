@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.storage import atomic_path
-from core.data.windows import Window, written
+from core.data.windows import Window, from_pair, written
 from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
 
 BoolArray = NDArray[np.bool_]
@@ -197,8 +197,7 @@ class Snapshot:
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
-            low_high = columns["window"].tolist() if "window" in columns else None
-            window = None if low_high is None else (low_high[0], low_high[1])
+            window = from_pair(columns["window"].tolist() if "window" in columns else None)
             return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected, window)
 
 

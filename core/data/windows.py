@@ -4,7 +4,7 @@ Files of 16 bits often hold 10 or 12 bits; by the full range of 16 bits they wou
 left. One window holds for all images of a dataset, so they stay comparable. Images of 8 bits have none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,19 @@ def parse_window(text: str) -> Window | None:
     if low.strip().isdecimal() and high.strip().isdecimal() and int(low) < int(high) <= _LARGEST:
         return int(low), int(high)
     raise DatasetError(f"{text} is no range of greys; write two values from 0 to 65535, as in 0-4095, or {FULL}")
+
+
+def from_pair(pair: Sequence[int] | None) -> Window | None:
+    """Return the window that JSON or an array holds as two values, None for None."""
+    if pair is None:
+        return None
+    low, high = pair
+    return low, high
+
+
+def in_options(options: Mapping[str, Any]) -> Window | None:
+    """Return the window among the options of a dataset; without one its greys are seen by their full range."""
+    return parse_window(options.get("window", FULL))
 
 
 def written(window: Window | None) -> str:

@@ -18,7 +18,7 @@ from app.services.reviews.precision import Known
 from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
 from app.services.workspace import Workspace
 from core.data.snapshot import sample_ids_in
-from core.data.windows import FULL, parse_window
+from core.data.windows import in_options
 from core.judge.hints import Hint
 from core.judge.hints import hints as hints_on
 from core.judge.judgement import EMBEDDINGS
@@ -56,7 +56,7 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
             annotators.annotator_names(session, found.dataset_id),
             review_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
-            parse_window(datasets.get_dataset(session, found.dataset_id).options.get("window", FULL)),
+            in_options(datasets.get_dataset(session, found.dataset_id).options),
         )
 
 

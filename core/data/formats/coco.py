@@ -27,7 +27,7 @@ from core.data.formats.questions import together
 from core.data.formats.source import READING, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.turned import ask_turned
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import is_nobody
+from core.data.masks.classes import BACKGROUND, is_nobody
 from core.data.masks.colours import IGNORED, class_table, rgb_of
 from core.data.masks.items import MaskItem, Per, annotations, place_in
 from core.data.masks.runs import Inside, encode_coco
@@ -35,7 +35,6 @@ from core.data.masks.segments import segments
 from core.data.storage import atomic_path
 from core.types import ClassTable, DatasetError, SourceSample
 
-_BACKGROUND = "background"
 _UNANNOTATED = "unannotated_pixels"
 _INSTANCES = "instances"
 _IMAGES, _NO_SPLIT = "images", "default"
@@ -80,9 +79,9 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
                 continue
             if ids.setdefault(str(category.get("name")), len(ids)) == len(colours):
                 colours.append(_colour(category.get("color")))
-    background = next((name for name in ids if name.strip().lower() == _BACKGROUND), None)
+    background = next((name for name in ids if name.strip().lower() == BACKGROUND), None)
     if background is None and not own:
-        background = _BACKGROUND
+        background = BACKGROUND
         ids = {background: 0, **{name: number + 1 for name, number in ids.items()}}
         colours.insert(0, "#000000" if "#000000" not in colours else None)
     if not ids:

@@ -32,13 +32,12 @@ from core.data.formats.source import (
 from core.data.formats.turned import ask_turned
 from core.data.formats.walk import is_ignored
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import is_nobody
+from core.data.masks.classes import BACKGROUND, is_nobody
 from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.runs import encode_coco
 from core.data.masks.segments import segments
 from core.types import DatasetError, SourceSample
 
-_BACKGROUND = "background"
 _AREAS = frozenset({"polygon", "mask", "ellipse", "box"})
 _PASSED_OVER = frozenset({"polyline", "points", "cuboid", "skeleton"})
 _HEAD = 1 << 16  # bytes by which a file is told
@@ -97,8 +96,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not drawn:
         return SourceListing(_classes(files, images), problems)
     names = {values.get("label", "") for _, values in drawn}.union(*(file.labels for file in files))
-    names = {name for name in names if name and not is_nobody(name) and name.lower() != _BACKGROUND}
-    table = class_table([_BACKGROUND, *sorted(names, key=natural_order)])
+    names = {name for name in names if name and not is_nobody(name) and name.lower() != BACKGROUND}
+    table = class_table([BACKGROUND, *sorted(names, key=natural_order)])
     ids = {name: number for number, name in enumerate(table.names)}
     _note_tags(files, problems)
     boxes = sum(kind == "box" for kind, _ in drawn)
@@ -263,7 +262,7 @@ def _drawn(
     label = values.get("label", "")
     if not label:
         return [0, "fault", ["no label", f"a {kind} has no label", "give it one in CVAT, or remove it"]]
-    number = 0 if label.lower() == _BACKGROUND else ids.get(label, IGNORED)
+    number = 0 if label.lower() == BACKGROUND else ids.get(label, IGNORED)
     try:
         if kind == "box":
             return box_shape("polygons", [_box(values)], f"a {label} has a box", options)

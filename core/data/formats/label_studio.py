@@ -37,7 +37,7 @@ from core.data.formats.source import (
     split_name,
 )
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import write_classes
+from core.data.masks.classes import BACKGROUND, write_classes
 from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.items import MaskItem, place_in
 from core.data.masks.runs import encode_brush
@@ -45,7 +45,6 @@ from core.data.masks.segments import segments
 from core.data.storage import atomic_path, write_atomically
 from core.types import ClassTable, DatasetError, SourceSample, ignore_of
 
-_BACKGROUND = "background"
 _TASKS, _CONFIG = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
 _HEAD = re.compile(r"\s*\[\s*\{")
@@ -110,9 +109,9 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     names = list(declared.table.names) if declared else []
     names += sorted({name for task in tasks for name in task.names} - set(names), key=natural_order)
     ignored = declared is not None and any(number == IGNORED for _, number in declared.colours)
-    background = next((name for name in names if name.strip().lower() == _BACKGROUND), None)
+    background = next((name for name in names if name.strip().lower() == BACKGROUND), None)
     if background is None and not ignored:
-        names.append(background := _BACKGROUND)
+        names.append(background := BACKGROUND)
     ids = {name: number for number, name in enumerate(names)}
     base = IGNORED if ignored or background is None else ids[background]
     table = class_table(names, declared.table.colours if declared else ())

@@ -35,14 +35,13 @@ from core.data.formats.source import (
 from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import is_nobody
+from core.data.masks.classes import BACKGROUND, is_nobody
 from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.runs import encode_coco
 from core.data.masks.segments import segments
 from core.types import DatasetError, SourceSample
 
-_BACKGROUND = "background"
-_BACKGROUNDS = {_BACKGROUND, "_background_"}
+_BACKGROUNDS = {BACKGROUND, "_background_"}
 _IGNORE = "__ignore__"
 _PASSED_OVER = {"line", "linestrip", "point", "points"}
 _CURE = "draw it again in labelme, or remove it"
@@ -92,13 +91,13 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         files[name] = _file(values, passed)
     labels = {shape[0] for file in files.values() for shape in file.shapes}
     classes = sorted((label for label in labels if not _is_none(label)), key=natural_order)
-    ids = {label: number for number, label in enumerate([_BACKGROUND, *classes])}
+    ids = {label: number for number, label in enumerate([BACKGROUND, *classes])}
     for kind, count in passed.items():
         problems.warn("not a mask", kind, f"{count:,} shapes are {kind}; only shapes with an area are read", "nothing")
     photos = [(f"{source}/{name}", _drawn(file.size)) for name, file in files.items()]
     shown = together(questions=ask_turned(photos, options))
     samples = _samples(source, names, files, ids, turned=options.exif_masks == "turn")
-    return SourceListing(samples, problems, class_table([_BACKGROUND, *classes]), shown)
+    return SourceListing(samples, problems, class_table([BACKGROUND, *classes]), shown)
 
 
 def _find(source: Path) -> Path | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.data.formats.questions import NO_MEANING, Answer, Decision, How, MaskMeaning, Question
 from core.data.formats.source import READING, Problems, ReadOptions
-from core.data.masks.classes import Declared, declare, is_nobody
+from core.data.masks.classes import BACKGROUND, Declared, declare, is_nobody
 from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.pixels import PixelCode
 from core.data.masks.survey import Survey, survey
@@ -20,7 +20,7 @@ SAMPLED = 200  # masks that are looked at where classes are named
 _SCANNED = 5_000  # masks whose ids are collected, spread over all, where nobody names the classes
 _MOST_UNNAMED = 4_096  # ids beyond are instances or heights, not classes
 _BINARY = {0, 255}
-_BACKGROUNDS = {"background", "_background_", "bg"}
+_BACKGROUNDS = {BACKGROUND, "_background_", "bg"}
 _OFTEN = 0.5  # of the masks: a value that as many hold is no slip
 _SHOWN = 6  # values named in a question
 _SMOOTH_FROM = 32  # the largest grey of smoothed edges is above any usual id
@@ -229,7 +229,7 @@ def _binary(asked: _Asked, ramp: tuple[int, int]) -> Meaning:
     told, found = asked.told, asked.found
     declared = told.declared
     if declared is None or len(declared.table) != 2:  # noqa: PLR2004
-        declared = declare([("background", None), ("object", None)])
+        declared = declare([(BACKGROUND, None), ("object", None)])
     how = How.GUESSED if asked.questions else How.TOLD
     low = {value for value in found.values if value <= ramp[0]}
     high = {value for value in found.values if ramp[1] <= value <= IGNORE}
@@ -362,7 +362,7 @@ def _from_files(asked: _Asked) -> Declared:
             "the masks hold 0 and 255 only, so 255 is read as a class",
             "nothing; or say that 255 means unlabelled (--ignore-id 255)",
         )
-        return replace(declare([("background", None), ("object", None)]), values=((255, 1),))
+        return replace(declare([(BACKGROUND, None), ("object", None)]), values=((255, 1),))
     ids = {value for value in found if value != options.ignore_id} - {IGNORE, WIDE_IGNORE}
     largest = max(ids, default=0)
     if told.usual.ids is not None and largest <= told.usual.largest_id:

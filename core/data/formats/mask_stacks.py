@@ -30,6 +30,7 @@ from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListin
 from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in, has_images, is_image_name
 from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.classes import BACKGROUND
 from core.data.masks.colours import class_table
 from core.data.masks.stacks import holds_ids, stack
 from core.data.masks.survey import survey
@@ -133,7 +134,7 @@ def read(source: Path, layout: Layout, options: ReadOptions) -> SourceListing:
     else:
         images, masks = _of_folders(names, layout)
     classes = sorted({label for files in masks.values() for label, _ in files}, key=natural_order)
-    ordered = ["background", *(label for label in classes if label.lower() != "background")]
+    ordered = [BACKGROUND, *(label for label in classes if label.lower() != BACKGROUND)]
     problems.warn(
         "several masks an image",
         layout.masks or ".",
@@ -152,7 +153,7 @@ def read(source: Path, layout: Layout, options: ReadOptions) -> SourceListing:
             "mask without image", masks[key][0][1], "no image has its name", "put the image there, or nothing"
         )
     ids = {label: number for number, label in enumerate(ordered)} | {
-        label: 0 for label in classes if label.lower() == "background"
+        label: 0 for label in classes if label.lower() == BACKGROUND
     }
     numbered = {key: [(ids[label], name) for label, name in files] for key, files in masks.items()}
     samples = _samples(source, images, numbered, problems, turned=options.exif_masks == "turn")

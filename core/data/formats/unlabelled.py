@@ -4,7 +4,7 @@ Annotations beside them that no reader knows are named, with the way to bring th
 labels among the images, nothing is read unless this format is chosen: masks would be photos, folders of files classes.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +17,8 @@ _MASK_FOLDERS = frozenset(MASKS)
 _LOOKED_AT = 2_000  # files
 _HEAD = 4_096  # bytes
 _DATUMARO = "convert it with datumaro, images included, from `{}` to `coco_instances`, and import that folder"
-_REFUSED = (  # a file's ending, words near its beginning, what it is, and the way
+_Kind = tuple[str, tuple[str, ...], str, str]  # a file's ending, words near its beginning, what it is, and the way
+_REFUSED: tuple[_Kind, ...] = (
     (".xml", ("<annotation>", "<sourceAnnotation"), "LabelMe's XML is not read", _DATUMARO.format("label_me")),
     (
         ".csv",
@@ -33,34 +34,34 @@ _REFUSED = (  # a file's ending, words near its beginning, what it is, and the w
     ),
 )
 REFUSED_ENDINGS = frozenset(ending for ending, *_ in _REFUSED)
-_UNREAD = (  # suffix, text near the beginning, what it is, and the way
+_UNREAD: tuple[_Kind, ...] = (
     (
         ".xml",
-        "<annotations>",
+        ("<annotations>",),
         "CVAT's XML is read as annotations of images, not of videos, and not where images are to have no labels",
         "read it with --format cvat, exported as `CVAT for images 1.1`",
     ),
     (
         ".xml",
-        "<annotation>",
+        ("<annotation>",),
         "Pascal VOC's boxes are not read: they are neither classes of images nor masks",
         "import masks instead: SegmentationClass, COCO or polygons",
     ),
     (
         ".json",
-        '"dm_format_version"',
+        ('"dm_format_version"',),
         "Datumaro's JSON is not read",
         "export from Datumaro as COCO or VOC, with the images, and import that folder",
     ),
     (
         ".json",
-        '"annotations"',
+        ('"annotations"',),
         "this JSON of annotations is not read",
         "export masks as COCO instances, or as PNG in a folder `masks` beside `images`",
     ),
     (
         ".yaml",
-        "names:",
+        ("names:",),
         "YOLO's labels are read where they are polygons, in a folder `labels` beside `images`",
         "export them as polygons (segmentation), or import masks",
     ),
@@ -81,7 +82,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if not source.is_dir():
         raise DatasetError(f"{source}: is a file; name the folder that holds the images")
     problems = Problems()
-    _note_unread(source, problems)
+    for path, what, way in _found_unread(source, _UNREAD):
+        problems.warn("annotations not read", str(path), what, way)
     return SourceListing(_samples(source, options, problems), problems)
 
 
@@ -95,31 +97,22 @@ def refuse_unread(source: Path, endings: Container[str]) -> None:
     """
     if not source.is_dir():
         return
-    for path in islice(source.rglob("*"), _LOOKED_AT):
-        kinds = [kind for kind in _REFUSED if kind[0] == path.suffix.lower() and kind[0] in endings]
-        if not kinds or not path.is_file():
-            continue
-        head = _head(path)
-        for _, words, what, way in kinds:
-            if all(word in head for word in words):
-                raise DatasetError(
-                    f"{path.relative_to(source)}: {what}; {way}. To take the images alone: --format unlabelled"
-                )
+    for path, what, way in _found_unread(source, [kind for kind in _REFUSED if kind[0] in endings]):
+        raise DatasetError(f"{path}: {what}; {way}. To take the images alone: --format unlabelled")
 
 
-def _note_unread(source: Path, problems: Problems) -> None:
-    """Warn once of each kind of annotations that no reader knows."""
-    told: set[str] = set()
+def _found_unread(source: Path, kinds: Sequence[_Kind]) -> Iterator[tuple[Path, str, str]]:
+    """Yield the first file of each kind of annotations, relative to the source, what it is, and the way."""
+    left = list(kinds)
     for path in islice(source.rglob("*"), _LOOKED_AT):
-        kinds = [kind for kind in _UNREAD if kind[0] == path.suffix.lower() and kind[2] not in told]
-        if not kinds or not path.is_file():
+        candidates = [kind for kind in left if kind[0] == path.suffix.lower()]
+        if not candidates or not path.is_file():
             continue
         head = _head(path)
-        for _, text, what, way in kinds:
-            if text in head:
-                told.add(what)
-                problems.warn("annotations not read", str(path.relative_to(source)), what, way)
-                break
+        found = next((kind for kind in candidates if all(word in head for word in kind[1])), None)
+        if found is not None:
+            left.remove(found)
+            yield path.relative_to(source), found[2], found[3]
 
 
 def _head(path: Path) -> str:

@@ -20,11 +20,11 @@ from core.data.formats.questions import together
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
+from core.data.masks.classes import BACKGROUND
 from core.data.masks.colours import class_table
 from core.data.masks.segments import segments
 from core.types import DatasetError, SourceSample
 
-_BACKGROUND = "background"
 _NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LARGEST = 1 << 20  # bytes of a list of classes
 _BOX = 4  # numbers
@@ -54,8 +54,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
             f"{source}: has no data.yaml beside folders images and labels, or train with both; choose another format"
         )
     names = _classes(refuse_leaving(found, source, options))
-    background = next((number for number, name in enumerate(names) if name.strip().lower() == _BACKGROUND), None)
-    table = class_table(names if background is not None else [_BACKGROUND, *names])
+    background = next((number for number, name in enumerate(names) if name.strip().lower() == BACKGROUND), None)
+    table = class_table(names if background is not None else [BACKGROUND, *names])
     problems = Problems()
     reader = _Labels(source, within(source, found.parent), options, 0 if background is not None else 1, len(names))
     samples = list(reader.samples(background or 0, problems))

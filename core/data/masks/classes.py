@@ -22,6 +22,7 @@ from core.data.masks.colours import IGNORED, Code, class_table, code_of, free_co
 from core.data.storage import write_atomically
 from core.types import ClassTable, DatasetError
 
+BACKGROUND = "background"  # the class of what no shape covers
 OWN = "classes.csv"
 FILES = (
     OWN,

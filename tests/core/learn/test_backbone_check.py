@@ -23,6 +23,14 @@ from core.types import ByteArray, IntArray
 
 CLASSES, COUNT, SIZE = 5, 240, 64
 RIGHT = (0.5, 0.5, 0.5)
+HEALTHY: dict[str, Any] = {  # figures of a round of which nothing else is to be said
+    "confusion": (np.eye(CLASSES, dtype=int) * 40).tolist(),
+    "per_class": [{"name": str(number)} for number in range(CLASSES)],
+}
+BETTER_SCALED = {
+    "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+}  # fmt: skip
 NEVER = Telling(lambda _: None, lambda: False)
 
 
@@ -79,9 +87,7 @@ def checked(config: RoundConfig, images: ByteArray, labels: IntArray, path: Path
 
 
 def keys_of(check: dict[str, Any]) -> set[HintKey]:
-    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
-    rows = [{"name": str(number)} for number in range(CLASSES)]
-    found = hints({"confusion": confusion, "per_class": rows, "backbone_check": check})
+    found = hints(HEALTHY | {"backbone_check": check})
     return {hint.key for hint in found}
 
 
@@ -149,30 +155,20 @@ def test_the_installed_probe_and_the_small_network_are_not_compared(config: Roun
 
 
 def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
-    check = {
-        "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
-        "std": [0.5, 0.5, 0.5], "padding": "same",
-    }  # fmt: skip
-    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
-    rows = [{"name": str(number)} for number in range(CLASSES)]
-    (hint,) = hints({"confusion": confusion, "per_class": rows, "backbone_check": check})
+    check = BETTER_SCALED | {"padding": "same"}
+    (hint,) = hints(HEALTHY | {"backbone_check": check})
     assert "44%" in hint.text
     assert "51%" in hint.text
     assert "--weights-mean 0.5,0.5,0.5 --weights-std 0.5,0.5,0.5 --weights-padding same" in hint.advice
 
 
 def test_the_hint_on_a_further_network_names_it_and_its_own_options() -> None:
-    check = {
-        "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
-        "std": [0.5, 0.5, 0.5], "padding": "",
-    }  # fmt: skip
-    confusion = (np.eye(CLASSES, dtype=int) * 40).tolist()
-    rows = [{"name": str(number)} for number in range(CLASSES)]
+    check = BETTER_SCALED | {"padding": ""}
     networks = [
         {"model": BACKBONE, "backbone_check": None},
         {"model": "mobilenetv2_100", "backbone_check": check},
         {"model": "mix"},
     ]
-    (hint,) = hints({"confusion": confusion, "per_class": rows, "networks": networks})
+    (hint,) = hints(HEALTHY | {"networks": networks})
     assert "network 2 (mobilenetv2_100) agrees with 44%" in hint.text
     assert "weights_mean=0.5,0.5,0.5 weights_std=0.5,0.5,0.5 in the --network" in hint.advice
