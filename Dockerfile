@@ -20,4 +20,5 @@ VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/outfold/health', timeout=2)"]
-CMD ["python", "-m", "app", "serve", "--address", "0.0.0.0"]
+# Without login: publish the port on 127.0.0.1 alone, as compose.yaml does.
+CMD ["python", "-m", "app", "serve", "--address", "0.0.0.0", "--insecure"]

@@ -12,7 +12,9 @@ backend := $(if $(TORCH),--torch-backend $(TORCH),)
 # Where Python may not write bytecode, each start would compile torch anew, which takes 8 seconds: compile once.
 bytecode := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode,)
 
-.PHONY: run test lint bench install programs compile clean
+unit := $(addprefix tests/core/,config data judge learn) tests/db tests/tools tests/test_house.py tests/test_glossary.py
+
+.PHONY: run test check lint bench install programs compile clean
 
 run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 	$(python) -m app serve --port $(PORT)
@@ -20,18 +22,22 @@ run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 test: $(VENV)/installed-dev programs lint ## everything: ruff, mypy, import-linter, all tests
 	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+check: $(VENV)/installed-dev lint ## before a commit: lint and the quick unit tests
+	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(unit)
+
 lint: $(VENV)/installed-dev
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(python) -m tools.metrics
 
 bench: $(VENV)/installed ## list the benchmarks, each a runnable file
 	@$(python) -m bench
 
 install: $(VENV)/installed
 
-# Only the tests need a browser, PostgreSQL and node: taken where they are, else installed, else their tests are skipped.
+# Only the tests need a browser, PostgreSQL, node and checkers of JavaScript: taken where they are, else installed, else their tests are skipped.
 programs: $(VENV)/installed-dev
 	@$(python) -m tools.provide
 

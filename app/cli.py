@@ -5,23 +5,21 @@ from collections.abc import Callable
 import typer
 
 from app.commands import (
-    acting,
-    auditing,
-    checking,
-    diagnosing,
-    exporting,
-    history,
-    importing,
-    listing,
-    predicting,
+    class_acts,
+    datasets,
+    deletions,
+    exports,
+    folder_check,
+    imports,
+    installation,
     predictions,
-    reviewing,
+    review,
+    round_results,
     rounds,
-    running,
-    tagging,
-    worth,
+    tags,
+    users,
 )
-from app.commands.speaking import Commands, help_of
+from app.commands.console import Commands, help_of
 
 app = typer.Typer(
     name="python -m app",
@@ -34,27 +32,36 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS: dict[str, Callable[..., None]] = {
-    "check": checking.check,
-    "import": importing.import_,
+    "check": folder_check.check,
+    "import": imports.import_,
+    "label": rounds.label,
     "round": rounds.round_,
-    "rounds": history.rounds_,
-    "findings": reviewing.findings,
-    "audit": auditing.audit,
-    "accept": acting.accept,
-    "undo": acting.undo,
-    "redo": acting.redo,
-    "export": exporting.export,
-    "predict": predicting.predict,
-    "models": predicting.models,
+    "rounds": round_results.rounds_,
+    "findings": review.findings,
+    "audit": review.audit,
+    "accept": review.accept,
+    "undo": review.undo,
+    "redo": review.redo,
+    "export": exports.export,
+    "delete": deletions.delete,
+    "remove-images": deletions.remove_images,
+    "undo-import": deletions.undo_import,
+    "restore": deletions.restore,
+    "predict": predictions.predict,
+    "models": predictions.models,
     "import-predictions": predictions.import_predictions,
     "export-predictions": predictions.export_predictions,
-    "worth": worth.worth,
-    "worker": running.worker,
-    "serve": running.serve,
-    "doctor": diagnosing.doctor,
+    "impact": rounds.impact,
+    "worker": installation.worker,
+    "serve": installation.serve,
+    "doctor": installation.doctor,
+    "log": users.log,
 }
 for name, command in COMMANDS.items():
     app.command(name, help=help_of(command))(command)
-app.add_typer(exporting.patch)
-app.add_typer(listing.datasets)
-app.add_typer(tagging.tags)
+app.command("worth", help=help_of(rounds.impact), hidden=True)(rounds.impact)  # its former name
+app.add_typer(exports.patch)
+app.add_typer(datasets.datasets)
+app.add_typer(tags.tags)
+app.add_typer(class_acts.classes)
+app.add_typer(users.users)

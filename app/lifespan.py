@@ -1,4 +1,4 @@
-"""What starts and ends with the web app: the database, the demo and the worker."""
+"""Start and end of the web app: database, demo datasets and worker."""
 
 import os
 import sys
@@ -8,19 +8,23 @@ from typing import Any
 
 import anyio.to_thread
 import streamlit as st
+from streamlit import config
 
+from app.services.app_context import AppContext, app_context
 from app.services.demo import ensure_demos
 from app.services.faults import file_errors
-from app.services.workspace import Workspace, workspace
+from app.services.people import has_users
+from app.services.ports import refuse_open_address
 from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
 
 FAILED = 1  # exit code
+NO_LOGIN = "There is no login: who opens the page may do everything. Add one: python -m app users add NAME --role admin"
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Open the workspace, begin the demos on a new installation, keep one worker alive until the app ends."""
+    """Open the installation, begin the demos on a new installation, keep one worker alive until the app ends."""
     opened = await anyio.to_thread.run_sync(open_or_end)
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
     if worker:
@@ -33,11 +37,16 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         opened.database.close()
 
 
-def open_or_end() -> Workspace:
-    """Open the workspace and begin the demos; where that fails, end the process with the reason."""
+def open_or_end() -> AppContext:
+    """Check the address, open the installation, begin the demos; where that fails, end the process with the reason."""
     try:
         with file_errors():
-            opened = workspace()
+            opened = app_context()
+            has_login = has_users(opened)
+            refuse_open_address(served_address(), opened.settings, has_login=has_login)
+            if not has_login:
+                sys.stdout.write(f"{NO_LOGIN}\n")
+                sys.stdout.flush()
             if opened.settings.demo:
                 ensure_demos(opened)  # before the worker, which takes a running import for its own
     except OutfoldError as error:
@@ -45,3 +54,9 @@ def open_or_end() -> Workspace:
         sys.stderr.flush()
         os._exit(FAILED)  # raised here, the server would log it as a traceback
     return opened
+
+
+def served_address() -> str | None:
+    """Return the address the server listens at, None for every network."""
+    address: str | None = config.get_option("server.address")
+    return address

@@ -10,14 +10,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from app.services.addresses import host_name
 from core.types import ConfigError
 
 PREFIX = "OUTFOLD_"
 _BACKENDS = ("sqlite", "postgresql")
+_URL_CURE = "write postgresql+psycopg://user@host/name"
 
 
 class Settings(BaseSettings):
-    """What an installation may set; every field has a default that works on one machine."""
+    """Settings of an installation; every field has a default that works on one machine."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
@@ -38,19 +40,31 @@ class Settings(BaseSettings):
     keep_rounds: int = Field(
         3, ge=0, description="Networks of so many finished rounds of a dataset are kept, the newest."
     )
+    worker_nice: int = Field(
+        10, ge=0, le=19, description="Priority of jobs beside other processes: 0 as they, 19 only what they leave."
+    )
     allowed_roots: str = Field(
         "", description="Folders people may import from and export to, separated by ':'; empty: any."
+    )
+    insecure: bool = Field(
+        default=False, description="Without login, listen also at addresses that other machines reach."
+    )
+    session_hours: float = Field(168.0, gt=0, description="A sign-in lasts so long.")
+    hosts: str = Field(
+        "",
+        description="Further names that browsers may open this server by, separated by ','; localhost and the address "
+        "that is served are always among them.",
     )
 
     @field_validator("home", mode="before")
     @classmethod
     def _name_a_folder(cls, value: object) -> object:
         if isinstance(value, str | Path) and not str(value).strip():
-            raise ValueError("it is empty; name a folder, or unset it for the default")
+            raise ConfigError("it is empty", "name a folder, or unset it for the default")
         try:
             return Path(value).expanduser() if isinstance(value, str | Path) else value
         except RuntimeError:  # a ~name that is no user's
-            raise ValueError("its ~ is no user's home; write the path out") from None
+            raise ConfigError("its ~ is no user's home", "write the path out") from None
 
     @field_validator("database_url", "engine_url")
     @classmethod
@@ -61,14 +75,27 @@ class Settings(BaseSettings):
             url = make_url(value)
             url.get_dialect().import_dbapi()
         except (NoSuchModuleError, ImportError):
-            raise ValueError("its driver is not installed; write postgresql+psycopg://user@host/name") from None
+            raise ConfigError("its driver is not installed", _URL_CURE) from None
         except ArgumentError:
-            raise ValueError("it is no SQLAlchemy URL; write postgresql+psycopg://user@host/name") from None
+            raise ConfigError("it is no SQLAlchemy URL", _URL_CURE) from None
         if url.get_backend_name() not in _BACKENDS:
-            raise ValueError(f"{url.get_backend_name()} is not supported; name one of {', '.join(_BACKENDS)}")
+            raise ConfigError(f"{url.get_backend_name()} is not supported", f"name one of {', '.join(_BACKENDS)}")
         if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-            raise ValueError("a database in memory is lost at the end; write sqlite:////absolute/path.sqlite")
+            raise ConfigError("a database in memory is lost at the end", "write sqlite:////absolute/path.sqlite")
         return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _name_hosts(cls, value: str) -> str:
+        wrong = [part for part in value.split(",") if part.strip() and host_name(part) is None]
+        if wrong:
+            raise ConfigError(f"{wrong[0].strip()!r} is no host name", "write names alone, as in labels.example.org")
+        return value
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names and addresses of `hosts`."""
+        return frozenset(filter(None, map(host_name, self.hosts.split(","))))
 
     @property
     def folder(self) -> Path:
@@ -93,7 +120,7 @@ class Settings(BaseSettings):
 
     @property
     def cache_bytes(self) -> int:
-        """What decoded images and embeddings may take together after a round."""
+        """Limit for decoded images and embeddings together, after a round."""
         return round(self.cache_gigabytes * 1e9)
 
     @property
@@ -103,7 +130,7 @@ class Settings(BaseSettings):
 
     @property
     def worker_log(self) -> Path:
-        """Where the worker writes what it does."""
+        """Log file of the worker."""
         return self.folder / "worker.log"
 
     def as_environment(self) -> dict[str, str]:
@@ -122,7 +149,8 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigError("; ".join(map(_in_words, error.errors(include_url=False)))) from None
+        *others, last = map(_in_words, error.errors(include_url=False))
+        raise ConfigError("; ".join([*map(str, others), last.message]), last.cure) from None
 
 
 def unknown_variables() -> list[str]:
@@ -139,12 +167,13 @@ def _file_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string()  # escapes what a URL would take for more
 
 
-def _in_words(error: ErrorDetails) -> str:
+def _in_words(error: ErrorDetails) -> ConfigError:
     name = f"{PREFIX}{str(error['loc'][0]).upper()}"
-    given = error["input"]
-    if error["type"] == "value_error":
-        return f"{name} is {_without_password(given)!r}: {error['ctx']['error']}"
-    return f"{name} is {given!r}: {error['msg'][0].lower()}{error['msg'][1:]}; correct it, or unset it for the default"
+    given, own = error["input"], error.get("ctx", {}).get("error")
+    if isinstance(own, ConfigError):
+        return ConfigError(f"{name} is {_without_password(given)!r}: {own.message}", own.cure)
+    cause = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return ConfigError(f"{name} is {given!r}: {cause}", "correct it, or unset it for the default")
 
 
 def _without_password(value: object) -> object:

@@ -1,4 +1,4 @@
-"""CamVid's images and masks as the benchmarks of recipes take them: some splits, one after another."""
+"""CamVid as a snapshot for the benchmarks of recipes: some splits, one after another."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 from bench.planted_masks import NAMES, VOID
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import Snapshot, SnapshotMasks
 from core.recipes.data import RecipeData
 from core.types import IGNORE, IntArray
 
@@ -42,7 +42,7 @@ def stored_splits(root: Path, folder: Path, wanted: Mapping[str, int]) -> tuple[
         groups=[""] * len(paths),
         content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
         classes=NAMES,
-        masks=Masks(names, [""] * len(paths), np.array(sizes, np.int32)),
+        masks=SnapshotMasks(names, [""] * len(paths), np.array(sizes, np.int32)),
     )
     return snapshot, parts
 

@@ -248,15 +248,15 @@ def write_datumaro(folder: Path, form: str, world: str) -> None:
     for at, (name, split, image) in enumerate(rows):
         if of_masks:
             mask = whole["masks"][at]
-            said = [
+            annotations = [
                 datumaro.Mask(image=mask == number, label=int(number), z_order=int(number))
                 for number in np.unique(mask)
                 if number >= 0
             ]
         else:
-            said = [datumaro.Label(names.index(whole["labels"][at]))]
+            annotations = [datumaro.Label(names.index(whole["labels"][at]))]
         media = Media.from_numpy(data=image[:, :, ::-1].copy())
-        items.append(datumaro.DatasetItem(id=name, subset=split, media=media, annotations=said))
+        items.append(datumaro.DatasetItem(id=name, subset=split, media=media, annotations=annotations))
     made = _datumaro().from_iterable(items, categories=categories, media_type=Media)
     made.export(str(folder), form, save_media=True, image_ext=".png")
 

@@ -1,8 +1,9 @@
-"""The data a benchmark is named on its command line: a folder, an archive, or the folder that holds the archive."""
+"""Data of a benchmark, named on its command line: a folder, an archive, or the folder that holds the archive."""
 
 import argparse
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -14,21 +15,26 @@ def data_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def parsed_with_data(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Return what was asked for; ends with a word where neither the command line nor OUTFOLD_DATA names the data."""
+def parse_with_data(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments; end with an error for no data, named here or by OUTFOLD_DATA, or for less than one seed."""
     arguments = parser.parse_args()
+    if getattr(arguments, "seeds", 1) < 1:
+        parser.error("--seeds must be at least 1")
     if arguments.data is None:
         parser.error("name the data, or set OUTFOLD_DATA")
     arguments.data = Path(arguments.data)
     return arguments
 
 
-def unpacked(data: Path, scratch: Path, archive: str) -> Path:
-    """Return the folder of the data; an archive is unpacked below `scratch`, into a folder of its own name."""
+def unpack(data: Path, scratch: Path, archive: str, wanted: Callable[[Path], bool] = lambda _: True) -> Path:
+    """Return the folder of the data; an archive is unpacked below `scratch`, into a folder of its own name.
+
+    Of an archive only the `wanted` files are unpacked.
+    """
     if data.is_dir() and (data / archive).exists():
         data /= archive
     if data.is_dir():
         return data
     with tarfile.open(data) as opened:
-        opened.extractall(scratch, filter="data")
+        opened.extractall(scratch, (one for one in opened if one.isdir() or wanted(Path(one.name))), filter="data")
     return scratch / archive.partition(".")[0]

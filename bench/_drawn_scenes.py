@@ -1,11 +1,15 @@
-"""Drawn scenes of digits whose masks give some objects the class of another, and how suspicious a round finds each one.
+"""Drawn scenes of digits with masks: with wrong objects, for the detection of these, and with few classes an image.
 
-The unit is an object: a connected part (8-neighbour) of one digit's class. N scenes, M objects, K classes with the
-ground; object classes count from 0, their ids in a mask from 1.
+Wrong objects: the masks give some objects the class of another, and a round says how suspicious it finds each one. The
+unit is an object: a connected part (8-neighbour) of one digit's class. N scenes, M objects, K classes with the ground;
+object classes count from 0, their ids in a mask from 1.
+
+Few classes: `draw_tagged` paints two to four of ten classes into each scene, so that tags exclude most of them.
 """
 
+import colorsys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from core.config import ImageSummary, propose_config
-from core.data.demo_scenes import TABLE
+from core.config import DatasetSummary, propose_config
+from core.data.demo import GROUND, HEIGHT, TABLE, WIDTH, paint_scene
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore
 from core.data.predictions import read_predictions
-from core.data.scene_painting import GROUND, HEIGHT, WIDTH, paint_scene
-from core.data.snapshot import Masks, Snapshot
-from core.judge.mask_images import RegionFinding
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.judge.regions import RegionFinding
 from core.rounds import run_mask_round
 from core.types import FloatArray, IntArray, Task
 
@@ -32,6 +35,12 @@ _LEAST_PIXELS = 48
 _SHOWN = 0.25  # of an object
 _SIDE = 8  # of the grey pixels that the second model sees
 _TEMPERATURE = 0.1
+_OBJECTS = 10  # classes of the scenes for tags, beside the ground
+TAGGED = ("ground", *(f"object {number}" for number in range(_OBJECTS)))  # the ground is in every scene
+_FEWEST_TAGGED, _MOST_TAGGED = 2, 4  # classes in such a scene, each once
+_TAGGED_SIZE = 96, 72  # pixels, width and height
+_RADII = 11, 20  # pixels, of an object
+_HUE_DEVIATION = 0.03  # of the circle; the classes' hues lie a tenth apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +78,62 @@ def draw(folder: Path, seed: int = 0, count: int = _SCENES) -> Scenes:
     )
 
 
+def draw_tagged(folder: Path, counts: Mapping[str, int], seed: int = 0) -> tuple[Snapshot, dict[str, IntArray]]:
+    """Paint scenes with two to four of ten classes below `folder`; return their snapshot and the rows of each part.
+
+    `counts` are the scenes of each part. A class is a shape (five, each of two classes) whose hue is normal around a
+    tenth of the circle of its own, so hues of neighbours overlap and small parts of a shape do not tell. The ground is
+    dull and uneven. Later objects cover earlier ones. The masks lie in `folder / "masks"`.
+    """
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    paths: list[Path] = []
+    masks: list[IntArray] = []
+    parts: dict[str, IntArray] = {}
+    for part, count in counts.items():
+        parts[part] = np.arange(len(paths), len(paths) + count)
+        for number in range(count):
+            classes = rng.choice(_OBJECTS, rng.integers(_FEWEST_TAGGED, _MOST_TAGGED, endpoint=True), replace=False)
+            picture, mask = _shapes(classes + 1, rng)
+            paths.append(folder / f"{part}-{number:04}.png")
+            masks.append(mask)
+            Image.fromarray(picture).save(paths[-1])
+    return _stored(paths, masks, folder / "masks", TAGGED), parts
+
+
+def _shapes(labels: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Return a picture (H, W, 3) uint8 of one object of each of these classes, and its mask."""
+    width, height = _TAGGED_SIZE
+    coarse = rng.uniform(-0.15, 0.15, (4, 5, 3)) + rng.uniform(0.3, 0.8, 3)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros((height, width), np.uint8)
+    for label in labels.tolist():
+        outline = _OUTLINES[(label - 1) % len(_OUTLINES)]
+        turn, radius = rng.uniform(0, 2 * np.pi), rng.uniform(*_RADII)
+        middle = rng.uniform(radius * 0.8, np.array([width, height]) - radius * 0.8)
+        turned = outline @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        inside = np.zeros_like(mask)
+        cv2.fillPoly(inside, [(middle + radius * turned).round().astype(np.int32)], 1)
+        hue = (rng.normal((label - 1) / _OBJECTS, _HUE_DEVIATION)) % 1
+        colour = colorsys.hsv_to_rgb(hue, rng.uniform(0.35, 0.9), rng.uniform(0.4, 1))
+        picture[inside == 1] = colour
+        mask[inside == 1] = label
+    picture = cv2.GaussianBlur(picture, (3, 3), 0) + rng.normal(0, 0.05, picture.shape)
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8), mask
+
+
+def _star(points: int, inner: float) -> FloatArray:
+    """Return the corners of a star around 0 with its points at distance 1, (2 * points, 2)."""
+    angles = np.arange(2 * points) * np.pi / points
+    corners: FloatArray = np.where(np.arange(2 * points) % 2, inner, 1.0)[:, None] * np.stack(
+        (np.cos(angles), np.sin(angles)), axis=1
+    )
+    return corners
+
+
+_OUTLINES = (_star(24, 1.0), _star(3, 0.5), _star(4, 0.4), _star(2, 0.45), _star(2, 1.0))  # disc ... square
+
+
 def suspicions(scenes: Scenes, given: IntArray, seed: int, scratch: Path) -> tuple[dict[str, FloatArray], float]:
     """Run the default round on objects of these classes, (M,); return their suspicion by order, and its seconds.
 
@@ -80,7 +145,7 @@ def suspicions(scenes: Scenes, given: IntArray, seed: int, scratch: Path) -> tup
     for row, part, label in zip(scenes.rows, scenes.inside, given, strict=True):
         masks[row][part] = label + 1
     snapshot = _stored(scenes.paths, masks, scratch / "masks")
-    summary = ImageSummary(width=WIDTH, height=HEIGHT, grey=False, count=len(masks))
+    summary = DatasetSummary(width=WIDTH, height=HEIGHT, grey=False, count=len(masks))
     config = replace(propose_config(summary, Task.SEGMENTATION), seed=seed)
     started = time.perf_counter()
     judged = run_mask_round(
@@ -146,7 +211,9 @@ def _small(path: Path, part: NDArray[np.bool_]) -> FloatArray:
     return small
 
 
-def _stored(paths: Sequence[Path], masks: Sequence[IntArray], folder: Path) -> Snapshot:
+def _stored(
+    paths: Sequence[Path], masks: Sequence[IntArray], folder: Path, classes: Sequence[str] = TABLE.names
+) -> Snapshot:
     """Return the snapshot of the given masks, which are put below `folder`."""
     store = MaskStore(folder)
     names = [store.put(mask, durable=False) for mask in masks]
@@ -156,6 +223,6 @@ def _stored(paths: Sequence[Path], masks: Sequence[IntArray], folder: Path) -> S
         labels=np.array([np.bincount(mask[mask != GROUND]).argmax() for mask in masks], np.int32),
         groups=[""] * len(paths),
         content_hashes=[read_facts(path, 1_000_000).content_hash for path in paths],
-        classes=list(TABLE.names),
-        masks=Masks(names, [""] * len(names), np.array([mask.shape for mask in masks], np.int32)),
+        classes=list(classes),
+        masks=SnapshotMasks(names, [""] * len(names), np.array([mask.shape for mask in masks], np.int32)),
     )

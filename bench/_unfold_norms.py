@@ -23,7 +23,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import unpacked
+from bench._data import unpack
 from bench.planted_masks import ARCHIVE
 from core.learn.batches import Scaling
 
@@ -32,7 +32,7 @@ _AT_ONCE = 16
 
 
 class Seen:
-    """What a norm saw, in sums over images and pixels: (C,) of values and of their squares."""
+    """Inputs of a norm as sums over images and pixels: (C,) of values and of their squares."""
 
     def __init__(self, channels: int) -> None:
         """Begin with nothing seen."""
@@ -57,7 +57,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
-        found = sorted(unpacked(arguments.data, Path(scratch), ARCHIVE).glob("train/images/*.jpg"))[::_EVERY]
+        found = sorted(unpack(arguments.data, Path(scratch), ARCHIVE).glob("train/images/*.jpg"))[::_EVERY]
         array = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in found])
     network = timm.create_model(arguments.encoder, num_classes=0, global_pool="").eval()
     network.load_state_dict({name: held.float() for name, held in load_file(arguments.weights).items()})

@@ -1,4 +1,4 @@
-"""What accepting is worth after an audit: 60 random findings and 60 random agreeing images judged, then the proposal.
+"""Gain of accepting after an audit: 60 random findings and 60 random agreeing images judged, then the proposal.
 
     OMP_NUM_THREADS=1 python bench/audit.py [DATA] [--json FILE] [--cache FOLDER] [--settings] [--former]
         [--seeds N]
@@ -26,15 +26,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench._audit_worlds import WORLDS, Part, World, load
-from bench._data import data_parser, parsed_with_data
-from bench._simulated_audit import audited, outcomes
-from core.judge.bulk_thresholds import LEVELS, level_of
+from bench._data import data_parser, parse_with_data
 from core.judge.calibration import probabilities, temperature
+from core.judge.class_thresholds import LEVELS, level_of
 from core.judge.label_noise import fit_noise
-from core.judge.pseudo_labels import all_considered
-from core.judge.recalibration import Outcome
+from core.judge.pseudo_labels import posterior_confidence
+from core.judge.recalibration import CardVerdict
 from core.judge.scoring import confident_votes
 from core.types import FloatArray, IntArray
+from tools.fixtures.audits import outcomes, simulate_audit
 
 SEEDS = 20
 STRONG = ("strong, has learnt the noise",)  # worlds whose network is strong
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--settings", action="store_true", help="the images that settings are chosen on")
     parser.add_argument("--former", action="store_true", help="features of a MobileNetV2 instead of the packaged ones")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    arguments = parsed_with_data(parser)
+    arguments = parse_with_data(parser)
     warnings.filterwarnings("ignore")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     part = Part.SETTINGS if arguments.settings else Part.FIGURES
@@ -91,7 +91,7 @@ def main() -> None:
     print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
     runs: dict[str, list[Run]] = {}
     for name, make in WORLDS.items():
-        runs[name] = [measured(judged(make(images, seed)), seed) for seed in range(arguments.seeds)]
+        runs[name] = [audit_world(predict_world(make(images, seed)), seed) for seed in range(arguments.seeds)]
         print(f"{name:<{WIDTH}}{line_of(runs[name])}")
     figures = headline(runs)
     print("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
@@ -100,7 +100,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures | {"worlds": rows}, indent=1))
 
 
-def judged(world: World) -> Judged:
+def predict_world(world: World) -> Judged:
     """Return what a round makes of a world, by the functions a round uses."""
     logits, given = world.logits.copy(), world.given
     for number in np.unique(world.fold):
@@ -109,7 +109,7 @@ def judged(world: World) -> Judged:
     unsharpened = probabilities(logits)
     noise, sharper = fit_noise(logits, given, confident_votes(unsharpened, given))
     probs = probabilities(logits, sharper)
-    confidence, _ = all_considered(probs, given, noise)
+    confidence, _ = posterior_confidence(probs, given, noise)
     pseudo = probs.argmax(axis=1)
     found = np.flatnonzero(pseudo != given)
     outcome = outcomes(pseudo[found], given[found], world.true[found])
@@ -117,28 +117,28 @@ def judged(world: World) -> Judged:
     return Judged(world, unsharpened, pseudo, level_of(confidence), found, outcome, expected)
 
 
-def measured(case: Judged, seed: int) -> Run:
+def audit_world(case: Judged, seed: int) -> Run:
     """Return what an audit says of a world, and what comes of accepting as it proposes."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
     given, true = case.world.given, case.world.true
-    audit = audited(case.level, case.pseudo, given, true, seed)
+    audit = simulate_audit(case.level, case.pseudo, given, true, seed)
     level, outcome = case.level[case.found], case.outcome
     accepted = outcome[level >= audit.percent]
-    right = float((accepted == Outcome.RIGHT).mean()) if len(accepted) else 0.0
-    gains = [gained(outcome[level >= percent]) / len(given) for percent in range(LEVELS)]
+    right = float((accepted == CardVerdict.RIGHT).mean()) if len(accepted) else 0.0
+    gains = [gain(outcome[level >= percent]) / len(given) for percent in range(LEVELS)]
     labels = float((given == true).mean())
     issues = find_label_issues(given, case.probs.astype(np.float64), n_jobs=1)
     proposed = audit.proposed
     return Run(
         agreement=float((case.pseudo == given).mean()),
-        right=float((outcome == Outcome.RIGHT).mean()),
+        right=float((outcome == CardVerdict.RIGHT).mean()),
         expected=case.expected,
         estimated=audit.right.estimate,
         holds=None if proposed is None else bool(proposed.right.low <= right <= proposed.right.high),
         threshold=None if proposed is None else proposed.threshold,
         labels=labels,
-        after=labels + gained(accepted) / len(given),
+        after=labels + gain(accepted) / len(given),
         best=labels + max(0.0, *gains),
         cleanlab=float((np.where(issues, case.pseudo, given) == true).mean()),
         flath=float((case.pseudo == true).mean()),
@@ -146,9 +146,9 @@ def measured(case: Judged, seed: int) -> Run:
     )
 
 
-def gained(accepted: IntArray) -> int:
+def gain(accepted: IntArray) -> int:
     """Return labels made right less labels made wrong, of the accepted findings' outcomes."""
-    return int((accepted == Outcome.RIGHT).sum() - (accepted == Outcome.KEPT).sum())
+    return int((accepted == CardVerdict.RIGHT).sum() - (accepted == CardVerdict.KEPT).sum())
 
 
 def mean(runs: Sequence[Run], name: str) -> float:

@@ -1,4 +1,4 @@
-"""What accepting in bulk does to labels, from networks that are strong, weak or know nothing, where the truth is known.
+"""Effect of accepting in bulk on labels, from networks that are strong, weak or know nothing; the truth is known.
 
     python bench/bulk_accept.py [--json FILE]
 
@@ -16,7 +16,6 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._simulated_audit import audited
 from core.data.demo import wrong_labels
-from core.judge.bulk_thresholds import level_of
-from core.judge.calibration import probabilities, temperature
-from core.judge.label_noise import fit_noise
-from core.judge.pseudo_labels import Proposal, all_considered, propose
-from core.judge.scoring import confident_votes
-from core.types import FloatArray, IntArray
+from core.judge.calibration import probabilities
+from core.judge.class_thresholds import level_of
+from tools.fixtures.audits import simulate_audit
+from tools.fixtures.labels import Case, calibrate, draw_case, propose_labels
 
 DRAWN = (  # classes, items of each, how good the networks are, wrong labels
     (10, 1000, 0.5, 0.08), (10, 1000, 1.5, 0.08), (10, 1000, 2.5, 0.08), (10, 1000, 4.0, 0.08), (10, 1000, 7.0, 0.08),
@@ -46,16 +42,6 @@ HEADS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Case:
-    """Networks' logits, (N, K), given and true classes, (N,)."""
-
-    name: str
-    logits: FloatArray
-    given: IntArray
-    true: IntArray
-
-
 def main() -> None:
     """Judge all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,8 +50,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     rows = []
     print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
-    for case in (*drawn(), *digits()):
-        row = judged(case)
+    for case in (*drawn_cases(), *digit_cases()):
+        row = judge(case)
         rows.append(row)
         shares = f"{row['agreement']:7.2f}{row['right']:7.2f}{row['right_own']:6.2f}{row['right_sample']:8.2f}"
         errors = f"{row['errors']:8}{row['errors_own']:7}{row['errors_sample']:8.0f}"
@@ -84,14 +70,14 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"cases": rows, **losses}, indent=1))
 
 
-def judged(case: Case) -> dict[str, Any]:
+def judge(case: Case) -> dict[str, Any]:
     """Return what accepting does, by the round's own threshold and after a sample, and by cleanlab's filter."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
-    given, true, logits = case.given, case.true, calibrated(case)
-    own, pseudo, confidence, given_true = proposed(logits, given)
+    given, true, logits = case.given, case.true, calibrate(case)
+    own, pseudo, confidence, given_true = propose_labels(logits, given)
     level, found = level_of(confidence), pseudo != given
-    audit = audited(level, pseudo, given, true, 0)
+    audit = simulate_audit(level, pseudo, given, true, 0)
     issues = find_label_issues(given, probabilities(logits).astype(np.float64), n_jobs=1)
     after = {
         "after_own": found & (level >= round(own.threshold * 100)),
@@ -115,37 +101,13 @@ def judged(case: Case) -> dict[str, Any]:
     } | {name: float((np.where(rows, pseudo, given) == true).mean()) for name, rows in after.items()}
 
 
-def calibrated(case: Case) -> FloatArray:
-    """Return the logits under the temperature that makes the given labels likeliest."""
-    return case.logits / np.float32(temperature(case.logits, case.given))
-
-
-def proposed(logits: FloatArray, given: IntArray) -> tuple[Proposal, IntArray, FloatArray, FloatArray]:
-    """Return what a round would propose, the pseudo labels, and how likely these and the given ones are true."""
-    noise, sharper = fit_noise(logits, given, confident_votes(probabilities(logits), given))
-    probs = probabilities(logits, sharper)
-    confidence, given_true = all_considered(probs, given, noise)
-    pseudo = probs.argmax(axis=1)
-    return propose(confidence, given_true, pseudo != given), pseudo, confidence, given_true
-
-
-def drawn() -> Iterator[Case]:
+def drawn_cases() -> Iterator[Case]:
     """Yield the drawn cases."""
     for classes, each, signal, wrong in DRAWN:
-        yield draw(signal, classes=classes, each=each, wrong=wrong)
+        yield draw_case(signal, classes=classes, each=each, wrong=wrong)
 
 
-def draw(signal: float, *, classes: int = 10, each: int = 200, wrong: float = 0.08) -> Case:
-    """Return a case of which each logit is normal, the true class's by about `signal` higher."""
-    rng = np.random.default_rng(0)
-    true = np.repeat(np.arange(classes), each)
-    given = np.where(rng.random(len(true)) < wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
-    logits = rng.normal(size=(len(true), classes))
-    logits[np.arange(len(true)), true] += signal * (0.5 + rng.random(len(true)))
-    return Case(f"drawn, {classes} x {each}, {wrong:.0%} wrong", (1.5 * logits).astype(np.float32), given, true)
-
-
-def digits() -> Iterator[Case]:
+def digit_cases() -> Iterator[Case]:
     """Yield cases of real digits, judged by models that never saw them."""
     from sklearn.datasets import load_digits  # noqa: PLC0415
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier  # noqa: PLC0415

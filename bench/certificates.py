@@ -30,8 +30,9 @@ from scipy.stats import binom
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.judge.certificate import ALPHA, QUARTERS, BoolArray, Claim, alpha_of, flawless_needed, follow
+from core.judge.certificate import ALPHA, QUARTERS, BoolArray, Claim, alpha_of, follow
 from core.types import IntArray
+from tools.fixtures.audits import NEVER, certificate_limits, draw_wrong, stopped_at
 
 SIZES = (200, 2_000, 20_000, 100_000)
 RIGHT = {"at_1": 1.0, "at_99": 0.99, "at_97": 0.97}  # shares at which the verdicts needed are counted
@@ -40,7 +41,6 @@ RULES = 2_000  # cards of the set on which the rules are simulated
 PATIENCE = 200  # verdicts after which an audit is given up
 PREFIX = 600  # verdicts of an audit that skips cards
 ATTEMPTS = 5  # restarts, and nested sets
-NEVER = np.iinfo(np.int64).max
 Boundary = Callable[[Claim], IntArray]  # fewest verdicts that certify a claim while f of them are wrong, (E0,)
 
 
@@ -52,11 +52,11 @@ def main() -> None:
     parser.add_argument("--audits", type=int, default=2000, help="of each setting")
     arguments = parser.parse_args()
     figures: dict[str, float] = {}
-    methods: dict[str, Boundary] = {"": certificate, "uniform_": uniform_prior, "naive_": clopper_pearson}
+    methods: dict[str, Boundary] = {"": certificate_limits, "uniform_": uniform_prior, "naive_": clopper_pearson}
     print(f"{'':<24}{'false just under':>18}" + "".join(f"{f'verdicts at {share}':>18}" for share in RIGHT.values()))
     for size in SIZES:
         for method, boundary in methods.items():
-            found = judged(Claim(size=size), boundary, arguments.audits)
+            found = simulate(Claim(size=size), boundary, arguments.audits)
             figures |= {f"{method}{name}_of_{size}": value for name, value in found.items()}
             false, *verdicts = found.values()
             name = f"{size:>7} {method.strip('_') or 'certificate'}"
@@ -77,41 +77,15 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def judged(claim: Claim, boundary: Boundary, audits: int) -> dict[str, float]:
+def simulate(claim: Claim, boundary: Boundary, audits: int) -> dict[str, float]:
     """Return the share of false certificates just under the target, and the median verdicts at the shares above it."""
     limits = boundary(claim)
-    false = stopped_at(draw(claim.size, claim.least_breaking, audits), limits) < NEVER
+    false = stopped_at(draw_wrong(claim.size, claim.least_breaking, audits), limits) < NEVER
     found = {"false": float(false.mean())}
     for name, share in RIGHT.items():
         wrong = round((1 - share) * claim.size)
-        found[f"verdicts_{name}"] = float(np.median(stopped_at(draw(claim.size, wrong, audits), limits)))
+        found[f"verdicts_{name}"] = float(np.median(stopped_at(draw_wrong(claim.size, wrong, audits), limits)))
     return found
-
-
-def draw(size: int, wrong: int, audits: int, seed: int = 0) -> IntArray:
-    """Return how many cards were judged when each wrong one was found, (audits, wrong), in uniform permutations."""
-    random = np.random.default_rng([size, wrong, seed])
-    found = [random.choice(size, wrong, replace=False, shuffle=False) for _ in range(audits)]
-    return np.sort(np.array(found).reshape(audits, wrong), axis=1) + 1
-
-
-def stopped_at(found: IntArray, limits: IntArray) -> IntArray:
-    """Return after how many verdicts each audit is certified, NEVER where it is not, (audits,).
-
-    While f wrong cards are found, an audit is certified from `limits[f]` verdicts on, until the next wrong one.
-    """
-    count = min(found.shape[1] + 1, len(limits))
-    ends = np.full((len(found), 1), NEVER)
-    since, until = np.hstack([np.zeros_like(ends), found])[:, :count], np.hstack([found, ends])[:, :count]
-    reached = np.maximum(since, limits[:count])
-    stopped: IntArray = np.where(reached < until, reached, NEVER).min(axis=1)
-    return stopped
-
-
-def certificate(claim: Claim) -> IntArray:
-    """Return the boundary of the app's certificate."""
-    needed = (flawless_needed(claim, wrong, wrong) for wrong in range(claim.least_breaking))
-    return np.array([wrong + more for wrong, more in enumerate(needed) if more is not None])
 
 
 class _UniformPrior(Claim):
@@ -124,7 +98,7 @@ class _UniformPrior(Claim):
 
 def uniform_prior(claim: Claim) -> IntArray:
     """Return the boundary of the same evidence with a uniform prior on the share of wrong cards."""
-    return certificate(_UniformPrior(size=claim.size, target=claim.target, alpha=claim.alpha))
+    return certificate_limits(_UniformPrior(size=claim.size, target=claim.target, alpha=claim.alpha))
 
 
 def clopper_pearson(claim: Claim) -> IntArray:
@@ -141,9 +115,9 @@ def clopper_pearson(claim: Claim) -> IntArray:
 def rules(audits: int) -> dict[str, tuple[float, float]]:
     """Return the share of rounds with a false certificate, with each rule and without."""
     claim = Claim(size=RULES)
-    found, limits = draw(claim.size, claim.least_breaking, audits), certificate(claim)
+    found, limits = draw_wrong(claim.size, claim.least_breaking, audits), certificate_limits(claim)
     rates = {f"prefix_{share:.0%}": prefix_rule(found, limits, share) for share in (0.1, 0.3, 0.5)}
-    again = [draw(claim.size, claim.least_breaking, audits, seed) for seed in range(ATTEMPTS + 1)]
+    again = [draw_wrong(claim.size, claim.least_breaking, audits, seed) for seed in range(ATTEMPTS + 1)]
     rates["permutation"] = (
         float((stopped_at(found, limits) <= PATIENCE * (ATTEMPTS + 1)).mean()),
         any_of([stopped_at(one, limits) <= PATIENCE for one in again]),
@@ -177,16 +151,16 @@ def quarters_rule(alpha: float, audits: int) -> dict[str, float]:
     order = np.tile(np.arange(RULES), (audits, 1))
     places = np.random.default_rng(0).permuted(order, axis=1).reshape(audits, QUARTERS, -1)
     whole = np.sort(places[:, :, is_wrong].reshape(audits, -1), axis=1) + 1
-    limits = certificate(part)
+    limits = certificate_limits(part)
     ranks = np.sort(places.argsort(axis=2).argsort(axis=2)[:, :, is_wrong], axis=2) + 1  # (audits, quarters, wrong)
     quarters = [stopped_at(ranks[:, number], limits) < NEVER for number in range(QUARTERS)]
-    before = stopped_at(whole, certificate(Claim(size=RULES))) <= PATIENCE
+    before = stopped_at(whole, certificate_limits(Claim(size=RULES))) <= PATIENCE
     return {"quarters": any_of(quarters), "set_and_quarters": any_of([before, *quarters])}
 
 
 def certified_early(claim: Claim, audits: int) -> BoolArray:
     """Return which audits of a set just under the target are certified before they are given up, (audits,)."""
-    return stopped_at(draw(claim.size, claim.least_breaking, audits), certificate(claim)) <= PATIENCE
+    return stopped_at(draw_wrong(claim.size, claim.least_breaking, audits), certificate_limits(claim)) <= PATIENCE
 
 
 def any_of(certified: list[BoolArray]) -> float:

@@ -1,4 +1,4 @@
-"""The first look at a folder: seconds of each stage of `check`, cold and warm, and how well it finds human errors.
+"""Seconds of each stage of `check`, cold and warm, and its average precision on human errors.
 
     python bench/check.py [DATA] [--json FILE] [--full]
 
@@ -34,10 +34,10 @@ from sklearn.neighbors import NearestNeighbors
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import data_parser, parsed_with_data, unpacked
+from bench._data import data_parser, parse_with_data, unpack
 from core.checking import Stages, check_folder, config_for, read_folder
 from core.config import BACKBONE, RoundConfig
-from core.data.arrays import decoded
+from core.data.arrays import decode_squares
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.judge.judgement import EMBEDDINGS
 from core.judge.similarity import similarity
@@ -63,12 +63,12 @@ def main() -> None:
     """Write the photos, run the checks, print."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="also 20,000 photos of 64 pixels")
-    given = parsed_with_data(parser)
+    given = parse_with_data(parser)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        cifar = unpacked(given.data, Path(scratch), "cifar10_jpg.tar.xz")
+        cifar = unpack(given.data, Path(scratch), "cifar10_jpg.tar.xz")
         for count, size in (SMALL, LARGE) if given.full else (SMALL,):
-            photos = enlarged(cifar, given.data, Path(scratch) / f"photos-{size}", count, size)
+            photos = enlarge(cifar, given.data, Path(scratch) / f"photos-{size}", count, size)
             found = measure(photos, Path(scratch) / f"home-{size}")
             figures |= {f"{name}_{count}": value for name, value in found.items()}
             show(count, size, found)
@@ -82,7 +82,7 @@ def main() -> None:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def enlarged(cifar: Path, data: Path, folder: Path, count: int, size: int) -> Photos:
+def enlarge(cifar: Path, data: Path, folder: Path, count: int, size: int) -> Photos:
     """Write photos as JPEG, in a folder for each human label."""
     truth: IntArray = np.load(data / "cifar10_labels.npz")["train"]
     human: IntArray = np.load(data / "cifar10n_random1.npz")["labels"]
@@ -175,7 +175,7 @@ def search_seconds(embeddings: FloatArray) -> tuple[float, float]:
 def bare(paths: list[str], hashes: list[str], config: RoundConfig, cache: Path) -> tuple[float, float]:
     """Return the seconds of decoding alone, and of the forward passes of the same network on what was decoded."""
     started = time.perf_counter()
-    images = decoded(
+    images = decode_squares(
         paths,
         hashes,
         size=config.input_size,

@@ -1,4 +1,4 @@
-"""Exports in the programs that people load them with, and what these write in Outfold; item by item, pixel by pixel.
+"""Exports loaded in other programs, and their exports in Outfold, compared item by item, pixel by pixel.
 
     python bench/clients.py [--environment FOLDER] [--only WORD] [--json FILE]
 
@@ -34,8 +34,16 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.data.export.items import ExportFormat, ExportItem, ExportOptions, Method, Source, Treatment, plan_export
-from core.data.export.mask_plan import MaskedImage, plan_masks
+from core.data.export.items import (
+    ExportFormat,
+    ExportItem,
+    ExportOptions,
+    LabelOrigin,
+    Source,
+    UnusablePolicy,
+    plan_export,
+)
+from core.data.export.mask_plan import MaskExportItem, plan_masks
 from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
@@ -175,8 +183,11 @@ def main() -> None:
         python = environment(given.environment or Path(scratch) / "environment")
         work = given.keep or Path(scratch) / "work"
         work.mkdir(parents=True)
-        rows = [*exported(python, work / "exports", given.only), *imported(python, work / "imports", given.only)]
-        versions = installed(python)
+        rows = [
+            *check_exports(python, work / "exports", given.only),
+            *check_imports(python, work / "imports", given.only),
+        ]
+        versions = client_versions(python)
     for row in rows:
         print(f"{row.client:<28} {row.form:<28} {row.world:<14} {row.state:<8} {row.note}")
     counts = Counter(row.state for row in rows)
@@ -184,9 +195,9 @@ def main() -> None:
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(", ".join(f"{state} {count}" for state, count in figures.items()))
     if given.json:
-        told = [{"client": row.client, "form": row.form, "world": row.world, "state": row.state} for row in rows]
+        listed = [{"client": row.client, "form": row.form, "world": row.world, "state": row.state} for row in rows]
         given.json.write_text(
-            json.dumps({**figures, "rows": told, "versions": versions}, indent=2) + "\n", encoding="utf-8"
+            json.dumps({**figures, "rows": listed, "versions": versions}, indent=2) + "\n", encoding="utf-8"
         )
     sys.exit(bool(figures["differs"] or figures["refused"]))
 
@@ -205,7 +216,7 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def installed(python: Path) -> dict[str, str]:
+def client_versions(python: Path) -> dict[str, str]:
     """Return the version of each client."""
     code = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     done = subprocess.run([python, "-c", code, *PACKAGES], check=True, capture_output=True, text=True)
@@ -221,7 +232,7 @@ def worlds_of_labels() -> list[World]:
     splits, in_turn = ("train", "val", "test") * 3, tuple(three[at // 3] for at in range(count))
     two, apart = ("train",) * 5 + ("test",) * 4, ("cat", "dog", "bird", None, "cat", None, "dog", "bird", "cat")
     more = tuple(f"{name} {at}" for at, name in enumerate((*NAMES, *NAMES)))
-    aside = {"ambiguous": Treatment.APART, "unlabelled": Treatment.APART}
+    aside = {"ambiguous": UnusablePolicy.APART, "unlabelled": UnusablePolicy.APART}
     return [
         World("splits", three, NAMES, splits, in_turn),
         World("no splits", three, NAMES, ("",) * count, in_turn),
@@ -250,7 +261,7 @@ def worlds_of_masks() -> list[World]:
     ]
 
 
-def exported(python: Path, folder: Path, only: str) -> list[Row]:
+def check_exports(python: Path, folder: Path, only: str) -> list[Row]:
     """Export every world in every format and return what each client makes of it."""
     rows: list[Row] = []
     asked: list[tuple[Task, World, Path, Path]] = []
@@ -269,7 +280,7 @@ def exported(python: Path, folder: Path, only: str) -> list[Row]:
             asked += [(task, world, target, target.parent / f"{form}-{at}.npz") for at, task in enumerate(here)]
     asked = [each for each in asked if _wanted(each[0], each[1], only)]
     carry_out(python, folder / "tasks.json", [(task, target, to) for task, _, target, to in asked])
-    return rows + [compared(task, world, to) for task, world, _, to in asked]
+    return rows + [compare(task, world, to) for task, world, _, to in asked]
 
 
 def _with_pairs(world: World, readers: Sequence[Task]) -> Iterator[Task]:
@@ -291,7 +302,7 @@ def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Pa
     known = list(zip(sources, digests, world.splits, strict=True))
     if not world.masks:
         decided: dict[str, Any] = {
-            "verdict": "keep", "method": Method.PERSON, "annotator": "Ada", "round": 1, "confidence": 0.5,
+            "verdict": "keep", "method": LabelOrigin.PERSON, "annotator": "Ada", "round": 1, "confidence": 0.5,
             "decided_at": "2026-11-21T03:00:00+00:00", "changeset": 7,
         }  # fmt: skip
         items = [
@@ -306,8 +317,8 @@ def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Pa
         store = MaskStore(target.parent / "masks")
         hashes = [store.put(mask) for mask in world.masks]
         images = [
-            MaskedImage(path=str(path), name=path.name, content_hash=digest, given=one, mask=one, split=split, group="",
-                        width=WIDTH, height=HEIGHT, bytes=path.stat().st_size)
+            MaskExportItem(path=str(path), name=path.name, content_hash=digest, given=one, mask=one, split=split,
+                           group="", width=WIDTH, height=HEIGHT, bytes=path.stat().st_size)
             for (path, digest, split), one in zip(known, hashes, strict=True)
         ]  # fmt: skip
         plan = plan_masks(Source(world.name, "segmentation", world.classes), MASK_CLASSES, images, options, store)
@@ -327,7 +338,7 @@ def carry_out(python: Path, tasks: Path, asked: Sequence[tuple[Task, Path, Path]
             subprocess.run([python, ROOT / "bench" / "_client_programs.py", tasks], check=True, stdout=log, stderr=log)
 
 
-def compared(task: Task, world: World, answer: Path) -> Row:
+def compare(task: Task, world: World, answer: Path) -> Row:
     """Return whether a client read what was exported."""
     found = np.load(answer)
     if "error" in found.files:
@@ -341,10 +352,10 @@ def compared(task: Task, world: World, answer: Path) -> Row:
         masks = {code: _by_world(world, names, mask) for code, mask in zip(codes, found["masks"], strict=True)}
         fault = _fault_of_masks(world, masks)
     elif not fault:
-        said = {code: label or None for code, label in zip(codes, found["labels"].tolist(), strict=True)}
+        labels = {code: label or None for code, label in zip(codes, found["labels"].tolist(), strict=True)}
         wrong = [
             (world.labels[places[code]], label)
-            for code, label in said.items()
+            for code, label in labels.items()
             if not _same(world.labels[places[code]], label)
         ]
         fault = f"{len(wrong)} labels, as {wrong[0][0]} -> {wrong[0][1]}" if wrong else ""
@@ -357,24 +368,24 @@ def compared(task: Task, world: World, answer: Path) -> Row:
     return Row(task.client, task.form, world.name, "differs" if fault else "equal", fault)
 
 
-def imported(python: Path, folder: Path, only: str) -> list[Row]:
+def check_imports(python: Path, folder: Path, only: str) -> list[Row]:
     """Have every client write its formats and return what Outfold makes of them."""
     asked: list[tuple[Task, World, Path, Path]] = []
     plain, masks = worlds_of_labels()[:2], [world for world in worlds_of_masks() if world.name == "no IGNORE"]
     for world, writers in [*((world, LABEL_WRITERS) for world in plain), *((world, MASK_WRITERS) for world in masks)]:
-        told = folder / f"{_plain(world)}.npz"
-        told.parent.mkdir(parents=True, exist_ok=True)
+        archive = folder / f"{_plain(world)}.npz"
+        archive.parent.mkdir(parents=True, exist_ok=True)
         labelled: dict[str, Any] = (
             {"masks": np.array(world.masks)} if world.masks else {"labels": np.array(world.labels)}
         )
         colours = np.array([list(bytes.fromhex(colour[1:])) for colour in MASK_CLASSES.colours])
         np.savez(
-            told, names=np.array(world.classes), files=np.array([name.replace(".", "_") for name in world.files]),
+            archive, names=np.array(world.classes), files=np.array([name.replace(".", "_") for name in world.files]),
             splits=np.array(world.splits), images=world.images, colours=colours, **labelled,
         )  # fmt: skip
         for task in writers:
             name = f"{_plain(world)}-{task.client}-{task.form}".replace(" ", "_")
-            full = replace(task, client=f"{task.client} writes", more=(*task.more, str(told)))
+            full = replace(task, client=f"{task.client} writes", more=(*task.more, str(archive)))
             asked.append((full, world, folder / name, folder / f"{name}.npz"))
     asked = [each for each in asked if _wanted(each[0], each[1], only)]
     wanted = [(task, where, to) for task, _, where, to in asked]
@@ -401,15 +412,15 @@ def _read_back(task: Task, world: World, where: Path, answer: Path) -> Row:
     if task.truth:
         world = _as_written(world, _truth(answer))
     try:
-        fault, said = _fault_of_import(world, where)
+        fault, message = _fault_of_import(world, where)
     except OutfoldError as error:
-        fault = said = str(error)
+        fault = message = str(error)
         if (task.form, bool(world.masks)) in WAYS:
             fault, _ = _fault_of_import(world, where.with_name(f"{where.name}-converted"))
-            said = "" if fault else said
-    if said and task.form in NAMED:
-        return Row(task.client, task.form, world.name, "named", said)
-    state = "refused" if fault and fault == said else "differs" if fault else "equal"
+            message = "" if fault else message
+    if message and task.form in NAMED:
+        return Row(task.client, task.form, world.name, "named", message)
+    state = "refused" if fault and fault == message else "differs" if fault else "equal"
     return Row(task.client, task.form, world.name, state, fault)
 
 

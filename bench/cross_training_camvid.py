@@ -1,4 +1,4 @@
-"""Few masks and many tags on CamVid: what do two networks that teach each other gain over the masks alone?
+"""Gain of cross training with few masks and many tags over the masks alone, on CamVid.
 
     python bench/cross_training_camvid.py camvid.tar [--folder DIR] [--json FILE] [--seeds 3] [--full]
 
@@ -30,10 +30,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench._camvid import data_of, stored_splits
-from bench._data import data_parser, parsed_with_data, unpacked
-from bench.planted_masks import ARCHIVE, Teller
+from bench._data import data_parser, parse_with_data, unpack
+from bench.planted_masks import ARCHIVE, EpochPrinter
 from core.config import ADAMW, DEEPLAB, SGD, SMALL_MASK_NETWORK, CrossTrainingSettings, RoundConfig, Weights
-from core.recipes.cross_training import CrossTraining, CrossTrainingConfig, run_cross_training
+from core.recipes.cross_training.recipe import CrossTrainingConfig, CrossTrainingResult, run_cross_training
 from core.recipes.data import RecipeData
 from core.rounds import versions
 
@@ -42,14 +42,14 @@ MEASURED = ("baseline", "hybrid", "pseudo", "retrained")
 
 def main() -> None:
     """Run the experiment with each seed and print its table."""
-    arguments = parsed()
+    arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wanted = {"train": arguments.images, "val": arguments.tests, "test": arguments.tests}
-        snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
-        config = configured(arguments, len(parts["train"]))
+        snapshot, parts = stored_splits(unpack(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
+        config = propose_settings(arguments, len(parts["train"]))
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         runs = [one_run(data_of(snapshot, parts, seed), config, seed, folder) for seed in seeds]
     figures: dict[str, Any] = {"versions": versions(), "config": config.to_json(), "seeds": runs}
@@ -73,13 +73,13 @@ def one_run(data: RecipeData, config: CrossTrainingConfig, seed: int, folder: Pa
     print(f"seed {seed}: {few} masks, {many} images with tags, {len(data.test)} to test on; {own}")
     started, cpu = time.perf_counter(), time.process_time()
     result = run_cross_training(
-        data, own, folder / f"seed_{seed}", image_cache=folder / "images", masks=folder / "given", report=Teller()
+        data, own, folder / f"seed_{seed}", image_cache=folder / "images", masks=folder / "given", report=EpochPrinter()
     )
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
     return figures_of(result) | {"seed": seed, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
-def figures_of(result: CrossTraining) -> dict[str, Any]:
+def figures_of(result: CrossTrainingResult) -> dict[str, Any]:
     """Return the mean IoUs of one run."""
     if result.baseline is None:
         raise RuntimeError("the bench was run without its baseline")
@@ -93,7 +93,7 @@ def figures_of(result: CrossTraining) -> dict[str, Any]:
     }
 
 
-def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig:
+def propose_settings(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig:
     """Return the published recipe with `--full`, else one for two cores."""
     if arguments.full:
         network = RoundConfig(
@@ -123,7 +123,7 @@ def configured(arguments: argparse.Namespace, train: int) -> CrossTrainingConfig
     return CrossTrainingConfig(network=network, settings=settings)
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
@@ -137,14 +137,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0, help="of stage 1's learning, instead of the usual one")
     parser.add_argument("--epochs", type=int, default=0, help="of stage 2, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
-    parser.add_argument("--weights", type=Path, help="the encoder's first weights, instead of none")
+    parser.add_argument("--weights", type=Path, help="the encoder's initial weights, instead of none")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="test images, evenly spread, instead of all")
-    arguments = parsed_with_data(parser)
-    if arguments.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    return arguments
+    return parse_with_data(parser)
 
 
 if __name__ == "__main__":

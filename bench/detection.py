@@ -1,4 +1,4 @@
-"""How well rounds find wrong labels: average precision, precision at k and 100, AUROC, and seconds.
+"""Detection of wrong labels by rounds: average precision, precision at k and 100, AUROC, and seconds.
 
     python bench/detection.py [DATA] [--json FILE] [--full] [--drawn]
 
@@ -16,7 +16,7 @@ Rows of a setting: the default round (its order is by self-confidence), each fur
 cleanlab's ranking and Flath's rule on the default round's probabilities. On human labels also the former
 default, a network from scratch, with the first seed alone (`--full`: with all). Decoded images and embeddings are
 shared by the rounds, so the seconds of the default round are those of the first one, from files to findings; those of
-the mix are what its further networks add to a finished round.
+the mix are what its further networks add to a finished round. The former default learns two folds at a time.
 """
 
 import argparse
@@ -26,8 +26,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +42,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import data_parser, parsed_with_data, unpacked
+from bench._data import data_parser, parse_with_data, unpack
 from bench._drawn_scenes import Scenes, draw, suspicions
 from core.config import (
     SMALL_NETWORK,
-    ImageSummary,
+    DatasetSummary,
     Member,
     RoundConfig,
     Weights,
@@ -53,7 +56,7 @@ from core.config import (
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.judge.judgement import PROBABILITIES
-from core.rounds import run_round
+from core.rounds import run_fold, run_round
 from core.types import FloatArray, IntArray
 
 CLASSES, FIRST, PHOTOS, DIGITS, SEEDS = 10, 25_000, 15_000, 10_000, 3
@@ -69,12 +72,12 @@ class Images:
     paths: list[str]
     true: IntArray
     pixels: FloatArray
-    summary: ImageSummary
+    summary: DatasetSummary
 
 
 @dataclass(frozen=True)
 class Found:
-    """How well one order puts the wrong labels first."""
+    """Detection metrics of one order of the images."""
 
     average_precision: float
     at_errors: float  # precision among as many as there are errors
@@ -85,7 +88,7 @@ class Found:
 
 def main() -> None:
     """Print the table and write the figures of the human labels."""
-    arguments = parsed()
+    arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
@@ -115,7 +118,7 @@ def of_people(
         human = file["labels"][FIRST : FIRST + PHOTOS].astype(np.int64)
     runs = [of_round(photos, human, seed, scratch / f"people-{seed}", further) for seed in range(SEEDS)]
     former = [former_default(photos, human, seed, scratch) for seed in range(SEEDS if arguments.full else 1)]
-    rows = {order: averaged([run[order] for run in runs]) for order in runs[0]} | {FORMER: averaged(former)}
+    rows = {order: average([run[order] for run in runs]) for order in runs[0]} | {FORMER: average(former)}
     rows[DEFAULT] = replace(rows[DEFAULT], seconds=runs[0][DEFAULT].seconds)
     show(f"CIFAR-10, people ({(human != photos.true).mean():.0%})", rows)
     return rows
@@ -158,30 +161,32 @@ def networks_beside(photos: Images, data: Path) -> dict[str, Member]:
 def former_default(photos: Images, given: IntArray, seed: int, scratch: Path) -> Found:
     """Return the figures of the network from scratch that was the default."""
     config = RoundConfig(model=SMALL_NETWORK, input_size=32, epochs=8, batch_size=64, seed=seed)
-    probs, seconds = predicted(photos, given, config, scratch / f"former-{seed}", scratch / "images")
-    return measured(-own(probs, given), given != photos.true, seconds)
+    probs, seconds = train_and_predict(
+        photos, given, config, scratch / f"former-{seed}", scratch / "images", processes=2
+    )
+    return metrics_of(-own(probs, given), given != photos.true, seconds)
 
 
 def of_round(images: Images, given: IntArray, seed: int, scratch: Path, further: dict[str, Member]) -> dict[str, Found]:
     """Return the figures of the default round's order, of further networks and the mix, and of others' orders."""
     config, cache = replace(propose_config(images.summary), seed=seed), scratch.parent / "images"
-    probs, seconds = predicted(images, given, config, scratch, cache)
+    probs, seconds = train_and_predict(images, given, config, scratch, cache)
     wrong, pseudo = given != images.true, probs.argmax(axis=1)
     cleanlab = get_label_quality_scores(given, probs, method="normalized_margin", adjust_pred_probs=False)
     flath = np.where(pseudo != given, probs.max(axis=1), -probs.max(axis=1))
     found = {
-        DEFAULT: measured(-own(probs, given), wrong, seconds),
-        "cleanlab": measured(-cleanlab, wrong),
-        "Flath's rule": measured(flath, wrong),
+        DEFAULT: metrics_of(-own(probs, given), wrong, seconds),
+        "cleanlab": metrics_of(-cleanlab, wrong),
+        "Flath's rule": metrics_of(flath, wrong),
     }
     if not further:
         return found
     mixed = replace(config, members=tuple(further.values()))
-    probs, seconds = predicted(images, given, mixed, scratch, cache)  # goes on where the default round ended
-    found[MIX] = measured(-own(probs, given), wrong, seconds)
+    probs, seconds = train_and_predict(images, given, mixed, scratch, cache)  # goes on where the default round ended
+    found[MIX] = metrics_of(-own(probs, given), wrong, seconds)
     for number, name in enumerate(further, 1):  # whose folds are done
-        probs, _ = predicted(images, given, mixed.networks[number], network_folder(scratch, number), cache)
-        found[f"{ALONE}{name}"] = measured(-own(probs, given), wrong)
+        probs, _ = train_and_predict(images, given, mixed.networks[number], network_folder(scratch, number), cache)
+        found[f"{ALONE}{name}"] = metrics_of(-own(probs, given), wrong)
     return found
 
 
@@ -189,22 +194,34 @@ def of_scenes(scenes: Scenes, noise: str, share: float, seed: int, scratch: Path
     """Return the figures of the objects of drawn scenes, by order."""
     given = spoilt(scenes.true, scenes.pixels, noise, share, seed)
     orders, seconds = suspicions(scenes, given, seed, scratch)
-    found = {order: measured(suspicion, given != scenes.true) for order, suspicion in orders.items()}
+    found = {order: metrics_of(suspicion, given != scenes.true) for order, suspicion in orders.items()}
     return found | {DEFAULT: replace(found[DEFAULT], seconds=seconds)}
 
 
-def predicted(
-    images: Images, given: IntArray, config: RoundConfig, scratch: Path, cache: Path
+def train_and_predict(
+    images: Images, given: IntArray, config: RoundConfig, scratch: Path, cache: Path, *, processes: int = 1
 ) -> tuple[FloatArray, float]:
-    """Return a round's probabilities, (N, K), and the seconds that it took from files to findings."""
+    """Return a round's probabilities, (N, K), and the seconds that it took from files to findings.
+
+    A small network trains in one thread: several `processes` then learn a fold each at the same time.
+    """
     count = len(given)
     hashes = [blake2b(path.encode(), digest_size=16).hexdigest() for path in images.paths]
     names = [str(number) for number in range(CLASSES)]
     snapshot = Snapshot(np.arange(1, count + 1), images.paths, given.astype(np.int32), [""] * count, hashes, names)
     started = time.perf_counter()
-    run_round(snapshot, config, scratch, image_cache=cache, report=lambda _: None)
+    if processes > 1:
+        snapshot.save(scratch)
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            list(pool.map(partial(learn_fold, scratch, config, cache), range(config.folds)))
+    run_round(snapshot, config, scratch, image_cache=cache, report=lambda _: None)  # learns the folds that are missing
     seconds = time.perf_counter() - started
     return np.load(scratch / PROBABILITIES).astype(np.float32), seconds
+
+
+def learn_fold(scratch: Path, config: RoundConfig, cache: Path, fold: int) -> None:
+    """Learn one fold of a round whose snapshot lies in `scratch`."""
+    run_fold(scratch, config, fold, image_cache=cache, report=lambda _: None, should_stop=lambda: False)
 
 
 def own(probs: FloatArray, given: IntArray) -> FloatArray:
@@ -213,7 +230,7 @@ def own(probs: FloatArray, given: IntArray) -> FloatArray:
     return taken
 
 
-def measured(suspicion: FloatArray, wrong: IntArray, seconds: float = 0.0) -> Found:
+def metrics_of(suspicion: FloatArray, wrong: IntArray, seconds: float = 0.0) -> Found:
     """Return how well this order, most suspicious first, finds the wrong labels."""
     order = np.argsort(-suspicion, kind="stable")
     return Found(
@@ -225,7 +242,7 @@ def measured(suspicion: FloatArray, wrong: IntArray, seconds: float = 0.0) -> Fo
     )
 
 
-def averaged(runs: list[Found]) -> Found:
+def average(runs: list[Found]) -> Found:
     """Return the mean of each figure."""
     names = ("average_precision", "at_errors", "at_100", "auroc", "seconds")
     return Found(*(float(np.mean([getattr(run, name) for run in runs])) for name in names))
@@ -245,7 +262,7 @@ def show(setting: str, rows: dict[str, Found]) -> None:
 
 def show_mean(setting: str, runs: list[dict[str, Found]]) -> None:
     """Print the mean of a setting's runs, order by order."""
-    show(setting, {order: averaged([run[order] for run in runs]) for order in runs[0]})
+    show(setting, {order: average([run[order] for run in runs]) for order in runs[0]})
 
 
 def settings(*, full: bool) -> Iterator[tuple[str, float]]:
@@ -282,22 +299,22 @@ def spoilt(true: IntArray, pixels: FloatArray, noise: str, share: float, seed: i
 
 def photographs(data: Path, scratch: Path) -> Images:
     """Return the photographs of CIFAR-10 that figures come from."""
-    root = unpacked(data, scratch, "cifar10_jpg.tar.xz") / "train"
+    root = unpack(data, scratch, "cifar10_jpg.tar.xz") / "train"
     with np.load(data / "cifar10_labels.npz") as file:
         true = file["train"][FIRST : FIRST + PHOTOS].astype(np.int64)
     names = sorted(folder.name for folder in root.iterdir())
     paths = [str(root / names[label] / f"{FIRST + place:05d}.jpg") for place, label in enumerate(true)]
-    summary = ImageSummary(width=32, height=32, grey=False, count=len(paths), classes=CLASSES)
+    summary = DatasetSummary(width=32, height=32, grey=False, count=len(paths), classes=CLASSES)
     return Images("CIFAR-10", paths, true, small(paths), summary)
 
 
 def digits(data: Path, scratch: Path) -> Images:
     """Return digits of MNIST, every seventh."""
-    root = unpacked(data, scratch, "mnist_png.tar.gz")
+    root = unpack(data, scratch, "mnist_png.tar.gz")
     paths = [str(path) for path in sorted(root.rglob("*.png"))[::7]][:DIGITS]
     true = np.array([int(Path(path).parent.name) for path in paths])
     return Images(
-        "MNIST", paths, true, small(paths), ImageSummary(width=28, height=28, grey=True, count=len(paths), classes=10)
+        "MNIST", paths, true, small(paths), DatasetSummary(width=28, height=28, grey=True, count=len(paths), classes=10)
     )
 
 
@@ -307,12 +324,12 @@ def small(paths: list[str]) -> FloatArray:
     return np.stack(rows) / 255
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return what was asked for."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="all kinds and shares of noise, three seeds each")
     parser.add_argument("--drawn", action="store_true", help="without the labels that people gave")
-    return parsed_with_data(parser)
+    return parse_with_data(parser)
 
 
 if __name__ == "__main__":

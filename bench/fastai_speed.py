@@ -1,4 +1,4 @@
-"""How fast the method being rebuilt is on this machine: fastai's ResNet-18, batch 16, images read from PNG files.
+"""Speed of Flath's original method on this machine: fastai's ResNet-18, batch 16, images read from PNG files.
 
 Runs in an environment of its own (`bench/mnist_noise.py` finds or makes it); prints one line of JSON.
 No pretrained weights are fetched: the speed is the same without.

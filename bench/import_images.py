@@ -1,4 +1,4 @@
-"""How fast images come in: listing, decoding, hashing and storing every one, through the app's own import.
+"""Speed of imports: listing, decoding, hashing and storing every image, through the app's own import.
 
     python bench/import_images.py mnist_png.tar.gz [--json FILE]
 
@@ -23,11 +23,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from app.services import imports
-from app.services.imports import ImportProgress, ImportRequest
-from app.services.workspace import Workspace, open_workspace
+from app.services.app_context import AppContext, open_app
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
 from app.settings import Settings
-from core.types import RoundStatus
+from core.types import JobStatus
 
 MNIST_IMAGES = 70_000
 SEQUENTIAL_SAMPLE = 10_000  # images the plain alternative reads; more would only take longer
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a folder of images, or a tar archive of one")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, opened(given.data, Path(scratch)) as folder:
+    with tempfile.TemporaryDirectory() as scratch, open_data(given.data, Path(scratch)) as folder:
         figures = measure(folder, Path(scratch) / "home")
     width = max(map(len, figures))
     for name, value in figures.items():
@@ -51,23 +51,23 @@ def main() -> None:
 
 def measure(folder: Path, home: Path) -> dict[str, float]:
     """Return all figures of one import and of the plain alternative; MB are 2**20 bytes, of all processes together."""
-    workspace = open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+    app_context = open_app(Settings(home=home, demo=False, embedded_worker=False))
     plain = sequential_images_per_second(folder)
     base = resident_mb()
     began: dict[str, float] = {}
-    with watched_memory() as peak, watched_writes(workspace) as longest:
+    with watched_memory() as peak, watched_writes(app_context) as longest:
         start = time.perf_counter()
 
-        def note(progress: ImportProgress) -> None:
-            began.setdefault(progress.stage, time.perf_counter() - start)
+        def note(_done: int, _total: int, stage: str) -> None:
+            began.setdefault(stage, time.perf_counter() - start)
 
-        asked = imports.start_import(workspace, ImportRequest(name="bench", source=str(folder)))
-        done = imports.run_import(workspace, asked, note)
+        asked = imports.add_import(app_context, ImportRequest(name="bench", source=str(folder)))
+        done = imports.run_import(app_context, asked, note)
         seconds = time.perf_counter() - start
-    if done.status is not RoundStatus.DONE or done.report is None:
+    if done.status is not JobStatus.DONE or done.report is None:
         raise SystemExit(done.message)
     again = time.perf_counter()
-    imports.run_import(workspace, imports.start_import(workspace, ImportRequest(name="bench", source=str(folder))))
+    imports.run_import(app_context, imports.add_import(app_context, ImportRequest(name="bench", source=str(folder))))
     images = done.report["images"]
     return {
         "images": images,
@@ -100,7 +100,7 @@ def sequential_images_per_second(folder: Path) -> float:
 
 
 @contextmanager
-def opened(data: Path, scratch: Path) -> Iterator[Path]:
+def open_data(data: Path, scratch: Path) -> Iterator[Path]:
     """Yield the folder of images, unpacked where it is an archive."""
     if data.is_dir():
         yield data
@@ -129,14 +129,14 @@ def watched_memory() -> Iterator[list[float]]:
 
 
 @contextmanager
-def watched_writes(workspace: Workspace) -> Iterator[list[float]]:
+def watched_writes(app_context: AppContext) -> Iterator[list[float]]:
     """Yield a list whose one number is the longest, in seconds, that another writer waited, as a verdict would."""
     longest, stop = [0.0], Event()
 
     def watch() -> None:
         while not stop.wait(0.02):
             began = time.perf_counter()
-            with workspace.database.write():
+            with app_context.database.write():
                 longest[0] = max(longest[0], time.perf_counter() - began)
 
     watcher = Thread(target=watch, daemon=True)

@@ -1,4 +1,4 @@
-"""Few masks on CamVid: what does a student of its teacher's pseudo masks gain over the few masks alone?
+"""Gain of students of pseudo masks over few masks alone, on CamVid.
 
     python bench/iterated_camvid.py camvid.tar [--folder DIR] [--json FILE] [--seeds 3] [--full]
 
@@ -8,7 +8,7 @@ looked at once by the best network and by the baseline. Mean intersection over u
 
 - `baseline`: on the test images, learnt from the few masks alone in as many steps as a student learns pseudo masks.
 - `best`: on the test images, the best network by the validation images; `gain` is what it has over `baseline`.
-- `iterations`: of each, on the validation images, the fine-tuned students' mean over the seeds.
+- `iterations`: of each, on the validation images, the student's mean over the seeds.
 - `seeds`: the single runs, with what was taken of each class.
 
 With `--folder` a killed run goes on where it was, and only what is newly done is timed. The default is small, for two
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench._camvid import data_of, stored_splits
-from bench._data import data_parser, parsed_with_data, unpacked
+from bench._data import data_parser, parse_with_data, unpack
 from bench._iterated import figures_of, one_run, print_table
 from bench.planted_masks import ARCHIVE
 from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundConfig, Weights
@@ -34,14 +34,14 @@ from core.config import SMALL_MASK_NETWORK, SWIFTNET, IteratedSettings, RoundCon
 
 def main() -> None:
     """Run the experiment with each seed and print its table."""
-    arguments = parsed()
+    arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wanted = {"train": arguments.images, "val": arguments.tests, "test": arguments.tests}
-        snapshot, parts = stored_splits(unpacked(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
-        network, settings = configured(arguments)
+        snapshot, parts = stored_splits(unpack(arguments.data, Path(scratch), ARCHIVE), folder / "given", wanted)
+        network, settings = propose_settings(arguments)
         runs = []
         for seed in range(arguments.seeds):
             data, own = data_of(snapshot, parts, seed), replace(network, seed=seed)
@@ -55,7 +55,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSettings]:
+def propose_settings(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSettings]:
     """Return SwiftNet at full size with `--full`, else a small network for two cores."""
     if arguments.full:
         network = RoundConfig(model=SWIFTNET, input_size=480, epochs=40, batch_size=12, crop=320, flip=True)
@@ -72,7 +72,7 @@ def configured(arguments: argparse.Namespace) -> tuple[RoundConfig, IteratedSett
     return network, IteratedSettings(iterations=arguments.iterations, consistency=arguments.consistency, ratio=1)
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
@@ -82,14 +82,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--consistency", action="store_true", help="weak and strong views also teach")
     parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
-    parser.add_argument("--weights", type=Path, help="the encoder's first weights, instead of none")
+    parser.add_argument("--weights", type=Path, help="the encoder's initial weights, instead of none")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images, evenly spread, instead of all")
     parser.add_argument("--tests", type=int, default=0, help="images to choose by and to test on, instead of all")
-    arguments = parsed_with_data(parser)
-    if arguments.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    return arguments
+    return parse_with_data(parser)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""1,000 labels on CIFAR-10: what do students of pseudo labels gain over the labels alone, and what with consistency?
+"""Gain of students of pseudo labels over 1,000 labels alone on CIFAR-10, without and with consistency.
 
     python bench/iterated_cifar.py cifar10_jpg.tar.xz [--folder DIR] [--json FILE] [--seeds 1] [--full]
 
@@ -11,7 +11,7 @@ real labels (`consistency`). Of each, with the spread over the seeds:
 
 - `baseline`: test accuracy, learnt from the 1,000 labels alone in as many steps as a student learns pseudo labels.
 - `best`: test accuracy of the best network by the validation images; `gain` is what it has over `baseline`.
-- `iterations`: of each, on the validation images, the fine-tuned students' mean over the seeds.
+- `iterations`: of each, on the validation images, the student's mean over the seeds.
 - `seeds`: the single runs.
 
 In the JSON file the figures of `plain` stand at the top, those of `consistency` below that name. With `--folder` a
@@ -31,12 +31,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import data_parser, parsed_with_data, unpacked
+from bench._data import data_parser, parse_with_data, unpack
 from bench._iterated import figures_of, one_run, print_table
 from core.config import SMALL_NETWORK, IteratedSettings, RoundConfig
 from core.data.snapshot import Snapshot
-from core.recipes.data import RecipeData, balanced_draw
+from core.recipes.data import RecipeData
 from core.types import NO_LABEL
+from tools.fixtures.labels import balanced_draw
 
 ARCHIVE = "cifar10_jpg.tar.xz"
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -46,14 +47,14 @@ WAYS = {"plain": False, "consistency": True}
 
 def main() -> None:
     """Run the experiment both ways with each seed and print its tables."""
-    arguments = parsed()
+    arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        snapshot, train = read(unpacked(arguments.data, Path(scratch), ARCHIVE), arguments)
-        network = configured(arguments)
+        snapshot, train = read(unpack(arguments.data, Path(scratch), ARCHIVE), arguments)
+        network = propose_settings(arguments)
         for way in WAYS if arguments.way == "both" else [arguments.way]:
             settings = IteratedSettings(iterations=arguments.iterations, consistency=WAYS[way], ratio=arguments.ratio)
             runs = []
@@ -103,7 +104,7 @@ def read(root: Path, arguments: argparse.Namespace) -> tuple[Snapshot, int]:
     return snapshot, counts["train"]
 
 
-def configured(arguments: argparse.Namespace) -> RoundConfig:
+def propose_settings(arguments: argparse.Namespace) -> RoundConfig:
     """Return ResNet-18 with `--full`, else our small network."""
     if arguments.full:
         network = RoundConfig(model="resnet18", input_size=32, epochs=6, batch_size=128)
@@ -112,7 +113,7 @@ def configured(arguments: argparse.Namespace) -> RoundConfig:
     return replace(network, epochs=arguments.epochs or network.epochs, model=arguments.model or network.model)
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
@@ -125,9 +126,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--model", default="", help="the network, instead of the usual one")
     parser.add_argument("--images", type=int, default=0, help="training images; 0: all with --full, else 4,000")
     parser.add_argument("--tests", type=int, default=0, help="test images; 0: all with --full, else 2,000")
-    arguments = parsed_with_data(parser)
-    if arguments.seeds < 1:
-        parser.error("--seeds must be at least 1")
+    arguments = parse_with_data(parser)
     small = {"iterations": 2, "ratio": 1, "images": 4_000, "tests": 2_000}
     usual = {"iterations": 3, "ratio": 3, "images": 0, "tests": 0} if arguments.full else small
     for name, value in usual.items():

@@ -1,8 +1,8 @@
-"""How fast masks are judged (scores and regions, without any network), beside cleanlab's segmentation module.
+"""Speed of judging masks (scores and regions, without any network), beside cleanlab's segmentation module.
 
     python bench/masks.py [--json FILE] [--megapixels 200]
 
-The arrays are drawn: street-like scenes of 11 classes with borders that wobble by up to 3 pixels and a few regions that
+The arrays are drawn: street-like scenes of 11 classes with borders that shift by up to 3 pixels and a few regions that
 are really wrong, about a tenth of all pixels. `mpx_per_s` is what `judge_masks` does of each image once its arrays are
 in memory, on all cores; `judge_mpx_per_s` all of `judge_masks`, from files to findings. cleanlab gets the same scenes
 as it wants them, dense (N, K, H, W), and only a few, since each takes K floats a pixel; it finds label issues and
@@ -32,11 +32,10 @@ from core.config import RoundConfig
 from core.data.children import cores
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
-from core.data.snapshot import Masks, Snapshot
-from core.judge.differing import MaskPair
-from core.judge.mask_images import batches, weigh_images
-from core.judge.mask_judgement import judge_masks
-from core.judge.tallies import Tally
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.judge.differing_pixels import MaskPair
+from core.judge.mask_judgement import batches, judge_masks, weigh_images
+from core.judge.mask_metrics import Tally
 from core.types import FloatArray, IntArray
 
 CLASSES, DRAWN, DENSE = 11, 12, 4
@@ -46,7 +45,7 @@ CONFIG = RoundConfig(folds=2)
 
 def main() -> None:
     """Measure all and print the table."""
-    arguments = parsed()
+    arguments = parse_arguments()
     if arguments.judge is not None:
         print(json.dumps(judge_folder(arguments.judge)))
         return
@@ -69,13 +68,13 @@ def main() -> None:
 
 
 def draw_scene(seed: int, height: int, width: int) -> MaskPair:
-    """Return a scene: patches, things on them, a prediction whose borders wobble and that contradicts a few regions."""
+    """Return a scene: patches, things on them, a prediction whose borders move and that contradicts a few regions."""
     rng = np.random.default_rng(seed)
     drawn = rng.normal(size=(9, 12, CLASSES)).astype(np.float32)
     given = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC).argmax(axis=2).astype(np.uint8)
     _discs(given, 12, rng)
-    wobble = rng.uniform(-3, 3, (height // 12, width // 12, 2)).astype(np.float32)
-    x, y = np.moveaxis(cv2.resize(wobble, (width, height)), 2, 0) + np.mgrid[:height, :width][::-1].astype(np.float32)
+    shift = rng.uniform(-3, 3, (height // 12, width // 12, 2)).astype(np.float32)
+    x, y = np.moveaxis(cv2.resize(shift, (width, height)), 2, 0) + np.mgrid[:height, :width][::-1].astype(np.float32)
     predicted = cv2.remap(given, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
     _discs(predicted, 4, rng)
     confidence = rng.beta(9, 1, (height // 4, width // 4)).astype(np.float32)
@@ -104,12 +103,12 @@ def measure(scenes: list[MaskPair], megapixels: float) -> dict[str, float]:
             return list(threads.map(weigh, together))
 
     judge()
-    seconds, cpu = timed(judge)
+    seconds, cpu = time_call(judge)
     ours = {"mpx_per_s": len(work) * size / seconds, "mpx_per_cpu_s": len(work) * size / cpu}
     labels = np.stack([scene.given for scene in scenes[:DENSE]]).astype(np.int64)
     probs = np.stack([dense(scene) for scene in scenes[:DENSE]])
     with_cleanlab(labels[:, :64, :64], probs[:, :, :64, :64])  # its import takes seconds
-    seconds, cpu = timed(lambda: with_cleanlab(labels, probs))
+    seconds, cpu = time_call(lambda: with_cleanlab(labels, probs))
     theirs = {"cleanlab_mpx_per_s": DENSE * size / seconds, "cleanlab_mpx_per_cpu_s": DENSE * size / cpu}
     return (
         {"differing_percent": 100 * float(np.mean([(one.given != one.predicted).mean() for one in scenes]))}
@@ -154,7 +153,7 @@ def with_cleanlab(labels: IntArray, probs: FloatArray) -> None:
     get_label_quality_scores(labels, probs, method="softmin", verbose=False)
 
 
-def timed(act: Callable[[], object]) -> tuple[float, float]:
+def time_call(act: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds on the clock and of all CPUs, also those of children that have ended."""
     clock, cpu = time.perf_counter(), sum(os.times()[:4])
     act()
@@ -166,8 +165,8 @@ def in_own_process(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         write_round(Path(scratch), count)
         command = [sys.executable, str(Path(__file__).resolve()), "--judge", scratch]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        measured: dict[str, float] = json.loads(said.splitlines()[-1])
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        measured: dict[str, float] = json.loads(output.splitlines()[-1])
         return measured
 
 
@@ -178,7 +177,7 @@ def write_round(folder: Path, count: int) -> None:
     names = [store.put(scene.given, durable=False) for scene in scenes]
     sizes = np.array([(height, width)] * count, np.int32)
     nothing = [""] * count
-    masks = Masks([names[row % DRAWN] for row in range(count)], nothing, sizes)
+    masks = SnapshotMasks([names[row % DRAWN] for row in range(count)], nothing, sizes)
     paths, classes = [f"{row}.png" for row in range(count)], [str(number) for number in range(CLASSES)]
     Snapshot(np.arange(count), paths, np.zeros(count, np.int32), nothing, paths, classes, masks).save(folder)
     predictions = create_predictions(folder, sizes, CLASSES)
@@ -194,7 +193,7 @@ def write_round(folder: Path, count: int) -> None:
 
 def judge_folder(folder: Path) -> dict[str, float]:
     """Judge the round that lies there and return the speed and this process's peak memory in MB."""
-    seconds, cpu = timed(lambda: judge_masks(folder, CONFIG, MaskStore(folder / "masks")))
+    seconds, cpu = time_call(lambda: judge_masks(folder, CONFIG, MaskStore(folder / "masks")))
     pixels = int(Snapshot.load(folder).masks.sizes.astype(np.int64).prod(axis=1).sum())  # type: ignore[union-attr]
     return {"mpx_per_s": pixels / 1e6 / seconds, "mpx_per_cpu_s": pixels / 1e6 / cpu, "peak_mb": peak_mb()}
 
@@ -205,7 +204,7 @@ def peak_mb() -> float:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)

@@ -1,4 +1,4 @@
-"""Flath's experiment: 7,000 of MNIST's 70,000 labels are overwritten by a uniform class; how many come back right?
+"""Flath's experiment: 7,000 of MNIST's 70,000 labels are overwritten by a uniform class, and cleaned.
 
     python bench/mnist_noise.py mnist_png.tar.gz [--json FILE] [--fastai]
 
@@ -29,16 +29,16 @@ from sklearn.metrics import average_precision_score
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import data_parser, parsed_with_data, unpacked
-from bench._simulated_audit import audited
-from core.config import ImageSummary, RoundConfig, propose_config
+from bench._data import data_parser, parse_with_data, unpack
+from core.config import DatasetSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.snapshot import Snapshot
-from core.judge.bulk_thresholds import level_of
+from core.judge.class_thresholds import level_of
 from core.judge.judgement import PROBABILITIES, Judgement
 from core.judge.scoring import margin, self_confidence
 from core.rounds import run_round, versions
 from core.types import FindingKind, IntArray, Progress
+from tools.fixtures.audits import simulate_audit
 
 ARCHIVE = "mnist_png.tar.gz"
 NOISE_SEED, OVERWRITTEN, LOOKED_AT = 2021, 7_000, 5_000
@@ -67,19 +67,19 @@ class Stopwatch:
 
 def main() -> None:
     """Run the experiment and print its table."""
-    arguments = parsed()
+    arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     figures: dict[str, Any] = {"versions": versions()}
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         started = time.perf_counter()
-        root = unpacked(arguments.data, Path(scratch), ARCHIVE)
+        root = unpack(arguments.data, Path(scratch), ARCHIVE)
         snapshot, truth = read(root)
         print(
             f"{len(truth):,} images, {(snapshot.labels != truth).sum():,} wrong labels, "
             f"read in {time.perf_counter() - started:.1f} s"
         )
         config = replace(
-            propose_config(ImageSummary(width=28, height=28, grey=True, count=len(truth), classes=10)), seed=0
+            propose_config(DatasetSummary(width=28, height=28, grey=True, count=len(truth), classes=10)), seed=0
         )
         if arguments.epochs:
             config = replace(config, epochs=arguments.epochs)
@@ -126,7 +126,7 @@ def measure(judged: Judgement, given: IntArray, truth: IntArray) -> tuple[dict[s
     """Return what a round is worth, and the labels after accept-all at the threshold that an audit proposes."""
     wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
     right, level = judged.pseudo == truth, level_of(judged.confidence)
-    audits = [audited(level, judged.pseudo, given, truth, seed) for seed in range(SAMPLES)]
+    audits = [simulate_audit(level, judged.pseudo, given, truth, seed) for seed in range(SAMPLES)]
     after = [np.where(suspicious & (level >= audit.percent), judged.pseudo, given) for audit in audits]
     own = suspicious & (level >= round(judged.metrics["proposed_threshold"] * 100))
     accepted, labels = suspicious & (level >= audits[0].percent), after[0].astype(np.int32)
@@ -197,8 +197,8 @@ def fastai_speed(root: Path, count: int) -> dict[str, float]:
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], check=True)
         subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "fastai"], check=True)
     command = [str(python), "-W", "ignore", str(ROOT / "bench" / "fastai_speed.py"), str(root), str(BATCHES_MEASURED)]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    speed: dict[str, float] = json.loads(said.splitlines()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    speed: dict[str, float] = json.loads(output.splitlines()[-1])
     train = EPOCHS_OF_HIS * count / speed["train_images_per_second"]  # two folds of half the images each
     predict = count / speed["predict_images_per_second"]
     print(
@@ -227,13 +227,13 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--folds", type=int, nargs="+", default=[2, 5])
     parser.add_argument("--epochs", type=int, default=0, help="instead of the proposed number")
     parser.add_argument("--fastai", action="store_true", help="measure the original's speed too (makes .venv-fastai)")
-    return parsed_with_data(parser)
+    return parse_with_data(parser)
 
 
 if __name__ == "__main__":

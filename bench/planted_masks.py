@@ -1,4 +1,4 @@
-"""Planted errors in CamVid's masks: how many of them are among the first findings, and how many findings are jitter?
+"""Planted errors in CamVid's masks: their share among the first findings, and the share of jitter.
 
     python bench/planted_masks.py camvid.tar [--json FILE] [--seeds 3] [--cache FOLDER] [--full]
 
@@ -38,17 +38,17 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench._data import data_parser, parsed_with_data, unpacked
-from core.config import ImageSummary, RoundConfig, propose_config
+from bench._data import data_parser, parse_with_data, unpack
+from core.config import DatasetSummary, RoundConfig, propose_config
 from core.data.images import read_facts
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.store import MaskStore
 from core.data.planting import Planting, plant
-from core.data.predictions import Predictions, read_predictions
-from core.data.snapshot import Masks, Snapshot
-from core.judge.mask_images import RegionFinding
+from core.data.predictions import PredictionFiles, read_predictions
+from core.data.snapshot import Snapshot, SnapshotMasks
 from core.judge.mask_judgement import IMAGE_SCORES
 from core.judge.mask_scoring import mean_iou, pixel_confusion
+from core.judge.regions import RegionFinding
 from core.rounds import run_mask_round, versions
 from core.types import IGNORE, IntArray, Progress, Task
 
@@ -77,12 +77,12 @@ class Spoilt:
 
 def main() -> None:
     """Run the experiment and print its table."""
-    arguments = parsed()
+    arguments = parse_arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     started, cpu = time.perf_counter(), time.process_time()
 
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
-        root = unpacked(arguments.data, Path(scratch), ARCHIVE)
+        root = unpack(arguments.data, Path(scratch), ARCHIVE)
         runs = [one_round(root, Path(scratch), seed, arguments) for seed in range(arguments.seeds)]
     figures: dict[str, Any] = {"versions": versions(), "runs": runs}
     figures |= {name: float(np.mean([run[name] for run in runs])) for name in runs[0] if numeric(runs[0][name])}
@@ -103,8 +103,8 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
     started, cpu = time.perf_counter(), time.process_time()
     folder = scratch / str(seed)
     spoilt = spoil(root, SEED + seed)
-    snapshot = stored(spoilt, folder / "masks")
-    config = replace(configured(arguments, len(set(snapshot.groups))), seed=seed)
+    snapshot = store(spoilt, folder / "masks")
+    config = replace(propose_settings(arguments, len(set(snapshot.groups))), seed=seed)
     print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
     judged = run_mask_round(
         snapshot,
@@ -112,7 +112,7 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
         folder / "round",
         image_cache=arguments.cache or scratch / "images",
         masks=folder / "masks",
-        report=Teller(),
+        report=EpochPrinter(),
     )
     figures: dict[str, Any] = {"config": config.to_json()}
     figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
@@ -124,7 +124,7 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
 
 
 def numeric(value: object) -> bool:
-    """Whether a figure is a number."""
+    """Return whether a figure is a number."""
     return isinstance(value, int | float)
 
 
@@ -157,7 +157,7 @@ def jitter(mask: IntArray, rng: np.random.Generator) -> IntArray:
     return np.where((mask == IGNORE) | (shaken == IGNORE), mask, shaken).astype(np.uint8)
 
 
-def stored(spoilt: Spoilt, folder: Path) -> Snapshot:
+def store(spoilt: Spoilt, folder: Path) -> Snapshot:
     """Return the snapshot of the given masks, which are put below `folder`."""
     store = MaskStore(folder)
     names = [store.put(mask, durable=False) for mask in spoilt.given]
@@ -170,14 +170,14 @@ def stored(spoilt: Spoilt, folder: Path) -> Snapshot:
         groups=[sequence_of(path.name) or "" for path in spoilt.paths],
         content_hashes=[read_facts(path, 1_000_000).content_hash for path in spoilt.paths],
         classes=NAMES,
-        masks=Masks(names, [""] * len(names), np.array([mask.shape for mask in spoilt.given], np.int32)),
+        masks=SnapshotMasks(names, [""] * len(names), np.array([mask.shape for mask in spoilt.given], np.int32)),
     )
 
 
 def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, snapshot: Snapshot) -> dict[str, Any]:
     """Return what the findings in their order are worth."""
     count = len(spoilt.planted)
-    at_k, at_2k = found(spoilt, findings[:count]), found(spoilt, findings[: 2 * count])
+    at_k, at_2k = rows_shown(spoilt, findings[:count]), rows_shown(spoilt, findings[: 2 * count])
     kinds = {
         kind.value: float(np.mean([row in at_k for row, own in spoilt.planted.items() if own is kind]))
         for kind in Planting
@@ -193,17 +193,17 @@ def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, sna
         "findings": len(findings),
         "found_in_k": len(at_k) / count,
         "found_in_2k": len(at_2k) / count,
-        "found": len(found(spoilt, findings)) / count,
+        "found": len(rows_shown(spoilt, findings)) / count,
         "per_kind": kinds,
         "jitter_false_share": len(jitter_made) / max(1, min(count, len(findings))),
         "images_found_in_k": len(set(images) & set(spoilt.planted)) / count,
         "cleanlab_found_in_k": len(set(theirs) & set(spoilt.planted)) / count,
-        "cleanlab_found_in_k_regions": len(found(spoilt, by_image[:count])) / count,
+        "cleanlab_found_in_k_regions": len(rows_shown(spoilt, by_image[:count])) / count,
         "miou": true_miou(spoilt, predictions),
     }
 
 
-def found(spoilt: Spoilt, findings: Sequence[RegionFinding]) -> set[int]:
+def rows_shown(spoilt: Spoilt, findings: Sequence[RegionFinding]) -> set[int]:
     """Return the rows whose planted error these findings show."""
     covered = dict.fromkeys(spoilt.planted, 0)
     for one in findings:
@@ -213,7 +213,7 @@ def found(spoilt: Spoilt, findings: Sequence[RegionFinding]) -> set[int]:
 
 
 def is_wrong(spoilt: Spoilt, finding: RegionFinding) -> bool:
-    """Whether most of a finding's pixels were made wrong."""
+    """Return whether most of a finding's pixels were made wrong."""
     return bool(pixels(spoilt.wrong(finding.row), finding).mean() > 1 / 2)
 
 
@@ -222,14 +222,14 @@ def pixels(values: IntArray | NDArray[np.bool_], finding: RegionFinding) -> IntA
     return np.concatenate([values[y, x : x + length] for y, x, length in finding.region.runs.tolist()])
 
 
-def cleanlab_scores(predictions: Predictions, count: int) -> list[float]:
+def cleanlab_scores(predictions: PredictionFiles, count: int) -> list[float]:
     """Return cleanlab's softmin of all images; IGNORE pixels, which it does not know, count as surely right."""
     from cleanlab.internal.multilabel_scorer import softmin  # noqa: PLC0415 seconds
 
     return [float(softmin(predictions.of(row)[2].reshape(1, -1) / 255, temperature=0.1)[0]) for row in range(count)]
 
 
-def true_miou(spoilt: Spoilt, predictions: Predictions) -> float | None:
+def true_miou(spoilt: Spoilt, predictions: PredictionFiles) -> float | None:
     """Return the mean IoU of the predictions with the true masks."""
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     for row, true in enumerate(spoilt.true):
@@ -255,36 +255,36 @@ def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) ->
     }
 
 
-def configured(arguments: argparse.Namespace, drives: int) -> RoundConfig:
+def propose_settings(arguments: argparse.Namespace, drives: int) -> RoundConfig:
     """Return the round's config: the app's own proposal."""
-    images = ImageSummary(width=480, height=360, grey=False, count=367, groups=drives, gpu=arguments.full)
+    images = DatasetSummary(width=480, height=360, grey=False, count=367, groups=drives, gpu=arguments.full)
     proposed = propose_config(images, Task.SEGMENTATION)
     return replace(proposed, epochs=arguments.epochs) if arguments.epochs else proposed
 
 
-class Teller:
+class EpochPrinter:
     """Prints one line per epoch; it is given to a round as its `report`."""
 
     def __init__(self) -> None:
-        """Begin with nothing said."""
-        self.said = ""
+        """Begin before the first epoch."""
+        self.line = ""
 
     def __call__(self, progress: Progress) -> None:
-        """Say how far the round is, once."""
+        """Print the progress of the round, once."""
         line = f"  {progress.stage}, fold {progress.fold + 1}, epoch {progress.epoch} of {progress.epochs}"
-        if line != self.said:
+        if line != self.line:
             print(line if progress.loss is None else f"{line}: loss {progress.loss:.3f}")
-        self.said = line
+        self.line = line
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="what the app proposes where there is a GPU")
     parser.add_argument("--cache", type=Path, help="keep decoded images and feature maps in this folder")
     parser.add_argument("--seeds", type=int, default=3, help="rounds to run")
     parser.add_argument("--epochs", type=int, default=0, help="of `--full`, instead of the usual number")
-    return parsed_with_data(parser)
+    return parse_with_data(parser)
 
 
 if __name__ == "__main__":

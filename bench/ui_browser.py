@@ -1,4 +1,4 @@
-"""How fast a verdict is seen and stored, measured in a real browser: from the key to the painted card, and to "saved".
+"""Latency of a verdict in a real browser: from the key to the painted card, and to "saved".
 
 `measure(url)` opens a review page and presses keys at a pace no person keeps up. "Seen" ends with the frame in which
 the card carries its badge, "stored" with the line "saved" for that key, both on the page's own clock in milliseconds.
@@ -7,6 +7,7 @@ the card carries its badge, "stored" with the line "saved" for that key, both on
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from urllib.parse import urlsplit
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.fixtures.browser import wait_for
+
 READY = ".outfold[data-ready='true'] .card.focus"
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 PATIENCE_MS = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-# Runs before the page's own scripts, since the grid lets nobody behind it hear a key it has used: notes the end of the
+# Runs before the page's own scripts, since the grid stops the propagation of keys that it uses: notes the end of the
 # frame after each key, and the moments when nothing is unsaved.
 PROBE = """
 (() => {
@@ -28,7 +34,8 @@ PROBE = """
   let watched = null;
   window.probe = { seen: [], stored: [] };
   const watch = () => {
-    watched = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot.querySelector('.status');
+    const components = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')];
+    watched = components.map((one) => one.shadowRoot?.querySelector('.status')).find(Boolean);
     new MutationObserver(() => {
       if (watched.dataset.unsaved !== '0' || watched.dataset.state !== 'saved') return;
       for (const at of waiting.splice(0)) window.probe.stored.push(performance.now() - at);
@@ -74,7 +81,7 @@ def _press(page: Page, keys: Sequence[str], pause_ms: float) -> dict[str, list[f
         page.keyboard.press(key)
         page.wait_for_timeout(pause_ms)
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
-    page.wait_for_function(f"probe.seen.length >= {len(keys)}", timeout=PATIENCE_MS)
+    wait_for(page, "keys => probe.seen.length >= keys", len(keys), patience_ms=PATIENCE_MS)
     measured: dict[str, list[float]] = page.evaluate("probe")
     return measured
 

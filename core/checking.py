@@ -1,8 +1,8 @@
-"""Check a folder of images: probe round, suspects, and the images themselves; without a database.
+"""Check of a folder of images without a database: a probe of its labels, and checks of the images themselves.
 
 The source is listed by the same readers as an import, every image is read, and a probe judges the labels where there
-are labels of two classes. Decoded images and embeddings go into a cache by content, which an installation shares, so
-that a second check, and the app, decode and embed nothing again.
+are labels of two classes. Decoded images and embeddings are cached by content and shared within an installation, so a
+second check, and the app, reuse them.
 """
 
 import time
@@ -16,23 +16,21 @@ from shlex import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import BACKBONE, ImageSummary, Method, RoundConfig, Weights, propose_config
-from core.data.contents import empty_kinds
+from core.config import BACKBONE, DatasetSummary, ProbabilityMethod, RoundConfig, Weights, propose_config
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
 from core.data.images import read_small
 from core.data.lookalikes import find_alike_within
-from core.data.reading import find_window, read_many
+from core.data.reading import empty_kinds, find_window, read_many
 from core.data.snapshot import Snapshot
 from core.data.windows import Window
-from core.judge.image_checks import ImageChecks, ImageColumns, check_images
+from core.judge.image_checks import CheckResults, check_images, outliers
 from core.judge.judgement import EMBEDDINGS, Judgement
-from core.judge.outliers import outliers
 from core.judge.similarity import NEIGHBOURS, likeness, order_by_similarity
 from core.learn import probe
-from core.learn.crossfold import Telling
-from core.rounds import held_of, run_round
-from core.tasks import Places, of_kind
+from core.learn.crossfold import FoldCallbacks
+from core.rounds import fold_split, run_round
+from core.tasks import RoundPaths, task_definition
 from core.types import (
     NO_LABEL,
     DatasetError,
@@ -45,10 +43,10 @@ from core.types import (
 )
 
 _FEWEST_CLASSES = 2
-_SMALL_SIZE, _SIZE = 96, 160  # pixels, what a probe sees of small grey images, and of others
+_SMALL_SIZE, _SIZE = 96, 160  # pixels, input size of a probe for small grey images, and for others
 
 Show = Callable[["Stage", float, str], None]
-"""Told a stage, how much of it is done (0 to 1), and details in words."""
+"""Stage, share of it that is done (0 to 1), and details in words."""
 
 
 class Stage(StrEnum):
@@ -65,7 +63,7 @@ class Stage(StrEnum):
 
 
 class Stages:
-    """The seconds that each stage took, and where their progress is shown."""
+    """Seconds of each stage, and a function that shows their progress."""
 
     def __init__(self, show: Show = lambda _stage, _done, _details: None) -> None:
         """Show progress by `show`."""
@@ -74,14 +72,14 @@ class Stages:
         self.seconds = dict.fromkeys(Stage, 0.0)
 
     def enter(self, stage: Stage, done: float = 0.0, details: str = "") -> None:
-        """Go on with a stage, `done` of which (0 to 1) is done."""
+        """Set the current stage, and the share of it that is done (0 to 1)."""
         now = time.monotonic()
         self.seconds[self._stage] += now - self._since
         self._stage, self._since = stage, now
         self._show(stage, min(1.0, done), details)
 
     def report(self, progress: Progress) -> None:
-        """Go on as a round says."""
+        """Set the stage by the progress of a round."""
         if progress.fold == 0 and progress.stage in _STAGE_OF:
             self.enter(_STAGE_OF[progress.stage], progress.fraction, progress.message)
         else:
@@ -96,8 +94,8 @@ _STAGE_OF = {
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """A source as it was read: N usable samples with their facts, and what is wrong with the others.
+class CheckedSource:
+    """Source as read: N usable samples with their facts, and the problems of the others.
 
     `masks`: its labels are masks, which a probe does not judge.
     """
@@ -108,36 +106,36 @@ class Folder:
     facts: tuple[ImageFacts, ...]
     problems: Problems
     masks: bool
-    window: Window | None = None  # through which greys of more than 8 bits are seen
+    window: Window | None = None  # of greys of more than 8 bits
 
     @property
     def classes(self) -> list[str]:
-        """The classes' names in natural order, as an import numbers them."""
+        """Names of the classes in natural order, as an import numbers them."""
         if self.masks:
             return []
         return sorted({one.label for one in self.samples if one.label is not None}, key=natural_order)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What a check found. Without a `judgement` of the labels, `unjudged` says why and what to do."""
+class FolderCheck:
+    """Result of a check. Without a `judgement` of the labels, `unjudged` is the reason and the remedy."""
 
-    folder: Folder
+    folder: CheckedSource
     snapshot: Snapshot
     config: RoundConfig
     judgement: Judgement | None
     unjudged: str
-    images: ImageChecks
+    images: CheckResults
     neighbours: NDArray[np.int32]  # (N, 6) rows, nearest first
 
 
 def read_folder(
     source: Path, options: ReadOptions, form: SourceFormat | None, max_pixels: int, stages: Stages
-) -> Folder:
+) -> CheckedSource:
     """List a source and read every image of it.
 
     Raises:
-        DatasetError: it is no source that Outfold reads, or none of its images can be read.
+        DatasetError: Outfold cannot read this source, or none of its images.
     """
     root = existing_root(source)
     chosen = form or detect(root, options).format
@@ -158,14 +156,14 @@ def read_folder(
     if not samples:
         first = f": {problems.kept[0].path}: {problems.kept[0].message}" if problems.kept else ""
         raise DatasetError(f"{root}: no image could be read out of {len(listed):,} found{first}")
-    return Folder(root, chosen, tuple(samples), tuple(facts), problems, listing.table is not None, window)
+    return CheckedSource(root, chosen, tuple(samples), tuple(facts), problems, listing.table is not None, window)
 
 
-def config_for(folder: Folder, *, seed: int = 0, device: str = "auto") -> RoundConfig:
-    """Return the settings of the probe: those that are proposed for such images where that is a probe."""
+def config_for(folder: CheckedSource, *, seed: int = 0, device: str = "auto") -> RoundConfig:
+    """Return the settings of the probe: the proposed ones for such images, if they are a probe."""
     widths, heights = ([getattr(fact, side) for fact in folder.facts] for side in ("width", "height"))
     apart = len(set(snapshot_of(folder).whole_groups().tolist()))
-    summary = ImageSummary(
+    summary = DatasetSummary(
         width=int(np.median(widths)),
         height=int(np.median(heights)),
         grey=all(fact.grey for fact in folder.facts),
@@ -176,11 +174,11 @@ def config_for(folder: Folder, *, seed: int = 0, device: str = "auto") -> RoundC
     proposed = propose_config(summary)
     labelled = sum(one.label is not None for one in folder.samples)
     changes = {"folds": max(2, min(proposed.folds, labelled // 2)), "seed": seed, "device": device}
-    if proposed.method is Method.PROBE:
+    if proposed.method is ProbabilityMethod.PROBE:
         return RoundConfig.from_json(proposed.to_json() | changes)
     small = summary.grey and max(summary.width, summary.height) < _SMALL_SIZE
     probe = RoundConfig(
-        method=Method.PROBE,
+        method=ProbabilityMethod.PROBE,
         model=BACKBONE,
         weights=Weights.PACKAGED,
         input_size=_SMALL_SIZE if small else _SIZE,
@@ -190,8 +188,8 @@ def config_for(folder: Folder, *, seed: int = 0, device: str = "auto") -> RoundC
     return RoundConfig.from_json(probe.to_json() | changes)
 
 
-def snapshot_of(folder: Folder) -> Snapshot:
-    """Return the folder's labels as a round opens with them."""
+def snapshot_of(folder: CheckedSource) -> Snapshot:
+    """Return the folder's labels as the snapshot of a round."""
     number = {name: index for index, name in enumerate(folder.classes)}
     labels = [NO_LABEL if one.label is None else number.get(one.label, NO_LABEL) for one in folder.samples]
     return Snapshot(
@@ -206,20 +204,26 @@ def snapshot_of(folder: Folder) -> Snapshot:
 
 
 def check_folder(
-    folder: Folder, config: RoundConfig, place: Path, *, image_cache: Path, stages: Stages, keep_networks: bool = False
-) -> Check:
-    """Judge the labels and check the images; the round's files lie in `place`, its networks only where they are kept.
+    folder: CheckedSource,
+    config: RoundConfig,
+    place: Path,
+    *,
+    image_cache: Path,
+    stages: Stages,
+    keep_networks: bool = False,
+) -> FolderCheck:
+    """Judge the labels and check the images; the round's files are in `place`, with its networks if `keep_networks`.
 
     Raises:
         RoundError: an image can no longer be read, or the device has too little memory.
         ConfigError: the settings cannot work on this machine.
     """
     snapshot = snapshot_of(folder)
-    unjudged = _why_unjudged(folder, snapshot, config)
+    unjudged = unjudged_reason(folder, snapshot, config)
     judgement = None
     if unjudged:
         place.mkdir(parents=True, exist_ok=True)
-        embeddings = _embedded(snapshot, config, Places(place, image_cache, None), stages)
+        embeddings = _embed(snapshot, config, RoundPaths(place, image_cache, None), stages)
     else:
         judgement = run_round(
             snapshot, config, place, image_cache=image_cache, report=stages.report, keep_networks=keep_networks
@@ -229,20 +233,25 @@ def check_folder(
     if not (place / NEIGHBOURS).exists():
         order_by_similarity(place, embeddings)
     neighbours = np.load(place / NEIGHBOURS)
-    columns = ImageColumns(
-        [one.label or "" for one in folder.samples], [one.split for one in folder.samples], snapshot.content_hashes
-    )
     hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
-    alike = find_alike_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))
+    alike, complete = find_alike_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))
     stages.enter(Stage.COMPARING, 0.5)
     empty, isolated = empty_kinds(snapshot.paths, snapshot.window), outliers(likeness(embeddings, neighbours)).tolist()
-    images = check_images(columns, alike.pairs, empty, isolated, complete=alike.complete)
+    images = check_images(
+        [one.label or "" for one in folder.samples],
+        [one.split for one in folder.samples],
+        snapshot.content_hashes,
+        alike=alike,
+        empty=empty,
+        isolated=isolated,
+        complete=complete,
+    )
     stages.enter(Stage.COMPARING, 1.0)
-    return Check(folder, snapshot, config, judgement, unjudged, images, neighbours)
+    return FolderCheck(folder, snapshot, config, judgement, unjudged, images, neighbours)
 
 
-def _why_unjudged(folder: Folder, snapshot: Snapshot, config: RoundConfig) -> str:
-    """Return why the labels cannot be judged and what to do about it; "" where they can."""
+def unjudged_reason(folder: CheckedSource, snapshot: Snapshot, config: RoundConfig) -> str:
+    """Return the reason why the labels cannot be judged, and the remedy; "" where they can."""
     if folder.masks:
         return (
             "The labels are masks, which need a round of their own: import the folder with "
@@ -255,17 +264,17 @@ def _why_unjudged(folder: Folder, snapshot: Snapshot, config: RoundConfig) -> st
         )
     try:
         for fold in range(config.folds):
-            held_of(snapshot, config, fold, _FEWEST_CLASSES)
+            fold_split(snapshot, config, fold, _FEWEST_CLASSES)
     except RoundError as error:
         return f"There are too few labels to judge: {error}."
     return ""
 
 
-def _embedded(snapshot: Snapshot, config: RoundConfig, places: Places, stages: Stages) -> FloatArray:
+def _embed(snapshot: Snapshot, config: RoundConfig, places: RoundPaths, stages: Stages) -> FloatArray:
     """Embed the images of a folder whose labels are not judged."""
-    task, telling = of_kind(Task.CLASSIFICATION), Telling(stages.report, lambda: False)
-    material = task.material(snapshot, config, places, Progress("reading images", 0, config.folds), telling)
+    task, callbacks = task_definition(Task.CLASSIFICATION), FoldCallbacks(stages.report, lambda: False)
+    training_data = task.training_data(snapshot, config, places, Progress("reading images", 0, config.folds), callbacks)
     build = partial(task.build_network, config, 1 if config.grey else 3, 0)
-    return probe.embedded(
-        config, material.images, snapshot.seen_hashes, build, cache=places.image_cache, fold=0, telling=telling
+    return probe.embed_images(
+        config, training_data.images, snapshot.seen_hashes, build, cache=places.image_cache, fold=0, callbacks=callbacks
     )

@@ -1,10 +1,10 @@
-"""What cleaning was worth, trained: both sides of `core.judge.comparison` with every seed, then `core.judge.worth`.
+"""Comparison of original and cleaned labels: both sides of `core.judge.comparison` trained with every seed.
 
-Per seed both models begin alike and are shown as much, with the same settings; only their labels differ. Both predict
-the samples that people judged.
+The two models of a seed have the same initial weights, settings and number of images; only their labels differ. Both
+predict the samples that people judged.
 
-Everything happens in one folder: `comparison.json` says of what it is, `original_{seed}.npz` and `cleaned_{seed}.npz`
-are the models' answers, and a killed comparison goes on from them and from the running model's last epoch.
+All files are in one folder: `comparison.json` is the setup, `original_{seed}.npz` and `cleaned_{seed}.npz` are the
+predictions of the models. A killed comparison continues from them and from the last epoch of the running model.
 """
 
 import json
@@ -18,63 +18,60 @@ import numpy as np
 
 from core.config import RoundConfig
 from core.config.comparison import LEAST_JUDGED
-from core.data.canvases import read_mask
-from core.data.masks.store import MaskStore
+from core.data.arrays import read_mask
 from core.data.predictions import read_predictions
-from core.data.snapshot import Snapshot
+from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path, write_atomically
-from core.judge.comparison import Comparison, Plan, Side, planned
-from core.judge.mask_worth import count_pixels, worth_of_masks
-from core.judge.worth import Worth, refuse_few, worth_of_labels
-from core.learn.crossfold import Held, Kept, Telling
-from core.rounds import learn_held
-from core.tasks import Places, Task, task_of
-from core.types import IntArray, Progress, Report, RoundError
-from core.types import Task as Kind
+from core.judge.comparison import ComparisonInput, ComparisonPlan, Side, plan_comparison
+from core.judge.impact import Impact, count_pixels, impact_of_labels, impact_of_masks, refuse_few
+from core.learn.crossfold import FoldCallbacks, FoldOutput, FoldSplit
+from core.rounds import train_and_predict
+from core.tasks import RoundPaths, TaskDefinition, task_of
+from core.types import IntArray, Progress, Report, RoundError, Task
 
 _PLAN = "comparison.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compared:
-    """What came of it. The models' answers are classes, (S, M), or of masks pixel counts, (S, M, 3, K)."""
+class ComparisonResult:
+    """Result of a comparison; predictions are classes, (S, M), or of masks pixel counts, (S, M, 3, K)."""
 
-    worth: Worth
+    impact: Impact
     sample_ids: IntArray  # (M,) judged, ascending
     original: IntArray
     cleaned: IntArray
-    learnt: Mapping[Side, int]  # labels each side learnt from
-    changed: int  # of them, those that differ
-    message: str  # what makes the two less alike than they should be; "" if nothing does
+    learnt: Mapping[Side, int]  # training labels of each side
+    changed: int  # training labels that differ
+    message: str  # warning about differences between the two runs; "" without any
 
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """What is kept of a model's answers, and what they come to."""
+    """Functions for one kind of label: from predictions of a model to answers, and from answers to the impact."""
 
-    answers: Callable[[Kept, Snapshot, IntArray, Places], IntArray]  # judged rows -> (M, ...)
-    worth: Callable[[IntArray, IntArray, IntArray], Worth]  # truth (M,), original and cleaned (S, M, ...)
+    answers: Callable[[FoldOutput, Snapshot, IntArray, RoundPaths], IntArray]  # judged rows -> (M, ...)
+    impact: Callable[[IntArray, IntArray, IntArray], Impact]  # truth (M,), original and cleaned (S, M, ...)
 
 
 def run_comparison(
-    comparison: Comparison,
+    comparison: ComparisonInput,
     folder: Path,
     *,
     image_cache: Path,
     masks: Path | None = None,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
-    task: Task | None = None,
-) -> Compared:
-    """Train both sides with every seed in `folder`, on from where a killed run was, and return what it shows.
+    task: TaskDefinition | None = None,
+) -> ComparisonResult:
+    """Train both sides with every seed in `folder`, or continue a killed run, and return the result.
 
-    `masks` is the folder of the store of masks, where labels are masks. `task` is the snapshots' own but in tests.
+    `masks` is the folder of the store of masks, where labels are masks. `task` is the snapshots' own except in tests.
 
     Raises:
-        ConfigError, RoundError: it cannot be done; the text says the cure.
-        RoundCancelledError: `should_stop` said so.
+        ConfigError, RoundError: it is impossible; the message names the remedy.
+        RoundCancelledError: `should_stop` returned true.
     """
-    plan = planned(comparison)
+    plan = plan_comparison(comparison)
     snapshot = plan.snapshots[Side.CLEANED]
     measure, task = _MEASURES[snapshot.task], task or task_of(snapshot)
     truth = snapshot.labels[plan.judged].astype(np.int64)
@@ -85,11 +82,13 @@ def run_comparison(
     batches: list[int] = []
     for number, (seed, side) in enumerate(runs):
         done = _answers_file(folder, seed, side)
-        places = Places(folder / done.stem, image_cache, masks)
+        places = RoundPaths(folder / done.stem, image_cache, masks)
         if not done.exists():
             config = replace(comparison.config, seed=seed, batch_size=min([comparison.config.batch_size, *batches]))
-            told = Telling(partial(_tell, report, number, len(runs), f"{side} labels, seed {seed}"), should_stop)
-            _learn(plan, side, config, places=places, told=told, task=task, measure=measure, done=done)
+            callbacks = FoldCallbacks(
+                partial(_tell, report, number, len(runs), f"{side} labels, seed {seed}"), should_stop
+            )
+            _learn(plan, side, config, places=places, callbacks=callbacks, task=task, measure=measure, done=done)
         shutil.rmtree(places.folder, ignore_errors=True)
         batches.append(int(_read(done, "batch_size")))
     report(Progress("comparing", len(runs) - 1, len(runs), fraction=1.0))
@@ -97,8 +96,8 @@ def run_comparison(
         side: np.stack([_read(_answers_file(folder, seed, side), "answers") for seed in comparison.seeds])
         for side in Side
     }
-    return Compared(
-        worth=measure.worth(truth, answers[Side.ORIGINAL], answers[Side.CLEANED]),
+    return ComparisonResult(
+        impact=measure.impact(truth, answers[Side.ORIGINAL], answers[Side.CLEANED]),
         sample_ids=snapshot.sample_ids[plan.judged],
         original=answers[Side.ORIGINAL],
         cleaned=answers[Side.CLEANED],
@@ -108,42 +107,42 @@ def run_comparison(
     )
 
 
-def _refuse_unlearnable(plan: Plan, task: Task) -> None:
+def _refuse_unlearnable(plan: ComparisonPlan, task: TaskDefinition) -> None:
     for side, rows in plan.learn_rows.items():
         if len(np.unique(plan.snapshots[side].labels[rows])) < task.least_classes:
             raise RoundError(
-                f"outside of the evaluation split the {side} labels are of too few classes to learn from; "
-                "label more images, or protect fewer"
+                f"outside of the evaluation split the {side} labels are of too few classes to train on",
+                "label more images, or protect fewer",
             )
 
 
-def _claim(folder: Path, comparison: Comparison, plan: Plan) -> None:
-    """Note what is compared in the folder, or refuse to mix it with something else."""
+def _claim(folder: Path, comparison: ComparisonInput, plan: ComparisonPlan) -> None:
+    """Write the setup into the folder, or refuse a folder with another one."""
     config = replace(comparison.config, seed=0, folds=2).to_json()
-    said = {"labels": plan.hash, "config": config, "seeds": list(comparison.seeds)}
+    setup = {"labels": plan.hash, "config": config, "seeds": list(comparison.seeds)}
     path = folder / _PLAN
     if not path.exists():
-        write_atomically(path, json.dumps(said, indent=1).encode())
-    elif json.loads(path.read_text()) != said:
-        raise RoundError(f"{folder} holds a comparison of other labels or settings; choose an empty folder")
+        write_atomically(path, json.dumps(setup, indent=1).encode())
+    elif json.loads(path.read_text()) != setup:
+        raise RoundError(f"{folder} holds a comparison of other labels or settings", "choose an empty folder")
 
 
 def _learn(
-    plan: Plan,
+    plan: ComparisonPlan,
     side: Side,
     config: RoundConfig,
     *,
-    places: Places,
-    told: Telling,
-    task: Task,
+    places: RoundPaths,
+    callbacks: FoldCallbacks,
+    task: TaskDefinition,
     measure: _Measure,
     done: Path,
 ) -> None:
-    """Train one model and keep its answers."""
+    """Train one model and write its answers."""
     snapshot = plan.snapshots[side]
     places.folder.mkdir(parents=True, exist_ok=True)
-    held = Held(0, plan.learn_rows[side], plan.judged, snapshot.labels.astype(np.int64))
-    outcome = learn_held(snapshot, config, held, places=places, telling=told, task=task)
+    split = FoldSplit(0, plan.learn_rows[side], plan.judged, snapshot.labels.astype(np.int64))
+    outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
     answers = measure.answers(outcome.kept, snapshot, plan.judged, places)
     with atomic_path(done) as beside, beside.open("wb") as file:
         np.savez(file, answers=answers, batch_size=np.array(outcome.batch_size))
@@ -163,15 +162,13 @@ def _read(done: Path, name: str) -> IntArray:
         return np.array(file[name])
 
 
-def _classes(kept: Kept, _snapshot: Snapshot, _rows: IntArray, _places: Places) -> IntArray:
+def _class_answers(kept: FoldOutput, _snapshot: Snapshot, _rows: IntArray, _places: RoundPaths) -> IntArray:
     answers: IntArray = kept.columns["logits"].argmax(axis=1)
     return answers
 
 
-def _pixels(_kept: Kept, snapshot: Snapshot, rows: IntArray, places: Places) -> IntArray:
-    if snapshot.masks is None or places.masks is None:
-        raise RoundError("these labels are masks, and it was not told where they are kept; start it again")
-    sizes, names, store = snapshot.masks.sizes, snapshot.masks.labels, MaskStore(places.masks)
+def _pixel_answers(_kept: FoldOutput, snapshot: Snapshot, rows: IntArray, places: RoundPaths) -> IntArray:
+    sizes, names, store = masks_of(snapshot).sizes, masks_of(snapshot).labels, places.mask_store
     predictions, classes = read_predictions(places.folder, sizes), len(snapshot.classes)
     counts = []
     for row in rows.tolist():
@@ -181,7 +178,7 @@ def _pixels(_kept: Kept, snapshot: Snapshot, rows: IntArray, places: Places) -> 
     return np.stack(counts)
 
 
-_MEASURES: Mapping[Kind, _Measure] = {
-    Kind.CLASSIFICATION: _Measure(_classes, worth_of_labels),
-    Kind.SEGMENTATION: _Measure(_pixels, lambda _truth, original, cleaned: worth_of_masks(original, cleaned)),
+_MEASURES: Mapping[Task, _Measure] = {
+    Task.CLASSIFICATION: _Measure(_class_answers, impact_of_labels),
+    Task.SEGMENTATION: _Measure(_pixel_answers, lambda _truth, original, cleaned: impact_of_masks(original, cleaned)),
 }

@@ -1,12 +1,12 @@
-"""The whole method: deal folds, train a network per fold, predict what it has not seen, judge every label.
+"""Rounds: assign folds, train a network per fold, predict the held-out samples, judge every label.
 
-Everything happens in a round's folder, so that a killed round goes on where it was:
-`snapshot.npz`, then per fold `fold_{k}.checkpoint`, its network (`core.data.networks`) and `fold_{k}.npz`, then
-`probabilities.npy` (and for a probe `embeddings.npy` and `decay.json`). A round of masks has the flat files of
-`core.data.predictions` instead of logits and probabilities.
-A round may have further networks: the same files of each lie in `member_{n}/`, and every fold is learnt by one network
-after the other, so that a killed round goes on with those that are done.
-`run_fold` is the worker's piece, beside `core.judge`; `run_round` and `run_mask_round` are all of it in one process.
+All files are in the round's folder, from which a killed round continues: `snapshot.npz`, then per fold
+`fold_{k}.checkpoint`, its network (`core.data.networks`) and `fold_{k}.npz`, then `probabilities.npy` (and for a probe
+`embeddings.npy` and `decay.json`). A round of masks has the flat files of `core.data.predictions` instead of logits and
+probabilities. Further networks of a round have the same files in `member_{n}/`; each fold trains one network after the
+other.
+
+The worker runs `run_fold` for each fold, then `core.judge`; `run_round` and `run_mask_round` do both in one process.
 """
 
 import json
@@ -21,34 +21,33 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from core.config import Method, RoundConfig, Weights, refuse_members, with_file_facts
+from core.config import ProbabilityMethod, RoundConfig, Weights, refuse_members, with_file_facts
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
-from core.fold_networks import about, keep_fold
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
-from core.learn.backbone_check import Trial, check_backbone, check_trained, needs_check
-from core.learn.batches import Images
+from core.learn.backbone_check import BackboneTrial, check_backbone, check_trained, needs_check
+from core.learn.batches import ImageBatches
 from core.learn.folds import deal
-from core.learn.models.classifier import assumption
-from core.learn.models.hub import fetch, is_network_of_timm
-from core.learn.models.weights import origin_of
+from core.learn.kept_networks import describe_training, keep_fold
+from core.learn.models.classifier import scaling_assumption
+from core.learn.models.weights import fetch, is_timm_network, origin_of
 from core.learn.pixel_probe import Probed
-from core.tasks import Places, Task, task_of
+from core.tasks import RoundPaths, TaskDefinition, task_of
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
 
 __all__ = [
     "FoldSummary",
     "Judgement",
     "MaskJudgement",
-    "held_of",
-    "learn_held",
+    "fold_split",
     "run_fold",
     "run_mask_round",
     "run_round",
+    "train_and_predict",
     "versions",
 ]
 
@@ -57,7 +56,7 @@ _COUNTED = {1: "one class", 2: "two classes"}
 
 @dataclass(frozen=True, slots=True)
 class FoldSummary:
-    """How a fold went; accuracy is that of its held-out predictions (images, or pixels) against the given labels."""
+    """Summary of a fold; accuracy is the agreement of held-out predictions (images, or pixels) with given labels."""
 
     fold: int
     count: int  # samples predicted
@@ -80,9 +79,9 @@ def run_round(
     should_stop: Callable[[], bool] = lambda: False,
     keep_networks: bool = True,
 ) -> Judgement:
-    """Run a whole round in `folder` and return what it says of every sample; goes on where a killed one was.
+    """Run a whole round in `folder`, or continue a killed one, and return the judgement of every sample.
 
-    Without `keep_networks` none is written, and a frozen one whose embeddings are known is not even built.
+    Without `keep_networks` none is written, and a frozen one whose embeddings are cached is not even built.
     """
     run = partial(run_fold, image_cache=image_cache, report=report, should_stop=should_stop)
     _run_folds(snapshot, config, folder, run=partial(run, keep_networks=keep_networks), report=report)
@@ -99,7 +98,7 @@ def run_mask_round(
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MaskJudgement:
-    """Run a whole round of masks, kept in the store at `masks`, and return what it says of their regions."""
+    """Run a whole round of masks, with their store at `masks`, and return its judgement."""
     run = partial(run_fold, image_cache=image_cache, masks=masks, report=report, should_stop=should_stop)
     _run_folds(snapshot, config, folder, run=run, report=report)
     return judge_masks(folder, config, MaskStore(masks), report=report, should_stop=should_stop)
@@ -115,19 +114,19 @@ def run_fold(
     should_stop: Callable[[], bool],
     masks: Path | None = None,
     colours: Sequence[str] = (),
-    task: Task | None = None,
+    task: TaskDefinition | None = None,
     keep_networks: bool = True,
 ) -> FoldSummary:
-    """Learn one fold by each of the round's networks, store their predictions and, unless told otherwise, these.
+    """Train the round's networks on one fold, store their predictions, and the networks if `keep_networks`.
 
-    What is finished is only read. Returned is how the first network's fold went.
+    Finished networks are only read. Returns the summary of the first network.
 
     `masks` is the folder of the store of masks, where labels are masks, and `colours` are then those of the classes.
-    `task` is the snapshot's own but in tests.
+    `task` is the snapshot's own except in tests.
 
     Raises:
-        ConfigError, RoundError: it cannot be done; the text says the cure.
-        RoundCancelledError: `should_stop` said so; the fold goes on from its last epoch when run again.
+        ConfigError, RoundError: it is impossible; the message names the remedy.
+        RoundCancelledError: `should_stop` returned true; another call continues from the last epoch.
     """
     if all(fold_file(network_folder(folder, number), fold).exists() for number in range(len(config.networks))):
         return _read_summary(fold_file(folder, fold))
@@ -139,14 +138,14 @@ def run_fold(
         own = network_folder(folder, number)
         done = fold_file(own, fold)
         if not done.exists():
-            telling = crossfold.Telling(_shared(report, number, len(config.networks)), should_stop)
-            places = Places(own, image_cache, masks, folder)
+            callbacks = crossfold.FoldCallbacks(_share_of_network(report, number, len(config.networks)), should_stop)
+            places = RoundPaths(own, image_cache, masks, folder)
             _learn_network(
                 snapshot,
                 network,
                 fold,
                 places=places,
-                telling=telling,
+                callbacks=callbacks,
                 task=task,
                 colours=colours,
                 keep=keep_networks,
@@ -155,8 +154,8 @@ def run_fold(
     return summaries[0]
 
 
-def _shared(report: Report, number: int, networks: int) -> Report:
-    """Return a report of one of several networks: its share of the fold's work, and its number."""
+def _share_of_network(report: Report, number: int, networks: int) -> Report:
+    """Return a report for one of several networks, with its share of the fold's work and its number."""
     if networks == 1:
         return report
 
@@ -172,28 +171,28 @@ def _learn_network(
     config: RoundConfig,
     fold: int,
     *,
-    places: Places,
-    telling: crossfold.Telling,
-    task: Task,
+    places: RoundPaths,
+    callbacks: crossfold.FoldCallbacks,
+    task: TaskDefinition,
     colours: Sequence[str],
     keep: bool,
 ) -> None:
-    """Learn one fold by one network and store its predictions, and if `keep` the network."""
+    """Train one network on one fold and store its predictions, and the network if `keep`."""
     started = time.monotonic()
     places.folder.mkdir(parents=True, exist_ok=True)
-    held = held_of(snapshot, config, fold, task.least_classes)
-    outcome = learn_held(snapshot, config, held, places=places, telling=telling, task=task)
-    if config.method is Method.FINE_TUNE and task.probe is None and needs_check(config):
-        trial = _trial(outcome.images, snapshot, task, telling)
+    split = fold_split(snapshot, config, fold, task.least_classes)
+    outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
+    if config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
+        trial = _trial(outcome.images, snapshot, task, callbacks)
         logits, path = outcome.kept.columns["logits"], places.folder / BACKBONE_CHECK
-        check_trained(config, logits, held, snapshot.learnable, trial, path=path)
+        check_trained(config, logits, split, snapshot.learnable, trial, path=path)
     digest, unkept = None, ""
     if keep:
-        said = about(snapshot, config, outcome.images, colours)
-        digest, unkept = keep_fold(places.folder, f"fold_{fold}", said, outcome, task.build_network)
+        about = describe_training(snapshot, config, outcome.images, colours)
+        digest, unkept = keep_fold(places.folder, f"fold_{fold}", about, outcome, task.build_network)
     summary = FoldSummary(
         fold=fold,
-        count=len(held.held_rows),
+        count=len(split.held_rows),
         accuracy=outcome.kept.accuracy,
         seconds=time.monotonic() - started,
         images_per_second=outcome.images_per_second,
@@ -204,13 +203,13 @@ def _learn_network(
     )
     with atomic_path(fold_file(places.folder, fold)) as beside, beside.open("wb") as file:
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
-        columns: dict[str, Any] = {"rows": held.held_rows, **outcome.kept.columns, "summary": words}
+        columns: dict[str, Any] = {"rows": split.held_rows, **outcome.kept.columns, "summary": words}
         np.savez(file, **columns)
     _checkpoint(places.folder, fold).unlink(missing_ok=True)
 
 
 def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[str, str]:
-    """Return what a round's outcome also depends on: versions of libraries, the device's name, first weights."""
+    """Return versions of libraries, the device's name and the origin of initial weights, for reproducing a round."""
     origins = {
         "weights" if number == 0 else f"weights of network {number + 1}": origin
         for number, network in enumerate(() if config is None else config.networks)
@@ -240,11 +239,11 @@ def _run_folds(
     report(Progress("judging", config.folds - 1, config.folds, fraction=1.0))
 
 
-def held_of(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int = 1) -> crossfold.Held:
-    """Return what this fold learns from (every label outside of it that is not protected) and what it predicts.
+def fold_split(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: int = 1) -> crossfold.FoldSplit:
+    """Return the training rows of a fold (labels outside of it that are not protected) and its held-out rows.
 
-    That is its own part of the groups in which somebody labelled something, and all of the others: no model learns
-    from these, so the models of all folds predict them.
+    Held-out rows are the fold's own part of the groups with a label, and all unseen samples: no model is trained on
+    these, so the models of all folds predict them.
     """
     labels, unseen = snapshot.labels.astype(np.int64), snapshot.is_unseen()
     dealt = np.full(len(snapshot), EVERY_FOLD)
@@ -255,45 +254,47 @@ def held_of(snapshot: Snapshot, config: RoundConfig, fold: int, least_classes: i
     learn_rows = np.flatnonzero((dealt != fold) & (labels != NO_LABEL) & snapshot.learnable)
     if len(np.unique(labels[learn_rows])) < least_classes:
         raise RoundError(
-            f"fold {fold + 1} of {config.folds} has labels of fewer than {_COUNTED[least_classes]} to learn from; "
-            "label more images, protect fewer, or choose other folds"
+            f"fold {fold + 1} of {config.folds} has labels of fewer than {_COUNTED[least_classes]} to train on",
+            "label more images, protect fewer, or choose other folds",
         )
-    return crossfold.Held(fold, learn_rows, np.flatnonzero((dealt == fold) | unseen), labels, np.flatnonzero(unseen))
+    return crossfold.FoldSplit(
+        fold, learn_rows, np.flatnonzero((dealt == fold) | unseen), labels, np.flatnonzero(unseen)
+    )
 
 
-def learn_held(
+def train_and_predict(
     snapshot: Snapshot,
     config: RoundConfig,
-    held: crossfold.Held,
+    split: crossfold.FoldSplit,
     *,
-    places: Places,
-    telling: crossfold.Telling,
-    task: Task,
-) -> crossfold.Outcome:
-    """Learn the learn rows and return what came of the held rows, by the config's method."""
-    reading = Progress("reading images", held.fold, config.folds)
+    places: RoundPaths,
+    callbacks: crossfold.FoldCallbacks,
+    task: TaskDefinition,
+) -> crossfold.FoldResult:
+    """Train on the training rows and predict the held-out rows, by the config's method."""
+    reading = Progress("reading images", split.fold, config.folds)
     classes, channels = len(snapshot.classes), 1 if config.grey else 3
-    if config.weights is Weights.PRETRAINED and is_network_of_timm(config.model):
-        downloading = Progress("downloading", held.fold, config.folds)
+    if config.weights is Weights.PRETRAINED and is_timm_network(config.model):
+        downloading = Progress("downloading", split.fold, config.folds)
         fetch(
             config.model,
-            lambda text: telling.report(replace(downloading, message=text)),
-            telling.should_stop,
+            lambda text: callbacks.report(replace(downloading, message=text)),
+            callbacks.should_stop,
         )
-    if config.method is Method.FINE_TUNE:
-        lesson = crossfold.Lesson(
+    if config.method is ProbabilityMethod.FINE_TUNE:
+        spec = crossfold.NetworkSpec(
             build=partial(task.build_network, config, channels, classes),
             augment=task.augment(config),
             view=partial(task.view, config),
             keep=task.keep(snapshot, config, places),
         )
-        material = task.material(snapshot, config, places, reading, telling)
+        training_data = task.training_data(snapshot, config, places, reading, callbacks)
         return crossfold.learn_fold(
-            config, material, held, lesson, checkpoint=_checkpoint(places.folder, held.fold), telling=telling
+            config, training_data, split, spec, checkpoint=_checkpoint(places.folder, split.fold), callbacks=callbacks
         )
     build = partial(task.build_network, config, channels, 0)
     if task.probe is not None:
-        material = task.material(snapshot, config, places, reading, telling)
+        training_data = task.training_data(snapshot, config, places, reading, callbacks)
         probed = Probed(
             build=build,
             content_hashes=snapshot.seen_hashes,
@@ -301,43 +302,45 @@ def learn_held(
             classes=classes,
             keep=task.keep(snapshot, config, places),
         )
-        return task.probe(config, material, held, probed, telling)
-    images = task.material(snapshot, config, places, reading, telling).images
-    embeddings = probe.embedded(
-        config, images, snapshot.seen_hashes, build, cache=places.image_cache, fold=held.fold, telling=telling
+        return task.probe(config, training_data, split, probed, callbacks)
+    images = task.training_data(snapshot, config, places, reading, callbacks).images
+    embeddings = probe.embed_images(
+        config, images, snapshot.seen_hashes, build, cache=places.image_cache, fold=split.fold, callbacks=callbacks
     )
-    _keep(embeddings, places.embeddings_folder / EMBEDDINGS)
+    _keep_embeddings(embeddings, places.embeddings_folder / EMBEDDINGS)
     fitting = Progress(
-        "training", held.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
+        "training", split.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
     )
-    telling.report(fitting)
-    choice = probe.chosen_decay(
+    callbacks.report(fitting)
+    choice = probe.choose_decay(
         embeddings,
-        (held_of(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
+        (fold_split(snapshot, config, fold, task.least_classes) for fold in range(config.folds)),
         snapshot.learnable,
         classes,
         path=places.folder / DECAY,
         device=images.device,
-        telling=telling,
+        callbacks=callbacks,
     )
     if needs_check(config):
-        trial = _trial(images, snapshot, task, telling)
-        check_backbone(config, embeddings, held, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
-    outcome = probe.probe_fold(config, images, embeddings, held, classes, decay=choice.decay, telling=telling)
-    return replace(outcome, message=assumption(config))
+        trial = _trial(images, snapshot, task, callbacks)
+        check_backbone(config, embeddings, split, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
+    outcome = probe.probe_fold(config, images, embeddings, split, classes, decay=choice.decay, callbacks=callbacks)
+    return replace(outcome, message=scaling_assumption(config))
 
 
-def _trial(images: Images, snapshot: Snapshot, task: Task, telling: crossfold.Telling) -> Trial:
-    """Return what other networks are compared on."""
+def _trial(
+    images: ImageBatches, snapshot: Snapshot, task: TaskDefinition, callbacks: crossfold.FoldCallbacks
+) -> BackboneTrial:
+    """Return the inputs of a comparison with other networks."""
 
     def build(other: RoundConfig) -> nn.Module:
         return task.build_network(other, images.channels, 0)
 
-    return Trial(images, len(snapshot.classes), build, telling)
+    return BackboneTrial(images, len(snapshot.classes), build, callbacks)
 
 
-def _keep(embeddings: FloatArray, path: Path) -> None:
-    """Store the embeddings with the round, for its order by similarity."""
+def _keep_embeddings(embeddings: FloatArray, path: Path) -> None:
+    """Store the embeddings in the round's folder, for its order by similarity."""
     if not path.exists():
         with atomic_path(path) as partial_path, partial_path.open("wb") as file:
             np.save(file, embeddings, allow_pickle=False)

@@ -1,41 +1,45 @@
-"""The one seam between the kinds of labels: everything that differs between them is a field of `Task`.
+"""Differences between the kinds of labels, classes and masks, as fields of `TaskDefinition`.
 
-Nobody else asks what kind a dataset is, but the label editor.
+No other module of `core` compares with a kind; in `app` only the label editor does.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
+from torch import Generator, Tensor, nn
 
-from core.config import Method, RoundConfig, Weights
-from core.data.arrays import decoded
-from core.data.canvases import extents, image_canvases, mask_canvases, read_mask
+from core.config import ProbabilityMethod, RoundConfig, Weights
+from core.data.arrays import decode_squares, extents, image_canvases, mask_canvases, read_mask
 from core.data.masks.store import MaskStore
-from core.data.predictions import create_predictions
-from core.data.snapshot import Masks, Snapshot
-from core.data.votes import create_votes
+from core.data.predictions import create_predictions, create_votes
+from core.data.snapshot import Snapshot, masks_of
 from core.judge import calibration, mask_scoring
 from core.learn import devices
-from core.learn.augment import Augment, jittered_labels, jittered_scenes
-from core.learn.batches import Images, Labels, MaskTargets, Scaling
-from core.learn.crossfold import Held, Keep, Material, Outcome, Telling, keep_predicted
-from core.learn.losses import median_frequency
-from core.learn.models.classifier import build_classifier, first_scaling
+from core.learn.augment import (
+    Augment,
+    MultiViewNetwork,
+    jitter_labels,
+    scene_jitter,
+    strong_labels,
+    strong_moved_views,
+    strong_views,
+)
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData, keep_logits
+from core.learn.models.classifier import build_classifier, initial_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
 from core.learn.pixel_probe import Probed, probe_scenes
-from core.learn.views import View
-from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError
-from core.types import Task as Kind
+from core.learn.training import median_frequency
+from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError, Task
 
 _LOGITS = 1 << 27  # of a batch of scenes that may exist at once: half a gigabyte
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where a round's files lie: its own folder, the arrays of decoded images, and the store of masks (if any)."""
+class RoundPaths:
+    """Paths of a round: its own folder, the arrays of decoded images, and the store of masks (if any)."""
 
     folder: Path
     image_cache: Path
@@ -43,60 +47,75 @@ class Places:
     round_folder: Path | None = None  # where `folder` is that of a further network
 
     @property
+    def mask_store(self) -> MaskStore:
+        """Store of masks.
+
+        Raises:
+            RoundError: there is none.
+        """
+        if self.masks is None:
+            raise RoundError("this round's labels are masks", "start it again with the folder of their store")
+        return MaskStore(self.masks)
+
+    @property
     def embeddings_folder(self) -> Path:
-        """Return where the embeddings lie by which the round's images are alike: those of the first probe in it."""
+        """Folder of the embeddings for the similarity of the round's images: those of its first probe."""
         return self.round_folder or self.folder
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What a round needs to know of a kind of label."""
+class TaskDefinition:
+    """Functions and facts of one kind of label."""
 
-    least_classes: int  # different labels that a fold must have to learn from
-    material: Callable[[Snapshot, RoundConfig, Places, Progress, Telling], Material]
+    least_classes: int  # different training labels that a fold must have
+    training_data: Callable[[Snapshot, RoundConfig, RoundPaths, Progress, FoldCallbacks], TrainingData]
     build_network: Callable[[RoundConfig, int, int], nn.Module]  # config, channels, classes
-    augment: Callable[[RoundConfig], Augment]  # changes images and targets so that the targets stay true
-    view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network as it looks at held-out images
-    keep: Callable[[Snapshot, RoundConfig, Places], Keep]  # what becomes of the held-out logits
-    probe: Callable[[RoundConfig, Material, Held, Probed, Telling], Outcome] | None = (
+    augment: Callable[[RoundConfig], Augment]  # changes images and targets alike
+    strong_augment: Callable[[RoundConfig], Augment]  # the same, far more where that helps
+    strong_views: Callable[[Tensor, Generator], Tensor]  # of images, whose targets stay, (B, C, H, W)
+    view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network with its test-time views
+    keep: Callable[[Snapshot, RoundConfig, RoundPaths], Keep]  # processes the held-out logits
+    probe: Callable[[RoundConfig, TrainingData, FoldSplit, Probed, FoldCallbacks], FoldResult] | None = (
         None  # None: one embedding an image
     )
 
 
-def task_of(snapshot: Snapshot) -> Task:
-    """Return what kind of label a round was opened with."""
-    return of_kind(snapshot.task)
+def task_of(snapshot: Snapshot) -> TaskDefinition:
+    """Return the definition of a snapshot's kind of label."""
+    return task_definition(snapshot.task)
 
 
-def of_kind(kind: Kind) -> Task:
-    """Return what there is to know of a kind of label."""
+def task_definition(kind: Task) -> TaskDefinition:
+    """Return the definition of a kind of label."""
     return _TASKS[kind]
 
 
-def _labelled_images(
-    snapshot: Snapshot, config: RoundConfig, places: Places, reading: Progress, telling: Telling
-) -> Material:
-    array = decoded(
+def _labelled_data(
+    snapshot: Snapshot, config: RoundConfig, places: RoundPaths, reading: Progress, callbacks: FoldCallbacks
+) -> TrainingData:
+    array = decode_squares(
         snapshot.paths,
         snapshot.seen_hashes,
         size=config.input_size,
         grey=config.grey,
         cache=places.image_cache,
-        report=_counting(reading, telling, "images"),
-        should_stop=telling.should_stop,
+        report=_report_count(reading, callbacks, "images"),
+        should_stop=callbacks.should_stop,
         window=snapshot.window,
     )
     devices.use_fitting_threads(config.batch_size * config.seen_size**2)
     device = devices.choose(config.device)
-    probed = config.method is Method.PROBE
-    scaling = first_scaling(config, array.shape[3]) if probed else Scaling.measured(array)
-    return Material(Images(array, scaling, device), Labels(snapshot.labels, device), len(snapshot), lambda _: None)
+    probed = config.method is ProbabilityMethod.PROBE
+    scaling = initial_scaling(config, array.shape[3]) if probed else Scaling.measured(array)
+    return TrainingData(
+        ImageBatches(array, scaling, device), ClassTargets(snapshot.labels, device), len(snapshot), lambda _: None
+    )
 
 
-def _masked_scenes(
-    snapshot: Snapshot, config: RoundConfig, places: Places, reading: Progress, telling: Telling
-) -> Material:
-    masks, store = _masks(snapshot, places)
+def _masked_data(
+    snapshot: Snapshot, config: RoundConfig, places: RoundPaths, reading: Progress, callbacks: FoldCallbacks
+) -> TrainingData:
+    masks, store = masks_of(snapshot), places.mask_store  # refused before images are read
     images = image_canvases(
         snapshot.paths,
         snapshot.seen_hashes,
@@ -104,8 +123,8 @@ def _masked_scenes(
         size=config.input_size,
         grey=config.grey,
         cache=places.image_cache,
-        report=_counting(reading, telling, "images"),
-        should_stop=telling.should_stop,
+        report=_report_count(reading, callbacks, "images"),
+        should_stop=callbacks.should_stop,
         window=snapshot.window,
     )
     array = mask_canvases(
@@ -115,8 +134,8 @@ def _masked_scenes(
         size=config.input_size,
         classes=len(snapshot.classes),
         cache=places.image_cache,
-        report=_counting(reading, telling, "masks"),
-        should_stop=telling.should_stop,
+        report=_report_count(reading, callbacks, "masks"),
+        should_stop=callbacks.should_stop,
     )
     pixels, classes = array.shape[1] * array.shape[2], len(snapshot.classes)
     devices.use_fitting_threads(config.batch_size * pixels)
@@ -126,20 +145,20 @@ def _masked_scenes(
         return median_frequency(array, rows, classes) if config.class_weights else None
 
     most = max(1, _LOGITS // (pixels * classes))
-    trained_before = config.method is Method.PROBE or config.weights is Weights.PACKAGED
-    scaling = first_scaling(config, images.shape[3]) if trained_before else Scaling.measured(images)
-    return Material(Images(images, scaling, device), MaskTargets(array, device), most, class_weights)
+    trained_before = config.method is ProbabilityMethod.PROBE or config.weights is Weights.PACKAGED
+    scaling = initial_scaling(config, images.shape[3]) if trained_before else Scaling.measured(images)
+    return TrainingData(ImageBatches(images, scaling, device), MaskTargets(array, device), most, class_weights)
 
 
-def _view_of_scenes(config: RoundConfig, network: nn.Module) -> nn.Module:
-    """Return the network as it looks at scenes; a probe sees every image whole, and in all sizes at once."""
-    if config.method is Method.PROBE:
+def _scene_view(config: RoundConfig, network: nn.Module) -> nn.Module:
+    """Return the network with its test-time views of scenes; a probe sees images whole, and in all sizes at once."""
+    if config.method is ProbabilityMethod.PROBE:
         return network
-    return View(network, crop=config.crop, scales=config.scales, flip=config.flip)
+    return MultiViewNetwork(network, crop=config.crop, scales=config.scales, flip=config.flip)
 
 
-def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
-    masks, store = _masks(snapshot, places)
+def _keep_masks(snapshot: Snapshot, config: RoundConfig, places: RoundPaths) -> Keep:
+    masks, store = masks_of(snapshot), places.mask_store
     classes = len(snapshot.classes)
 
     def given(row: int) -> IntArray:
@@ -147,7 +166,7 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
         try:
             return read_mask(store, masks.labels[row], height, width, classes)
         except DatasetError as error:
-            raise RoundError(f"{snapshot.paths[row]}: {error}") from error
+            raise RoundError(f"{snapshot.paths[row]}: {error.message}", error.cure) from error
 
     return Painter(
         predictions=create_predictions(places.folder, masks.sizes, classes),
@@ -162,31 +181,29 @@ def _paint(snapshot: Snapshot, config: RoundConfig, places: Places) -> Keep:
     )
 
 
-def _masks(snapshot: Snapshot, places: Places) -> tuple[Masks, MaskStore]:
-    if snapshot.masks is None or places.masks is None:
-        raise RoundError("this round's labels are masks, and it was not told where they are kept; start it again")
-    return snapshot.masks, MaskStore(places.masks)
+def _report_count(reading: Progress, callbacks: FoldCallbacks, what: str) -> Callable[[int, int], None]:
+    return lambda done, count: callbacks.report(replace(reading, message=f"{done:,} of {count:,} {what}"))
 
 
-def _counting(reading: Progress, telling: Telling, what: str) -> Callable[[int, int], None]:
-    return lambda done, count: telling.report(replace(reading, message=f"{done:,} of {count:,} {what}"))
-
-
-CLASSIFICATION = Task(
+CLASSIFICATION = TaskDefinition(
     least_classes=2,
-    material=_labelled_images,
+    training_data=_labelled_data,
     build_network=build_classifier,
-    augment=lambda _config: jittered_labels,
+    augment=lambda _config: jitter_labels,
+    strong_augment=lambda _config: strong_labels,
+    strong_views=strong_moved_views,
     view=lambda _config, network: network,
-    keep=lambda _snapshot, _config, _places: keep_predicted,
+    keep=lambda _snapshot, _config, _places: keep_logits,
 )
-SEGMENTATION = Task(
+SEGMENTATION = TaskDefinition(
     least_classes=1,  # one mask may hold many
-    material=_masked_scenes,
+    training_data=_masked_data,
     build_network=build_segmenter,
-    augment=lambda config: jittered_scenes(config.crop, mirror=config.mirror),
-    view=_view_of_scenes,
-    keep=_paint,
+    augment=lambda config: scene_jitter(config.crop, mirror=config.mirror),
+    strong_augment=lambda config: scene_jitter(config.crop, mirror=config.mirror),  # stronger ones lose (docs/log.md)
+    strong_views=strong_views,
+    view=_scene_view,
+    keep=_keep_masks,
     probe=probe_scenes,
 )
-_TASKS: Mapping[Kind, Task] = {Kind.CLASSIFICATION: CLASSIFICATION, Kind.SEGMENTATION: SEGMENTATION}
+_TASKS: Mapping[Task, TaskDefinition] = {Task.CLASSIFICATION: CLASSIFICATION, Task.SEGMENTATION: SEGMENTATION}

@@ -1,8 +1,13 @@
-"""Open the database: one engine a process, SQLite by default, made for many readers and one short writer at a time."""
+"""Open the database: one engine a process, SQLite by default, made for many readers and one short writer at a time.
+
+The writers of a process wait in one queue (`db.fair_lock`), the processes for the database's own lock; readers do not
+wait.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +16,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.types import StorageError
+from db.fair_lock import FairLock
 from db.faults import file_of, name_of, storage_errors
+from db.hidden import hide_deleted
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -27,8 +34,11 @@ class Database:
     """A pool of connections to one database, handed out as transactions.
 
     `read()` sees one consistent state; `write()` takes the one write lock at once (in SQLite BEGIN IMMEDIATE, in
-    PostgreSQL an advisory lock), so that a transaction never fails half-way because somebody else wrote first, and what
+    PostgreSQL an advisory lock), so that a transaction never fails half-way because another one wrote first, and what
     follows from decisions is never computed from half of them. Both commit at their end or roll back whole.
+
+    Writers of this process take turns in the order in which they came, whatever object and thread they come from. A
+    second `write()` of a thread within its first is a mistake of the program, and raises `RuntimeError`.
 
     A full disk, a damaged file, a server that is away: both raise `StorageError`, whose text names the cure.
     """
@@ -37,9 +47,12 @@ class Database:
         """Open `url`; nothing is created before `migrate`."""
         self.url = url
         self.engine = _create(url)
+        self.writers = _writers(url)
         isolation = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
         self._reader = sessionmaker(self.engine.execution_options(**isolation), expire_on_commit=False)
         self._writer = sessionmaker(self.engine.execution_options(begin_immediate=True), expire_on_commit=False)
+        for maker in (self._reader, self._writer):
+            event.listen(maker, "do_orm_execute", hide_deleted)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -50,7 +63,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session that holds the write lock until it ends; keep it short."""
-        with storage_errors(self.url), self._writer.begin() as session:
+        with storage_errors(self.url), self.writers.held(BUSY_TIMEOUT_MS / 1000), self._writer.begin() as session:
             yield session
 
     def close(self) -> None:
@@ -82,9 +95,9 @@ def revision_of(url: str) -> str | None:
     if file is not None and not file.exists():
         return None
     if file is not None and file.is_dir():
-        raise StorageError(f"{file}: it is a folder, and a database is a file; move it away or name another database")
+        raise StorageError(f"{file}: it is a folder, and a database is a file", "move it away or name another database")
     if file is not None and not os.access(file, os.R_OK | os.W_OK):
-        raise StorageError(f"{file}: this user may not read and write it; change its permissions")
+        raise StorageError(f"{file}: this user may not read and write it", "change its permissions")
     engine = create_engine(url, connect_args=connect_arguments(url))
     try:
         with engine.connect() as connection:
@@ -95,11 +108,11 @@ def revision_of(url: str) -> str | None:
         engine.dispose()
     # a server's database may be shared with others
     if found is None and tables - {VERSION_TABLE} and file is not None:
-        raise StorageError(f"{file}: it holds tables of another program; move the file away or name another database")
+        raise StorageError(f"{file}: it holds tables of another program", "move the file away or name another database")
     if found is not None and found not in known_revisions():
         raise StorageError(
-            f"{name_of(url)}: it was made by a newer Outfold (its schema is {found}); "
-            "update Outfold, or name another OUTFOLD_HOME or database"
+            f"{name_of(url)}: it was made by a newer Outfold (its schema is {found})",
+            "update Outfold, or name another OUTFOLD_HOME or database",
         )
     return None if found is None else str(found)
 
@@ -124,6 +137,11 @@ def alembic_config(url: str) -> "Config":
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))  # to the parser of the option a % is its own
     return config
+
+
+@cache
+def _writers(_url: str) -> FairLock:
+    return FairLock()  # one a database, also where it is opened twice
 
 
 def _create(url: str) -> Engine:

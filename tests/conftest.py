@@ -1,18 +1,24 @@
-"""What tests share: a fresh installation on a real SQLite file, and a small folder of real handwritten digits."""
+"""Fixtures of all tests: a fresh installation on a real SQLite file, and a small folder of real handwritten digits."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 
+from app.services.app_context import AppContext, open_app
 from app.services.programs import BROWSER, NODE, POSTGRESQL
-from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from tests.needs import summary
+from tools.provide import CHECKERS
 
 PER_CLASS = 30
+os.environ["OUTFOLD_WORKER_NICE"] = "0"  # tests wait for jobs, beside each other
+hypothesis.settings.register_profile("outfold", deadline=None)  # how quick a machine is proves nothing
+hypothesis.settings.load_profile("outfold")
 _LONG = (
     "tests/e2e/",
     "tests/app/worker/",
@@ -27,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name at the end what was not run for want of a program."""
-    lines = summary(terminalreporter.stats.get("skipped", []), (BROWSER, POSTGRESQL, NODE))
+    lines = summary(terminalreporter.stats.get("skipped", []), (BROWSER, POSTGRESQL, NODE, CHECKERS))
     if lines:
         terminalreporter.section("not run")
         for line in lines:
@@ -35,9 +41,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def app_context(tmp_path: Path) -> Iterator[AppContext]:
     """Return an empty installation in a folder of its own."""
-    opened = open_workspace(Settings(home=tmp_path / "home", demo=False, embedded_worker=False))
+    opened = open_app(Settings(home=tmp_path / "home", demo=False, embedded_worker=False))
     yield opened
     opened.database.close()
 

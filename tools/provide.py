@@ -1,15 +1,18 @@
 """Find the programs that the tests need, or install them: `python -m tools.provide`, a part of `make test`.
 
 A browser that is there is taken; else Playwright's own is downloaded; else, where this user is root, the
-distribution's package manager is asked. What is missing then is named with a cure, and pytest skips the tests that
-need it and counts them. Continuous integration (CI=true) must skip nothing: there a missing program ends the run.
+distribution's package manager is asked. The checkers of JavaScript come from npm, in the versions that
+`tests/js/package-lock.json` pins. What is missing then is named with a cure, and pytest skips the tests that need
+it and counts them. Continuous integration (CI=true) must skip nothing: there a missing program ends the run.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from app.services.programs import BROWSER, NODE, POSTGRESQL, Program
 
@@ -29,11 +32,30 @@ INSTALL = {
     "apk": [["apk", "add", "--no-cache"]],
 }
 PLAYWRIGHT = [sys.executable, "-m", "playwright"]
+JAVASCRIPT = Path(__file__).parents[1] / "tests" / "js"
+
+
+def find_checkers() -> str | None:
+    """Return the folder of the type checker and the linter of JavaScript where it has the pinned versions."""
+    folder = JAVASCRIPT / "node_modules"
+    pinned = json.loads((JAVASCRIPT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    installed = {name: _version(folder / name / "package.json") for name in pinned}
+    return str(folder) if installed == pinned else None
+
+
+def _version(package: Path) -> str | None:
+    if not package.is_file():
+        return None
+    version: str = json.loads(package.read_text(encoding="utf-8"))["version"]
+    return version
+
+
+CHECKERS = Program("JavaScript checker", find_checkers, "run: npm ci --prefix tests/js")
 
 
 def main() -> int:
     """Provide every program; return the exit code."""
-    missing = [program for program in (BROWSER, POSTGRESQL, NODE) if not provide(program)]
+    missing = [program for program in (BROWSER, POSTGRESQL, NODE, CHECKERS) if not provide(program)]
     return 1 if missing and is_ci() else 0
 
 
@@ -47,6 +69,8 @@ def provide(program: Program) -> bool:
     ways: list[tuple[str, Callable[[], bool]]] = [("the distribution's package", lambda: from_distribution(program))]
     if program is BROWSER:
         ways.insert(0, ("Playwright's download", from_playwright))
+    elif program is CHECKERS:
+        ways = [("npm", from_npm)]
     found = program.find()
     for name, install in ways:
         if found is not None:
@@ -62,11 +86,22 @@ def provide(program: Program) -> bool:
 
 def from_playwright() -> bool:
     """Download Playwright's Chromium, for root with the system's libraries that it needs."""
-    if not ran([*PLAYWRIGHT, "--version"]) and not from_distribution(NODE):  # its driver is a node
+    if not run_command([*PLAYWRIGHT, "--version"]) and not from_distribution(NODE):  # its driver is a node
         return False
-    if not ran([*PLAYWRIGHT, "install", "chromium"]):
+    if not run_command([*PLAYWRIGHT, "install", "chromium"]):
         return False
-    return os.geteuid() != 0 or ran([*PLAYWRIGHT, "install-deps", "chromium"])
+    return os.geteuid() != 0 or run_command([*PLAYWRIGHT, "install-deps", "chromium"])
+
+
+def from_npm() -> bool:
+    """Install the pinned checkers by the npm that came with node's package, else by the system's."""
+    own = Path(sys.executable).parent / "npm"
+    npm = str(own) if own.exists() else shutil.which("npm")
+    if npm is None:
+        say("not possible: needs npm")
+        return False
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "1"]
+    return run_command([npm, "ci", "--prefix", str(JAVASCRIPT), *options])
 
 
 def from_distribution(program: Program) -> bool:
@@ -76,10 +111,10 @@ def from_distribution(program: Program) -> bool:
         say("not possible: needs root and one of " + ", ".join(INSTALL))
         return False
     *before, install = INSTALL[manager]
-    return all(ran(command) for command in (*before, [*install, *PACKAGES[program.name][manager]]))
+    return all(run_command(command) for command in (*before, [*install, *PACKAGES[program.name][manager]]))
 
 
-def ran(command: Sequence[str]) -> bool:
+def run_command(command: Sequence[str]) -> bool:
     """Run a command; where it fails, print its error."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""What the command line does, one module a word; each command imports what it needs when it runs."""
+"""Commands, by topic; each command imports its dependencies when it runs, so that `--help` stays fast."""

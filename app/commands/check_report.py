@@ -1,7 +1,7 @@
-"""The report of a check: one HTML file that holds everything it shows, and the same findings as JSON values.
+"""Report of a check: one self-contained HTML file, and the same findings as JSON values.
 
-The file loads nothing and runs nothing: its policy allows images in data URIs and its own style alone. Every text
-goes through Jinja's escaping, and paths that are no UTF-8 through `shown`.
+The file loads and runs nothing: its policy allows only images in data URIs and its own style. Every text goes through
+Jinja's escaping, and paths that are no UTF-8 through `printable`.
 """
 
 import base64
@@ -18,10 +18,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from app import __version__
-from app.commands.checking import MARK
-from core.checking import Check, Stage
+from app.commands.folder_check import MARK
+from core.checking import FolderCheck, Stage
 from core.data.children import cores
-from core.data.formats.source import shown
+from core.data.formats.source import printable
 from core.data.images import thumbnail
 from core.judge.image_checks import Duplicates
 from core.types import DatasetError, FindingKind, Severity
@@ -44,7 +44,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class SuspectLabel:
     """A label that the model contradicts; `percent` is the model's own estimate that its suggestion is right."""
 
     picture: Picture
@@ -55,7 +55,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Near-duplicates with what is wrong with them."""
+    """Near-duplicates with their problems."""
 
     pictures: tuple[Picture, ...]
     count: int
@@ -64,15 +64,15 @@ class Group:
     leaking: bool
 
 
-def findings(check: Check) -> dict[str, Any]:
-    """Return everything that was found, as JSON values: paths as they are shown, suspects most suspicious first."""
-    names = [shown(one.name) for one in check.folder.samples]
+def findings(check: FolderCheck) -> dict[str, Any]:
+    """Return all findings as JSON values, with printable paths; suspects come most suspicious first."""
+    names = [printable(one.name) for one in check.folder.samples]
 
     def groups(found: Iterable[Duplicates]) -> list[dict[str, Any]]:
-        return [{**asdict(group), "rows": [names[row] for row in group.rows]} for group in found]
+        return [{**group._asdict(), "rows": [names[row] for row in group.rows]} for group in found]
 
     return {
-        "source": shown(str(check.folder.root)),
+        "source": printable(str(check.folder.root)),
         "format": check.folder.format,
         "images": len(names),
         "classes": check.snapshot.classes,
@@ -98,10 +98,10 @@ def findings(check: Check) -> dict[str, Any]:
     }
 
 
-def as_html(check: Check, seconds: dict[Stage, float], now: datetime) -> str:
+def as_html(check: FolderCheck, seconds: dict[Stage, float], now: datetime) -> str:
     """Return the report."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = shown(str(check.folder.root))
+    source = printable(str(check.folder.root))
     command = f"python -m app check {quote(source)}"
     suspects = list(_suspects(check))
     problems = check.folder.problems
@@ -111,14 +111,16 @@ def as_html(check: Check, seconds: dict[Stage, float], now: datetime) -> str:
     return template.render(
         mark=MARK,
         logo=_data_uri(_LOGO.read_bytes(), "png"),
-        name=shown(check.folder.root.name),
+        name=printable(check.folder.root.name),
         source=source,
         command=command,
         now=now,
         version=__version__,
         check=check,
         suspects=[
-            Suspect(pictures[row], check.snapshot.classes[given], check.snapshot.classes[to], math.floor(100 * sure))
+            SuspectLabel(
+                pictures[row], check.snapshot.classes[given], check.snapshot.classes[to], math.floor(100 * sure)
+            )
             for row, given, to, sure in suspects[:_SUSPECTS]
         ],
         suspect_count=len(suspects),
@@ -141,7 +143,7 @@ def as_html(check: Check, seconds: dict[Stage, float], now: datetime) -> str:
     )
 
 
-def _suspects(check: Check) -> Iterator[tuple[int, int, int, float]]:
+def _suspects(check: FolderCheck) -> Iterator[tuple[int, int, int, float]]:
     """Yield row, given class, suggested class and the model's own estimate, most suspicious first."""
     judged = check.judgement
     if judged is None:
@@ -151,7 +153,7 @@ def _suspects(check: Check) -> Iterator[tuple[int, int, int, float]]:
             yield row, int(check.snapshot.labels[row]), int(judged.pseudo[row]), float(judged.confidence[row])
 
 
-def _pairs(check: Check) -> list[tuple[str, str, int]]:
+def _pairs(check: FolderCheck) -> list[tuple[str, str, int]]:
     """Return given class, suggested class and how many suspects, the most frequent first."""
     names = check.snapshot.classes
     counted = Counter((given, suggested) for _, given, suggested, _ in _suspects(check))
@@ -159,14 +161,14 @@ def _pairs(check: Check) -> list[tuple[str, str, int]]:
     return [(names[given], names[suggested], count) for (given, suggested), count in ordered]
 
 
-def _classes(check: Check) -> list[tuple[str, int, int]]:
+def _classes(check: FolderCheck) -> list[tuple[str, int, int]]:
     """Return each class with its images and suspects."""
     counts = Counter(check.snapshot.labels.tolist())
     suspected = Counter(given for _, given, _, _ in _suspects(check))
     return [(name, counts[index], suspected[index]) for index, name in enumerate(check.snapshot.classes)]
 
 
-def _rows_shown(check: Check, suspects: Sequence[int]) -> list[int]:
+def _rows_shown(check: FolderCheck, suspects: Sequence[int]) -> list[int]:
     found = [*suspects, *(check.images.outliers or ())[:_SINGLES]]
     found += [row for row, _ in check.images.empty[:_SINGLES]]
     leaking = check.images.leaks
@@ -189,16 +191,16 @@ def _shown_groups(groups: Sequence[Duplicates], pictures: dict[int, Picture]) ->
     ]
 
 
-def _pictures(check: Check, rows: Sequence[int]) -> list[Picture]:
+def _pictures(check: FolderCheck, rows: Sequence[int]) -> list[Picture]:
     def draw(row: int) -> Picture:
         sample = check.folder.samples[row]
         try:
             source = _data_uri(thumbnail(Path(sample.path), _EDGE, check.folder.window), "webp")
         except DatasetError:
             source = ""
-        return Picture(shown(sample.name), source, sample.label or "", sample.split)
+        return Picture(printable(sample.name), source, sample.label or "", sample.split)
 
-    with ThreadPoolExecutor(cores()) as threads:  # decoding needs no lock of the interpreter
+    with ThreadPoolExecutor(cores()) as threads:  # decoding releases the GIL
         return list(threads.map(draw, rows))
 
 

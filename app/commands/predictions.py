@@ -1,11 +1,155 @@
-"""`import-predictions`, `export-predictions`: out-of-fold predictions that were made elsewhere, and a round's own."""
+"""`predict`, `models`: predictions of a round's networks for new images, and the kept networks.
 
+`import-predictions`, `export-predictions`: out-of-fold predictions of own models as a round, and those of a round.
+"""
+
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.speaking import DatasetName, JsonFlag, can_ask, fail, say, say_json
+from app.commands.console import (
+    DatasetName,
+    JsonFlag,
+    can_ask,
+    fail,
+    progress_bar,
+    say,
+    say_json,
+    say_table,
+    shell_quote,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from app.services.rounds.networks import KeptNetwork, RoundNetworks
+    from core.data.export.predicted import PredictionCounts
+    from core.types import Problem
+
+SHOWN = 20  # problems
+
+
+def predict(
+    *,
+    dataset: DatasetName,
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders of images, or images.")],
+    to: Annotated[
+        Path, typer.Option(help="A .csv or .parquet table that does not exist yet; of masks a folder that does not.")
+    ],
+    round_: Annotated[
+        int | None, typer.Option("--round", help="This round's networks instead of the newest's that has any.")
+    ] = None,
+    above: Annotated[
+        float, typer.Option(min=0, max=1, help="Less confident predictions get no label; such pixels are IGNORE.")
+    ] = 0.0,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Of masks: also write maps of the confidence.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    allow_outside_links: Annotated[
+        bool, typer.Option("--allow-outside-links", help="Follow links that leave the folder.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check networks, images, place.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Predict new images with a finished round's networks, and write a table of labels, or a folder of masks.
+
+    Predictions are the mean over the round's networks; nothing is trained. The result can be imported as it is. Files
+    that cannot be used are listed with a cure; the rest is predicted.
+
+    Examples:
+      python -m app predict pets /data/new --to predicted.csv
+      python -m app predict pets a.jpg b.jpg --to predicted.parquet --above 0.8
+      python -m app predict scenes /data/new --to /data/new-masks --above 0.8 --confidence
+      python -m app predict pets /data/new --to predicted.csv --round 3 --dry-run
+    """
+    from app.commands.lookup import app_context, get_dataset
+    from app.services.allowed import allowed_roots, originals_around, refuse_outside
+    from app.services.rounds import networks
+    from core.data.export.predicted import refuse_target, suffixes_for
+    from core.data.formats.source import Problems, ReadOptions
+    from core.data.new_images import find_images
+    from core.types import ExportError
+
+    opened = app_context()
+    info = get_dataset(opened, dataset)
+    target, problems = to.expanduser().absolute(), Problems()
+    for path in (*sources, target):
+        refuse_outside(opened, path)
+    refuse_target(target, suffixes_for(info.task))
+    if not suffixes_for(info.task) and (root := originals_around(opened, target)) is not None:
+        raise ExportError(f"{target} and the originals in {root} lie within one another", "choose a folder elsewhere")
+    with networks.hold_networks(opened, info.id, round_) as asked:
+        reading = ReadOptions(allow_outside_links=allow_outside_links, allowed_roots=allowed_roots(opened))
+        images = find_images(sources, reading, problems)
+        values = {"round": asked.round.number, "networks": [one.hash for one in asked.asked], "path": target}
+        if dry_run:
+            values |= {"images": len(images), "problems": problems.kept}
+            _show_plan(values, problems.kept, as_json=as_json)
+            return
+        from core.predicting import ListedClasses, PredictionOptions, open_ensemble, predict as write_predictions
+
+        count, state, colours = len(asked.asked[0].about.classes), info.class_state, info.colours or ()
+        shown = state.among(count)
+        names = tuple(state.names[one] for one in shown)
+        places = tuple(
+            None if one in state.retired else shown.index(state.merged.get(one, one)) for one in range(count)
+        )
+        started = time.monotonic()
+        with progress_bar("loading the networks", quiet=as_json) as step:
+            options = PredictionOptions(
+                above=above,
+                max_pixels=opened.settings.max_pixels,
+                confidence=confidence,
+                report=lambda done, of: step(done, of, "predicting"),
+                problems=problems,
+                listed=ListedClasses(names, tuple(colours[one] for one in shown) if colours else (), places),
+            )
+            tally = write_predictions(open_ensemble(asked.asked, device), images, target, options)
+    values |= _count_values(tally, len(images), names) | {"problems": problems.kept}
+    values |= {"seconds": round(time.monotonic() - started, 2)}
+    if as_json:
+        say_json(values)
+    else:
+        _show(values, asked, problems.kept)
+
+
+def models(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
+    """List the networks that a dataset's rounds keep, newest first, with their out-of-fold accuracy.
+
+    Examples:
+      python -m app models pets
+      python -m app models pets --json
+    """
+    from app.commands.lookup import app_context, get_dataset
+    from app.services.rounds.networks import networks_of
+
+    opened = app_context()
+    info = get_dataset(opened, dataset)
+    found = [_facts(of_round, kept) for of_round in networks_of(opened, info.id) for kept in of_round.networks]
+    if as_json:
+        say_json(found)
+        return
+    columns = ("round", "network", "model", "hash", "MB", "accuracy", "mIoU", "asked")
+    rows = [
+        (
+            each["round"],
+            each["network"],
+            each["model"],
+            each["hash"],
+            f"{each['bytes'] / 1e6:.1f}",
+            _percent(each["accuracy"]),
+            _percent(each["mean_iou"]),
+            "yes" if each["asked"] else "",
+        )
+        for each in found
+    ]
+    if found:
+        say_table(columns, rows, numbers=("round", "MB", "accuracy", "mIoU"))
+        tell(f"ask them: python -m app predict {shell_quote(info.name)} FOLDER --to NEW")
+    else:
+        tell(f"no network is kept; start a round: python -m app round {shell_quote(info.name)}")
 
 
 def import_predictions(
@@ -21,13 +165,13 @@ def import_predictions(
     out_of_fold: Annotated[
         bool | None,
         typer.Option(
-            "--out-of-fold/--seen", help="No model had learnt the images whose probabilities it gave; or it had."
+            "--out-of-fold/--seen", help="Each image was predicted by a model that was not trained on it; or it was."
         ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return; a worker must be running.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Judge what your own models predicted, as a round that is reviewed and exported like others.
+    """Judge labels by predictions of your own models, as a round that is reviewed and exported like others.
 
     A table has a column of image names and one for each class, or one called pred_probs with lists in the order of the
     dataset's classes. Every image of the dataset needs one row.
@@ -41,17 +185,17 @@ def import_predictions(
       python -m app import-predictions pets train_probs.parquet --seen
       python -m app import-predictions scenes predicted_masks/ --out-of-fold
     """
-    from app.commands.naming import dataset_named, person, workspace
-    from app.commands.rounds import finish_round, show_round, watch_round
-    from app.services import rounds
+    from app.commands.lookup import app_context, get_dataset, person
+    from app.commands.round_results import finish_round, show_round, watch_round
+    from app.services.rounds import jobs as rounds
     from core.types import Recipe
 
-    opened = workspace()
-    info = dataset_named(opened, dataset)
+    opened = app_context()
+    info = get_dataset(opened, dataset)
     if out_of_fold is None:
         if not can_ask():
-            fail("were the probabilities predicted out of fold? say --out-of-fold or --seen")
-        out_of_fold = not typer.confirm("Had a model learnt the images whose probabilities it gave?", err=True)
+            fail("were the probabilities predicted out of fold? answer with --out-of-fold or --seen")
+        out_of_fold = not typer.confirm("Was a model trained on the images that it predicted?", err=True)
     settings = {"file": str(file.absolute()), "ids": str(ids.absolute()) if ids else "", "out_of_fold": out_of_fold}
     started = rounds.start_round(
         opened, info.id, rounds.propose_config(opened, info.id), person(""), recipe=Recipe.PREDICTIONS,
@@ -71,7 +215,7 @@ def export_predictions(
     ],
     round_: Annotated[int | None, typer.Option("--round", help="This round; default: the newest finished.")] = None,
     issues: Annotated[
-        bool, typer.Option("--issues", help="Write what was found instead, in the columns of cleanlab's Datalab.")
+        bool, typer.Option("--issues", help="Write the issues instead, in the columns of cleanlab's Datalab.")
     ] = False,
     npz: Annotated[bool, typer.Option("--npz", help="Of masks: write a .npz an image instead of PNGs.")] = False,
     as_json: JsonFlag = False,
@@ -84,11 +228,11 @@ def export_predictions(
       python -m app export-predictions pets issues.csv --issues
       python -m app export-predictions scenes predicted_masks/
     """
-    from app.commands.naming import dataset_named, round_numbered, workspace
-    from app.services import predictions
+    from app.commands.lookup import app_context, get_dataset, get_round
+    from app.services.rounds import predictions
 
-    opened = workspace()
-    found = round_numbered(opened, dataset_named(opened, dataset), round_)
+    opened = app_context()
+    found = get_round(opened, get_dataset(opened, dataset), round_)
     target = file.expanduser().absolute()
     if issues:
         count = predictions.export_issues(opened, found.id, target)
@@ -97,5 +241,65 @@ def export_predictions(
     if as_json:
         say_json({"round": found.number, "images": count, "path": target})
         return
-    said = "issues" if issues else "predictions"
-    say(f"{found.name} of {found.dataset}: {said} of {count:,} images in {target}")
+    what = "issues" if issues else "predictions"
+    say(f"{found.name} of {found.dataset}: {what} of {count:,} images in {target}")
+
+
+def _facts(of_round: "RoundNetworks", kept: "KeptNetwork") -> dict[str, Any]:
+    about = kept.about
+    return {
+        "round": of_round.round.number,
+        "recipe": of_round.round.recipe,
+        "network": kept.full_name,
+        "model": about.config.get("model"),
+        "hash": kept.hash,
+        "bytes": kept.bytes,
+        "accuracy": about.accuracy,
+        "mean_iou": about.mean_iou,
+        "asked": about.predicts,
+        "path": kept.path,
+    }
+
+
+def _count_values(tally: "PredictionCounts", images: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    by_class = {classes[label]: count for label, count in sorted(tally.by_class.items())}
+    return {
+        "images": tally.images,
+        "left_out": images - tally.images,
+        "unsure": tally.unsure,
+        "by_class": by_class,
+    }  # fmt: skip
+
+
+def _show_plan(values: dict[str, Any], problems: "list[Problem]", *, as_json: bool) -> None:
+    if as_json:
+        say_json(values)
+        return
+    say(f"would ask {_networks(len(values['networks']))} of round {values['round']} about {values['images']:,} images")
+    _show_problems(problems)
+
+
+def _show(values: dict[str, Any], asked: "RoundNetworks", problems: "list[Problem]") -> None:
+    count, unit = _networks(len(asked.asked)), "images" if not values["path"].is_dir() else "pixels"
+    say(f"{values['images']:,} images predicted by {count} of {asked.round.name} in {values['seconds']:.0f} s")
+    say_table(["class", unit], values["by_class"].items(), numbers=[unit])
+    if values["unsure"]:
+        say(f"{values['unsure']:,} {unit} without a label: not sure enough")
+    _show_problems(problems)
+    say(f"wrote {values['path']}")
+    tell(f"import it: python -m app import {shell_quote(str(values['path']))}")
+
+
+def _show_problems(problems: "list[Problem]") -> None:
+    if not problems:
+        return
+    say_table(["path", "problem", "cure"], [(one.path, one.message, one.cure) for one in problems[:SHOWN]])
+    tell(f"{len(problems):,} files were left out" if len(problems) > 1 else "one file was left out")
+
+
+def _networks(count: int) -> str:
+    return "1 network" if count == 1 else f"{count} networks"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

@@ -1,1 +1,1 @@
-"""What pages draw with."""
+"""Components of pages."""

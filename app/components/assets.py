@@ -1,4 +1,4 @@
-"""Where the browser finds the components' modules and styles: under an address that changes with their content."""
+"""Addresses of the components' modules and styles; they change with the content."""
 
 from hashlib import blake2b
 from pathlib import Path
@@ -25,12 +25,12 @@ def version() -> str:
 
 
 def url(path: str) -> str:
-    """Return the address of an asset, e.g. of "review_grid/main.js"; what it imports relatively is found beside it."""
+    """Return the address of an asset, e.g. of "review_grid/main.js"; its relative imports resolve beside it."""
     return f"{PREFIX}/{version()}/{path}"
 
 
 def find(path: str) -> Path | None:
-    """Return the file of an asset, None for anything that is no asset."""
+    """Return the file of an asset, None for any other path."""
     file = (FOLDER / path).resolve()
     within = file.is_relative_to(FOLDER) and file.suffix in MEDIA_TYPES
     return file if within and file.is_file() else None

@@ -1,73 +1,131 @@
-"""Charts of a round's results, in the colours of the page: neutral for agreement, orange for what looks wrong.
+"""Charts of a round's results, in the colours of the page: neutral for agreement, orange for likely errors.
 
-Counts are whole numbers, shares lie in [0, 1].
+Counts are whole numbers, shares lie in [0, 1]. Labels of classes are short, distinct and never HTML: Plotly draws a few
+tags (`<b>`, `<br>`, `<a href>`) in labels and hover texts, so every name is escaped. Labels that would be equal show
+the words that differ, since the beginning and the end of long names are often the same.
 """
 
-from collections.abc import Sequence
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import streamlit as st
 
-from app.components.mixed_up import Confusion, Shown, shown
+from app.components.inline_scripts import SCROLLED_BY_KEYS, draw_html_with
 from core.judge.recalibration import Point
 
 ORANGE, GREY, BLUE, GREEN = "234,114,23", "128,138,156", "31,111,235", "43,138,75"
-_INNER, _NAMES = 400, 76  # pixels of the confusion matrix: its squares, and the names beside and above
-_MOST_NAMED = 40  # classes whose names still fit on an axis
+_MOST_BARS = 40  # classes whose names can be read below a chart
+_INNER, _TITLE = 400, 28  # pixels of the confusion matrix: its squares at least, and the title of an axis
+_NAMED = 15  # pixels of a class at least, so that its name can be read
 _LETTER = 7  # pixels of a letter on an axis
+_NAME_SIZE = 11  # pixels of the letters of a class name
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
 _LEAST_SHARE, _FULL_SHARE = 0.005, 0.3  # of a row's pixels: what is drawn at all, and what is drawn fully orange
 _DARK = 0.75  # from this strength of orange on, numbers are white
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
-_QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
+QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
+MOST_WHOLE = 40  # classes whose names can be read beside each other
+MOST_CHOSEN = 40
+LONGEST = 14  # characters of a label
+_HEAD, _DIFFERENT = 4, 9  # characters of equal labels' names: the beginning, and from the word that differs on
+_LEAST_SHARED = 6  # a shorter beginning in common is not worth an ellipsis
+_BETWEEN = " _-/."  # ends of words within class names
+Confusion = Sequence[Sequence[int]] | Mapping[str, Any]  # as `core.judge.confusions.as_json` writes it
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionPart:
+    """Part of a confusion matrix that fits on a chart.
+
+    `classes` are ids, `cells` (given, predicted, count) among them, `given` the count of each class's given labels.
+    """
+
+    classes: tuple[int, ...]
+    cells: tuple[tuple[int, int, int], ...]
+    given: Mapping[int, int]
+
+
+def confusion_part(confusion: Confusion, classes: Sequence[int]) -> ConfusionPart:
+    """Return the part that is drawn, in the order of the classes: of many classes those confused most."""
+    right, given, pairs = _parts(confusion)
+    chosen = set(classes)
+    if len(classes) > MOST_WHOLE:
+        chosen = set()
+        for one, other, _ in sorted(pairs, key=lambda pair: -pair[2]):
+            if len(chosen | {one, other}) > MOST_CHOSEN:
+                break
+            chosen |= {one, other}
+    among = [pair for pair in pairs if pair[0] in chosen and pair[1] in chosen]
+    diagonal = [(one, one, right[one]) for one in sorted(chosen) if one < len(right) and right[one]]
+    ordered = tuple(one for one in classes if one in chosen)
+    return ConfusionPart(ordered, (*diagonal, *among), {one: given[one] for one in chosen if one < len(given)})
+
+
+def _parts(confusion: Confusion) -> tuple[list[int], list[int], list[tuple[int, int, int]]]:
+    """Return the diagonal, the sums of the rows, and the cells off the diagonal as (given, predicted, count)."""
+    if isinstance(confusion, Mapping):
+        return confusion["right"], confusion["given"], [(one, other, n) for one, other, n in confusion["pairs"]]
+    pairs = [(one, other, n) for one, row in enumerate(confusion) for other, n in enumerate(row) if n and one != other]
+    return [row[place] for place, row in enumerate(confusion)], [sum(row) for row in confusion], pairs
 
 
 def confusion_chart(
-    confusion: Confusion, classes: Sequence[str], key: str, *, by_row: bool = False
+    confusion: Confusion, classes: Sequence[str], offered: Sequence[int], key: str, *, by_row: bool = False
 ) -> tuple[int, int] | None:
     """Draw given x predicted and return the pair that was clicked as (given, pseudo).
 
-    Of many classes those that are mixed up most. `by_row`: of pixels, as percent of what was given. Squares and not a
-    heatmap, whose clicks Plotly does not tell.
+    Of many `offered` classes those that are confused most. `by_row`: pixels in percent of the given class. Squares, not
+    a heatmap, because Plotly reports no clicks on heatmaps.
     """
-    part = shown(confusion, len(classes))
+    part = confusion_part(confusion, offered)
     count = len(part.classes)
-    if count < len(classes):
-        st.caption(f"The {count} of {len(classes):,} classes that are mixed up most.")
-    names = [short(classes[one]) for one in part.classes] if count <= _MOST_NAMED else None
+    if count < len(offered):
+        st.caption(f"The {count} of {len(offered):,} classes that are mixed up most.")
+    names = class_labels([classes[one] for one in part.classes])
+    inner = max(_INNER, _NAMED * count)
     axis = {
-        "tickvals": list(range(count)) if names else None,
+        "tickvals": list(range(count)),
         "ticktext": names,
+        "tickfont": {"size": _NAME_SIZE},
         "range": [-0.5, count - 0.5],
         "showgrid": False,
         "zeroline": False,
         "fixedrange": True,
     }
-    longest = max(map(len, names or [""]))
-    upright = count > _MOST_UPRIGHT or longest * _LETTER > _INNER / max(1, count)
+    longest = max((len(html.unescape(name)) for name in names), default=0)
+    beside = _TITLE + longest * _LETTER
+    upright = count > _MOST_UPRIGHT or longest * _LETTER > inner / max(1, count)
     layout = {
-        "width": _INNER + _NAMES + _MARGIN["r"],
-        "height": _INNER + _NAMES + _MARGIN["b"],
-        "margin": {**_MARGIN, "l": _NAMES, "t": _NAMES},
+        "width": inner + beside + _MARGIN["r"],
+        "height": inner + beside + _MARGIN["b"],
+        "margin": {**_MARGIN, "l": beside, "t": beside},
         "xaxis": {**axis, "title": "predicted", "side": "top", "tickangle": -90 if upright else 0},
         "yaxis": {**axis, "title": "given", "range": [count - 0.5, -0.5]},
         "showlegend": False,
         "clickmode": "event+select",
     }
-    squares = _squares(_shares(part) if by_row else _counts(part), classes, part.classes)
-    figure = {"data": [squares], "layout": layout}
+    squares = _squares(_shares(part) if by_row else _counts(part), classes, part.classes, inner)
+    figure = {"data": squares, "layout": layout}
     with st.container(key=f"{key}_whole"):
-        st.html(f"<style>.st-key-{key}_whole{{overflow-x:auto}}.st-key-{key}{{min-width:{layout['width']}px}}</style>")
+        draw_html_with(
+            SCROLLED_BY_KEYS,
+            html=f"<style>.st-key-{key}_whole{{overflow-x:auto}}.st-key-{key}{{min-width:{layout['width']}px}}</style>"
+            f"<i data-scrolled='.st-key-{key}_whole' data-label='Given by predicted class'></i>",
+        )
         event = st.plotly_chart(
-            figure, key=key, width="content", on_select="rerun", selection_mode="points", config=_QUIET
+            figure, key=key, width="content", on_select="rerun", selection_mode="points", config=QUIET
         )
     points = event["selection"]["points"]
     return None if not points else (int(points[0]["customdata"][0]), int(points[0]["customdata"][1]))
 
 
 def calibration_chart(bins: Sequence[dict[str, float]], key: str, unit: str = "samples") -> None:
-    """Draw how often given labels agree at a predicted confidence, and how many samples (or another `unit`) say so."""
+    """Draw observed agreement with the given labels against predicted confidence; markers grow with the count."""
     largest = max((entry["count"] for entry in bins), default=1)
     diagonal = {
         "x": [0, 1],
@@ -90,10 +148,10 @@ def calibration_chart(bins: Sequence[dict[str, float]], key: str, unit: str = "s
         "height": 280,
         "margin": _MARGIN,
         "xaxis": {**axis, "title": "predicted confidence"},
-        "yaxis": {**axis, "title": "agreement with given labels"},
+        "yaxis": {**axis, "title": "observed agreement"},
         "showlegend": False,
     }
-    st.plotly_chart({"data": [diagonal, measured], "layout": layout}, key=key, config=_QUIET)
+    st.plotly_chart({"data": [diagonal, measured], "layout": layout}, key=key, config=QUIET)
 
 
 def precision_curve(
@@ -144,20 +202,32 @@ def precision_curve(
         "showlegend": False,
         "shapes": [] if proposed is None else [mark],
     }  # fmt: skip
-    st.plotly_chart({"data": data, "layout": layout}, key=key, config=_QUIET)
+    st.plotly_chart({"data": data, "layout": layout}, key=key, config=QUIET)
 
 
 def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:
-    """Draw each round's `measure` per class beside the others'; `named` holds (round, per-class rows)."""
+    """Draw each round's `measure` per class beside the others'; `named` holds (round, per-class rows).
+
+    Of many classes those with the lowest measure in the last round.
+    """
+    rows_of_last = named[-1][1]
+    if len(rows_of_last) > _MOST_BARS:
+        st.caption(f"The {_MOST_BARS} of {len(rows_of_last):,} classes with the lowest value in {named[-1][0]}.")
+        known = sorted((row for row in rows_of_last if row.get(measure) is not None), key=lambda row: row[measure])
+        lowest_names = {row["name"] for row in known[:_MOST_BARS]}
+        named = [(name, [row for row in rows if row["name"] in lowest_names]) for name, rows in named]
     shades = [f"rgba({BLUE},{alpha:.2f})" for alpha in _steps(len(named))]
+    names = list(dict.fromkeys(row["name"] for _, rows in named for row in rows))
+    place = {name: index for index, name in enumerate(names)}
     bars = [
         {
             "type": "bar",
-            "name": name,
-            "x": [short(row["name"]) for row in rows],
+            "name": escape_label(name),
+            "x": [place[row["name"]] for row in rows],
+            "customdata": [[escape_label(row["name"])] for row in rows],
             "y": [row.get(measure) for row in rows],
             "marker": {"color": shade},
-            "hovertemplate": "%{x}: %{y:.1%}<extra>" + name + "</extra>",
+            "hovertemplate": "%{customdata[0]}: %{y:.1%}<extra></extra>",
         }
         for shade, (name, rows) in zip(shades, named, strict=True)
     ]
@@ -167,16 +237,11 @@ def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: s
         "margin": _MARGIN,
         "barmode": "group",
         "yaxis": {"tickformat": ".0%", "range": [max(0.0, lowest - 0.1), 1], "fixedrange": True},
-        "xaxis": {"type": "category", "fixedrange": True},
+        "xaxis": {"tickvals": list(range(len(names))), "ticktext": class_labels(names), "fixedrange": True},
         "legend": {"orientation": "h", "y": 1.12},
-        "showlegend": True,  # Plotly leaves out that of one round, and nobody knows whose the bars are
+        "showlegend": True,  # Plotly leaves out that of one round, and the round of the bars is unknown
     }
-    st.plotly_chart({"data": bars, "layout": layout}, key=key, config=_QUIET)
-
-
-def short(name: str, longest: int = 14) -> str:
-    """Return a class name that fits on an axis."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    st.plotly_chart({"data": bars, "layout": layout}, key=key, config=QUIET)
 
 
 class _Cell(NamedTuple):
@@ -186,10 +251,10 @@ class _Cell(NamedTuple):
     pseudo: int
     weight: float
     text: str
-    told: str
+    hover: str
 
 
-def _counts(part: Shown) -> list[_Cell]:
+def _counts(part: ConfusionPart) -> list[_Cell]:
     most = max((n for given, pseudo, n in part.cells if given != pseudo), default=1)
     return [
         _Cell(given, pseudo, 0.0 if given == pseudo else 0.1 + 0.9 * n / most, str(n), f"{n:,} samples")
@@ -197,20 +262,29 @@ def _counts(part: Shown) -> list[_Cell]:
     ]
 
 
-def _shares(part: Shown) -> list[_Cell]:
+def _shares(part: ConfusionPart) -> list[_Cell]:
     cells = []
     for given, pseudo, n in part.cells:
         share = n / part.given[given]
         if share >= _LEAST_SHARE:
             weight = 0.0 if given == pseudo else 0.1 + 0.9 * min(1.0, share / _FULL_SHARE)
-            told = f"{share:.2%} of what was given, {n:,} pixels"
-            cells.append(_Cell(given, pseudo, weight, f"{100 * share:.0f}", told))
+            hover = f"{share:.2%} of what was given, {n:,} pixels"
+            cells.append(_Cell(given, pseudo, weight, f"{100 * share:.0f}", hover))
     return cells
 
 
-def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int]) -> dict[str, Any]:
+def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int], inner: int) -> list[dict[str, Any]]:
+    """Draw the strongly orange cells with white numbers, the others with those of the theme, which may be switched."""
+    pale = [cell for cell in cells if cell.weight <= _DARK]
+    strong = [cell for cell in cells if cell.weight > _DARK]
+    return [
+        _trace(pale, classes, drawn, inner),
+        _trace(strong, classes, drawn, inner) | {"textfont": {"color": "white"}},
+    ]
+
+
+def _trace(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int], inner: int) -> dict[str, Any]:
     place = {one: index for index, one in enumerate(drawn)}
-    ink = "#e8ebf2" if st.context.theme.type == "dark" else "#1d2330"
     shades = [f"rgba({ORANGE},{cell.weight:.2f})" if cell.weight else f"rgba({GREY},.16)" for cell in cells]
     return {
         "type": "scatter",
@@ -218,14 +292,14 @@ def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int
         "y": [place[cell.given] for cell in cells],
         "mode": "markers+text",
         "text": [cell.text if len(drawn) <= _MOST_COUNTED else "" for cell in cells],
-        "textfont": {"color": ["white" if cell.weight > _DARK else ink for cell in cells]},
         "customdata": [
-            [cell.given, cell.pseudo, classes[cell.given], classes[cell.pseudo], cell.told] for cell in cells
+            [cell.given, cell.pseudo, escape_label(classes[cell.given]), escape_label(classes[cell.pseudo]), cell.hover]
+            for cell in cells
         ],
         "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         "marker": {
             "symbol": "square",
-            "size": 0.9 * _INNER / max(1, len(drawn)),
+            "size": 0.9 * inner / max(1, len(drawn)),
             "line": {"width": 0},
             "color": shades,
             "opacity": 1,
@@ -237,3 +311,43 @@ def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int
 
 def _steps(count: int) -> list[float]:
     return [0.35 + 0.65 * (step + 1) / count for step in range(count)]
+
+
+def escape_label(name: str) -> str:
+    """Return a text that Plotly draws letter by letter."""
+    return html.escape(name, quote=False)
+
+
+def shorten(name: str, longest: int = LONGEST) -> str:
+    """Shorten a name to `longest` characters: its beginning, an ellipsis, its end."""
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) // 2
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def class_labels(names: Sequence[str]) -> list[str]:
+    """Return an escape_label label for each name, each of them another one where the names are."""
+    shared = _shared_words(names)
+    cut = shared if shared >= _LEAST_SHARED else 0
+    rests = [f"…{name[cut:]}" if cut and len(name) > LONGEST else name for name in names]
+    labels = [shorten(rest) for rest in rests]
+    for label in _equal(labels):
+        places = [place for place, other in enumerate(labels) if other == label]
+        differ = _shared_words([rests[place] for place in places])
+        for place in places:
+            labels[place] = f"{rests[place][:_HEAD]}…{rests[place][differ : differ + _DIFFERENT]}"
+    equal = _equal(labels)
+    numbered = [f"{label} ({place})" if label in equal else label for place, label in enumerate(labels, start=1)]
+    return [escape_label(label) for label in numbered]
+
+
+def _shared_words(names: Sequence[str]) -> int:
+    """Return the length of the names' common prefix, in whole words."""
+    columns = zip(*names, strict=False)
+    common = "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, columns))
+    return 0 if common in names else 1 + max(common.rfind(between) for between in _BETWEEN)
+
+
+def _equal(labels: Sequence[str]) -> set[str]:
+    return {label for label, times in Counter(labels).items() if times > 1}

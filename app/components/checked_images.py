@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.services.image_checks import CheckedImage, CheckedImages
+from app.services.image_checks import CheckedImages, Removable, removable
 from core.judge.image_checks import Duplicates
 
 _MOST_GROUPS, _MOST_OF_GROUP, _MOST_IMAGES = 60, 8, 120
@@ -24,8 +24,8 @@ _STYLE = (
 )
 
 
-def draw_checked_images(shown: CheckedImages) -> None:
-    """Draw everything that was found, a tab for each check."""
+def draw_checked_images(shown: CheckedImages, ask: Callable[[tuple[int, ...], str], None]) -> None:
+    """Draw the findings in one tab for each check; `ask` opens the removal of images."""
     found = shown.found
     inside = [group for group in found.duplicates if not group.leaking]
     outlying, empty = found.outliers or (), found.empty
@@ -38,20 +38,27 @@ def draw_checked_images(shown: CheckedImages) -> None:
     tabs = st.tabs([f"{title} · {count:,}" for title, count in titles.items()])
     with tabs[0]:
         st.caption("Copies of a file, and images that look alike; those with different labels first.")
+        copies = removable(shown, Removable.COPIES)
+        what = "all but the first of each group of near-duplicates with one label"
+        _offer(copies, f"Remove {len(copies):,} copies, keep the first of each…", what, ask)
         _groups(shown, inside, "No images are copies of a file or look alike.")
     with tabs[1]:
-        st.caption("Near-duplicates in more than one split: what is learnt in one would be judged in another.")
+        st.caption("Near-duplicates in several splits: images for training leak into evaluation.")
         splits = {one.split for one in shown.images}
         nothing = "No image looks like an image of another split." if len(splits) > 1 else "There is one split only."
         _groups(shown, found.leaks, nothing)
     with tabs[2]:
-        st.caption("Images that even their six nearest neighbours hardly resemble, the farthest first.")
+        st.caption("Images far from their six nearest neighbours, the farthest first.")
         if found.outliers is None:
             st.info("Outliers appear here after a round that embeds the images: choose the method probe.")
         else:
+            _offer(removable(shown, Removable.OUTLIERS), f"Remove {len(outlying):,} outliers…", "outliers", ask)
             _images(shown, [(row, "") for row in outlying], "No image is far from its nearest neighbours.")
     with tabs[3]:
         st.caption("Images that are black, white or of one colour.")
+        _offer(
+            removable(shown, Removable.EMPTY), f"Remove {len(empty):,} without content…", "images without content", ask
+        )
         _images(shown, [(row, kind.value) for row, kind in empty], "Every image has content.")
     if not found.complete:
         st.warning("The images are too plain to compare every pair: there may be more near-duplicates.")
@@ -60,6 +67,11 @@ def draw_checked_images(shown: CheckedImages) -> None:
             f"{shown.unknown:,} images were imported before pictures were compared; import the dataset again to "
             "compare them too."
         )
+
+
+def _offer(ids: tuple[int, ...], label: str, what: str, ask: Callable[[tuple[int, ...], str], None]) -> None:
+    if ids and st.button(label, icon=":material/delete:", key=f"remove {what}"):
+        ask(ids, what)
 
 
 def _groups(shown: CheckedImages, groups: Sequence[Duplicates], nothing: str) -> None:
@@ -91,7 +103,7 @@ def _images(shown: CheckedImages, rows: Sequence[tuple[int, str]], nothing: str)
 
 def _tell_more(count: int, most: int, what: str) -> None:
     if count > most:
-        st.caption(f"{count - most:,} more {what} are listed by `python -m app check FOLDER --json FILE`.")
+        st.caption(f"{count - most:,} more {what} are not drawn here.")
 
 
 def _drawing(shown: CheckedImages) -> Callable[[int, str], str]:
@@ -99,16 +111,16 @@ def _drawing(shown: CheckedImages) -> Callable[[int, str], str]:
         image = shown.images[row]
         address = f"/outfold/image/{escape(image.content_hash)}/192.webp"
         picture = f'<img src="{address}" alt="{escape(image.name)}" loading="lazy">'
-        words = " · ".join(filter(None, (word, image.label, image.split)))
+        words = " · ".join(filter(None, (word, shown.label_of(row), image.split)))
         caption = f"<b>{escape(words)}</b><span>{escape(image.name.rsplit('/', 1)[-1])}</span>"
         inside = f"{picture}<figcaption>{caption}</figcaption>"
         if shown.round_id is not None:
-            inside = f'<a href="{escape(card_address(image, shown.round_id))}" target="_self">{inside}</a>'
+            inside = f'<a href="{escape(card_address(image.id, shown.round_id))}" target="_self">{inside}</a>'
         return f'<figure title="{escape(image.name)}">{inside}</figure>'
 
     return draw
 
 
-def card_address(image: CheckedImage, round_id: int) -> str:
-    """Return the review of one image, beside this page's own address."""
-    return f"review?{urlencode({'round': round_id, 'show': 'any', 'status': 'any', 'sample': image.sample_id})}"
+def card_address(sample_id: int, round_id: int) -> str:
+    """Return the address of the review of one image, relative to this page."""
+    return f"review?{urlencode({'round': round_id, 'show': 'any', 'status': 'any', 'sample': sample_id})}"

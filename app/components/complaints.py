@@ -1,4 +1,4 @@
-"""Errors as the person sees them: our own text with its cure, and nothing in it that Markdown would read as more."""
+"""Errors on a page: the text of an own error with its cure, escaped for Markdown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _MARKS = frozenset("\\`*_{}[]()<>#|~:$&")
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """Show our own errors and faults of the disk instead of raising them."""
+    """Show own errors and faults of the disk instead of raising them."""
     try:
         with file_errors():
             yield
@@ -22,5 +22,5 @@ def complaints() -> Iterator[None]:
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows letter by letter."""
+    """Escape a text so that Markdown shows it letter by letter."""
     return "".join(f"\\{letter}" if letter in _MARKS else letter for letter in text)

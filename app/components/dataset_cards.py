@@ -1,15 +1,20 @@
-"""One card a dataset: what it looks like, what is in it, where its review stands, where to go from here."""
+"""Card of a dataset: sample images, counts, progress of its review, and links."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import streamlit as st
 
-from app.components.addresses import queue_of
 from app.components.evaluation_panel import open_splits
+from app.components.job_progress import headline
+from app.components.links import queue_of
 from app.services.datasets import DatasetCard, RoundSummary, WrongLabels
-from app.services.split_names import DRAWN
+from app.services.demo import DEMO
+from app.services.evaluation.split_names import DRAWN
+from app.services.label_kinds import label_kind
+from app.services.rounds.jobs import RoundProgress
+from app.services.rounds.preview import about_time
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 
@@ -32,34 +37,55 @@ STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a card asks for: the report of an import, another name or place, or, where none is given, another import."""
+    """Request of a card: show a report, rename, move or delete the dataset; without any of them, import it again."""
 
     dataset_id: int
     report: int | None = None
     new_name: str = ""
     new_place: str = ""
     new_image_root: str = ""  # where the images of a table lie that is at `new_place`
+    delete: bool = False
 
 
-def draw_cards(cards: list[DatasetCard], wrong: Mapping[int, WrongLabels], key: str = "cards") -> Pressed | None:
-    """Draw the cards and return what was pressed in this run; `wrong` holds the wrong labels known, by dataset."""
+def draw_cards(
+    cards: list[DatasetCard],
+    wrong: Mapping[int, WrongLabels],
+    progress: Mapping[int, RoundProgress],
+    key: str = "cards",
+) -> Pressed | None:
+    """Draw the cards and return what was pressed in this run.
+
+    `wrong` holds the estimates of wrong labels, `progress` unfinished newest rounds, both by dataset.
+    """
     st.html(STYLE)
+    if progress and not any(card.reviewable for card in cards):
+        st.info(first_wait(list(progress.values())), icon=":material/hourglass_top:")
     pressed = None
     with st.container(key=key):
         for card in cards:
             with st.container(border=True, key=f"{key}_{card.dataset.id}", height="stretch"):
-                st.html(card_html(card, wrong.get(card.dataset.id)))
+                st.html(card_html(card, wrong.get(card.dataset.id), progress.get(card.dataset.id)))
                 pressed = _draw_actions(card, f"{key}_{card.dataset.id}") or pressed
     return pressed
 
 
-def card_html(card: DatasetCard, wrong: WrongLabels | None) -> str:
-    """Return the card's text and images; everything that came from outside is escaped."""
+def first_wait(progress: Sequence[RoundProgress]) -> str:
+    """Return the notice while nothing can be reviewed yet, with the time left if known."""
+    known = [one.seconds_left for one in progress if one.seconds_left is not None]
+    demo = "Two demo datasets with some wrong labels are prepared. "
+    begin = demo if all(one.round.created_by == DEMO for one in progress) else ""
+    left = f"in {about_time(min(known))}" if known else "when the first round is done; its time left shows soon"
+    return f"{begin}Outfold is looking for wrong labels; the first cards can be reviewed {left}."
+
+
+def card_html(card: DatasetCard, wrong: WrongLabels | None, progress: RoundProgress | None = None) -> str:
+    """Return the card's HTML; all data is escaped."""
     images = "".join(
         f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
     )
-    names = ", ".join(card.dataset.classes[:_CLASSES_NAMED])
-    more = f" and {len(card.dataset.classes) - _CLASSES_NAMED} more" * (len(card.dataset.classes) > _CLASSES_NAMED)
+    offered = card.dataset.class_state.offered_names
+    names = ", ".join(offered[:_CLASSES_NAMED])
+    more = f" and {len(offered) - _CLASSES_NAMED} more" * (len(offered) > _CLASSES_NAMED)
     kept = set(card.dataset.evaluation_splits)
     splits = " · ".join(
         f"{'' if name == DRAWN and name in kept else f'{name} '}{count:,}{' for evaluation' * (name in kept)}"
@@ -67,15 +93,15 @@ def card_html(card: DatasetCard, wrong: WrongLabels | None) -> str:
         if name
     )
     masks = "" if card.masks is None else f"{card.masks:,} masks"
-    classes = f"{len(card.dataset.classes):,} classes" if card.dataset.classes else ""  # "no labels" stands below
+    classes = f"{len(offered):,} classes" if offered else ""  # "no labels" stands below
     facts = filter(None, [f"{card.images:,} images", masks, classes, splits])
     return (
         f'<div class="of-card"><div class="of-strip">{images}</div>'
         f'<p class="of-name">{escape(card.dataset.name)}</p>'
         f'<p class="of-sub">{escape(" · ".join(facts))}</p>'
-        f'<p class="of-sub" title="{escape(", ".join(card.dataset.classes))}">{escape(names + more) or "no labels"}</p>'
+        f'<p class="of-sub" title="{escape(", ".join(offered))}">{escape(names + more) or "no labels"}</p>'
         f'<p class="of-sub" title="{escape(card.dataset.root)}">{escape(_source(card))}</p>'
-        f"{_state(card)}{_quality(wrong)}</div>"
+        f"{_state(card, progress)}{_quality(wrong)}</div>"
     )
 
 
@@ -87,24 +113,33 @@ def _quality(wrong: WrongLabels | None) -> str:
     return f'<p class="of-sub of-known" title="{escape(wrong.text)}">{escape(wrong.text)}</p>' if wrong else ""
 
 
-def _state(card: DatasetCard) -> str:
+def _state(card: DatasetCard, progress: RoundProgress | None) -> str:
     newest = card.newest
+    if newest is None and _is_bare(card):
+        return '<p class="of-state">Imported without labels: label some images, then start a round.</p>'
     if newest is None:
         return '<p class="of-state">No round yet: start one to find wrong labels.</p>'
-    if not newest.status.ended:
-        return _bar(
-            f"<b>Round {newest.number}</b> {escape(newest.stage or newest.status.value)}", newest.fraction, "busy"
-        )
+    if progress is not None:
+        left = "" if progress.seconds_left is None else f"{about_time(progress.seconds_left)} left"
+        text = f"<b>{escape(progress.round.name)}</b> {escape(headline(progress))}<span>{left}</span>"
+        return _bar(text, progress.fraction, "busy")
     if not newest.is_reviewable and card.reviewable is None:
         why = f": {newest.message}" if newest.message else ""
         return f'<p class="of-state">Round {newest.number} {newest.status.value}{escape(why)}</p>'
-    what, shown = "labels" if card.masks is None else "regions", card.reviewable or newest
+    what, shown = label_kind(card.dataset.task).reviewed, card.reviewable or newest
     proposals = _left(shown, "proposed", what, shown.proposed, shown.proposed_decided)
     earlier = _review_state(card.contradicting, what) if card.contradicting else ""
     return _review_state(shown, what) + proposals + earlier
 
 
+def _is_bare(card: DatasetCard) -> bool:
+    """Return True if all images were imported without a label."""
+    return set(card.class_counts) == {""}
+
+
 def _review_state(found: RoundSummary, what: str) -> str:
+    if not found.recipe.suggests:
+        return _left(found, "unlabelled", "images", found.left, found.decided)
     kind = "proposed" if found.recipe.proposes else "suspicious"
     nothing = "proposed nothing" if found.recipe.proposes else "found nothing suspicious"
     none = f'<p class="of-state">Round {found.number} {nothing}.</p>'
@@ -112,7 +147,7 @@ def _review_state(found: RoundSummary, what: str) -> str:
 
 
 def _left(found: RoundSummary, kind: str, what: str, left: int, decided: int) -> str:
-    """Return how much is left of one kind and how far it is done; "" where there was none."""
+    """Return the open count of one kind and its progress; "" without any."""
     if not left + decided:
         return ""
     text = f"<b>{left:,}</b> {kind} {what} left<span>Round {found.number} · {decided:,} decided</span>"
@@ -129,7 +164,10 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
         dataset = {"dataset": str(card.dataset.id)}
         if card.reviewable:
             chosen = queue_of(card.reviewable.id, card.reviewable.recipe)
-            st.page_link("pages/review.py", label="Review", icon=":material/rule:", query_params=chosen)
+            name = "Review" if card.reviewable.recipe.suggests else "Label images"
+            st.page_link("pages/review.py", label=name, icon=":material/rule:", query_params=chosen)
+        elif _is_bare(card):
+            st.page_link("pages/review.py", label="Label images", icon=":material/label:", query_params=dataset)
         if card.contradicting:
             earlier = card.contradicting
             st.page_link(
@@ -144,8 +182,9 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
             icon=":material/cycle:",
             query_params=dataset,
         )
-        if card.reviewable:
+        if card.reviewable and card.reviewable.recipe.suggests:
             st.page_link("pages/insight.py", label="Insight", icon=":material/insights:", query_params=dataset)
+        if card.reviewable:
             st.page_link("pages/exports.py", label="Export", icon=":material/output:", query_params=dataset)
         label = f"{card.problems:,} {'problem' if card.problems == 1 else 'problems'}"
         if card.problems and st.button(label, icon=":material/summarize:", type="tertiary", key=f"{key}_report"):
@@ -154,11 +193,22 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
 
 
 def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
-    with st.popover("", icon=":material/more_horiz:", key=f"{key}_menu", help="Import again, evaluation, rename, move"):
+    with st.popover(
+        "",
+        icon=":material/more_horiz:",
+        key=f"{key}_menu",
+        help="Import again, classes, evaluation, rename, move, delete",
+    ):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
             return Pressed(card.dataset.id)
         if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
+        st.page_link(
+            "pages/classes.py",
+            label="Classes",
+            icon=":material/category:",
+            query_params={"dataset": str(card.dataset.id)},
+        )
         if st.button("Evaluation splits", icon=":material/shield:", key=f"{key}_splits"):
             open_splits(card.dataset.id)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
@@ -167,7 +217,9 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
         place = st.text_input("Folder or table", value=card.dataset.root, key=f"{key}_place").strip()
         former = str(card.dataset.options.get("image_root") or "")
         images = st.text_input("Folder of its images", value=former, key=f"{key}_image_root").strip() if former else ""
-        told = "Its images lie in another folder now; they are known by their content"
-        if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=told) and place:
+        hint = "Its images lie in another folder now; they are known by their content"
+        if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=hint) and place:
             return Pressed(card.dataset.id, new_place=place, new_image_root=images)
+        if st.button("Delete…", icon=":material/delete:", key=f"{key}_delete"):
+            return Pressed(card.dataset.id, delete=True)
     return None

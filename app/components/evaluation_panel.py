@@ -1,4 +1,4 @@
-"""A dataset's splits, and which of them are for evaluation only. Address: `datasets?splits=1`."""
+"""Panel of a dataset's evaluation splits. Address: `datasets?splits=1`."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -7,38 +7,41 @@ import pandas as pd
 import streamlit as st
 
 from app.components.complaints import plain
-from app.components.picker import asked
-from app.services.evaluation import Protection, Split
-from app.services.lookalikes import Lookalikes
+from app.components.inline_scripts import INTO_VIEW, draw_html_with
+from app.components.picker import address_id
+from app.services.evaluation.lookalikes import Lookalikes
+from app.services.evaluation.splits import Protection, Split
 
-SPLITS = "splits"  # in the address: the dataset whose splits are shown
+SPLITS = "splits"  # parameter: the dataset whose splits are shown
+_OPENED = "splits_opened"  # in the session: the dataset whose splits have just been opened, to be brought into view
 
-_DRAWING = "By chance and whole groups at a time: a tenth, but no fewer than Worth measures on"
+_DRAWING = "A random tenth, in whole groups, but at least as many images as a comparison on the Impact page needs"
 
 
-class Look(Protocol):
-    """Tells how a dataset's splits stand."""
+class ReadProtection(Protocol):
+    """Reads the protection of a dataset's splits."""
 
     def __call__(self, dataset_id: int, *, find: bool = False) -> Protection:
         """Return it; `find`: look for near-duplicates first."""
 
 
 class Protect(Protocol):
-    """Marks a split of a dataset as for evaluation, or takes the mark away."""
+    """Marks a split of a dataset as evaluation split, or removes the mark."""
 
     def __call__(self, dataset_id: int, split: str, *, on: bool) -> object:
-        """Do it, or raise our own error."""
+        """Set the mark."""
 
 
 def open_splits(dataset_id: int) -> None:
-    """Show a dataset's splits from now on. A link to the page one is on would leave the address as it is."""
+    """Show a dataset's splits: set the address, since a link to the current page would not change it."""
     st.query_params[SPLITS] = str(dataset_id)
+    st.session_state[_OPENED] = dataset_id
     st.rerun()
 
 
-def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> None:
-    """Draw the splits of the dataset in the address, if one is, and do what is pressed."""
-    dataset_id = asked(SPLITS)
+def draw_splits(look: ReadProtection, protect: Protect, draw: Callable[[int], object]) -> None:
+    """Draw the splits of the dataset in the address, if any, and run the pressed act."""
+    dataset_id = address_id(SPLITS)
     if dataset_id is None:
         return
     key, shown = f"splits_{dataset_id}", look(dataset_id)
@@ -49,8 +52,8 @@ def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> 
             del st.query_params[SPLITS]
             st.rerun()
         st.caption(
-            "A split for evaluation judges models and never teaches them: its labels are decided by people, one by "
-            "one. What the cleaning was worth is measured on it."
+            "An evaluation split is excluded from training: people decide its labels one by "
+            "one, and the impact of cleaning is measured on it."
         )
         named = [split for split in shown.splits if split.name]
         pressed = [split for split in named if _draw_split(split, f"{key}_{split.name}")]
@@ -66,15 +69,22 @@ def draw_splits(look: Look, protect: Protect, draw: Callable[[int], object]) -> 
         for split in pressed:
             protect(dataset_id, split.name, on=not split.protected)
             st.rerun()
+        if st.session_state.pop(_OPENED, None) == dataset_id:
+            _bring_into_view(key)
+
+
+def _bring_into_view(key: str) -> None:
+    """Scroll to a container, which is far above its button where there are many datasets."""
+    draw_html_with(INTO_VIEW, html=f"<i data-into-view='.st-key-{key}'></i>")
 
 
 def _draw_split(split: Split, key: str) -> bool:
-    """Draw one split with what can be done with it and return whether that was pressed."""
+    """Draw one split with its button and return whether it was pressed."""
     with st.container(horizontal=True, vertical_alignment="center"):
         badge = " :blue-badge[:material/shield: evaluation]" if split.protected else ""
         st.markdown(f"{plain(split.name)}, {split.images:,} images{badge}", width="content")
         if split.protected:  # a key for each state: what another person did is never undone by an old page
-            return st.button("Learn from it again", icon=":material/remove_moderator:", key=f"{key}_off")
+            return st.button("Include in training", icon=":material/remove_moderator:", key=f"{key}_off")
         return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")
 
 
@@ -87,7 +97,7 @@ def _draw_drawing(shown: Protection, key: str) -> bool:
 
 
 def _draw_alike(alike: Lookalikes | None, key: str) -> bool:
-    """Draw what looks like an image of the evaluation splits; return whether it is to be looked for now."""
+    """Draw the look-alikes of the evaluation splits; return whether the search for them was started."""
     if alike is None:
         return st.button("Look for near-duplicates outside of it", icon=":material/compare:", key=f"{key}_find")
     if alike.pairs:

@@ -1,30 +1,14 @@
-"""What somebody wants exported: the form, family of formats first."""
+"""Form of an export, family of formats first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import streamlit as st
 
 from app.services.datasets import DatasetCard
-from app.services.exports import ExportRequest
-from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment, Unsettled
+from app.services.exports.jobs import ExportRequest
+from core.data.export.items import ExportFormat, ExportOptions, Link, Unsettled, UnusablePolicy
 from core.data.masks.items import Per
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the form says: how, where (empty: a folder of its own, to be downloaded), and whether to replace."""
-
-    options: ExportOptions
-    folder: str
-    overwrite: bool
-
-    def request(self, dataset_id: int, by: str) -> ExportRequest:
-        """Return the request for a dataset by a person."""
-        return ExportRequest(
-            dataset_id=dataset_id, options=self.options, folder=self.folder, overwrite=self.overwrite, by=by
-        )
-
+from core.types import Task
 
 FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "Class folders": ("one folder a class, as most training code reads them", {"": ExportFormat.CLASS_FOLDERS}),
@@ -54,6 +38,7 @@ MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "COCO": ("one JSON a split, an annotation for each connected piece", {"": ExportFormat.COCO}),
     "Label Studio": ("tasks with brush labels and the project's configuration", {"": ExportFormat.LABEL_STUDIO}),
 }
+_FAMILIES = {Task.CLASSIFICATION: (FAMILIES, "family"), Task.SEGMENTATION: (MASK_FAMILIES, "mask_family")}
 PER: Mapping[ExportFormat, Mapping[Per, str]] = {
     ExportFormat.COCO: {Per.USUAL: "Each piece", Per.CLASS: "Each class"},
     ExportFormat.MASK_PAIRS: {Per.USUAL: "None", Per.CLASS: "Each class", Per.PIECE: "Each piece"},
@@ -67,31 +52,29 @@ LINK_HELP = (
     "A hard link needs no space and shares its bytes with the original: do not edit such an image in place. "
     "A copy stands for itself. A symlink breaks when the original moves."
 )
-TREATMENTS: Mapping[Treatment, str] = {
-    Treatment.LEAVE_OUT: "leave out",
-    Treatment.KEEP_GIVEN: "keep the given label",
-    Treatment.APART: "set apart",
+TREATMENTS: Mapping[UnusablePolicy, str] = {
+    UnusablePolicy.LEAVE_OUT: "leave out",
+    UnusablePolicy.KEEP_GIVEN: "keep the given label",
+    UnusablePolicy.APART: "set apart",
 }
-REGION_TREATMENTS: Mapping[Treatment, str] = {
-    Treatment.LEAVE_OUT: "IGNORE",
-    Treatment.KEEP_GIVEN: "keep the given class",
+REGION_TREATMENTS: Mapping[UnusablePolicy, str] = {
+    UnusablePolicy.LEAVE_OUT: "IGNORE",
+    UnusablePolicy.KEEP_GIVEN: "keep the given class",
 }
-UNMASKED_TREATMENTS: Mapping[Treatment, str] = {
-    Treatment.LEAVE_OUT: "leave out",
-    Treatment.APART: "without a mask",
+UNMASKED_TREATMENTS: Mapping[UnusablePolicy, str] = {
+    UnusablePolicy.LEAVE_OUT: "leave out",
+    UnusablePolicy.APART: "without a mask",
 }
 
 
-def export_form(card: DatasetCard, key: str) -> Wishes:
-    """Draw the form for a dataset and return what it says now."""
-    splits, of_masks = list(card.split_counts), card.dataset.colours is not None
+def export_form(card: DatasetCard, key: str, by: str) -> ExportRequest:
+    """Draw the form for a dataset and return its values."""
+    splits = list(card.split_counts)
     unlabelled = card.images - card.masks if card.masks is not None else card.class_counts.get("", 0)
-    families = MASK_FAMILIES if of_masks else FAMILIES
+    families, family_key = _FAMILIES[card.dataset.task]
     in_splits = any(splits)
     captions = [_WITH_SPLITS.get(name, caption) if in_splits else caption for name, (caption, _) in families.items()]
-    family = st.radio(
-        "Form", list(families), captions=captions, key=f"{key}_mask_family" if of_masks else f"{key}_family"
-    )
+    family = st.radio("Form", list(families), captions=captions, key=f"{key}_{family_key}")
     form = _kind(families[family][1], f"{key}_kind_{family}")
     per = _per(form, f"{key}_per_{form}")
     places_files = form.with_files and not form.embeds
@@ -115,7 +98,7 @@ def export_form(card: DatasetCard, key: str) -> Wishes:
         raw=_raw(form, f"{key}_raw"),
     )
     folder, overwrite = _place(key)
-    return Wishes(options, folder, overwrite)
+    return ExportRequest(dataset_id=card.dataset.id, options=options, folder=folder, overwrite=overwrite, by=by)
 
 
 def _kind(kinds: Mapping[str, ExportFormat], key: str) -> ExportFormat:
@@ -161,12 +144,12 @@ def _link(key: str) -> tuple[Link, bool]:
     return link, st.checkbox("copy where a link is impossible (another disk)", value=True, key=f"{key}_copy")
 
 
-def _treatments(key: str, form: ExportFormat, *, with_unlabelled: bool) -> dict[Unsettled, Treatment]:
-    """Draw what becomes of images, or of regions, without a usable label."""
+def _treatments(key: str, form: ExportFormat, *, with_unlabelled: bool) -> dict[Unsettled, UnusablePolicy]:
+    """Ask for the treatment of images, or of regions, without a usable label."""
     shown = [reason for reason in Unsettled if with_unlabelled or reason is not Unsettled.UNLABELLED]
-    found = dict.fromkeys(Unsettled, Treatment.LEAVE_OUT)
+    found = dict.fromkeys(Unsettled, UnusablePolicy.LEAVE_OUT)
     for column, reason in zip(st.columns(len(shown)), shown, strict=True):
-        offered = _offered(form, reason)
+        offered = _treatment_choices(form, reason)
         found[reason] = column.selectbox(
             reason.value.capitalize(), list(offered), format_func=offered.__getitem__,
             key=f"{key}_{reason}_{form.is_patch}_{form.of_masks}",
@@ -174,12 +157,12 @@ def _treatments(key: str, form: ExportFormat, *, with_unlabelled: bool) -> dict[
     return found
 
 
-def _offered(form: ExportFormat, reason: Unsettled) -> Mapping[Treatment, str]:
-    """Return what may become of them. A patch can only take a label away or leave it."""
+def _treatment_choices(form: ExportFormat, reason: Unsettled) -> Mapping[UnusablePolicy, str]:
+    """Return the possible treatments. A patch can only remove a label or leave it."""
     if form.of_masks:
         return UNMASKED_TREATMENTS if reason is Unsettled.UNLABELLED else REGION_TREATMENTS
     if form.is_patch:
-        return {each: name for each, name in TREATMENTS.items() if each is not Treatment.APART}
+        return {each: name for each, name in TREATMENTS.items() if each is not UnusablePolicy.APART}
     return TREATMENTS
 
 

@@ -1,4 +1,4 @@
-"""What an export would write, or has written: the same counts, drawn the same way."""
+"""Counts of an export, before and after it is written."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,14 +8,14 @@ import streamlit as st
 
 from app.components.complaints import plain
 from app.components.job_progress import draw_figures
-from app.services.exports import ExportPreview
+from app.services.exports.jobs import ExportPreview
+from core.data.storage import size_text
 
-KILO = 1000
 MOST_ROWS, TABLE_PIXELS = 12, 420
 
 
 def draw_preview(seen: ExportPreview, key: str) -> bool:
-    """Draw what would be written and return whether somebody started it in this run."""
+    """Draw the counts and return whether the export was started in this run."""
     nothing = not seen.counts["items"]
     with st.container(border=True, key=key):
         head, button = st.columns([5, 1.2], vertical_alignment="center")
@@ -36,7 +36,7 @@ def draw_preview(seen: ExportPreview, key: str) -> bool:
 
 
 def draw_known(known: Mapping[str, Any]) -> None:
-    """Draw what is known of the labels' quality: how many are wrong, and what each bulk accept rested on."""
+    """Draw the estimate of wrong labels, and the evidence of each bulk act."""
     wrong = known["wrong_labels"]
     lines = [wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them."]
     lines += [f"Accepted in bulk: {act['size']:,} ({act['set']}). {act['text']}" for act in known["bulk_acts"]]
@@ -44,7 +44,7 @@ def draw_known(known: Mapping[str, Any]) -> None:
 
 
 def draw_counts(counts: Mapping[str, Any], size: int) -> None:
-    """Draw an export's numbers: images, what changed and who changed it, from what to what."""
+    """Draw an export's numbers: images, and changes by method, class pair and class."""
     of_masks = "pixels_changed" in counts
     figures = {"images": f"{counts['items']:,}"}
     if of_masks:
@@ -69,16 +69,8 @@ def draw_counts(counts: Mapping[str, Any], size: int) -> None:
             _draw_classes(counts["by_class"])
 
 
-def size_text(size: float) -> str:
-    """Return a number of bytes as people say it."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < KILO:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= KILO
-    return f"{size:.1f} TB"
-
-
 _WHO = {"person": "people", "bulk": "accept-all"}
+_BESIDE_ANOTHER, _ALONE = 130, 180  # pixels of a class name: a long one leaves the numbers in view
 
 
 def _draw_pairs(pairs: list[Mapping[str, Any]], nothing: str, counted: str) -> None:
@@ -90,7 +82,9 @@ def _draw_pairs(pairs: list[Mapping[str, Any]], nothing: str, counted: str) -> N
         {"From": pair["given"] or nothing, "To": pair["label"] or nothing, counted: pair["count"]} for pair in pairs
     ]
     columns = {
-        counted: st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange")
+        "From": st.column_config.TextColumn(width=_BESIDE_ANOTHER),
+        "To": st.column_config.TextColumn(width=_BESIDE_ANOTHER),
+        counted: st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange"),
     }
     st.dataframe(
         pd.DataFrame(rows), column_config=columns, hide_index=True, height=_height(len(rows)),
@@ -110,6 +104,9 @@ def _draw_verdicts(verdicts: Mapping[str, int]) -> None:
 
 
 def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
+    if not classes:
+        st.caption("This dataset has no classes yet.")
+        return
     rows = [
         {
             "Class": each["class"],
@@ -119,16 +116,20 @@ def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
         }
         for each in in_sight(classes)
     ]
-    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Before", "After")}
-    numbers["Change"] = st.column_config.NumberColumn(format="%+d")
+    columns = {
+        "Class": st.column_config.TextColumn(width=_ALONE),
+        "Before": st.column_config.NumberColumn(format="localized"),
+        "After": st.column_config.NumberColumn(format="localized"),
+        "Change": st.column_config.NumberColumn(format="%+d"),
+    }
     st.dataframe(
-        pd.DataFrame(rows), column_config=numbers, hide_index=True, height=_height(len(rows)),
+        pd.DataFrame(rows), column_config=columns, hide_index=True, height=_height(len(rows)),
         alt="labels by class, before and after", placeholder="",
     )  # fmt: skip
 
 
 def in_sight(classes: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the classes as they come; of more than a table shows at once those first whose number changes most."""
+    """Return the classes in their order; if the table cannot show all at once, the largest changes first."""
     return (
         classes if len(classes) <= MOST_ROWS else sorted(classes, key=lambda each: -abs(each["label"] - each["given"]))
     )

@@ -1,4 +1,4 @@
-"""Exports on their way and those that are done: progress, where they are, how to get them."""
+"""Running and ended exports: progress, path, download."""
 
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
@@ -8,15 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from app.components.complaints import plain
-from app.components.export_preview import draw_counts, draw_known, size_text
+from app.components.export_preview import draw_counts, draw_known
 from app.components.job_progress import status_badge
-from app.services.exports import ExportInfo
+from app.services.exports.jobs import ExportInfo
 from app.services.workers import WorkerState
-from core.types import RoundStatus
+from core.data.storage import size_text
+from core.types import JobStatus
 
 
 def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
-    """Draw an unfinished export and return whether somebody pressed Cancel in this run."""
+    """Draw an unfinished export and return whether Cancel was pressed in this run."""
     with st.container(border=True, key=key):
         head, button = st.columns([6, 1], vertical_alignment="center")
         head.markdown(f"**{plain(_title(info))}** {status_badge(info.status)}")
@@ -49,12 +50,12 @@ def draw_former(exports: Sequence[ExportInfo], small: Container[int], key: str) 
 
 
 def draw_result(info: ExportInfo, key: str, *, can_download: bool, with_counts: bool = False) -> None:
-    """Draw how one export ended: where it is, how to get it, what it holds."""
+    """Draw one ended export: path, download, counts."""
     with st.container(border=True, key=key):
         head, button = st.columns([5, 1.4], vertical_alignment="center")
         head.markdown(f"**{plain(_title(info))}** {status_badge(info.status)}")
         if info.manifest is None:
-            (st.error if info.status is RoundStatus.FAILED else st.caption)(plain(info.message))
+            (st.error if info.status is JobStatus.FAILED else st.caption)(plain(info.message))
             return
         if can_download:
             button.link_button("Download", _address(info), icon=":material/download:", type="primary", width="stretch")
@@ -81,7 +82,7 @@ def _title(info: ExportInfo) -> str:
 
 
 def _size(files: Mapping[str, Any]) -> str | None:
-    """Return the size of the images and tables; None where only tables were written, and their size was not noted."""
+    """Return the size of images and tables; None where only tables of unknown size were written."""
     size = files["bytes"] + files.get("table_bytes", 0)
     return size_text(size) if size else None
 

@@ -1,17 +1,68 @@
-"""Who sits in front of this browser: the name that the review grid asks for and keeps in a cookie."""
+"""Annotator's name, which the review grid asks for and keeps in a cookie; with a login, the user's name and role.
+
+The middleware of `app/access.py` puts both into the request of the websocket, in place of those that a client sent.
+"""
 
 import streamlit as st
 
 from app.services.annotators import COOKIE, name_in_cookie
+from core.types import OutfoldError, Right, Role, forbidden
 
 ANONYMOUS = "anonymous"
+ROLE = "X-Outfold-Role"  # header with the role of the user; missing where there is no login
+ACCOUNT = "/outfold/account"  # page of the user: sign-out, password
+PAGES = {  # by the names of their files, each with the right that it asks for
+    "home": Right.LOOK,
+    "datasets": Right.LEAD,
+    "rounds": Right.LEAD,
+    "review": Right.LOOK,
+    "images": Right.LEAD,
+    "tags": Right.LOOK,
+    "classes": Right.LEAD,
+    "masks": Right.LOOK,
+    "insight": Right.LEAD,
+    "impact": Right.LEAD,
+    "exports": Right.LEAD,
+}
+
+
+class ForbiddenError(OutfoldError):
+    """The user's role lacks a right."""
+
+
+def may(right: Right) -> bool:
+    """Return whether the user has a right; without login everybody has each."""
+    role = current_role()
+    return role is None or role.may(right)
+
+
+def may_open(page: str) -> bool:
+    """Return whether the user may open a page, by its file as in `pages/review.py`."""
+    return may(PAGES[page.removeprefix("pages/").removesuffix(".py")])
+
+
+def require(right: Right) -> None:
+    """Check that the user has a right.
+
+    Raises:
+        ForbiddenError: the user's role lacks it.
+    """
+    role = current_role()
+    if role is not None and not role.may(right):
+        raise ForbiddenError(*forbidden(role, right))
+
+
+def current_role() -> Role | None:
+    """Return the role of the user, None where there is no login: then everybody may do everything."""
+    role = st.context.headers.get(ROLE)
+    return None if role is None else Role(role)
 
 
 def current_name() -> str | None:
-    """Return the name in the browser's cookie, None when none was given yet."""
+    """Return the name in the browser's cookie, None without one."""
     return name_in_cookie(st.context.cookies.get(COOKIE, ""))
 
 
 def name_for_record() -> str:
-    """Return whom a round or an export is started by."""
+    """Return the name that rounds and exports record, "anonymous" without one."""
     return current_name() or ANONYMOUS

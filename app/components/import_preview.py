@@ -1,4 +1,4 @@
-"""How classes, sample images and problems are drawn, before an import and after it.
+"""Classes, sample images and problems, before and after an import.
 
 Names come from outside and are always escaped; they never reach the page as HTML or Markdown.
 """
@@ -9,9 +9,9 @@ from html import escape
 
 import streamlit as st
 
-from app.services.imports import Preview
+from app.services.imports.jobs import ImportPreview
 from core.data.formats.detect import FORMATS
-from core.data.formats.questions import How
+from core.data.formats.source import Grounds
 from core.types import ClassTable, Problem, Severity
 
 _CLASSES, _LEGEND = 24, 120  # drawn; the others are counted
@@ -44,7 +44,7 @@ STYLE = """<style>
 .of-bars em{font-style:normal;text-align:right;font-variant-numeric:tabular-nums;opacity:.75}
 .of-classes{width:100%;font-size:12.5px;border-collapse:collapse;font-variant-numeric:tabular-nums}
 .of-classes th{font-weight:400;opacity:.75;text-align:left}
-.of-classes th:first-child{width:20px}
+.of-classes td:first-child{width:20px}
 .of-classes td{padding:1px 8px 1px 0;overflow-wrap:anywhere}
 .of-classes i{display:block;width:11px;height:11px;border-radius:3px;
   box-shadow:0 0 0 1px color-mix(in srgb,currentColor 25%,transparent)}
@@ -56,8 +56,8 @@ STYLE = """<style>
 </style>"""
 
 
-def draw_preview(preview: Preview, key: str, joins: str = "") -> None:
-    """Draw what an import would bring; `joins` is the dataset it is added to, "" where it becomes one of its own."""
+def draw_preview(preview: ImportPreview, key: str, joins: str = "") -> None:
+    """Draw the content of an import; `joins` is the dataset it is added to, "" for a new one."""
     title = FORMATS[preview.format].title
     with st.container(key=key):
         if preview.detection is None:
@@ -65,19 +65,32 @@ def draw_preview(preview: Preview, key: str, joins: str = "") -> None:
         else:
             st.html(f'<p class="of-facts"><b>{escape(title)}</b>: {escape(preview.detection.why)}.</p>')
         st.html(f'<p class="of-facts">{facts(preview, joins)}</p>')
-        st.html(figures(preview))
-        if preview.table is None and _classes(preview):
-            st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
-        elif preview.table is not None:
-            st.html(mask_classes(preview, preview.table))
+        if preview.table is None:
+            _draw_classes(preview)
+        else:
+            _draw_masks(preview, preview.table)
         if preview.problems:
             found = "1 problem" if len(preview.problems) == 1 else f"{len(preview.problems):,} problems"
             st.caption(f"{found} so far; the others show when every image has been read.")
             problem_table(preview.problems, f"{key}_problems", height=180)
 
 
-def facts(preview: Preview, joins: str = "") -> str:
-    """Return images, classes and splits in one line of HTML; what is added to the dataset `joins` has no own ones."""
+def _draw_classes(preview: ImportPreview) -> None:
+    """Draw the sample images with their labels, and the images of each class."""
+    st.html(figures(preview, ["no label" if cover.label is None else cover.label for cover in preview.covers]))
+    if _classes(preview):
+        st.html(bars({"no label" if label is None else label: n for label, n in preview.class_counts.items()}))
+
+
+def _draw_masks(preview: ImportPreview, table: ClassTable) -> None:
+    """Draw the sample images with their masks over them, and the classes of the masks."""
+    names = [cover.name if cover.mask else f"no mask: {cover.name}" for cover in preview.covers]
+    st.html(figures(preview, names, kind="of-figures scenes"))
+    st.html(mask_classes(preview, table))
+
+
+def facts(preview: ImportPreview, joins: str = "") -> str:
+    """Return images, classes and splits in one line of HTML; images that join `joins` have no own classes."""
     more = "" if preview.complete else "more than "
     images = f"{more}<b>{preview.images:,}</b> images"
     if joins:
@@ -94,38 +107,34 @@ def facts(preview: Preview, joins: str = "") -> str:
     return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])
 
 
-def _classes(preview: Preview) -> int:
-    """Return how many classes the source knows."""
+def _classes(preview: ImportPreview) -> int:
+    """Return the count of classes in the source."""
     return len(preview.table or [label for label in preview.class_counts if label is not None])
 
 
-def figures(preview: Preview) -> str:
-    """Return the sample images with their labels, or with their masks over them."""
+def figures(preview: ImportPreview, captions: Sequence[str], kind: str = "of-figures") -> str:
+    """Return the sample images with these captions, masks over them; `kind` are classes of the style."""
     found = []
-    for cover in preview.covers:
-        label = "no label" if cover.label is None else cover.label
-        if preview.table is not None:
-            label = cover.name if cover.mask else f"no mask: {cover.name}"
+    for cover, caption in zip(preview.covers, captions, strict=True):
         image = '<div class="of-none" title="cannot be read">unreadable</div>'
         if cover.image:
             over = f'<img alt="its mask" src="{_data("png", cover.mask)}">' if cover.mask else ""
             image = f'<img alt="{escape(cover.name)}" src="{_data("webp", cover.image)}">{over}'
         found.append(
             f'<figure title="{escape(cover.name)}"><div class="of-over">{image}</div>'
-            f"<figcaption>{escape(label)}</figcaption></figure>"
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
         )
-    kind = "of-figures" if preview.table is None else "of-figures scenes"
     return f'<div class="{kind}">{"".join(found)}</div>'
 
 
-def mask_classes(preview: Preview, table: ClassTable) -> str:
-    """Return a table of the classes of masks: colour, the values that mean them, images and share of pixels."""
+def mask_classes(preview: ImportPreview, table: ClassTable) -> str:
+    """Return a table of the classes of masks: colour, values, images and share of pixels."""
     shares = preview.shares
     if shares is None or not shares.read:
         return legend(table)
     values: dict[str | None, list[str]] = {}
     for decision in preview.meaning.decisions:
-        ground = "" if decision.how is How.TOLD else f" ({decision.how})"
+        ground = "" if decision.how is Grounds.TOLD else f" ({decision.how})"
         values.setdefault(decision.name, []).append(f"{decision.value}{ground}")
     rows = [
         _class_row(name, colour, values.get(name, []), f"{shares.images[name]:,}", shares.pixels[name])
@@ -139,7 +148,7 @@ def mask_classes(preview: Preview, table: ClassTable) -> str:
         rows.append(_class_row("no class", "", values[None], "", None))
     left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
     return (
-        '<table class="of-classes"><thead><tr><th></th><th>class</th><th>value</th><th>masks</th><th>pixels</th></tr>'
+        '<table class="of-classes"><thead><tr><td></td><th>class</th><th>value</th><th>masks</th><th>pixels</th></tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table>"
         f'<p class="of-facts">Counted in {shares.read:,} of {preview.masks or 0:,} masks{left}.</p>'
     )

@@ -1,22 +1,24 @@
-"""Questions about the meaning of masks in the preview of an import, each answered with one click.
+"""Questions of an import: the meaning of masks in its preview, and classes without images in a source.
 
-Answers live in the session under their source, so that another folder begins without any.
+Answers on masks are kept in the session under their source, so that another folder starts without any.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from core.data.formats.questions import Question
+from app.services.imports.jobs import GoneClass
+from core.data.formats.source import Question
 
 
 def answers_of(source: str, key: str) -> dict[str, Any]:
-    """Return the answers given so far for this source, by field of the request."""
+    """Return the answers for this source, by field of the request."""
     return dict(_all(key).get(source, {}))
 
 
 def draw_questions(questions: tuple[Question, ...], source: str, key: str) -> None:
-    """Draw the open questions with a button an answer, and the way to take answers back."""
+    """Draw the open questions with a button for each answer, and the button that discards answers."""
     for question in questions:
         with st.container(border=True, key=f"{key}_{question.kind.replace(' ', '_')}"):
             st.text(question.text)
@@ -25,14 +27,14 @@ def draw_questions(questions: tuple[Question, ...], source: str, key: str) -> No
             with st.container(horizontal=True):
                 for answer in question.answers:
                     name = f"{key}_{answer.option}_{answer.value}"
-                    if st.button(answer.text[:1].upper() + answer.text[1:], key=name, help=answer.flag):
+                    if st.button(answer.text[:1].upper() + answer.text[1:], key=name):
                         _all(key).setdefault(source, {})[answer.option] = answer.value
                         st.rerun()
     given = answers_of(source, key)
     if given:
-        said = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in given.items())
+        answers = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in given.items())
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Answered: {said}")
+            st.caption(f"Answered: {answers}")
             if st.button("Ask again", key=f"{key}_again", icon=":material/undo:"):
                 _all(key).pop(source, None)
                 st.rerun()
@@ -41,3 +43,32 @@ def draw_questions(questions: tuple[Question, ...], source: str, key: str) -> No
 def _all(key: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = st.session_state.setdefault(f"{key}_answers", {})
     return found
+
+
+_RENAMED, _KEPT = "It was renamed", "It stays a class"
+
+
+def gone_classes(asked: Sequence[GoneClass], key: str) -> tuple[list[str], list[str]] | None:
+    """Draw a choice for each class, the likeliest answer as default, and return the answers once confirmed.
+
+    These are the classes that have another name now, each `old=new`, and those that stay without images in the source.
+    """
+    with st.container(border=True, key=key):
+        kept, renamed = list[str](), list[str]()
+        for number, one in enumerate(asked):
+            st.text(one.message)
+            choices = [_RENAMED, _KEPT] if one.renamed else [_KEPT]
+            chosen = st.segmented_control(
+                one.name,
+                choices,
+                default=choices[0],
+                required=True,
+                key=f"{key}_{number}",
+                label_visibility="collapsed",
+            )
+            if chosen == _RENAMED:
+                renamed.append(f"{one.name}={one.now}")
+            else:
+                kept.append(one.name)
+        pressed = st.button("Import with this answer", type="primary", icon=":material/sync:", key=f"{key}_go")
+    return (renamed, kept) if pressed else None

@@ -1,14 +1,17 @@
-"""An import at work, and what it brought when it has ended."""
+"""Running import, and the report of an ended one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, Protocol
 
 import streamlit as st
 
+from app.components.complaints import plain
 from app.components.import_preview import bars, problem_table
-from app.services.imports import ImportInfo, ProblemCount, problems_csv
-from core.types import Problem, RoundStatus, Severity
+from app.components.links import link_to_merge
+from app.services.class_lists import SimilarClasses
+from app.services.imports.jobs import ImportInfo, problems_csv
+from core.types import JobStatus, Problem, Severity
 
 _CLASSES = 24  # with their share of pixels; the others are counted
 _SHOWN = 1_000  # rows of the table; the download has all that were kept
@@ -23,10 +26,10 @@ _CHANGES = {
 
 
 class LoadProblems(Protocol):
-    """Finds the problems of one kind, with a text in their path, so many at most; None: any."""
+    """Finds at most `limit` problems of one kind (None: any) with a text in their path."""
 
     def __call__(self, *, kind: str | None = None, text: str = "", limit: int | None = None) -> list[Problem]:
-        """Return what fits, in the order it was met."""
+        """Return the matching problems, in the order of the files."""
 
 
 def draw_running(info: ImportInfo, worker: str, key: str) -> bool:
@@ -42,40 +45,56 @@ def draw_running(info: ImportInfo, worker: str, key: str) -> bool:
 
 
 def headline(info: ImportInfo) -> str:
-    """Return one line that says what is happening."""
-    if info.status is RoundStatus.QUEUED:
+    """Return the current step in one line."""
+    if info.status is JobStatus.QUEUED:
         return "waiting for the worker"
     if not info.total:
         return f"{info.message}: {info.done:,} so far"
     return f"{info.message}: {info.done:,} of {info.total:,}"
 
 
-def draw_report(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> bool:
-    """Draw how an import ended and what was wrong; return whether Close was pressed in this run."""
+def draw_report(info: ImportInfo, counts: Sequence[tuple[Severity, str, int]], load: LoadProblems, key: str) -> bool:
+    """Draw the report of an ended import and its problems; return whether Close was pressed in this run."""
     with st.container(border=True, key=key):
         head, button = st.columns([8, 1], vertical_alignment="center")
         with head:
             st.html(f'<p class="of-facts">{_result(info)}</p>')
         pressed = button.button("Close", icon=":material/close:", key=f"{key}_close", width="stretch")
-        if info.report and info.status is RoundStatus.DONE:
+        if info.report and info.status is JobStatus.DONE:
             nothing = "no mask" if "masks" in info.report else "no label"
             st.html(bars({name or nothing: count for name, count in info.report["classes"].items()}))
+            if set(info.report["classes"]) == {""}:
+                _draw_next_step(info)
             if pixels := info.report.get("pixels"):
                 st.html(f'<p class="of-facts">{_shares(pixels)}</p>')
         if counts:
             _draw_problems(info, counts, load, key)
-        elif info.status is RoundStatus.DONE:
+        elif info.status is JobStatus.DONE:
             st.caption(":green[:material/check:] No problem was found.")
     return pressed
 
 
+def _draw_next_step(info: ImportInfo) -> None:
+    """Link to where images without any label get their first ones."""
+    address = {"dataset": str(info.dataset_id)}
+    st.page_link("pages/review.py", label="Label images", icon=":material/label:", query_params=address)
+
+
+def draw_one_class(dataset_id: int | None, find: Callable[[int], Sequence[SimilarClasses]]) -> None:
+    """Draw, for classes whose names are spellings of one, a link to their merge."""
+    if dataset_id is None:
+        return
+    for one in find(dataset_id):
+        link_to_merge(dataset_id, (one.class_id, one.other_id), f"{plain(one.why)}: merge them")
+
+
 def draw_mended(info: ImportInfo, key: str) -> bool:
-    """Draw how many masks were mended outside, and return whether the button that takes them was pressed."""
+    """Draw the counts of masks changed outside of Outfold, and return whether their import was pressed."""
     counts: dict[str, int] = (info.report or {}).get("mended", {})
     if not any(counts.values()):
         return False
-    said = {"taken": "were taken as edits", "open": "differ from the given ones", "left": "were left: decided here"}
-    text = ", ".join(f"{counts[name]:,} {words}" for name, words in said.items() if counts.get(name))
+    phrases = {"taken": "were taken as edits", "open": "differ from the given ones", "left": "were left: decided here"}
+    text = ", ".join(f"{counts[name]:,} {words}" for name, words in phrases.items() if counts.get(name))
     with st.container(border=True, key=key):
         st.caption(f"Masks mended elsewhere: {text}.")
         if not counts.get("open"):
@@ -90,7 +109,7 @@ def draw_mended(info: ImportInfo, key: str) -> bool:
 
 def _result(info: ImportInfo) -> str:
     name = escape(str(info.request["name"]))
-    if info.report is None or info.status is not RoundStatus.DONE:
+    if info.report is None or info.status is not JobStatus.DONE:
         return f"<b>{name} was not imported.</b> {escape(info.message)}"
     return f"<b>{name}</b> · {_summary(info.report)}"
 
@@ -114,8 +133,8 @@ def _shares(pixels: dict[str, int]) -> str:
     return "Pixels: " + " · ".join([*shown, *more])
 
 
-def _draw_problems(info: ImportInfo, counts: Sequence[ProblemCount], load: LoadProblems, key: str) -> None:
-    totals = {(count.severity, count.kind): count.count for count in counts}
+def _draw_problems(info: ImportInfo, counts: Sequence[tuple[Severity, str, int]], load: LoadProblems, key: str) -> None:
+    totals = {(severity, kind): count for severity, kind, count in counts}
     kinds = [kind for _, kind in totals]
     chosen, text, download = st.columns([6, 3, 2], vertical_alignment="bottom")
     with chosen:

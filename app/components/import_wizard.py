@@ -1,4 +1,4 @@
-"""Name a source, see what it holds, import it."""
+"""Form of an import: source, preview, request."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,9 +9,11 @@ from typing import IO, Any
 import streamlit as st
 
 from app.components.complaints import complaints
-from app.components.import_preview import draw_preview
+from app.components.folder_browser import browse_button, chosen_folder, folder_browser
+from app.components.import_preview import STYLE, draw_preview
 from app.components.import_questions import answers_of, draw_questions
-from app.services.imports import ImportRequest, Preview, name_for
+from app.services.imports.jobs import ImportPreview, ImportRequest, propose_name
+from app.services.imports.sources import Listing
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 from core.data.masks.camvid_maps import EXACT, MERGED
@@ -33,11 +35,12 @@ MAX_UPLOAD_MB = 500
 def draw_header(key: str, *, is_empty: bool) -> bool:
     """Draw the page's title and the button that opens the form; return whether the form is open.
 
-    Session state holds under `key` whether it is; where there is nothing yet it is open by itself.
+    Session state keeps it under `key`; without datasets the form is open by default.
     """
+    st.html(STYLE)
     is_open = bool(st.session_state.get(key, is_empty))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown("### Datasets")
+        st.title("Datasets", anchor=False)
         label, icon = ("Close", ":material/close:") if is_open else ("Import images", ":material/add:")
         if not is_empty and st.button(
             label, icon=icon, type="secondary" if is_open else "primary", key=f"{key}_toggle"
@@ -48,22 +51,26 @@ def draw_header(key: str, *, is_empty: bool) -> bool:
 
 
 def import_wizard(
-    look: Callable[[ImportRequest], Preview],
+    look: Callable[[ImportRequest], ImportPreview],
     recognise: Callable[[Path], SourceFormat | None],
     store_upload: Callable[[IO[bytes], str], Path],
+    browse: tuple[Callable[[Path | None], Listing], Callable[[], Sequence[Path]]],
+    *,
     known: Sequence[str],
     key: str,
 ) -> ImportRequest | None:
-    """Draw the form and what the source holds; return the request when Import was pressed in this run.
+    """Draw the form and the preview; return the request when Import was pressed in this run.
 
-    `known` are the names of the datasets that images without labels can be added to.
+    `browse` lists a folder and the recent ones; `known` are the datasets that images without labels can be added to.
     """
     left, right = st.container(border=True, key=key).columns([4, 7], gap="large")
     with left:
-        source = _source(store_upload, key)
+        source = _source(store_upload, browse, key)
         request = None
-        if source is not None:
-            request = _added(source, known, key) or _request(source, partial(_recognised, recognise), key)
+        if source is not None and _ask_to_join(known, key):
+            request = _join_request(source, known, key)
+        elif source is not None:
+            request = _request(source, partial(_cached_format, recognise), key)
     if request is None:
         with right:
             _explain()
@@ -78,10 +85,10 @@ def import_wizard(
             )
     preview = None
     with right, complaints():
-        preview = _looked(look, replace(request, name=request.name if named else "preview", by=""))
+        preview = _cached_preview(look, replace(request, name=request.name if named else "preview", by=""))
         if preview.remembered:
-            said = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in preview.remembered.items())
-            st.text(f"As in earlier imports: {said}")
+            answers = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in preview.remembered.items())
+            st.text(f"As in earlier imports: {answers}")
         draw_questions(preview.meaning.questions, request.source, key)
         draw_preview(preview, f"{key}_preview", request.name if request.unlabelled else "")
     if preview is None:
@@ -99,24 +106,32 @@ def import_wizard(
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner="Looking at the images")
-def _looked(_look: Callable[[ImportRequest], Preview], request: ImportRequest) -> Preview:
-    """Look at a source; typing elsewhere in the form does not look again."""
+def _cached_preview(_look: Callable[[ImportRequest], ImportPreview], request: ImportRequest) -> ImportPreview:
+    """Return the preview of a source, cached while other fields of the form change."""
     return _look(request)
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)
-def _recognised(_recognise: Callable[[Path], SourceFormat | None], source: Path) -> SourceFormat | None:
-    """Recognise a source's format once, and not with every key that is typed."""
+def _cached_format(_recognise: Callable[[Path], SourceFormat | None], source: Path) -> SourceFormat | None:
+    """Return the recognised format of a source, cached."""
     return _recognise(source)
 
 
-def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | None:
+def _source(
+    store_upload: Callable[[IO[bytes], str], Path],
+    browse: tuple[Callable[[Path | None], Listing], Callable[[], Sequence[Path]]],
+    key: str,
+) -> Path | None:
     """Return the folder or table that was named or uploaded."""
     where = st.segmented_control(
         "Where", [FOLDER, ARCHIVE], default=FOLDER, key=f"{key}_where", label_visibility="collapsed"
     )
     if where != ARCHIVE:
+        if (chosen := chosen_folder(key)) is not None:
+            st.session_state[f"{key}_source"] = chosen
         text = st.text_input("Folder or table", key=f"{key}_source", placeholder="/data/pets or /data/pets/labels.csv")
+        browse_button(key)
+        folder_browser(*browse, key)
         return Path(text.strip()) if text.strip() else None
     uploaded = st.file_uploader("Zip file", type="zip", key=f"{key}_zip", max_upload_size=MAX_UPLOAD_MB)
     if uploaded is None:
@@ -126,19 +141,23 @@ def _source(store_upload: Callable[[IO[bytes], str], Path], key: str) -> Path | 
     return None
 
 
-def _added(source: Path, known: Sequence[str], key: str) -> ImportRequest | None:
-    """Return the request to add images to a dataset that exists, None where they are a dataset of their own."""
-    label = "These images are unlabelled: add them to a dataset"
-    if not known or not st.toggle(label, key=f"{key}_unlabelled"):
+def _ask_to_join(known: Sequence[str], key: str) -> bool:
+    """Ask whether the images are to be added to an existing dataset."""
+    return bool(known) and st.toggle("These images are unlabelled: add them to a dataset", key=f"{key}_unlabelled")
+
+
+def _join_request(source: Path, known: Sequence[str], key: str) -> ImportRequest | None:
+    """Return the request to add images to a dataset; None until one is chosen, as there is no safe default."""
+    name = st.selectbox("Dataset", known, index=None, placeholder="Choose a dataset", key=f"{key}_into")
+    st.caption("They become its split *unlabelled*. A round predicts them; later ones train on accepted labels.")
+    if name is None:
         return None
-    name = st.selectbox("Dataset", known, key=f"{key}_into")
-    st.caption("They become its split *unlabelled*. A round predicts them, what you accept is learnt from the next on.")
     return ImportRequest(name=name, source=str(source), format=SourceFormat.UNLABELLED, unlabelled=True)
 
 
 def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key: str) -> ImportRequest | None:
-    """Return what the form says, None while it cannot be imported."""
-    name = st.text_input("Name of the dataset", key=f"{key}_name", placeholder=name_for(source))
+    """Return the request, None while it is incomplete."""
+    name = st.text_input("Name of the dataset", key=f"{key}_name", placeholder=propose_name(source))
     chosen = st.selectbox(
         "Read as",
         [None, *SourceFormat],
@@ -161,10 +180,16 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
         columns["literal_labels"] = st.checkbox("NA, None and nan are names of classes", key=f"{key}_literal")
         merges = st.text_input("Classes that are one", key=f"{key}_merges", placeholder="Cat=cat, CAT=cat")
         columns["merged_classes"] = tuple(merge.strip() for merge in merges.split(",") if merge.strip())
+        columns["window"] = st.text_input(
+            "Range of the greys",
+            key=f"{key}_window",
+            placeholder="0-4095, or full",
+            help="Values of 10 to 16 bits that become black and white; empty: found in the images",
+        ).strip()
         outside = st.checkbox("Follow links that leave the folder", key=f"{key}_outside")
     with complaints():
         return ImportRequest(
-            name=name.strip() or name_for(source),
+            name=name.strip() or propose_name(source),
             source=str(source),
             format=chosen,
             allow_outside_links=outside,
@@ -175,7 +200,7 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
 
 
 def _mask_options(key: str) -> dict[str, Any]:
-    """Return what the pixels of masks mean, where the files do not say it themselves."""
+    """Ask for the meaning of the values in masks."""
     colour_map = st.selectbox(
         "Colours of the masks",
         list(_MAPS),
@@ -198,7 +223,7 @@ def _mask_options(key: str) -> dict[str, Any]:
 
 
 def _explain() -> None:
-    """Say what can be imported."""
+    """Draw the list of formats."""
     st.markdown("**What Outfold reads**")
     for reader in map(FORMATS.__getitem__, SourceFormat):
         st.markdown(f"{reader.title}  \n:gray[{reader.example}]")

@@ -1,4 +1,4 @@
-"""A round at work: what happens now, how far each fold is, whether anybody works on it at all."""
+"""Progress of a running round: stage, folds, worker."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -6,37 +6,32 @@ from html import escape
 import streamlit as st
 
 from app.components.complaints import complaints, plain
-from app.services.rounds import FoldRun, RoundProgress
+from app.services.rounds.jobs import WAITING, FoldRun, RoundProgress
 from app.services.workers import WorkerState
-from core.types import Recipe, RoundStatus, Task
+from core.config import RECIPES
+from core.types import JobStatus, Recipe, Task
 
 ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
-PIECES: Mapping[Recipe, str] = {  # what the one piece of a round without folds is
-    Recipe.ITERATED: "teacher and students",
-    Recipe.CROSS_TRAINING: "both networks, and the one they teach",
-    Recipe.COMPARISON: "original and cleaned labels, every seed",
-    Recipe.PREDICTIONS: "predictions made elsewhere",
-}
 _MINUTE, _HOUR = 60, 3600
 _ICONS = {
-    RoundStatus.QUEUED: ":material/schedule:",
-    RoundStatus.RUNNING: ":material/play_circle:",
-    RoundStatus.DONE: ":material/check_circle:",
-    RoundStatus.FAILED: ":material/error:",
-    RoundStatus.CANCELLED: ":material/cancel:",
+    JobStatus.QUEUED: ":material/schedule:",
+    JobStatus.RUNNING: ":material/play_circle:",
+    JobStatus.DONE: ":material/check_circle:",
+    JobStatus.FAILED: ":material/error:",
+    JobStatus.CANCELLED: ":material/cancel:",
 }
 _COLOURS = {
-    RoundStatus.QUEUED: "gray",
-    RoundStatus.RUNNING: "blue",
-    RoundStatus.DONE: "green",
-    RoundStatus.FAILED: "red",
-    RoundStatus.CANCELLED: "gray",
+    JobStatus.QUEUED: "gray",
+    JobStatus.RUNNING: "blue",
+    JobStatus.DONE: "green",
+    JobStatus.FAILED: "red",
+    JobStatus.CANCELLED: "gray",
 }
 
 
 @st.fragment(run_every=1.0)
 @complaints()
-def live_round(drawn: RoundStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
+def live_round(drawn: JobStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
     """Follow an unfinished round once a second; the page, which was drawn at a status, is drawn anew at another one."""
     progress = look()
     if progress.round.status is not drawn:
@@ -49,7 +44,7 @@ def live_round(drawn: RoundStatus, look: Callable[[], RoundProgress], cancel: Ca
 @st.fragment(run_every=5.0)
 @complaints()
 def live_worker(look: Callable[[], WorkerState]) -> None:
-    """Keep saying whether anybody works, when last heard and on what."""
+    """Draw the state of the worker, refreshed in the background."""
     worker = look()
     icon = ":green[:material/circle:]" if worker.is_alive else ":orange[:material/circle:]"
     device = f" · {worker.alive[0].device}" if worker.alive else ""
@@ -57,15 +52,26 @@ def live_worker(look: Callable[[], WorkerState]) -> None:
 
 
 def draw_round(progress: RoundProgress, key: str) -> bool:
-    """Draw an unfinished round and return whether somebody pressed Cancel in this run."""
+    """Draw an unfinished round and return True if it was cancelled in this run, after one confirmation."""
+    asking = f"{key}_asking_{progress.round.id}"
     with st.container(border=True, key=key):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             shown = progress.round
-            st.markdown(f"**{shown.name}** of {plain(shown.dataset)} {status_badge(shown.status)}")
-            pressed = st.button("Cancel", icon=":material/stop:", key=f"{key}_cancel")
+            badge = status_badge(JobStatus.RUNNING if progress.is_at_work else JobStatus.QUEUED)
+            st.markdown(f"**{shown.name}** of {plain(shown.dataset)} {badge}")
+            if not st.session_state.get(asking):
+                st.button(
+                    "Cancel",
+                    icon=":material/stop:",
+                    key=f"{key}_cancel",
+                    on_click=_note,
+                    args=(asking,),
+                    kwargs={"on": True},
+                )
+        pressed = bool(st.session_state.get(asking)) and _ask_whether_to_cancel(progress, asking, key)
         st.progress(min(1.0, progress.fraction), text=headline(progress))
         fold = progress.current
-        if fold is not None:
+        if fold is not None and progress.is_at_work:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
         if progress.worker.is_silent:
@@ -73,23 +79,55 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
     return pressed
 
 
+def _ask_whether_to_cancel(progress: RoundProgress, asking: str, key: str) -> bool:
+    """Draw the one question before a round is cancelled and return whether the answer was yes."""
+    with st.container(border=True, key=f"{key}_question"):
+        st.markdown(f"**Cancel {progress.round.name}?** {what_stays(progress)}")
+        with st.container(horizontal=True):
+            pressed = st.button("Cancel the round", type="primary", key=f"{key}_cancel_yes")
+            st.button("Keep it running", key=f"{key}_cancel_no", on_click=_note, args=(asking,), kwargs={"on": False})
+    if pressed:
+        st.session_state[asking] = False
+    return pressed
+
+
+def what_stays(progress: RoundProgress) -> str:
+    """Return the notice of a cancelled round: its finished parts stay, and it can be resumed."""
+    if len(progress.folds) == 1:
+        return "What it finished so far stays, and you can resume it."
+    done = sum(fold.status is JobStatus.DONE for fold in progress.folds)
+    stay = {0: "No fold is done yet", 1: f"1 of {len(progress.folds)} folds is done and stays"}
+    return f"{stay.get(done, f'{done} of {len(progress.folds)} folds are done and stay')}; you can resume it."
+
+
+def _note(name: str, *, on: bool) -> None:
+    st.session_state[name] = on
+
+
 def headline(progress: RoundProgress) -> str:
-    """Return one line that says what is happening."""
+    """Return the current step in one line."""
     fold = progress.current
+    if fold is not None and not progress.is_at_work:
+        return f"{WAITING}, which goes on from where it was"
     if fold is not None:
         epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
         note = f" · {fold.message}" if fold.message else ""
         if len(progress.folds) == 1:  # a recipe of one piece says by itself what is at work
             return f"{fold.message}: {fold.stage}{epoch}" if fold.message else f"{fold.stage}{epoch}"
         return f"{fold.stage}, fold {fold.fold + 1} of {len(progress.folds)}{epoch}{note}"
-    if progress.ahead and progress.round.status is RoundStatus.QUEUED:
+    if progress.ahead and progress.round.status is JobStatus.QUEUED:
         return f"{progress.round.stage}; {progress.ahead} other {'round' if progress.ahead == 1 else 'rounds'} first"
     return progress.round.stage
 
 
-def status_badge(status: RoundStatus) -> str:
+def status_badge(status: JobStatus) -> str:
     """Return a status as Markdown: a colour, an icon and the word."""
-    return f":{_COLOURS[status]}-badge[{_ICONS[status]} {status.value}]"
+    return f":{_COLOURS[status]}-badge[{_ICONS[status]} {status_word(status)}]"
+
+
+def status_word(status: JobStatus) -> str:
+    """Return the word for a status; queued rounds are "waiting"."""
+    return "waiting" if status is JobStatus.QUEUED else status.value
 
 
 def time_text(seconds: float | None) -> str:
@@ -108,10 +146,10 @@ def fold_strip(folds: Sequence[FoldRun], recipe: Recipe) -> str:
     cells = []
     for fold in folds:
         accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
-        text = PIECES.get(recipe, f"fold {fold.fold + 1}") + accuracy
-        title = f"{text}, {fold.status.value}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
-        width = 100 if fold.status is RoundStatus.DONE else round(100 * fold.fraction)
-        colour = "#2b8a4b" if fold.status is RoundStatus.DONE else "#1f6feb"
+        text = (RECIPES[recipe].piece or f"fold {fold.fold + 1}") + accuracy
+        title = f"{text}, {status_word(fold.status)}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
+        width = 100 if fold.status is JobStatus.DONE else round(100 * fold.fraction)
+        colour = "#2b8a4b" if fold.status is JobStatus.DONE else "#1f6feb"
         cells.append(
             f'<div title="{title}" style="flex:1;min-width:4rem"><div style="height:6px;border-radius:3px;overflow:'
             f'hidden;background:rgba(128,138,156,.25)"><div style="height:100%;width:{width}%;'

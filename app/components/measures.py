@@ -1,12 +1,12 @@
-"""What is measured of a round, in words: which figures there are for labels, and which for masks."""
+"""Names and formats of a round's figures, for labels and for masks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app.components.job_progress import time_text
-from app.services.rounds import Comparison
-from core.config import by_network
+from app.services.rounds.jobs import RoundComparison
+from core.config import settings_by_network
 from core.types import Task
 
 _UNKNOWN = "…"
@@ -16,14 +16,14 @@ _OF_MASKS = frozenset({"crop", "scales", "flip", "class_weights", "min_region", 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How results are called and where they lead.
+    """Names of results, and their links.
 
-    `per_class` is what is drawn of each class, `counted` its count of what was given, `findings` what is reviewed,
-    `review` the queue of a (given, predicted) pair of the confusion, which is drawn in percent of what was given where
-    `by_row`; `hidden` are settings that say nothing.
+    `per_class` is the measure of each class, `counted` the name of its given count, `findings` the name of findings,
+    `review` the queue of a (given, predicted) pair of the confusion, which is drawn in percent of the given class where
+    `by_row`; `hidden` are settings without an effect.
     """
 
-    figures: Callable[[Comparison], dict[str, str]]
+    figures: Callable[[RoundComparison], dict[str, str]]
     per_class: str
     per_class_title: str
     confusion: str
@@ -36,23 +36,23 @@ class Words:
     hidden: frozenset[str]
 
 
-def figures(shown: Comparison) -> dict[str, str]:
-    """Return the figures of a finished round that one asks for first, by name; none of what was not measured."""
+def figures(shown: RoundComparison) -> dict[str, str]:
+    """Return the main figures of a finished round, by name; without those that were not measured."""
     return {name: value for name, value in WORDS[shown.round.task].figures(shown).items() if value != _UNKNOWN}
 
 
-def headline(shown: Comparison) -> dict[str, str]:
-    """Return the same of a round that is shown alone: the name of the wrong labels says what their number rests on."""
+def headline(shown: RoundComparison) -> dict[str, str]:
+    """Return the main figures with the basis of the estimate of wrong labels in its name."""
     basis = shown.wrong.basis if shown.wrong else ""
     own = (_WRONG_LABELS, _WRONG_REGIONS)
     return {f"{name}, {basis}" if basis and name in own else name: value for name, value in figures(shown).items()}
 
 
-def settings(shown: Comparison) -> dict[str, Any]:
-    """Return the settings of a round that mean something for its labels, those of its recipe by its name."""
+def settings(shown: RoundComparison) -> dict[str, Any]:
+    """Return the settings of a round that have an effect, with those of its recipe."""
     hidden = WORDS[shown.round.task].hidden
     own = {f"{shown.round.recipe}: {name}": value for name, value in (shown.round.recipe_config or {}).items()}
-    return {name: value for name, value in by_network(shown.round.config).items() if name not in hidden} | own
+    return {name: value for name, value in settings_by_network(shown.round.config).items() if name not in hidden} | own
 
 
 def percent(value: float | None) -> str:
@@ -65,7 +65,7 @@ def count(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:,.0f}"
 
 
-def _of_labels(shown: Comparison) -> dict[str, str]:
+def _of_labels(shown: RoundComparison) -> dict[str, str]:
     measured = shown.metrics
     return {
         "out-of-fold accuracy": percent(measured.get("accuracy")),
@@ -75,30 +75,30 @@ def _of_labels(shown: Comparison) -> dict[str, str]:
     }
 
 
-def _of_masks(shown: Comparison) -> dict[str, str]:
+def _of_masks(shown: RoundComparison) -> dict[str, str]:
     measured = shown.metrics
     return {
         "mIoU": percent(measured.get("miou")),
         "pixel accuracy": percent(measured.get("accuracy")),
         **_found(shown, "regions found", "regions proposed for unlabelled pixels"),
         _WRONG_REGIONS: _wrong(shown),
-        "wobble set apart": count(measured.get("wobble_regions")),
+        "boundary differences": count(measured.get("wobble_regions")),
         "too small to show": count(measured.get("tiny_regions")),
         "took": time_text(shown.seconds),
     }
 
 
-def _wrong(shown: Comparison) -> str:
+def _wrong(shown: RoundComparison) -> str:
     """Return the number of wrong labels by random samples, "unknown" without them."""
     return shown.wrong.short if shown.wrong else _UNKNOWN
 
 
-def _found(shown: Comparison, suspicious: str, proposed: str) -> dict[str, str]:
-    """Return how much a round found, under these names: a recipe that only proposes has looked for nothing else."""
+def _found(shown: RoundComparison, suspicious: str, proposed: str) -> dict[str, str]:
+    """Return the counts of findings under these names; a recipe that only proposes has no other findings."""
     only_proposes = shown.round.recipe.proposes
     found, decided = shown.looked_for
-    told = {proposed if only_proposes else suspicious: count(found), "of them decided": count(decided)}
-    return told if only_proposes else told | {proposed: count(shown.proposed or None)}
+    counts = {proposed if only_proposes else suspicious: count(found), "of them decided": count(decided)}
+    return counts if only_proposes else counts | {proposed: count(shown.proposed or None)}
 
 
 def _samples_of(given: int, pseudo: int) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _samples_of(given: int, pseudo: int) -> dict[str, str]:
 
 
 def _regions_of(given: int, pseudo: int) -> dict[str, str]:
-    """Where both agree there are no regions: those of everything that was given this class."""
+    """Return the review of a pair; where given and predicted class agree, of all regions of that class."""
     suggested = {} if given == pseudo else {"pseudo": str(pseudo)}
     return {"show": "suspicious", "status": "any", "given": str(given), **suggested}
 

@@ -1,51 +1,57 @@
-"""Which dataset and round a page is about: in the address (`?dataset=1&round=3`), and remembered between pages."""
+"""Choice of a page's dataset and round: kept in the address (`?dataset=1&round=3`) and between pages."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
 from app.components.complaints import plain
+from app.services.rounds.jobs import RoundInfo
 
 LONGEST_ID = 18  # digits; more are no row's number
 _WARNING = ":material/warning:"
-_LONGEST_TOLD = 40  # characters of what an address names
+_LONGEST_TOLD = 40  # characters of an address in a message
 
 
 def pick(parameter: str, options: Mapping[int, str], label: str, elsewhere: Collection[int] = ()) -> int:
     """Draw a choice among named ids and return the chosen one; `options` must not be empty.
 
-    The address wins when it changes, then what was chosen on another page, then the first option. An address that names
-    none of them, nor one of those that can be shown `elsewhere`, is told so.
+    The address wins when it changes, then the choice of another page, then the first option. An address with an id
+    neither among the options nor among those that can be shown `elsewhere` gets a warning.
     """
-    key, seen = f"pick_{parameter}", f"seen_{parameter}"
-    wanted = asked(parameter)
-    if wanted in options and st.session_state.get(seen) != wanted:
+    key, wanted, former = f"pick_{parameter}", address_id(parameter), last_shown(parameter)
+    if wanted in options and former != wanted:
         st.session_state[key] = wanted
-    elif st.session_state.get(key) not in options:
-        former = remembered(parameter)
+    else:  # never the former value of this field: another page without it may have shown another id since
         st.session_state[key] = former if former in options else next(iter(options))
-    chosen = st.selectbox(label, list(options), format_func=options.__getitem__, key=key, label_visibility="collapsed")
+
+    def keep() -> None:
+        remember(parameter, st.session_state[key])
+        st.query_params[parameter] = str(st.session_state[key])
+
+    chosen = st.selectbox(
+        label, list(options), format_func=options.__getitem__, key=key, label_visibility="collapsed", on_change=keep
+    )
     remember(parameter, chosen)
-    if (text := named(parameter)) and wanted not in options and wanted not in elsewhere:
-        st.warning(plain(instead(f"There is no {label.lower()} {text} to show", options[chosen])), icon=_WARNING)
+    if (text := address_text(parameter)) and wanted not in options and wanted not in elsewhere:
+        st.warning(plain(fallback_text(f"There is no {label.lower()} {text} to show", options[chosen])), icon=_WARNING)
     if st.query_params.get(parameter) != str(chosen):
         st.query_params[parameter] = str(chosen)
     return chosen
 
 
-def asked(parameter: str) -> int | None:
-    """Return the id in the page's address, None for anything that is none."""
+def address_id(parameter: str) -> int | None:
+    """Return the id in the page's address, None without a valid one."""
     text = st.query_params.get(parameter, "")
     return int(text) if text.isdecimal() and len(text) <= LONGEST_ID else None
 
 
-def named(parameter: str) -> str:
-    """Return what the page's address says, as people may read it; "" where it says nothing."""
-    return str(asked(parameter) or st.query_params.get(parameter, "")[:_LONGEST_TOLD])
+def address_text(parameter: str) -> str:
+    """Return the parameter of the page's address as text for a message; "" without one."""
+    return str(address_id(parameter) or st.query_params.get(parameter, "")[:_LONGEST_TOLD])
 
 
-def instead(reason: str, shown: str) -> str:
-    """Say why something else is shown than the address names, and what it is."""
+def fallback_text(reason: str, shown: str) -> str:
+    """Return the warning that something other than the address names is shown, with the reason."""
     return f"{reason}; {shown} is shown instead."
 
 
@@ -54,11 +60,38 @@ def warn_over(text: str) -> None:
     st.toast(plain(text), icon=_WARNING, duration="infinite")
 
 
-def remembered(parameter: str) -> int | None:
-    """Return the id that was chosen last, on whatever page, in this visit."""
+def last_shown(parameter: str) -> int | None:
+    """Return the id that was chosen last in this session, on any page."""
     return st.session_state.get(f"seen_{parameter}")
 
 
 def remember(parameter: str, chosen: int) -> None:
-    """Let the other pages begin with what this one shows."""
+    """Make an id the default of the other pages."""
     st.session_state[f"seen_{parameter}"] = chosen
+
+
+def dataset_at_hand(known: Collection[int]) -> int | None:
+    """Return the known dataset that the address names, else the one shown last, else None."""
+    return next(
+        (one for one in (address_id("dataset"), last_shown("dataset")) if one is not None and one in known), None
+    )
+
+
+def wanted_round(known: Sequence[RoundInfo], datasets: Collection[int]) -> RoundInfo | None:
+    """Return the round the address names, else the newest finished one, else the newest; of the current dataset.
+
+    `known` are all rounds, newest first, `datasets` the ids of all datasets. A missing one gets a warning.
+    """
+    wanted = next((info for info in known if info.id == address_id("round")), None)
+    dataset = address_id("dataset") or last_shown("dataset")
+    at_hand = [info for info in known if info.dataset_id == dataset]
+    if not at_hand and address_id("dataset") not in datasets:
+        at_hand = list(known)
+    finished = next((info for info in at_hand if info.is_reviewable), None)
+    chosen = wanted or finished or next(iter(at_hand), None)
+    found = {"round": wanted is not None, "dataset": wanted is not None or address_id("dataset") in datasets}
+    missing = next((name for name, is_there in found.items() if address_text(name) and not is_there), None)
+    if missing is not None and chosen is not None:
+        reason = f"There is no {missing} {address_text(missing)} to show"
+        warn_over(fallback_text(reason, f"{chosen.name} of {chosen.dataset}"))
+    return chosen

@@ -1,4 +1,4 @@
-"""The random samples of a round: start or continue one, and what the verdicts on them tell."""
+"""Random samples of a round: their start, and the estimates from their verdicts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,10 @@ import streamlit as st
 
 from app.components.charts import precision_curve
 from app.components.complaints import plain
-from app.services.insight import Samples
+from app.components.links import link_to_merge
 from app.services.reviews import AuditView, Hint, share_text
-from app.services.set_names import set_name
+from app.services.reviews.evidence import set_name
+from app.services.rounds.insight import Samples
 from core.types import FindingKind
 
 _OFFERED = {
@@ -36,8 +37,8 @@ def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_coun
         "How many labels are wrong, and how many suggestions right, only verdicts on a random sample tell: 30 for a "
         "first number, 60 for a better one."
     )
-    told, curve = st.columns(2, gap="large")
-    with told:
+    sentences, curve = st.columns(2, gap="large")
+    with sentences:
         for line in _facts(found):
             st.markdown(plain(line))
         if own_count is not None and found.recalibration.wrong:
@@ -49,11 +50,13 @@ def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_coun
     return pressed
 
 
-def draw_hints(hints: Sequence[Hint]) -> None:
-    """Draw the hints on a round, each with its reason and what to do."""
+def draw_hints(hints: Sequence[Hint], dataset_id: int) -> None:
+    """Draw the hints on a round, each with its reason and advice; similar classes get a link to their merge."""
     if hints:
         lines = "".join(f"\n- {plain(hint.text)} {plain(hint.advice)}" for hint in hints)
         st.info(f"Look at these before accepting in bulk:\n{lines}", icon=":material/lightbulb:")
+    for both in [hint.classes for hint in hints if hint.classes is not None]:
+        link_to_merge(dataset_id, both, "If the two are one class: merge them")
 
 
 def _facts(found: Samples) -> list[str]:

@@ -1,19 +1,16 @@
-"""The fields of a new round's form, by what they are about; what they say are parts of a config."""
+"""Form fields of a new round's training: method, network and weights, sizes; each group returns values of a config."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
 
-from app.components.download_note import download_note
-from app.services.rounds import Proposal
-from core.config import DEEPLAB, PADDINGS, SMALL_MASK_NETWORK, SMALL_NETWORK, Method, RoundConfig, Weights
+from app.services.rounds.jobs import RoundProposal
+from app.services.rounds.preview import ask_size, is_asking, known_size
+from core.config import DEEPLAB, PADDINGS, SMALL_MASK_NETWORK, SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.types import ConfigError, Task
 
-Chosen = dict[str, Any]
-Fields = Callable[[RoundConfig, str], Chosen]
-
-METHODS = {Method.PROBE: "Probe", Method.FINE_TUNE: "Fine-tune"}
+METHODS = {ProbabilityMethod.PROBE: "Probe", ProbabilityMethod.FINE_TUNE: "Fine-tune"}
 WEIGHTS = {
     Weights.NONE: "none: from scratch",
     Weights.PACKAGED: "pretrained, installed with Outfold",
@@ -23,28 +20,31 @@ WEIGHTS = {
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 MOST_PIXELS = 2048
-_FOLDS = "Models to train; each judges the part of the images it never saw"
+_FOLDS = "Models to train; each predicts the part of the images that it was not trained on"
 _NETWORK_HELP: Mapping[Task, str] = {
-    Task.CLASSIFICATION: f"{SMALL_NETWORK} is made for images up to 64 pixels; every other name is one of timm's",
-    Task.SEGMENTATION: f"{SMALL_MASK_NETWORK} is made for small scenes; {DEEPLAB}NAME takes any of timm's networks",
+    Task.CLASSIFICATION: f"{SMALL_NETWORK} is made for images up to 64 pixels; other names are those of timm",
+    Task.SEGMENTATION: f"{SMALL_MASK_NETWORK} is made for small scenes; {DEEPLAB}NAME takes any network of timm",
 }
+_POLL_SECONDS = 1.0
+Chosen = dict[str, Any]
+Fields = Callable[[RoundConfig, str], Chosen]
 
 
 def method_field(begin: RoundConfig, key: str) -> Chosen:
-    """Ask how probabilities come about."""
+    """Ask for the method that estimates probabilities."""
     method = st.segmented_control(
         "Method",
         list(METHODS),
         default=begin.method,
         format_func=METHODS.__getitem__,
         key=f"{key}_method",
-        help="Probe: the network stays as it is and a regression is fitted to its features. Fine-tune: it is trained",
+        help="Probe: a regression on the features of the frozen network. Fine-tune: all weights are trained",
     )
     return {"method": method or begin.method}
 
 
-def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
-    """Ask for the network and its first weights."""
+def network_fields(begin: RoundConfig, proposal: RoundProposal, key: str) -> Chosen:
+    """Ask for the network and its initial weights."""
     model = st.selectbox(
         "Network",
         models := list(dict.fromkeys((*proposal.models, begin.model))),
@@ -61,9 +61,9 @@ def network_fields(begin: RoundConfig, proposal: Proposal, key: str) -> Chosen:
 
 
 def weights_field(begin: RoundConfig, key: str) -> Weights:
-    """Ask for a network's first weights."""
+    """Ask for a network's initial weights."""
     weights = st.selectbox(
-        "First weights",
+        "Initial weights",
         list(Weights),
         index=list(Weights).index(begin.weights),
         format_func=WEIGHTS.__getitem__,
@@ -73,13 +73,13 @@ def weights_field(begin: RoundConfig, key: str) -> Weights:
 
 
 def _file_fields(begin: RoundConfig, key: str) -> Chosen:
-    """Ask for a file of weights, and how the images were made that it was trained with."""
+    """Ask for a file of weights, and the normalisation of the images that it was trained with."""
     file = st.text_input(
         "File or folder",
         begin.weights_file,
         key=f"{key}_file",
         placeholder="/path/to/weights.safetensors",
-        help="A .safetensors or .pth file, or a folder with such a file and config.json, as the hub has it",
+        help="A .safetensors or .pth file, or a folder with such a file and config.json, as on the hub",
     )
     left, middle, right = st.columns(3)
     mean, std = (
@@ -88,7 +88,7 @@ def _file_fields(begin: RoundConfig, key: str) -> Chosen:
             ", ".join(f"{value:g}" for value in values),
             key=f"{key}_weights_{name}",
             placeholder="0.5, 0.5, 0.5",
-            help="Of the images that the file was trained with, a number a channel; empty: as the file or timm says",
+            help="Of the images that the file was trained with, a number a channel; empty: from the file or timm",
         )
         for column, label, name, values in (
             (left, "Mean", "mean", begin.weights_mean),
@@ -119,11 +119,32 @@ def _numbers(label: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise ConfigError(f"{label} is {text!r}; write a number a channel, for example 0.5, 0.5, 0.5") from None
+        raise ConfigError(f"{label} is {text!r}", "write a number a channel, for example 0.5, 0.5, 0.5") from None
+
+
+def download_note(model: str, key: str) -> None:
+    """Draw the button that asks for the size of a network's published weights, and the answer."""
+    if st.button("How much is downloaded?", key=f"{key}_download", type="tertiary", icon=":material/download:"):
+        ask_size(model)
+    if is_asking(model):
+        st.fragment(_poll_size, run_every=_POLL_SECONDS)(model)
+    else:
+        _draw_size(known_size(model))
+
+
+def _poll_size(model: str) -> None:
+    if not is_asking(model):
+        st.rerun()  # draw the answer
+    st.caption("asking the hub...")
+
+
+def _draw_size(words: str) -> None:
+    if words:
+        st.caption(words)
 
 
 def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:
-    """Ask for how long, how large the images are and, where the round is `folded`, for how many folds."""
+    """Ask for epochs, image size and, where the round is `folded`, the number of folds."""
     *first, middle, right = st.columns(3 if folded else 2)
     folds = begin.folds
     for left in first:
@@ -134,7 +155,7 @@ def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:
 
 
 def region_fields(begin: RoundConfig, key: str) -> Chosen:
-    """Ask what of a scene is learnt at once, and which differences of masks are worth a look."""
+    """Ask for the crop of a scene, and for the least size of a region."""
     left, middle, right = st.columns(3)
     crop = left.number_input(
         "Crop", 0, MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
@@ -144,13 +165,13 @@ def region_fields(begin: RoundConfig, key: str) -> Chosen:
     )
     boundary = right.number_input(
         "Boundary", 0, 50, begin.boundary, key=f"{key}_boundary",
-        help="Pixels; what is thinner is wobble of a border and set apart",
+        help="Pixels; thinner differences are boundary differences, counted but not shown",
     )  # fmt: skip
     return {"crop": int(crop), "min_region": int(least), "boundary": int(boundary)}
 
 
 def training_fields(begin: RoundConfig, key: str) -> Chosen:
-    """Ask for what is rarely changed."""
+    """Ask for batch size, seed, device, learning rate and grey images."""
     left, right = st.columns(2)
     batch = left.number_input("Batch", 1, 65536, begin.batch_size, key=f"{key}_batch")
     seed = right.number_input("Seed", 0, 2**31 - 1, begin.seed, key=f"{key}_seed")
@@ -171,12 +192,12 @@ def training_fields(begin: RoundConfig, key: str) -> Chosen:
 
 
 def scene_fields(begin: RoundConfig, key: str) -> Chosen:
-    """Ask how rare classes weigh, and in which sizes a held-out scene is looked at."""
+    """Ask for class weights, and the scales at which held-out images are predicted."""
     weighted = st.checkbox(
         "Rare classes weigh more", begin.class_weights, key=f"{key}_class_weights", help="by median frequency"
     )
     scales = st.pills(
-        "Held-out images are looked at in these sizes",
+        "Scales of held-out images",
         sorted({*_SCALES, *begin.scales}),
         selection_mode="multi",
         default=list(begin.scales),
@@ -184,13 +205,13 @@ def scene_fields(begin: RoundConfig, key: str) -> Chosen:
         key=f"{key}_scales",
     )
     chosen = {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales}
-    if begin.method is Method.PROBE:  # whose maps are of the images as they are
+    if begin.method is ProbabilityMethod.PROBE:  # its feature maps are of the unmirrored images
         return chosen | {"flip": False}
     return chosen | {"flip": st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")}
 
 
 def no_fields(_begin: RoundConfig, _key: str) -> Chosen:
-    """Ask for nothing."""
+    """Return no fields."""
     return {}
 
 

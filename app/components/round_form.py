@@ -1,7 +1,7 @@
-"""The form of a new round: what suits the dataset is filled in, with the reason; everything can be changed."""
+"""Form of a new round, filled in with the configuration proposed for the dataset."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -9,79 +9,86 @@ import streamlit as st
 from app.components.further_networks import further_fields
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
-from app.services.rounds import Proposal
-from app.services.timings import Estimates, about
-from core.config import Method, RoundConfig, further, mixes, trained, with_model
+from app.services.rounds.jobs import RoundInfo, RoundProposal
+from app.services.rounds.preview import Estimates, about_time
+from core.config import ProbabilityMethod, RoundConfig, as_fine_tuning, can_mix, can_probe, further_network, with_model
 from core.types import ConfigError, Recipe
 
-_LOOK_SECONDS = 2.0
-_NAMES = {Method.PROBE: "Fast: pretrained network", Method.FINE_TUNE: "Longer: fine-tune it"}
+_POLL_SECONDS = 2.0
+_NAMES = {ProbabilityMethod.PROBE: "Fast: pretrained network", ProbabilityMethod.FINE_TUNE: "Longer: fine-tune it"}
 
 _LAST = "As in the last round"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A round somebody wants: what it does, how its networks are trained, and the recipe's own settings."""
-
-    recipe: Recipe
-    config: RoundConfig
-    settings: dict[str, Any]
-
-
 def round_form(
-    proposal: Proposal,
+    proposal: RoundProposal,
     key: str,
     *,
     number: int,
-    waits_for: str | None = None,
+    blocked: str | None = None,
     look_at_times: Callable[[], Estimates] = lambda: Estimates((), pending=False),
-) -> Wish | None:
-    """Draw the form and return what is wanted when Start was pressed in this run; not while another is at work.
+) -> tuple[Recipe, RoundConfig, dict[str, Any]] | None:
+    """Draw the form and return its values if Start was pressed in this run; `blocked` is the reason against it.
 
-    `look_at_times` returns how long each proposal takes.
+    Values are the recipe, the training settings, and the recipe's own settings.
+    `look_at_times` returns the estimated duration of each proposal.
     """
     before, after, of_scenes = OWN_FIELDS[proposal.task]
     with st.container(border=True, key=key):
         st.markdown(f"**Round {number}**")
         begin = _chosen_proposal(proposal, key)
-        _draw_times(proposal, look_at_times)
-        if begin != proposal.config:  # whose fields begin with its own values
+        times = st.container()
+        if begin != proposal.config:  # fields of its own, with its values
             key = f"{key}_last" if begin is proposal.remembered else f"{key}_other"
         recipe = recipe_field(proposal.task, key)
+        with times:
+            if recipe is Recipe.CROSS_FOLD:
+                _draw_times(proposal, look_at_times)
+            elif recipe.trains:
+                st.caption("The time it takes is shown once it runs.")
         settings = recipe_fields(recipe, proposal.splits, key)
-        if recipe.proposes:  # such recipes train networks
-            begin = trained(begin)
+        probes = can_probe(recipe, proposal.task)
+        if not probes:  # the recipe trains networks
+            begin = as_fine_tuning(begin)
         chosen: dict[str, Any] = {"model": begin.model}
         beside: list[dict[str, Any]] = []
         if recipe.trains:
-            chosen = ({} if recipe.proposes else before(begin, key)) | network_fields(begin, proposal, key)
+            chosen = (before(begin, key) if probes else {}) | network_fields(begin, proposal, key)
             chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
             with st.expander("More", key=f"{key}_more"):
                 asked = replace(begin, method=chosen.get("method", begin.method))
                 chosen |= training_fields(begin, key) | of_scenes(asked, key)
-                beside = further_fields(begin, proposal, key) if mixes(recipe, proposal.task) else []
-        if not st.button(
+                beside = further_fields(begin, proposal, key) if can_mix(recipe, proposal.task) else []
+        pressed = st.button(
             "Start round",
             type="primary",
             icon=":material/play_arrow:",
             key=f"{key}_start",
             width="stretch",
-            disabled=waits_for is not None,
-            help=f"{waits_for} is still at work" if waits_for else None,
-        ):
+            disabled=blocked is not None,
+        )
+        if blocked:
+            st.caption(blocked)
+        if not pressed:
             return None
         try:
             first = replace(with_model(begin, chosen["model"]), **chosen)
-            members = tuple(further(first, values) for values in beside)
-            return Wish(recipe, replace(first, members=members), settings)
+            members = tuple(further_network(first, values) for values in beside)
+            return recipe, replace(first, members=members), settings
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
             return None
 
 
-def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
-    """Say what is proposed for these images, and ask which where there are several; the network used last is chosen."""
+def blocked_reason(at_work: RoundInfo | None, *, is_bare: bool) -> str | None:
+    """Return why no round can start, None where one can; `is_bare`: no image has a label."""
+    if at_work is not None:
+        return f"{at_work.name} is still running: wait for it, or cancel it first."
+    return "No image has a label to learn from yet: label some first." if is_bare else None
+
+
+def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:
+    """Draw the proposals, ask for one where there are several, and return it; the network used last is the default."""
     configs = [*proposal.configs, *([proposal.remembered] if proposal.remembered else [])]
     names = [_NAMES[config.method] for config in proposal.configs] + [_LAST]
     chosen = first = len(configs) - 1 if proposal.remembered else 0
@@ -91,31 +98,33 @@ def _chosen_proposal(proposal: Proposal, key: str) -> RoundConfig:
         )
         chosen = first if asked is None else asked
     config = configs[chosen]
-    epochs = f", {config.epochs} epochs" if config.method is Method.FINE_TUNE else ""
+    epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
     why = "Used last" if config is proposal.remembered else f"Proposed for {proposal.images}"
     st.caption(f"{why}: {config.model} at {config.seen_size} pixels{epochs}")
     return config
 
 
-def _draw_times(proposal: Proposal, look: Callable[[], Estimates]) -> None:
-    """Say how long each proposal takes, or that it is being measured; the rest of the page does not wait for it."""
+def _draw_times(proposal: RoundProposal, look: Callable[[], Estimates]) -> None:
+    """Draw the estimated duration of each proposal, measured in the background while the page is shown."""
 
     def draw(known: Estimates) -> None:
         words = [
-            f"{_NAMES[config.method].partition(':')[0]}: {about(seconds)}" if len(known.seconds) > 1 else about(seconds)
+            f"{_NAMES[config.method].partition(':')[0]}: {about_time(seconds)}"
+            if len(known.seconds) > 1
+            else about_time(seconds)
             for config, seconds in zip(proposal.configs, known.seconds, strict=False)
             if seconds is not None
         ]
         st.caption("measuring the time it takes..." if known.pending else " · ".join(words))
 
-    def look_again() -> None:
+    def poll_times() -> None:
         known = look()
         draw(known)
         if not known.pending:
-            st.rerun()  # the page that no longer asks
+            st.rerun()  # draw the answer
 
     known = look()
     if known.pending:
-        st.fragment(look_again, run_every=_LOOK_SECONDS)()
+        st.fragment(poll_times, run_every=_POLL_SECONDS)()
     else:
         draw(known)

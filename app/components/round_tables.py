@@ -1,34 +1,43 @@
 """Rounds as tables: all of them in a list to choose from, several side by side, one by its classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
-from app.components.addresses import queue_of
 from app.components.charts import accuracy_chart
-from app.components.complaints import plain
-from app.components.iteration_table import iteration_table
-from app.components.job_progress import time_text
+from app.components.complaints import complaints, plain
+from app.components.insight_sections import iteration_table
+from app.components.job_progress import status_word, time_text
+from app.components.links import queue_of
 from app.components.measures import WORDS, figures
 from app.components.random_samples import draw_hints
-from app.components.recipe_form import NAMES
 from app.services.reviews import Hint
-from app.services.rounds import Comparison, RoundInfo, duration
-from core.config import by_network
-from core.types import RoundStatus
+from app.services.rounds.history import Past
+from app.services.rounds.jobs import RoundComparison, RoundInfo, duration
+from core.config import RECIPES, settings_by_network
+from core.types import JobStatus, Task
 
 LEAST_COMPARED, MOST_COMPARED = 2, 6
-_SCORE = ""  # the place of the measure
+_SCORE = ""  # placeholder of the measure's column
 # These fit a window 1024 pixels wide; the table's own menu shows the others.
 _SHOWN = ("Round", "Status", "Recipe", _SCORE, "Suspicious", "Wrong labels", "Proposed", "Decided", "Took", "Started")
 _NARROW = 80  # pixels
-_HIDDEN = frozenset({"weights_file", "learning_rate"})  # shown only where they were set
+_PAIRS = 12
+_UNKNOWN = "unknown"
+_VERDICTS = {"Accepted": ("accept",), "In bulk": ("bulk",), "Relabelled": ("relabel",), "Kept": ("keep",)}
+_LEFT_OUT = ("ambiguous", "exclude")
+_CHANGES_CAPTION: Mapping[Task, str] = {
+    Task.CLASSIFICATION: "Labels that changed since the round before, and from those given; verdicts in between.",
+    Task.SEGMENTATION: "Masks that changed since the round before, and from those given, with the share of pixels; "
+    "verdicts in between.",
+}
 
 
-def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], key: str) -> list[int]:
+def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, RoundComparison], key: str) -> list[int]:
     """Draw every round, newest first, and return the ids of the selected ones."""
     rows = [_row(info, compared.get(info.id)) for info in rounds]
     columns = {
@@ -36,7 +45,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
             format="percent", help="out-of-fold, against the labels at its start"
         ),
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
-        "Suspicious": st.column_config.NumberColumn(format="localized", help="what the models contradict"),
+        "Suspicious": st.column_config.NumberColumn(format="localized", help="labels that the models contradict"),
         "Wrong labels": st.column_config.TextColumn(help="from random samples, with a 95 % interval; else unknown"),
         "Proposed": st.column_config.NumberColumn(format="localized", help="for unlabelled images or pixels"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
@@ -52,19 +61,40 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, Comparison], 
     return [rounds[position].id for position in event["selection"]["rows"] if position < len(rounds)]
 
 
-def round_notice(info: RoundInfo, finished: Comparison | None, hints: Sequence[Hint]) -> None:
-    """Say how the newest round ended and where to go now, the hints on it, and its iterations if it had some."""
-    if info.status is RoundStatus.FAILED:
-        st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
-    elif info.status is RoundStatus.CANCELLED:
-        st.info(f"{info.name} was cancelled; start another on the right.", icon=":material/cancel:")
-    elif not info.recipe.finds:
+def unfinished_notice(info: RoundInfo, why_not: str, resume: Callable[[int], object], key: str) -> None:
+    """Draw a failed or cancelled round with the button that resumes it.
+
+    `why_not` is the reason why it cannot be resumed, "" where it can.
+    """
+    with st.container(border=True, key=key), complaints():
+        if info.status is JobStatus.FAILED:
+            st.error(f"{info.name} failed: {plain(info.message)}", icon=":material/error:")
+        else:
+            st.info(f"{info.name} was cancelled.", icon=":material/cancel:")
+        pressed = st.button(
+            f"Resume {info.name.lower()}", icon=":material/resume:", key=f"{key}_go", disabled=bool(why_not)
+        )
+        opened = "Finished folds stay; the rest is trained on the labels with which the round opened."
+        if device := (info.versions or {}).get("device"):
+            opened += f" So far it was trained on {device}; where another goes on, the round names both."
+        st.caption(
+            plain(why_not)
+            or (opened if info.snapshot_hash else "It had not started; it is trained on the current labels.")
+        )
+        if pressed:
+            resume(info.id)
+            st.rerun()
+
+
+def round_notice(info: RoundInfo, finished: RoundComparison | None, hints: Sequence[Hint]) -> None:
+    """Draw the links of a finished round, the hints on it, and its iterations."""
+    if not info.recipe.finds:
         address = {"dataset": str(info.dataset_id)}
-        label = f"What the cleaning was worth, by {info.name.lower()}"
-        said, review, _ = st.columns([1.6, 1, 2.4])
-        said.page_link("pages/worth.py", label=label, icon=":material/balance:", query_params=address)
+        label = f"Impact of cleaning, by {info.name.lower()}"
+        impact, review, _ = st.columns([1.6, 1, 2.4])
+        impact.page_link("pages/impact.py", label=label, icon=":material/balance:", query_params=address)
         review.page_link("pages/review.py", label="Review on", icon=":material/rule:", query_params=address)
-    else:
+    elif info.recipe.suggests:
         review, insight, _ = st.columns([1, 1, 3])
         address = {"round": str(info.id)}
         queue = queue_of(info.id, info.recipe)
@@ -75,12 +105,13 @@ def round_notice(info: RoundInfo, finished: Comparison | None, hints: Sequence[H
         if finished is not None:
             if finished.wrong:
                 st.caption(plain(finished.wrong.text))
-            draw_hints(hints)
+            draw_hints(hints, info.dataset_id)
             iteration_table(finished.metrics, "iterations")
 
 
-def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key: str) -> None:
+def compare_rounds(finished: Sequence[RoundComparison], selected: Sequence[int], key: str) -> None:
     """Draw the selected rounds side by side, oldest first; the newest ones while fewer than two are selected."""
+    finished = [one for one in finished if one.round.recipe.suggests]
     chosen = [one for one in finished if one.round.id in selected]
     if len(chosen) < LEAST_COMPARED:
         chosen = list(finished[:LEAST_COMPARED])
@@ -100,54 +131,28 @@ def compare_rounds(finished: Sequence[Comparison], selected: Sequence[int], key:
             accuracy_chart(measured, key, words.per_class)
 
 
-def comparison_table(compared: Sequence[Comparison]) -> None:
+def comparison_table(compared: Sequence[RoundComparison]) -> None:
     """Draw rounds side by side: results first, then the settings in which they differ."""
     measured = [figures(one) for one in compared]
     table = {name: [one.get(name, "") for one in measured] for name in dict.fromkeys(chain(*measured))}
-    configs = [by_network(one.round.config) for one in compared]
+    configs = [settings_by_network(one.round.config) for one in compared]
     settings = {name: [str(one.get(name, "")) for one in configs] for name in dict.fromkeys(chain(*configs))}
     table |= {name.replace("_", " "): values for name, values in settings.items() if len(set(values)) > 1}
     names = [one.round.name for one in compared]
     st.table(pd.DataFrame.from_dict(table, orient="index", columns=names), border="horizontal")
 
 
-def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, counted: str) -> None:
-    """Draw, per class, how many were given (called as in `counted`), how many of them agree, taken for what."""
-    shown = [
-        {
-            "Class": row["name"],
-            **({"IoU": row["iou"]} if "iou" in row else {}),
-            counted: row["count"],
-            "Agreement": row["agreement"],
-            "Most often taken for": _pair(row["worst_pair"], classes),
-        }
-        for row in rows
-    ]
-    columns = {
-        counted: st.column_config.NumberColumn(format="localized"),
-        "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-        "IoU": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-    }
-    st.dataframe(pd.DataFrame(shown), column_config=columns, hide_index=True, key=key, alt="results per class")
-
-
-def facts_table(facts: Mapping[str, Any]) -> None:
-    """Draw names and values as they are, without those that say nothing."""
-    rows = {name.replace("_", " "): str(value) for name, value in facts.items() if _says_something(name, value)}
-    st.table(pd.DataFrame.from_dict(rows, orient="index", columns=[""]), border="horizontal", hide_header=True)
-
-
-def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
+def _row(info: RoundInfo, compared: RoundComparison | None) -> dict[str, Any]:
     return {
         "Round": info.number,
-        "Status": info.status.value,
-        "Recipe": NAMES[info.recipe],
+        "Status": status_word(info.status),
+        "Recipe": RECIPES[info.recipe].title,
         **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
         "Suspicious": compared.suspicious if compared and not info.recipe.proposes else None,
         "Wrong labels": compared.wrong.short if compared and compared.wrong else None,
-        **({"Proposed": compared.proposed} if compared and compared.proposed else {}),
-        "Decided": _decided(compared),
+        **({"Proposed": compared.proposed} if compared and compared.proposed and info.recipe.suggests else {}),
+        "Decided": _decided_share(compared),
         "Network": info.config.get("model", ""),
         "Folds": info.config.get("folds"),
         "Epochs": info.config.get("epochs"),
@@ -157,15 +162,89 @@ def _row(info: RoundInfo, compared: Comparison | None) -> dict[str, Any]:
     }
 
 
-def _decided(compared: Comparison | None) -> float | None:
-    """Return the share of what a round found that is decided; None where there is nothing."""
+def _decided_share(compared: RoundComparison | None) -> float | None:
+    """Return the decided share of a round's findings; None without findings."""
     found, decided = compared.looked_for if compared else (0, 0)
     return decided / found if found else None
 
 
-def _pair(pair: Mapping[str, int] | None, classes: Sequence[str]) -> str:
-    return f"{classes[pair['pseudo']]} ({pair['count']})" if pair else ""
+def changes_section(past: Sequence[Past], selected: Sequence[int], classes: Sequence[str], key: str) -> None:
+    """Draw the label changes of each finished round, and the class pairs of the newest selected one."""
+    done = [one for one in past if one.compared is not None]
+    if not done:
+        return
+    st.markdown("**What changed**")
+    st.caption(_CHANGES_CAPTION[done[0].round.task])
+    counted = ("Changed", "From given", *_VERDICTS, "Left out")
+    columns = {name: st.column_config.TextColumn(alignment="right") for name in counted}
+    st.dataframe(
+        pd.DataFrame([_changes_row(one) for one in done]), column_config=columns, hide_index=True, key=key,
+        alt="what changed in each round",
+    )  # fmt: skip
+    _draw_bulk_acts(done)
+    shown = next((one for one in done if one.round.id in selected), done[0])
+    _draw_pairs(shown, classes, f"{key}_draw_pairs")
 
 
-def _says_something(name: str, value: object) -> bool:
-    return value is not None and value != "" and not (name in _HIDDEN and not value)
+def _draw_bulk_acts(done: Sequence[Past]) -> None:
+    """Draw the bulk acts, newest first, each with its certificate or its evidence."""
+    acts = [act for one in done for act in reversed(one.bulk_acts)]
+    if not acts:
+        return
+    st.markdown("**Accepted in bulk**")
+    lines = [f"{act.size:,} in round {act.round} by {act.annotator}: {act.set}. {act.text}" for act in acts]
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines))
+
+
+def _changes_row(one: Past) -> dict[str, Any]:
+    verdicts = one.verdicts
+    texts = {
+        name: _UNKNOWN if verdicts is None else f"{sum(verdicts.get(each, 0) for each in kinds):,}"
+        for name, kinds in {**_VERDICTS, "Left out": _LEFT_OUT}.items()
+    }
+    return {
+        "Round": one.round.number,
+        "Recipe": RECIPES[one.round.recipe].title,
+        "Changed": _share(one.before, "" if one.is_first else _UNKNOWN),
+        "From given": _share(one.given, _UNKNOWN),
+        **texts,
+        "Settings": one.changed_settings,
+    }
+
+
+def _share(found: Mapping[str, Any] | None, nothing: str) -> str:
+    """Return the count of changed labels, or of images with the share of changed pixels."""
+    if found is None:
+        return nothing
+    if found["pixels"] is None:
+        return f"{found['changed']:,}"
+    share = found["pixels_changed"] / max(1, found["pixels"])
+    return f"{found['changed']:,} ({share:.2%})"
+
+
+def _draw_pairs(one: Past, classes: Sequence[str], key: str) -> None:
+    """Draw the largest class pairs of one round, each with a link to its findings."""
+    before = one.before or {}
+    pairs = before.get("pairs", [])[:_PAIRS]
+    if not pairs:
+        return
+    names = [*classes, "(none)"]  # class -1: unlabelled
+    unit = "Labels" if before["pixels"] is None else "Pixels"
+    review = WORDS[one.round.task].review
+    rows = [
+        {
+            "From": names[first],
+            "To": names[second],
+            unit: count,
+            "Findings": f"review?{urlencode({'round': before['round_id'], **review(first, second)})}"
+            if min(first, second) >= 0
+            else None,
+        }
+        for first, second, count in pairs
+    ]
+    columns = {
+        unit: st.column_config.NumberColumn(format="localized"),
+        "Findings": st.column_config.LinkColumn(display_text="review", width="small"),
+    }
+    st.caption(f"{one.round.name}: the largest changes since round {before['round']}")
+    st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, key=key, alt="class pairs that changed")

@@ -1,4 +1,4 @@
-"""Datasets: what there is, what is being imported, and the way to bring in more."""
+"""Datasets: cards, running imports, and the form of an import."""
 
 from functools import partial
 from pathlib import Path
@@ -7,18 +7,20 @@ import streamlit as st
 
 from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
+from app.components.deletion import ask_deletion, dataset_deletion, draw_deleted, import_acts
 from app.components.evaluation_panel import draw_splits
-from app.components.gone_classes import gone_classes
 from app.components.identity import name_for_record
-from app.components.import_preview import STYLE
-from app.components.import_report import draw_mended, draw_report, draw_running
+from app.components.import_questions import gone_classes
+from app.components.import_report import draw_mended, draw_one_class, draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
-from app.services import datasets, evaluation, import_jobs, imports, uploads
+from app.services import class_lists, datasets, deletions
+from app.services.app_context import app_context
+from app.services.evaluation import splits as evaluation
+from app.services.imports import jobs as imports, sources
 from app.services.workers import worker_state
-from app.services.workspace import workspace
 
 OPEN, SHOWN, POLL_SECONDS = "datasets_wizard", "import", 1.5
-work = workspace()
+work = app_context()
 
 
 def show(import_id: int) -> None:
@@ -29,41 +31,51 @@ def show(import_id: int) -> None:
 
 @complaints()
 def live(known: tuple[list[int], list[int]]) -> None:
-    """Draw what changes by itself; when something has ended, draw the whole page."""
+    """Draw running imports and rounds; rerun the page when one has ended."""
     if known != (now := datasets.overview(work)).at_work:
         st.rerun()
     for info in now.unfinished:
         if draw_running(info, worker_state(work).text, f"import_{info.id}"):
-            import_jobs.stop_import(work, info.id)
+            imports.cancel_import(work, info.id)
             st.rerun()
-    pressed = draw_cards(now.cards, now.wrong)
-    if pressed is not None and pressed.report:
+    pressed = draw_cards(now.cards, now.wrong, now.progress)
+    if pressed is not None and pressed.delete:
+        ask_deletion(pressed.dataset_id)
+    elif pressed is not None and pressed.report:
         show(pressed.report)
     elif pressed is not None and pressed.new_name:
         datasets.rename(work, pressed.dataset_id, pressed.new_name)
         st.rerun()
     elif pressed is not None and pressed.new_place:
-        show(import_jobs.move_dataset(work, pressed.dataset_id, Path(pressed.new_place), pressed.new_image_root))
+        show(imports.move_dataset(work, pressed.dataset_id, Path(pressed.new_place), pressed.new_image_root))
     elif pressed is not None:
-        show(import_jobs.repeat_import(work, pressed.dataset_id))
+        show(imports.repeat_import(work, pressed.dataset_id))
 
 
-st.html(STYLE)
 now = datasets.overview(work)
 with st.container(key="datasets_top"), complaints():  # keeps the cards at their place while a page is redrawn
     if draw_header(OPEN, is_empty=now.is_empty):
-        reading = partial(imports.preview, work), partial(imports.recognise, work), partial(uploads.store_upload, work)
-        if (request := import_wizard(*reading, [card.dataset.name for card in now.cards], "import")) is not None:
-            show(import_jobs.begin_import(work, request))
-    shown = imports.find_ended(work, st.query_params.get(SHOWN, ""))
+        reading = partial(imports.preview, work), partial(imports.recognise, work), partial(sources.store_upload, work)
+        browse = partial(sources.list_folder, work), partial(sources.recent_folders, work)
+        known = [card.dataset.name for card in now.cards]
+        if (request := import_wizard(*reading, browse, known=known, key="import")) is not None:
+            show(imports.start_import(work, request))
+    shown = imports.find_ended_import(work, st.query_params.get(SHOWN, ""))
     if shown is not None:
-        ids, key = imports.standing_with(work, shown), f"report_{shown.id}"
+        ids, key = imports.imports_with_problems(work, shown), f"report_{shown.id}"
         if draw_report(shown, imports.problem_counts(work, *ids), partial(imports.problems, work, *ids), key):
             del st.query_params[SHOWN]
             st.rerun()
+        draw_one_class(shown.dataset_id, partial(class_lists.alike_by_spelling, work))
         if shown.dataset_id is not None and draw_mended(shown, f"mended_{shown.id}"):
-            show(import_jobs.take_masks(work, shown.dataset_id, name_for_record()))
+            show(imports.take_masks(work, shown.dataset_id, name_for_record()))
         if (asked := imports.gone_classes(shown)) and (answer := gone_classes(asked, f"gone_{shown.id}")) is not None:
-            show(import_jobs.begin_import(work, imports.answered(shown, renamed=answer.renamed, kept=answer.kept)))
+            renamed, kept = answer
+            show(imports.start_import(work, imports.request_with_answers(shown, renamed=renamed, kept=kept)))
+    if (started := import_acts(work, shown)) is not None:
+        show(started)
     draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))
+dataset_deletion(work)
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)
+with complaints():
+    draw_deleted(deletions.restorable(work), partial(deletions.restore, work))

@@ -2,4 +2,6 @@
 
 import streamlit as st
 
-st.switch_page("pages/datasets.py")
+from app.components.identity import may_open
+
+st.switch_page("pages/datasets.py" if may_open("datasets") else "pages/review.py")

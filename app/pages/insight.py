@@ -1,51 +1,63 @@
-"""Insight: what a finished round measured, and what random samples of it tell. Address: `insight?dataset=1&round=3`."""
-
-from typing import NoReturn
+"""Insight: results of a finished round, and its random samples. Address: `insight?dataset=1&round=3`."""
 
 import streamlit as st
 
 from app.components.complaints import complaints
-from app.components.further_networks import network_table
 from app.components.identity import name_for_record
-from app.components.insight_head import insight_head
-from app.components.iteration_table import iteration_table
+from app.components.insight_sections import (
+    calibration_and_classes,
+    confusion,
+    facts_table,
+    insight_head,
+    iteration_table,
+    kept_networks,
+    network_table,
+    stage_table,
+    tag_doubts,
+    worst_images,
+)
 from app.components.job_progress import draw_figures
-from app.components.kept_networks import kept_networks
+from app.components.links import IMPORT, NextStep, draw_empty_page
 from app.components.measures import WORDS, headline, settings
+from app.components.picker import dataset_at_hand
 from app.components.random_samples import draw_hints, random_samples
-from app.components.round_results import calibration_and_classes, confusion
-from app.components.round_tables import facts_table
-from app.components.stage_table import stage_table
-from app.components.tag_doubts import tag_doubts
-from app.components.worst_images import worst_images
-from app.services import datasets, insight, networks, reviews, rounds
-from app.services.workspace import workspace
+from app.services import datasets, reviews
+from app.services.app_context import app_context
+from app.services.rounds import insight, jobs as rounds, labelling, networks
+
+NOTHING = "Results appear here when a round is done."
 
 
-def nothing_yet(address: dict[str, str] | None) -> NoReturn:
-    """Say where results come from, and draw nothing more."""
-    st.info("Results appear here when a round is done.", icon=":material/insights:")
-    st.page_link("pages/rounds.py", label="Start or watch a round", icon=":material/cycle:", query_params=address)
-    st.stop()
+def next_step(dataset: int) -> NextStep:
+    """Return the next step towards results of a dataset."""
+    address = {"dataset": str(dataset)}
+    if labelling.labelling_state(app_context(), dataset).is_bare:
+        return NextStep("Label images", "pages/review.py", ":material/label:", address)
+    return NextStep("Start or watch a round", "pages/rounds.py", ":material/cycle:", address)
 
 
-done = [info for info in rounds.list_rounds(workspace()) if info.is_reviewable]
+done = [info for info in rounds.list_rounds(app_context()) if info.is_reviewable and info.recipe.suggests]
 if not done:
-    nothing_yet(None)
-
-names = {card.dataset.id: card.dataset.name for card in datasets.list_datasets(workspace())}
+    known = datasets.dataset_ids(app_context())
+    nearest = dataset_at_hand(known) or max(known, default=None)
+    draw_empty_page("No results yet", NOTHING, [IMPORT if nearest is None else next_step(nearest)])
+    st.stop()
+names = {card.dataset.id: card.dataset.name for card in datasets.list_datasets(app_context())}
 dataset_id, round_id = insight_head(done, names)
 if round_id is None:
-    nothing_yet({"dataset": str(dataset_id)})
-shown = rounds.compare(workspace(), [round_id])[0]
-measured, classes, words = shown.metrics, rounds.classes_of(workspace(), dataset_id), WORDS[shown.round.task]
+    st.info(NOTHING, icon=":material/insights:")
+    further = next_step(dataset_id)
+    st.page_link(further.page, label=further.label, icon=further.icon, query_params=further.query)
+    st.stop()
+shown = rounds.compare(app_context(), [round_id])[0]
+measured, classes, words = shown.metrics, rounds.classes_of(app_context(), dataset_id), WORDS[shown.round.task]
 draw_figures(headline(shown))
-draw_hints(reviews.hints(workspace(), round_id))
+draw_hints(reviews.hints(app_context(), round_id), dataset_id)
 with st.container(border=True), complaints():
-    sampled = insight.samples(workspace(), round_id)
+    sampled = insight.samples(app_context(), round_id)
     kind = random_samples(sampled, classes, f"samples_{round_id}", own_count=shown.model_count)
     if kind is not None:
-        started = insight.start_sample(workspace(), round_id, kind, by=name_for_record())
+        started = insight.start_sample(app_context(), round_id, kind, by=name_for_record())
         st.switch_page("pages/review.py", query_params={"round": str(round_id), "audit": str(started.audit.id)})
 left, right = st.columns([1, 1], gap="large")
 with left:
@@ -55,12 +67,12 @@ with left:
     clicked = confusion(measured, classes, words, str(round_id))
     if clicked is not None:
         st.switch_page("pages/review.py", query_params={"round": str(round_id), **words.review(*clicked)})
-    worst_images(insight.worst_images(workspace(), measured), round_id)
+    worst_images(insight.worst_images(app_context(), measured), round_id)
 with right:
     tag_doubts(measured.get("tags"), classes, round_id)
     calibration_and_classes(measured, classes, words, str(round_id))
 with st.expander("Networks that are kept, and how to predict with them", key="networks"), complaints():
-    kept_networks(networks.of_round(workspace(), shown.round), f"networks_{round_id}")
+    kept_networks(networks.networks_of_round(app_context(), shown.round), f"networks_{round_id}")
 with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
     config, versions = st.columns(2, gap="large")
     with config:

@@ -5,66 +5,79 @@ from functools import partial
 import streamlit as st
 
 from app.components.complaints import complaints
+from app.components.deletion import round_deletion
 from app.components.further_networks import add_network_form
 from app.components.identity import name_for_record
 from app.components.job_progress import live_round, live_worker
-from app.components.label_changes import what_changed
+from app.components.label_images import label_images
+from app.components.links import draw_empty_page
 from app.components.picker import pick
-from app.components.round_form import round_form
-from app.components.round_tables import compare_rounds, round_list, round_notice
-from app.services import datasets, reviews, rounds, timings
-from app.services.extending import add_network
-from app.services.history import history
+from app.components.round_form import blocked_reason, round_form
+from app.components.round_tables import changes_section, compare_rounds, round_list, round_notice, unfinished_notice
+from app.services import datasets, reviews
+from app.services.app_context import app_context
+from app.services.rounds import jobs as rounds, labelling, preview, resume as resuming
+from app.services.rounds.history import history
+from app.services.rounds.resume import add_network
 from app.services.workers import worker_state
-from app.services.workspace import workspace
-from core.config import mixes
+from core.config import can_mix
+from core.types import JobStatus
 
-cards = datasets.list_datasets(workspace())
+cards = datasets.list_datasets(app_context())
 if not cards:
-    st.info("Rounds find suspicious labels in a dataset; there is none yet.", icon=":material/cycle:")
-    st.page_link("pages/datasets.py", label="Import a dataset", icon=":material/upload:")
+    draw_empty_page("No rounds yet", "A round finds suspicious labels in a dataset. Import a dataset first.")
     st.stop()
 
 title, choice, state = st.columns([1, 2.4, 4], vertical_alignment="center")
-title.subheader("Rounds", anchor=False)
+title.title("Rounds", anchor=False)
 with choice:
     dataset_id = pick("dataset", {card.dataset.id: card.dataset.name for card in cards}, "Dataset")
-listed = rounds.list_rounds(workspace(), dataset_id)
-finished = {one.round.id: one for one in rounds.compare(workspace(), [info.id for info in listed if info.recipe.finds])}
+listed = rounds.list_rounds(app_context(), dataset_id)
+finished = {
+    one.round.id: one for one in rounds.compare(app_context(), [info.id for info in listed if info.recipe.finds])
+}
+now = labelling.labelling_state(app_context(), dataset_id)
 unfinished = next((info for info in listed if not info.status.ended), None)
 
 main, side = st.columns([2.6, 1], gap="medium")
 with main:
     if unfinished:
-        look = partial(rounds.progress, workspace(), unfinished.id)
-        live_round(unfinished.status, look, partial(rounds.cancel_round, workspace(), unfinished.id), "live")
+        look = partial(rounds.progress, app_context(), unfinished.id)
+        live_round(unfinished.status, look, partial(rounds.cancel_round, app_context(), unfinished.id), "live")
+    elif listed and listed[0].status is not JobStatus.DONE:
+        problem = resuming.resumption_problem(app_context(), listed[0])
+        unfinished_notice(listed[0], problem, partial(resuming.resume_round, app_context()), "resume")
     elif listed:
-        round_notice(listed[0], finished.get(listed[0].id), reviews.hints(workspace(), listed[0].id))
+        round_notice(listed[0], finished.get(listed[0].id), reviews.hints(app_context(), listed[0].id))
+    if now.unlabelled and not unfinished and (now.is_bare or now.in_grid):
+        start = partial(labelling.start_labelling, app_context(), dataset_id, name_for_record())
+        label_images(now, start, partial(labelling.use_masks, app_context(), dataset_id), "rounds_label")
     if listed:
         selected = round_list(listed, finished, "rounds")
         compare_rounds(list(finished.values()), selected, "compared")
-        classes = rounds.classes_of(workspace(), dataset_id)
-        what_changed(history(workspace(), listed), selected, classes, "changes")
-    else:
+        round_deletion(app_context(), listed, selected, "delete_round")
+        changes_section(
+            history(app_context(), listed), selected, rounds.classes_of(app_context(), dataset_id), "changes"
+        )
+    elif not now.is_bare:
         st.info(
             "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"
         )
 with side, complaints():
-    proposal = rounds.propose(workspace(), dataset_id)
-    number = listed[0].number + 1 if listed else 1
-    waits_for = unfinished.name if unfinished else None
-    look_at_times = partial(timings.known_times, workspace(), dataset_id, proposal.configs)
-    wish = round_form(proposal, f"form_{dataset_id}", number=number, waits_for=waits_for, look_at_times=look_at_times)
-    if wish is not None:
-        rounds.start_round(
-            workspace(), dataset_id, wish.config, name_for_record(), recipe=wish.recipe, recipe_config=wish.settings
-        )
+    proposal = rounds.propose(app_context(), dataset_id)
+    number = 1 + max((info.number for info in listed), default=0)
+    blocked = blocked_reason(unfinished, is_bare=now.is_bare)
+    look_at_times = partial(preview.known_times, app_context(), dataset_id, proposal.configs)
+    request = round_form(proposal, f"form_{dataset_id}", number=number, blocked=blocked, look_at_times=look_at_times)
+    if request is not None:
+        recipe, config, settings = request
+        rounds.start_round(app_context(), dataset_id, config, name_for_record(), recipe=recipe, recipe_config=settings)
         st.rerun()
-    extended = next((info for info in listed if info.id in finished and mixes(info.recipe, info.task)), None)
+    extended = next((info for info in listed if info.id in finished and can_mix(info.recipe, info.task)), None)
     if extended is not None:
-        member = add_network_form(extended, proposal, f"add_{extended.id}", waits_for=waits_for)
+        member = add_network_form(extended, proposal, f"add_{extended.id}", blocked=blocked)
         if member is not None:
-            add_network(workspace(), extended.id, member, name_for_record())
+            add_network(app_context(), extended.id, member, name_for_record())
             st.rerun()
 with state:
-    live_worker(lambda: worker_state(workspace()))
+    live_worker(lambda: worker_state(app_context()))

@@ -1,26 +1,25 @@
 """Tags: say which classes images show, a key a class. Address: `tags?dataset=1&sample=14&show=tagged`."""
 
-import streamlit as st
-
-from app.components.picker import asked, instead, named, remember, remembered, warn_over
+from app.components.links import draw_empty_page
+from app.components.picker import address_id, address_text, fallback_text, last_shown, remember, warn_over
 from app.components.tag_panel import tag_panel
+from app.services.app_context import app_context
 from app.services.datasets import list_datasets
-from app.services.workspace import workspace
+from app.services.label_kinds import label_kind
 
-every = {card.dataset.id: card.dataset for card in list_datasets(workspace())}
-known = {number: info.name for number, info in every.items() if info.colours is not None}
+every = {card.dataset.id: card.dataset for card in list_datasets(app_context())}
+known = {number: info.name for number, info in every.items() if label_kind(info.task).has_pixels}
 if not known:
-    st.title("Nothing to tag yet")
-    st.write(
-        "Tags say which classes an image shows, where labels are masks: a click instead of a mask. Import such images."
+    draw_empty_page(
+        "Nothing to tag yet",
+        "Where labels are masks, a tag says with one click which classes an image shows. Import a dataset with masks "
+        "first.",
     )
-    if st.button("Datasets", icon=":material/photo_library:", key="tags_datasets", type="primary"):
-        st.switch_page("pages/datasets.py")
 else:
-    chosen = next(number for number in (asked("dataset"), remembered("dataset"), *known) if number in known)
+    chosen = next(number for number in (address_id("dataset"), last_shown("dataset"), *known) if number in known)
     remember("dataset", chosen)
-    if (text := named("dataset")) and asked("dataset") not in known:
-        other = every.get(asked("dataset") or 0)
+    if (text := address_text("dataset")) and address_id("dataset") not in known:
+        other = every.get(address_id("dataset") or 0)
         classes = other and f"The labels of {other.name} are classes, so there is nothing to tag"
-        warn_over(instead(classes or f"There is no dataset {text} to show", known[chosen]))
-    tag_panel(chosen, known, asked("sample"), key="tags")
+        warn_over(fallback_text(classes or f"There is no dataset {text} to show", known[chosen]))
+    tag_panel(chosen, known, address_id("sample"), key="tags")

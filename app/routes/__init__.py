@@ -1,71 +1,90 @@
-"""The app's own HTTP routes, under /outfold: images, findings, verdicts, masks, tags.
+"""The app's own HTTP routes, under /outfold: images, findings, verdicts, masks, tags, classes; and former addresses.
 
-JSON in, JSON out, but for masks, which travel as deflated labels; an error is always {"error", "cure"}. Every POST
-needs the header `X-Outfold: 1`, which no foreign page can send, and a name in the cookie `outfold_name` (but for the
-one that sets it).
+JSON in, JSON out, except for masks, which go out as PNG and come in as deflated labels; an error is always
+{"error", "cure"}. Every POST needs the header `X-Outfold: 1`, which foreign pages cannot send, and a name in the cookie
+`outfold_name` (except the one that sets it). With a login each asks for a right of the user's role, the health check
+for none.
 """
 
 from collections.abc import Callable
 
 from anyio import CapacityLimiter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, audits, exports, masks, media, people, reading, tags
-from app.routes.answering import answer_get, answer_post, answer_upload
-from app.services.workspace import Workspace, workspace
+from app.routes import acts, classes, masks, media, people, review, tags
+from app.routes.handlers import answer_get, answer_post, answer_upload
+from app.routes.login import login_routes
+from app.services.app_context import AppContext, app_context
+from core.types import Right
 
-IMAGE_THREADS = 8  # a page of thumbnails is drawn at once; no verdict may wait behind it
+IMAGE_THREADS = 8  # a page of thumbnails is drawn at once; verdicts must not wait behind it
 
 
-def routes(opened: Callable[[], Workspace] = workspace) -> list[BaseRoute]:
-    """Return the routes over the workspace that `opened` gives."""
+def routes(opened: Callable[[], AppContext] = app_context) -> list[BaseRoute]:
+    """Return the routes over the installation that `opened` gives."""
     gets = {
-        "/health": media.health,
-        "/assets/{version}/{path:path}": media.asset,
-        "/rounds/{round_id}": reading.one_round,
-        "/state": reading.state,
-        "/findings": reading.queue,
-        "/findings/{finding_id}": reading.one_finding,
-        "/counts": reading.counted,
-        "/accept_all": reading.previewed,
-        "/audits": audits.of_round,
-        "/audits/{audit_id:int}": audits.one,
-        "/exports/{export_id:int}.zip": exports.download,
-        "/masks": masks.images,
-        "/masks/{sample_id:int}": masks.one_mask,
-        "/masks/{sample_id:int}/labels": masks.labels,
-        "/masks/{sample_id:int}/predicted": masks.predicted,
-        "/tags/{dataset_id:int}": tags.panel,
-        "/tags/{dataset_id:int}/images": tags.images,
-        "/tags/image/{sample_id:int}": tags.one_image,
-        "/me": people.who_am_i,
+        "/health": (media.health, None),
+        "/assets/{version}/{path:path}": (media.asset, Right.LOOK),
+        "/rounds/{round_id}": (review.one_round, Right.LOOK),
+        "/state": (review.state, Right.LOOK),
+        "/findings": (review.queue, Right.LOOK),
+        "/findings/{finding_id}": (review.one_finding, Right.LOOK),
+        "/counts": (review.counts, Right.LOOK),
+        "/accept_all": (review.preview_accept, Right.LEAD),
+        "/removal": (review.preview_removal, Right.LEAD),
+        "/audits": (review.list_audits, Right.LOOK),
+        "/audits/{audit_id:int}": (review.one_audit, Right.LOOK),
+        "/exports/{export_id:int}.zip": (media.export_archive, Right.LEAD),
+        "/masks": (masks.images, Right.LOOK),
+        "/masks/{sample_id:int}": (masks.one_mask, Right.LOOK),
+        "/masks/{sample_id:int}/labels": (masks.labels, Right.LOOK),
+        "/masks/{sample_id:int}/predicted": (masks.predicted, Right.LOOK),
+        "/classes/{dataset_id:int}": (classes.overview, Right.LOOK),
+        "/classes/{dataset_id:int}/merge": (classes.preview_merge, Right.LEAD),
+        "/tags/{dataset_id:int}": (tags.panel, Right.LOOK),
+        "/tags/{dataset_id:int}/images": (tags.images, Right.LOOK),
+        "/tags/image/{sample_id:int}": (tags.one_image, Right.LOOK),
+        "/me": (people.who_am_i, Right.LOOK),
     }
     posts = {
-        "/acts": acts.act,
-        "/accept_all": acts.accept_everything,
-        "/audits": audits.start,
-        "/audits/cards": audits.cards,
-        "/audits/close": audits.close,
-        "/audits/quarters": audits.quarters,
-        "/tags": tags.act,
+        "/acts": (acts.act, Right.DECIDE),
+        "/accept_all": (acts.accept_everything, Right.LEAD),
+        "/removal": (review.remove_images, Right.LEAD),
+        "/audits": (review.start_audit, Right.LEAD),
+        "/audits/cards": (review.audit_cards, Right.DECIDE),
+        "/audits/close": (review.close_audit, Right.LEAD),
+        "/audits/quarters": (review.split_audit, Right.LEAD),
+        "/tags": (tags.act, Right.DECIDE),
     }
     found: list[BaseRoute] = [
-        Route(f"/outfold{path}", answer_get(opened, handler), methods=["GET"]) for path, handler in gets.items()
+        Route(f"/outfold{path}", answer_get(opened, handler, right), methods=["GET"])
+        for path, (handler, right) in gets.items()
     ]
     found += [
-        Route(f"/outfold{path}", answer_post(opened, handler), methods=["POST"]) for path, handler in posts.items()
+        Route(f"/outfold{path}", answer_post(opened, handler, right), methods=["POST"])
+        for path, (handler, right) in posts.items()
     ]
     threads = CapacityLimiter(IMAGE_THREADS)
     pictures = {
         "/image/{content_hash}/{edge:int}.webp": media.image,
+        "/image/{content_hash}/tiles/{level:int}/{column:int}/{row:int}.webp": media.image_tile,
         "/regions/{finding_id:int}/{layer}/{edge:int}.webp": masks.picture,
         "/regions/{finding_id:int}/{which}.png": masks.overlay,
     }
     found += [
-        Route(f"/outfold{path}", answer_get(opened, handler, threads=threads), methods=["GET"])
+        Route(f"/outfold{path}", answer_get(opened, handler, Right.LOOK, threads=threads), methods=["GET"])
         for path, handler in pictures.items()
     ]
-    edits = answer_upload(opened, masks.save, masks.LARGEST_MASK)
+    edits = answer_upload(opened, masks.save, Right.DECIDE, masks.LARGEST_MASK)
     found.append(Route("/outfold/masks/{sample_id:int}", edits, methods=["POST"]))
-    found.append(Route("/outfold/me", answer_post(opened, people.sign_in, named=False), methods=["POST"]))
+    found.append(Route("/outfold/me", answer_post(opened, people.sign_in, Right.DECIDE, named=False), methods=["POST"]))
+    found += login_routes(opened)
+    found.append(Route("/worth", _redirect_to_impact, methods=["GET"]))
     return found
+
+
+async def _redirect_to_impact(request: Request) -> RedirectResponse:
+    """Redirect the former address of the Impact page, with its parameters; relative, for a server below a path."""
+    return RedirectResponse(f"impact?{request.url.query}".rstrip("?"))

@@ -1,33 +1,37 @@
-"""Masks for the editor and for the cards: labels as deflated bytes, regions, pictures that lie over images.
+"""Masks for the editor and the cards: labels, regions, overlays.
 
-Labels travel row by row, little-endian, deflated by zlib; the header `X-Outfold-Version` names the mask they are.
+A mask is answered as its stored grey PNG; the header `X-Outfold-Version` names it. Edits come as tiles of labels
+(`app.services.masks.request`).
 """
 
-import zlib
 from typing import Any
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.routes.answering import RequestError, Uploaded
-from app.routes.media import FOREVER, window_of
-from app.routes.wire import LONGEST_CLIENT, member, text, whole
-from app.services import editing, masks, round_masks
-from app.services.masks import EditAbout
+from app.routes.handlers import BytesPost, RequestError
+from app.routes.media import FOREVER, requested_window
+from app.routes.review_json import LONGEST_CLIENT, member, text, whole, write_classes
+from app.services import class_lists
+from app.services.app_context import AppContext
+from app.services.masks import current as masks, editing, round_masks
+from app.services.masks.current import EditContext
+from app.services.masks.request import TILE
+from app.services.masks.round_masks import EDGES, Layer, Overlay
 from app.services.reviews import ActKey
-from app.services.round_masks import EDGES, Layer, Overlay
-from app.services.workspace import Workspace
-from core.types import IntArray, mask_dtype
+from core.data.masks.png import to_png
+from core.types import mask_dtype
 
 LARGEST_MASK = 64 << 20  # deflated bytes
 _VERSION = "X-Outfold-Version"
 
 
-def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
-    """Answer an image with its present mask's version and what a round found in it."""
-    asked = request.query_params
-    round_id = whole(asked, "round", least=1) if asked.get("round") else None
-    opened = masks.view_mask(workspace, whole(request.path_params, "sample_id", least=1), round_id)
+def one_mask(request: Request, app_context: AppContext) -> dict[str, Any]:
+    """Answer an image with the version of its current mask and a round's findings in it."""
+    query = request.query_params
+    round_id = whole(query, "round", least=1) if query.get("round") else None
+    opened = masks.view_mask(app_context, whole(request.path_params, "sample_id", least=1), round_id)
     sample = opened.sample
     dtype = mask_dtype(len(sample.classes))
     return {
@@ -37,8 +41,7 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
         "hash": sample.content_hash,
         "width": sample.width,
         "height": sample.height,
-        "classes": sample.classes,
-        "colours": sample.colours,
+        **write_classes(class_lists.class_list(app_context, sample.dataset_id)),
         "dtype": dtype.name,
         "ignore": 2 ** (8 * dtype.itemsize) - 1,
         "version": opened.version,
@@ -60,88 +63,98 @@ def one_mask(request: Request, workspace: Workspace) -> dict[str, Any]:
             }
             for one in opened.regions
         ],
+        "edits": [{"by": one.by, "base": one.base} for one in opened.edits],
+        "merged_since": opened.merged_since,
         "previous": opened.previous,
         "next": opened.next,
     }
 
 
-def images(request: Request, workspace: Workspace) -> dict[str, Any]:
-    """Answer images by name, those that have a text in it, a page at a time."""
-    asked = request.query_params
+def images(request: Request, app_context: AppContext) -> dict[str, Any]:
+    """Answer one page of the images whose name contains a text."""
+    query = request.query_params
     found = editing.list_images(
-        workspace,
-        whole(asked, "dataset", least=1),
-        whole(asked, "round", least=1) if asked.get("round") else None,
-        text(asked, "name") if asked.get("name") else "",
-        whole(asked, "after", least=1) if asked.get("after") else None,
+        app_context,
+        whole(query, "dataset", least=1),
+        whole(query, "round", least=1) if query.get("round") else None,
+        text(query, "name") if query.get("name") else "",
+        whole(query, "after", least=1) if query.get("after") else None,
     )
     return {
         "items": [
-            {"sample": one.id, "name": one.name, "hash": one.content_hash, "regions": one.regions,
-             "undecided": one.undecided}
-            for one in found
+            {"sample": one.id, "name": one.name, "hash": one.content_hash, "regions": regions,
+             "undecided": undecided}
+            for one, regions, undecided in found
         ],
-        "next": found[-1].id if len(found) == editing.LISTED else None,
+        "next": found[-1][0].id if len(found) == editing.LISTED else None,
     }  # fmt: skip
 
 
-def labels(request: Request, workspace: Workspace) -> Response:
-    """Answer the present mask, or the one of a version."""
-    asked = request.query_params
-    version = text(asked, "version") if asked.get("version") else None
-    current, mask = masks.labels(workspace, whole(request.path_params, "sample_id", least=1), version)
-    return _packed(mask, {_VERSION: current, "Cache-Control": FOREVER if version else "no-store"})
+def labels(request: Request, app_context: AppContext) -> Response:
+    """Answer the current mask, or that of a version."""
+    query = request.query_params
+    sample_id = whole(request.path_params, "sample_id", least=1)
+    version = text(query, "version") if query.get("version") else None
+    current, png = masks.read_mask_file(app_context, sample_id, version)
+    answer = _png(png, {_VERSION: current, "Cache-Control": FOREVER if version else "no-store"})
+    # decoded after the answer, so that the next edit need not wait
+    answer.background = BackgroundTask(masks.read_mask, app_context, sample_id, current)
+    return answer
 
 
-def predicted(request: Request, workspace: Workspace) -> Response:
-    """Answer what a round predicted."""
+def predicted(request: Request, app_context: AppContext) -> Response:
+    """Answer a round's predicted mask."""
     round_id = whole(request.query_params, "round", least=1)
-    mask = round_masks.predicted_mask(workspace, round_id, whole(request.path_params, "sample_id", least=1))
-    return _packed(mask, {"Cache-Control": "no-store"})
+    mask = round_masks.predicted_mask(app_context, round_id, whole(request.path_params, "sample_id", least=1))
+    return _png(to_png(mask), {"Cache-Control": "no-store"})
 
 
-def save(uploaded: Uploaded, workspace: Workspace) -> dict[str, Any]:
-    """Store an edited mask: as the verdict on a finding, or in a round, or by itself."""
-    headers = uploaded.headers
+def save(post: BytesPost, app_context: AppContext) -> dict[str, Any]:
+    """Store an edited mask: as the verdict on a finding, within a round, or without one."""
+    headers = post.headers
+    tiles = headers.get("x-outfold-tiles")
+    if tiles not in {None, str(TILE)}:
+        raise RequestError("there are no tiles of this size", f"send tiles of {TILE} x {TILE} pixels, or a whole mask")
     named = {
         name: whole(headers, f"x-outfold-{name}", least=1) if headers.get(f"x-outfold-{name}") else None
         for name in ("finding", "round")
     }
     key = ActKey(text(headers, "x-outfold-client", longest=LONGEST_CLIENT), whole(headers, "x-outfold-seq"))
     edited = masks.save_edit(
-        workspace,
-        whole(uploaded.path, "sample_id", least=1),
-        EditAbout(finding_id=named["finding"], round_id=named["round"]),
-        uploaded.data,
+        app_context,
+        whole(post.path, "sample_id", least=1),
+        EditContext(finding_id=named["finding"], round_id=named["round"]),
+        post.data,
         base=text(headers, "x-outfold-base"),
-        by=uploaded.name,
+        by=post.name,
         key=key,
+        tiles=tiles is not None,
     )
-    beside = [{"id": id_, "status": status.name.lower()} for id_, status in edited.beside.items()]
+    beside = [{"id": id_, "status": status.name.lower()} for id_, status in edited.statuses.items()]
     when = edited.saved_at.isoformat()
     return {"changeset": edited.changeset, "version": edited.version, "saved_at": when, "regions": beside}
 
 
-def picture(request: Request, workspace: Workspace) -> Response:
-    """Answer a region with its surroundings, or what lies over that."""
+def picture(request: Request, app_context: AppContext) -> Response:
+    """Answer the picture of a region with its surroundings, or a layer over it."""
     layer = member(Layer, request.path_params["layer"], "layer")
     edge = request.path_params["edge"]
     if edge not in EDGES:
         raise RequestError(f"there is no size {edge}", f"choose from {', '.join(map(str, EDGES))}")
     finding_id = whole(request.path_params, "finding_id", least=1)
-    found, version = round_masks.picture(workspace, finding_id, layer, edge, window_of(request))
+    found, version = round_masks.picture(app_context, finding_id, layer, edge, requested_window(request))
     return _kept(request, found, version, "image/webp")
 
 
-def overlay(request: Request, workspace: Workspace) -> Response:
-    """Answer a mask over a whole image."""
+def overlay(request: Request, app_context: AppContext) -> Response:
+    """Answer the overlay of a mask over a whole image."""
     which = member(Overlay, request.path_params["which"], "which")
-    found, version = round_masks.overlay(workspace, whole(request.path_params, "finding_id", least=1), which)
+    found, version = round_masks.overlay(app_context, whole(request.path_params, "finding_id", least=1), which)
     return _kept(request, found, version, "image/png")
 
 
 def _kept(request: Request, picture: bytes, version: str, media_type: str) -> Response:
-    """Answer a picture; kept for ever only under the address that names what it shows, since ids begin anew."""
+    """Answer a picture; immutable for caches only under an address with its version, since ids may be reused."""
     present = request.query_params.get("v") == version
     headers = {"Cache-Control": FOREVER if present else "no-cache", "ETag": f'"{version}"'}
     if not present and request.headers.get("if-none-match") == headers["ETag"]:
@@ -149,6 +162,5 @@ def _kept(request: Request, picture: bytes, version: str, media_type: str) -> Re
     return Response(picture, media_type=media_type, headers=headers)
 
 
-def _packed(mask: IntArray, headers: dict[str, str]) -> Response:
-    data = mask.astype(mask.dtype.newbyteorder("<"), copy=False).tobytes()
-    return Response(zlib.compress(data, level=1), media_type="application/octet-stream", headers=headers)
+def _png(data: bytes, headers: dict[str, str]) -> Response:
+    return Response(data, media_type="image/png", headers=headers)

@@ -1,4 +1,4 @@
-"""Who am I: a name asked once and kept in a cookie for a year. A login comes later."""
+"""Annotator's name: without login kept in a cookie for a year, else that of the user."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,22 +6,25 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.routes.answering import Asked, name_in
-from app.routes.wire import text
+from app.components.identity import ACCOUNT
+from app.routes.handlers import FORBIDDEN, JsonPost, RequestError, name_in
+from app.routes.review_json import text
 from app.services import annotators
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 
 A_YEAR = 365 * 24 * 60 * 60  # seconds
 
 
-def who_am_i(request: Request, _workspace: Workspace) -> dict[str, Any]:
-    """Answer the name in the cookie, null when there is none."""
+def who_am_i(request: Request, _app_context: AppContext) -> dict[str, Any]:
+    """Answer the name in the cookie, null without one; with a login it is the signed-in name."""
     return {"name": name_in(request)}
 
 
-def sign_in(asked: Asked, workspace: Workspace) -> Response:
-    """Keep a name."""
-    name = annotators.sign_in(workspace, text(asked.body, "name"))
+def sign_in(post: JsonPost, app_context: AppContext) -> Response:
+    """Store a name in the cookie; refused to users, whose name is their own."""
+    if post.role is not None:
+        raise RequestError("your name is the one you signed in with", f"sign out at {ACCOUNT} first", FORBIDDEN)
+    name = annotators.sign_in(app_context, text(post.body, "name"))
     answer = JSONResponse({"name": name}, headers={"Cache-Control": "no-store"})
     answer.set_cookie(annotators.COOKIE, quote(name, safe=""), max_age=A_YEAR, samesite="lax", httponly=True)
     return answer

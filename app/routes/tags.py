@@ -1,81 +1,66 @@
-"""The tag panel: images to tag with what is suggested for them, and what people say of them.
+"""Data and acts of the tag panel: images to tag with suggestions, and tags by people.
 
-Acts come as the review's do: several in one POST, each stored by itself, in order; one that is refused says so in its
-place of `results`. `op` is tag (with `sample` and `classes`, null takes them back) or undo (of one's last act).
+Acts have the form of the review's: several in one POST, each stored by itself, in order; a refused one has its error in
+its place of `results`. `op` is tag (with `sample` and `classes`, null removes the tags) or undo (of the own last act).
 """
 
 from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.answering import Asked, RequestError, explain
-from app.routes.wire import LONGEST_CLIENT, member, text, whole
-from app.services import tags
+from app.routes.handlers import JsonPost, RequestError, store_acts
+from app.routes.review_json import LONGEST_CLIENT, member, text, whole, write_classes
+from app.services import class_lists
+from app.services.app_context import AppContext
 from app.services.reviews import ActKey
-from app.services.tags import Said, Show, TagCounts, TaggedImage
-from app.services.workspace import Workspace
-from core.types import OutfoldError
+from app.services.tags import current as tags
+from app.services.tags.current import TagCounts, TagFilter, TaggedImage, TagResult
 
-MOST_ACTS = 200
 MOST_IMAGES = 40
 MOST_CLASSES = 70_000
 
 
-def panel(request: Request, workspace: Workspace) -> dict[str, Any]:
-    """Answer which dataset is tagged, its classes, how far it is, and which round suggests."""
-    opened = tags.panel(workspace, whole(request.path_params, "dataset_id", least=1))
+def panel(request: Request, app_context: AppContext) -> dict[str, Any]:
+    """Answer dataset, classes, counts of tagged images, and the round with the suggestions."""
+    opened = tags.panel(app_context, whole(request.path_params, "dataset_id", least=1))
     return {
         "dataset": opened.dataset.id,
         "name": opened.dataset.name,
-        "classes": list(opened.dataset.classes),
-        "colours": list(opened.dataset.colours or ()),
+        **write_classes(class_lists.class_list(app_context, opened.dataset.id)),
         "counts": _counts(opened.counts),
         "round": None if opened.round is None else {"id": opened.round.id, "number": opened.round.number},
     }
 
 
-def images(request: Request, workspace: Workspace) -> dict[str, Any]:
+def images(request: Request, app_context: AppContext) -> dict[str, Any]:
     """Answer the next images, by id."""
-    asked = request.query_params
+    query = request.query_params
     found = tags.queue(
-        workspace,
+        app_context,
         whole(request.path_params, "dataset_id", least=1),
-        member(Show, asked.get("show") or Show.TODO.value, "show"),
-        after=whole(asked, "after") if asked.get("after") else 0,
-        limit=min(MOST_IMAGES, whole(asked, "limit", least=1)) if asked.get("limit") else 16,
+        member(TagFilter, query.get("show") or TagFilter.TODO.value, "show"),
+        after=whole(query, "after") if query.get("after") else 0,
+        limit=min(MOST_IMAGES, whole(query, "limit", least=1)) if query.get("limit") else 16,
     )
     return {"items": [_image(one.image) | {"suggested": one.classes} for one in found]}
 
 
-def one_image(request: Request, workspace: Workspace) -> dict[str, Any]:
+def one_image(request: Request, app_context: AppContext) -> dict[str, Any]:
     """Answer one image."""
-    found = tags.one(workspace, whole(request.path_params, "sample_id", least=1))
+    found = tags.suggest_tags(app_context, whole(request.path_params, "sample_id", least=1))
     return _image(found.image) | {"suggested": found.classes}
 
 
-def act(asked: Asked, workspace: Workspace) -> dict[str, Any]:
+def act(post: JsonPost, app_context: AppContext) -> dict[str, Any]:
     """Store acts, in order."""
-    body = asked.body
-    acts = body.get("acts")
-    if not isinstance(acts, list) or not all(isinstance(one, dict) for one in acts) or len(acts) > MOST_ACTS:
-        raise RequestError("'acts' is no list of acts", f"send up to {MOST_ACTS} objects with seq and op")
-    shared = {name: value for name, value in body.items() if name != "acts"}
-    return {"results": [_stored_or_why_not({**shared, **one}, asked.name, workspace) for one in acts]}
+    return store_acts(post, lambda body: _write_result(_store(body, post.name, app_context)), "seq and op")
 
 
-def _stored_or_why_not(body: dict[str, Any], name: str, workspace: Workspace) -> dict[str, Any]:
-    try:
-        return {"seq": body.get("seq"), **_written(_stored(body, name, workspace))}
-    except (RequestError, OutfoldError) as error:
-        answer, status = explain(error)
-        return {"seq": body.get("seq"), **answer, "status": status}
-
-
-def _stored(body: dict[str, Any], name: str, workspace: Workspace) -> Said:
+def _store(body: dict[str, Any], name: str, app_context: AppContext) -> TagResult:
     key = ActKey(text(body, "client", longest=LONGEST_CLIENT), whole(body, "seq"))
     op = body.get("op", "tag")
     if op == "undo":
-        return tags.undo(workspace, whole(body, "dataset", least=1), by=name, key=key)
+        return tags.undo(app_context, whole(body, "dataset", least=1), by=name, key=key)
     if op != "tag":
         raise RequestError(f"'op' is {str(op)[:60]!r}", "choose from tag, undo")
     classes = body.get("classes")
@@ -84,12 +69,12 @@ def _stored(body: dict[str, Any], name: str, workspace: Workspace) -> Said:
         or len(classes) > MOST_CLASSES
         or not all(isinstance(number, int) and not isinstance(number, bool) for number in classes)
     ):
-        raise RequestError("'classes' is no list of class numbers", "send [0, 3], or null to take the tags back")
-    return tags.tag(workspace, whole(body, "sample", least=1), classes, by=name, key=key)
+        raise RequestError("'classes' is no list of class numbers", "send [0, 3], or null to remove the tags")
+    return tags.tag(app_context, whole(body, "sample", least=1), classes, by=name, key=key)
 
 
-def _written(said: Said) -> dict[str, Any]:
-    return {"saved_at": said.saved_at.isoformat(), "image": None if said.image is None else _image(said.image)}
+def _write_result(result: TagResult) -> dict[str, Any]:
+    return {"saved_at": result.saved_at.isoformat(), "image": None if result.image is None else _image(result.image)}
 
 
 def _image(image: TaggedImage) -> dict[str, Any]:

@@ -3,39 +3,66 @@
 import os
 from pathlib import Path
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
+from core.config import RoundConfig, Weights, weights_path
 from core.data.formats.source import is_within
-from core.types import DatasetError
+from core.types import DatasetError, ExportError
 from db.queries import exports
 
 
-def allowed_roots(workspace: Workspace) -> tuple[str, ...]:
+def allowed_roots(app_context: AppContext) -> tuple[str, ...]:
     """Return the real paths of the allowed folders; empty: any folder is allowed."""
-    named = workspace.settings.roots
-    return tuple(map(os.path.realpath, (*named, workspace.files))) if named else ()
+    named = app_context.settings.roots
+    return tuple(map(os.path.realpath, (*named, app_context.files))) if named else ()
 
 
-def refuse_outside(workspace: Workspace, path: Path) -> None:
+def refuse_outside(app_context: AppContext, path: Path) -> None:
     """Check that people may use this path, existing or not, links followed.
 
     Raises:
         DatasetError: it lies outside the allowed folders.
     """
-    roots = allowed_roots(workspace)
+    roots = allowed_roots(app_context)
     real = os.path.realpath(path.expanduser())
     if roots and not any(is_within(real, root) for root in roots):
         raise DatasetError(
-            f"{path}: lies outside the folders this installation may use ({', '.join(roots[:-1])}); "
-            "copy the data there, or have the folder added to OUTFOLD_ALLOWED_ROOTS"
+            f"{path}: lies outside the folders this installation may use ({', '.join(roots[:-1])})",
+            "copy the data there, or have the folder added to OUTFOLD_ALLOWED_ROOTS",
         )
 
 
-def originals_around(workspace: Workspace, path: Path) -> str | None:
+def refuse_weights_outside(app_context: AppContext, config: RoundConfig) -> None:
+    """Check that people may use the files of weights that a round's networks begin with, links followed.
+
+    Raises:
+        DatasetError: one lies outside the allowed folders.
+        ConfigError: a folder holds no weights.
+    """
+    for network in config.networks:
+        if network.weights is Weights.FILE:
+            refuse_outside(app_context, Path(network.weights_file))  # before anything in a folder is looked at
+            refuse_outside(app_context, weights_path(network))
+
+
+def originals_around(app_context: AppContext, path: Path) -> str | None:
     """Return the folder of originals that this path, links followed, lies in or around; None: there is none.
 
     What is written there would be read as originals by the next import, or be written over them.
     """
     real = os.path.realpath(path.expanduser())
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
     return next((root for root in roots if is_within(real, root) or is_within(root, real)), None)
+
+
+def refuse_bad_target(app_context: AppContext, target: Path) -> None:
+    """Check that an export may be written there, links followed.
+
+    Raises:
+        DatasetError: it lies outside the allowed folders.
+        ExportError: it and originals of a dataset lie within one another.
+    """
+    refuse_outside(app_context, target)
+    root = originals_around(app_context, target)
+    if root is not None:
+        raise ExportError(f"{target} and the originals in {root} lie within one another", "choose a folder elsewhere")

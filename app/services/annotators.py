@@ -1,11 +1,11 @@
-"""Annotators by name: asked once and kept in a cookie. There is no login, so names are not verified."""
+"""Annotators by name: entered once and kept in a cookie; with a login, that of the user (`app/services/people.py`)."""
 
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from sqlalchemy.exc import IntegrityError
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from core.types import OutfoldError
 from db.queries import annotators
 
@@ -26,9 +26,9 @@ def clean_name(text: str) -> str:
     visible = "".join(character if character.isprintable() else " " for character in text)
     name = " ".join(visible.split())
     if not name:
-        raise AnnotatorError("the name is empty; type the name that your verdicts should carry")
+        raise AnnotatorError("the name is empty", "type the name that your verdicts should carry")
     if len(name) > LONGEST_NAME:
-        raise AnnotatorError(f"the name has {len(name)} characters; use at most {LONGEST_NAME}")
+        raise AnnotatorError(f"the name has {len(name)} characters", f"use at most {LONGEST_NAME}")
     return name
 
 
@@ -40,11 +40,11 @@ def name_in_cookie(text: str) -> str | None:
         return None
 
 
-def sign_in(workspace: Workspace, text: str) -> str:
+def sign_in(app_context: AppContext, text: str) -> str:
     """Remember this annotator and return the name as it is kept."""
     name = clean_name(text)
     try:
-        with workspace.database.write() as session:
+        with app_context.database.write() as session:
             annotators.annotator_id(session, name, datetime.now(UTC))
     except IntegrityError:  # the same name was added at the same moment, which is as good
         return name

@@ -1,12 +1,14 @@
-"""Datasets: what there is, what its card shows, a new name."""
+"""Datasets: all of them, the values of their cards, renaming."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from app.services.app_context import AppContext
 from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
+from app.services.rounds.jobs import RoundProgress
 from core.data.formats.source import is_storable
-from core.data.windows import Window, in_options, parse_window, written
+from core.data.windows import Window, parse_window, window_option, window_text
 from core.types import DatasetError
 from db.queries import datasets, imports
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
@@ -36,12 +38,12 @@ class Overview:
     cards: list[DatasetCard]
     wrong: Mapping[int, WrongLabels]  # by dataset; none before the first round that judges labels
     unfinished: list[ImportInfo]  # imports that wait or run
+    progress: Mapping[int, RoundProgress]  # by dataset whose newest round waits or runs
 
     @property
     def at_work(self) -> tuple[list[int], list[int]]:
         """The ids of the imports and of the rounds that will change by themselves."""
-        rounds_ = [card.newest.id for card in self.cards if card.newest is not None and not card.newest.status.ended]
-        return [info.id for info in self.unfinished], rounds_
+        return [info.id for info in self.unfinished], [one.round.id for one in self.progress.values()]
 
     @property
     def is_empty(self) -> bool:
@@ -49,71 +51,76 @@ class Overview:
         return not self.cards and not self.unfinished
 
 
-def overview(workspace: Workspace) -> Overview:
+def overview(app_context: AppContext) -> Overview:
     """Return what there is now."""
-    cards = list_datasets(workspace)
-    with workspace.database.read() as session:
+    cards = list_datasets(app_context)
+    with app_context.database.read() as session:
         unfinished = imports.unfinished_imports(session)
-    return Overview(cards, wrong_labels(workspace, cards), unfinished)
+    progress = {
+        card.dataset.id: rounds.progress(app_context, card.newest.id)
+        for card in cards
+        if card.newest is not None and not card.newest.status.ended
+    }
+    return Overview(cards, wrong_labels(app_context, cards), unfinished, progress)
 
 
-def list_datasets(workspace: Workspace) -> list[DatasetCard]:
+def list_datasets(app_context: AppContext) -> list[DatasetCard]:
     """Return every dataset's card, newest first."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return datasets.cards(session)
 
 
-def wrong_labels(workspace: Workspace, cards: Iterable[DatasetCard]) -> dict[int, WrongLabels]:
+def wrong_labels(app_context: AppContext, cards: Iterable[DatasetCard]) -> dict[int, WrongLabels]:
     """Return, by dataset, what random samples tell of its wrong labels; none before a round has judged them."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         found = {
-            card.dataset.id: wrong_labels_of_dataset(workspace, session, card.dataset.id)
+            card.dataset.id: wrong_labels_of_dataset(app_context, session, card.dataset.id)
             for card in cards
             if card.reviewable is not None
         }
     return {dataset_id: wrong for dataset_id, wrong in found.items() if wrong is not None}
 
 
-def dataset_ids(workspace: Workspace) -> set[int]:
+def dataset_ids(app_context: AppContext) -> set[int]:
     """Return the ids of all datasets."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return {info.id for info in datasets.datasets(session)}
 
 
-def get_dataset(workspace: Workspace, dataset_id: int) -> DatasetInfo:
+def get_dataset(app_context: AppContext, dataset_id: int) -> DatasetInfo:
     """Return one dataset.
 
     Raises:
         DatasetError: there is none with this id.
     """
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return datasets.get_dataset(session, dataset_id)
 
 
-def find_dataset(workspace: Workspace, name: str) -> DatasetInfo | None:
+def find_dataset(app_context: AppContext, name: str) -> DatasetInfo | None:
     """Return the dataset of this name."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return datasets.find_dataset(session, name)
 
 
 def window_of(info: DatasetInfo) -> Window | None:
     """Return the greys of more than 8 bits that become black and white in this dataset; None: the full range."""
-    return in_options(info.options)
+    return window_option(info.options)
 
 
-def set_window(workspace: Workspace, dataset_id: int, text: str) -> None:
+def set_window(app_context: AppContext, dataset_id: int, text: str) -> None:
     """See a dataset's greys of more than 8 bits by another range from now on; rounds keep the one they opened with.
 
     Raises:
         DatasetError: it is no range.
     """
-    window = written(parse_window(text))
-    with workspace.database.write() as session:
+    window = window_text(parse_window(text))
+    with app_context.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)
         datasets.change_dataset(session, dataset_id, {"options": {**info.options, "window": window}})
 
 
-def rename(workspace: Workspace, dataset_id: int, name: str) -> None:
+def rename(app_context: AppContext, dataset_id: int, name: str) -> None:
     """Give a dataset another name.
 
     Raises:
@@ -121,10 +128,10 @@ def rename(workspace: Workspace, dataset_id: int, name: str) -> None:
     """
     wanted = name.strip()
     if not wanted or len(wanted) > _LONGEST_NAME or not is_storable(wanted):
-        raise DatasetError(f"a name must have 1 to {_LONGEST_NAME} characters; choose another")
-    with workspace.database.write() as session:
+        raise DatasetError(f"a name must have 1 to {_LONGEST_NAME} characters", "choose another")
+    with app_context.database.write() as session:
         other = datasets.find_dataset(session, wanted)
         if other is not None and other.id != dataset_id:
-            raise DatasetError(f"another dataset is called {wanted}; choose another name")
+            raise DatasetError(f"another dataset is called {wanted}", "choose another name")
         datasets.get_dataset(session, dataset_id)
         datasets.change_dataset(session, dataset_id, {"name": wanted})

@@ -1,4 +1,4 @@
-"""The state of an installation, check by check: what was found, and a cure for what is wrong.
+"""State of an installation, check by check, each with its finding and a cure for the fault.
 
 Every check survives the fault that it looks for, and nothing is created or changed: an installation that cannot start
 can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
@@ -22,11 +22,11 @@ from pathlib import Path
 from sqlalchemy import create_engine
 
 from app import __version__
+from app.services.app_context import PROBE_BYTES, AppContext
 from app.services.faults import file_errors
 from app.services.ports import refuse_unusable_port, user_of
 from app.services.programs import BROWSER, NODE, POSTGRESQL
 from app.services.workers import device_name, settled_worker_state
-from app.services.workspace import PROBE_BYTES, Workspace
 from app.settings import Settings, settings, unknown_variables
 from core.types import ConfigError, OutfoldError, StorageError
 from db.engine import Database, connect_arguments, known_revisions, revision_of
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorLine:
     """One line of the report; `cure` is empty where nothing is wrong."""
 
     name: str
@@ -57,7 +57,7 @@ class Check:
     cure: str = ""
 
 
-def examine(address: str, port: int) -> Iterator[Check]:
+def examine(address: str, port: int) -> Iterator[DoctorLine]:
     """Yield every check, the quick ones first; `address` and `port` are those that `serve` would take."""
     yield from _versions()
     yield _device()
@@ -72,7 +72,7 @@ def examine(address: str, port: int) -> Iterator[Check]:
         yield _program(program.name, program.find(), program.cure)
 
 
-def _of_installation(chosen: Settings) -> Iterator[Check]:
+def _of_installation(chosen: Settings) -> Iterator[DoctorLine]:
     yield _settings(chosen)
     yield _home(chosen)
     yield _disk(chosen)
@@ -82,20 +82,20 @@ def _of_installation(chosen: Settings) -> Iterator[Check]:
     yield _worker(chosen, is_readable=database.state is not State.FAULT)
 
 
-def _versions() -> Iterator[Check]:
-    yield Check("Outfold", State.OK, __version__)
-    yield Check("Python", State.OK, f"{platform.python_version()} on {platform.platform(terse=True)}")
+def _versions() -> Iterator[DoctorLine]:
+    yield DoctorLine("Outfold", State.OK, __version__)
+    yield DoctorLine("Python", State.OK, f"{platform.python_version()} on {platform.platform(terse=True)}")
     for name in PACKAGES:
         try:
-            yield Check(name, State.OK, version(name))
+            yield DoctorLine(name, State.OK, version(name))
         except PackageNotFoundError:
-            yield Check(name, State.FAULT, "not installed", "make install")
+            yield DoctorLine(name, State.FAULT, "not installed", "make install")
 
 
-def _device() -> Check:
+def _device() -> DoctorLine:
     name = device_name()
     if not DRIVER.exists():
-        return Check("device", State.OK, f"{name}, no NVIDIA driver")
+        return DoctorLine("device", State.OK, f"{name}, no NVIDIA driver")
     driver = DRIVER.read_text(errors="replace").partition("\n")[0].removeprefix("NVRM version: ").strip()
     command = [sys.executable, "-c", _ASK_TORCH]
     try:
@@ -104,23 +104,23 @@ def _device() -> Check:
     except (OSError, subprocess.TimeoutExpired):
         is_used = False
     if is_used:
-        return Check("device", State.OK, f"{name}, {driver}")
+        return DoctorLine("device", State.OK, f"{name}, {driver}")
     text = f"{name}, {driver}; torch cannot use it and trains on the CPU"
-    return Check("device", State.WARNING, text, "install torch for this driver: make clean install TORCH=auto")
+    return DoctorLine("device", State.WARNING, text, "install torch for this driver: make clean install TORCH=auto")
 
 
-def _settings(chosen: Settings) -> Check:
+def _settings(chosen: Settings) -> DoctorLine:
     missing = [str(root) for root in chosen.roots if not root.is_dir()]
     if missing:
         text = f"OUTFOLD_ALLOWED_ROOTS names {', '.join(missing)}, which is no folder"
-        return Check("settings", State.FAULT, text, "create or mount it, or leave it out")
+        return DoctorLine("settings", State.FAULT, text, "create or mount it, or leave it out")
     if unknown := unknown_variables():
         cure = "correct the name, or unset it; the README lists all settings"
-        return Check("settings", State.WARNING, f"{', '.join(unknown)}: not a setting", cure)
-    return Check("settings", State.OK, "all variables are known and valid")
+        return DoctorLine("settings", State.WARNING, f"{', '.join(unknown)}: not a setting", cure)
+    return DoctorLine("settings", State.OK, "all variables are known and valid")
 
 
-def _home(chosen: Settings) -> Check:
+def _home(chosen: Settings) -> DoctorLine:
     home = chosen.folder
     folders, files = (home, chosen.files, home / "locks"), (chosen.worker_log,)
     try:
@@ -134,7 +134,7 @@ def _home(chosen: Settings) -> Check:
                 _refuse_unwritable(_existing(home), is_folder=True)
     except (StorageError, OSError) as error:
         return _fault("home", error)
-    return Check("home", State.OK, f"{home}, {'writable' if home.exists() else 'made at the first start'}")
+    return DoctorLine("home", State.OK, f"{home}, {'writable' if home.exists() else 'made at the first start'}")
 
 
 def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:
@@ -149,30 +149,30 @@ def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:
     raise OSError(code, os.strerror(code), str(path))
 
 
-def _disk(chosen: Settings) -> Check:
+def _disk(chosen: Settings) -> DoctorLine:
     try:
         left = shutil.disk_usage(_existing(chosen.folder)).free
     except OSError as error:
         return _fault("disk", error)
     text = f"{left / 1e9:.1f} GB free" if left >= 1e8 else f"{left / 1e6:.1f} MB free"  # noqa: PLR2004
     if left < LITTLE_BYTES:
-        return Check("disk", State.WARNING, text, "free some space, or name a larger disk with OUTFOLD_HOME")
-    return Check("disk", State.OK, text)
+        return DoctorLine("disk", State.WARNING, text, "free some space, or name a larger disk with OUTFOLD_HOME")
+    return DoctorLine("disk", State.OK, text)
 
 
 def _existing(path: Path) -> Path:
-    """Return a path, or what is nearest above it and exists."""
+    """Return a path, or its nearest parent that exists."""
     return next((above for above in (path, *path.parents) if above.exists()), Path("/"))
 
 
-def _database(name: str, url: str, *, has_revision: bool) -> Check:
+def _database(name: str, url: str, *, has_revision: bool) -> DoctorLine:
     file = file_of(url)
     try:
         with file_errors(str(file or "")), storage_errors(url):
             if file is not None and not file.exists():
-                return Check(name, State.OK, f"{file}, made at the first start")
-            said = [_schema(url)] if has_revision else []
-            return Check(name, State.OK, f"{name_of(url)}: {', '.join([*said, _integrity(url)])}")
+                return DoctorLine(name, State.OK, f"{file}, made at the first start")
+            parts = [_schema(url)] if has_revision else []
+            return DoctorLine(name, State.OK, f"{name_of(url)}: {', '.join([*parts, _integrity(url)])}")
     except (OutfoldError, OSError) as error:
         return _fault(name, error)
 
@@ -194,44 +194,46 @@ def _integrity(url: str) -> str:
         engine.dispose()
     if found != "ok":
         cure = "restore it from a backup, or move it away to begin anew"
-        raise StorageError(f"{name_of(url)}: it is damaged ({found}); {cure}")
+        raise StorageError(f"{name_of(url)}: it is damaged ({found})", cure)
     return "whole"
 
 
-def _worker(chosen: Settings, *, is_readable: bool) -> Check:
+def _worker(chosen: Settings, *, is_readable: bool) -> DoctorLine:
     file = file_of(chosen.app_url)
     if not is_readable or (file is not None and not file.exists()):
         text = "unknown without the database" if not is_readable else "none yet"
-        return Check("worker", State.OK, text)
+        return DoctorLine("worker", State.OK, text)
     try:
         with closing(Database(chosen.app_url)) as database:
-            state = settled_worker_state(Workspace(database, chosen.files, chosen))
+            state = settled_worker_state(AppContext(database, chosen.files, chosen))
     except StorageError as error:
         return _fault("worker", error)
     if state.is_alive:
         what = ", ".join(f"{one.slot} on {one.device}{f': {one.doing}' if one.doing else ''}" for one in state.alive)
-        return Check("worker", State.OK, f"alive: {what}")
-    return Check("worker", State.WARNING, "none is alive", "python -m app serve starts one, or: python -m app worker")
+        return DoctorLine("worker", State.OK, f"alive: {what}")
+    return DoctorLine(
+        "worker", State.WARNING, "none is alive", "python -m app serve starts one, or: python -m app worker"
+    )
 
 
-def _port(address: str, port: int) -> Check:
+def _port(address: str, port: int) -> DoctorLine:
     name = f"port {port}"
     try:
         refuse_unusable_port(address, port)
     except ConfigError as error:
         user = user_of(port, address)
         if user is not None and user.startswith("Outfold"):
-            return Check(name, State.OK, f"{user} serves here")
+            return DoctorLine(name, State.OK, f"{user} serves here")
         return _fault(name, error)
-    return Check(name, State.OK, f"free at {address}")
+    return DoctorLine(name, State.OK, f"free at {address}")
 
 
-def _program(name: str, found: str | None, cure: str) -> Check:
+def _program(name: str, found: str | None, cure: str) -> DoctorLine:
     if found is None:
-        return Check(f"{name} (for tests)", State.WARNING, "none", cure)
-    return Check(f"{name} (for tests)", State.OK, found)
+        return DoctorLine(f"{name} (for tests)", State.WARNING, "none", cure)
+    return DoctorLine(f"{name} (for tests)", State.OK, found)
 
 
-def _fault(name: str, error: Exception) -> Check:
-    text, _, cure = str(error).partition("; ")
-    return Check(name, State.FAULT, text, cure or "see the message")
+def _fault(name: str, error: Exception) -> DoctorLine:
+    text, cure = (error.message, error.cure) if isinstance(error, OutfoldError) else (str(error), "")
+    return DoctorLine(name, State.FAULT, text, cure or "see the message")

@@ -1,4 +1,4 @@
-"""Faults of files as sentences: the file that is meant, what is wrong with its disk or permissions, and a cure."""
+"""Faults of files as sentences: the file, the fault of its disk or permissions, and a cure."""
 
 import errno
 from collections.abc import Iterator
@@ -6,24 +6,24 @@ from contextlib import contextmanager
 
 from core.types import StorageError
 
-_CURES = {
-    errno.ENOSPC: "the disk is full; free some space, then try again",
-    errno.EDQUOT: "the quota of this user is used up; free some space, then try again",
-    errno.EFBIG: "the file is larger than this user or disk may write; raise the limit (ulimit -f)",
-    errno.EROFS: "the disk is read-only; mount it for writing, or use another folder",
-    errno.EACCES: "permission denied; give this user the right, or use another folder",
-    errno.EPERM: "this may not be changed by this user; give this user the right, or use another folder",
-    errno.ENOTDIR: "a part of this path is a file, not a folder; use another path",
-    errno.EEXIST: "it is a file, not a folder; use another path",
-    errno.EISDIR: "it is a folder, not a file; move it away",
-    errno.ENAMETOOLONG: "the path is too long; use a shorter one",
-    errno.ELOOP: "its links lead in a circle; correct them",
-    errno.EIO: "the disk cannot be read or written; check it and its connection",
-    errno.ESTALE: "the share that it lies on went away; mount it again",
-    errno.EMFILE: "this process has too many open files; raise the limit (ulimit -n)",
-    errno.ENFILE: "this machine has too many open files; end other programs",
-    errno.ENOMEM: "memory is used up; end other programs",
-    errno.EAGAIN: "no process can be started; end other programs, or raise the limit (ulimit -u)",
+_FAULTS = {
+    errno.ENOSPC: ("the disk is full", "free some space, then try again"),
+    errno.EDQUOT: ("the quota of this user is used up", "free some space, then try again"),
+    errno.EFBIG: ("the file is larger than this user or disk may write", "raise its limit"),
+    errno.EROFS: ("the disk is read-only", "mount it for writing, or use another folder"),
+    errno.EACCES: ("permission denied", "give this user the right, or use another folder"),
+    errno.EPERM: ("this may not be changed by this user", "give this user the right, or use another folder"),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "use another path"),
+    errno.EEXIST: ("it is a file, not a folder", "use another path"),
+    errno.EISDIR: ("it is a folder, not a file", "move it away"),
+    errno.ENAMETOOLONG: ("the path is too long", "use a shorter one"),
+    errno.ELOOP: ("its links lead in a circle", "correct them"),
+    errno.EIO: ("the disk cannot be read or written", "check it and its connection"),
+    errno.ESTALE: ("the share that it lies on went away", "mount it again"),
+    errno.EMFILE: ("this process has too many open files", "raise its limit"),
+    errno.ENFILE: ("this machine has too many open files", "end other programs"),
+    errno.ENOMEM: ("memory is used up", "end other programs"),
+    errno.EAGAIN: ("no process can be started", "end other programs, or raise the limit of processes"),
 }
 
 
@@ -40,9 +40,10 @@ def file_errors(path: str = "") -> Iterator[None]:
 
 
 def fault_of(error: OSError, path: str = "") -> StorageError | None:
-    """Return the sentence for an error of the system, None for one that says nothing of disk or permissions."""
-    cure = _CURES.get(error.errno or 0)
-    if cure is None:
+    """Return the sentence for an error of the system, None for an error of neither disk nor permissions."""
+    found = _FAULTS.get(error.errno or 0)
+    if found is None:
         return None
+    cause, cure = found
     named = error.filename if isinstance(error.filename, str) else path
-    return StorageError(f"{named or 'a file of this installation'}: {cure}")
+    return StorageError(f"{named or 'a file of this installation'}: {cause}", cure)

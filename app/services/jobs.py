@@ -1,19 +1,26 @@
-"""What the rest of the app asks of the job engine: do this round, this import, this export; stop it.
+"""Jobs: rounds, imports and exports, started and stopped by the job engine, and the locks of running ones.
 
 The app holds one light client and never runs a job itself; the worker (`app.worker`) registers workflows under the
-names given here. Our own rows say what is done, the engine only says who runs what. Every job's id follows from its
+names given here. Outfold's own rows hold what is done, the engine only who runs what. Every job's id follows from its
 row's id, so that asking twice is asking once.
+
+A row marks a job as running, but not whether its process is alive: a command may run it by itself. So whoever runs an
+import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free may
+take the row for abandoned.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from app.services.app_context import AppContext
 from app.services.faults import file_errors
-from app.services.workspace import Workspace
+from core.data import locks
 from db.faults import file_of, storage_errors
 
 if TYPE_CHECKING:
@@ -21,23 +28,23 @@ if TYPE_CHECKING:
 
 APPLICATION = "outfold"
 APPLICATION_VERSION = "1"  # of the workflows' order of steps; jobs of another version are not resumed
-
 ROUNDS, FOLDS, FILES = "rounds", "folds", "files"  # queues; imports and exports share the last
 ROUND_WORKFLOW, FOLD_WORKFLOW = "round_workflow", "fold_workflow"
 IMPORT_WORKFLOW, EXPORT_WORKFLOW = "import_workflow", "export_workflow"
-
 _ACTIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+_RESUMED = "-after-"  # in the id of a resumed round's job, before the time at which the round had ended
 _opening = Lock()
 
 
-def round_job(round_id: int) -> str:
-    """Return the id of a round's job."""
-    return f"round-{round_id}"
+def round_job(round_id: int, ended_at: datetime | None = None) -> str:
+    """Return the id of a round's job; a round that ended before and is resumed has another one each time."""
+    resumed = "" if ended_at is None else f"{_RESUMED}{ended_at.timestamp() * 1e6:.0f}"
+    return f"round-{round_id}{resumed}"
 
 
-def fold_job(round_id: int, fold: int) -> str:
-    """Return the id of the job of one fold of a round."""
-    return f"round-{round_id}-fold-{fold}"
+def fold_job(job: str, fold: int) -> str:
+    """Return the id of the job of one fold, by its round's job."""
+    return f"{job}-fold-{fold}"
 
 
 def import_job(import_id: int) -> str:
@@ -68,60 +75,96 @@ def prepare_engine(url: str) -> None:
         DBOS.migrate(url)
 
 
-def enqueue_round(workspace: Workspace, round_id: int, folds: int) -> None:
-    """Hand a round over to the worker."""
-    _enqueue(workspace, ROUNDS, ROUND_WORKFLOW, round_job(round_id), round_id, folds)
+def enqueue_round(app_context: AppContext, round_id: int, folds: int, ended_at: datetime | None = None) -> None:
+    """Hand a round over to the worker; `ended_at` of one that is resumed."""
+    _enqueue(app_context, ROUNDS, ROUND_WORKFLOW, round_job(round_id, ended_at), round_id, folds)
 
 
-def enqueue_import(workspace: Workspace, import_id: int) -> None:
+def enqueue_import(app_context: AppContext, import_id: int) -> None:
     """Hand an import over to the worker."""
-    _enqueue(workspace, FILES, IMPORT_WORKFLOW, import_job(import_id), import_id)
+    _enqueue(app_context, FILES, IMPORT_WORKFLOW, import_job(import_id), import_id)
 
 
-def enqueue_export(workspace: Workspace, export_id: int) -> None:
+def enqueue_export(app_context: AppContext, export_id: int) -> None:
     """Hand an export over to the worker."""
-    _enqueue(workspace, FILES, EXPORT_WORKFLOW, export_job(export_id), export_id)
+    _enqueue(app_context, FILES, EXPORT_WORKFLOW, export_job(export_id), export_id)
 
 
-def cancel_round(workspace: Workspace, round_id: int) -> None:
+def cancel_round(app_context: AppContext, round_id: int) -> None:
     """Stop a round and its folds; the worker's processes end within two seconds."""
-    _cancel(workspace, round_job(round_id))
+    for job in _active_jobs_of(app_context, round_id):
+        _cancel(app_context, job)
 
 
-def cancel_import(workspace: Workspace, import_id: int) -> None:
+def cancel_import(app_context: AppContext, import_id: int) -> None:
     """Stop an import."""
-    _cancel(workspace, import_job(import_id))
+    _cancel(app_context, import_job(import_id))
 
 
-def cancel_export(workspace: Workspace, export_id: int) -> None:
+def cancel_export(app_context: AppContext, export_id: int) -> None:
     """Stop an export."""
-    _cancel(workspace, export_job(export_id))
+    _cancel(app_context, export_job(export_id))
 
 
-def is_active(workspace: Workspace, job: str) -> bool:
+def is_active(app_context: AppContext, job: str) -> bool:
     """Return whether the engine still holds this job, waiting or running."""
-    with _engine(workspace) as client:
+    with _engine(app_context) as client:
         found = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
     return any(status.status in _ACTIVE for status in found)
 
 
-def release_slot(workspace: Workspace, slot: str) -> int:
+def round_is_active(app_context: AppContext, round_id: int) -> bool:
+    """Return whether the engine still holds a job of this round, waiting or running."""
+    return bool(_active_jobs_of(app_context, round_id))
+
+
+def release_slot(app_context: AppContext, slot: str) -> int:
     """Give the unfinished jobs of a worker that never came back to the others; return how many."""
-    with _engine(workspace) as client:
+    with _engine(app_context) as client:
         left = client.list_workflows(executor_id=slot, status="PENDING", load_input=False, load_output=False)
         for job in left:
             client.resume_workflow(job.workflow_id, queue_name=job.queue_name or ROUNDS)
     return len(left)
 
 
-def _enqueue(workspace: Workspace, queue: str, workflow: str, job: str, *arguments: int) -> None:
+@contextmanager
+def job_lock(
+    app_context: AppContext, kind: str, row_id: int, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Hold a job's lock for the block; waits while another process holds it, so that no job is run twice at once.
+
+    Raises:
+        RoundCancelledError: `should_stop` returned true while waiting.
+    """
+    path = _lock_path(app_context, kind, row_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive_lock(path, should_stop):
+        yield
+
+
+def is_job_running(app_context: AppContext, kind: str, row_id: int) -> bool:
+    """Return whether some process runs this job now."""
+    return locks.is_held(_lock_path(app_context, kind, row_id))
+
+
+def _active_jobs_of(app_context: AppContext, round_id: int) -> list[str]:
+    first = round_job(round_id)
+    with _engine(app_context) as client:
+        found = client.list_workflows(
+            name=ROUND_WORKFLOW, workflow_id_prefix=first, status=sorted(_ACTIVE), load_input=False, load_output=False
+        )
+    ids = [job.workflow_id for job in found]
+    return [job for job in ids if job == first or job.startswith(f"{first}{_RESUMED}")]
+
+
+def _enqueue(app_context: AppContext, queue: str, workflow: str, job: str, *arguments: int) -> None:
     options: EnqueueOptions = {
         "workflow_name": workflow,
         "queue_name": queue,
         "workflow_id": job,
         "app_version": APPLICATION_VERSION,
     }
-    with _engine(workspace) as client:
+    with _engine(app_context) as client:
         earlier = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
         if earlier and earlier[0].status not in _ACTIVE:
             # The database was restored or deleted, the engine's was not: this id's job belongs to a row of the past.
@@ -129,15 +172,15 @@ def _enqueue(workspace: Workspace, queue: str, workflow: str, job: str, *argumen
         client.enqueue(options, *arguments)
 
 
-def _cancel(workspace: Workspace, job: str) -> None:
-    with _engine(workspace) as client:
+def _cancel(app_context: AppContext, job: str) -> None:
+    with _engine(app_context) as client:
         client.cancel_workflow(job, cancel_children=True)
 
 
 @contextmanager
-def _engine(workspace: Workspace) -> Iterator["DBOSClient"]:
+def _engine(app_context: AppContext) -> Iterator["DBOSClient"]:
     """Yield the engine's client; faults of its database are raised as `StorageError`."""
-    url = workspace.settings.dbos_url
+    url = app_context.settings.dbos_url
     with storage_errors(url):
         with _opening:
             client = _open_client(url)
@@ -150,3 +193,7 @@ def _open_client(url: str) -> "DBOSClient":
 
     prepare_engine(url)
     return DBOSClient(system_database_url=url, application_name=APPLICATION, retry_connection_errors=False)
+
+
+def _lock_path(app_context: AppContext, kind: str, row_id: int) -> Path:
+    return app_context.files / "jobs" / f"{kind}-{row_id}.lock"

@@ -1,4 +1,4 @@
-"""Addresses and ports to serve at: free, or why not."""
+"""Addresses and ports of the server: free ones, and the user of a taken one."""
 
 import errno
 import json
@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from app.services.addresses import is_loopback, is_wildcard
 from app.settings import Settings
 from core.types import ConfigError
 
@@ -29,12 +30,30 @@ def refuse_unusable_port(address: str, port: int) -> None:
             probe.bind(place)
             probe.listen(1)
     except OSError as error:
-        raise ConfigError(_in_words(error, address, port)) from error
+        cause, cure = _in_words(error, address, port)
+        raise ConfigError(cause, cure) from error
+
+
+def refuse_open_address(address: str | None, chosen: Settings, *, has_login: bool) -> None:
+    """Check that a server without login is reached from its own machine alone, unless `insecure` allows more.
+
+    Raises:
+        ConfigError: it would listen at another address; None means every network.
+    """
+    if has_login or is_loopback(address) or chosen.insecure:
+        return
+    raise ConfigError(
+        f"{address or 'every network'} is reached from other machines, and there is no login: "
+        "everybody there could change labels",
+        "add a login (python -m app users add NAME --role admin), or serve at 127.0.0.1 (from elsewhere: "
+        "ssh -L 8501:localhost:8501 HOST), or where only people you trust reach it say --insecure "
+        "(OUTFOLD_INSECURE=true)",
+    )
 
 
 def user_of(port: int, address: str = "127.0.0.1") -> str | None:
     """Return who listens at a port of this machine, in words; None where nothing does."""
-    host = "127.0.0.1" if address in {"", "0.0.0.0", "::"} else address  # noqa: S104  # asked, not served
+    host = "127.0.0.1" if is_wildcard(address) else address
     try:
         socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
     except OSError:
@@ -46,7 +65,7 @@ def user_of(port: int, address: str = "127.0.0.1") -> str | None:
 
 
 def home_id(chosen: Settings) -> str:
-    """Return what tells an installation's home and database from others, without naming a path."""
+    """Return a text that identifies an installation's home and database without naming a path."""
     return blake2b(f"{chosen.folder}\n{chosen.app_url}".encode(), digest_size=16).hexdigest()
 
 
@@ -55,24 +74,25 @@ def serves_home(port: int, chosen: Settings) -> bool:
     return _health_at("127.0.0.1", port).get("home") == home_id(chosen)
 
 
-def _in_words(error: OSError, address: str, port: int) -> str:
+def _in_words(error: OSError, address: str, port: int) -> tuple[str, str]:
+    """Return cause and cure."""
     if error.errno == errno.EADDRINUSE:
         user = user_of(port, address) or "another program"
-        return f"port {port} is taken by {user}; end it, or choose another port with --port"
+        return f"port {port} is taken by {user}", "end it, or choose another port with --port"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"port {port} is reserved for the system; choose one from 1024 on with --port"
-    return f"{address} is no address of this machine; use 127.0.0.1, or 0.0.0.0 for every network, with --address"
+        return f"port {port} is reserved for the system", "choose one from 1024 on with --port"
+    return f"{address} is no address of this machine", "use 127.0.0.1, or 0.0.0.0 for every network, with --address"
 
 
 def _health_at(host: str, port: int) -> dict[str, Any]:
-    """Return what the Outfold that answers there says of itself, nothing where something else does."""
+    """Return the health report of the Outfold that answers there, empty where another program does."""
     place = f"[{host}]" if ":" in host else host
     try:
         with _DIRECTLY.open(f"http://{place}:{port}/outfold/health", timeout=_ANSWER_SECONDS) as answer:
-            said = json.loads(answer.read(1000))
+            state = json.loads(answer.read(1000))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) and "version" in said else {}
+    return state if isinstance(state, dict) and "version" in state else {}
 
 
 def _process_at(port: int) -> str:

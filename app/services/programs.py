@@ -38,7 +38,7 @@ def find_browser() -> str | None:
     if importlib.util.find_spec("playwright") is None:
         return None
     for path in (*filter(None, map(shutil.which, BROWSERS)), ""):
-        if _said([sys.executable, "-c", _LAUNCH, path]) is not None:
+        if _output_of([sys.executable, "-c", _LAUNCH, path]) is not None:
             return path or PLAYWRIGHTS_OWN
     return None
 
@@ -55,7 +55,7 @@ def find_postgresql() -> str | None:
 def find_node() -> str | None:
     """Return the path of node: the one that came with the packages, else the system's where it is new enough."""
     for path in (Path(sys.executable).parent / "node", shutil.which("node")):
-        version = _said([str(path), "--version"]) if path is not None and Path(path).exists() else None
+        version = _output_of([str(path), "--version"]) if path is not None and Path(path).exists() else None
         if version is not None and version.startswith("v") and int(version[1:].partition(".")[0]) >= OLDEST_NODE:
             return str(path)
     return None
@@ -70,7 +70,7 @@ POSTGRESQL = Program(
 NODE = Program("node", find_node, f"install node {OLDEST_NODE} or newer")
 
 
-def _said(command: Sequence[str]) -> str | None:
+def _output_of(command: Sequence[str]) -> str | None:
     """Return what a command printed, None where it failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False)  # noqa: S603

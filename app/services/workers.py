@@ -1,19 +1,20 @@
-"""Workers as other processes see them: alive, silent, or not yet known.
+"""State of workers as other processes see it: alive, silent, or not yet known.
 
 Clocks of two machines differ and one machine's may jump, so no time that a worker wrote is compared with a time here.
 A worker is alive when its heartbeat changes between two looks of this process, and silent when it stays the same;
-the time in between is this process's own, monotonic. One look alone says nothing, but where the lock of the worker's
+the time in between is this process's own, monotonic. One look alone is no evidence, but where the lock of the worker's
 slot lies in this home and is free: no process holds it, so none works there.
 """
 
 import os
+import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from app.settings import Settings
 from core.data import locks
 from db.queries import workers
@@ -51,8 +52,10 @@ class WorkerState:
         if self.unknown:
             return "listening for the worker's next heartbeat"
         if self.silent_seconds is None:
-            return "no worker yet; one is starting, or start it with `python -m app worker`"
-        return f"no worker: silent for {_spent(self.silent_seconds)}; start one with `python -m app worker`"
+            return "no worker yet; one is starting"
+        return (
+            f"no worker: silent for {_spent(self.silent_seconds)}; rounds wait until whoever runs the server starts one"
+        )
 
 
 @dataclass(slots=True)
@@ -69,42 +72,50 @@ _looks: dict[tuple[str, str], _Look] = {}  # by database and slot
 _looking = Lock()
 
 
-def worker_state(workspace: Workspace) -> WorkerState:
+def worker_state(app_context: AppContext) -> WorkerState:
     """Look at every worker's heartbeat and judge by what changed since the last look."""
     now = time.monotonic()
     alive: list[WorkerInfo] = []
     unknown: list[WorkerInfo] = []
     silent: list[float] = []
-    for worker, look in _look(workspace, now):
+    for worker, look in _look(app_context, now):
         silent.append(now - look.first)
-        if silent[-1] >= ALIVE_SECONDS or _is_gone(workspace, worker.slot):
+        if silent[-1] >= ALIVE_SECONDS or _is_gone(app_context, worker.slot):
             continue
         (alive if look.changed else unknown).append(worker)
     return WorkerState(alive, unknown, min(silent, default=None))
 
 
-def settled_worker_state(workspace: Workspace) -> WorkerState:
+def settled_worker_state(app_context: AppContext) -> WorkerState:
     """Look until every worker is known to be alive or silent; at most `ALIVE_SECONDS`."""
-    while (state := worker_state(workspace)).unknown:
+    while (state := worker_state(app_context)).unknown:
         time.sleep(LOOK_SECONDS)
     return state
 
 
-def silent_workers(workspace: Workspace, seconds: float) -> list[WorkerInfo]:
-    """Look at every worker's heartbeat and return the workers whose has not changed for so long."""
+def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
+    """Look at every worker's heartbeat and return the workers whose has not changed for so long.
+
+    Of a worker of this machine that is known to be gone, `ALIVE_SECONDS` are enough: time to start it again.
+    """
     now = time.monotonic()
-    return [worker for worker, look in _look(workspace, now) if now - look.first >= seconds]
+    return [
+        worker
+        for worker, look in _look(app_context, now)
+        if now - look.first >= seconds
+        or (now - look.first >= ALIVE_SECONDS and _is_gone(app_context, worker.slot) and _is_of_here(worker.slot))
+    ]
 
 
-def beat(workspace: Workspace, worker: WorkerInfo) -> None:
+def beat(app_context: AppContext, worker: WorkerInfo) -> None:
     """Store a worker's heartbeat."""
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         workers.beat(session, worker)
 
 
-def forget(workspace: Workspace, slot: str) -> None:
+def forget(app_context: AppContext, slot: str) -> None:
     """Note that a worker ended as it should."""
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         workers.forget(session, slot)
 
 
@@ -128,11 +139,11 @@ def device_name() -> str:
     return f"{cores} CPU core" + ("" if cores == 1 else "s")
 
 
-def _look(workspace: Workspace, now: float) -> list[tuple[WorkerInfo, _Look]]:
-    with workspace.database.read() as session:
+def _look(app_context: AppContext, now: float) -> list[tuple[WorkerInfo, _Look]]:
+    with app_context.database.read() as session:
         known = workers.list_workers(session)
     with _looking:
-        return [(worker, _compared(workspace.database.url, worker, now)) for worker in known]
+        return [(worker, _compared(app_context.database.url, worker, now)) for worker in known]
 
 
 def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
@@ -145,10 +156,15 @@ def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
     return seen
 
 
-def _is_gone(workspace: Workspace, slot: str) -> bool:
+def _is_gone(app_context: AppContext, slot: str) -> bool:
     """Return whether the slot's lock is one of this home and no process holds it."""
-    path = slot_lock(workspace.settings, slot)
+    path = slot_lock(app_context.settings, slot)
     return path.exists() and not locks.is_held(path)
+
+
+def _is_of_here(slot: str) -> bool:
+    """Return whether a slot is of this machine: not every shared file system shares its locks."""
+    return slot.rpartition(":")[0] == socket.gethostname()
 
 
 def _spent(seconds: float) -> str:

@@ -1,26 +1,79 @@
-"""The worker's side of its processes (`fold_process`): start one, give it commands, stop it, know why it died."""
+"""Child processes: their environment, a watchdog that ends them with their parent, and commands to a worker's child.
+
+`watch_parent` and `open_question` run in the child; `Child` is the worker's handle of an `app.worker.job_process`.
+"""
 
 import asyncio
 import json
 import logging
 import os
+import queue
 import signal
 import sys
+import threading
+import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
 
 from app.settings import Settings
-from app.worker.parent import child_environment
 from core.types import RoundCancelledError, RoundError
+from db.faults import DatabaseAwayError
 
 log = logging.getLogger("outfold.worker")
-
 GRACE_SECONDS = 0.7  # from SIGTERM to SIGKILL
 LINE_LIMIT = 1 << 20
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child these settings and this code, independent of its working folder."""
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, **settings.as_environment(), "PYTHONPATH": path}
+
+
+def watch_parent(on_line: Callable[[str], None], on_end: Callable[[], None], grace_seconds: float = 0.0) -> None:
+    """Read lines from the parent in a thread; at the end of file, which is the parent's end, stop this process.
+
+    `on_end` is called first; `grace_seconds` later the process and its group are killed. Plain `os.read`: a thread
+    blocked in `sys.stdin.read()` aborts the interpreter when the process ends by itself.
+    """
+
+    def watch() -> None:
+        waiting = b""
+        while data := os.read(0, 65536):
+            *lines, waiting = (waiting + data).split(b"\n")
+            for line in lines:
+                on_line(line.decode())
+        on_end()
+        time.sleep(grace_seconds)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(3)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def open_question() -> tuple[dict[str, Any], IO[str]]:
+    """Return the question of this child, a line of JSON on standard input, and the file for its answers.
+
+    Prints of libraries go to standard error, so that they cannot look like an answer (`app.services.rounds.preview`).
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    watch_parent(asked.put, on_end=lambda: None)
+    return json.loads(asked.get()), answers
+
+
+class KilledError(RoundError):
+    """The process was killed, most likely because memory ran out."""
 
 
 class Child:
-    """One process at work for one job; commands are given one after the other."""
+    """Process of one job; it takes one command after the other."""
 
     def __init__(self, process: Process) -> None:
         """Take over a started process."""
@@ -33,7 +86,7 @@ class Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "app.worker.fold_process",
+            "app.worker.job_process",
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -44,16 +97,23 @@ class Child:
         return cls(process)
 
     @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
-        """Whether it can take a command."""
+        """Return whether the process still runs."""
         return self._process.returncode is None
 
     async def run(self, command: str, **arguments: int) -> None:
-        """Have one command done.
+        """Run one command in the process.
 
         Raises:
             RoundCancelledError: it was stopped.
-            RoundError: it failed, or the process died; the text is for people.
+            KilledError: the process was killed.
+            DatabaseAwayError: the database's server did not answer; the command can be run again.
+            RoundError: it failed, or the process died otherwise.
         """
         asked, answered = self._process.stdin, self._process.stdout
         assert asked is not None  # started with pipes
@@ -65,36 +125,36 @@ class Child:
         except ConnectionError:
             line = b""
         if not line:
-            raise RoundError(_cause_of_death(await self._process.wait()))
+            raise _cause_of_death(await self._process.wait())
         answer = json.loads(line)
         if answer["stopped"]:
             raise RoundCancelledError(f"{command} was stopped")
         if answer["error"] is not None:
             log.error("%s %s failed\n%s", command, arguments, answer["trace"])
-            raise RoundError(answer["error"])
+            raise (DatabaseAwayError if answer["away"] else RoundError)(answer["error"], answer["cure"])
 
     async def stop(self) -> None:
-        """End the process and everything it started: politely, and shortly after without asking."""
+        """End the process and everything it started: SIGTERM, and SIGKILL after `GRACE_SECONDS`."""
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._process.wait(), GRACE_SECONDS)
             except TimeoutError:
                 log.info("process %s did not stop by itself", self._process.pid)
-        with suppress(ProcessLookupError):  # nobody left in its group, as it should be
+        with suppress(ProcessLookupError):  # its group has ended, as it should
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         self._errors.cancel()
 
 
-def _cause_of_death(code: int) -> str:
+def _cause_of_death(code: int) -> RoundError:
     if code == -signal.SIGKILL:
-        return (
-            "the training process was killed, most likely because memory ran out; "
-            "choose a smaller batch or input size, or close other programs"
+        return KilledError(
+            "the training process was killed again and again, most likely because memory ran out",
+            "close other programs and resume the round, or start one with a smaller batch or input size",
         )
     how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-    return f"the training process ended {how}; the worker's log says more, start the round again"
+    return RoundError(f"the training process ended {how}", "the worker's log says more, start the round again")
 
 
 async def _log_lines(process: Process) -> None:

@@ -1,7 +1,7 @@
-"""A round that measures what cleaning was worth: the given labels against those of now, on what people judged.
+"""Before/after comparison as a round: training on given against current labels, measured on judged images.
 
-One piece: `core.comparing` goes on by itself from what it finds in the round's folder, `comparison/`. Its snapshot is
-the cleaned side; `original/` holds the given labels, `judged.npz` what the two are measured on.
+One piece: `core.comparing` resumes from the files in the round's folder, `comparison/`. The round's snapshot is the
+cleaned side; `original/` holds the given labels, `judged.npz` the judged and protected images.
 """
 
 import json
@@ -10,120 +10,120 @@ from pathlib import Path
 
 import numpy as np
 
-from app.services.comparable import refuse_incomparable
-from app.worker.doing import Doing, RoundAtWork
-from app.worker.opening import given_snapshot
+from app.services.evaluation.preconditions import refuse_incomparable
+from app.worker.recipe_runner import RecipeRunner, RoundContext
+from app.worker.snapshots import given_snapshot
 from core.config.comparison import LEAST_JUDGED, ComparisonSettings
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path, write_atomically
-from core.judge.comparison import Comparison, planned
+from core.judge.comparison import ComparisonInput, plan_comparison
 from core.judge.found import Judged
 from core.types import NO_LABEL, Progress, Report, RoundError
 from db.queries import datasets, evaluation, snapshots
 
-_ORIGINAL, _JUDGED, _WORTH = "original", "judged.npz", "worth.json"
+_ORIGINAL, _JUDGED, _RESULT = "original", "judged.npz", "worth.json"
 
 
-def open_comparison(at_work: RoundAtWork, cleaned: Snapshot) -> None:
-    """Freeze the given labels, and which images are protected and which of them people judged.
+def open_comparison(context: RoundContext, cleaned: Snapshot) -> None:
+    """Freeze the given labels, and the ids of judged and protected images.
 
     Raises:
-        RoundError: there is too little to compare by now; the text says the cure.
+        RoundError: there is too little to compare; the text names the cure.
     """
-    workspace, folder = at_work.workspace, at_work.folder
-    with workspace.database.read() as session:
-        refuse_incomparable(session, at_work.info.dataset_id)
-        info = datasets.get_dataset(session, at_work.info.dataset_id)
+    app_context, folder = context.app_context, context.folder
+    with app_context.database.read() as session:
+        refuse_incomparable(session, context.info.dataset_id)
+        info = datasets.get_dataset(session, context.info.dataset_id)
         judged = evaluation.judged(session, info.id, info.task, info.evaluation_splits)
         within = set(info.evaluation_splits)
-        images = sum(one.split in within for one in snapshots.samples_for_round(session, info.id))
-    original = given_snapshot(workspace, info.id)
+        images = sum(one.split in within for one in snapshots.samples_of(session, info.id))
+    original = given_snapshot(app_context, info.id)
     original.save(folder / _ORIGINAL)
     protected = [side.sample_ids[side.protected] for side in (original, cleaned) if side.protected is not None]
     labelled = cleaned.sample_ids[cleaned.labels != NO_LABEL]
     columns = {"judged": np.intersect1d(judged, labelled), "protected": np.unique(np.concatenate(protected))}
     with atomic_path(folder / _JUDGED) as beside, beside.open("wb") as file:
         np.savez(file, **columns, images=np.array(images))  # type: ignore[arg-type]  # as in `Snapshot.save`
-    _refuse_vain(_comparison(at_work), LEAST_JUDGED[info.task])
+    _refuse_identical(_comparison_input(context), LEAST_JUDGED[info.task])
 
 
-def learn_comparison(at_work: RoundAtWork, _piece: int) -> None:
-    """Train both sides with every seed and keep what it shows."""
+def learn_comparison(context: RoundContext, _piece: int) -> None:
+    """Train both sides with every seed and store the result."""
     from core.comparing import run_comparison  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
-    folder, comparison = at_work.folder, _comparison(at_work)
+    folder, comparison = context.folder, _comparison_input(context)
     found = run_comparison(
         comparison,
         folder / "comparison",
-        image_cache=at_work.workspace.image_caches,
-        masks=at_work.workspace.masks,
-        report=as_one(at_work.report),
-        should_stop=at_work.should_stop,
+        image_cache=context.app_context.image_caches,
+        masks=context.app_context.masks,
+        report=as_one_piece(context.report),
+        should_stop=context.should_stop,
     )
-    said = found.worth.to_json()
+    result = found.impact.to_json()
     classes = comparison.cleaned.classes
-    said["per_class"] = [{**one, "name": classes[one["label"]]} for one in said["per_class"]]
-    said |= {
+    result["per_class"] = [{**one, "name": classes[one["label"]]} for one in result["per_class"]]
+    result |= {
         "learnt": {side.value: count for side, count in found.learnt.items()},
         "changed": found.changed,
         "images": _images(folder),
         "message": found.message,
     }
-    write_atomically(folder / _WORTH, json.dumps(said).encode())
+    write_atomically(folder / _RESULT, json.dumps(result).encode())
 
 
-def judge_comparison(at_work: RoundAtWork) -> Judged:
-    """Return what was learnt; a comparison finds nothing to review."""
-    path = at_work.folder / _WORTH
+def judge_comparison(context: RoundContext) -> Judged:
+    """Return the result as metrics; a comparison has no findings."""
+    path = context.folder / _RESULT
     if not path.exists():
-        raise RoundError("the comparison left no result; start it again")
+        raise RoundError("the comparison left no result", "start it again")
     return Judged(iter(()), {"worth": json.loads(path.read_text())})
 
 
-def as_one(report: Report) -> Report:
-    """Return what tells the trainings of a comparison as one piece of work, named by side and seed."""
+def as_one_piece(report: Report) -> Report:
+    """Return a report that maps the progress of all trainings to that of one piece."""
 
-    def told(progress: Progress) -> None:
+    def report_share(progress: Progress) -> None:
         share = (progress.fold + progress.fraction) / progress.folds
         report(replace(progress, fold=0, folds=1, fraction=share))
 
-    return told
+    return report_share
 
 
 def _images(folder: Path) -> int:
-    """Return how many images the evaluation splits had."""
+    """Return the count of images of the evaluation splits."""
     with np.load(folder / _JUDGED, allow_pickle=False) as kept:
         return int(kept["images"])
 
 
-def _comparison(at_work: RoundAtWork) -> Comparison:
-    folder = at_work.folder
-    settings = ComparisonSettings.from_json(at_work.info.recipe_config or {})
-    first = at_work.config.seed
+def _comparison_input(context: RoundContext) -> ComparisonInput:
+    folder = context.folder
+    settings = ComparisonSettings.from_json(context.info.recipe_config or {})
+    first = context.config.seed
     with np.load(folder / _JUDGED, allow_pickle=False) as kept:
-        return Comparison(
+        return ComparisonInput(
             original=Snapshot.load(folder / _ORIGINAL),
             cleaned=Snapshot.load(folder),
             judged=kept["judged"],
             protected=kept["protected"],
-            config=at_work.config,
+            config=context.config,
             seeds=tuple(range(first, first + settings.seeds)),
         )
 
 
-def _refuse_vain(comparison: Comparison, least: int) -> None:
-    """Raise `RoundError` where both sides would learn the same, or too little is left to measure on."""
-    plan = planned(comparison)
+def _refuse_identical(comparison: ComparisonInput, least: int) -> None:
+    """Raise `RoundError` where both sides would be trained on the same labels, or too few images are judged."""
+    plan = plan_comparison(comparison)
     if len(plan.judged) < least:
         raise RoundError(
-            f"{len(plan.judged)} judged images have a label that can be compared on, a comparison needs {least}; "
-            "judge more of the evaluation split"
+            f"{len(plan.judged)} judged images have a usable label, a comparison needs {least}",
+            "judge more of the evaluation split",
         )
     if not plan.changed:
         raise RoundError(
-            "no label that may be learnt from is another one than was given, so both sides would learn the same; "
-            "review some findings outside of the evaluation split first"
+            "no training label has changed yet, so both models would be identical",
+            "review some findings outside of the evaluation split first",
         )
 
 
-COMPARISON = Doing(open_comparison, learn_comparison, judge_comparison)
+COMPARISON = RecipeRunner(open_comparison, learn_comparison, judge_comparison)

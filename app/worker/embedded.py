@@ -1,6 +1,6 @@
-"""The worker that the web app brings along: started when nobody else works, restarted when it dies, gone with the app.
+"""Worker of the web app: started if none is alive, restarted when it dies, ended with the app.
 
-It is told of the app's end, even by kill -9, by the end of its standard input.
+It ends when its standard input does: with the app, even after kill -9.
 """
 
 import logging
@@ -8,41 +8,41 @@ import subprocess
 import sys
 import threading
 
+from app.services.app_context import AppContext
 from app.services.workers import WorkerState, worker_state
-from app.services.workspace import Workspace
-from app.worker.parent import child_environment
+from app.worker.children import child_environment
 from app.worker.slot import slot_is_free, slot_name
 from core.types import StorageError
 
 log = logging.getLogger("outfold")
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0  # between two starts of a worker that dies at once
 STOP_SECONDS = 5.0
 
 
 class EmbeddedWorker:
-    """Keeps one worker alive for a workspace, from `start` to `stop`."""
+    """Keeps one worker alive for an installation, from `start` to `stop`."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        """Prepare; nothing runs yet."""
-        self._workspace = workspace
+    def __init__(self, app_context: AppContext) -> None:
+        """Prepare the thread; `start` starts it."""
+        self._app_context = app_context
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="embedded-worker", daemon=True)
 
     @property
     def pid(self) -> int | None:
-        """Return the running worker's process id, None while there is none of ours."""
+        """Return the process id of the worker that this app started, None while it does not run."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self) -> None:
-        """Begin to look after the worker; returns at once."""
+        """Start the thread that keeps a worker alive."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker; what it was doing goes on when the app starts again."""
+        """End the worker; its jobs resume when the app starts again."""
         self._end.set()
         self._thread.join(timeout=STOP_SECONDS)
         if self._process is None:
@@ -54,31 +54,31 @@ class EmbeddedWorker:
             self._process.kill()
 
     def _keep(self) -> None:
-        wait = LOOK_SECONDS
+        wait = POLL_SECONDS
         while not self._end.is_set():
             try:
-                state = worker_state(self._workspace)  # each time: pages judge by the changes that this process saw
+                state = worker_state(self._app_context)  # each time: `worker_state` compares with what this process saw
                 if self.pid is not None:
-                    wait = LOOK_SECONDS
+                    wait = POLL_SECONDS
                 elif self._is_wanted(state):
                     if self._process is not None:
                         log.warning("the worker ended with code %s; starting another", self._process.returncode)
                         wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-                    self._process = _start(self._workspace)
+                    self._process = _start(self._app_context)
             except (StorageError, OSError) as error:  # a full disk, no more processes: it may pass
                 log.warning("no worker could be started: %s", error)
             self._end.wait(wait)
 
     def _is_wanted(self, state: WorkerState) -> bool:
-        own = slot_name(self._workspace.settings)
+        own = slot_name(self._app_context.settings)
         others = [worker for worker in (*state.alive, *state.unknown) if worker.slot != own]
-        return not others and slot_is_free(self._workspace.settings)
+        return not others and slot_is_free(self._app_context.settings)
 
 
-def _start(workspace: Workspace) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # our own module, by this interpreter
+def _start(app_context: AppContext) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # own module, same interpreter
         [sys.executable, "-m", "app.worker.main", "--ends-with-parent"],
         stdin=subprocess.PIPE,
-        env=child_environment(workspace.settings),
+        env=child_environment(app_context.settings),
         start_new_session=True,  # Ctrl+C in the terminal is the app's to handle
     )

@@ -1,4 +1,4 @@
-"""What a job's process does for each command. Every step may be killed at any moment and done again.
+"""Steps of a job's process, one per command. Every step may be killed at any moment and repeated.
 
 `should_stop` is asked between two batches. A round's findings are written while it still runs, in short transactions,
 and become visible by the last one, which also ends the round: no half round is ever seen.
@@ -7,166 +7,187 @@ and become visible by the last one, which also ends the round: no half round is 
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from app.services.networks import prune_networks
-from app.services.painting_over import note_round
-from app.services.second_opinions import ask_second_opinions
-from app.services.workspace import Workspace
-from app.worker.changes import note_changes, noted_changes
-from app.worker.extending import take_over
-from app.worker.opening import opening
-from app.worker.recipes import RECIPES, RoundAtWork, ShouldStop
-from app.worker.reporting import HeldFold
-from app.worker.writing import OvertakenError, Writing, forget_unshown
+from app.services.app_context import AppContext
+from app.services.masks.painted_regions import note_round
+from app.services.reviews.acts import ask_second_opinions
+from app.services.rounds.networks import prune_networks
+from app.worker.finding_writer import FindingWriter, OvertakenError, forget_unshown
+from app.worker.recipe_runner import RoundContext, ShouldStop
+from app.worker.recipes import RUNNERS
+from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from core.config import RoundConfig, Weights
-from core.data.keeping import prune
+from core.data.array_cache import prune
 from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
-from core.data.storage import beside, flush, is_partial_of
+from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
-from core.types import OutfoldError, Progress, RoundCancelledError, RoundStatus
-from db.queries import evaluation, findings, folds, rounds, snapshots
+from core.types import JobStatus, OutfoldError, Progress, Report, RoundCancelledError
+from db.queries import evaluation, findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
 
 CHUNK = 20_000  # findings in one transaction: well under a second of the write lock
-NOTED_SECONDS = 1.0
+STAGE_SECONDS = 1.0
+DEVICE, _THEN = "device", ", then "  # among the versions; between the devices of a round that was moved
+REPORT_SECONDS = 0.5
+CANCEL_SECONDS = 0.5
 
 
-def take_snapshot(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
-    """Freeze the labels the round opens with: what people decided where they did, else what was given.
+def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) -> None:
+    """Freeze the labels the round opens with: decided ones where people decided, else given ones.
 
-    All of it is made beside the round's folder and put into its place at once. A round that is open stays as it is,
-    and so does what its folds have learnt by then.
+    Everything is written beside the round's folder and moved into place at once. An open round is left as it is, with
+    the results of its folds.
     """
-    if _is_open(workspace, round_id):
+    if _is_open(app_context, round_id):
+        _begin(app_context, round_id, rounds.WAITING)  # one that is resumed
         return
-    info = _begin(workspace, round_id, "collecting the labels")
-    note = _Note(workspace, round_id, "collecting the labels")
-    with beside(workspace.round_folder(round_id)) as folder:
+    info = _begin(app_context, round_id, "collecting the labels")
+    note = _StageProgress(app_context, round_id, "collecting the labels")
+    with temporary_folder(app_context.round_folder(round_id)) as folder:
         try:
-            digest = _freeze(RoundAtWork(workspace, info, folder, note.report, should_stop))
+            digest = _freeze(RoundContext(app_context, info, folder, note.report, should_stop))
         except (OutfoldError, OSError):
-            if _is_open(workspace, round_id):
+            if _is_open(app_context, round_id):
                 return  # by another worker, whose round this must not end
             raise
-        _put_in_place(workspace, round_id, folder, digest)
+        _put_in_place(app_context, round_id, folder, digest)
 
 
-def _freeze(at_work: RoundAtWork) -> str:
-    """Write what the round opens with and return the snapshot's hash."""
-    recipe = RECIPES[at_work.info.recipe]
-    name, snapshot, counts = opening(at_work.workspace, at_work.info.dataset_id)
-    taken = take_over(at_work, snapshot)
+def _freeze(context: RoundContext) -> str:
+    """Write the snapshot and the recipe's inputs, and return the snapshot's hash."""
+    recipe = RUNNERS[context.info.recipe]
+    name, snapshot, counts = current_snapshot(context.app_context, context.info.dataset_id)
+    taken = extended_snapshot(context, snapshot)
     if taken is None:
-        recipe.refuse(name, snapshot.classes, counts, at_work.config)
+        recipe.refuse(name, snapshot.classes, counts, context.config)
     snapshot = snapshot if taken is None else taken
-    digest = snapshot.save(at_work.folder)
-    note_changes(at_work, snapshot)
-    recipe.open(at_work, snapshot)
+    digest = snapshot.save(context.folder)
+    store_changes(context, snapshot)
+    recipe.open(context, snapshot)
     return digest
 
 
-def _put_in_place(workspace: Workspace, round_id: int, made: Path, digest: str) -> None:
-    """Make a folder the round's and note that the round is open, unless it is already or has ended."""
-    folder = workspace.round_folder(round_id)
-    with workspace.database.write() as session:
+def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: str) -> None:
+    """Move a folder into the round's place and mark the round as open, unless it is open already or has ended."""
+    folder = app_context.round_folder(round_id)
+    with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
-        if info.status is not RoundStatus.RUNNING or info.snapshot_hash is not None:
+        if info.status is not JobStatus.RUNNING or info.snapshot_hash is not None:
             return
-        shutil.rmtree(folder, ignore_errors=True)  # of a round of the past: the database was lost and the files not
+        shutil.rmtree(folder, ignore_errors=True)  # left by an earlier database
         made.rename(folder)
         flush(folder.parent)
-        rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": "waiting for a free worker"})
+        rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": rounds.WAITING})
     for left in folder.parent.iterdir():
-        if is_partial_of(left, folder):  # of a try that was cut off
+        if is_partial_of(left, folder):  # of an interrupted attempt
             shutil.rmtree(left, ignore_errors=True)
 
 
-def train_fold(workspace: Workspace, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
-    """Train and predict one fold, unless it is done already; goes on from the last epoch's checkpoint."""
-    with workspace.database.read() as session:
+def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: int, fold: int) -> None:
+    """Train and predict one fold unless it is done; resumes from the last epoch's checkpoint."""
+    with app_context.database.read() as session:
         asked = rounds.get_round(session, round_id)
-    made_with = _versions(asked) if asked.recipe.trains else {}
-    with workspace.database.write() as session:
-        attempt = folds.begin_fold(session, round_id, fold, datetime.now(UTC))
+    made_with = _versions(asked)
+    with app_context.database.write() as session:
+        attempt = rounds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
         if attempt is None:
             return
-        rounds.set_facts(session, round_id, {"stage": "training", "versions": made_with})
-    held = HeldFold(workspace, round_id, fold, attempt)
+        rounds.set_facts(session, round_id, {"stage": "training", "versions": _with_earlier(made_with, info)})
+    held = HeldFold(app_context, round_id, fold, attempt)
     try:
-        folder = workspace.round_folder(round_id)
-        at_work = RoundAtWork(workspace, info, folder, held.report, lambda: should_stop() or held.is_lost())
-        RECIPES[info.recipe].learn(at_work, fold)
+        folder = app_context.round_folder(round_id)
+        smaller = _with_noted_batch(info, fold, held.report)
+        context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
+        RUNNERS[info.recipe].learn(context, fold)
     except RoundCancelledError:
         if not held.is_lost():
             raise
-        return  # the row has said why: the round was cancelled, or a newer attempt does the fold
+        return  # the round was cancelled, or a newer attempt trains the fold
     model_hash = hash_of_piece(folder, fold)
-    if made_with and any(network.weights is Weights.PRETRAINED for network in at_work.config.networks):
+    if asked.recipe.runs_networks and any(network.weights is Weights.PRETRAINED for network in context.config.networks):
         made_with = _versions(asked)  # with the hashes of weights that were downloaded meanwhile
-    with workspace.database.write() as session:
-        rounds.set_facts(session, round_id, {"versions": made_with})
-        folds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
+    with app_context.database.write() as session:
+        info = rounds.get_round(session, round_id)
+        rounds.set_facts(session, round_id, {"versions": _with_earlier(made_with, info)})
+        rounds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
 
-def judge(workspace: Workspace, should_stop: ShouldStop, *, round_id: int) -> None:
-    """Weigh all labels by the folds' predictions and write the findings; the last transaction shows them all."""
-    info = _begin(workspace, round_id, "judging the labels")
-    writing = Writing(workspace, round_id)
-    note = _Note(workspace, round_id, "judging the labels")
-    folder = workspace.round_folder(round_id)
-    judged = RECIPES[info.recipe].judge(RoundAtWork(workspace, info, folder, note.report, should_stop))
+def _with_noted_batch(info: RoundInfo, fold: int, report: Report) -> RoundInfo:
+    """Return the round with the batch that is noted for a fold whose process was killed for want of memory."""
+    batch = rounds.noted_batch(info, fold)
+    if batch is None:
+        return info
+    config = RoundConfig.from_json(info.config)
+    share = config.batch_size // batch
+    members = tuple(replace(one, batch_size=max(1, one.batch_size // share)) for one in config.members)
+    message = f"killed, most likely out of memory: batch halved to {batch}"
+    report(Progress("starting", fold, config.folds, batch_size=batch, message=message))
+    return replace(info, config=replace(config, batch_size=batch, members=members).to_json())
+
+
+def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) -> None:
+    """Judge all labels by the folds' predictions and write the findings; the last transaction makes them visible."""
+    info = _begin(app_context, round_id, "judging the labels")
+    writer = FindingWriter(app_context, round_id)
+    note = _StageProgress(app_context, round_id, "judging the labels")
+    folder = app_context.round_folder(round_id)
+    judged = RUNNERS[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
     try:
-        _show(workspace, info, writing, judged, should_stop)
+        _show(app_context, info, writer, judged, should_stop)
     except OvertakenError:  # the round was cancelled, or another worker has taken it over
-        forget_unshown(workspace, round_id)
+        forget_unshown(app_context, round_id)
         return
-    prune(workspace.image_caches, workspace.settings.cache_bytes)
-    prune_networks(workspace, info.dataset_id)
+    prune(app_context.image_caches, app_context.settings.cache_bytes)
+    prune_networks(app_context, info.dataset_id)
 
 
-def _show(workspace: Workspace, info: RoundInfo, writing: Writing, judged: Judged, should_stop: ShouldStop) -> None:
-    """Write what was found and end the round."""
-    snapshot = Snapshot.load(workspace.round_folder(info.id))
-    with workspace.database.read() as session:
-        samples = snapshots.samples_for_round(session, info.dataset_id)
+def _show(
+    app_context: AppContext, info: RoundInfo, writer: FindingWriter, judged: Judged, should_stop: ShouldStop
+) -> None:
+    """Write the findings and end the round."""
+    snapshot = Snapshot.load(app_context.round_folder(info.id))
+    with app_context.database.read() as session:
+        samples = snapshots.samples_of(session, info.dataset_id)
     rows = _findings(snapshot, judged.found, {sample.id: sample.split for sample in samples})
-    with writing.transaction() as session:
-        findings.remove_findings(session, info.id)  # of a try that was cut off
+    with writer.transaction() as session:
+        findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
     while chunk := list(islice(rows, CHUNK)):
         if should_stop():
             raise RoundCancelledError(f"round {info.id} was cancelled")
-        with writing.transaction() as session:
+        with writer.transaction() as session:
             findings.add_findings(session, info.id, chunk)
-    with writing.transaction() as session:
+    with writer.transaction() as session:
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
-        note_round(workspace, session, info.id)
+        note_round(app_context, session, info.id)
         asked = ask_second_opinions(session, info)
-        metrics = judged.metrics | noted_changes(workspace.round_folder(info.id))
+        metrics = judged.metrics | stored_changes(app_context.round_folder(info.id))
         metrics |= {"second_opinions": asked} if asked else {}
         rounds.set_facts(session, info.id, {"metrics": metrics})
-        rounds.end_round(session, info.id, RoundStatus.DONE, "", datetime.now(UTC))
+        rounds.end_round(session, info.id, JobStatus.DONE, "", datetime.now(UTC))
 
 
-def import_images(workspace: Workspace, should_stop: ShouldStop, *, import_id: int) -> None:
-    """Do an import that waits."""
-    from app.services import imports  # noqa: PLC0415  # each process loads only what its job needs
+def import_images(app_context: AppContext, should_stop: ShouldStop, *, import_id: int) -> None:
+    """Run a queued import."""
+    from app.services.imports import jobs as imports  # noqa: PLC0415  # each process loads only what its job needs
 
-    imports.run_import(workspace, import_id, should_stop=should_stop)
+    imports.run_import(app_context, import_id, should_stop=should_stop)
 
 
-def export_labels(workspace: Workspace, should_stop: ShouldStop, *, export_id: int) -> None:
-    """Do an export that waits."""
-    from app.services import exports  # noqa: PLC0415
+def export_labels(app_context: AppContext, should_stop: ShouldStop, *, export_id: int) -> None:
+    """Run a queued export."""
+    from app.services.exports import jobs as exports  # noqa: PLC0415
 
-    exports.run_export(workspace, export_id, should_stop=should_stop)
+    exports.run_export(app_context, export_id, should_stop=should_stop)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -178,43 +199,93 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 
 
-def _versions(info: RoundInfo) -> dict[str, str]:
-    """Return what networks are trained with; reads a file of weights, which no other writer should wait for."""
+class HeldFold:
+    """One attempt at a fold: writes its progress, and notices when the round was cancelled or the fold taken over."""
+
+    def __init__(self, app_context: AppContext, round_id: int, fold: int, attempt: int) -> None:
+        """Hold the fold by the attempt's number, as `folds.begin_fold` returned it."""
+        self._app_context = app_context
+        self._held = (round_id, fold, attempt)
+        self._lost = False
+        self._written = self._looked = 0.0
+        self._last: Progress | None = None
+
+    def report(self, progress: Progress) -> None:
+        """Write progress: at each new epoch, stage or message, else twice a second."""
+        last, now = self._last, time.monotonic()
+        is_news = last is None or (last.stage, last.epoch, last.message) != (
+            progress.stage,
+            progress.epoch,
+            progress.message,
+        )
+        if not is_news and now - self._written < REPORT_SECONDS:
+            return
+        self._last, self._written = progress, now
+        round_id, fold, attempt = self._held
+        with self._app_context.database.write() as session:
+            if not rounds.write_fold(session, round_id, fold, attempt, progress, now=datetime.now(UTC)):
+                self._lost = True
+
+    def is_lost(self) -> bool:
+        """Return whether this attempt was cancelled; reads the row twice a second."""
+        now = time.monotonic()
+        if not self._lost and now - self._looked >= CANCEL_SECONDS:
+            self._looked = now
+            with self._app_context.database.read() as session:
+                self._lost = not rounds.holds_fold(session, *self._held)
+        return self._lost
+
+
+class _StageProgress:
+    """Writes the progress of a stage into the round's row, at most once a second."""
+
+    def __init__(self, app_context: AppContext, round_id: int, stage: str) -> None:
+        self._app_context = app_context
+        self._round_id = round_id
+        self._stage = stage
+        self._written = time.monotonic()
+
+    def report(self, progress: Progress) -> None:
+        """Write the progress."""
+        now = time.monotonic()
+        if now - self._written < STAGE_SECONDS:
+            return
+        self._written = now
+        with self._app_context.database.write() as session:
+            rounds.set_facts(session, self._round_id, {"stage": f"{self._stage}: {progress.fraction:.0%}"})
+
+
+def _versions(info: RoundInfo) -> dict[str, Any]:
+    """Return the versions and device of a training now; reads a file of weights: call it outside of transactions."""
+    if not info.recipe.runs_networks:
+        return info.versions or {}
     from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
     return versions(config=RoundConfig.from_json(info.config))
 
 
-def _begin(workspace: Workspace, round_id: int, stage: str) -> RoundInfo:
-    with workspace.database.write() as session:
+def _with_earlier(now: dict[str, Any], info: RoundInfo) -> dict[str, Any]:
+    """Return the versions with what the round's row holds beside them.
+
+    A resumed round may continue on another device: both are named, the first one first.
+    """
+    before = info.versions or {}
+    devices = [*before.get(DEVICE, "").split(_THEN), now.get(DEVICE, "")]
+    named = _THEN.join(dict.fromkeys(filter(None, devices)))
+    return {**now, **({DEVICE: named} if named else {}), **rounds.noted(before)}
+
+
+def _begin(app_context: AppContext, round_id: int, stage: str) -> RoundInfo:
+    with app_context.database.write() as session:
         if not rounds.begin_round(session, round_id, stage, datetime.now(UTC)):
             raise RoundCancelledError(f"round {round_id} was cancelled")
         return rounds.get_round(session, round_id)
 
 
-def _is_open(workspace: Workspace, round_id: int) -> bool:
-    """Whether the labels a round opens with are frozen."""
-    with workspace.database.read() as session:
+def _is_open(app_context: AppContext, round_id: int) -> bool:
+    """Return whether the round has its snapshot."""
+    with app_context.database.read() as session:
         return rounds.get_round(session, round_id).snapshot_hash is not None
-
-
-class _Note:
-    """Writes how far a stage is into the round's row, not too often."""
-
-    def __init__(self, workspace: Workspace, round_id: int, stage: str) -> None:
-        self._workspace = workspace
-        self._round_id = round_id
-        self._stage = stage
-        self._noted = time.monotonic()
-
-    def report(self, progress: Progress) -> None:
-        """Write how far it is."""
-        now = time.monotonic()
-        if now - self._noted < NOTED_SECONDS:
-            return
-        self._noted = now
-        with self._workspace.database.write() as session:
-            rounds.set_facts(session, self._round_id, {"stage": f"{self._stage}: {progress.fraction:.0%}"})
 
 
 def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, str]) -> Iterator[NewFinding]:

@@ -1,4 +1,4 @@
-"""The settings of a comparison of what cleaning was worth, and how few judged images are too few for one."""
+"""Settings of a comparison of original and cleaned labels, and the least number of judged images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from core.config.settings import RecipeSettings
 from core.types import ConfigError, Task
 
-LEAST_LABELS = 30  # judged images; with fewer an interval is no use
-LEAST_MASKS = 20  # the same where labels are masks: each says something of many pixels
+LEAST_LABELS = 30  # judged images; with fewer, an interval is too wide to be useful
+LEAST_MASKS = 20  # the same for masks, each of which has many pixels
 LEAST_JUDGED: Mapping[Task, int] = {Task.CLASSIFICATION: LEAST_LABELS, Task.SEGMENTATION: LEAST_MASKS}
 MOST_SEEDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonSettings(RecipeSettings):
-    """How often both sides are trained."""
+    """Number of trainings of both sides."""
 
-    seeds: int = 3  # different beginnings; each costs two trainings and shows how much of a difference is luck
+    seeds: int = 3  # each costs two trainings; they show how much of a difference is random
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if not isinstance(self.seeds, int) or not 1 <= self.seeds <= MOST_SEEDS:
+        """Validate the settings."""
+        if not 1 <= self.seeds <= MOST_SEEDS:
             raise ConfigError(f"seeds are {self.seeds}, must be a whole number from 1 to {MOST_SEEDS}")

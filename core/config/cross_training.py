@@ -1,4 +1,4 @@
-"""The settings of cross training: how its two networks learn together, and which image plays which part."""
+"""Settings of cross training: schedules and losses of its two networks, and roles of the images."""
 
 from dataclasses import dataclass
 
@@ -7,57 +7,67 @@ from core.config.settings import RecipeSettings
 from core.types import ConfigError
 
 _LEAST_BATCH = 4  # batch normalisation needs two in each half
-_RATE, _SMALL_RATE = 1e-3, 0.02  # SGD's: the paper's; our small network has no first weights and learns by larger steps
+_RATE, _SMALL_RATE = 1e-3, 0.02  # SGD's rates: the paper's; a larger one from scratch
 
-ADAMW = "adamw"  # and the cycle of all other networks: in runs of thousands of steps it learns more
+ADAMW = "adamw"  # cycle of all other networks: better in runs of thousands of steps
 SGD = "sgd"  # as published, for runs of tens of thousands
+
+IMAGE_TRUST = "image"  # as published: the worst IoU of an image's classes, to the power 8
+PIXEL_TRUST = "pixel"  # the IoU of the pixel's class, to the power 4; not better so far (docs/log.md)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossTrainingSettings(RecipeSettings):
-    """What cross training needs to know beside its networks' config.
+    """Settings of cross training, beside the config of its networks.
 
-    Images with a mask are learnt from, images with tags alone are painted. Splits are named with commas between; images
+    Images with a mask are trained on, images with only tags get pseudo masks. Splits are separated by commas; images
     of those named here, and of evaluation splits, never train. A list names images a line, as VOC's do, and stands in
     for what would be chosen otherwise: with one of labelled images all others play images without a mask.
     """
 
-    steps: int = 0  # of stage 1; 0: as many as stage 2 has
+    steps: int = 0  # of stage 1; 0: as many as in stage 2
     batch_size: int = 8  # of stage 1: half masks, half tags
     optimizer: str = ADAMW  # of stage 1, or SGD
+    trust: str = IMAGE_TRUST  # by which PseudoNet's masks weigh in stage 1, or PIXEL_TRUST
     learning_rate: float = 0.0  # of stage 1; 0: chosen for optimizer and network
     block: int = 200  # steps of stage 1 from one checkpoint to the next
-    background: str = ""  # the class that every image shows; "": none does
-    baseline: bool = True  # whether a network also learns the given masks alone, in as many steps as stage 2
-    validation_split: str = "val"  # splits whose masks say which of the two networks paints
-    test_split: str = "test"  # splits whose masks say what it is worth
-    labelled_list: str = ""  # file of the images whose masks are learnt from
-    labelled_first: int = 0  # only so many: lines of the list, or images; 0: all
+    background: str = ""  # the class that every image shows; "": none
+    baseline: bool = True  # also trains a network on the given masks only, with as many steps as stage 2
+    validation_split: str = "val"  # splits whose masks select which of the two networks makes pseudo masks
+    test_split: str = "test"  # splits whose masks evaluate it
+    labelled_list: str = ""  # file with the images whose masks are trained on
+    labelled_first: int = 0  # number of lines of the list, or of images; 0: all
     validation_list: str = ""
     test_list: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, saying what would."""
-        check_pair(batch_size=self.batch_size, steps=self.steps or 1, block=self.block, optimizer=self.optimizer)
+        """Validate the settings."""
+        check_pair(
+            batch_size=self.batch_size,
+            steps=self.steps or 1,
+            block=self.block,
+            optimizer=self.optimizer,
+            trust=self.trust,
+        )
         for name in ("steps", "labelled_first", "learning_rate"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, must not be below 0")
 
     def rate(self, network: RoundConfig, usual: float) -> float:
-        """Return the rate of stage 1; `usual` is what AdamW has for the network."""
+        """Return the rate of stage 1; `usual` is AdamW's rate for the network."""
         published = _SMALL_RATE if network.model == SMALL_MASK_NETWORK else _RATE
         return self.learning_rate or (usual if self.optimizer == ADAMW else published)
 
     def pair_steps(self, network: RoundConfig, images: int) -> int:
-        """Return how many steps stage 1 has where stage 2 learns so many images."""
+        """Return the number of steps of stage 1 when stage 2 trains on so many images."""
         return self.steps or max(1, network.epochs * (images // min(network.batch_size, images)))
 
 
-def check_pair(*, batch_size: int, steps: int, block: int, optimizer: str) -> None:
-    """Check what two networks are to learn together in.
+def check_pair(*, batch_size: int, steps: int, block: int, optimizer: str, trust: str) -> None:
+    """Check the settings of two networks that learn together.
 
     Raises:
-        ConfigError: it cannot work.
+        ConfigError: a setting is invalid.
     """
     if batch_size < _LEAST_BATCH or batch_size % 2:
         raise ConfigError(
@@ -65,6 +75,8 @@ def check_pair(*, batch_size: int, steps: int, block: int, optimizer: str) -> No
         )
     if optimizer not in (ADAMW, SGD):
         raise ConfigError(f"optimizer is {optimizer!r}, must be {ADAMW} or {SGD}")
+    if trust not in (IMAGE_TRUST, PIXEL_TRUST):
+        raise ConfigError(f"trust is {trust!r}, must be {IMAGE_TRUST} or {PIXEL_TRUST}")
     for name, value in (("steps", steps), ("block", block)):
         if value < 1:
             raise ConfigError(f"{name} is {value}, must be at least 1")

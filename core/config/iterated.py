@@ -1,49 +1,67 @@
-"""The settings of the recipe "iterated": a teacher labels what is unlabelled, a student learns it, several times."""
+"""Settings of the recipe "iterated": a teacher labels unlabelled images, a student learns from them, several times.
 
+The teacher is one network, or the networks of K folds of the labels together (votes); with consistency it also learns
+from unlabelled images itself. Without iterations, consistency is all there is.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from core.config.settings import RecipeSettings
 from core.types import ConfigError
 
+PROBE = "probe"  # a regression learns the labels alone
+SPREAD = "spread"  # it learns the labels as they spread to all images
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IteratedSettings(RecipeSettings):
-    """How often, which pseudo labels are learnt, and what is chosen by.
+    """Number of iterations, selection of pseudo labels, and data that the best model is selected by.
 
     Shares are of each predicted class, so that rare ones are not starved; the share grows evenly to `last_share`.
     """
 
     iterations: int = 3
-    share: float = 0.5  # of each class' predictions that the first student learns: the most confident ones
-    last_share: float = 0.8  # and the last one
-    least_confidence: float = 0.5  # below it nothing is learnt, whatever the share
-    fine_tuning: float = 0.25  # steps on the real labels, as a part of those on pseudo labels
+    share: float = 0.5  # most confident part of each class's predictions that the first student learns
+    last_share: float = 0.8  # the same for the last student
+    least_confidence: float = 0.5  # below it no pseudo label is used, regardless of the share
+    labelled_share: float = 0.25  # of each batch of a student, real labels; 0: pseudo labels alone
+    strong_views: bool = True  # classes are learnt by much changed images; masks never
+    votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
+    fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
     fine_tuning_rate: float = 0.3  # of the learning rate
-    consistency: bool = False  # whether unlabelled images also teach beside the real labels, by weak and strong views
-    threshold: float = 0.95  # of consistency: how sure the weak view must be
-    ratio: int = 3  # of consistency: unlabelled images for each labelled one
-    validation_split: str = ""  # the split that is chosen by; empty: a share of the labelled images, drawn
+    consistency: bool = False  # also trains on unlabelled images beside the real labels, by weak and strong views
+    adaptive: bool = True  # of consistency: the least confidence of each class follows the network
+    threshold: float = 0.95  # of consistency: least confidence of the weak view where it is not adaptive
+    ratio: int = 3  # of consistency: unlabelled images for each labelled one; a batch holds as many as ever
+    validation_split: str = ""  # the split that models are selected by; empty: a random share of the labelled images
     validation_share: float = 0.2
-    test_split: str = ""  # the split that is looked at once, at the end; empty: none
+    most_validation: int = 200  # of a random share: further labels teach
+    test_split: str = ""  # the split that is evaluated once, at the end; empty: none
+    frozen: str = ""  # of a probe: what learns, PROBE or SPREAD; empty: decided by cross-validation on the labels
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work, saying what would."""
-        if self.iterations < 1:
-            raise ConfigError(f"iterations is {self.iterations}, must be at least 1")
-        if self.ratio < 1:
-            raise ConfigError(f"ratio is {self.ratio}, must be at least 1")
-        for name in ("share", "last_share", "fine_tuning", "fine_tuning_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, must be above 0 and at most 1")
-        for name in ("least_confidence", "threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, must be from 0 to 1")
-        if not 0 < self.validation_share <= _MOST_VALIDATION:
-            raise ConfigError(
-                f"validation_share is {self.validation_share}, must be above 0 and at most {_MOST_VALIDATION}"
-            )
+        """Validate the settings."""
+        for name, (holds, words) in _RANGES.items():
+            if not holds(getattr(self, name)):
+                raise ConfigError(f"{name} is {getattr(self, name)}, must be {words}")
+        if not self.iterations and not self.consistency:
+            raise ConfigError("iterations is 0, must be at least 1", "or switch consistency on")
+        if self.frozen not in ("", PROBE, SPREAD):
+            raise ConfigError(f"frozen is {self.frozen!r}, must be {PROBE!r}, {SPREAD!r} or empty")
         if self.test_split and self.test_split == self.validation_split:
-            raise ConfigError(f"{self.test_split!r} cannot be chosen by and be the test; name another split")
+            raise ConfigError(f"{self.test_split!r} cannot be chosen by and be the test", "name another split")
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in their order; "test" is the last."""
+        names = ["baseline", *(["teacher"] if self.consistency else [])]
+        if self.iterations:
+            names += [f"vote_{number}" for number in range(1, self.votes + 1)]
+        for number in range(1, self.iterations + 1):
+            names += [f"pseudo_{number}", f"student_{number}"]
+            names += [f"tuned_{number}"] if self.fine_tuning else []
+        return [*names, "test"]
 
     def share_at(self, iteration: int) -> float:
         """Return the share that the student of an iteration, from 1 on, learns."""
@@ -52,3 +70,24 @@ class IteratedSettings(RecipeSettings):
 
 
 _MOST_VALIDATION = 0.5
+_Range = tuple[Callable[[float], bool], str]
+_SHARE: _Range = (lambda value: 0 < value <= 1, "above 0 and at most 1")
+_CONFIDENCE: _Range = (lambda value: 0 <= value <= 1, "from 0 to 1")
+_COUNT: _Range = (lambda value: value >= 1, "at least 1")
+_RANGES: Mapping[str, _Range] = {
+    "iterations": (lambda value: value >= 0, "at least 0"),
+    "share": _SHARE,
+    "last_share": _SHARE,
+    "fine_tuning_rate": _SHARE,
+    "least_confidence": _CONFIDENCE,
+    "threshold": _CONFIDENCE,
+    "fine_tuning": _CONFIDENCE,
+    "labelled_share": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "ratio": _COUNT,
+    "most_validation": _COUNT,
+    "votes": (lambda value: value == 0 or value >= 2, "0, or at least 2 folds"),  # noqa: PLR2004 others are no folds
+    "validation_share": (
+        lambda value: 0 < value <= _MOST_VALIDATION,
+        f"above 0 and at most {_MOST_VALIDATION}",
+    ),
+}

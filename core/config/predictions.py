@@ -1,4 +1,4 @@
-"""The settings of a round that judges predictions which were made elsewhere."""
+"""Settings of a round that judges predictions made elsewhere."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,6 @@ class PredictionsSettings(RecipeSettings):
     """Source of the predictions, and whether they were made out of fold."""
 
     file: str = ""  # of class labels see `core.data.formats.probabilities`, of masks a folder, see `predicted_masks`
-    ids: str = ""  # a file with the images' names, where `file` has none
-    out_of_fold: bool = False  # no model had learnt the images whose probabilities it gave
+    ids: str = ""  # a file with the images' names, if `file` has none
+    out_of_fold: bool = False  # each image was predicted by a model that was not trained on it
     stored: str = ""  # name of the copy that the round judges; set when a round of class labels is started

@@ -1,6 +1,8 @@
-"""The settings of each recipe beside those of its networks: one frozen, self-checking dataclass a recipe.
+"""Recipes of a round: title, kinds of labels and settings of each, beside those of its networks.
 
-Whoever adds a recipe adds its settings to `SETTINGS`; the command line and the page's form are made from that.
+`RECIPES` is the registry: the command line, the form of a round and its progress are made from it. The work of a
+recipe is in `app.worker.recipes`, its fields in `app.components.recipe_form`, its preconditions in
+`app.services.rounds.request`.
 """
 
 from collections.abc import Mapping
@@ -18,48 +20,83 @@ from core.types import ConfigError, Recipe, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossFoldSettings(RecipeSettings):
-    """A round may go on from a finished one of its dataset: with its labels, and with what its networks learnt."""
+    """Settings of a round that may extend a finished one: it then takes over its labels and its networks."""
 
     extends: int = 0  # that round's number; 0: none
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; nothing of a round that extends none."""
+        """Return plain JSON values; empty if the round extends none."""
         return {"extends": self.extends} if self.extends else {}
 
 
-SETTINGS: Mapping[Recipe, type[RecipeSettings]] = {
-    Recipe.CROSS_FOLD: CrossFoldSettings,
-    Recipe.ITERATED: IteratedSettings,
-    Recipe.CROSS_TRAINING: CrossTrainingSettings,
-    Recipe.COMPARISON: ComparisonSettings,
-    Recipe.PREDICTIONS: PredictionsSettings,
-}
-RECIPES_OF: Mapping[Task, tuple[Recipe, ...]] = {  # that make sense for these labels, the usual one first
-    Task.CLASSIFICATION: (Recipe.CROSS_FOLD, Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS),
-    Task.SEGMENTATION: (
-        Recipe.CROSS_FOLD,
-        Recipe.ITERATED,
-        Recipe.CROSS_TRAINING,
-        Recipe.COMPARISON,
-        Recipe.PREDICTIONS,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabellingSettings(RecipeSettings):
+    """Settings of labelling by hand: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeInfo:
+    """Registry entry of a recipe, used by every part of the program."""
+
+    title: str  # in the form of a round
+    settings: type[RecipeSettings]
+    tasks: tuple[Task, ...] = tuple(Task)  # kinds of labels that it supports
+    piece: str = ""  # name of its single piece; "": its pieces are folds
+    probes: tuple[Task, ...] = ()  # of a recipe that proposes: kinds of labels for which it can use a frozen network
+    mixes: tuple[Task, ...] = ()  # kinds of labels for which it can mix the predictions of several networks
+
+
+RECIPES: Mapping[Recipe, RecipeInfo] = {  # the usual one first
+    Recipe.CROSS_FOLD: RecipeInfo(title="Find wrong labels", settings=CrossFoldSettings, mixes=(Task.CLASSIFICATION,)),
+    Recipe.ITERATED: RecipeInfo(
+        title="Teacher and student",
+        settings=IteratedSettings,
+        piece="teacher and students",
+        probes=(Task.CLASSIFICATION,),
+    ),
+    Recipe.CROSS_TRAINING: RecipeInfo(
+        title="Few masks, many tags",
+        settings=CrossTrainingSettings,
+        tasks=(Task.SEGMENTATION,),
+        piece="both networks, and the one they teach",
+    ),
+    Recipe.COMPARISON: RecipeInfo(
+        title="Measure the impact of cleaning",
+        settings=ComparisonSettings,
+        piece="original and cleaned labels, every seed",
+    ),
+    Recipe.PREDICTIONS: RecipeInfo(
+        title="Judge predictions made elsewhere", settings=PredictionsSettings, piece="predictions made elsewhere"
+    ),
+    Recipe.LABELLING: RecipeInfo(
+        title="Label images",
+        settings=LabellingSettings,
+        tasks=(Task.CLASSIFICATION,),
+        piece="images, ordered by similarity",
     ),
 }
-MIXING: Mapping[Task, frozenset[Recipe]] = {  # that can mix the opinions of several networks
-    Task.CLASSIFICATION: frozenset({Recipe.CROSS_FOLD}),
-    Task.SEGMENTATION: frozenset(),
-}
 
 
-def mixes(recipe: Recipe, task: Task) -> bool:
-    """Whether the recipe can mix the predictions of several networks."""
-    return recipe in MIXING[task]
+def recipes_of(task: Task) -> list[Recipe]:
+    """Return the recipes that support these labels, the usual one first."""
+    return [recipe for recipe, info in RECIPES.items() if task in info.tasks]
+
+
+def can_mix(recipe: Recipe, task: Task) -> bool:
+    """Return whether the recipe can mix the predictions of several networks."""
+    return task in RECIPES[recipe].mixes
+
+
+def can_probe(recipe: Recipe, task: Task) -> bool:
+    """Return whether a recipe that trains can use a frozen network, as all do that propose nothing."""
+    return not recipe.proposes or task in RECIPES[recipe].probes
 
 
 def refuse_members(config: RoundConfig, recipe: Recipe, task: Task) -> None:
-    """Raise `ConfigError` where further networks are named and nothing can mix their opinions."""
-    if config.members and not mixes(recipe, task):
+    """Raise `ConfigError` if further networks are named and the recipe cannot mix their predictions."""
+    if config.members and not can_mix(recipe, task):
         raise ConfigError(
-            f"further networks can be mixed by the recipe {Recipe.CROSS_FOLD} for class labels only; name one network"
+            f"further networks can be mixed by the recipe {Recipe.CROSS_FOLD} for class labels only", "name one network"
         )
 
 
@@ -67,8 +104,8 @@ def recipe_settings(recipe: Recipe, task: Task, values: Mapping[str, Any]) -> Re
     """Return the settings of a recipe for these labels.
 
     Raises:
-        ConfigError: the recipe is none for such labels, or a setting cannot work.
+        ConfigError: the recipe does not support such labels, or a setting is invalid.
     """
-    if recipe not in RECIPES_OF[task]:
-        raise ConfigError(f"{recipe} is no recipe for {task}; choose one of {', '.join(RECIPES_OF[task])}")
-    return SETTINGS[recipe].from_json(values)
+    if task not in RECIPES[recipe].tasks:
+        raise ConfigError(f"{recipe} is no recipe for {task}", f"choose one of {', '.join(recipes_of(task))}")
+    return RECIPES[recipe].settings.from_json(values)

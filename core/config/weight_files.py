@@ -1,8 +1,8 @@
-"""Facts about a file of weights: how the images were scaled and padded that its network was trained with.
+"""Facts about a file of weights: scaling and padding of the images that its network was trained with.
 
 A .safetensors file may hold `mean` and `std`, JSON lists of a number a channel in [0, 1], and `pad_type`: timm's names.
-A folder as the hub has it holds the file beside a `config.json`, whose `pretrained_cfg` says `mean`, `std` and more.
-Other files say nothing. Needs no torch.
+A folder in the hub's layout holds the file beside a `config.json`, whose `pretrained_cfg` has `mean`, `std` and more.
+Other files have no facts. Needs no torch.
 """
 
 import json
@@ -20,10 +20,10 @@ _CONFIG = "config.json"
 
 
 def weights_path(config: RoundConfig) -> Path:
-    """Return the file of a config's weights, which is in the folder where that is named.
+    """Return the file of a config's weights; of a folder, the file in it.
 
     Raises:
-        ConfigError: the folder holds none.
+        ConfigError: the folder has no such file.
     """
     path = Path(config.weights_file)
     if not path.is_dir():
@@ -31,11 +31,11 @@ def weights_path(config: RoundConfig) -> Path:
     for name in _NAMES:
         if (path / name).is_file():
             return path / name
-    raise ConfigError(f"{path} holds neither {' nor '.join(_NAMES)}; name the file itself")
+    raise ConfigError(f"{path} holds neither {' nor '.join(_NAMES)}", "name the file itself")
 
 
 def published_facts(config: RoundConfig) -> dict[str, Any]:
-    """Return the `pretrained_cfg` beside the file where a folder is named, {} where there is none.
+    """Return the `pretrained_cfg` of a folder, {} if there is none.
 
     Raises:
         ConfigError: it cannot be read.
@@ -48,24 +48,24 @@ def published_facts(config: RoundConfig) -> dict[str, Any]:
         return dict(found)
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"{path} is no config.json of a network ({error}); name the file of weights itself"
+            f"{path} is no config.json of a network ({error})", "name the file of weights itself"
         ) from error
 
 
 def with_file_facts(config: RoundConfig) -> RoundConfig:
-    """Return the config with what the files of weights of its networks say, where the config itself leaves it open.
+    """Return the config with missing values filled in from the files of weights of its networks.
 
-    A file that cannot be opened is left to the one who loads it.
+    A file that cannot be opened is reported by the function that loads it.
 
     Raises:
-        ConfigError: a fact makes no sense.
+        ConfigError: a fact is invalid.
     """
-    first, *others = (_filled(network) for network in config.networks)
+    first, *others = (_fill_in(network) for network in config.networks)
     return replace(first, members=tuple(map(Member.of, others)))
 
 
-def _filled(config: RoundConfig) -> RoundConfig:
-    """Return the config of one network with what its file says."""
+def _fill_in(config: RoundConfig) -> RoundConfig:
+    """Return the config of one network with the facts of its file."""
     if config.weights is not Weights.FILE:
         return config
     path, facts = weights_path(config), published_facts(config)
@@ -78,8 +78,8 @@ def _filled(config: RoundConfig) -> RoundConfig:
             config = replace(config, weights_mean=mean, weights_std=std)
     except (TypeError, ValueError, ConfigError) as error:
         raise ConfigError(
-            f"{path.name} holds mean {facts.get('mean')} and std {facts.get('std')} ({error}); name them in "
-            "the round's settings"
+            f"{path.name} holds mean {facts.get('mean')} and std {facts.get('std')} ({error})",
+            "name them in the round's settings",
         ) from error
     padding = header.get("pad_type", "")
     known = padding if padding in PADDINGS else ""

@@ -1,1 +1,1 @@
-"""What comes in and goes out."""
+"""Input and output: images, formats, snapshots, arrays, exports."""

@@ -1,9 +1,9 @@
 """Ask many questions of child interpreters, on all cores, answers in order, with flat memory.
 
-Each core gets a child that only knows one module (`python -m ...`): it starts in a fraction of a second however large
-the program is that asks, and ends with it, however that ends, because its input ends. Questions go out in chunks, one
-line of JSON each; a few are on their way at any time. A question that kills its child (a decoder that crashes on
-foreign bytes) costs that question only: its chunk is asked again one by one.
+Each core gets a child that loads one module only (`python -m ...`): it starts in a fraction of a second, however large
+its parent is, and ends with it, because its input ends. Questions are sent in chunks, one line of JSON each, a few
+chunks ahead. If a question kills its child (a decoder that crashes on foreign bytes), its chunk is asked again one by
+one, so that only this question has no answer.
 """
 
 import json
@@ -21,18 +21,18 @@ from typing import IO, Generic, TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-_WAITING_PER_CHILD = 3  # chunks whose answers wait for their turn
-_DEAD = (EOFError, BrokenPipeError)  # how a child's end shows
+_WAITING_PER_CHILD = 3  # chunks asked ahead
+_DEAD = (EOFError, BrokenPipeError)  # errors that show the end of a child
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Generic[Question, Answer]):
-    """What children do: their module and its arguments, how their answers are read, what a deadly question gets.
+class ChildSpec(Generic[Question, Answer]):
+    """Work of children: module and arguments, reader of answers, and the answer to a question that kills a child.
 
     `take` reads the answers to one chunk from the child's output and raises EOFError where it ends too early.
     """
@@ -43,7 +43,9 @@ class Work(Generic[Question, Answer]):
     deadly: Callable[[Question], Answer]
 
 
-def ask_all(work: Work[Question, Answer], chunks: Iterable[list[Question]], processes: int = 0) -> Iterator[Answer]:
+def ask_all(
+    work: ChildSpec[Question, Answer], chunks: Iterable[list[Question]], processes: int = 0
+) -> Iterator[Answer]:
     """Yield the answer to each question, in order; 0 processes: one a core."""
     children = _Children(work, processes or cores())
     try:
@@ -53,32 +55,32 @@ def ask_all(work: Work[Question, Answer], chunks: Iterable[list[Question]], proc
 
 
 def start(module: str, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
-    """Start one interpreter on a module of ours, its input and output piped."""
+    """Start an interpreter on one of our modules, with piped input and output."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     return subprocess.Popen(  # noqa: S603 our own module
         [sys.executable, "-P", "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # decoders grumble about foreign bytes; what matters comes back as an answer
+        stderr=subprocess.DEVNULL,  # decoders print warnings about damaged files; errors come back as answers
         env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,  # Ctrl-C is for the one who asked
+        start_new_session=True,  # Ctrl-C is handled by the parent
     )
 
 
 def serve(answer: Callable[[list[Question], IO[bytes]], None]) -> None:
-    """Be a child: answer chunk after chunk until the input ends."""
+    """Answer chunk after chunk until the input ends; the main of a child process."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a decoder prints must not mix with the answers
+    os.dup2(2, 1)  # output of decoders must not mix with the answers
     for line in sys.stdin.buffer:
         answer(json.loads(line), answers)
         answers.flush()
 
 
 class _Children(Generic[Question, Answer]):
-    """As many children as there are cores, a thread waiting for each."""
+    """Pool of children, each with a thread that waits for it."""
 
-    def __init__(self, work: Work[Question, Answer], processes: int) -> None:
+    def __init__(self, work: ChildSpec[Question, Answer], processes: int) -> None:
         self.work = work
         self.processes = processes
         self.closed = False
@@ -89,7 +91,7 @@ class _Children(Generic[Question, Answer]):
         self.threads = ThreadPoolExecutor(processes, thread_name_prefix="reading")
 
     def answers(self, chunks: Iterable[list[Question]]) -> Iterator[Answer]:
-        """Yield what the chunks' questions are answered, in order."""
+        """Yield the answers to the chunks' questions, in order."""
         waiting: deque[Future[list[Answer]]] = deque()
         for chunk in chunks:
             waiting.append(self.threads.submit(self._ask, chunk))
@@ -99,7 +101,7 @@ class _Children(Generic[Question, Answer]):
             yield from waiting.popleft().result()
 
     def close(self) -> None:
-        """End the children at once, whatever they are doing."""
+        """Kill all children immediately."""
         self.closed = True
         for child in self.children:
             child.end()
@@ -131,36 +133,36 @@ class _Children(Generic[Question, Answer]):
 class _Child(Generic[Question, Answer]):
     """One process that answers chunks of questions."""
 
-    def __init__(self, work: Work[Question, Answer]) -> None:
+    def __init__(self, work: ChildSpec[Question, Answer]) -> None:
         self.work = work
         self.process = start(work.module, work.arguments)
 
     def ask(self, questions: list[Question]) -> list[Answer]:
-        """Return what the child says to these questions.
+        """Return the child's answers to these questions.
 
         Raises:
-            EOFError: it died over them.
-            BrokenPipeError: it was dead already.
+            EOFError: the child died.
+            BrokenPipeError: the child was dead already.
         """
         self._input.write(json.dumps(questions).encode() + b"\n")
         self._input.flush()
         return self.work.take(self._output)
 
     def restart(self) -> None:
-        """Start another process in its place."""
+        """Replace the process by a new one."""
         self.end()
         self.forget()
         self.process = start(self.work.module, self.work.arguments)
 
     def end(self) -> None:
-        """Kill the process; whoever waits for its answer is told by its end."""
+        """Kill the process; a thread that waits for its answer gets EOFError."""
         self.process.kill()
         self.process.wait()
 
     def forget(self) -> None:
         """Close the pipes of an ended process."""
         self._output.close()
-        with suppress(BrokenPipeError):  # of what it did not take any more
+        with suppress(BrokenPipeError):  # of data that it did not read any more
             self._input.close()
 
     @property

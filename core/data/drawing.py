@@ -1,18 +1,18 @@
-"""Drawing a part of a dataset by chance, whole groups at a time."""
+"""Random draw of a part of a dataset, by whole groups."""
 
 import numpy as np
 
 from core.types import IntArray
 
 
-def drawn_rows(groups: IntArray, share: float, seed: int, least: int = 0) -> IntArray:
-    """Return sorted rows of groups drawn evenly, as near to a share of the rows as whole groups allow; never all.
+def draw_rows(groups: IntArray, share: float, seed: int, least: int = 0) -> IntArray:
+    """Return sorted rows of randomly drawn groups, as near to a share of the rows as whole groups allow; never all.
 
     Args:
-        groups: (N,) a number for each row; rows of one number stay together.
+        groups: (N,) number of each row's group.
         share: of all rows, in (0, 1).
-        seed: the same seed, the same rows, in whatever order they come.
-        least: no fewer rows than these, where there are more of them.
+        seed: of the random generator.
+        least: number of rows to draw at least, if there are more.
 
     Raises:
         ValueError: there are fewer than two groups.

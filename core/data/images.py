@@ -1,10 +1,10 @@
-"""Read any image Pillow reads, as what a person would see: upright, on white, 8 bits a channel.
+"""Read any image that Pillow can decode as it is displayed: upright, on white, 8 bits per channel.
 
 Arrays are uint8, (H, W) for grey and (H, W, 3) for colour. Greys of 16 bits are scaled by the window of their dataset
 (`core.data.windows`), or else by their full range (65535 becomes 255), so that two files stay comparable; floats are
-taken as 0 to 1 or 0 to 255, whichever holds them, else stretched. Of several frames the first is read. Foreign bytes
-are distrusted: the pixel limit is checked before anything is decoded, and formats that start other programs or only
-point at data are left out. HEIC needs `pillow-heif`, which does not come with Outfold.
+taken as 0 to 1 or 0 to 255, whichever fits, else stretched. Of several frames the first is read. Files are untrusted:
+the pixel limit is checked before anything is decoded, and formats that start other programs or only refer to data are
+not read. HEIC needs `pillow-heif`, which does not come with Outfold.
 """
 
 import io
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from core.data.lookalikes import look_hash
-from core.data.windows import Window, applied
+from core.data.windows import Window, apply_window
 from core.types import ByteArray, DatasetError, ImageFacts
 
 HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
@@ -47,32 +47,35 @@ _WITH_MAGIC = tuple(
 )
 IMAGE_SUFFIXES = frozenset(_FORMAT_OF) | HEIC_SUFFIXES
 
-_SMALL_PIXELS = 128 * 128  # up to here colour images are looked at for being grey, and thumbnails are lossless
+_SMALL_PIXELS = 128 * 128  # up to here colour images are tested for being grey, and thumbnails are lossless
 _GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION, _UPRIGHT = 0x0112, 1
 _COMPARED_EDGE = 64  # pixels, four times the side at which images are compared
 _WEBP_LONGEST = 16_383
-_BYTES_PER_PIXEL = 16  # no sane file needs more; guards against reading a wrong, huge file into memory
+_BYTES_PER_PIXEL = 16  # more than real images need; guards against reading a wrong, huge file into memory
 _HEADER_BYTES = 64 << 20
 
 
 class ImageError(DatasetError):
-    """One image cannot be used. `kind` is short and stable, `cure` says what to do about it."""
+    """One image cannot be used. `kind` is short and stable, `cure` is the remedy."""
 
     def __init__(self, kind: str, message: str, cure: str) -> None:
-        """Say what is wrong and what would help."""
-        super().__init__(message)
+        """Create the error with its cause and cure."""
+        super().__init__(message, cure)
         self.kind = kind
-        self.cure = cure
+
+    def __str__(self) -> str:
+        """Return the message alone: problems are listed with their cure beside it."""
+        return self.message
 
     def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
-        """Cross a process border whole."""
-        return type(self), (self.kind, str(self), self.cure)
+        """Support pickling with all fields."""
+        return type(self), (self.kind, self.message, self.cure)
 
 
 def read_facts(path: Path, max_pixels: int, window: Window | None = None) -> ImageFacts:
-    """Decode one file fully and return what it holds.
+    """Decode one file fully and return its facts.
 
     Raises:
         ImageError: the file is empty, unreadable, too large, truncated, corrupt or no image.
@@ -87,17 +90,17 @@ def read_facts(path: Path, max_pixels: int, window: Window | None = None) -> Ima
             width, height = height, width
         grey = _is_grey(image)
         plain = turned == _UPRIGHT and image.mode in {"L", "RGB"} and not image.has_transparency_data
-        looks = look_hash(image if plain else _seen(image, window))
+        looks = look_hash(image if plain else _to_bytes(image, window))
     return ImageFacts(blake2b(data, digest_size=16).hexdigest(), width, height, len(data), grey, looks)
 
 
 def load_image(
     path: Path, *, grey: bool, max_pixels: int | None = None, least_edge: int = 0, window: Window | None = None
 ) -> ByteArray:
-    """Return the image's pixels, (H, W) when `grey`, else (H, W, 3); those of files nobody has vetted are limited.
+    """Return the image's pixels, (H, W) if `grey`, else (H, W, 3); `max_pixels` limits untrusted files.
 
-    With `least_edge` a JPEG is halved while it is decoded as long as both sides stay at least that long: what is shrunk
-    afterwards anyway is read many times faster.
+    With `least_edge` a JPEG is halved while it is decoded, as long as both sides stay at least that long; this is many
+    times faster for images that are scaled down afterwards.
 
     Raises:
         ImageError: the file cannot be decoded (any more), or is too large.
@@ -107,11 +110,11 @@ def load_image(
             _refuse_larger(image, max_pixels)
         if least_edge and image.format == "JPEG":
             image.draft(None, (least_edge, least_edge))
-        return np.array(_seen(image, window).convert("L" if grey else "RGB"), dtype=np.uint8)
+        return np.array(_to_bytes(image, window).convert("L" if grey else "RGB"), dtype=np.uint8)
 
 
 def load_small(path: Path, edge: int, max_pixels: int | None = None, window: Window | None = None) -> ByteArray:
-    """Return the image in grey, (H, W), its longer side at most `edge` pixels; a JPEG is never decoded whole.
+    """Return the image in grey, (H, W), its longer side at most `edge` pixels; a JPEG is decoded at reduced size.
 
     Raises:
         ImageError: the file cannot be decoded (any more), or is too large.
@@ -121,7 +124,7 @@ def load_small(path: Path, edge: int, max_pixels: int | None = None, window: Win
             _refuse_larger(image, max_pixels)
         if image.format == "JPEG":
             image.draft("L", (edge, edge))
-        seen = _seen(image, window).convert("L")
+        seen = _to_bytes(image, window).convert("L")
         seen.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
         return np.array(seen, dtype=np.uint8)
 
@@ -148,7 +151,7 @@ def thumbnail(path: Path, edge: int, window: Window | None = None) -> bytes:
     with _decoding(path), path.open("rb") as file, _open(file, path) as image:
         if image.format == "JPEG" and edge:
             image.draft(None, (longest, longest))  # the decoder itself halves, many times faster
-        seen = _seen(image, window)
+        seen = _to_bytes(image, window)
         seen.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
         buffer = io.BytesIO()
         small = seen.width * seen.height <= _SMALL_PIXELS and image.format != "JPEG"
@@ -168,8 +171,8 @@ def crop(path: Path, box: tuple[int, int, int, int], edge: int, window: Window |
         whole = image.height if _is_turned(image) else image.width
         if image.format == "JPEG":
             image.draft(None, (ceil(image.width * share), ceil(image.height * share)))
-        seen = _seen(image, window)
-        scale = seen.width / whole  # below 1 where the decoder has halved it already
+        seen = _to_bytes(image, window)
+        scale = seen.width / whole  # below 1 if the decoder has halved it already
         part = (x * scale, y * scale, (x + width) * scale, (y + height) * scale)
         shown = (max(1, round(width * share)), max(1, round(height * share)))
         buffer = io.BytesIO()
@@ -178,7 +181,7 @@ def crop(path: Path, box: tuple[int, int, int, int], edge: int, window: Window |
 
 
 def has_deep_greys(path: Path) -> bool:
-    """Whether a file holds greys of more than 8 bits, by its header."""
+    """Return whether a file's header states greys of more than 8 bits."""
     try:
         with _decoding(path), path.open("rb") as file, _open(file, path) as image:
             return _is_deep(image)
@@ -187,7 +190,7 @@ def has_deep_greys(path: Path) -> bool:
 
 
 def grey_values(path: Path) -> NDArray[np.uint16] | None:
-    """Return the values of greys of 16 bits as the file has them, (H, W); None where they are others, or damaged."""
+    """Return the values of greys of 16 bits as stored, (H, W); None for other or damaged files."""
     try:
         with _decoding(path), path.open("rb") as file, _open(file, path) as image:
             values = np.asarray(image)
@@ -226,7 +229,7 @@ def _refuse_larger(image: Image.Image, max_pixels: int) -> None:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises on foreign bytes into one kind of error."""
+    """Convert any exception of a decoder into ImageError."""
     try:
         yield
     except ImageError:
@@ -239,7 +242,7 @@ def _decoding(path: Path) -> Iterator[None]:
         raise ImageError(
             "unreadable file", f"{path}: {error.strerror}", "give this user the right to read it"
         ) from error
-    except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
+    except Exception as error:  # decoders raise anything on damaged files
         truncated = "truncated" in str(error).lower()
         kind = "truncated image" if truncated else "corrupt image"
         what = "the file ends too early" if truncated else f"it cannot be decoded ({type(error).__name__})"
@@ -249,7 +252,7 @@ def _decoding(path: Path) -> Iterator[None]:
 def _open(file: Any, path: Path) -> ImageFile.ImageFile:  # noqa: ANN401 any binary file object, as Pillow takes it
     if not READS_HEIC and path.suffix.lower() in HEIC_SUFFIXES:
         raise ImageError(
-            "HEIC", "HEIC is read by pillow-heif, which is not installed", "install it: pip install pillow-heif"
+            "HEIC", "HEIC is read by pillow-heif, which is not installed", "install the package pillow-heif"
         )
     named = _FORMAT_OF.get(path.suffix.lower())
     formats = _WITH_MAGIC if named is None or named in _WITH_MAGIC else (*_WITH_MAGIC, named)
@@ -269,14 +272,14 @@ def _is_grey(image: Image.Image) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
-def _seen(image: Image.Image, window: Window | None = None) -> Image.Image:
+def _to_bytes(image: Image.Image, window: Window | None = None) -> Image.Image:
     """Return an upright 8-bit L or RGB image; deep greys by the window."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode == "L" and not upright.has_transparency_data:
         return upright
     if upright.mode == "F" or _is_deep(upright):
         values = np.asarray(upright)
-        return Image.fromarray(_scaled(values) if window is None or not _fits(values) else applied(values, window))
+        return Image.fromarray(_scale(values) if window is None or not _fits(values) else apply_window(values, window))
     return upright.convert("L") if upright.mode == "1" else _on_white(upright)
 
 
@@ -285,13 +288,13 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _fits(values: NDArray[Any]) -> bool:
-    """Whether these are whole numbers of 16 bits."""
+    """Return whether these are whole numbers of 16 bits."""
     most = np.iinfo(np.uint16).max
     return values.dtype.kind in "ui" and values.size > 0 and 0 <= int(values.min()) <= int(values.max()) <= most
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return RGB, what is transparent shown as white."""
+    """Return RGB, with transparency on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     coloured = image.convert("RGBA")
@@ -299,7 +302,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, coloured).convert("RGB")
 
 
-def _scaled(values: NDArray[Any]) -> ByteArray:
+def _scale(values: NDArray[Any]) -> ByteArray:
     """Return integers of 16 bits and floats as bytes, see the module's contract."""
     if values.dtype == np.uint16:
         return (values >> 8).astype(np.uint8)

@@ -1,11 +1,18 @@
-"""Locks on files: held by a process, gone with it however it ends. Readers may share one.
+"""Locks on files, and scratch folders held by them: both end with their process, however it ends.
 
-A lock's file is removed by whoever holds it alone, so `take` makes sure that what it locked is still the file of that
-name.
+By `fcntl`, not `filelock`: an array that several processes map needs a lock that they share, and `is_held` must not
+keep its owner from taking it. Both lock the same way (`flock`), so `is_held` also answers for a lock of `filelock`.
+
+Readers may share a lock. A scratch folder holds its lock as long as its process lives, so a later process removes the
+folders of killed ones and none in use.
+
+The holder of an exclusive lock removes its file, so `try_lock` checks that the locked file is still at its path.
 """
 
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +22,13 @@ from core.types import RoundCancelledError
 
 _POLL_SECONDS = 0.1
 
+CHECK = "check-"  # prefix of the folder of a check
+TRIAL = "trial-"  # prefix of the folder of a trial round, which estimates times
+_LOCK = ".lock"
 
-def take(path: Path, *, shared: bool = False) -> int | None:
-    """Return a handle that holds the lock until it is closed, None while another holds it."""
+
+def try_lock(path: Path, *, shared: bool = False) -> int | None:
+    """Return a handle that holds the lock until it is closed, None if another process holds it."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -30,13 +41,13 @@ def take(path: Path, *, shared: bool = False) -> int | None:
 
 
 @contextmanager
-def alone(path: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock; whoever wants it too waits, and stops waiting when told to.
+def exclusive_lock(path: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock, after waiting for another holder to release it.
 
     Raises:
         RoundCancelledError: `should_stop` said so.
     """
-    while (handle := take(path)) is None:
+    while (handle := try_lock(path)) is None:
         if should_stop():
             raise RoundCancelledError(f"stopped while another process holds {path.name}")
         time.sleep(_POLL_SECONDS)
@@ -48,7 +59,7 @@ def alone(path: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether some process holds the lock alone."""
+    """Return whether a process holds the lock exclusively."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -60,3 +71,34 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+@contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder below `parent` that is removed after the block."""
+    while True:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            handle = try_lock(folder / _LOCK)
+            if handle is None:  # another process removes it as abandoned, before it was locked
+                continue
+            try:
+                yield folder
+            finally:
+                os.close(handle)
+            return
+
+
+def remove_abandoned(parent: Path, prefix: str) -> int:
+    """Remove the scratch folders of ended processes; return their number."""
+    removed = 0
+    for folder in parent.glob(f"{prefix}*"):
+        if not (folder / _LOCK).exists():  # of a release without locks, or just being made
+            continue
+        handle = try_lock(folder / _LOCK)
+        if handle is None:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+        removed += 1
+    return removed

@@ -1,14 +1,13 @@
-"""Images that look alike: found by a hash of what they look like, confirmed by comparing them small and grey.
+"""Look-alike images: candidates by a perceptual hash, confirmed by the correlation of small grey copies.
 
-The hash is dHash: 64 signs, of each of 9 x 8 grey pixels whether its right neighbour is brighter; it outlives another
-size, compression or brightness. Pairs at most `MOST_BITS` apart are found by multi-index hashing (Norouzi et al.
-2012): cut into one part more than bits may differ, two such hashes agree in a part. The hash alone takes plain drawings
-such as digits for one another, so a pair counts only if the two, 16 x 16, correlate by `LEAST_CORRELATION`.
+The hash is dHash: 64 bits, one for each of 9 x 8 grey pixels, set if its right neighbour is brighter. It is robust to
+size, compression and brightness. Pairs at most `MOST_BITS` apart are found by multi-index hashing (Norouzi et al.
+2012): hashes are cut into one part more than bits may differ, so two such hashes agree in a part. Plain drawings, such
+as digits, have similar hashes, so a pair counts only if its images, at 16 x 16, correlate by `LEAST_CORRELATION`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +21,13 @@ MOST_BITS = 4
 LEAST_CORRELATION = 0.99
 _HASH, _LOOK = (9, 8), (16, 16)  # pixels
 _BITS = 64
-_LARGE, _GAP = 512, 4.0  # pixels from which on an image is first made smaller by whole factors, and down to how many
+_LARGE, _GAP = 512, 4.0  # pixels from which on an image is first reduced by whole factors, and their target
 _AT_ONCE = 1 << 22  # pairs that exist at the same time
 _COMPARED_AT_ONCE = 1 << 15
-_MOST_COMPARED = 20_000_000  # candidates; beyond these, pictures are too plain for the hash to tell anything
+_MOST_COMPARED = 20_000_000  # candidates; with more, images are too plain for the hash
 _READ_AT_ONCE = 512
 
 Read = Callable[[str], Image.Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """Pairs of rows that look alike, (P, 2); not `complete` where there were too many candidates to look at all."""
-
-    pairs: IntArray
-    complete: bool
 
 
 def look_hash(image: Image.Image) -> int:
@@ -45,8 +36,8 @@ def look_hash(image: Image.Image) -> int:
     return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes(), "big", signed=True)
 
 
-def look(image: Image.Image) -> FloatArray:
-    """Return the image small, grey, centred and of length 1, (256,); all zeros where it is plain."""
+def look_vector(image: Image.Image) -> FloatArray:
+    """Return the image as a small grey vector, centred and of length 1, (256,); all zeros for a uniform image."""
     grey = np.frombuffer(_small(image, _LOOK), np.uint8).astype(np.float32)
     centred = grey - grey.mean()
     length = float(np.linalg.norm(centred))
@@ -61,63 +52,67 @@ def near_pairs(first: IntArray, second: IntArray, most: int = MOST_BITS) -> Iter
         second: others, (M,) int64.
         most: bits, fewer than 63.
     """
-    bits = [_unpacked(hashes) for hashes in (first, second)]
+    bits = [_unpack_bits(hashes) for hashes in (first, second)]
     keys: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
     for part in range(most + 1):
-        columns = slice(part, None, most + 1)  # every so manyth bit, so that no part is only of a picture's margin
+        columns = slice(part, None, most + 1)  # every n-th bit, so that no part covers only the image's margin
         own, other = _numbers(bits[0][:, columns]), _numbers(bits[1][:, columns])
         order = np.argsort(other, kind="stable")
         ordered = other[order]
         begin, end = np.searchsorted(ordered, own, "left"), np.searchsorted(ordered, own, "right")
-        for agreeing, places in _expanded(begin, end):
+        for agreeing, places in _expand(begin, end):
             with_whom = order[places]
             differing = np.bitwise_count(first[agreeing].view(np.uint64) ^ second[with_whom].view(np.uint64))
             near = np.flatnonzero(differing <= most)
             rows, partners = agreeing[near], with_whom[near]
-            fresh = np.ones(len(rows), np.bool_)  # told by no earlier part
+            fresh = np.ones(len(rows), np.bool_)  # found by no earlier part
             for earlier, others in keys:
                 fresh &= earlier[rows] != others[partners]
             yield np.stack([rows[fresh], partners[fresh]], axis=1)
         keys.append((own, other))
 
 
-def find_alike(first: IntArray, second: IntArray, paths: Sequence[str], others: Sequence[str], read: Read) -> Alike:
-    """Return the pairs of `first` and `second` that look alike; what `read` cannot open is like nothing.
+def find_alike(
+    first: IntArray, second: IntArray, paths: Sequence[str], others: Sequence[str], read: Read
+) -> tuple[IntArray, bool]:
+    """Return the look-alike pairs of rows of `first` and `second`, (P, 2), and whether all candidates were compared.
+
+    Images that `read` cannot open are in no pair.
 
     Args:
         first: hashes of the images at `paths`, (N,) int64.
         second: hashes of those at `others`, (M,) int64.
         paths: N files.
         others: M files.
-        read: opens one upright, in mode L or RGB; raises OSError or ValueError where it cannot.
+        read: opens an image upright, in mode L or RGB; raises OSError or ValueError if it cannot.
     """
-    return _compared(near_pairs(first, second), _Looks(paths, read), _Looks(others, read))
+    return _correlate(near_pairs(first, second), _Looks(paths, read), _Looks(others, read))
 
 
-def find_alike_within(hashes: IntArray, paths: Sequence[str], read: Read) -> Alike:
-    """Return the pairs of images among these that look alike, each once, the lower row first; see `find_alike`."""
+def find_alike_within(hashes: IntArray, paths: Sequence[str], read: Read) -> tuple[IntArray, bool]:
+    """Return the same of the pairs among these images, each once, the lower row first; see `find_alike`."""
     looks = _Looks(paths, read)
     once = (pairs[pairs[:, 0] < pairs[:, 1]] for pairs in near_pairs(hashes, hashes))
-    return _compared(once, looks, looks)
+    return _correlate(once, looks, looks)
 
 
-def _compared(nearby: Iterable[IntArray], own: "_Looks", foreign: "_Looks") -> Alike:
+def _correlate(nearby: Iterable[IntArray], own: "_Looks", foreign: "_Looks") -> tuple[IntArray, bool]:
     found, compared = [np.empty((0, 2), np.int64)], 0
     for candidates in nearby:
         compared += len(candidates)
         if compared > _MOST_COMPARED:
-            return Alike(np.concatenate(found), complete=False)
+            return np.concatenate(found), False
         own.load(candidates[:, 0])
         foreign.load(candidates[:, 1])
         for start in range(0, len(candidates), _COMPARED_AT_ONCE):
             some = candidates[start : start + _COMPARED_AT_ONCE]
             alike = np.einsum("pd,pd->p", own.looks[some[:, 0]], foreign.looks[some[:, 1]])
             found.append(some[alike >= LEAST_CORRELATION])
-    return Alike(np.concatenate(found), complete=True)
+    return np.concatenate(found), True
 
 
 def _small(image: Image.Image, size: tuple[int, int]) -> bytes:
-    """Return the grey pixels of an image scaled to this size; by whole factors first where it is large."""
+    """Return the grey pixels of an image scaled to this size; a large one is reduced by a whole factor first."""
     gap = _GAP if max(image.size) > _LARGE else None
     small = image.resize(size, Image.Resampling.BOX, reducing_gap=gap)
     grey = small if small.mode == "L" else small.convert("L")
@@ -125,7 +120,7 @@ def _small(image: Image.Image, size: tuple[int, int]) -> bytes:
 
 
 class _Looks:
-    """The small pictures of some files, read when they are first needed."""
+    """Cache of look vectors of files, read on first use."""
 
     def __init__(self, paths: Sequence[str], read: Read) -> None:
         self._paths = paths
@@ -134,7 +129,7 @@ class _Looks:
         self.looks = np.zeros((len(paths), _LOOK[0] * _LOOK[1]), np.float32)
 
     def load(self, rows: IntArray) -> None:
-        """Read those of these that are not known."""
+        """Read the vectors of these rows that are not cached."""
         missing = np.unique(rows[~self._known[rows]])
         with ThreadPoolExecutor(cores()) as threads:  # decoding needs no lock of the interpreter
             for start in range(0, len(missing), _READ_AT_ONCE):
@@ -144,18 +139,18 @@ class _Looks:
 
     def _look(self, row: int) -> FloatArray:
         try:
-            return look(self._read(self._paths[row]))
+            return look_vector(self._read(self._paths[row]))
         except (OSError, ValueError):
             return np.zeros(self.looks.shape[1], np.float32)
 
 
 def pixels_of(path: str, load: Callable[[Path], NDArray[np.uint8]]) -> Image.Image:
-    """Return an image as `find_alike` reads it, from what loads its pixels."""
+    """Return a reader for `find_alike` made of a function that loads pixels."""
     return Image.fromarray(load(Path(path)))
 
 
-def _expanded(begin: IntArray, end: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield rows and each place between their begin and end, not too many at once."""
+def _expand(begin: IntArray, end: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield rows, and each index between their start and end, in batches of limited size."""
     counts = end - begin
     total = np.cumsum(counts)
     start = 0
@@ -169,14 +164,14 @@ def _expanded(begin: IntArray, end: IntArray) -> Iterator[tuple[IntArray, IntArr
         start = stop
 
 
-def _unpacked(hashes: IntArray) -> NDArray[np.uint8]:
+def _unpack_bits(hashes: IntArray) -> NDArray[np.uint8]:
     """Return the bits of hashes, (N, 64)."""
     data = np.ascontiguousarray(hashes.astype(">i8")).view(np.uint8).reshape(-1, _BITS // 8)
     return np.unpackbits(data, axis=1)
 
 
 def _numbers(bits: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return the numbers that rows of bits stand for, (N,)."""
+    """Return rows of bits as numbers, (N,)."""
     weights = np.uint64(1) << np.arange(bits.shape[1], dtype=np.uint64)
     numbers: NDArray[np.uint64] = (bits.astype(np.uint64) * weights).sum(axis=1, dtype=np.uint64)
     return numbers

@@ -1,13 +1,12 @@
-"""Networks kept in a round's folder: `<name>.safetensors` holds the tensors, `<name>.network.json` says what they are.
+"""Networks kept in a round's folder: `<name>.safetensors` holds the tensors, `<name>.network.json` describes them.
 
-The second is written after the first, so whoever finds it finds both. A network is known by its hash, blake2b-128 of
-the tensors' file, which is looked at before they are used: a damaged or exchanged file is named, never used.
-Folds are called `fold_0`, `fold_1` ...; a recipe gives its networks names of its own. Needs no torch.
+The second is written after the first, so where it exists both do. A network is identified by its hash, blake2b-128 of
+the tensors' file, which is checked before use: a damaged or exchanged file is an error. Folds are called `fold_0`,
+`fold_1` ...; a recipe gives its networks names of its own. Needs no torch.
 """
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -26,29 +25,29 @@ _AT_ONCE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """All it takes to build a network again, to show it an image as it saw them, and to say how sure it may be."""
+    """Facts needed to rebuild a network, to preprocess images for it, and to calibrate its predictions."""
 
     task: Task
     classes: tuple[str, ...]
-    config: dict[str, Any]  # `RoundConfig.to_json()` of how it was built and trained
+    config: dict[str, Any]  # `RoundConfig.to_json()` that it was built and trained with
     mean: tuple[float, ...]  # of each channel of the images, in [0, 1]
     std: tuple[float, ...]
-    canvas: tuple[int, int]  # height, width of what it saw, in pixels
-    colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where nobody said
-    temperature: float = 1.0  # what its logits are divided by
-    weight: float = 1.0  # of several networks of a round: how much its probabilities count in the mix
+    canvas: tuple[int, int]  # height, width of its input, in pixels
+    colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where unknown
+    temperature: float = 1.0  # divisor of its logits
+    weight: float = 1.0  # of several networks of a round: its weight in the mix
     sharpening: float = 1.0  # of several: the mix is taken to the power 1 / sharpening
-    predicts: bool = True  # whether it is asked about new images; not where it only helped to train another
+    predicts: bool = True  # whether it predicts new images; false if it only helped to train another
     backbone: str = ""  # of a probe: the hash of the frozen network's file
-    accuracy: float | None = None  # on what it did not see, against what was given
+    accuracy: float | None = None  # on held-out samples, against the given labels
     mean_iou: float | None = None
-    window: tuple[int, int] | None = None  # through which it saw greys of more than 8 bits
+    window: tuple[int, int] | None = None  # of its images with greys of more than 8 bits
     versions: dict[str, str] | None = None  # of the libraries that made it
 
 
 @dataclass(frozen=True, slots=True)
 class KeptNetwork:
-    """A network as it lies in a round's folder."""
+    """A network in a round's folder."""
 
     folder: Path
     name: str
@@ -58,31 +57,31 @@ class KeptNetwork:
 
     @property
     def path(self) -> Path:
-        """Return where its tensors lie."""
+        """Return the path of its tensors."""
         return self.folder / f"{self.name}{TENSORS}"
 
     @property
     def full_name(self) -> str:
-        """Its name in the round: that of a further network with its folder."""
+        """Name in the round; of a further network with its folder."""
         return f"{self.folder.name}/{self.name}" if self.folder.name.startswith(_MEMBER) else self.name
 
 
 def network_folder(folder: Path, number: int) -> Path:
-    """Return where the files of a round's networks of this number lie; those of the first, 0, in the round's folder."""
+    """Return the folder of the files of a round's network by its number; of the first, 0, the round's own folder."""
     return folder / f"{_MEMBER}{number}" if number else folder
 
 
 def round_networks(folder: Path) -> list[KeptNetwork]:
-    """Return the networks of a round's folder, and behind them those of its further networks.
+    """Return the networks of a round's folder, followed by those of its further networks.
 
     Raises:
-        RoundError: what is said of one cannot be read.
+        RoundError: a description cannot be read.
     """
     return [kept for one in _network_folders(folder) for kept in kept_networks(one)]
 
 
 def keeps_networks(folder: Path) -> bool:
-    """Whether tensors of any of a round's networks are left."""
+    """Return whether tensors of any of a round's networks exist."""
     return any(any(one.glob(f"*{TENSORS}")) for one in _network_folders(folder))
 
 
@@ -91,7 +90,7 @@ def _network_folders(folder: Path) -> list[Path]:
 
 
 def describe(folder: Path, name: str, about: About) -> KeptNetwork:
-    """Write down what the tensors that lie in the folder already are."""
+    """Write the description of tensors that are in the folder."""
     path = folder / f"{name}{TENSORS}"
     kept = KeptNetwork(folder, name, file_hash(path), path.stat().st_size, about)
     _write(kept)
@@ -102,7 +101,7 @@ def kept_networks(folder: Path) -> list[KeptNetwork]:
     """Return the networks of a round's folder, by name; those of folds in their order.
 
     Raises:
-        RoundError: what is said of one cannot be read.
+        RoundError: a description cannot be read.
     """
     found = [_read(path) for path in folder.glob(f"*{FACTS}")]
     return sorted(
@@ -111,37 +110,30 @@ def kept_networks(folder: Path) -> list[KeptNetwork]:
 
 
 def find_network(folder: Path, name: str) -> KeptNetwork | None:
-    """Return the network of this name, None where it is not kept."""
+    """Return the network of this name, None if it is not kept."""
     path = folder / f"{name}{FACTS}"
     return _read(path) if path.exists() else None
 
 
 def hash_of_piece(folder: Path, fold: int) -> str | None:
-    """Return the hash of the network that a piece of a round ended with, None where there is not exactly one."""
+    """Return the hash of the network of a piece of a round, None if there is not exactly one."""
     own = find_network(folder, f"fold_{fold}")
     found = [own] if own else [kept for kept in kept_networks(folder) if kept.about.predicts]
     return found[0].hash if len(found) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How a network's answers become a part of its round's probabilities; see `About`."""
-
-    temperature: float
-    weight: float = 1.0
-    sharpening: float = 1.0
-
-
-def set_calibration(folder: Path, found: Mapping[str, Calibration]) -> None:
-    """Note how sure these networks, by name, may be; those that are not kept are passed over."""
-    for name, calibration in found.items():
-        kept = find_network(folder, name)
-        if kept is not None:
-            _write(replace(kept, about=replace(kept.about, **asdict(calibration))))
+def set_calibration(
+    folder: Path, name: str, temperature: float, *, weight: float = 1.0, sharpening: float = 1.0
+) -> None:
+    """Store the calibration and weight of a network's predictions, see `About`; without effect if it is not kept."""
+    kept = find_network(folder, name)
+    if kept is not None:
+        about = replace(kept.about, temperature=temperature, weight=weight, sharpening=sharpening)
+        _write(replace(kept, about=about))
 
 
 def set_predicting(folder: Path, name: str) -> None:
-    """Note that this network, and no other of the folder, is asked about new images."""
+    """Mark this network, and no other of the folder, as the one that predicts new images."""
     for kept in kept_networks(folder):
         if kept.about.predicts != (kept.name == name):
             _write(replace(kept, about=replace(kept.about, predicts=kept.name == name)))
@@ -151,18 +143,18 @@ def read_tensors(kept: KeptNetwork) -> bytes:
     """Return a network's file.
 
     Raises:
-        RoundError: it is missing, or not what was kept.
+        RoundError: it is missing or was changed.
     """
     try:
         data = kept.path.read_bytes()
     except OSError as error:
         raise RoundError(
-            f"{kept.path} cannot be read ({error.strerror or error}); put it back from a copy, or start a new round"
+            f"{kept.path} cannot be read ({error.strerror or error})", "put it back from a copy, or start a new round"
         ) from error
     if blake2b(data, digest_size=16).hexdigest() != kept.hash:
         raise RoundError(
-            f"{kept.path} is not the network that was kept (its hash was {kept.hash}); put it back from a copy, or "
-            "start a new round"
+            f"{kept.path} is not the network that was kept (its hash was {kept.hash})",
+            "put it back from a copy, or start a new round",
         )
     return data
 
@@ -172,7 +164,7 @@ def drop_networks(folder: Path) -> int:
     freed = 0
     for facts in [facts for one in _network_folders(folder) for facts in one.glob(f"*{FACTS}")]:
         tensors = facts.with_name(facts.name.removesuffix(FACTS) + TENSORS)
-        facts.unlink(missing_ok=True)  # first, so that nobody is told of tensors that are gone
+        facts.unlink(missing_ok=True)  # first, so that no description refers to missing tensors
         if tensors.exists():
             freed += tensors.stat().st_size
             tensors.unlink(missing_ok=True)
@@ -204,6 +196,6 @@ def _read(path: Path) -> KeptNetwork:
         return KeptNetwork(path.parent, path.name.removesuffix(FACTS), values["hash"], values["bytes"], about)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RoundError(
-            f"{os.fspath(path)} does not say what network it is of ({error}); put it back from a copy, or start a new "
-            "round"
+            f"{os.fspath(path)} does not describe its network ({error})",
+            "put it back from a copy, or start a new round",
         ) from error

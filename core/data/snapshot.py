@@ -1,48 +1,64 @@
-"""The labels and images a round opened with, frozen in a file: with the config and the seed it decides the outcome.
+"""Labels and images of a round, frozen in a file when it starts; with config and seed they determine its result.
 
 `N` samples in the order of `sample_ids` (the rows of all of a round's arrays). A label is an index into `classes`, or
 `NO_LABEL`. A group is any text, "" for none; samples of one group, and samples of one content, are never split.
-Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves; `tags` then say
-which classes some images show, as people or an import said it, never as their own masks do.
-What is protected is predicted like all else and never learnt from, nor is anything of its groups and contents.
+Where labels are masks, `labels` holds a class to deal the folds by, and `masks` the labels themselves; `tags` are the
+classes that some images show, as given by people or an import, never taken from their own masks. Protected samples are
+predicted like all others and never learnt from, nor is anything of their groups and contents.
+
+`align` compares two snapshots of one dataset, such as before and after its labels were cleaned. Excluded samples are
+not in a snapshot, so two of them seldom have the same samples; aligned, both have the samples of either, ordered by id,
+and unlabelled where a snapshot did not have them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data.storage import atomic_path
-from core.data.windows import Window, from_pair, written
-from core.types import NO_LABEL, ByteArray, IntArray, RoundError, Task
+from core.data.windows import Window, from_pair, window_text
+from core.types import NO_LABEL, ByteArray, DatasetError, IntArray, RoundError, Task
 
 BoolArray = NDArray[np.bool_]
 SNAPSHOT = "snapshot.npz"
 
+_NOWHERE = -1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Masks:
-    """The masks of the samples, by their names in the store of masks; every column has N entries.
+class SnapshotMasks:
+    """Masks of the samples, by their names in the store of masks; every column has N entries.
 
-    `settled` marks the pixels people have judged (nonzero): no finding is made of them again. "" means no mask.
+    `settled` marks reviewed pixels (nonzero), which get no findings again. "" means no mask.
     """
 
     labels: list[str]
     settled: list[str]
     sizes: IntArray  # (N, 2) height, width of the image
-    bare: NDArray[np.bool_] | None = None  # (N,) images that came without a mask; None: those that have none now
+    bare: NDArray[np.bool_] | None = None  # (N,) images imported without a mask; None: those without one now
 
     def is_bare(self, row: int) -> bool:
-        """Whether an image came without a mask: what is IGNORE of it is not yet labelled, rather than left out."""
+        """Return whether an image came without a mask: its IGNORE pixels are unlabelled, not left out."""
         return self.labels[row] == "" if self.bare is None else bool(self.bare[row])
+
+    def relabel(self, without: IntArray, true: IntArray, truth: "SnapshotMasks") -> "SnapshotMasks":
+        """Return them without masks on the rows `without`, and with those of `truth` on the rows `true`."""
+        names = list(self.labels)
+        for row in without.tolist():
+            names[row] = ""
+        for row in true.tolist():
+            names[row] = truth.labels[row]
+        return replace(self, labels=names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """The samples of one round; every list and array has N entries but `classes`."""
+    """Samples of one round; every list and array but `classes` has N entries."""
 
     sample_ids: IntArray
     paths: list[str]
@@ -50,13 +66,13 @@ class Snapshot:
     groups: list[str]
     content_hashes: list[str]
     classes: list[str]
-    masks: Masks | None = None  # of a dataset whose labels are masks
-    tags: BoolArray | None = None  # (N, K) the classes an image shows, no other; a row without any: nobody said
-    protected: BoolArray | None = None  # what judges models and never teaches them; None: nothing
-    window: Window | None = None  # how greys of more than 8 bits are seen; None: by their full range
+    masks: SnapshotMasks | None = None  # of a dataset whose labels are masks
+    tags: BoolArray | None = None  # (N, K) the classes that an image shows, and no others; a row of zeros: unknown
+    protected: BoolArray | None = None  # samples that judge models and are never trained on; None: none
+    window: Window | None = None  # range of greys of more than 8 bits; None: their full range
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Validate the lengths and shapes."""
         count = len(self.sample_ids)
         lengths = {len(self.paths), len(self.labels), len(self.groups), len(self.content_hashes)}
         if self.masks is not None:
@@ -69,7 +85,7 @@ class Snapshot:
         if lengths != {count}:
             raise ValueError(f"a snapshot of {count} samples has columns of {sorted(lengths)} entries")
         if len(np.unique(self.sample_ids)) != count:
-            raise ValueError("a sample stands in the snapshot twice")
+            raise ValueError("a sample is in the snapshot twice")
         if count and not NO_LABEL <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise ValueError(f"a label is outside the {len(self.classes)} classes")
 
@@ -79,40 +95,39 @@ class Snapshot:
 
     @property
     def task(self) -> Task:
-        """Return what kind of labels these are; whoever works differently for each has a table of the two."""
+        """Return the kind of labels."""
         return Task.CLASSIFICATION if self.masks is None else Task.SEGMENTATION
 
     @property
     def seen_hashes(self) -> list[str]:
-        """Return what is seen of each image: its content, and the window through which it is seen."""
+        """Return a hash of each image as decoded: its content, with the window if there is one."""
         if self.window is None:
             return self.content_hashes
-        return [f"{content}-{written(self.window)}" for content in self.content_hashes]
+        return [f"{content}-{window_text(self.window)}" for content in self.content_hashes]
 
     def is_labelled(self, row: int) -> bool:
-        """Whether a sample has a class, or a mask."""
+        """Return whether a sample has a class, or a mask."""
         return int(self.labels[row]) != NO_LABEL if self.masks is None else self.masks.labels[row] != ""
 
-    def relabelled(self, *, without: IntArray, true: IntArray, truth: "Snapshot") -> "Snapshot":
-        """Return the snapshot with no label on the rows `without`, then those of `truth` on the rows `true`.
+    def relabel(self, *, without: IntArray, true: IntArray, truth: "Snapshot") -> "Snapshot":
+        """Return the snapshot without labels on the rows `without`, and with those of `truth` on the rows `true`.
 
         `truth` has the same samples in the same order.
         """
         labels = self.labels.copy()
         labels[without] = NO_LABEL
         labels[true] = truth.labels[true]
-        if self.masks is None or truth.masks is None:
-            return replace(self, labels=labels)
-        names = list(self.masks.labels)
-        for row in without.tolist():
-            names[row] = ""
-        for row in true.tolist():
-            names[row] = truth.masks.labels[row]
-        return replace(self, labels=labels, masks=replace(self.masks, labels=names))
+        masks = None if self.masks is None else self.masks.relabel(without, true, masks_of(truth))
+        return replace(self, labels=labels, masks=masks)
+
+    @property
+    def own_labels(self) -> NDArray[Any]:
+        """Return the label of each sample, (N,): the id of its class, or the name of its mask."""
+        return self.labels if self.masks is None else np.array(self.masks.labels)
 
     @property
     def learnable(self) -> BoolArray:
-        """Return which samples may be learnt from, (N,): none that is protected, nor of its group or content."""
+        """Return a flag for each sample that may be trained on, (N,): no part of its group or content is protected."""
         if self.protected is None or not self.protected.any():
             return np.ones(len(self), np.bool_)
         groups = self.whole_groups()
@@ -120,7 +135,7 @@ class Snapshot:
 
     @property
     def hash(self) -> str:
-        """Return 32 hex digits that change with all that decides an outcome; paths may move."""
+        """Return a hash, 32 hex digits, of everything that affects a round's result; paths do not."""
         digest = blake2b(digest_size=16)
         for numbers in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
             digest.update(numbers.tobytes())
@@ -130,21 +145,21 @@ class Snapshot:
             if self.masks.bare is not None and self.masks.bare.any():
                 digest.update(np.packbits(self.masks.bare).tobytes())
         for column in texts:
-            digest.update(_packed(column).tobytes() + b"\1")
+            digest.update(_pack(column).tobytes() + b"\1")
         if self.tags is not None:
             digest.update(b"tags" + np.packbits(self.tags).tobytes())
-        if self.protected is not None and self.protected.any():  # else as before there were such
+        if self.protected is not None and self.protected.any():  # else the hash of snapshots without a window
             digest.update(b"protected" + np.packbits(self.protected).tobytes())
         if self.window is not None:
-            digest.update(f"window {written(self.window)}".encode())
+            digest.update(f"window {window_text(self.window)}".encode())
         return digest.hexdigest()
 
     def whole_groups(self) -> IntArray:
-        """Return a number for each sample, (N,); equal where group or content, also by a chain of them, is the same."""
+        """Return a group number for each sample, (N,): equal for a common group or content, also by a chain of them."""
         return whole_groups(self.groups, self.content_hashes)
 
     def is_unseen(self) -> NDArray[np.bool_]:
-        """Return which samples no model can have learnt from, nor from any of their whole group, (N,)."""
+        """Return a flag for each sample that no model is trained on, nor on any of its whole group, (N,)."""
         known = self.labels != NO_LABEL
         if known.all():  # groups of a million samples take a second
             return np.zeros(len(self), dtype=np.bool_)
@@ -159,9 +174,9 @@ class Snapshot:
             "labels": self.labels.astype(np.int32),
         }
         for name in ("paths", "groups", "content_hashes", "classes"):
-            columns[name] = _packed(getattr(self, name))
+            columns[name] = _pack(getattr(self, name))
         if self.masks is not None:
-            columns["mask_labels"], columns["mask_settled"] = _packed(self.masks.labels), _packed(self.masks.settled)
+            columns["mask_labels"], columns["mask_settled"] = _pack(self.masks.labels), _pack(self.masks.settled)
             columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
             if self.masks.bare is not None:
                 columns["mask_bare"] = self.masks.bare.astype(np.uint8)
@@ -180,20 +195,20 @@ class Snapshot:
         """Return the snapshot of a round's folder.
 
         Raises:
-            RoundError: there is none.
+            RoundError: there is no snapshot.
         """
         path = folder / SNAPSHOT
         if not path.exists():
-            raise RoundError(f"{folder} holds no snapshot; start the round again")
+            raise RoundError(f"{folder} holds no snapshot", "start the round again")
         with np.load(path, allow_pickle=False) as columns:
             paths, groups, hashes, classes = (
-                _unpacked(columns[name]) for name in ("paths", "groups", "content_hashes", "classes")
+                _unpack(columns[name]) for name in ("paths", "groups", "content_hashes", "classes")
             )
             masks = None
             if "mask_sizes" in columns:
-                given, settled = _unpacked(columns["mask_labels"]), _unpacked(columns["mask_settled"])
+                given, settled = _unpack(columns["mask_labels"]), _unpack(columns["mask_settled"])
                 bare = columns["mask_bare"].astype(bool) if "mask_bare" in columns else None
-                masks = Masks(given, settled, columns["mask_sizes"], bare)
+                masks = SnapshotMasks(given, settled, columns["mask_sizes"], bare)
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
@@ -201,15 +216,26 @@ class Snapshot:
             return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected, window)
 
 
+def masks_of(snapshot: Snapshot) -> SnapshotMasks:
+    """Return the masks of a snapshot.
+
+    Raises:
+        DatasetError: its labels are classes.
+    """
+    if snapshot.masks is None:
+        raise DatasetError("this dataset's labels are classes, not masks", "choose a dataset with masks")
+    return snapshot.masks
+
+
 def sample_ids_in(folder: Path) -> IntArray:
-    """Return the sample of each row of a round, (N,), without reading the rest of its snapshot."""
+    """Return the sample id of each row of a round, (N,), without reading the rest of its snapshot."""
     with np.load(folder / SNAPSHOT, allow_pickle=False) as columns:
         ids: IntArray = columns["sample_ids"]
         return ids
 
 
 def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArray:
-    """Return a number for each of N images, (N,); equal where group ("": none) or content is, also by a chain."""
+    """Return a group number for each of N images, (N,): equal for one group ("": none) or content, also by a chain."""
     from scipy.sparse import coo_array  # noqa: PLC0415 a fifth of a second, which a start must not pay for
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
@@ -227,11 +253,71 @@ def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArr
     return component[:count].astype(np.int64)
 
 
-def _packed(texts: list[str]) -> ByteArray:
-    """Return the texts as bytes, each ended by a zero byte, which no path can hold."""
+def _pack(texts: list[str]) -> ByteArray:
+    """Return the texts as bytes, each terminated by a zero byte, which no path contains."""
     data = "".join(text.replace("\0", "") + "\0" for text in texts).encode("utf-8", "surrogateescape")
     return np.frombuffer(data, np.uint8)
 
 
-def _unpacked(data: ByteArray) -> list[str]:
+def _unpack(data: ByteArray) -> list[str]:
     return data.tobytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def align(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
+    """Return both snapshots over the samples of either; facts of a sample other than its label are the second's.
+
+    Raises:
+        RoundError: they are of two datasets, or images or classes were changed in between.
+    """
+    classes = max(first.classes, second.classes, key=len)
+    if any(one.classes != classes[: len(one.classes)] for one in (first, second)):
+        raise RoundError("the two snapshots have different classes", "take both of the same dataset")
+    if first.task is not second.task:
+        raise RoundError("one snapshot has masks, the other labels", "take both of the same dataset")
+    ids = np.union1d(first.sample_ids, second.sample_ids)
+    places = _places(first, ids), _places(second, ids)
+    both = np.flatnonzero((places[0] != _NOWHERE) & (places[1] != _NOWHERE))
+    for row in both.tolist():
+        before, after = (one.content_hashes[at[row]] for one, at in zip((first, second), places, strict=True))
+        if before != after:
+            path = second.paths[places[1][row]]
+            raise RoundError(f"{path}: the image was changed between the two snapshots", "take both anew")
+    known = [
+        (second, int(of_second)) if of_second != _NOWHERE else (first, int(of_first))
+        for of_first, of_second in zip(*places, strict=True)
+    ]
+    common = Snapshot(
+        ids,
+        [one.paths[row] for one, row in known],
+        np.full(len(ids), NO_LABEL, np.int32),
+        [one.groups[row] for one, row in known],
+        [one.content_hashes[row] for one, row in known],
+        classes,
+        window=second.window,
+    )
+    return _with_labels(common, first, places[0], known), _with_labels(common, second, places[1], known)
+
+
+def rows_of(snapshot: Snapshot, sample_ids: IntArray) -> IntArray:
+    """Return the rows of those of these samples that the snapshot has, (M,), ascending."""
+    return np.flatnonzero(np.isin(snapshot.sample_ids, sample_ids))
+
+
+def _places(snapshot: Snapshot, ids: IntArray) -> IntArray:
+    """Return the snapshot's row of each id, or `_NOWHERE`; the ids are ascending and hold all of its own."""
+    places = np.full(len(ids), _NOWHERE)
+    places[np.searchsorted(ids, snapshot.sample_ids)] = np.arange(len(snapshot))
+    return places
+
+
+def _with_labels(common: Snapshot, own: Snapshot, places: IntArray, known: list[tuple[Snapshot, int]]) -> Snapshot:
+    """Return the common samples with the labels of one snapshot; `known` has a snapshot and row of each."""
+    there = places != _NOWHERE
+    labels = common.labels.copy()
+    labels[there] = own.labels[places[there]]
+    masks = None
+    if own.masks is not None:
+        names = [own.masks.labels[place] if place != _NOWHERE else "" for place in places.tolist()]
+        sizes = np.array([masks_of(one).sizes[row] for one, row in known], np.int32).reshape(-1, 2)
+        masks = SnapshotMasks(names, [""] * len(names), sizes)
+    return replace(common, labels=labels, masks=masks)

@@ -1,4 +1,4 @@
-"""Rows on their way, in a file instead of in memory: JSON lines, written once, read from the start."""
+"""Rows spooled to a file instead of kept in memory: JSON lines, written once and read from the start."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def spool(path: Path, rows: Iterable[tuple[Any, ...]]) -> int:
-    """Write rows of plain values and return how many there were."""
+    """Write rows of plain values and return their number."""
     count = 0
     with path.open("w", encoding="ascii") as file:
         for count, row in enumerate(rows, start=1):  # noqa: B007 the last number is the answer

@@ -1,8 +1,8 @@
-"""Files appear whole or not at all.
+"""Atomic writes of files and folders: they appear whole or not at all.
 
 Everything is written beside its place as `*.partial`, flushed to the disk and then renamed, so a kill, a power cut or
-a full disk leaves either what was there before or what was meant, never half of it. Two writers of one path do not
-disturb each other: each has its own partial, the last rename wins.
+a full disk leaves either the former file or the new one, never a part of it. Two writers of one path do not interfere:
+each has its own partial, the last rename wins.
 """
 
 import os
@@ -16,18 +16,28 @@ from uuid import uuid4
 
 PARTIAL = ".partial"
 MANY_FILES = 200
-RESERVE = 1 << 30  # bytes of the disk that stay free of what is unpacked: the database and rounds write there too
+KILO = 1000
+RESERVE = 1 << 30  # bytes of the disk to keep free when unpacking: the database and rounds write there too
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes as text, e.g. "1.2 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < KILO:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= KILO
+    return f"{size:.1f} TB"
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write `data` to `path`; not `durable` skips the wait for the disk, for what can be computed again."""
+    """Write `data` to `path`; not `durable` skips the wait for the disk, for data that can be computed again."""
     with atomic_path(path, durable=durable) as partial:
         partial.write_bytes(data)
 
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a path to write one file at; it becomes `path` when the block ends well, else it is removed."""
+    """Yield a path for one new file; it becomes `path` if the block succeeds, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     try:
@@ -43,12 +53,12 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a new folder to fill; it becomes `path` when the block ends well, else it is removed.
+    """Yield a new folder to fill; it becomes `path` if the block succeeds, else it is removed.
 
-    Not `durable` skips the wait for the disk, a few milliseconds a file.
+    Not `durable` skips the wait for the disk, a few milliseconds per file.
 
     Raises:
-        FileExistsError: `path` exists already (checked first, so nothing is written in vain).
+        FileExistsError: `path` exists already (checked before anything is written).
     """
     if path.exists():
         msg = f"{path} exists already; choose another folder"
@@ -68,8 +78,8 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`, to fill and to rename; where it was not, it is removed when the block ends."""
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, to fill and to rename; it is removed after the block unless it was renamed."""
     partial = _beside(path)
     partial.mkdir(parents=True)
     try:
@@ -79,20 +89,20 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """Return a name of its own in the same folder; hidden, so that no reader takes it for data."""
+    """Return a unique hidden path in the same folder, which readers ignore."""
     return path.with_name(f".{path.name[:80]}.{uuid4().hex[:12]}{PARTIAL}")
 
 
 def is_partial_of(left: Path, path: Path) -> bool:
-    """Whether `left` is what a writer of `path` writes, or was killed while writing."""
+    """Return whether `left` is the partial of a writer of `path`, running or killed."""
     own = re.escape(f".{path.name[:80]}.") + "[0-9a-f]{12}" + re.escape(PARTIAL)
     return left.parent == path.parent and re.fullmatch(own, left.name) is not None
 
 
 def _flush_all(root: Path) -> None:
-    """Wait until everything below `root` is on the disk: file by file, or for the whole machine when there are many.
+    """Flush everything below `root` to the disk: file by file, or the whole machine if there are many.
 
-    Linux waits in `sync` for all that was written; 70,000 single waits of 2 ms each would take minutes.
+    `sync` on Linux waits for all writes; 70,000 single waits of 2 ms each would take minutes.
     """
     paths = [Path(folder, name) for folder, _, names in os.walk(root) for name in ("", *names)]
     if len(paths) > MANY_FILES and sys.platform == "linux":
@@ -103,7 +113,7 @@ def _flush_all(root: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     if path.is_symlink():
         return
     handle = os.open(path, os.O_RDONLY)

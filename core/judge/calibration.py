@@ -1,11 +1,11 @@
-"""Calibration: logits become probabilities by one temperature per fold, fitted on the held-out labels.
+"""Temperature scaling: probabilities from logits, with one temperature per fold fitted on the held-out labels.
 
 Shapes: N items, K classes. A label may be `NO_LABEL`; such items are left out of every fit.
 
-Each fold gets the temperature under which its held-out labels are likeliest (Guo et al. 2017). That makes p the
-probability of the *label*: where every tenth is wrong, no network could honestly be surer than .9. So all folds
-together are then sharpened by one more number (`label_noise`). From there on p speaks of the true class, and a clear
-image may reach .999.
+Each fold gets the temperature that maximises the likelihood of its held-out labels (Guo et al. 2017). That makes p the
+probability of the *label*: where every tenth is wrong, a calibrated network cannot be surer than .9. So all folds
+together are then sharpened by one more number (`label_noise`). From there on p is the probability of the true class,
+and a clear image may reach .999.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _LOG_RANGE = (-3.0, 3.0)  # temperatures from .05 to 20
-_FIT_ITEMS = 50_000  # a fit of one number needs no more
+_FIT_ITEMS = 50_000  # enough for one number
 _SMALLEST = 1e-12
 
 
@@ -27,8 +27,8 @@ def probabilities(logits: FloatArray, temperature: float = 1.0) -> FloatArray:
 
 
 def temperature(logits: FloatArray, labels: IntArray) -> float:
-    """Return the temperature under which the given labels are likeliest; 1 where there are none."""
-    from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second that commands need not wait
+    """Return the temperature that maximises the likelihood of the given labels; 1 where there are none."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second, which commands need not wait for
 
     known = np.flatnonzero(labels != NO_LABEL)
     known = known[:: max(1, len(known) // _FIT_ITEMS)]
@@ -46,7 +46,7 @@ def temperature(logits: FloatArray, labels: IntArray) -> float:
 
 
 def reliability(expected: FloatArray, happened: IntArray, bins: int = 10) -> list[dict[str, float]]:
-    """Return, for equally wide bins of the expectation, how often it came true; both (N,), empty bins are left out."""
+    """Return, for equally wide bins of the expectation, its observed frequency; both (N,), empty bins are left out."""
     index = np.clip((expected * bins).astype(int), 0, bins - 1)
     count = np.bincount(index, minlength=bins)
     total = np.bincount(index, weights=expected, minlength=bins)

@@ -16,7 +16,7 @@ interval; the intersection of these intervals over time bounds E at confidence 1
 The guarantee needs all of these (each simulated with and without in `bench/certificates.py`):
 - The evidence runs over the longest prefix of the permutation in which each card is judged; a skipped card
   ends it.
-- A set has one permutation for good.
+- A set keeps one permutation.
 - The k-th set of a round that overlaps an earlier one has a smaller error rate: `alpha_of`.
 """
 
@@ -47,15 +47,15 @@ class Claim:
     alpha: float = ALPHA
 
     def __post_init__(self) -> None:
-        """Refuse values that promise nothing."""
+        """Refuse values without a meaningful promise."""
         if self.size < 1:
-            raise ConfigError(f"a set of {self.size} cards cannot be certified; choose a set with at least one card")
+            raise ConfigError(f"a set of {self.size} cards cannot be certified", "choose a set with at least one card")
         if not isinstance(self.target, Rational):
-            raise ConfigError(f"the target precision {self.target!r} must be exact; write Fraction('{self.target}')")
+            raise ConfigError(f"the target precision {self.target!r} must be exact", f"write Fraction('{self.target}')")
         if not 0 < self.target <= 1:
-            raise ConfigError(f"the target precision is {float(self.target):g}; it must be above 0 and at most 1")
+            raise ConfigError(f"the target precision is {float(self.target):g}", "it must be above 0 and at most 1")
         if not 0 < self.alpha < 1:
-            raise ConfigError(f"the error rate alpha is {self.alpha:g}; it must lie between 0 and 1")
+            raise ConfigError(f"the error rate alpha is {self.alpha:g}", "it must lie between 0 and 1")
 
     @property
     def least_breaking(self) -> int:
@@ -75,7 +75,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Knowledge about a claim after the judged prefix.
+    """Evidence about a claim after the judged prefix.
 
     The wrong cards of the set, those found included, number from `least_wrong` to `most_wrong` at confidence 1 - alpha.
     """
@@ -96,12 +96,12 @@ class Evidence:
 
     @property
     def failed(self) -> bool:
-        """The promise is broken at confidence 1 - alpha, and surely where as many wrong cards as that were found."""
+        """The promise is broken at confidence 1 - alpha, or because enough wrong cards were found."""
         return self.least_wrong >= self.claim.least_breaking
 
     @property
     def least_right_share(self) -> float:
-        """Lower bound of the share of the set that is right after an acceptance that mends the wrong cards found."""
+        """Lower bound of the share of the set that is right after accepting it with the wrong cards found corrected."""
         return 1 - (self.most_wrong - self.wrong) / self.claim.size
 
 
@@ -150,7 +150,7 @@ def follow(claim: Claim, right: Sequence[bool] | BoolArray) -> Evidence:
 def flawless_needed(claim: Claim, judged: int = 0, wrong: int = 0) -> int | None:
     """Return the fewest further verdicts, all right, that lead to the certificate; None where none can.
 
-    Depends on the counts alone: a certificate that was reached earlier in the prefix is not known here.
+    It depends on the counts alone, so a certificate reached earlier in the prefix is ignored.
     """
     if not 0 <= wrong <= judged <= claim.size:
         raise ValueError(f"{wrong} wrong of {judged} judged cards in a set of {claim.size}")
@@ -187,14 +187,14 @@ def credible_counts(claim: Claim, judged: IntArray, wrong: IntArray) -> tuple[In
 
 def _log_prior(claim: Claim, judged: IntArray, wrong: IntArray) -> FloatArray:
     """Return the log probability of the verdicts, in their order, under the prior."""
-    from scipy.special import betaln  # noqa: PLC0415 a third of a second, which a start must not pay for
+    from scipy.special import betaln  # noqa: PLC0415 a third of a second, which starting the app need not wait for
 
     log_prior: FloatArray = betaln(1.0 + wrong, claim.prior + judged - wrong) - betaln(1.0, claim.prior)
     return log_prior
 
 
 def _log_likelihood(claim: Claim, judged: IntArray, wrong: IntArray, count: IntArray) -> FloatArray:
-    """Return the log probability of the verdicts, in their order, if so many cards of the set are wrong."""
+    """Return the log probability of the verdicts, in their order, for counts of wrong cards in the set."""
     from scipy.special import gammaln  # noqa: PLC0415 see _log_prior
 
     right, count_right = judged - wrong, claim.size - count

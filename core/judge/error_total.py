@@ -1,4 +1,4 @@
-"""Total of wrong labels in a dataset, from random samples of its parts: of the findings and of the agreeing images."""
+"""Total of wrong labels in a dataset, from random samples of its strata: findings, and images that agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _DRAWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate between its two bounds."""
+    """Estimate with its bounds."""
 
     estimate: float
     low: float
@@ -19,14 +19,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """A part of the dataset, the random sample judged of it, and how many labels of that sample are wrong."""
+    """Part of the dataset with the size of its judged random sample, and the number of wrong labels in that sample."""
 
     size: int
     judged: int
     wrong: int
 
     def __post_init__(self) -> None:
-        """Refuse a sample that the part cannot have."""
+        """Refuse counts that contradict one another."""
         if not 0 <= self.wrong <= self.judged <= self.size:
             raise ValueError(f"{self.wrong} wrong of {self.judged} judged of {self.size} is impossible")
         if self.size and not self.judged:
@@ -34,11 +34,11 @@ class Stratum:
 
 
 def wrong_labels(strata: Sequence[Stratum], *, level: float = 0.95) -> Interval:
-    """Return how many labels are wrong in all parts together: Horvitz-Thompson total with a melded interval.
+    """Return the number of wrong labels in all strata together: Horvitz-Thompson total with a melded interval.
 
-    Of one part the bounds are exact for draws without replacement (Clopper-Pearson's of the hypergeometric): given k
-    wrong of n, the bound's distribution is k plus a beta-binomial of the N - n others. Several are added by drawing
-    from these (Fay, Proschan & Brittain, *Combining one-sample confidence procedures*, Biometrics 2015).
+    The bounds of one stratum are exact for draws without replacement (Clopper-Pearson's of the hypergeometric): given k
+    wrong of n, the bound's distribution is k plus a beta-binomial of the N - n others. Several strata are added by
+    drawing from these (Fay, Proschan & Brittain, *Combining one-sample confidence procedures*, Biometrics 2015).
     """
     rng = np.random.default_rng(0)
     low, high = np.zeros(_DRAWS), np.zeros(_DRAWS)

@@ -1,7 +1,6 @@
-"""Findings of a finished round as rows to store, for every kind of label; no network is needed.
+"""Findings of a finished round as rows to store, for every kind of label, computed from the folds' files.
 
-The snapshot decides who judges: labels that are classes give a row for every image, masks one for each suspicious
-region and for each proposed one.
+Class labels give one finding per image, masks one per suspicious or proposed region.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,17 +9,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.config import RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
-from core.judge.judgement import Judgement, judge_round
-from core.judge.judgement import judge_given as judge_given_labels
-from core.types import NO_LABEL, FindingKind, Region, Report, Task
+from core.judge.judgement import Judgement, judge_probabilities as judge_given_labels, judge_round
+from core.judge.similarity import ORDER
+from core.types import EVERY_FOLD, NO_LABEL, FindingKind, IntArray, Region, Report, Task
 
 
 class Found(NamedTuple):
-    """Finding on one row of the snapshot, or on a region of its mask; plain Python numbers."""
+    """Finding on one row of the snapshot, or on a region of its mask, in plain Python numbers."""
 
     row: int
     kind: FindingKind
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     top: list[list[float]]  # the likeliest classes as [class, probability]
     similarity_rank: int | None
     region: Region | None
-    contradicting: int | None = None  # networks that contradict the given label, where the round has several
+    contradicting: int | None = None  # number of networks that contradict the given label, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Judged:
     metrics: dict[str, Any]
 
 
-def judge_any(
+def judge_folds(
     folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     """Judge a round whose folds are all done; `masks` is the folder of the store of masks.
@@ -60,13 +60,13 @@ def _judge_labels(
     folder: Path, config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
 ) -> Judged:
     judgement = judge_round(folder, config)
-    return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
+    return Judged(_label_findings(Snapshot.load(folder), judgement), judgement.metrics)
 
 
 def judge_given(
     folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
-    """Judge a round by predictions that were made elsewhere; otherwise as `judge_any`."""
+    """Judge a round by imported predictions; otherwise as `judge_folds`."""
     return _GIVEN_JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
 
 
@@ -74,10 +74,40 @@ def _judge_given_labels(
     folder: Path, _config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
 ) -> Judged:
     judgement = judge_given_labels(folder)
-    return Judged(_of_labels(Snapshot.load(folder), judgement), judgement.metrics)
+    return Judged(_label_findings(Snapshot.load(folder), judgement), judgement.metrics)
 
 
-def _of_labels(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
+def judge_unlabelled(folder: Path) -> Judged:
+    """Return the unlabelled images of a round without suggestions, similar ones adjacent.
+
+    The figures are the number of images of each class that were labelled when the round opened.
+    """
+    snapshot = Snapshot.load(folder)
+    place = np.load(folder / ORDER, allow_pickle=False)
+    labelled = snapshot.labels != NO_LABEL
+    counts = np.bincount(snapshot.labels[labelled], minlength=len(snapshot.classes))
+    return Judged(_unlabelled_findings(place, labelled), {"labelled": counts.tolist()})
+
+
+def _unlabelled_findings(place: IntArray, labelled: NDArray[np.bool_]) -> Iterator[Found]:
+    for row in np.argsort(place, kind="stable"):
+        if not labelled[row]:
+            yield Found(
+                row=int(row),
+                kind=FindingKind.UNLABELLED,
+                given=NO_LABEL,
+                pseudo=NO_LABEL,
+                confidence=0.0,
+                self_confidence=1.0,
+                margin=1.0,
+                fold=EVERY_FOLD,
+                top=[],
+                similarity_rank=int(place[row]),
+                region=None,
+            )
+
+
+def _label_findings(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]:
     similarity, counted = judgement.similarity_rank, judgement.contradicting
     for row in np.argsort(judgement.rank, kind="stable"):
         likeliest = zip(judgement.top[row], judgement.top_probs[row], strict=True)
@@ -129,5 +159,5 @@ _Judge = Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]
 _JUDGES: Mapping[Task, _Judge] = {Task.CLASSIFICATION: _judge_labels, Task.SEGMENTATION: _judge_masks}
 _GIVEN_JUDGES: Mapping[Task, _Judge] = {
     Task.CLASSIFICATION: _judge_given_labels,
-    Task.SEGMENTATION: _judge_masks,  # what is stored of a mask's prediction is the same wherever it was made
+    Task.SEGMENTATION: _judge_masks,  # imported predictions of masks are stored as a round's own
 }

@@ -1,10 +1,10 @@
-"""Hints on a round: figures that call for a look before anything is accepted; none of them is a verdict.
+"""Hints on a round: warnings from its metrics, to be checked before anything is accepted.
 
-K classes, N samples. All is derived from the metrics stored with a round, so old rounds have hints as well; what an old
-round did not store gives no hint. Of rounds of masks the confusion counts pixels.
+K classes, N samples. Hints are derived from the stored metrics alone, so old rounds have them as well, except those
+whose metrics they did not store. The confusion of a round of masks counts pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,21 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import FloatArray, IntArray
+from core.types import Cure, FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
 LOOKALIKES, BACKBONE = "lookalike_share", "backbone_check"  # keys of the metrics
-_FIRST = "network"  # of a round, in words
+_FIRST = "network"  # word for the first network of a round
+_SCALING = {"mean": Cure.WEIGHTS_MEAN, "std": Cure.WEIGHTS_STD, "padding": Cure.WEIGHTS_PADDING}
 _LOW_AGREEMENT = 0.8
 _MANY_DISAGREE, _HARDLY_BELIEVED = 0.1, 0.1  # of all labels; of the disagreements
-_FEWEST_CHANGES = 20  # of fewer a share says nothing
+_FEWEST_CHANGES = 20  # a share of fewer is unreliable
 _ONE_PAIR = 0.5  # of the changes
 _SHIFTED = 0.1  # total variation distance between predicted and given shares of the classes
 _WINDOW, _ONE_CLUSTER = 0.05, 0.25  # of the images in their order of similarity, of the changes
 _FEW_IMAGES = 20  # of a class
-_PERFECT = 0.999  # agreement; hardly any model reaches it on images that it has not learnt
-_ENOUGH = 200  # labels for such an agreement to be no chance
-PREDICTIONS = "predictions"  # metric of a round whose predictions were made elsewhere
+_PERFECT = 0.999  # agreement that models hardly reach on images outside of their training set
+_ENOUGH = 200  # labels from which such an agreement is significant
+PREDICTIONS = "predictions"  # metric of a round of imported predictions
 
 
 class HintKey(StrEnum):
@@ -45,16 +46,17 @@ class HintKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A hint with its reason, and advice."""
+    """Hint with its reason and advice; `classes` are the two classes concerned, if there are two."""
 
     key: HintKey
     text: str
     advice: str
+    classes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Confusion:
-    """Sums of a confusion, (K,), and the disagreements by unordered pair of classes."""
+    """Sums of a confusion, (K,), and its disagreements by unordered pair of classes."""
 
     right: FloatArray
     given: FloatArray
@@ -63,12 +65,12 @@ class _Confusion:
 
     @property
     def changes(self) -> float:
-        """Labels that the round contradicts."""
+        """Number of labels that the round contradicts."""
         return float(self.given.sum() - self.right.sum())
 
 
 def hints(metrics: Mapping[str, Any]) -> list[Hint]:
-    """Return the hints on a round, by its stored metrics."""
+    """Return the hints on a round, from its stored metrics."""
     if "confusion" not in metrics or "per_class" not in metrics:
         return []
     confusion = _read(metrics["confusion"])
@@ -76,7 +78,7 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
         return []
     names = [str(row["name"]) for row in metrics["per_class"]]
     found = (
-        _seen(confusion, metrics.get(PREDICTIONS)),
+        _seen_labels(confusion, metrics.get(PREDICTIONS)),
         _weak_network(metrics.get(BACKBONE), _FIRST),
         *(
             _weak_network(row.get(BACKBONE), f"network {number} ({row['model']})")
@@ -88,15 +90,15 @@ def hints(metrics: Mapping[str, Any]) -> list[Hint]:
         _one_pair(confusion, names),
         _shifted_shares(confusion, names),
         _lookalikes(metrics.get(LOOKALIKES)),
-        None if "regions" in metrics else _few_images(confusion, names),
+        None if "regions" in metrics else _few_images(confusion, names, metrics.get("offered")),
     )
     return [hint for hint in found if hint is not None]
 
 
 def lookalike_share(similarity_rank: IntArray, suspicious: BoolArray) -> float | None:
-    """Return the largest share of the changes in a twentieth of the images that are adjacent by similarity.
+    """Return the largest share of the changes within a twentieth of the images, adjacent by similarity.
 
-    Both (N,); a twentieth is what chance gives. None: there are too few changes.
+    Both arguments (N,). The share expected by chance is a twentieth. None: there are too few changes.
     """
     changes = int(suspicious.sum())
     if changes < _FEWEST_CHANGES:
@@ -125,8 +127,8 @@ def _read(stored: Sequence[Sequence[int]] | Mapping[str, Any]) -> _Confusion:
     return _Confusion(right, given, predicted, pairs)
 
 
-def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint | None:
-    """Warn where models that were trained elsewhere have learnt the labels that they judge, or seem to have."""
+def _seen_labels(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint | None:
+    """Return the hint on imported predictions of models that were trained on the same labels, or seem to be."""
     if predictions is None:
         return None
     advice = "Predict each image by a model that was not trained on it (cross-validation), and import these."
@@ -141,7 +143,7 @@ def _seen(confusion: _Confusion, predictions: Mapping[str, Any] | None) -> Hint 
 
 
 def _weak_network(check: Mapping[str, Any] | None, network: str) -> Hint | None:
-    """Return the hint on a network that sees clearly less than others, by `core.learn.backbone_check`."""
+    """Return the hint on a network that is clearly worse than others, by `core.learn.backbone_check`."""
     if check is None or not check["better"]:
         return None
     agrees = f"The {network} agrees with {check['agreement']:.0%} of {check['held_out']} labels that were held out"
@@ -163,12 +165,9 @@ def _weak_network(check: Mapping[str, Any] | None, network: str) -> Hint | None:
         f"{check['better_agreement']:.0%} of them, so they were probably trained with these."
     )
     facts = {"mean": mean, "std": std} | ({"padding": check["padding"]} if check["padding"] else {})
-    if network == _FIRST:
-        options = " ".join(f"--weights-{name} {value}" for name, value in facts.items())
-        advice = f"Start another round with them: fill them in below the file, or {options}."
-    else:
-        options = " ".join(f"weights_{name}={value}" for name, value in facts.items())
-        advice = f"Start another round with {options} in the --network of this network."
+    options = ", ".join(f"{_SCALING[name]} {value}" for name, value in facts.items())
+    of_it = "with its file" if network == _FIRST else "in which it is the first network"
+    advice = f"Start another round {of_it} and {options}."
     return Hint(HintKey.WRONG_SCALING, text, advice)
 
 
@@ -202,9 +201,8 @@ def _one_pair(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
     text = (
         f"{share:.0%} of the changes are between {one} and {other}: the two may look alike, or overlap by definition."
     )
-    return Hint(
-        HintKey.ONE_PAIR, text, "Agree on what tells them apart, then check a random sample of this pair alone."
-    )
+    advice = "Agree on what tells them apart, then check a random sample of this pair alone."
+    return Hint(HintKey.ONE_PAIR, text, advice, pair)
 
 
 def _shifted_shares(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
@@ -235,14 +233,18 @@ def _lookalikes(share: float | None) -> Hint | None:
     )
 
 
-def _few_images(confusion: _Confusion, names: Sequence[str]) -> Hint | None:
+def _few_images(confusion: _Confusion, names: Sequence[str], offered: Collection[int] | None) -> Hint | None:
+    """Return the hint on rare classes, of the `offered` ones where some were merged or undone since."""
     few = np.flatnonzero(confusion.given < _FEW_IMAGES)
+    if offered is not None:
+        few = few[np.isin(few, list(offered))]
     if not len(few):
         return None
     rarest = int(few[confusion.given[few].argmin()])
     count = int(confusion.given[rarest])
+    every = len(names if offered is None else offered)
     text = (
-        f"{len(few)} of {len(names)} classes have fewer than {_FEW_IMAGES} labelled images (rarest: {names[rarest]},"
+        f"{len(few)} of {every} classes have fewer than {_FEW_IMAGES} labelled images (rarest: {names[rarest]},"
         f" {count}): hardly any network can learn these."
     )
     return Hint(HintKey.FEW_IMAGES, text, "Label more images of them, or judge their findings one by one.")

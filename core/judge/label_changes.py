@@ -1,6 +1,6 @@
 """Differences between the labels of two snapshots of one dataset, counted by class pair; of masks in pixels.
 
-A class pair is (before, after, count), the largest first; `NO_LABEL` stands for no label, or unlabelled pixels.
+A class pair is (before, after, count), the largest first; `NO_LABEL` is no label, or unlabelled pixels.
 """
 
 from collections import Counter
@@ -11,21 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from core.data.aligning import aligned
-from core.data.canvases import read_mask
+from core.data.arrays import read_mask
 from core.data.children import cores
 from core.data.masks.store import MaskStore
-from core.data.snapshot import Snapshot
+from core.data.snapshot import Snapshot, align, masks_of
 from core.types import NO_LABEL, IntArray, RoundCancelledError, RoundError, Task, ignore_of
 
-_PAIRS = 100  # that are named
-_AT_ONCE = 64  # images between two looks at whether to stop
+_PAIRS = 100  # at most
+_AT_ONCE = 64  # images between two calls of should_stop
 ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelChanges:
-    """Changes from one snapshot to another. `images` are in both, `changed` of them have another label."""
+    """Changes from one snapshot to another. `images` are in both, `changed` of them with another label."""
 
     images: int
     changed: int
@@ -41,9 +40,9 @@ class LabelChanges:
 
 
 def label_changes(
-    before: Snapshot, after: Snapshot, masks: MaskStore | None = None, should_stop: ShouldStop = lambda: False
+    before: Snapshot, after: Snapshot, store: MaskStore | None = None, should_stop: ShouldStop = lambda: False
 ) -> LabelChanges:
-    """Return what changed; `masks` is the store of masks, where labels are masks.
+    """Return the changes between two snapshots; `store` is that of masks, where labels are masks.
 
     Raises:
         RoundError: the snapshots are not of one dataset, or its images were changed in between.
@@ -51,9 +50,9 @@ def label_changes(
         RoundCancelledError: `should_stop` returned true.
     """
     both = np.intersect1d(before.sample_ids, after.sample_ids)
-    earlier, later = aligned(before, after)
+    earlier, later = align(before, after)
     rows = np.flatnonzero(np.isin(later.sample_ids, both))
-    changed, pairs, counted = _COUNTS[after.task](earlier, later, rows, masks, should_stop)
+    changed, pairs, counted = _COUNTS[after.task](earlier, later, rows, store, should_stop)
     return LabelChanges(
         images=len(both),
         changed=changed,
@@ -69,8 +68,8 @@ _Pairs = Counter[tuple[int, int]]
 _Counted = tuple[int, _Pairs, int | None]  # changed images, pairs, pixels
 
 
-def _of_labels(
-    before: Snapshot, after: Snapshot, rows: IntArray, _masks: MaskStore | None, _should_stop: ShouldStop
+def _count_labels(
+    before: Snapshot, after: Snapshot, rows: IntArray, _store: MaskStore | None, _should_stop: ShouldStop
 ) -> _Counted:
     first, second = before.labels[rows].astype(np.int64), after.labels[rows].astype(np.int64)
     differing = first != second
@@ -78,18 +77,18 @@ def _of_labels(
     return int(differing.sum()), pairs, None
 
 
-def _of_masks(
-    before: Snapshot, after: Snapshot, rows: IntArray, masks: MaskStore | None, should_stop: ShouldStop
+def _count_masks(
+    before: Snapshot, after: Snapshot, rows: IntArray, store: MaskStore | None, should_stop: ShouldStop
 ) -> _Counted:
-    """Read only the masks that are others by name."""
-    if masks is None or before.masks is None or after.masks is None:
-        raise RoundError("these labels are masks, and it was not told where they are kept")
-    names = before.masks.labels, after.masks.labels
-    sizes, classes = after.masks.sizes, len(after.classes)
+    """Count the pixels of masks; only those whose names differ are read."""
+    if store is None:
+        raise RoundError("these labels are masks", "name the folder of their store")
+    names = masks_of(before).labels, masks_of(after).labels
+    sizes, classes = masks_of(after).sizes, len(after.classes)
 
     def look(row: int) -> _Pairs:
         height, width = sizes[row].tolist()
-        first, second = (read_mask(masks, own[row], height, width, classes) for own in names)
+        first, second = (read_mask(store, own[row], height, width, classes) for own in names)
         return _pixel_pairs(first, second, classes)
 
     labelled = [row for row in rows.tolist() if any(own[row] for own in names)]
@@ -110,20 +109,20 @@ def _in_threads(look: Callable[[int], _Pairs], rows: list[int], should_stop: Sho
 
 
 def _pixel_pairs(first: IntArray, second: IntArray, classes: int) -> _Pairs:
-    """Return the pixels that differ by pair of classes; both masks are (H, W)."""
+    """Return the number of differing pixels by pair of classes; both masks are (H, W)."""
     ignore, wide = ignore_of(first), classes + 1
     differing = first != second
     codes = [np.where(mask[differing] == ignore, classes, mask[differing]).astype(np.int64) for mask in (first, second)]
     counts = np.bincount(codes[0] * wide + codes[1], minlength=wide * wide)
-    return Counter({_named(code, wide): int(counts[code]) for code in np.flatnonzero(counts).tolist()})
+    return Counter({_class_pair(code, wide): int(counts[code]) for code in np.flatnonzero(counts).tolist()})
 
 
-def _named(code: int, wide: int) -> tuple[int, int]:
+def _class_pair(code: int, wide: int) -> tuple[int, int]:
     first, second = (NO_LABEL if label == wide - 1 else label for label in divmod(code, wide))
     return first, second
 
 
 _COUNTS: Mapping[Task, Callable[[Snapshot, Snapshot, IntArray, MaskStore | None, ShouldStop], _Counted]] = {
-    Task.CLASSIFICATION: _of_labels,
-    Task.SEGMENTATION: _of_masks,
+    Task.CLASSIFICATION: _count_labels,
+    Task.SEGMENTATION: _count_masks,
 }

@@ -1,11 +1,11 @@
-"""Scores of masks: one for each image, and the agreement of given and predicted classes.
+"""Scores of masks: the label quality of each image, and the agreement of given and predicted classes.
 
 Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it; probabilities (H, W) uint8, round(255 p).
-K classes. A confusion is (K, K) pixels, given x predicted. IGNORE pixels count nowhere.
+K classes. A confusion is (K, K) pixels, given x predicted. IGNORE pixels are not counted.
 
 The image score is the softmin of p(given) (Lad & Mueller, *Estimating label quality and errors in semantic
-segmentation data via any model*, 2023): a mean in which unlikely pixels weigh most. p has 256 levels, so a histogram of
-them is all it takes.
+segmentation data via any model*, 2023): a mean in which unlikely pixels weigh most. It is computed from a histogram,
+since p has 256 levels.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from core.judge.differing import Differing, differing_pixels
+from core.judge.differing_pixels import DifferingPixels, differing_pixels
 from core.types import ByteArray, IntArray, ignore_of
 
 LEVELS = 256
-_EXACT = 2**24  # pixels: OpenCV hands out counts as float32, which tell no more than so many apart
-_FEW_CLASSES = 128  # whose pairs are counted faster all than one by one
+_EXACT = 2**24  # pixels that OpenCV counts exactly: its counts are float32
+_FEW_CLASSES = 128  # for so many a dense table of pairs is faster
 TEMPERATURE = 0.1
 _QUALITY = np.arange(LEVELS) / (LEVELS - 1)
 
@@ -31,7 +31,7 @@ def softmin_score(histogram: IntArray, temperature: float = TEMPERATURE) -> floa
 
 
 def histogram(values: ByteArray, counted: ByteArray | None = None) -> IntArray:
-    """Return how many pixels have each value, (256,); only those where `counted`, (H, W), is not 0."""
+    """Return the number of pixels of each value, (256,), of those where `counted`, (H, W), is not 0."""
     rows = max(1, _EXACT // values.shape[1])
     total = np.zeros(LEVELS, np.int64)
     for top in range(0, len(values), rows):
@@ -42,9 +42,9 @@ def histogram(values: ByteArray, counted: ByteArray | None = None) -> IntArray:
 
 
 def inner_pixels(given: IntArray, boundary: int) -> ByteArray:
-    """Return 255 where nothing but one class is given within `boundary` pixels along x and y, else 0; IGNORE is none.
+    """Return 255 where only one class is given within `boundary` pixels along x and y, else 0; IGNORE is no class.
 
-    Borders are not drawn to the pixel, and next to one p(given) says little of the label.
+    Borders are not drawn to the pixel, so next to them p(given) says little about the label.
     """
     box = np.ones((2 * boundary + 1, 2 * boundary + 1), dtype=np.uint8)
     alone = cv2.compare(cv2.dilate(given, box), cv2.erode(given, box), cv2.CMP_EQ)  # the box's largest id and smallest
@@ -56,15 +56,15 @@ def pixel_confusion(given: IntArray, predicted: IntArray, classes: int) -> IntAr
     """Return an image's confusion, (K, K).
 
     Raises:
-        ValueError: a mask holds a class that is none of the `classes`.
+        ValueError: a mask holds a class outside of `classes`.
     """
     confusion = np.zeros((classes, classes), np.int64)
     add_confusion(confusion, class_counts(given, classes), differing_pixels([given], [predicted]))
     return confusion
 
 
-def add_confusion(confusion: IntArray, counts: IntArray, differing: Differing) -> None:
-    """Add to a confusion, (K, K), images with so many given pixels of each class, (K,), some of which differ.
+def add_confusion(confusion: IntArray, counts: IntArray, differing: DifferingPixels) -> None:
+    """Add images to a confusion, (K, K), from their given pixels by class, (K,), and those that differ.
 
     Raises:
         ValueError: a prediction holds a class that is none of the K.
@@ -85,10 +85,10 @@ def add_confusion(confusion: IntArray, counts: IntArray, differing: Differing) -
 
 
 def class_counts(mask: IntArray, classes: int) -> IntArray:
-    """Return how many pixels have each class, (K,).
+    """Return the number of pixels of each class, (K,).
 
     Raises:
-        ValueError: the mask holds a class that is none of the `classes`.
+        ValueError: the mask holds a class outside of `classes`.
     """
     ignore = ignore_of(mask)
     if mask.dtype == np.uint8:
@@ -108,21 +108,21 @@ def class_ious(confusion: IntArray) -> list[float | None]:
 
 
 def mean_iou(confusion: IntArray) -> float | None:
-    """Return the mean over the classes that are there; None where there is none."""
+    """Return the mean IoU over the given or predicted classes; None where there are none."""
     there = [iou for iou in class_ious(confusion) if iou is not None]
     return sum(there) / len(there) if there else None
 
 
 def pixel_accuracy(confusion: IntArray) -> float | None:
-    """Return the share of pixels on which both agree; None where there are no pixels."""
+    """Return the share of agreeing pixels; None where there are no pixels."""
     total = int(confusion.sum())
     return int(confusion.trace()) / total if total else None
 
 
 def agreement_by_confidence(
-    confidence: Sequence[ByteArray], counted: Sequence[ByteArray], differing: Differing
+    confidence: Sequence[ByteArray], counted: Sequence[ByteArray], differing: DifferingPixels
 ) -> tuple[IntArray, IntArray]:
-    """Return each image's counted pixels by confidence, (I, 256), and on how many of them both masks agree, (I, 256).
+    """Return the counted pixels of each image by confidence, (I, 256), and those of them that agree, (I, 256).
 
     Args:
         confidence: of each image, (H, W).
@@ -133,15 +133,15 @@ def agreement_by_confidence(
     return every, every - _by_image(differing.values_of(confidence), differing)
 
 
-def given_histograms(right: IntArray, given_probability: Sequence[ByteArray], differing: Differing) -> IntArray:
-    """Return each image's counted pixels by p(given), (I, 256); `right` and `differing` as `agreement_by_confidence`.
+def given_histograms(right: IntArray, given_probability: Sequence[ByteArray], differing: DifferingPixels) -> IntArray:
+    """Return the counted pixels by image and p(given), (I, 256); `right` and `differing` as `agreement_by_confidence`.
 
-    Where both masks agree p(given) is the confidence, so only the differing pixels have to be looked at.
+    Where both masks agree, p(given) is the confidence, so only the differing pixels are read.
     """
     return right + _by_image(differing.values_of(given_probability), differing)
 
 
-def _by_image(values: IntArray, pixels: Differing) -> IntArray:
-    """Return how often each image has each value, (I, 256), of the values of its pixels, (P,)."""
+def _by_image(values: IntArray, pixels: DifferingPixels) -> IntArray:
+    """Return the number of pixels of each image and value, (I, 256), from the values of its pixels, (P,)."""
     images = len(pixels.bounds) - 1
     return np.bincount(pixels.image * LEVELS + values, minlength=images * LEVELS).reshape(images, LEVELS)

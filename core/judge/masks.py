@@ -1,4 +1,4 @@
-"""Resolution of the verdicts on the regions of one image: its current mask, and the settled pixels.
+"""Resolution of the verdicts on the regions of one image: its current mask, and its settled pixels.
 
 Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `core.types.masks`.
 
@@ -7,14 +7,13 @@ Only live decisions count. The mask is built in this order:
 1. the given mask;
 2. bulk accepts paint the pixels that still carry their region's given class (IGNORE, where nothing was given) and that
    no person has settled, so a human verdict is never overwritten by a bulk act;
-3. what people did, oldest first. Of their verdicts on one region the newest counts (SECOND_OPINION settles nothing):
-   accept and relabel paint the whole region, ambiguous and exclude paint it IGNORE, keep gives it the class it had
-   back, but leaves alone what edits changed. An edit paints the pixels in which it differs from the mask it began
-   from, so an older act that is undone or redone later shows everywhere else. An edit
-   belongs to a region or to none.
+3. people's acts, oldest first. Of the verdicts on one region the newest counts (SECOND_OPINION settles nothing):
+   accept and relabel paint the whole region, ambiguous and exclude paint it IGNORE, keep restores its given class
+   except where edits changed it. An edit paints the pixels in which it differs from the mask it began from, so an
+   older act that is undone or redone later shows everywhere else. An edit belongs to a region or to none.
 
-Everything here is pure: taking a decision back and asking again gives the former mask bit for bit, and an edit of the
-mask as it is gives the edited mask.
+All functions are pure: without a decision the mask is bit for bit the former one, and an edit of the current mask gives
+the edited mask.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
@@ -26,18 +25,18 @@ from numpy.typing import NDArray
 from core.types import ByteArray, DatasetError, IntArray, Region, RegionDecision, Verdict, pixel_of
 
 ReadMask = Callable[[str], IntArray]  # from a hash to the mask, (H, W)
-Edit = tuple[IntArray, NDArray[np.bool_]]  # an edited mask and where it differs from the one it began from, (H, W) each
+Edit = tuple[IntArray, NDArray[np.bool_]]  # edited mask, and the pixels in which it differs from its base, (H, W) each
 
 
 def resolved_mask(
     given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask, as_given: Collection[Verdict] = ()
 ) -> IntArray:
-    """Return the mask as it is now, (H, W); `read` fetches an edited one by its hash.
+    """Return the current mask, (H, W); `read` returns an edited mask by its hash.
 
-    Regions whose newest verdict is in `as_given` are as if they had been kept.
+    Newest verdicts in `as_given` count as KEEP.
     """
     live = _live(decisions)
-    acts = list(_acts(_kept(live, as_given), given, read))
+    acts = list(_painting_acts(_with_kept(live, as_given), given, read))
     mask = given.copy()
     _paint_bulk(mask, live, _by_hand(given, acts))
     changed: ByteArray = np.zeros(given.shape, dtype=np.uint8)
@@ -52,51 +51,51 @@ def resolved_mask(
 
 
 def settled_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
-    """Return 1 where a person has judged, (H, W) uint8: regions decided or edited, and pixels that edits changed."""
+    """Return 1 for settled pixels, (H, W) uint8: those of decided or edited regions, and those that edits changed."""
     live = _live(decisions)
-    settled = _by_hand(given, _acts(live, given, read))
+    settled = _by_hand(given, _painting_acts(live, given, read))
     for one in _newest_words(live):
         _mark(settled, one)
     return settled
 
 
 def edited_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: ReadMask) -> ByteArray:
-    """Return 1 where edits changed what they began from, (H, W) uint8: there no bulk act paints."""
+    """Return 1 for pixels that edits changed, (H, W) uint8, where no bulk act paints."""
     edits = [one for one in _live(decisions) if one.decision.mask_hash is not None]
-    return _by_hand(given, _acts(edits, given, read))
+    return _by_hand(given, _painting_acts(edits, given, read))
 
 
 def is_painted(region: Region, edited: ByteArray) -> bool:
-    """Return whether every pixel of a region is marked in `edited`, (H, W)."""
+    """Return True where every pixel of a region is marked in `edited`, (H, W)."""
     window, inside = _window(region)
     return bool((edited[window][inside] != 0).all())
 
 
 def is_touched(region: Region, changed: NDArray[np.bool_]) -> bool:
-    """Return whether any pixel of a region is marked in `changed`, (H, W)."""
+    """Return True where any pixel of a region is marked in `changed`, (H, W)."""
     window, inside = _window(region)
     return bool(changed[window][inside].any())
 
 
-def deciding(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
-    """Return the decision that stands on each region, oldest first: people's newest word, else the newest bulk one.
+def final_decisions(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
+    """Return the decision that counts for each region, oldest first: the newest human one, else the newest bulk one.
 
-    Of the edits of no region each person's newest one of each round stands.
+    Of edits without a region the newest one of each person and round counts.
     """
     live = _live(decisions)
-    standing = {_about(one): one for one in live if one.decision.bulk}
-    standing |= {_about(one): one for one in _newest_words(live)}
-    return sorted(standing.values(), key=lambda one: one.decision.number)
+    final = {_decided_object(one): one for one in live if one.decision.bulk}
+    final |= {_decided_object(one): one for one in _newest_words(live)}
+    return sorted(final.values(), key=lambda one: one.decision.number)
 
 
-def _acts(live: Sequence[RegionDecision], given: IntArray, read: ReadMask) -> Iterator[RegionDecision | Edit]:
-    """Yield what people did that changes masks, oldest first.
+def _painting_acts(live: Sequence[RegionDecision], given: IntArray, read: ReadMask) -> Iterator[RegionDecision | Edit]:
+    """Yield the verdicts and edits of people that change masks, oldest first.
 
-    Edits that follow one another, each from where the one before ended, are one: a stroke is saved at a time.
+    Consecutive edits, each of the result of the one before, are merged to one, since each stroke is saved by itself.
     """
     verdicts = _newest_words([one for one in live if one.decision.mask_hash is None])
     edits = [one for one in live if one.decision.mask_hash is not None]
-    begun: tuple[str, str] | None = None  # the mask that a row of edits began from, and where it is now
+    begun: tuple[str, str] | None = None  # base of consecutive edits, and their result so far
     for one in sorted([*verdicts, *edits], key=lambda one: one.decision.number):
         base, edited = one.decision.mask_base or "", one.decision.mask_hash
         if edited is not None and begun is not None and begun[1] == base:
@@ -116,14 +115,14 @@ def _edit(given: IntArray, edit: tuple[str, str], read: ReadMask) -> Edit:
     for mask in (base, edited):
         if mask.shape != given.shape or mask.dtype != given.dtype:
             raise DatasetError(
-                f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}; the image "
-                "has changed since: put the former one back and import again"
+                f"an edited mask is {mask.shape} {mask.dtype}, the given one {given.shape} {given.dtype}",
+                "the image has changed since: restore the former one and import again",
             )
     return edited, edited != base
 
 
 def _by_hand(given: IntArray, acts: Iterable[RegionDecision | Edit]) -> ByteArray:
-    """Return 1 where a person's verdict or edit says what a pixel is, (H, W) uint8: there no bulk act paints."""
+    """Return 1 for pixels with a human verdict or edit, (H, W) uint8, where no bulk act paints."""
     settled = np.zeros(given.shape, dtype=np.uint8)
     for act in acts:
         if isinstance(act, RegionDecision):
@@ -134,7 +133,7 @@ def _by_hand(given: IntArray, acts: Iterable[RegionDecision | Edit]) -> ByteArra
 
 
 def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArray) -> None:
-    """Paint what bulk acts accepted, but not what people say of a pixel, nor the region of an edit made before."""
+    """Paint regions accepted in bulk, except pixels settled by people and regions that were edited before."""
     settled = by_hand.copy()
     for one in live:
         if one.decision.mask_hash is not None:
@@ -146,7 +145,7 @@ def _paint_bulk(mask: IntArray, live: Sequence[RegionDecision], by_hand: ByteArr
 
 
 def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
-    """Paint one region by a person's verdict; `changed` marks what edits before it put there."""
+    """Paint one region by a human verdict; `changed` marks the pixels of earlier edits."""
     if one.region is None or one.given is None:
         raise ValueError(f"decision {one.decision.number} is a verdict on no region")
     if one.decision.verdict is Verdict.KEEP:
@@ -157,15 +156,15 @@ def _paint(mask: IntArray, one: RegionDecision, changed: ByteArray) -> None:
 
 
 def _newest_words(live: Sequence[RegionDecision]) -> list[RegionDecision]:
-    newest = {_about(one): one for one in live if not one.decision.bulk}  # `live` is in order of number
+    newest = {_decided_object(one): one for one in live if not one.decision.bulk}  # `live` is in order of number
     settled = (one for one in newest.values() if one.decision.verdict.settles)
     return sorted(settled, key=lambda one: one.decision.number)
 
 
-def _about(one: RegionDecision) -> Hashable:
-    """Return what a decision is about, the same for those of which only the newest counts."""
-    said = one.decision
-    return (said.round_id, said.annotator) if said.finding_id is None else said.finding_id
+def _decided_object(one: RegionDecision) -> Hashable:
+    """Return the key of the decided object; of decisions with one key only the newest counts."""
+    own = one.decision
+    return (own.round_id, own.annotator) if own.finding_id is None else own.finding_id
 
 
 def _mark(settled: ByteArray, one: RegionDecision) -> None:
@@ -173,8 +172,8 @@ def _mark(settled: ByteArray, one: RegionDecision) -> None:
         one.region.paint(settled, 1)
 
 
-def _kept(live: Sequence[RegionDecision], as_given: Collection[Verdict]) -> list[RegionDecision]:
-    """Return the decisions with the verdicts `as_given` turned into keep."""
+def _with_kept(live: Sequence[RegionDecision], as_given: Collection[Verdict]) -> list[RegionDecision]:
+    """Return the decisions with verdicts in `as_given` replaced by KEEP."""
     return [
         replace(one, decision=replace(one.decision, verdict=Verdict.KEEP, label=one.given))
         if one.decision.verdict in as_given
@@ -189,8 +188,8 @@ def _live(decisions: Iterable[RegionDecision]) -> list[RegionDecision]:
 
 
 def _window(region: Region) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
-    """Return where the region's box lies in the image, and which pixels in it are the region's, (h, w)."""
+    """Return the slices of the region's box, and the mask of its pixels in the box, (h, w)."""
     x, y, width, height = region.box
     inside = np.zeros((height, width), dtype=np.uint8)
-    Region(region.runs - np.array([y, x, 0])).paint(inside, 1)
+    region.shift(-x, -y).paint(inside, 1)
     return (slice(y, y + height), slice(x, x + width)), inside != 0

@@ -1,13 +1,13 @@
-"""Recalibrates confidences by people's verdicts on a random sample: share right, threshold, wrong labels left.
+"""Recalibration of confidences by verdicts on a random sample: share right, threshold, wrong labels left.
 
-L = 101 levels of confidence in whole percents, rounded down (`bulk_thresholds.level_of`); a set of findings is its
+L = 101 levels of confidence in whole percents, rounded down (`class_thresholds.level_of`); a set of findings is its
 histogram, (L,); n judged cards, drawn uniformly at random from the findings of one kind; M posterior draws.
 
 P(right) = sigmoid(o + s * logit(confidence)), and P(given label kept | not right) likewise, each with normal priors.
-From one label an image and one set of probabilities label noise cannot be told from a network's structured mistakes
-(Liu, Cheng & Zhang, *Identifiability of label noise transition matrix*, arXiv 2202.02016), so nothing here is fitted to
-labels: only to verdicts. A set is a finite population: judged cards count as they are, the others are drawn from the
-posterior predictive.
+With one label per image and one set of probabilities, label noise cannot be distinguished from the systematic errors
+of a network (Liu, Cheng & Zhang, *Identifiability of label noise transition matrix*, arXiv 2202.02016), so everything
+here is fitted to verdicts only. A set is a finite population: judged cards count as they are, the others are drawn from
+the posterior predictive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,23 +18,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.judge.bulk_thresholds import LEVELS
+from core.judge.class_thresholds import LEVELS
 from core.judge.error_total import Interval
 from core.types import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
-LEAST_VERDICTS = 30  # of a round's own sample; of fewer nothing is shown
+LEAST_VERDICTS = 30  # of a round's own sample; with fewer nothing is shown
 _DRAWS = 2000
 _PROPOSED = 4  # proposals for each draw
 _TAIL = 5  # degrees of freedom of the proposal: heavier tails than any posterior of a logistic regression
-_THRESHOLDS = 100  # in hundredths from 0: a low confidence alone is no reason to leave a finding out
+_THRESHOLDS = 100  # in hundredths from 0, since low confidences may prove right
 _WIDER = np.diag([1.0, 0.3]) ** 2  # added to the covariance of a former round's fit
-_CAUTIOUS = 0.05  # a threshold is proposed where this quantile of what accepting gains is above 0,
+_CAUTIOUS = 0.05  # a threshold is proposed where this quantile of the gain is above 0,
 _RARELY, _LOSS = 0.01, 0.005  # where this quantile loses no more than this share of all labels,
-_FEWEST_JUDGED = 3  # and where so many random cards lie from it on: of fewer nothing but the prior would speak
+_FEWEST_JUDGED = 3  # and where so many random cards lie at or above it: with fewer only the prior would count
 
 
-class Outcome(IntEnum):
+class CardVerdict(IntEnum):
     """Verdict on a judged card. An error of the given label is everything but KEPT."""
 
     RIGHT = 0  # the suggestion is right
@@ -43,26 +43,26 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """The judged random cards, each (n,)."""
+class JudgedCards:
+    """Judged random cards, each column (n,)."""
 
     level: IntArray
     outcome: IntArray
     pixels: FloatArray | None = None  # of regions, where shares of pixels are asked for
 
     def __post_init__(self) -> None:
-        """Refuse levels and outcomes that do not exist."""
+        """Refuse invalid levels and outcomes."""
         if len(self.level) != len(self.outcome) or (self.pixels is not None and len(self.pixels) != len(self.level)):
             raise ValueError("levels, outcomes and pixels are of the same cards, so they must be equally many")
         if len(self.level) and not (self.level.min() >= 0 and self.level.max() < LEVELS):
-            raise ValueError(f"levels are whole percents from 0 to {LEVELS - 1}; use bulk_thresholds.level_of")
-        if not np.isin(self.outcome, list(Outcome)).all():
-            raise ValueError(f"outcomes are {', '.join(f'{one.value} ({one.name})' for one in Outcome)}")
+            raise ValueError(f"levels are whole percents from 0 to {LEVELS - 1}; use class_thresholds.level_of")
+        if not np.isin(self.outcome, list(CardVerdict)).all():
+            raise ValueError(f"outcomes are {', '.join(f'{one.value} ({one.name})' for one in CardVerdict)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """A set of findings as a histogram over confidence; it holds the judged cards, too."""
+    """Set of findings as a histogram over confidence, judged cards included."""
 
     counts: IntArray  # (L,)
     pixels: FloatArray | None = None  # (L,) of regions, where shares of pixels are asked for
@@ -96,7 +96,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """The recalibration of one kind of findings."""
+    """Recalibration of one kind of findings."""
 
     right: Line
     kept: Line  # of those that are not right
@@ -109,7 +109,7 @@ class Fit:
         return bool(self.right.draws[:, 1].mean() > 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the round that follows needs of this fit as its prior."""
+        """Return JSON values from which `Prior.after` makes the prior of the next round."""
         return {"judged": self.judged, "right": self.right.as_json(), "kept": self.kept.as_json()}
 
 
@@ -117,8 +117,8 @@ class Fit:
 class Prior:
     """Priors of P(right) and of P(kept | not right).
 
-    A slope below 1: confidences are surer than they should be, and a threshold that no judged card is near must not be
-    proposed because the prior alone says that the surest cards are right.
+    The slope is below 1: confidences are too high, and a threshold without judged cards near it must not be proposed
+    only because of the prior.
     """
 
     right: Normal = Normal(np.array([0.0, 0.7]), np.diag([2.0, 0.4]) ** 2)
@@ -126,9 +126,9 @@ class Prior:
 
     @classmethod
     def after(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the prior of a round that follows one whose `Fit.as_json` was stored.
+        """Return the prior of the round after one with this `Fit.as_json`.
 
-        It is widened: another network judges, and what was accepted since is gone from the findings.
+        It is wider, since the network is another one, and findings accepted since are missing.
         """
         right, kept = (
             Normal(np.array(stored[name]["mean"]), np.array(stored[name]["covariance"]) + _WIDER)
@@ -139,7 +139,7 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Accepting everything from one threshold on."""
+    """Expected outcome of accepting all findings from one threshold on."""
 
     threshold: float
     changes: int
@@ -158,36 +158,36 @@ def _middle_of_levels() -> FloatArray:
 _LOGITS = _middle_of_levels()
 
 
-def fit(sample: Sample, *, prior: Prior | None = None, labelled: bool = True) -> Fit:
-    """Return the recalibration by these verdicts; with `sample.pixels` each card weighs as many pixels as it has."""
+def fit(sample: JudgedCards, *, prior: Prior | None = None, labelled: bool = True) -> Fit:
+    """Return the recalibration by these verdicts; with `sample.pixels` cards are weighted by their pixels."""
     prior = prior or Prior()
     weights = np.ones(len(sample.level)) if sample.pixels is None else sample.pixels.astype(np.float64)
-    if len(weights):  # scaled to as many cards of equal size as would say as much (Kish's effective sample size)
+    if len(weights):  # scaled to Kish's effective sample size
         weights = weights * (weights.sum() / np.square(weights).sum())
-    is_right = sample.outcome == Outcome.RIGHT
+    is_right = sample.outcome == CardVerdict.RIGHT
     right = _posterior(sample.level, is_right, weights, prior.right)
-    is_kept = sample.outcome == Outcome.KEPT
+    is_kept = sample.outcome == CardVerdict.KEPT
     kept = _posterior(sample.level[~is_right], is_kept[~is_right], weights[~is_right], prior.kept)
     return Fit(right, kept, labelled, len(sample.level))
 
 
-def share_right(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> Interval:
-    """Return which share of a set is right; of its pixels where the findings carry them (then fit with pixels, too)."""
+def share_right(fitted: Fit, findings: Findings, sample: JudgedCards, *, level: float = 0.9) -> Interval:
+    """Return the share of a set that is right; of its pixels, if findings and fit have them."""
     right, _ = _outcomes(fitted, findings, sample)
     total = (findings.counts if findings.pixels is None else findings.pixels).sum()
     return _interval(right.sum(axis=1), level, float(total))
 
 
-def curve(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9) -> list[Point]:
-    """Return what accepting from each threshold on would do, thresholds in hundredths from .00 to .99.
+def curve(fitted: Fit, findings: Findings, sample: JudgedCards, *, level: float = 0.9) -> list[Point]:
+    """Return the expected outcome of each threshold, in hundredths from .00 to .99.
 
-    The intervals of the share right hold at all thresholds at once (a simultaneous credible band), since a threshold is
-    picked after looking at them: at the one picked, an interval made for one threshold alone would promise too much.
+    The intervals of the share right form a simultaneous credible band, valid at all thresholds at once, since the
+    threshold is selected by them; a pointwise interval would be too narrow at the selected threshold.
     """
-    right, spoilt = _outcomes(fitted, Findings(findings.counts), Sample(sample.level, sample.outcome))
-    right, spoilt = _from_here_on(right), _from_here_on(spoilt)  # (M, 100)
-    counts = _from_here_on(findings.counts)
-    judged = _from_here_on(np.bincount(sample.level, minlength=LEVELS))
+    right, spoilt = _outcomes(fitted, Findings(findings.counts), JudgedCards(sample.level, sample.outcome))
+    right, spoilt = _sums_from_threshold(right), _sums_from_threshold(spoilt)  # (M, 100)
+    counts = _sums_from_threshold(findings.counts)
+    judged = _sums_from_threshold(np.bincount(sample.level, minlength=LEVELS))
     gain = right - spoilt
     tail = _tail_of_band(right, level)
     low, high = np.quantile(right, [tail, 1 - tail], axis=0)
@@ -209,10 +209,10 @@ def curve(fitted: Fit, findings: Findings, sample: Sample, *, level: float = 0.9
 
 
 def propose(points: Sequence[Point], labels: int) -> Point | None:
-    """Return the point that is expected to gain most of those that surely gain, or None: no threshold is proposed.
+    """Return the point with the largest expected gain among the safe ones, or None where there are none.
 
-    Surely: with 95 % more labels are made right than wrong, with 99 % no more than a two hundredth of all labels is
-    lost, and at least three random cards from the threshold on were judged. `labels` are all labels of the dataset.
+    Safe: with 95 % probability more labels become right than wrong, with 99 % at most a two hundredth of all labels is
+    lost, and at least three random cards at or above the threshold were judged. `labels` is the number of all labels.
     """
     surely = [
         point
@@ -223,27 +223,27 @@ def propose(points: Sequence[Point], labels: int) -> Point | None:
 
 
 def expected_errors(fitted: Fit, levels: IntArray, *, level: float = 0.9) -> Interval:
-    """Return how many of these cards, none of them judged, have a wrong given label: the next hundred of a queue."""
+    """Return the number of wrong given labels among these unjudged cards, such as the next hundred of a queue."""
     counts = np.bincount(levels, minlength=LEVELS)
-    nothing = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    nothing = JudgedCards(np.zeros(0, np.int64), np.zeros(0, np.int64))
     _, kept = _outcomes(fitted, Findings(counts), nothing)
     return _interval(len(levels) - kept.sum(axis=1), level)
 
 
-def _outcomes(fitted: Fit, findings: Findings, sample: Sample) -> tuple[FloatArray, FloatArray]:
-    """Return how many of each level are right, and how many accepting would spoil, for each draw, (M, L); or pixels."""
+def _outcomes(fitted: Fit, findings: Findings, sample: JudgedCards) -> tuple[FloatArray, FloatArray]:
+    """Return by level the right findings, and those that acceptance would spoil, (M, L) each; or their pixels."""
     judged = np.bincount(sample.level, minlength=LEVELS)
     rest = findings.counts - judged
     if (rest < 0).any():
-        raise ValueError("more cards are judged than the set holds; hand over only those of the set")
+        raise ValueError("more cards are judged than the set holds; give only those of the set")
     rng = np.random.default_rng(0)
     chances = fitted.right.probabilities()
     right = rng.binomial(rest, chances)
     wrong = rest - right
     spoilt = rng.binomial(wrong, fitted.kept.probabilities()) if fitted.labelled else wrong
-    spoils = sample.outcome == Outcome.KEPT if fitted.labelled else sample.outcome != Outcome.RIGHT
+    spoils = sample.outcome == CardVerdict.KEPT if fitted.labelled else sample.outcome != CardVerdict.RIGHT
     found: list[FloatArray] = []
-    for drawn, happened in ((right, sample.outcome == Outcome.RIGHT), (spoilt, spoils)):
+    for drawn, happened in ((right, sample.outcome == CardVerdict.RIGHT), (spoilt, spoils)):
         if findings.pixels is None:
             found.append((drawn + np.bincount(sample.level[happened], minlength=LEVELS)).astype(np.float64))
             continue
@@ -257,11 +257,11 @@ def _outcomes(fitted: Fit, findings: Findings, sample: Sample) -> tuple[FloatArr
 
 
 def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior: Normal) -> Line:
-    """Return offset and slope given these cards, by importance sampling around the mode.
+    """Return the posterior of offset and slope, by importance sampling around the mode.
 
-    A normal approximation alone would be symmetric, which it is not where hardly any card is right.
+    A normal approximation would be symmetric, which the posterior is not where hardly any card is right.
     """
-    from scipy.optimize import minimize  # noqa: PLC0415 a second with the others, which a start must not pay for
+    from scipy.optimize import minimize  # noqa: PLC0415 a second with the others, which starting the app need not wait for
     from scipy.special import expit  # noqa: PLC0415
     from scipy.stats import multivariate_t  # noqa: PLC0415
 
@@ -290,13 +290,13 @@ def _posterior(level: IntArray, happened: BoolArray, weights: FloatArray, prior:
     return Line(rng.permutation(proposed[np.searchsorted(np.cumsum(weight) / weight.sum(), steps)]))
 
 
-def _from_here_on(counts: Any) -> Any:  # noqa: ANN401 of whole or other numbers
+def _sums_from_threshold(counts: Any) -> Any:  # noqa: ANN401 of whole or other numbers
     """Return the sums from each threshold on, (..., L) -> (..., 100)."""
     return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1][..., :_THRESHOLDS]
 
 
 def _tail_of_band(drawn: FloatArray, level: float) -> float:
-    """Return which quantile at each threshold makes a band that a share `level` of the draws lies in everywhere."""
+    """Return the pointwise tail probability of a band that contains a share `level` of the draws at all thresholds."""
     from scipy.stats import rankdata  # noqa: PLC0415  as above
 
     at_most = rankdata(drawn, method="max", axis=0)

@@ -1,12 +1,12 @@
 """Resolution of the verdicts on a sample: its current label, and the status of each of its findings.
 
-Only live decisions count. A person's decision beats a bulk one whatever their order; among equals the newest (the
-highest number) wins. SECOND_OPINION as a person's newest decision settles nothing: the sample is open again and its
-label is what it would be without people. A bulk decision gives its sample a label for ever, but a finding its status
-only in the round in which it was made: the next round's model judges anew. The verdict on a region of a mask
-concerns that finding alone; what it does to the mask stands in `core.judge.masks`.
+Only live decisions count. A human decision precedes a bulk one in any order; of two of one kind the newest (the highest
+number) counts. SECOND_OPINION as the newest human decision settles nothing: the sample is open again, and its label is
+the one without human decisions. A bulk decision gives its sample a label in all rounds, but a finding its status only
+in its own round, since the next round's model judges anew. The verdict on a region of a mask concerns that finding
+alone; `core.judge.masks` applies it to the mask.
 
-Everything here is pure; the database keeps the same answers beside its rows, and tests hold the two equal.
+All functions are pure; the database stores the same results beside its rows, and tests hold the two equal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,8 +27,8 @@ STATUS_OF: Mapping[Verdict, Status] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Status of one finding, the label decided (None while open or without one), and the decision behind it."""
+class FindingState:
+    """Status of one finding, its decided label (None while open or without one), and the decision that counts."""
 
     status: Status = Status.OPEN
     label: int | None = None
@@ -36,7 +36,7 @@ class Standing:
 
 
 def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> dict[int, Resolution]:
-    """Return what the label of every sample in `given` is now; decisions on other samples are ignored."""
+    """Return the current label of every sample in `given`; decisions on other samples are ignored."""
     human: dict[int, Decision] = {}
     bulk: dict[int, Decision] = {}
     for decision in decisions:
@@ -49,19 +49,19 @@ def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> d
     return {sample: _resolution(label, human.get(sample), bulk.get(sample)) for sample, label in given.items()}
 
 
-def standing(round_id: int, decisions: Iterable[Decision], *, painted: bool = False) -> Standing:
-    """Return where a finding stands in a round, from all decisions on its sample; for a region, all on this finding.
+def finding_state(round_id: int, decisions: Iterable[Decision], *, painted: bool = False) -> FindingState:
+    """Return the state of a finding in a round, from all decisions on its sample; for a region, all on this finding.
 
-    `painted`: edits of the image changed every pixel of the region, so no bulk act can say anything of it.
+    `painted`: edits of the image changed every pixel of the region, so bulk acts do not apply to it.
     """
     live = [decision for decision in decisions if decision.live]
     human = [decision for decision in live if not decision.bulk]
     bulk = [decision for decision in live if decision.bulk and decision.round_id == round_id]
     winner = max(human or ([] if painted else bulk), key=lambda decision: decision.number, default=None)
     if winner is None:
-        return Standing(Status.PAINTED if painted else Status.OPEN)
+        return FindingState(Status.PAINTED if painted else Status.OPEN)
     status = Status.BULK if winner.bulk else STATUS_OF[winner.verdict]
-    return Standing(status, _label(winner), winner)
+    return FindingState(status, _label(winner), winner)
 
 
 def _resolution(given: int | None, human: Decision | None, bulk: Decision | None) -> Resolution:

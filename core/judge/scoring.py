@@ -12,7 +12,7 @@ import numpy as np
 
 from core.types import NO_LABEL, FloatArray, IntArray
 
-_REACHED = 1e-6  # below a threshold and still there
+_TOLERANCE = 1e-6  # below a threshold
 _VALUES = 4_000_000  # at once, so that memory stays flat
 
 
@@ -34,21 +34,21 @@ def margin(probs: FloatArray, labels: IntArray) -> FloatArray:
 class ConfidentVotes:
     """Counts of confident learning, and each item's part of them."""
 
-    voted: IntArray  # (N,) the class an item is counted as; `NO_LABEL`: it is sure of none, or has no label
-    weight: FloatArray  # (K,) of each given label: for how many items of it a vote stands
-    joint: FloatArray  # (K, K) given label x true class, in items; every given label has as many as were given
+    voted: IntArray  # (N,) class that an item is counted as; `NO_LABEL`: not confident, or without a label
+    weight: FloatArray  # (K,) items of each given label per vote
+    joint: FloatArray  # (K, K) given label x true class, in items; rows sum to the items of each given label
 
 
 def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
-    """Return how many items of each given label are estimated to be of each class; labels may be `NO_LABEL`.
+    """Return the estimated number of items of each given label and true class; labels may be `NO_LABEL`.
 
-    An item is counted as a class whose probability reaches the mean that items labelled so have of it; as its likeliest
-    class where there are several. So do cleanlab's counts; who voted for what it does not say.
+    An item is counted as a class whose probability reaches the mean over the items with this label; of several such
+    classes as the likeliest. Counts are those of cleanlab, which does not return the votes of the items.
     """
     classes, known = probs.shape[1], np.flatnonzero(labels != NO_LABEL)
     given = np.bincount(labels[known], minlength=classes)
     own = np.bincount(labels[known], weights=probs[known, labels[known]], minlength=classes)
-    least = np.where(given > 0, own / np.maximum(1, given), np.inf) - _REACHED
+    least = np.where(given > 0, own / np.maximum(1, given), np.inf) - _TOLERANCE
     voted = np.full(len(labels), NO_LABEL, dtype=np.int64)
     step = max(1, _VALUES // classes)
     for start in range(0, len(known), step):
@@ -57,8 +57,8 @@ def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
         several, first = sure.sum(axis=1) > 1, sure.argmax(axis=1)
         found = np.where(several, probs[rows].argmax(axis=1), first)
         voted[rows] = np.where(sure.any(axis=1), found, NO_LABEL)
-    said = voted != NO_LABEL
-    counts = np.bincount(labels[said] * classes + voted[said], minlength=classes**2).reshape(classes, classes)
-    counts[np.diag_indices(classes)] = np.maximum(1, counts.diagonal())  # of each class one item is right
+    counted = voted != NO_LABEL
+    counts = np.bincount(labels[counted] * classes + voted[counted], minlength=classes**2).reshape(classes, classes)
+    counts[np.diag_indices(classes)] = np.maximum(1, counts.diagonal())  # at least one item of each class is right
     weight = given / counts.sum(axis=1)
     return ConfidentVotes(voted, weight, counts * weight[:, None])

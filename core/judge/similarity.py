@@ -1,12 +1,12 @@
-"""Nearest neighbours of images by their embeddings, and an order that puts similar images side by side.
+"""Nearest neighbours of images by their embeddings, and an order in which similar images are adjacent.
 
-Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after each dimension is
-brought to mean 0 and variance 1.
+Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after each dimension is standardised to
+mean 0 and variance 1.
 
-Neighbours are searched exhaustively, N x N: candidates in the leading `_LEADING` principal components, which are then
-compared in all D dimensions; above `_EXHAUSTIVE` images among those in cells nearby. Memory stays flat: one block of
-likenesses and (N, _LEADING) floats exist at once. The order is a greedy chain: after each image comes its nearest one
-that has no place yet. The same embeddings always give the same neighbours and the same order.
+The search is exhaustive, N x N: candidates are found in the leading `_LEADING` principal components, then compared in
+all D dimensions; above `_EXHAUSTIVE` images only neighbouring cells are searched. Memory stays flat: one block of
+cosines and (N, _LEADING) floats exist at once. The order is a greedy chain: each image is followed by its nearest one
+without a place. Neighbours and order depend on the embeddings alone.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,18 @@ from core.data.storage import atomic_path
 from core.types import FloatArray, IntArray
 
 NEIGHBOURS = "neighbours.npy"
+ORDER = "order.npy"  # of a labelling round: the place of each image in the order
 COUNT = 6  # neighbours of an image
-NONE = -1  # in a neighbour's place, where there are fewer images
-_LEADING = 256  # principal components that candidates are searched in
+NONE = -1  # in place of a neighbour, where there are fewer images
+_LEADING = 256  # principal components in which candidates are searched
 _CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
-_JUMP = 32  # principal components by which the chain goes on from an image whose candidates all have a place
-_BLOCK_BYTES = 96 << 20  # of likenesses that exist at once
-_EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, the cells around each one's own
-_CELLS = 8  # of about sqrt(N), searched around an image's own
-_WAITING, _REFRESHED = 20_000, 0.2  # images that the chain may go on with, and the share of them that may be taken
-_GROUP = 32  # images of which only the nearest is looked at first
-_LEAST_DEVIATION = 1e-6  # of a dimension that says anything
+_JUMP = 32  # principal components for the next image of the chain, where all candidates have a place
+_BLOCK_BYTES = 96 << 20  # of cosines that exist at once
+_EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, only nearby cells
+_CELLS = 8  # of about sqrt(N), searched around that of an image
+_WAITING, _REFRESHED = 20_000, 0.2  # images considered for the next place, and the share of them with a place at most
+_GROUP = 32  # images of which only the nearest is compared first
+_LEAST_DEVIATION = 1e-6  # of a dimension that is not constant
 _CHUNK = 4096  # rows that are read at once
 _COVARIANCE_ITEMS = 20_000
 _OVERSAMPLED, _ITERATIONS = 16, 4  # axes beside the leading ones, and steps of the iteration that finds them
@@ -40,24 +41,24 @@ _OVERSAMPLED, _ITERATIONS = 16, 4  # axes beside the leading ones, and steps of 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Similarity:
-    """Each image's place in the order, (N,), and its nearest neighbours, (N, 6) int32, nearest first."""
+    """Place of each image in the order, (N,), and its nearest neighbours, (N, 6) int32, nearest first."""
 
     ranks: IntArray
     neighbours: NDArray[np.int32]
 
 
 def similarity(embeddings: FloatArray) -> Similarity:
-    """Return the neighbours and the order of some images."""
+    """Return the neighbours and the order of images, from their embeddings."""
     standard = _standard(embeddings)
-    points = _projected(embeddings, standard, _principal_axes(embeddings, standard))
+    points = _project(embeddings, standard, _principal_axes(embeddings, standard))
     candidates = _candidates(points)
-    neighbours = _compared(embeddings, standard, candidates)
+    neighbours = _nearest_candidates(embeddings, standard, candidates)
     jump = np.ascontiguousarray(points[:, :_JUMP])
     return Similarity(_chain(candidates, jump), neighbours)
 
 
 def order_by_similarity(folder: Path, embeddings: FloatArray) -> IntArray:
-    """Return each image's place in the order, (N,), and store the neighbours beside the round's other arrays."""
+    """Return the place of each image in the order, (N,), and store the neighbours in the round's folder."""
     found = similarity(embeddings)
     with atomic_path(folder / NEIGHBOURS) as partial, partial.open("wb") as file:
         np.save(file, found.neighbours, allow_pickle=False)
@@ -73,9 +74,9 @@ def neighbours_of(folder: Path, row: int) -> list[int]:
 
 
 def rows_around(folder: Path, row: int, steps: int) -> IntArray:
-    """Return the rows at most so many steps from a row, nearest steps first; none where the round has no neighbours.
+    """Return the rows within `steps` steps of a row, fewest steps first; none where the round has no neighbours.
 
-    A step leads from an image to each of its nearest neighbours, and to each image that it is a nearest neighbour of.
+    A step leads from an image to each of its nearest neighbours, and to each image whose nearest neighbour it is.
     """
     path = folder / NEIGHBOURS
     if not path.is_file():
@@ -94,10 +95,10 @@ def rows_around(folder: Path, row: int, steps: int) -> IntArray:
     return np.concatenate(found)
 
 
-def nearest_of(path: Path, row: int) -> list[int]:
+def nearest_neighbours(path: Path, row: int) -> list[int]:
     """Return the rows of the nearest neighbours of a row, nearest first, from the embeddings at `path`.
 
-    It reads all of them, so it is for one image at a time of rounds that stored no neighbours.
+    All embeddings are read, so this is for single images of rounds without stored neighbours.
     """
     embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
     standard = _standard_of(path, path.stat().st_mtime_ns)
@@ -118,8 +119,7 @@ def _standard_of(path: Path, _changed: int) -> "_Standard":
 def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:
     """Return the cosine of each image and each of its neighbours, (N, 6), NaN where there is none.
 
-    Embeddings are taken as they are: odd images resemble each other in how they differ from the mean, and would hide
-    one another.
+    Embeddings are not standardised: relative to the mean odd images resemble each other, and would hide one another.
     """
     found = np.empty(neighbours.shape, np.float32)
     plain = _Standard(np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32))
@@ -179,7 +179,7 @@ def _units(rows: FloatArray, standard: _Standard) -> FloatArray:
     return units
 
 
-def _projected(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> FloatArray:
+def _project(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> FloatArray:
     points = np.empty((len(embeddings), axes.shape[1]), np.float32)
     for start in range(0, len(points), _CHUNK):
         points[start : start + _CHUNK] = _units(embeddings[start : start + _CHUNK], standard) @ axes
@@ -187,7 +187,7 @@ def _projected(embeddings: FloatArray, standard: _Standard, axes: FloatArray) ->
 
 
 def _candidates(points: FloatArray) -> NDArray[np.int32]:
-    """Return the rows whose points have the largest dot product with each one's, (N, at most `_CANDIDATES`)."""
+    """Return the rows of the points with the largest dot product with each point, (N, at most `_CANDIDATES`)."""
     count = len(points)
     found = np.full((count, max(0, min(_CANDIDATES, count - 1))), NONE, np.int32)
     everyone = np.arange(count)
@@ -204,9 +204,9 @@ def _candidates(points: FloatArray) -> NDArray[np.int32]:
 
 
 def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield the rows of each cell, and those, ascending, of the cells nearest to it, which hold their neighbours.
+    """Yield the rows of each cell, and those of the nearest cells, ascending, in which neighbours are searched.
 
-    A cell holds the points that are nearest to one of sqrt(N) random points.
+    A cell is the points that are nearest to one of sqrt(N) random points.
     """
     count = len(points)
     pivots = points[np.random.default_rng(0).choice(count, round(count**0.5), replace=False)]
@@ -218,7 +218,7 @@ def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
     for number, rows in enumerate(members):
         if len(rows):
             searched, size = _CELLS, 0
-            while size <= _CANDIDATES:  # as many as it takes to have enough candidates
+            while size <= _CANDIDATES:  # until there are enough candidates
                 size = sum(len(members[other]) for other in nearest[number, :searched])
                 searched += 1
             around = {number, *nearest[number, : searched - 1].tolist()}
@@ -228,7 +228,7 @@ def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
 def _largest(values: FloatArray, most: int) -> IntArray:
     """Return the columns of the `most` largest values of each row, largest first, (B, most).
 
-    The largest values lie in the groups with the largest maxima, so that most columns are only compared once.
+    The largest values lie in the groups with the largest maxima, so most columns are compared only once.
     """
     rows, columns = np.arange(len(values))[:, None], values.shape[1]
     groups = columns // _GROUP
@@ -249,8 +249,10 @@ def _largest(values: FloatArray, most: int) -> IntArray:
     return largest
 
 
-def _compared(embeddings: FloatArray, standard: _Standard, candidates: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the nearest of each image's candidates by all dimensions, (N, 6), nearest first."""
+def _nearest_candidates(
+    embeddings: FloatArray, standard: _Standard, candidates: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return the nearest candidates of each image by all dimensions, (N, 6), nearest first."""
     found = np.full((len(embeddings), COUNT), NONE, np.int32)
     most = min(COUNT, candidates.shape[1])
     chunk = _CHUNK // 8
@@ -263,7 +265,7 @@ def _compared(embeddings: FloatArray, standard: _Standard, candidates: NDArray[n
 
 
 def _cosines(embeddings: FloatArray, standard: _Standard, rows: slice, others: NDArray[np.int32]) -> FloatArray:
-    """Return the cosine of each of some rows and each of its others, (B, C)."""
+    """Return the cosines of the slice's rows and their `others`, (B, C)."""
     needed, place = np.unique(others, return_inverse=True)
     units = _units(embeddings[needed], standard)
     own = _units(embeddings[rows], standard)
@@ -272,10 +274,10 @@ def _cosines(embeddings: FloatArray, standard: _Standard, rows: slice, others: N
 
 
 def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
-    """Return each image's place, (N,), in a chain that goes on with the nearest image that has no place yet."""
+    """Return the place of each image, (N,), in a chain that goes on with the nearest image without a place."""
     count = len(points)
     ranks, placed = np.empty(count, np.int64), np.zeros(count, np.bool_)
-    waiting, ahead = np.arange(0), points[:0]  # images without a place, of many some, evenly spread
+    waiting, ahead = np.arange(0), points[:0]  # images without a place, of many an evenly spread sample
     current = 0
     for place in range(count):
         ranks[current], placed[current] = place, True
@@ -286,7 +288,7 @@ def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
                 left = np.flatnonzero(~placed)
                 waiting = left[:: -(-len(left) // _WAITING)]
                 ahead, taken = points[waiting], np.zeros(len(waiting), np.bool_)
-            likenesses = np.einsum("nd,d->n", ahead, points[current])  # too small to be shared among BLAS's threads
+            likenesses = np.einsum("nd,d->n", ahead, points[current])  # too small for BLAS's threads
             likenesses[taken] = -np.inf
             following = int(waiting[likenesses.argmax()])
         current = current if following is None else following

@@ -1,8 +1,8 @@
-"""Batches of images and of what is to be learnt of them, taken from decoded arrays and made into what a network reads.
+"""Batches of images and targets, as inputs of a network, from decoded arrays.
 
-Images lie as bytes (N, H, W, C); a batch is float (B, C, H, W) in the channels-last order, which costs no copy.
-Targets are class ids, (B,) or (B, H, W) int64, `NO_LABEL` where nothing is known.
-What fits lies on the device whole. What does not is gathered row by row from the memory map.
+Images are bytes (N, H, W, C); a batch is float (B, C, H, W) in the channels-last order, which needs no copy.
+Targets are class ids, (B,) or (B, H, W) int64, `NO_LABEL` where unlabelled.
+Arrays that fit are copied to the device. The rows of others are gathered from the memory map.
 """
 
 import copy
@@ -17,8 +17,8 @@ from torch import Tensor
 from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of
 
 _RESIDENT_BYTES = 1 << 30  # in main memory; larger arrays stay a memory map, so memory stays flat
-_RESIDENT_SHARE = 0.4  # of what is free on a GPU
-_MEASURED, _MEASURED_BYTES = 4096, 32 << 20  # about so many images, and bytes of them, the mean is measured on
+_RESIDENT_SHARE = 0.4  # of the free memory of a GPU
+_MEASURED, _MEASURED_BYTES = 4096, 32 << 20  # images, and bytes of them, for mean and deviation
 _LEVELS = 256  # of a byte
 
 
@@ -31,7 +31,7 @@ class Scaling:
 
     @classmethod
     def measured(cls, array: ByteArray) -> "Scaling":
-        """Return the scaling of an array's own images, (N, H, W, C), of which some are looked at, evenly spread."""
+        """Return the scaling of an array's own images, (N, H, W, C), measured on evenly spaced ones."""
         channels = array.shape[3]
         wanted = max(1, min(_MEASURED, _MEASURED_BYTES // array[0].size))
         counts = np.zeros((channels, _LEVELS), np.int64)
@@ -46,7 +46,7 @@ class Scaling:
 
 
 class Rows:
-    """The rows of an array, (N, ...), ready to be asked for."""
+    """Rows of an array, (N, ...), on a device."""
 
     def __init__(self, array: NDArray[Any], device: torch.device) -> None:
         """Move the array to the device where it fits."""
@@ -68,8 +68,8 @@ class Rows:
         return gathered.to(self._device, non_blocking=True)
 
 
-class Images:
-    """The images of a round, ready to be asked for by row."""
+class ImageBatches:
+    """Images of a round as batches by row."""
 
     def __init__(self, array: ByteArray, scaling: Scaling, device: torch.device) -> None:
         """Take a decoded array, (N, H, W, C); move it to the device where it fits."""
@@ -79,14 +79,14 @@ class Images:
         self._rows = Rows(array, device)
         self.scale_by(scaling)
 
-    def rescaled(self, scaling: Scaling) -> "Images":
-        """Return the same images scaled otherwise."""
+    def rescaled(self, scaling: Scaling) -> "ImageBatches":
+        """Return the same images with another scaling."""
         other = copy.copy(self)
         other.scale_by(scaling)
         return other
 
     def scale_by(self, scaling: Scaling) -> None:
-        """Scale the batches to come so."""
+        """Set the scaling of later batches."""
         device = self.device
         self.scaling = scaling
         self._scale = (1 / (255 * torch.tensor(scaling.std, device=device))).view(1, -1, 1, 1)
@@ -106,14 +106,14 @@ class Images:
 class Targets(Protocol):
     """Targets of the samples of a round, by row."""
 
-    shown: int  # held-out samples that are enough to say how good a network is by now
+    shown: int  # held-out samples that are enough for an interim accuracy
 
     def batch(self, rows: Tensor) -> Tensor:
         """Return the targets of these rows, (B,) -> int64 (B, ...) on the device."""
 
 
-class Labels:
-    """One class a sample."""
+class ClassTargets:
+    """Targets of one class a sample."""
 
     shown = 2000
 
@@ -127,7 +127,7 @@ class Labels:
 
 
 class MaskTargets:
-    """One class a pixel."""
+    """Targets of one class a pixel."""
 
     shown = 12
 

@@ -1,13 +1,15 @@
-"""One fold: train on all other folds' labels and predict the held-out images.
+"""Training of one fold: train on the labels of all other folds and predict the held-out images.
 
-Labels and masks alike: what a held-out image's logits become is up to `keep`.
+Classes and masks share this code; `keep` processes the logits of held-out images.
 
-A fold's state lies in its checkpoint after an epoch, so a killed fold goes on from there; where epochs are so short
-that writing it would take more than a twentieth of the time, after the next one that can afford it. When the device
-has too little memory the batch is halved and training goes on from the checkpoint.
+After an epoch the state of the fold is written to its checkpoint, from which a killed fold continues. Where epochs are
+so short that writing it would take more than a twentieth of the time, it is written less often. When the device has too
+little memory the batch is halved and training continues from the checkpoint.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,43 +21,54 @@ from torch import Tensor, nn
 
 from core.config import RoundConfig
 from core.data.storage import atomic_path
-from core.learn.allowance import Allowance
 from core.learn.augment import Augment
-from core.learn.batches import Images, Targets
-from core.learn.optimizing import learning_rate
-from core.learn.training import Labelled, Look, Objective, Recipe, State, Watcher, halved, predicted, supervised, train
+from core.learn.batches import ImageBatches, Targets
+from core.learn.training import (
+    Hyperparameters,
+    Labelled,
+    Objective,
+    State,
+    TrainingCallbacks,
+    halve_batch,
+    label_objective,
+    learning_rate,
+    predict_batches,
+    train,
+)
 from core.types import NO_LABEL, FloatArray, IntArray, Progress, Report
 
 _LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
 _LEAST_ROWS = 2  # batch normalisation needs two: a single image is shown twice
-CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
-GLIMPSE_SHARE = 0.05  # and as much into looks at how good the network is by now
+CHECKPOINT_SHARE = 0.05  # of the time for checkpoints
+INTERIM_SHARE = 0.05  # and for interim accuracies
+Predict = Callable[[IntArray, str], Iterator[tuple[IntArray, Tensor]]]
+"""Rows and the name of the stage -> the rows batch by batch, (B,), with their logits, (B, K, ...)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """Data of all folds of a round: images, and targets of the same rows."""
 
-    images: Images
+    images: ImageBatches
     targets: Targets
     most_at_once: int  # images whose logits may exist at the same time
-    class_weights: Callable[[IntArray], FloatArray | None]  # learn rows -> what each class weighs, (K,); None: the same
+    class_weights: Callable[[IntArray], FloatArray | None]  # training rows -> weights of classes, (K,); None: equal
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FoldSplit:
     """Training and held-out rows of one fold, and the labels of the snapshot, (N,)."""
 
     fold: int
     learn_rows: IntArray
     held_rows: IntArray
     labels: IntArray
-    shared: IntArray | None = None  # held rows that all folds predict
+    shared: IntArray | None = None  # held-out rows that all folds predict
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FoldOutput:
     """Results to store of a fold beside its rows, and its agreement with the given labels."""
 
     columns: Mapping[str, NDArray[Any]]
@@ -63,150 +76,118 @@ class Kept:
     mean_iou: float | None = None  # of masks
 
 
-Predict = Callable[[IntArray, str], Iterator[tuple[IntArray, Tensor]]]
-"""Rows and the name of the stage -> the rows batch by batch, (B,), with their logits, (B, K, ...)."""
-
-Keep = Callable[[Held, Predict], Kept]
+Keep = Callable[[FoldSplit, Predict], FoldOutput]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FoldResult:
     """Outcome of one fold."""
 
-    kept: Kept
+    kept: FoldOutput
     images_per_second: float
     batch_size: int
     message: str
-    network: nn.Module  # as it was asked; of a probe what stands upon the frozen one
-    images: Images  # what it saw, and how
+    network: nn.Module  # the trained one; of a probe its classifier
+    images: ImageBatches  # its inputs, with their scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """Functions that build, train and ask a network, and process its predictions."""
+class NetworkSpec:
+    """Functions that build and train a network, run it on held-out images, and process its predictions."""
 
     build: Callable[[], nn.Module]
     augment: Augment
-    view: Callable[[nn.Module], nn.Module]  # the network as it looks at held-out images
+    view: Callable[[nn.Module], nn.Module]  # the network with its test-time views
     keep: Keep
-    objective: Objective = supervised
+    objective: Objective = label_objective
+    running: tuple[Tensor, ...] = ()  # tensors that the objective changes
+    seen: int = 0  # images of an epoch; 0: each training row once
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """Callbacks of a running fold: reports of its progress, and the question whether to stop."""
+class FoldCallbacks:
+    """Callbacks of a running fold: `report` receives its progress, `should_stop` cancels it."""
 
     report: Report
     should_stop: Callable[[], bool]
 
 
-def learn_fold(
-    config: RoundConfig, material: Material, held: Held, lesson: Lesson, *, checkpoint: Path, telling: Telling
-) -> Outcome:
-    """Train a network on the fold's learn rows, on from its checkpoint, and keep what it says of the held rows.
+class Allowance:
+    """Time budget for work beside the training: checkpoints, and interim measurements of the network.
 
-    Raises:
-        RoundError: not even the smallest batch fits into memory.
-        RoundCancelledError: `should_stop` returned true.
+    Work is allowed while all of it took no more than a share of the time since the beginning; the first always is. An
+    epoch of few images takes a fraction of a second, a checkpoint of a large network as long or longer, so not every
+    epoch can afford one.
     """
-    seed, state = config.seed * 1000 + held.fold, _read(checkpoint)
-    batch_size = config.batch_size if state is None else int(state["batch_size"])
-    recipe = Recipe(epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed)
-    device, message = material.images.device, ""
-    labelled = _labelled(material, held)
-    while True:
-        torch.manual_seed(seed)
-        network = lesson.build().to(memory_format=torch.channels_last).to(device)
-        progress = Progress("training", held.fold, config.folds, 0, config.epochs, message=message)
-        progress = replace(progress, batch_size=recipe.batch_size)
-        run = _Run(network, lesson.view(network), material, held, recipe, progress, checkpoint, telling)
+
+    def __init__(self, share: float) -> None:
+        """Start the clock; a `share` of 1 allows everything."""
+        self._share = share
+        self._began = time.monotonic()
+        self._spent = 0.0
+
+    @property
+    def is_left(self) -> bool:
+        """True while the budget allows more work."""
+        return self._spent <= self._share * (time.monotonic() - self._began)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the time spent inside the block."""
+        begun = time.monotonic()
         try:
-            train(
-                network,
-                material.images,
-                labelled,
-                recipe,
-                augment=lesson.augment,
-                watcher=run.watcher(),
-                state=state,
-                objective=lesson.objective,
-            )
-            kept = lesson.keep(held, run.predict)
-        except torch.OutOfMemoryError:
-            pass  # what the failed step holds is only let go of outside of this block
-        else:
-            speed = run.progress.images_per_second or 0.0
-            return Outcome(kept, speed, recipe.batch_size, message, network, material.images)
-        del network, run
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        recipe = halved(recipe)
-        message = f"out of memory: batch halved to {recipe.batch_size}"
-        telling.report(replace(progress, batch_size=recipe.batch_size, message=message))
-        state = _read(checkpoint)
-
-
-def kept_logits(held: Held, logits: FloatArray) -> Kept:
-    """Return what is kept where each sample has one label: the held rows' logits, (M, K)."""
-    given = held.labels[held.held_rows]
-    known = given != NO_LABEL
-    right = logits.argmax(axis=1) == given
-    return Kept({"logits": logits}, float(right[known].mean()) if known.any() else None)
-
-
-def keep_predicted(held: Held, predict: Predict) -> Kept:
-    """Predict the held rows and keep their logits."""
-    parts = [logits for _, logits in predict(held.held_rows, "predicting")]
-    return kept_logits(held, torch.cat(parts).cpu().numpy())
+            yield
+        finally:
+            self._spent += time.monotonic() - begun
 
 
 @dataclass(slots=True)
 class _Run:
-    """One try at a fold: keeps the last progress, which the next one builds on."""
+    """One attempt at a fold, with its latest progress."""
 
     network: nn.Module
     view: nn.Module
-    material: Material
-    held: Held
-    recipe: Recipe
+    training_data: TrainingData
+    split: FoldSplit
+    recipe: Hyperparameters
     progress: Progress
     checkpoint: Path
-    telling: Telling
+    callbacks: FoldCallbacks
     checkpoints: Allowance = field(default_factory=lambda: Allowance(CHECKPOINT_SHARE))
-    glimpses: Allowance = field(default_factory=lambda: Allowance(GLIMPSE_SHARE))
+    interim_checks: Allowance = field(default_factory=lambda: Allowance(INTERIM_SHARE))
 
-    def watcher(self) -> Watcher:
-        return Watcher(self.keep, self.look, self.telling.should_stop)
+    def training_callbacks(self) -> TrainingCallbacks:
+        return TrainingCallbacks(self.keep, self.look, self.callbacks.should_stop)
 
     def keep(self, state: State, loss: float) -> None:
-        """Store what a killed fold goes on from, and show how good the network is by now."""
+        """Write the checkpoint, and report the interim accuracy."""
         done = int(state["epochs_done"])
         is_last = done == self.recipe.epochs
         if is_last or self.checkpoints.is_left:
             with self.checkpoints.spending(), atomic_path(self.checkpoint) as partial:
                 torch.save(state | {"batch_size": self.recipe.batch_size}, partial)
         accuracy = self.progress.accuracy
-        if is_last or self.glimpses.is_left:
-            with self.glimpses.spending():
-                accuracy = self.glimpse()
+        if is_last or self.interim_checks.is_left:
+            with self.interim_checks.spending():
+                accuracy = self.interim_accuracy()
         share = _TRAINING_SHARE * done / self.recipe.epochs
         self.tell(replace(self.progress, epoch=done, fraction=share, loss=loss, accuracy=accuracy))
 
-    def look(self, look: Look) -> None:
-        share = _TRAINING_SHARE * (look.epoch + look.share) / self.recipe.epochs
-        self.tell(replace(self.progress, fraction=share, images_per_second=look.images_per_second))
+    def look(self, epochs: float, images_per_second: float) -> None:
+        share = _TRAINING_SHARE * epochs / self.recipe.epochs
+        self.tell(replace(self.progress, fraction=share, images_per_second=images_per_second))
 
     def tell(self, progress: Progress) -> None:
         self.progress = progress
-        self.telling.report(progress)
+        self.callbacks.report(progress)
 
-    def glimpse(self) -> float | None:
-        """Return the accuracy on some held-out images, against what they were given."""
-        rows = self.held.held_rows[self.held.labels[self.held.held_rows] != NO_LABEL]
-        rows = rows[:: max(1, len(rows) // self.material.targets.shown)]
+    def interim_accuracy(self) -> float | None:
+        """Return the agreement with the given labels of some held-out images."""
+        rows = self.split.held_rows[self.split.labels[self.split.held_rows] != NO_LABEL]
+        rows = rows[:: max(1, len(rows) // self.training_data.targets.shown)]
         right = known = 0
         for some, logits in self._predicted(self.network, rows, lambda *_: None):
-            wanted = self.material.targets.batch(some)
+            wanted = self.training_data.targets.batch(some)
             right += int((logits.argmax(1) == wanted).sum())
             known += int((wanted != NO_LABEL).sum())
         return right / known if known else None
@@ -217,7 +198,7 @@ class _Run:
 
         def look(share: float, images_per_second: float) -> None:
             fraction = _TRAINING_SHARE + (1 - _TRAINING_SHARE) * (share if last else 0)
-            self.telling.report(replace(progress, fraction=fraction, images_per_second=images_per_second))
+            self.callbacks.report(replace(progress, fraction=fraction, images_per_second=images_per_second))
 
         for some, logits in self._predicted(self.view, rows, look):
             yield some.numpy(), logits
@@ -225,16 +206,87 @@ class _Run:
     def _predicted(
         self, network: nn.Module, rows: IntArray, look: Callable[[float, float], None]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        at_once = min(self.recipe.batch_size * 2, self.material.most_at_once)
-        chosen, should_stop = torch.from_numpy(rows), self.telling.should_stop
-        return predicted(network, self.material.images, chosen, at_once, on_look=look, should_stop=should_stop)
+        at_once = min(self.recipe.batch_size * 2, self.training_data.most_at_once)
+        chosen, should_stop = torch.from_numpy(rows), self.callbacks.should_stop
+        return predict_batches(
+            network, self.training_data.images, chosen, at_once, on_progress=look, should_stop=should_stop
+        )
 
 
-def _labelled(material: Material, held: Held) -> Labelled:
-    weights = material.class_weights(held.learn_rows)
-    on_device = None if weights is None else torch.from_numpy(weights).to(material.images.device)
-    rows = np.resize(held.learn_rows, max(_LEAST_ROWS, len(held.learn_rows)))
-    return Labelled(torch.from_numpy(rows), material.targets, on_device)
+def learn_fold(
+    config: RoundConfig,
+    training_data: TrainingData,
+    split: FoldSplit,
+    spec: NetworkSpec,
+    *,
+    checkpoint: Path,
+    callbacks: FoldCallbacks,
+) -> FoldResult:
+    """Train a network on the training rows of a fold, from its checkpoint if there is one, and keep its predictions.
+
+    Raises:
+        RoundError: not even the smallest batch fits into memory.
+        RoundCancelledError: `should_stop` returned true.
+    """
+    seed, state = config.seed * 1000 + split.fold, _read(checkpoint)
+    batch_size = config.batch_size if state is None else min(config.batch_size, int(state["batch_size"]))
+    recipe = Hyperparameters(
+        epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed, seen=spec.seen
+    )
+    device, message = training_data.images.device, ""
+    labelled = _training_rows(training_data, split)
+    while True:
+        torch.manual_seed(seed)
+        network = spec.build().to(memory_format=torch.channels_last).to(device)
+        progress = Progress("training", split.fold, config.folds, 0, config.epochs, message=message)
+        progress = replace(progress, batch_size=recipe.batch_size)
+        run = _Run(network, spec.view(network), training_data, split, recipe, progress, checkpoint, callbacks)
+        try:
+            train(
+                network,
+                training_data.images,
+                labelled,
+                recipe,
+                augment=spec.augment,
+                callbacks=run.training_callbacks(),
+                state=state,
+                objective=spec.objective,
+                running=spec.running,
+            )
+            kept = spec.keep(split, run.predict)
+        except torch.OutOfMemoryError:
+            pass  # the memory of the failed step is only freed outside of this block
+        else:
+            speed = run.progress.images_per_second or 0.0
+            return FoldResult(kept, speed, recipe.batch_size, message, network, training_data.images)
+        del network, run
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        recipe = halve_batch(recipe)
+        message = f"out of memory: batch halved to {recipe.batch_size}"
+        callbacks.report(replace(progress, batch_size=recipe.batch_size, message=message))
+        state = _read(checkpoint)
+
+
+def logits_output(split: FoldSplit, logits: FloatArray) -> FoldOutput:
+    """Return the output of a fold of class labels: the logits of the held-out rows, (M, K)."""
+    given = split.labels[split.held_rows]
+    known = given != NO_LABEL
+    right = logits.argmax(axis=1) == given
+    return FoldOutput({"logits": logits}, float(right[known].mean()) if known.any() else None)
+
+
+def keep_logits(split: FoldSplit, predict: Predict) -> FoldOutput:
+    """Predict the held-out rows and keep their logits."""
+    parts = [logits for _, logits in predict(split.held_rows, "predicting")]
+    return logits_output(split, torch.cat(parts).cpu().numpy())
+
+
+def _training_rows(training_data: TrainingData, split: FoldSplit) -> Labelled:
+    weights = training_data.class_weights(split.learn_rows)
+    on_device = None if weights is None else torch.from_numpy(weights).to(training_data.images.device)
+    rows = np.resize(split.learn_rows, max(_LEAST_ROWS, len(split.learn_rows)))
+    return Labelled(torch.from_numpy(rows), training_data.targets, on_device)
 
 
 def _read(checkpoint: Path) -> State | None:

@@ -1,4 +1,4 @@
-"""Devices and precision that networks run in, and versions of libraries."""
+"""Devices and precision of networks, and versions of libraries."""
 
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -12,10 +12,10 @@ _PIXELS_FOR_THREADS = 100_000
 
 
 def choose(name: str) -> torch.device:
-    """Return the device meant by a config's `device`: "auto" takes a GPU where there is one.
+    """Return the device of this name; "auto" is a GPU where there is one.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: this machine has no such device.
     """
     if name == "auto":
         found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -23,25 +23,25 @@ def choose(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # builds without CUDA say so by an assertion
-        raise ConfigError(f"device {name!r} cannot be used here; choose 'auto' or 'cpu'") from error
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA raise an AssertionError
+        raise ConfigError(f"device {name!r} cannot be used here", "choose 'auto' or 'cpu'") from error
     return device
 
 
 def use_fitting_threads(pixels: int) -> None:
-    """Use as many CPU threads as a batch of so many pixels can feed: for little work one is faster than several."""
+    """Set the number of CPU threads for batches of so many pixels: for small ones one thread is fastest."""
     torch.set_num_threads(1 if pixels < _PIXELS_FOR_THREADS else _THREADS)
 
 
 def describe(device: torch.device) -> str:
-    """Return the device's name for people."""
+    """Return the name of a device for display."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
 
 
 def library_version(library: str) -> str:
-    """Return a library's version; not every experiment needs them all."""
+    """Return the version of a library, or "not installed"."""
     try:
         return version(library)
     except PackageNotFoundError:
@@ -49,7 +49,7 @@ def library_version(library: str) -> str:
 
 
 def fast_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return the block to run a network in: bfloat16 on a GPU that has it, else full precision."""
+    """Return the context to run a network in: bfloat16 on a GPU that supports it, else full precision."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

@@ -1,15 +1,15 @@
 """Assignment of samples to folds: stratified by label, groups whole, no fold empty.
 
-A pure function of (ids, labels, groups, seed): the order of the rows changes nothing. scikit-learn's
-`StratifiedGroupKFold` means the same, but its time grows with groups x folds x classes (hours for a million images
-that are a group each); here groups of several are dealt greedily, the single samples then fill the classes up.
+A pure function of (ids, labels, groups, seed), whatever the order of the rows. scikit-learn's `StratifiedGroupKFold`
+does the same, but its time grows with groups x folds x classes (hours for a million images that are a group each); here
+groups of several samples are assigned greedily, then single samples balance the classes.
 """
 
 import numpy as np
 
 from core.types import IntArray, RoundError
 
-_OWN = 0xF01D  # keeps these draws apart from others with the same seed, label noise above all
+_OWN = 0xF01D  # separates these draws from others with the same seed, such as label noise
 
 
 def deal(ids: IntArray, labels: IntArray, groups: IntArray, *, folds: int, seed: int) -> IntArray:
@@ -28,10 +28,10 @@ def _deal_sorted(labels: IntArray, groups: IntArray, folds: int, rng: np.random.
     _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     if len(sizes) < folds:
         raise RoundError(
-            f"{folds} folds need {folds} samples or groups that may be told apart, there are {len(sizes)}; "
-            "choose fewer folds, or give more images (or more groups)"
+            f"{folds} folds need {folds} samples or groups that may be separated, there are {len(sizes)}",
+            "choose fewer folds, or add more images (or more groups)",
         )
-    group = np.argsort(np.argsort(first))[group]  # numbered by their first sample, whatever they are called
+    group = np.argsort(np.argsort(first))[group]  # numbered by their first sample
     sizes = np.bincount(group)
     single = sizes[group] == 1
     kinds, kind = np.unique(labels, return_inverse=True)
@@ -45,7 +45,7 @@ def _deal_sorted(labels: IntArray, groups: IntArray, folds: int, rng: np.random.
 def _deal_groups(
     dealt: IntArray, rows: IntArray, group: IntArray, kind: IntArray, load: IntArray, *, rng: np.random.Generator
 ) -> None:
-    """Give each group, the big ones first, to the fold that holds least of its classes; `load` is (classes, folds)."""
+    """Assign each group, largest first, to the fold with the least of its classes; `load` is (classes, folds)."""
     if not len(rows):
         return
     rows = rows[np.argsort(group[rows], kind="stable")]
@@ -55,7 +55,7 @@ def _deal_groups(
     sizes = np.diff(np.append(starts, len(rows)))
     scale = 1.0 / np.bincount(kind, minlength=len(load)).astype(np.float64) ** 2
     everything = 1.0 / len(kind) ** 2
-    for index in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:  # big first: small ones can still level
+    for index in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:  # large first: small ones balance the folds
         classes, counts = np.unique(kind[members[index]], return_counts=True)
         weight = counts * scale[classes]
         # The growth of the summed squared shares of the group's classes, and of the fold's size.
@@ -66,7 +66,7 @@ def _deal_groups(
 
 
 def _deal_singles(dealt: IntArray, rows: IntArray, kind: IntArray, load: IntArray, rng: np.random.Generator) -> None:
-    """Deal the samples that are no group's, class by class, so that the folds become level."""
+    """Assign the single samples, class by class, so that the folds become balanced."""
     rows = rng.permutation(rows)
     rows = rows[np.argsort(kind[rows], kind="stable")]
     total = load.sum(axis=0)
@@ -78,7 +78,7 @@ def _deal_singles(dealt: IntArray, rows: IntArray, kind: IntArray, load: IntArra
 
 
 def _levelling(load: IntArray, total: IntArray, count: int) -> IntArray:
-    """Return how many of `count` each fold gets so that `load` becomes as level as possible, (folds,)."""
+    """Return the share of `count` samples for each fold that balances `load` best, (folds,)."""
     ascending = np.sort(load)
     filled = ascending * np.arange(1, len(load) + 1) - np.cumsum(ascending)  # needed to lift the lowest ones to here
     lifted = int(np.searchsorted(filled, count, side="right"))

@@ -1,11 +1,14 @@
-"""From a fold's logits to what is stored of every pixel, at each image's own size, one image at a time.
+"""Masks at the images' own size from logits on the canvas.
 
-Shapes: K classes, logits of one sample (K, h, w) on the canvas, everything written (H, W) as the image itself.
-First the fold's temperature is fitted on a subsample of the held-out given pixels, then each image is painted. Dense
-probabilities exist for a strip of one image only, so memory stays flat whatever the images' size and number.
+Shapes: K classes, logits of one sample (K, h, w) on the canvas, of which an image takes its extent; masks and
+confidences (H, W) as the image itself, confidences as round(255 p). Dense probabilities exist for a strip of one image
+only, so memory stays flat for images of any size and number.
 
-Tags veto: where it is known which classes an image shows, absent ones have a logit of minus infinity, so a probability
-of exactly 0, and those of the present ones sum to 1. The temperature is fitted without them.
+`Painter` writes the predictions of a fold: first the temperature is fitted on a subsample of the held-out given pixels,
+then each image is painted.
+
+Tags veto: where the classes of an image are known, absent ones have a logit of minus infinity, so a probability of
+exactly 0, and those of the present ones sum to 1. The temperature is fitted without tags.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +18,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.data.predictions import CERTAIN, Predictions
-from core.data.votes import Votes
-from core.learn.crossfold import Held, Kept, Predict
-from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of
+from core.data.predictions import CERTAIN, PredictionFiles, Votes
+from core.learn.batches import ImageBatches
+from core.learn.crossfold import FoldOutput, FoldSplit, Predict
+from core.learn.training import predict_batches
+from core.types import NO_LABEL, ByteArray, FloatArray, IntArray, ignore_of, mask_dtype
 
 BoolArray = NDArray[np.bool_]
 _FIT_SCENES = 32  # images the temperature is fitted on
@@ -30,26 +34,26 @@ _STRIP = 1 << 24  # probabilities that exist at once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painter:
-    """Everything that writing a fold's predictions needs."""
+    """Writer of the predictions of a fold."""
 
-    predictions: Predictions
-    open_votes: Callable[[int, IntArray], Votes]  # fold, rows that all folds predict -> where it writes what it says
+    predictions: PredictionFiles
+    open_votes: Callable[[int, IntArray], Votes]  # fold, rows that all folds predict -> the fold's votes
     extents: IntArray  # (N, 2) height, width each sample takes of the canvas
     given: Callable[[int], IntArray]  # row -> the mask it was given, (H, W)
     classes: int
     fit: Callable[[FloatArray, IntArray], float]  # logits (P, K), labels (P,) -> temperature
     mean_iou: Callable[[IntArray], float | None]  # confusion (K, K) -> its mean intersection over union
-    tags: BoolArray | None = None  # (N, K) the classes a sample shows, no other; a row without any: not known
-    learnable: BoolArray | None = None  # (N,) whose masks the temperature may be fitted on; None: all
+    tags: BoolArray | None = None  # (N, K) all classes a sample shows; a row without any: unknown
+    learnable: BoolArray | None = None  # (N,) samples whose masks the temperature may be fitted on; None: all
 
-    def __call__(self, held: Held, predict: Predict) -> Kept:
-        """Write what the fold says of its held rows; the confusion is (K, K) pixels, given x predicted."""
-        temperature = self._temperature(held, predict)
+    def __call__(self, split: FoldSplit, predict: Predict) -> FoldOutput:
+        """Write the predictions of the held-out rows; the confusion is (K, K) pixels, given x predicted."""
+        temperature = self._temperature(split, predict)
         confusion = np.zeros((self.classes, self.classes), dtype=np.int64)
-        shared = np.empty(0, dtype=np.int64) if held.shared is None else held.shared
-        votes = self.open_votes(held.fold, shared) if len(shared) else None
+        shared = np.empty(0, dtype=np.int64) if split.shared is None else split.shared
+        votes = self.open_votes(split.fold, shared) if len(shared) else None
         by_all = set(shared.tolist())
-        for rows, logits in predict(held.held_rows, "predicting"):
+        for rows, logits in predict(split.held_rows, "predicting"):
             for row, own in zip(rows.tolist(), logits, strict=True):
                 if votes is not None and row in by_all:
                     self._vote(votes.of(row), row, own, temperature)
@@ -57,14 +61,16 @@ class Painter:
                     confusion += self._paint(row, own, temperature)
         if votes is not None:
             votes.flush()
-        self.predictions.fold[np.setdiff1d(held.held_rows, shared)] = held.fold
+        self.predictions.fold[np.setdiff1d(split.held_rows, shared)] = split.fold
         self.predictions.flush()
         pixels = int(confusion.sum())
         accuracy = float(confusion.trace() / pixels) if pixels else None
-        return Kept({"confusion": confusion, "temperature": np.array(temperature)}, accuracy, self.mean_iou(confusion))
+        return FoldOutput(
+            {"confusion": confusion, "temperature": np.array(temperature)}, accuracy, self.mean_iou(confusion)
+        )
 
-    def _temperature(self, held: Held, predict: Predict) -> float:
-        rows = held.held_rows[held.labels[held.held_rows] != NO_LABEL]
+    def _temperature(self, split: FoldSplit, predict: Predict) -> float:
+        rows = split.held_rows[split.labels[split.held_rows] != NO_LABEL]
         rows = rows if self.learnable is None else rows[self.learnable[rows]]
         rows = rows[:: -(-len(rows) // _FIT_SCENES) or 1]
         logits, labels = [np.empty((0, self.classes), np.float32)], [np.empty(0, np.int64)]
@@ -103,11 +109,11 @@ class Painter:
         return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
 
     def _vetoed(self, row: int, logits: Tensor) -> Tensor:
-        """Return the logits, (K, ...), with those of classes that the sample does not show at minus infinity."""
-        return logits if self.tags is None else vetoed(logits, self.tags[row])
+        """Return the logits, (K, ...), at minus infinity for classes that the sample does not show."""
+        return logits if self.tags is None else veto(logits, self.tags[row])
 
     def _vote(self, vote: tuple[IntArray, ByteArray], row: int, logits: Tensor, temperature: float) -> None:
-        """Write what this fold says of an image that all predict into its `vote`, both (H, W)."""
+        """Write the prediction of an image that all folds predict into the fold's `vote`, both (H, W)."""
         predicted, confidence = vote
         for top, strip in self._strips(row, logits):
             best, which = self._vetoed(row, strip / temperature).softmax(dim=0).max(dim=0)
@@ -118,21 +124,80 @@ class Painter:
     def _strips(self, row: int, logits: Tensor) -> Iterator[tuple[int, Tensor]]:
         height, width = self.extents[row].tolist()
         full_height, full_width = self.predictions.sizes[row].tolist()
-        return enlarged(logits[:, :height, :width], full_height, full_width, _STRIP)
+        return enlarge(logits[:, :height, :width], full_height, full_width, _STRIP)
 
 
-def vetoed(logits: Tensor, present: BoolArray) -> Tensor:
-    """Return logits, (K, ...), at minus infinity for what is not `present`, (K,); as given where nothing is known."""
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Extents of N images on the canvas that the networks see."""
+
+    extents: IntArray  # (N, 2) height, width each takes of the canvas
+    sizes: IntArray  # (N, 2) height, width of the image itself
+
+
+def mask_of(logits: Tensor, canvas: Canvas, row: int, tags: BoolArray | None = None) -> IntArray:
+    """Return the likeliest class of each pixel of an image, (H, W).
+
+    With `tags`, (K,), only tagged classes take part; without any tagged class the mask is IGNORE.
+    """
+    return sure_mask_of(logits, canvas, row, tags)[0]
+
+
+def sure_mask_of(logits: Tensor, canvas: Canvas, row: int, tags: BoolArray | None = None) -> tuple[IntArray, ByteArray]:
+    """Return the mask of an image as `mask_of` does, and its confidence, both (H, W)."""
+    height, width = canvas.extents[row].tolist()
+    full_height, full_width = canvas.sizes[row].tolist()
+    dtype = mask_dtype(len(logits))
+    classes = (np.arange(len(logits)) if tags is None else np.flatnonzero(tags)).astype(dtype)
+    mask = np.full((full_height, full_width), np.iinfo(dtype).max, dtype)
+    confidence = np.zeros((full_height, full_width), np.uint8)
+    if not len(classes):
+        return mask, confidence
+    own = logits[torch.from_numpy(classes.astype(np.int64)).to(logits.device), :height, :width]
+    for top, strip in enlarge(own, full_height, full_width, _STRIP):
+        lines = slice(top, top + strip.shape[1])
+        best, which = strip.max(dim=0)
+        mask[lines] = classes[which.cpu().numpy()]
+        confidence[lines] = as_bytes((best - strip.logsumexp(dim=0)).exp())
+    return mask, confidence
+
+
+def paint_rows(
+    view: nn.Module,
+    images: ImageBatches,
+    rows: IntArray,
+    canvas: Canvas,
+    tags: BoolArray,
+    *,
+    at_once: int,
+    on_progress: Callable[[float, float], None],
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[int, IntArray, ByteArray]]:
+    """Yield each row with its mask under its tags, (N, K), and the confidence, both (H, W).
+
+    `view` is the network with its test-time views, run on `at_once` images at a time.
+
+    Raises:
+        RoundCancelledError: `should_stop` returned true.
+    """
+    chosen = torch.from_numpy(rows)
+    for some, batch in predict_batches(view, images, chosen, at_once, on_progress=on_progress, should_stop=should_stop):
+        for row, logits in zip(some.tolist(), batch, strict=True):
+            yield row, *sure_mask_of(logits, canvas, row, tags[row])
+
+
+def veto(logits: Tensor, present: BoolArray) -> Tensor:
+    """Return logits, (K, ...), at minus infinity for classes that are not `present`, (K,); unchanged if none is."""
     if not present.any():
         return logits
     absent = torch.from_numpy(~present).to(logits.device).view(-1, *[1] * (logits.ndim - 1))
     return logits.masked_fill(absent, -torch.inf)
 
 
-def enlarged(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield logits (K, h, w) bilinearly at (height, width), in strips: first line and (K, lines, width).
+def enlarge(logits: Tensor, height: int, width: int, strip: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield logits (K, h, w) enlarged bilinearly to (height, width), in strips: first line and (K, lines, width).
 
-    Together the same as `interpolate(..., align_corners=False)`, but never more than about `strip` numbers at once.
+    Equal to `interpolate(..., align_corners=False)`, with at most about `strip` numbers in memory.
     """
     classes, lines = logits.shape[0], logits.shape[1]
     place = ((torch.arange(height, device=logits.device) + 0.5) * (lines / height) - 0.5).clamp(0, lines - 1)

@@ -1,9 +1,9 @@
-"""Probing: a frozen network embeds every image once, then each fold is a multinomial logistic regression.
+"""Probe: embeddings of a frozen network, and a multinomial logistic regression fitted by each fold.
 
-The network has seen none of the labels, so one embedding serves all folds. Embeddings (N, D) float16 are kept per
-content, network and weights, so a second round embeds nothing, and one over a few more images only those.
+The network was not trained on the labels, so one embedding serves all folds. Embeddings (N, D) float16 are stored per
+content, network and weights, so a later round embeds only images that are new.
 
-The weight decay of all folds' regressions is chosen once a round, by the likelihood of given labels that were held out.
+The weight decay of the regressions is chosen once per round, by the likelihood of held-out given labels.
 """
 
 import json
@@ -19,73 +19,73 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights, weights_path
-from core.data.keeping import find_earlier, kept_path, lock_of, note_rows, opened
-from core.data.locks import alone
+from core.data.array_cache import array_path, find_earlier, lock_path, note_rows, open_array
+from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path
-from core.learn.batches import Images, Scaling
-from core.learn.crossfold import Held, Outcome, Telling, kept_logits
+from core.learn.batches import ImageBatches, Scaling
+from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, logits_output
 from core.learn.models.inference import for_inference
-from core.learn.models.probes import Head
-from core.learn.training import predicted, stop_if
+from core.learn.models.probes import LinearHead
+from core.learn.training import predict_batches, stop_if
 from core.types import NO_LABEL, FloatArray, IntArray, Progress, RoundError
 
 DECAYS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003, 0.001)  # of the weights; features have unit variance
-ENOUGH_HELD = 2000  # labels held out that choose a decay well enough
-_WORSE = 2  # decays in a row by which the likelihood falls end the search
+ENOUGH_HELD = 2000  # held-out labels that are enough to choose a decay
+_WORSE = 2  # decays in a row with falling likelihood end the search
 _ITERATIONS = 100
 _CHUNK = 65_536  # rows whose logits exist at once
 EMBEDDING_SHARE = 0.9  # of the first fold's work
 
 
-def embedded(
+def embed_images(
     config: RoundConfig,
-    images: Images,
+    images: ImageBatches,
     content_hashes: list[str],
     build: Callable[[], nn.Module],
     *,
     cache: Path,
     fold: int,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> FloatArray:
-    """Return all images' embeddings as a memory map, (N, D); the first caller computes them, others wait."""
-    path = kept_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
+    """Return the embeddings of all images as a memory map, (N, D); the first caller computes them, others wait."""
+    path = array_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
-    while (array := opened(path)) is None:
-        with alone(lock_of(path), telling.should_stop):
+    while (array := open_array(path)) is None:
+        with exclusive_lock(lock_path(path), callbacks.should_stop):
             if not path.exists():
-                _embed(config, images, build, content_hashes, path=path, fold=fold, telling=telling)
+                _embed(config, images, build, content_hashes, path=path, fold=fold, callbacks=callbacks)
     return array
 
 
 @dataclass(frozen=True, slots=True)
 class DecayChoice:
-    """The decay that was chosen, and the mean log likelihood of the held-out given labels under each that was tried."""
+    """Chosen weight decay, and the mean log likelihood of the held-out given labels under each decay that was tried."""
 
     decay: float
     held_out: int  # labels that chose
     log_likelihood: dict[str, float]  # decay -> nats a label
 
 
-def chosen_decay(
+def choose_decay(
     embeddings: FloatArray,
-    helds: Iterable[Held],
+    splits: Iterable[FoldSplit],
     learnable: NDArray[np.bool_],
     classes: int,
     *,
     path: Path,
     device: torch.device,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> DecayChoice:
     """Return the round's decay; the first caller chooses it and writes it to `path`, others wait and read.
 
-    Each fold's regressions are fitted from the strongest decay down, each begun where the last one ended, until the
-    likelihood of the labels that the fold holds out has fallen twice. So many folds are asked as hold out 2,000 labels.
-    Labels that judge models (not `learnable`) have no say.
+    Regressions of a fold are fitted from the strongest decay down, each starting from the last one, until the
+    likelihood of the held-out labels has fallen twice. Folds are added until 2,000 labels are held out. Labels of
+    evaluation splits (not `learnable`) are not used.
     """
     while not path.exists():
-        with alone(lock_of(path), telling.should_stop):
+        with exclusive_lock(lock_path(path), callbacks.should_stop):
             if not path.exists():
-                choice = _choose(embeddings, helds, learnable, classes, device=device, telling=telling)
+                choice = _choose(embeddings, splits, learnable, classes, device=device, callbacks=callbacks)
                 with atomic_path(path) as partial:
                     partial.write_text(json.dumps(asdict(choice)), encoding="utf-8")
     return DecayChoice(**json.loads(path.read_text(encoding="utf-8")))
@@ -93,40 +93,40 @@ def chosen_decay(
 
 def probe_fold(
     config: RoundConfig,
-    images: Images,
+    images: ImageBatches,
     embeddings: FloatArray,
-    held: Held,
+    split: FoldSplit,
     classes: int,
     *,
     decay: float,
-    telling: Telling,
-) -> Outcome:
-    """Fit the fold's regression on its learn rows and return the held rows' logits."""
-    progress = Progress("training", held.fold, config.folds, fraction=EMBEDDING_SHARE)
-    telling.report(progress)
-    mean, std, learn = _standardised(embeddings, held.learn_rows, images.device)
-    labels = torch.from_numpy(held.labels[held.learn_rows]).to(images.device)
-    head = Head(mean, std, fitted_regression(learn, labels, classes, decay=decay, should_stop=telling.should_stop))
-    logits = _logits(head, embeddings, held.held_rows, images.device)
-    return Outcome(kept_logits(held, logits), 0.0, config.batch_size, "", head, images)
+    callbacks: FoldCallbacks,
+) -> FoldResult:
+    """Fit the regression of a fold to its training rows and keep the logits of its held-out rows."""
+    progress = Progress("training", split.fold, config.folds, fraction=EMBEDDING_SHARE)
+    callbacks.report(progress)
+    mean, std, learn = _standardise(embeddings, split.learn_rows, images.device)
+    labels = torch.from_numpy(split.labels[split.learn_rows]).to(images.device)
+    head = LinearHead(mean, std, fit_regression(learn, labels, classes, decay=decay, should_stop=callbacks.should_stop))
+    logits = logits_of(head, embeddings, split.held_rows, images.device)
+    return FoldResult(logits_output(split, logits), 0.0, config.batch_size, "", head, images)
 
 
 def _choose(
     embeddings: FloatArray,
-    helds: Iterable[Held],
+    splits: Iterable[FoldSplit],
     learnable: NDArray[np.bool_],
     classes: int,
     *,
     device: torch.device,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> DecayChoice:
     totals, asked = np.zeros(len(DECAYS)), 0
     tried = len(DECAYS)  # decays that every fold so far has tried
-    for held in helds:
-        rows = held.held_rows[learnable[held.held_rows] & (held.labels[held.held_rows] != NO_LABEL)]
+    for split in splits:
+        rows = split.held_rows[learnable[split.held_rows] & (split.labels[split.held_rows] != NO_LABEL)]
         if not len(rows):
             continue
-        found = _likelihoods(embeddings, held, rows, classes, tried, device=device, telling=telling)
+        found = _likelihoods(embeddings, split, rows, classes, tried, device=device, callbacks=callbacks)
         tried = len(found)
         totals[:tried] += found
         asked += len(rows)
@@ -142,37 +142,37 @@ def _choose(
 
 def _likelihoods(
     embeddings: FloatArray,
-    held: Held,
+    split: FoldSplit,
     rows: IntArray,
     classes: int,
     most: int,
     *,
     device: torch.device,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> list[float]:
-    """Return the summed log likelihood of these held rows' labels under each decay, strongest first, `most` at most."""
-    mean, std, learn = _standardised(embeddings, held.learn_rows, device)
-    labels = torch.from_numpy(held.labels[held.learn_rows]).to(device)
-    wanted = torch.from_numpy(held.labels[rows])
+    """Return the log likelihood of the labels of these held-out rows under at most `most` decays, strongest first."""
+    mean, std, learn = _standardise(embeddings, split.learn_rows, device)
+    labels = torch.from_numpy(split.labels[split.learn_rows]).to(device)
+    wanted = torch.from_numpy(split.labels[rows])
     layer: nn.Linear | None = None
     found: list[float] = []
     for decay in DECAYS[:most]:
-        layer = fitted_regression(learn, labels, classes, decay=decay, should_stop=telling.should_stop, begin=layer)
-        logits = torch.from_numpy(_logits(Head(mean, std, layer), embeddings, rows, device))
+        layer = fit_regression(learn, labels, classes, decay=decay, should_stop=callbacks.should_stop, begin=layer)
+        logits = torch.from_numpy(logits_of(LinearHead(mean, std, layer), embeddings, rows, device))
         found.append(-float(F.cross_entropy(logits, wanted, reduction="sum")))
         if len(found) - 1 - int(np.argmax(found)) >= _WORSE:
             break
     return found
 
 
-def _standardised(embeddings: FloatArray, rows: IntArray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean and deviation of these rows' features, (D,) each, and the features brought to 0 and 1, (M, D)."""
+def _standardise(embeddings: FloatArray, rows: IntArray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and deviation of the features of these rows, (D,) each, and the standardised features, (M, D)."""
     features = torch.from_numpy(np.asarray(embeddings[rows], dtype=np.float32)).to(device)
     mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
     return mean, std, features.sub_(mean).div_(std)
 
 
-def _logits(head: Head, embeddings: FloatArray, rows: IntArray, device: torch.device) -> FloatArray:
+def logits_of(head: LinearHead, embeddings: FloatArray, rows: IntArray, device: torch.device) -> FloatArray:
     """Return the logits of these rows, (M, K)."""
     with torch.inference_mode():
         parts = [
@@ -183,13 +183,13 @@ def _logits(head: Head, embeddings: FloatArray, rows: IntArray, device: torch.de
     return logits
 
 
-def frozen(config: RoundConfig, build: Callable[[], nn.Module]) -> nn.Module:
-    """Return the network that embeds; one without first weights is also the same each time."""
+def build_frozen(config: RoundConfig, build: Callable[[], nn.Module]) -> nn.Module:
+    """Return the frozen network; its random initial weights, if any, depend on the config's seed alone."""
     torch.manual_seed(config.seed)
     return build()
 
 
-def fitted_regression(
+def fit_regression(
     features: Tensor,
     labels: Tensor,
     classes: int,
@@ -200,7 +200,7 @@ def fitted_regression(
 ) -> nn.Linear:
     """Return the multinomial logistic regression of labels (M,) on features (M, D), by L-BFGS over all of them.
 
-    It minimises the mean cross entropy plus `decay` / 2 times the sum of the squared weights, from `begin` on.
+    It minimises the mean cross entropy plus `decay` / 2 times the sum of the squared weights, starting from `begin`.
     """
     layer = nn.Linear(features.shape[1], classes, device=features.device)
     if begin is None:
@@ -231,20 +231,20 @@ def fitted_regression(
 
 def _embed(
     config: RoundConfig,
-    images: Images,
+    images: ImageBatches,
     build: Callable[[], nn.Module],
     content_hashes: list[str],
     *,
     path: Path,
     fold: int,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> None:
-    """Embed the images that no earlier array holds and write all of them."""
+    """Embed the images that are in no earlier array, and write all of them."""
     earlier = find_earlier(path, content_hashes, lambda array: array.dtype == np.float16)
     missing = np.arange(len(content_hashes)) if earlier is None else earlier.missing
     width = 0 if earlier is None else earlier.array.shape[1]
     if len(missing):
-        found = _embeddings(config, images, build, torch.from_numpy(missing), fold=fold, telling=telling)
+        found = _embeddings(config, images, build, torch.from_numpy(missing), fold=fold, callbacks=callbacks)
         width = found.shape[1]
     array = np.empty((len(content_hashes), width), dtype=np.float16)
     if len(missing):
@@ -258,36 +258,40 @@ def _embed(
 
 def _embeddings(
     config: RoundConfig,
-    images: Images,
+    images: ImageBatches,
     build: Callable[[], nn.Module],
     rows: Tensor,
     *,
     fold: int,
-    telling: Telling,
+    callbacks: FoldCallbacks,
 ) -> FloatArray:
     """Return the embeddings of these rows, (M, D)."""
-    telling.report(Progress("loading the network", fold, config.folds))  # the first time in a process takes seconds
-    network = for_inference(frozen(config, build), images.device, images.channels, config.input_size)
+    callbacks.report(Progress("loading the network", fold, config.folds))  # the first time in a process takes seconds
+    network = for_inference(build_frozen(config, build), images.device, images.channels, config.input_size)
     batch_size = config.batch_size
     while True:
         progress = Progress("embedding", fold, config.folds, batch_size=batch_size)
 
         def look(share: float, images_per_second: float, progress: Progress = progress) -> None:
-            telling.report(replace(progress, fraction=EMBEDDING_SHARE * share, images_per_second=images_per_second))
+            callbacks.report(replace(progress, fraction=EMBEDDING_SHARE * share, images_per_second=images_per_second))
 
         try:
-            parts = predicted(network, images, rows, batch_size, on_look=look, should_stop=telling.should_stop)
+            parts = predict_batches(
+                network, images, rows, batch_size, on_progress=look, should_stop=callbacks.should_stop
+            )
             found: FloatArray = torch.cat([embedding for _, embedding in parts]).cpu().numpy()
         except torch.OutOfMemoryError:
             if batch_size == 1:
-                raise RoundError("not even one image fits into the device's memory; choose a smaller network") from None
+                raise RoundError(
+                    "not even one image fits into the device's memory", "choose a smaller network"
+                ) from None
             batch_size //= 2
         else:
             return found
 
 
 def features_key(config: RoundConfig, scaling: Scaling) -> str:
-    """Return what embeddings depend on beside the image."""
+    """Return a key of everything but the image that embeddings depend on."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:
         file = weights_path(config)

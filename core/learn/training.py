@@ -1,44 +1,49 @@
-"""The one training loop: labelled rows in, a trained network out.
+"""Training loop with its loss, optimiser and learning rate: labelled rows in, a trained network out.
 
-It knows no file, no database and no screen: what should outlast a kill is handed to `on_epoch` as a state that can be
-given back to it. A run that goes on from a state ends exactly like one that was never interrupted, because each
-epoch draws from generators of its own. The rate depends on how much has been seen, not on the number of steps, so a
-batch that had to be halved changes nothing else. The device is waited for once per epoch. What a batch teaches is said
-by an `Objective`: its labels, unless another one is given.
+Optimiser: AdamW with a one-cycle learning rate. Loss: cross entropy, for classes and masks alike, with classes on axis
+1 and pixels (if any) behind; another `Objective` may replace it.
+
+The loop writes no files: `on_epoch` receives a state from which training can continue. A continued run ends exactly
+like an uninterrupted one, because each epoch draws from generators of its own. The rate depends on the share of the run
+that is done, not on the number of steps, so halving the batch changes nothing else. The device is waited for once per
+epoch.
+
+Shapes: images (B, C, H, W), logits (B, K, ...), targets (B, ...) int64 with `NO_LABEL` where unlabelled, weights (K,).
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
+from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 from core.learn.augment import Augment
-from core.learn.batches import Images, Targets
+from core.learn.batches import ImageBatches, Targets
 from core.learn.devices import fast_precision
-from core.learn.losses import supervised_loss
-from core.learn.optimizing import WEIGHT_DECAY, adamw, cycle
-from core.types import RoundCancelledError, RoundError
+from core.types import NO_LABEL, FloatArray, IntArray, RoundCancelledError, RoundError
 
-LOOK_SECONDS = 0.25  # between two looks at should_stop, and two reports
-
+WEIGHT_DECAY = 0.01  # on kernels only
+_WARM_UP = 0.3  # of the run the rate rises, then it falls to 0 along a cosine (one cycle, Smith 2018)
+_FIRST_RATE = 0.1  # of the highest
+_RATES = {Weights.NONE: 1e-3, Weights.PACKAGED: 3e-4, Weights.FILE: 3e-4, Weights.PRETRAINED: 3e-4}
+_SMALL_NETWORKS = {SMALL_NETWORK, SMALL_MASK_NETWORK}
+_SMALL_RATE = 3e-3
+_CHUNK = 64  # masks counted at once
+LOOK_SECONDS = 0.25  # between two calls of should_stop, and two reports
 State = dict[str, Any]
-
 Objective = Callable[[nn.Module, Tensor, Tensor, Tensor | None, torch.Generator], Tensor]
-"""Network, images (B, C, H, W), targets (B, ...), what classes weigh, (K,), and what to draw from -> the loss."""
-
-
-def supervised(
-    network: nn.Module, images: Tensor, targets: Tensor, weights: Tensor | None, _generator: torch.Generator
-) -> Tensor:
-    """Return the loss of the labels alone."""
-    return supervised_loss(network(images), targets, weights)
+"""Network, images (B, C, H, W), targets (B, ...), class weights (K,) and random generator -> the loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Hyperparameters:
     """Hyperparameters of one training run."""
 
     epochs: int
@@ -46,6 +51,7 @@ class Recipe:
     learning_rate: float  # the highest of the cycle
     weight_decay: float = WEIGHT_DECAY
     seed: int = 0
+    seen: int = 0  # images of an epoch, of a random order that begins anew where it ends; 0: each row once
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,52 +64,88 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Progress of a running epoch."""
-
-    epoch: int  # from 0
-    share: float  # of this epoch
-    images_per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
+class TrainingCallbacks:
     """Callbacks of a training run."""
 
-    on_epoch: Callable[[State, float], None]  # the state to go on from, and the mean loss
-    on_look: Callable[[Look], None]
+    on_epoch: Callable[[State, float], None]  # state to continue from, mean loss
+    on_progress: Callable[[float, float], None]  # epochs done, images a second
     should_stop: Callable[[], bool]
+
+
+def label_objective(
+    network: nn.Module, images: Tensor, targets: Tensor, weights: Tensor | None, _generator: torch.Generator
+) -> Tensor:
+    """Return the supervised loss."""
+    return supervised_loss(network(images), targets, weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsBeside:
+    """`Objective` that adds real labels to each batch of pseudo labels: labelled rows, (M,), drawn at random.
+
+    They are `share` of the batch that both make together.
+    """
+
+    images: ImageBatches
+    targets: Targets
+    rows: Tensor
+    augment: Augment
+    share: float
+
+    def __call__(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the supervised loss of both together."""
+        device = self.images.device
+        count = max(1, round(len(images) * self.share / (1 - self.share)))
+        drawn = torch.randint(len(self.rows), (count,), generator=generator, device=device)
+        chosen = self.rows.to(device)[drawn]
+        shown, wanted = self.augment(self.images.batch(chosen), self.targets.batch(chosen), generator)
+        return supervised_loss(network(torch.cat((images, shown))), torch.cat((targets, wanted)), weights)
 
 
 def train(
     network: nn.Module,
-    images: Images,
+    images: ImageBatches,
     labelled: Labelled,
-    recipe: Recipe,
+    recipe: Hyperparameters,
     *,
     augment: Augment,
-    watcher: Watcher,
+    callbacks: TrainingCallbacks,
     state: State | None = None,
-    objective: Objective = supervised,
+    objective: Objective = label_objective,
+    running: Sequence[Tensor] = (),
 ) -> None:
-    """Train the network where it lies, on from `state` if there is one.
+    """Train the network in place, from `state` if there is one.
+
+    `running` are the tensors that the objective changes; they begin at 0 and are kept in the state.
 
     Raises:
-        RoundCancelledError: `should_stop` returned true; it is asked several times a second.
-        torch.OutOfMemoryError: the batch is too large for the device; the network is of no use then.
+        RoundCancelledError: `should_stop` returned true; it is called several times a second.
+        torch.OutOfMemoryError: the batch is too large for the device; the network must be discarded.
     """
     device, count = images.device, len(labelled.rows)
     optimizer = adamw(network, recipe.learning_rate, recipe.weight_decay)
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
+    kept = (state or {}).get("running", ())  # a state of an earlier release has none
+    for tensor, before in zip_longest(running, kept[: len(running)]):
+        tensor.zero_() if before is None else tensor.copy_(before)
     rows = labelled.rows.to(device)
-    batch = min(recipe.batch_size, count)
-    steps = count // batch  # a smaller last batch would make its images weigh more
+    seen = recipe.seen or count
+    batch = min(recipe.batch_size, seen)
+    steps = seen // batch  # a smaller last batch would make its images weigh more
     for epoch in range(int(state["epochs_done"]) if state else 0, recipe.epochs):
         network.train()
         order, jitter = _generators(recipe.seed, epoch, device)
-        dealt = torch.randperm(count, generator=order)[: steps * batch].view(steps, batch).to(device)
+        shuffled = [torch.randperm(count, generator=order) for _ in range(-(-steps * batch // count))]
+        dealt = torch.cat(shuffled)[: steps * batch].view(steps, batch).to(device)
         total = torch.zeros((), device=device)
         started = looked = time.monotonic()
         for step, chosen in enumerate(dealt):
@@ -122,24 +164,29 @@ def train(
             now = time.monotonic()
             if now - looked > LOOK_SECONDS:
                 looked = now
-                stop_if(watcher.should_stop)
-                watcher.on_look(Look(epoch, (step + 1) / steps, (step + 1) * batch / (now - started)))
-        done = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "epochs_done": epoch + 1}
-        watcher.on_epoch(done, (total / steps).item())  # the one wait for the device
+                stop_if(callbacks.should_stop)
+                callbacks.on_progress(epoch + (step + 1) / steps, (step + 1) * batch / (now - started))
+        done = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "epochs_done": epoch + 1,
+            "running": list(running),
+        }
+        callbacks.on_epoch(done, (total / steps).item())  # the one wait for the device
 
 
-def predicted(
+def predict_batches(
     network: nn.Module,
-    images: Images,
+    images: ImageBatches,
     rows: Tensor,
     batch_size: int,
     *,
-    on_look: Callable[[float, float], None],
+    on_progress: Callable[[float, float], None],
     should_stop: Callable[[], bool],
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield these rows batch by batch, (B,), with their logits, (B, K, ...) on the device.
 
-    `on_look` receives the share done and images a second.
+    `on_progress` receives the share done and images a second.
     """
     network.eval()
     started = looked = time.monotonic()
@@ -153,7 +200,58 @@ def predicted(
         if now - looked > LOOK_SECONDS:
             looked = now
             stop_if(should_stop)
-            on_look(done / max(1, len(rows)), done / (now - started))
+            on_progress(done / max(1, len(rows)), done / (now - started))
+
+
+def supervised_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the mean cross entropy over labelled elements; 0, not NaN, where there are none."""
+    total = F.cross_entropy(logits, targets, weight=weights, ignore_index=NO_LABEL, reduction="sum")
+    known = targets != NO_LABEL
+    if weights is None:
+        return total / known.sum().clamp_min(1)
+    share = weights[targets.clamp_min(0)] * known
+    return total / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
+
+
+def median_frequency(masks: IntArray, rows: IntArray, classes: int) -> FloatArray:
+    """Return class weights by median frequency balancing, (K,): the median of the classes' frequencies by their own.
+
+    The frequency of a class is its share of the labelled pixels of the masks it occurs in (Eigen & Fergus 2015); masks
+    are (N, H, W), only `rows` are counted. A class that does not occur has weight 0.
+    """
+    pixels, beside = np.zeros(classes), np.zeros(classes)
+    for start in range(0, len(rows), _CHUNK):
+        for mask in masks[rows[start : start + _CHUNK]]:
+            counts = np.bincount(mask.ravel(), minlength=classes)[:classes]
+            pixels += counts
+            beside[counts > 0] += counts.sum()
+    occurs = pixels > 0
+    frequency = pixels[occurs] / beside[occurs]
+    weights = np.zeros(classes, dtype=np.float32)
+    weights[occurs] = np.median(frequency) / frequency if occurs.any() else 0
+    return weights
+
+
+def adamw(network: nn.Module, learning_rate: float, weight_decay: float = WEIGHT_DECAY) -> torch.optim.Optimizer:
+    """Return an AdamW optimiser that decays kernels only."""
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def cycle(share: float) -> float:
+    """Return the learning rate at this share of the run, relative to the highest."""
+    if share < _WARM_UP:
+        return _FIRST_RATE + (1 - _FIRST_RATE) * share / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
+
+
+def learning_rate(config: RoundConfig) -> float:
+    """Return the highest rate of the cycle: the config's own, or the default of the network and its initial weights."""
+    if config.learning_rate:
+        return config.learning_rate
+    return _SMALL_RATE if config.model in _SMALL_NETWORKS else _RATES[config.weights]
 
 
 def stop_if(should_stop: Callable[[], bool]) -> None:
@@ -162,28 +260,22 @@ def stop_if(should_stop: Callable[[], bool]) -> None:
         raise RoundCancelledError("stopped while training")
 
 
-def halved(recipe: Recipe) -> Recipe:
-    """Return the recipe with half the batch.
+def halve_batch(recipe: Hyperparameters) -> Hyperparameters:
+    """Return the hyperparameters with half the batch size.
 
     Raises:
-        RoundError: it cannot be smaller.
+        RoundError: the batch cannot be smaller.
     """
     smaller = recipe.batch_size // 2
     if smaller < 2:  # noqa: PLR2004 batch normalisation needs two
-        raise RoundError("not even two images fit into the device's memory; choose a smaller network or input size")
-    return Recipe(
-        epochs=recipe.epochs,
-        batch_size=smaller,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        seed=recipe.seed,
-    )
+        raise RoundError("not even two images fit into the device's memory", "choose a smaller network or input size")
+    return replace(recipe, batch_size=smaller)
 
 
 def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
-    """Return this epoch's own generators, of the order (always the CPU's: the same everywhere) and of the jitter.
+    """Return the generators of this epoch: of the order (always the CPU's, the same everywhere), and of augmentation.
 
-    What the network itself draws (dropout) comes from the global one, so that is set here too.
+    The network itself (dropout) draws from the global generator, which is seeded here too.
     """
     own = (seed * 1_000_003 + epoch) % 2**63
     torch.manual_seed(own)

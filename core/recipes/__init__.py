@@ -1,1 +1,1 @@
-"""Whole experiments that end in a trained network: which rows teach, which are pseudo-labelled, which judge."""
+"""Recipes: training of several networks on labels and pseudo labels of one snapshot, with its test rows."""

@@ -1,4 +1,4 @@
-"""A recipe's folder: what is run there and what each stage came to, so that a killed run goes on where it was."""
+"""Folder of a recipe: its settings and the results of its stages, from which an interrupted run continues."""
 
 import json
 from collections.abc import Callable
@@ -13,31 +13,34 @@ _FILE = "recipe.json"
 
 
 def claim(folder: Path, wanted: dict[str, Any]) -> None:
-    """Write down what is run here, JSON values, or check that it is the same as before.
+    """Write the settings of the run, JSON values, into its folder, or check that they are the same as before.
 
     Raises:
-        RoundError: something else was begun in this folder.
+        RoundError: the folder holds another run.
     """
     path = folder / _FILE
     if not path.exists():
         write_atomically(path, json.dumps(wanted).encode())
         return
-    if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(wanted)):
+    stored, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(wanted))
+    for name in {"network", "settings"} & now.keys() & stored.keys():  # an older version knew fewer settings
+        stored[name] = now[name] | stored[name]
+    if stored != now:
         raise RoundError(
-            f"{folder} holds a run with another config or other data; start a new round, or choose another folder"
+            f"{folder} holds a run with another config or other data", "start a new round, or choose another folder"
         )
 
 
-def digest_of(parts: tuple[IntArray, ...], beside: bytes = b"") -> str:
-    """Return 32 hex digits of the rows of all parts, and of what else decides."""
+def digest_rows(parts: tuple[IntArray, ...], beside: bytes = b"") -> str:
+    """Return 32 hex digits of the rows of all roles, and of `beside`."""
     digest = blake2b(beside, digest_size=16)
     for rows in parts:
         digest.update(rows.astype("<i8").tobytes() + b"|")
     return digest.hexdigest()
 
 
-def stage(folder: Path, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what a stage came to, as JSON values: read, or worked out and written."""
+def run_stage(folder: Path, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the result of a stage as JSON values, read from its file, or else from `work` and written."""
     path = folder / f"{name}.json"
     if not path.exists():
         write_atomically(path, json.dumps(work()).encode())

@@ -1,4 +1,4 @@
-"""How good predicted masks are: pixels counted over all images, then intersection over union."""
+"""Scores of predicted masks: pixels counted over all images, then intersection over union."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from core.types import IntArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskScore:
-    """What masks are worth against the true ones; None where nothing was there to count."""
+    """Scores of masks against the true ones; None where no pixel was counted."""
 
     mean_iou: float | None
     ious: list[float | None]  # of each class
@@ -24,12 +24,13 @@ class MaskScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What predictions are worth against true labels of either kind; None where nothing was there to count."""
+    """Scores of predictions against true labels of either kind; None where nothing was counted."""
 
     value: float | None  # what is chosen by: the share of right images, or the mean IoU of masks
     per_class: list[float | None]  # the share of a class' images that are right, or its IoU
     accuracy: float | None  # share of images, or of pixels
     mean_iou: float | None = None  # of masks
+    log_likelihood: float | None = None  # of the given classes, calibrated, the mean in nats; None: not measured
 
     @classmethod
     def of_masks(cls, confusion: IntArray) -> "Score":
@@ -45,18 +46,26 @@ class Score:
         return cls(value=accuracy, per_class=[right / of if of else None for right, of in rows], accuracy=accuracy)
 
     def beats(self, other: "Score") -> bool:
-        """Whether it is better by the value that is chosen by."""
-        return (self.value or 0.0) > (other.value or 0.0)
+        """Return True where the value is higher than that of another score, or as high and its labels are likelier.
+
+        Few images that choose often give two networks the same accuracy.
+        """
+        if (self.value or 0.0) != (other.value or 0.0):
+            return (self.value or 0.0) > (other.value or 0.0)
+        if self.log_likelihood is None or other.log_likelihood is None:
+            return False
+        return self.log_likelihood > other.log_likelihood
 
 
 def image_confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
-    """Return the confusion of one image's masks, (K, K); what is IGNORE in the true one counts nowhere.
+    """Return the confusion of one image's masks, (K, K), without pixels that are IGNORE in the true one.
 
-    Pixels predicted as IGNORE, of an image without tags, raise a ValueError: there is nothing to be said of them.
+    Raises:
+        ValueError: a pixel is predicted as IGNORE, as in an image without tags.
     """
     return pixel_confusion(true, predicted, classes)
 
 
-def no_pixels(classes: int) -> IntArray:
-    """Return the confusion to begin with."""
+def empty_confusion(classes: int) -> IntArray:
+    """Return a confusion of zeros, (K, K)."""
     return np.zeros((classes, classes), np.int64)

@@ -1,26 +1,33 @@
-"""The words of Outfold as plain values: what the method, the database and the pages all speak.
+"""Plain values shared by the method, the database and the pages.
 
-Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks a sample nobody labelled.
-Nothing here imports anything but the standard library and numpy.
+Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks an unlabelled sample.
+Imports only the standard library and numpy, and pydantic where JSON is first read or written.
 """
 
-from core.types.arrays import NO_LABEL, ByteArray, FloatArray, IntArray
+from core.types.classes import ClassState, exchange_values, merged_ids, renumber_mask
 from core.types.errors import (
     ConfigError,
+    Cure,
     DatasetError,
     ExportError,
     OutfoldError,
     RoundCancelledError,
     RoundError,
     StorageError,
+    command_text,
 )
+from core.types.json_values import from_json_values, to_json_values
 from core.types.labels import (
     EVERY_FOLD,
+    NO_LABEL,
     Act,
+    ByteArray,
     Decision,
     Finding,
     FindingFilter,
     FindingKind,
+    FloatArray,
+    IntArray,
     Order,
     Resolution,
     Status,
@@ -36,21 +43,36 @@ from core.types.masks import (
     ignore_of,
     mask_dtype,
     pixel_of,
-    widened,
+    widen,
 )
-from core.types.work import ImageFacts, Problem, Progress, Recipe, Report, RoundStatus, Severity, SourceSample
+from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
+from core.types.work import (
+    DeletionKind,
+    ImageFacts,
+    JobStatus,
+    Problem,
+    Progress,
+    Recipe,
+    Report,
+    Severity,
+    SourceSample,
+)
 
 __all__ = [
     "EVERY_FOLD",
     "IGNORE",
+    "LEAST_ROLES",
     "NO_LABEL",
     "WIDE_IGNORE",
     "Act",
     "ByteArray",
+    "ClassState",
     "ClassTable",
     "ConfigError",
+    "Cure",
     "DatasetError",
     "Decision",
+    "DeletionKind",
     "ExportError",
     "Finding",
     "FindingFilter",
@@ -58,6 +80,8 @@ __all__ = [
     "FloatArray",
     "ImageFacts",
     "IntArray",
+    "JobStatus",
+    "LoggedAct",
     "Order",
     "OutfoldError",
     "Problem",
@@ -67,17 +91,25 @@ __all__ = [
     "RegionDecision",
     "Report",
     "Resolution",
+    "Right",
+    "Role",
     "RoundCancelledError",
     "RoundError",
-    "RoundStatus",
     "Severity",
     "SourceSample",
     "Status",
     "StorageError",
     "Task",
     "Verdict",
+    "command_text",
+    "exchange_values",
+    "forbidden",
+    "from_json_values",
     "ignore_of",
     "mask_dtype",
+    "merged_ids",
     "pixel_of",
-    "widened",
+    "renumber_mask",
+    "to_json_values",
+    "widen",
 ]

@@ -1,21 +1,31 @@
-"""Labels, verdicts, decisions, findings: what rounds and people say of a sample."""
+"""Labels, verdicts, decisions and findings of samples, and types of arrays."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
-EVERY_FOLD = -1  # in a fold's place: the models of all folds predicted the sample together
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+ByteArray = NDArray[np.uint8]
+
+NO_LABEL = -1
+
+EVERY_FOLD = -1  # fold of samples that the models of all folds predicted together
 
 
 class Task(StrEnum):
-    """What a label is: one class of an image, or one class of each pixel."""
+    """Kind of label: one class of an image, or one class of each pixel."""
 
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
 
 
 class Verdict(StrEnum):
-    """What a person says of a finding. The last one settles nothing: it asks somebody else to look."""
+    """Verdict of a person on a finding. `SECOND_OPINION` settles nothing: it asks another annotator."""
 
     ACCEPT = "accept"  # the pseudo label is right
     KEEP = "keep"  # the given label is right
@@ -26,12 +36,12 @@ class Verdict(StrEnum):
 
     @property
     def settles(self) -> bool:
-        """Whether the sample is decided by this verdict."""
+        """Return whether this verdict decides the sample."""
         return self is not Verdict.SECOND_OPINION
 
 
 class FindingKind(IntEnum):
-    """Why a sample is shown: the model contradicts its label, agrees with it, or there is none."""
+    """Relation of prediction and given label: contradiction, agreement, or no label."""
 
     SUSPICIOUS = 0
     AGREEING = 1
@@ -39,7 +49,7 @@ class FindingKind(IntEnum):
 
 
 class Status(IntEnum):
-    """Where a finding stands now, computed from the live decisions on its sample."""
+    """Current status of a finding, computed from the live decisions on its sample."""
 
     OPEN = 0
     ACCEPT = 1
@@ -47,21 +57,24 @@ class Status(IntEnum):
     RELABEL = 3
     AMBIGUOUS = 4
     EXCLUDE = 5
-    BULK = 6  # accepted by a bulk act, looked at by nobody
+    BULK = 6  # accepted by a bulk act, not reviewed
     SECOND_OPINION = 7
-    PAINTED = 8  # a region of which edits of its image painted every pixel: nothing is left to accept
+    PAINTED = 8  # a region whose pixels were all painted by edits of its image: nothing is left to accept
+    REMOVED = 9  # its image was removed from the dataset: in no list or count, see `db.hidden`
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether the finding needs no further verdict."""
         return self not in (Status.OPEN, Status.SECOND_OPINION)
 
 
 class Act(StrEnum):
-    """What made a changeset. `UNDO` and `REDO` name another changeset and carry no decisions of their own."""
+    """Kind of act of a changeset. `UNDO` and `REDO` name another changeset; they and `NOTE` have no decisions."""
 
     VERDICT = "verdict"  # one act of a person on one or several chosen cards
     ACCEPT_ALL = "accept_all"  # one act on everything a filter and a threshold hold
+    CLASSES = "classes"  # a class was added or renamed, or classes were merged or put in order; see its note
+    NOTE = "note"  # a person's text on one card
     UNDO = "undo"
     REDO = "redo"
 
@@ -80,14 +93,14 @@ class Decision:
     changeset_id: int
     annotator: str
     decided_at: datetime
-    finding_id: int | None = None  # what it was made on; of a mask it says something of this region alone
+    finding_id: int | None = None  # the finding it was made on; of a mask, it decides this region only
     mask_hash: str | None = None  # the whole mask, where it was edited
     mask_base: str | None = None  # the mask that the edit began from
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a sample's label is now and which decision says so (none: the given label stands).
+    """Current label of a sample, and the decision behind it (none: the given label is kept).
 
     `label` is None where the sample has no usable label: ambiguous, excluded, or never labelled.
     """
@@ -98,7 +111,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingFilter:
-    """Which findings of one round are meant; None or empty means any. One value for queue, counts and bulk acts.
+    """Filter of one round's findings, for queue, counts and bulk acts; None or empty means any.
 
     `min_confidence` is inclusive, `max_confidence` exclusive unless it is 1. Areas are pixels, both inclusive.
     """
@@ -111,7 +124,7 @@ class FindingFilter:
     min_confidence: float = 0.0
     max_confidence: float = 1.0
     split: str | None = None
-    without_splits: frozenset[str] = frozenset()  # what a bulk act leaves out: the evaluation splits
+    without_splits: frozenset[str] = frozenset()  # excluded from a bulk act: the evaluation splits
     fold: int | None = None
     annotator: str | None = None
     path_contains: str = ""
@@ -119,14 +132,12 @@ class FindingFilter:
     max_area: int | None = None
     sample_id: int | None = None
     similar: tuple[int, ...] = ()  # ids of findings that resemble one card, ascending; empty: any
-    class_percents: tuple[
-        int, ...
-    ] = ()  # the least percent of confidence by suggested class; empty: none but the above
+    class_percents: tuple[int, ...] = ()  # least confidence in percent by suggested class; empty: only the one above
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding with its sample, as people see it. `top` holds the five likeliest as (class, probability).
+    """One finding with its sample. `top` holds the five likeliest classes as (class, probability).
 
     `width` and `height` are the image's; `box` (x, y, width, height) and `area` those of a region, in pixels.
     """
@@ -145,7 +156,7 @@ class Finding:
     split: str
     top: list[list[float]]
     similarity_rank: int | None
-    contradicting: int | None  # networks that contradict the given label, where the round has several
+    contradicting: int | None  # networks that contradict the given label, if the round has several
     status: Status
     label: int | None
     annotator: str | None
@@ -156,17 +167,19 @@ class Finding:
     height: int
     box: tuple[int, int, int, int] | None = None
     area: int | None = None
+    own_given: int | None = None  # the round's own classes before merges, if they differ
+    own_pseudo: int | None = None
 
     @property
     def edited(self) -> bool:
-        """Whether it was decided by editing the whole mask."""
+        """Return whether it was decided by editing the whole mask."""
         return self.status is Status.RELABEL and self.label is None
 
 
 class Order(StrEnum):
-    """In which order findings are shown."""
+    """Order of findings."""
 
     SUSPICION = "suspicion"  # lowest self-confidence first
     CONFIDENCE = "confidence"  # Flath's rule: most confident first
     PAIR = "pair"  # class pair by class pair, each by suspicion
-    SIMILARITY = "similarity"  # like beside like; only where the round has embeddings
+    SIMILARITY = "similarity"  # similar images adjacent; only if the round has embeddings

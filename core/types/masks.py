@@ -1,15 +1,14 @@
 """Masks: one class id per pixel, and the regions of them that are reviewed.
 
-A mask is (H, W), uint8 for up to 255 classes, uint16 beyond; its largest value (255, 65535) is IGNORE: a pixel nobody
-labelled. So a mask's dtype says what IGNORE is in it.
+A mask is (H, W), uint8 for up to 255 classes, uint16 beyond; its largest value (255, 65535) is IGNORE: an unlabelled
+pixel. So the dtype of a mask determines its value of IGNORE.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.types.arrays import NO_LABEL, IntArray
-from core.types.labels import Decision
+from core.types.labels import NO_LABEL, Decision, IntArray
 
 IGNORE = 255
 WIDE_IGNORE = 65_535
@@ -27,12 +26,12 @@ def ignore_of(mask: IntArray) -> int:
 
 
 def pixel_of(mask: IntArray, label: int | None) -> int:
-    """Return the value that pixels of this label have in this mask: IGNORE for None and `NO_LABEL`."""
+    """Return the pixel value of this label in this mask: IGNORE for None and `NO_LABEL`."""
     return ignore_of(mask) if label in (None, NO_LABEL) else int(label)
 
 
-def widened(mask: IntArray, classes: int) -> IntArray:
-    """Return a mask in the dtype of masks of so many classes, itself if it has it; what is IGNORE stays so."""
+def widen(mask: IntArray, classes: int) -> IntArray:
+    """Return a mask in the dtype of masks of so many classes, the same object if it has it; IGNORE is kept."""
     dtype = mask_dtype(classes)
     if mask.dtype == dtype:
         return mask
@@ -43,13 +42,13 @@ def widened(mask: IntArray, classes: int) -> IntArray:
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """The classes of masks in the order of their ids, with a colour each as `#rrggbb`."""
+    """Classes of masks in the order of their ids, each with a colour as `#rrggbb`."""
 
     names: tuple[str, ...]
     colours: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Validate the lengths and shapes."""
         if len(self.names) != len(self.colours):
             raise ValueError(f"{len(self.names)} classes have {len(self.colours)} colours")
         if len(set(self.names)) != len(self.names):
@@ -62,7 +61,7 @@ class ClassTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """Some pixels of one image: runs of them along the rows, (M, 3) int32 as (y, x, length), top to bottom."""
+    """Pixels of one image, as runs along the rows, (M, 3) int32 as (y, x, length), top to bottom."""
 
     runs: IntArray
 
@@ -73,7 +72,7 @@ class Region:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Return (x, y, width, height) of the smallest box around it, in pixels."""
+        """Return the bounding box (x, y, width, height), in pixels."""
         y, x, length = self.runs.T
         left, top = int(x.min()), int(y.min())
         return left, top, int((x + length).max()) - left, int(y.max()) + 1 - top
@@ -82,6 +81,10 @@ class Region:
         """Write `label` into these pixels of `mask`, (H, W), and into no other."""
         for y, x, length in self.runs.tolist():
             mask[y, x : x + length] = label
+
+    def shift(self, x: int, y: int) -> "Region":
+        """Return the region shifted right by x and down by y."""
+        return Region(self.runs + np.array([y, x, 0]))
 
     def to_bytes(self) -> bytes:
         """Return the runs as they are stored."""
@@ -105,9 +108,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionDecision:
-    """A decision on a region whose pixels the round's mask gave the class `given`, `NO_LABEL` where they were IGNORE.
+    """A decision on a region; `given` is the class of its pixels in the round's mask, `NO_LABEL` if they were IGNORE.
 
-    None: an edit of no region.
+    Both are None for an edit of the whole mask.
     """
 
     decision: Decision

@@ -1,4 +1,4 @@
-"""What comes in, and how far work is."""
+"""Imported images, problems, recipes, and progress of rounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 
-class RoundStatus(StrEnum):
-    """Where a round stands."""
+class JobStatus(StrEnum):
+    """Status of a round, import or export."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -17,37 +17,57 @@ class RoundStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen any more."""
-        return self in (RoundStatus.DONE, RoundStatus.FAILED, RoundStatus.CANCELLED)
+        """Return whether the job has ended."""
+        return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class DeletionKind(StrEnum):
+    """Subject of a deletion."""
+
+    DATASET = "dataset"
+    ROUND = "round"
+    IMPORT = "import"  # its images are removed, and its changes of others reverted
+    IMAGES = "images"
 
 
 class Recipe(StrEnum):
-    """What a round does: the folds, or a whole experiment in which several networks are trained one after another."""
+    """Kind of a round: training of the folds, or an experiment that trains several networks one after another."""
 
-    CROSS_FOLD = "cross-fold"  # K networks, each judges the part it never saw
-    ITERATED = "iterated"  # a teacher labels what is unlabelled, a student learns it, T times
+    CROSS_FOLD = "cross-fold"  # K networks, each predicts the fold it was not trained on
+    ITERATED = "iterated"  # a teacher labels unlabelled images, a student learns from them, T times
     CROSS_TRAINING = "cross-training"  # few masks and many image tags
-    COMPARISON = "comparison"  # what cleaning was worth: the same training on the original and on the cleaned labels
-    PREDICTIONS = "predictions"  # trains nothing: probabilities that were predicted elsewhere are judged
+    COMPARISON = "comparison"  # impact of cleaning: the same training on the original and on the cleaned labels
+    PREDICTIONS = "predictions"  # trains nothing: judges probabilities predicted elsewhere
+    LABELLING = "labelling"  # trains and suggests nothing: orders unlabelled images for labelling by hand
 
     @property
     def finds(self) -> bool:
-        """Whether such a round ends with findings to review."""
+        """Return whether such a round produces findings to review."""
         return self is not Recipe.COMPARISON
 
     @property
     def trains(self) -> bool:
-        """Whether it trains networks."""
+        """Return whether it trains networks."""
+        return self not in (Recipe.PREDICTIONS, Recipe.LABELLING)
+
+    @property
+    def runs_networks(self) -> bool:
+        """Return whether its result depends on networks, and so on the versions of the libraries that run them."""
         return self is not Recipe.PREDICTIONS
 
     @property
+    def suggests(self) -> bool:
+        """Return whether its findings suggest a label."""
+        return self.finds and self is not Recipe.LABELLING
+
+    @property
     def proposes(self) -> bool:
-        """Whether all its findings are of what nobody labelled."""
-        return self in (Recipe.ITERATED, Recipe.CROSS_TRAINING)
+        """Return whether all its findings are on unlabelled images or pixels."""
+        return self in (Recipe.ITERATED, Recipe.CROSS_TRAINING, Recipe.LABELLING)
 
 
 class Severity(StrEnum):
-    """Whether a problem kept its file out (`ERROR`) or only deserves a look (`WARNING`)."""
+    """Severity of a problem: its file was left out (`ERROR`), or is to be checked (`WARNING`)."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -55,7 +75,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with incoming data: which file, what, and what to do about it."""
+    """One problem of incoming data: the file, the fault and the cure."""
 
     severity: Severity
     kind: str  # short and stable, e.g. "corrupt image"; problems are counted by it
@@ -66,26 +86,26 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SourceSample:
-    """One image as a format reader found it, before anybody opened the file.
+    """One image by its path and name, as listed by a format reader, which does not open the file.
 
     `path` is absolute, `name` the path shown to people (relative to the dataset's root where it lies inside).
     """
 
     path: str
     name: str
-    label: str | None
+    label: str | None = None
     split: str = ""
     group: str = ""
-    mask: dict[str, Any] | None = None  # where its mask is and how it is written, as JSON values; see core.data.masks
-    tags: list[str] | None = None  # the classes it shows, no other; None: nobody said
-    annotators_differ: bool = False  # the source has several labels of it, and none of them is the ground truth
+    mask: dict[str, Any] | None = None  # reference to its mask and its encoding, as JSON values; see core.data.masks
+    tags: list[str] | None = None  # the classes it shows, and no others; None: unknown
+    annotators_differ: bool = False  # the source has several labels of it, none of them a ground truth
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What reading one image file told: content hash (blake2b-128, hex), size in pixels and bytes, grey or not.
+    """Facts of one image file: content hash (blake2b-128, hex), size in pixels and bytes, grey or not.
 
-    `look_hash` is alike for images that look alike (`core.data.lookalikes`).
+    `look_hash` is similar for look-alikes (`core.data.lookalikes`).
     """
 
     content_hash: str
@@ -98,7 +118,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one fold of a round is. Speeds in images a second, times in seconds."""
+    """Progress of one fold of a round. Speeds in images per second, times in seconds."""
 
     stage: str  # "reading images", "training", "predicting"
     fold: int

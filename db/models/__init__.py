@@ -1,4 +1,4 @@
-"""The tables. Rows are only ever read and written through `db.queries`; nothing above ever sees one.
+"""Tables. Rows are read and written in `db.queries` only, which returns plain values.
 
 What people and the worker did is appended (`decision`, `changeset`, `round`, `problem`); what follows from it
 (`finding.status` ..., `finding_count`, `changeset.live`) is kept beside it in the same transaction for speed and
@@ -9,14 +9,17 @@ from db.models.base import Base, Code, UtcDateTime
 from db.models.datasets import (
     AnnotatorRow,
     DatasetRow,
+    DeletionRow,
     ExportRow,
+    ImportChangeRow,
     ImportRow,
     IncomingRow,
     ProblemRow,
     SampleRow,
     TaggingRow,
 )
-from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow
+from db.models.people import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
+from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow, NoteRow
 from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
 
 __all__ = [
@@ -28,16 +31,23 @@ __all__ = [
     "Code",
     "DatasetRow",
     "DecisionRow",
+    "DeletionRow",
     "ExportRow",
     "FindingCountRow",
     "FindingRow",
     "FoldRunRow",
+    "ImportChangeRow",
     "ImportRow",
     "IncomingRow",
+    "LogEntryRow",
+    "LoginSessionRow",
+    "NoteRow",
     "ProblemRow",
     "RoundRow",
     "SampleRow",
+    "SigningKeyRow",
     "TaggingRow",
+    "UserRow",
     "UtcDateTime",
     "WorkerRow",
 ]

@@ -1,4 +1,4 @@
-"""What every table shares: column types, naming of constraints, references."""
+"""Column types, naming of constraints, and references, shared by all tables."""
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -9,7 +9,19 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from core.types import Act, FindingKind, Recipe, RoundStatus, Severity, Status, Task, Verdict
+from core.types import (
+    Act,
+    DeletionKind,
+    FindingKind,
+    JobStatus,
+    LoggedAct,
+    Recipe,
+    Role,
+    Severity,
+    Status,
+    Task,
+    Verdict,
+)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -33,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Code(TypeDecorator[IntEnum]):
-    """An IntEnum as a small integer: rows by the million, so two bytes and not a word."""
+    """An IntEnum as a small integer: with rows by the million, two bytes instead of a text."""
 
     impl = SmallInteger
     cache_ok = True
@@ -80,10 +92,13 @@ class Base(DeclarativeBase):
         Status: Code(Status),
         Verdict: _by_value(Verdict),
         Act: _by_value(Act),
-        RoundStatus: _by_value(RoundStatus),
+        JobStatus: _by_value(JobStatus),
+        DeletionKind: _by_value(DeletionKind),
         Recipe: _by_value(Recipe),
         Severity: _by_value(Severity),
         Task: _by_value(Task),
+        Role: _by_value(Role),
+        LoggedAct: _by_value(LoggedAct),
     }
 
 

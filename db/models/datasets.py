@@ -1,12 +1,12 @@
-"""Datasets, their samples, and what came in and went out."""
+"""Datasets, samples, imports, exports and deletions."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.types import RoundStatus, Severity, Task
+from core.types import DeletionKind, JobStatus, Severity, Task
 from db.models.base import Base, dataset_ref, primary_key, sample_ref
 
 
@@ -20,7 +20,11 @@ class AnnotatorRow(Base):
 
 
 class DatasetRow(Base):
-    """A set of images. `classes` only grows at its end, so a class id means the same for ever."""
+    """A set of images. `classes` only grows at its end, so a class id means the same for ever.
+
+    `retired_classes` are the ids of classes whose addition was undone, `merged_classes` pairs of a merged class and the
+    one it went into, chains resolved; `class_order` has every id that was ordered, none: by id.
+    """
 
     __tablename__ = "dataset"
     id: Mapped[primary_key]
@@ -29,14 +33,18 @@ class DatasetRow(Base):
     root: Mapped[str]
     format: Mapped[str] = mapped_column(String(40))
     classes: Mapped[list[str]]
+    retired_classes: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
+    merged_classes: Mapped[list[list[int]]] = mapped_column(JSON, default=list, server_default="[]")
+    class_order: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
     colours: Mapped[list[str] | None]  # of masks, "#rrggbb" for each class
     evaluation_splits: Mapped[list[str]] = mapped_column(default=list, server_default="[]")  # never learnt from
-    options: Mapped[dict[str, Any]]  # what the format reader was told, for a re-import
+    options: Mapped[dict[str, Any]]  # options of the format's reader, for a re-import
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
 
 
 class SampleRow(Base):
-    """One image. `label` or `mask_hash` is what was given and never changes.
+    """One image. `label` or `mask_hash` is the given label and never changes.
 
     `vanished_at` is set when a re-import misses it.
     """
@@ -46,6 +54,12 @@ class SampleRow(Base):
         UniqueConstraint("dataset_id", "path"),
         Index("ix_sample_content_hash", "content_hash"),
         Index("ix_sample_dataset_id_name", "dataset_id", "name"),
+        Index(
+            "ix_sample_removed_by",
+            "removed_by",
+            sqlite_where=text("removed_by IS NOT NULL"),
+            postgresql_where=text("removed_by IS NOT NULL"),
+        ),
     )
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
@@ -61,13 +75,15 @@ class SampleRow(Base):
     height: Mapped[int]
     bytes: Mapped[int]
     grey: Mapped[bool]
-    annotators_differ: Mapped[bool] = mapped_column(default=False, server_default=false())  # says its source now
+    annotators_differ: Mapped[bool] = mapped_column(default=False, server_default=false())  # in its source now
     imported_at: Mapped[datetime]
     vanished_at: Mapped[datetime | None]
+    import_id: Mapped[int | None]  # the import that added it; None: one of before this was noted
+    removed_by: Mapped[int | None]  # the deletion that hides it from every query, see `db.hidden`
 
 
 class TaggingRow(Base):
-    """Which classes an image shows, and that it shows no other; rows are only ever added, the newest counts.
+    """Tags: all classes that an image shows; rows are only added, and the newest counts.
 
     `annotator_id` is None where an import brought the tags. `client_id` and `client_seq` are the browser's own number
     of the act, so that a retry is found.
@@ -87,6 +103,7 @@ class TaggingRow(Base):
     client_id: Mapped[str | None] = mapped_column(String(64))
     client_seq: Mapped[int | None]
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("tagging.id"))  # the row this one takes back
+    import_id: Mapped[int | None]  # the import that brought it
 
 
 class IncomingRow(Base):
@@ -114,19 +131,39 @@ class IncomingRow(Base):
 
 
 class ImportRow(Base):
-    """One run of an import: how far it is, what it found. `report` holds counts by class, split and problem."""
+    """One run of an import: how far it is, what it found. `report` holds counts by class, split and problem.
+
+    `dataset_change` holds the columns of its dataset that it wrote, each as [before, after]; {} of the import that made
+    the dataset, None of one that ended before this was noted, and so cannot be undone.
+    """
 
     __tablename__ = "import"
     id: Mapped[primary_key]
     dataset_id: Mapped[int | None] = mapped_column(ForeignKey("dataset.id"))
     request: Mapped[dict[str, Any]]  # name, root, format, options
-    status: Mapped[RoundStatus]
+    status: Mapped[JobStatus]
     done: Mapped[int]
     total: Mapped[int]
     message: Mapped[str]
     report: Mapped[dict[str, Any] | None]
+    dataset_change: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # it was undone: no query finds it, see `db.hidden`
+
+
+class ImportChangeRow(Base):
+    """Changes of an import to an image that the dataset had: columns by name, each as [before, after]."""
+
+    __tablename__ = "import_change"
+    __table_args__ = (
+        Index("ix_import_change_import_id", "import_id"),
+        Index("ix_import_change_sample_id", "sample_id"),
+    )
+    id: Mapped[primary_key]
+    import_id: Mapped[int] = mapped_column(ForeignKey("import.id"))
+    sample_id: Mapped[sample_ref]
+    changed: Mapped[dict[str, Any]]
 
 
 class ProblemRow(Base):
@@ -149,8 +186,8 @@ class ExportRow(Base):
     __tablename__ = "export"
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
-    request: Mapped[dict[str, Any]]  # format, folder, link mode, what to do with ambiguous and excluded
-    status: Mapped[RoundStatus]
+    request: Mapped[dict[str, Any]]  # format, folder, link mode, policy for ambiguous and excluded
+    status: Mapped[JobStatus]
     done: Mapped[int]
     total: Mapped[int]
     path: Mapped[str]
@@ -159,3 +196,24 @@ class ExportRow(Base):
     created_by: Mapped[str] = mapped_column(String(80))
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class DeletionRow(Base):
+    """One deletion: of a dataset, a round, an import or images.
+
+    It outlives what it names, so its ids are no foreign keys.
+    `held` are its counts and bytes of files.
+    """
+
+    __tablename__ = "deletion"
+    id: Mapped[primary_key]
+    kind: Mapped[DeletionKind]
+    dataset_id: Mapped[int]
+    round_id: Mapped[int | None]  # of a round
+    import_id: Mapped[int | None]  # of an import
+    name: Mapped[str] = mapped_column(String(240))
+    held: Mapped[dict[str, Any]]
+    deleted_by: Mapped[str] = mapped_column(String(80))
+    deleted_at: Mapped[datetime]
+    restored_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]

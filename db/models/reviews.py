@@ -1,4 +1,4 @@
-"""What rounds say of samples and what people say of that."""
+"""Findings of rounds, and people's decisions on them."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from db.models.base import Base, annotator_ref, dataset_ref, primary_key, round_
 
 
 class FindingRow(Base):
-    """What a round says of one sample, or of a region of its mask: given -> pseudo, how sure, where its review stands.
+    """Finding of a round on a sample or a region of its mask: given -> pseudo, confidence, review status.
 
     `row` is the sample's index in the round's arrays; `rank` its place in the round, 0 the most suspicious.
     """
@@ -32,8 +32,10 @@ class FindingRow(Base):
     row: Mapped[int]
     rank: Mapped[int]
     kind: Mapped[FindingKind]
-    given: Mapped[int]  # the snapshot's label, NO_LABEL when unlabelled
-    pseudo: Mapped[int]
+    given: Mapped[int]  # the snapshot's label, NO_LABEL when unlabelled; of a merged class the one it went into
+    pseudo: Mapped[int]  # likewise
+    own_given: Mapped[int | None]  # the round's own class before a merge, where that differs
+    own_pseudo: Mapped[int | None]
     confidence: Mapped[float]  # of the pseudo label, calibrated
     percent: Mapped[int] = mapped_column(SmallInteger)  # floor(100 * confidence)
     self_confidence: Mapped[float]  # of the given label, calibrated
@@ -41,10 +43,10 @@ class FindingRow(Base):
     fold: Mapped[int]
     split: Mapped[str] = mapped_column(String(40), default="")
     top: Mapped[list[list[float]]]  # the five likeliest as [class, probability]
-    similarity_rank: Mapped[int | None]  # place in an order that puts like beside like
+    similarity_rank: Mapped[int | None]  # place in the order by similarity
     contradicting: Mapped[int | None] = mapped_column(SmallInteger)  # networks against the label, of several in a round
     status: Mapped[Status] = mapped_column(default=Status.OPEN, server_default=text("0"))
-    label: Mapped[int | None]  # what the decision says, None while open or without a usable label
+    label: Mapped[int | None]  # the decided class, None while open or without a usable label
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
     # of a region of a mask; None where the label is a class
     x: Mapped[int | None]  # of the box around it, in pixels
@@ -58,7 +60,7 @@ class FindingRow(Base):
 
 
 class FindingCountRow(Base):
-    """How many findings share these values: every count on the review page is a sum over these rows."""
+    """Number of findings that share these values: every count on the review page is a sum over these rows."""
 
     __tablename__ = "finding_count"
     __table_args__ = (UniqueConstraint("round_id", "kind", "status", "split", "given", "pseudo", "percent"),)
@@ -119,13 +121,25 @@ class DecisionRow(Base):
     mask_base: Mapped[str | None] = mapped_column(String(32))  # the mask that the edit began from
 
 
+class NoteRow(Base):
+    """A person's text on a card; rows are only ever added, an empty text takes the one before back."""
+
+    __tablename__ = "note"
+    __table_args__ = (Index("ix_note_sample_id", "sample_id"), Index("ix_note_changeset_id", "changeset_id"))
+    id: Mapped[primary_key]
+    changeset_id: Mapped[int] = mapped_column(ForeignKey("changeset.id"))
+    sample_id: Mapped[sample_ref]
+    finding_id: Mapped[int] = mapped_column(ForeignKey("finding.id"))
+    text: Mapped[str] = mapped_column(String(500))
+
+
 class AuditRow(Base):
     """A random sample of a fixed set of findings: the set, its one random order, and what a certificate may claim.
 
-    The set is what a filter held and nobody had judged when it was fixed. `identity` is a hash of that filter without
-    its statuses: the same set is never drawn a second time. `finding_ids` are the ids of the whole set in random order,
-    `settled_ids` those left out since people had judged them; both little-endian int64. `levels` counts the set by
-    whole percents of confidence, `pixels` sums the areas of its regions likewise.
+    The set holds the findings of a filter that had no verdict when it was fixed. `identity` is a hash of that filter
+    without its statuses: the same set is never drawn a second time. `finding_ids` are the ids of the whole set in
+    random order, `settled_ids` those left out since people had judged them; both little-endian int64. `levels` counts
+    the set by whole percents of confidence, `pixels` sums the areas of its regions likewise.
     """
 
     __tablename__ = "audit"
@@ -150,10 +164,11 @@ class AuditRow(Base):
     annotator_id: Mapped[annotator_ref]
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    removed: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # of its set, by removal of their images
 
 
 class AuditLeaseRow(Base):
-    """A card of an audit that is in front of somebody, so that nobody else is given it; void once `until` is over."""
+    """Lease of a card of an audit to one annotator; void once `until` is over."""
 
     __tablename__ = "audit_lease"
     __table_args__ = (UniqueConstraint("audit_id", "finding_id"),)

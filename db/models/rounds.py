@@ -1,4 +1,4 @@
-"""Rounds, how far their folds are, and the workers that run them."""
+"""Rounds, progress of their folds, and workers."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.types import Recipe, RoundStatus
+from core.types import JobStatus, Recipe
 from db.models.base import Base, dataset_ref, primary_key, round_ref
 
 
@@ -31,8 +31,8 @@ class RoundRow(Base):
     recipe: Mapped[Recipe] = mapped_column(default=Recipe.CROSS_FOLD, server_default=Recipe.CROSS_FOLD.value)
     config: Mapped[dict[str, Any]]  # of the networks
     recipe_config: Mapped[dict[str, Any] | None]  # the recipe's own settings; none for folds
-    status: Mapped[RoundStatus]
-    stage: Mapped[str] = mapped_column(String(80), default="")  # what is happening, for people
+    status: Mapped[JobStatus]
+    stage: Mapped[str] = mapped_column(String(80), default="")  # in words, for people
     message: Mapped[str] = mapped_column(default="")  # why it failed, with the cure
     snapshot_hash: Mapped[str | None] = mapped_column(String(32))
     versions: Mapped[dict[str, Any] | None]
@@ -41,6 +41,7 @@ class RoundRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
 
 
 class FoldRunRow(Base):
@@ -52,7 +53,7 @@ class FoldRunRow(Base):
     round_id: Mapped[round_ref]
     fold: Mapped[int]
     attempt: Mapped[int]
-    status: Mapped[RoundStatus]
+    status: Mapped[JobStatus]
     stage: Mapped[str] = mapped_column(String(80), default="")
     epoch: Mapped[int] = mapped_column(default=0)
     epochs: Mapped[int] = mapped_column(default=0)

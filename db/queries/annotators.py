@@ -1,4 +1,4 @@
-"""People who decide."""
+"""Annotators."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Audits: fixed sets of findings in one random order each, the verdicts on them, and who has which card."""
+"""Audits: fixed sets of findings in one random order each, their verdicts, and leases of cards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import numpy as np
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.types import FindingFilter, FindingKind, IntArray, Status
+from core.types import NO_LABEL, FindingFilter, FindingKind, IntArray, Status
+from db.hidden import WITH_DELETED
 from db.models import AnnotatorRow, AuditLeaseRow, AuditRow, FindingRow
-from db.queries.counts import count
-from db.queries.filters import matching
+from db.queries.filters import count, matching
 
 SETTLED_BY_PEOPLE = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
-UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE
+UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE - {Status.REMOVED}
 _CHUNK = 500  # ids named in one statement
 _DENSE = 50  # the order of a set with one of so many of the round's findings is begun by trying ranks
 
@@ -41,6 +41,7 @@ class Audit:
     annotator: str
     created_at: datetime
     closed_at: datetime | None
+    removed: int = 0  # of its set, whose images were removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class NewAudit:
 
 
 class Card(NamedTuple):
-    """A finding of an audit as its review stands."""
+    """A finding of an audit in its present state."""
 
     id: int
     status: Status
@@ -80,17 +81,22 @@ class Card(NamedTuple):
 
     @property
     def judged(self) -> bool:
-        """Whether a person has settled it."""
+        """Return whether a person has settled it."""
         return self.status in SETTLED_BY_PEOPLE
 
     @property
+    def removed(self) -> bool:
+        """Return whether its image was removed."""
+        return self.status is Status.REMOVED
+
+    @property
     def right(self) -> bool:
-        """Whether the verdict is the suggestion."""
+        """Return whether the verdict is the suggestion."""
         return self.judged and self.label == self.pseudo
 
     @property
     def kept(self) -> bool:
-        """Whether the verdict is the given label, and another one than the suggestion."""
+        """Return whether the verdict is the given label, and another one than the suggestion."""
         return self.judged and self.label == self.given != self.pseudo
 
 
@@ -130,14 +136,14 @@ def finding_ids(session: Session, audit_id: int) -> IntArray:
 
 
 def settled_ids(session: Session, audit_id: int) -> IntArray:
-    """Return the ids of what the filter held and people had judged when the set was fixed."""
+    """Return the ids of the filter's findings that people had judged when the set was fixed."""
     stored = session.scalar(select(AuditRow.settled_ids).where(AuditRow.id == audit_id))
     return np.frombuffer(stored or b"", dtype="<i8")
 
 
 def voided(session: Session, audit_id: int) -> bool:
     """Return whether a finding that people had judged when the set was fixed, and that is not in it, is open again."""
-    return any(not card.judged for card in cards(session, settled_ids(session, audit_id)))
+    return any(not (card.judged or card.removed) for card in cards(session, settled_ids(session, audit_id)))
 
 
 def random_order(session: Session, chosen: FindingFilter, seed: int, first: int | None = None) -> IntArray:
@@ -172,7 +178,10 @@ def _beginning(session: Session, chosen: FindingFilter, order: IntArray, first: 
 
 
 def cards(session: Session, ids: Sequence[int] | IntArray) -> Iterator[Card]:
-    """Yield these findings as their review stands, in the order asked for, a few hundred to a query."""
+    """Yield these findings in their present state, in the order of the ids, a few hundred to a query.
+
+    A finding whose image was removed has that status, and no more than its id once it is removed for good.
+    """
     columns = (
         FindingRow.id, FindingRow.status, FindingRow.given, FindingRow.pseudo, FindingRow.label, FindingRow.confidence,
         FindingRow.area, AnnotatorRow.name,
@@ -180,8 +189,9 @@ def cards(session: Session, ids: Sequence[int] | IntArray) -> Iterator[Card]:
     selected = select(*columns).outerjoin(AnnotatorRow, AnnotatorRow.id == FindingRow.annotator_id)
     for start in range(0, len(ids), _CHUNK):
         chunk = [int(one) for one in ids[start : start + _CHUNK]]
-        found = {row[0]: Card(*row) for row in session.execute(selected.where(FindingRow.id.in_(chunk))).all()}
-        yield from (found[one] for one in chunk)
+        rows = session.execute(selected.where(FindingRow.id.in_(chunk)), execution_options=WITH_DELETED).all()
+        found = {row[0]: Card(*row) for row in rows}
+        yield from (found.get(one) or _purged(one) for one in chunk)
 
 
 def set_closed(session: Session, audit_id: int, closed_at: datetime | None) -> None:
@@ -196,7 +206,7 @@ def quarters_of(session: Session, audit_id: int) -> list[Audit]:
 
 
 def leases(session: Session, audit_id: int, now: datetime) -> dict[int, str]:
-    """Return finding id -> annotator of the cards that are in front of somebody."""
+    """Return finding id -> annotator of the cards that are leased now."""
     taken = (AuditLeaseRow.audit_id == audit_id, AuditLeaseRow.until > now)
     named = select(AuditLeaseRow.finding_id, AnnotatorRow.name)
     rows = session.execute(named.join(AnnotatorRow, AnnotatorRow.id == AuditLeaseRow.annotator_id).where(*taken)).all()
@@ -204,7 +214,7 @@ def leases(session: Session, audit_id: int, now: datetime) -> dict[int, str]:
 
 
 def handed_out(session: Session, audit_id: int) -> list[int]:
-    """Return the findings of an audit that were ever in front of somebody."""
+    """Return the findings of an audit that were ever leased."""
     return list(session.scalars(select(AuditLeaseRow.finding_id).where(AuditLeaseRow.audit_id == audit_id)))
 
 
@@ -218,13 +228,30 @@ def lease(session: Session, audit_id: int, ids: Sequence[int], annotator_id: int
     session.execute(insert(AuditLeaseRow), rows)
 
 
+def count_removed(session: Session, dataset_id: int) -> None:
+    """Note of each audit of a dataset how many findings of its set are removed with their images, or gone for good."""
+    audits = session.execute(select(AuditRow.id, AuditRow.round_id).where(AuditRow.dataset_id == dataset_id)).all()
+    present: dict[int, IntArray] = {}
+    for audit_id, round_id in audits:
+        if round_id not in present:
+            here = session.scalars(select(FindingRow.id).where(FindingRow.round_id == round_id))
+            present[round_id] = np.array(here.all(), dtype=np.int64)
+        removed = int((~np.isin(finding_ids(session, audit_id), present[round_id])).sum())
+        noted = update(AuditRow).where(AuditRow.id == audit_id).values(removed=removed)
+        session.execute(noted.execution_options(synchronize_session=False))
+
+
+def _purged(finding_id: int) -> Card:
+    return Card(finding_id, Status.REMOVED, NO_LABEL, NO_LABEL, None, 0.0, None, None)
+
+
 def _audits() -> Select[*tuple[Any, ...]]:
     audit = AuditRow
     return (
         select(
             audit.id, audit.dataset_id, audit.round_id, audit.kind, audit.identity, audit.filter, audit.threshold,
             audit.size, audit.levels, audit.pixels, audit.number, audit.alpha, audit.target, audit.parent_id,
-            AnnotatorRow.name, audit.created_at, audit.closed_at,
+            AnnotatorRow.name, audit.created_at, audit.closed_at, audit.removed,
         )
         .join(AnnotatorRow, AnnotatorRow.id == audit.annotator_id)
         .order_by(audit.id)

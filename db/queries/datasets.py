@@ -1,25 +1,26 @@
-"""Datasets, and what their cards show: counts come from the last imports' reports and from `finding_count`."""
+"""Datasets, and the figures of their cards: counts come from the last imports' reports and from `finding_count`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.types import DatasetError, FindingKind, Recipe, RoundStatus, Status, Task
+from core.types import ClassState, ClassTable, DatasetError, FindingKind, JobStatus, Recipe, Status, Task
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
-from db.queries import added, imports
+from db.queries import imports
+from db.queries.merges import read_merges
 
-_OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # what a summary begins with
+_OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # the first fields of a summary
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """A dataset as it was imported. A class id is an index into `classes`, which only grows at its end.
 
-    `colours`, one for each class, says that its labels are masks. An evaluation split is never learnt from.
+    Only a dataset of masks has `colours`, one for each class. No model learns from an evaluation split.
     """
 
     id: int
@@ -32,20 +33,33 @@ class DatasetInfo:
     created_at: datetime
     colours: tuple[str, ...] | None = None
     evaluation_splits: tuple[str, ...] = ()
+    retired_classes: tuple[int, ...] = ()  # their addition was undone
+    merged_classes: Mapping[int, int] = field(default_factory=dict)  # and the class that each went into
+    class_order: tuple[int, ...] = ()  # empty: by id
+
+    @property
+    def class_state(self) -> ClassState:
+        """Return the present classes: those offered, and those that labels mean."""
+        return ClassState(self.classes, self.retired_classes, self.merged_classes, self.class_order)
+
+    @property
+    def class_table(self) -> ClassTable | None:
+        """Return all classes with the colours of their masks; None where labels are classes."""
+        return None if self.colours is None else ClassTable(self.classes, self.colours)
 
 
 @dataclass(frozen=True, slots=True)
 class RoundSummary:
     """A dataset's newest round: how far its folds are (0 to 1), its findings left and decided.
 
-    Suspicious ones; of a recipe that only proposes, those of what nobody labelled. Where a round does both, these are
+    Suspicious ones; of a recipe that only proposes, those on unlabelled data. Where a round does both, these are
     counted apart: `proposed` of them are left.
     """
 
     id: int
     number: int
     recipe: Recipe
-    status: RoundStatus
+    status: JobStatus
     stage: str
     message: str
     fraction: float
@@ -56,13 +70,13 @@ class RoundSummary:
 
     @property
     def is_reviewable(self) -> bool:
-        """Whether it is done and has findings."""
-        return self.status is RoundStatus.DONE and self.recipe.finds
+        """Return whether it is done and has findings."""
+        return self.status is JobStatus.DONE and self.recipe.finds
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetCard:
-    """What a card says of a dataset. `covers` are content hashes; `reviewable` is the newest finished round.
+    """Values of a dataset's card. `covers` are content hashes; `reviewable` is the newest finished round.
 
     `problems` counts those of `standing`, the last import of each of its sources; what else is said is the last one's.
     Where that only proposes labels, `contradicting` is the newest that judged some, if anything of it is left.
@@ -99,7 +113,7 @@ def get_dataset(session: Session, dataset_id: int) -> DatasetInfo:
     """
     row = session.get(DatasetRow, dataset_id)
     if row is None:
-        raise DatasetError(f"there is no dataset {dataset_id}; it may belong to another installation")
+        raise DatasetError(f"there is no dataset {dataset_id}", "it may belong to another installation")
     return _info(row)
 
 
@@ -126,6 +140,14 @@ def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -
         newest.report = {**(newest.report or {}), "splits": dict(counts)}
 
 
+def rename_counts(session: Session, dataset_id: int, names: Mapping[str, str]) -> None:
+    """Let the newest import's counts of classes, which cards read, have the names that classes have now."""
+    newest = session.get(ImportRow, imports.last_done(session, dataset_id) or 0)
+    if newest is not None and newest.report and "classes" in newest.report:
+        counted = {names.get(name, name): count for name, count in newest.report["classes"].items()}
+        newest.report = {**newest.report, "classes": counted}
+
+
 def cards(session: Session) -> list[DatasetCard]:
     """Return every dataset's card, newest first, in a fixed number of statements."""
     reports = _standing_imports(session)
@@ -144,7 +166,7 @@ def _card(info: DatasetInfo, standing: list[ImportRow], rounds: list[RoundSummar
         import_id=last.id if last else None,
         standing=tuple(one.id for one in standing),
         images=report.get("images", 0),
-        class_counts=report.get("classes", {}),
+        class_counts=_class_counts(info.class_state, report),
         split_counts=report.get("splits", {}),
         covers=tuple(report.get("covers", ())),
         problems=sum(sum(kinds.values()) for kinds in problems),
@@ -156,9 +178,24 @@ def _card(info: DatasetInfo, standing: list[ImportRow], rounds: list[RoundSummar
     )
 
 
+def _class_counts(state: ClassState, report: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images the last import counted of each class, merged ones together, in the classes' order.
+
+    An image whose mask has several merged classes was counted for each: of masks it is the least number there can be.
+    """
+    counted: Mapping[str, int] = report.get("classes", {})
+    parts: dict[str, list[int]] = {}
+    for number in state.ordered:
+        if state.names[number] in counted:
+            parts.setdefault(state.name_of(number), []).append(counted[state.names[number]])
+    together = {name: (max if report.get("masks") is not None else sum)(some) for name, some in parts.items()}
+    shown = {name: together[name] for name in state.offered_names if name in together}
+    return shown | {name: count for name, count in counted.items() if name not in state.names}  # "": no label
+
+
 def _standing_imports(session: Session) -> dict[int, list[ImportRow]]:
     """Return each dataset's imports whose problems stand, oldest first; the newest is its last import."""
-    standing = added.standing(session)
+    standing = imports.standing_imports(session)
     ids = [number for numbers in standing.values() for number in numbers]
     rows = {row.id: row for row in session.scalars(select(ImportRow).where(ImportRow.id.in_(ids)))}
     return {dataset_id: [rows[number] for number in numbers] for dataset_id, numbers in standing.items()}
@@ -180,7 +217,7 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
 
 
 def _counts(session: Session) -> dict[int, dict[str, Any]]:
-    """Return the findings left and decided, by round and by what they are called in its summary."""
+    """Return the findings left and decided, by round and by the name of the count in its summary."""
     columns = (FindingCountRow.round_id, RoundRow.recipe, FindingCountRow.kind, FindingCountRow.status)
     query = (
         select(*columns, func.sum(FindingCountRow.count))
@@ -202,5 +239,6 @@ def _info(row: DatasetRow) -> DatasetInfo:
     colours = None if row.colours is None else tuple(row.colours)
     return DatasetInfo(
         row.id, row.name, row.task, row.root, row.format, tuple(row.classes), row.options, row.created_at, colours,
-        tuple(row.evaluation_splits),
+        tuple(row.evaluation_splits), tuple(row.retired_classes), read_merges(row.merged_classes),
+        tuple(row.class_order),
     )  # fmt: skip

@@ -1,18 +1,23 @@
-"""Acts and the decisions they made: added, never changed; undone and redone by later acts."""
+"""Acts and the decisions they made: added, never changed; undone and redone by later acts.
+
+Reads answer three questions: acts that count (`live_...`), decisions between two moments, and acts of other people.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, exists, func, insert, literal, select, text, update
+from sqlalchemy import Select, bindparam, exists, func, insert, literal, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.types import Act, Decision, FindingFilter, Status, Verdict
-from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, SampleRow
+from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, NoteRow, SampleRow
 from db.queries.filters import matching
+from db.queries.merges import Merges, merges_of, merges_of_round, merges_of_sample, present
 
-OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL)  # the acts with decisions; UNDO and REDO only name one of these
+OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL, Act.NOTE, Act.CLASSES)  # can be undone; UNDO and REDO name one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class NewDecision:
 
 
 def add_changeset(session: Session, new: NewChangeset) -> int:
-    """Store an act, live if it has decisions, and return its id."""
+    """Store an act, live if it changed something, and return its id."""
     live = new.act in OWN_ACTS and new.size > 0
     row = ChangesetRow(**{name: getattr(new, name) for name in NewChangeset.__slots__}, live=live)
     session.add(row)
@@ -90,7 +95,11 @@ def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilte
     """Accept the pseudo label of everything a filter holds, in one statement."""
     accepted = (
         select(
-            literal(changeset_id), FindingRow.sample_id, FindingRow.id, literal(Verdict.ACCEPT.value), FindingRow.pseudo
+            literal(changeset_id),
+            FindingRow.sample_id,
+            FindingRow.id,
+            literal(Verdict.ACCEPT.value),
+            func.coalesce(FindingRow.own_pseudo, FindingRow.pseudo),
         )
         .where(*matching(chosen))
         .order_by(FindingRow.sample_id)  # as the index on samples lies on disk: a third faster
@@ -138,11 +147,6 @@ def find_changeset(session: Session, changeset_id: int) -> Changeset | None:
 def size_of(session: Session, changeset_id: int) -> int:
     """Return how many decisions an act has."""
     return session.scalar(select(ChangesetRow.size).where(ChangesetRow.id == changeset_id)) or 0
-
-
-def newest_changeset(session: Session) -> int:
-    """Return the number of the newest act of anybody, 0 before the first."""
-    return session.scalar(select(func.max(ChangesetRow.id))) or 0
 
 
 def find_undoable(session: Session, dataset_id: int, annotator_id: int) -> int | None:
@@ -195,10 +199,12 @@ def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
 
 
 def findings_affected_by(act: Act, changeset_id: int) -> Select[int] | Select[int | None]:
-    """Select the findings whose standing an act can move.
+    """Select the findings whose status or note an act can change.
 
     A person's verdict on an image does so in every round of the dataset, one on a region to that finding alone.
     """
+    if act is Act.NOTE:
+        return select(NoteRow.finding_id).where(NoteRow.changeset_id == changeset_id)
     own = select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
     if act is Act.ACCEPT_ALL:
         return own
@@ -216,7 +222,8 @@ def some_affected_by(session: Session, changeset: Changeset, limit: int) -> list
 
 def decisions_of_sample(session: Session, sample_id: int, finding_id: int | None = None) -> list[Decision]:
     """Return every decision on a sample, or on one finding of it, undone ones too, oldest first."""
-    chosen = decisions_with_people().where(DecisionRow.sample_id == sample_id)
+    merges = merges_of_sample(session, sample_id)
+    chosen = decisions_with_people(merges).where(DecisionRow.sample_id == sample_id)
     if finding_id is not None:
         chosen = chosen.where(DecisionRow.finding_id == finding_id)
     return [Decision(*row) for row in session.execute(chosen.order_by(DecisionRow.id)).all()]
@@ -229,46 +236,142 @@ def edited_mask(session: Session, changeset_id: int) -> str | None:
 
 
 def painted_over(session: Session, finding_ids: Sequence[int]) -> set[int]:
-    """Return those of these regions whose image was edited after the decision that stands on them."""
+    """Return those of these regions whose image was edited after their current decision."""
+    return set(session.scalars(_painted_over(), {"findings": finding_ids}))
+
+
+@cache
+def _painted_over() -> Select[int]:
+    """Select those of the findings bound to `findings`; to build it anew takes longer than to run it."""
     edit = aliased(DecisionRow)
     later = (edit.mask_hash.is_not(None), ChangesetRow.live, edit.id > FindingRow.decision_id)
-    query = (
+    these = FindingRow.id.in_(bindparam("findings", expanding=True))
+    return (
         select(FindingRow.id)
         .join(edit, edit.sample_id == FindingRow.sample_id)
         .join(ChangesetRow, ChangesetRow.id == edit.changeset_id)
-        .where(FindingRow.id.in_(finding_ids), FindingRow.area.is_not(None), *later)
+        .where(these, FindingRow.area.is_not(None), *later)
     )
-    return set(session.scalars(query))
 
 
 def live_decisions(session: Session, dataset_id: int) -> list[Decision]:
     """Return every decision in a dataset that still counts."""
     rows = session.execute(
-        decisions_with_people().where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
+        decisions_with_people(merges_of(session, dataset_id)).where(
+            ChangesetRow.dataset_id == dataset_id, ChangesetRow.live
+        )
     ).all()
     return [Decision(*row) for row in rows]
 
 
 def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
     """Return the given label of every sample of a dataset."""
+    label = present(SampleRow.label, merges_of(session, dataset_id))
     rows: Sequence[Any] = session.execute(
-        select(SampleRow.id, SampleRow.label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
+        select(SampleRow.id, label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
     ).all()
     return {row[0]: row[1] for row in rows}
 
 
-def decisions_with_people() -> Select[*tuple[Any, ...]]:
-    """Select the columns of `Decision`, to be narrowed and ordered."""
+def decisions_with_people(merges: Merges) -> Select[*tuple[Any, ...]]:
+    """Select the columns of `Decision`, to be narrowed and ordered; without merges, labels are as they were stored."""
     bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
     return (
         select(
-            DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, DecisionRow.label, bulk, ChangesetRow.live,
-            ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
+            DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, present(DecisionRow.label, merges), bulk,
+            ChangesetRow.live, ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
             DecisionRow.finding_id, DecisionRow.mask_hash, DecisionRow.mask_base,
         )
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
     )  # fmt: skip
+
+
+def verdicts_between(session: Session, dataset_id: int, since: datetime | None, until: datetime) -> dict[str, int]:
+    """Return counts of findings by their last decision, by the names of `Status`; undone ones do not count.
+
+    Accepts of a bulk act are "bulk". An edit of an image's mask beside its findings counts once an image.
+    """
+    counted = [
+        ChangesetRow.dataset_id == dataset_id,
+        ChangesetRow.live.is_(True),
+        ChangesetRow.act.in_(OWN_ACTS),
+        ChangesetRow.decided_at <= until,
+    ]
+    if since is not None:
+        counted.append(ChangesetRow.decided_at > since)
+    newest = (
+        select(func.max(DecisionRow.id))
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .where(*counted)
+        .group_by(DecisionRow.sample_id, DecisionRow.finding_id)
+    )
+    query = (
+        select(DecisionRow.verdict, ChangesetRow.act, func.count())
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .where(DecisionRow.id.in_(newest))
+        .group_by(DecisionRow.verdict, ChangesetRow.act)
+    )
+    found: dict[str, int] = {}
+    for verdict, act, count in session.execute(query):
+        name = Status.BULK.name.lower() if act is Act.ACCEPT_ALL else Verdict(verdict).value
+        found[name] = found.get(name, 0) + count
+    return found
+
+
+def newest_changeset(session: Session) -> int:
+    """Return the number of the newest act of all annotators, 0 before the first."""
+    return session.scalar(select(func.max(ChangesetRow.id))) or 0
+
+
+def has_newer_act(session: Session, after: int, client: str) -> bool:
+    """Return whether an act after this one came from another client than this."""
+    elsewhere = or_(ChangesetRow.client_id.is_(None), ChangesetRow.client_id != client)
+    newer = select(ChangesetRow.id).where(ChangesetRow.id > after, elsewhere)
+    return session.scalar(newer.limit(1)) is not None
+
+
+def overruled_verdicts(session: Session, round_id: int, annotator_id: int, after: int, limit: int) -> Sequence[Any]:
+    """Return a round's findings decided by this annotator, then by another after an act, whose decision counts.
+
+    Each row is (finding id, sample's name, annotator now, status, label, own verdict, own label), newest first. Of the
+    own decisions, the last one that counts. Bulk acts decide nothing that a person decided.
+    """
+    made = func.coalesce(ChangesetRow.target_id, ChangesetRow.id)  # a redo makes its target count again
+    recent = select(made).where(ChangesetRow.id > after, ChangesetRow.annotator_id != annotator_id)
+    act = aliased(ChangesetRow)
+    decided = select(DecisionRow.id, DecisionRow.sample_id).join(act, act.id == DecisionRow.changeset_id)
+    theirs = decided.where(DecisionRow.changeset_id.in_(recent), act.act == Act.VERDICT)
+    newest = session.execute(
+        theirs.order_by(DecisionRow.id.desc()).limit(limit)
+    ).all()  # few: looked up one by one below
+    if not newest:
+        return []
+    finding, standing, mine = FindingRow, aliased(DecisionRow), aliased(DecisionRow)
+    own, own_act = aliased(DecisionRow), aliased(ChangesetRow)
+    on_the_same = or_(finding.area.is_(None), own.finding_id == finding.id)
+    last_own = (
+        select(func.max(own.id))
+        .join(own_act, own_act.id == own.changeset_id)
+        .where(own.sample_id == finding.sample_id, on_the_same)
+        .where(own_act.annotator_id == annotator_id, own_act.live, own_act.act == Act.VERDICT)
+        .correlate(finding)
+        .scalar_subquery()
+    )
+    own_label = present(mine.label, merges_of_round(session, round_id))
+    query = (
+        select(finding.id, SampleRow.name, AnnotatorRow.name, finding.status, finding.label, mine.verdict, own_label)
+        .join(standing, standing.id == finding.decision_id)
+        .join(act, act.id == standing.changeset_id)
+        .join(SampleRow, SampleRow.id == finding.sample_id)
+        .join(AnnotatorRow, AnnotatorRow.id == act.annotator_id)
+        .join(mine, mine.id == last_own)
+        .where(finding.sample_id.in_([row.sample_id for row in newest]))
+        .where(finding.decision_id.in_([row.id for row in newest]))
+        .where(finding.round_id + 0 == round_id)  # a sum keeps SQLite from beginning with every finding of the round
+        .order_by(standing.id.desc())
+    )
+    return session.execute(query).all()
 
 
 def _of_differing(query: Select[*tuple[Any, ...]], round_id: int) -> Select[*tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Evaluation splits: which parts of a dataset judge models and never teach them, and how much of them people judged."""
+"""Evaluation splits of a dataset, and counts of their judged images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, and_, distinct, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.types import Act, Recipe, RoundStatus, Status, Task, Verdict
+from core.types import Act, JobStatus, Recipe, Status, Task, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, IncomingRow, RoundRow, SampleRow
 from db.queries import projection
-from db.queries.added import SPLIT
+from db.queries.imports import UNLABELLED_SPLIT
+from db.queries.merges import Merges, merges_of, present
 
 DRAWN = "evaluation"  # the name of a split that is drawn
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
 _JUDGING = [recipe for recipe in _FINDING if not recipe.proposes]  # of masks that are there
-_USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # what people decide that leaves a label
+_USABLE = (Status.ACCEPT, Status.KEEP, Status.RELABEL)  # decisions that leave a label
 _CHUNK = 5_000  # images named in one statement
 _UNDECIDED = (Status.OPEN, Status.SECOND_OPINION)
 
@@ -42,7 +43,9 @@ def stays(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bo
 
     One that is drawn for evaluation stays too, whatever its source says, as long as that names no split like it.
     """
-    of_no_split = and_(IncomingRow.split == "", SampleRow.split != SPLIT)  # what lay in an added folder left it
+    of_no_split = and_(
+        IncomingRow.split == "", SampleRow.split != UNLABELLED_SPLIT
+    )  # images of an added folder leave its split
     named = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.split == DRAWN)
     if DRAWN not in splits_of_dataset(session, dataset_id) or session.scalar(named.limit(1)) is not None:
         return of_no_split
@@ -56,7 +59,7 @@ def images_of_split(session: Session, dataset_id: int, split: str) -> list[tuple
 
 
 def move_to_split(session: Session, sample_ids: Sequence[int], split: str) -> None:
-    """Put images into a split, and what rounds said of them with them."""
+    """Put images into a split, their findings with them."""
     for start in range(0, len(sample_ids), _CHUNK):
         some = sample_ids[start : start + _CHUNK]
         session.execute(update(SampleRow).where(SampleRow.id.in_(some)).values(split=split))
@@ -64,7 +67,7 @@ def move_to_split(session: Session, sample_ids: Sequence[int], split: str) -> No
 
 
 def take_along(session: Session, sample_ids: Sequence[int]) -> None:
-    """Put what rounds said of images into the splits these are in now; the counts follow."""
+    """Put the findings of images into the splits these are in now; the counts follow."""
     own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
     touched: set[int] = set()
     for start in range(0, len(sample_ids), _CHUNK):
@@ -94,7 +97,7 @@ def splits_of_round(session: Session, round_id: int) -> list[str]:
     return session.scalar(of_round.where(RoundRow.id == round_id)) or []
 
 
-def protected_in(session: Session, changeset_id: int) -> int:
+def count_protected(session: Session, changeset_id: int) -> int:
     """Return how many of an act's decisions are on findings of splits that are for evaluation now."""
     dataset = session.scalar(select(ChangesetRow.dataset_id).where(ChangesetRow.id == changeset_id))
     protected = splits_of_dataset(session, dataset) if dataset is not None else []
@@ -106,7 +109,7 @@ def protected_in(session: Session, changeset_id: int) -> int:
 
 
 def bulk_accepted(session: Session, dataset_id: int, split: str) -> int:
-    """Return how many images of a split have a label that was accepted in bulk and judged by nobody."""
+    """Return how many images of a split have a label that was accepted in bulk and not judged by a person."""
     query = select(func.count(distinct(FindingRow.sample_id))).join(SampleRow, SampleRow.id == FindingRow.sample_id)
     return session.scalar(query.where(*_within(dataset_id, [split]), FindingRow.status == Status.BULK)) or 0
 
@@ -123,7 +126,8 @@ def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[st
 
 def changed(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> int:
     """Return how many samples outside of these splits have another label now than they came with, or none."""
-    return session.scalar(select(func.count()).select_from(_CHANGED[task](dataset_id, protected).subquery())) or 0
+    found = _CHANGED[task](dataset_id, protected, merges_of(session, dataset_id))
+    return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def _judged_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
@@ -133,27 +137,27 @@ def _judged_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
 
 
 def _judged_masks(dataset_id: int, protected: Sequence[str]) -> Select[int]:
-    done = select(func.max(RoundRow.id)).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
+    done = select(func.max(RoundRow.id)).where(RoundRow.dataset_id == dataset_id, RoundRow.status == JobStatus.DONE)
     newest = [done.where(RoundRow.recipe.in_(some)).scalar_subquery() for some in (_FINDING, _JUDGING)]
     left = or_(FindingRow.status == Status.BULK, FindingRow.status.in_(_UNDECIDED) & FindingRow.round_id.in_(newest))
     waits = select(FindingRow.id).where(FindingRow.sample_id == SampleRow.id, left).exists()
-    said = _said_of_sample(DecisionRow.verdict != Verdict.SECOND_OPINION, ChangesetRow.act == Act.VERDICT)
-    return select(SampleRow.id).where(*_within(dataset_id, protected), said, ~waits).order_by(SampleRow.id)
+    decided = _decided_on_sample(DecisionRow.verdict != Verdict.SECOND_OPINION, ChangesetRow.act == Act.VERDICT)
+    return select(SampleRow.id).where(*_within(dataset_id, protected), decided, ~waits).order_by(SampleRow.id)
 
 
-def _changed_labels(dataset_id: int, protected: Sequence[str]) -> Select[int]:
+def _changed_labels(dataset_id: int, protected: Sequence[str], merges: Merges) -> Select[int]:
     query = select(SampleRow.id).join(FindingRow, FindingRow.sample_id == SampleRow.id).distinct()
     settled = FindingRow.status.not_in([*_UNDECIDED, Status.KEEP])
-    other = FindingRow.label.is_distinct_from(SampleRow.label)
+    other = FindingRow.label.is_distinct_from(present(SampleRow.label, merges))
     return query.where(*_outside(dataset_id, protected), FindingRow.area.is_(None), settled, other)
 
 
-def _changed_masks(dataset_id: int, protected: Sequence[str]) -> Select[int]:
-    said = _said_of_sample(DecisionRow.verdict.not_in([Verdict.SECOND_OPINION, Verdict.KEEP]))
-    return select(SampleRow.id).where(*_outside(dataset_id, protected), said)
+def _changed_masks(dataset_id: int, protected: Sequence[str], _merges: Merges) -> Select[int]:
+    decided = _decided_on_sample(DecisionRow.verdict.not_in([Verdict.SECOND_OPINION, Verdict.KEEP]))
+    return select(SampleRow.id).where(*_outside(dataset_id, protected), decided)
 
 
-def _said_of_sample(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def _decided_on_sample(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return whether a decision that counts was made on the sample."""
     live = select(DecisionRow.id).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
     return live.where(DecisionRow.sample_id == SampleRow.id, ChangesetRow.live, *conditions).exists()
@@ -173,4 +177,5 @@ def _outside(dataset_id: int, protected: Sequence[str]) -> list[ColumnElement[bo
 
 _Samples = Callable[[int, Sequence[str]], Select[int]]
 _JUDGED: Mapping[Task, _Samples] = {Task.CLASSIFICATION: _judged_labels, Task.SEGMENTATION: _judged_masks}
-_CHANGED: Mapping[Task, _Samples] = {Task.CLASSIFICATION: _changed_labels, Task.SEGMENTATION: _changed_masks}
+_Changed = Callable[[int, Sequence[str], Merges], Select[int]]
+_CHANGED: Mapping[Task, _Changed] = {Task.CLASSIFICATION: _changed_labels, Task.SEGMENTATION: _changed_masks}

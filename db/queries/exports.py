@@ -1,4 +1,4 @@
-"""Exports, and what of a dataset's samples, decisions and rounds an export needs, as plain values."""
+"""Exports, and the decisions and rounds that an export reads, as plain values."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,22 +7,23 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.types import ExportError, RoundStatus
+from core.types import ExportError, JobStatus
+from db.hidden import WITH_DELETED
 from db.models import (
     AuditRow,
     ChangesetRow,
     DatasetRow,
     DecisionRow,
+    DeletionRow,
     ExportRow,
     FindingRow,
     ImportRow,
     RoundRow,
-    SampleRow,
 )
-from db.queries.added import folders_of
 from db.queries.evaluation import splits_of_dataset
+from db.queries.imports import added_folders
 
-_UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
+_UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ExportInfo:
     dataset_id: int
     dataset: str
     request: dict[str, Any]
-    status: RoundStatus
+    status: JobStatus
     done: int
     total: int
     path: str
@@ -44,29 +45,12 @@ class ExportInfo:
     finished_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedSample:
-    """What an export says of one sample, besides its label."""
-
-    id: int
-    path: str
-    name: str
-    label: int | None
-    split: str
-    group: str
-    content_hash: str
-    bytes: int
-    width: int
-    height: int
-    mask_hash: str | None
-
-
 def add_export(session: Session, dataset_id: int, request: dict[str, Any], path: str, by: str) -> int:
     """Queue an export and return its id."""
     row = ExportRow(
         dataset_id=dataset_id,
         request=request,
-        status=RoundStatus.QUEUED,
+        status=JobStatus.QUEUED,
         done=0,
         total=0,
         path=path,
@@ -92,7 +76,7 @@ def get_export(session: Session, export_id: int) -> ExportInfo:
     """
     found = session.execute(_exports().where(ExportRow.id == export_id)).one_or_none()
     if found is None:
-        raise ExportError(f"there is no export {export_id}; the Export page lists them all")
+        raise ExportError(f"there is no export {export_id}", "the Export page lists them all")
     return ExportInfo(*found)
 
 
@@ -117,24 +101,17 @@ def find_unfinished(session: Session, path: str) -> int | None:
 
 
 def note_progress(session: Session, export_id: int, done: int, total: int, message: str) -> bool:
-    """Write how far an export is; False when somebody ended it meanwhile."""
-    values = {"status": RoundStatus.RUNNING, "done": done, "total": total, "message": message}
+    """Write how far an export is; False when it was ended meanwhile."""
+    values = {"status": JobStatus.RUNNING, "done": done, "total": total, "message": message}
     return _change(session, export_id, values)
 
 
 def finish_export(
-    session: Session, export_id: int, status: RoundStatus, message: str, manifest: dict[str, Any] | None = None
+    session: Session, export_id: int, status: JobStatus, message: str, manifest: dict[str, Any] | None = None
 ) -> bool:
     """Write how an export ended; False: it had ended already and stays as it is."""
     values = {"status": status, "message": message, "manifest": manifest, "finished_at": datetime.now(UTC)}
     return _change(session, export_id, values)
-
-
-def exported_samples(session: Session, dataset_id: int) -> list[ExportedSample]:
-    """Return the samples of a dataset that are still there."""
-    columns = [getattr(SampleRow, name) for name in ExportedSample.__slots__]
-    query = select(*columns).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-    return [ExportedSample(*found) for found in session.execute(query.order_by(SampleRow.id))]
 
 
 def decision_confidences(session: Session, dataset_id: int) -> dict[int, float]:
@@ -151,7 +128,8 @@ def decision_confidences(session: Session, dataset_id: int) -> dict[int, float]:
 def round_numbers(session: Session, dataset_id: int) -> dict[int, int]:
     """Return the number of each of a dataset's rounds, by its id."""
     query = select(RoundRow.id, RoundRow.number).where(RoundRow.dataset_id == dataset_id)
-    return {key: value for key, value in session.execute(query)}  # noqa: C416 typed as it reads
+    found = session.execute(query, execution_options=WITH_DELETED)  # verdicts of a deleted round still count
+    return {key: value for key, value in found}  # noqa: C416 typed as it reads
 
 
 def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
@@ -160,7 +138,7 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
         RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config,
         RoundRow.versions, RoundRow.metrics["networks"],
     )  # fmt: skip
-    query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == RoundStatus.DONE)
+    query = select(*columns).where(RoundRow.dataset_id == dataset_id, RoundRow.status == JobStatus.DONE)
     return [
         {
             "number": number,
@@ -176,13 +154,17 @@ def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
 
 
 def label_state(session: Session, dataset_id: int) -> str:
-    """Name the moment of the last act and the last import of a dataset, its evaluation splits and closed audits."""
+    """Name the moment of a dataset's last act, import and deletion, its evaluation splits and closed audits."""
     acts = select(func.max(ChangesetRow.id)).where(ChangesetRow.dataset_id == dataset_id)
     imports = select(func.max(ImportRow.id)).where(
-        ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE
+        ImportRow.dataset_id == dataset_id, ImportRow.status == JobStatus.DONE
     )
     closed = select(func.count(AuditRow.closed_at)).where(AuditRow.dataset_id == dataset_id)
-    numbers = [session.scalar(one) or 0 for one in (acts, imports, closed)]
+    deletion = DeletionRow
+    deleted = select(func.count(deletion.id) + func.count(deletion.restored_at)).where(
+        deletion.dataset_id == dataset_id
+    )
+    numbers = [session.scalar(one) or 0 for one in (acts, imports, closed, deleted)]
     protected = splits_of_dataset(session, dataset_id)
     return f"{'-'.join(map(str, numbers))}-{'/'.join(protected)}"
 
@@ -190,7 +172,7 @@ def label_state(session: Session, dataset_id: int) -> str:
 def dataset_roots(session: Session) -> list[str]:
     """Return where the originals of every dataset lie: what it was imported from, and folders that were added to it."""
     known = session.execute(select(DatasetRow.root, DatasetRow.options))
-    return [folder for root, options in known for folder in (root, *folders_of(options))]
+    return [folder for root, options in known for folder in (root, *added_folders(options))]
 
 
 def _exports() -> Any:  # noqa: ANN401 a select of many columns

@@ -1,7 +1,10 @@
-"""What a `FindingFilter` means in SQL: one meaning for the queue, the counts and the bulk acts.
+"""SQL conditions of a `FindingFilter`, shared by the queue and the bulk acts, and counts of the findings it matches.
 
 Confidence bounds on a whole percent compare `finding.percent`, as the counts do, so that a number shown and the set
 changed are the same to the last finding; any other bound compares the confidence itself.
+
+Counts are read from `finding_count` wherever that table can answer (a few thousand rows for a million findings), else
+from the findings themselves; both give the same numbers.
 """
 
 from collections.abc import Sequence
@@ -9,18 +12,20 @@ from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import FindingFilter, FindingKind, Status
 from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
 
 CERTAIN = 1.0
 CERTAIN_PERCENT = 100
-_FREE: dict[str, Any] = {  # what `finding_count` cannot tell, free of any wish
+_FREE: dict[str, Any] = {  # fields that `finding_count` does not hold, at their defaults
     "fold": None, "annotator": None, "path_contains": "", "min_area": None, "max_area": None, "sample_id": None,
     "similar": (),
 }  # fmt: skip
+TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
+BINS = 100
 
 
 def kinds_of(chosen: FindingFilter) -> list[FindingKind]:
@@ -84,6 +89,75 @@ def whole_percent(confidence: float) -> int | None:
     return percent if abs(100 * confidence - percent) < 1e-9 else None  # noqa: PLR2004  binary fractions of a percent
 
 
+def count(session: Session, chosen: FindingFilter) -> int:
+    """Return how many findings the filter holds."""
+    if is_counted(chosen):
+        return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
+    return session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+
+
+def highest_percent(session: Session, chosen: FindingFilter) -> int:
+    """Return the highest whole percent of confidence among the findings of a filter that is counted; 100 when none."""
+    top = session.scalar(select(func.max(FindingCountRow.percent)).where(*counted(chosen), FindingCountRow.count > 0))
+    return CERTAIN_PERCENT if top is None else top
+
+
+def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:
+    """Return the number of findings in each status there is, whatever statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, statuses=frozenset()), "status")}
+
+
+def count_by_kind(session: Session, chosen: FindingFilter) -> dict[FindingKind, int]:
+    """Return the number still to do of each kind, whatever kinds and statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, kinds=frozenset(), statuses=TODO), "kind")}
+
+
+def count_by_pair(session: Session, chosen: FindingFilter) -> list[tuple[int, int, int]]:
+    """Return (given, pseudo, number), the largest number first."""
+    pairs = [(given, pseudo, n) for given, pseudo, n in _grouped(session, chosen, "given", "pseudo")]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def count_by_label(session: Session, round_id: int) -> dict[int, int]:
+    """Return the number of a round's findings that were given each class by a verdict."""
+    query = select(FindingRow.label, func.count()).where(FindingRow.round_id == round_id, FindingRow.label.is_not(None))
+    return {label: n for label, n in session.execute(query.group_by(FindingRow.label)) if label is not None}
+
+
+def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
+    """Return the mean confidence of a filter's findings, to half a percent; None where there are none."""
+    levels = _grouped(session, chosen, "percent")
+    total = sum(n for _, n in levels)
+    return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
+
+
+def count_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the number of findings of a filter at each whole percent of confidence, from 0 to 100."""
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, n in _grouped(session, chosen, "percent"):
+        levels[percent] += n
+    return levels
+
+
+def pixels_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the pixels of a filter's regions at each whole percent of confidence, from 0 to 100."""
+    total = func.sum(FindingRow.area)
+    rows = session.execute(select(FindingRow.percent, total).where(*matching(chosen)).group_by(FindingRow.percent))
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, pixels in rows:
+        levels[percent] = int(pixels or 0)
+    return levels
+
+
+def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Status] = TODO) -> list[int]:
+    """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
+    bins = [0] * BINS
+    everywhere = replace(chosen, statuses=statuses, min_confidence=0.0, max_confidence=1.0)
+    for percent, n in _grouped(session, everywhere, "percent"):
+        bins[min(percent, BINS - 1)] += n
+    return bins
+
+
 def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if chosen.fold is not None:
@@ -137,3 +211,14 @@ def _confidence(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     if chosen.max_confidence < CERTAIN:
         found.append(FindingRow.percent < most if most is not None else FindingRow.confidence < chosen.max_confidence)
     return found
+
+
+def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:
+    if is_counted(chosen):
+        columns: list[InstrumentedAttribute[Any]] = [getattr(FindingCountRow, name) for name in names]
+        total = func.sum(FindingCountRow.count)
+        grouped = select(*columns, total).where(*counted(chosen)).group_by(*columns).having(total > 0)
+    else:
+        columns = [getattr(FindingRow, name) for name in names]
+        grouped = select(*columns, func.count()).where(*matching(chosen)).group_by(*columns)
+    return session.execute(grouped).all()

@@ -1,22 +1,36 @@
-"""Findings: written once by a round, read by id or by sample.
+"""Findings: written once by a round, read by id, by sample, or as pages of the review's queue.
 
 Give rows in the order of their rank: the queue then lies on disk in the order in which it is read.
+
+A page of the queue starts at a key, not at an offset. Which index is walked depends on how many findings the filter
+holds, which `finding_count` knows at once: many are met soon in the order's own index; few are collected by the queue's
+index, which alone holds the status, and sorted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, delete, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import Finding, FindingFilter, FindingKind, RoundStatus
+from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order
 from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
-from db.queries.filters import matching
-from db.queries.projection import count_again, project
+from db.queries.filters import CERTAIN_PERCENT, broadened, count, highest_percent, kinds_of, matching, statuses_of
+from db.queries.projection import count_again, move_round, project
 
 CHUNK = 5_000  # rows handed to the driver at once
-_OF_REGION = 5  # columns at the end of a row: x, y, width, height, area
+_END = 7  # columns at the end of a row: x, y, width, height, area, own_given, own_pseudo
+MOST_SORTED = 50_000
+Key = Sequence[float]  # where a page ended: the values of the order's columns
+ORDER_COLUMNS: Mapping[Order, tuple[InstrumentedAttribute[Any], ...]] = {
+    Order.SUSPICION: (FindingRow.rank,),
+    Order.CONFIDENCE: (FindingRow.confidence, FindingRow.rank),  # both downwards: one index, read backwards
+    Order.PAIR: (FindingRow.given, FindingRow.pseudo, FindingRow.rank),
+    Order.SIMILARITY: (FindingRow.similarity_rank,),
+}
 
 
 class NewFinding(NamedTuple):
@@ -64,7 +78,7 @@ def percent_of(confidence: float) -> int:
 def open_findings(session: Session, round_id: int) -> None:
     """Give the round's findings the verdicts that people passed in older rounds, and count them all.
 
-    A region is of its own round: nobody can have judged it before.
+    A region is of its own round: no earlier verdict exists.
     """
     judged = select(FindingRow.id).where(
         FindingRow.round_id == round_id,
@@ -72,6 +86,7 @@ def open_findings(session: Session, round_id: int) -> None:
         FindingRow.sample_id.in_(select(DecisionRow.sample_id)),
     )
     project(session, judged)
+    move_round(session, round_id)  # classes may have been merged while it ran
     count_again(session, round_id)
 
 
@@ -101,10 +116,10 @@ def rows_of_findings(session: Session, chosen: FindingFilter) -> dict[int, int]:
 
 
 def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:
-    """Return what every finished round said of a finding's sample, oldest first; a region was found once."""
+    """Return every finished round's finding of a finding's sample, oldest first; a region was found once."""
     if finding.area is not None:
         return [finding]
-    finished = FindingRow.round_id.in_(select(RoundRow.id).where(RoundRow.status == RoundStatus.DONE))
+    finished = FindingRow.round_id.in_(select(RoundRow.id).where(RoundRow.status == JobStatus.DONE))
     chosen = _with_sample().where(FindingRow.sample_id == finding.sample_id, finished)
     rows = session.execute(chosen.order_by(FindingRow.round_id)).all()
     return [_finding(row) for row in rows]
@@ -118,17 +133,8 @@ def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[in
     return [found[one] for one in sample_ids if one in found]
 
 
-class JudgedLabel(NamedTuple):
-    """What a round says of the label of one image."""
-
-    name: str
-    given: int
-    pseudo: int
-    self_confidence: float
-
-
-def labels_of_round(session: Session, round_id: int) -> list[JudgedLabel]:
-    """Return what a round says of each label, in the order of the images' names."""
+def labels_of_round(session: Session, round_id: int) -> list[tuple[str, int, int, float]]:
+    """Return (name, given and suggested class, self-confidence) of each label of a round, in the order of the names."""
     finding = FindingRow
     chosen = (
         select(SampleRow.name, finding.given, finding.pseudo, finding.self_confidence)
@@ -136,15 +142,42 @@ def labels_of_round(session: Session, round_id: int) -> list[JudgedLabel]:
         .where(finding.round_id == round_id, finding.kind != FindingKind.UNLABELLED)
         .order_by(SampleRow.name)
     )
-    return [JudgedLabel(*row) for row in session.execute(chosen)]
+    return [(name, given, pseudo, p) for name, given, pseudo, p in session.execute(chosen)]
+
+
+def findings_page(
+    session: Session, chosen: FindingFilter, order: Order, after: Key | None, limit: int
+) -> list[Finding]:
+    """Return up to `limit` findings of a filter that come after the key `after`, in order."""
+    most = count(session, broadened(chosen))
+    if most == 0:
+        return []
+    by_status = order is Order.SUSPICION or most <= MOST_SORTED
+    parts = _parts(chosen, by_status=by_status)
+    keys: Sequence[Any] = ORDER_COLUMNS[order]
+    if order is not Order.SUSPICION and by_status:
+        keys = [(key + 0).label(key.key) for key in keys]  # an expression: its index is not taken, the rows sorted
+    branches = [_branch(part, order, keys, after, limit) for part in parts]
+    if order is Order.CONFIDENCE:  # do not walk through the certain ones that are all decided
+        top = highest_percent(session, broadened(chosen))
+        branches = [branch.where(FindingRow.confidence < (top + 1) / CERTAIN_PERCENT) for branch in branches]
+    merged = union_all(*[select(branch.subquery()) for branch in branches]).subquery()
+    ordered = _directed(order, [merged.c[column.key] for column in ORDER_COLUMNS[order]])
+    return findings_by_ids(session, session.scalars(select(merged.c.id).order_by(*ordered).limit(limit)).all())
+
+
+def page_end(finding: Finding, order: Order) -> list[float]:
+    """Return where a page ends that ends with this finding."""
+    return [getattr(finding, column.key) for column in ORDER_COLUMNS[order]]
 
 
 def _finding(row: Sequence[Any]) -> Finding:
-    box, area = tuple(row[-_OF_REGION:-1]), row[-1]
-    values: list[Any] = [*row[:-_OF_REGION], None if area is None else box, area]
+    *box, area, own_given, own_pseudo = row[-_END:]
+    values: list[Any] = [*row[:-_END], None if area is None else tuple(box), area, own_given, own_pseudo]
     return Finding(*values)
 
 
+@cache
 def _with_sample() -> Select[*tuple[Any, ...]]:
     finding = FindingRow
     return (
@@ -154,8 +187,30 @@ def _with_sample() -> Select[*tuple[Any, ...]]:
             finding.top, finding.similarity_rank, finding.contradicting, finding.status, finding.label,
             AnnotatorRow.name.label("annotator"),
             SampleRow.name, SampleRow.path, SampleRow.content_hash, SampleRow.width, SampleRow.height,
-            finding.x, finding.y, finding.width, finding.height, finding.area,
+            finding.x, finding.y, finding.width, finding.height, finding.area, finding.own_given, finding.own_pseudo,
         )
         .join(SampleRow, SampleRow.id == finding.sample_id)
         .outerjoin(AnnotatorRow, AnnotatorRow.id == finding.annotator_id)
     )  # fmt: skip
+
+
+def _parts(chosen: FindingFilter, *, by_status: bool) -> list[FindingFilter]:
+    """Split a filter so that one index holds each part in order: by kind, and by status where the index has it."""
+    kinds = [replace(chosen, kinds=frozenset({kind})) for kind in kinds_of(chosen)]
+    if not by_status:
+        return kinds
+    return [replace(part, statuses=frozenset({status})) for part in kinds for status in statuses_of(part)]
+
+
+def _branch(
+    part: FindingFilter, order: Order, keys: Sequence[Any], after: Key | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    rows = select(FindingRow.id, *keys).where(*matching(part)).order_by(*_directed(order, keys)).limit(limit)
+    if after is None:
+        return rows
+    mark = tuple_(*keys)
+    return rows.where(mark < tuple(after) if order is Order.CONFIDENCE else mark > tuple(after))
+
+
+def _directed(order: Order, keys: Sequence[Any]) -> list[ColumnElement[Any]]:
+    return [key.desc() if order is Order.CONFIDENCE else key.asc() for key in keys]

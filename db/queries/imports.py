@@ -1,17 +1,25 @@
-"""Imports and the problems they found, as plain values."""
+"""Imports and the problems they found, and the folders of unlabelled images that imports added to a dataset.
 
-from collections.abc import Collection, Iterable
+A dataset comes from its root; `options["unlabelled_folders"]` names the added folders. An import covers its own samples
+alone (`in_scope`): of an added folder those below it that were imported as such, any other import all but those. So
+neither makes the other's samples vanish.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from core.types import DatasetError, Problem, RoundStatus, Severity
-from db.models import ImportRow, ProblemRow
+from core.types import DatasetError, JobStatus, Problem, Severity
+from db.models import DatasetRow, ImportRow, IncomingRow, ProblemRow, SampleRow
 
 _ROWS = 1_000  # at once
+UNLABELLED_FOLDERS = "unlabelled_folders"
+UNLABELLED_SPLIT = "unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class ImportInfo:
     id: int
     dataset_id: int | None
     request: dict[str, Any]
-    status: RoundStatus
+    status: JobStatus
     done: int
     total: int
     message: str
@@ -30,20 +38,9 @@ class ImportInfo:
     finished_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemCount:
-    """How many problems of one kind there are."""
-
-    severity: Severity
-    kind: str
-    count: int
-
-
 def add_import(session: Session, request: dict[str, Any]) -> int:
     """Queue an import and return its id."""
-    row = ImportRow(
-        request=request, status=RoundStatus.QUEUED, done=0, total=0, message="", created_at=datetime.now(UTC)
-    )
+    row = ImportRow(request=request, status=JobStatus.QUEUED, done=0, total=0, message="", created_at=datetime.now(UTC))
     session.add(row)
     session.flush()
     return row.id
@@ -57,7 +54,7 @@ def get_import(session: Session, import_id: int) -> ImportInfo:
     """
     found = find_import(session, import_id)
     if found is None:
-        raise DatasetError(f"there is no import {import_id}; it may have been started in another installation")
+        raise DatasetError(f"there is no import {import_id}", "it may have been started in another installation")
     return found
 
 
@@ -69,7 +66,7 @@ def find_import(session: Session, import_id: int) -> ImportInfo | None:
 
 def unfinished_imports(session: Session) -> list[ImportInfo]:
     """Return the imports that wait or run, oldest first."""
-    unfinished = ImportRow.status.in_([RoundStatus.QUEUED, RoundStatus.RUNNING])
+    unfinished = ImportRow.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
     return [_info(row) for row in session.scalars(select(ImportRow).where(unfinished).order_by(ImportRow.id))]
 
 
@@ -78,12 +75,26 @@ def latest_imports(session: Session, limit: int = 20) -> list[ImportInfo]:
     return [_info(row) for row in session.scalars(select(ImportRow).order_by(ImportRow.id.desc()).limit(limit))]
 
 
+def done_imports(session: Session, dataset_id: int) -> list[ImportInfo]:
+    """Return the imports of a dataset that ended well and were not undone, newest first."""
+    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == JobStatus.DONE)
+    return [_info(row) for row in session.scalars(select(ImportRow).where(*done).order_by(ImportRow.id.desc()))]
+
+
+def change_report(session: Session, import_id: int, figures: dict[str, Any]) -> None:
+    """Write some figures of an import's report anew."""
+    row = session.get(ImportRow, import_id)
+    if row is not None:
+        row.report = {**(row.report or {}), **figures}
+        session.flush()
+
+
 def note_progress(session: Session, import_id: int, done: int, total: int, message: str) -> bool:
-    """Write how far an import is; false when somebody ended it meanwhile."""
+    """Write how far an import is; False when it was ended meanwhile."""
     written = session.execute(
         update(ImportRow)
-        .where(ImportRow.id == import_id, ImportRow.status.in_([RoundStatus.QUEUED, RoundStatus.RUNNING]))
-        .values(status=RoundStatus.RUNNING, done=done, total=total, message=message)
+        .where(ImportRow.id == import_id, ImportRow.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))
+        .values(status=JobStatus.RUNNING, done=done, total=total, message=message)
         .returning(ImportRow.id)
     )
     return written.first() is not None
@@ -92,17 +103,25 @@ def note_progress(session: Session, import_id: int, done: int, total: int, messa
 def finish_import(
     session: Session,
     import_id: int,
-    status: RoundStatus,
+    status: JobStatus,
     message: str = "",
     *,
     dataset_id: int | None = None,
     report: dict[str, Any] | None = None,
+    dataset_change: dict[str, Any] | None = None,
 ) -> bool:
-    """Write how an import ended; false: it had ended already and stays as it is."""
+    """Write how an import ended, and the columns of its dataset that it wrote; false: it had ended already."""
     written = session.execute(
         update(ImportRow)
-        .where(ImportRow.id == import_id, ImportRow.status.in_([RoundStatus.QUEUED, RoundStatus.RUNNING]))
-        .values(status=status, message=message, dataset_id=dataset_id, report=report, finished_at=datetime.now(UTC))
+        .where(ImportRow.id == import_id, ImportRow.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))
+        .values(
+            status=status,
+            message=message,
+            dataset_id=dataset_id,
+            report=report,
+            dataset_change=dataset_change,
+            finished_at=datetime.now(UTC),
+        )
         .returning(ImportRow.id)
     )
     return written.first() is not None
@@ -110,7 +129,7 @@ def finish_import(
 
 def last_done(session: Session, dataset_id: int) -> int | None:
     """Return the dataset's newest import that ended well."""
-    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE)
+    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == JobStatus.DONE)
     return session.scalar(select(func.max(ImportRow.id)).where(*done))
 
 
@@ -140,15 +159,65 @@ def problems_of(
     return [Problem(row.severity, row.kind, row.path, row.message, row.cure) for row in session.scalars(query)]
 
 
-def problem_counts(session: Session, import_ids: Collection[int]) -> list[ProblemCount]:
-    """Count the stored problems of these imports by kind, errors first, the most frequent first."""
+def problem_counts(session: Session, import_ids: Collection[int]) -> list[tuple[Severity, str, int]]:
+    """Return (severity, kind, count) of the stored problems of these imports, errors first, most frequent first."""
     query = (
         select(ProblemRow.severity, ProblemRow.kind, func.count())
         .where(ProblemRow.import_id.in_(import_ids))
         .group_by(ProblemRow.severity, ProblemRow.kind)
         .order_by(ProblemRow.severity, func.count().desc(), ProblemRow.kind)
     )
-    return [ProblemCount(*found) for found in session.execute(query)]
+    return [(severity, kind, count) for severity, kind, count in session.execute(query)]
+
+
+def added_folders(options: dict[str, Any] | None) -> list[str]:
+    """Return the folders that were added to the dataset with these options."""
+    return list((options or {}).get(UNLABELLED_FOLDERS, []))
+
+
+def in_scope(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bool]:
+    """Return the condition that an import covers a sample."""
+    request = session.scalar(select(ImportRow.request).where(ImportRow.id == import_id)) or {}
+    if request.get("unlabelled"):
+        return _below(str(request["source"]))
+    folders = added_folders(session.scalar(select(DatasetRow.options).where(DatasetRow.id == dataset_id)))
+    return ~or_(*map(_below, folders)) if folders else true()
+
+
+def standing_imports(session: Session, dataset_id: int | None = None) -> dict[int, list[int]]:
+    """Return the imports whose problems stand, oldest first, by dataset: of each source the one that read it last.
+
+    The problems of an added folder stand until it is read again, or a folder that it lies in.
+    """
+    query = select(ImportRow.dataset_id, ImportRow.id, ImportRow.request).where(
+        ImportRow.status == JobStatus.DONE,
+        ImportRow.dataset_id.is_not(None) if dataset_id is None else ImportRow.dataset_id == dataset_id,
+    )
+    found: dict[int, dict[PurePath | None, int]] = {}
+    for owner, import_id, request in session.execute(query.order_by(ImportRow.id)):
+        source, last = _added_folder(request), found.setdefault(owner, {})
+        for former in [one for one in last if one == source or (one and source and one.is_relative_to(source))]:
+            del last[former]
+        last[source] = import_id
+    return {owner: sorted(last.values()) for owner, last in found.items()}
+
+
+def leave_out_others(session: Session, import_id: int, dataset_id: int) -> None:
+    """Forget staged images of an added folder that came into the dataset another way, labelled perhaps."""
+    others = select(SampleRow.path).where(SampleRow.dataset_id == dataset_id, SampleRow.split != UNLABELLED_SPLIT)
+    session.execute(delete(IncomingRow).where(IncomingRow.import_id == import_id, IncomingRow.path.in_(others)))
+
+
+def count_images(session: Session, dataset_id: int) -> dict[str, Any]:
+    """Return how many images a dataset has now, by split, and how many of them have no label and no mask."""
+    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
+    splits = session.execute(
+        select(SampleRow.split, func.count()).where(*present).group_by(SampleRow.split).order_by(SampleRow.split)
+    )
+    counted = {split: count for split, count in splits}  # noqa: C416  rows are no pairs to the type checker
+    unlabelled = session.scalars(select(func.count()).select_from(SampleRow).where(*present, bare)).one()
+    return {"images": sum(counted.values()), "splits": counted, "unlabelled": unlabelled}
 
 
 def _fitting(
@@ -177,3 +246,13 @@ def _info(row: ImportRow) -> ImportInfo:
         row.created_at,
         row.finished_at,
     )
+
+
+def _added_folder(request: Mapping[str, Any]) -> PurePath | None:
+    """Return the folder that an import added, None where it read the dataset's own source."""
+    return PurePath(str(request["source"])) if request.get("unlabelled") else None
+
+
+def _below(folder: str) -> ColumnElement[bool]:
+    inside = folder.rstrip("/") + "/"
+    return (SampleRow.split == UNLABELLED_SPLIT) & (func.substr(SampleRow.path, 1, len(inside)) == inside)

@@ -1,108 +1,78 @@
-"""Images on their way into a dataset: staged row by row where nobody looks, then merged in a few set-based statements.
+"""Staged images of an import: rows outside the dataset, merged into it by a few set-based statements.
 
-Staging takes as long as it takes, in short transactions; `merge` is the only one that others wait for. What would
-stand after it is told beforehand (`arrivals`, `vanishing`, `duplicates`, counts): a given label or mask that is stored
-already stays, so what a source says now only counts where nothing was said before.
+Staging takes as long as it takes, in short transactions; `merge` is the only one that others wait for. Its result
+is known beforehand (`arrivals`, `vanishing`, `duplicates`, counts): a given label or mask that is stored
+already stays, so a source's present label only counts where none was given before.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import compress, groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import RoundStatus
+from core.types import JobStatus
 from db.models import ImportRow, IncomingRow, SampleRow
-from db.queries import matching
-from db.queries.added import in_scope
+from db.queries import import_changes, matching
 from db.queries.evaluation import stays
+from db.queries.imports import in_scope
+from db.queries.snapshots import Sample, sample_columns
 
 _STAGED = IncomingRow.metadata.tables[IncomingRow.__tablename__]
 
 
-@dataclass(frozen=True, slots=True)
-class NewSample:
-    """What a source says of one image now."""
-
-    path: str
-    name: str
-    label: int | None
-    mask_hash: str | None
-    split: str
-    group: str
-    content_hash: str
-    width: int
-    height: int
-    bytes: int
-    grey: bool
-    look_hash: int | None
-    annotators_differ: bool = False
-    tags: list[int] | None = None  # the classes it shows, ascending
-
-
 class Arrival(NamedTuple):
-    """An image that is known already and differs from what is stored, or was missing; `old` is what is stored."""
+    """A known image as stored and as staged, which differ in the columns `changed`, or it was missing."""
 
-    old: NewSample
-    new: NewSample
+    old: Sample
+    new: Sample
     vanished: bool
-    sample_id: int
+    changed: frozenset[str]
 
     @property
     def is_corrected(self) -> bool:
-        """Whether anything but what was given and where it lies differs, or a label or mask comes where none was."""
-        return self.is_given_first or any(
-            getattr(self.old, name) != getattr(self.new, name) for name in _CORRECTED - _PLACE
-        )
+        """Return whether it differs by more than label and place, or gets its first label or mask."""
+        return self.is_given_first or not self.changed.isdisjoint(_CORRECTED - _PLACE)
 
     @property
     def is_given_first(self) -> bool:
-        """Whether a label or mask comes where none was."""
+        """Return whether a label or mask comes where none was."""
         return any(getattr(self.old, name) is None and getattr(self.new, name) is not None for name in _GIVEN)
 
     @property
     def is_moved(self) -> bool:
-        """Whether the same content lies at another path now."""
-        return self.old.path != self.new.path
+        """Return whether the same content lies at another path now."""
+        return "path" in self.changed
 
     @property
     def is_resized(self) -> bool:
-        """Whether no mask and no region of the stored image fits it any more."""
-        return (self.old.width, self.old.height) != (self.new.width, self.new.height)
+        """Return whether no mask and no region of the stored image fits it any more."""
+        return not self.changed.isdisjoint(("width", "height"))
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One of several samples with the same content; `labels` counts the different labels or masks among them."""
-
-    content_hash: str
-    name: str
-    label: int | None
-    copies: int
-    labels: int
-
-
-_TAGS = "tags"  # said of an image, but no part of it: people may say otherwise
-_NAMES = tuple(item.name for item in fields(NewSample) if item.name != _TAGS)
-_GIVEN = {"label", "mask_hash"}  # said once and for all
+_NAMES = (
+    "path", "name", "label", "mask_hash", "split", "group", "content_hash", "width", "height", "bytes", "grey",
+    "look_hash", "annotators_differ",
+)  # fmt: skip
+_GIVEN = {"label", "mask_hash"}  # fixed by the first import
 _FOLLOWS = {"look_hash"}  # from the content: filled in where an older version did not know it, and no change
+UNDOABLE = ("label", "mask_hash", "split", "group", "annotators_differ")  # columns that an undo of an import puts back
 _PLACE = {"path", "name"}  # where the content lies
 _CORRECTED = dict.fromkeys(name for name in _NAMES if name not in _GIVEN | _FOLLOWS).keys()
 _TOLD = tuple(name for name in _NAMES if name not in _FOLLOWS)
 
 
-def stage(session: Session, import_id: int, samples: Sequence[NewSample]) -> None:
-    """Add images to an import; nobody sees them before `merge`."""
-    names = (*_NAMES, _TAGS)
-    rows = [{"import_id": import_id, **{name: getattr(sample, name) for name in names}} for sample in samples]
+def stage(session: Session, import_id: int, images: Sequence[Mapping[str, Any]]) -> None:
+    """Add images, by column, to an import; they are invisible before `merge`. Tags are class ids, ascending."""
+    rows = [{"import_id": import_id, **image} for image in images]
     session.execute(insert(_STAGED), rows)  # the table, not the class: three times faster
 
 
 def unstage(session: Session, import_id: int, most: int) -> int:
     """Forget up to `most` staged images of this import, or of one that has ended; return how many there were."""
-    unfinished = select(ImportRow.id).where(ImportRow.status.in_([RoundStatus.QUEUED, RoundStatus.RUNNING]))
+    unfinished = select(ImportRow.id).where(ImportRow.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))
     needless = or_(IncomingRow.import_id == import_id, IncomingRow.import_id.not_in(unfinished))
     some = list(session.scalars(select(IncomingRow.id).where(needless).limit(most)))
     session.execute(delete(IncomingRow).where(IncomingRow.id.in_(some)))
@@ -115,19 +85,21 @@ def leave_out(session: Session, import_id: int, paths: Sequence[str]) -> None:
 
 
 def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arrival]:
-    """Yield the known images of which something would change or is said otherwise, in their order."""
-    columns = [getattr(row, name) for row in (SampleRow, IncomingRow) for name in _NAMES]
+    """Yield the known images that differ from the stored ones, in their order."""
+    columns = [column for row in (SampleRow, IncomingRow) for column in sample_columns(row)]
+    different = [getattr(SampleRow, name).is_distinct_from(getattr(IncomingRow, name)) for name in _NAMES]
     kept = stays(session, import_id, dataset_id)
     differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name, kept) for name in _TOLD))
     query = (
-        select(SampleRow.id, SampleRow.vanished_at, *columns)
+        select(SampleRow.vanished_at.is_not(None), *columns, *different)
         .join(IncomingRow, _same(dataset_id))
         .where(IncomingRow.import_id == import_id, differs)
         .order_by(IncomingRow.id)
     )
-    count = len(_NAMES)
-    for sample_id, vanished_at, *values in session.execute(query):
-        yield Arrival(NewSample(*values[:count]), NewSample(*values[count:]), vanished_at is not None, sample_id)
+    count = len(columns) // 2
+    for vanished, *values in session.execute(query):
+        changed = frozenset(compress(_NAMES, values[2 * count :]))
+        yield Arrival(Sample(*values[:count]), Sample(*values[count : 2 * count]), bool(vanished), changed)
 
 
 def known_count(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:
@@ -149,13 +121,15 @@ def vanishing(session: Session, import_id: int, dataset_id: int) -> Iterator[str
     return (name for (name,) in session.execute(query))
 
 
-def duplicates(session: Session, import_id: int, dataset_id: int) -> Iterator[Duplicate]:
-    """Yield every image whose content another one will have too, copies side by side."""
+def duplicates(session: Session, import_id: int, dataset_id: int) -> Iterator[tuple[int, list[tuple[str, int | None]]]]:
+    """Yield the images of each content that several will have, as (name, label), with the count of different labels.
+
+    Different masks count as different labels.
+    """
     coming = _coming(import_id, dataset_id).subquery()
     several = (
         select(
             coming.c.content_hash,
-            func.count().label("copies"),
             (func.count(coming.c.label.distinct()) + func.count(coming.c.mask_hash.distinct())).label("labels"),
             func.min(coming.c.id).label("first"),
         )
@@ -164,11 +138,12 @@ def duplicates(session: Session, import_id: int, dataset_id: int) -> Iterator[Du
         .subquery()
     )
     query = (
-        select(coming.c.content_hash, coming.c.name, coming.c.label, several.c.copies, several.c.labels)
+        select(coming.c.content_hash, several.c.labels, coming.c.name, coming.c.label)
         .join(several, several.c.content_hash == coming.c.content_hash)
         .order_by(several.c.first, coming.c.id)
     )
-    return (Duplicate(*found) for found in session.execute(query))
+    for (_, labels), copies in groupby(session.execute(query), key=lambda row: (row[0], row[1])):
+        yield labels, [(name, label) for _, _, name, label in copies]
 
 
 def label_counts(session: Session, import_id: int, dataset_id: int) -> dict[int | None, int]:
@@ -213,10 +188,11 @@ def covers(session: Session, import_id: int, count: int) -> list[str]:
 
 
 def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> list[int]:
-    """Make the staged images the dataset's: add, correct and fetch back them, note what is missing now.
+    """Make the staged images the dataset's: add, correct and restore images, note the missing ones.
 
     Returned are the known images that are in another split now.
     """
+    import_changes.add(session, import_id, _changes(session, import_id, dataset_id))
     staged, kept = IncomingRow.import_id == import_id, stays(session, import_id, dataset_id)
     moving = select(SampleRow.id).join(IncomingRow, _same(dataset_id)).where(staged, _differs("split", kept))
     moved = list(session.scalars(moving))
@@ -233,13 +209,41 @@ def merge(session: Session, import_id: int, dataset_id: int, at: datetime) -> li
     session.execute(corrected.execution_options(synchronize_session=False))
     columns = [getattr(IncomingRow, name) for name in _NAMES]
     new = (
-        select(literal(dataset_id), literal(at, SampleRow.imported_at.type), *columns)
+        select(literal(dataset_id), literal(at, SampleRow.imported_at.type), literal(import_id), *columns)
         .outerjoin(SampleRow, _same(dataset_id))
         .where(staged, SampleRow.id.is_(None))
         .order_by(IncomingRow.id)
     )
-    session.execute(insert(SampleRow).from_select(["dataset_id", "imported_at", *_NAMES], new, include_defaults=False))
+    names = ["dataset_id", "imported_at", "import_id", *_NAMES]
+    session.execute(insert(SampleRow).from_select(names, new, include_defaults=False))
     return moved
+
+
+def _changes(session: Session, import_id: int, dataset_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the known images that a merge is about to change, each with the columns an undo can put back.
+
+    Contents and paths are not among them: they are as they are on disk.
+    """
+    kept = stays(session, import_id, dataset_id)
+    columns = [getattr(row, name) for row in (SampleRow, IncomingRow) for name in UNDOABLE]
+    differs = or_(_is_given_first(), *(_differs(name, kept) for name in UNDOABLE if name not in _GIVEN))
+    known = (
+        select(SampleRow.id, case((kept, literal(1)), else_=0), *columns)
+        .join(IncomingRow, _same(dataset_id))
+        .where(IncomingRow.import_id == import_id, differs, SampleRow.import_id.is_distinct_from(import_id))
+    )
+    for sample_id, stays_put, *values in session.execute(known):
+        pairs = zip(UNDOABLE, values[: len(UNDOABLE)], values[len(UNDOABLE) :], strict=True)
+        changed = {
+            name: [before, after]
+            for name, before, after in pairs
+            if before != after and not (name in _GIVEN and before is not None) and not (name == "split" and stays_put)
+        }
+        if changed:
+            yield sample_id, changed
+    scope = in_scope(session, import_id, dataset_id)
+    for sample_id in session.scalars(select(SampleRow.id).where(_is_missed(import_id, dataset_id), scope)):
+        yield sample_id, {import_changes.VANISHED: [False, True]}
 
 
 def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
@@ -258,11 +262,12 @@ def _same(dataset_id: int) -> ColumnElement[bool]:
 
 def _is_missed(import_id: int, dataset_id: int) -> ColumnElement[bool]:
     staged = select(IncomingRow.sample_id).where(IncomingRow.import_id == import_id, IncomingRow.sample_id.is_not(None))
-    return and_(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), SampleRow.id.not_in(staged))
+    here = and_(SampleRow.vanished_at.is_(None), SampleRow.removed_by.is_(None))
+    return and_(SampleRow.dataset_id == dataset_id, here, SampleRow.id.not_in(staged))
 
 
 def _first(name: str) -> ColumnElement[Any]:
-    """Return what was given of an image first: what is stored, else what its source says now."""
+    """Return the first given label of an image: the stored one, else the source's present one."""
     return func.coalesce(getattr(SampleRow, name), getattr(IncomingRow, name))
 
 

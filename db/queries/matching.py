@@ -1,7 +1,7 @@
-"""Which sample each staged image is: the one at its path with its content, one of its content, or the one at its path.
+"""Matches of staged images to samples: same path and content, else same content, else same path.
 
-In this order, so that images that were moved or renamed, even to each other's paths, stay the samples they are; only
-what is left at a known path with a content that nothing else has is an image that was changed there.
+In this order, so that images that were moved or renamed, even to each other's paths, stay the samples they are; only an
+image left at a known path, with a content that no sample has, was changed there.
 """
 
 from collections import defaultdict
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, String, and_, case, cast, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from db.hidden import WITH_DELETED
 from db.models import DecisionRow, ImportRow, IncomingRow, SampleRow, TaggingRow
-from db.queries.added import in_scope
+from db.queries.imports import in_scope
+from db.queries.merges import merges_of, present
 
 Span = tuple[int, int]  # first and last id of staged images
 LostLabels = tuple[dict[int, int], dict[tuple[int, int | None], int]]
@@ -73,7 +75,7 @@ def unmatched(session: Session, import_id: int, dataset_id: int) -> tuple[Addres
         SampleRow.id,
         SampleRow.name,
         SampleRow.label,
-        SampleRow.vanished_at.is_not(None),
+        SampleRow.vanished_at.is_not(None) | SampleRow.removed_by.is_not(None),  # those present come first
         decided,
         SampleRow.path,
     )
@@ -81,7 +83,7 @@ def unmatched(session: Session, import_id: int, dataset_id: int) -> tuple[Addres
     query = select(SampleRow.content_hash, *columns, case((scope, True), else_=False)).where(
         left, SampleRow.content_hash.in_(contents)
     )
-    for content, *facts in session.execute(query):
+    for content, *facts in session.execute(query, execution_options=WITH_DELETED):  # removed ones, to stay so
         known[content].append(Address(*facts))
     found: dict[str, list[Address]] = defaultdict(list)
     if known:
@@ -95,6 +97,18 @@ def unmatched(session: Session, import_id: int, dataset_id: int) -> tuple[Addres
 def match(session: Session, pairs: Sequence[tuple[int, int]]) -> None:
     """Match samples with staged images, as (sample, staged image)."""
     session.execute(update(IncomingRow), [{"id": staged, "sample_id": sample} for sample, staged in pairs])
+
+
+def removed_ones(session: Session, import_id: int, dataset_id: int) -> list[tuple[int, str, int]]:
+    """Return the removed images that staged ones are, as (sample, path of the staged one, deletion that hides it)."""
+    query = (
+        select(SampleRow.id, IncomingRow.path, SampleRow.removed_by)
+        .join(IncomingRow, and_(IncomingRow.import_id == import_id, IncomingRow.sample_id == SampleRow.id))
+        .where(SampleRow.dataset_id == dataset_id, SampleRow.removed_by.is_not(None))
+        .order_by(SampleRow.id)
+    )
+    found = session.execute(query, execution_options=WITH_DELETED)
+    return [(sample_id, path, deletion) for sample_id, path, deletion in found if deletion is not None]
 
 
 def free_paths(session: Session, import_id: int, dataset_id: int) -> None:
@@ -112,7 +126,7 @@ def free_paths(session: Session, import_id: int, dataset_id: int) -> None:
     session.execute(freed.execution_options(synchronize_session=False))
 
 
-def present_and_found(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:
+def count_found(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:
     """Return how many images of an import's scope are there before it, and how many of them it has by content."""
     present = (
         SampleRow.dataset_id == dataset_id,
@@ -132,13 +146,15 @@ def present_and_found(session: Session, import_id: int, dataset_id: int) -> tupl
 def lost_labels(session: Session, import_id: int, dataset_id: int) -> LostLabels:
     """Return the images of each class that no staged image is labelled as, and what those found are labelled now.
 
-    The second counts by (label, label now), None where there is none now.
+    The second counts by (label, label now), None where there is none now. Merged classes are one class.
     """
-    said = select(IncomingRow.label).where(IncomingRow.import_id == import_id, IncomingRow.label.is_not(None))
+    merges = merges_of(session, dataset_id)
+    staged = present(IncomingRow.label, merges)
+    labelled = select(staged).where(IncomingRow.import_id == import_id, IncomingRow.label.is_not(None))
     lost = (
         SampleRow.dataset_id == dataset_id,
         SampleRow.vanished_at.is_(None),
-        SampleRow.label.not_in(said),
+        present(SampleRow.label, merges).not_in(labelled),
         in_scope(session, import_id, dataset_id),
     )
     query = select(SampleRow.label, func.count()).where(*lost).group_by(SampleRow.label)

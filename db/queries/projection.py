@@ -1,22 +1,44 @@
-"""Where findings stand, computed from the decisions beside them: one statement for one finding or for 100,000.
+"""Status of findings, computed from the decisions beside them: one statement for one finding or for 100,000.
 
-The rule is `core.judge.review.standing`; a test holds the two equal. The counts move with the findings, in the same
-transaction: what was counted before is taken away, what is counted after is added.
+The rule is `core.judge.review.finding_state`; a test holds the two equal. The counts move with the findings, in the
+same transaction: counts before are subtracted, counts after are added.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, select, true, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
-from core.types import Act, FindingFilter, Status, Verdict
-from db.models import ChangesetRow, DecisionRow, FindingCountRow, FindingRow
+from core.types import NO_LABEL, Act, FindingFilter, FindingKind, Status, Verdict
+from db.hidden import WITH_DELETED, is_removed
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow
 from db.queries.filters import counted, is_counted
+from db.queries.merges import Merges, merges_of, merges_of_round, present, read_merges
 
 _LARGEST_ID = 2**63 - 1
 Ids = Select[int] | Select[int | None]  # of findings; no finding is meant by None
+FEW = 100  # findings that are named one by one, by statements that are built once
+_NAMED: BindParameter[int] = bindparam("findings", expanding=True)
 COUNTED = ("round_id", "kind", "status", "split", "given", "pseudo", "percent")
 Upsert = sqlite.Insert | postgresql.Insert
 UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -24,15 +46,17 @@ UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "post
 
 def project(session: Session, findings: Ids) -> None:
     """Recompute where these findings stand (a selection of ids), and the counts with them."""
-    _shift_counts(session, findings, -1)
-    standing = _standing(findings).subquery()
-    session.execute(
-        update(FindingRow)
-        .values({name: standing.c[name] for name in ("status", "label", "annotator_id", "decision_id")})
-        .where(FindingRow.id == standing.c.finding_id)
-        .execution_options(synchronize_session=False)
-    )
-    _shift_counts(session, findings, +1)
+    few = [one for one in session.scalars(findings.limit(FEW + 1), execution_options=WITH_DELETED) if one is not None]
+    dialect = session.get_bind().dialect.name
+    if len(few) > FEW:
+        merged = session.scalar(_merged_classes(findings), execution_options=WITH_DELETED)
+        for statement in _projection(findings, read_merges(merged or []), dialect):
+            session.execute(statement)
+    elif few:
+        named = {_NAMED.key: few}
+        merged = session.scalar(_merged_classes_of_few(), named, execution_options=WITH_DELETED)
+        for statement in _projection_of_few(tuple(read_merges(merged or []).items()), dialect):
+            session.execute(statement, named)
 
 
 def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingFilter | None = None) -> None:
@@ -48,7 +72,7 @@ def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingF
     _move_counts(session, cells, *((Status.OPEN, Status.BULK) if made else (Status.BULK, Status.OPEN)))
     annotator = select(ChangesetRow.annotator_id).where(ChangesetRow.id == changeset_id).scalar_subquery()
     accepted = {
-        "status": Status.BULK, "label": DecisionRow.label, "annotator_id": annotator, "decision_id": DecisionRow.id,
+        "status": Status.BULK, "label": FindingRow.pseudo, "annotator_id": annotator, "decision_id": DecisionRow.id,
     }  # fmt: skip
     opened = {"status": Status.OPEN, "label": None, "annotator_id": None, "decision_id": None}
     session.execute(
@@ -60,6 +84,89 @@ def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingF
     return None
 
 
+def move_findings(session: Session, dataset_id: int) -> None:
+    """Let what all rounds of a dataset found name the present classes, after classes were merged or a merge undone.
+
+    What was suggested against a label and is now the same class agrees with it: it leaves the queue until that merge is
+    undone.
+    """
+    merges = merges_of(session, dataset_id)
+    rounds = select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)
+    for round_id in session.scalars(rounds, execution_options=WITH_DELETED).all():  # a deleted one may be restored
+        _move(session, round_id, merges)
+        count_again(session, round_id)
+
+
+def move_round(session: Session, round_id: int) -> None:
+    """Let what a round found name the present classes; count its findings after that."""
+    merges = merges_of_round(session, round_id)
+    if merges:
+        _move(session, round_id, merges)
+
+
+def _move(session: Session, round_id: int, merges: Merges) -> None:
+    columns = {"given": func.coalesce(FindingRow.own_given, FindingRow.given)}
+    columns["pseudo"] = func.coalesce(FindingRow.own_pseudo, FindingRow.pseudo)
+    now = {name: present(column, merges) for name, column in columns.items()}
+    own = {f"own_{name}": case((column.in_(list(merges)), column), else_=None) for name, column in columns.items()}
+    kind = case(
+        ((now["given"] == NO_LABEL) | (now["pseudo"] == NO_LABEL), FindingRow.kind),
+        (now["given"] == now["pseudo"], literal(FindingKind.AGREEING, FindingRow.kind.type)),
+        else_=literal(FindingKind.SUSPICIOUS, FindingRow.kind.type),
+    )
+    stored = (FindingRow.own_given, FindingRow.own_pseudo)
+    concerned = or_(*(one.is_not(None) for one in stored), *(one.in_(list(merges)) for one in columns.values()))
+    unsynchronized = {"synchronize_session": False}
+    of_round = FindingRow.round_id == round_id
+    session.execute(
+        update(FindingRow)
+        .where(of_round, concerned)
+        .values({**now, **own, "kind": kind})
+        .execution_options(**unsynchronized)
+    )
+    label = present(DecisionRow.label, merges)
+    session.execute(
+        update(FindingRow)
+        .where(of_round, FindingRow.decision_id == DecisionRow.id, FindingRow.label.is_distinct_from(label))
+        .values(label=label)
+        .execution_options(**unsynchronized)
+    )
+
+
+def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str) -> tuple[Executable, ...]:
+    """Return the statements that take findings out of the counts, recompute where they stand, and count them again."""
+    standing = _standing(findings, merges).subquery()
+    stand = (
+        update(FindingRow)
+        .values({name: standing.c[name] for name in ("status", "label", "annotator_id", "decision_id")})
+        .where(FindingRow.id == standing.c.finding_id)
+        .execution_options(synchronize_session=False)
+    )
+    return _shift(findings, -1, dialect), stand, _shift(findings, +1, dialect)
+
+
+@lru_cache(maxsize=100)
+def _projection_of_few(merges: tuple[tuple[int, int], ...], dialect: str) -> tuple[Executable, ...]:
+    """Return `_projection` of the findings bound to `_NAMED`; to build it anew takes longer than to run it."""
+    return _projection(_NAMED, dict(merges), dialect)
+
+
+def _merged_classes(findings: Ids | BindParameter[int]) -> Select[Any]:
+    """Select the merged classes of the dataset that these findings are of."""
+    return (
+        select(DatasetRow.merged_classes)
+        .join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+        .join(FindingRow, FindingRow.round_id == RoundRow.id)
+        .where(FindingRow.id.in_(findings))
+        .limit(1)
+    )
+
+
+@cache
+def _merged_classes_of_few() -> Select[Any]:
+    return _merged_classes(_NAMED)
+
+
 def count_again(session: Session, round_id: int) -> None:
     """Count a whole round anew."""
     session.execute(delete(FindingCountRow).where(FindingCountRow.round_id == round_id))
@@ -68,18 +175,22 @@ def count_again(session: Session, round_id: int) -> None:
     session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
 
 
-def _shift_counts(session: Session, findings: Ids, sign: int) -> None:
+def uncount(session: Session, ids: Sequence[int]) -> None:
+    """Take findings that are about to be removed out of the counts."""
+    session.execute(_shift(select(FindingRow.id).where(FindingRow.id.in_(ids)), -1, session.get_bind().dialect.name))
+
+
+def _shift(findings: Ids | BindParameter[int], sign: int, dialect: str) -> Upsert:
     columns = [getattr(FindingRow, name) for name in COUNTED]
     change = select(*columns, (sign * func.count()).label("count")).where(FindingRow.id.in_(findings))
-    _add_counts(session, change.group_by(*columns))
+    return _add(change.group_by(*columns), dialect)
 
 
-def _add_counts(session: Session, change: Select[*tuple[Any, ...]]) -> None:
-    add = UPSERTS[session.get_bind().dialect.name](FindingCountRow).from_select([*COUNTED, "count"], change)
-    session.execute(
-        add.on_conflict_do_update(
-            index_elements=list(COUNTED), set_={"count": FindingCountRow.count + add.excluded["count"]}
-        ).execution_options(synchronize_session=False)
+def _add(change: Select[*tuple[Any, ...]], dialect: str) -> Upsert:
+    table = FindingCountRow.__table__  # the ORM would take what is bound for columns
+    add = UPSERTS[dialect](table).from_select([*COUNTED, "count"], change)
+    return add.on_conflict_do_update(
+        index_elements=list(COUNTED), set_={"count": table.c["count"] + add.excluded["count"]}
     )
 
 
@@ -104,20 +215,24 @@ def _move_counts(session: Session, cells: Select[*tuple[Any, ...]], before: Stat
     cell = cells.subquery()
     keys = [moves.c.status if name == "status" else cell.c[name] for name in COUNTED]
     both = select(*keys, (moves.c.sign * cell.c.n).label("count")).select_from(cell.join(moves, true()))
-    _add_counts(session, both.where(true()))  # SQLite cannot tell an upsert's ON from a join's without a WHERE
+    counted = both.where(true())  # without a WHERE, SQLite confuses an upsert's ON with a join's
+    session.execute(_add(counted, session.get_bind().dialect.name))
 
 
 def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
     """Return whether anything but this bulk act may decide on its findings.
 
-    Before a redo they must all be open; before an undo this act must have won on all of them, and no other bulk act of
-    the round may have been redone, since that is the only way for two of them to hold one finding.
+    Before a redo they must all be open; before an undo this act must have won on all of them, none of their images may
+    be removed, and no other bulk act of the round may have been redone, since that is the only way for two of them to
+    hold one finding.
     """
     lost = (
         FindingRow.status != Status.OPEN if act is Act.REDO else FindingRow.decision_id.is_distinct_from(DecisionRow.id)
     )
     own = select(FindingRow.id).join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
-    if session.scalar(select(own.where(DecisionRow.changeset_id == changeset_id, lost).exists())):
+    lost = lost | (FindingRow.status == Status.REMOVED)
+    contested = select(own.where(DecisionRow.changeset_id == changeset_id, lost).exists())
+    if session.scalar(contested, execution_options=WITH_DELETED):
         return True
     this, redo, other = aliased(ChangesetRow), aliased(ChangesetRow), aliased(ChangesetRow)
     redone = (
@@ -129,15 +244,16 @@ def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
     return bool(session.scalar(select(redone.exists())))
 
 
-def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
-    """Select, for each finding, what its newest live human decision says, else its newest live bulk one, else open.
+def _standing(findings: Ids | BindParameter[int], merges: Merges) -> Select[*tuple[Any, ...]]:
+    """Select, for each finding, its newest live human decision, else its newest live bulk one, else open.
 
-    A region that edits painted over is neither open nor accepted in bulk.
+    A region that edits painted over is neither open nor accepted in bulk. Of a removed image all findings are removed.
     """
     winner = _winner(findings).subquery()
     decision, changeset = aliased(DecisionRow), aliased(ChangesetRow)
     by_verdict = [(decision.verdict == verdict, literal(int(Status[verdict.name]))) for verdict in Verdict]
     status = case(
+        (winner.c.removed, literal(int(Status.REMOVED))),
         (winner.c.decision_id.is_(None) & winner.c.painted, literal(int(Status.PAINTED))),
         (winner.c.decision_id.is_(None), literal(int(Status.OPEN))),
         (changeset.act == Act.ACCEPT_ALL, literal(int(Status.BULK))),
@@ -148,7 +264,7 @@ def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
             winner.c.finding_id,
             winner.c.decision_id,
             status.label("status"),
-            decision.label.label("label"),
+            present(decision.label, merges).label("label"),
             changeset.annotator_id.label("annotator_id"),
         )
         .outerjoin(decision, decision.id == winner.c.decision_id)
@@ -156,13 +272,18 @@ def _standing(findings: Ids) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _winner(findings: Ids) -> Select[*tuple[Any, ...]]:
+def _winner(findings: Ids | BindParameter[int]) -> Select[*tuple[Any, ...]]:
     human = func.max(case((ChangesetRow.act == Act.VERDICT, DecisionRow.id)))
     of_this_round = (ChangesetRow.act == Act.ACCEPT_ALL) & (ChangesetRow.round_id == FindingRow.round_id)
     bulk = func.max(case((of_this_round & ~FindingRow.painted, DecisionRow.id)))
     winner = func.coalesce(human, bulk).label("decision_id")
     return (
-        select(FindingRow.id.label("finding_id"), FindingRow.painted.label("painted"), winner)
+        select(
+            FindingRow.id.label("finding_id"),
+            FindingRow.painted.label("painted"),
+            is_removed(FindingRow.sample_id).label("removed"),
+            winner,
+        )
         .outerjoin(DecisionRow, _concerns())
         .outerjoin(ChangesetRow, (ChangesetRow.id == DecisionRow.changeset_id) & ChangesetRow.live)
         .where(FindingRow.id.in_(findings))
@@ -173,7 +294,7 @@ def _winner(findings: Ids) -> Select[*tuple[Any, ...]]:
 def _concerns() -> ColumnElement[bool]:
     """Tie decisions to findings: by the sample, and where the finding is a region by itself too.
 
-    Said as bounds, so that the index on sample and finding answers it for both.
+    As bounds, so that the index on sample and finding answers it for both.
     """
     region = FindingRow.area.is_not(None)
     least = case((region, FindingRow.id), else_=0)

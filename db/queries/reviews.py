@@ -1,4 +1,4 @@
-"""What a review needs to know of its round before the first finding."""
+"""Facts of a round that a review needs before its first finding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.types import Recipe, RoundStatus, Task
+from core.types import ClassState, JobStatus, Recipe, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
+from db.queries.merges import read_merges
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
 _CALIBRATED: Mapping[Task, frozenset[Recipe]] = {
@@ -24,7 +25,7 @@ class ReviewedRound:
     id: int
     number: int
     recipe: Recipe
-    status: RoundStatus
+    status: JobStatus
     config: dict[str, Any]
     metrics: dict[str, Any] | None
     dataset_id: int
@@ -33,10 +34,19 @@ class ReviewedRound:
     colours: list[str] | None
     task: Task
     evaluation_splits: list[str]
+    retired_classes: list[int]
+    merged_classes: list[list[int]]  # pairs of a class and the one it went into
+    class_order: list[int]  # empty: by id
+
+    @property
+    def class_state(self) -> ClassState:
+        """Return the classes of its dataset as they stand."""
+        merged = read_merges(self.merged_classes)
+        return ClassState(tuple(self.classes), tuple(self.retired_classes), merged, tuple(self.class_order))
 
     @property
     def expects(self) -> bool:
-        """Whether its confidences say how often its suggestions are right: calibrated ones of whole images do."""
+        """Return whether its confidences are calibrated, as those of whole images are."""
         return self.recipe in _CALIBRATED[self.task]
 
 
@@ -47,14 +57,19 @@ def find_round(session: Session, round_id: int) -> ReviewedRound | None:
     )  # fmt: skip
     of_dataset = (
         DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task,
-        DatasetRow.evaluation_splits,
+        DatasetRow.evaluation_splits, DatasetRow.retired_classes, DatasetRow.merged_classes, DatasetRow.class_order,
     )  # fmt: skip
     found = select(*columns, *of_dataset).join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
     row = session.execute(found.where(RoundRow.id == round_id)).one_or_none()
     return None if row is None else ReviewedRound(*row)
 
 
-def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, RoundStatus]]:
+def recipe_of(session: Session, round_id: int) -> Recipe | None:
+    """Return the recipe of a round, None when there is none with this id."""
+    return session.scalar(select(RoundRow.recipe).where(RoundRow.id == round_id))
+
+
+def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, JobStatus]]:
     """Return (id, number, status) of a dataset's rounds that end with findings, newest first."""
     columns = select(RoundRow.id, RoundRow.number, RoundRow.status)
     chosen = columns.where(RoundRow.dataset_id == dataset_id, RoundRow.recipe.in_(_FINDING))
@@ -64,7 +79,7 @@ def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, RoundSt
 
 def reviewable_datasets(session: Session) -> list[tuple[int, str, int]]:
     """Return (id, name, newest finished round) of every dataset that has one, by name."""
-    done = (RoundRow.status == RoundStatus.DONE, RoundRow.recipe.in_(_FINDING))
+    done = (RoundRow.status == JobStatus.DONE, RoundRow.recipe.in_(_FINDING))
     newest = select(func.max(RoundRow.id)).where(*done).group_by(RoundRow.dataset_id)
     named = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
     rows = session.execute(named.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()

@@ -1,7 +1,8 @@
-"""Rounds: how they start, what is known of them, how they end.
+"""Rounds and their folds: start, progress, facts and end.
 
-A write to a round that has ended (cancelled, failed) changes nothing and returns False: the row decides, not the
-process that thinks it still works.
+A write to a round that has ended (cancelled, failed), or to one of its folds, changes nothing and returns False: the
+row decides, not the process that runs it. Whoever runs a fold holds an attempt number; a write with an older attempt
+changes nothing either.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,10 +13,19 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.types import Recipe, RoundError, RoundStatus, Task
+from core.types import JobStatus, Progress, Recipe, RoundError, Task
+from db.hidden import WITH_DELETED
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow
 
-_UNFINISHED = (RoundStatus.QUEUED, RoundStatus.RUNNING)
+WAITING = "waiting for the worker"  # stage of a round, or of its folds, that no worker has taken up
+_UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+PAUSED = "paused seconds"  # among the versions of a round that was resumed: it did not work so long
+_BATCH = "batch size of fold {}"  # among the versions, where it was halved for want of memory; folds as shown, from 1
+_LEAST_BATCH = 4
+_UNKNOWN: dict[str, Any] = {
+    "epoch": 0, "epochs": 0, "fraction": 0.0, "loss": None, "accuracy": None, "images_per_second": None,
+    "batch_size": None, "message": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class RoundInfo:
     recipe: Recipe
     config: dict[str, Any]
     recipe_config: dict[str, Any] | None
-    status: RoundStatus
+    status: JobStatus
     stage: str
     message: str
     accuracy: float | None
@@ -49,8 +59,30 @@ class RoundInfo:
 
     @property
     def is_reviewable(self) -> bool:
-        """Whether it is done and has findings."""
-        return self.status is RoundStatus.DONE and self.recipe.finds
+        """Return whether it is done and has findings."""
+        return self.status is JobStatus.DONE and self.recipe.finds
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRun:
+    """Progress of a fold; `fraction` from 0 to 1."""
+
+    fold: int
+    attempt: int
+    status: JobStatus
+    stage: str
+    epoch: int
+    epochs: int
+    fraction: float
+    loss: float | None
+    accuracy: float | None
+    images_per_second: float | None
+    batch_size: int | None
+    message: str
+    model_hash: str | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    finished_at: datetime | None
 
 
 def add_round(
@@ -64,22 +96,23 @@ def add_round(
     recipe_config: Mapping[str, Any] | None = None,
 ) -> int:
     """Add the dataset's next round and its folds, queued; return its id. Other recipes than folds are one piece."""
-    last = session.scalar(select(func.max(RoundRow.number)).where(RoundRow.dataset_id == dataset_id))
+    numbers = select(func.max(RoundRow.number)).where(RoundRow.dataset_id == dataset_id)
+    last = session.scalar(numbers, execution_options=WITH_DELETED)  # a number is never given twice
     row = RoundRow(
         dataset_id=dataset_id,
         number=(last or 0) + 1,
         recipe=recipe,
         config=dict(config),
         recipe_config=None if recipe_config is None else dict(recipe_config),
-        status=RoundStatus.QUEUED,
-        stage="waiting for the worker",
+        status=JobStatus.QUEUED,
+        stage=WAITING,
         created_by=by,
         created_at=now,
     )
     session.add(row)
     session.flush()
     folds = [
-        {"round_id": row.id, "fold": fold, "attempt": 0, "status": RoundStatus.QUEUED}
+        {"round_id": row.id, "fold": fold, "attempt": 0, "status": JobStatus.QUEUED}
         for fold in range(pieces(recipe, config))
     ]
     session.execute(insert(FoldRunRow), folds)
@@ -99,8 +132,7 @@ def get_round(session: Session, round_id: int) -> RoundInfo:
     """
     found = session.execute(_rounds().where(RoundRow.id == round_id)).one_or_none()
     if found is None:
-        msg = f"there is no round {round_id}; choose one on the Rounds page"
-        raise RoundError(msg)
+        raise RoundError(f"there is no round {round_id}", "choose one on the Rounds page")
     return RoundInfo(*found)
 
 
@@ -138,13 +170,37 @@ def finding_totals(session: Session, round_ids: Iterable[int]) -> dict[int, dict
 
 
 def begin_round(session: Session, round_id: int, stage: str, now: datetime) -> bool:
-    """Note that the round runs, at this stage; a resumed round keeps its start."""
-    values = {
-        "status": RoundStatus.RUNNING,
+    """Note that the round runs, at this stage; a resumed round keeps its start, and how long it was paused."""
+    known = select(RoundRow.finished_at, RoundRow.versions).where(RoundRow.id == round_id)
+    ended, versions = session.execute(known).one()
+    values: dict[str, Any] = {
+        "status": JobStatus.RUNNING,
         "stage": stage,
         "started_at": func.coalesce(RoundRow.started_at, now),
+        "finished_at": None,
     }
+    if ended is not None:
+        paused = (versions or {}).get(PAUSED, 0.0) + (now - ended).total_seconds()
+        values["versions"] = {**(versions or {}), PAUSED: round(paused, 1)}
     return _change_round(session, round_id, values)
+
+
+def reopen_round(session: Session, round_id: int) -> bool:
+    """Let a cancelled or failed round wait again, with the folds that are not done; False where it has another status.
+
+    Its `finished_at` stays until the worker takes it up: the time identifies this resumption.
+    """
+    ended = RoundRow.status.in_((JobStatus.CANCELLED, JobStatus.FAILED))
+    values = {"status": JobStatus.QUEUED, "stage": WAITING, "message": ""}
+    changed = session.execute(update(RoundRow).where(RoundRow.id == round_id, ended).values(**values))
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        return False
+    session.execute(
+        update(FoldRunRow)
+        .where(FoldRunRow.round_id == round_id, FoldRunRow.status != JobStatus.DONE)
+        .values(status=JobStatus.QUEUED, stage="", finished_at=None)
+    )
+    return True
 
 
 def set_facts(session: Session, round_id: int, facts: Mapping[str, Any]) -> bool:
@@ -152,18 +208,112 @@ def set_facts(session: Session, round_id: int, facts: Mapping[str, Any]) -> bool
     return _change_round(session, round_id, facts)
 
 
-def end_round(session: Session, round_id: int, status: RoundStatus, message: str, now: datetime) -> bool:
+def halve_batch(session: Session, round_id: int, fold: int) -> bool:
+    """Note that a fold of a running round trains with half its batch, of each network; False where it cannot."""
+    info = get_round(session, round_id)
+    if info.recipe is not Recipe.CROSS_FOLD:
+        return False
+    batch = (noted_batch(info, fold) or info.config["batch_size"]) // 2
+    if batch < _LEAST_BATCH:
+        return False
+    return set_facts(session, round_id, {"versions": {**(info.versions or {}), _BATCH.format(fold + 1): batch}})
+
+
+def noted_batch(info: RoundInfo, fold: int) -> int | None:
+    """Return the batch size that was noted for a fold in place of the config's, None where none was."""
+    batch: int | None = (info.versions or {}).get(_BATCH.format(fold + 1))
+    return batch
+
+
+def noted(versions: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what stands among the versions and is none: the seconds of pauses, halved batches."""
+    halved = _BATCH.format("")
+    return {name: value for name, value in (versions or {}).items() if name == PAUSED or name.startswith(halved)}
+
+
+def has_waiting_fold(session: Session, round_id: int) -> bool:
+    """Return whether a fold of a round waits for a worker."""
+    waiting = select(FoldRunRow.id).where(FoldRunRow.round_id == round_id, FoldRunRow.status == JobStatus.QUEUED)
+    return session.scalar(waiting.limit(1)) is not None
+
+
+def end_round(session: Session, round_id: int, status: JobStatus, message: str, now: datetime) -> bool:
     """End an unfinished round and its unfinished folds; an ended one stays as it is."""
     values = {"status": status, "stage": status.value, "message": message, "finished_at": now}
     if not _change_round(session, round_id, values):
         return False
-    left = RoundStatus.CANCELLED if status is RoundStatus.CANCELLED else RoundStatus.FAILED
+    left = JobStatus.CANCELLED if status is JobStatus.CANCELLED else JobStatus.FAILED
     session.execute(
         update(FoldRunRow)
         .where(FoldRunRow.round_id == round_id, FoldRunRow.status.in_(_UNFINISHED))
         .values(status=left, finished_at=now)
     )
     return True
+
+
+def folds_of(session: Session, round_id: int) -> list[FoldRun]:
+    """Return a round's folds in their order."""
+    columns = [getattr(FoldRunRow, name) for name in FoldRun.__dataclass_fields__]
+    query = select(*columns).where(FoldRunRow.round_id == round_id).order_by(FoldRunRow.fold)
+    return [FoldRun(*found) for found in session.execute(query)]
+
+
+def begin_fold(session: Session, round_id: int, fold: int, now: datetime) -> int | None:
+    """Take a fold up and return the new attempt's number; None when it is done or the round has ended."""
+    running = select(RoundRow.id).where(RoundRow.id == round_id, RoundRow.status == JobStatus.RUNNING)
+    taken = session.execute(
+        update(FoldRunRow)
+        .where(FoldRunRow.round_id.in_(running), FoldRunRow.fold == fold, FoldRunRow.status != JobStatus.DONE)
+        .values(
+            attempt=FoldRunRow.attempt + 1,
+            status=JobStatus.RUNNING,
+            stage="starting",
+            started_at=now,
+            updated_at=now,
+            finished_at=None,
+            **_UNKNOWN,  # the figures of an earlier attempt
+        )
+        .returning(FoldRunRow.attempt)
+    )
+    return taken.scalar_one_or_none()
+
+
+def holds_fold(session: Session, round_id: int, fold: int, attempt: int) -> bool:
+    """Return whether this attempt is the newest and its fold still runs."""
+    held = (FoldRunRow.attempt == attempt) & (FoldRunRow.status == JobStatus.RUNNING)
+    query = select(held).where(FoldRunRow.round_id == round_id, FoldRunRow.fold == fold)
+    return bool(session.scalar(query))
+
+
+def write_fold(session: Session, round_id: int, fold: int, attempt: int, progress: Progress, *, now: datetime) -> bool:
+    """Write how far a running fold is; False when this attempt has been overtaken or the round has ended."""
+    values: dict[str, Any] = {
+        "stage": progress.stage,
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "fraction": progress.fraction,
+        "updated_at": now,
+    }
+    for name in ("loss", "accuracy", "images_per_second", "batch_size", "message"):
+        known = getattr(progress, name)
+        if known not in (None, ""):  # reported now and then; reports in between keep the last value
+            values[name] = known
+    return _change_fold(session, round_id, fold, attempt, values)
+
+
+def end_fold(
+    session: Session, round_id: int, fold: int, attempt: int, now: datetime, *, model_hash: str | None = None
+) -> bool:
+    """Note that a fold is done, and the hash of the network that is kept of it, if one is."""
+    values: dict[str, Any] = {
+        "status": JobStatus.DONE,
+        "stage": "done",
+        "fraction": 1.0,
+        "model_hash": model_hash,
+        "updated_at": now,
+        "finished_at": now,
+    }
+    return _change_fold(session, round_id, fold, attempt, values)
 
 
 def _rounds() -> Select[Any]:
@@ -181,3 +331,17 @@ def _change_round(session: Session, round_id: int, values: Mapping[str, Any]) ->
         update(RoundRow).where(RoundRow.id == round_id, RoundRow.status.in_(_UNFINISHED)).values(**values)
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]  # an update's result is a CursorResult
+
+
+def _change_fold(session: Session, round_id: int, fold: int, attempt: int, values: Mapping[str, Any]) -> bool:
+    changed = session.execute(
+        update(FoldRunRow)
+        .where(
+            FoldRunRow.round_id == round_id,
+            FoldRunRow.fold == fold,
+            FoldRunRow.attempt == attempt,
+            FoldRunRow.status == JobStatus.RUNNING,
+        )
+        .values(**values)
+    )
+    return bool(changed.rowcount)  # type: ignore[attr-defined]

@@ -1,77 +1,79 @@
-"""What a round reads of a dataset before it begins: samples, label counts, sizes of images."""
+"""Samples of a dataset, as rounds, exports and checks read them, and files, label counts and image sizes of them."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from core.types import RoundError, RoundStatus, Task
-from db.models import ChangesetRow, DatasetRow, DecisionRow, ImportRow, SampleRow
+from core.types import JobStatus, RoundError, Task
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
+from db.queries.merges import merges_of, present
 
 
 @dataclass(frozen=True, slots=True)
-class RoundSample:
-    """What a round needs of a sample; `label` or `mask_hash` is what was given."""
+class Sample:
+    """One image of a dataset, or one that is staged; `label` or `mask_hash` is the given one.
+
+    `label` is the class as it means now, `stored_label` as it was given, before classes were merged.
+    """
 
     id: int
     path: str
+    name: str
     label: int | None
+    stored_label: int | None
+    mask_hash: str | None
     split: str
     group: str
     content_hash: str
-    mask_hash: str | None
     width: int
     height: int
-    name: str
+    bytes: int
     look_hash: int | None  # None: imported before there was such a hash
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How many images carry each given class, or have it in their mask, and how many have a label or mask at all."""
+    """Number of images with each given class, in label or mask, and of those with any label or mask."""
 
     images: dict[int, int]
     labelled: int
 
 
-def samples_for_round(session: Session, dataset_id: int) -> list[RoundSample]:
+def samples_of(session: Session, dataset_id: int) -> list[Sample]:
     """Return the dataset's samples that still exist, in the order they were imported."""
-    columns = (getattr(SampleRow, item.name) for item in fields(RoundSample))
-    query = (
-        select(*columns)
-        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        .order_by(SampleRow.id)
-    )
-    return [RoundSample(*found) for found in session.execute(query)]
+    query = _samples(session, dataset_id).order_by(SampleRow.id)
+    return [Sample(*found) for found in session.execute(query)]
 
 
-def first_samples(session: Session, dataset_id: int, most: int) -> list[RoundSample]:
+def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:
     """Return at most so many of the samples that exist, those with a label or mask first."""
-    columns = (getattr(SampleRow, item.name) for item in fields(RoundSample))
     bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
-    query = (
-        select(*columns)
-        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        .order_by(bare, SampleRow.id)
-        .limit(most)
-    )
-    return [RoundSample(*found) for found in session.execute(query)]
+    query = _samples(session, dataset_id).order_by(bare, SampleRow.id).limit(most)
+    return [Sample(*found) for found in session.execute(query)]
+
+
+def sample_columns(row: type[SampleRow | IncomingRow], label: Any = None) -> list[Any]:  # noqa: ANN401 an expression
+    """Return the columns of a `Sample`; `label` is what its class means now, by default the stored one."""
+    own = {"label": row.label if label is None else label, "stored_label": row.label}
+    return [own[item.name] if item.name in own else getattr(row, item.name) for item in fields(Sample)]
 
 
 def label_counts(session: Session, dataset_id: int) -> LabelCounts:
     """Return how often each class was given; of masks, as the last import counted it."""
-    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-    by_label = select(SampleRow.label, func.count()).where(*present, SampleRow.label.is_not(None))
-    counted = session.execute(by_label.group_by(SampleRow.label))
-    images = {label: count for label, count in counted if label is not None}
-    masks = session.scalars(select(func.count(SampleRow.mask_hash)).where(*present)).one()
+    here = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    label: Any = present(SampleRow.label, merges_of(session, dataset_id)).label("meant")
+    by_label = select(label, func.count()).where(*here, SampleRow.label.is_not(None)).group_by("meant")
+    images: dict[int, int] = {row[0]: row[1] for row in session.execute(by_label)}
+    masks = session.scalars(select(func.count(SampleRow.mask_hash)).where(*here)).one()
     if masks:
         images = _images_with(session, dataset_id)
     return LabelCounts(images, masks or sum(images.values()))
 
 
 def labels_were_added(session: Session, dataset_id: int) -> bool:
-    """Whether people gave a label to an image that came without one; what `label_counts` says is not all then."""
+    """Return whether people labelled an image without a given label, which `label_counts` does not count."""
     bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
     added = (
         select(DecisionRow.id)
@@ -81,6 +83,18 @@ def labels_were_added(session: Session, dataset_id: int) -> bool:
         .where(DecisionRow.label.is_not(None) | DecisionRow.mask_hash.is_not(None))
     )
     return bool(session.scalar(select(added.exists())))
+
+
+def count_unlabelled(session: Session, dataset_id: int, apart_from: int | None = None) -> int:
+    """Return the number of images without a given label and without a verdict; without those in a round's findings."""
+    decided = select(DecisionRow.sample_id).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
+    wanted = [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), bare]
+    wanted.append(SampleRow.id.not_in(decided.where(ChangesetRow.live)))
+    if apart_from is not None:
+        found = select(FindingRow.sample_id).where(FindingRow.round_id == apart_from)
+        wanted.append(SampleRow.id.not_in(found))
+    return session.scalars(select(func.count()).select_from(SampleRow).where(*wanted)).one()
 
 
 def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool, int]]:
@@ -93,7 +107,7 @@ def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool,
     return [(width, height, grey, count) for width, height, grey, count in session.execute(query)]
 
 
-def count_apart(session: Session, dataset_id: int) -> int:
+def count_separable(session: Session, dataset_id: int) -> int:
     """Return how many images and groups of images with something to learn from may be held out apart of each other."""
     given = SampleRow.label.is_not(None) | SampleRow.mask_hash.is_not(None)
     taught = given | SampleRow.id.in_(select(DecisionRow.sample_id))
@@ -113,8 +127,7 @@ def dataset_of(session: Session, dataset_id: int) -> tuple[str, list[str]]:
         select(DatasetRow.name, DatasetRow.classes).where(DatasetRow.id == dataset_id)
     ).one_or_none()
     if found is None:
-        msg = f"there is no dataset {dataset_id}; choose one on the Datasets page"
-        raise RoundError(msg)
+        raise RoundError(f"there is no dataset {dataset_id}", "choose one on the Datasets page")
     return found.name, found.classes
 
 
@@ -123,10 +136,35 @@ def task_of(session: Session, dataset_id: int) -> Task:
     return session.scalars(select(DatasetRow.task).where(DatasetRow.id == dataset_id)).one()
 
 
+def import_options(session: Session, content_hash: str) -> list[dict[str, Any]]:
+    """Return how the datasets that have an image of this content were imported, the newest dataset first."""
+    inside = select(SampleRow.dataset_id).where(SampleRow.content_hash == content_hash)
+    query = select(DatasetRow.options).where(DatasetRow.id.in_(inside)).order_by(DatasetRow.id.desc())
+    return list(session.scalars(query))
+
+
+def files_with_content(session: Session, content_hash: str) -> list[tuple[str, int]]:
+    """Return (path, size in bytes) of the files that had this content when they were imported; seen last first."""
+    same = select(SampleRow.path, SampleRow.bytes).where(SampleRow.content_hash == content_hash)
+    rows = session.execute(same.order_by(SampleRow.vanished_at.is_not(None), SampleRow.id).limit(10)).all()
+    return [(row[0], row[1]) for row in rows]
+
+
+def _samples(session: Session, dataset_id: int) -> Select[*tuple[Any, ...]]:
+    """Select the samples that exist, their labels as they mean now."""
+    columns = sample_columns(SampleRow, present(SampleRow.label, merges_of(session, dataset_id)))
+    return select(*columns).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+
+
 def _images_with(session: Session, dataset_id: int) -> dict[int, int]:
-    """Return in how many images the last import found each class."""
+    """Return in how many images the last import found each class; of merged ones in at least how many."""
     _, classes = dataset_of(session, dataset_id)
-    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == RoundStatus.DONE)
+    merges = merges_of(session, dataset_id)
+    done = (ImportRow.dataset_id == dataset_id, ImportRow.status == JobStatus.DONE)
     report = session.scalar(select(ImportRow.report).where(*done).order_by(ImportRow.id.desc()).limit(1)) or {}
     counted = report.get("classes", {})
-    return {number: counted.get(name, 0) for number, name in enumerate(classes)}
+    images = dict.fromkeys(range(len(classes)), 0)
+    for number, name in enumerate(classes):
+        now = merges.get(number, number)
+        images[now] = max(images[now], counted.get(name, 0))
+    return images

@@ -1,25 +1,27 @@
-"""Tags: which classes an image shows, as imports and people said it. Rows are only added; the newest counts.
+"""Tags of images, by imports and people, and the images as the Tags page lists them.
 
-A row that undoes another says again what was said before that one. So what is said of an image now is always in its
-newest row, and what may still be undone follows from all of its rows (`standing`).
+Rows are only added; the newest row of an image counts. A row that undoes another repeats the tags before that one, so
+the current tags are in the newest row, and what may still be undone follows from all rows (`current_taggings`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import AnnotatorRow, IncomingRow, SampleRow, TaggingRow
+from core.types import merged_ids
+from db.models import AnnotatorRow, ChangesetRow, DecisionRow, IncomingRow, SampleRow, TaggingRow
+from db.queries.merges import Merges, merges_of
 
 _TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
 
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """One stored row. `classes` None: taken back; `annotator` None: an import said it."""
+    """One stored row. `classes` None: taken back; `annotator` None: from an import."""
 
     id: int
     sample_id: int
@@ -40,6 +42,36 @@ class NewTagging:
     client_id: str | None = None
     client_seq: int | None = None
     undoes_id: int | None = None
+    import_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedImage:
+    """An image to be tagged: its current tags (None: unknown), by whom, and whether it has a mask.
+
+    A mask is one it came with, or a painted one; a bare image came without.
+    """
+
+    id: int
+    name: str
+    content_hash: str
+    width: int
+    height: int
+    masked: bool
+    bare: bool
+    classes: list[int] | None
+    annotator: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagCounts:
+    """Number of images, and of those with tags, with a mask, with neither, and with tags alone."""
+
+    images: int
+    tagged: int
+    masked: int
+    left: int
+    tagged_bare: int
 
 
 def add_taggings(session: Session, rows: Sequence[NewTagging]) -> None:
@@ -61,6 +93,13 @@ def newest(session: Session, sample_id: int) -> Tagging | None:
 
 def tags_by_sample(session: Session, dataset_id: int) -> dict[int, Tagging]:
     """Return what counts for every image of a dataset that has tags, by its id, in the order of the images."""
+    merges = merges_of(session, dataset_id)
+    stored = stored_tags(session, dataset_id).items()
+    return {number: replace(one, classes=merged_ids(one.classes or [], merges)) for number, one in stored}
+
+
+def stored_tags(session: Session, dataset_id: int) -> dict[int, Tagging]:
+    """Return the same as it was stored, whatever classes were merged since."""
     here = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
     counting = _newest(TaggingRow.sample_id.in_(here))
     rows = session.execute(_rows().where(TaggingRow.id.in_(counting)).order_by(TaggingRow.sample_id))
@@ -68,9 +107,9 @@ def tags_by_sample(session: Session, dataset_id: int) -> dict[int, Tagging]:
 
 
 def take_over(session: Session, import_id: int, dataset_id: int, now: datetime) -> None:
-    """Say of a dataset's images what an import that was merged says of them, unless it said so before.
+    """Give a dataset's images the tags of a merged import, unless it gave them before.
 
-    What people said of an image since stays.
+    Later tags by people stay.
     """
     coming = (
         select(SampleRow.id, IncomingRow.tags)
@@ -87,13 +126,13 @@ def take_over(session: Session, import_id: int, dataset_id: int, now: datetime) 
     latest = _by_sample(session, _newest(here))
     new = []
     for sample_id, classes in rows.items():
-        said, last = before.get(sample_id), latest.get(sample_id)
-        if (said is None or said.classes != classes) and (last is None or last.annotator is None):
-            new.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now))
+        known, last = before.get(sample_id), latest.get(sample_id)
+        if (known is None or known.classes != classes) and (last is None or last.annotator is None):
+            new.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now, import_id=import_id))
     add_taggings(session, new)
 
 
-def standing(session: Session, sample_id: int) -> list[Tagging]:
+def current_taggings(session: Session, sample_id: int) -> list[Tagging]:
     """Return the rows of an image that were not undone, oldest first: the last one counts."""
     stack: list[Tagging] = []
     for row in session.execute(_rows().where(TaggingRow.sample_id == sample_id).order_by(TaggingRow.id)):
@@ -105,7 +144,7 @@ def standing(session: Session, sample_id: int) -> list[Tagging]:
     return stack
 
 
-def last_of(session: Session, dataset_id: int, annotator_id: int) -> list[Tagging]:
+def last_taggings(session: Session, dataset_id: int, annotator_id: int) -> list[Tagging]:
     """Return a person's newest rows in a dataset that were not undone, newest first."""
     undone = aliased(TaggingRow)
     query = (
@@ -140,6 +179,36 @@ def names_and_masks(session: Session, dataset_id: int) -> list[tuple[int, str, s
     return [(row[0], row[1], row[2]) for row in session.execute(here)]
 
 
+def tagged_images(
+    session: Session, dataset_id: int, *, masked: bool | None, tagged: bool | None, after: int, limit: int
+) -> list[TaggedImage]:
+    """Return images of a dataset with an id above `after`, by id; None: with and without a mask, or tags."""
+    merges = merges_of(session, dataset_id)
+    chosen = _select_images(dataset_id, masked, tagged).where(SampleRow.id > after).order_by(SampleRow.id).limit(limit)
+    return [_tagged_image(row, merges) for row in session.execute(chosen)]
+
+
+def tagged_image(session: Session, sample_id: int) -> tuple[TaggedImage, int] | None:
+    """Return one image and its dataset's id."""
+    dataset_id = session.scalar(select(SampleRow.dataset_id).where(SampleRow.id == sample_id))
+    if dataset_id is None:
+        return None
+    row = session.execute(_select_images(dataset_id, None, None).where(SampleRow.id == sample_id)).one_or_none()
+    return None if row is None else (_tagged_image(row, merges_of(session, dataset_id)), dataset_id)
+
+
+def count_tags(session: Session, dataset_id: int) -> TagCounts:
+    """Return how far a dataset's tags are."""
+    query = _select_images(dataset_id, None, None).subquery()
+    tagged, masked = query.c.tagged.is_not(None), query.c.masked
+
+    def many(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.count(case((and_(*conditions), 1)))
+
+    numbers = func.count(), many(tagged), many(masked), many(~tagged, ~masked), many(tagged, query.c.bare)
+    return TagCounts(*session.execute(select(*numbers).select_from(query)).one())
+
+
 def _newest(*which: ColumnElement[bool]) -> Select[int]:
     return select(func.max(TaggingRow.id)).where(*which).group_by(TaggingRow.sample_id)
 
@@ -157,3 +226,41 @@ def _rows() -> Select[*tuple[Any, ...]]:
 def _one(session: Session, *which: ColumnElement[bool]) -> Tagging | None:
     found = session.execute(_rows().where(*which)).one_or_none()
     return None if found is None else Tagging(*found)
+
+
+def _select_images(dataset_id: int, masked: bool | None, tagged: bool | None) -> Select[*tuple[Any, ...]]:  # noqa: FBT001 three states each
+    other = aliased(TaggingRow)
+    counting = select(func.max(other.id)).where(other.sample_id == SampleRow.id).correlate(SampleRow).scalar_subquery()
+    # a row that takes tags back counts as none
+    known = and_(TaggingRow.id == counting, TaggingRow.classes.is_not(None))
+    sample = SampleRow
+    painted = (
+        select(DecisionRow.id)
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .where(DecisionRow.sample_id == sample.id, DecisionRow.mask_hash.is_not(None), ChangesetRow.live)
+        .correlate(sample)
+        .exists()
+    )
+    has_mask = or_(sample.mask_hash.is_not(None), painted)
+    query = (
+        select(
+            sample.id, sample.name, sample.content_hash, sample.width, sample.height, has_mask.label("masked"),
+            sample.mask_hash.is_(None).label("bare"), TaggingRow.classes, AnnotatorRow.name.label("annotator"),
+            TaggingRow.id.label("tagged"),
+        )
+        .select_from(sample)
+        .outerjoin(TaggingRow, known)
+        .outerjoin(AnnotatorRow, AnnotatorRow.id == TaggingRow.annotator_id)
+        .where(sample.dataset_id == dataset_id, sample.vanished_at.is_(None))
+    )  # fmt: skip
+    if masked is not None:
+        query = query.where(has_mask if masked else ~has_mask)
+    if tagged is not None:
+        query = query.where(TaggingRow.id.is_not(None) if tagged else TaggingRow.id.is_(None))
+    return query
+
+
+def _tagged_image(row: Sequence[Any], merges: Merges) -> TaggedImage:
+    number, name, content_hash, width, height, masked, bare, stored, annotator, _ = row
+    classes = None if stored is None else merged_ids(stored, merges)
+    return TaggedImage(number, name, content_hash, width, height, bool(masked), bool(bare), classes, annotator)

@@ -30,7 +30,7 @@ def beat(session: Session, worker: WorkerInfo) -> None:
 
 
 def list_workers(session: Session) -> list[WorkerInfo]:
-    """Return every worker that has not said goodbye, youngest heartbeat first."""
+    """Return every worker that has not signed off, youngest heartbeat first."""
     columns = [getattr(WorkerRow, name) for name in WorkerInfo.__dataclass_fields__]
     return [WorkerInfo(*found) for found in session.execute(select(*columns).order_by(WorkerRow.heartbeat_at.desc()))]
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from core.config import RoundConfig
-from core.types import FindingKind, RoundStatus, Task
+from core.types import FindingKind, JobStatus, Task
 from db.models import DatasetRow, SampleRow
 from db.queries import findings, rounds
 from db.queries.findings import NewFinding
@@ -28,10 +28,10 @@ METRICS: dict[str, Any] = {
 
 
 def add_dataset(
-    workspace: Workspace, labels: Sequence[int | None], classes: Sequence[str] = ("cat", "dog"), name: str = "pets"
+    app_context: AppContext, labels: Sequence[int | None], classes: Sequence[str] = ("cat", "dog"), name: str = "pets"
 ) -> int:
     """Store a dataset of grey 28 x 28 images that do not exist."""
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         dataset = DatasetRow(
             name=name, task=Task.CLASSIFICATION, root="/nowhere", format="imagefolder", classes=list(classes),
             options={}, created_at=NOW,
@@ -48,9 +48,9 @@ def add_dataset(
         return dataset.id
 
 
-def add_done_round(workspace: Workspace, dataset_id: int, config: RoundConfig | None = None) -> int:
+def add_done_round(app_context: AppContext, dataset_id: int, config: RoundConfig | None = None) -> int:
     """Store a finished round whose two findings contradict the given label of the first two samples."""
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         config = config or RoundConfig(folds=2)
         round_id = rounds.add_round(session, dataset_id, config.to_json(), "ada", NOW)
         rounds.begin_round(session, round_id, "training", NOW)
@@ -65,5 +65,5 @@ def add_done_round(workspace: Workspace, dataset_id: int, config: RoundConfig | 
         findings.add_findings(session, round_id, rows)
         findings.open_findings(session, round_id)
         rounds.set_facts(session, round_id, {"metrics": METRICS, "versions": {"torch": "2"}, "snapshot_hash": "00ff"})
-        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, round_id, JobStatus.DONE, "", NOW)
         return round_id

@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.routes import routes
 from app.services import jobs
+from app.services.app_context import AppContext, open_app
 from app.services.workers import beat
-from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.types import StorageError
 from db.queries.workers import WorkerInfo
@@ -26,35 +26,35 @@ MAIN = Path(__file__).parents[2] / "app" / "main.py"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def opened_at(home: Path, url: str = "") -> Workspace:
-    return open_workspace(Settings(home=home, database_url=url, demo=False, embedded_worker=False))
+def opened_at(home: Path, url: str = "") -> AppContext:
+    return open_app(Settings(home=home, database_url=url, demo=False, embedded_worker=False))
 
 
 @pytest.fixture
-def on_small_disk(tmp_path: Path) -> Iterator[Workspace]:
+def on_small_disk(tmp_path: Path) -> Iterator[AppContext]:
     with small_disk(tmp_path / "disk") as disk:
         opened = opened_at(disk / "home")
         yield opened
         opened.database.close()
 
 
-def write(workspace: Workspace, words: str = "round 1") -> None:
-    beat(workspace, WorkerInfo("here:0", 1, words, "", NOW, NOW))
+def write(app_context: AppContext, words: str = "round 1") -> None:
+    beat(app_context, WorkerInfo("here:0", 1, words, "", NOW, NOW))
 
 
-def health(workspace: Workspace) -> tuple[int, dict[str, str]]:
-    answer = TestClient(Starlette(routes=routes(lambda: workspace))).get("/outfold/health")
+def health(app_context: AppContext) -> tuple[int, dict[str, str]]:
+    answer = TestClient(Starlette(routes=routes(lambda: app_context))).get("/outfold/health")
     return answer.status_code, answer.json()
 
 
-def page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     shown = AppTest.from_file(str(MAIN), default_timeout=30).run()
     assert not shown.exception
     return shown
 
 
-def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(on_small_disk: Workspace) -> None:
+def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(on_small_disk: AppContext) -> None:
     write(on_small_disk)
     filler = fill(on_small_disk.files.parents[1])
     with pytest.raises(StorageError, match="disk is full; free some space"):
@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(
     write(on_small_disk)
 
 
-def test_a_disk_that_becomes_read_only_is_named(on_small_disk: Workspace) -> None:
+def test_a_disk_that_becomes_read_only_is_named(on_small_disk: AppContext) -> None:
     write(on_small_disk)
     on_small_disk.database.close()
     disk = on_small_disk.files.parents[1]
@@ -76,30 +76,30 @@ def test_a_disk_that_becomes_read_only_is_named(on_small_disk: Workspace) -> Non
 
 
 def test_a_page_and_the_routes_say_that_the_database_was_damaged_while_they_ran(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace.database.close()
-    garbage(workspace.settings.folder / "outfold.sqlite")
-    status, said = health(workspace)
+    app_context.database.close()
+    garbage(app_context.settings.folder / "outfold.sqlite")
+    status, said = health(app_context)
     assert status == 503
     assert "no SQLite database" in said["error"]
     assert "backup" in said["cure"]
-    errors = [error.value for error in page(workspace, monkeypatch).error]
+    errors = [error.value for error in page(app_context, monkeypatch).error]
     assert len(errors) == 1
     assert "restore it from a backup" in errors[0]
 
 
-def test_a_database_that_is_removed_while_it_runs_is_missed(workspace: Workspace) -> None:
-    workspace.database.close()
-    (workspace.settings.folder / "outfold.sqlite").unlink()
+def test_a_database_that_is_removed_while_it_runs_is_missed(app_context: AppContext) -> None:
+    app_context.database.close()
+    (app_context.settings.folder / "outfold.sqlite").unlink()
     with pytest.raises(StorageError, match=r"tables are gone.*put the file back"):
-        write(workspace)
+        write(app_context)
 
 
-def test_an_engine_that_is_damaged_while_it_runs_is_named(workspace: Workspace) -> None:
-    garbage(workspace.settings.folder / "engine.sqlite")
+def test_an_engine_that_is_damaged_while_it_runs_is_named(app_context: AppContext) -> None:
+    garbage(app_context.settings.folder / "engine.sqlite")
     with pytest.raises(StorageError, match=r"engine\.sqlite: it is damaged"):
-        jobs.is_active(workspace, "round-1")
+        jobs.is_active(app_context, "round-1")
 
 
 def test_a_server_that_goes_away_is_named_and_when_it_is_back_work_goes_on(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app import lifespan
+from app.services.app_context import app_context
 from app.services.jobs import prepare_engine
-from app.services.workspace import workspace
 from app.settings import Settings, settings
 from db.faults import file_of
 from tests.app.commands.running import run
@@ -33,7 +33,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
 
         yield begun
     settings.cache_clear()
-    workspace.cache_clear()
+    app_context.cache_clear()
 
 
 def assert_said(fault: Fault, told: str) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.services import imports, rounds
-from app.services.imports import ImportRequest
-from app.services.workspace import Workspace, open_workspace
+from app.services.app_context import AppContext, open_app
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.rounds import jobs as rounds
 from app.settings import Settings
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
@@ -23,29 +24,29 @@ def go_on() -> bool:
     return False
 
 
-def run_round(workspace: Workspace, dataset_id: int, config: RoundConfig) -> int:
+def run_round(app_context: AppContext, dataset_id: int, config: RoundConfig) -> int:
     """Do all of a round's steps in this process and return its id."""
-    round_id = rounds.start_round(workspace, dataset_id, config, "ada").id
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    round_id = rounds.start_round(app_context, dataset_id, config, "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
     for fold in range(config.folds):
-        steps.train_fold(workspace, go_on, round_id=round_id, fold=fold)
-    steps.judge(workspace, go_on, round_id=round_id)
+        steps.train_fold(app_context, go_on, round_id=round_id, fold=fold)
+    steps.judge(app_context, go_on, round_id=round_id)
     return round_id
 
 
-def import_folder(workspace: Workspace, name: str, folder: Path) -> int:
-    asked = imports.start_import(workspace, ImportRequest(name=name, source=str(folder)))
-    dataset_id = imports.run_import(workspace, asked).dataset_id
+def import_folder(app_context: AppContext, name: str, folder: Path) -> int:
+    asked = imports.add_import(app_context, ImportRequest(name=name, source=str(folder)))
+    dataset_id = imports.run_import(app_context, asked).dataset_id
     assert dataset_id is not None
     return dataset_id
 
 
-def open_home(home: Path) -> Workspace:
-    return open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+def open_home(home: Path) -> AppContext:
+    return open_app(Settings(home=home, demo=False, embedded_worker=False))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[Workspace]:
+def trained(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[AppContext]:
     """Return an installation with a round of dataset 1, digits, and one of dataset 2, stripes; leave it as it is."""
     root = tmp_path_factory.mktemp("trained")
     opened = open_home(root / "home")

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from core.data.masks.store import MaskStore
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import Snapshot, SnapshotMasks
 from core.types import IGNORE
 
 CLASSES = ["sky", "road", "disc", "box"]
@@ -40,7 +40,7 @@ def drawn(folder: Path, count: int = 40, *, width: int = 64, height: int = 48, s
         Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(paths[-1])
         names.append(store.put(given))
         true.append(mask)
-    masks = Masks(names, [""] * count, np.array([mask.shape for mask in true], np.int32))
+    masks = SnapshotMasks(names, [""] * count, np.array([mask.shape for mask in true], np.int32))
     hashes = [f"{folder.name}-{seed}-{row}" for row in range(count)]
     labels = np.full(count, 2, np.int32)
     snapshot = Snapshot(np.arange(count) + 1, paths, labels, [""] * count, hashes, CLASSES, masks)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.checking import Check, Folder, Stage, Stages, check_folder, config_for, read_folder, snapshot_of
-from core.config import Method, RoundConfig
+from core.checking import CheckedSource, FolderCheck, Stage, Stages, check_folder, config_for, read_folder, snapshot_of
+from core.config import ProbabilityMethod, RoundConfig
 from core.data.formats.source import ReadOptions
 from core.data.networks import round_networks
 from core.types import NO_LABEL, DatasetError
 
-CONFIG = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32, device="cpu")
+CONFIG = RoundConfig(
+    folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32, device="cpu"
+)
 
 
 def write(path: Path, seed: int) -> None:
@@ -20,15 +22,16 @@ def write(path: Path, seed: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
 
 
-def read(root: Path) -> Folder:
+def read(root: Path) -> CheckedSource:
     return read_folder(root, ReadOptions(), None, 1 << 20, Stages())
 
 
-def checked(root: Path, tmp_path: Path, stages: Stages | None = None) -> Check:
+def checked(root: Path, tmp_path: Path, stages: Stages | None = None) -> FolderCheck:
     cache = tmp_path / "cache"
     return check_folder(read(root), CONFIG, tmp_path / "place", image_cache=cache, stages=stages or Stages())
 
 
+@pytest.mark.slow
 def test_labels_of_two_classes_are_judged_by_a_probe(tmp_path: Path) -> None:
     for number in range(24):
         write(tmp_path / "set" / ("10" if number % 2 else "9") / f"{number}.png", number)
@@ -95,7 +98,7 @@ def test_few_labels_get_few_folds(tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path / "set" / "ab"[number % 2] / f"{number}.png", number)
     config = config_for(read(tmp_path / "set"), seed=7, device="cpu")
-    assert (config.method, config.folds, config.seed, config.device) == (Method.PROBE, 3, 7, "cpu")
+    assert (config.method, config.folds, config.seed, config.device) == (ProbabilityMethod.PROBE, 3, 7, "cpu")
 
 
 def test_stages_are_timed_and_their_progress_never_goes_back(tmp_path: Path) -> None:

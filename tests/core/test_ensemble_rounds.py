@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.config import Member, Method, RoundConfig, Weights
+from core.config import Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.networks import kept_networks, network_folder
 from core.judge import calibration
 from core.judge.judgement import fold_file, judge_round
@@ -16,7 +16,7 @@ from tests.core.scenes import drawn as drawn_scenes
 from tests.core.test_rounds import CONFIG, drawn, hashes, logits_of, memorising, one_fold, run
 
 WHOLE = Member.of(replace(CONFIG, epochs=3))
-PROBE = Member(method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+PROBE = Member(method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
 SEVERAL = replace(CONFIG, epochs=1, members=(WHOLE, PROBE))
 
 
@@ -123,6 +123,7 @@ def test_what_nobody_labelled_is_the_mix_of_each_networks_mean(tmp_path: Path) -
     )
 
 
+@pytest.mark.slow
 def test_a_killed_fold_goes_on_with_the_networks_that_are_done(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     for name in ("straight", "resumed"):
@@ -155,6 +156,7 @@ def test_a_network_whose_fold_is_missing_is_named(tmp_path: Path) -> None:
         judge_round(tmp_path / "round", SEVERAL)
 
 
+@pytest.mark.slow
 def test_a_network_of_other_folds_is_refused(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     run(snapshot, tmp_path, SEVERAL)
@@ -190,10 +192,11 @@ def test_versions_name_each_networks_first_weights(tmp_path: Path) -> None:
     assert found["weights of network 3"].startswith("own.pth, sha256 ")
 
 
+@pytest.mark.slow
 def test_each_network_is_compared_with_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.learn.backbone_check._FEWEST_HELD", 20)
     snapshot, _ = drawn(tmp_path / "images")
-    trained = Member(method=Method.FINE_TUNE, model="test_resnet", input_size=32, batch_size=32)
+    trained = Member(method=ProbabilityMethod.FINE_TUNE, model="test_resnet", input_size=32, batch_size=32)
     judged = run(snapshot, tmp_path, replace(CONFIG, epochs=1, members=(PROBE, trained)))
     *checks, _mix = [one.get("backbone_check") for one in judged.metrics["networks"]]
     assert [check and check["trained"] for check in checks] == [None, False, True]

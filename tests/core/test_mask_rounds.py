@@ -10,25 +10,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig, Weights
+from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.data.masks.store import MaskStore
 from core.data.networks import find_network, kept_networks
-from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions
-from core.data.snapshot import Masks
-from core.data.votes import read_votes
+from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions, read_votes
+from core.data.snapshot import SnapshotMasks
 from core.judge.judgement import fold_file
-from core.judge.mask_judgement import judge_masks
-from core.judge.votes import merged as votes_merged
+from core.judge.mask_judgement import judge_masks, merge_votes as votes_merged
 from core.learn import training
-from core.learn.models.kept import load_network
+from core.learn.kept_networks import load_network
 from core.learn.models.segmenter import build_segmenter
 from core.rounds import FoldSummary, run_fold, run_mask_round
-from core.tasks import SEGMENTATION, Task
+from core.tasks import SEGMENTATION, TaskDefinition
 from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 from tests.core.scenes import Scenes, drawn
 
 CONFIG = RoundConfig(folds=2, model="small_unet", input_size=64, epochs=8, batch_size=2, seed=3, device="cpu")
-PROBE = replace(CONFIG, method=Method.PROBE, model="deeplabv3plus-test_efficientnet", batch_size=4, scales=(1.0, 2.0))
+PROBE = replace(
+    CONFIG, method=ProbabilityMethod.PROBE, model="deeplabv3plus-test_efficientnet", batch_size=4, scales=(1.0, 2.0)
+)
 FILES = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY, FOLD)
 
 
@@ -36,14 +36,22 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def one_fold(
-    scenes: Scenes, folder: Path, config: RoundConfig, fold: int = 0, *, task: Task | None = None, **changes: Any
+    scenes: Scenes,
+    folder: Path,
+    config: RoundConfig,
+    fold: int = 0,
+    *,
+    task: TaskDefinition | None = None,
+    **changes: Any,
 ) -> FoldSummary:
     asked: dict[str, Callable[..., Any]] = {"report": lambda _: None, "should_stop": lambda: False} | changes
     cache = scenes.store.parent / "cache"
     return run_fold(folder, config, fold, image_cache=cache, masks=scenes.store, task=task, **asked)
 
 
-def all_folds(scenes: Scenes, folder: Path, config: RoundConfig = CONFIG, *, task: Task | None = None) -> None:
+def all_folds(
+    scenes: Scenes, folder: Path, config: RoundConfig = CONFIG, *, task: TaskDefinition | None = None
+) -> None:
     scenes.snapshot.save(folder)
     for fold in range(config.folds):
         one_fold(scenes, folder, config, fold, task=task)
@@ -156,7 +164,7 @@ class Memory(nn.Module):
         return logits * self.scale
 
 
-def memorising() -> Task:
+def memorising() -> TaskDefinition:
     return replace(
         SEGMENTATION,
         build_network=lambda _config, _channels, classes: Memory(classes),
@@ -172,7 +180,7 @@ def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelle
     if together != "nothing":  # each image twice: told apart only by group or content
         original = [row // 2 * 2 for row in range(20)]
         masks = scenes.snapshot.masks
-        twice = Masks([masks.labels[row] for row in original], masks.settled, np.asarray(masks.sizes)[original])
+        twice = SnapshotMasks([masks.labels[row] for row in original], masks.settled, np.asarray(masks.sizes)[original])
         paths = [scenes.snapshot.paths[row] for row in original]
         scenes = replace(scenes, snapshot=replace(scenes.snapshot, paths=paths, masks=twice))
     if together == "group":
@@ -295,6 +303,7 @@ def test_a_mask_that_vanished_is_named_with_a_cure(tmp_path: Path) -> None:
         one_fold(scenes, tmp_path / "round", CONFIG)
 
 
+@pytest.mark.slow
 def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
     """Where a network pools an image to one cell, its norms need two."""
     scenes = drawn(tmp_path / "scenes", 4)
@@ -326,7 +335,7 @@ def test_a_probe_of_a_network_without_an_encoder_and_a_classifier_are_refused(tm
     scenes = drawn(tmp_path / "scenes", 6)
     scenes.snapshot.save(tmp_path / "round")
     with pytest.raises(ConfigError, match="no encoder that a probe of masks can freeze"):
-        one_fold(scenes, tmp_path / "round", replace(CONFIG, method=Method.PROBE))
+        one_fold(scenes, tmp_path / "round", replace(CONFIG, method=ProbabilityMethod.PROBE))
     with pytest.raises(ConfigError, match="no network 'resnet18' for masks"):
         one_fold(scenes, tmp_path / "round", replace(CONFIG, model="resnet18"))
 
@@ -334,5 +343,5 @@ def test_a_probe_of_a_network_without_an_encoder_and_a_classifier_are_refused(tm
 def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     replace(scenes.snapshot, labels=np.full(6, NO_LABEL, np.int32)).save(tmp_path / "round")
-    with pytest.raises(RoundError, match="labels of fewer than one class to learn from"):
+    with pytest.raises(RoundError, match="labels of fewer than one class to train on"):
         one_fold(scenes, tmp_path / "round", CONFIG)

@@ -12,18 +12,18 @@ import torch
 from PIL import Image
 
 from core import predicting
-from core.config import Member, Method, RoundConfig
+from core.config import Member, ProbabilityMethod, RoundConfig
 from core.data.formats import mask_pairs
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.masks.reading import read_masks
 from core.data.networks import drop_networks, keeps_networks, kept_networks, round_networks
-from core.data.new_images import NewImage, find_images
+from core.data.new_images import find_images
 from core.data.predictions import read_predictions
 from core.judge.judgement import fold_file
-from core.predicting import Wish, open_ensemble, predict, predict_labels, predict_masks
+from core.predicting import ListedClasses, PredictionOptions, open_ensemble, predict, predict_labels, predict_masks
 from core.rounds import run_mask_round, run_round
-from core.types import ExportError, RoundCancelledError, RoundError
+from core.types import ExportError, RoundCancelledError, RoundError, SourceSample
 from tests.core import scenes as masked
 from tests.core.test_rounds import CLASSES, drawn
 
@@ -33,8 +33,8 @@ MASKS = RoundConfig(folds=2, model="small_unet", input_size=48, epochs=2, batch_
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def images_of(paths: Sequence[str]) -> list[NewImage]:
-    return [NewImage(Path(path), Path(path).name) for path in paths]
+def images_of(paths: Sequence[str]) -> list[SourceSample]:
+    return [SourceSample(path, Path(path).name) for path in paths]
 
 
 def ensemble_of(folder: Path, *names: str) -> predicting.Ensemble:
@@ -63,7 +63,7 @@ def mask_round(tmp_path: Path, config: RoundConfig = MASKS) -> tuple[Path, maske
     return tmp_path / "round", scenes
 
 
-PROBE = replace(LABELS, method=Method.PROBE, model="test_resnet", input_size=32, grey=False)
+PROBE = replace(LABELS, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, grey=False)
 
 
 @pytest.mark.parametrize("config", [LABELS, PROBE], ids=["fine-tune", "probe"])
@@ -73,16 +73,18 @@ def test_a_fold_says_of_its_held_out_images_what_the_round_stored(tmp_path: Path
     for fold in range(2):
         rows = np.load(fold_file(folder, fold))["rows"].tolist()
         found = list(
-            predict_labels(ensemble_of(folder, f"fold_{fold}"), images_of([paths[row] for row in rows]), Wish())
+            predict_labels(
+                ensemble_of(folder, f"fold_{fold}"), images_of([paths[row] for row in rows]), PredictionOptions()
+            )
         )
-        assert [one.image.path for one in found] == [Path(paths[row]) for row in rows]
+        assert [one.image.path for one in found] == [paths[row] for row in rows]
         for row, one in zip(rows, found, strict=True):
             labels, own = zip(*one.top, strict=True)
             np.testing.assert_allclose(own, stored[row, list(labels)], atol=2e-3)
             assert sorted(own, reverse=True) == list(own)
 
 
-PROBED = {"method": Method.PROBE, "model": "deeplabv3plus-test_efficientnet", "scales": (1.0, 2.0)}
+PROBED = {"method": ProbabilityMethod.PROBE, "model": "deeplabv3plus-test_efficientnet", "scales": (1.0, 2.0)}
 
 
 @pytest.mark.parametrize("looks", [{}, {"scales": (0.75, 1.0), "flip": True}, PROBED], ids=["once", "often", "probe"])
@@ -92,7 +94,9 @@ def test_a_fold_says_of_its_held_out_scenes_what_the_round_stored(tmp_path: Path
     for fold in range(2):
         rows = np.load(fold_file(folder, fold))["rows"].tolist()
         images = images_of([scenes.snapshot.paths[row] for row in rows])
-        for row, one in zip(rows, predict_masks(ensemble_of(folder, f"fold_{fold}"), images, Wish()), strict=True):
+        for row, one in zip(
+            rows, predict_masks(ensemble_of(folder, f"fold_{fold}"), images, PredictionOptions()), strict=True
+        ):
             predicted, confidence, _ = predictions.of(row)
             assert one.mask.shape == scenes.true[row].shape
             assert (one.mask == predicted).mean() > 0.999
@@ -108,7 +112,7 @@ def test_networks_of_other_kinds_and_sizes_say_together_what_their_round_mixed(t
         rows = np.load(fold_file(folder, fold))["rows"].tolist()
         kept = [one for one in round_networks(folder) if one.name == f"fold_{fold}"]
         assert [one.full_name for one in kept] == [f"{place}fold_{fold}" for place in ("", "member_1/", "member_2/")]
-        found = predict_labels(open_ensemble(kept, "cpu"), images_of([paths[row] for row in rows]), Wish())
+        found = predict_labels(open_ensemble(kept, "cpu"), images_of([paths[row] for row in rows]), PredictionOptions())
         for row, one in zip(rows, found, strict=True):
             labels, own = zip(*one.top, strict=True)
             np.testing.assert_allclose(own, stored[row, list(labels)], atol=2e-3)
@@ -120,8 +124,10 @@ def test_networks_of_other_kinds_and_sizes_say_together_what_their_round_mixed(t
 def test_together_networks_say_the_mean(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     images = images_of(paths[:7])
-    alone = [list(predict_labels(ensemble_of(folder, f"fold_{fold}"), images, Wish())) for fold in range(2)]
-    for *each, both in zip(*alone, predict_labels(ensemble_of(folder), images, Wish()), strict=True):
+    alone = [
+        list(predict_labels(ensemble_of(folder, f"fold_{fold}"), images, PredictionOptions())) for fold in range(2)
+    ]
+    for *each, both in zip(*alone, predict_labels(ensemble_of(folder), images, PredictionOptions()), strict=True):
         own = np.mean([[dict(one.top)[label] for label in range(3)] for one in each], axis=0)
         np.testing.assert_allclose([dict(both.top)[label] for label in range(3)], own, atol=1e-6)
 
@@ -129,12 +135,12 @@ def test_together_networks_say_the_mean(tmp_path: Path) -> None:
 def test_together_networks_say_the_mean_of_each_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, scenes = mask_round(tmp_path)
     images = images_of(scenes.snapshot.paths[:3])
-    whole = list(predict_masks(ensemble_of(folder), images, Wish()))
+    whole = list(predict_masks(ensemble_of(folder), images, PredictionOptions()))
     monkeypatch.setattr(predicting, "_STRIP", 4 * 64 * 2)  # a few lines at once
-    for one, striped in zip(whole, predict_masks(ensemble_of(folder), images, Wish()), strict=True):
+    for one, striped in zip(whole, predict_masks(ensemble_of(folder), images, PredictionOptions()), strict=True):
         np.testing.assert_array_equal(one.mask, striped.mask)
         np.testing.assert_array_equal(one.confidence, striped.confidence)
-    alone = [list(predict_masks(ensemble_of(folder, f"fold_{fold}"), images, Wish())) for fold in range(2)]
+    alone = [list(predict_masks(ensemble_of(folder, f"fold_{fold}"), images, PredictionOptions())) for fold in range(2)]
     for first, second, both in zip(*alone, whole, strict=True):
         agreed = first.mask == second.mask
         np.testing.assert_array_equal(both.mask[agreed], first.mask[agreed])
@@ -145,16 +151,16 @@ def test_together_networks_say_the_mean_of_each_pixel(tmp_path: Path, monkeypatc
 def test_a_table_is_read_by_the_import_and_what_is_unsure_has_no_label(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     images = images_of(paths)
-    sure = sorted(one.top[0][1] for one in predict_labels(ensemble_of(folder), images, Wish()))
+    sure = sorted(one.top[0][1] for one in predict_labels(ensemble_of(folder), images, PredictionOptions()))
     above = (sure[20] + sure[21]) / 2
     for suffix, form in ((".csv", SourceFormat.MANIFEST), (".parquet", SourceFormat.MANIFEST)):
         target = tmp_path / f"out{suffix}"
-        tally = predict(ensemble_of(folder), images, target, Wish(above=above))
+        tally = predict(ensemble_of(folder), images, target, PredictionOptions(above=above))
         assert (tally.images, tally.unsure, tally.by_class.total()) == (60, 21, 39)
         assert detect(target).format is form
         listing = FORMATS[form].read(target, ReadOptions())
         read = {sample.path: sample.label for sample in listing.samples}
-        said = {str(one.image.path): one for one in predict_labels(ensemble_of(folder), images, Wish())}
+        said = {one.image.path: one for one in predict_labels(ensemble_of(folder), images, PredictionOptions())}
         assert list(read) == paths
         assert listing.problems.kept == []
         for path, label in read.items():
@@ -167,16 +173,16 @@ def test_a_table_is_read_by_the_import_and_what_is_unsure_has_no_label(tmp_path:
 
 def test_a_folder_of_masks_is_read_by_the_import_bit_for_bit(tmp_path: Path) -> None:
     folder, scenes = mask_round(tmp_path)
-    images, wish = images_of(scenes.snapshot.paths), Wish(above=0.6, confidence=True)
+    images, options = images_of(scenes.snapshot.paths), PredictionOptions(above=0.6, confidence=True)
     target = tmp_path / "out"
-    tally = predict(ensemble_of(folder), images, target, wish)
+    tally = predict(ensemble_of(folder), images, target, options)
     assert tally.images == 12
     assert 0 < tally.unsure < sum(mask.size for mask in scenes.true)
     assert detect(target).format is SourceFormat.MASK_PAIRS
     listing = mask_pairs.read(target, ReadOptions())
     samples = list(listing.samples)
     assert listing.table.names == tuple(masked.CLASSES)
-    said = list(predict_masks(ensemble_of(folder), images, wish))
+    said = list(predict_masks(ensemble_of(folder), images, options))
     by_name = {one.image.name: one for one in said}
     references = [(sample.mask, 0, 0) for sample in samples]
     sizes = [by_name[Path(sample.path).name].mask.shape for sample in samples]
@@ -186,7 +192,24 @@ def test_a_folder_of_masks_is_read_by_the_import_bit_for_bit(tmp_path: Path) -> 
         np.testing.assert_array_equal(mask, own.mask)
         np.testing.assert_array_equal(np.asarray(Image.open(target / "confidence" / own.image.name)), own.confidence)
         assert ((own.mask == 255) == (own.confidence < 0.6 * 255)).mean() > 0.99
-        assert Path(sample.path).read_bytes() == own.image.path.read_bytes()
+        assert Path(sample.path).read_bytes() == Path(own.image.path).read_bytes()
+
+
+def test_merged_classes_are_predicted_as_the_one_they_went_into(tmp_path: Path) -> None:
+    folder, paths = label_round(tmp_path)
+    ensemble, images = ensemble_of(folder), images_of(paths)
+    names = ("last", "both")
+    listed = ListedClasses(names, (), (1, 1, *[None] * (len(CLASSES) - 3), 0))
+    probs = torch.rand((len(CLASSES), 5, 4), generator=torch.Generator().manual_seed(0))
+    wanted = torch.stack([probs[-1], probs[0] + probs[1]])
+    torch.testing.assert_close(listed.added_up(probs), wanted)
+    own = {one.image.name: dict(one.top) for one in predict_labels(ensemble, images, PredictionOptions())}
+    for one in predict_labels(ensemble, images, PredictionOptions(listed=listed)):
+        said, top = own[one.image.name], dict(one.top)
+        assert top[1] == pytest.approx(said[0] + said[1], abs=1e-6)
+        assert top[0] == pytest.approx(said[len(CLASSES) - 1], abs=1e-6)
+    predict(ensemble, images, tmp_path / "out.csv", PredictionOptions(listed=listed))
+    assert {row["label"] for row in csv.DictReader((tmp_path / "out.csv").open())} <= set(names)
 
 
 def test_what_is_wrong_with_a_file_is_collected_and_the_rest_is_done(tmp_path: Path) -> None:
@@ -198,11 +221,11 @@ def test_what_is_wrong_with_a_file_is_collected_and_the_rest_is_done(tmp_path: P
     (new / "broken.png").write_bytes(b"no image at all")
     (new / "empty.jpg").touch()
     (new / "notes.txt").write_text("hello")
-    wish = Wish(max_pixels=100_000)
-    images = find_images([new], ReadOptions(), wish.problems)
-    tally = predict(ensemble_of(folder), images, tmp_path / "out.csv", wish)
+    options = PredictionOptions(max_pixels=100_000)
+    images = find_images([new], ReadOptions(), options.problems)
+    tally = predict(ensemble_of(folder), images, tmp_path / "out.csv", options)
     assert tally.images == 1
-    told = {one.path: one for one in wish.problems.kept}
+    told = {one.path: one for one in options.problems.kept}
     assert set(told) == {"large.png", "broken.png", "empty.jpg", "notes.txt"}
     assert "OUTFOLD_MAX_PIXELS" in told["large.png"].cure
     assert all(one.cure for one in told.values())
@@ -215,7 +238,9 @@ def test_an_image_of_other_proportions_has_a_canvas_of_its_own(tmp_path: Path) -
     huge = tmp_path / "square.png"
     Image.new("RGB", (300, 300), (90, 90, 90)).save(huge)
     found = list(
-        predict_masks(ensemble_of(folder), images_of([str(wide), scenes.snapshot.paths[0], str(huge)]), Wish())
+        predict_masks(
+            ensemble_of(folder), images_of([str(wide), scenes.snapshot.paths[0], str(huge)]), PredictionOptions()
+        )
     )
     assert [one.mask.shape for one in found] == [(20, 200), scenes.true[0].shape, (300, 300)]
 
@@ -250,27 +275,27 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path, target: str) -> None:
     else:
         folder, paths = label_round(tmp_path)
     calls = iter([False])
-    wish = Wish(should_stop=lambda: next(calls, True))
+    options = PredictionOptions(should_stop=lambda: next(calls, True))
     out = tmp_path / "out" / target
     with pytest.raises(RoundCancelledError):
-        predict(ensemble_of(folder), images_of(paths), out, wish)
+        predict(ensemble_of(folder), images_of(paths), out, options)
     assert not list(out.parent.iterdir())
-    predict(ensemble_of(folder), images_of(paths[:2]), out, Wish())
+    predict(ensemble_of(folder), images_of(paths[:2]), out, PredictionOptions())
     with pytest.raises(ExportError, match="exists already"):
-        predict(ensemble_of(folder), images_of(paths[:2]), out, Wish())
+        predict(ensemble_of(folder), images_of(paths[:2]), out, PredictionOptions())
 
 
 def test_a_table_has_an_ending_that_says_which(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     with pytest.raises(ExportError, match=r"something\.csv or something\.parquet"):
-        predict(ensemble_of(folder), images_of(paths), tmp_path / "out.txt", Wish())
+        predict(ensemble_of(folder), images_of(paths), tmp_path / "out.txt", PredictionOptions())
 
 
 def test_memory_that_is_too_small_halves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, paths = label_round(tmp_path)
     ensemble = ensemble_of(folder, "fold_0")
     images = images_of(paths[:20])
-    expected = list(predict_labels(ensemble, images, Wish()))
+    expected = list(predict_labels(ensemble, images, PredictionOptions()))
     whole = ensemble.views[0].forward
     most = 8
 
@@ -280,8 +305,8 @@ def test_memory_that_is_too_small_halves_the_batch(tmp_path: Path, monkeypatch: 
         return whole(shown)
 
     monkeypatch.setattr(ensemble.views[0], "forward", greedy)
-    for one, other in zip(predict_labels(ensemble, images, Wish()), expected, strict=True):
+    for one, other in zip(predict_labels(ensemble, images, PredictionOptions()), expected, strict=True):
         np.testing.assert_allclose([p for _, p in one.top], [p for _, p in other.top], rtol=1e-4)
     most = 0
     with pytest.raises(RoundError, match="not even one image fits"):
-        list(predict_labels(ensemble, images, Wish()))
+        list(predict_labels(ensemble, images, PredictionOptions()))

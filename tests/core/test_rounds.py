@@ -13,13 +13,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from core.config import BACKBONE, PACKAGED, Method, RoundConfig, Weights
+from core.config import BACKBONE, PACKAGED, ProbabilityMethod, RoundConfig, Weights
 from core.data.networks import kept_networks
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
 from core.learn import devices, training
 from core.rounds import FoldSummary, run_fold, run_round, versions
-from core.tasks import CLASSIFICATION, Task
+from core.tasks import CLASSIFICATION, TaskDefinition
 from core.types import EVERY_FOLD, NO_LABEL, ConfigError, FindingKind, Progress, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(folds=2, input_size=16, grey=True, epochs=8, batch_size=16, seed=3)
@@ -57,7 +57,12 @@ def run(
 
 
 def one_fold(
-    folder: Path, config: RoundConfig, fold: int = 0, *, task: Task = CLASSIFICATION, **changes: Callable[..., Any]
+    folder: Path,
+    config: RoundConfig,
+    fold: int = 0,
+    *,
+    task: TaskDefinition = CLASSIFICATION,
+    **changes: Callable[..., Any],
 ) -> FoldSummary:
     asked: dict[str, Callable[..., Any]] = {"report": lambda _: None, "should_stop": lambda: False} | changes
     return run_fold(folder, config, fold, image_cache=folder / "cache", task=task, **asked)
@@ -143,7 +148,7 @@ class Memory(nn.Module):
         return self.scale * torch.stack([seen] + [torch.zeros(len(images))] * (self.classes - 1), dim=1)
 
 
-def memorising() -> Task:
+def memorising() -> TaskDefinition:
     return replace(
         CLASSIFICATION,
         build_network=lambda _config, _channels, classes: Memory(classes),
@@ -337,7 +342,7 @@ def test_a_class_with_fewer_samples_than_folds_does_no_harm(tmp_path: Path) -> N
 
 def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", count=90)
-    config = RoundConfig(folds=3, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    config = RoundConfig(folds=3, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     stages: list[str] = []
     judged = run_round(
         snapshot,
@@ -364,7 +369,7 @@ def test_what_is_kept_of_a_network_is_all_it_takes_to_ask_it_again(tmp_path: Pat
 
 def test_a_round_of_probes_keeps_the_network_below_them_once(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", count=40)
-    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(snapshot, tmp_path, config)
     backbone, *heads = kept_networks(tmp_path / "round")
     assert [one.name for one in heads] == ["fold_0", "fold_1"]
@@ -376,7 +381,7 @@ def test_a_round_of_probes_keeps_the_network_below_them_once(tmp_path: Path) -> 
 
 def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", count=40)
-    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(snapshot, tmp_path, config)
     snapshot.save(tmp_path / "again")
 
@@ -425,7 +430,7 @@ def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: 
 
 
 def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:
-    config = RoundConfig(folds=2, method=Method.PROBE, model="test_resnet", input_size=32, batch_size=32)
+    config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(drawn(tmp_path / "images", count=58)[0], tmp_path, config, "fewer")
     (earlier,) = (tmp_path / "cache").glob("*.embeddings.npy")
     marked = np.load(earlier)

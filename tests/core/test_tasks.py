@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 
 from core.config import RoundConfig
-from core.data.snapshot import Masks, Snapshot
-from core.learn.crossfold import Telling
-from core.tasks import CLASSIFICATION, SEGMENTATION, Places, task_of
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.learn.crossfold import FoldCallbacks
+from core.tasks import CLASSIFICATION, SEGMENTATION, RoundPaths, task_of
 from core.types import Progress, RoundError
 
 CORE = Path(__file__).parents[2] / "core"
 SEAM = {CORE / "tasks.py", CORE / "data" / "snapshot.py"}  # the snapshot says what it holds, the tasks follow
 
 
-def snapshot(masks: Masks | None = None) -> Snapshot:
+def snapshot(masks: SnapshotMasks | None = None) -> Snapshot:
     return Snapshot(np.array([1]), ["a.png"], np.array([0]), [""], ["a"], ["sky", "road"], masks)
 
 
 def test_the_snapshot_says_which_task_it_is() -> None:
     assert task_of(snapshot()) is CLASSIFICATION
-    assert task_of(snapshot(Masks([""], [""], np.array([[4, 4]])))) is SEGMENTATION
+    assert task_of(snapshot(SnapshotMasks([""], [""], np.array([[4, 4]])))) is SEGMENTATION
 
 
 def asks(test: ast.expr) -> bool:
@@ -77,8 +77,8 @@ def test_nobody_else_branches_on_the_task() -> None:
 
 
 def test_masks_without_their_store_are_refused() -> None:
-    opened = snapshot(Masks([""], [""], np.array([[4, 4]])))
-    places = Places(Path("round"), Path("cache"), None)
-    telling = Telling(lambda _: None, lambda: False)
-    with pytest.raises(RoundError, match="not told where they are kept"):
-        SEGMENTATION.material(opened, RoundConfig(), places, Progress("reading images", 0, 2), telling)
+    opened = snapshot(SnapshotMasks([""], [""], np.array([[4, 4]])))
+    places = RoundPaths(Path("round"), Path("cache"), None)
+    callbacks = FoldCallbacks(lambda _: None, lambda: False)
+    with pytest.raises(RoundError, match="start it again with the folder of their store"):
+        SEGMENTATION.training_data(opened, RoundConfig(), places, Progress("reading images", 0, 2), callbacks)

@@ -5,29 +5,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import BACKBONE, DEEPLAB, Member, Method, RoundConfig, Weights
+from core.config import BACKBONE, DEEPLAB, Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.masks.store import MaskStore
-from core.timing import Trial, estimate_seconds
+from core.timing import TimingTrial, estimate_seconds
 from core.types import ConfigError, RoundError
 
 TRAINED = RoundConfig(input_size=16, grey=True, epochs=2, batch_size=8, folds=2)
 PROBED = RoundConfig(
-    method=Method.PROBE, model=BACKBONE, weights=Weights.PACKAGED, input_size=32, batch_size=4, folds=2
+    method=ProbabilityMethod.PROBE, model=BACKBONE, weights=Weights.PACKAGED, input_size=32, batch_size=4, folds=2
 )
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Trial:
+def trial(tmp_path: Path) -> TimingTrial:
     """Return a trial of six drawn images."""
     rng = np.random.default_rng(0)
     paths = [tmp_path / f"{number}.png" for number in range(6)]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
-    return Trial(paths=[*map(str, paths)], content_hashes=[path.stem for path in paths], count=100, classes=3)
+    return TimingTrial(paths=[*map(str, paths)], content_hashes=[path.stem for path in paths], count=100, classes=3)
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: Trial) -> None:
+def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: TimingTrial) -> None:
     once = estimate_seconds(trial, TRAINED)
     assert once > 0
     assert estimate_seconds(replace(trial, count=100_000), TRAINED) > 2 * once
@@ -35,20 +35,22 @@ def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: Trial) -
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_probe_takes_longer_for_more_images(trial: Trial) -> None:
+@pytest.mark.slow
+def test_a_probe_takes_longer_for_more_images(trial: TimingTrial) -> None:
     once = estimate_seconds(trial, PROBED)
     assert once > 0
     assert estimate_seconds(replace(trial, count=100_000), PROBED) > 2 * once
 
 
-def test_further_networks_take_their_own_time(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_further_networks_take_their_own_time(trial: TimingTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.timing._seconds_of_network", lambda _, config, __: float(config.epochs))
     slow = Member.of(replace(TRAINED, epochs=200))
     assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) == TRAINED.epochs + 200
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_scenes_are_timed_by_a_small_round(trial: Trial, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_scenes_are_timed_by_a_small_round(trial: TimingTrial, tmp_path: Path) -> None:
     store = MaskStore(tmp_path / "masks")
     mask = np.zeros((32, 32), np.uint8)
     mask[8:20, 8:20] = 1
@@ -60,14 +62,16 @@ def test_scenes_are_timed_by_a_small_round(trial: Trial, tmp_path: Path) -> None
     assert estimate_seconds(replace(scenes, count=100_000), probe) > 2 * once
 
 
-def test_what_cannot_be_done_says_why(trial: Trial) -> None:
+def test_what_cannot_be_done_says_why(trial: TimingTrial) -> None:
     with pytest.raises(RoundError, match="can no longer be read"):
         estimate_seconds(replace(trial, paths=["/nowhere/1.png"], content_hashes=["1"]), TRAINED)
     with pytest.raises(ConfigError, match="no weights file"):
         estimate_seconds(trial, replace(PROBED, weights=Weights.FILE, weights_file="/nowhere/w.safetensors"))
 
 
-def test_a_trial_works_below_the_folder_it_is_given_and_leaves_nothing_there(trial: Trial, tmp_path: Path) -> None:
+def test_a_trial_works_below_the_folder_it_is_given_and_leaves_nothing_there(
+    trial: TimingTrial, tmp_path: Path
+) -> None:
     (tmp_path / "scratch").mkdir()
     estimate_seconds(trial, TRAINED, tmp_path / "scratch")
     assert list((tmp_path / "scratch").iterdir()) == []

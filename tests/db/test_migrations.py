@@ -94,6 +94,25 @@ def test_what_is_stored_goes_forward_and_back(path: Path) -> None:
     assert stored(path) == EVERYTHING
 
 
+def test_a_release_without_removal_has_removed_images_again_with_their_verdicts(path: Path) -> None:
+    migrate(url_of(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE sample SET removed_by = 1")
+        connection.execute("UPDATE finding SET status = 9")
+        connection.execute("INSERT INTO finding_count VALUES (1, 1, 1, 9, '', 0, 1, 50, 1)")
+        connection.execute(
+            "INSERT INTO deletion (id, kind, dataset_id, name, held, deleted_by, deleted_at) "
+            f"VALUES (1, 'images', 1, 'pets, given a', '{{}}', 'ana', '{NOW}')"
+        )
+    connection.close()
+    command.downgrade(alembic_config(url_of(path)), "0013")
+    assert stored(path) == EVERYTHING
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT status, count FROM finding_count WHERE count > 0").fetchall() == [(2, 1)]
+        assert connection.execute("SELECT count(*) FROM deletion").fetchone() == (0,)
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "moment", ["CREATE TABLE tagging", "DROP TABLE decision", "ALTER TABLE _alembic_tmp_", "UPDATE alembic_version"]
 )

@@ -9,18 +9,22 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Frame, Page, expect
 
 from app.services.programs import BROWSER, PLAYWRIGHTS_OWN, find_browser
 from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
+
+STORED = "local_storage,indexeddb,cache_storage,service_workers"  # what a page keeps, all but the HTTP cache
 
 expect.set_options(timeout=15_000)  # a page that opens beside other work takes longer than the default of 5 s
 
@@ -121,3 +125,82 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], found_bro
     found = None if found_browser == PLAYWRIGHTS_OWN else found_browser
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     return browser_type_launch_args | ({"executable_path": found} if found else {}) | {"args": quiet}
+
+
+# Streamlit's expanders open within half a second, whatever the person prefers, and what is in them moves meanwhile. In
+# the first frames it rests still, so that a click could begin at one place and end beside it.
+OPEN_AT_ONCE = """
+  const animate = Element.prototype.animate;
+  Element.prototype.animate = function (frames, options) {
+    return animate.call(this, frames, { ...(typeof options === "object" ? options : {}), duration: 0 });
+  };
+"""
+
+
+@dataclass
+class WarmContext:
+    """A browser context whose HTTP cache outlives a test: Streamlit's scripts are read and compiled once a file."""
+
+    context: BrowserContext
+    sweeper: CDPSession
+
+    @contextmanager
+    def lent(self) -> Iterator[BrowserContext]:
+        """Lend the context to a test; afterwards it has no page, cookie, permission or stored value of it left."""
+        origins: set[str] = set()
+
+        def note(frame: Frame) -> None:
+            origins.add("{0.scheme}://{0.netloc}".format(urlsplit(frame.url)))
+
+        def follow(page: Page) -> None:
+            page.on("framenavigated", note)
+
+        kept = set(self.context.pages)
+        self.context.on("page", follow)
+        try:
+            yield self.context
+        finally:
+            self.context.remove_listener("page", follow)
+            for page in set(self.context.pages) - kept:
+                page.close()
+            self.context.set_offline(offline=False)
+            self.context.clear_cookies()
+            self.context.clear_permissions()
+            for origin in origins:
+                if origin.startswith("http"):
+                    self.sweeper.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+
+
+@contextmanager
+def warm_context(browser: Browser, options: dict[str, Any]) -> Iterator[WarmContext]:
+    """Open a context for the tests of a file."""
+    context = browser.new_context(**options)
+    context.add_init_script(OPEN_AT_ONCE)
+    yield WarmContext(context, context.new_cdp_session(context.new_page()))
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def first_person(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[WarmContext]:
+    with warm_context(browser, browser_context_args) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def second_person(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[WarmContext]:
+    with warm_context(browser, browser_context_args) as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(first_person: WarmContext) -> Iterator[BrowserContext]:
+    """Return the browser context of the test's only or first person, empty."""
+    with first_person.lent() as lent:
+        yield lent
+
+
+@pytest.fixture
+def other_context(second_person: WarmContext) -> Iterator[BrowserContext]:
+    """Return the browser context of a second person, empty."""
+    with second_person.lent() as lent:
+        yield lent

@@ -8,8 +8,8 @@ import numpy as np
 from playwright.sync_api import Page
 from sqlalchemy import select
 
-from app.services import masks
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
+from app.services.masks import current as masks
 from core.types import IntArray, Status
 from db.models import FindingRow
 from tests.e2e.conftest import Server
@@ -35,7 +35,7 @@ class Editor:
     """A browser on the masks of a round of its own."""
 
     page: Page
-    workspace: Workspace
+    app_context: AppContext
     server: Server
     dataset_id: int
     round_id: int
@@ -75,10 +75,10 @@ class Editor:
 
     def lies(self) -> tuple[float, float, float]:
         """Return where the image's corner is in the window, and CSS pixels per image pixel."""
-        box = self.page.locator(".sheet").bounding_box()
+        sheet = self.page.locator(".sheet")
+        box = sheet.bounding_box()
         assert box is not None
-        natural = int(self.page.locator(".sheet canvas").first.get_attribute("width") or 0)
-        return box["x"], box["y"], box["width"] / natural
+        return box["x"], box["y"], box["width"] / int(sheet.evaluate("(sheet) => sheet.offsetWidth"))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         left, top, scale = self.lies()
@@ -95,6 +95,17 @@ class Editor:
             self.page.mouse.move(*self.at(*point), steps=steps)
         self.page.mouse.up()
 
+    def fingers(self, *frames: list[tuple[float, float]]) -> None:
+        """Touch the window, frame by frame: where each finger is, in CSS pixels; none ends it."""
+        session = self.page.context.new_cdp_session(self.page)
+        down = 0
+        for frame in [*frames, []]:
+            kind = "touchMove" if len(frame) == down else "touchStart" if len(frame) > down else "touchEnd"
+            points = [{"x": x, "y": y, "id": finger} for finger, (x, y) in enumerate(frame)]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            down = len(frame)
+        session.detach()
+
     def watched(self, draw: Callable[[], None]) -> list[tuple[float, float]]:
         """Return where in the image the pointer was while it was down."""
         left, top, scale = self.lies()
@@ -106,11 +117,11 @@ class Editor:
 
     def stored(self, sample: int | None = None) -> IntArray:
         """Return the mask the server has for an image now."""
-        return masks.labels(self.workspace, sample or self.sample)[1]
+        return masks.read_mask(self.app_context, sample or self.sample)[1]
 
     def standings(self, sample: int | None = None) -> list[Status]:
         """Return how the reviews of an image's regions stand, the most suspicious first."""
-        with self.workspace.database.read() as session:
+        with self.app_context.database.read() as session:
             query = select(FindingRow.status).where(
                 FindingRow.round_id == self.round_id, FindingRow.sample_id == (sample or self.sample)
             )
@@ -120,17 +131,16 @@ class Editor:
 def brushed(mask: IntArray, positions: list[tuple[float, float]], size: int, source: int | IntArray) -> IntArray:
     """Return what a brush of this size leaves behind on these positions, disc by disc."""
     painted = mask.copy()
-    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
-    odd = size % 2
-    anchors = [
-        (int(np.floor(px)) if odd else int(np.floor(px + 0.5)), int(np.floor(py)) if odd else int(np.floor(py + 0.5)))
-        for px, py in positions
-    ]
+    shift = 0.5 if size % 2 else 0.0
+    reach = size // 2 + 1  # pixels from an anchor beyond which its disc paints nothing
+    anchors = [(int(np.floor(px + 0.5 - shift)), int(np.floor(py + 0.5 - shift))) for px, py in positions]
     for begin, end in zip([anchors[0], *anchors], anchors, strict=False):
         for cx, cy in line(begin, end):
-            shift = 0.5 if odd else 0.0
-            near = (x + 0.5 - cx - shift) ** 2 + (y + 0.5 - cy - shift) ** 2 <= (size / 2) ** 2
-            painted[near] = source if isinstance(source, int) else source[near]
+            left, top = max(0, cx - reach), max(0, cy - reach)
+            around = np.s_[top : max(0, cy + reach), left : max(0, cx + reach)]
+            y, x = np.indices(painted[around].shape)
+            near = (left + x + 0.5 - cx - shift) ** 2 + (top + y + 0.5 - cy - shift) ** 2 <= (size / 2) ** 2
+            painted[around][near] = source if isinstance(source, int) else source[around][near]
     return painted
 
 

@@ -1,41 +1,62 @@
 """An installation whose digits have a finished round to review, made without training."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from app.services.workspace import Workspace, open_workspace
+from app.services.app_context import AppContext, open_app
 from app.settings import Settings
 from core.config import RoundConfig
-from core.types import FindingKind, RoundStatus
+from core.types import FindingKind, JobStatus
 from db.models import DatasetRow, SampleRow
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from tests.app.services.reviewed import import_folder
+from tests.e2e.conftest import Server
 
 CLASSES = 10
+FIRST_ROUND = 1
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def open_home(home: Path) -> Workspace:
+def open_home(home: Path) -> AppContext:
     """Open an installation beside the server that works on it."""
-    return open_workspace(Settings(home=home, demo=False, embedded_worker=False))
+    return open_app(Settings(home=home, demo=False, embedded_worker=False))
 
 
 def prepare(home: Path, source: Path) -> int:
-    """Import a class folder and add a round that doubts nine of ten labels; return the round's id."""
-    opened = open_home(home)
-    try:
-        return add_round(opened, import_folder(opened, source))
-    finally:
+    """Import a class folder and add a round that doubts nine of ten labels; return the round's id.
+
+    The installation is made once beside each source and copied.
+    """
+    made = source.with_name(f"{source.name}-home")
+    if not made.exists():
+        opened = open_home(made)
+        add_round(opened, import_folder(opened, source))
         opened.database.close()
+    shutil.copytree(made, home)
+    return FIRST_ROUND
 
 
-def add_copy(workspace: Workspace, name: str, count: int | None = None) -> int:
+@contextmanager
+def serve_reviewed(home: Path, source: Path) -> Iterator[tuple[Server, AppContext]]:
+    """Serve a home that was made by `prepare`, without a worker."""
+    prepare(home, source)
+    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
+    app_context = open_home(home)
+    yield server, app_context
+    app_context.database.close()
+    server.stop()
+
+
+def add_copy(app_context: AppContext, name: str, count: int | None = None) -> int:
     """Add a dataset with the first one's images (some of them) and a round over it; return the round's id."""
     copied = [column for column in SampleRow.__table__.columns if column.name not in ("id", "dataset_id")]
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         first = session.scalars(select(DatasetRow).order_by(DatasetRow.id)).first()
         assert first
         dataset = DatasetRow(
@@ -48,25 +69,25 @@ def add_copy(workspace: Workspace, name: str, count: int | None = None) -> int:
         copies = [{**row, "dataset_id": dataset.id} for row in rows.mappings()]
         session.execute(insert(SampleRow), copies[:: max(1, len(copies) // count)][:count] if count else copies)
         dataset_id = dataset.id
-    return add_round(workspace, dataset_id)
+    return add_round(app_context, dataset_id)
 
 
-def add_round(workspace: Workspace, dataset_id: int) -> int:
+def add_round(app_context: AppContext, dataset_id: int) -> int:
     """Add a finished round: rank by rank less confident, five likeliest classes each, the given one second."""
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         round_id = rounds.add_round(session, dataset_id, RoundConfig(folds=2).to_json(), "Ada", NOW)
         rounds.begin_round(session, round_id, "training", NOW)
-        samples = snapshots.samples_for_round(session, dataset_id)
+        samples = snapshots.samples_of(session, dataset_id)
         rows = [_finding(rank, sample, len(samples)) for rank, sample in enumerate(samples)]
         findings.add_findings(session, round_id, rows)
         findings.open_findings(session, round_id)
         metrics = {"accuracy": 0.9}
         rounds.set_facts(session, round_id, {"metrics": metrics, "snapshot_hash": "00ff"})
-        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, round_id, JobStatus.DONE, "", NOW)
     return round_id
 
 
-def _finding(rank: int, sample: snapshots.RoundSample, count: int) -> NewFinding:
+def _finding(rank: int, sample: snapshots.Sample, count: int) -> NewFinding:
     given = sample.label if sample.label is not None else -1
     pseudo = (given + 1 + rank % 3) % CLASSES
     confidence = 0.99 - 0.6 * rank / count

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from sqlalchemy import select
 
 from app.services import reviews
+from app.services.app_context import AppContext
 from app.services.reviews import Choice, audits
-from app.services.workspace import Workspace
 from core.types import FindingFilter, FindingKind, Status, Verdict
-from db.models import DecisionRow, FindingRow
-from tests.app import masked
+from db.models import AuditRow, DecisionRow, FindingRow
 from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, open_home, prepare
+from tests.e2e.review_home import add_copy, serve_reviewed
 from tests.e2e.test_review import PATIENCE_MS, READY, Review, sign_in, trouble
+from tools.fixtures import scenes as masked
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +64,7 @@ class Sample(Review):
 
     def order(self, count: int) -> list[int]:
         """Return the first cards of the sample's random order as the database has it."""
-        return [one.id for one in audits.first_cards(self.workspace, self.audit_id, count)]
+        return [one.id for one in audits.first_cards(self.app_context, self.audit_id, count)]
 
     def suggested(self) -> dict[int, str]:
         """Return the suggested class of every finding of the round by its name, which is also its key."""
@@ -84,7 +84,7 @@ class Sample(Review):
         return came
 
     def _named(self, column: str) -> dict[int, str]:
-        with self.workspace.database.read() as session:
+        with self.app_context.database.read() as session:
             query = select(FindingRow.id, getattr(FindingRow, column)).where(FindingRow.round_id == self.round_id)
             return {finding: str(label) for finding, label in session.execute(query)}
 
@@ -92,36 +92,31 @@ class Sample(Review):
 def sample_by_others(review: Review, verdicts: Sequence[Verdict], minimum: float = 0.0) -> int:
     """Judge the first cards of a set's random order without a browser; return the audit."""
     chosen = FindingFilter(round_id=review.round_id, kinds=frozenset({FindingKind.SUSPICIOUS}), min_confidence=minimum)
-    audit_id = audits.start(review.workspace, chosen, by="Grace").audit.id
-    cards = audits.first_cards(review.workspace, audit_id, len(verdicts))
+    audit_id = audits.start(review.app_context, chosen, by="Grace").audit.id
+    cards = audits.first_cards(review.app_context, audit_id, len(verdicts))
     for card, verdict in zip(cards, verdicts, strict=True):
-        reviews.decide(review.workspace, [Choice(card.id, verdict)], by="Grace", audit_id=audit_id, blind=True)
+        reviews.decide(review.app_context, [Choice(card.id, verdict)], by="Grace", audit_id=audit_id, blind=True)
     return audit_id
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[tuple[Server, Workspace]]:
-    home = tmp_path_factory.mktemp("audit") / "home"
-    prepare(home, digits_folder)
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    workspace = open_home(home)
-    yield server, workspace
-    workspace.database.close()
-    server.stop()
+def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[tuple[Server, AppContext]]:
+    with serve_reviewed(tmp_path_factory.mktemp("audit") / "home", digits_folder) as opened:
+        yield opened
 
 
 @pytest.fixture
 def make_sample(
-    served: tuple[Server, Workspace], page: Page, context: BrowserContext, request: pytest.FixtureRequest
+    served: tuple[Server, AppContext], page: Page, context: BrowserContext, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Sample]]:
-    server, workspace = served
+    server, app_context = served
     troubles: list[str] = []
     watch(page, troubles)
     page.set_viewport_size({"width": 1440, "height": 900})
 
     def make(count: int | None = None) -> Sample:
         sign_in(context, server.url)
-        return Sample(page, workspace, server.url, add_copy(workspace, request.node.name, count))
+        return Sample(page, app_context, server.url, add_copy(app_context, request.node.name, count))
 
     yield make
     assert not troubles
@@ -175,16 +170,16 @@ def test_a_set_is_judged_blind_by_keys_to_its_certificate_accepted_and_taken_bac
 
 
 def test_two_people_on_one_sample_get_other_cards_and_none_is_lost(
-    make_sample: Callable[..., Sample], browser: Browser
+    make_sample: Callable[..., Sample], other_context: BrowserContext
 ) -> None:
     ann = make_sample(60)
     ann.open()
     ann.begin("0.00")
     size = int(re.findall(r"of (\d+) judged", ann.page.locator(".prog .done").inner_text())[0])
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
     troubles: list[str] = []
-    sign_in(context, ann.url, "Bob")
-    bob = Sample(context.new_page(), ann.workspace, ann.url, ann.round_id)
+    sign_in(other_context, ann.url, "Bob")
+    bob = Sample(other_context.new_page(), ann.app_context, ann.url, ann.round_id)
+    bob.page.set_viewport_size({"width": 1440, "height": 900})
     watch(bob.page, troubles)
     bob.open(f"&audit={ann.audit_id}")
     keys = ann.suggested()
@@ -203,12 +198,11 @@ def test_two_people_on_one_sample_get_other_cards_and_none_is_lost(
     for one in (ann, bob):
         expect(one.page.locator(".empty-state h2")).to_have_text(f"All {size} judged")
         expect(one.page.locator(".prog .done b")).to_have_text(str(size))
-    with ann.workspace.database.read() as session:
+    with ann.app_context.database.read() as session:
         judged = session.scalars(
             select(DecisionRow.finding_id).where(DecisionRow.finding_id.in_(ann.order(size)))
         ).all()
     assert sorted(one or 0 for one in judged) == sorted(ann.order(size))
-    context.close()
     assert not troubles
 
 
@@ -241,7 +235,7 @@ def test_without_the_blind_a_and_k_work_and_confidence_stays_hidden(sample: Samp
     sample.begin()
     page.get_by_role("checkbox", name="blind").uncheck()
     sample.ready()
-    expect(page.locator(".card.focus .cap > s")).to_be_visible()
+    expect(page.locator(".card.focus .cap > .given")).to_be_visible()
     assert page.locator(".conf").count() == 0
     sample.press("a", "k")
     sample.saved()
@@ -264,11 +258,44 @@ def test_the_dialog_promises_nothing_before_the_sample_and_has_its_numbers_after
     expect(sample.page.locator(".worth .model")).to_contain_text("unverified")
     sample_by_others(sample, [Verdict.KEEP] * 6 + [Verdict.ACCEPT] * 54, float(THRESHOLD))
     sample.open()
-    expect(sample.page.locator(".th")).to_have_text(THRESHOLD)  # where it was left
+    expect(sample.page.locator(".th")).to_have_value(THRESHOLD)  # where it was left
     expect(sample.page.locator(".all .precision")).to_have_text(re.compile(r"\d+ % right \(\d+ to \d+ %, 60 random\)"))
     button = sample.preview(THRESHOLD)
     expect(button).to_have_text(re.compile(r"Accept \d+ \(\d+ % right: \d+ to \d+ %, 60 random verdicts\)"))
     expect(sample.page.locator(".worth")).to_contain_text("from 60 random verdicts of this set")
+
+
+def test_the_threshold_can_be_typed_beside_the_slider(sample: Sample) -> None:
+    typed = sample.page.get_by_label("Threshold of accept all")
+    typed.fill("0.66")
+    sample.press("Enter")
+    expect(sample.page.locator(".all .n")).to_contain_text(str(SIZE))
+    typed.fill("7")
+    sample.press("Enter")
+    expect(typed).to_have_value(THRESHOLD)
+
+
+def test_cards_of_the_dialog_are_judged_there_as_the_first_of_the_audit(sample: Sample) -> None:
+    page = sample.page
+    sample.preview(THRESHOLD)
+    cards = page.locator(".rnd figure")
+    expect(cards).to_have_count(24)
+    shown = [int(cards.nth(place).get_attribute("data-id") or 0) for place in range(24)]
+    cards.first.click()
+    sample.press("a", "a", "k")
+    expect(page.locator(".rnd .badge:visible")).to_have_text(["✓ accepted", "✓ accepted", "= kept"])
+    expect(page.locator(".accept-dialog h1")).to_contain_text(f"Accept {SIZE - 3} suggestions")
+    expect(page.locator(".check-sample")).to_have_text("Go on with the random sample (3 judged)")
+    with sample.app_context.database.read() as session:
+        (audit_id,) = session.scalars(select(AuditRow.id).where(AuditRow.round_id == sample.round_id)).all()
+    assert shown == [one.id for one in audits.first_cards(sample.app_context, audit_id, 24)]
+    seen = audits.view_audit(sample.app_context, audit_id)
+    assert (seen.judged, seen.right, seen.audit.size) == (3, 2, SIZE)
+
+    page.locator(".rnd-verdicts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".rnd .badge:visible")).to_have_count(2)
+    expect(page.locator(".check-sample")).to_have_text("Go on with the random sample (2 judged)")
+    assert audits.view_audit(sample.app_context, audit_id).judged == 2
 
 
 def test_where_nothing_is_proposed_the_page_says_why(make_sample: Callable[..., Sample]) -> None:
@@ -280,7 +307,7 @@ def test_where_nothing_is_proposed_the_page_says_why(make_sample: Callable[..., 
     expect(sample.page.locator(".proposal")).to_contain_text(
         re.compile("No threshold is proposed: after 60 random verdicts")
     )
-    expect(sample.page.locator(".th")).to_have_text("0.95")
+    expect(sample.page.locator(".th")).to_have_value("0.95")
     sample.preview("0.50")
     expect(sample.page.locator(".typed-threshold")).to_contain_text("No threshold is proposed")
 
@@ -456,12 +483,12 @@ def test_a_blind_sample_of_regions_shows_their_outline_and_neither_mask(
     masked.prepare(tmp_path / "home", tmp_path / "scenes", 6)
     server = make_server(tmp_path / "home", OUTFOLD_EMBEDDED_WORKER="false").start()
     sign_in(context, server.url)
-    workspace = masked.open_home(server.home)
-    with workspace.database.read() as session:
+    app_context = masked.open_home(server.home)
+    with app_context.database.read() as session:
         round_id = session.scalars(select(FindingRow.round_id)).first() or 0
-    sample = Sample(page, workspace, server.url, round_id)
+    sample = Sample(page, app_context, server.url, round_id)
     audit = audits.start(
-        workspace, FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.SUSPICIOUS})), by="Grace"
+        app_context, FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.SUSPICIOUS})), by="Grace"
     )
     sample.open(f"&audit={audit.audit.id}")
     expect(page.locator(".card.focus img.contour")).to_be_visible()
@@ -475,9 +502,9 @@ def test_a_blind_sample_of_regions_shows_their_outline_and_neither_mask(
     sample.saved()
     sample.press("Escape")
     table = masked.TABLE
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         row = session.get_one(FindingRow, first)
         assert row.label == min(row.given, row.pseudo), table
         assert row.status in (Status.ACCEPT, Status.KEEP)
     assert "masks?" not in page.url
-    workspace.database.close()
+    app_context.database.close()

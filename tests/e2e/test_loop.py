@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.services.app_context import AppContext, open_app
 from app.services.reviews import resolved_labels
-from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
 from core.data.formats.imagefolder import read
 from core.data.formats.source import ReadOptions
@@ -86,8 +86,8 @@ def test_a_person_cleans_a_dataset_and_nothing_is_lost(
 
     target = tmp_path / "clean"
     _export(desk, server, target)
-    with _opened(server.home) as workspace:
-        labels, classes = resolved_labels(workspace, DATASET), [str(name) for name in range(10)]
+    with _opened(server.home) as app_context:
+        labels, classes = resolved_labels(app_context, DATASET), [str(name) for name in range(10)]
     wanted = Counter(classes[one.label] for one in labels.values() if one.label is not None)
     assert Counter(sample.label for sample in read(target, ReadOptions()).samples) == wanted
     assert before == {path: path.read_bytes() for path in mislabelled.glob("*/*.png")}
@@ -138,14 +138,14 @@ def _fill(desk: Page, key: str, text: str) -> None:
 
 
 @contextmanager
-def _opened(home: Path) -> Iterator[Workspace]:
-    workspace = open_workspace(Settings(home=home))
-    yield workspace
-    workspace.database.close()
+def _opened(home: Path) -> Iterator[AppContext]:
+    app_context = open_app(Settings(home=home))
+    yield app_context
+    app_context.database.close()
 
 
 def _verdicts(home: Path) -> Counter[str]:
     """Return how many samples stand decided, by verdict, as the pure rule sees it."""
-    with _opened(home) as workspace:
-        resolved = resolved_labels(workspace, DATASET).values()
+    with _opened(home) as app_context:
+        resolved = resolved_labels(app_context, DATASET).values()
     return Counter(one.decision.verdict.value for one in resolved if one.decision)

@@ -2,23 +2,27 @@
 
 import contextlib
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import BrowserContext, Error as PlaywrightError, Page, expect
 from sqlalchemy import select
 
-from app.services.workspace import Workspace
+from app.services import deletions
+from app.services.app_context import AppContext
+from app.services.masks import current as masks
+from app.services.masks.current import EditContext
+from app.services.reviews import ActKey
 from core.types import IGNORE, ClassTable, Status
 from db.models import AnnotatorRow, SampleRow
-from tests.app.masked import CAR, HOUSE, ROAD, SKY, TABLE, TREE, Scene, add_round, add_scenes, draw, open_home
 from tests.e2e.conftest import Server
 from tests.e2e.mask_pages import PATIENCE_MS, WATCH, Editor, brushed
 from tests.e2e.test_review import sign_in, trouble
+from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE, Scene, add_round, add_scenes, draw, open_home
 
 pytestmark = pytest.mark.browser
 
@@ -27,12 +31,12 @@ MANY = ClassTable(tuple(f"class {id_}" for id_ in range(300)), tuple(f"#{40 * id
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Workspace]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, AppContext]]:
     home = tmp_path_factory.mktemp("masks") / "home"
-    workspace = open_home(home)
+    app_context = open_home(home)
     server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, workspace
-    workspace.database.close()
+    yield server, app_context
+    app_context.database.close()
     server.stop()
 
 
@@ -48,22 +52,23 @@ def make_editor(
     page.add_init_script(WATCH)
 
     def make(
-        server: Server, workspace: Workspace, table: ClassTable = TABLE, *, unlabelled: int = 0, rounds: int = 1
-    ) -> Editor:
+        server: Server, app_context: AppContext, table: ClassTable = TABLE, *, unlabelled: int = 0, rounds: int = 1,
+        size: tuple[int, int] = (WIDTH, HEIGHT),
+    ) -> Editor:  # fmt: skip
         sign_in(context, server.url)
-        rest = {"width": WIDTH, "height": HEIGHT, "unlabelled": unlabelled}
-        dataset = add_scenes(workspace, tmp_path / "scenes", 3, table=table, name=request.node.name, **rest)
-        round_id = add_round(workspace, dataset) if rounds else 0
-        with workspace.database.read() as session:
+        rest = {"width": size[0], "height": size[1], "unlabelled": unlabelled}
+        dataset = add_scenes(app_context, tmp_path / "scenes", 3, table=table, name=request.node.name, **rest)
+        round_id = add_round(app_context, dataset) if rounds else 0
+        with app_context.database.read() as session:
             ids = session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset).order_by(SampleRow.id))
-            return Editor(page, workspace, server, dataset, round_id, list(ids), troubles)
+            return Editor(page, app_context, server, dataset, round_id, list(ids), troubles)
 
     yield make
     assert not [one for one in troubles if "Failed to load resource" not in one]
 
 
 @pytest.fixture
-def editor(served: tuple[Server, Workspace], make_editor: Callable[..., Editor]) -> Editor:
+def editor(served: tuple[Server, AppContext], make_editor: Callable[..., Editor]) -> Editor:
     opened = make_editor(*served)
     opened.open()
     return opened
@@ -84,7 +89,7 @@ def test_the_round_s_most_suspicious_image_is_opened_with_its_region(editor: Edi
 
 @pytest.mark.parametrize("size", [1, 2, 7, 12, 26])
 def test_a_stroke_is_stored_pixel_by_pixel(editor: Editor, scene: Scene, size: int) -> None:
-    editor.press("b", "4")
+    editor.press("p", "4")
     editor.size(size)
     path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2), (60.1, 100.9), (158.3, 118.3)))
     editor.saved()
@@ -112,7 +117,7 @@ def test_a_stroke_on_the_zoomed_and_moved_image_lies_where_it_was_drawn(editor: 
     _, _, scale = editor.lies()
     assert scale == round(scale)
     assert scale >= 8
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(5)
     path = editor.watched(lambda: editor.stroke((90.3, 40.3), (120.3, 66.3)))
     editor.saved()
@@ -120,7 +125,7 @@ def test_a_stroke_on_the_zoomed_and_moved_image_lies_where_it_was_drawn(editor: 
 
 
 def test_the_eraser_unlabels_and_the_given_mask_can_be_painted_back(editor: Editor, scene: Scene) -> None:
-    editor.press("e")
+    editor.press("d")
     editor.size(12)
     erased = brushed(scene.given, editor.watched(lambda: editor.stroke((40.3, 40.3), (100.3, 60.3))), 12, IGNORE)
     editor.saved()
@@ -133,7 +138,7 @@ def test_the_eraser_unlabels_and_the_given_mask_can_be_painted_back(editor: Edit
 
 
 def test_a_polygon_adds_and_subtracts(editor: Editor, scene: Scene) -> None:
-    editor.press("p", "4")
+    editor.press("y", "4")
     for corner in ((19.5, 29.5), (79.5, 29.5), (79.5, 59.5), (19.5, 59.5)):
         editor.click(*corner)
     editor.press("Enter")
@@ -152,7 +157,7 @@ def test_a_polygon_adds_and_subtracts(editor: Editor, scene: Scene) -> None:
 
 
 def test_a_polygon_is_dropped_by_escape_and_its_corners_go_back(editor: Editor) -> None:
-    editor.press("p")
+    editor.press("y")
     editor.click(20, 20)
     editor.click(60, 20)
     editor.press("Escape", "Enter")
@@ -176,7 +181,7 @@ def test_fill_takes_what_is_connected(editor: Editor, scene: Scene) -> None:
 
 def test_a_class_is_replaced_everywhere_or_within_the_region(editor: Editor, scene: Scene) -> None:
     region = (scene.truth == CAR) & (scene.given == ROAD)
-    editor.press("x", "4")
+    editor.press("m", "4")
     editor.page.get_by_role("button", name="Region", exact=True).click()
     editor.click(3, HEIGHT - 3)
     editor.saved()
@@ -205,7 +210,7 @@ def test_the_class_under_the_pointer_is_picked(editor: Editor, scene: Scene) -> 
 
 
 def test_undo_and_redo_are_saved_too(editor: Editor, scene: Scene) -> None:
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.stroke((20.3, 20.3), (60.3, 30.3))
     editor.saved()
     first = editor.stored()
@@ -218,9 +223,40 @@ def test_undo_and_redo_are_saved_too(editor: Editor, scene: Scene) -> None:
         np.testing.assert_array_equal(editor.stored(), expected)
 
 
+def test_strokes_are_undone_after_a_reload_one_by_one_but_only_one_s_own(editor: Editor, scene: Scene) -> None:
+    drawn = [scene.given]
+    editor.press("p", "4")
+    editor.size(7)
+    for y in (60.3, 90.3):
+        path = editor.watched(lambda y=y: editor.stroke((100.3, y), (140.3, y)))  # type: ignore[misc]
+        editor.saved()
+        drawn.append(brushed(drawn[-1], path, 7, TREE))
+    editor.page.reload()
+    editor.ready()
+    for before in (drawn[1], drawn[0]):
+        expect(editor.page.get_by_role("button", name="Undo")).to_be_enabled()
+        editor.press("u")
+        wait_until(lambda before=before: np.array_equal(editor.stored(), before), editor.page)  # type: ignore[misc]
+        editor.saved()
+    assert editor.standings() == [Status.OPEN, Status.OPEN]
+    editor.press("u")
+    expect(editor.page.locator(".toast")).to_contain_text("Nothing left to undo")
+    theirs = drawn[0].copy()
+    theirs[5:9, 5:9] = HOUSE
+    base = masks.view_mask(editor.app_context, editor.sample, editor.round_id).version
+    packed = zlib.compress(theirs.tobytes())
+    about = EditContext(round_id=editor.round_id)
+    masks.save_edit(editor.app_context, editor.sample, about, packed, base=base, by="bob", key=ActKey("bob", 1))
+    editor.page.reload()
+    editor.ready()
+    editor.press("u")
+    expect(editor.page.locator(".toast")).to_contain_text("The last stroke is by bob")
+    np.testing.assert_array_equal(editor.stored(), theirs)
+
+
 def test_what_is_suggested_is_taken_at_a_click_or_painted(editor: Editor, scene: Scene) -> None:
     y, x = (int(part.mean()) for part in np.nonzero((scene.truth == CAR) & (scene.given == ROAD)))
-    editor.press("s")
+    editor.press("h")
     editor.page.mouse.move(*editor.at(x + 0.5, y + 0.5))
     assert editor.page.locator(".mark.hint").get_attribute("d")
     editor.click(x, y)
@@ -229,11 +265,31 @@ def test_what_is_suggested_is_taken_at_a_click_or_painted(editor: Editor, scene:
     expected[scene.truth == CAR] = CAR
     np.testing.assert_array_equal(editor.stored(), expected)
     y, x = (part.mean() for part in np.nonzero((scene.truth == SKY) & (scene.given == HOUSE)))
-    editor.press("Shift+S")
+    editor.press("Shift+H")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((x - 3, y), (x + 30, y + 4)))
     editor.saved()
     np.testing.assert_array_equal(editor.stored(), brushed(expected, path, 12, scene.truth))
+
+
+def test_the_reviews_letters_judge_regions_here_too(editor: Editor, scene: Scene) -> None:
+    standing = editor.page.locator(".standing")
+    editor.press("b", ",")
+    expect(standing).to_contain_text("ambiguous")
+    editor.press(".", "x")
+    expect(editor.page.locator(".toast")).to_contain_text("Every region of this image is judged")
+    editor.saved()
+    assert editor.standings() == [Status.AMBIGUOUS, Status.EXCLUDE]
+    disputed = (scene.truth != scene.given) & (scene.truth != IGNORE) & (scene.given != IGNORE)
+    np.testing.assert_array_equal(editor.stored(), np.where(disputed, IGNORE, scene.given))
+    editor.press("n")
+    expect(standing).to_contain_text("needs a second opinion")
+    editor.press("u", "u", "u", "s")
+    expect(standing).to_contain_text("not judged yet")
+    editor.saved()
+    np.testing.assert_array_equal(editor.stored(), scene.given)
+    editor.press("d", "e")
+    expect(editor.page.get_by_role("button", name="Brush")).to_have_attribute("aria-pressed", "true")
 
 
 def test_protected_classes_are_not_painted_over(editor: Editor, scene: Scene) -> None:
@@ -266,7 +322,7 @@ def test_regions_are_judged_one_after_another_and_taken_back(editor: Editor, sce
 
 
 def test_strokes_before_and_after_a_verdict_are_all_kept(editor: Editor, scene: Scene) -> None:
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(12)
     before = editor.watched(lambda: editor.stroke((30.3, 20.3), (60.3, 20.3)))
     editor.press("a", "4")
@@ -282,7 +338,7 @@ def test_strokes_before_and_after_a_verdict_are_all_kept(editor: Editor, scene: 
 
 
 def test_images_follow_one_another_and_escape_leads_back_to_the_review(editor: Editor) -> None:
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.stroke((30.3, 20.3), (60.3, 20.3))
     editor.press("PageDown")
     expect(editor.page.locator(".image-name")).not_to_have_text("scene_000.png", timeout=PATIENCE_MS)
@@ -297,7 +353,7 @@ def test_images_follow_one_another_and_escape_leads_back_to_the_review(editor: E
 
 
 def test_a_reload_in_the_middle_keeps_everything(editor: Editor, scene: Scene, context: BrowserContext) -> None:
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(12)
     first = editor.watched(lambda: editor.stroke((30.3, 20.3), (60.3, 20.3)))
     editor.saved()
@@ -316,7 +372,7 @@ def test_a_reload_in_the_middle_keeps_everything(editor: Editor, scene: Scene, c
 
 
 def test_a_crashed_page_loses_nothing_that_was_drawn(editor: Editor, scene: Scene, context: BrowserContext) -> None:
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(12)
     editor.page.route(
         "**/outfold/masks/*", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
@@ -341,11 +397,11 @@ def test_a_killed_server_loses_nothing(
     make_server: Callable[..., Server], make_editor: Callable[..., Editor], tmp_path: Path, scene: Scene
 ) -> None:
     home = tmp_path / "killed"
-    workspace = open_home(home)
+    app_context = open_home(home)
     server = make_server(home, OUTFOLD_EMBEDDED_WORKER="false").start()
-    editor = make_editor(server, workspace)
+    editor = make_editor(server, app_context)
     editor.open()
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(12)
     expected = scene.given
     for turn in range(4):
@@ -362,24 +418,52 @@ def test_a_killed_server_loses_nothing(
     server.start()
     editor.saved()
     np.testing.assert_array_equal(editor.stored(), expected)
-    workspace.database.close()
+    app_context.database.close()
+
+
+def test_strokes_on_a_deleted_dataset_are_kept_told_and_stored_once_it_is_restored(editor: Editor) -> None:
+    gone = deletions.delete_dataset(editor.app_context, editor.dataset_id, "Ben")
+    editor.press("p", "4")
+    editor.size(7)
+    editor.stroke((20.3, 30.3), (90.7, 44.2))
+    editor.state("held")
+    toast = editor.page.locator(".toast")
+    expect(toast).to_contain_text(f"The mask of scene_000.png is not stored: {gone.name} was deleted by Ben")
+    expect(toast).to_contain_text("restore it on the Datasets page within 7 days")
+    editor.stroke((20.3, 80.3), (90.7, 84.2))
+    toast.get_by_role("button", name="Datasets").click()
+    editor.page.locator(".st-key-deleted").wait_for()
+    deletions.restore(editor.app_context, gone.id)
+    editor.open()
+    editor.saved()
+    stored = editor.stored()
+    assert stored[31, 30] == stored[81, 30] == TREE
+
+    gone = deletions.delete_dataset(editor.app_context, editor.dataset_id, "Ben")
+    editor.press("p", "4")
+    editor.stroke((150.3, 20.3), (150.7, 60.2))
+    editor.state("held")
+    deletions.restore(editor.app_context, gone.id)
+    editor.saved()  # by itself, without a reload
+    assert editor.stored()[40, 150] == TREE
 
 
 @pytest.mark.parametrize("choice", ["Save mine over it", "Load theirs"])
 def test_somebody_else_s_save_is_told_and_nothing_is_lost(
-    editor: Editor, scene: Scene, context: BrowserContext, choice: str
+    editor: Editor, scene: Scene, other_context: BrowserContext, choice: str
 ) -> None:
-    other = Editor(
-        context.new_page(), editor.workspace, editor.server, editor.dataset_id, editor.round_id, editor.samples
-    )
+    sign_in(other_context, editor.server.url, "Grace")
+    page = other_context.new_page()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    other = Editor(page, editor.app_context, editor.server, editor.dataset_id, editor.round_id, editor.samples)
     other.page.add_init_script(WATCH)
     other.open()
-    other.press("b", "3")
+    other.press("p", "3")
     other.size(12)
     theirs = brushed(scene.given, other.watched(lambda: other.stroke((30.3, 90.3), (150.3, 90.3))), 12, HOUSE)
     other.saved()
     editor.page.bring_to_front()
-    editor.press("b", "4")
+    editor.press("p", "4")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((80.3, 20.3), (90.3, 110.3)))
     expect(editor.page.locator("dialog h1")).to_have_text("Another annotator saved this mask", timeout=PATIENCE_MS)
@@ -394,13 +478,13 @@ def test_somebody_else_s_save_is_told_and_nothing_is_lost(
         np.testing.assert_array_equal(editor.stored(), brushed(scene.given, path, 12, TREE))
 
 
-def test_more_than_255_classes(served: tuple[Server, Workspace], make_editor: Callable[..., Editor]) -> None:
+def test_more_than_255_classes(served: tuple[Server, AppContext], make_editor: Callable[..., Editor]) -> None:
     editor = make_editor(*served, table=MANY)
     editor.open()
     given = draw(0, WIDTH, HEIGHT, np.uint16).given
     editor.press("/")
     editor.page.keyboard.type("class 299")
-    editor.press("Enter", "b")
+    editor.press("Enter", "p")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((30.3, 90.3), (150.3, 90.3)))
     editor.saved()
@@ -418,12 +502,12 @@ def test_whoever_has_no_name_yet_is_asked_and_what_was_drawn_is_saved_under_it(
     editor.page.keyboard.type("Bea")
     editor.page.keyboard.press("Enter")
     expect(editor.page.locator("dialog")).to_have_count(0)
-    editor.press("b", "3")
+    editor.press("p", "3")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((30.3, 90.3), (150.3, 90.3)))
     editor.saved()
     np.testing.assert_array_equal(editor.stored(), brushed(scene.given, path, 12, HOUSE))
-    with editor.workspace.database.read() as session:
+    with editor.app_context.database.read() as session:
         assert session.scalars(select(AnnotatorRow.name).where(AnnotatorRow.name == "Bea")).one()
 
 
@@ -433,7 +517,29 @@ def test_everything_is_labelled_for_assistive_technology(editor: Editor) -> None
         editor.ready()
         found = Axe().run(editor.page, "[data-testid=stBidiComponentIsolated]")
         assert found.violations_count == 0, [(one["id"], one["nodes"]) for one in found.response["violations"]]
-    assert editor.page.get_by_role("button", name="Polygon, key p").is_visible()
+    assert editor.page.get_by_role("button", name="Polygon, key y").is_visible()
+
+
+REACHED = """(control) => {
+  control.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const { left, top, width, height } = control.getBoundingClientRect();
+  const found = control.getRootNode().elementFromPoint(left + width / 2, top + height / 2);
+  return width > 0 && (control === found || control.contains(found));
+}"""
+
+
+@pytest.mark.parametrize("tool", ["p", "y", "m"])
+def test_every_control_is_reached_on_a_narrow_screen(editor: Editor, tool: str) -> None:
+    editor.page.set_viewport_size({"width": 390, "height": 844})
+    editor.press(tool)
+    controls = editor.page.locator(".mask-editor :is(button, input):not([hidden])").all()
+    covered = [one.get_attribute("aria-label") or one.inner_text() for one in controls if not one.evaluate(REACHED)]
+    assert len(controls) > 40
+    assert covered == []
+    assert editor.page.evaluate("document.documentElement.scrollWidth") == 390
+    before = editor.lies()[2]
+    editor.page.get_by_role("button", name="Zoom in").click()
+    assert editor.lies()[2] > before
 
 
 def wait_until(holds: Callable[[], bool], page: Page, patience_ms: int = PATIENCE_MS) -> None:
@@ -446,7 +552,7 @@ def wait_until(holds: Callable[[], bool], page: Page, patience_ms: int = PATIENC
 
 
 def test_an_image_without_findings_is_painted_pixel_by_pixel(
-    served: tuple[Server, Workspace], make_editor: Callable[..., Editor]
+    served: tuple[Server, AppContext], make_editor: Callable[..., Editor]
 ) -> None:
     """Nobody labelled it and no round found anything in it: the others lead to it, and what is painted stays."""
     editor = make_editor(*served, unlabelled=1)
@@ -455,7 +561,7 @@ def test_an_image_without_findings_is_painted_pixel_by_pixel(
     editor.press("PageDown")
     expect(editor.page.locator(".image-name")).to_have_text("scene_002.png")
     expect(editor.page.locator(".region-panel")).to_contain_text("found nothing in this image")
-    editor.press("b", "4")
+    editor.press("p", "4")
     editor.size(7)
     path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2), (60.1, 100.9)))
     editor.saved()
@@ -466,8 +572,10 @@ def test_an_image_without_findings_is_painted_pixel_by_pixel(
     editor.ready()
     assert editor.sample == editor.samples[2]
     editor.press("u")
-    expect(editor.page.locator(".toast")).to_contain_text("Nothing left to undo")
-    editor.press("e")
+    wait_until(lambda: bool((editor.stored(editor.samples[2]) == IGNORE).all()), editor.page)
+    editor.press("Control+Shift+Z")
+    wait_until(lambda: np.array_equal(editor.stored(editor.samples[2]), expected), editor.page)
+    editor.press("d")
     erased = brushed(expected, editor.watched(lambda: editor.stroke((50.3, 20.3), (50.3, 90.3))), 7, IGNORE)
     editor.saved()
     np.testing.assert_array_equal(editor.stored(editor.samples[2]), erased)
@@ -488,13 +596,13 @@ def test_any_image_is_reached_by_its_name(editor: Editor) -> None:
 
 
 def test_masks_are_painted_before_the_first_round(
-    served: tuple[Server, Workspace], make_editor: Callable[..., Editor]
+    served: tuple[Server, AppContext], make_editor: Callable[..., Editor]
 ) -> None:
     editor = make_editor(*served, rounds=0)
     editor.page.goto(f"{editor.server.url}/masks?dataset={editor.dataset_id}")
     editor.ready()
     expect(editor.page.locator(".region-panel")).to_contain_text("No round has looked at this image yet")
-    editor.press("b", "4")
+    editor.press("p", "4")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2)))
     editor.saved()

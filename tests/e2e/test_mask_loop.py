@@ -9,21 +9,21 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from app.services import masks
-from app.services.workspace import open_workspace
+from app.services.app_context import open_app
+from app.services.masks import current as masks
 from app.settings import Settings
 from core.data.formats import camvid, voc
 from core.data.formats.source import ReadOptions
 from core.data.masks.camvid_maps import EXACT, MAPS
-from core.data.masks.faults import MaskError
+from core.data.masks.files import MaskError
 from core.data.masks.items import MaskItem
 from core.data.masks.reading import read_masks
 from core.data.masks.store import MaskStore
 from core.types import ClassTable, IntArray
 from db.models import SampleRow
-from tests.app.masked import draw
 from tests.e2e.conftest import Server
 from tests.e2e.test_loop import DATASET, JOB_MS, READY, SAVED, STEP_MS, _fill
+from tools.fixtures.scenes import draw
 
 NAMES = ("Sky", "Road", "Building", "Tree", "Car")
 DRIVES = ("0001TP", "0006R0", "0016E5", "Seq05VD")
@@ -90,7 +90,7 @@ def test_masks_come_in_are_judged_and_painted_and_go_out_as_they_stand(
 
     page.keyboard.press("e")
     page.wait_for_selector(".mask-editor[data-ready='true']")
-    page.keyboard.press("b")
+    page.keyboard.press("p")
     sheet = page.locator(".sheet").bounding_box()
     assert sheet
     page.mouse.move(sheet["x"] + sheet["width"] * 0.2, sheet["y"] + sheet["height"] * 0.2)
@@ -120,13 +120,13 @@ def test_masks_come_in_are_judged_and_painted_and_go_out_as_they_stand(
 
 def _masks_of(home: Path) -> tuple[dict[str, IntArray], dict[str, IntArray]]:
     """Return every image's mask as given and as it stands now, by the image's name."""
-    workspace = open_workspace(Settings(home=home))
-    with workspace.database.read() as session:
+    app_context = open_app(Settings(home=home))
+    with app_context.database.read() as session:
         rows = {Path(row.name).stem: (row.id, row.mask_hash or "") for row in session.query(SampleRow)}
-    store = MaskStore(workspace.masks)
+    store = MaskStore(app_context.masks)
     given = {name: store.get(mask_hash) for name, (_, mask_hash) in rows.items()}
-    stored = {name: masks.labels(workspace, sample_id)[1] for name, (sample_id, _) in rows.items()}
-    workspace.database.close()
+    stored = {name: masks.read_mask(app_context, sample_id)[1] for name, (sample_id, _) in rows.items()}
+    app_context.database.close()
     return given, stored
 
 

@@ -10,14 +10,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 
-from app.services.masks import EditAbout, labels, save_edit, view_mask
+from app.services.app_context import AppContext
+from app.services.masks.current import EditContext, read_mask, save_edit, view_mask
 from app.services.reviews import ActKey
-from app.services.workspace import Workspace
 from core.types import Status
 from db.models import FindingRow
-from tests.app.masked import CAR, TABLE, TREE, add_round, add_scenes, open_home, prepare
 from tests.e2e.conftest import Server
 from tests.e2e.test_review import PATIENCE_MS, READY, Review, sign_in, trouble
+from tools.fixtures.scenes import CAR, TABLE, TREE, add_round, add_scenes, open_home, prepare
 
 pytestmark = pytest.mark.browser
 
@@ -26,25 +26,25 @@ STEP_MS = 5_000
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Workspace]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, AppContext]]:
     folder = tmp_path_factory.mktemp("masks")
     prepare(folder / "home", folder / "scenes", SCENES)
     server = Server(folder / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    workspace = open_home(folder / "home")
-    yield server, workspace
-    workspace.database.close()
+    app_context = open_home(folder / "home")
+    yield server, app_context
+    app_context.database.close()
     server.stop()
 
 
 @pytest.fixture
 def make_review(
-    served: tuple[Server, Workspace],
+    served: tuple[Server, AppContext],
     page: Page,
     context: BrowserContext,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Callable[[], Review]]:
-    server, workspace = served
+    server, app_context = served
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda message: troubles.extend(trouble(message)))
@@ -53,8 +53,8 @@ def make_review(
 
     def make() -> Review:
         sign_in(context, server.url)
-        dataset_id = add_scenes(workspace, tmp_path / "scenes", SCENES, name=request.node.name)
-        return Review(page, workspace, server.url, add_round(workspace, dataset_id))
+        dataset_id = add_scenes(app_context, tmp_path / "scenes", SCENES, name=request.node.name)
+        return Review(page, app_context, server.url, add_round(app_context, dataset_id))
 
     yield make
     assert not troubles
@@ -69,7 +69,7 @@ def review(make_review: Callable[[], Review]) -> Review:
 
 def found(review: Review) -> list[FindingRow]:
     """Return the findings, most suspicious first."""
-    with review.workspace.database.read() as session:
+    with review.app_context.database.read() as session:
         query = select(FindingRow).where(FindingRow.round_id == review.round_id).order_by(FindingRow.rank)
         return list(session.scalars(query))
 
@@ -92,12 +92,12 @@ def test_a_region_is_a_card_with_its_crop_under_an_overlay_and_its_classes_in_th
         assert first.locator(layer).evaluate("one => one.naturalWidth") > 0
     expect(first.locator("img.fill")).to_be_hidden()
     expect(review.page.locator(".done")).to_contain_text("of 12 regions decided")
-    expect(review.page.locator(".note")).to_have_text("9 regions of boundary wobble not shown")
+    expect(review.page.locator(".note")).to_have_text("9 boundary differences not shown")
 
 
 def test_a_key_accepts_this_region_only_and_undo_takes_it_back(review: Review) -> None:
     first = found(review)[0]
-    before = view_mask(review.workspace, first.sample_id, review.round_id).version
+    before = view_mask(review.app_context, first.sample_id, review.round_id).version
     review.press("a", "k")
     review.saved()
     expect(review.page.locator(".mix")).to_have_text("accept 1 · keep 1")
@@ -110,11 +110,11 @@ def test_a_key_accepts_this_region_only_and_undo_takes_it_back(review: Review) -
         (first.id, Status.ACCEPT),
         (found(review)[1].id, Status.KEEP),
     ]
-    assert view_mask(review.workspace, first.sample_id, review.round_id).version != before
+    assert view_mask(review.app_context, first.sample_id, review.round_id).version != before
     review.press("u", "u")
     review.saved()
     assert not review.stored()
-    assert view_mask(review.workspace, first.sample_id, review.round_id).version == before
+    assert view_mask(review.app_context, first.sample_id, review.round_id).version == before
 
 
 def test_a_digit_is_the_class_beside_it_in_the_legend(review: Review) -> None:
@@ -249,13 +249,13 @@ def test_an_edited_mask_is_a_verdict_like_the_others(review: Review) -> None:
     first, second = found(review)[:2]
     review.press("e")
     review.page.wait_for_url(re.compile("/masks"))
-    version, mask = labels(review.workspace, first.sample_id)
+    version, mask = read_mask(review.app_context, first.sample_id)
     mask = mask.copy()
     box = slice(first.y, (first.y or 0) + (first.height or 0)), slice(first.x, (first.x or 0) + (first.width or 0))
     mask[box] = TREE
     packed = zlib.compress(mask.tobytes())
     save_edit(
-        review.workspace, first.sample_id, EditAbout(finding_id=first.id), packed, base=version, by="Ann Kim",
+        review.app_context, first.sample_id, EditContext(finding_id=first.id), packed, base=version, by="Ann Kim",
         key=ActKey("an editor", 1),
     )  # fmt: skip
     review.page.go_back()

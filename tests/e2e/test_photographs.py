@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from sklearn.datasets import load_sample_image
 from sqlalchemy import select
 
-from app.services.workspace import open_workspace
+from app.services.app_context import open_app
 from app.settings import Settings
 from db.models import FindingRow, SampleRow
 from tests.e2e.conftest import Server
@@ -75,9 +75,9 @@ def test_photographs_are_reviewed_after_start_alone(
 
 def _most_suspicious(home: Path, count: int) -> set[str]:
     """Return the images of the first findings of the first round, without their suffixes."""
-    workspace = open_workspace(Settings(home=home))
-    with workspace.database.read() as session:
+    app_context = open_app(Settings(home=home))
+    with app_context.database.read() as session:
         order = select(SampleRow.name).join(FindingRow, FindingRow.sample_id == SampleRow.id).order_by(FindingRow.rank)
         names = session.scalars(order.limit(count)).all()
-    workspace.database.close()
+    app_context.database.close()
     return {Path(name).stem for name in names}

@@ -8,20 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, expect
 from sqlalchemy import func, select, update
 
-from app.services import reviews
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from core.data.snapshot import Snapshot
 from core.judge.similarity import order_by_similarity
-from core.types import Act, Status, Verdict
-from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow
+from core.types import Act, FindingKind, Status
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow, SampleRow
 from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, open_home, prepare
+from tests.e2e.review_home import add_copy, open_home, prepare, serve_reviewed
 
 pytestmark = pytest.mark.browser
 
+DRAWN = """async () => {
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done));
+}"""
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 READY = ".outfold[data-ready='true']"
 PATIENCE_MS = 15_000
@@ -32,7 +35,7 @@ class Review:
     """A browser on the review page of a round of its own."""
 
     page: Page
-    workspace: Workspace
+    app_context: AppContext
     url: str
     round_id: int
 
@@ -43,6 +46,10 @@ class Review:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def drawn(self) -> None:
+        """Wait until the details are drawn, which come a frame after the card."""
+        self.page.evaluate(DRAWN)
 
     def saved(self) -> None:
         self.page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
@@ -55,7 +62,7 @@ class Review:
 
     def stored(self) -> list[tuple[int, Status, int | None]]:
         """Return the findings that are not open as the database has them, most suspicious first."""
-        with self.workspace.database.read() as session:
+        with self.app_context.database.read() as session:
             rows = session.scalars(
                 select(FindingRow)
                 .where(FindingRow.round_id == self.round_id, FindingRow.status != Status.OPEN)
@@ -67,20 +74,15 @@ class Review:
         return [status for _, status, _ in self.stored()]
 
     def decisions(self) -> int:
-        with self.workspace.database.read() as session:
+        with self.app_context.database.read() as session:
             query = select(func.count()).select_from(DecisionRow).join(ChangesetRow)
             return session.scalar(query.where(ChangesetRow.round_id == self.round_id)) or 0
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[tuple[Server, Workspace]]:
-    home = tmp_path_factory.mktemp("review") / "home"
-    prepare(home, digits_folder)
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    workspace = open_home(home)
-    yield server, workspace
-    workspace.database.close()
-    server.stop()
+def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[tuple[Server, AppContext]]:
+    with serve_reviewed(tmp_path_factory.mktemp("review") / "home", digits_folder) as opened:
+        yield opened
 
 
 def sign_in(context: BrowserContext, url: str, name: str = "Ann%20Kim") -> None:
@@ -89,9 +91,9 @@ def sign_in(context: BrowserContext, url: str, name: str = "Ann%20Kim") -> None:
 
 @pytest.fixture
 def make_review(
-    served: tuple[Server, Workspace], page: Page, context: BrowserContext, request: pytest.FixtureRequest
+    served: tuple[Server, AppContext], page: Page, context: BrowserContext, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Review]]:
-    server, workspace = served
+    server, app_context = served
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda message: troubles.extend(trouble(message)))
@@ -100,7 +102,7 @@ def make_review(
     def make(count: int | None = None, *, named: bool = True) -> Review:
         if named:
             sign_in(context, server.url)
-        return Review(page, workspace, server.url, add_copy(workspace, request.node.name, count))
+        return Review(page, app_context, server.url, add_copy(app_context, request.node.name, count))
 
     yield make
     assert not troubles
@@ -130,6 +132,58 @@ def test_every_verdict_key_is_seen_and_stored(review: Review) -> None:
     ]  # fmt: skip
 
 
+def test_a_card_strikes_through_what_its_verdict_rejects_and_nothing_before(review: Review) -> None:
+    line = "getComputedStyle(card.querySelector(part)).textDecorationLine"
+    struck = f"(card) => ['.given', '.suggested'].filter((part) => {line} === 'line-through')"
+    cards = review.page.locator(".card")
+    before = [cards.nth(place).evaluate(struck) for place in range(5)]
+    review.press("a", "k", "9", "x")
+    review.saved()
+    after = [cards.nth(place).evaluate(struck) for place in range(5)]
+    assert (before, after) == ([[]] * 5, [[".given"], [".suggested"], [".given", ".suggested"], [], []])
+    expect(review.page.locator("aside.right .certainty")).to_have_text(
+        re.compile(r"Confidence \d+ % · label \d+ % \(most suspicious first\)")
+    )
+
+
+def test_any_image_is_found_by_its_name_and_judged(review: Review) -> None:
+    with review.app_context.database.read() as session:
+        agreeing = session.execute(
+            select(FindingRow.id, SampleRow.name)
+            .join(SampleRow, SampleRow.id == FindingRow.sample_id)
+            .where(FindingRow.round_id == review.round_id, FindingRow.kind == FindingKind.AGREEING)
+            .limit(1)
+        ).one()
+    review.press("g")
+    review.page.keyboard.type(agreeing.name)
+    option = review.page.get_by_role("option", name=agreeing.name)
+    expect(option.first).to_contain_text("agreeing")
+    review.press("Enter")
+    expect(review.page.locator("dialog.zoom .path")).to_have_text(agreeing.name)
+    review.press("x")
+    review.saved()
+    assert [row[:2] for row in review.stored()] == [(agreeing.id, Status.EXCLUDE)]
+    review.press("u")
+    review.saved()
+    assert not review.stored()
+
+
+def test_a_link_opens_its_card_whatever_the_filter(review: Review, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    name = review.page.locator("aside.right .path").inner_text()
+    review.page.get_by_role("button", name="Copy link").click()
+    expect(review.page.locator(".toast")).to_have_text("Link copied.")
+    link = review.page.evaluate("navigator.clipboard.readText()")
+    review.press("a")
+    review.saved()
+    review.page.goto(link)
+    expect(review.page.locator("dialog.zoom .path")).to_have_text(name)
+    expect(review.page.locator("dialog.zoom .verdict")).to_contain_text("accepted")
+    assert "card=" not in review.page.url
+    review.page.goto(re.sub(r"card=\d+", "card=999999", link))
+    expect(review.page.locator(".toast")).to_have_text("The card of this link is not in this round.")
+
+
 def test_verdicts_survive_a_reload(review: Review) -> None:
     review.press("a", "a", "k")
     review.saved()
@@ -147,6 +201,7 @@ def test_number_keys_mean_the_class_beside_them(review: Review) -> None:
         row = review.page.locator("aside.right .likely").nth(place)
         pressed.append((row.locator("kbd").inner_text(), row.locator(".name").inner_text()))
         review.press(pressed[-1][0])
+        review.drawn()
     review.saved()
     assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.RELABEL]
     assert [str(label) for _, _, label in review.stored()] == [name for _, name in pressed]
@@ -186,7 +241,7 @@ def test_a_selection_is_one_act(review: Review) -> None:
     review.press("u")
     review.saved()
     assert not review.stored()
-    with review.workspace.database.read() as session:
+    with review.app_context.database.read() as session:
         query = select(ChangesetRow.act).where(ChangesetRow.round_id == review.round_id).order_by(ChangesetRow.id)
         acts = session.scalars(query).all()
     assert acts == [Act.VERDICT, Act.UNDO]
@@ -231,11 +286,27 @@ def test_filters_live_in_the_address(review: Review) -> None:
     review.page.wait_for_selector(READY)
     assert re.search(r"given=\d+&pseudo=\d+", review.page.url)
     assert f"round={review.round_id}" in review.page.url
-    shown = review.page.locator(".card .cap > s").all_inner_texts()
+    shown = review.page.locator(".card .cap > .given").all_inner_texts()
     assert len(set(shown)) == 1
     review.page.reload()
     review.page.wait_for_selector(READY)
-    assert review.page.locator(".card .cap > s").all_inner_texts() == shown
+    assert review.page.locator(".card .cap > .given").all_inner_texts() == shown
+
+
+def test_the_path_filter_acts_while_typing_and_tells_where_else_it_matches(review: Review) -> None:
+    name = review.page.locator("aside.right .path").inner_text()
+    review.press("k")
+    review.saved()
+    field = review.page.get_by_label("Path contains")
+    field.press_sequentially(name)
+    expect(review.page.locator(".elsewhere")).to_contain_text("1 more elsewhere: 1 decided")
+    expect(review.page.locator(".card")).to_have_count(0)
+    expect(field).to_be_focused()
+    expect(field).to_have_value(name)
+    review.page.get_by_role("button", name="Show all", exact=True).click()
+    expect(review.page.locator(".card")).to_have_count(1)
+    assert "status=any" in review.page.url
+    expect(review.page.locator(".elsewhere")).to_be_empty()
 
 
 def test_no_findings_under_a_filter_offers_to_clear_it(review: Review) -> None:
@@ -263,6 +334,21 @@ def test_accept_all_shows_what_it_does_does_it_once_and_is_undone(review: Review
     assert review.statuses().count(Status.BULK) == count
     review.page.locator(".toast button").click()
     expect(review.page.locator(".toast")).to_contain_text("Undone")
+    review.saved()
+    assert review.stored() == kept
+
+    # "u" is heard as soon as the act is stored, while the queue is still being read again
+    review.page.get_by_role("button", name="Preview and accept").click()
+    expect(button).to_have_text(re.compile(r"Accept \d+ \(precision unknown\)"))
+    waiting: list[Route] = []
+    review.page.route("**/outfold/findings?*", lambda route: waiting.append(route))  # noqa: PLW0108 a bound method of a list takes no attributes
+    button.click()
+    expect(review.page.locator(".accept-dialog")).to_have_count(0)
+    review.press("u")
+    expect(review.page.locator(".toast")).to_contain_text("Undone")
+    for route in waiting:
+        route.continue_()
+    review.page.unroute("**/outfold/findings?*")
     review.saved()
     assert review.stored() == kept
 
@@ -369,8 +455,8 @@ def test_a_killed_server_and_a_closed_browser_lose_nothing(
     round_id = prepare(tmp_path / "home", digits_folder)
     server = make_server(tmp_path / "home", OUTFOLD_EMBEDDED_WORKER="false").start()
     sign_in(context, server.url)
-    workspace = open_home(server.home)
-    review = Review(page, workspace, server.url, round_id)
+    app_context = open_home(server.home)
+    review = Review(page, app_context, server.url, round_id)
     review.open()
     review.press("a", "k")
     review.saved()
@@ -384,7 +470,7 @@ def test_a_killed_server_and_a_closed_browser_lose_nothing(
     review.open()
     review.saved()
     assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
-    workspace.database.close()
+    app_context.database.close()
 
 
 def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) -> None:
@@ -402,7 +488,7 @@ def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) ->
 
 
 def test_two_tabs_on_one_card_leave_one_answer_and_both_decisions(review: Review, context: BrowserContext) -> None:
-    other = Review(context.new_page(), review.workspace, review.url, review.round_id)
+    other = Review(context.new_page(), review.app_context, review.url, review.round_id)
     other.open()
     first = review.focused()
     assert other.focused() == first
@@ -417,10 +503,33 @@ def test_two_tabs_on_one_card_leave_one_answer_and_both_decisions(review: Review
     assert review.statuses() == [Status.ACCEPT]
 
 
+def test_digits_can_mean_the_same_classes_on_every_card(make_review: Callable[..., Review]) -> None:
+    review = make_review(40)
+    names = ["cat", "dog", "fox", "owl", "bee", "ant", "elk", "cow", "hen", "bat"]
+    with review.app_context.database.write() as session:
+        round_ = session.get_one(RoundRow, review.round_id)
+        session.get_one(DatasetRow, round_.dataset_id).classes = names
+    review.open()
+    review.page.get_by_role("group", name="Digit keys").get_by_role("combobox").select_option("fixed")
+    keys = review.page.locator(".digit-list .likely")
+    expect(keys).to_have_text([f"{place % 10}{name}" for place, name in enumerate(names, 1)])
+    keys.nth(0).click()
+    review.page.keyboard.type("owl")
+    review.page.keyboard.press("Enter")
+    expect(keys.nth(0)).to_have_text("1owl")
+    expect(keys.nth(3)).to_have_text("4cat")
+    review.open()  # kept
+    expect(keys.nth(0)).to_have_text("1owl")
+    first = review.focused()
+    review.press("1")
+    review.saved()
+    assert {row[0]: row[2] for row in review.stored()}[first] == names.index("owl")
+
+
 def test_many_long_class_names_fit(make_review: Callable[..., Review]) -> None:
     review = make_review(60)
     names = [f"class number {number} with a name that goes on and on {number}"[:60] for number in range(1000)]
-    with review.workspace.database.write() as session:
+    with review.app_context.database.write() as session:
         dataset_id = session.scalars(select(RoundRow.dataset_id).where(RoundRow.id == review.round_id)).one()
         session.get_one(DatasetRow, dataset_id).classes = names
     review.open()
@@ -449,7 +558,7 @@ def test_small_windows_get_fewer_columns_and_no_side_scroll(review: Review, widt
 
 def test_another_dataset_is_one_choice_away_and_stays_in_the_address(make_review: Callable[..., Review]) -> None:
     review = make_review(10)
-    other = add_copy(review.workspace, "another one", 5)
+    other = add_copy(review.app_context, "another one", 5)
     review.open("&order=pair")
     review.page.locator("aside.left header select").select_option(label="another one")
     expect(review.page.locator(".outfold h1")).to_have_text("another one")
@@ -499,30 +608,64 @@ def test_a_new_name_can_be_asked_for_at_once(review: Review) -> None:
     expect(review.page.get_by_label("Judged by").locator("option", has_text="Grace Hopper")).to_have_count(1)
 
 
-def test_another_persons_verdict_shows_as_soon_as_the_page_is_looked_at_again(
-    make_review: Callable[..., Review],
+def test_two_people_in_two_browsers_see_each_other_and_undo_only_what_is_their_own(
+    make_review: Callable[..., Review], other_context: BrowserContext
 ) -> None:
-    review = make_review(30)
-    with review.page.expect_response("**/outfold/state"):
-        review.open()
-    second = int(review.page.locator(".card").nth(1).get_attribute("data-id") or 0)
-    reviews.decide(review.workspace, [reviews.Choice(second, Verdict.KEEP)], by="Grace")
-    card = review.page.locator(f".card[data-id='{second}']")
-    expect(card.locator(".badge")).to_be_hidden()
-    review.page.evaluate("dispatchEvent(new Event('focus'))")
-    expect(card.locator(".badge")).to_have_text(re.compile("kept"))
-    expect(review.page.locator(".prog .done")).to_have_text(re.compile(r"^\s*1 of"))
+    ann = make_review(30)
+    ann.open()
+    sign_in(other_context, ann.url, "Grace")
+    grace = Review(other_context.new_page(), ann.app_context, ann.url, ann.round_id)
+    grace.page.set_viewport_size({"width": 1440, "height": 900})
+    grace.open()
+    one, two = (int(ann.page.locator(".card").nth(n).get_attribute("data-id") or 0) for n in (0, 1))
+
+    def badge(person: Review, finding: int, text: str) -> None:
+        shown = person.page.locator(f".card[data-id='{finding}'] .badge:visible")
+        expect(shown).to_have_text(re.compile(text), timeout=2_000)
+
+    ann.press("a")
+    badge(grace, one, "accepted")
+    grace.press("ArrowRight", "k")
+    badge(ann, two, "kept")
+    expect(ann.page.locator(".prog .done")).to_have_text(re.compile(r"^\s*2 of"))
+    grace.page.locator(f".card[data-id='{one}']").click()
+    grace.press("x")
+    badge(ann, one, "excluded")
+    toast = ann.page.locator(".toast")
+    expect(toast).to_contain_text(re.compile(r"Grace decided .+ otherwise: excluded\. You: "))
+    toast.get_by_role("button", name="Show").click()
+    expect(ann.page.locator("dialog[open]")).to_be_visible()
+    ann.press("Escape")
+
+    ann.press("u")  # her own accept, which is overruled; what stands is Grace's
+    ann.saved()
+    badge(ann, one, "excluded")
+    grace.press("u")
+    grace.saved()
+    expect(grace.page.locator(f".card[data-id='{one}'] .badge:visible")).to_have_count(0)
+    expect(ann.page.locator(f".card[data-id='{one}'] .badge:visible")).to_have_count(0, timeout=2_000)
+    badge(ann, two, "kept")
+    ann.press("Shift+Control+Z")
+    badge(grace, one, "accepted")
+    assert [(finding, status) for finding, status, _ in ann.stored()] == [(one, Status.ACCEPT), (two, Status.KEEP)]
+
+    ann.page.goto("about:blank")  # away, and back
+    grace.page.locator(f".card[data-id='{one}']").click()
+    grace.press("k")
+    grace.saved()
+    ann.open()
+    expect(toast).to_contain_text("otherwise")
 
 
 def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> None:
-    with review.workspace.database.write() as session:
+    with review.app_context.database.write() as session:
         session.execute(
             update(FindingRow).where(FindingRow.round_id == review.round_id).values(confidence=0.97, percent=97)
         )
         ids = session.scalars(
             select(FindingRow.sample_id).where(FindingRow.round_id == review.round_id).order_by(FindingRow.row)
         ).all()
-    folder, count = review.workspace.round_folder(review.round_id), len(ids)
+    folder, count = review.app_context.round_folder(review.round_id), len(ids)
     nothing = [""] * count
     Snapshot(np.array(ids), nothing, np.zeros(count, np.int32), nothing, nothing, ["a digit"]).save(folder)
     order_by_similarity(folder, np.random.default_rng(0).normal(size=(count, 3)))
@@ -538,3 +681,38 @@ def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> Non
         tuple(pair)
     }
     expect(review.page.locator(".all .n")).to_contain_text(f"{others + 1} labels would change")
+
+
+def test_a_note_is_written_by_its_key_kept_over_a_reload_and_undone(review: Review) -> None:
+    page = review.page
+    review.press("w")
+    text = "the label is of the one behind <b>not bold</b>"
+    page.get_by_label(re.compile("^Note on")).fill(text)
+    review.press("Enter")
+    remark = page.locator(".card .remark")
+    expect(remark).to_have_text(text)
+    review.saved()
+    expect(page.locator(".hx .note.live")).to_contain_text(f"“{text}” · Ann Kim")
+    review.open()
+    expect(page.locator(".hx .note.live")).to_have_count(1)
+    expect(remark).to_have_text(text)
+    expect(page.locator(".right .noted-on")).to_have_text(f"“{text}”")
+    assert "note: the label" in (page.locator(".card:has(.remark)").get_attribute("aria-label") or "")
+    assert remark.evaluate("(mark) => mark.getClientRects()[0].height") > 20, "of the focused card the whole text"
+    review.press("ArrowRight")
+    expect(page.locator(".card.focus .remark")).to_have_count(0)
+    assert remark.evaluate("(mark) => mark.getClientRects()[0].height") < 25, "one line"
+    review.press("u")
+    expect(remark).to_have_count(0)
+    expect(page.locator(".toast")).to_contain_text("Undone: wrote a note")
+    review.saved()
+    review.press("Shift+Control+Z")
+    expect(remark).to_have_text(text)
+    review.saved()
+    review.press("u")
+    review.saved()
+    review.open()
+    expect(page.locator(".card .remark")).to_have_count(0)
+    expect(page.locator(".hx .note.undone")).to_have_count(1)
+    review.press("w")
+    expect(page.get_by_label(re.compile("^Note on"))).to_have_value("")

@@ -7,11 +7,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app.services import tags
-from app.services.workspace import Workspace
-from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_round, add_scenes, open_home
+from app.services import deletions
+from app.services.app_context import AppContext
+from app.services.tags import current as tags
 from tests.e2e.conftest import Server
 from tests.e2e.test_review import sign_in, trouble
+from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TREE, add_round, add_scenes, open_home
 
 pytestmark = pytest.mark.browser
 
@@ -23,12 +24,12 @@ PATIENCE_MS = 20_000
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Server, Workspace]]:
-    workspace = open_home(tmp_path / "home")
-    add_round(workspace, add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE))
+def served(tmp_path: Path) -> Iterator[tuple[Server, AppContext]]:
+    app_context = open_home(tmp_path / "home")
+    add_round(app_context, add_scenes(app_context, tmp_path / "scenes", COUNT, unlabelled=BARE))
     server = Server(tmp_path / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, workspace
-    workspace.database.close()
+    yield server, app_context
+    app_context.database.close()
     server.stop()
 
 
@@ -42,18 +43,24 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
-def said(workspace: Workspace) -> dict[int, list[int]]:
-    return {one.image.id: one.image.classes or [] for one in tags.queue(workspace, 1, tags.Show.TAGGED)}
+def said(app_context: AppContext) -> dict[int, list[int]]:
+    return {one.image.id: one.image.classes or [] for one in tags.queue(app_context, 1, tags.TagFilter.TAGGED)}
+
+
+def _watched(page: Page) -> list[str]:
+    """Return the list to which the page's errors are added."""
+    troubles: list[str] = []
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.extend(trouble(message)))
+    return troubles
 
 
 def test_images_are_tagged_by_keys_and_nothing_is_lost(
-    served: tuple[Server, Workspace], page: Page, context: BrowserContext
+    served: tuple[Server, AppContext], page: Page, context: BrowserContext
 ) -> None:
-    server, workspace = served
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(trouble(message)))
-    page.set_viewport_size({"width": 1440, "height": 900})
+    server, app_context = served
+    troubles = _watched(page)
     sign_in(context, server.url)
     opened(server, page)
     pressed = page.locator(".tag[aria-pressed='true'] .class-name")
@@ -65,13 +72,13 @@ def test_images_are_tagged_by_keys_and_nothing_is_lost(
     press(page, "Enter", "c", "1", "2", "Enter", "s", "Enter")  # the last one as suggested
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
     everything = {FIRST: [SKY, ROAD, HOUSE, TREE], FIRST + 1: [SKY, ROAD], FIRST + 3: [SKY, ROAD, HOUSE, TREE, CAR]}
-    assert said(workspace) == everything
+    assert said(app_context) == everything
     expect(page.locator(".tag-panel .done")).to_contain_text("3 of 5 tagged")
 
     page.keyboard.press("u")
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
     expect(page.locator(".image-name")).to_have_text(f"scene_{FIRST + 2:03d}.png")
-    assert set(said(workspace)) == {FIRST, FIRST + 1}
+    assert set(said(app_context)) == {FIRST, FIRST + 1}
 
     # the server is away: what is pressed waits in the browser, also over a reload
     server.kill()
@@ -80,8 +87,7 @@ def test_images_are_tagged_by_keys_and_nothing_is_lost(
     server.start()
     opened(server, page)
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
-    page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('outfold.tags.outbox.'))")
-    assert said(workspace) == {FIRST: [SKY, ROAD, HOUSE, TREE], FIRST + 1: [SKY, ROAD], FIRST + 3: [TREE]}
+    assert said(app_context) == {FIRST: [SKY, ROAD, HOUSE, TREE], FIRST + 1: [SKY, ROAD], FIRST + 3: [TREE]}
 
     page.keyboard.press("u")  # what was said in the visit before
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
@@ -90,7 +96,27 @@ def test_images_are_tagged_by_keys_and_nothing_is_lost(
     expect(pressed).to_have_text(["house"])
     page.keyboard.press("Enter")
     page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
-    assert said(workspace)[FIRST + 3] == [HOUSE]
+    assert said(app_context)[FIRST + 3] == [HOUSE]
+    _delete_and_restore(server, app_context, page)
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert [one for one in troubles if "ERR_CONNECTION" not in one and "Failed to fetch" not in one] == []
+
+
+def _delete_and_restore(server: Server, app_context: AppContext, page: Page) -> None:
+    """Delete the dataset meanwhile: tags are kept in the browser, also over another page, until it is restored."""
+    before = said(app_context)
+    gone = deletions.delete_dataset(app_context, 1, "Ben")
+    press(page, "c", "5", "Enter")
+    status, toast = page.locator(".tag-panel .status"), page.locator(".tag-panel .toast")
+    expect(status).to_have_text("⚠ 1 not stored")
+    late = f"scene_{FIRST + 1:03d}.png"  # the one that was skipped
+    expect(toast).to_contain_text(f"Tags of 1 image not stored, on {late}: {gone.name} was deleted by Ben")
+    expect(toast).to_contain_text("restore it on the Datasets page within 7 days")
+    toast.get_by_role("button", name="Datasets").click()
+    page.locator(".st-key-deleted summary").click()
+    page.get_by_role("button", name="Restore").click()
+    expect(page.locator(".st-key-deleted")).to_have_count(0)
+    opened(server, page)
+    page.wait_for_selector(f"{SAVED}[data-held='0']", timeout=PATIENCE_MS)
+    assert said(app_context) == before | {FIRST + 2: [CAR]}

@@ -86,7 +86,9 @@ def _add(page: Page, server: Server, folder: Path) -> None:
     page.get_by_role("button", name="Import images").click()
     _fill(page, "import_source", str(folder))
     page.locator(".st-key-import_unlabelled label").click()
-    expect(page.locator(".st-key-import_into")).to_be_visible()
+    expect(page.locator(".st-key-import_go")).to_have_count(0)  # no dataset is chosen yet
+    page.locator(".st-key-import_into input").click()
+    page.get_by_role("option").first.click()
     page.locator(".st-key-import_go button").click()
     expect(page.locator(".st-key-report_2")).to_contain_text(f"{NEW}", timeout=JOB_MS)
 

@@ -2,23 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { lastThreshold, proposalOf } from "../../app/components/review_grid/accept_bar.js";
-import { Audit, addressWith, auditActions, auditIn, gapOf, setName, setOfAudit } from "../../app/components/review_grid/audit.js";
-import { lessons, withNow } from "../../app/components/review_grid/audits.js";
-import { advice, interval, promise, sampleButton, shortly } from "../../app/components/review_grid/precision.js";
+import { addressWith, Audit, auditActions, auditIn, gapOf, setName, setOfAudit } from "../../app/components/review_grid/audit.js";
+import { recalibrationLines, replaceAudit } from "../../app/components/review_grid/audit_parts.js";
+import { advice, interval, acceptLabel, sampleButton, shortPrecision } from "../../app/components/review_grid/precision.js";
 import { FakeStorage, finding } from "./fakes.js";
 
 const PRECISION = { share: 0.931, low: 0.882, high: 0.9701, level: 0.9, verdicts: 60, of: "this set" };
 const CERTIFICATE = { share: 0.953, sure: 95, judged: 88, size: 1204, open: 1116, text: "at least 95.3 % of the 1,204 then right (95 % sure; 88 random cards)" };
 const known = (over = {}) => ({ precision: null, certificate: null, model: null, size: 1204, text: "Precision unknown: no random sample of this set has been judged.", ...over });
 
-test("an audit is named in the address, beside everything else that stands there", () => {
+test("the address of an audit keeps its other parameters", () => {
   assert.deepEqual([auditIn("?round=3&audit=12"), auditIn("?round=3"), auditIn("?audit=-1"), auditIn("?audit=x")], [12, null, null, null]);
   const place = { pathname: "/review", search: "?round=3&given=1" };
   assert.equal(addressWith(12, place), "/review?round=3&given=1&audit=12");
   assert.equal(addressWith(null, { ...place, search: "?round=3&given=1&audit=12" }), "/review?round=3&given=1");
 });
 
-test("a set is told in words, its threshold apart from its filter", () => {
+test("a set is described in words, its threshold apart from its filter", () => {
   const audit = { filter: { show: "suspicious", given: 0, pseudo: 1, min: 0.95, max: null }, threshold: 0.95 };
   assert.equal(setName(audit, ["cat", "dog"]), "suspicious, cat → dog, above 0.95");
   assert.deepEqual([setOfAudit(audit).filter.min, setOfAudit(audit).threshold, setOfAudit(audit).filter.status], [0, 0.95, "todo"]);
@@ -27,7 +27,7 @@ test("a set is told in words, its threshold apart from its filter", () => {
   assert.equal(setName({ filter: { show: "unlabelled", min: 0 }, threshold: null, by_class: true }, []), "unlabelled, above each class's own threshold");
 });
 
-test("what ends the evidence is told only where something behind it waits to count", () => {
+test("the gap in the evidence is shown only where a later card waits to count", () => {
   const person = { isSkipped: (id) => id === 7, name: "Ann" };
   const gap = (why, finding = 1, by = null) => gapOf({ gap: { place: 37, finding, why, by }, beyond: 2 }, person)?.text;
   assert.deepEqual([gap("open", 7), gap("leased", 1, "Bob"), gap("leased", 1, "Ann"), gap("second_opinion")], [
@@ -37,7 +37,7 @@ test("what ends the evidence is told only where something behind it waits to cou
   assert.equal(gapOf({ gap: null, beyond: 0 }, person), null);
 });
 
-test("blind is on until somebody switches it off, and stays off", () => {
+test("blind is on until it is switched off, and stays off", () => {
   const storage = new FakeStorage();
   const open = () => new Audit({ now: { id: 1, kind: "suspicious" }, api: {}, client: "", classes: [], storage });
   assert.equal(open().blind, true);
@@ -86,8 +86,8 @@ test("while it is blind the keys of accept and keep explain themselves, and a ro
 
 test("nothing is promised of a set without a random sample", () => {
   const preview = { count: 1204, known: known(), audit: null, to_certify: 59 };
-  assert.equal(shortly(preview.known), "precision unknown");
-  assert.equal(promise(preview), "Accept 1,204 (precision unknown)");
+  assert.equal(shortPrecision(preview.known), "precision unknown");
+  assert.equal(acceptLabel(preview), "Accept 1,204 (precision unknown)");
   assert.equal(sampleButton(null), "Check a random sample");
   const words = "60 verdicts on random cards answer how right it is. A certificate takes 59 flawless cards.";
   assert.equal(advice(preview), words);
@@ -95,11 +95,11 @@ test("nothing is promised of a set without a random sample", () => {
   assert.equal(advice({ ...preview, not_drawn: "a random sample is of one kind of findings" }), "");
 });
 
-test("an estimate is told with its interval, rounded outwards, and its number of verdicts", () => {
+test("an estimate is shown with its interval, rounded outwards, and its number of verdicts", () => {
   const preview = { count: 1204, known: known({ precision: PRECISION }), audit: { state: "open", judged: 60, needed: 23 }, to_certify: 59 };
   assert.equal(interval(PRECISION), "88 to 98 %");
-  assert.equal(shortly(preview.known), "93 % right (88 to 98 %, 60 random)");
-  assert.equal(promise(preview), "Accept 1,204 (93 % right: 88 to 98 %, 60 random verdicts)");
+  assert.equal(shortPrecision(preview.known), "93 % right (88 to 98 %, 60 random)");
+  assert.equal(acceptLabel(preview), "Accept 1,204 (93 % right: 88 to 98 %, 60 random verdicts)");
   assert.equal(advice(preview), "23 more flawless cards to a certificate.");
   assert.equal(sampleButton(preview.audit), "Go on with the random sample (60 judged)");
   assert.match(advice({ ...preview, audit: { state: "failed", judged: 60, needed: null } }), /out of reach/);
@@ -107,19 +107,19 @@ test("an estimate is told with its interval, rounded outwards, and its number of
 
 test("the share of a set that is judged to its last card is a count, not an estimate", () => {
   const counted = known({ precision: { ...PRECISION, low: 0.93, high: 0.93, counted: true } });
-  assert.equal(shortly(counted), "93 % right (counted, all 60 judged)");
-  assert.equal(promise({ count: 4, known: counted }), "Accept 4 (93 % right: counted, all 60 judged)");
+  assert.equal(shortPrecision(counted), "93 % right (counted, all 60 judged)");
+  assert.equal(acceptLabel({ count: 4, known: counted }), "Accept 4 (93 % right: counted, all 60 judged)");
 });
 
 test("a certificate says what it is of, how sure, and from how many cards", () => {
   const preview = { count: 1116, known: known({ certificate: CERTIFICATE }), audit: { state: "certified", judged: 88 } };
-  assert.equal(promise(preview), "Accept the 1,116 open of 1,204: at least 95.3 % of the 1,204 then right (95 % sure; 88 random cards)");
-  assert.equal(shortly(preview.known), "✓ certified: at least 95.3 % of the 1,204 then right");
+  assert.equal(acceptLabel(preview), "Accept the 1,116 open of 1,204: at least 95.3 % of the 1,204 then right (95 % sure; 88 random cards)");
+  assert.equal(shortPrecision(preview.known), "✓ certified: at least 95.3 % of the 1,204 then right");
   assert.equal(advice(preview), "");
   assert.equal(sampleButton(preview.audit), "Look at the random sample");
 });
 
-test("the threshold stands where it was left, and is never moved by a proposal", () => {
+test("the threshold stays where it was left, and no proposal moves it", () => {
   const storage = new FakeStorage();
   assert.equal(lastThreshold(storage), 0.95);
   storage.setItem("outfold.threshold", "0.4");
@@ -131,18 +131,18 @@ test("the threshold stands where it was left, and is never moved by a proposal",
   assert.deepEqual(proposalOf({ verdicts: 60, proposed_threshold: null, reason: "too few are right" }), ["No threshold is proposed: too few are right", null]);
 });
 
-test("what is new of an audit is taken in, also where it is a quarter of another's set", () => {
+test("a newer state of an audit replaces the older one, also among quarters", () => {
   const audits = [{ id: 1, judged: 3, quarters: [{ id: 2, judged: 0 }] }, { id: 4, judged: 5, quarters: null }];
-  assert.equal(withNow(audits, { id: 2, judged: 7 })[0].quarters[0].judged, 7);
-  assert.deepEqual(withNow(audits, { id: 4, judged: 6 })[1], { id: 4, judged: 6 });
+  assert.equal(replaceAudit(audits, { id: 2, judged: 7 })[0].quarters[0].judged, 7);
+  assert.deepEqual(replaceAudit(audits, { id: 4, judged: 6 })[1], { id: 4, judged: 6 });
 });
 
-test("what random verdicts taught of the whole dataset is told with its interval", () => {
+test("results of random verdicts on the whole dataset are shown with their interval", () => {
   const recalibration = { verdicts: 60, agreeing_verdicts: 60, errors: { estimate: 4505.4, text: "Wrong labels: about 4,505." }, next_errors: { estimate: 41, low: 30, high: 52, level: 0.9 }, next_cards: 100 };
-  assert.deepEqual(lessons(recalibration), [
+  assert.deepEqual(recalibrationLines(recalibration), [
     "Wrong labels: about 4,505.", "Errors among the next 100 cards: about 41 (90 % interval 30 to 52).", "From 60 random verdicts on disagreements and 60 on agreements.",
   ]);
-  assert.equal(lessons({ ...recalibration, warning: "Confidence misleads." })[0], "Confidence misleads.");
-  assert.deepEqual(lessons({ verdicts: 0, agreeing_verdicts: 0, errors: null, next_errors: null, next_cards: 0 }), []);
-  assert.deepEqual(lessons(null), []);
+  assert.equal(recalibrationLines({ ...recalibration, warning: "Confidence misleads." })[0], "Confidence misleads.");
+  assert.deepEqual(recalibrationLines({ verdicts: 0, agreeing_verdicts: 0, errors: null, next_errors: null, next_cards: 0 }), []);
+  assert.deepEqual(recalibrationLines(null), []);
 });

@@ -4,14 +4,14 @@ import { test } from "node:test";
 import { Audit } from "../../app/components/review_grid/audit.js";
 import { paintCard } from "../../app/components/review_grid/card.js";
 import { BLIND, OPEN } from "../../app/components/review_grid/face.js";
-import { Footer } from "../../app/components/review_grid/footer.js";
 import { Inspector } from "../../app/components/review_grid/inspector.js";
-import { Keys, classAt, classesByDigit } from "../../app/components/review_grid/keys.js";
+import { Footer } from "../../app/components/review_grid/masthead.js";
 import { RegionInspector } from "../../app/components/review_grid/region_inspector.js";
 import { RegionZoom } from "../../app/components/review_grid/region_zoom.js";
-import { outcome } from "../../app/components/review_grid/verdicts.js";
+import { stateAfter } from "../../app/components/review_grid/verdicts.js";
 import { Zoom } from "../../app/components/review_grid/zoom.js";
-import { FakeStorage, fakeDocument, finding } from "./fakes.js";
+import { classAt, classesByDigit, Keys } from "../../app/components/shared/keys.js";
+import { fakeDocument, FakeStorage, finding } from "./fakes.js";
 
 const root = fakeDocument();
 const CLASSES = ["cat", "dog", "bird", "frog"];
@@ -44,7 +44,7 @@ function shown(item, face) {
   return [card, inspector.element, zoom.dialog, footer.last].map((element) => element.dump());
 }
 
-const judged = (item, label) => Object.assign(item, outcome(item, { verdict: label === item.pseudo ? "accept" : label === item.given ? "keep" : "relabel", label }, "Ann"));
+const judged = (item, label) => Object.assign(item, stateAfter(item, { verdict: label === item.pseudo ? "accept" : label === item.given ? "keep" : "relabel", label }, "Ann"));
 
 test("nothing of a blind card tells which class is given and which suggested, nor how sure the model is", () => {
   for (const region of [null, REGION]) {
@@ -54,7 +54,7 @@ test("nothing of a blind card tells which class is given and which suggested, no
   }
 });
 
-test("what was said of a blind card shows as its class, whatever that class was to the round", () => {
+test("a verdict on a blind card shows as its class, given or suggested alike", () => {
   for (const label of [1, 2, 3]) {
     const [one, other] = twins();
     assert.deepEqual(shown(judged(one, label), BLIND), shown(judged(other, label), BLIND));
@@ -64,7 +64,7 @@ test("what was said of a blind card shows as its class, whatever that class was 
   }
 });
 
-test("what was accepted in bulk looks as open to a blind audit as any card", () => {
+test("a card accepted in bulk looks open to a blind audit", () => {
   const [plain] = twins();
   const [bulk] = twins({ status: "bulk", label: 2 });
   assert.deepEqual([BLIND.badge(bulk, CLASSES), BLIND.status(bulk), BLIND.settled(bulk)], [null, "open", false]);
@@ -80,7 +80,7 @@ test("keys 1 and 2 are the classes in question in their order, the others follow
   assert.equal(classAt(6, seven, classesByDigit([..."0123456789"])), 7, "whoever sees a seven presses 7");
 });
 
-test("of what the round agrees with, or nobody labelled, one class is in question", () => {
+test("an agreeing or unlabelled card asks about one class", () => {
   const agreeing = audit({ kind: "agreeing" }).veil({ ...finding(1), given: 1, pseudo: 1 });
   const unlabelled = audit({ kind: "unlabelled" }).veil({ ...finding(1), given: -1, pseudo: 3 });
   assert.deepEqual([agreeing.choices, unlabelled.choices], [[1], [3]]);

@@ -21,6 +21,51 @@ export class FakeStorage {
   }
 }
 
+/** Keeps acts like the browser's database: shared by all outboxes of a test. */
+export class FakeKept {
+  constructor(records = []) {
+    this.records = new Map();
+    for (const { client, name, act } of records) this.put(client, name, [act]);
+  }
+  put(client, name, acts) {
+    for (const act of acts) this.records.set(JSON.stringify([client, act.seq]), { client, name, act });
+    return Promise.resolve(true);
+  }
+  remove(client, seqs) {
+    for (const seq of seqs) this.records.delete(JSON.stringify([client, seq]));
+    return Promise.resolve(true);
+  }
+  async all() {
+    return [...this.records.values()];
+  }
+}
+
+/** The browser's database with one store, as far as it is used: requests of a transaction are done when it is committed. */
+export class FakeDatabase {
+  constructor(keyPath) {
+    Object.assign(this, { keyPath, records: new Map() });
+  }
+  transaction() {
+    const changes = [];
+    const transaction = {
+      objectStore: () => ({
+        put: (record) => changes.push(() => this.records.set(JSON.stringify(this.keyPath.map((field) => record[field])), structuredClone(record))),
+        delete: (key) => changes.push(() => this.records.delete(JSON.stringify(key))),
+        getAll: () => {
+          const request = { result: [...this.records.values()] };
+          queueMicrotask(() => request.onsuccess());
+          return request;
+        },
+      }),
+      commit: () => {
+        for (const change of changes) change();
+        queueMicrotask(() => transaction.oncomplete());
+      },
+    };
+    return transaction;
+  }
+}
+
 export class FakeTimers {
   constructor() {
     this.waiting = new Map();
@@ -77,7 +122,7 @@ export function finding(id, over = {}) {
 /** An element that keeps everything a real one would show: compare two by `dump()`. */
 class FakeElement {
   constructor(tag) {
-    Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, className: "" });
+    Object.assign(this, { tag, children: [], attributes: {}, dataset: {}, listeners: {}, className: "", value: "" });
     this.style = { setProperty: (name, value) => { this.style[name] = value; } };
     this.classList = { add: (name) => { this.className += ` ${name}`; }, toggle() {} };
   }
@@ -93,17 +138,30 @@ class FakeElement {
   get textContent() {
     return this.children.map((child) => child.textContent ?? child).join("");
   }
-  addEventListener() {}
+  addEventListener(type, run) {
+    this.listeners[type] = run;
+  }
   before() {}
   showModal() {
     this.open = true;
   }
+  close() {
+    this.open = false;
+  }
   focus() {}
+  removeAttribute(name) {
+    delete this.attributes[name];
+  }
   setAttribute(name, value) {
     this.attributes[name] = String(value);
   }
   append(...children) {
     this.children.push(...children);
+  }
+  insertBefore(child, next) {
+    const others = this.children.filter((other) => other !== child);
+    others.splice(next === null ? others.length : others.indexOf(next), 0, child);
+    this.children = others;
   }
   replaceChildren(...children) {
     this.children = children;
@@ -134,4 +192,13 @@ export function fakeDocument() {
   globalThis.document = { createElement: (tag) => new FakeElement(tag), createElementNS: (_, tag) => new FakeElement(tag) };
   globalThis.Image = class {};
   return new FakeElement("root");
+}
+
+/** A small generator of whole numbers below a bound, the same ones each time. */
+export function seeded(seed) {
+  let state = seed;
+  return (bound) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { half, setParams } from "../../app/components/review_grid/accept_bar.js";
-import { basisOf } from "../../app/components/review_grid/thresholds.js";
-import { DEFAULT, describe, narrowed, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
+import { shortLeftOut, setParams } from "../../app/components/review_grid/accept_bar.js";
+import { basisOf } from "../../app/components/review_grid/accept_dialog.js";
+import { DEFAULT, describe, countNarrowing, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {
   show: "unlabelled,agreeing", status: "keep,relabel", given: 3, pseudo: 5, min: 0.4, max: 0.95, split: "träin & co", fold: 0, by: "Ann", path: "a b/ü", min_area: 400, sample: 7, similar: "12-92-1000403", order: "pair",
@@ -14,7 +14,7 @@ test("an empty address is the default filter, and the default filter an empty ad
   assert.equal(serialise(DEFAULT, ""), "");
 });
 
-test("what is written is read back equal", () => {
+test("a written filter is read back equal", () => {
   assert.deepEqual(parse(`?${serialise(FULL, "")}`), FULL);
 });
 
@@ -34,24 +34,24 @@ test("a link may ask for findings of every kind", () => {
 });
 
 test("the bar says shortly what a bulk act leaves out", () => {
-  assert.equal(half("14 of the evaluation split are left out: judge them one by one"), "14 of the evaluation split are left out");
-  assert.equal(half(""), "");
+  assert.equal(shortLeftOut("14 of the evaluation split are left out: judge them one by one"), "14 of the evaluation split are left out");
+  assert.equal(shortLeftOut(""), "");
 });
 
 test("given may be no label at all", () => {
   assert.equal(parse("?given=-1").given, -1);
 });
 
-test("the server is always told round, kind, status and order", () => {
+test("the server always receives round, kind, status and order", () => {
   assert.equal(toParams(DEFAULT, 7, { limit: "50" }).toString(), "round=7&show=suspicious&status=todo&order=suspicion&limit=50");
 });
 
 test("order and kind do not count as narrowing", () => {
-  assert.equal(narrowed({ ...DEFAULT, order: "pair", show: "agreeing" }), 0);
-  assert.equal(narrowed({ ...DEFAULT, given: 0, min: 0.5 }), 2);
+  assert.equal(countNarrowing({ ...DEFAULT, order: "pair", show: "agreeing" }), 0);
+  assert.equal(countNarrowing({ ...DEFAULT, given: 0, min: 0.5 }), 2);
 });
 
-test("a filter is said in words", () => {
+test("a filter is described in words", () => {
   const words = describe({ ...DEFAULT, given: 0, pseudo: 1, split: "train", fold: 1 }, ["cat", "dog"]);
   assert.equal(words, "suspicious, cat → dog, train, fold 2");
   assert.equal(describe({ ...DEFAULT, given: -1 }, ["cat"]), "suspicious, given no label");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
-import { cardUrls, drawGreys, imageUrl } from "../../app/components/review_grid/format.js";
+import { cardUrls, setGreyRange, imageUrl } from "../../app/components/shared/format.js";
 import { Greys, readRange } from "../../app/components/review_grid/greys.js";
 import { FakeStorage, finding } from "./fakes.js";
 
@@ -9,7 +9,7 @@ const element = () => ({
   style: {}, dataset: {}, classList: { toggle() {} }, addEventListener() {}, setAttribute() {}, append() {}, replaceChildren() {},
 });
 globalThis.document = { createElement: element, createTextNode: String };
-afterEach(() => drawGreys(null));
+afterEach(() => setGreyRange(null));
 
 test("a range is two whole numbers of 16 bits, the smaller one first", () => {
   assert.deepEqual(readRange("0-4095"), [0, 4095]);
@@ -19,7 +19,7 @@ test("a range is two whole numbers of 16 bits, the smaller one first", () => {
 test("images are asked for by the greys that are drawn, and outlines are not", () => {
   const region = finding(7, { region: { version: "f00", crop: [0, 10, 160, 120] } });
   assert.equal(imageUrl("/o", finding(7), 90), "/o/image/7/96.webp");
-  drawGreys([0, 4095]);
+  setGreyRange([0, 4095]);
   assert.equal(imageUrl("/o", finding(7), 90), "/o/image/7/96.webp?window=0-4095");
   assert.deepEqual(cardUrls("/o", region, 185), [
     "/o/regions/7/image/192.webp?v=f00&window=0-4095", "/o/regions/7/contour/192.webp?v=f00",

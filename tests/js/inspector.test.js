@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { OPEN } from "../../app/components/review_grid/face.js";
-import { Inspector, opposition } from "../../app/components/review_grid/inspector.js";
+import { Inspector, networksLine } from "../../app/components/review_grid/inspector.js";
 import { finding, settle } from "./fakes.js";
 
 /** An element that keeps nothing but its texts. */
@@ -36,7 +36,7 @@ test("the history of the card shown is asked for anew once a verdict on it is st
   assert.deepEqual(asked, [1, 1, 1]);
 });
 
-test("what looks like a card is a set that opens with a click", async (t) => {
+test("similar cards are a set that opens with a click", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const clicks = [];
   document.createElement = () => Object.assign(element(), { addEventListener(name, run) { if (name === "click") clicks.push(run); } });
@@ -58,7 +58,7 @@ test("what looks like a card is a set that opens with a click", async (t) => {
 
 test("a card says how many networks contradict its label, where the round has several", () => {
   document.createElement = element;
-  const said = (contradicting, networks) => opposition({ ...finding(1), contradicting }, networks)?.texts.join("") ?? null;
+  const said = (contradicting, networks) => networksLine({ ...finding(1), contradicting }, networks)?.texts.join("") ?? null;
   assert.equal(said(2, 3), "2 of 3 networks contradict the label");
   assert.equal(said(1, 3), "1 of 3 networks contradicts the label");
   assert.equal(said(0, 2), "none of 2 networks contradicts the label");

@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { BLIND, OPEN } from "../../app/components/review_grid/face.js";
 import { Judging } from "../../app/components/review_grid/judging.js";
-import { Toast } from "../../app/components/review_grid/toast.js";
-import { settled } from "../../app/components/review_grid/verdicts.js";
+import { Toast } from "../../app/components/shared/toast.js";
+import { isSettled } from "../../app/components/review_grid/verdicts.js";
 import { finding } from "./fakes.js";
 
 globalThis.document ??= { createElement: () => ({ append() {}, replaceChildren() {}, addEventListener() {}, setAttribute() {}, classList: { toggle() {} } }) };
@@ -23,7 +23,7 @@ function page(...items) {
     inspector: { forget: () => {} },
     live: {},
     face: OPEN,
-    waits: (status) => !settled(status),
+    waits: (status) => !isSettled(status),
     cursor: { goTo: () => {}, holds: () => true, page: items },
     paint: () => {},
     refresh: (ids) => review.asked.push(...ids),
@@ -70,6 +70,34 @@ test("an answer to the verdict does not bring back what was undone meanwhile", (
   assert.deepEqual([item.status, review.asked.length], ["open", 0]);
 });
 
+test("a note shows on its card at once, goes with its undo and comes back with its redo", () => {
+  const item = finding(1, { note: "" });
+  const review = page(item);
+  review.judging.note(item, "look behind");
+  assert.equal(item.note, "look behind");
+  assert.ok(review.judging.waiting().has(1), "an answer that was asked for before does not take it away");
+  review.answer(1, { changeset: 1, items: [{ ...stands(1, "open"), note: "look behind" }] });
+  assert.equal(review.judging.waiting().has(1), false);
+  review.judging.undo();
+  assert.equal(item.note, "");
+  review.answer(2, { changeset: 2, items: [{ ...stands(1, "open"), note: "" }], undone: { act: "note", text: "wrote a note" } });
+  review.judging.redo();
+  assert.equal(item.note, "look behind");
+  review.answer(3, { changeset: 3, items: [{ ...stands(1, "open"), note: "look behind" }] });
+  assert.equal(item.note, "look behind");
+  assert.deepEqual(review.asked, []);
+});
+
+test("where another act than the note was undone, the card is fetched", () => {
+  const item = finding(1, { note: "" });
+  const review = page(item, finding(2));
+  review.judging.note(item, "look behind");
+  review.answer(1, { changeset: 1, items: [{ ...stands(1, "open"), note: "look behind" }] });
+  review.judging.undo();
+  review.answer(2, { changeset: 3, items: [{ ...stands(2, "open"), note: "" }], undone: { act: "verdict", text: "kept 1" } });
+  assert.deepEqual(review.asked, [1]);
+});
+
 test("an undo that did what was shown keeps the acts before it", () => {
   const [first, second] = [finding(1), finding(2)];
   const review = page(first, second);
@@ -91,7 +119,7 @@ test("several cards at once offer the way back, and the next act ends the offer"
   assert.equal(review.said.length, 1);
 });
 
-test("what the server refuses is asked for anew and waits for a word again", () => {
+test("refused verdicts are fetched again and wait for a verdict", () => {
   const item = finding(1);
   const review = page(item);
   review.judging.verdict([item], "accept");
@@ -129,7 +157,7 @@ test("a bulk act taken back brings its cards back, and done again takes them awa
   assert.equal(reloads, 2);
 });
 
-test("a message stands in the dialog that covers the page, and goes back with its end", () => {
+test("a message moves into the dialog that covers the page, and back when it closes", () => {
   const box = (dialog = null) => ({
     held: [], querySelector: () => dialog, addEventListener(_, run) { this.close = run; },
     append(child) { this.held.push(child); child.parentElement = this; },
@@ -177,4 +205,16 @@ test("a card whose verdict is still on its way from a page that is gone is no op
   review.outbox.unsentDecision = (id) => ({ finding: id, verdict: "keep" });
   review.judging.ahead(item);
   assert.deepEqual([item.status, item.label, item.by, review.judging.pending(item)], ["keep", 0, "Ann", false]);
+});
+
+test("an undone act on classes brings the names and what is offered with its answer", () => {
+  const review = page(finding(1));
+  const taken = [];
+  review.takeClasses = ({ classes, offered }) => taken.push([classes, offered]);
+  review.tally.refresh = () => {};
+  review.judging.pushBulk(7);
+  review.judging.undo();
+  review.answer(1, { changeset: 8, undone: { act: "classes", text: "added the class smudge" }, items: [], classes: ["cat", "dog", "smudge"], offered: [0, 1] });
+  assert.deepEqual(taken, [[["cat", "dog", "smudge"], [0, 1]]]);
+  assert.deepEqual(review.said.at(-1)[0], "Undone: added the class smudge");
 });

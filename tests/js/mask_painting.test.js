@@ -1,20 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { areaOf, connectedSpans, polygonSpans, runsOf, spansOfRuns } from "../../app/components/mask_editor/areas.js";
-import { anchor, disc, strokeSpans } from "../../app/components/mask_editor/discs.js";
+import { TILE } from "../../app/components/mask_editor/grid.js";
+import { merge } from "../../app/components/mask_editor/merge.js";
 import { Painting } from "../../app/components/mask_editor/painting.js";
 import { edgePixels, fillPixels, tableOf, withEdges } from "../../app/components/mask_editor/palette.js";
-import { TILE } from "../../app/components/mask_editor/tiles.js";
-
-/** A small generator of whole numbers below a bound, the same ones each time. */
-function seeded(seed) {
-  let state = seed;
-  return (bound) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * bound);
-  };
-}
+import { anchor, areaOf, connectedSpans, disc, polygonSpans, runsOf, spansOfRuns, strokeSpans } from "../../app/components/mask_editor/spans.js";
+import { seeded } from "./fakes.js";
 
 function drawn(spans, width, height) {
   const map = new Uint8Array(width * height);
@@ -117,7 +109,7 @@ test("polygons that share an edge neither overlap nor leave a gap", () => {
   }
 });
 
-test("what is connected is found over edges, and over corners when asked", () => {
+test("connected pixels are found over edges, and over corners with `diagonal`", () => {
   const map = Uint8Array.from([1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 0, 0]);
   const inside = (place) => map[place] === 1;
   const found = (options) => rows(drawn(connectedSpans(inside, 4, 3, 1, 1, options), 4, 3), 4);
@@ -153,7 +145,7 @@ test("a flood of a large image with many turns ends", () => {
   assert.equal(areaOf(spans), (width * height) / 2 + width / 2);
 });
 
-test("regions come as runs, and spans can be told as runs", () => {
+test("regions come as runs, and spans convert to runs", () => {
   assert.deepEqual(spansOfRuns([2, 1, 3]), [2, 1, 4]);
   assert.deepEqual(runsOf([2, 5, 6, 2, 1, 4, 0, 3, 9]), [0, 3, 6, 2, 1, 3, 2, 5, 1]);
 });
@@ -169,7 +161,7 @@ test("painting changes what is unprotected and says where", () => {
   assert.deepEqual([...map.labels], [2, 1, 2, 255, 255, 2]);
 });
 
-test("what is suggested is taken where the mask and the suggestion are each one class", () => {
+test("a suggestion is taken where the mask and the suggestion are each one class", () => {
   const map = painting([0, 0, 1, 1, 0, 2], 6, { predicted: Uint8Array.from([3, 3, 3, 0, 0, 0]) });
   assert.deepEqual(map.suggestedAt(0, 0), [0, 0, 2]);
   assert.deepEqual(map.suggestedAt(0, 0, { whole: true }), [0, 0, 3]);
@@ -224,7 +216,7 @@ test("an act that changes nothing is none, one with a note is, and a new act end
   assert.equal(map.redo(), null);
 });
 
-test("what somebody else painted stays when one's own act is taken back", () => {
+test("another annotator's pixels stay when the own act is undone", () => {
   const map = painting(new Uint8Array(80 * 80), 80);
   map.begin();
   map.paint([0, 0, 3, 70, 70, 72], 4);
@@ -234,7 +226,10 @@ test("what somebody else painted stays when one's own act is taken back", () => 
   map.begin(); // a stroke is being drawn just then
   map.paint([0, 8, 9], 4);
   theirs[8] = 4;
-  assert.equal(map.adopt(theirs), 1);
+  const { tiles, before } = merge(map, theirs);
+  assert.deepEqual([...tiles.keys()], [0]);
+  map.adopt(tiles);
+  map.changes.rebase(before);
   map.end();
   map.undo();
   map.undo();
@@ -247,7 +242,7 @@ test("what somebody else painted stays when one's own act is taken back", () => 
 test("a whole map is taken over as one act", () => {
   const map = painting([1, 2, 3, 4], 2);
   map.locked[1] = 1;
-  assert.equal(map.replace(Uint8Array.from([5, 2, 3, 6])), true);
+  assert.equal(map.replace(map.tilesOf(Uint8Array.from([5, 2, 3, 6]))), true);
   assert.deepEqual([...map.labels], [5, 2, 3, 6]);
   map.undo();
   assert.deepEqual([...map.labels], [1, 2, 3, 4]);
@@ -278,7 +273,7 @@ test("labels of two bytes are painted and taken back too", () => {
   assert.deepEqual([...labels], [300, 65_535, 2, 2]);
 });
 
-test("pixels get their class's colour, and none where nobody labelled", () => {
+test("pixels get their class's colour, unlabelled ones none", () => {
   const table = tableOf(["#ff8000", "#010203"], 255);
   const pixels = new Uint32Array(2);
   fillPixels(pixels, Uint8Array.from([9, 9, 0, 255]), 2, { x: 0, y: 1, width: 2, height: 1 }, table);
@@ -296,4 +291,16 @@ test("edges lie where a class ends", () => {
   edgePixels(thick, Uint8Array.from([0, 0, 0, 1]), 4, 1, { x: 0, y: 0, width: 4, height: 1 }, table, 2);
   assert.deepEqual([...thick].map((value) => (value ? 1 : 0)), [0, 1, 1, 0]);
   assert.deepEqual(withEdges({ x: 9, y: 1, width: 2, height: 2 }, 3), { x: 6, y: 0, width: 5, height: 3 });
+});
+
+test("a merged class is the one it means now in the mask, in what was given and in all that undo brings back", () => {
+  const painting = new Painting({ labels: Uint8Array.from([0, 1, 2, 255]), given: 255, predicted: Uint8Array.from([1, 1, 0, 0]), width: 4, height: 1, ignore: 255 });
+  painting.begin();
+  painting.paint([0, 0, 2], 2);
+  painting.end();
+  painting.exchange([[1, 3], [2, 0]]);
+  assert.deepEqual([[...painting.labels], [...painting.predicted], painting.given], [[0, 0, 0, 255], [3, 3, 0, 0], 255]);
+  assert.deepEqual([...painting.changes.record().values()].map(({ before }) => [...before]), [[0, 3, 0, 255]]);
+  painting.undo();
+  assert.deepEqual([...painting.labels], [0, 3, 0, 255]);
 });

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inflateSync } from "node:zlib";
 
-import { deflate, inflate } from "../../app/components/mask_editor/codec.js";
-import { Journal } from "../../app/components/mask_editor/journal.js";
+import { packTiles } from "../../app/components/mask_editor/api.js";
+import { Grid } from "../../app/components/mask_editor/grid.js";
+import { Journal, recover } from "../../app/components/mask_editor/journal.js";
 import { merge } from "../../app/components/mask_editor/merge.js";
+import { Painting } from "../../app/components/mask_editor/painting.js";
 import { openPicture } from "../../app/components/mask_editor/picture.js";
-import { recover } from "../../app/components/mask_editor/recovery.js";
 import { Saver } from "../../app/components/mask_editor/saver.js";
 import { FakeTimers, settle } from "./fakes.js";
 
@@ -49,8 +51,8 @@ function open(labels = [0, 0, 0, 0], over = {}) {
   const world = { server: new FakeMaskServer(labels), timers: new FakeTimers(), labels: Uint8Array.from(labels), statuses: [], kept: null, conflicts: [], refused: [] };
   let seq = 0;
   world.saver = new Saver({
-    base: "v0", client: "here", nextSeq: () => (seq += 1), read: () => world.labels.slice(), encode: async (map) => map, send: world.server.send,
-    keep: (record) => { world.kept = record; }, forget: () => { world.kept = null; }, timers: world.timers,
+    base: "v0", client: "here", nextSeq: () => (seq += 1), changes: { now: () => world.labels.slice(), record: () => world.labels.slice(), saved() {} }, encode: async (map) => map, send: world.server.send,
+    keep: (read) => { world.kept = read(); }, forget: () => { world.kept = null; }, timers: world.timers,
     onStatus: (status) => world.statuses.push(status), onConflict: (error) => world.conflicts.push(error), onRefused: (error) => world.refused.push(error), ...over,
   });
   world.stroke = (place, value, finding = 1) => {
@@ -114,7 +116,28 @@ test("an answer that got lost makes a retry, not a conflict", async () => {
   assert.deepEqual([saver.unsaved, conflicts.length], [false, 0]);
 });
 
-test("somebody else's save stops it until a person has chosen", async () => {
+test("a mask of a deleted dataset is reported once, kept, sent again as it was, and stored once the dataset is restored", async () => {
+  const told = [];
+  const { saver, server, stroke, timers, statuses, refused } = open([0, 0, 0, 0], { onHeld: (error) => told.push(error.body.error) });
+  server.failure = failure(410, { error: "scenes was deleted by Ben", deleted: true, images: ["scene_000.png"] });
+  stroke(0, 1);
+  await timers.run();
+  assert.deepEqual([saver.state, statuses.at(-1).unsaved, told, refused], ["held", 1, ["scenes was deleted by Ben"], []]);
+  stroke(1, 2);
+  await timers.run();
+  assert.equal(told.length, 1);
+  server.failure = null;
+  await timers.run();
+  await timers.run();
+  assert.deepEqual([...server.labels], [1, 2, 0, 0]);
+  assert.equal(statuses.at(-1).state, "saved");
+  server.failure = failure(404, { error: "there is no image 1" });
+  stroke(2, 3);
+  await timers.run();
+  assert.deepEqual([saver.state, refused.length], ["refused", 1]);
+});
+
+test("another annotator's save stops it until a person has chosen", async () => {
   const { server, stroke, timers, saver, conflicts, statuses } = open();
   server.put([7, 7, 0, 0]);
   stroke(3, 1);
@@ -130,11 +153,11 @@ test("somebody else's save stops it until a person has chosen", async () => {
   assert.equal(saver.state, "saved");
 });
 
-test("what is unsaved is kept in the journal, with the request that got no answer, until it is acknowledged", async () => {
+test("unsaved changes are kept in the journal, with the unanswered request, until it is acknowledged", async () => {
   const world = open();
   world.server.lose = true;
   world.stroke(0, 1);
-  assert.deepEqual([[...world.kept.labels], world.kept.base, world.kept.sent], [[1, 0, 0, 0], "v0", null]);
+  assert.deepEqual([[...world.kept.tiles], world.kept.base, world.kept.sent], [[1, 0, 0, 0], "v0", null]);
   await world.timers.run();
   assert.equal(world.kept.sent.seq, 1);
   world.server.lose = false;
@@ -151,7 +174,7 @@ test("theirs loaded: nothing is left to save", async () => {
   assert.deepEqual([world.saver.state, world.kept, world.server.versions.length], ["saved", null, 2]);
 });
 
-test("what the server will never take is not sent for ever, and the next stroke tries again", async () => {
+test("a refused save is not repeated, and the next stroke tries again", async () => {
   const { server, stroke, timers, saver, refused } = open();
   server.failure = failure(400, { error: "class 9 is none" });
   stroke(0, 9);
@@ -163,7 +186,7 @@ test("what the server will never take is not sent for ever, and the next stroke 
   assert.equal(saver.state, "saved");
 });
 
-test("what something on the way answers in the server's place is no refusal", async () => {
+test("an answer of a proxy is no refusal", async () => {
   const { server, stroke, timers, saver } = open();
   server.failure = failure(409);
   stroke(0, 1);
@@ -217,44 +240,106 @@ test("drained waits for the last acknowledgement", async () => {
   assert.equal(drained, true);
 });
 
-test("masks travel as zlib streams of one or two bytes a pixel", async () => {
-  const wide = Uint16Array.from([1, 300, 65_535]);
-  assert.deepEqual(await inflate(await deflate(wide), "uint16", 3), wide);
-  const narrow = Uint8Array.from({ length: 5000 }, (_, place) => place % 7);
-  const packed = await deflate(narrow);
-  assert.equal(packed[0], 0x78);
-  assert.deepEqual(await inflate(packed, "uint8", 5000), narrow);
-  await assert.rejects(inflate(packed, "uint8", 4999), /5000 bytes/);
+/** A painting of one row, or of `width` columns, from which some pixels have been changed since its version. */
+function painted(labels, changes = {}, width = labels.length) {
+  const map = Uint8Array.from(labels);
+  const made = new Painting({ labels: map, given: null, predicted: null, width, height: map.length / width, ignore: 255 });
+  made.begin();
+  for (const [x, label] of Object.entries(changes)) made.paint([0, Number(x), Number(x) + 1], label);
+  made.end();
+  return made;
+}
+
+/** Return the mask that a server would have after these packed tiles. */
+function unpacked(body, base, width, height) {
+  const grid = new Grid(base.slice(), width, height);
+  const data = inflateSync(body);
+  for (let at = 0; at < data.length;) {
+    const tile = data.readUInt32LE(at);
+    const box = grid.box(tile);
+    grid.write(tile, Uint8Array.from(data.subarray(at + 4, at + 4 + box.width * box.height)));
+    at += 4 + box.width * box.height;
+  }
+  return grid.labels;
+}
+
+test("only tiles that changed travel, each with its number", async () => {
+  const { changes } = painted(new Uint8Array(130), { 64: 9, 129: 8 });
+  const body = inflateSync(await packTiles(changes.now()));
+  assert.equal(body.length, 4 + 64 + 4 + 2);
+  assert.deepEqual([body.readUInt32LE(0), body[4], body.readUInt32LE(68), [...body.subarray(72)]], [1, 9, 2, [0, 8]]);
+  assert.equal(inflateSync(await packTiles(new Map())).length, 0);
+});
+
+test("saved tiles are no change any more, those painted meanwhile are", () => {
+  const painting = painted(new Uint8Array(130), { 0: 1, 64: 2 });
+  const { changes } = painting;
+  const sent = changes.now();
+  painting.begin();
+  painting.paint([0, 1, 2], 5);
+  changes.saved(sent); // while a stroke is drawn on a tile of it
+  painting.paint([0, 65, 66], 5);
+  painting.end();
+  assert.deepEqual([...changes.now().keys()], [0, 1]);
+  assert.deepEqual([...changes.before.get(0).subarray(0, 2)], [1, 0]);
+  painting.undo();
+  assert.equal(changes.now().size, 0);
 });
 
 test("two people's changes are put together, and where they differ it is counted", () => {
-  const base = Uint8Array.from([0, 0, 0, 0]);
-  const merged = merge(base, Uint8Array.from([1, 1, 0, 3]), Uint8Array.from([0, 2, 2, 3]));
-  assert.deepEqual([...merged.labels], [1, 1, 2, 3]);
+  const painting = painted([0, 0, 0, 0], { 0: 1, 1: 1, 3: 3 });
+  const merged = merge(painting, Uint8Array.from([0, 2, 2, 3]));
+  assert.deepEqual([...merged.tiles.get(0)], [1, 1, 2, 3]);
+  assert.deepEqual([...merged.before.get(0)], [0, 2, 2, 3]);
   assert.deepEqual([merged.mine, merged.theirs, merged.both], [3, 3, 1]);
 });
 
-const record = (labels, base, sent = null) => ({ labels: Uint8Array.from(labels), base, sent });
-function recovering(kept, server, { reached = true } = {}) {
-  return recover(kept, {
-    version: server.version, theirs: server.labels, fetchLabels: async (version) => server.versions[Number(version.slice(1))],
+test("another annotator's changes elsewhere are merged tile by tile", () => {
+  const painting = painted(new Uint8Array(200), { 3: 1 });
+  const theirs = new Uint8Array(200);
+  theirs[150] = 7;
+  const merged = merge(painting, theirs);
+  assert.deepEqual([[...merged.tiles.keys()], [...merged.before.keys()]], [[2], [0]]);
+  painting.adopt(merged.tiles);
+  painting.changes.rebase(merged.before);
+  assert.deepEqual([painting.labels[3], painting.labels[150]], [1, 7]);
+  painting.undo();
+  assert.deepEqual([painting.labels[150], painting.changes.now().size], [7, 0]);
+});
+
+/** What an editor left in the browser: a mask of one row, made from a version of the server's. */
+function record(labels, server, base = "v0", sent = null) {
+  const before = server.versions[Number(base.slice(1))];
+  const tiles = new Map([[0, { before: before.slice(), now: Uint8Array.from(labels) }]]);
+  return { tiles, width: labels.length, height: 1, base, sent: sent && { ...sent, tiles: new Map([[0, sent.body]]) } };
+}
+
+async function recovering(kept, server, { reached = true } = {}) {
+  const theirs = server.labels.slice();
+  const found = await recover(kept, {
+    version: server.version, theirs, width: theirs.length, height: 1, fetchLabels: async (version) => server.versions[Number(version.slice(1))].slice(),
     send: reached ? server.send : async () => { throw failure(0); },
   });
+  const grid = new Grid(found.labels.slice(), theirs.length, 1);
+  for (const [tile, labels] of found.stored ?? []) grid.write(tile, labels);
+  const beneath = grid.labels.slice();
+  for (const [tile, labels] of found.tiles) grid.write(tile, labels);
+  return { ...found, beneath, labels: grid.labels };
 }
 
 test("a verdict given while a person has yet to choose between two masks decides nothing for them", async () => {
   const server = new FakeMaskServer([0, 0, 0, 0]);
-  const about = { sample: 1, given: null, width: 2, height: 2, ignore: 255, regions: [{ id: 9, given: 0, pseudo: 1, status: "open", runs: [1, 1, 1] }] };
+  const about = { sample: 1, given: null, width: 2, height: 2, ignore: 255, classes: [], offered: [], colours: [], regions: [{ id: 9, given: 0, pseudo: 1, status: "open", runs: [1, 1, 1] }] };
   const api = {
     mask: async () => ({ ...about, version: server.version }), labels: async (_, version) => server.versions[Number(version.slice(1))].slice(),
-    predicted: () => Promise.reject(failure(404)), save: async (_, sent) => server.send({ ...sent, body: await inflate(sent.body, "uint8", 4) }),
+    predicted: () => Promise.reject(failure(404)), save: async (_, sent) => server.send({ ...sent, body: unpacked(sent.body, server.versions[Number(sent.base.slice(1))], 2, 2) }),
   };
   const conflicts = [];
   const post = async () => {
     server.put([7, 0, 0, 1]);
     return { changeset: 3, items: [{ id: 9, status: "accept" }] };
   };
-  const on = { status() {}, saved() {}, repaint() {}, conflict: (error) => conflicts.push(error), refused: (error) => assert.fail(error) };
+  const on = { status() {}, saved() {}, repaint() {}, loaded() {}, conflict: (error) => conflicts.push(error), refused: (error) => assert.fail(error) };
   const picture = await openPicture({
     api, journal: new Journal(null, "here"), sample: 1, round: 1, person: () => "ada", client: "here", nextSeq: () => server.calls.length + 1, isAlive: () => true, post, on,
   });
@@ -276,47 +361,126 @@ test("a verdict given while a person has yet to choose between two masks decides
   assert.deepEqual([...server.labels], [5, 0, 0, 1]);
 });
 
-test("what the server already has is not recovered", async () => {
-  const server = new FakeMaskServer([1, 0]);
-  assert.deepEqual(await recovering(record([1, 0], "v9"), server), { labels: server.labels, base: "v0", state: "saved" });
+test("strokes of an earlier visit are taken back one by one and done again, those of others are not", async () => {
+  const server = new FakeMaskServer([0, 0, 0, 0]);
+  server.put([1, 0, 0, 0]);
+  server.put([1, 2, 0, 0]);
+  let edits = [{ by: "ada", base: "v1" }, { by: "bob", base: "v0" }];
+  const about = { sample: 1, given: null, width: 2, height: 2, ignore: 255, classes: [], offered: [], colours: [], dtype: "uint8", regions: [] };
+  const api = {
+    mask: async () => ({ ...about, edits, version: server.version }), labels: async (_, version) => server.versions[Number(version.slice(1))].slice(),
+    save: async (_, sent) => server.send({ ...sent, body: unpacked(sent.body, server.versions[Number(sent.base.slice(1))], 2, 2) }),
+  };
+  const on = { status() {}, saved() {}, repaint() {}, loaded() {}, conflict: (error) => assert.fail(error), refused: (error) => assert.fail(error) };
+  const picture = await openPicture({
+    api, journal: new Journal(null, "here"), sample: 1, round: null, person: () => "ada", client: "here", nextSeq: () => server.calls.length + 1, isAlive: () => true, post: null, on,
+  });
+  assert.equal(await picture.undoEarlier("ada"), "");
+  assert.deepEqual([...picture.painting.labels], [1, 0, 0, 0]);
+  await picture.saver.flush();
+  assert.deepEqual([...server.labels], [1, 0, 0, 0]);
+  edits = edits.slice(1);
+  assert.match(await picture.undoEarlier("ada"), /by bob/);
+  edits = [];
+  assert.match(await picture.undoEarlier("ada"), /Nothing left/);
+  assert.ok(picture.redo());
+  await picture.saver.flush();
+  assert.deepEqual([...server.labels], [1, 2, 0, 0]);
+  server.put([9, 9, 9, 9]);
+  edits = [{ by: "ada", base: "v0" }];
+  assert.match(await picture.undoEarlier("ada"), /changed elsewhere/);
+  assert.deepEqual([...picture.painting.labels], [1, 2, 0, 0]);
 });
 
-test("unsaved labels are recovered on the version they were made from", async () => {
-  const found = await recovering(record([1, 0], "v0"), new FakeMaskServer([0, 0]));
-  assert.deepEqual([[...found.labels], found.base, found.state], [[1, 0], "v0", "unsaved"]);
+test("changes that the server already has are not recovered", async () => {
+  const server = new FakeMaskServer([1, 0]);
+  const found = await recovering({ ...record([1, 0], server), base: "v9" }, server);
+  assert.deepEqual([[...found.labels], found.base, found.state, found.tiles.size], [[1, 0], "v0", "saved", 0]);
+});
+
+test("unsaved tiles are recovered on the version they were made from", async () => {
+  const server = new FakeMaskServer([0, 0]);
+  const found = await recovering(record([1, 0], server), server);
+  assert.deepEqual([[...found.labels], [...found.beneath], found.base, found.state], [[1, 0], [0, 0], "v0", "unsaved"]);
 });
 
 test("an unanswered request is repeated first, whether it had arrived or not", async () => {
   for (const arrived of [true, false]) {
     const server = new FakeMaskServer([0, 0, 0]);
     const sent = { client: "old", seq: 4, base: "v0", finding: 1, body: Uint8Array.from([1, 0, 0]) };
+    const kept = record([0, 1, 0], server, "v0", sent); // its stroke was taken back before an answer came
     if (arrived) await server.send(sent);
-    const found = await recovering(record([1, 1, 0], "v0", sent), server);
-    assert.deepEqual([[...found.labels], found.base, found.state, server.versions.length], [[1, 1, 0], "v1", "unsaved", 2]);
+    const found = await recovering(kept, server);
+    assert.deepEqual([[...found.labels], [...found.beneath], found.base, found.state, server.versions.length], [[0, 1, 0], [1, 0, 0], "v1", "unsaved", 2]);
   }
 });
 
-test("when somebody else saved meanwhile, other pixels are put together and the same ones are a conflict", async () => {
-  const server = new FakeMaskServer([0, 0, 0]);
-  server.put([0, 0, 5]);
-  const found = await recovering(record([1, 0, 0], "v0"), server);
-  assert.deepEqual([[...found.labels], found.base, found.state], [[1, 0, 5], "v1", "unsaved"]);
-  assert.equal((await recovering(record([1, 0, 2], "v0"), server)).state, "conflict");
+test("a stroke whose request had not arrived is one act that can be taken back, and not sent twice", async () => {
+  const server = new FakeMaskServer([0, 0, 0, 0]);
+  const sent = { client: "old", seq: 4, base: "v0", finding: null, body: await packTiles(new Map([[0, Uint8Array.from([1, 0, 0, 0])]])), tiles: new Map([[0, Uint8Array.from([1, 0, 0, 0])]]) };
+  const tiles = new Map([[0, { before: new Uint8Array(4), now: Uint8Array.from([1, 0, 0, 0]) }]]);
+  const left = { client: "old", sample: 1, round: null, name: "ada", image: "one", width: 2, height: 2, base: "v0", finding: null, tiles, sent, at: "2026-11-29T04:00:00Z" };
+  const journal = { left: async () => [left], drop: async () => {}, keep() {}, forget() {} };
+  const api = {
+    mask: async () => ({ sample: 1, given: null, width: 2, height: 2, ignore: 255, dtype: "uint8", classes: ["sky", "road"], offered: [0, 1], regions: [], edits: [], version: server.version }),
+    labels: async (_, version) => server.versions[Number(version.slice(1))].slice(),
+    save: async (_, one) => server.send({ ...one, body: unpacked(one.body, server.versions[Number(one.base.slice(1))], 2, 2) }),
+  };
+  const on = { status() {}, saved() {}, repaint() {}, loaded() {}, conflict: (error) => assert.fail(error), refused: (error) => assert.fail(error) };
+  const picture = await openPicture({ api, journal, sample: 1, round: null, person: () => "ada", client: "here", nextSeq: () => server.calls.length + 1, isAlive: () => false, post: null, on });
+  await picture.saver.flush();
+  assert.deepEqual([[...server.labels], server.calls.filter(({ seq }) => seq === 4).length, picture.saver.state], [[1, 0, 0, 0], 1, "saved"]);
+  assert.ok(picture.undo());
+  await picture.saver.flush();
+  assert.deepEqual([...server.labels], [0, 0, 0, 0]);
 });
 
-test("what was painted before the classes outgrew a byte is recovered in two bytes, and its request is not sent again", async () => {
+test("after another save, different pixels are merged and the same ones are a conflict", async () => {
   const server = new FakeMaskServer([0, 0, 0]);
-  server.versions = [Uint16Array.from([0, 0, 65_535])];
-  const sent = { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0, 255]) };
-  const found = await recovering(record([1, 255, 255], "v0", sent), server);
+  server.put([0, 0, 5]);
+  const found = await recovering(record([1, 0, 0], server), server);
+  assert.deepEqual([[...found.labels], found.base, found.state], [[1, 0, 5], "v1", "unsaved"]);
+  const disputed = await recovering(record([1, 0, 2], server), server);
+  assert.deepEqual([disputed.state, disputed.base, [...disputed.labels], [...disputed.beneath]], ["conflict", "v0", [1, 0, 2], [0, 0, 0]]);
+});
+
+test("another save upon the own unanswered request that had arrived is merged with later changes", async () => {
+  const server = new FakeMaskServer([0, 0, 0]);
+  const sent = { client: "old", seq: 4, base: "v0", finding: 1, body: Uint8Array.from([1, 0, 0]) };
+  const kept = record([1, 1, 0], server, "v0", sent);
+  await server.send(sent);
+  server.put([7, 0, 7]);
+  const found = await recovering(kept, server);
+  assert.deepEqual([[...found.labels], found.base, found.state], [[7, 1, 7], "v2", "unsaved"]);
+});
+
+test("changes from before the classes outgrew a byte are recovered in two bytes, and their request is not sent again", async () => {
+  const server = new FakeMaskServer([0, 255, 255]);
+  const kept = record([1, 255, 255], server, "v0", { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0, 255]) });
+  server.versions = [Uint16Array.from([0, 65_535, 65_535])];
+  const found = await recovering(kept, server);
   assert.deepEqual([[...found.labels], found.labels.constructor, found.state], [[1, 65_535, 65_535], Uint16Array, "unsaved"]);
   assert.deepEqual([found.sent, server.calls.length], [undefined, 0]);
 });
 
 test("without a network the unanswered request is taken up as it was", async () => {
-  const sent = { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0]) };
-  const found = await recovering(record([1, 1], "v0", sent), new FakeMaskServer([0, 0]), { reached: false });
-  assert.deepEqual([found.sent, found.base, found.state], [sent, "v0", "unsaved"]);
+  const server = new FakeMaskServer([0, 0]);
+  const kept = record([1, 1], server, "v0", { client: "old", seq: 4, base: "v0", body: Uint8Array.from([1, 0]) });
+  const found = await recovering(kept, server, { reached: false });
+  assert.deepEqual([found.sent, found.base, found.state], [kept.sent, "v0", "unsaved"]);
+});
+
+test("a whole mask that an older page kept is recovered too", async () => {
+  const server = new FakeMaskServer([0, 0, 0]);
+  server.put([0, 0, 5]);
+  const found = await recovering({ labels: Uint8Array.from([1, 0, 0]), base: "v0", sent: { seq: 1 } }, server);
+  assert.deepEqual([[...found.labels], found.base, found.state, server.calls.length], [[1, 0, 5], "v1", "unsaved", 0]);
+});
+
+test("tiles of an image that has another size now are let go", async () => {
+  const server = new FakeMaskServer([0, 0, 0]);
+  const found = await recovering({ ...record([1, 0, 0], server), width: 1, height: 3 }, server);
+  assert.equal(found.state, "saved");
 });
 
 /** Notes what is asked of a browser's database; nothing is answered before `answer()`. */
@@ -338,15 +502,15 @@ class FakeStore {
   }
 }
 
-test("what is kept is committed with its request, the newest of what waits next, and all of it when the page goes", async () => {
+test("a record is committed with its request, the newest waiting one next, and all of them when the page closes", async () => {
   const store = new FakeStore();
   const journal = new Journal(store, "here");
-  for (const label of [1, 2, 3]) journal.keep(7, { labels: [label] });
+  for (const label of [1, 2, 3]) journal.keep(7, () => ({ labels: [label] }));
   assert.deepEqual([store.asked, store.committed], [[["put", 1]], 1]);
   store.answer();
   await settle();
   assert.deepEqual([store.asked.at(-1), store.committed], [["put", 3], 2]);
-  journal.keep(7, { labels: [4] });
+  journal.keep(7, () => ({ labels: [4] }));
   journal.leave(); // the answer to the one before may never come
   assert.deepEqual([store.asked.at(-1), store.committed], [["put", 4], 3]);
   store.answer();
@@ -356,7 +520,7 @@ test("what is kept is committed with its request, the newest of what waits next,
 
 test("a browser that keeps nothing does not stop the work", async () => {
   const journal = new Journal(null, "here");
-  await journal.keep(1, { labels: new Uint8Array(2) });
+  await journal.keep(1, () => ({ labels: new Uint8Array(2) }));
   await journal.forget(1);
   assert.deepEqual(await journal.left(() => false), []);
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Painting } from "../../app/components/mask_editor/painting.js";
-import { Settings } from "../../app/components/mask_editor/settings.js";
 import { Polygon, Stroke } from "../../app/components/mask_editor/strokes.js";
+import { Settings } from "../../app/components/mask_editor/toolbox.js";
 import { View } from "../../app/components/mask_editor/view.js";
 import { FakeStorage } from "./fakes.js";
 
@@ -66,7 +66,7 @@ test("a small region is brought near, one in sight is left where it is", () => {
   assert.equal(view.fitted, true);
 });
 
-test("the whole image follows the window's size until somebody zooms", () => {
+test("the whole image follows the window's size until a zoom", () => {
   const view = opened();
   view.resize(500, 400, 1);
   assert.ok(view.fitted && view.scale < 1);
@@ -95,7 +95,7 @@ test("a stroke uncovers another map, and may begin where the last one ended", ()
   assert.deepEqual([...labels.slice(8, 16)], [0, 7, 7, 7, 7, 0, 0, 0]);
 });
 
-test("what somebody has chosen is kept, within its bounds, and nonsense in the storage is passed over", () => {
+test("chosen settings are kept, within their bounds, and invalid ones in the storage are ignored", () => {
   const storage = new FakeStorage({ "outfold.masks.view": '{"size": 900, "fill": "yes", "opacity": 0.2}' });
   const settings = new Settings(storage);
   assert.deepEqual([settings.fill, settings.opacity], [true, 0.2]);

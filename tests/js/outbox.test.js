@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Outbox } from "../../app/components/review_grid/outbox.js";
-import { FakeServer, FakeStorage, FakeTimers, settle } from "./fakes.js";
+import { KeptActs, Outbox } from "../../app/components/shared/outbox.js";
+import { FakeKept, FakeServer, FakeStorage, FakeTimers, settle } from "./fakes.js";
 
 function open(over = {}) {
-  const world = { server: new FakeServer(), storage: new FakeStorage(), timers: new FakeTimers(), statuses: [], refused: [], answered: [] };
+  const world = { server: new FakeServer(), kept: new FakeKept(), timers: new FakeTimers(), statuses: [], refused: [], answered: [], heldBack: [] };
   Object.assign(world, over);
   world.outbox = new Outbox({
-    send: world.server.send, storage: world.storage, client: over.client ?? "here", name: "Ann", timers: world.timers,
+    send: world.server.send, kept: world.kept, client: over.client ?? "here", name: "Ann", timers: world.timers,
     onStatus: (status) => world.statuses.push(status), onResult: (entry, result) => world.answered.push([entry.act.seq, result]),
     onRefused: (entry, error) => world.refused.push([entry.act.seq, error]),
+    onHeld: (entries, error) => world.heldBack.push([entries.map(({ act: one }) => one.seq), error.error]),
   });
   return world;
 }
@@ -35,7 +36,7 @@ test("it says saved only when everything is acknowledged", async () => {
   outbox.add(act(1));
   assert.deepEqual([statuses.at(-1).state, statuses.at(-1).unsaved], ["saving", 1]);
   await settle();
-  assert.deepEqual(statuses.at(-1), { state: "saved", unsaved: 0, savedAt: "2026-11-21T12:03:07Z" });
+  assert.deepEqual(statuses.at(-1), { state: "saved", unsaved: 0, held: 0, savedAt: "2026-11-21T12:03:07Z" });
 });
 
 test("without a network it says so, waits longer each time, and loses nothing", async () => {
@@ -81,15 +82,15 @@ test("an answer that got lost makes a retry, not a second verdict", async () => 
   assert.equal(outbox.unsaved, 0);
 });
 
-test("what is unsaved lies in the storage, and is gone from it once acknowledged", async () => {
-  const { outbox, server, storage, timers } = open();
+test("unsaved acts are kept until they are acknowledged", async () => {
+  const { outbox, server, kept, timers } = open();
   server.failure = { status: 0 };
   outbox.add(act(1));
   await settle();
-  assert.match(storage.getItem("outfold.outbox.here"), /"finding":1/);
+  assert.deepEqual([...kept.records.values()], [{ client: "here", name: "Ann", act: { seq: 1, ...act(1) } }]);
   server.failure = null;
   await timers.run();
-  assert.equal(storage.length, 0);
+  assert.equal(kept.records.size, 0);
 });
 
 test("after a reload the old acts go first, under their old client", async () => {
@@ -98,20 +99,38 @@ test("after a reload the old acts go first, under their old client", async () =>
   before.outbox.add(act(1));
   before.outbox.add(act(2));
   await settle();
-  const after = open({ storage: before.storage, client: "new" });
-  assert.equal(after.outbox.adopt(), 2);
+  const after = open({ kept: before.kept, client: "new" });
+  assert.equal(await after.outbox.adopt(), 2);
   after.outbox.add(act(3));
   await settle();
   assert.deepEqual(after.server.stored.map(({ client, seq }) => [client, seq]), [["old", 1], ["old", 2], ["new", 1]]);
-  assert.equal(before.storage.length, 0);
+  assert.equal(before.kept.records.size, 0);
 });
 
-test("the acts of a living tab and of somebody else are left alone", async () => {
-  const left = (name) => JSON.stringify({ name, acts: [{ seq: 1, ...act(1) }] });
-  const storage = new FakeStorage({ "outfold.outbox.tab": left("Ann"), "outfold.outbox.bob": left("Bob"), "outfold.outbox.bad": "{" });
-  const { outbox } = open({ storage });
-  assert.equal(outbox.adopt((client) => client === "tab"), 0);
-  assert.equal(storage.length, 3);
+test("it says saved only once it has looked at what dead clients left", async () => {
+  const kept = new FakeKept([{ client: "old", name: "Ann", act: { seq: 1, ...act(1) } }]);
+  const { outbox, statuses } = open({ kept });
+  const adopted = outbox.adopt();
+  assert.equal(statuses.at(-1).state, "saving");
+  await adopted;
+  await settle();
+  const told = statuses.map(({ state, unsaved }) => `${state} ${unsaved}`);
+  assert.deepEqual([told[0], told.indexOf("saved 0") > told.indexOf("saving 1"), told.at(-1)], ["saving 0", true, "saved 0"]);
+});
+
+test("the acts of a living tab and of another annotator are left alone", async () => {
+  const kept = new FakeKept([{ client: "tab", name: "Ann", act: { seq: 1, ...act(1) } }, { client: "bob", name: "Bob", act: { seq: 1, ...act(1) } }]);
+  const { outbox } = open({ kept });
+  assert.equal(await outbox.adopt((client) => client === "tab"), 0);
+  assert.equal(kept.records.size, 2);
+});
+
+test("taking over twice at the same time takes each act once", async () => {
+  const kept = new FakeKept([{ client: "old", name: "Ann", act: { seq: 1, ...act(1) } }]);
+  const { outbox, server } = open({ kept });
+  server.failure = { status: 0 };
+  assert.deepEqual(await Promise.all([outbox.adopt(), outbox.adopt()]), [1, 0]);
+  assert.equal(outbox.unsaved, 1);
 });
 
 test("an act the server will never take is dropped alone and reported", async () => {
@@ -137,7 +156,7 @@ test("a refused request is taken apart to find the culprit", async () => {
   assert.deepEqual(refused.map(([seq]) => seq), [3]);
 });
 
-test("what something on the way answers in the server's place loses no verdict", async () => {
+test("an answer of a proxy loses no verdict", async () => {
   const { outbox, server, refused, timers } = open();
   server.failure = { status: 404, body: {} };
   for (const finding of [1, 2]) outbox.add(act(finding));
@@ -174,14 +193,14 @@ test("without a name acts wait for one", async () => {
 });
 
 test("leaving the page sends once more and keeps the stored copy", async () => {
-  const { outbox, server, storage } = open();
+  const { outbox, server, kept } = open();
   server.failure = { status: 0 };
   outbox.add(act(1));
   await settle();
   outbox.flush();
   await settle();
   assert.equal(server.calls.at(-1).keepalive, true);
-  assert.equal(storage.length, 1);
+  assert.equal(kept.records.size, 1);
 });
 
 test("drained waits for the last acknowledgement", async () => {
@@ -206,15 +225,19 @@ test("480 acts in one go arrive once each and in order", async () => {
   assert.deepEqual(server.stored.map(({ seq }) => seq), Array.from({ length: 480 }, (_, index) => index + 1));
 });
 
-test("a storage that refuses does not stop the work", async () => {
-  const storage = new FakeStorage();
-  storage.setItem = () => {
-    throw new Error("full");
-  };
-  const { outbox, server } = open({ storage });
+test("a browser that keeps nothing does not stop the work", async () => {
+  const kept = new KeptActs("verdicts", { opening: Promise.resolve(null), former: new FakeStorage() });
+  const { outbox, server } = open({ kept });
   outbox.add(act(1));
   await settle();
   assert.equal(server.stored.length, 1);
+  assert.deepEqual(await kept.all(), []);
+});
+
+test("a full database is reported", async () => {
+  const closed = { transaction: () => { throw new Error("InvalidStateError"); } };
+  const kept = new KeptActs("verdicts", { opening: Promise.resolve(closed), former: new FakeStorage() });
+  assert.equal(await kept.put("here", "Ann", [{ seq: 1 }]), false);
 });
 
 test("the newest decision on its way is known, unless an undo may take it back", async () => {
@@ -225,4 +248,61 @@ test("the newest decision on its way is known, unless an undo may take it back",
   assert.deepEqual([outbox.unsentDecision(5).verdict, outbox.unsentDecision(6)], ["keep", null]);
   outbox.add({ round: 1, op: "undo" });
   assert.equal(outbox.unsentDecision(5), null);
+});
+
+const deleted = (round) => (one) => (one.round === round ? { error: "pets, Round 1 was deleted by Ben", status: 410, deleted: true, images: ["cat/1.png"] } : null);
+
+test("verdicts on a deleted round are reported and kept, block nothing, and are stored once it is restored", async () => {
+  const { outbox, server, statuses, timers, heldBack, answered, kept } = open();
+  server.judge = deleted(1);
+  outbox.add(act(5));
+  await settle();
+  outbox.add(act(6));
+  outbox.add({ ...act(7), round: 2 });
+  await settle();
+  assert.deepEqual(heldBack, [[[1], "pets, Round 1 was deleted by Ben"], [[1, 2], "pets, Round 1 was deleted by Ben"]]);
+  assert.deepEqual(server.stored.map(({ seq }) => seq), [3], "another round's are stored");
+  assert.deepEqual([statuses.at(-1).state, statuses.at(-1).unsaved, statuses.at(-1).held], ["saved", 0, 2]);
+  assert.deepEqual([...outbox.pendingFindings()], [5, 6]);
+  await timers.run();
+  assert.equal(heldBack.length, 2, "it is told once");
+  server.judge = () => null;
+  await timers.run();
+  assert.deepEqual(server.stored.map(({ seq }) => seq), [3, 1, 2]);
+  assert.deepEqual(answered.map(([seq]) => seq), [3, 1, 2]);
+  assert.equal(statuses.at(-1).held, 0);
+  assert.deepEqual(await kept.all(), []);
+});
+
+test("a page that is opened later takes them over, with the names of their images, and another person does not", async () => {
+  const first = open();
+  first.server.judge = deleted(1);
+  first.outbox.add(act(5));
+  await settle();
+  const other = open({ kept: first.kept, client: "other" });
+  other.outbox.name = "Ben";
+  assert.equal(await other.outbox.adopt(), 0);
+  const later = open({ kept: first.kept, server: first.server, client: "later" });
+  assert.equal(await later.outbox.adopt(), 1);
+  await settle();
+  assert.deepEqual(later.heldBack.map(([seqs]) => seqs), [[1]]);
+  assert.deepEqual(later.outbox.held[0].act.images, ["cat/1.png"]);
+  first.server.judge = () => ({ error: "there is no finding 5", status: 404 }); // removed for good
+  await later.timers.run();
+  assert.deepEqual(later.refused.map(([seq]) => seq), [1]);
+  assert.deepEqual(await first.kept.all(), []);
+});
+
+test("an undo takes back what is held, and is refused where nothing is", async () => {
+  const { outbox, server, answered, refused, kept } = open();
+  server.judge = deleted(1);
+  outbox.add(act(5));
+  outbox.add({ round: 1, op: "undo" });
+  await settle();
+  assert.deepEqual(answered, [[2, { taken: true }]]);
+  assert.equal(outbox.held.length, 0);
+  outbox.add({ round: 1, op: "undo" });
+  await settle();
+  assert.deepEqual(refused.map(([seq]) => seq), [3]);
+  assert.deepEqual(await kept.all(), []);
 });

@@ -6,7 +6,7 @@ import { FakeStorage } from "./fakes.js";
 
 function page() {
   const properties = {};
-  return { dataset: {}, style: { setProperty: (name, value) => { properties[name] = value; } }, properties };
+  return { dataset: {}, style: { setProperty: (name, value) => { properties[name] = Number(value); } }, properties };
 }
 
 function made(storage = new FakeStorage(), element = page()) {
@@ -55,7 +55,7 @@ test("the masks turn in order, and without both where only one fits", () => {
   assert.deepEqual([turned({ single: true }), turned({ single: true }), turned({ single: true })], ["difference", "given", "suggested"]);
 });
 
-test("what was chosen is there at the next visit, and nonsense in the storage is not", () => {
+test("a choice is kept for the next visit, and invalid values in the storage are ignored", () => {
   const { overlay, storage } = made();
   overlay.choose("fill");
   overlay.fade(0.3);
@@ -68,7 +68,7 @@ test("what was chosen is there at the next visit, and nonsense in the storage is
   }
 });
 
-test("who listens hears what has changed", () => {
+test("a listener receives the changes", () => {
   const { overlay, heard } = made();
   overlay.cycle();
   overlay.look("given");

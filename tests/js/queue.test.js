@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Queue } from "../../app/components/review_grid/queue.js";
-import { matches } from "../../app/components/review_grid/search.js";
-import { Skips } from "../../app/components/review_grid/skips.js";
+import { Queue, Skips } from "../../app/components/review_grid/queue.js";
+import { matches } from "../../app/components/shared/search.js";
 import { FakeStorage, finding } from "./fakes.js";
 
 /** Answers like the server: by cursor, so many at a time. */
@@ -73,7 +72,7 @@ test("a card put off on the page keeps its place and comes back at the end", asy
   assert.deepEqual(ids(queue.page), [1]);
 });
 
-test("when everything was skipped before, it is shown", async () => {
+test("when every card was skipped, all are shown", async () => {
   const queue = new Queue(source(3).fetchChunk, () => true);
   await queue.load();
   assert.deepEqual(ids(queue.page), [1, 2, 3]);
@@ -132,4 +131,16 @@ test("a class is found by its beginning before its middle, then by likelihood", 
   assert.deepEqual(matches("tru", classes, [[2, 0.5]]).map((id) => classes[id]), ["trumpet", "truck", "garbage truck"]);
   assert.deepEqual(matches("", classes, [[3, 0.9]]).slice(0, 1), [3]);
   assert.deepEqual(matches("zzz", classes, []), []);
+});
+
+test("cards that do not belong any more leave the queue, and come back behind the others once they do", async () => {
+  const queue = new Queue(source(10).fetchChunk, (id) => id === 9);
+  queue.resize(4);
+  await queue.load();
+  await queue.next();
+  assert.equal(queue.keep(() => true), false);
+  assert.equal(queue.keep(({ id }) => ![2, 5, 9].includes(id)), true);
+  assert.deepEqual([ids(queue.items), queue.start, ids(queue.page), ids(queue.held)], [[1, 3, 4, 6, 7, 8, 10], 3, [6, 7, 8, 10], []]);
+  assert.equal(queue.keep(({ id }) => id !== 5), true);
+  assert.deepEqual([ids(queue.items), ids(queue.away)], [[1, 3, 4, 6, 7, 8, 10, 2, 9], [5]]);
 });

@@ -3,15 +3,13 @@ import { test } from "node:test";
 
 import { badgeOf } from "../../app/components/review_grid/card.js";
 import { DEFAULT } from "../../app/components/review_grid/filters.js";
-import { fitClass, imageUrl, shapeOf, wholeUrl } from "../../app/components/review_grid/format.js";
-import { ACTIONS, Keys, classAt, keyFor } from "../../app/components/review_grid/keys.js";
-import { countsBySide } from "../../app/components/review_grid/legend.js";
-import { Place, editorUrl, idsFrom, indexOf } from "../../app/components/review_grid/place.js";
-import { REGION_ACTIONS } from "../../app/components/review_grid/region_actions.js";
-import { wobbleNote } from "../../app/components/review_grid/region_parts.js";
-import { digitsInOrder, placeText, showsRegions, tintUrl } from "../../app/components/review_grid/regions.js";
-import { Siblings } from "../../app/components/review_grid/siblings.js";
+import { editorUrl, idsFrom, firstIndexOf, QueuePosition } from "../../app/components/review_grid/queue_position.js";
+import { countsBySide } from "../../app/components/review_grid/region_filters.js";
+import { boundaryNote, REGION_ACTIONS, Siblings } from "../../app/components/review_grid/region_parts.js";
 import { summary } from "../../app/components/review_grid/verdicts.js";
+import { fitClass, imageUrl, shapeOf, wholeUrl } from "../../app/components/shared/format.js";
+import { ACTIONS, classAt, keyFor, Keys } from "../../app/components/shared/keys.js";
+import { digitsInOrder, placeText, showsRegions, tintUrl } from "../../app/components/shared/regions.js";
 import { FakeStorage, finding } from "./fakes.js";
 
 const region = (id, over = {}) => finding(id, {
@@ -30,8 +28,8 @@ test("a region's card shows its crop, and everything else the whole image", () =
 test("a frame follows the crop's shape, not the image's", () => {
   const tall = region(1, { width: 100, height: 900 });
   assert.deepEqual(shapeOf(tall), { width: 160, height: 120 });
-  assert.equal(fitClass(tall, 4 / 3), "cover");
-  assert.equal(fitClass(finding(1), 1), "cover pixelated");
+  assert.equal(fitClass(tall), "contain");
+  assert.equal(fitClass(finding(1)), "contain pixelated");
 });
 
 test("digits mean the classes in their order", () => {
@@ -75,11 +73,11 @@ test("a mask that was edited says so on its card and when it is undone", () => {
   assert.equal(summary([{ item: edited, before: { status: "open" }, after: edited }], ["sky"]), "edited");
 });
 
-test("the wobble that is set apart is counted where it is known", () => {
+test("boundary differences are counted where they are known", () => {
   const round = { config: { boundary: 3 } };
-  assert.deepEqual(wobbleNote({ round, wobble: 6412 }), { note: "6,412 regions of boundary wobble not shown", told: "6,412 regions of boundary wobble not shown: differences of up to 3 px are set apart" });
-  assert.equal(wobbleNote({ round, wobble: 1 }).note, "1 region of boundary wobble not shown");
-  assert.deepEqual(wobbleNote({ round, wobble: null }), {});
+  assert.deepEqual(boundaryNote({ round, boundary_differences: 6412 }), { note: "6,412 boundary differences not shown", noteTitle: "6,412 boundary differences not shown: at most 3 px wide" });
+  assert.equal(boundaryNote({ round, boundary_differences: 1 }).note, "1 boundary difference not shown");
+  assert.deepEqual(boundaryNote({ round, boundary_differences: null }), {});
   assert.deepEqual([showsRegions({ task: "segmentation" }), showsRegions({ task: "classification" }), showsRegions({})], [true, false, false]);
 });
 
@@ -102,7 +100,7 @@ test("the regions of an image are asked for once, and again after a failure", as
   assert.equal(first, known.get(1), "the object that stands for it everywhere");
 });
 
-test("the regions of the images seen last stay at hand and are meant, those of older ones are asked for again", async () => {
+test("the regions of recent images stay referenced, those of older ones are fetched again", async () => {
   const asked = [];
   const siblings = new Siblings({ know: (item) => item, roundId: 5, findings: async (params) => {
     asked.push(Number(params.get("sample")));
@@ -127,9 +125,9 @@ test("coming back begins at the card that was left, or at the next one that stil
   const ids = idsFrom(items, items[1], 0);
   assert.deepEqual(ids, [2, 3, 4]);
   assert.deepEqual(idsFrom(items, region(99), 2), [3, 4]);
-  assert.equal(indexOf(ids, items), 1);
-  assert.equal(indexOf(ids, [items[0], items[2], items[3]]), 1);
-  assert.equal(indexOf(ids, [region(50)]), 0);
+  assert.equal(firstIndexOf(ids, items), 1);
+  assert.equal(firstIndexOf(ids, [items[0], items[2], items[3]]), 1);
+  assert.equal(firstIndexOf(ids, [region(50)]), 0);
 });
 
 function reviewAt(items, over = {}) {
@@ -144,10 +142,10 @@ test("the editor is opened once everything is stored, and not before", async () 
   const items = [region(1), region(2)];
   const gone = [];
   const waiting = reviewAt(items, { outbox: { settled: async () => false } });
-  await new Place({ review: waiting, storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
+  await new QueuePosition({ review: waiting, storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
   assert.deepEqual(gone, []);
   assert.match(waiting.said[0], /not saved yet/);
-  await new Place({ review: reviewAt(items), storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
+  await new QueuePosition({ review: reviewAt(items), storage: new FakeStorage(), go: (url) => gone.push(url) }).edit(items[1]);
   assert.deepEqual(gone, ["masks?round=5&sample=3&finding=2"]);
 });
 
@@ -156,15 +154,15 @@ test("the place and the filter are there on return, once, and only for this roun
   globalThis.location = { pathname: "/review", search: "?round=5" };
   const items = [region(1), region(2)];
   const storage = new FakeStorage();
-  const leave = () => new Place({ review: reviewAt(items, { filter: { ...DEFAULT, pseudo: 1 } }), storage, go: () => {} }).edit(items[1]);
+  const leave = () => new QueuePosition({ review: reviewAt(items, { filter: { ...DEFAULT, pseudo: 1 } }), storage, go: () => {} }).edit(items[1]);
   await leave();
   const back = reviewAt(items);
-  assert.deepEqual(new Place({ review: back, storage }).take().ids, [2]);
+  assert.deepEqual(new QueuePosition({ review: back, storage }).take().ids, [2]);
   assert.equal(back.filter.pseudo, 1);
   assert.equal(history.url, "/review?round=5&pseudo=1");
-  assert.equal(new Place({ review: back, storage }).take(), null);
+  assert.equal(new QueuePosition({ review: back, storage }).take(), null);
   await leave();
-  assert.equal(new Place({ review: reviewAt(items, { roundId: 6 }), storage }).take(), null);
+  assert.equal(new QueuePosition({ review: reviewAt(items, { roundId: 6 }), storage }).take(), null);
   await leave();
-  assert.equal(new Place({ review: reviewAt(items, { filter: { ...DEFAULT, given: 0 } }), storage }).take(), null, "another filter was asked for");
+  assert.equal(new QueuePosition({ review: reviewAt(items, { filter: { ...DEFAULT, given: 0 } }), storage }).take(), null, "another filter was asked for");
 });

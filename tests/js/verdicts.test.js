@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { above, adjust, touchable } from "../../app/components/review_grid/counts.js";
-import { ActLog, decisionFor, outcome, reversed, stateOf, summary } from "../../app/components/review_grid/verdicts.js";
+import { countAbove, adjust, bulkHistogram } from "../../app/components/review_grid/counts.js";
+import { ActLog, decisionFor, stateAfter, reverseChanges, stateOf, summary } from "../../app/components/review_grid/verdicts.js";
 import { finding } from "./fakes.js";
 
-const change = (item, decision) => ({ item, before: stateOf(item), after: outcome(item, decision, "Ann") });
+const change = (item, decision) => ({ item, before: stateOf(item), after: stateAfter(item, decision, "Ann") });
 const act = (...changes) => ({ changes });
 
 test("a class is accepted, kept or relabelled according to what it is", () => {
@@ -17,9 +17,9 @@ test("a class is accepted, kept or relabelled according to what it is", () => {
 
 test("a verdict's label is known before the server answers", () => {
   const item = finding(1, { given: 0, pseudo: 1 });
-  assert.deepEqual(outcome(item, { verdict: "accept" }, "Ann"), { status: "accept", label: 1, by: "Ann" });
-  assert.deepEqual(outcome(item, { verdict: "relabel", label: 7 }, "Ann"), { status: "relabel", label: 7, by: "Ann" });
-  assert.equal(outcome(item, { verdict: "exclude" }, "Ann").label, null);
+  assert.deepEqual(stateAfter(item, { verdict: "accept" }, "Ann"), { status: "accept", label: 1, by: "Ann" });
+  assert.deepEqual(stateAfter(item, { verdict: "relabel", label: 7 }, "Ann"), { status: "relabel", label: 7, by: "Ann" });
+  assert.equal(stateAfter(item, { verdict: "exclude" }, "Ann").label, null);
 });
 
 test("undo goes back act by act, redo forward, and a new act ends the redo", () => {
@@ -42,9 +42,9 @@ test("undoing and redoing an act gives back exactly the states", () => {
   const { changes } = act(change(item, { verdict: "relabel", label: 3 }));
   for (const one of changes) Object.assign(item, one.after);
   const after = stateOf(item);
-  for (const one of reversed(changes)) Object.assign(item, one.after);
+  for (const one of reverseChanges(changes)) Object.assign(item, one.after);
   assert.deepEqual(stateOf(item), before);
-  for (const one of reversed(reversed(changes))) Object.assign(item, one.after);
+  for (const one of reverseChanges(reverseChanges(changes))) Object.assign(item, one.after);
   assert.deepEqual(stateOf(item), after);
 });
 
@@ -73,19 +73,19 @@ test("a verdict moves every count it touches, and undoing moves them back", () =
   const after = adjust(COUNTS, changes);
   assert.deepEqual([after.todo, after.decided, after.by_status.accept, after.kinds.suspicious, after.histogram[90]], [7, 3, 3, 7, 7]);
   assert.deepEqual(after.pairs, [[0, 1, 4], [2, 3, 3]]);
-  assert.deepEqual(adjust(after, reversed(changes)), COUNTS);
+  assert.deepEqual(adjust(after, reverseChanges(changes)), COUNTS);
 });
 
-test("what no bulk act touches is counted apart, before and after a verdict on it", () => {
+test("findings that no bulk act touches are counted apart, before and after a verdict", () => {
   const kept = { ...COUNTS, kept_out: { splits: ["test"], histogram: COUNTS.histogram.map((count) => count && 3) } };
-  const touched = (counts) => touchable(counts)[90];
-  assert.equal(touchable(COUNTS)[90], 8);
+  const touched = (counts) => bulkHistogram(counts)[90];
+  assert.equal(bulkHistogram(COUNTS)[90], 8);
   assert.equal(touched(kept), 5);
   const changes = [change({ ...finding(1), split: "test" }, { verdict: "accept" })];
   const after = adjust(kept, changes);
   assert.deepEqual([after.histogram[90], touched(after)], [7, 5]);
   assert.equal(touched(adjust(kept, [change({ ...finding(1), split: "train" }, { verdict: "accept" })])), 4);
-  assert.deepEqual(adjust(after, reversed(changes)), kept);
+  assert.deepEqual(adjust(after, reverseChanges(changes)), kept);
 });
 
 test("a second opinion stays to be done", () => {
@@ -93,13 +93,13 @@ test("a second opinion stays to be done", () => {
   assert.deepEqual([after.todo, after.second_opinion, after.by_status.open], [8, 1, 7]);
 });
 
-test("what waits for a second opinion is no part of what a bulk act would change", () => {
+test("second opinions are no part of a bulk act", () => {
   const none = { ...COUNTS, kept_out: { splits: ["test"], histogram: COUNTS.histogram.map(() => 0) } };
-  const touched = (counts) => touchable(counts)[90];
+  const touched = (counts) => bulkHistogram(counts)[90];
   const asked = [change(finding(1), { verdict: "second_opinion" })];
   const after = adjust(none, asked);
   assert.deepEqual([after.histogram[90], touched(after)], [8, 7]);
-  assert.deepEqual(adjust(after, reversed(asked)).kept_out, none.kept_out);
+  assert.deepEqual(adjust(after, reverseChanges(asked)).kept_out, none.kept_out);
   const waits = { ...finding(1), status: "second_opinion" };
   const answered = adjust(after, [change(waits, { verdict: "keep" })]);
   assert.deepEqual([answered.histogram[90], touched(answered)], [7, 7]);
@@ -113,12 +113,12 @@ test("a pair that is through disappears and comes back", () => {
   const changes = [change(finding(1), { verdict: "keep" })];
   const after = adjust(counts, changes);
   assert.deepEqual(after.pairs, []);
-  assert.deepEqual(adjust(after, reversed(changes)).pairs, [[0, 1, 1]]);
+  assert.deepEqual(adjust(after, reverseChanges(changes)).pairs, [[0, 1, 1]]);
 });
 
-test("what lies above a threshold is counted from the histogram", () => {
+test("findings above a threshold are counted from the histogram", () => {
   const histogram = Array.from({ length: 100 }, () => 1);
-  assert.equal(above(histogram, 0.93), 7);
-  assert.equal(above(histogram, 0.29), 71);
-  assert.equal(above(histogram, 0.5, 0.75), 25);
+  assert.equal(countAbove(histogram, 0.93), 7);
+  assert.equal(countAbove(histogram, 0.29), 71);
+  assert.equal(countAbove(histogram, 0.5, 0.75), 25);
 });

@@ -51,7 +51,7 @@ class Machine:
 
 def machine(monkeypatch: pytest.MonkeyPatch, *works: str, user: int = 0, manager: str | None = "apt-get") -> Machine:
     made = Machine(*works)
-    monkeypatch.setattr(provide, "ran", made.run)
+    monkeypatch.setattr(provide, "run_command", made.run)
     monkeypatch.setattr(provide.os, "geteuid", lambda: user)
     monkeypatch.setattr(provide.shutil, "which", lambda name: f"/usr/bin/{name}" if name == manager else None)
     monkeypatch.setattr(provide, "BROWSER", replace(BROWSER, find=made.find))
@@ -91,6 +91,29 @@ def test_for_root_the_distributions_package_comes_next(monkeypatch: pytest.Monke
     assert provided(machine(monkeypatch, "apt-get update", install, manager=manager), POSTGRESQL)
 
 
+def test_checkers_of_javascript_come_from_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = machine(monkeypatch, "/usr/bin/npm ci", manager="npm")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert provide.from_npm()
+    assert [told.partition(" --prefix")[0] for told in made.ran] == ["/usr/bin/npm ci"]
+
+
+@pytest.mark.parametrize(("installed", "found"), [("5.9.3", True), ("5.9.2", False), (None, False)])
+def test_checkers_of_another_version_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str | None, *, found: bool
+) -> None:
+    monkeypatch.setattr(provide, "JAVASCRIPT", tmp_path)
+    (tmp_path / "package.json").write_text('{"devDependencies": {"typescript": "5.9.3"}}')
+    if installed is not None:
+        (tmp_path / "node_modules" / "typescript").mkdir(parents=True)
+        (tmp_path / "node_modules" / "typescript" / "package.json").write_text(f'{{"version": "{installed}"}}')
+    assert (provide.find_checkers() is not None) is found
+
+
+def test_the_lock_names_no_host_of_a_registry() -> None:
+    assert '"resolved"' not in (provide.JAVASCRIPT / "package-lock.json").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("user", "manager"), [(1000, "apt-get"), (0, None)])
 def test_what_cannot_be_had_is_named_with_a_cure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: int, manager: str | None
@@ -118,6 +141,7 @@ def suite(folder: Path, monkeypatch: pytest.MonkeyPatch, ci: str) -> subprocess.
     )
 
 
+@pytest.mark.slow
 def test_tests_of_a_missing_program_are_skipped_counted_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +152,7 @@ def test_tests_of_a_missing_program_are_skipped_counted_and_named(
     assert "1 passed, 4 skipped" in done.stdout
 
 
+@pytest.mark.slow
 def test_in_ci_they_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = suite(tmp_path, monkeypatch, ci="true")
     assert done.returncode == 1

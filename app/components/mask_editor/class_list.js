@@ -1,38 +1,51 @@
-// The classes: colour, number key, name, and whether their pixels are protected. The chosen one is what is painted.
+// List of classes: colour, digit key, name and protection. The chosen class is painted.
 
-import { fill, h, keycap } from "../review_grid/dom.js";
+import { foldName, nameElement, newName, offeredOf } from "../shared/classes.js";
+import { fill, h, keycap } from "../shared/dom.js";
+import { keyAt } from "../shared/keys.js";
 import { icon } from "./icons.js";
+/** @import { ClassId, MaskInfo } from "../shared/types.d.ts" */
 
-const WITH_KEY = 20;
+const WITH_SEARCH = 8; // classes from which on the search is shown
 const UNLABELLED = "unlabelled";
 
-/** Return what a class is called; null is outside the image, -1 what nobody labelled. */
+/** Return the name of a class; null is outside the image, -1 unlabelled. @param {MaskInfo} about @param {ClassId | null} id */
 export function nameOf(about, id) {
   if (id === null || id === undefined) return "";
   return id === about.ignore || id === -1 ? UNLABELLED : about.classes[id] ?? `class ${id}`;
 }
 
 export class ClassList {
-  /** `on` holds pick(id), lock(id). */
+  /** @type {MaskInfo} Open image. */ about;
+
+  /**
+   * `on` holds pick(id), lock(id), add(name), done().
+   *
+   * @param {{ on: { pick: (id: ClassId) => void, lock: (id: ClassId) => void, add: (name: string) => unknown, done: () => void } }} options
+   */
   constructor({ on }) {
     this.on = on;
+    /** @type {{ id: ClassId, name: string, lock: HTMLButtonElement, row: HTMLDivElement }[]} */
+    this.entries = [];
     this.search = h("input", { type: "search", class: "class-search", placeholder: "Search a class", "aria-label": "Search a class", oninput: () => this.#filter(), onkeydown: (event) => this.#key(event) });
     this.rows = h("div", { class: "classes", role: "group", "aria-label": "Classes" });
-    this.element = h("div", { class: "class-panel" }, h("h2", {}, "Classes"), this.search, this.rows);
+    this.new = h("button", { type: "button", class: "link new-class", onpointerdown: (event) => event.preventDefault(), onclick: () => this.#add() });
+    this.element = h("div", { class: "class-panel" }, h("h2", {}, "Classes"), this.search, this.rows, this.new);
   }
 
+  /** Show the offered classes of an image. @param {MaskInfo} about */
   open(about) {
     this.about = about;
-    this.entries = [...about.classes.keys(), about.ignore].map((id) => this.#row(id));
-    this.search.value = "";
+    this.entries = [...offeredOf(about.classes), about.ignore].map((id, place) => this.#row(id, id === about.ignore ? -1 : place));
     fill(this.rows, this.entries.map(({ row }) => row));
-    this.search.hidden = about.classes.length < 8;
+    this.#close();
   }
 
+  /** @param {{ label: ClassId, locked: Uint8Array }} state */
   draw({ label, locked }) {
     for (const { id, row, lock, name } of this.entries) {
       row.classList.toggle("on", id === label);
-      row.firstChild.setAttribute("aria-pressed", String(id === label));
+      row.firstElementChild?.setAttribute("aria-pressed", String(id === label));
       if (lock.getAttribute("aria-pressed") === String(Boolean(locked[id]))) continue;
       lock.setAttribute("aria-pressed", String(Boolean(locked[id])));
       lock.title = locked[id] ? `${name} is protected: nothing paints over it` : `Protect ${name}`;
@@ -47,32 +60,50 @@ export class ClassList {
     this.search.select();
   }
 
-  #row(id) {
+  /** @param {ClassId} id @param {number} place */
+  #row(id, place) {
     const { about } = this;
     const name = nameOf(about, id);
-    const place = id === about.ignore ? -1 : id;
-    const key = place < 0 || place >= WITH_KEY ? "" : `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`;
+    const key = keyAt(place);
     const colour = about.colours[id];
     const choose = h("button", { type: "button", class: "class", title: name, "aria-label": `${name}${key ? `, key ${key}` : ""}`, onpointerdown: (event) => event.preventDefault(), onclick: () => this.on.pick(id) },
-      key ? keycap(key) : h("span", { class: "no-key" }), h("i", { class: `swatch${colour ? "" : " none"}`, style: colour ? { background: colour } : {} }), h("span", { class: "class-name" }, name));
+      key ? keycap(key) : h("span", { class: "no-key" }), h("i", { class: `swatch${colour ? "" : " none"}`, style: colour ? { background: colour } : {} }), place < 0 ? h("span", { class: "class-name" }, name) : nameElement(about.classes, id, "span", { class: "class-name" }));
     const lock = h("button", { type: "button", class: "lock", "aria-label": `Protect ${name}`, onpointerdown: (event) => event.preventDefault(), onclick: () => this.on.lock(id) });
     return { id, name, lock, row: h("div", { class: "class-row" }, choose, lock) };
   }
 
   #filter() {
-    const wanted = this.search.value.trim().toLowerCase();
-    for (const { row, name } of this.entries) row.hidden = !name.toLowerCase().includes(wanted);
+    const wanted = foldName(this.search.value.trim());
+    for (const { row, name } of this.entries) row.hidden = !foldName(name).includes(wanted);
+    const name = newName(this.search.value, this.about.classes);
+    this.new.textContent = name ? `Add class "${name}"` : "Add a class";
+    this.new.hidden = !name && wanted !== "";
   }
 
+  /** Add a class of the typed name, or focus the input. */
+  #add() {
+    const name = newName(this.search.value, this.about.classes);
+    if (!name) return this.focusSearch();
+    this.#close();
+    this.on.add(name);
+    return this.on.done();
+  }
+
+  #close() {
+    this.search.value = "";
+    this.#filter();
+    this.search.hidden = offeredOf(this.about.classes).length < WITH_SEARCH;
+  }
+
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
     event.stopPropagation();
     const found = this.entries.find(({ row }) => !row.hidden);
+    if (event.key === "Enter" && !found && !this.new.hidden) return void this.#add();
     if (event.key === "Enter" && found) this.on.pick(found.id);
-    this.search.value = "";
-    this.#filter();
-    this.search.hidden = this.about.classes.length < 8;
+    this.#close();
     this.on.done();
   }
 }

@@ -1,4 +1,4 @@
-// Small line drawings for tools; shapes are paths in a square of 24.
+// Line drawings of tools, as paths in a square of 24, and SVG elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 const PATHS = {
@@ -17,7 +17,9 @@ const PATHS = {
   open: "M7.500 11V8.500a4.500 4.500 0 0 1 8.600-1.800M6 11h12v8.500H6z",
 };
 
-/** Return a drawing; what it means stands beside it or in its button's label. */
+/** @typedef {keyof typeof PATHS} Icon */
+
+/** Return an icon; its meaning is in the button's text or label. @param {Icon} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -27,7 +29,14 @@ export function icon(name) {
   return svg;
 }
 
-/** Return an SVG element with these attributes. */
+/**
+ * Return an SVG element with these attributes.
+ *
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string>} attributes
+ * @param {...Node} children
+ */
 export function shape(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);

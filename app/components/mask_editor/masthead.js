@@ -1,20 +1,31 @@
-// The line above the image: back, which image, whether everything is saved; and the line below it: keys, and what is under the pointer.
+// Line above the image (back, name, save state) and line below it (keys, pixel under the pointer).
 
-import { fill, h, keycap } from "../review_grid/dom.js";
-import { clock, initials } from "../review_grid/format.js";
-import { shown } from "../review_grid/keys.js";
+import { fill, h, keycap } from "../shared/dom.js";
+import { clock, initials } from "../shared/format.js";
+import { keyLabel } from "../shared/keys.js";
 import { nameOf } from "./class_list.js";
+/** @import { Labels, MaskInfo, Point, SaveState, SaveStatus } from "../shared/types.d.ts" */
+/** @import { Keys } from "../shared/keys.js" */
+/** @import { Painting } from "./painting.js" */
 
+/** @type {[action: string, word: string][]} */
 const HINTS = [["accept", "accept region"], ["keep", "keep"], ["next_region", "next region"], ["overlay", "colours"], ["contour", "contours"], ["hide", "hold to hide"], ["fit", "whole image"], ["next_image", "next image"], ["images", "any image"], ["help", "all keys"]];
 
+/** @type {Partial<Record<SaveState, string>>} */
+const TITLES = {
+  offline: "Kept in this browser and sent as soon as the server answers again.",
+  held: "Its dataset or round was deleted. This browser keeps it and stores it once that is restored on the Datasets page.",
+};
+
 export class Masthead {
-  /** `on` holds act(action), name(). */
+  /** `on` holds act(action), name(). @param {{ keys: Keys, on: { act: (action: string) => void, name: () => void } }} options */
   constructor({ keys, on }) {
     const combo = keys.combos("images")[0];
     this.title = h("h1", { class: "image-name" });
-    this.choose = h("button", { type: "button", class: "ghost any-image", title: "Go to any image, by its name", "aria-label": `Go to any image${combo ? `, key ${shown(combo)}` : ""}`, onclick: () => on.act("images") }, "Images", combo && keycap(shown(combo)));
+    this.choose = h("button", { type: "button", class: "ghost any-image", title: "Go to any image, by its name", "aria-label": `Go to any image${combo ? `, key ${keyLabel(combo)}` : ""}`, onclick: () => on.act("images") }, "Images", combo && keycap(keyLabel(combo)));
     this.status = h("output", { class: "status", "aria-live": "off", dataset: { unsaved: "0", state: "saved" } });
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
+    /** @param {string} action @param {string} sign @param {string} label */
     const step = (action, sign, label) => h("button", { type: "button", class: "step-region", title: label, "aria-label": label, onclick: () => on.act(action) }, sign);
     this.previous = step("previous_image", "‹", "Previous image (Page ↑)");
     this.next = step("next_image", "›", "Next image (Page ↓)");
@@ -24,6 +35,7 @@ export class Masthead {
       h("div", { class: "right-end" }, this.status, this.who));
   }
 
+  /** @param {Pick<MaskInfo, "name" | "previous" | "next">} about */
   open({ name, previous, next }) {
     fill(this.title, h("bdi", { dir: "ltr" }, name)); // of a long path the end is shown
     this.title.title = name;
@@ -31,32 +43,38 @@ export class Masthead {
     this.next.disabled = next === null;
   }
 
+  /** @param {string | null} name */
   name(name) {
     this.who.textContent = name ? initials(name) : "?";
     this.who.title = name ? `You paint as ${name}. Change the name` : "Say who you are";
     this.who.setAttribute("aria-label", this.who.title);
   }
 
+  /** @param {SaveStatus} status */
   saved({ state, unsaved, savedAt }) {
     this.status.dataset.unsaved = String(unsaved);
     this.status.dataset.state = state;
     const words = {
       saved: savedAt ? `✓ saved ${clock(savedAt)}` : "✓ all saved", saving: "↻ saving", offline: "⚠ offline, unsaved",
-      name: "⚠ unsaved, your name is needed", conflict: "⚠ unsaved, another annotator saved", refused: "⚠ unsaved, refused by the server",
+      name: "⚠ unsaved, your name is needed", held: "⚠ not stored, deleted meanwhile", conflict: "⚠ unsaved, another annotator saved", refused: "⚠ unsaved, refused by the server",
     };
     this.status.textContent = words[state];
-    this.status.title = state === "offline" ? "Kept in this browser and sent as soon as the server answers again." : "";
+    this.status.title = TITLES[state] ?? "";
   }
 }
 
 export class Footer {
-  /** `on` holds act(action). */
+  /** `on` holds act(action). @param {{ keys: Keys, on: { act: (action: string) => void } }} options */
   constructor({ keys, on }) {
-    Object.assign(this, { keys, on });
+    this.keys = keys;
+    this.on = on;
     this.hints = h("div", { class: "hints" });
     this.under = h("span", { class: "under" });
     this.scale = h("span", { class: "scale" });
-    this.element = h("footer", {}, this.hints, h("div", { class: "readout" }, this.under, this.scale));
+    /** @param {string} action @param {string} sign @param {string} label */
+    const zoom = (action, sign, label) => h("button", { type: "button", class: "step-region", title: label, "aria-label": label, onclick: () => on.act(action) }, sign);
+    this.element = h("footer", {}, this.hints, h("div", { class: "readout" }, this.under, this.scale,
+      h("span", { class: "steps" }, zoom("zoom_out", "−", "Zoom out"), zoom("zoom_in", "+", "Zoom in"))));
     this.keysChanged();
   }
 
@@ -64,15 +82,23 @@ export class Footer {
     fill(this.hints, HINTS.map(([action, word]) => {
       const combo = this.keys.combos(action)[0];
       const held = action === "hide"; // a key to hold is no button
-      return h(held ? "span" : "button", { ...(held ? {} : { type: "button", onclick: () => this.on.act(action) }), class: "hint" }, combo ? keycap(shown(combo)) : null, ` ${word}`);
+      return h(held ? "span" : "button", { ...(held ? {} : { type: "button", onclick: () => this.on.act(action) }), class: "hint" }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
     }));
   }
 
+  /** @param {number} scale */
   zoomed(scale) {
     this.scale.textContent = `${Math.round(scale * 100)} %`;
   }
 
-  /** Say what lies under the pointer: the mask's class, and the suggested one where it differs. */
+  /**
+   * Show the class under the pointer, and the suggested one where it differs.
+   *
+   * @param {MaskInfo} about
+   * @param {Painting} painting
+   * @param {Labels | null} predicted
+   * @param {Point} pixel
+   */
   point(about, painting, predicted, [x, y]) {
     const label = painting.at(x, y);
     if (label === null) {
@@ -80,7 +106,7 @@ export class Footer {
       return;
     }
     const other = predicted?.[y * painting.width + x];
-    const suggestion = predicted && other !== label ? ` → ${nameOf(about, other)}` : "";
+    const suggestion = other !== undefined && other !== label ? ` → ${nameOf(about, other)}` : "";
     this.under.textContent = `${x}, ${y} · ${nameOf(about, label)}${suggestion}`;
   }
 }

@@ -1,10 +1,36 @@
-// Two people's work on one mask: what each changed since the version both began with.
+// Merge of two versions of one mask that began with the same version.
+
+import { sameLabels } from "./grid.js";
+/** @import { Labels, Tiles } from "../shared/types.d.ts" */
+/** @import { Painting } from "./painting.js" */
 
 /**
- * Return {labels, mine, theirs, both}: their mask with my changes on top, how many pixels each changed and how many of them
- * both did, differently. All maps have the same shape.
+ * Compare the changes of the mask here since its version with another version, a map of the same shape.
+ *
+ * Returns {tiles, before, mine, theirs, both}: the other version with the changes of here on top, as far as it differs from the mask here
+ * (Map tile -> labels); the other version's labels of the tiles in which that differs from it; the number of pixels that each changed and
+ * that both changed differently.
+ *
+ * @param {Pick<Painting, "grid" | "changes">} painting
+ * @param {Labels} labels
  */
-export function merge(base, mine, theirs) {
+export function merge({ grid, changes }, labels) {
+  /** @type {{ tiles: Tiles, before: Tiles, mine: number, theirs: number, both: number }} */
+  const found = { tiles: new Map(), before: new Map(), mine: 0, theirs: 0, both: 0 };
+  for (const tile of new Set([...changes.before.keys(), ...grid.differing(labels)])) {
+    const [now, theirs] = [grid.read(tile), grid.read(tile, labels)];
+    const put = mergeTile(changes.before.get(tile) ?? now, now, theirs);
+    if (!sameLabels(put.labels, now)) found.tiles.set(tile, put.labels);
+    if (!sameLabels(put.labels, theirs)) found.before.set(tile, theirs);
+    found.mine += put.mine;
+    found.theirs += put.theirs;
+    found.both += put.both;
+  }
+  return found;
+}
+
+/** Return {labels, mine, theirs, both} of one tile. @param {Labels} base @param {Labels} mine @param {Labels} theirs */
+export function mergeTile(base, mine, theirs) {
   const labels = theirs.slice();
   const counts = { mine: 0, theirs: 0, both: 0 };
   for (let place = 0; place < base.length; place += 1) {
@@ -18,11 +44,4 @@ export function merge(base, mine, theirs) {
     if (changed && moved && mine[place] !== theirs[place]) counts.both += 1;
   }
   return { labels, ...counts };
-}
-
-/** Return whether two maps hold the same. */
-export function equal(one, other) {
-  if (one.length !== other.length) return false;
-  for (let place = 0; place < one.length; place += 1) if (one[place] !== other[place]) return false;
-  return true;
 }

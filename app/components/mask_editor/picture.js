@@ -1,57 +1,164 @@
-// One image in the editor: its mask, its regions, what is unsaved of it, and verdicts on its regions.
+// One open image: its mask, its regions, its unsaved changes, and verdicts on its regions.
 
-import { spansOfRuns } from "./areas.js";
-import { deflate } from "./codec.js";
-import { equal, merge } from "./merge.js";
+import { shareClasses } from "../shared/classes.js";
+import { packTiles } from "./api.js";
+import { LARGE } from "./grid.js";
+import { recover } from "./journal.js";
+import { merge } from "./merge.js";
 import { Painting } from "./painting.js";
-import { recover } from "./recovery.js";
 import { Saver } from "./saver.js";
+import { spansOfRuns } from "./spans.js";
+/** @import { Act, ActNote, Box, ClassId, ClassNote, ColouredClasses, Failure, Labels, MaskInfo, MaskRecord, MaskRegion, MaskSave, MaskSaved, SaveStatus, Verdict, VerdictNote } from "../shared/types.d.ts" */
+/** @import { MaskApi } from "./api.js" */
+/** @import { Journal } from "./journal.js" */
 
 /**
- * Open an image, in a round or none, with what a dead client left unsaved of it. `person()` is the name of who paints; `post(act)` stores
- * a verdict and resolves to the server's answer; `on` holds status(status), saved(), conflict(error), refused(error), repaint(box).
+ * Listeners to an open image: `repaint` draws a box anew, all of it when null; `classes` tells the server's classes after an act.
+ *
+ * @typedef {object} PictureEvents
+ * @property {(status: SaveStatus) => void} status
+ * @property {() => void} saved
+ * @property {(error: Failure) => void} conflict
+ * @property {(error: Failure) => void} refused
+ * @property {(error: Failure, name: string) => void} held
+ * @property {(box: Box | null) => void} repaint
+ * @property {() => void} loaded
+ * @property {(answer: ColouredClasses, at: number | null) => void} classes
+ */
+
+/**
+ * Options of an opened image: `person()` returns the annotator's name, `post(act)` stores an act and resolves to the server's answer.
+ *
+ * @typedef {object} OpenOptions
+ * @property {MaskApi} api
+ * @property {Journal} journal
+ * @property {number} sample
+ * @property {number | null} round
+ * @property {() => string | null} person
+ * @property {string} client
+ * @property {() => number} nextSeq
+ * @property {(client: string) => boolean} isAlive
+ * @property {(act: Act) => Promise<any>} post
+ * @property {PictureEvents} on
+ */
+
+/**
+ * Open an image, in a round or none, with unsaved changes of a dead client.
+ *
+ * Of a large image only the mask is awaited, the prediction follows.
+ *
+ * @param {OpenOptions} options
  */
 export async function openPicture({ api, journal, sample, round, person, client, nextSeq, isAlive, post, on }) {
   const about = await api.mask(sample, round);
-  const [theirs, given, predicted] = await Promise.all([
-    api.labels(about, about.version), about.given && api.labels(about, about.given), round ? ifThere(api.predicted(about, round)) : null,
+  about.classes = shareClasses(about);
+  const large = about.width * about.height > LARGE;
+  const [labels, given, predicted] = await Promise.all([
+    api.labels(about, about.version), large ? null : givenOf(api, about), large ? null : predictedOf(api, about, round),
   ]);
-  const picture = new Picture({ api, round, about, theirs, given: given ?? theirs.slice().fill(about.ignore), predicted, post, on });
+  const picture = new Picture({ api, round, about, labels, given, predicted, post, on });
+  if (large && round) picture.loadPredicted();
+  const { changes } = picture.painting;
   picture.saver = new Saver({
-    base: about.version, client, nextSeq, read: () => picture.painting.labels.slice(),
-    encode: (labels) => deflate(picture.packed = labels), send: (sent) => api.save(sample, { round, ...sent }),
-    keep: (record) => journal.keep(sample, { ...record, round, name: person(), image: about.name }), forget: () => journal.forget(sample),
-    onStatus: on.status, onSaved: (answer) => picture.wasSaved(answer), onConflict: on.conflict, onRefused: on.refused,
+    base: about.version, client, nextSeq, changes, encode: packTiles, send: (save) => api.save(sample, { round, ...save }),
+    keep: (read) => journal.keep(sample, () => ({ ...read(), round, name: person(), image: about.name, width: about.width, height: about.height })),
+    forget: () => journal.forget(sample),
+    onStatus: on.status, onSaved: (answer) => picture.wasSaved(answer), onConflict: on.conflict, onRefused: on.refused, onHeld: (error) => on.held(error, about.name),
   });
   const records = (await journal.left(isAlive)).filter(({ name }) => (name ?? person()) === person()); // the same person's
-  const here = records.filter((one) => one.sample === sample);
+  const here = records.filter((record) => record.sample === sample);
   picture.recovered = here.length ? await picture.takeUp(here[0]) : null;
-  if (here.length) await journal.drop(here[0]); // what a second one left follows when the image is opened again
-  picture.elsewhere = records.filter((one) => one.sample !== sample);
+  if (here.length) await journal.drop(here[0]); // a second record is taken up when the image is opened again
+  picture.elsewhere = records.filter((record) => record.sample !== sample);
   return picture;
 }
 
-/** Resolve to null what the server has not (a round's predictions may have been cleared away). */
-function ifThere(asked) {
-  return asked.catch((error) => {
+/**
+ * Resolve to the given mask of an image; without one, to the value of pixels without a label.
+ *
+ * @param {MaskApi} api
+ * @param {MaskInfo} about
+ * @returns {Promise<Labels> | number}
+ */
+function givenOf(api, about) {
+  return about.given ? api.labels(about, about.given) : about.ignore;
+}
+
+/**
+ * Resolve to the prediction of a round; null where there is none (it may have been deleted).
+ *
+ * @param {MaskApi} api
+ * @param {MaskInfo} about
+ * @param {number | null} round
+ */
+async function predictedOf(api, about, round) {
+  if (!round) return null;
+  try {
+    return await api.predicted(about, round);
+  } catch (error) {
     if (error.status === 404) return null;
     throw error;
-  });
+  }
 }
 
 export class Picture {
-  constructor({ api, round, about, theirs, given, predicted, post, on }) {
-    Object.assign(this, { api, round, about, predicted, post, on });
-    this.acknowledged = theirs; // the server's labels under the saver's base
-    this.painting = new Painting({ labels: theirs.slice(), given, predicted: predicted ?? theirs, width: about.width, height: about.height, ignore: about.ignore });
+  /** @type {Saver} Set by `openPicture`. */ saver;
+
+  /**
+   * @param {object} options
+   * @param {MaskApi} options.api
+   * @param {number | null} options.round
+   * @param {MaskInfo} options.about
+   * @param {Labels} options.labels
+   * @param {Labels | number | null} options.given
+   * @param {Labels | null} options.predicted
+   * @param {(act: Omit<Act, "seq">) => Promise<any>} options.post
+   * @param {PictureEvents} options.on
+   */
+  constructor({ api, round, about, labels, given, predicted, post, on }) {
+    this.api = api;
+    this.round = round;
+    this.about = about;
+    this.post = post;
+    this.on = on;
+    const { width, height, ignore } = about;
+    this.painting = new Painting({ labels, given, predicted, width, height, ignore });
+    /** @type {(MaskRecord & { saved?: boolean }) | null} */
+    this.recovered = null; // record of a dead client that was taken up
+    /** @type {MaskRecord[]} */
+    this.elsewhere = []; // records of other images
+    this.loading = false; // whether the prediction is loading
+    /** @type {MaskRegion[]} */
     this.regions = about.regions.map((region) => ({ ...region, spans: spansOfRuns(region.runs) }));
     this.index = this.regions.length ? 0 : -1;
+    /** @type {Promise<unknown>} */
     this.acts = Promise.resolve(); // verdicts are stored one after another
-    this.judging = 0; // how many are on their way
+    this.judging = 0; // number of unanswered verdicts
   }
 
   get region() {
     return this.regions[this.index] ?? null;
+  }
+
+  /** Prediction of the round, null where there is none or it is not loaded yet. */
+  get predicted() {
+    return this.painting.predicted;
+  }
+
+  async loadPredicted() {
+    const { api, about, round, painting, on } = this;
+    this.loading = true;
+    try {
+      painting.predicted = await predictedOf(api, about, round);
+    } catch (error) {
+      on.refused(error); // it can be painted without
+    }
+    this.loading = false;
+    on.loaded();
+  }
+
+  async loadGiven() {
+    this.painting.given = await givenOf(this.api, this.about);
   }
 
   /** The labels have changed by an act of the person here. */
@@ -59,28 +166,57 @@ export class Picture {
     this.saver.touch(this.region?.id ?? null);
   }
 
+  /** @param {MaskSaved} answer */
   wasSaved({ regions = [] }) {
-    this.acknowledged = this.packed ?? this.acknowledged;
-    const stands = new Map(regions.map(({ id, status }) => [id, status])); // its own, and what it painted over or laid bare
-    for (const region of this.regions) region.status = stands.get(region.id) ?? region.status;
+    const statuses = new Map(regions.map(({ id, status }) => [id, status])); // its own, and those whose pixels changed
+    for (const region of this.regions) region.status = statuses.get(region.id) ?? region.status;
     this.on.saved();
   }
 
-  /** Take the last act back, whatever it was; returns whether there was one. */
+  /** Undo the last act; returns whether there was one. */
   undo() {
     return this.#turn(this.painting.undo(), (note) => {
+      if ("added" in note) return this.#storeClass(() => note.changeset && { op: "undo", changeset: note.changeset });
       note.region.status = note.before;
-      this.#store(() => note.changeset && { op: "undo", round: this.round, changeset: note.changeset });
+      return this.#store(() => note.changeset && { op: "undo", round: this.round, changeset: note.changeset });
     });
+  }
+
+  /**
+   * Undo the newest edit of an earlier visit, if this person made it and nothing followed; resolves to "" when done, else to the reason
+   * why not.
+   *
+   * @param {string | null} person
+   */
+  async undoEarlier(person) {
+    const { api, saver, painting } = this;
+    if (saver.state === "saving") await saver.drained();
+    const waits = () => saver.unsaved || this.judging;
+    if (waits()) return "Earlier strokes can be undone once everything is saved.";
+    const about = await api.mask(this.about.sample, this.round);
+    if (about.version !== saver.base) return "This image was changed elsewhere since. Reload it to go on.";
+    const [edit] = about.edits;
+    if (!edit && about.merged_since) return "Classes were merged after the strokes before this, so these cannot be undone here. To go on, undo the merge on the Classes page.";
+    if (!edit) return "Nothing left to undo here.";
+    if (edit.by !== person) return `The last stroke is by ${edit.by}. Only your own can be undone.`;
+    const labels = await api.labels(about, edit.base);
+    if (waits() || painting.history.undos.length || painting.history.open) return "You painted meanwhile; nothing earlier was undone.";
+    painting.goBack(painting.tilesOf(labels));
+    this.about.edits = about.edits.slice(1);
+    this.on.repaint(null);
+    this.touched();
+    return "";
   }
 
   redo() {
     return this.#turn(this.painting.redo(), (note) => {
+      if ("added" in note) return this.#storeClass(() => addition(note), note);
       note.region.status = note.verdict;
-      this.#store(() => decision(note), note);
+      return this.#store(() => decision(note), note);
     });
   }
 
+  /** @param {{ box: Box | null, note: ActNote | null } | null} turned @param {(note: ActNote) => unknown} noted */
   #turn(turned, noted) {
     if (!turned) return false;
     if (turned.box) this.on.repaint(turned.box);
@@ -89,28 +225,65 @@ export class Picture {
     return true;
   }
 
-  /** Judge the region at hand; accepting paints it at once, also over protected classes. */
+  /** Give the current region a verdict; its effect on pixels is painted at once, also over protected classes. @param {Verdict} verdict */
   judge(verdict) {
     const { region, painting } = this;
+    if (!region) return;
+    /** @type {VerdictNote} */
     const note = { region, verdict, before: region.status };
     painting.begin(note);
-    const box = verdict === "accept" ? painting.paint(region.spans, region.pseudo, { force: true }) : null;
+    const label = verdict === "accept" ? region.pseudo : verdict === "ambiguous" || verdict === "exclude" ? this.about.ignore : undefined;
+    const box = label === undefined ? null : painting.paint(region.spans ?? [], label, { force: true });
     painting.end();
     region.status = verdict;
     if (box) this.on.repaint(box);
     this.#store(() => decision(note), note);
   }
 
-  /** Go on with somebody else's mask; one's own can be brought back by undo. */
-  async takeTheirs() {
-    const { version, theirs } = await this.#present();
-    this.painting.replace(theirs);
-    this.acknowledged = theirs;
-    this.on.repaint(null);
-    return this.saver.rebase(version, { clean: true });
+  /** Add a class as an act that undo takes back; resolves to its id, null where it was refused. @param {string} name */
+  async addClass(name) {
+    const note = { added: name };
+    this.painting.begin(note);
+    this.painting.end();
+    return (await this.#storeClass(() => addition(note), note))?.class ?? null;
   }
 
-  /** Put one's own changes on top of somebody else's mask. */
+  /**
+   * Follow merges of classes and their undo, which both make another version of the mask. Unsaved strokes stay.
+   *
+   * @param {[ClassId, ClassId][]} merged
+   */
+  followMerges(merged) {
+    this.painting.exchange(merged);
+    this.on.repaint(null);
+    this.judging += 1;
+    const quiet = this.saver.pause();
+    this.acts = this.acts.then(async () => {
+      await quiet;
+      try {
+        if (this.saver.trouble !== "conflict") await this.#merge();
+      } catch (error) {
+        this.on.refused(error);
+      } finally {
+        this.judging -= 1;
+        this.saver.resume();
+        this.on.saved();
+      }
+    });
+    return this.acts;
+  }
+
+  /** Continue with the mask of another annotator; undo restores the own changes. */
+  async takeTheirs() {
+    const { version, theirs } = await this.#present();
+    const { painting, saver } = this;
+    painting.replace(painting.tilesOf(theirs));
+    painting.changes.rebase(new Map());
+    this.on.repaint(null);
+    return saver.rebase(version, { clean: true });
+  }
+
+  /** Apply the own changes on top of another annotator's mask. */
   async putMine() {
     await this.#merge();
     this.on.repaint(null);
@@ -119,28 +292,65 @@ export class Picture {
   /** Return how much each of two people changed, as `merge` counts it. */
   async compared() {
     const { theirs } = await this.#present();
-    return merge(this.acknowledged, this.painting.labels, theirs);
+    return merge(this.painting, theirs);
   }
 
-  /** Go on where a dead client was; returns its record when something of it is to be saved. */
+  /** Take up the changes of a dead client; returns its record when some are still to be saved. @param {MaskRecord} record */
   async takeUp(record) {
     const { about, api, saver, painting } = this;
-    const fetchLabels = (version) => api.labels(about, version);
-    const found = await recover(record, { version: about.version, theirs: this.acknowledged, fetchLabels, send: (sent) => api.save(about.sample, { round: record.round ?? null, ...sent }) });
+    const { version, width, height } = about;
+    /** @param {string} older */
+    const fetchLabels = (older) => api.labels(about, older);
+    /** @param {MaskSave} save */
+    const send = (save) => api.save(about.sample, { round: record.round ?? null, ...save });
+    const found = await recover(record, { version, theirs: painting.labels, width, height, fetchLabels, send });
     if (found.state === "saved") return { ...record, saved: true };
-    if (found.base !== about.version) this.acknowledged = await fetchLabels(found.base).catch(() => this.acknowledged);
+    if (found.labels !== painting.labels) painting.labels.set(found.labels);
     saver.base = found.base;
     if (found.sent) saver.adopt(found.sent);
-    painting.replace(found.labels);
+    painting.replace(found.tiles);
+    painting.changes.saved(found.stored ?? new Map());
     saver.touch(record.finding);
     if (found.state === "conflict") saver.stop();
     return record;
   }
 
-  /** Store a verdict (`make()` says it when its turn has come), then bring labels and version in line with the server. */
+  /**
+   * Store an act on the classes after earlier strokes are saved; resolves to the server's answer, null where there is none.
+   *
+   * @param {() => Act | null | undefined | 0} make
+   * @param {ActNote | null} [note]
+   */
+  #storeClass(make, note = null) {
+    this.judging += 1;
+    const stored = this.acts.then(async () => {
+      await this.saver.flush();
+      const act = make();
+      if (!act) return null;
+      const answer = await this.post({ ...act, dataset: this.about.dataset });
+      if (note) note.changeset = answer.changeset;
+      this.on.classes(answer, answer.changeset);
+      return answer;
+    }).catch((error) => {
+      this.on.refused(error);
+      return null;
+    }).finally(() => {
+      this.judging -= 1;
+      this.on.saved();
+    });
+    this.acts = stored;
+    return stored;
+  }
+
+  /**
+   * Store a verdict, which `make()` returns when its turn has come, then align labels and version with the server.
+   *
+   * @param {() => Act | null | undefined | 0} make
+   * @param {ActNote | null} [note]
+   */
   #store(make, note = null) {
     this.judging += 1;
-    const quiet = this.saver.pause(); // from now on: between two acts that wait, what the second changes would be saved as strokes
+    const quiet = this.saver.pause(); // from now on: the effect of a second waiting act would be saved as strokes otherwise
     this.acts = this.acts.then(async () => {
       await quiet;
       try {
@@ -149,7 +359,7 @@ export class Picture {
         const answer = await this.post(act);
         if (note) note.changeset = answer.changeset;
         for (const { id, status } of answer.items ?? []) for (const region of this.regions) if (region.id === id) region.status = status;
-        if (this.saver.trouble !== "conflict") await this.#merge(); // else whose pixels stay is for the person to say
+        if (this.saver.trouble !== "conflict") await this.#merge(); // in a conflict the person decides
       } catch (error) {
         this.on.refused(error);
       } finally {
@@ -161,19 +371,23 @@ export class Picture {
   }
 
   async #merge() {
-    const { version, theirs } = await this.#present();
-    const { labels } = merge(this.acknowledged, this.painting.labels, theirs);
-    if (this.painting.adopt(labels)) this.on.repaint(null);
-    this.acknowledged = theirs;
-    this.saver.rebase(version, { clean: equal(this.painting.labels, theirs) });
+    const { version, theirs, regions } = await this.#present();
+    const { painting, saver } = this;
+    const present = new Map(regions.map((region) => [region.id, region]));
+    for (const region of this.regions) Object.assign(region, classesOf(present.get(region.id) ?? region));
+    const { tiles, before } = merge(painting, theirs);
+    painting.adopt(tiles);
+    painting.changes.rebase(before);
+    if (tiles.size) this.on.repaint(null);
+    saver.rebase(version, { clean: before.size === 0 });
   }
 
   /** Resolve to the server's present version and labels; asks again while the network is away. */
   async #present() {
     for (let wait = 400; ; wait = Math.min(12_000, wait * 2)) {
       try {
-        const { version } = await this.api.mask(this.about.sample, this.round);
-        return { version, theirs: await this.api.labels(this.about, version) };
+        const { version, regions } = await this.api.mask(this.about.sample, this.round);
+        return { version, regions, theirs: await this.api.labels(this.about, version) };
       } catch (error) {
         if (error.status >= 400 && error.status < 500) throw error;
         await new Promise((resolve) => { setTimeout(resolve, wait); });
@@ -182,6 +396,15 @@ export class Picture {
   }
 }
 
+/** @param {Pick<MaskRegion, "given" | "pseudo">} region */
+const classesOf = ({ given, pseudo }) => ({ given, pseudo });
+
+/** @param {ClassNote} note @returns {Act} */
+function addition({ added }) {
+  return { op: "add_class", name: added };
+}
+
+/** @param {VerdictNote} note @returns {Act} */
 function decision({ region, verdict }) {
   return { op: "decide", decisions: [{ finding: region.id, verdict }] };
 }

@@ -1,22 +1,50 @@
-// From the pointer to the tools: strokes, clicks, polygons, panning.
+// Pointer events for the tools: strokes, clicks, polygons, panning, pinching.
 
-import { number } from "../review_grid/format.js";
-import { areaOf } from "./areas.js";
+import { number } from "../shared/format.js";
 import { nameOf } from "./class_list.js";
+import { Contacts } from "./contacts.js";
+import { areaOf } from "./spans.js";
 import { Polygon, Stroke } from "./strokes.js";
+/** @import { ClassId, Labels, Point } from "../shared/types.d.ts" */
+/** @import { Editor } from "./editor.js" */
+/** @import { Grip } from "./stage.js" */
 
 const CLOSE_PIXELS = 8; // CSS pixels around a polygon's first corner that complete it
+const TAP_PIXELS = 10; // CSS pixels a finger may stray and still tap
+/** @type {Record<string, (editor: Editor) => ClassId | Labels | null>} What each brush paints: a class, or the labels of a map. */
 const SOURCES = {
   brush: (editor) => editor.label, eraser: (editor) => editor.picture.about.ignore,
   suggest_brush: (editor) => editor.painting.predicted, restore: (editor) => editor.painting.given,
 };
 
 export class Pointer {
+  /** @param {Editor} editor */
   constructor(editor) {
     this.editor = editor;
     this.polygon = new Polygon();
+    this.contacts = new Contacts();
+    /** @type {Stroke | null} */
+    this.stroke = null;
+    /** @type {Point | null} Position in the image. */
+    this.at = null;
+    /** @type {[number, number] | null} Where the pointer that pans was, in CSS pixels. */
+    this.panned = null;
+    /** @type {[number, number] | null} Where a finger came down that may tap. */
+    this.tap = null;
+    /** @type {Grip | null} */
+    this.grip = null;
+    /** @type {Point | null} End of the last stroke. */
+    this.last = null;
+    /** @type {{ key: string, holds: (x: number, y: number) => boolean } | null} Piece that is outlined. */
+    this.hinted = null;
     this.spaced = false; // the space bar is down: drags pan
     const { element } = editor.stage;
+    /**
+     * @template {keyof HTMLElementEventMap} Name
+     * @param {Name} name
+     * @param {(event: HTMLElementEventMap[Name]) => void} run
+     * @param {AddEventListenerOptions} [options]
+     */
     const listen = (name, run, options = {}) => element.addEventListener(name, run, { signal: editor.stop.signal, ...options });
     listen("pointerdown", (event) => this.#down(event));
     listen("pointermove", (event) => this.#move(event));
@@ -33,14 +61,14 @@ export class Pointer {
     return Boolean(this.stroke || this.panned);
   }
 
-  /** The space bar went down or up. */
+  /** The space bar went down or up. @param {boolean} down */
   space(down) {
     this.spaced = down;
     this.editor.stage.element.classList.toggle("grab", down);
     this.draw();
   }
 
-  /** Draw what follows the pointer: the brush, the polygon's next edge, the piece a click would take. */
+  /** Draw the marks of the pointer: the brush, the polygon's next edge, the area that a click would take. */
   draw() {
     const { stage, tool, settings, picture } = this.editor;
     if (!picture || !this.at) return;
@@ -50,7 +78,7 @@ export class Pointer {
     if (tool !== "suggest") stage.hint([]);
   }
 
-  /** Forget the polygon; returns whether there was one. */
+  /** Discard the polygon; returns whether there was one. */
   drop() {
     const had = this.polygon.corners.length > 0;
     this.polygon = new Polygon();
@@ -63,7 +91,7 @@ export class Pointer {
     this.draw();
   }
 
-  /** Paint the polygon; `subtract`: take it from the chosen class. */
+  /** Paint the polygon; `subtract`: take it from the chosen class. @param {{ subtract?: boolean }} [options] */
   complete({ subtract = this.editor.toolbox.modes.polygon === "subtract" } = {}) {
     const { editor, polygon } = this;
     if (editor.tool !== "polygon" || polygon.corners.length < 3) return;
@@ -74,34 +102,63 @@ export class Pointer {
     else editor.paint(spans, label);
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
     const { editor } = this;
     const { stage } = editor;
-    if (!editor.ready || this.busy) return;
+    if (!editor.ready || event.button > 1) return;
+    const role = this.contacts.down(event);
+    if (role === "ignore") return;
+    this.#takeBack();
     stage.element.focus({ preventScroll: true });
+    if (role === "move") {
+      this.#grip();
+      return;
+    }
+    stage.element.setPointerCapture(event.pointerId); // so that its end is known wherever it is lifted
     if (event.button === 1 || (event.button === 0 && this.spaced)) {
       this.panned = [event.clientX, event.clientY];
-      stage.element.setPointerCapture(event.pointerId);
       stage.element.classList.add("grabbing");
       event.preventDefault();
       return;
     }
-    if (event.button !== 0) return;
     stage.locate();
     const position = stage.position(event);
     this.at = position;
     if (event.altKey) editor.hand.pickAt(position);
     else if (SOURCES[editor.tool]) this.#begin(event, position);
+    else if (event.pointerType === "touch") this.tap = [event.clientX, event.clientY]; // a second finger may follow
     else this.#click(event, position);
   }
 
+  /** Cancel the stroke or click of the drawing pointer, as another pointer takes its place. */
+  #takeBack() {
+    const { stage } = this.editor;
+    const box = this.stroke?.cancel();
+    this.stroke = null;
+    this.tap = null;
+    this.panned = null;
+    this.grip = null;
+    stage.element.classList.remove("grabbing");
+    if (box) stage.draw(box);
+  }
+
+  /** Hold the image with the fingers that are down now, if any. */
+  #grip() {
+    const { contacts, editor } = this;
+    this.grip = contacts.grasp && editor.stage.grip(contacts.grasp);
+    this.#gone();
+  }
+
+  /** @param {PointerEvent} event @param {Point} position */
   #begin(event, position) {
     const { editor } = this;
-    editor.stage.element.setPointerCapture(event.pointerId);
-    this.stroke = new Stroke(editor.painting, { source: SOURCES[editor.tool](editor), size: editor.settings.size, from: event.shiftKey ? this.last ?? null : null });
+    const source = /** @type {ClassId | Labels} */ (SOURCES[editor.tool](editor)); // a tool whose map is not loaded is not taken
+    this.stroke = new Stroke(editor.painting, { source, size: editor.settings.size, from: event.shiftKey ? this.last : null });
     this.#paint([position]);
   }
 
+  /** @param {PointerEvent} event @param {Point} position */
   #click(event, position) {
     const { editor } = this;
     const { painting, tool, label, picture, toolbox } = editor;
@@ -117,13 +174,13 @@ export class Pointer {
     else if (tool === "suggest") {
       const spans = painting.suggestedAt(x, y, { whole: event.shiftKey });
       if (!areaOf(spans)) editor.say("The mask already has the suggested class here.");
-      editor.paint(spans, painting.predicted);
+      editor.paint(spans, /** @type {Labels} */ (painting.predicted));
       this.#hint(event, true);
     } else if (toolbox.modes.replace === "region" && !picture.region) editor.say("There is no region at hand; replace everywhere, or fill.");
-    else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region.spans : null);
+    else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region?.spans ?? null : null);
   }
 
-  /** Give the pixels of one class, all or those within spans, the chosen one. */
+  /** Give the pixels of one class, all or those within spans, the chosen one. @param {ClassId | null} from @param {number[] | null} within */
   #replace(from, within) {
     const { editor } = this;
     const { label, painting, picture } = editor;
@@ -132,10 +189,16 @@ export class Pointer {
     else editor.say(`${nameOf(picture.about, from)} → ${nameOf(picture.about, label)}: ${number(area)} px`, { passing: true, action: { label: "Undo", run: () => editor.undo() } });
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
     const { editor } = this;
     const { stage } = editor;
     if (!editor.ready) return;
+    const role = this.contacts.move(event);
+    const grasp = role === "move" && this.contacts.grasp;
+    if (this.grip && grasp) stage.follow(this.grip, grasp);
+    if (role === "move" || role === "ignore") return;
+    if (this.tap && Math.hypot(event.clientX - this.tap[0], event.clientY - this.tap[1]) > TAP_PIXELS) this.tap = null;
     if (!this.stroke) stage.locate();
     this.at = stage.position(event);
     if (this.panned) {
@@ -143,17 +206,29 @@ export class Pointer {
       this.panned = [event.clientX, event.clientY];
     } else if (this.stroke) {
       const events = event.getCoalescedEvents?.() ?? [];
-      this.#paint((events.length ? events : [event]).map((one) => stage.position(one)));
+      this.#paint((events.length ? events : [event]).map((moved) => stage.position(moved)));
     } else if (editor.tool === "suggest") this.#hint(event);
     this.draw();
-    editor.point(this.at.map(Math.floor));
+    editor.point([Math.floor(this.at[0]), Math.floor(this.at[1])]);
   }
 
+  /** @param {PointerEvent} event */
   #up(event) {
     const { editor } = this;
+    const role = this.contacts.up(event);
+    if (role === "move") this.#grip();
+    if (role !== "draw") return;
+    if (event.type === "pointercancel" && event.pointerType === "touch") { // the system took the finger for a palm or a gesture
+      this.#takeBack();
+      return;
+    }
     if (this.panned) {
       this.panned = null;
       editor.stage.element.classList.remove("grabbing");
+    }
+    if (this.tap) {
+      this.tap = null;
+      if (editor.ready) this.#click(event, editor.stage.position(event));
     }
     if (!this.stroke) return;
     if (event.type === "pointerup") this.#paint([editor.stage.position(event)]);
@@ -163,20 +238,23 @@ export class Pointer {
     if (changed) editor.painted();
   }
 
+  /** @param {Point[]} positions */
   #paint(positions) {
-    const box = this.stroke.move(positions);
+    const box = this.stroke?.move(positions);
     if (box) this.editor.stage.draw(box);
   }
 
-  /** Show the piece that a click would take; looked for only when the pointer enters another one. */
+  /** Show the piece that a click would take; looked for only when the pointer enters another one. @param {PointerEvent} event */
   #hint(event, afresh = false) {
     const { painting, stage } = this.editor;
+    const { predicted } = painting;
+    if (!this.at || !predicted) return;
     const [x, y] = this.at.map(Math.floor);
     const place = y * painting.width + x;
-    const key = painting.inside(x, y) ? `${painting.labels[place]}/${painting.predicted[place]}/${event.shiftKey}` : "";
-    if (!afresh && key === this.hinted?.key && (key === "" || this.hinted.holds(x, y))) return;
-    const spans = key && (event.shiftKey || painting.labels[place] !== painting.predicted[place]) ? painting.suggestedAt(x, y, { whole: event.shiftKey }) : [];
-    this.hinted = { key, holds: holder(spans) };
+    const key = painting.inside(x, y) ? `${painting.labels[place]}/${predicted[place]}/${event.shiftKey}` : "";
+    if (!afresh && key === this.hinted?.key && (key === "" || this.hinted?.holds(x, y))) return;
+    const spans = key && (event.shiftKey || painting.labels[place] !== predicted[place]) ? painting.suggestedAt(x, y, { whole: event.shiftKey }) : [];
+    this.hinted = { key, holds: spanTest(spans) };
     stage.hint(spans);
   }
 
@@ -191,7 +269,9 @@ export class Pointer {
   }
 }
 
-function holder(spans) {
+/** @param {number[]} spans */
+function spanTest(spans) {
+  /** @param {number} x @param {number} y */
   return (x, y) => {
     for (let index = 0; index < spans.length; index += 3) if (spans[index] === y && x >= spans[index + 1] && x < spans[index + 2]) return true;
     return false;

@@ -1,43 +1,88 @@
-// One mask on its way to the server: saved after each stroke, one request at a time, sent again until it is answered.
+// Saves of one mask: after each stroke, one request at a time, sent again until it is answered.
 //
-// Every save names the version it was made from; the server refuses one made from anything but its present version.
-// A request that got no answer is sent again as it was, under its own number, so that the server knows it again. Beside that
-// the journal (journal.js) always holds what is not yet acknowledged.
+// Every save names the version it was made from; the server refuses one made from another than its present version.
+// A request without an answer is sent again as it was, under its own number, so that the server recognises it. The journal (journal.js)
+// always holds unacknowledged changes. Only tiles that changed since that version are kept and sent.
+
+import { HELD_MS } from "../shared/outbox.js";
+/** @import { Failure, MaskSave, MaskSaved, SaveState, SaveStatus, Tiles, Timers, UnsavedMask } from "../shared/types.d.ts" */
+/** @import { Changes } from "./history.js" */
 
 const DEBOUNCE_MS = 300;
 const BACKOFF_MS = [400, 800, 1600, 3200, 6400, 12_000];
 
 export class Saver {
   /**
-   * `read()` returns a copy of the labels, `encode(labels)` their bytes; `send({client, seq, base, finding, body, keepalive})`
-   * resolves to {version, saved_at} or throws an error with a `status`. `keep(record)` and `forget()` are the journal's.
-   * `onStatus({state, unsaved, savedAt})` with state saved, saving, offline, name, conflict or refused.
+   * @param {object} options
+   * @param {string} options.base Version of the mask on the server.
+   * @param {string} options.client
+   * @param {() => number} options.nextSeq
+   * @param {Changes} options.changes
+   * @param {(tiles: Tiles) => Promise<Uint8Array<ArrayBuffer>>} options.encode
+   * @param {(save: MaskSave & { keepalive: boolean }) => Promise<MaskSaved>} options.send Throws `Failure`s.
+   * @param {(read: () => UnsavedMask) => void} options.keep Writes the journal.
+   * @param {() => void} options.forget Clears the journal.
+   * @param {(status: SaveStatus) => void} [options.onStatus]
+   * @param {(answer: MaskSaved) => void} [options.onSaved]
+   * @param {(error: Failure) => void} [options.onConflict]
+   * @param {(error: Failure) => void} [options.onRefused]
+   * @param {(error: Failure) => void} [options.onHeld] Called once the dataset or round is deleted: the mask is kept, and stored once that
+   *   is restored.
+   * @param {Timers} [options.timers]
    */
-  constructor({ base, client, nextSeq, read, encode, send, keep, forget, onStatus = () => {}, onSaved = () => {}, onConflict = () => {}, onRefused = () => {}, timers = globalThis }) {
-    Object.assign(this, { base, client, nextSeq, read, encode, send, keep, forget, onStatus, onSaved, onConflict, onRefused, timers });
+  constructor({ base, client, nextSeq, changes, encode, send, keep, forget, onStatus = () => {}, onSaved = () => {}, onConflict = () => {}, onRefused = () => {}, onHeld = () => {}, timers = globalThis }) {
+    this.base = base;
+    this.client = client;
+    this.nextSeq = nextSeq;
+    this.changes = changes;
+    this.encode = encode;
+    this.send = send;
+    this.keep = keep;
+    this.forget = forget;
+    this.onStatus = onStatus;
+    this.onSaved = onSaved;
+    this.onConflict = onConflict;
+    this.onRefused = onRefused;
+    this.onHeld = onHeld;
+    this.timers = timers;
     this.revision = 0; // of the labels
     this.saved = 0; // the last revision the server has
-    this.sent = null; // {client, seq, base, finding, body, revision}: sent, not answered
-    this.finding = null; // the region whose review the next save belongs to
+    /** @type {MaskSave | null} Sent and not answered. */
+    this.sent = null;
+    /** @type {number | null} */
+    this.finding = null; // region to whose review the next save belongs
     this.failures = 0;
+    this.held = false; // whether the dataset or round is deleted and may be restored
+    /** @type {string | null} */
     this.savedAt = null;
-    this.trouble = null; // conflict or refused: nothing is sent until a person has chosen
+    /** @type {"conflict" | "refused" | null} Nothing is sent until a person has chosen. */
+    this.trouble = null;
     this.pauses = 0;
+    /** @type {(() => void)[]} */
     this.waiters = [];
+    this.needsName = false;
+    /** @type {Promise<void> | null} Save that is under way. */
+    this.busy = null;
+    /** @type {any} Timer of the next try. */
+    this.timer = null;
+    /** @type {any} Timer of the save after a stroke. */
+    this.debounce = null;
   }
 
   get unsaved() {
     return this.revision !== this.saved || this.sent !== null;
   }
 
+  /** @returns {SaveState} */
   get state() {
     if (this.trouble) return this.trouble;
     if (!this.unsaved) return "saved";
     if (this.needsName) return "name";
+    if (this.held) return "held";
     return this.failures ? "offline" : "saving";
   }
 
-  /** The labels have changed, while the region `finding` was at hand. */
+  /** Note a change of the labels, made while the region `finding` was current. @param {number | null} finding */
   touch(finding) {
     this.revision += 1;
     this.finding = finding;
@@ -63,24 +108,24 @@ export class Saver {
     return this.#pump();
   }
 
-  /** The page goes: send what is already packed once more, with a request that outlives it. */
+  /** Send the packed changes once more as the page closes, with a request that outlives it. */
   leave() {
     if (!this.sent) this.flush();
     else Promise.resolve(this.send({ ...this.sent, keepalive: true })).catch(() => {});
   }
 
-  /** Take up what a dead client left unanswered; call before anything else is saved. */
+  /** Take over an unanswered request of a dead client; to be called before any save. @param {MaskSave} sent */
   adopt(sent) {
     this.sent = { ...sent, revision: this.revision };
   }
 
-  /** Send nothing until a person has chosen between two masks. */
+  /** Stop sending until a person has chosen between two masks. */
   stop() {
     this.trouble = "conflict";
     this.#report();
   }
 
-  /** Resolve when nothing is on its way; until `resume` nothing more is sent. */
+  /** Resolve when no request is running; nothing is sent until `resume`. */
   async pause() {
     this.pauses += 1;
     while (this.busy) await this.busy;
@@ -91,12 +136,18 @@ export class Saver {
     return this.#pump();
   }
 
-  /** From now on saves are made from `version`; `clean`: and the labels are what the server has under it. */
+  /**
+   * From now on saves are made from `version`, as the changes already are; `clean`: and there are none.
+   *
+   * @param {string} version
+   * @param {{ clean?: boolean }} [options]
+   */
   rebase(version, { clean = false } = {}) {
     this.base = version;
     this.sent = null;
     this.trouble = null;
     this.failures = 0;
+    this.held = false;
     if (clean) this.saved = this.revision;
     else if (this.saved === this.revision) this.revision += 1;
     this.#journal();
@@ -104,9 +155,11 @@ export class Saver {
     return this.#pump();
   }
 
-  /** Resolve when everything is saved; when a person must choose first it waits for that too. */
+  /** Resolve when everything is saved, after a conflict once a person has chosen. */
   drained() {
-    return this.unsaved ? new Promise((resolve) => { this.waiters.push(resolve); }) : Promise.resolve();
+    /** @type {Promise<void>} */
+    const saved = this.unsaved ? new Promise((resolve) => { this.waiters.push(resolve); }) : Promise.resolve();
+    return saved;
   }
 
   #pump() {
@@ -125,8 +178,9 @@ export class Saver {
   async #save() {
     if (!this.sent) {
       const { revision, base, finding, client } = this;
-      const body = await this.encode(this.read());
-      this.sent = { client, seq: this.nextSeq(), base, finding, body, revision };
+      const tiles = this.changes.now();
+      const body = await this.encode(tiles);
+      this.sent = { client, seq: this.nextSeq(), base, finding, tiles, body, revision };
       this.#journal();
     }
     const { sent } = this;
@@ -138,24 +192,38 @@ export class Saver {
     }
   }
 
+  /** @param {MaskSave} sent @param {MaskSaved} answer */
   #acknowledge(sent, answer) {
     if (this.sent !== sent) return; // a person chose otherwise meanwhile
-    Object.assign(this, { sent: null, base: answer.version, failures: 0, needsName: false });
+    this.sent = null;
+    this.base = answer.version;
+    this.failures = 0;
+    this.needsName = false;
+    this.held = false;
     this.saved = Math.max(this.saved, sent.revision);
+    this.changes.saved(sent.tiles);
     this.savedAt = answer.saved_at ?? new Date().toISOString();
     this.#journal();
-    this.onSaved(answer, sent);
+    this.onSaved(answer);
   }
 
+  /** @param {MaskSave} sent @param {Failure} error */
   #fail(sent, error) {
     if (this.sent !== sent) return;
     const status = error.status ?? 0;
-    const ours = Boolean(error.body?.error); // anything else that answers on the way, a proxy perhaps, refuses nothing
-    if (ours && status === 409) {
-      Object.assign(this, { sent: null, trouble: "conflict" });
+    const ours = Boolean(error.body?.error); // a proxy's answer, for example, is no refusal
+    const heldBefore = this.held;
+    this.held = ours && Boolean(error.body?.deleted);
+    if (this.held) {
+      this.timer = this.timers.setTimeout(() => this.retry(), HELD_MS);
+      if (!heldBefore) this.onHeld(error);
+    } else if (ours && status === 409) {
+      this.sent = null;
+      this.trouble = "conflict";
       this.onConflict(error);
     } else if (ours && status >= 400 && status < 500 && ![401, 408, 429].includes(status)) {
-      Object.assign(this, { sent: null, trouble: "refused" });
+      this.sent = null;
+      this.trouble = "refused";
       this.onRefused(error);
     } else {
       this.needsName = status === 401;
@@ -166,7 +234,7 @@ export class Saver {
 
   #journal() {
     if (this.revision === this.saved && !this.sent) this.forget();
-    else this.keep({ labels: this.read(), base: this.base, finding: this.finding, sent: this.sent });
+    else this.keep(() => ({ tiles: this.changes.record(), base: this.base, finding: this.finding, sent: this.sent }));
   }
 
   #report() {

@@ -1,89 +1,95 @@
-// The image with its mask on top: layers, zoom, and where the pointer is. It draws; what is drawn is decided elsewhere.
+// Stage of the editor: the image with its mask and marks, zoom, and positions of the pointer. It draws what other parts ask for.
 
-import { h } from "../review_grid/dom.js";
-import { outlinePath } from "../review_grid/outline.js";
-import { runsOf } from "./areas.js";
-import { anchor, strokeSpans } from "./discs.js";
+import { h } from "../shared/dom.js";
+import { outlinePath } from "../shared/outline.js";
+import { LARGE } from "./grid.js";
 import { shape } from "./icons.js";
-import { edgePixels, fillPixels, tableOf, withEdges } from "./palette.js";
+import { Pane, Sheet } from "./layers.js";
+import { tableOf } from "./palette.js";
+import { anchor, runsOf, strokeSpans } from "./spans.js";
 import { View } from "./view.js";
+/** @import { Box, Point } from "../shared/types.d.ts" */
+/** @import { Grasp } from "./contacts.js" */
+/** @import { Painting } from "./painting.js" */
+/** @import { Settings } from "./toolbox.js" */
 
-const THICKEST = 4; // of a contour, in image pixels
+/** @typedef {{ position: Point, scale: number, distance: number }} Grip Image as one or two fingers took hold of it. */
+
 const MARKS = ["region", "hint", "draft", "brush"]; // each over a dark line, so that it is seen on any image
-const PIXELATED = 3; // device pixels per image pixel; from here on the photo's own pixels are shown as squares
 
 export class Stage {
+  // Of the open image.
+  /** @type {Sheet | Pane} */ layers;
+  /** @type {View} */ view;
+
   constructor() {
-    this.photo = h("img", { class: "photo", alt: "", draggable: false });
-    this.fill = h("canvas", { class: "fill" });
-    this.edge = h("canvas", { class: "edge" });
-    this.sheet = h("div", { class: "sheet" }, this.photo, this.fill, this.edge);
+    /** @type {((scale: number) => void) | null} Called after each placement of the image. */
+    this.onplace = null;
+    this.left = 0; // of the stage in the window
+    this.top = 0;
+    this.brushSize = 0;
+    /** @type {Record<string, SVGPathElement>} */
     this.marks = Object.fromEntries(MARKS.flatMap((name) => [[`${name}-halo`, shape("path", { class: "mark halo" })], [name, shape("path", { class: `mark ${name}` })]]));
     this.group = shape("g", {}, ...Object.values(this.marks));
-    this.element = h("div", { class: "stage", tabIndex: 0, role: "application" }, this.sheet, shape("svg", { class: "marks", "aria-hidden": "true" }, this.group));
+    this.element = h("div", { class: "stage", tabIndex: 0, role: "application" }, shape("svg", { class: "marks", "aria-hidden": "true" }, this.group));
     this.observer = new ResizeObserver(() => this.#resized());
     this.observer.observe(this.element);
   }
 
-  /** Show a painting over its image. */
+  /**
+   * Show a painting over its image, whose pictures lie under `url`.
+   *
+   * @param {{ painting: Painting, colours: string[], url: string, label: string }} options
+   */
   open({ painting, colours, url, label }) {
     const { width, height } = painting;
-    Object.assign(this, { painting, table: tableOf(colours, painting.ignore), view: new View(width, height) });
+    this.layers?.close();
+    this.layers = new (width * height > LARGE ? Pane : Sheet)({ painting, table: tableOf(colours, painting.ignore), url });
+    this.view = new View(width, height);
     this.element.setAttribute("aria-label", label);
-    this.photo.src = url;
-    for (const [name, value] of [["width", width], ["height", height]]) {
-      for (const layer of [this.photo, this.fill, this.edge]) layer[name] = value;
-      this.sheet.style[name] = `${value}px`;
-    }
-    this.fillContext = this.fill.getContext("2d");
-    this.edgeContext = this.edge.getContext("2d");
+    this.element.prepend(this.layers.element);
     this.outline([]);
     this.draft("");
-    this.thick = 0; // so that it is drawn as soon as it is placed
     this.#resized();
   }
 
-  /** Draw a box of the mask anew, all of it when null. */
+  /** Draw the mask in these colours from now on. @param {string[]} colours */
+  recolour(colours) {
+    this.layers.table = tableOf(colours, this.layers.painting.ignore);
+    this.draw(null);
+  }
+
+  /** Draw a box of the mask anew, all of it when null. @param {Box | null} box */
   draw(box) {
-    const { painting, table } = this;
-    const { labels, width, height } = painting;
-    const whole = box ?? { x: 0, y: 0, width, height };
-    this.#put(this.fillContext, whole, (pixels) => fillPixels(pixels, labels, width, whole, table));
-    if (!this.contour) return;
-    const edged = withEdges(whole, this.thick);
-    this.#put(this.edgeContext, edged, (pixels) => edgePixels(pixels, labels, width, height, edged, table, this.thick));
+    this.layers.draw(box);
   }
 
-  /** Choose what is seen of the mask. */
-  show({ fill, contour, opacity }) {
-    const drawn = this.contour;
-    this.contour = contour;
-    this.fill.style.opacity = fill ? opacity : 0;
-    this.edge.style.visibility = contour ? "" : "hidden";
-    if (contour && !drawn && this.painting) this.draw(null);
+  /** Choose the visible layers. @param {Settings} settings */
+  show(settings) {
+    this.layers?.show(settings);
   }
 
-  /** Hide the mask and every mark while a key is held. */
+  /** Hide the mask and every mark while a key is held. @param {boolean} hidden */
   hide(hidden) {
     this.element.classList.toggle("bare", hidden);
   }
 
-  /** Draw the outline of the region at hand. */
+  /** Draw the outline of the current region. @param {number[]} runs */
   outline(runs) {
     this.#mark("region", runs.length ? outlinePath(runs) : "");
   }
 
-  /** Draw a preview of what a click would take. */
+  /** Outline the area that a click would take. @param {number[]} spans */
   hint(spans) {
     this.#mark("hint", spans.length ? outlinePath(runsOf(spans)) : "");
   }
 
-  /** Draw the polygon so far. */
+  /** Draw the polygon so far. @param {string} path */
   draft(path) {
     this.#mark("draft", path);
   }
 
-  /** Show the brush where it would paint; no size: no brush. */
+  /** Show the brush where it would paint; no size: no brush. @param {Point | null} position @param {number} size */
   brush(position, size) {
     const shown = position && size;
     if (shown && this.brushSize !== size) this.#mark("brush", brushPath(size));
@@ -94,24 +100,27 @@ export class Stage {
     if (shown) this.brushSize = size;
   }
 
-  /** Return where a pointer event is in the image, in its pixels. */
+  /** Return where a pointer event is in the image, in its pixels. @param {{ clientX: number, clientY: number }} event */
   position(event) {
     return this.view.toImage(event.clientX - this.left, event.clientY - this.top);
   }
 
-  /** Find out where the stage lies in the window; to be called before positions are asked for. */
+  /** Measure the stage's place in the window; to be called before `position`. */
   locate() {
     const { left, top, width, height } = this.element.getBoundingClientRect();
-    Object.assign(this, { left, top });
+    this.left = left;
+    this.top = top;
     return { width, height };
   }
 
+  /** @param {WheelEvent} event */
   wheel(event) {
     this.locate();
     const lines = event.deltaMode === 1 ? 33 : 1; // some browsers count lines
     if (this.view.wheel(event.clientX - this.left, event.clientY - this.top, event.deltaY * lines)) this.place();
   }
 
+  /** @param {number} steps */
   zoom(steps) {
     this.view.zoomAt(this.element.clientWidth / 2, this.element.clientHeight / 2, steps);
     this.place();
@@ -122,34 +131,44 @@ export class Stage {
     this.place();
   }
 
+  /** @param {number} dx @param {number} dy */
   pan(dx, dy) {
     this.view.pan(dx, dy);
     this.place();
   }
 
+  /** Take hold of the image with one or two fingers, see `Contacts.grasp`; to be handed to `follow`. @param {Grasp} grasp */
+  grip({ x, y, distance }) {
+    this.locate();
+    return { position: this.position({ clientX: x, clientY: y }), scale: this.view.scale, distance };
+  }
+
+  /** Move and zoom the image with the fingers that took hold of it. @param {Grip} grip @param {Grasp} grasp */
+  follow(grip, { x, y, distance }) {
+    const scale = grip.distance && distance ? grip.scale * (distance / grip.distance) : grip.scale;
+    this.view.lay(grip.position, x - this.left, y - this.top, scale);
+    this.place();
+  }
+
+  /** @param {Box} box */
   reveal(box) {
     if (this.view.reveal(box)) this.place();
   }
 
-  /** Lay the image where the view says. */
+  /** Place the image by the view. */
   place() {
     const { x, y, scale } = this.view.placed;
-    this.sheet.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    this.layers.place(this.view);
     this.group.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
-    this.photo.classList.toggle("pixelated", this.view.scale >= PIXELATED);
-    this.sheet.classList.toggle("reduced", this.view.scale < 1);
-    const thick = Math.min(THICKEST, Math.max(1, Math.round(1 / this.view.scale)));
-    if (thick !== this.thick) {
-      this.thick = thick;
-      this.draw(null);
-    }
     this.onplace?.(this.view.scale);
   }
 
   unmount() {
     this.observer.disconnect();
+    this.layers?.close();
   }
 
+  /** @param {string} name @param {string} path */
   #mark(name, path) {
     this.marks[name].setAttribute("d", path);
     this.marks[`${name}-halo`].setAttribute("d", path);
@@ -161,14 +180,9 @@ export class Stage {
     this.view.resize(width, height, devicePixelRatio);
     this.place();
   }
-
-  #put(context, box, write) {
-    const image = new ImageData(box.width, box.height);
-    write(new Uint32Array(image.data.buffer));
-    context.putImageData(image, box.x, box.y);
-  }
 }
 
+/** @param {number} size */
 function brushPath(size) {
   const spans = strokeSpans([size, size], [size, size], size, 2 * size, 2 * size);
   const runs = runsOf(spans);

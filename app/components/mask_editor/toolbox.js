@@ -1,15 +1,25 @@
-// The left side: tools with their keys, what the tool at hand can be set to, and how the mask is shown.
+// Left side of the editor: tools, settings of the current tool and of the display, kept between visits.
 
-import { fill, h, keycap } from "../review_grid/dom.js";
-import { shown } from "../review_grid/keys.js";
+import { fill, h, keycap } from "../shared/dom.js";
+import { keyLabel } from "../shared/keys.js";
 import { icon } from "./icons.js";
-import { LARGEST_BRUSH } from "./settings.js";
+/** @import { Keys } from "../shared/keys.js" */
+/** @import { Icon } from "./icons.js" */
 
+/** @typedef {{ act: (action: string) => void, mode: (tool: string, mode: string) => void, set: (settings: Partial<Settings>) => void }} ToolboxActs */
+/** @typedef {{ tool: string, settings: Settings, undo: boolean, redo: boolean, suggests: boolean }} ToolboxState */
+
+const STORE = "outfold.masks.view";
+/** @type {("fill" | "contour" | "opacity" | "size")[]} */
+const STORED = ["fill", "contour", "opacity", "size"];
+export const LARGEST_BRUSH = 256; // image pixels
+/** @type {[title: string, tools: [tool: Icon, name: string][]][]} */
 const GROUPS = [
   ["Paint", [["brush", "Brush"], ["eraser", "Eraser"], ["polygon", "Polygon"], ["fill", "Fill"], ["replace", "Replace class"], ["pick", "Pick class"]]],
   ["From the round", [["suggest", "Take suggestion"], ["suggest_brush", "Paint suggestion"], ["restore", "Restore given"]]],
 ];
 const BRUSHES = new Set(["brush", "eraser", "suggest_brush", "restore"]);
+/** @type {Record<string, string>} */
 const ABOUT = {
   brush: "Paints the chosen class. Shift + click draws a line from where the last stroke ended.",
   eraser: "Makes pixels unlabelled: no class, and no error either.",
@@ -21,23 +31,75 @@ const ABOUT = {
   suggest_brush: "Uncovers what the round suggests.",
   restore: "Brings back the mask that came with the dataset.",
 };
+/** @type {Record<string, [mode: string, word: string, about: string][]>} */
 const MODES = {
   polygon: [["add", "Add", "paint the chosen class"], ["subtract", "Subtract", "make its pixels unlabelled"]],
   replace: [["image", "Whole image", "everywhere"], ["region", "Region", "within the region's outline"]],
 };
 
-/** Take the pointer's press without the keyboard's focus, so that the keys go on to the image. */
+export class Settings {
+  /** @param {Storage} storage */
+  constructor(storage) {
+    this.storage = storage;
+    this.fill = true; // whether colours are shown
+    this.contour = true;
+    this.opacity = 0.5;
+    this.size = 12; // of the brush, image pixels
+    Object.assign(this, readStore(storage, this));
+  }
+
+  /** @param {Partial<Settings>} changes */
+  set(changes) {
+    Object.assign(this, changes);
+    this.size = Math.min(LARGEST_BRUSH, Math.max(1, Math.round(this.size)));
+    this.opacity = Math.round(100 * Math.min(1, Math.max(0, this.opacity))) / 100;
+    try {
+      const { fill, contour, opacity, size } = this;
+      this.storage.setItem(STORE, JSON.stringify({ fill, contour, opacity, size }));
+    } catch {
+      // a forbidden storage: the choice holds until the page is left
+    }
+  }
+
+  /** Return the next brush size in a direction; steps grow with the size. @param {number} direction */
+  resized(direction) {
+    const step = Math.max(1, Math.round(this.size * 0.18));
+    return this.size + direction * step;
+  }
+}
+
+/** Return stored values of the types that `settings` has. @param {Storage} storage @param {Settings} settings */
+function readStore(storage, settings) {
+  try {
+    const stored = JSON.parse(storage.getItem(STORE) ?? "null") ?? {};
+    return Object.fromEntries(STORED.filter((name) => typeof stored[name] === typeof settings[name]).map((name) => [name, stored[name]]));
+  } catch {
+    return {};
+  }
+}
+
+/** Take the pointer's press without the keyboard's focus, so that the keys go on to the image. @param {Event} event */
 const keepFocus = (event) => event.preventDefault();
 
 export class Toolbox {
-  /** `on` holds act(action), mode(tool, mode), set(settings). */
+  /** `on` holds act(action), mode(tool, mode), set(settings). @param {{ keys: Keys, on: ToolboxActs }} options */
   constructor({ keys, on }) {
-    Object.assign(this, { keys, on, buttons: new Map(), modes: { polygon: "add", replace: "image" } });
+    this.keys = keys;
+    this.on = on;
+    /** @type {Map<string, HTMLButtonElement>} */
+    this.buttons = new Map();
+    /** @type {ToolboxState | null} */
+    this.drawn = null;
+    this.shownTool = "";
+    /** @type {Record<string, string>} */
+    this.modes = { polygon: "add", replace: "image" };
     this.tools = h("div", { class: "tools", role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" });
+    /** @type {HTMLInputElement} */
     this.size = h("input", { type: "range", min: 1, max: 100, "aria-label": "Brush size in pixels", oninput: () => on.set({ size: sizeAt(Number(this.size.value)) }) });
     this.sized = h("b", {});
     this.options = h("div", { class: "options" });
-    this.opacity = h("input", { type: "range", min: 0, max: 100, "aria-label": "Opacity of the colours", oninput: () => on.set({ opacity: this.opacity.value / 100 }) });
+    /** @type {HTMLInputElement} */
+    this.opacity = h("input", { type: "range", min: 0, max: 100, "aria-label": "Opacity of the colours", oninput: () => on.set({ opacity: Number(this.opacity.value) / 100 }) });
     this.toggles = h("div", { class: "seg2", role: "group", "aria-label": "What is shown" });
     this.history = h("div", { class: "seg2", role: "group", "aria-label": "Undo and redo" });
     this.element = h("aside", { class: "left", "aria-label": "Tools" }, this.tools, this.options,
@@ -46,70 +108,82 @@ export class Toolbox {
     this.keysChanged();
   }
 
-  /** Draw everything that carries a key. */
+  /** Draw all parts that show a key. */
   keysChanged() {
-    fill(this.tools, GROUPS.map(([title, tools]) => [h("h2", {}, title), tools.map(([tool, name]) => this.#button(tool, name))]));
+    fill(this.tools, GROUPS.map(([title, tools]) => [h("h2", {}, title), tools.map(([tool, name]) => this.#tool(tool, name))]));
     fill(this.toggles, this.#toggle("overlay", "Colours"), this.#toggle("contour", "Contours"));
     fill(this.history, this.#toggle("undo", "Undo", icon("undo")), this.#toggle("redo", "Redo", icon("redo")));
-    for (const action of ["undo", "redo"]) this.buttons.get(action).removeAttribute("aria-pressed");
+    for (const action of ["undo", "redo"]) this.#of(action).removeAttribute("aria-pressed");
     if (this.drawn) this.draw(this.drawn);
   }
 
+  /** @param {ToolboxState} state */
   draw({ tool, settings, undo, redo, suggests }) {
     this.drawn = { tool, settings, undo, redo, suggests };
-    for (const [, tools] of GROUPS) for (const [name] of tools) this.buttons.get(name).setAttribute("aria-pressed", String(name === tool));
-    for (const name of ["suggest", "suggest_brush"]) this.buttons.get(name).disabled = !suggests;
-    this.buttons.get("overlay").setAttribute("aria-pressed", String(settings.fill));
-    this.buttons.get("contour").setAttribute("aria-pressed", String(settings.contour));
-    this.buttons.get("undo").disabled = !undo;
-    this.buttons.get("redo").disabled = !redo;
-    this.size.value = placeOf(settings.size);
+    for (const [, tools] of GROUPS) for (const [name] of tools) this.#of(name).setAttribute("aria-pressed", String(name === tool));
+    for (const name of ["suggest", "suggest_brush"]) this.#of(name).disabled = !suggests;
+    this.#of("overlay").setAttribute("aria-pressed", String(settings.fill));
+    this.#of("contour").setAttribute("aria-pressed", String(settings.contour));
+    this.#of("undo").disabled = !undo;
+    this.#of("redo").disabled = !redo;
+    this.size.value = String(placeOf(settings.size));
     this.sized.textContent = `${settings.size} px`;
-    this.opacity.value = Math.round(settings.opacity * 100);
+    this.opacity.value = String(Math.round(settings.opacity * 100));
     if (this.shownTool !== tool || MODES[tool]) this.#option(tool);
     this.shownTool = tool;
   }
 
+  /** @param {string} tool */
   #option(tool) {
     const { keys } = this;
     fill(this.options,
       BRUSHES.has(tool) && h("label", { class: "slider" }, h("span", {}, "Size ", this.sized), this.size,
-        h("span", { class: "caps" }, keycap(shown(keys.combos("smaller")[0] ?? "")), keycap(shown(keys.combos("larger")[0] ?? "")))),
+        h("span", { class: "caps" }, keycap(keyLabel(keys.combos("smaller")[0] ?? "")), keycap(keyLabel(keys.combos("larger")[0] ?? "")))),
       MODES[tool] && h("div", { class: "seg2", role: "group", "aria-label": "How it works" }, MODES[tool].map(([mode, word, about]) =>
         h("button", { type: "button", title: about, "aria-pressed": String(this.modes[tool] === mode), onpointerdown: keepFocus, onclick: () => this.choose(tool, mode) }, word))),
       h("p", { class: "about" }, ABOUT[tool]));
   }
 
+  /** @param {string} tool @param {string} mode */
   choose(tool, mode) {
     this.modes[tool] = mode;
     this.#option(tool);
     this.on.mode(tool, mode);
   }
 
-  #button(tool, name) {
-    return this.#named(tool, name, h("span", { class: "tool-name" }, name), icon(tool), "tool");
+  /** Return the button of an action, which is there once the keys are drawn. @param {string} action */
+  #of(action) {
+    return /** @type {HTMLButtonElement} */ (this.buttons.get(action));
   }
 
+  /** @param {Icon} tool @param {string} name */
+  #tool(tool, name) {
+    return this.#button(tool, name, h("span", { class: "tool-name" }, name), icon(tool), "tool");
+  }
+
+  /** @param {string} action @param {string} word @param {Element | null} [drawing] */
   #toggle(action, word, drawing = null) {
-    return this.#named(action, word, drawing ? null : word, drawing, "");
+    return this.#button(action, word, drawing ? null : word, drawing, "");
   }
 
-  #named(action, name, word, drawing, className) {
+  /** @param {string} action @param {string} name @param {string | Element | null} word @param {Element | null} drawing @param {string} className */
+  #button(action, name, word, drawing, className) {
     const combo = this.keys.combos(action)[0];
     const button = h("button", {
-      type: "button", class: className, title: `${name}${combo ? ` (${shown(combo)})` : ""}`, "aria-label": `${name}${combo ? `, key ${shown(combo)}` : ""}`,
+      type: "button", class: className, title: `${name}${combo ? ` (${keyLabel(combo)})` : ""}`, "aria-label": `${name}${combo ? `, key ${keyLabel(combo)}` : ""}`,
       "aria-pressed": "false", onpointerdown: keepFocus, onclick: () => this.on.act(action),
-    }, drawing, word, combo && keycap(shown(combo).replace("Shift+", "⇧")));
+    }, drawing, word, combo && keycap(keyLabel(combo).replace("Shift+", "⇧")));
     this.buttons.set(action, button);
     return button;
   }
 }
 
-/** Return the brush size at a place of the slider: fine for small ones. */
+/** Return the brush size at a place of the slider: fine for small ones. @param {number} place */
 function sizeAt(place) {
   return Math.round(LARGEST_BRUSH ** (place / 100));
 }
 
+/** @param {number} size */
 function placeOf(size) {
   return Math.round((100 * Math.log(size)) / Math.log(LARGEST_BRUSH));
 }

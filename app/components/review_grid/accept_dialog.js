@@ -1,35 +1,73 @@
-// The accept-all dialog: what exactly would change, what is known of it, and the first cards of its random sample.
+// The accept-all dialog: changes, known precision, thresholds, and the first cards of the random sample.
 
-import { SETTLE_MS, proposalOf, setParams } from "./accept_bar.js";
-import { told } from "./api.js";
-import { className, givenName } from "./card.js";
-import { above, touchable } from "./counts.js";
-import { fill, h, openDialog } from "./dom.js";
+import { errorText } from "../shared/api.js";
+import { className, givenName, suggestedName } from "../shared/classes.js";
+import { fill, h, openDialog } from "../shared/dom.js";
+import { fraction, number, percent } from "../shared/format.js";
+import { proposalOf, setParams, SETTLE_MS } from "./accept_bar.js";
+import { AcceptSample } from "./accept_sample.js";
+import { countAbove, bulkHistogram } from "./counts.js";
 import { describe } from "./filters.js";
-import { fitClass, fraction, imageUrl, number } from "./format.js";
 import { Histogram } from "./histogram.js";
-import { drawPrecision, hintList, promise, quarterTable, sampleButton } from "./precision.js";
-import { layeredCrop } from "./regions.js";
-import { Ways } from "./thresholds.js";
+import { drawPrecision, hintList, acceptLabel, quarterTable, sampleButton } from "./precision.js";
+/** @import { AuditState, BulkPreview, ClassThreshold, Counts, Filter, RoundInfo } from "../shared/types.d.ts" */
+/** @import { Review } from "./review.js" */
 
 const ROWS = 8;
-const PIXELS = 192; // of a card of the sample
-const CHANGED = 409; // HTTP: the set, or what is known of it, is not what was shown
+const LAST_ACT_MS = 1500; // longest wait for a verdict to be stored before the set is previewed again
+const CHANGED = 409; // HTTP: the set, or its known precision, differs from the preview
+
+/** @typedef {Record<string, string>} Parameters Parameters of a request, which define a set. */
 
 /**
- * Show what accepting everything above a threshold would do; `accept(parameters, count, certified)` does it, `onsample(parameters)`
- * opens the random sample of exactly that set, `onaudit(id)` one there is; `onthreshold(value)` hears of every move. `byClass`: begin
- * with each class's own threshold. `extra` are parameters that no control sets.
+ * Options of the dialog.
+ *
+ * @typedef {object} AcceptDialogOptions
+ * @property {Review} review
+ * @property {Filter} filter
+ * @property {number} threshold
+ * @property {Counts} counts
+ * @property {(parameters: Parameters, count: number, certified: boolean) => Promise<void>} accept
+ * @property {(value: number) => void} onthreshold Called on every move.
+ * @property {(parameters: Parameters) => Promise<number>} begin Resolves to the id of the set's random sample.
+ * @property {(parameters: Parameters) => Promise<void>} onsample Opens the random sample of exactly that set.
+ * @property {(id: number) => void} onaudit Opens an existing one.
+ * @property {boolean} [byClass] Whether to begin with each class's own threshold.
+ * @property {Record<string, string>} [extra] Parameters that no control sets.
  */
+
+/** Preview of accepting everything above a threshold. */
 export class AcceptDialog {
-  constructor({ root, api, info, filter, threshold, counts, accept, onthreshold, onsample, onaudit, byClass = false, extra = {} }) {
-    Object.assign(this, { root, api, info, filter, threshold, counts, accept, onthreshold, onsample, onaudit, byClass, extra, preview: null, asked: 0 });
+  /** @type {HTMLDialogElement} */ dialog;
+
+  /** @param {AcceptDialogOptions} options */
+  constructor({ review, filter, threshold, counts, accept, onthreshold, begin, onsample, onaudit, byClass = false, extra = {} }) {
+    const { root, api, info } = review;
+    this.review = review;
+    this.root = root;
+    this.api = api;
+    this.info = info;
+    this.filter = filter;
+    this.threshold = threshold;
+    this.counts = counts;
+    this.accept = accept;
+    this.onthreshold = onthreshold;
+    this.onsample = onsample;
+    this.onaudit = onaudit;
+    this.byClass = byClass;
+    this.extra = extra;
+    /** @type {BulkPreview | null} */
+    this.preview = null;
+    this.requests = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     const own = filter.show === "unlabelled" && (info.round.class_thresholds ?? []).length === info.classes.length; // each class may have its own threshold
     this.title = h("h1", {});
     this.precision = h("div", { class: "worth" });
     this.changes = h("div", { class: "changes" });
-    this.sample = h("div", { class: "rnd" });
-    this.sampleTitle = h("h2", {});
+    this.sample = new AcceptSample({
+      review, begin: () => begin(Object.fromEntries(this.#parameters())), onjudged: () => this.#judged(), onproblem: (text) => { this.problem.textContent = text; },
+    });
     this.quarters = h("div", {});
     this.leftOut = h("p", { class: "sub left-out", hidden: true });
     this.problem = h("p", { class: "problem", role: "alert" });
@@ -47,16 +85,17 @@ export class AcceptDialog {
 
   #open() {
     const { info, filter } = this;
-    this.dialog = openDialog(this.root, { label: "Accept all above a threshold", className: "accept-dialog", onclose: () => clearTimeout(this.timer) },
+    this.dialog = openDialog(this.root, { label: "Accept all above a threshold", className: "accept-dialog", onclose: () => this.#closed() },
       this.title,
       h("p", { class: "sub" }, `${info.round.dataset} · Round ${info.round.number} · filter: ${describe(filter, info.classes)}. One changeset, one click to undo. Verdicts of people are never overwritten.`),
       this.leftOut,
       h("div", { class: "cols" },
         h("div", {}, h("h2", {}, "Confidence"), this.ways && this.ways.element, this.range, this.ways && this.ways.table, this.precision, this.quarters,
-          hintList(info.hints), h("h2", {}, "What changes"), this.changes),
-        h("div", {}, this.sampleTitle, this.sample)),
+          hintList(info.hints, info.round.dataset_id), h("h2", {}, "What changes"), this.changes),
+        this.sample.element),
       h("div", { class: "btns" }, this.problem, h("span", {}),
         h("button", { type: "button", class: "ghost", onclick: () => this.dialog.close() }, "Cancel"), this.check, this.button));
+    this.dialog.addEventListener("keydown", (event) => this.sample.key(event));
     this.#draw();
   }
 
@@ -66,52 +105,74 @@ export class AcceptDialog {
   }
 
   #proposal() {
-    const [text, threshold] = proposalOf(this.info.recalibration) ?? [];
-    if (!text) return null;
-    return threshold === null ? h("span", { class: "dim" }, text) : h("button", { type: "button", class: "link", title: this.info.recalibration.reason, onclick: () => this.#typed(threshold) }, text);
+    const proposal = proposalOf(this.info.recalibration);
+    if (!proposal) return null;
+    const [text, threshold] = proposal;
+    return threshold === null ? h("span", { class: "dim" }, text) : h("button", { type: "button", class: "link", title: this.info.recalibration?.reason, onclick: () => this.#typed(threshold) }, text);
   }
 
   #parameters() {
     return setParams(this.filter, this.threshold, this.byClass, this.info.round.id, this.extra);
   }
 
+  /** @param {boolean} byClass */
   #choose(byClass) {
     this.byClass = byClass;
     this.range.hidden = byClass;
     this.#ask();
   }
 
+  /** @param {number} [value] */
   #typed(value = Number.parseFloat(this.typed.value)) {
     if (value >= 0 && value <= 1) this.#move(Math.round(100 * value) / 100);
     this.#draw();
   }
 
+  /** @param {number} value */
   #move(value) {
     this.threshold = value;
-    this.asked += 1; // an answer on its way is of another set
+    this.requests += 1; // a pending answer is of another set
     this.typed.value = fraction(value);
     this.onthreshold(value);
     this.button.disabled = true;
     this.check.disabled = true;
-    const count = above(touchable(this.counts), Math.max(value, this.filter.min), this.filter.max);
+    const count = countAbove(bulkHistogram(this.counts), Math.max(value, this.filter.min), this.filter.max);
     this.title.textContent = `Accept ${number(count)} suggestions above ${fraction(value)}?`;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#ask(), SETTLE_MS);
   }
 
+  #closed() {
+    clearTimeout(this.timer);
+    this.review.bulk.refresh(); // the sample may have verdicts now
+  }
+
+  /** A card of the sample has its verdict: once it is stored, other numbers hold. */
+  #judged() {
+    this.problem.textContent = "";
+    this.button.disabled = true;
+    this.requests += 1;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(async () => {
+      await this.review.outbox.settled(LAST_ACT_MS);
+      if (this.dialog.isConnected) this.#ask();
+    }, SETTLE_MS);
+  }
+
   async #ask() {
-    this.asked += 1;
-    const turn = this.asked;
+    this.requests += 1;
+    const turn = this.requests;
     this.button.disabled = true;
     this.check.disabled = true;
     try {
       const preview = await this.api.preview(this.#parameters());
-      if (turn === this.asked && this.dialog.isConnected) this.#show(preview);
+      if (turn === this.requests && this.dialog.isConnected) this.#show(preview);
     } catch (error) {
-      this.problem.textContent = told(error);
+      this.problem.textContent = errorText(error);
     }
   }
 
+  /** @param {BulkPreview} preview */
   #show(preview) {
     this.preview = preview;
     this.problem.textContent = "";
@@ -120,27 +181,17 @@ export class AcceptDialog {
     this.leftOut.hidden = !preview.left_out;
     const beyond = this.byClass ? "above each class's own threshold" : `above ${fraction(this.threshold)}`;
     this.title.textContent = `Accept ${number(count)} ${count === 1 ? "suggestion" : "suggestions"} ${beyond}?`;
-    this.button.textContent = promise(preview);
+    this.button.textContent = acceptLabel(preview);
     this.button.disabled = count === 0;
     this.check.textContent = sampleButton(preview.audit);
     Object.assign(this.check, { disabled: size === 0 || Boolean(preview.not_drawn), title: preview.not_drawn ?? "" });
     drawPrecision(this.precision, preview);
-    fill(this.quarters, quarterTable(preview.audit, { split: (audit) => this.#split(audit), accept: (one) => this.#quarter(one), open: (one) => this.#leave(() => this.onaudit(one.id)) }));
+    fill(this.quarters, quarterTable(preview.audit, { split: (audit) => this.#split(audit), accept: (quarter) => this.#quarter(quarter), open: (quarter) => this.#leave(() => this.onaudit(quarter.id)) }));
     this.#drawChanges(preview);
-    this.sampleTitle.textContent = size > preview.sample.length ? `The first ${preview.sample.length} of its random order` : `All ${number(size)} in its random order`;
-    fill(this.sample, preview.sample.map((item) => this.#figure(item)));
+    this.sample.draw(preview);
   }
 
-  #figure(item) {
-    const { classes } = this.info;
-    const words = `${className(classes, item.given)} → ${className(classes, item.pseudo)}`;
-    const picture = item.region
-      ? layeredCrop(this.api.base, item, PIXELS, { alt: words })
-      : h("img", { class: fitClass(item, 1), src: imageUrl(this.api.base, item, PIXELS), alt: words });
-    return h("figure", { title: words }, picture,
-      h("figcaption", {}, item.given === item.pseudo ? h("b", {}, className(classes, item.pseudo)) : [givenName(classes, item.given), h("b", {}, `→ ${className(classes, item.pseudo)}`)]));
-  }
-
+  /** @param {BulkPreview} preview */
   #drawChanges(preview) {
     const ranked = [...preview.changes].sort((a, b) => b[2] - a[2]);
     const most = Math.max(1, ranked[0]?.[2] ?? 1);
@@ -148,25 +199,26 @@ export class AcceptDialog {
     const { classes } = this.info;
     fill(this.changes,
       h("table", { class: "ft" }, ranked.slice(0, ROWS).map(([given, pseudo, count]) => h("tr", {},
-        h("td", {}, givenName(classes, given), " → ", h("b", {}, className(classes, pseudo))),
+        h("td", {}, givenName(classes, given), " → ", suggestedName(classes, pseudo)),
         h("td", {}, h("span", { class: "conf" }, h("i", { style: { width: `${(100 * count) / most}%` } }))), h("td", {}, number(count))))),
       rest.length > 0 && h("p", { class: "dim" }, `and ${number(rest.reduce((sum, [, , count]) => sum + count, 0))} in ${number(rest.length)} more pairs`));
   }
 
-  /** Turn to one quarter of the set, whose certificate stands. */
-  #quarter({ filter }) {
-    this.filter = { ...this.filter, min: filter.min, max: filter.max };
-    this.threshold = filter.min;
+  /** Switch to one certified quarter of the set. @param {AuditState} quarter */
+  #quarter({ filter: { min = 0, max = 1 } }) {
+    this.filter = { ...this.filter, min, max };
+    this.threshold = min;
     this.#draw();
     this.#ask();
   }
 
+  /** @param {AuditState} audit */
   async #split(audit) {
     try {
       await this.api.quarters(audit.id);
       await this.#ask();
     } catch (error) {
-      this.problem.textContent = told(error);
+      this.problem.textContent = errorText(error);
     }
   }
 
@@ -176,18 +228,18 @@ export class AcceptDialog {
     this.check.disabled = false;
   }
 
-  /** Close once another page has been led to. */
+  /** Close once another page has been led to. @param {() => unknown} go */
   async #leave(go) {
     try {
       await go();
       this.dialog.close();
     } catch (error) {
-      this.problem.textContent = told(error);
+      this.problem.textContent = errorText(error);
     }
   }
 
   async #submit() {
-    if (this.button.disabled) return; // a double click is one act
+    if (this.button.disabled || !this.preview) return; // a double click is one act
     const { count, known } = this.preview;
     this.button.disabled = true;
     this.button.textContent = "Accepting…";
@@ -197,7 +249,39 @@ export class AcceptDialog {
     } catch (error) {
       if (error.status === CHANGED) await this.#ask();
       else Object.assign(this.button, { disabled: false, textContent: "Try again" }); // the same act, if it was stored after all
-      this.problem.textContent = told(error);
+      this.problem.textContent = errorText(error);
     }
+  }
+}
+
+/** Return the basis of a class's threshold, in words. @param {Pick<ClassThreshold, "basis" | "precision">} threshold */
+export const basisOf = ({ basis, precision }) =>
+  basis === "precision" && precision !== null ? `${percent(precision)} right` : "surest share";
+
+export class Ways {
+  /** @param {{ info: RoundInfo, onchange: (byClass: boolean) => void }} options */
+  constructor({ info, onchange }) {
+    this.info = info;
+    this.onchange = onchange;
+    this.buttons = ["One threshold", "By class"].map((word, place) =>
+      h("button", { type: "button", "aria-pressed": String(place === 0), onclick: () => this.choose(place === 1) }, word));
+    this.element = h("div", { class: "segments ways", role: "group", "aria-label": "Thresholds" }, this.buttons);
+    this.table = h("div", { class: "own-thresholds", hidden: true });
+  }
+
+  /** @param {boolean} byClass */
+  choose(byClass) {
+    this.buttons.forEach((button, place) => button.setAttribute("aria-pressed", String((place === 1) === byClass)));
+    this.table.hidden = !byClass;
+    if (byClass) this.#draw();
+    this.onchange(byClass);
+  }
+
+  #draw() {
+    const rows = (this.info.round.class_thresholds ?? []).map((own) => h("tr", {},
+      h("td", { title: className(this.info.classes, own.label) }, className(this.info.classes, own.label)), h("td", {}, basisOf(own)), h("td", {}, fraction(own.percent / 100))));
+    fill(this.table,
+      h("table", { class: "ft" }, rows),
+      h("p", { class: "dim" }, "“Right” is how often this round's predictions of a class agree with given labels. Where too few can tell, the same share of a class is accepted, its surest ones."));
   }
 }

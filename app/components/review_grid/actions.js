@@ -1,28 +1,35 @@
-// From a key or a button to what it does.
+// Actions of the review page, by key or button.
 
+import { openImageSearch } from "../shared/image_search.js";
+import { classAt, classesByDigit, isTyping, openHelp } from "../shared/keys.js";
+import { openSearch } from "../shared/search.js";
 import { auditActions } from "./audit.js";
-import { openHelp } from "./help.js";
-import { classAt, isTyping } from "./keys.js";
-import { regionActions } from "./region_actions.js";
-import { openSearch } from "./search.js";
+import { labellingActions } from "./labelling.js";
+import { regionActions } from "./region_parts.js";
+/** @import { Verdict } from "../shared/types.d.ts" */
+/** @import { Review } from "./review.js" */
 
-const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page|weaker|stronger)$/; // a verdict is never repeated by a held key
+const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page|weaker|stronger)$/; // a held key never repeats a verdict
 const NATIVE = new Set([" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant while judging
-/** What works without cards: while they load, and when none is left. */
-export const ALWAYS = new Set(["help", "undo", "redo", "previous_page", "clear"]);
-const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|skip|undo|redo|search|class|zoom|left|right|up|down|overlay|weaker|stronger|blink|view|edit)$/;
+const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended while judging
+/** Actions that need no cards: available while they load, and when none is left. */
+export const ALWAYS = new Set(["help", "find", "undo", "redo", "previous_page", "clear"]);
+const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|note|skip|undo|redo|search|class|zoom|left|right|up|down|overlay|weaker|stronger|blink|view|edit)$/;
 
-/** Return the table of actions for a review page. */
+/** Return the actions of a review page by name. @param {Review} review @returns {Review["actions"]} */
 export function createActions(review) {
   const actions = actionsOfQueue(review);
   return review.audit ? auditActions(review, actions) : actions;
 }
 
+/** @param {Review} review @returns {Review["actions"]} */
 function actionsOfQueue(review) {
   const { cursor, judging } = review;
+  /** @param {Verdict} verdict */
   const judge = (verdict) => () => judging.verdict(cursor.targets(), verdict) && cursor.moveOn();
+  /** @param {number} columns @param {number} rows */
   const move = (columns, rows) => () => (review.zoom.open ? cursor.step(columns || rows, { cards: rows !== 0 }) : cursor.move(columns + rows * review.grid.columns));
+  /** @param {number} columns @param {number} rows */
   const extend = (columns, rows) => () => cursor.extend(columns + rows * review.grid.columns);
   return {
     accept: judge("accept"),
@@ -31,15 +38,16 @@ function actionsOfQueue(review) {
     exclude: judge("exclude"),
     second_opinion: judge("second_opinion"),
     skip: () => judging.skip(cursor.targets()) && cursor.moveOn(),
-    class: (place) => {
+    class: (place = -1) => {
       const item = cursor.current();
       const id = item && classAt(place, item, review.digits);
       if (id !== undefined) review.pick(id);
     },
     search: () => {
       const item = cursor.current();
-      if (item) openSearch({ root: review.root, item: review.face.blind ? { likely: item.likely } : item, classes: review.classes, onpick: (id) => review.pick(id) });
+      if (item) openSearch({ root: review.root, item: review.face.blind ? { likely: item.likely } : item, classes: review.classes, onpick: (id) => review.pick(id), onadd: (name) => review.pickNew(name) });
     },
+    note: () => review.note(cursor.current()),
     undo: () => judging.undo(),
     redo: () => judging.redo(),
     select: () => cursor.toggle(cursor.focus),
@@ -62,18 +70,30 @@ function actionsOfQueue(review) {
     last: () => cursor.move(Infinity),
     next_page: () => cursor.turn(1),
     previous_page: () => cursor.turn(-1),
-    ...(review.overlay ? regionActions(review) : {}),
+    ...(review.overlay ? regionActions(review, review.overlay) : {}),
+    find: () => openImageSearch({
+      root: review.root, base: review.api.base, current: cursor.current()?.id, search: (name, after) => review.find(name, after), onpick: (id) => cursor.openZoom(id),
+    }),
+    ...(review.labelling ? labellingActions(review) : {}),
     help: () => openHelp({ root: review.root, keys: review.keys, byDigit: byDigit(review), onchange: () => review.footer.keysChanged() }),
   };
 }
 
-/** Return what a number key means where it is not the place of a likelihood. */
-function byDigit({ audit, digits, overlay }) {
-  if (audit) return "the class with that key beside it";
-  return digits && (overlay ? "the class with that key in the list" : "the class of that name");
+/** Return the meaning of a digit key where it is not a place among the likeliest classes. @param {Review} review */
+function byDigit({ audit, classes, digits, overlay, labelling }) {
+  if (audit || labelling) return "the class with that key beside it";
+  if (!digits) return "";
+  if (overlay) return "the class with that key in the list";
+  return classesByDigit(classes) ? "the class of that name" : "the class chosen for that key, see Digit keys on the left";
 }
 
-/** Return the listener for keydown on the window, in the capture phase: before Streamlit's own shortcuts. */
+/**
+ * Return the listener for keydown on the window, in the capture phase: before Streamlit's own shortcuts.
+ *
+ * @param {Review} review
+ * @param {Review["actions"]} actions
+ * @returns {(event: KeyboardEvent) => void}
+ */
 export function createKeyListener(review, actions) {
   return (event) => {
     if (!review.element.isConnected || isTyping(event) || insideForeignDialog(event, review)) return;
@@ -96,12 +116,13 @@ export function createKeyListener(review, actions) {
   };
 }
 
-/** Whether the element that has the keyboard's focus needs this key itself. */
+/** Return whether the focused element handles this key itself. @param {KeyboardEvent} event */
 function ownKeys(event) {
-  const { tagName } = event.composedPath()[0];
+  const { tagName } = /** @type {Element} */ (event.composedPath()[0]);
   return tagName === "INPUT" || ([" ", "Enter"].includes(event.key) && ["BUTTON", "A", "SUMMARY"].includes(tagName));
 }
 
+/** @param {Event} event @param {Review} review */
 function insideForeignDialog(event, review) {
-  return event.composedPath().some((node) => node.getAttribute?.("role") === "dialog" && !review.root.contains(node));
+  return event.composedPath().some((node) => /** @type {Partial<Element>} */ (node).getAttribute?.("role") === "dialog" && !review.root.contains(/** @type {Element} */ (node)));
 }

@@ -1,21 +1,29 @@
 // An audit: a random sample of a fixed set, its cards in the set's one random order, without confidence, blind by choice.
 
+import { offeredOf } from "../shared/classes.js";
 import { BLIND, OPEN } from "./face.js";
 import { DEFAULT, describe, parse } from "./filters.js";
-import { fraction, number } from "./format.js";
+import { fraction, number } from "../shared/format.js";
+/** @import { AuditState, ClassId, Classes, Filter, Finding, Status } from "../shared/types.d.ts" */
+/** @import { Api } from "../shared/api.js" */
+/** @import { Face } from "./face.js" */
+/** @import { Review } from "./review.js" */
+/** @import { PageEnd } from "../shared/image_search.js" */
+
+/** @typedef {{ isSkipped: (id: number) => boolean, name: string | null }} AuditPerson Annotator and skipped cards. */
 
 const STORE = "outfold.audit.blind";
 const DIGITS = 20; // places that number keys reach
 const MOST = 48; // cards leased at once: the more one holds, the longer another waits for them
 const RENEW_MS = 5 * 60_000; // a lease is a quarter of an hour
 
-/** Return the audit an address asks for, null where it asks for none. */
+/** Return the audit an address asks for, null where it asks for none. @param {string} query */
 export function auditIn(query) {
   const text = new URLSearchParams(query).get("audit");
   return /^[1-9]\d{0,9}$/.test(text ?? "") ? Number(text) : null;
 }
 
-/** Return the address with an audit in it, or with none. */
+/** Return the address with an audit in it, or with none. @param {number | null} audit @param {Pick<Location, "pathname" | "search">} location */
 export function addressWith(audit, { pathname, search }) {
   const query = new URLSearchParams(search);
   if (audit === null) query.delete("audit");
@@ -23,21 +31,31 @@ export function addressWith(audit, { pathname, search }) {
   return `${pathname}?${query}`;
 }
 
-/** Return the filter of an audit's set as the page writes filters, its threshold apart. */
+/** Return the filter of an audit's set as the page writes filters, its threshold apart. @param {Pick<AuditState, "filter" | "threshold">} audit */
 export function setOfAudit({ filter, threshold = null }) {
-  const named = Object.entries(filter).filter(([name, value]) => name in DEFAULT && value !== null && value !== undefined);
-  const read = { ...parse(new URLSearchParams(named.map(([name, value]) => [name, String(value)]))), status: DEFAULT.status, order: DEFAULT.order };
+  const parts = Object.entries(filter).filter(([name, value]) => name in DEFAULT && value !== null && value !== undefined);
+  const read = { ...parse(new URLSearchParams(parts.map(([name, value]) => [name, String(value)]))), status: DEFAULT.status, order: DEFAULT.order };
   return threshold === null ? { filter: read, threshold: read.min } : { filter: { ...read, min: read.min <= threshold ? 0 : read.min }, threshold };
 }
 
-/** Return an audit's set in words: "suspicious, cat → dog, above 0.95", of a quarter "suspicious, 0.50 to 0.62". */
+/**
+ * Return an audit's set in words: "suspicious, cat → dog, above 0.95", of a quarter "suspicious, 0.50 to 0.62".
+ *
+ * @param {Pick<AuditState, "filter" | "threshold" | "by_class">} audit
+ * @param {Classes} classes
+ */
 export function setName(audit, classes) {
   const { filter, threshold } = setOfAudit(audit);
   const least = filter.max < 1 ? `${fraction(threshold)} to ${fraction(filter.max)}` : threshold > 0 && `above ${fraction(threshold)}`;
   return [describe({ ...filter, max: 1 }, classes), audit.by_class ? "above each class's own threshold" : least].filter(Boolean).join(", ");
 }
 
-/** Return what ends the evidence in words, with the finding to go to; null where nothing behind it waits to count. */
+/**
+ * Return the card that ends the evidence, in words and by its finding; null where no later card waits to count.
+ *
+ * @param {Pick<AuditState, "gap" | "beyond">} audit
+ * @param {AuditPerson} person
+ */
 export function gapOf({ gap, beyond }, { isSkipped, name }) {
   if (!gap || !beyond) return null;
   const why = isSkipped(gap.finding) ? "skipped"
@@ -48,9 +66,15 @@ export function gapOf({ gap, beyond }, { isSkipped, name }) {
 }
 
 export class Audit {
-  /** `now` is the audit as the server told it last; `client` names this page, whose leases hold. */
+  /** @param {{ now: AuditState, api: Api, client: string, classes: Classes, storage: Storage, clock?: () => number }} options `client` holds the leases of this page. */
   constructor({ now, api, client, classes, storage, clock = () => Date.now() }) {
-    Object.assign(this, { now, api, client, classes, storage, clock, leasedAt: clock() });
+    this.now = now;
+    this.api = api;
+    this.client = client;
+    this.classes = classes;
+    this.storage = storage;
+    this.clock = clock;
+    this.leasedAt = clock();
     this.blind = storage.getItem(STORE) !== "false";
     this.face = this.blind ? BLIND : OPEN;
   }
@@ -59,35 +83,40 @@ export class Audit {
     return this.now.id;
   }
 
-  /** What every act in it carries. */
+  /** Fields of every act in this audit. */
   get marks() {
     return { audit: this.id, blind: this.blind };
   }
 
-  /** Whether a card asks for one class ("is it cat?"), not for one of two. */
+  /** Return whether a card asks about one class ("is it cat?") rather than two. */
   get oneClass() {
     return this.now.kind !== "suspicious";
   }
 
-  /** Whether a card that stands like this asks for a person's verdict: what was accepted in bulk has none. */
+  /** Return whether a card of this status asks for a person's verdict; one accepted in bulk does. @param {Status} status */
   waits(status) {
     return ["open", "second_opinion", "bulk", "painted"].includes(status);
   }
 
-  /** Remember whether it is told which class is given and which suggested. */
+  /** Remember whether the audit hides given and suggested class. @param {boolean} blind */
   choose(blind) {
     this.storage.setItem(STORE, String(blind));
   }
 
-  /** Return a card as an audit shows it: the classes in question first, by id, then the others; no confidence, no likelihood. */
+  /**
+   * Return a card as an audit shows it: the classes in question first, by id, then the others; no confidence, no likelihood.
+   *
+   * @param {Finding} item
+   * @returns {Finding}
+   */
   veil(item) {
     const choices = this.oneClass ? [item.pseudo] : [...new Set([item.given, item.pseudo])].filter((id) => id >= 0).sort((a, b) => a - b);
     const order = [...choices];
-    for (let id = 0; id < this.classes.length && order.length < DIGITS; id += 1) if (!choices.includes(id)) order.push(id);
+    for (const id of offeredOf(this.classes)) if (order.length < DIGITS && !choices.includes(id)) order.push(id);
     return { ...item, choices, confidence: null, self_confidence: null, contradicting: null, rank: null, likely: order.map((id) => [id, null]) };
   }
 
-  /** Resolve to the next cards, leased for this person. */
+  /** Resolve to the next cards, leased for this person. @param {PageEnd} after @param {number} limit */
   async cards(after, limit) {
     if (this.now.closed) return { items: [], next: null };
     const { items, next, audit } = await this.api.auditCards(this.id, { client: this.client, after: after ?? -1, limit: Math.min(limit, MOST) });
@@ -96,34 +125,37 @@ export class Audit {
     return { items, next };
   }
 
-  /** Keep what is held for another quarter of an hour, when it is time; resolves to cards that have become free meanwhile. */
+  /** Renew the leases of so many cards when it is time; resolves to cards that have become free. @param {number} held */
   async renew(held) {
     if (!held || this.clock() - this.leasedAt < RENEW_MS) return [];
     return (await this.cards(null, held)).items;
   }
 
-  /** Return how many cards a page has where so many columns and rows fit. */
+  /** Return how many cards a page has where so many columns and rows fit. @param {{ columns: number, size: number }} measured */
   pageSize({ columns, size }) {
     return Math.min(size, Math.max(1, Math.floor(MOST / columns)) * columns);
   }
 }
 
-/** Return the actions of the review page as an audit has them. */
+/** Return the actions of the review page as an audit has them. @param {Review} review @param {Review["actions"]} actions @returns {Review["actions"]} */
 export function auditActions(review, actions) {
-  const { audit, cursor, judging, toast } = review;
+  const { cursor, judging, toast } = review;
+  const audit = /** @type {Audit} */ (review.audit);
+  /** @param {string} text */
   const explain = (text) => () => toast.say(text);
   const byNumber = explain("This sample is blind: the number keys say which class is right. Without “blind” above, a and k work.");
   const right = () => judging.verdict(cursor.targets(), "accept") && cursor.moveOn();
-  const named = audit.blind && !audit.oneClass;
+  const hidden = audit.blind && !audit.oneClass; // which class is given and which suggested
   return {
     ...actions,
-    accept: named ? byNumber : right,
-    keep: audit.oneClass ? right : named ? byNumber : actions.keep,
+    accept: hidden ? byNumber : right,
+    keep: audit.oneClass ? right : hidden ? byNumber : actions.keep,
     accept_many: () => {
       if (!cursor.selection.size) toast.say("In a sample every card is looked at: select cards by hand, or judge them one by one.");
-      else if (named) byNumber();
+      else if (hidden) byNumber();
       else right();
     },
+    find: explain("A sample shows its own cards in their random order. Find images on the review page."),
     edit: explain("Masks are edited outside of a sample: say which class is right, ambiguous or exclude."),
     ...(audit.blind ? { view: explain("This sample is blind: the masks would tell which class is given and which suggested.") } : {}),
   };

@@ -1,54 +1,98 @@
-// One card: image, given -> suggested, confidence, and after a verdict a badge with sign and word.
+// Cards of images and regions: picture, given and suggested class, confidence, badge of the verdict, note.
 
-import { h } from "./dom.js";
-import { fitClass, imageUrl } from "./format.js";
-import { LOOKS, isEdit } from "./verdicts.js";
+import { className, distinctName, givenName, suggestedName } from "../shared/classes.js";
+import { h, openDialog } from "../shared/dom.js";
+import { fitClass, imageUrl, percent } from "../shared/format.js";
+import { layeredCrop, swatch } from "../shared/regions.js";
+import { isEdit, LOOKS } from "./verdicts.js";
+/** @import { ClassId, Classes, Finding, FindingDetail, Root } from "../shared/types.d.ts" */
+/** @import { Face } from "./face.js" */
+/** @import { Look } from "./verdicts.js" */
 
-export const className = (classes, id) => (id === -1 || id === null ? "no label" : (classes[id] ?? `class ${id}`));
+/**
+ * What cards of a page share.
+ *
+ * @typedef {object} CardContext
+ * @property {Face} face
+ * @property {ClassId[] | null} digits Class of each digit key.
+ * @property {Classes} classes
+ * @property {string[] | null} colours
+ * @property {string} base Address of the pictures.
+ * @property {number} pixels Width of a card in device pixels.
+ */
 
-/** Return the element of a given class, struck out because another is suggested; "no label" is not: there is nothing to strike. */
-export const givenName = (classes, id) =>
-  h("s", { title: className(classes, id), class: id === -1 ? "nothing" : "" }, className(classes, id));
+export const CONFIDENCE = "Confidence: how likely the suggestion is right by the network, which never saw this image, and by the estimated noise of the labels. A model's opinion, not a measured share.";
+const LONGEST = 500;
 
-/** Return [glyph, word, class name] of the item's badge, or null while nothing is said of it. */
+/**
+ * Return [glyph, word, class name] of the item's badge, null without a verdict.
+ *
+ * @param {Finding} item
+ * @param {Classes} classes
+ * @returns {Look | null}
+ */
 export function badgeOf(item, classes) {
   if (isEdit(item)) return LOOKS.edited;
   const look = LOOKS[item.status] ?? (item.skipped ? LOOKS.skipped : null);
-  return look && item.status === "relabel" ? [look[0], className(classes, item.label), look[2]] : look;
+  return look && item.status === "relabel" ? [look[0], distinctName(classes, item.label), look[2]] : look;
 }
 
-/** Return the confidence as a bar and a number; nothing in an audit, which shows none. */
+/** Return the confidence as a bar and a number; nothing in an audit, which shows none. @param {Finding} item */
 export function confidenceBar({ confidence }) {
   if (confidence === null) return [];
-  return [h("span", { class: "conf" }, h("i", { style: { width: `${confidence * 100}%` } })), h("span", { class: "pc" }, String(Math.floor(confidence * 100)))];
+  return [
+    h("span", { class: "conf", title: CONFIDENCE }, h("i", { style: { width: `${confidence * 100}%` } })), h("span", { class: "pc", title: CONFIDENCE }, percent(confidence)),
+  ];
 }
 
-/** Return the picture of an image's card. */
-export function cardImage(item, { base, pixels, aspect }) {
+/** Return the picture of an image's card. @param {Finding} item @param {Pick<CardContext, "base" | "pixels">} context */
+export function cardImage(item, { base, pixels }) {
   const image = h("img", {
-    class: fitClass(item, aspect), src: imageUrl(base, item, pixels), alt: "", decoding: "async", draggable: false,
+    class: fitClass(item), src: imageUrl(base, item, pixels), alt: "", decoding: "async", draggable: false,
   });
   image.addEventListener("error", () => image.replaceWith(h("span", { class: "missing" }, "image cannot be shown")), { once: true });
   return image;
 }
 
-/** Return a card: a picture with room for its badge, and its caption below. */
+/**
+ * Return a card: a picture with room for its badge, and its caption below.
+ *
+ * @param {Finding} item
+ * @param {HTMLElement} picture
+ * @param {HTMLElement} caption
+ */
 export function cardAround(item, picture, caption) {
   return h("div", { role: "option", id: `card-${item.id}`, dataset: { id: item.id } },
     h("div", { class: "im" }, picture, h("span", { class: "badge" }), h("span", { class: "tick", "aria-hidden": "true" }, "✓")), caption);
 }
 
-/** Return the card's element for one item. */
+/** Return the card of an image. @param {Finding} item @param {CardContext} context */
 export function createCard(item, context) {
   const { classes } = context;
   return cardAround(item, cardImage(item, context),
     h("div", { class: "cap" },
       givenName(classes, item.given),
-      h("span", { class: "to", title: className(classes, item.pseudo) }, h("i", {}, "→ "), h("b", {}, className(classes, item.pseudo))),
+      h("span", { class: "to" }, h("i", {}, "→ "), suggestedName(classes, item.pseudo)),
       confidenceBar(item)));
 }
 
-/** Bring a card in line with its item and with what is focused and selected; `face` decides what it shows. */
+/** Return the card of a region. @param {Finding} item @param {CardContext} context */
+export function createRegionCard(item, { classes, colours, base, pixels }) {
+  const [given, pseudo] = [className(classes, item.given), className(classes, item.pseudo)];
+  return cardAround(item, layeredCrop(base, item, pixels),
+    h("div", { class: "cap" },
+      h("span", { class: "pair-line", title: `${given} → ${pseudo}` },
+        swatch(colours, item.given), givenName(classes, item.given), h("i", { class: "arrow" }, "→"), swatch(colours, item.pseudo), suggestedName(classes, item.pseudo)),
+      confidenceBar(item)));
+}
+
+/**
+ * Update a card from its item, the focus and the selection.
+ *
+ * @param {HTMLElement} card
+ * @param {Finding} item
+ * @param {{ face: Face, classes: Classes, focused: boolean, selected: boolean }} shown
+ */
 export function paintCard(card, item, { face, classes, focused, selected }) {
   const look = face.badge(item, classes);
   const names = ["card"];
@@ -60,8 +104,51 @@ export function paintCard(card, item, { face, classes, focused, selected }) {
   card.className = names.join(" ");
   card.dataset.status = face.status(item);
   card.setAttribute("aria-selected", String(selected));
-  const badge = card.querySelector(".badge");
+  const badge = /** @type {HTMLElement} */ (card.querySelector(".badge"));
   badge.hidden = !look;
-  badge.textContent = look ? `${look[0]} ${look[1]}` : "";
-  card.setAttribute("aria-label", [...face.words(item, classes), look?.[1] ?? "open"].join(", "));
+  const text = look ? `${look[0]} ${look[1]}` : "";
+  if (badge.textContent !== text) badge.textContent = text; // the same text again would be laid out again
+  const note = face.note(item);
+  paintNote(card, note);
+  card.setAttribute("aria-label", [...face.words(item, classes), look?.[1] ?? "open", ...(note ? [`note: ${note}`] : [])].join(", "));
+}
+
+/** Return the whole note on a card for the places beside it; null where there is none. @param {string} note */
+export function noteLine(note) {
+  return note ? h("p", { class: "noted-on" }, `“${note}”`) : null;
+}
+
+/** Show a card's note over its picture: one line, of the focused card the whole text. @param {HTMLElement} card @param {string} note */
+function paintNote(card, note) {
+  const shown = card.querySelector(".remark");
+  if (!note) shown?.remove();
+  else if (shown && shown.textContent !== note) shown.textContent = note;
+  else if (!shown) card.querySelector(".im")?.append(h("span", { class: "remark" }, note));
+}
+
+/** Return the newest text in force among notes, oldest first; "" where there is none. @param {FindingDetail["notes"]} notes */
+export function currentNote(notes = []) {
+  return notes.findLast(({ live }) => live)?.text ?? "";
+}
+
+/**
+ * Ask for a note, beginning with `text`; `onsave(text)` is called where it changed.
+ *
+ * @param {{ root: Root, name: string, text: string, onsave: (text: string) => void }} options
+ */
+export function openNote({ root, name, text, onsave }) {
+  const input = h("input", { type: "text", class: "big", value: text, maxLength: LONGEST, autocomplete: "off", "aria-label": `Note on ${name}` });
+  const dialog = openDialog(root, { label: "Note", className: "note" },
+    h("form", { method: "dialog", onsubmit: save },
+      h("h1", {}, "Note"), h("p", { class: "sub" }, name), input,
+      h("div", { class: "btns" }, h("span", {}),
+        h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel"),
+        h("button", { type: "submit", class: "primary" }, "Save note"))));
+  input.focus();
+  input.select();
+
+  function save() {
+    const written = input.value.trim();
+    if (written !== text) onsave(written);
+  }
 }

@@ -1,19 +1,24 @@
-// What a page tells of a card: everything, or (blind) only which classes are in question and what was said of it.
+// Appearance of a card: open, or blind with only the classes in question and the verdict.
 //
-// An audit is blind by choice: whoever knows which class is given and which suggested agrees more often than he would.
+// An audit is blind by choice: knowledge of the given and the suggested class raises agreement.
 // Nothing that tells them apart may reach the document then: no order, colour, name of a file, status or address.
 
-import { badgeOf, cardAround, cardImage, className, createCard } from "./card.js";
-import { h, keycap } from "./dom.js";
-import { keyFor } from "./keys.js";
-import { createRegionCard } from "./region_card.js";
-import { colouredTags, layeredCrop } from "./regions.js";
-import { LOOKS, isEdit, settled, summary } from "./verdicts.js";
+import { className } from "../shared/classes.js";
+import { h, keycap } from "../shared/dom.js";
+import { keyFor } from "../shared/keys.js";
+import { colouredTags, layeredCrop } from "../shared/regions.js";
+import { badgeOf, cardAround, cardImage, createCard, createRegionCard } from "./card.js";
+import { isEdit, LOOKS, isSettled, summary } from "./verdicts.js";
+/** @import { Change, ClassId, Classes, Finding, Status } from "../shared/types.d.ts" */
+/** @import { CardContext } from "./card.js" */
+/** @import { Look } from "./verdicts.js" */
 
-const CLASS_SAID = new Set(["accept", "keep", "relabel"]);
+/** @type {Set<Status>} */
+const CLASS_CHOSEN = new Set(["accept", "keep", "relabel"]);
+/** @type {Set<Status>} */
 const NO_VERDICT = new Set(["open", "bulk", "painted"]); // of a person
 
-/** Return "given → suggested" as two labelled tags. */
+/** Return "given → suggested" as two labelled tags. @param {Finding} item @param {Classes} classes */
 function tags(item, classes) {
   return h("div", { class: "gv" },
     h("div", {}, h("small", {}, "given"), h("span", { class: "t g" }, className(classes, item.given))),
@@ -21,59 +26,92 @@ function tags(item, classes) {
     h("div", {}, h("small", {}, "suggested"), h("span", { class: "t p" }, className(classes, item.pseudo))));
 }
 
+/**
+ * Appearance of cards: how they are drawn, named and described.
+ *
+ * @typedef {object} Face
+ * @property {boolean} blind Whether given and suggested class are hidden.
+ * @property {(item: Finding, context: CardContext) => HTMLElement} card
+ * @property {(item: Finding, classes: Classes) => Look | null} badge
+ * @property {(item: Finding) => string} status
+ * @property {(item: Finding) => boolean} settled
+ * @property {(item: Finding) => string} name
+ * @property {(item: Finding) => string} note
+ * @property {(item: Finding, classes: Classes) => string} title
+ * @property {(item: Finding, classes: Classes) => string[]} words For screen readers.
+ * @property {(item: Finding, classes: Classes, colours?: string[] | null) => HTMLElement | null} tags
+ * @property {(changes: Change[], classes: Classes) => string} summary
+ */
+
+/** @type {Face} */
 export const OPEN = {
   blind: false,
   card: (item, context) => (item.region ? createRegionCard(item, context) : createCard(item, context)),
   badge: badgeOf,
   status: ({ status }) => status,
-  settled: ({ status }) => settled(status),
+  settled: ({ status }) => isSettled(status),
   name: ({ name }) => name,
-  said: (item, classes) => `${className(classes, item.given)} → ${className(classes, item.pseudo)}`,
+  note: ({ note = "" }) => note,
+  title: (item, classes) => `${className(classes, item.given)} → ${className(classes, item.pseudo)}`,
   words: (item, classes) => [
     `given ${className(classes, item.given)}`, `suggested ${className(classes, item.pseudo)}`, ...(item.confidence === null ? [] : [`${Math.floor(item.confidence * 100)} percent`]),
   ],
-  tags: (item, classes, colours) => (item.region ? colouredTags(item, classes, colours) : tags(item, classes)),
+  tags: (item, classes, colours) => (item.region ? colouredTags(item, classes, colours ?? null) : tags(item, classes)),
   summary,
 };
 
-/** Return the class a person said is right, null where no class was said. */
-function classSaid({ status, label, given, pseudo }) {
-  if (!CLASS_SAID.has(status)) return null;
-  return label ?? { accept: pseudo, keep: given }[status] ?? null;
+/** Return the class that a person called right, null for other verdicts. @param {Pick<Finding, "status" | "label" | "given" | "pseudo">} item */
+function labelOf({ status, label, given, pseudo }) {
+  if (!CLASS_CHOSEN.has(status)) return null;
+  return label ?? (status === "accept" ? pseudo : status === "keep" ? given : null);
 }
 
+/** @type {Face["badge"]} */
 function blindBadge(item, classes) {
-  const label = classSaid(item);
+  const label = labelOf(item);
   if (label !== null && !isEdit(item)) return ["✓", className(classes, label), "said"];
   if (NO_VERDICT.has(item.status)) return item.skipped ? LOOKS.skipped : null;
   return badgeOf(item, classes);
 }
 
-/** Return the card of one item: its picture, and below it the classes in question with their keys. */
+/**
+ * Return the card of one item: its picture, and below it the classes in question with their keys.
+ *
+ * @param {Finding} item
+ * @param {CardContext} context
+ */
 function blindCard(item, context) {
-  const { classes, base, pixels, aspect, digits } = context;
-  const picture = item.region ? layeredCrop(base, item, pixels, { aspect, outlineOnly: true }) : cardImage(item, context);
-  const asked = item.choices.length > 1 ? "" : "?";
-  return cardAround(item, picture, h("div", { class: "cap either" }, item.choices.map((id) =>
-    h("span", { class: "choice", title: className(classes, id) }, keycap(keyFor(id, item, digits)), h("b", {}, `${className(classes, id)}${asked}`)))));
+  const { classes, base, pixels, digits } = context;
+  const picture = item.region ? layeredCrop(base, item, pixels, { outlineOnly: true }) : cardImage(item, context);
+  const choices = item.choices ?? [];
+  const end = choices.length > 1 ? "" : "?";
+  return cardAround(item, picture, h("div", { class: "cap either" }, choices.map((id) =>
+    h("span", { class: "choice", title: className(classes, id) }, keycap(keyFor(id, item, digits)), h("b", {}, `${className(classes, id)}${end}`)))));
 }
 
+/** Return the question of a blind card. @param {ClassId[]} choices @param {Classes} classes */
+function choiceText(choices, classes) {
+  return choices.length > 1 ? choices.map((id) => className(classes, id)).join(" or ") : `is it ${className(classes, choices[0])}?`;
+}
+
+/** @type {Face} */
 export const BLIND = {
   blind: true,
   card: blindCard,
   badge: blindBadge,
-  status: ({ status }) => (CLASS_SAID.has(status) ? "judged" : NO_VERDICT.has(status) ? "open" : status),
-  settled: ({ status }) => settled(status) && !NO_VERDICT.has(status),
+  status: ({ status }) => (CLASS_CHOSEN.has(status) ? "judged" : NO_VERDICT.has(status) ? "open" : status),
+  settled: ({ status }) => isSettled(status) && !NO_VERDICT.has(status),
+  note: () => "", // it may name either class
   name: ({ place }) => (place === undefined ? "card" : `card ${place + 1}`),
-  said: (item) => BLIND.name(item),
-  words: (item, classes) => [BLIND.name(item), item.choices.length > 1 ? item.choices.map((id) => className(classes, id)).join(" or ") : `is it ${className(classes, item.choices[0])}?`],
+  title: (item) => BLIND.name(item),
+  words: (item, classes) => [BLIND.name(item), choiceText(item.choices ?? [], classes)],
   tags: () => null,
-  /** Return what an act did without a word that tells accepting from keeping. */
+  /** Return an act in words that do not distinguish accept from keep. */
   summary(changes, classes) {
     if (changes.length > 1) return `judged ${changes.length}`;
     const [{ item, after }] = changes;
-    const label = classSaid({ ...item, ...after });
+    const label = labelOf({ ...item, ...after });
     if (label !== null) return className(classes, label);
-    return NO_VERDICT.has(after.status) ? "reopened" : LOOKS[after.status][1];
+    return NO_VERDICT.has(after.status) ? "reopened" : LOOKS[after.status]?.[1] ?? "reopened";
   },
 };

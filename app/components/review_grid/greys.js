@@ -1,11 +1,11 @@
-// Greys of more than 8 bits: the values that this browser draws as black and as white. Neither dataset nor rounds change.
+// Range of greys for images of more than 8 bits, chosen in this browser. Neither dataset nor rounds change.
 
-import { h } from "./dom.js";
-import { drawGreys } from "./format.js";
+import { h } from "../shared/dom.js";
+import { setGreyRange } from "../shared/format.js";
 
 const MOST = 65535;
 
-/** Return a range as it was written, [low, high], or null where it is none. */
+/** Return a range as it was written, [low, high], or null where it is none. @param {string | null} text @returns {[number, number] | null} */
 export function readRange(text) {
   const [low, high, ...more] = (text ?? "").split("-").map(Number);
   const isRange = more.length === 0 && Number.isInteger(low) && Number.isInteger(high) && low >= 0 && low < high && high <= MOST;
@@ -13,20 +13,30 @@ export function readRange(text) {
 }
 
 export class Greys {
-  /** `own` is the dataset's range; another one is kept in `storage`, and `onchange` is called when it is chosen. */
+  /**
+   * `own` is the dataset's range; another one is kept in `storage`, and `onchange` is called when it is chosen.
+   *
+   * @param {{ dataset: number, own: [number, number], storage: Storage, onchange: () => void }} options
+   */
   constructor({ dataset, own, storage, onchange }) {
-    Object.assign(this, { own, storage, onchange, key: `outfold.greys.${dataset}` });
-    const field = (name, label) => {
-      this[name] = h("input", { type: "number", min: 0, max: MOST, onchange: () => this.choose(`${this.black.value}-${this.white.value}`) });
-      return h("label", { class: "field" }, h("span", {}, label), this[name]);
-    };
+    this.own = own;
+    this.range = own;
+    this.storage = storage;
+    this.onchange = onchange;
+    this.key = `outfold.greys.${dataset}`;
+    /** @returns {HTMLInputElement} */
+    const input = () => h("input", { type: "number", min: 0, max: MOST, onchange: () => this.choose(`${this.black.value}-${this.white.value}`) });
+    /** @param {string} label @param {HTMLElement} value */
+    const field = (label, value) => h("label", { class: "field" }, h("span", {}, label), value);
+    this.black = input();
+    this.white = input();
     this.reset = h("button", { type: "button", class: "link", onclick: () => this.choose(own.join("-")) }, "Greys of the dataset");
     this.element = h("div", { class: "greys", role: "group", "aria-label": "Greys of the cards" },
-      h("h2", {}, "Greys"), field("black", "Black at"), field("white", "White at"), this.reset);
+      h("h2", {}, "Greys"), field("Black at", this.black), field("White at", this.white), this.reset);
     this.#show(readRange(storage.getItem(this.key)) ?? own);
   }
 
-  /** Draw by this range from now on; what is no range leaves all as it was. */
+  /** Draw by this range from now on; an invalid one changes nothing. @param {string} text */
   choose(text) {
     const range = readRange(text) ?? this.range;
     if (range.join("-") === this.own.join("-")) this.storage.removeItem(this.key);
@@ -35,10 +45,11 @@ export class Greys {
     this.onchange();
   }
 
+  /** @param {[number, number]} range */
   #show(range) {
     this.range = range;
-    [this.black.value, this.white.value] = range;
+    [this.black.value, this.white.value] = range.map(String);
     this.reset.hidden = range.join("-") === this.own.join("-");
-    drawGreys(range);
+    setGreyRange(range);
   }
 }

@@ -1,38 +1,67 @@
-// The cards of one page: a listbox whose options are drawn once and then only repainted where something changed.
+// Cards of one page: a listbox whose options are drawn once and then repainted where something changed.
 
 import { paintCard } from "./card.js";
-import { fill, h } from "./dom.js";
-import { shapeOf } from "./format.js";
+import { fill, h } from "../shared/dom.js";
+import { shapeOf } from "../shared/format.js";
+/** @import { Child, Finding } from "../shared/types.d.ts" */
+/** @import { CardContext } from "./card.js" */
 
 const GAP = 9; // pixels, as in the style sheet
 const FLATTER = 1.12; // how far a frame may leave the images' own shape to fill the page with whole rows
 const UNUSED = 0.12; // share of the height that may stay empty before another number of columns is tried
 const PHONE = 520; // pixels; on less, cards must stay large enough for a finger
+/** @type {Record<Density, CardSize>} */
 const DENSITIES = {
   S: { width: 74, most: 16, caption: 40 },
   M: { width: 112, most: 11, caption: 57 },
   L: { width: 178, most: 7, caption: 62 },
 };
+/** @type {Record<Density, CardSize>} */
 export const REGION_DENSITIES = {
   S: { width: 118, most: 12, caption: 40 },
   M: { width: 184, most: 8, caption: 42 },
   L: { width: 258, most: 6, caption: 46, steady: true },
 };
 
+/** @typedef {"S" | "M" | "L"} Density */
+/** @typedef {{ width: number, most: number, caption: number, steady?: boolean }} CardSize `steady`: it is kept whatever the room. */
+/** @typedef {Omit<CardContext, "pixels">} PageContext */
+
+/**
+ * @typedef {object} GridActs
+ * @property {(index: number) => void} focus
+ * @property {(index: number, options: { range: boolean }) => void} select
+ * @property {(index: number) => void} zoom
+ */
+
 export class Grid {
-  /** `on` holds focus(index), select(index, {range, toggle}) and zoom(index); `densities` say how large S, M and L are, and whether they stay so where rows do not fill the height. */
+  // Of the last measurement.
+  /** @type {number} */ columns;
+  /** @type {number} Width divided by height of a picture's frame. */ frame;
+  /** @type {number} Width of a card in device pixels. */ pixels;
+
+  /** @type {CardContext} Of the page that is drawn. */ context;
+
+  /** @param {{ on: GridActs, densities?: Record<Density, CardSize> }} options */
   constructor({ on, densities = DENSITIES }) {
-    Object.assign(this, { on, densities });
+    this.on = on;
+    this.densities = densities;
+    /** @type {Density} */
     this.density = "M";
+    /** @type {Finding[]} */
+    this.items = [];
     this.aspect = 1;
+    /** @type {HTMLElement[]} */
     this.cards = [];
+    /** @type {HTMLElement | null} */
+    this.focused = null;
     this.element = h("div", { class: "grid", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": "Findings to judge" });
     this.element.addEventListener("click", (event) => this.#click(event));
     this.element.addEventListener("dblclick", (event) => this.#at(event, (index) => this.on.zoom(index)));
     this.element.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text selection
   }
 
-  /** Choose small, medium or large cards. */
+  /** Choose small, medium or large cards. @param {Density} density */
   resize(density) {
     this.density = density;
     this.element.className = `grid density-${density.toLowerCase()}`;
@@ -46,16 +75,24 @@ export class Grid {
     const choices = space < PHONE || steady ? [wished] : [wished, wished + 1, wished - 1];
     const layouts = choices.filter((columns) => columns > 1).map((columns) => this.#layout(columns, space, caption));
     const best = layouts[0].unused < UNUSED ? layouts[0] : layouts.reduce((a, b) => (b.unused < a.unused - 0.02 ? b : a));
-    Object.assign(this, { columns: best.columns, frame: best.frame, pixels: best.card * (globalThis.devicePixelRatio ?? 1) });
-    this.element.style.setProperty("--columns", best.columns);
-    this.element.style.setProperty("--aspect", best.frame);
+    this.columns = best.columns;
+    this.frame = best.frame;
+    this.pixels = best.card * (globalThis.devicePixelRatio ?? 1);
+    this.element.style.setProperty("--columns", String(best.columns));
+    this.element.style.setProperty("--aspect", String(best.frame));
     return { columns: best.columns, size: best.columns * best.rows };
   }
 
-  /** Return how rows fill the height with so many columns: whole rows, in a frame near the images' own shape. */
+  /**
+   * Return how rows fill the height with so many columns: whole rows, in a frame near the images' own shape.
+   *
+   * @param {number} columns
+   * @param {number} space
+   * @param {number} caption
+   */
   #layout(columns, space, caption) {
     const card = (space - GAP * (columns - 1)) / columns;
-    const below = GAP + caption + 2; // what a row needs beside its image
+    const below = GAP + caption + 2; // room that a row needs below its image
     const height = this.element.clientHeight - 8 + GAP;
     let rows = Math.max(1, Math.floor(height / (card / this.aspect + below)));
     const flatter = (card - 2) / (height / (rows + 1) - below); // the frame that lets one more row in
@@ -67,23 +104,23 @@ export class Grid {
     return { columns, rows, frame, card, unused: 1 - (rows * (card / frame + below)) / height };
   }
 
-  /** Choose the frame that suits most of the images, between 3:4 and 3:2. */
+  /** Choose the frame that suits most of the images, between 3:4 and 3:2. @param {Finding[]} items */
   chooseAspect(items) {
     const own = items.map(shapeOf).filter(({ width, height }) => width && height).map(({ width, height }) => width / height).sort((a, b) => a - b);
     this.aspect = own.length ? Math.min(1.5, Math.max(0.75, own[own.length >> 1])) : 1;
   }
 
-  /** Draw a page from scratch; `context.face` decides what a card shows. */
+  /** Draw a page; `context.face` decides the appearance of cards. @param {Finding[]} items @param {PageContext} context */
   draw(items, context) {
     this.items = items;
-    this.context = { ...context, pixels: this.pixels, aspect: this.frame };
+    this.context = { ...context, pixels: this.pixels };
     this.cards = items.map((item) => context.face.card(item, this.context));
     fill(this.element, this.cards);
     this.element.scrollTop = 0;
     this.#options(true);
   }
 
-  /** Show something else than cards: an empty state or the skeleton of a page being loaded. */
+  /** Show an empty state, or the skeleton of a loading page, in place of cards. @param {...Child} children */
   replace(...children) {
     this.items = [];
     this.cards = [];
@@ -96,7 +133,12 @@ export class Grid {
     this.replace(Array.from({ length: size }, () => h("div", { class: "card ghost", "aria-hidden": "true" }, h("div", { class: "im" }), h("div", { class: "cap" }))));
   }
 
-  /** Repaint every card, or those with the given ids only. */
+  /**
+   * Repaint every card, or those with the given ids only.
+   *
+   * @param {{ focus: number, selection: Set<number> }} cursor
+   * @param {Set<number | undefined> | null} [ids]
+   */
   paint({ focus, selection }, ids = null) {
     this.cards.forEach((card, index) => {
       const item = this.items[index];
@@ -109,11 +151,12 @@ export class Grid {
     this.focused = focused;
   }
 
-  /** Bring the focused card into view; asks for the layout, so it comes after everything that is drawn. */
+  /** Scroll the focused card into view; last, since it forces a layout. */
   follow() {
     this.focused?.scrollIntoView?.({ block: "nearest" });
   }
 
+  /** @param {boolean} present */
   #options(present) {
     // a listbox without options is no listbox
     this.element.setAttribute("role", present ? "listbox" : "group");
@@ -122,16 +165,18 @@ export class Grid {
     else for (const name of ["aria-multiselectable", "aria-activedescendant"]) this.element.removeAttribute(name);
   }
 
+  /** @param {MouseEvent} event @param {(index: number) => void} then */
   #at(event, then) {
-    const card = event.target.closest?.(".card[data-id]");
-    const index = this.cards.indexOf(card);
+    const card = /** @type {Element} */ (event.target).closest?.(".card[data-id]");
+    const index = this.cards.indexOf(/** @type {HTMLElement} */ (card));
     if (index >= 0) then(index);
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
     this.#at(event, (index) => {
       const range = event.shiftKey;
-      const toggle = event.ctrlKey || event.metaKey || Boolean(event.target.closest(".tick"));
+      const toggle = event.ctrlKey || event.metaKey || Boolean(/** @type {Element} */ (event.target).closest(".tick"));
       if (range || toggle) this.on.select(index, { range });
       else this.on.focus(index);
     });

@@ -1,30 +1,43 @@
-// How regions are marked: contour, fill or none, how strongly, hidden while a key is held, and which mask is compared.
+// Overlay of regions: contour, fill or none, opacity, hidden while a key is held, and the compared mask.
 // Everything is an attribute or a property of the page's element; the style sheet does the rest, so no card is redrawn.
+
+/** @typedef {{ mode?: string, opacity?: number, view?: string }} OverlayChoice */
 
 export const MODES = ["contour", "fill", "none"];
 export const VIEWS = ["both", "given", "suggested", "difference"];
 const STORE = "outfold.overlay";
 const STEP = 0.1;
-const DEFAULT = { mode: "contour", opacity: 0.5, view: "both" };
 
 export class Overlay {
-  /** `onchange(changes)` hears of every choice; what is chosen is kept in `storage`. */
+  /**
+   * `onchange` is called on every choice; choices are kept in `storage`.
+   *
+   * @param {{ element: HTMLElement, storage: Storage, onchange?: (changes: OverlayChoice) => void }} options
+   */
   constructor({ element, storage, onchange = () => {} }) {
-    Object.assign(this, { element, storage, onchange, heldBy: null, ...DEFAULT, ...readStore(storage) });
+    this.element = element;
+    this.storage = storage;
+    this.onchange = onchange;
+    this.mode = "contour";
+    this.opacity = 0.5;
+    this.view = "both";
+    /** @type {string | null} Code of the key that hides everything while it is held. */
+    this.heldBy = null;
+    Object.assign(this, readStore(storage));
     this.#apply();
   }
 
-  /** Choose how regions are marked. */
+  /** Choose how regions are marked. @param {string} mode */
   choose(mode) {
     this.#set({ mode });
   }
 
   /** Go from contour to fill to none and back to contour. */
   cycle() {
-    this.choose(after(MODES, this.mode));
+    this.choose(nextOf(MODES, this.mode));
   }
 
-  /** Set the opacity of fills and class colours, 0 to 1. */
+  /** Set the opacity of fills and class colours, 0 to 1. @param {number} opacity */
   fade(opacity) {
     this.#set({ opacity: Math.round(100 * Math.min(1, Math.max(0, opacity))) / 100 });
   }
@@ -37,14 +50,14 @@ export class Overlay {
     this.fade(this.opacity + STEP);
   }
 
-  /** Choose which mask lies over the whole image. */
+  /** Choose the mask over the whole image. @param {string} view */
   look(view) {
     this.#set({ view });
   }
 
-  /** Show the next mask; where only one fits at a time, `single` leaves "both" out. */
+  /** Show the next mask; where only one fits at a time, `single` leaves "both" out. @param {{ single?: boolean }} [options] */
   turn({ single = false } = {}) {
-    this.look(single ? after(VIEWS.slice(1), this.single) : after(VIEWS, this.view));
+    this.look(single ? nextOf(VIEWS.slice(1), this.single) : nextOf(VIEWS, this.view));
   }
 
   /** The mask shown where only one fits. */
@@ -52,7 +65,7 @@ export class Overlay {
     return this.view === "both" ? "suggested" : this.view;
   }
 
-  /** Hide everything while the key with this code is held. */
+  /** Hide everything while the key with this code is held. @param {string} code */
   hold(code) {
     this.heldBy = code;
     this.#apply();
@@ -65,6 +78,7 @@ export class Overlay {
     this.#apply();
   }
 
+  /** @param {OverlayChoice} changes */
   #set(changes) {
     Object.assign(this, changes);
     this.#apply();
@@ -79,16 +93,18 @@ export class Overlay {
   #apply() {
     this.element.dataset.overlay = this.mode;
     this.element.dataset.hidden = String(this.heldBy !== null);
-    this.element.style.setProperty("--opacity", this.opacity);
+    this.element.style.setProperty("--opacity", String(this.opacity));
   }
 }
 
-const after = (list, one) => list[(list.indexOf(one) + 1) % list.length];
+/** @param {string[]} list @param {string} item */
+const nextOf = (list, item) => list[(list.indexOf(item) + 1) % list.length];
 
+/** @param {Storage} storage @returns {OverlayChoice} */
 function readStore(storage) {
-  let stored = null;
+  let stored;
   try {
-    stored = JSON.parse(storage.getItem(STORE));
+    stored = JSON.parse(storage.getItem(STORE) ?? "null");
   } catch {
     return {};
   }

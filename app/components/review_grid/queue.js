@@ -1,26 +1,42 @@
 // The queue as pages: one growing list fetched by cursor, skipped cards behind the others, the next page always ready.
+//
+// `Skips` keeps skipped cards in the browser; `FindingMap` holds one object per finding, evicted when unreferenced.
 
-const CHUNK = 96; // findings asked for at once
+/** @import { Finding } from "../shared/types.d.ts" */
+/** @import { PageEnd } from "../shared/image_search.js" */
+
+const CHUNK = 96; // findings per request
 const MOST_BEHIND = 1000; // cards that `previous` can go back over
+const MOST = 4000; // findings in memory
 
 export class Queue {
   /**
-   * `fetchChunk(after, limit)` resolves to {items, next}; `isSkipped(id)` says what this person put off;
-   * `onRelease(items)` hears of the skipped cards when their turn has come, once in a pass; `chunk` findings at least are
-   * asked for at once.
+   * @param {(after: PageEnd, limit: number) => Promise<{ items: Finding[], next: PageEnd }>} fetchChunk
+   * @param {(id: number) => boolean} isSkipped Whether this annotator skipped a finding.
+   * @param {(items: Finding[]) => void} onRelease Called with the skipped cards when their turn has come, once in a pass.
+   * @param {{ chunk?: number }} options `chunk` findings at least are fetched at once.
    */
   constructor(fetchChunk, isSkipped = () => false, onRelease = () => {}, { chunk = CHUNK } = {}) {
     this.chunk = chunk;
     this.fetchChunk = fetchChunk;
     this.isSkipped = isSkipped;
     this.onRelease = onRelease;
+    /** @type {Finding[]} */
     this.items = [];
-    this.held = []; // skipped cards, shown once the others are through
+    /** @type {Finding[]} */
+    this.held = []; // skipped cards, shown after the others
+    /** @type {Finding[]} */
+    this.away = []; // cards that left since they were fetched, see `keep`
     this.released = false;
     this.start = 0;
     this.passed = 0; // cards before the first of `items`, forgotten by now
     this.size = 32;
+    /** @type {PageEnd} Where the next chunk begins. */
     this.cursor = null;
+    /** @type {Promise<{ items: Finding[], next: PageEnd }> | null} Request under way. */
+    this.pending = null;
+    /** @type {Promise<unknown> | null} Request whose answer was stored last. */
+    this.taken = null;
     this.exhausted = false;
   }
 
@@ -53,7 +69,7 @@ export class Queue {
     return true;
   }
 
-  /** Whether `next` would answer without waiting. */
+  /** Return whether `next` answers without waiting. */
   get nextIsReady() {
     return this.exhausted || this.items.length >= this.start + 2 * this.size;
   }
@@ -64,22 +80,37 @@ export class Queue {
     return true;
   }
 
-  /** Put a card behind the others; it keeps its place on this page. */
+  /** Move a card behind the others; it keeps its place on this page. @param {Finding} item */
   putOff(item) {
     if (!this.held.includes(item)) this.held.push(item);
   }
 
-  /** Take in cards that have become free out of turn: they come behind those there are. */
+  /** Take in cards that have become free out of turn: they come behind those there are. @param {Finding[]} items */
   take(items) {
     for (const item of items) if (!this.items.includes(item) && !this.held.includes(item)) this.items.push(item);
   }
 
-  /** Change how many cards a page has; the first one of this page stays where it is. */
+  /**
+   * Remove cards that do not belong to the queue any more and append those that do again; returns whether any did.
+   *
+   * @param {(item: Finding) => boolean} belongs
+   */
+  keep(belongs) {
+    const [back, leaving] = [this.away.filter(belongs), [...this.items, ...this.held].filter((item) => !belongs(item))];
+    const left = new Set(leaving);
+    this.away = [...this.away.filter((item) => !belongs(item)), ...leaving];
+    this.start -= this.items.slice(0, this.start).filter((item) => left.has(item)).length;
+    this.items = [...this.items.filter((item) => !left.has(item)), ...back];
+    this.held = this.held.filter((item) => !left.has(item));
+    return back.length + leaving.length > 0;
+  }
+
+  /** Change how many cards a page has; the first one of this page stays where it is. @param {number} size */
   resize(size) {
     this.size = Math.max(1, size);
   }
 
-  /** Go to the page that holds the item; false when it is in none. */
+  /** Go to the page that holds the item; false when it is in none. @param {number} id */
   reveal(id) {
     const index = this.items.findLastIndex((item) => item.id === id);
     if (index < 0) return false;
@@ -100,7 +131,7 @@ export class Queue {
     });
     const waiting = this.pending;
     const { items, next } = await waiting;
-    if (waiting === this.taken) return; // somebody else waited for the same answer and has stored it
+    if (waiting === this.taken) return; // another caller waited for the same answer and has stored it
     this.taken = waiting;
     for (const item of items) (this.isSkipped(item.id) ? this.held : this.items).push(item);
     this.cursor = next;
@@ -115,5 +146,70 @@ export class Queue {
     this.released = back.length > 0;
     this.items.push(...back);
     this.onRelease(back);
+  }
+}
+
+/** Ids of the findings that an annotator skipped in a round; kept in this browser only, since skipping stores nothing. */
+export class Skips {
+  /** @param {Storage} storage @param {number | string} round @param {string | null} name */
+  constructor(storage, round, name) {
+    this.storage = storage;
+    this.key = `outfold.skipped.${round}.${name ?? ""}`;
+    let stored = [];
+    try {
+      stored = JSON.parse(storage.getItem(this.key) ?? "[]") ?? [];
+    } catch {
+      // unreadable: as if nothing had been skipped
+    }
+    this.ids = new Set(Array.isArray(stored) ? stored : []);
+  }
+
+  /** @param {number} id */
+  has(id) {
+    return this.ids.has(id);
+  }
+
+  /** @param {number} id */
+  add(id) {
+    this.ids.add(id);
+    this.#save();
+  }
+
+  /** @param {number} id */
+  remove(id) {
+    if (this.ids.delete(id)) this.#save();
+  }
+
+  #save() {
+    try {
+      if (this.ids.size) this.storage.setItem(this.key, JSON.stringify([...this.ids]));
+      else this.storage.removeItem(this.key);
+    } catch {
+      // a full storage: skipped until the page is left
+    }
+  }
+}
+
+/** Findings by id: one object per finding, evicted when unreferenced. @extends {Map<number, Finding>} */
+export class FindingMap extends Map {
+  /** @param {() => Set<number>} referenced Returns the ids that a card, an act to undo or a request still refers to. */
+  constructor(referenced, most = MOST) {
+    super();
+    this.referenced = referenced;
+    this.least = most;
+    this.most = most;
+  }
+
+  /** @param {Finding} item */
+  add(item) {
+    if (this.size >= this.most) this.#evict();
+    this.set(item.id, item);
+    return item;
+  }
+
+  #evict() {
+    const referenced = this.referenced();
+    for (const id of this.keys()) if (!referenced.has(id)) this.delete(id);
+    this.most = Math.max(this.least, 2 * this.size); // so that eviction costs next to nothing per item
   }
 }

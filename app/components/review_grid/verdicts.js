@@ -1,6 +1,10 @@
-// What a verdict does to a card, how it looks, and the log that undo and redo walk through.
+// Effect and look of a verdict, and the log for undo and redo.
 
-// glyph, word on the badge, class name in the style sheet
+/** @import { Change, ClassId, Classes, Decision, Finding, FindingState, LoggedAct, Status, Verdict } from "../shared/types.d.ts" */
+
+/** @typedef {[glyph: string, word: string, className: string]} Look Badge of a verdict; the last is a class name of the style sheet. */
+
+/** @type {{ open: null } & Record<Exclude<Status, "open"> | "skipped" | "edited", Look>} */
 export const LOOKS = {
   open: null,
   accept: ["✓", "accepted", "ok"],
@@ -15,39 +19,67 @@ export const LOOKS = {
   edited: ["✎", "edited", "rel"],
 };
 
-/** Whether nobody is asked about a card that stands like this any more. */
-export const settled = (status) => status !== "open" && status !== "second_opinion";
+/** Return whether a card with this status needs no verdict. @param {Status} status */
+export const isSettled = (status) => status !== "open" && status !== "second_opinion";
 
-/** Whether the mask itself was edited: a new label that is no class. */
+/** Return whether the mask itself was edited: relabelled, without a class. @param {Pick<FindingState, "status" | "label">} state */
 export const isEdit = ({ status, label }) => status === "relabel" && (label === null || label === undefined);
 
-/** Return the decision for saying that `label` is right: accept and keep are special cases of relabel. */
+/**
+ * Return the decision that `label` is right: accept and keep are special cases of relabel.
+ *
+ * @param {Finding} item
+ * @param {ClassId} label
+ * @returns {Decision}
+ */
 export function decisionFor(item, label) {
   if (label === item.pseudo) return { finding: item.id, verdict: "accept" };
   if (label === item.given) return { finding: item.id, verdict: "keep" };
   return { finding: item.id, verdict: "relabel", label };
 }
 
-/** Return what the item's state will be once the decision is stored. */
-export function outcome(item, decision, by) {
-  const label = { accept: item.pseudo, keep: item.given, relabel: decision.label }[decision.verdict] ?? null;
-  return { status: decision.verdict, label, by };
+/**
+ * Return the item's state after a decision.
+ *
+ * @param {Finding} item
+ * @param {Decision} decision
+ * @param {string | null} by
+ * @returns {FindingState}
+ */
+export function stateAfter(item, decision, by) {
+  const { verdict, label = null } = decision;
+  return { status: verdict, label: verdict === "accept" ? item.pseudo : verdict === "keep" ? item.given : verdict === "relabel" ? label : null, by };
 }
 
+/**
+ * Whether an item has the class that a verdict names: "keep" needs a given label, "accept" a suggested one.
+ *
+ * @param {Finding} item
+ * @param {Verdict} verdict
+ */
+export const canTake = (item, verdict) => !((verdict === "keep" && item.given === -1) || (verdict === "accept" && item.pseudo === -1));
+
+/** Return the reason why no item can take a verdict. @param {Verdict} verdict */
+export const refusal = (verdict) => (verdict === "keep" ? "There is no given label to keep here." : "Nothing is suggested yet: choose a class.");
+
+/** @param {FindingState} item @returns {FindingState} */
 export const stateOf = (item) => ({ status: item.status, label: item.label, by: item.by });
 
-export const sameState = (one, other) => one.status === other.status && one.label === other.label && one.by === other.by;
+/** @param {FindingState} first @param {FindingState} second */
+export const sameState = (first, second) => first.status === second.status && first.label === second.label && first.by === second.by;
 
 const MOST_ACTS = 500; // older ones are undone all the same, shown once the server has answered
 
-/** The newest acts of this visit, newest last: what undo can show at once, before the server has answered. */
+/** The newest acts of this visit, newest last, which undo shows at once, before the server has answered. */
 export class ActLog {
   constructor() {
+    /** @type {LoggedAct[]} */
     this.done = [];
+    /** @type {LoggedAct[]} */
     this.undone = [];
   }
 
-  /** Remember an act; `changes` are {item, before, after}. Whatever was undone can no longer be redone. */
+  /** Remember an act. Undone acts can no longer be redone then. @param {LoggedAct} act */
   push(act) {
     this.done.push(act);
     if (this.done.length > MOST_ACTS) this.done.shift();
@@ -66,7 +98,7 @@ export class ActLog {
     return act;
   }
 
-  /** Forget a bulk act wherever it stands: it is taken back by its name. */
+  /** Drop a bulk act from the log, which is undone by its changeset. @param {number} changeset */
   drop(changeset) {
     this.done = this.done.filter((act) => act.changeset !== changeset);
     return null;
@@ -78,14 +110,15 @@ export class ActLog {
     return act;
   }
 
-  /** Forget everything: what the server says differs from what was remembered. */
+  /** Clear the log when the server disagrees with it. */
   forget() {
     this.done = [];
     this.undone = [];
   }
 
-  /** Return the newest distinct items decided in this visit. */
+  /** Return the newest distinct items decided in this visit. @param {number} count */
   recent(count) {
+    /** @type {Finding[]} */
     const items = [];
     for (const act of this.done.toReversed()) {
       for (const { item } of act.changes.toReversed()) {
@@ -97,15 +130,15 @@ export class ActLog {
   }
 }
 
-/** Return an act's changes with before and after exchanged. */
-export const reversed = (changes) => changes.map(({ item, before, after }) => ({ item, before: after, after: before }));
+/** Return an act's changes with before and after exchanged. @param {Change[]} changes @returns {Change[]} */
+export const reverseChanges = (changes) => changes.map(({ item, before, after }) => ({ item, before: after, after: before }));
 
-/** Return "accepted 3", "frog", "kept 1": what an act did, in the fewest words. */
+/** Return an act in the fewest words: "accepted 3", "frog", "kept 1". @param {Change[]} changes @param {Classes} classes */
 export function summary(changes, classes) {
   const [first] = changes;
   const same = changes.every((change) => change.after.status === first.after.status);
   const word = same ? LOOKS[first.after.status]?.[1] ?? "reopened" : "decided";
   if (changes.length > 1) return `${word} ${changes.length}`;
   if (isEdit(first.after)) return LOOKS.edited[1];
-  return first.after.status === "relabel" ? `relabelled to ${classes[first.after.label]}` : word;
+  return first.after.status === "relabel" ? `relabelled to ${classes[first.after.label ?? -1]}` : word;
 }

@@ -1,20 +1,65 @@
 // One image as large as the window allows; arrows step, verdict keys work as on the grid.
 
-import { className } from "./card.js";
-import { fill, h, keycap, openDialog } from "./dom.js";
-import { fitClass, imageUrl } from "./format.js";
-import { classRows, opposition } from "./inspector.js";
-import { shown } from "./keys.js";
+import { className } from "../shared/classes.js";
+import { fill, h, keycap, openDialog } from "../shared/dom.js";
+import { fitClass, imageUrl } from "../shared/format.js";
+import { keyLabel } from "../shared/keys.js";
+import { noteLine } from "./card.js";
+import { classRows, networksLine } from "./inspector.js";
+/** @import { Child, ClassId, Classes, Finding, Root, Verdict } from "../shared/types.d.ts" */
+/** @import { Api } from "../shared/api.js" */
+/** @import { Keys } from "../shared/keys.js" */
+/** @import { Face } from "./face.js" */
+
+/**
+ * @typedef {object} ZoomActs
+ * @property {(by: number) => void} step
+ * @property {(id: ClassId) => void} pick
+ * @property {(action: string) => void} act
+ * @property {() => void} closed
+ * @property {(item: Finding) => void} open
+ */
+
+/**
+ * Options of a zoom: `digits` is the class of each digit key, `networks` how many the round has.
+ *
+ * @typedef {object} ZoomOptions
+ * @property {Root} root
+ * @property {Api} api
+ * @property {Classes} classes
+ * @property {Face} face
+ * @property {ClassId[] | null} digits
+ * @property {Keys} keys
+ * @property {number} [networks]
+ * @property {ZoomActs} on
+ */
 
 const PLACES = 10;
-const UNLABELLED = -1; // as the given class: there is nothing to keep
-const VERDICTS = { accept: "accept", keep: "keep", ambiguous: "ambiguous", exclude: "exclude", second_opinion: "second opinion" };
+const UNLABELLED = -1; // no given class, so no keep; no suggested class, so no accept
+/** @type {[Verdict, string][]} */
+const VERDICTS = [["accept", "accept"], ["keep", "keep"], ["ambiguous", "ambiguous"], ["exclude", "exclude"], ["second_opinion", "second opinion"]];
 
 export class Zoom {
-  /** `face` decides what a card shows, `digits` is the class of each digit key, `networks` counts the round's; `on` holds step(by), pick(class), act(action) and closed(). */
+  // Of the open dialog.
+  /** @type {HTMLDialogElement | undefined} */ dialog;
+  /** @type {HTMLElement} */ stage;
+  /** @type {HTMLElement} Text beside the image. */ side;
+  /** @type {HTMLElement} Around it, with the close button. */ frame;
+
+  /** @param {ZoomOptions} options */
   constructor({ root, api, classes, face, digits, keys, networks = 1, on }) {
-    Object.assign(this, { root, api, classes, face, digits, keys, networks, on });
+    this.root = root;
+    this.api = api;
+    this.classes = classes;
+    this.face = face;
+    this.digits = digits;
+    this.keys = keys;
+    this.networks = networks;
+    this.on = on;
+    /** @type {Finding | null} */
     this.item = null;
+    this.follows = false; // whether the grid's focus moves along
+    /** @type {Finding | null} */
     this.origin = null; // the card that led to an image of several
   }
 
@@ -22,7 +67,7 @@ export class Zoom {
     return Boolean(this.dialog?.open);
   }
 
-  /** Show an item, opening the dialog when it is closed; `follows`: the grid's focus and the image are one. */
+  /** Show an item, opening the dialog when it is closed. @param {Finding} item @param {{ follows: boolean }} options */
   show(item, { follows }) {
     this.follows = follows;
     const moved = this.item?.id !== item.id;
@@ -32,48 +77,50 @@ export class Zoom {
       const picture = this.picture(item);
       if (picture !== this.stage.firstChild) fill(this.stage, picture);
     }
-    this.dialog.querySelector(".zoom-side").className = `zoom-side ${this.face.badge(item, this.classes)?.[2] ?? ""}`;
+    this.frame.className = `zoom-side ${this.face.badge(item, this.classes)?.[2] ?? ""}`;
     fill(this.side, this.words(item));
   }
 
-  /** Step inside of the image; false where it holds nothing to step through. */
-  within() {
+  /** Step within the image; false where it has nothing to step through. @param {number} _by */
+  within(_by) {
     return false;
   }
 
-  /** After a verdict: whether something else of this image waits, and is shown now. */
-  onward() {
+  /** After a verdict, show the image's next waiting region; returns whether there is one. @param {(item: Finding) => boolean} _waits */
+  onward(_waits) {
     return false;
   }
 
-  /** Return the image as large as it fits. */
+  /** Redraw after a change of the overlay, which images of classes do not have. */
+  redraw() {}
+
+  /** Return the image as large as it fits. @param {Finding} item @returns {HTMLElement} */
   picture(item) {
-    return h("img", { class: fitClass(item, 1).replace("cover", "contain"), src: imageUrl(this.api.base, item, 2048), alt: `${this.face.name(item)}, as large as it fits` });
+    return h("img", { class: fitClass(item), src: imageUrl(this.api.base, item, 2048), alt: `${this.face.name(item)}, as large as it fits` });
   }
 
-  /** Return what is said beside it. */
+  /** Return the text beside the image. @param {Finding} item @returns {Child[]} */
   words(item) {
     const look = this.face.badge(item, this.classes);
     return [
       h("p", { class: "path" }, this.face.name(item)), this.face.tags(item, this.classes),
-      opposition(item, this.networks),
+      noteLine(this.face.note(item)),
+      networksLine(item, this.networks),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
       classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick, places: PLACES }),
-      h("div", { class: "zoom-verdicts" }, this.verdicts()),
+      h("div", { class: "zoom-verdicts" }, this.verdicts(item)),
     ];
   }
 
-  /** Return the buttons of the verdicts, each with its key. */
-  verdicts() {
-    const tells = new Set(this.face.blind ? ["accept", "keep"] : this.item.given === UNLABELLED ? ["keep"] : []);
-    const able = Object.entries(VERDICTS).filter(([action]) => !tells.has(action));
-    return able.map(([action, word]) => this.#verdict(action, word));
-  }
-
-  #verdict(action, word) {
-    const combo = this.keys.combos(action)[0];
-    const title = action === "accept" ? `accept ${className(this.classes, this.item.pseudo)}` : word;
-    return h("button", { type: "button", class: "ghost", title, onclick: () => this.on.act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
+  /** Return the buttons of the verdicts on an item, each with its key. @param {Finding} item */
+  verdicts({ given, pseudo }) {
+    const { blind } = this.face;
+    const able = VERDICTS.filter(([action]) => !((action === "accept" && (blind || pseudo === UNLABELLED)) || (action === "keep" && (blind || given === UNLABELLED))));
+    return able.map(([action, word]) => {
+      const [combo] = this.keys.combos(action);
+      const title = action === "accept" ? `accept ${className(this.classes, pseudo)}` : word;
+      return h("button", { type: "button", class: "ghost", title, onclick: () => this.on.act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+    });
   }
 
   close() {
@@ -83,17 +130,18 @@ export class Zoom {
   #open() {
     this.stage = h("div", { class: "stage" });
     this.side = h("div", {});
+    this.frame = h("div", { class: "zoom-side" }, this.side, h("button", { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.close() }, "✕"));
     const dialog = openDialog(this.root, { label: "Zoom", className: "zoom", onclose: () => this.#closed(dialog) },
       h("button", { type: "button", class: "step", "aria-label": "Previous", title: "Previous (←)", onclick: () => this.on.step(-1) }, "‹"),
       this.stage,
       h("button", { type: "button", class: "step", "aria-label": "Next", title: "Next (→)", onclick: () => this.on.step(1) }, "›"),
-      h("div", { class: "zoom-side" }, this.side, h("button", { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.close() }, "✕")));
+      this.frame);
     this.dialog = dialog;
     dialog.tabIndex = -1;
     dialog.focus();
   }
 
-  /** A dialog tells of its end a little later: by then another may be open, of which it says nothing. */
+  /** A dialog reports its end late: another one may be open by then. @param {HTMLDialogElement} dialog */
   #closed(dialog) {
     if (dialog !== this.dialog) return;
     this.item = null;

@@ -1,35 +1,112 @@
-// The classes of the image at hand: key, colour, name, whether it is marked and whether that is only suggested.
+// Classes of the current image: marks before they are saved, and a row each with key, colour, name and suggestion.
 
-import { fill, h, keycap } from "../review_grid/dom.js";
-import { percent } from "../review_grid/format.js";
-import { classesByDigit } from "../review_grid/keys.js";
+import { offeredOf } from "../shared/classes.js";
+import { fill, h, keycap } from "../shared/dom.js";
+import { percent } from "../shared/format.js";
+import { classesByDigit, keyAt } from "../shared/keys.js";
+/** @import { ClassId, Classes, TagImage, TagInfo } from "../shared/types.d.ts" */
 
-const WITH_KEY = 20;
+export class Marks {
+  constructor() {
+    /** @type {Set<ClassId>} */
+    this.ids = new Set();
+    /** @type {Set<ClassId>} */
+    this.suggested = new Set();
+    /** @type {Set<ClassId>} */
+    this.begun = new Set();
+    /** @type {number | null} */
+    this.sample = null;
+    /** @type {Map<number | null, Set<ClassId>>} */
+    this.left = new Map(); // sample -> ids that were marked and not saved
+  }
 
-/** Return the class that a digit key stands for, undefined where it stands for none. */
-export function classOf(place, classes) {
-  const byDigit = classesByDigit(classes);
-  const id = byDigit ? byDigit[place] : place;
-  return id >= 0 && id < classes.length ? id : undefined;
+  /** Begin an image: with its unsaved marks, else its tags, else its suggestions. @param {TagImage} item */
+  open({ sample, tags, suggested }) {
+    this.sample = sample;
+    this.suggested = new Set(suggested.map(([id]) => id));
+    this.begun = new Set(tags ?? this.suggested);
+    this.ids = new Set(this.left.get(sample) ?? this.begun);
+  }
+
+  /** Return whether the marks differ from tags and suggestions, so that only a save keeps them. */
+  get changed() {
+    return this.left.has(this.sample);
+  }
+
+  /** @param {ClassId} id */
+  toggle(id) {
+    if (!this.ids.delete(id)) this.ids.add(id);
+    this.#note();
+  }
+
+  /** Mark for merged classes those they mean now, here and where it was marked and left. @param {Map<ClassId, ClassId>} means */
+  exchange(means) {
+    /** @param {Iterable<ClassId>} ids */
+    const now = (ids) => new Set([...ids].map((id) => means.get(id) ?? id));
+    this.ids = now(this.ids);
+    this.suggested = now(this.suggested);
+    this.begun = now(this.begun);
+    for (const [sample, ids] of this.left) this.left.set(sample, now(ids));
+  }
+
+  /** Unmark classes that are not offered any more, also in unsaved marks of other images. @param {ClassId[]} offered */
+  keep(offered) {
+    for (const ids of [this.ids, ...this.left.values()]) for (const id of ids) if (!offered.includes(id)) ids.delete(id);
+  }
+
+  clear() {
+    this.ids.clear();
+    this.#note();
+  }
+
+  suggest() {
+    this.ids = new Set(this.suggested);
+    this.#note();
+  }
+
+  /** Drop the unsaved marks of an image that was saved or undone. @param {number} sample */
+  forget(sample) {
+    this.left.delete(sample);
+  }
+
+  #note() {
+    const same = this.ids.size === this.begun.size && [...this.ids].every((id) => this.begun.has(id));
+    if (same) this.left.delete(this.sample);
+    else this.left.set(this.sample, new Set(this.ids));
+  }
+
+  /** Return the marked classes, ascending. */
+  list() {
+    return [...this.ids].sort((a, b) => a - b);
+  }
 }
 
-/** Return the key of a class: "1", "⇧3", or "" where it has none. */
+/** Return the class of a digit key, undefined where it has none. @param {number} place @param {Classes} classes */
+export function classOf(place, classes) {
+  const id = (classesByDigit(classes) ?? offeredOf(classes))[place];
+  return id === -1 ? undefined : id;
+}
+
+/** Return the key of a class: "1", "⇧3", or "" where it has none. @param {ClassId} id @param {Classes} classes */
 export function keyOf(id, classes) {
-  const byDigit = classesByDigit(classes);
-  const place = byDigit ? byDigit.indexOf(id) : id;
-  return place < 0 || place >= WITH_KEY ? "" : `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`;
+  return keyAt((classesByDigit(classes) ?? offeredOf(classes)).indexOf(id));
 }
 
 export class ClassRows {
-  /** `on` holds toggle(id). */
+  /** @param {{ on: { toggle: (id: ClassId) => void, add: () => void } }} options */
   constructor({ on }) {
     this.on = on;
+    /** @type {{ id: ClassId, row: HTMLButtonElement, note: HTMLElement }[]} */
+    this.entries = [];
     this.rows = h("div", { class: "classes", role: "group", "aria-label": "Classes in this image" });
-    this.element = h("div", { class: "class-panel" }, this.rows);
+    const add = h("button", { type: "button", class: "link new-class", onpointerdown: (event) => event.preventDefault(), onclick: () => on.add() }, "Add a class");
+    this.element = h("div", { class: "class-panel" }, this.rows, add);
   }
 
+  /** @param {Pick<TagInfo, "classes" | "colours">} info */
   open({ classes, colours }) {
-    this.entries = classes.map((name, id) => {
+    this.entries = offeredOf(classes).map((id) => {
+      const name = classes[id];
       const key = keyOf(id, classes);
       const note = h("em", {});
       const row = h("button", {
@@ -42,16 +119,18 @@ export class ClassRows {
     fill(this.rows, this.entries.map(({ row }) => row));
   }
 
-  /** Show which classes are marked; `item` says what is suggested, by what share of the pixels. */
+  /** Show the marks, and the suggestions of `item` with their share of the pixels. @param {Marks} marks @param {TagImage} item */
   draw(marks, item) {
     const share = new Map(item.suggested);
     for (const { id, row, note } of this.entries) {
       row.setAttribute("aria-pressed", String(marks.ids.has(id)));
       row.classList.toggle("suggested", marks.suggested.has(id));
-      note.textContent = share.has(id) ? (share.get(id) < 0.01 ? "< 1 %" : percent(share.get(id))) : "";
+      const part = share.get(id);
+      note.textContent = part === undefined ? "" : part < 0.01 ? "< 1 %" : percent(part);
     }
   }
 
+  /** @param {ClassId} id */
   reveal(id) {
     this.entries.find((entry) => entry.id === id)?.row.scrollIntoView({ block: "nearest" });
   }

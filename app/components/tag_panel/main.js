@@ -1,55 +1,56 @@
-// Where Streamlit meets the tag panel. A panel lives as long as its element; a rerun of the page finds it and leaves it alone.
-// Outboxes outlive their panel: what is unsaved when the page is left goes on being sent.
+// Mounting of the tag panel, its keys and its HTTP interface.
 
-import { live, livingClients, newClient } from "../review_grid/clients.js";
-import { keepBelowHeader } from "../review_grid/frame.js";
-import { Keys } from "../review_grid/keys.js";
-import { Outbox } from "../review_grid/outbox.js";
-import { ACTIONS, STORE } from "./actions.js";
-import { createTagApi } from "./api.js";
+import { createApi, createCalls, keepaliveOptions } from "../shared/api.js";
+import { Keys } from "../shared/keys.js";
+import { mountComponent } from "../shared/mount.js";
+import { findLiving, isAlive, leaveOutbox, openOutbox } from "../shared/open_outboxes.js";
 import { Panel } from "./panel.js";
+/** @import { Act, ActResult, Entry, KeyTable, Mounting, TagImage, TagInfo } from "../shared/types.d.ts" */
+/** @import { Fetcher } from "../shared/api.js" */
 
-const PREFIX = "outfold.tags.outbox."; // apart from the verdicts', which go to another address
-const mounted = new WeakMap(); // the component's root -> {asked, panel, cleanup}
-const outboxes = new Set();
-const alive = new Set(); // clients whose tab holds a lock
+/** @type {KeyTable} Actions of the panel. Digits stand for classes, in the order of the list. */
+export const ACTIONS = [
+  ["save", "save the marked classes, next image", ["Enter"]],
+  ["skip", "next image, without tagging this one", ["s", "ArrowRight", "PageDown"]],
+  ["back", "the image before", ["ArrowLeft", "PageUp"]],
+  ["undo", "take the last saved tags back", ["u", "Ctrl+z"]],
+  ["search", "mark a class by typing, or add it", ["/"]],
+  ["clear", "unmark all classes", ["c"]],
+  ["suggest", "mark the suggested classes", ["a"]],
+  ["help", "all keys", ["?"]],
+];
 
-addEventListener("pagehide", () => outboxes.forEach((outbox) => outbox.flush()));
-addEventListener("online", () => outboxes.forEach((outbox) => outbox.retry()));
+export const STORE = "outfold.tags.keys";
 
-/** Mount, or bring up to date, the panel in `parentElement`; returns the clean-up for its unmounting. */
+/** @typedef {{ api: string, dataset: number, datasets: [id: number, name: string][], sample: number | null }} TagData */
+/** @typedef {ReturnType<typeof createTagApi>} TagApi */
+
+/** Mount, or bring up to date, the panel in `parentElement`; returns the clean-up for its unmounting. @param {Mounting<TagData>} component */
 export function mount({ parentElement, data }) {
-  const present = mounted.get(parentElement);
-  if (present?.asked === data.dataset || present?.panel?.dataset === data.dataset) {
-    present.asked = data.dataset;
-    return present.cleanup;
-  }
-  present?.cleanup();
-  const api = createTagApi(data.api);
-  const client = newClient();
-  const outbox = new Outbox({ send: api.send, storage: localStorage, client, prefix: PREFIX });
-  outboxes.add(outbox);
-  alive.add(client);
-  live(client);
-  const entry = { asked: data.dataset };
-  entry.cleanup = () => {
-    entry.gone = true;
-    entry.panel?.unmount();
-    if (mounted.get(parentElement) === entry) mounted.delete(parentElement);
-    Object.assign(outbox, { onStatus: () => {}, onResult: () => {}, onRefused: () => {} });
-    outbox.drained().then(() => outboxes.delete(outbox));
-  };
-  mounted.set(parentElement, entry); // before anything is waited for: Streamlit may call again at once
-  livingClients().then((others) => {
+  return mountComponent(parentElement, data.dataset, async (/** @type {Entry<Panel>} */ entry) => {
+    const api = createTagApi(data.api);
+    const outbox = openOutbox(api.send, "tags");
+    entry.onGone = () => leaveOutbox(outbox);
+    await findLiving();
     if (entry.gone) return;
-    for (const other of others) alive.add(other);
-    entry.panel = new Panel({
-      root: parentElement, api, keys: new Keys(localStorage, ACTIONS, STORE), outbox, isAlive: (other) => alive.has(other),
-      dataset: data.dataset, datasets: data.datasets, sample: data.sample,
-    });
-    parentElement.append(entry.panel.element);
-    keepBelowHeader(entry.panel.element, entry.panel.stop.signal);
-    entry.panel.start();
-  });
-  return entry.cleanup;
+    entry.show(() => new Panel({
+      root: parentElement, api, keys: new Keys(localStorage, ACTIONS, STORE), outbox, isAlive, dataset: data.dataset, datasets: data.datasets, sample: data.sample,
+    })).start();
+  }, (panel) => panel.dataset === data.dataset);
+}
+
+/** @param {string} base @param {Fetcher} [fetcher] */
+export function createTagApi(base, fetcher) {
+  const { call, post } = createCalls(base, fetcher);
+  return {
+    ...createApi(base, fetcher),
+    /** @param {number} dataset @returns {Promise<TagInfo>} */
+    panel: (dataset) => call(`/tags/${dataset}`),
+    /** @param {number} dataset @param {string} show @param {number} after @param {number} limit @returns {Promise<TagImage[]>} */
+    images: async (dataset, show, after, limit) => (await call(`/tags/${dataset}/images?show=${show}&after=${after}&limit=${limit}`)).items,
+    /** @param {number} sample @returns {Promise<TagImage>} */
+    image: (sample) => call(`/tags/image/${sample}`),
+    /** @param {string} client @param {Act[]} acts @param {{ keepalive?: boolean }} [options] @returns {Promise<{ results: ActResult[] }>} */
+    send: (client, acts, { keepalive = false } = {}) => post("/tags", { client, acts }, keepaliveOptions(keepalive)),
+  };
 }

@@ -1,54 +1,99 @@
-// The tag panel: holds the image at hand and what is marked on it, and wires the parts together.
+// The tag panel: the current image, the classes marked on it, and the panel's parts.
 
-import { told } from "../review_grid/api.js";
-import { fill, h, keycap } from "../review_grid/dom.js";
-import { troubleState } from "../review_grid/empty.js";
-import { clock, initials, wholeUrl } from "../review_grid/format.js";
-import { openHelp } from "../review_grid/help.js";
-import { isTyping, shown } from "../review_grid/keys.js";
-import { askName } from "../review_grid/name_dialog.js";
-import { openSearch } from "../review_grid/search.js";
-import { Toast } from "../review_grid/toast.js";
-import { ClassRows, classOf } from "./class_rows.js";
-import { Marks } from "./marks.js";
+import { errorText } from "../shared/api.js";
+import { offeredOf, renewClasses, shareClasses } from "../shared/classes.js";
+import { fill, h, keycap, troubleState } from "../shared/dom.js";
+import { initials, heldText, number, savedText, savedTitle, wholeUrl } from "../shared/format.js";
+import { isTyping, openHelp, keyLabel } from "../shared/keys.js";
+import { askName } from "../shared/name_dialog.js";
+import { watchClasses } from "../shared/other_people.js";
+import { openSearch } from "../shared/search.js";
+import { Toast } from "../shared/toast.js";
+import { classOf, ClassRows, Marks } from "./class_rows.js";
 import { TagQueue } from "./queue.js";
-import { Side } from "./side.js";
+/** @import { Act, ActResult, ClassActResult, ClassId, ColouredClasses, Failure, News, OutboxEntry, Root, SaveStatus, TagImage, TagInfo } from "../shared/types.d.ts" */
+/** @import { FixedKey, Keys } from "../shared/keys.js" */
+/** @import { OtherPeople } from "../shared/other_people.js" */
+/** @import { Outbox } from "../shared/outbox.js" */
+/** @import { TagApi } from "./main.js" */
 
-const AHEAD = 3; // images that are fetched before they are asked for
-const HINTS = [["save", "save, next"], ["skip", "skip"], ["back", "back"], ["undo", "undo"], ["search", "search"], ["clear", "none"], ["help", "all keys"]];
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never meant here
+/**
+ * Options of the panel; `sample` is the image that the address asks for.
+ *
+ * @typedef {object} PanelOptions
+ * @property {Root} root
+ * @property {TagApi} api
+ * @property {Keys} keys
+ * @property {Outbox} outbox
+ * @property {(client: string) => boolean} isAlive
+ * @property {number} dataset
+ * @property {[id: number, name: string][]} datasets
+ * @property {number | null} sample
+ */
 
-/** Return the rows of the help that nobody can change. */
+/** @typedef {{ changeset: number, name: string }} SavedClass Class that was added. */
+/** @typedef {{ item: TagImage, before: ClassId[] | null }} SavedTags */
+
+const LAST_ACT_MS = 1500; // how long the acts before one on the classes may take to be stored
+const AHEAD = 3; // images fetched in advance
+const HINTS = [["save", "save, next"], ["skip", "skip"], ["back", "back"], ["undo", "undo"], ["search", "search"], ["clear", "none"]];
+const HELP = ["help", "all keys"];
+const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended here
+const SHOWS = [["todo", "To do"], ["tagged", "Tagged"], ["masked", "With a mask"], ["all", "All images"]];
+
+/** Return the rows of the help whose keys are fixed. @returns {FixedKey[]} */
 const fixedKeys = () => [[[keycap("1"), "–", keycap("9"), keycap("0")], "mark or unmark the class of that number; with Shift the 11th to 20th"]];
 
 export class Panel {
+  /** @type {TagInfo} From `start` on. */ info;
+  /** @type {TagQueue} */ queue;
+
+  /** @param {PanelOptions} options */
   constructor({ root, api, keys, outbox, isAlive, dataset, datasets, sample }) {
-    Object.assign(this, { root, api, keys, outbox, isAlive, dataset, wanted: sample, show: new URLSearchParams(location.search).get("show") ?? "todo", saved: [], ready: false });
+    this.root = root;
+    this.api = api;
+    this.keys = keys;
+    this.outbox = outbox;
+    this.isAlive = isAlive;
+    this.dataset = dataset;
+    this.wanted = sample;
+    this.show = new URLSearchParams(location.search).get("show") ?? "todo";
+    /** @type {(SavedTags | SavedClass)[]} Acts of this visit, newest last. */
+    this.saved = [];
+    /** @type {string | null} */
+    this.name = null;
+    /** @type {OtherPeople | null} */
+    this.others = null;
+    this.heard = 0; // newest act on the classes that is known
+    this.listening = false;
+    this.ready = false;
     this.stop = new AbortController();
     this.marks = new Marks();
     this.toast = new Toast();
     this.live = h("div", { class: "live", role: "status" });
     this.side = new Side({ datasets, on: { show: (which) => this.choose({ show: which }), dataset: (id) => this.choose({ dataset: id }) } });
-    this.rows = new ClassRows({ on: { toggle: (id) => this.toggle(id) } });
+    this.rows = new ClassRows({ on: { toggle: (id) => this.toggle(id), add: () => this.search() } });
     this.title = h("h1", { class: "image-name" });
-    this.said = h("span", { class: "dim said" });
+    this.source = h("span", { class: "dim said" }); // where the marks come from
     this.status = h("output", { class: "status", dataset: { unsaved: "0", state: "saved" } });
     this.who = h("button", { type: "button", class: "who", onclick: () => this.askName() });
     this.photo = h("img", { class: "photo", alt: "", decoding: "async", draggable: false });
     this.stage = h("div", { class: "stage", tabIndex: -1, role: "group", "aria-label": "Image" }, this.photo);
     this.hints = h("div", { class: "hints" });
+    this.help = h("div", {}); // beside the row of hints, which scrolls
     this.element = h("div", { class: "outfold tag-panel", dataset: { ready: "false" } });
-    Object.assign(outbox, { onStatus: (status) => this.#saving(status), onResult: (entry, result) => this.#stored(entry, result), onRefused: (entry, error) => this.#refused(entry, error) });
+    outbox.listen({ onStatus: (status) => this.#saving(status), onResult: (entry, result) => this.#stored(entry, result), onRefused: (entry, error) => this.#refused(entry, error), onHeld: (entries, error) => this.#held(entries, error) });
   }
 
-  /** Ask for everything, draw, begin. */
+  /** Fetch everything, then draw the panel. */
   async start() {
     this.#busy();
     try {
       const [me, info] = await Promise.all([this.api.me(), this.api.panel(this.dataset)]);
-      Object.assign(this, { name: me.name, info });
+      this.name = me.name;
+      this.info = { ...info, classes: shareClasses(info) };
       this.queue = new TagQueue((after, limit) => this.api.images(this.dataset, this.show, after, limit));
-      const first = this.wanted ? await this.#asked(this.wanted) : null;
+      const first = this.wanted ? await this.#imageOf(this.wanted) : null;
       await this.queue.fill();
       if (first) this.queue.goTo(first);
       this.wanted = null;
@@ -62,11 +107,12 @@ export class Panel {
     if (this.name) this.outbox.adopt(this.isAlive);
     this.#listen();
     this.#arrive();
+    this.#hear();
     if (!this.name) await this.askName();
   }
 
-  /** Return the image that the address names; one that is not there any more is told, and the page goes on without. */
-  async #asked(sample) {
+  /** Return the image of the address; a missing one is reported, and the panel starts without it. @param {number} sample */
+  async #imageOf(sample) {
     try {
       return await this.api.image(sample);
     } catch (error) {
@@ -76,19 +122,24 @@ export class Panel {
     }
   }
 
-  /** Go through other images, or another dataset. */
+  /** Go through other images, or another dataset. @param {{ show?: string, dataset?: number }} changes */
   choose(changes) {
     Object.assign(this, changes);
     this.saved = [];
-    const query = new URLSearchParams({ dataset: this.dataset, ...(this.show === "todo" ? {} : { show: this.show }) });
-    history.replaceState(history.state, "", `${location.pathname}?${query}`);
+    history.replaceState(history.state, "", this.#address());
     return this.start();
+  }
+
+  /** Return the page's address with these images of this dataset. */
+  #address() {
+    return `${location.pathname}?${new URLSearchParams({ dataset: String(this.dataset), ...(this.show === "todo" ? {} : { show: this.show }) })}`;
   }
 
   get item() {
     return this.queue.current;
   }
 
+  /** @param {ClassId} id */
   toggle(id) {
     if (!this.ready) return;
     this.marks.toggle(id);
@@ -97,7 +148,7 @@ export class Panel {
     this.draw();
   }
 
-  /** Say what is marked, and go on. */
+  /** Save the marks and go to the next image. */
   save() {
     const { item } = this;
     const classes = this.marks.list();
@@ -112,9 +163,95 @@ export class Panel {
     this.#step(1);
   }
 
-  /** Take the last saved tags back; without any of this visit, the person's last ones before it. */
+  /** Mark a class by typing; one that is not there can be added. */
+  search() {
+    const { item } = this;
+    if (!this.ready) return;
+    openSearch({
+      root: this.root, item: { likely: item.suggested, given: null, pseudo: null }, classes: this.info.classes,
+      onpick: (id) => this.toggle(id), onadd: (name) => this.addClass(name),
+    });
+  }
+
+  /** Add a class and mark it on the current image; nothing changes without the server's answer. @param {string} name */
+  async addClass(name) {
+    const { item } = this;
+    const added = await this.#actOnClasses({ op: "add_class", name }, `The class ${name} was not added`);
+    if (!added) return;
+    if (typeof added.changeset === "number") {
+      this.saved.push({ changeset: added.changeset, name });
+      this.toast.say(`Class ${added.name} added.`, { label: "Undo", run: () => this.undo() }, { passing: true });
+    }
+    const { class: id } = added;
+    if (item === this.item && id !== undefined && !this.marks.ids.has(id)) this.toggle(id);
+  }
+
+  /** @param {SavedClass} saved */
+  async #takeClassBack({ changeset, name }) {
+    const undone = await this.#actOnClasses({ op: "undo", changeset }, `The class ${name} was not taken back`);
+    if (undone) this.toast.say(`Class ${name} taken back.`);
+  }
+
+  /**
+   * Store an act on the classes after all acts before it; resolves to the server's answer, null where there is none.
+   *
+   * @param {Pick<Act, "op" | "name" | "changeset">} act
+   * @param {string} failed
+   */
+  async #actOnClasses(act, failed) {
+    const { api, outbox, dataset } = this;
+    /** @param {string} why */
+    const say = (why) => this.toast.say(`${failed}: ${why}`, null, { warning: true, sticky: true });
+    if (!(await outbox.settled(LAST_ACT_MS))) return void say("earlier tags are not saved yet. Try again when they are.");
+    try {
+      const answer = await api.act({ client: outbox.client, seq: outbox.nextSeq(), dataset, ...act });
+      this.#takeClasses(/** @type {ClassActResult & ColouredClasses} */ (answer), answer.changeset);
+      return answer;
+    } catch (error) {
+      return void say(error.status === 0 ? "the server cannot be reached. Try again when it is back." : errorText(error));
+    }
+  }
+
+  /** Watch changes of the classes by others, from the panel's state on. */
+  #hear() {
+    /** @param {News & ColouredClasses} answer */
+    const take = (answer) => {
+      const ready = this.element.dataset.ready === "true";
+      if (ready) this.#takeClasses(answer, answer.state);
+      return ready;
+    };
+    if (this.others) this.others.state = null;
+    else this.others = watchClasses({ api: this.api, client: this.outbox.client, dataset: () => this.dataset, take, signal: this.stop.signal });
+  }
+
+  /**
+   * Take over the classes after act `at`, unless later ones are known.
+   *
+   * @param {Pick<ColouredClasses, "classes" | "offered" | "colours" | "merged">} fresh
+   * @param {number | null} [at]
+   */
+  #takeClasses(fresh, at = null) {
+    const { info } = this;
+    if (at !== null && at < this.heard) return;
+    this.heard = at ?? this.heard;
+    if (!renewClasses(info.classes, fresh)) return;
+    info.colours = fresh.colours;
+    const means = new Map(fresh.merged);
+    this.queue.exchange(means);
+    this.marks.exchange(means);
+    this.marks.keep(offeredOf(info.classes));
+    this.rows.open(info);
+    this.draw();
+  }
+
+  /** Take the last saved tags, or the last added class, back; without any of this visit, the person's last tags before it. */
   undo() {
+    this.toast.pass();
     const last = this.saved.pop();
+    if (last && "changeset" in last) {
+      this.#takeClassBack(last);
+      return;
+    }
     if (last) {
       this.#say(last.item, last.before);
       this.queue.goTo(last.item);
@@ -123,6 +260,7 @@ export class Panel {
     this.outbox.add({ op: "undo", dataset: this.dataset });
   }
 
+  /** @param {number} by */
   async #step(by) {
     if (!this.queue.step(by)) {
       if (by < 0) this.toast.say("This is the first image.");
@@ -131,7 +269,7 @@ export class Panel {
     this.#arrive();
   }
 
-  /** Show the image at hand, once it is known; what comes next is fetched meanwhile. */
+  /** Show the current image once it is loaded, and fetch the next ones. */
   async #arrive() {
     const { queue } = this;
     if (!queue.current && !queue.ended) {
@@ -149,7 +287,7 @@ export class Panel {
       if (this.photo.getAttribute("src") !== url) this.photo.src = url;
       this.photo.hidden = false;
       this.live.textContent = item.name;
-      history.replaceState(history.state, "", `${location.pathname}?${new URLSearchParams({ dataset: this.dataset, ...(this.show === "todo" ? {} : { show: this.show }) })}`);
+      history.replaceState(history.state, "", this.#address());
       this.stage.focus({ preventScroll: true });
     }
     this.draw();
@@ -162,12 +300,12 @@ export class Panel {
     this.side.draw({ info, show: this.show });
     this.#end.hidden = Boolean(item);
     this.photo.hidden = !item;
-    this.title.textContent = item?.name ?? "";
+    this.title.textContent = item?.name ?? "Tags"; // the heading of the page where no image is left
     this.title.title = item?.name ?? "";
     const changed = Boolean(item && this.marks.changed);
-    this.said.classList.toggle("unsaved", changed);
-    this.status.hidden = changed && this.status.dataset.state === "saved"; // "all saved" would be said of these marks too
-    this.said.textContent = !item ? "" : changed ? "changed, not saved yet" : item.tags ? `tagged${item.by ? ` by ${item.by}` : ""}` : item.masked ? "as its mask says" : item.suggested.length ? "suggested, not saved yet" : "";
+    this.source.classList.toggle("unsaved", changed);
+    this.status.hidden = changed && this.status.dataset.state === "saved" && !Number(this.status.dataset.held ?? 0); // "all saved" would seem to include these marks
+    this.source.textContent = !item ? "" : changed ? "changed, not saved yet" : item.tags ? `tagged${item.by ? ` by ${item.by}` : ""}` : item.masked ? "as its mask says" : item.suggested.length ? "suggested, not saved yet" : "";
     if (item) this.rows.draw(this.marks, item);
   }
 
@@ -179,16 +317,18 @@ export class Panel {
     this.#person();
     this.element.replaceChildren(this.side.element,
       h("section", { class: "centre", "aria-label": "Image and keys" },
-        h("div", { class: "masthead" }, this.title, this.said, h("div", { class: "right-end" }, this.status, this.who)), this.stage, h("footer", {}, this.hints)),
+        h("div", { class: "masthead" }, this.title, this.source, h("div", { class: "right-end" }, this.status, this.who)), this.stage, h("footer", {}, h("div", { class: "hint-row" }, this.hints, this.help))),
       h("aside", { class: "right", "aria-label": "Classes" }, h("h2", {}, "What does the image show?"), this.rows.element,
         h("div", { class: "btns" }, h("button", { type: "button", class: "primary", onclick: () => this.ready && this.save() }, "Save, next"), h("button", { type: "button", class: "ghost", onclick: () => this.#step(1) }, "Skip"))),
       this.toast.element, this.live);
   }
 
   #finished() {
+    /** @type {Record<string, [title: string, about: string]>} */
     const words = { todo: ["Nothing is left to tag", "Every other image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with a mask alone", ""], all: ["This was the last image", ""] };
     const [title, about] = words[this.show] ?? words.todo;
     const [other, word] = this.show === "todo" ? ["tagged", "Show tagged images"] : ["todo", "Continue with untagged images"];
+    /** @param {string} label @param {string} href @param {string} kind */
     const link = (label, href, kind) => h("a", { class: `as-button ${kind}`, href }, label);
     return h("div", { class: "empty-state" }, h("h2", {}, title), h("p", {}, about), h("div", { class: "btns" },
       link("Start a round", `rounds?dataset=${this.dataset}`, "primary"), h("button", { type: "button", class: "ghost", onclick: () => this.choose({ show: other }) }, word)));
@@ -196,6 +336,7 @@ export class Panel {
 
   #end = h("div", {});
 
+  /** @param {TagImage} item */
   #url(item) {
     return wholeUrl(this.api.base, item, 1024);
   }
@@ -205,7 +346,7 @@ export class Panel {
     this.element.dataset.ready = "false";
   }
 
-  /** Write down what is said of an image, and count it. */
+  /** Set an image's tags and count them. @param {TagImage} item @param {ClassId[] | null} tags */
   #say(item, tags) {
     const counted = Boolean(item.tags);
     this.marks.forget(item.sample);
@@ -216,36 +357,55 @@ export class Panel {
     if (!item.masked) this.info.counts.left -= change;
   }
 
-  #saving({ state, unsaved, savedAt }) {
-    const words = { saved: savedAt ? `✓ saved ${clock(savedAt)}` : "✓ all saved", saving: `↻ saving ${unsaved}`, offline: `⚠ offline, ${unsaved} unsaved`, name: `⚠ ${unsaved} unsaved, your name is needed` };
-    Object.assign(this.status.dataset, { unsaved: String(unsaved), state });
-    this.status.textContent = words[state];
-    if (state !== "saved") this.status.hidden = false;
-    this.status.title = state === "offline" ? "Kept in this browser and sent as soon as the server answers again." : "";
+  /** @param {SaveStatus} status */
+  #saving({ state, unsaved, savedAt, held }) {
+    Object.assign(this.status.dataset, { unsaved: String(unsaved), state, held: String(held) });
+    this.status.textContent = savedText({ state, unsaved, savedAt, held });
+    if (state !== "saved" || held) this.status.hidden = false;
+    this.status.title = savedTitle({ state, held }, "dataset");
   }
 
-  #stored({ act, own }, result) {
+  /** @param {OutboxEntry} entry @param {ActResult} result */
+  #stored({ act, own, held }, result) {
+    if (result.taken) return; // back before it was stored
+    if (held) this.toast.say("The dataset is back: the tags that waited for it are stored.");
     if (!own || act.op !== "undo" || !this.queue) return;
     if (!result.image) this.toast.say("Nothing of yours is left to undo here.");
     else if (this.item?.sample !== result.image.sample) this.#returned(result.image.sample);
   }
 
-  /** An act of an earlier visit was undone, or another than was thought: show its image as it stands. */
+  /** Show an image whose tags were undone, from an earlier visit or another place than expected. @param {number} sample */
   async #returned(sample) {
     const item = await this.api.image(sample).catch(() => null);
     if (!item) return;
-    Object.assign(this.info, await this.api.panel(this.dataset).catch(() => ({})));
+    await this.#refreshed();
     this.queue.goTo(item);
     this.#arrive();
   }
 
+  /** Report tags that the browser keeps since their dataset was deleted. @param {OutboxEntry[]} entries @param {Failure} error */
+  #held(entries, error) {
+    const what = `Tags of ${entries.length} ${entries.length === 1 ? "image" : "images"}`;
+    const text = heldText(what, entries.flatMap(({ act }) => act.images ?? []), errorText(error));
+    this.toast.say(text, { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) }, { warning: true, sticky: true });
+  }
+
+  /** @param {OutboxEntry} entry @param {Failure} error */
   async #refused({ act }, error) {
-    this.toast.say(told(error), null, { warning: true, sticky: true });
+    this.toast.say(errorText(error), null, { warning: true, sticky: true });
     const item = act.op === "tag" && this.queue?.items.find(({ sample }) => sample === act.sample);
     if (!item) return;
-    Object.assign(item, await this.api.image(act.sample).catch(() => ({})));
-    Object.assign(this.info, await this.api.panel(this.dataset).catch(() => ({})));
+    Object.assign(item, await this.api.image(item.sample).catch(() => ({})));
+    await this.#refreshed();
     this.draw();
+  }
+
+  /** Fetch the dataset's progress and classes. */
+  async #refreshed() {
+    const fresh = await this.api.panel(this.dataset).catch(() => null);
+    if (!fresh) return;
+    Object.assign(this.info, { counts: fresh.counts, round: fresh.round });
+    this.#takeClasses(fresh);
   }
 
   #person() {
@@ -262,13 +422,17 @@ export class Panel {
   }
 
   keysChanged() {
-    fill(this.hints, HINTS.map(([action, word]) => {
+    /** @param {string[]} row */
+    const hint = ([action, word]) => {
       const [combo] = this.keys.combos(action);
-      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, combo ? keycap(shown(combo)) : null, ` ${word}`);
-    }), h("span", { class: "hint" }, keycap("1"), "–", keycap("0"), " class"));
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+    };
+    fill(this.hints, HINTS.map(hint), h("span", { class: "hint" }, keycap("1"), "–", keycap("0"), " class"));
+    fill(this.help, hint(HELP));
   }
 
-  #act(action, place) {
+  /** @param {string} action @param {number} [place] */
+  #act(action, place = -1) {
     if (action === "help") openHelp({ root: this.root, keys: this.keys, onchange: () => this.keysChanged(), about: "", fixed: fixedKeys() });
     else if (action === "undo") this.undo();
     else if (action === "back") this.#step(-1);
@@ -278,10 +442,8 @@ export class Panel {
     else if (action === "clear" || action === "suggest") {
       this.marks[action]();
       this.draw();
-    } else if (action === "search") {
-      const { item } = this;
-      openSearch({ root: this.root, item: { likely: item.suggested, given: null, pseudo: null }, classes: this.info.classes, onpick: (id) => this.toggle(id) });
-    } else if (action === "class") {
+    } else if (action === "search") this.search();
+    else if (action === "class") {
       const id = classOf(place, this.info.classes);
       if (id !== undefined) this.toggle(id);
     }
@@ -297,7 +459,7 @@ export class Panel {
         if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
         return;
       }
-      const { tagName } = event.composedPath()[0];
+      const { tagName } = /** @type {Element} */ (event.composedPath()[0]);
       if (tagName === "BUTTON" && [" ", "Enter"].includes(event.key)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -309,5 +471,39 @@ export class Panel {
   unmount() {
     this.stop.abort();
     this.element.remove();
+  }
+}
+
+export class Side {
+  /**
+   * `on` holds show(which), dataset(id); `datasets` are [id, name].
+   *
+   * @param {{ datasets: [number, string][], on: { show: (which: string) => unknown, dataset: (id: number) => unknown } }} options
+   */
+  constructor({ datasets, on }) {
+    /** @type {HTMLSelectElement} */
+    this.choice = h("select", { "aria-label": "Dataset", onchange: () => on.dataset(Number(this.choice.value)) },
+      datasets.map(([id, name]) => h("option", { value: String(id) }, name)));
+    this.done = h("div", { class: "done" });
+    this.bar = h("div", { class: "bar", role: "img" });
+    this.about = h("p", { class: "dim about" });
+    this.shows = SHOWS.map(([which, word]) => h("button", { type: "button", class: "chip", dataset: { show: which }, onclick: () => on.show(which) }, word));
+    this.element = h("aside", { class: "left", "aria-label": "Images" },
+      h("div", { class: "field" }, h("span", {}, "Dataset"), this.choice), this.done, this.bar, this.about,
+      h("h2", {}, "Images"), h("div", { class: "chips" }, this.shows));
+  }
+
+  /** @param {{ info: TagInfo, show: string }} state */
+  draw({ info, show }) {
+    const { counts, round } = info;
+    this.choice.value = String(info.dataset);
+    const wanted = counts.images - counts.masked;
+    const done = Math.max(0, wanted - counts.left);
+    fill(this.done, h("b", {}, number(done)), ` of ${number(wanted)} tagged`, h("span", { class: "left-over" }, ` · ${number(counts.left)} left`));
+    fill(this.bar, done > 0 && h("i", { class: "ok", style: { width: `${(100 * done) / Math.max(1, wanted)}%` } }));
+    this.bar.setAttribute("aria-label", `${done} of ${wanted} images without a mask are tagged`);
+    const masks = counts.masked ? `${number(counts.masked)} more have a mask and need no tags. ` : "";
+    this.about.textContent = masks + (round ? `Round ${round.number} suggests.` : "No round suggests yet.");
+    for (const button of this.shows) button.setAttribute("aria-pressed", String(button.dataset.show === show));
   }
 }

@@ -1,19 +1,32 @@
-// The images to tag: asked for a chunk at a time, always some ahead, never forgotten while the page is open.
+// Queue of images to tag: fetched in chunks, some always ahead, kept while the page is open.
+
+/** @import { ClassId, TagImage } from "../shared/types.d.ts" */
 
 const CHUNK = 16;
 const AHEAD = 6;
 
 export class TagQueue {
-  /** `load(after, limit)` resolves to items with an id (`sample`) above `after`, by id. */
+  /**
+   * `load(after, limit)` resolves to items with an id (`sample`) above `after`, by id.
+   *
+   * @param {(after: number, limit: number) => Promise<TagImage[]>} load
+   */
   constructor(load) {
-    Object.assign(this, { load, items: [], index: 0, ended: false, last: 0 });
+    this.load = load;
+    /** @type {TagImage[]} */
+    this.items = [];
+    /** @type {Promise<void> | null} */
+    this.loading = null;
+    this.index = 0;
+    this.ended = false;
+    this.last = 0;
   }
 
   get current() {
     return this.items[this.index] ?? null;
   }
 
-  /** Return the images that come next. */
+  /** Return the images that come next. @param {number} count */
   ahead(count) {
     return this.items.slice(this.index + 1, this.index + 1 + count);
   }
@@ -34,7 +47,20 @@ export class TagQueue {
     this.ended = found.length < CHUNK;
   }
 
-  /** Go so many images on or back; returns whether there was one (behind the last one there is none). */
+  /** Let tags and suggestions of merged classes be of those they mean now. @param {Map<ClassId, ClassId>} means */
+  exchange(means) {
+    /** @param {ClassId} id */
+    const now = (id) => means.get(id) ?? id;
+    for (const item of this.items) {
+      item.tags &&= [...new Set(item.tags.map(now))].sort((a, b) => a - b);
+      /** @type {Map<ClassId, number>} */
+      const shares = new Map();
+      for (const [id, share] of item.suggested) shares.set(now(id), (shares.get(now(id)) ?? 0) + share);
+      item.suggested = [...shares];
+    }
+  }
+
+  /** Step by so many images; returns whether there was one (there is none behind the last). @param {number} by */
   step(by) {
     const wanted = this.index + by;
     if (wanted < 0 || wanted > this.items.length) return false;
@@ -42,7 +68,7 @@ export class TagQueue {
     return true;
   }
 
-  /** Go to an image, which is put before the one at hand where it is not among the items. */
+  /** Go to an image, which is inserted before the current one where it is not among the items. @param {TagImage} item */
   goTo(item) {
     const place = this.items.findIndex(({ sample }) => sample === item.sample);
     if (place >= 0) {

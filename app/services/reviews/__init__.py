@@ -1,46 +1,89 @@
-"""Review of findings: reading them, storing verdicts, undo.
+"""Review of findings: reads, verdicts, undo.
 
-`reading` answers questions, `acts` stores verdicts, `audits` draws random samples, `evidence` and `precision` say what
-these tell of a set and of bulk accepts; `by` is always an annotator's name.
+`reading` reads, `acts` and `classes` store acts by `store`, `audits` draw random samples, `evidence` and `precision`
+estimate from these how right a set or a bulk act is; `by` is always an annotator's name.
 """
 
-from app.services.reviews.acts import Choice, accept_all, decide, redo, undo
-from app.services.reviews.answers import Saved, Undone
-from app.services.reviews.by_class import by_class
-from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError, ReviewError, StaleMaskError
+from app.services.reviews.acts import (
+    Choice,
+    accept_all,
+    add_note,
+    current_notes,
+    decide,
+    redo,
+    undo,
+    with_class_thresholds,
+)
+from app.services.reviews.classes import (
+    AddedClass,
+    ClassUse,
+    ListedClass,
+    MergePreview,
+    PastClassAct,
+    add_class,
+    class_history,
+    class_uses,
+    list_classes,
+    merge_classes,
+    preview_merge,
+    rename_class,
+    reorder_classes,
+)
+from app.services.reviews.errors import (
+    CountChangedError,
+    DeletedError,
+    NotFoundError,
+    RefusedError,
+    ReviewError,
+    StaleMaskError,
+)
 from app.services.reviews.evidence import AuditView, Certificate, Share
 from app.services.reviews.precision import Known, Recalibration, WrongLabels, recalibration, share_text
 from app.services.reviews.reading import (
     MOST_ALIKE,
+    BulkPreview,
+    Counts,
+    News,
+    Overruled,
+    Page,
+    RoundView,
+    Story,
     count,
     counts,
     findings,
     hints,
     history,
-    likely,
+    likeliest_classes,
+    news,
     page,
     preview,
     resolved_labels,
     view_round,
 )
-from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
-from app.services.reviews.state import state
-from app.services.reviews.storing import ActKey
+from app.services.reviews.store import ActKey, Saved, Undone
 from core.judge.hints import Hint
 
 __all__ = [
     "MOST_ALIKE",
     "ActKey",
+    "AddedClass",
     "AuditView",
+    "BulkPreview",
     "Certificate",
     "Choice",
+    "ClassUse",
     "CountChangedError",
     "Counts",
+    "DeletedError",
     "Hint",
     "Known",
+    "ListedClass",
+    "MergePreview",
+    "News",
     "NotFoundError",
+    "Overruled",
     "Page",
-    "Preview",
+    "PastClassAct",
     "Recalibration",
     "RefusedError",
     "ReviewError",
@@ -52,21 +95,31 @@ __all__ = [
     "Undone",
     "WrongLabels",
     "accept_all",
-    "by_class",
+    "add_class",
+    "add_note",
+    "class_history",
+    "class_uses",
     "count",
     "counts",
+    "current_notes",
     "decide",
     "findings",
     "hints",
     "history",
-    "likely",
+    "likeliest_classes",
+    "list_classes",
+    "merge_classes",
+    "news",
     "page",
     "preview",
+    "preview_merge",
     "recalibration",
     "redo",
+    "rename_class",
+    "reorder_classes",
     "resolved_labels",
     "share_text",
-    "state",
     "undo",
     "view_round",
+    "with_class_thresholds",
 ]

@@ -1,25 +1,49 @@
-"""Verdicts, bulk acts, undo and redo: each one transaction, stored when it is answered, and safe to send twice.
+"""Verdicts, bulk acts, notes, second opinions, undo and redo: one transaction each, safe to send twice.
 
 The same verdict by the same person on the same card twice makes one decision, unless the region's mask was edited in
-between: then it says something new.
+between: then the second verdict is a new decision.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from app.services.painting_over import note_act
-from app.services.reviews import audits, evidence, precision
-from app.services.reviews.answers import EDITED, Saved
+from app.services.app_context import AppContext
+from app.services.masks.painted_regions import note_act
+from app.services.people import log_act
+from app.services.reviews import audits, classes, evidence, precision
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
-from app.services.reviews.storing import ActKey, Actor, finished_round, store_once
-from app.services.workspace import Workspace
-from core.types import NO_LABEL, Act, Finding, FindingFilter, Status, Verdict
-from db.queries import counts, decisions, evaluation, findings, projection, reviews
+from app.services.reviews.store import (
+    DIFFERING,
+    EDITED,
+    ActKey,
+    Actor,
+    Saved,
+    finished_round,
+    refuse_without_suggestions,
+    store_once,
+)
+from core.types import NO_LABEL, Act, Finding, FindingFilter, FindingKind, LoggedAct, Status, Verdict
+from db.queries import (
+    annotators,
+    datasets,
+    decisions,
+    evaluation,
+    filters,
+    findings,
+    notes,
+    projection,
+    reviews,
+    reviews as review_queries,
+)
+from db.queries.datasets import DatasetInfo
 from db.queries.reviews import ReviewedRound
+from db.queries.rounds import RoundInfo
 
-MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
+_MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
+LONGEST_NOTE = 500  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +56,7 @@ class Choice:
 
 
 def decide(
-    workspace: Workspace,
+    app_context: AppContext,
     choices: Sequence[Choice],
     *,
     by: str,
@@ -43,7 +67,7 @@ def decide(
     """Store one person's verdicts on one or several cards of one round as one act.
 
     Args:
-        workspace: the installation.
+        app_context: the installation.
         choices: the verdicts.
         by: the annotator's name.
         key: the browser's own number of the act.
@@ -51,24 +75,26 @@ def decide(
         blind: the cards did not show which class is given and which is suggested.
 
     Raises:
+        DeletedError: the round is deleted and can be restored.
         NotFoundError: a finding or the audit does not exist.
         RefusedError: no card or too many, cards of several rounds or an unfinished one, a label that is no class, or a
             card that is not in the audit's set.
     """
     wanted = {choice.finding_id: choice for choice in choices}
-    if not 1 <= len(wanted) <= MOST_CHOICES:
-        raise RefusedError(f"{len(wanted)} cards in one act", f"send 1 to {MOST_CHOICES}, or accept by a filter")
+    if not 1 <= len(wanted) <= _MOST_CHOICES:
+        raise RefusedError(f"{len(wanted)} cards in one act", f"send 1 to {_MOST_CHOICES}, or accept by a filter")
 
     def act(session: Session, actor: Actor) -> int:
         cards = _known(session, list(wanted))
-        in_round = finished_round(session, cards[0].round_id)
+        in_round = finished_round(session, cards[0].round_id, cards)
+        info = datasets.get_dataset(session, in_round.dataset_id)
         if audit_id is not None:
-            audits.refuse_strangers(workspace, session, audit_id, list(wanted))
+            audits.refuse_strangers(app_context, session, audit_id, list(wanted))
         painted_over = decisions.painted_over(session, list(wanted))
         new = [
             decision
             for card in cards
-            if not _stands(decision := _decision(card, wanted[card.id], len(in_round.classes)), card, actor.name)
+            if not _stands(decision := _decision(card, wanted[card.id], info), card, actor.name, info)
             or card.id in painted_over
         ]
         note = {"blind": True} if blind else {}
@@ -81,11 +107,11 @@ def decide(
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
         return changeset_id
 
-    return store_once(workspace, by, key, act, list(wanted))
+    return store_once(app_context, by, key, act, list(wanted))
 
 
 def accept_all(
-    workspace: Workspace,
+    app_context: AppContext,
     chosen: FindingFilter,
     *,
     by: str,
@@ -106,33 +132,44 @@ def accept_all(
 
     def act(session: Session, actor: Actor) -> int:
         in_round = finished_round(session, chosen.round_id)
-        refuse_protected(in_round, chosen)
+        refuse_without_suggestions(in_round)
+        _refuse_protected(in_round, chosen)
         opened = open_part(chosen, in_round.evaluation_splits)
-        size = counts.count(session, opened) if opened else 0
+        size = filters.count(session, opened) if opened else 0
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
-        known = precision.known(workspace, session, in_round, chosen)
+        known = precision.known_precision(app_context, session, in_round, chosen)
         if certified and known.certificate is None:
             raise RefusedError("this set has no certificate", f"judge a random sample of it first; {known.text}")
         note = {
-            "filter": evidence.plain(opened or chosen),
+            "filter": evidence.filter_values(opened or chosen),
             "threshold": None if chosen.class_percents else chosen.min_confidence,
             "known": known.as_note(),
         }
         changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
         changeset_id = decisions.add_changeset(session, changeset)
+        details = {"round": in_round.number, "findings": size, "certified": known.certificate is not None}
+        log_act(session, LoggedAct.BULK_ACT, by, in_round.dataset, details)
         if opened and size:
             decisions.add_bulk_decisions(session, changeset_id, opened)
             projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL, opened)
         return changeset_id
 
-    return store_once(workspace, by, key, act)
+    return store_once(app_context, by, key, act)
 
 
 def undo(
-    workspace: Workspace, dataset_id: int, *, by: str, changeset_id: int | None = None, key: ActKey | None = None
+    app_context: AppContext,
+    dataset_id: int,
+    *,
+    by: str,
+    changeset_id: int | None = None,
+    key: ActKey | None = None,
+    own_only: bool = False,
 ) -> Saved:
     """Take back the annotator's newest act in the dataset, or the one named; later verdicts stay.
+
+    A named act may be a bulk act or one on classes of another person, unless `own_only`.
 
     Raises:
         NotFoundError: the act named does not exist in this dataset.
@@ -143,24 +180,24 @@ def undo(
         if changeset_id is None:
             target = decisions.find_undoable(session, dataset_id, actor.annotator_id)
         else:
-            target = _undoable(session, dataset_id, changeset_id, actor.name)
-        return _turn(workspace, session, actor, Act.UNDO, dataset_id=dataset_id, target_id=target)
+            target = _undoable(session, dataset_id, changeset_id, actor.name, own_only=own_only)
+        return _turn(app_context, session, actor, Act.UNDO, dataset_id=dataset_id, target_id=target)
 
-    return store_once(workspace, by, key, act)
+    return store_once(app_context, by, key, act)
 
 
-def redo(workspace: Workspace, dataset_id: int, *, by: str, key: ActKey | None = None) -> Saved:
+def redo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | None = None) -> Saved:
     """Bring back the act that the annotator undid last, unless they have acted anew since."""
 
     def act(session: Session, actor: Actor) -> int | None:
         target = decisions.find_redoable(session, dataset_id, actor.annotator_id)
-        return _turn(workspace, session, actor, Act.REDO, dataset_id=dataset_id, target_id=target)
+        return _turn(app_context, session, actor, Act.REDO, dataset_id=dataset_id, target_id=target)
 
-    return store_once(workspace, by, key, act)
+    return store_once(app_context, by, key, act)
 
 
 def open_part(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter | None:
-    """Return what of a filter a bulk act may touch: open findings, none of the splits that are `protected`.
+    """Return the part of a filter that a bulk act may change: open findings, none of the splits that are `protected`.
 
     None when the filter names other statuses only.
     """
@@ -169,7 +206,88 @@ def open_part(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter 
     return replace(chosen, statuses=frozenset({Status.OPEN}), without_splits=frozenset(protected))
 
 
-def refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
+def with_class_thresholds(app_context: AppContext, chosen: FindingFilter) -> FindingFilter:
+    """Return the filter with the threshold of each suggested class beside its own bounds.
+
+    Raises:
+        NotFoundError: there is no such round.
+        RefusedError: it measured no thresholds, or the filter holds labelled images, of which they say nothing.
+    """
+    if chosen.kinds != frozenset({FindingKind.UNLABELLED}):
+        raise RefusedError(
+            "thresholds by class are for unlabelled images only", "show unlabelled ones only, or choose one threshold"
+        )
+    with app_context.database.read() as session:
+        found = review_queries.find_round(session, chosen.round_id)
+    if found is None:
+        raise NotFoundError(f"there is no round {chosen.round_id}", "choose a round on the Rounds page")
+    measured = (found.metrics or {}).get("class_thresholds", [])
+    if len(measured) != len(found.classes):
+        raise RefusedError("this round has no thresholds by class", "choose one threshold, or run another round")
+    return replace(chosen, class_percents=tuple(one["percent"] for one in measured))
+
+
+def add_note(app_context: AppContext, finding_id: int, text: str, *, by: str, key: ActKey | None = None) -> Saved:
+    """Store a person's note on a card; white space is made plain, an empty text takes the note before back.
+
+    Raises:
+        DeletedError: the round is deleted and can be restored.
+        NotFoundError: there is no such finding.
+        RefusedError: the text is too long, or the round is unfinished.
+    """
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    cleaned = " ".join(visible.split())
+    if len(cleaned) > LONGEST_NOTE:
+        raise RefusedError(f"the note has {len(cleaned)} characters", f"use at most {LONGEST_NOTE}")
+
+    def act(session: Session, actor: Actor) -> int:
+        found = findings.findings_by_ids(session, [finding_id])
+        if not found:
+            raise NotFoundError(f"there is no finding {finding_id}", "reload the page")
+        in_round = finished_round(session, found[0].round_id, found)
+        changeset_id = decisions.add_changeset(
+            session, actor.changeset(Act.NOTE, in_round.id, in_round.dataset_id, size=1)
+        )
+        notes.add_note(session, changeset_id, found[0].sample_id, finding_id, cleaned)
+        return changeset_id
+
+    return store_once(app_context, by, key, act, [finding_id])
+
+
+def current_notes(app_context: AppContext, cards: Sequence[Finding]) -> dict[int, str]:
+    """Return the notes that stand on these findings, by the finding's id."""
+    with app_context.database.read() as session:
+        return notes.notes_on_findings(session, cards)
+
+
+def ask_second_opinions(session: Session, info: RoundInfo) -> int:
+    """Ask for second opinions on a round's open findings whose annotators differ in the source; return how many.
+
+    One act, in the transaction that ends the round. It carries the name of the person who imported the dataset, else of
+    the one who started the round. An image is put into second opinion once: after an undo, and in later rounds, it
+    stays as people left it.
+    """
+    size = decisions.differing_count(session, info.id)
+    if not size:
+        return 0
+    now = datetime.now(UTC)
+    name = datasets.get_dataset(session, info.dataset_id).options.get("by") or info.created_by
+    act = decisions.NewChangeset(
+        dataset_id=info.dataset_id,
+        round_id=info.id,
+        annotator_id=annotators.annotator_id(session, name, now),
+        act=Act.VERDICT,
+        decided_at=now,
+        size=size,
+        note={DIFFERING: True},
+    )
+    changeset_id = decisions.add_changeset(session, act)
+    decisions.add_second_opinions(session, changeset_id, info.id)
+    projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
+    return size
+
+
+def _refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
     """Refuse a bulk act on an evaluation split alone.
 
     Raises:
@@ -183,28 +301,31 @@ def refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
 
 
 def _turn(
-    workspace: Workspace, session: Session, actor: Actor, act: Act, *, dataset_id: int, target_id: int | None
+    app_context: AppContext, session: Session, actor: Actor, act: Act, *, dataset_id: int, target_id: int | None
 ) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
-    if target is None:  # kept all the same: a retry must not turn what was decided in between
+    if target is None:  # stored all the same: a retry must not turn decisions made in between
         rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
         return decisions.add_changeset(session, actor.changeset(act, rounds[0][0], dataset_id)) if rounds else None
     if act is Act.REDO and target.act is Act.ACCEPT_ALL:
         _refuse_protected_again(session, target)
+    classes.refuse_turn(app_context, session, target, act)
     decisions.set_live(session, target.id, live=act is Act.REDO)
-    if target.act is Act.ACCEPT_ALL:
+    if target.act is Act.CLASSES:
+        classes.write_state(session, dataset_id)
+    elif target.act is Act.ACCEPT_ALL:
         projection.project_bulk(session, target.id, act)
     else:
         projection.project(session, decisions.findings_affected_by(target.act, target.id))
         if target.note.get(EDITED):
-            note_act(workspace, session, target.id)
+            note_act(app_context, session, target.id)
     turned = actor.changeset(act, target.round_id, target.dataset_id, size=target.size, target_id=target.id)
     return decisions.add_changeset(session, turned)
 
 
 def _refuse_protected_again(session: Session, target: decisions.Changeset) -> None:
-    """Refuse to bring back what was accepted in bulk of a split that was protected since."""
-    protected = evaluation.protected_in(session, target.id)
+    """Refuse to redo a bulk accept of a split that was protected since."""
+    protected = evaluation.count_protected(session, target.id)
     if protected:
         raise RefusedError(
             f"{protected:,} of the {target.size:,} labels of this act are of a split that was protected since",
@@ -212,12 +333,15 @@ def _refuse_protected_again(session: Session, target: decisions.Changeset) -> No
         )
 
 
-def _undoable(session: Session, dataset_id: int, changeset_id: int, by: str) -> int:
+def _undoable(session: Session, dataset_id: int, changeset_id: int, by: str, *, own_only: bool) -> int:
     found = decisions.find_changeset(session, changeset_id)
     if found is None or found.dataset_id != dataset_id or found.act not in decisions.OWN_ACTS:
         raise NotFoundError(f"there is no act {changeset_id} in this dataset", "reload the page")
-    if found.act is Act.VERDICT and found.annotator != by:
-        raise RefusedError(f"these verdicts are {found.annotator}'s", "pass your own verdict on the card instead")
+    if found.act not in (Act.ACCEPT_ALL, Act.CLASSES) and found.annotator != by:
+        what = "this note is" if found.act is Act.NOTE else "these verdicts are"
+        raise RefusedError(f"{what} {found.annotator}'s", "give your own verdict on the card instead")
+    if own_only and found.annotator != by:
+        raise RefusedError(f"this act is {found.annotator}'s", "ask that person or a lead to undo it")
     if not found.live:
         raise RefusedError("this act is undone already", "reload the page")
     return found.id
@@ -233,24 +357,28 @@ def _known(session: Session, finding_ids: list[int]) -> list[Finding]:
     return found
 
 
-def _decision(card: Finding, choice: Choice, classes: int) -> decisions.NewDecision:
-    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, classes))
+def _decision(card: Finding, choice: Choice, info: DatasetInfo) -> decisions.NewDecision:
+    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, info))
 
 
-def _stands(decision: decisions.NewDecision, card: Finding, by: str) -> bool:
-    """Return whether the same verdict by this person stands on the card already."""
-    return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], decision.label)
+def _stands(decision: decisions.NewDecision, card: Finding, by: str, info: DatasetInfo) -> bool:
+    """Return whether the same verdict by this person is the card's current one."""
+    label = info.class_state.present(decision.label)
+    return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], label)
 
 
-def _label(card: Finding, choice: Choice, classes: int) -> int | None:
+def _label(card: Finding, choice: Choice, info: DatasetInfo) -> int | None:
     if choice.verdict is Verdict.ACCEPT:
-        return card.pseudo
+        if card.pseudo == NO_LABEL:
+            raise RefusedError(f"nothing is suggested for {card.name}", "choose a class")
+        return card.pseudo if card.own_pseudo is None else card.own_pseudo  # so that a merge can be undone
     if choice.verdict is Verdict.KEEP:
         if card.given == NO_LABEL:
             raise RefusedError(f"{card.name} has no given label to keep", "accept the suggestion or choose a class")
-        return card.given
+        return card.given if card.own_given is None else card.own_given
     if choice.verdict is not Verdict.RELABEL:
         return None
-    if choice.label is None or not 0 <= choice.label < classes:
-        raise RefusedError(f"label {choice.label} is no class", f"choose one of 0 to {classes - 1}")
+    if choice.label is None:
+        raise RefusedError("a relabel without a label", "send the class")
+    classes.refuse_unknown(choice.label, info)
     return choice.label

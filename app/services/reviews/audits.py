@@ -1,7 +1,7 @@
 """Audits: random samples of fixed sets of findings, begun, handed out card by card, closed.
 
-A set has one random order for good, so what is stored for it can be continued but never drawn anew. `evidence` says
-what the verdicts come to.
+A set has one random order for good, so a stored audit can be continued but never drawn anew. `evidence` turns the
+verdicts into estimates.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,24 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.annotators import clean_name
+from app.services.app_context import AppContext
 from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.evidence import (
     TARGET,
     AuditView,
+    filter_values,
     fixed_set,
     identity_of,
     order_of,
     percent_of_target,
-    plain,
-    refilter,
+    sampling_problem,
+    stored_filter,
     view,
-    why_not_drawn,
 )
-from app.services.reviews.storing import finished_round
-from app.services.workspace import Workspace
+from app.services.reviews.store import finished_round, refuse_without_suggestions
 from core.judge.certificate import ALPHA, QUARTERS, alpha_of
 from core.types import Finding, FindingFilter, IntArray
-from db.queries import annotators, counts
-from db.queries import audits as queries
-from db.queries import findings as finding_queries
+from db.queries import annotators, audits as queries, filters, findings as finding_queries
 from db.queries.audits import Audit
 
 LEASE = timedelta(minutes=15)
@@ -42,34 +40,35 @@ LARGEST_HAND = 200  # cards handed out at once
 _SEED_BYTES = 7  # a seed is a whole number that every database can hold
 
 
-def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
+def start(app_context: AppContext, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
     """Return the audit of a filter's set, made now if it has none.
 
     Raises:
         NotFoundError: the round does not exist.
         RefusedError: it is not finished, the set is empty or cannot be fixed, or is audited against another target.
     """
-    why = why_not_drawn(chosen)
+    why = sampling_problem(chosen)
     if why:
         raise RefusedError(*why.split(": ", 1))
     _exact(target)
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         in_round = finished_round(session, chosen.round_id)
+        refuse_without_suggestions(in_round)
         fixed = fixed_set(chosen, in_round.evaluation_splits)
         identity = identity_of(fixed)
         known = queries.find_by_identity(session, chosen.round_id, identity)
         if known:
             _refuse_other_target(known, target)
-            return view(workspace, session, known)
-        seed = seed_of(chosen.round_id, identity)
+            return view(app_context, session, known)
+        seed = order_seed(chosen.round_id, identity)
         ids = queries.random_order(session, fixed, seed)
         settled = queries.random_order(session, replace(fixed, statuses=queries.SETTLED_BY_PEOPLE), seed)
-        levels = counts.count_by_percent(session, fixed)
-        pixels = counts.pixels_by_percent(session, fixed)
+        levels = filters.count_by_percent(session, fixed)
+        pixels = filters.pixels_by_percent(session, fixed)
     if not len(ids):
         raise RefusedError("the set is empty", "choose a lower threshold or a wider filter")
     now = datetime.now(UTC)
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         known = queries.find_by_identity(session, chosen.round_id, identity)
         if known is None:
             number = _number(session, chosen, ids)
@@ -80,7 +79,7 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
                     round_id=in_round.id,
                     kind=next(iter(chosen.kinds)),
                     identity=identity,
-                    filter=plain(fixed),
+                    filter=filter_values(fixed),
                     threshold=None if chosen.class_percents else chosen.min_confidence,
                     finding_ids=ids,
                     settled_ids=settled,
@@ -96,29 +95,29 @@ def start(workspace: Workspace, chosen: FindingFilter, *, by: str, target: str =
             )
             known = stored(session, audit_id)
         _refuse_other_target(known, target)
-        return view(workspace, session, known)
+        return view(app_context, session, known)
 
 
-def read(workspace: Workspace, audit_id: int) -> AuditView:
-    """Return an audit as it stands.
+def view_audit(app_context: AppContext, audit_id: int) -> AuditView:
+    """Return an audit in its present state.
 
     Raises:
         NotFoundError: there is none with this id.
     """
-    with workspace.database.read() as session:
-        return view(workspace, session, stored(session, audit_id))
+    with app_context.database.read() as session:
+        return view(app_context, session, stored(session, audit_id))
 
 
-def of_round(workspace: Workspace, round_id: int) -> list[AuditView]:
+def list_audits(app_context: AppContext, round_id: int) -> list[AuditView]:
     """Return the audits of a round, oldest first; those of quarters stand inside their whole set's."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return [
-            view(workspace, session, one) for one in queries.audits_of_round(session, round_id) if not one.parent_id
+            view(app_context, session, one) for one in queries.audits_of_round(session, round_id) if not one.parent_id
         ]
 
 
 def hand_out(
-    workspace: Workspace, audit_id: int, *, by: str, after: int = -1, limit: int = 24, judged: bool = False
+    app_context: AppContext, audit_id: int, *, by: str, after: int = -1, limit: int = 24, judged: bool = False
 ) -> tuple[list[tuple[int, Finding]], int | None]:
     """Lease the next cards of an audit to a person and return (place, finding), and where to go on, None at the end.
 
@@ -131,9 +130,9 @@ def hand_out(
     if not 1 <= limit <= LARGEST_HAND:
         raise RefusedError(f"limit is {limit}", f"ask for 1 to {LARGEST_HAND} cards")
     name, now = clean_name(by), datetime.now(UTC)
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         audit = stored(session, audit_id)
-        ids = order_of(workspace, session, audit)
+        ids = order_of(app_context, session, audit)
         taken = queries.leases(session, audit.id, now)
         hand: list[tuple[int, int]] = []
         mine: list[int] = []
@@ -142,7 +141,7 @@ def hand_out(
             if len(hand) == limit:
                 last = hand[-1][0]
                 break
-            if card.judged and not judged:
+            if card.removed or (card.judged and not judged):
                 continue
             if not card.judged:
                 if taken.get(card.id, name) != name:
@@ -154,31 +153,31 @@ def hand_out(
     return [(place, found[one]) for place, one in hand], last
 
 
-def first_cards(workspace: Workspace, audit_id: int, size: int) -> list[Finding]:
+def first_cards(app_context: AppContext, audit_id: int, size: int) -> list[Finding]:
     """Return the first cards of an audit's random order, judged or not.
 
     Raises:
         NotFoundError: there is no such audit.
     """
-    with workspace.database.read() as session:
-        ids = order_of(workspace, session, stored(session, audit_id))[:size]
+    with app_context.database.read() as session:
+        ids = order_of(app_context, session, stored(session, audit_id))[:size]
         return finding_queries.findings_by_ids(session, ids.tolist())
 
 
-def close(workspace: Workspace, audit_id: int, *, closed: bool = True) -> AuditView:
+def close(app_context: AppContext, audit_id: int, *, closed: bool = True) -> AuditView:
     """Close an audit: cards skipped before the last judged one count as wrong until they are judged; or open it again.
 
     Raises:
         NotFoundError: there is no such audit.
     """
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         audit = stored(session, audit_id)
         if closed != (audit.closed_at is not None):
             queries.set_closed(session, audit.id, datetime.now(UTC) if closed else None)
-        return view(workspace, session, stored(session, audit_id))
+        return view(app_context, session, stored(session, audit_id))
 
 
-def split_into_quarters(workspace: Workspace, audit_id: int, *, by: str) -> AuditView:
+def split_into_quarters(app_context: AppContext, audit_id: int, *, by: str) -> AuditView:
     """Offer the quarters of a set by confidence, each with a quarter of alpha, in the order of the set's permutation.
 
     Raises:
@@ -186,17 +185,19 @@ def split_into_quarters(workspace: Workspace, audit_id: int, *, by: str) -> Audi
         RefusedError: the audit neither failed nor was closed, or is of a quarter itself, or its set is too small.
     """
     now = datetime.now(UTC)
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         audit = stored(session, audit_id)
-        seen = view(workspace, session, audit)
+        seen = view(app_context, session, audit)
         if seen.state not in ("failed", "closed") or audit.parent_id:
             raise RefusedError("quarters follow a failed or closed audit of a whole set", "finish or close it first")
+        if audit.removed:
+            raise RefusedError("images of this set were removed", "restore them, or choose another set")
         if not seen.quarters:
-            _store_quarters(session, workspace, audit, annotators.annotator_id(session, clean_name(by), now), now)
-        return view(workspace, session, audit)
+            _store_quarters(session, app_context, audit, annotators.annotator_id(session, clean_name(by), now), now)
+        return view(app_context, session, audit)
 
 
-def refuse_strangers(workspace: Workspace, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
+def refuse_strangers(app_context: AppContext, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
     """Refuse verdicts of an audit whose set does not hold these findings.
 
     Raises:
@@ -204,12 +205,12 @@ def refuse_strangers(workspace: Workspace, session: Session, audit_id: int, find
         RefusedError: a finding is not of its set.
     """
     audit = stored(session, audit_id)
-    strange = np.setdiff1d(np.asarray(finding_ids), order_of(workspace, session, audit))
+    strange = np.setdiff1d(np.asarray(finding_ids), order_of(app_context, session, audit))
     if len(strange):
         raise RefusedError(f"finding {strange[0]} is not in the set of audit {audit_id}", "judge it in the queue")
 
 
-def seed_of(round_id: int, identity: str) -> int:
+def order_seed(round_id: int, identity: str) -> int:
     """Return the seed of a set's one random order."""
     return int.from_bytes(blake2b(f"{round_id}:{identity}".encode(), digest_size=_SEED_BYTES).digest())
 
@@ -225,8 +226,8 @@ def _number(session: Session, chosen: FindingFilter, ids: IntArray) -> int:
     return 1 + len(earlier) if overlaps else 1
 
 
-def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annotator_id: int, now: datetime) -> None:
-    ids, fixed = order_of(workspace, session, audit), refilter(audit)
+def _store_quarters(session: Session, app_context: AppContext, audit: Audit, annotator_id: int, now: datetime) -> None:
+    ids, fixed = order_of(app_context, session, audit), stored_filter(audit)
     members = list(queries.cards(session, ids))
     confidence = np.array([card.confidence for card in members])
     percent = np.array([finding_queries.percent_of(card.confidence) for card in members])
@@ -245,13 +246,13 @@ def _store_quarters(session: Session, workspace: Workspace, audit: Audit, annota
             round_id=audit.round_id,
             kind=audit.kind,
             identity=identity_of(part),
-            filter=plain(part),
+            filter=filter_values(part),
             threshold=low,
             finding_ids=ids[inside],
             settled_ids=queries.settled_ids(session, audit.id),
             levels=np.bincount(percent[inside], minlength=len(audit.levels)).tolist(),
             pixels=_pixels(percent[inside], area[inside], len(audit.levels)) if audit.pixels else None,
-            seed=seed_of(audit.round_id, audit.identity),  # the order is that of the whole set
+            seed=order_seed(audit.round_id, audit.identity),  # the order is that of the whole set
             number=audit.number,
             alpha=audit.alpha / QUARTERS,
             target=audit.target,

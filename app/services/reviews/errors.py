@@ -1,24 +1,33 @@
 """Errors of requests about a review, each with its cure."""
 
+from collections.abc import Sequence
+
 from core.types import OutfoldError
 
 
 class ReviewError(OutfoldError):
-    """A request that cannot be answered; `message` says what is wrong, `cure` what to do."""
-
-    def __init__(self, message: str, cure: str) -> None:
-        """Say what is wrong and what to do."""
-        super().__init__(f"{message}; {cure}")
-        self.message = message
-        self.cure = cure
+    """A request that cannot be answered."""
 
 
 class NotFoundError(ReviewError):
     """There is no such round, finding or act."""
 
 
+class DeletedError(NotFoundError):
+    """The round was deleted, or its dataset, and can be restored; verdicts on it are stored after that.
+
+    `images` are the names of the images that the request was about.
+    """
+
+    def __init__(self, what: str, by: str, days: int, images: Sequence[str] = ()) -> None:
+        """Name what was deleted, by whom, and for how many more days it can be restored."""
+        left = f"{days} days" if days > 1 else "a day"
+        super().__init__(f"{what} was deleted by {by}", f"restore it on the Datasets page within {left}")
+        self.images = list(images)
+
+
 class RefusedError(ReviewError):
-    """The request makes no sense as it stands."""
+    """A request that makes no sense, or is not allowed in the present state."""
 
 
 class CountChangedError(ReviewError):

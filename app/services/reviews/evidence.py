@@ -6,7 +6,7 @@ verdicts on the longest prefix of its random order in which every card is judged
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from core.judge.certificate import ALPHA, Claim, Evidence, alpha_of, flawless_needed, follow
 from core.judge.error_total import Interval
-from core.judge.recalibration import LEAST_VERDICTS, Findings, Outcome, Sample, fit, share_right
+from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, JudgedCards, fit, share_right
 from core.types import FindingFilter, FindingKind, IntArray, Status
-from db.queries import audits as queries
-from db.queries import counts
-from db.queries import findings as finding_queries
+from db.queries import audits as queries, filters, findings as finding_queries
 from db.queries.audits import Audit, Card
 from db.queries.reviews import ReviewedRound
 
@@ -32,6 +30,8 @@ LEVEL = 0.9  # of the intervals around shares
 _MOST_KEPT = 64
 _ORDERS: dict[Any, IntArray] = {}
 _SHARES: dict[Any, Interval] = {}
+_CLASSES = (("given", "given"), ("pseudo", "suggested"))
+_AREAS = (("min_area", "at least"), ("max_area", "at most"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,16 @@ class Certificate:
     size: int
     open: int
     waiting: int  # for a second opinion: they are not accepted, so they count as wrong
+    removed: int  # with their images: they count as wrong too
 
     @property
     def text(self) -> str:
         """Return the claim in words."""
         order = "" if self.number == 1 else f"; set {self.number} of this round that overlaps earlier ones"
+        gone = f"; {self.removed:,} removed, counted as wrong" if self.removed else ""
         return (
             f"at least {floor_percent(self.share)} of the {self.size:,} then right "
-            f"({self.sure * 100:.4g} % sure; {self.judged:,} random cards{order})"
+            f"({self.sure * 100:.4g} % sure; {self.judged:,} random cards{order}{gone})"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class AuditView:
-    """An audit as it stands: its evidence, and what can be claimed."""
+    """An audit in its present state: its evidence, and the claims that follow."""
 
     audit: Audit
     evidence: Evidence
@@ -113,14 +115,16 @@ class AuditView:
     def text(self) -> str:
         """Return the state in one line."""
         target = percent_of_target(self.audit.target)
-        said = f"{self.right:,} of {self.judged:,} right" if self.judged else "nothing judged yet"
+        text = f"{self.right:,} of {self.judged:,} right" if self.judged else "nothing judged yet"
+        if self.audit.removed:
+            text += f" ({self.audit.removed:,} of the set were removed with their images and count as wrong)"
         if self.certificate:
-            return f"{said}: {self.certificate.text}"
+            return f"{text}: {self.certificate.text}"
         if self.state == "failed":
-            return f"{said}: {target} cannot be certified for this set"
+            return f"{text}: {target} cannot be certified for this set"
         needed = self.evidence.flawless_needed or 0
         more = " more" if self.judged else ""
-        return f"{said}; {needed:,}{more} flawless {'card' if needed == 1 else 'cards'} in a row certify {target}"
+        return f"{text}; {needed:,}{more} flawless {'card' if needed == 1 else 'cards'} in a row certify {target}"
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values; `filter` has the names of the review page's address."""
@@ -168,13 +172,13 @@ def fixed_set(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter:
 
 
 def identity_of(fixed: FindingFilter) -> str:
-    """Return what tells a set from others of its round."""
-    usual = plain(FindingFilter(round_id=fixed.round_id, statuses=fixed.statuses))
-    values = {name: value for name, value in plain(fixed).items() if value != usual[name]}
+    """Return a hash that identifies a set within its round."""
+    usual = filter_values(FindingFilter(round_id=fixed.round_id, statuses=fixed.statuses))
+    values = {name: value for name, value in filter_values(fixed).items() if value != usual[name]}
     return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def plain(chosen: FindingFilter) -> dict[str, Any]:
+def filter_values(chosen: FindingFilter) -> dict[str, Any]:
     """Return a filter as JSON values."""
     words = {name: sorted(one.name.lower() for one in getattr(chosen, name)) for name in ("kinds", "statuses")}
     values = {name: getattr(chosen, name) for name in FindingFilter.__slots__}
@@ -183,7 +187,7 @@ def plain(chosen: FindingFilter) -> dict[str, Any]:
     )
 
 
-def refilter(audit: Audit) -> FindingFilter:
+def stored_filter(audit: Audit) -> FindingFilter:
     """Return the filter of an audit's set."""
     values = dict(audit.filter)
     values["kinds"] = frozenset(FindingKind[one.upper()] for one in values["kinds"])
@@ -194,7 +198,7 @@ def refilter(audit: Audit) -> FindingFilter:
     return FindingFilter(**values)
 
 
-def why_not_drawn(chosen: FindingFilter) -> str:
+def sampling_problem(chosen: FindingFilter) -> str:
     """Return why no random sample of a filter can be drawn for good; "" where one can."""
     if len(chosen.kinds) != 1:
         return "a random sample is of one kind of findings: choose suspicious, agreeing or unlabelled"
@@ -205,9 +209,9 @@ def why_not_drawn(chosen: FindingFilter) -> str:
     return ""
 
 
-def order_of(workspace: Workspace, session: Session, audit: Audit) -> IntArray:
+def order_of(app_context: AppContext, session: Session, audit: Audit) -> IntArray:
     """Return the ids of an audit's set in its random order, (N,); it never changes, so it is read once a process."""
-    key = (workspace.database.url, audit.id, audit.identity)
+    key = (app_context.database.url, audit.id, audit.identity)
     known = _ORDERS.get(key)
     if known is None:
         known = queries.finding_ids(session, audit.id)
@@ -215,56 +219,61 @@ def order_of(workspace: Workspace, session: Session, audit: Audit) -> IntArray:
     return known
 
 
-def view(workspace: Workspace, session: Session, audit: Audit) -> AuditView:
-    """Return an audit as it stands in a session."""
+def view(app_context: AppContext, session: Session, audit: Audit) -> AuditView:
+    """Return an audit in its present state, read in a session."""
     claim = Claim(size=audit.size, target=Fraction(audit.target), alpha=audit.alpha)
-    prefix, gap = prefix_of(workspace, session, audit)
+    prefix, gap = prefix_of(app_context, session, audit)
     right = np.array([card.right for card in prefix], dtype=np.bool_)
     evidence = follow(claim, right)
-    status = counts.count_by_status(session, refilter(audit))
-    judged_since = audit.size - sum(n for one, n in status.items() if one in queries.UNJUDGED)
+    status = filters.count_by_status(session, stored_filter(audit))
+    judged_since = audit.size - audit.removed - sum(n for one, n in status.items() if one in queries.UNJUDGED)
     estimate, pixels = estimates(prefix, audit)
-    children = tuple(view(workspace, session, one) for one in queries.quarters_of(session, audit.id))
+    children = tuple(view(app_context, session, one) for one in queries.quarters_of(session, audit.id))
     return AuditView(
         audit,
         evidence,
-        len(prefix),
+        sum(not card.removed for card in prefix),
         int(right.sum()),
         max(0, judged_since - sum(card.judged for card in prefix)),
         gap,
         estimate,
         pixels,
-        _certificate(session, audit, evidence, status),
+        _certificate(session, audit, evidence, status, sum(card.removed for card in prefix)),
         children,
     )
 
 
-def prefix_of(workspace: Workspace, session: Session, audit: Audit) -> tuple[list[Card], Gap | None]:
+def prefix_of(app_context: AppContext, session: Session, audit: Audit) -> tuple[list[Card], Gap | None]:
     """Return the cards that are evidence, in random order, and what comes first without a verdict.
 
+    A card whose image was removed counts as not right: whoever removes wrong ones does not make the rest look better.
     Once an audit is closed they reach to the last card that was judged of those handed out; the skipped ones before it
     count as not right.
     """
-    ids = order_of(workspace, session, audit)
+    ids = order_of(app_context, session, audit)
     shown = _shown(session, audit, ids) if audit.closed_at else 0
     prefix: list[Card] = []
     for place, card in enumerate(queries.cards(session, ids)):
-        if not card.judged and place >= shown:
+        if not card.judged and not card.removed and place >= shown:
             return prefix, _gap(session, audit, place, card)
         prefix.append(card)
     return prefix, None
 
 
-def sample_of(prefix: Sequence[Card]) -> Sample:
-    """Return the verdicts of a prefix as the recalibration takes them."""
-    outcome = [Outcome.RIGHT if card.right else Outcome.KEPT if card.kept else Outcome.OTHER for card in prefix]
+def sample_of(prefix: Sequence[Card]) -> JudgedCards:
+    """Return the verdicts of a prefix as the recalibration takes them; cards of removed images say nothing there."""
+    prefix = [card for card in prefix if not card.removed]
+    outcome = [
+        CardVerdict.RIGHT if card.right else CardVerdict.KEPT if card.kept else CardVerdict.OTHER for card in prefix
+    ]
     level = [finding_queries.percent_of(card.confidence) for card in prefix]
-    return Sample(np.array(level, dtype=np.int64), np.array(outcome, dtype=np.int64))
+    return JudgedCards(np.array(level, dtype=np.int64), np.array(outcome, dtype=np.int64))
 
 
 def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share | None]:
     """Return the share of right suggestions in a set by its own random sample, and of masks that of right pixels."""
-    if len(prefix) < min(LEAST_VERDICTS, audit.size):
+    prefix = [card for card in prefix if not card.removed]
+    if len(prefix) < min(LEAST_VERDICTS, audit.size - audit.removed) or not prefix:
         return None, None
     sample, labelled = sample_of(prefix), audit.kind is not FindingKind.UNLABELLED
     levels = np.array(audit.levels, dtype=np.int64)
@@ -282,7 +291,7 @@ def share_of(interval: Interval, verdicts: int, of: str = "this set", *, counted
     return Share(interval.estimate, interval.low, interval.high, LEVEL, verdicts, of, counted)
 
 
-def to_certify(size: int, target: str = TARGET, number: int = 1) -> int | None:
+def cards_to_certify(size: int, target: str = TARGET, number: int = 1) -> int | None:
     """Return how many flawless cards a set needs from its first card on."""
     return flawless_needed(Claim(size=size, target=Fraction(target), alpha=alpha_of(number, ALPHA))) if size else None
 
@@ -297,7 +306,31 @@ def percent_of_target(target: str) -> str:
     return f"{float(Fraction(target) * 100):g} %"
 
 
-def _share(sample: Sample, levels: IntArray, pixels: Any, *, labelled: bool) -> Share:  # noqa: ANN401  (L,) or None
+def whole_kind(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
+    """Return the set of all findings of one kind of a round."""
+    chosen = FindingFilter(round_id=in_round.id, kinds=frozenset({kind}))
+    return fixed_set(chosen, in_round.evaluation_splits)
+
+
+def find_audit(session: Session, fixed: FindingFilter) -> Audit | None:
+    """Return the audit of a set, None where it has none."""
+    return queries.find_by_identity(session, fixed.round_id, identity_of(fixed))
+
+
+def set_name(stored: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Return "suspicious from 0.95 on, given cat, suggested dog" for the filter that an act or audit stored."""
+    kinds = " and ".join(stored.get("kinds", ())) or "findings"
+    parts = [f"{word} {_class(classes, stored[name])}" for name, word in _CLASSES if stored.get(name) is not None]
+    parts += [f"split {stored['split'] or '(none)'}"] if stored.get("split") is not None else []
+    parts += [f"fold {stored['fold'] + 1}"] if stored.get("fold") is not None else []
+    parts += [f"path with {stored['path_contains']}"] if stored.get("path_contains") else []
+    parts += [f"{word} {stored[name]:,} pixels" for name, word in _AREAS if stored.get(name) is not None]
+    parts += ["look-alikes of one card"] if stored.get("similar") else []
+    above = _confidence(stored)
+    return ", ".join([kinds + above if parts or above else f"all {kinds}", *parts])
+
+
+def _share(sample: JudgedCards, levels: IntArray, pixels: Any, *, labelled: bool) -> Share:  # noqa: ANN401  (L,) or None
     arrays = (sample.level, sample.outcome, levels, *(() if pixels is None else (sample.pixels, pixels)))
     key = (labelled, *(array.tobytes() for array in arrays if array is not None))
     known = _SHARES.get(key)  # the page asks again after every verdict of anybody, and a fit takes tens of milliseconds
@@ -315,9 +348,12 @@ def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
         kept.pop(next(iter(kept)), None)
 
 
-def _certificate(session: Session, audit: Audit, evidence: Evidence, status: dict[Status, int]) -> Certificate | None:
+def _certificate(
+    session: Session, audit: Audit, evidence: Evidence, status: dict[Status, int], removed_in_prefix: int
+) -> Certificate | None:
     waiting = status.get(Status.SECOND_OPINION, 0)
-    share = evidence.least_right_share - waiting / audit.size
+    lost = waiting + audit.removed + removed_in_prefix  # those in the prefix count as found wrong, but none was mended
+    share = evidence.least_right_share - lost / audit.size
     if not evidence.certified or share < float(Fraction(audit.target)) or queries.voided(session, audit.id):
         return None
     return Certificate(
@@ -330,6 +366,7 @@ def _certificate(session: Session, audit: Audit, evidence: Evidence, status: dic
         size=audit.size,
         open=status.get(Status.OPEN, 0),
         waiting=waiting,
+        removed=audit.removed,
     )
 
 
@@ -348,12 +385,14 @@ def _shown(session: Session, audit: Audit, ids: IntArray) -> int:
     return int(places[-1]) + 1 if len(places) else 0
 
 
-def whole_kind(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
-    """Return the set of all findings of one kind of a round."""
-    chosen = FindingFilter(round_id=in_round.id, kinds=frozenset({kind}))
-    return fixed_set(chosen, in_round.evaluation_splits)
+def _confidence(stored: Mapping[str, Any]) -> str:
+    if stored.get("class_percents"):
+        return " from each class's own threshold on"
+    low, high = stored.get("min_confidence", 0.0), stored.get("max_confidence", 1.0)
+    if high < 1:
+        return f" from {low:g} to {high:g}"
+    return f" from {low:g} on" if low else ""
 
 
-def find_of(session: Session, fixed: FindingFilter) -> Audit | None:
-    """Return the audit of a set, None where it has none."""
-    return queries.find_by_identity(session, fixed.round_id, identity_of(fixed))
+def _class(classes: Sequence[str], number: int) -> str:
+    return classes[number] if 0 <= number < len(classes) else "nothing"

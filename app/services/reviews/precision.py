@@ -1,4 +1,4 @@
-"""Precision of bulk accepts: what random samples of people's verdicts say of a set, of a threshold, of a dataset.
+"""Precision of bulk accepts: estimates from random samples of people's verdicts, for a set, a threshold, a dataset.
 
 Nothing here is estimated from given labels alone: from one label an image and one set of probabilities, wrong labels
 cannot be told from a network's structured mistakes (Liu, Cheng & Zhang, arXiv 2202.02016). Without a random sample
@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.app_context import AppContext
+from app.services.label_kinds import label_kind
 from app.services.reviews import evidence
 from app.services.reviews.evidence import AuditView, Certificate, Share
-from app.services.workspace import Workspace
 from core.judge import recalibration as method
-from core.judge.error_total import Interval, Stratum
-from core.judge.error_total import wrong_labels as count_wrong
-from core.judge.recalibration import LEAST_VERDICTS, Findings, Fit, Outcome, Point, Prior, Sample
-from core.types import FindingFilter, FindingKind, IntArray, Order, RoundStatus, Status
-from db.queries import audits as queries
-from db.queries import counts, findings, queue, reviews
+from core.judge.error_total import Interval, Stratum, wrong_labels as count_wrong
+from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, Fit, JudgedCards, Point, Prior
+from core.types import FindingFilter, FindingKind, IntArray, JobStatus, Order, Status, Task
+from db.queries import audits as queries, filters, findings, reviews
 from db.queries.filters import whole_percent
 from db.queries.reviews import ReviewedRound
 
@@ -93,7 +92,7 @@ class WrongLabels:
     size: int
     verdicts: int
     missing: tuple[int, int]
-    of_regions: bool
+    task: Task
 
     @property
     def counted(self) -> bool:
@@ -123,7 +122,7 @@ class WrongLabels:
     @property
     def text(self) -> str:
         """Return it in a sentence; unknown with the way to know."""
-        what = "regions" if self.of_regions else "labels"
+        what = label_kind(self.task).reviewed
         if self.errors is None:
             needed = [f"{n:,} {kind.name.lower()}" for n, kind in zip(self.missing, _JUDGED, strict=True) if n]
             if not needed:
@@ -197,36 +196,38 @@ class Recalibration:
         }
 
 
-def known(workspace: Workspace, session: Session, in_round: ReviewedRound, chosen: FindingFilter) -> Known:
-    """Return what is known of accepting everything open that a filter holds."""
+def known_precision(app_context: AppContext, session: Session, in_round: ReviewedRound, chosen: FindingFilter) -> Known:
+    """Return the known precision of accepting every open finding of a filter."""
     fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
-    why_not = evidence.why_not_drawn(chosen)
-    audit = None if why_not else evidence.find_of(session, fixed)
-    seen = evidence.view(workspace, session, audit) if audit else None
-    size = audit.size if audit else counts.count(session, fixed)
+    why_not = evidence.sampling_problem(chosen)
+    audit = None if why_not else evidence.find_audit(session, fixed)
+    seen = evidence.view(app_context, session, audit) if audit else None
+    size = audit.size if audit else filters.count(session, fixed)
     opened = replace(fixed, statuses=frozenset({Status.OPEN}))
-    model = counts.mean_confidence(session, opened) if in_round.expects else None
+    model = filters.mean_confidence(session, opened) if in_round.expects else None
     precision = seen.estimate if seen else None
     if precision is None and not why_not:
-        precision = _from_the_round(workspace, session, in_round, fixed)
-    needed = None if why_not or seen else evidence.to_certify(size, number=_next_number(session, in_round.id, fixed))
+        precision = _from_the_round(app_context, session, in_round, fixed)
+    needed = None
+    if not (why_not or seen):
+        needed = evidence.cards_to_certify(size, number=_next_number(session, in_round.id, fixed))
     return Known(precision, seen.certificate if seen else None, model, seen, size, needed, why_not)
 
 
-def recalibration(workspace: Workspace, round_id: int) -> Recalibration | None:
+def recalibration(app_context: AppContext, round_id: int) -> Recalibration | None:
     """Return a round's recalibration, None where the round does not exist."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         in_round = reviews.find_round(session, round_id)
-        return None if in_round is None else recalibrated(workspace, session, in_round)
+        return None if in_round is None else recalibrated(app_context, session, in_round)
 
 
-def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound) -> Recalibration:
+def recalibrated(app_context: AppContext, session: Session, in_round: ReviewedRound) -> Recalibration:
     """Return a round's recalibration by the random samples of all its suspicious and of all its agreeing findings."""
-    suspicious = _sample_of_kind(workspace, session, in_round, FindingKind.SUSPICIOUS)
-    agreeing = _sample_of_kind(workspace, session, in_round, FindingKind.AGREEING)
+    suspicious = _sample_of_kind(app_context, session, in_round, FindingKind.SUSPICIOUS)
+    agreeing = _sample_of_kind(app_context, session, in_round, FindingKind.AGREEING)
     verdicts, beside = suspicious.verdicts, agreeing.verdicts
     wrong = _wrong_labels(in_round, suspicious, agreeing)
-    fitted = _fit(workspace, session, in_round, FindingKind.SUSPICIOUS)
+    fitted = _fit(app_context, session, in_round, FindingKind.SUSPICIOUS)
     if fitted is None:
         missing = min(LEAST_VERDICTS, suspicious.size) - verdicts
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
@@ -251,13 +252,13 @@ def recalibrated(workspace: Workspace, session: Session, in_round: ReviewedRound
     )
 
 
-def wrong_labels(workspace: Workspace, session: Session, in_round: ReviewedRound) -> WrongLabels | None:
-    """Return what is known of the wrong labels a round began with; None where it judges no labels."""
-    suspicious, agreeing = (_sample_of_kind(workspace, session, in_round, kind) for kind in _JUDGED)
+def wrong_labels(app_context: AppContext, session: Session, in_round: ReviewedRound) -> WrongLabels | None:
+    """Return the estimated number of wrong labels a round began with; None where it judges no labels."""
+    suspicious, agreeing = (_sample_of_kind(app_context, session, in_round, kind) for kind in _JUDGED)
     return _wrong_labels(in_round, suspicious, agreeing)
 
 
-def _wrong_labels(in_round: ReviewedRound, suspicious: "_KindSample", agreeing: "_KindSample") -> WrongLabels | None:
+def _wrong_labels(in_round: ReviewedRound, suspicious: "_JudgedKind", agreeing: "_JudgedKind") -> WrongLabels | None:
     if in_round.recipe.proposes:
         return None
     return WrongLabels(
@@ -266,16 +267,16 @@ def _wrong_labels(in_round: ReviewedRound, suspicious: "_KindSample", agreeing: 
         suspicious.size + agreeing.size,
         suspicious.verdicts + agreeing.verdicts,
         (suspicious.missing, agreeing.missing),
-        of_regions=in_round.colours is not None,
+        in_round.task,
     )
 
 
-def wrong_labels_of_dataset(workspace: Workspace, session: Session, dataset_id: int) -> WrongLabels | None:
+def wrong_labels_of_dataset(app_context: AppContext, session: Session, dataset_id: int) -> WrongLabels | None:
     """Return the same of a dataset's newest finished round that judges labels; None before the first."""
     for round_id, _, status in reviews.rounds_of(session, dataset_id):
-        in_round = reviews.find_round(session, round_id) if status is RoundStatus.DONE else None
+        in_round = reviews.find_round(session, round_id) if status is JobStatus.DONE else None
         if in_round is not None and not in_round.recipe.proposes:
-            return wrong_labels(workspace, session, in_round)
+            return wrong_labels(app_context, session, in_round)
     return None
 
 
@@ -290,7 +291,7 @@ def share_text(share: Share) -> str:
 
 
 def _from_the_round(
-    workspace: Workspace, session: Session, in_round: ReviewedRound, fixed: FindingFilter
+    app_context: AppContext, session: Session, in_round: ReviewedRound, fixed: FindingFilter
 ) -> Share | None:
     """Return the share right of a set that a threshold alone defines, by the round's own sample of that kind."""
     kind = next(iter(fixed.kinds))
@@ -298,8 +299,8 @@ def _from_the_round(
     least = whole_percent(fixed.min_confidence)
     if replace(whole, min_confidence=fixed.min_confidence) != fixed or least is None:
         return None  # a threshold between two whole percents cuts through a level of the sample
-    fitted = _fit(workspace, session, in_round, kind)
-    sample = _sample_of_kind(workspace, session, in_round, kind)
+    fitted = _fit(app_context, session, in_round, kind)
+    sample = _sample_of_kind(app_context, session, in_round, kind)
     if fitted is None:
         return None
     points = method.curve(fitted, Findings(sample.levels), sample.cards, level=evidence.LEVEL)
@@ -309,20 +310,20 @@ def _from_the_round(
     return evidence.share_of(points[least].right, sample.verdicts, name, counted=counted)
 
 
-def _errors(suspicious: "_KindSample", agreeing: "_KindSample") -> Interval | None:
+def _errors(suspicious: "_JudgedKind", agreeing: "_JudgedKind") -> Interval | None:
     """Return how many given labels are wrong by the samples of both parts; None while one of them is too small."""
-    parts = [(one, good) for one, good in ((suspicious, Outcome.KEPT), (agreeing, Outcome.RIGHT)) if one.size]
+    parts = [(one, good) for one, good in ((suspicious, CardVerdict.KEPT), (agreeing, CardVerdict.RIGHT)) if one.size]
     if not parts or not all(one.is_enough for one, _ in parts):
         return None
     return count_wrong([Stratum(one.size, one.verdicts, int((one.cards.outcome != good).sum())) for one, good in parts])
 
 
-def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
+def _fit(app_context: AppContext, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
     """Return the fit to a round's own sample, with the round before as its prior; None while that is too small."""
-    sample = _sample_of_kind(workspace, session, in_round, kind)
+    sample = _sample_of_kind(app_context, session, in_round, kind)
     if not sample.is_enough:
         return None
-    before = _fit_before(workspace, session, in_round, kind)
+    before = _fit_before(app_context, session, in_round, kind)
     stored = json.dumps(before.as_json()) if before else ""
     level, outcome = sample.cards.level.tobytes(), sample.cards.outcome.tobytes()
     return _fitted(level, outcome, kind is not FindingKind.UNLABELLED, stored)
@@ -330,29 +331,29 @@ def _fit(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: 
 
 @lru_cache(maxsize=64)
 def _fitted(level: bytes, outcome: bytes, labelled: bool, before: str) -> Fit:  # noqa: FBT001
-    sample = Sample(np.frombuffer(level, dtype=np.int64), np.frombuffer(outcome, dtype=np.int64))
+    sample = JudgedCards(np.frombuffer(level, dtype=np.int64), np.frombuffer(outcome, dtype=np.int64))
     return method.fit(sample, prior=Prior.after(json.loads(before)) if before else None, labelled=labelled)
 
 
-def _fit_before(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
+def _fit_before(app_context: AppContext, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
     """Return the fit of the newest round before this one that has a sample of its own."""
     for round_id, number, status in reviews.rounds_of(session, in_round.dataset_id):
-        if number >= in_round.number or status is not RoundStatus.DONE:
+        if number >= in_round.number or status is not JobStatus.DONE:
             continue
         before = reviews.find_round(session, round_id)
         if before is None:
             continue
-        fitted = _fit(workspace, session, before, kind)
+        fitted = _fit(app_context, session, before, kind)
         if fitted is not None:
             return fitted
     return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _KindSample:
+class _JudgedKind:
     """The random verdicts on all findings of a kind, and how many of these have each percent of confidence, (L,)."""
 
-    cards: Sample
+    cards: JudgedCards
     levels: IntArray
 
     @property
@@ -365,26 +366,28 @@ class _KindSample:
 
     @property
     def missing(self) -> int:
-        """Return how many verdicts it needs before it says something."""
+        """Return how many more verdicts an estimate needs."""
         return max(0, min(LEAST_VERDICTS, self.size) - self.verdicts)
 
     @property
     def is_enough(self) -> bool:
-        """Return whether it says something: enough verdicts, or all there can be."""
+        """Return whether there are enough verdicts for an estimate, or all there can be."""
         return self.size > 0 and not self.missing
 
 
-def _sample_of_kind(workspace: Workspace, session: Session, in_round: ReviewedRound, kind: FindingKind) -> _KindSample:
+def _sample_of_kind(
+    app_context: AppContext, session: Session, in_round: ReviewedRound, kind: FindingKind
+) -> _JudgedKind:
     whole = evidence.whole_kind(in_round, kind)
-    audit = evidence.find_of(session, whole)
-    prefix = evidence.prefix_of(workspace, session, audit)[0] if audit else []
-    levels = audit.levels if audit else counts.count_by_percent(session, whole)
-    return _KindSample(evidence.sample_of(prefix), np.array(levels, dtype=np.int64))
+    audit = evidence.find_audit(session, whole)
+    prefix = evidence.prefix_of(app_context, session, audit)[0] if audit else []
+    levels = audit.levels if audit else filters.count_by_percent(session, whole)
+    return _JudgedKind(evidence.sample_of(prefix), np.array(levels, dtype=np.int64))
 
 
 def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
     waiting = FindingFilter(round_id=in_round.id, statuses=frozenset({Status.OPEN}))
-    upcoming = queue.findings_page(session, waiting, Order.SUSPICION, None, NEXT)
+    upcoming = findings.findings_page(session, waiting, Order.SUSPICION, None, NEXT)
     return np.array([findings.percent_of(one.confidence) for one in upcoming], dtype=np.int64)
 
 

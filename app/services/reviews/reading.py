@@ -1,52 +1,184 @@
-"""Reads of the review page: the queue by pages, counts, previews of bulk acts, the history of one sample."""
+"""Reads of the review page: pages of the queue, counts, previews of bulk acts, history of a sample, acts of others.
+
+The values come first, then the functions that return them.
+"""
 
 import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.services.app_context import AppContext
+from app.services.evaluation.split_names import splits_in_words
 from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
 from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.precision import Known
-from app.services.reviews.shown import Counts, Page, Preview, RoundView, Story
-from app.services.workspace import Workspace
+from app.services.reviews.store import refuse_deleted, refuse_without_suggestions
 from core.data.snapshot import sample_ids_in
-from core.data.windows import in_options
-from core.judge.hints import Hint
-from core.judge.hints import hints as hints_on
+from core.data.windows import Window, window_option
+from core.judge.confusions import merged_metrics
+from core.judge.hints import Hint, hints as hints_on
 from core.judge.judgement import EMBEDDINGS
 from core.judge.review import resolve
-from core.judge.similarity import NEIGHBOURS, nearest_of, neighbours_of, rows_around
-from core.types import Finding, FindingFilter, Order, Resolution, RoundStatus, Status
-from db.queries import annotators, datasets, decisions, evaluation, queue
-from db.queries import audits as audit_queries
-from db.queries import counts as counting
-from db.queries import findings as finding_queries
-from db.queries import reviews as review_queries
+from core.judge.similarity import NEIGHBOURS, nearest_neighbours, neighbours_of, rows_around
+from core.types import (
+    NO_LABEL,
+    ClassState,
+    Decision,
+    Finding,
+    FindingFilter,
+    FindingKind,
+    JobStatus,
+    Order,
+    Resolution,
+    Status,
+    Verdict,
+)
+from db.queries import (
+    annotators,
+    audits as audit_queries,
+    datasets,
+    decisions,
+    evaluation,
+    filters as counting,
+    findings as finding_queries,
+    notes,
+    reviews as review_queries,
+)
 
-LARGEST_PAGE = 500
-LIKELIEST = 20
-SHOWN_BEFORE_BULK = 24
-ALIKE_STEPS = 3  # from neighbour to neighbour
+_LARGEST_PAGE = 500
+_LIKELIEST = 20
+_SHOWN_BEFORE_BULK = 24
+_ALIKE_STEPS = 3  # from neighbour to neighbour
+_HAND_LABELLED_STEPS = 1  # where no suggestion keeps the classes apart
 MOST_ALIKE = 200  # findings: an address names each
+_MOST_OVERRULED = 200
 
 
-def view_round(workspace: Workspace, round_id: int) -> RoundView:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Findings in order, and where the next ones begin (None: these were the last)."""
+
+    items: list[Finding]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Counts under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
+
+    `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
+    `kept_out` is the part of the histogram that no bulk act touches: what is of evaluation splits, and what waits for
+    a second opinion. `labels` has the number of labelled images of each class and `images` all images, of a round
+    for labelling, whatever the filter; empty and 0 for others.
+    """
+
+    total: int
+    todo: int
+    decided: int
+    by_status: dict[Status, int]
+    kinds: dict[FindingKind, int]
+    pairs: list[tuple[int, int, int]]
+    histogram: list[int]
+    kept_out: list[int]
+    evaluation_splits: list[str]
+    labels: list[int] = field(default_factory=list)
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPreview:
+    """A bulk act before it happens: how many findings it changes, from which class to which, and its known precision.
+
+    `sample` holds the first 24 findings of the set's random order, whatever their status; `left_out` open ones are of
+    the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
+    """
+
+    count: int
+    changes: list[tuple[int, int, int]]
+    sample: list[Finding]
+    threshold: float | None
+    known: Known
+    left_out: int = 0
+    evaluation_splits: tuple[str, ...] = ()
+
+    @property
+    def left_out_words(self) -> str:
+        """Return a sentence on the findings left out and the way to judge them; "" where there are none."""
+        if not self.left_out:
+            return ""
+        verb = "is" if self.left_out == 1 else "are"
+        return (
+            f"{self.left_out:,} of the {splits_in_words(self.evaluation_splits)} {verb} left out: judge them one by one"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """History of a finding's sample, or of its region: findings of rounds, verdicts, and similar findings."""
+
+    finding: Finding
+    rounds: list[tuple[int, Finding]]
+    decisions: list[tuple[int, Decision]]
+    neighbours: list[Finding]
+    notes: list[notes.Note]  # oldest first, undone ones too
+    alike: tuple[int, ...] = ()  # ids, ascending, of the finding itself and the open ones of its pair that resemble it
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
+
+    round: review_queries.ReviewedRound
+    rounds: list[tuple[int, int, JobStatus]]
+    datasets: list[tuple[int, str, int]]
+    splits: list[str]
+    annotators: list[str]
+    has_similarity: bool
+    bulk_acts: list[decisions.Changeset]
+    window: Window | None  # of greys of more than 8 bits that become black and white
+
+
+@dataclass(frozen=True, slots=True)
+class Overruled:
+    """An own verdict that another annotator changed: the present finding, and the own verdict."""
+
+    finding_id: int
+    name: str
+    by: str
+    status: Status
+    label: int | None
+    own_verdict: Verdict
+    own_label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Number of the newest act, whether another client acted since the one asked about, and own verdicts overruled."""
+
+    state: int
+    acted: bool
+    overruled: list[Overruled]
+
+
+def view_round(app_context: AppContext, round_id: int) -> RoundView:
     """Return a round as the review page needs it.
 
     Raises:
+        DeletedError: it is deleted and can be restored.
         NotFoundError: there is no such round.
     """
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         found = review_queries.find_round(session, round_id)
         if found is None:
+            refuse_deleted(session, round_id)
             raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
         return RoundView(
             found,
@@ -56,12 +188,12 @@ def view_round(workspace: Workspace, round_id: int) -> RoundView:
             annotators.annotator_names(session, found.dataset_id),
             review_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
-            in_options(datasets.get_dataset(session, found.dataset_id).options),
+            window_option(datasets.get_dataset(session, found.dataset_id).options),
         )
 
 
 def page(
-    workspace: Workspace,
+    app_context: AppContext,
     chosen: FindingFilter,
     order: Order = Order.SUSPICION,
     after: str | None = None,
@@ -72,33 +204,33 @@ def page(
     Raises:
         RefusedError: the cursor is not one of this order, or the limit is out of range.
     """
-    if not 1 <= limit <= LARGEST_PAGE:
-        raise RefusedError(f"limit is {limit}", f"ask for 1 to {LARGEST_PAGE} findings")
-    with workspace.database.read() as session:
+    if not 1 <= limit <= _LARGEST_PAGE:
+        raise RefusedError(f"limit is {limit}", f"ask for 1 to {_LARGEST_PAGE} findings")
+    with app_context.database.read() as session:
         if order is Order.SIMILARITY and not review_queries.has_similarity(session, chosen.round_id):
             order = Order.SUSPICION
         key = None if after is None else _read_cursor(after, order)
-        found = queue.findings_page(session, chosen, order, key, limit + 1)
+        found = finding_queries.findings_page(session, chosen, order, key, limit + 1)
     shown = found[:limit]
     return Page(shown, _cursor(shown[-1], order) if len(found) > limit else None)
 
 
-def findings(workspace: Workspace, ids: Sequence[int]) -> list[Finding]:
+def findings(app_context: AppContext, ids: Sequence[int]) -> list[Finding]:
     """Return these findings in the order asked for; unknown ids are left out."""
-    with workspace.database.read() as session:
-        return finding_queries.findings_by_ids(session, ids[:LARGEST_PAGE])
+    with app_context.database.read() as session:
+        return finding_queries.findings_by_ids(session, ids[:_LARGEST_PAGE])
 
 
-def count(workspace: Workspace, chosen: FindingFilter) -> int:
+def count(app_context: AppContext, chosen: FindingFilter) -> int:
     """Return how many findings a filter holds."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         return counting.count(session, chosen)
 
 
-def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
+def counts(app_context: AppContext, chosen: FindingFilter) -> Counts:
     """Return every number on the review page, of one moment."""
     unpaired = replace(chosen, given=None, pseudo=None, statuses=counting.TODO)
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         by_status = counting.count_by_status(session, chosen)
         todo = sum(n for status, n in by_status.items() if not status.settled)
         total = sum(by_status.values())
@@ -116,102 +248,177 @@ def counts(workspace: Workspace, chosen: FindingFilter) -> Counts:
             histogram,
             [every - some for every, some in zip(histogram, touched, strict=True)],
             protected,
+            *_labels(session, chosen.round_id),
         )
 
 
-def preview(workspace: Workspace, chosen: FindingFilter) -> Preview:
-    """Return what accepting everything a filter holds would change, and what is known of how right that is.
+def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
+    """Return the changes of accepting everything a filter holds, and the known precision of these.
 
     Raises:
         NotFoundError: there is no such round.
     """
     threshold = None if chosen.class_percents else chosen.min_confidence
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         in_round = review_queries.find_round(session, chosen.round_id)
         if in_round is None:
             raise NotFoundError(f"there is no round {chosen.round_id}", "choose a round on the Rounds page")
+        refuse_without_suggestions(in_round)
         protected = in_round.evaluation_splits
-        known = precision.known(workspace, session, in_round, chosen)
+        known = precision.known_precision(app_context, session, in_round, chosen)
         opened = open_part(chosen, protected)
         if opened is None:
-            return Preview(0, [], [], threshold, known)
+            return BulkPreview(0, [], [], threshold, known)
         count = counting.count(session, opened)
-        drawn = _first_of_order(workspace, session, chosen, in_round, known)
+        drawn = _first_of_order(app_context, session, chosen, in_round, known)
         sample = finding_queries.findings_by_ids(session, drawn)
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
-    return Preview(count, changes, sample, threshold, known, left_out, tuple(protected))
+    return BulkPreview(count, changes, sample, threshold, known, left_out, tuple(protected))
 
 
-def hints(workspace: Workspace, round_id: int) -> list[Hint]:
+def hints(app_context: AppContext, round_id: int) -> list[Hint]:
     """Return the hints on a round: what calls for a look before anything is accepted; none of them is a verdict."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         found = review_queries.find_round(session, round_id)
-    return hints_on(found.metrics or {}) if found else []
+    return hints_on(merged_metrics(found.metrics or {}, found.class_state)) if found else []
 
 
-def _first_of_order(
-    workspace: Workspace, session: Session, chosen: FindingFilter, in_round: review_queries.ReviewedRound, known: Known
-) -> list[int]:
-    """Return the first ids of a set's random order, whether its audit has begun or not."""
-    if known.audit:
-        order = evidence.order_of(workspace, session, known.audit.audit)
-        return [int(one) for one in order[:SHOWN_BEFORE_BULK]]
-    fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
-    seed = audits.seed_of(chosen.round_id, evidence.identity_of(fixed))
-    return [int(one) for one in audit_queries.random_order(session, fixed, seed, SHOWN_BEFORE_BULK)]
-
-
-def history(workspace: Workspace, finding_id: int) -> Story:
+def history(app_context: AppContext, finding_id: int) -> Story:
     """Return everything known of a finding's sample, oldest first; of a region, what concerns that region.
 
     Raises:
         NotFoundError: there is no such finding.
     """
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         found = finding_queries.findings_by_ids(session, [finding_id])
         if not found:
             raise NotFoundError(f"there is no finding {finding_id}", "reload the page")
         finding = found[0]
         in_round = review_queries.find_round(session, finding.round_id)
         rounds = review_queries.rounds_of(session, in_round.dataset_id) if in_round else []
-        numbers = {round_id: number for round_id, number, status in rounds if status is RoundStatus.DONE}
-        said = finding_queries.findings_of_sample(session, finding)
+        numbers = {round_id: number for round_id, number, status in rounds if status is JobStatus.DONE}
+        rows = finding_queries.findings_of_sample(session, finding)
         own = None if finding.area is None else finding.id
         judged = decisions.decisions_of_sample(session, finding.sample_id, own)
-        near = finding_queries.findings_of_samples(session, finding.round_id, _nearest(workspace, finding))
-        alike = _alike(workspace, session, finding)
+        noted = notes.notes_of_sample(session, finding.sample_id, own)
+        near = finding_queries.findings_of_samples(session, finding.round_id, _nearest(app_context, finding))
+        alike = _alike(app_context, session, finding)
     return Story(
         finding,
-        [(numbers[one.round_id], one) for one in said if one.round_id in numbers],
+        [(numbers[one.round_id], one) for one in rows if one.round_id in numbers],
         [(numbers.get(one.round_id or 0, 0), one) for one in judged],
         near,
+        noted,
         alike,
     )
 
 
-def _nearest(workspace: Workspace, finding: Finding) -> list[int]:
+def resolved_labels(app_context: AppContext, dataset_id: int) -> dict[int, Resolution]:
+    """Return what the label of every sample of a dataset is now."""
+    with app_context.database.read() as session:
+        given = decisions.given_labels(session, dataset_id)
+        live = decisions.live_decisions(session, dataset_id)
+    return resolve(given, live)
+
+
+def likeliest_classes(app_context: AppContext, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
+    """Return, per finding, [class, probability] likeliest first: 20 of them, or the five kept where that is all.
+
+    Only offered classes; one that others went into has their probabilities too.
+    """
+    best = {finding.id: finding.top for finding in shown}
+    for round_id in {finding.round_id for finding in shown}:
+        of_round = [finding for finding in shown if finding.round_id == round_id]
+        path = app_context.round_folder(round_id) / "probabilities.npy"
+        if path.is_file():
+            best |= _read_likely(path, of_round)
+        with app_context.database.read() as session:
+            found = review_queries.find_round(session, round_id)
+        if found is not None and not found.class_state.is_plain:
+            best |= {finding.id: _offered(best[finding.id], found.class_state) for finding in of_round}
+    return best
+
+
+def news(
+    app_context: AppContext,
+    round_id: int | None = None,
+    *,
+    after: int | None = None,
+    client: str = "",
+    by: str | None = None,
+) -> News:
+    """Return the news of a round after act `after`, for a browser's client and the annotator `by`.
+
+    Without `after` it is the number of the newest act alone.
+    """
+    with app_context.database.read() as session:
+        state = decisions.newest_changeset(session)
+        if after is None or state <= after or not decisions.has_newer_act(session, after, client):
+            return News(state, acted=False, overruled=[])
+        mine = annotators.find_annotator(session, by) if by else None
+        found = (
+            decisions.overruled_verdicts(session, round_id, mine, after, _MOST_OVERRULED) if mine and round_id else []
+        )
+    return News(state, acted=True, overruled=[Overruled(*row) for row in found if _differs(*row[3:])])
+
+
+def _labels(session: Session, round_id: int) -> tuple[list[int], int]:
+    """Return the number of labelled images of each class, and of all images, of a round for labelling."""
+    recipe = review_queries.recipe_of(session, round_id)
+    in_round = None if recipe is None or recipe.suggests else review_queries.find_round(session, round_id)
+    if in_round is None:
+        return [], 0
+    before = (in_round.metrics or {}).get("labelled", [])
+    counted = counting.count_by_label(session, round_id)
+    merged = in_round.class_state.merged
+    for number, count in enumerate(before):
+        now = merged.get(number, number)
+        counted[now] = counted.get(now, 0) + count
+    labels = [counted.get(number, 0) for number in range(len(in_round.classes))]
+    everything = FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())
+    return labels, counting.count(session, everything) + sum(before)
+
+
+def _first_of_order(
+    app_context: AppContext,
+    session: Session,
+    chosen: FindingFilter,
+    in_round: review_queries.ReviewedRound,
+    known: Known,
+) -> list[int]:
+    """Return the first ids of a set's random order, whether its audit has begun or not."""
+    if known.audit:
+        order = evidence.order_of(app_context, session, known.audit.audit)
+        return [int(one) for one in order[:_SHOWN_BEFORE_BULK]]
+    fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
+    seed = audits.order_seed(chosen.round_id, evidence.identity_of(fixed))
+    return [int(one) for one in audit_queries.random_order(session, fixed, seed, _SHOWN_BEFORE_BULK)]
+
+
+def _nearest(app_context: AppContext, finding: Finding) -> list[int]:
     """Return the samples whose embeddings are nearest to a finding's, nearest first; none without embeddings."""
     if finding.area is not None:
         return []
-    folder = workspace.round_folder(finding.round_id)
+    folder = app_context.round_folder(finding.round_id)
     rows = neighbours_of(folder, finding.row)
     if not rows and (folder / EMBEDDINGS).is_file() and not (folder / NEIGHBOURS).is_file():  # of an earlier release
-        rows = nearest_of(folder / EMBEDDINGS, finding.row)
+        rows = nearest_neighbours(folder / EMBEDDINGS, finding.row)
     if not rows:
         return []
     sample_ids: list[int] = sample_ids_in(folder)[rows].tolist()
     return sample_ids
 
 
-def _alike(workspace: Workspace, session: Session, finding: Finding) -> tuple[int, ...]:
+def _alike(app_context: AppContext, session: Session, finding: Finding) -> tuple[int, ...]:
     """Return the ids of a finding and of the open ones of its pair of classes that resemble it; none without others.
 
     Findings resemble it that few steps from nearest neighbour to nearest neighbour lead to; of too many the nearest.
     """
     if finding.area is not None:
         return ()
-    around = rows_around(workspace.round_folder(finding.round_id), finding.row, ALIKE_STEPS)
+    steps = _HAND_LABELLED_STEPS if finding.pseudo == NO_LABEL else _ALIKE_STEPS
+    around = rows_around(app_context.round_folder(finding.round_id), finding.row, steps)
     if not len(around):
         return ()
     pair = FindingFilter(
@@ -226,23 +433,14 @@ def _alike(workspace: Workspace, session: Session, finding: Finding) -> tuple[in
     return tuple(sorted([finding.id, *alike])) if alike else ()
 
 
-def resolved_labels(workspace: Workspace, dataset_id: int) -> dict[int, Resolution]:
-    """Return what the label of every sample of a dataset is now."""
-    with workspace.database.read() as session:
-        given = decisions.given_labels(session, dataset_id)
-        live = decisions.live_decisions(session, dataset_id)
-    return resolve(given, live)
-
-
-def likely(workspace: Workspace, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
-    """Return, per finding, [class, probability] likeliest first: 20 of them, or the five kept where that is all."""
-    best = {finding.id: finding.top for finding in shown}
-    for round_id in {finding.round_id for finding in shown}:
-        of_round = [finding for finding in shown if finding.round_id == round_id]
-        path = workspace.round_folder(round_id) / "probabilities.npy"
-        if path.is_file():
-            best |= _read_likely(path, of_round)
-    return best
+def _offered(likeliest: Sequence[Sequence[float]], state: ClassState) -> list[list[float]]:
+    together: dict[int, float] = {}
+    offered = set(state.offered)
+    for label, probability in likeliest:
+        present = state.merged.get(int(label), int(label))
+        if present in offered:
+            together[present] = together.get(present, 0.0) + probability
+    return [[label, round(share, 4)] for label, share in sorted(together.items(), key=lambda one: -one[1])]
 
 
 def _read_likely(path: Path, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
@@ -250,7 +448,7 @@ def _read_likely(path: Path, shown: Sequence[Finding]) -> dict[int, list[list[fl
     if everything.shape[1] <= len(shown[0].top):
         return {}
     probabilities = np.asarray(everything[[finding.row for finding in shown]], dtype=np.float32)  # (shown, K)
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :LIKELIEST]
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_LIKELIEST]
     values = np.take_along_axis(probabilities, order, axis=1)
     pairs = zip(order.tolist(), values.round(4).tolist(), strict=True)
     rows = [[list(pair) for pair in zip(classes, values, strict=True)] for classes, values in pairs]
@@ -258,7 +456,7 @@ def _read_likely(path: Path, shown: Sequence[Finding]) -> dict[int, list[list[fl
 
 
 def _cursor(finding: Finding, order: Order) -> str:
-    key: list[Any] = [order.value, *queue.key_of(finding, order)]
+    key: list[Any] = [order.value, *finding_queries.page_end(finding, order)]
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
@@ -268,6 +466,14 @@ def _read_cursor(cursor: str, order: Order) -> list[float]:
     except (ValueError, TypeError, binascii.Error):
         name, key = None, []
     numbers = all(isinstance(value, int | float) for value in key)
-    if name != order.value or len(key) != len(queue.KEYS[order]) or not numbers:
+    if name != order.value or len(key) != len(finding_queries.ORDER_COLUMNS[order]) or not numbers:
         raise RefusedError("'after' is no cursor of this order", "begin again without 'after'")
     return [float(value) if isinstance(value, float) else int(value) for value in key]
+
+
+def _differs(status: Status, label: int | None, own_verdict: Verdict, own_label: int | None) -> bool:
+    if not own_verdict.settles:
+        return False  # a second opinion was wanted, and given
+    if label is not None or own_label is not None:
+        return label != own_label
+    return status.name != own_verdict.name

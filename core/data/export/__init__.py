@@ -1,1 +1,1 @@
-"""What goes out: which items, under which names, in which form, and the record of it."""
+"""Exports: items, names, layouts, and manifest."""

@@ -1,14 +1,13 @@
-"""Parquet that holds its images, as the `datasets` library writes it: shards of each split, class names in the schema.
+"""Parquet with embedded images, as the `datasets` library writes it: shards of each split, class names in the schema.
 
-`data/train-00000-of-00002.parquet`: `image` is a structure of bytes and path, `label` a ClassLabel, null where there is
+`data/train-00000-of-00002.parquet`: `image` is a structure of bytes and path, `label` a ClassLabel, null if there is
 none; the other columns are those of every table of labels. Images without a split are `train`, or `no_split` beside
-others. Rows stand in the plan's order, and two exports of one state are the same bytes.
+others. Rows are in the plan's order, and two exports of one state are the same bytes.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -17,18 +16,18 @@ from typing import Any
 import pyarrow.lib as pa
 import pyarrow.parquet as pq
 
-from core.data.export.items import Row
-from core.data.export.layouts import LaidOut, file_name
+from core.data.export.items import ExportItem, Row
+from core.data.export.layouts import ExportLayout, file_name
 from core.data.export.names import FileNames
 from core.data.export.placing import HASH_BYTES, Report, ShouldStop, refuse_changed, stop_if
 from core.data.export.tables import COLUMNS, cells
-from core.data.formats.shards import ImageCells, open_shards, text_rows
+from core.data.formats.shards import CellReader, open_shards, text_rows
 from core.data.formats.source import Problems, ReadOptions, group_name, split_name
 from core.types import ExportError
 
 FOLDER = "data"
 _IMAGE, _LABEL = "image", "label"
-_STANDARD = {"val": "validation"}  # as `datasets` calls it
+_STANDARD = {"val": "validation"}  # name in `datasets`
 _SHARD_BYTES = 400 << 20
 _GROUP_ROWS, _GROUP_BYTES = 100, 32 << 20  # of a row group, so that readers hold few images at once
 _IMAGE_KIND = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -42,15 +41,10 @@ _TEXT = (pa.string(), "string")
 _OTHERS = tuple(name for name in COLUMNS if name not in ("path", _LABEL))
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """One row of a shard, and the name of its image there."""
-
-    row: Row
-    name: str
+_Placed = tuple[Row, str]  # a row of a shard, and the name of its image there
 
 
-def write_shards(folder: Path, laid: LaidOut, report: Report, should_stop: ShouldStop) -> list[Path]:
+def write_shards(folder: Path, laid: ExportLayout, report: Report, should_stop: ShouldStop) -> list[Path]:
     """Write all rows with their images and return the files.
 
     Raises:
@@ -69,7 +63,7 @@ def write_shards(folder: Path, laid: LaidOut, report: Report, should_stop: Shoul
         ) as writer:  # type: ignore[no-untyped-call]
             for group in _groups(rows):
                 stop_if(should_stop)
-                images = [_read(placed, wrong) for placed in group]
+                images = [_read(row.item, wrong) for row, _ in group]
                 writer.write_table(_table(group, images, classes))
                 done += len(group)
                 report(done, len(laid.plan.rows))
@@ -77,17 +71,17 @@ def write_shards(folder: Path, laid: LaidOut, report: Report, should_stop: Shoul
     return [folder / FOLDER / name for name in shards]
 
 
-def check_shards(folder: Path, laid: LaidOut) -> None:
-    """Compare the written shards, read as any table with images, with what was to be written.
+def check_shards(folder: Path, laid: ExportLayout) -> None:
+    """Compare the written shards, read by the import's reader, with the plan.
 
     Raises:
-        ExportError: they are not the same.
+        ExportError: they differ.
     """
     if not laid.plan.rows:
         return
     problems = Problems()
     shards = open_shards(folder, ReadOptions())
-    images = ImageCells({str(shard.path): shard for shard in shards}, (_IMAGE,), problems)
+    images = CellReader({str(shard.path): shard for shard in shards}, (_IMAGE,), problems)
     found = []
     for shard in shards:
         names = shard.class_names(_LABEL) or {}
@@ -98,10 +92,9 @@ def check_shards(folder: Path, laid: LaidOut) -> None:
             key = (shard.path.name, values[_IMAGE]["path"])
             found.append((key, label, values["split"] or "", values["group"] or "", _hash(read.get(_IMAGE) or b"")))
     expected = [
-        ((name, placed.name), row.label, split_name(row.item.split), group_name(row.item.group), row.item.content_hash)
+        ((name, image), row.label, split_name(row.item.split), group_name(row.item.group), row.item.content_hash)
         for name, rows in _shards(laid).items()
-        for placed in rows
-        for row in [placed.row]
+        for row, image in rows
     ]
     if problems.counts or sorted(found, key=repr) != sorted(expected, key=repr):
         raise ExportError(
@@ -109,7 +102,7 @@ def check_shards(folder: Path, laid: LaidOut) -> None:
         )
 
 
-def _shards(laid: LaidOut) -> dict[str, list[_Placed]]:
+def _shards(laid: ExportLayout) -> dict[str, list[_Placed]]:
     """Return the rows of each file, by its name."""
     by_split: dict[str, list[Row]] = {}
     for row in laid.plan.rows:
@@ -118,15 +111,13 @@ def _shards(laid: LaidOut) -> dict[str, list[_Placed]]:
     for split, title in split_titles(by_split).items():
         parts = _parts(by_split[split])
         for number, part in enumerate(parts):
-            placed = [
-                _Placed(row, names.give(title, file_name(Path(row.item.path)), row.item.content_hash)) for row in part
-            ]
+            placed = [(row, names.give(title, file_name(Path(row.item.path)), row.item.content_hash)) for row in part]
             shards[f"{title}-{number:05d}-of-{len(parts):05d}.parquet"] = placed
     return shards
 
 
 def split_titles(splits: Iterable[str]) -> dict[str, str]:
-    """Return the name of each split in `datasets` and of its files: letters, digits and underscores, distinct."""
+    """Return the name of each split in `datasets` and of its files: distinct, of letters, digits and underscores."""
     found = sorted(set(splits))
     titles: dict[str, str] = {}
     for split in found:
@@ -154,19 +145,18 @@ def _parts(rows: Sequence[Row]) -> list[list[Row]]:
 def _groups(rows: Sequence[_Placed]) -> Iterator[list[_Placed]]:
     group: list[_Placed] = []
     size = 0
-    for placed in rows:
-        if group and (len(group) == _GROUP_ROWS or size + placed.row.item.bytes > _GROUP_BYTES):
+    for row, name in rows:
+        if group and (len(group) == _GROUP_ROWS or size + row.item.bytes > _GROUP_BYTES):
             yield group
             group, size = [], 0
-        group.append(placed)
-        size += placed.row.item.bytes
+        group.append((row, name))
+        size += row.item.bytes
     if group:
         yield group
 
 
-def _read(placed: _Placed, wrong: list[str]) -> bytes:
-    """Return an image's bytes; where they are not what was imported the list is told."""
-    item = placed.row.item
+def _read(item: ExportItem, wrong: list[str]) -> bytes:
+    """Return an image's bytes; a file changed since its import is added to the list."""
     try:
         data = Path(item.path).read_bytes()
     except FileNotFoundError:
@@ -181,8 +171,8 @@ def _hash(data: bytes) -> str:
     return blake2b(data, digest_size=HASH_BYTES).hexdigest()
 
 
-def _classes(laid: LaidOut) -> tuple[str, ...]:
-    """Return the dataset's classes, and behind them labels that are none of them."""
+def _classes(laid: ExportLayout) -> tuple[str, ...]:
+    """Return the dataset's classes, followed by labels that are none of them."""
     labels = (row.label for row in laid.plan.rows if row.label is not None)
     return tuple(dict.fromkeys((*laid.plan.source.classes, *labels)))
 
@@ -198,17 +188,17 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
 
 def _table(group: Sequence[_Placed], images: Sequence[bytes], classes: Sequence[str]) -> pa.Table:
     numbers = {name: number for number, name in enumerate(classes)}
-    records = [cells(placed.row, "") for placed in group]
+    records = [cells(row, "") for row, _ in group]
     columns: dict[str, list[Any]] = {
-        _IMAGE: [{"bytes": data, "path": placed.name} for placed, data in zip(group, images, strict=True)],
-        _LABEL: [None if placed.row.label is None else numbers[placed.row.label] for placed in group],
+        _IMAGE: [{"bytes": data, "path": name} for (_, name), data in zip(group, images, strict=True)],
+        _LABEL: [None if row.label is None else numbers[row.label] for row, _ in group],
     }
     columns |= {name: [_value(name, record[name]) for record in records] for name in _OTHERS}
     return pa.Table.from_pydict(columns, schema=_schema(classes))
 
 
 def _value(name: str, value: object) -> object:
-    """Return a cell; of a split or group the name that readers give it."""
+    """Return a cell; a split or group is normalised as readers do."""
     if name == "decided_at":
         return datetime.fromisoformat(value) if isinstance(value, str) and value else None
     if name in ("split", "group"):

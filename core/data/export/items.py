@@ -1,21 +1,21 @@
-"""What is exported and how: one value an image, one value of wishes, and the plan that follows from both.
+"""Items, options and plan of an export.
 
 A label is a class name here, not an id: an export is read without the database. None means no usable label.
-The same items and options give the same plan, whatever order the items come in.
+The same items and options give the same plan, in any order of the items.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from core.data.masks.items import Per
-from core.types import ExportError, Verdict
+from core.types import ExportError, Verdict, from_json_values, to_json_values
 
 
 class ExportFormat(StrEnum):
-    """In which form labels leave."""
+    """Format of exported labels."""
 
     CLASS_FOLDERS = "imagefolder"
     CSV = "csv"
@@ -34,22 +34,22 @@ class ExportFormat(StrEnum):
 
     @property
     def of_masks(self) -> bool:
-        """Whether its labels are masks."""
+        """Return whether its labels are masks."""
         return self in _OF_MASKS
 
     @property
     def with_files(self) -> bool:
-        """Whether the images themselves are in it."""
+        """Return whether it contains image files."""
         return self in _OF_MASKS | _WITH_FILES
 
     @property
     def embeds(self) -> bool:
-        """Whether the images are in its tables, not files beside them."""
+        """Return whether its tables contain the images."""
         return self is ExportFormat.HUGGING_FACE_PARQUET
 
     @property
     def is_patch(self) -> bool:
-        """Whether only changed items are in it."""
+        """Return whether it contains changed items only."""
         return self in (ExportFormat.PATCH, ExportFormat.PATCH_CSV)
 
 
@@ -64,7 +64,7 @@ _OF_MASKS = {
 
 
 class Link(StrEnum):
-    """How an image gets into the export."""
+    """Way of placing an image in the export."""
 
     HARD_LINK = "hardlink"
     COPY = "copy"
@@ -72,23 +72,23 @@ class Link(StrEnum):
 
 
 class Unsettled(StrEnum):
-    """Why an item has no usable label."""
+    """Reason for an item without a usable label."""
 
     AMBIGUOUS = "ambiguous"
     EXCLUDED = "excluded"
     UNLABELLED = "unlabelled"
 
 
-class Treatment(StrEnum):
-    """What becomes of items without a usable label; of regions of a mask, without a usable class."""
+class UnusablePolicy(StrEnum):
+    """Treatment of items without a usable label, and of regions of a mask without a usable class."""
 
     LEAVE_OUT = "leave-out"  # a region becomes IGNORE
     KEEP_GIVEN = "keep-given"
     APART = "apart"  # in a folder of their own, or as rows without a label
 
 
-class Method(StrEnum):
-    """Who says what an item's label is."""
+class LabelOrigin(StrEnum):
+    """Origin of an item's label."""
 
     PERSON = "person"
     BULK = "bulk"
@@ -97,9 +97,9 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportItem:
-    """One image with its label before and after, and the decision that says so (empty where there is none).
+    """One image with its label before and after, and the decision behind it (empty if there is none).
 
-    `name` is the path within its dataset, `path` where the file lies, `decided_at` ISO 8601 in UTC,
+    `name` is the path within its dataset, `path` that of the file, `decided_at` ISO 8601 in UTC,
     `confidence` that of the suggestion the decision was made on.
     """
 
@@ -112,16 +112,22 @@ class ExportItem:
     group: str = ""
     bytes: int = 0
     verdict: str = ""
-    method: Method = Method.GIVEN
+    method: LabelOrigin = LabelOrigin.GIVEN
     annotator: str = ""
     decided_at: str = ""
     round: int | None = None
     confidence: float | None = None
     changeset: int | None = None
+    source_label: str | None = None  # name of the given label in the source; None: the same
+
+    @property
+    def given_in_source(self) -> str | None:
+        """Return the given label by its name in the source: a class may have been renamed or merged since."""
+        return self.given if self.source_label is None else self.source_label
 
     @property
     def unsettled(self) -> Unsettled | None:
-        """Why there is no usable label, None where there is one."""
+        """Reason for no usable label, None if there is one."""
         if self.verdict == Verdict.AMBIGUOUS:
             return Unsettled.AMBIGUOUS
         if self.verdict == Verdict.EXCLUDE:
@@ -131,43 +137,33 @@ class ExportItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What somebody wants exported; stored with the export as JSON. No splits: all of them."""
+    """Request of an export; stored with the export as JSON. No splits: all of them."""
 
     format: ExportFormat = ExportFormat.CLASS_FOLDERS
     link: Link = Link.HARD_LINK
-    copy_if_needed: bool = True  # where a hard link is impossible (another disk): copy instead of giving up
-    ambiguous: Treatment = Treatment.LEAVE_OUT
-    excluded: Treatment = Treatment.LEAVE_OUT
-    unlabelled: Treatment = Treatment.LEAVE_OUT
+    copy_if_needed: bool = True  # copy if a hard link is impossible (another disk)
+    ambiguous: UnusablePolicy = UnusablePolicy.LEAVE_OUT
+    excluded: UnusablePolicy = UnusablePolicy.LEAVE_OUT
+    unlabelled: UnusablePolicy = UnusablePolicy.LEAVE_OUT
     splits: tuple[str, ...] = ()
     per: Per = Per.USUAL  # of masks: an annotation or PNG for each class, or each connected piece
-    raw: bool = False  # cells of CSV files that spreadsheets take for formulas stay as they are
+    raw: bool = False  # no escapes for cells of CSV files that spreadsheets take for formulas
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self) | {"splits": list(self.splits)}
+        return to_json_values(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "ExportOptions":
+    def from_json(cls, values: Mapping[str, Any]) -> "ExportOptions":
         """Return the options stored as `values`.
 
         Raises:
             ExportError: an option is unknown or has an unknown value.
         """
-        kinds = {"format": ExportFormat, "link": Link, "per": Per}
-        kinds |= {reason.value: Treatment for reason in Unsettled}
-        known = {item.name for item in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ExportError(f"unknown options {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        try:
-            typed = {name: kinds[name](value) if name in kinds else value for name, value in values.items()}
-        except ValueError as error:
-            raise ExportError(f"the export's options cannot be read: {error}") from None
-        return cls(**(typed | {"splits": tuple(values.get("splits", ()))}))
+        return from_json_values(cls, values, error=ExportError, unknown="unknown options {}")
 
-    def treatment(self, reason: Unsettled) -> Treatment:
-        """Return what becomes of items that are unsettled for this reason."""
+    def treatment(self, reason: Unsettled) -> UnusablePolicy:
+        """Return the treatment of items without a usable label for this reason."""
         return {
             Unsettled.AMBIGUOUS: self.ambiguous,
             Unsettled.EXCLUDED: self.excluded,
@@ -177,25 +173,29 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The dataset an export is made from.
+    """Dataset of an export.
 
-    `wrong_labels` is what random samples tell of them in its newest round, with a `text`; None before the first round.
-    `bulk_acts` are the bulk accepts that count, each with what was known of its precision when it was made.
+    `wrong_labels` is an estimate from random samples in the newest round, with a `text`; None before the first round.
+    `bulk_acts` are the live bulk accepts, each with its precision as known when it was made; `notes` are people's notes
+    on cards: name, text, annotator, noted_at; `class_acts` are the live acts on classes.
     """
 
     name: str
     task: str
     classes: tuple[str, ...]
     rounds: tuple[dict[str, Any], ...] = ()  # finished ones: number, snapshot hash, recipe, configs
-    evaluation_splits: tuple[str, ...] = ()  # judged models and taught none
+    evaluation_splits: tuple[str, ...] = ()  # judged models and were never trained on
     wrong_labels: dict[str, Any] | None = None
     bulk_acts: tuple[dict[str, Any], ...] = ()
+    notes: tuple[dict[str, Any], ...] = ()
+    class_acts: tuple[dict[str, Any], ...] = ()
+    removed: int = 0  # images that people removed from the dataset
     columns: Mapping[str, str] = field(default_factory=dict)  # `path`, `label` of its table, where chosen by name
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item as it will be written. `apart` says why it stands without a label."""
+    """One item as it will be written. `apart` is the reason if it is kept apart without a label."""
 
     item: ExportItem
     label: str | None
@@ -203,8 +203,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be written, ordered by split and name, and how many are left out for which reason."""
+class ExportPlan:
+    """Items to write, ordered by split and name, and the number of those left out for each reason."""
 
     source: Source
     options: ExportOptions
@@ -213,14 +213,14 @@ class Plan:
 
     @property
     def image_bytes(self) -> int:
-        """Return the size of the images in it."""
+        """Return the size of its images in bytes."""
         return sum(row.item.bytes for row in self.rows) if self.options.format.with_files else 0
 
 
-def plan_export(source: Source, items: Iterable[ExportItem], options: ExportOptions) -> Plan:
-    """Return what an export of these items holds under these options.
+def plan_export(source: Source, items: Iterable[ExportItem], options: ExportOptions) -> ExportPlan:
+    """Return the plan of an export of these items with these options.
 
-    A patch has to say what is to be left out, so there "leave out" and "apart" both take the label away.
+    A patch must list items to leave out, so in a patch "leave out" and "apart" both remove the label.
     """
     chosen = frozenset(options.splits)
     rows: list[Row] = []
@@ -232,10 +232,10 @@ def plan_export(source: Source, items: Iterable[ExportItem], options: ExportOpti
         treatment = options.treatment(reason) if reason else None
         if reason is None:
             rows.append(Row(item, item.label, None))
-        elif treatment is Treatment.KEEP_GIVEN and item.given is not None:
+        elif treatment is UnusablePolicy.KEEP_GIVEN and item.given is not None:
             rows.append(Row(item, item.given, None))
-        elif treatment is Treatment.APART or options.format.is_patch:
+        elif treatment is UnusablePolicy.APART or options.format.is_patch:
             rows.append(Row(item, None, reason))
         else:
             left_out[reason] += 1
-    return Plan(source, options, tuple(rows), left_out)
+    return ExportPlan(source, options, tuple(rows), left_out)

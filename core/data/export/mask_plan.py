@@ -1,7 +1,7 @@
-"""What an export of masks holds: one value an image, one value a verdict on a region, and the plan made of both.
+"""Plan of an export of masks: one value per image, and one per verdict on a region.
 
-Masks are named by their hashes in the store and read when it is their turn. Classes are names here, not ids. An image
-that nobody labelled has no mask. The same images and options give the same plan, whatever order the images come in.
+Masks are named by their hashes in the store and read one at a time. Classes are names here, not ids. An image without
+a label has no mask. The same images and options give the same plan, in any order of the images.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.data.export.items import ExportFormat, ExportOptions, Method, Source, Treatment, Unsettled
+from core.data.export.items import ExportFormat, ExportOptions, LabelOrigin, Source, Unsettled, UnusablePolicy
 from core.data.masks.items import Per
 from core.data.masks.store import MaskStore
 from core.types import ClassTable, ExportError, ignore_of
@@ -23,10 +23,9 @@ Changes = tuple[tuple[int, int], ...]  # given * (K + 1) + label, number of pixe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRecord:
-    """What was decided on one region: its box in pixels, its class before (None: it had none) and after.
+    """Decision on one region: box in pixels, class before (None: unlabelled) and after (None: IGNORE or edited).
 
-    Afterwards None means IGNORE, or see `mask`.
-    `mask` is the hash of the whole mask where somebody edited it; an edit of no region has nothing before it.
+    `mask` is the hash of the whole mask if it was edited; an edit of no region has nothing before it.
     `decided_at` is ISO 8601 in UTC, `confidence` that of the suggestion.
     """
 
@@ -38,7 +37,7 @@ class RegionRecord:
     given: str | None
     label: str | None
     verdict: str
-    method: Method
+    method: LabelOrigin
     annotator: str
     decided_at: str
     round: int | None
@@ -48,8 +47,8 @@ class RegionRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaskedImage:
-    """One image with the hashes of its masks before and after; `path` is where the file lies, `bytes` its size."""
+class MaskExportItem:
+    """One image with the hashes of its masks before and after; `path` and `bytes` are those of its file."""
 
     path: str
     name: str
@@ -66,13 +65,13 @@ class MaskedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPlan:
-    """All that will be written, in order, and how many images are left out because nobody labelled them."""
+    """Images to write, in order, and the number of unlabelled ones left out."""
 
     source: Source
     table: ClassTable
     options: ExportOptions
     store: MaskStore
-    images: tuple[MaskedImage, ...]
+    images: tuple[MaskExportItem, ...]
     left_out: Counter[Unsettled]
 
     @property
@@ -82,23 +81,23 @@ class MaskPlan:
 
 
 def plan_masks(
-    source: Source, table: ClassTable, images: Iterable[MaskedImage], options: ExportOptions, store: MaskStore
+    source: Source, table: ClassTable, images: Iterable[MaskExportItem], options: ExportOptions, store: MaskStore
 ) -> MaskPlan:
-    """Return what an export of these images holds under these options.
+    """Return the plan of an export of these images with these options.
 
-    Images nobody labelled go along without a mask where they are to stand apart, else they are left out.
+    Unlabelled images are included without a mask if they are to be kept apart, else left out.
 
     Raises:
-        ExportError: the options are none for masks.
+        ExportError: the options do not fit masks.
     """
     check_mask_options(options)
     chosen = frozenset(options.splits)
-    kept: list[MaskedImage] = []
+    kept: list[MaskExportItem] = []
     left_out: Counter[Unsettled] = Counter()
     for image in sorted(images, key=lambda each: (each.split, each.name, each.path)):
         if chosen and image.split not in chosen:
             continue
-        if image.mask is None and options.unlabelled is not Treatment.APART:
+        if image.mask is None and options.unlabelled is not UnusablePolicy.APART:
             left_out[Unsettled.UNLABELLED] += 1
         else:
             kept.append(image)
@@ -106,26 +105,26 @@ def plan_masks(
 
 
 def check_mask_options(options: ExportOptions) -> None:
-    """Refuse what cannot be said of pixels, or in this format.
+    """Check the options for masks and the format.
 
     Raises:
-        ExportError: a region is to stand apart, or a format has no annotations for each class or piece.
+        ExportError: regions are to be kept apart, or the format has no annotation for each class or piece.
     """
     if options.per is not Per.USUAL and options.format not in _WITH_PER:
         forms = " and ".join(form.value for form in _WITH_PER)
         raise ExportError(
-            f"{options.format.value} has one mask an image; only {forms} are written for each {options.per}"
+            f"{options.format.value} has one mask an image", f"only {forms} are written for each {options.per}"
         )
     for reason in (Unsettled.AMBIGUOUS, Unsettled.EXCLUDED):
-        if options.treatment(reason) is Treatment.APART:
+        if options.treatment(reason) is UnusablePolicy.APART:
             raise ExportError(
-                f"{reason.value} regions cannot stand apart from their mask; leave them out, then they are IGNORE, "
-                "or keep the given class"
+                f"{reason.value} regions cannot stand apart from their mask",
+                "leave them out, then they are IGNORE, or keep the given class",
             )
 
 
 def mask_summary(plan: MaskPlan) -> dict[str, Any]:
-    """Return what an export of this plan holds: images, pixels changed by pair of classes, regions by verdict."""
+    """Return a summary of the plan: images, changed pixels by pair of classes, regions by verdict."""
     regions = [region for image in plan.images for region in image.regions]
     pairs = _changed_pixels(plan)
     apart = sum(image.mask is None for image in plan.images)
@@ -136,6 +135,7 @@ def mask_summary(plan: MaskPlan) -> dict[str, Any]:
         "pixels_changed": sum(pairs.values()),
         "apart": {Unsettled.UNLABELLED.value: apart} if apart else {},
         "left_out": {reason.value: count for reason, count in sorted(plan.left_out.items())},
+        "removed": plan.source.removed,
         "by_pair": [
             {"given": given, "label": label, "count": count}
             for (given, label), count in sorted(
@@ -148,8 +148,8 @@ def mask_summary(plan: MaskPlan) -> dict[str, Any]:
     }
 
 
-def changed_pixels(plan: MaskPlan, image: MaskedImage) -> int:
-    """Return how many pixels of an image are not what was given."""
+def changed_pixels(plan: MaskPlan, image: MaskExportItem) -> int:
+    """Return the number of changed pixels of an image."""
     return sum(count for _, count in _changes(plan, image))
 
 
@@ -164,15 +164,15 @@ def _changed_pixels(plan: MaskPlan) -> Counter[tuple[str | None, str | None]]:
     return total
 
 
-def _changes(plan: MaskPlan, image: MaskedImage) -> Changes:
+def _changes(plan: MaskPlan, image: MaskExportItem) -> Changes:
     if image.mask is None or image.mask == image.given:
         return ()
-    return _compared(plan.store, image.given, image.mask, len(plan.table))
+    return _compare(plan.store, image.given, image.mask, len(plan.table))
 
 
 @lru_cache(maxsize=200_000)
-def _compared(store: MaskStore, given: str | None, mask: str, classes: int) -> Changes:
-    """Compare two masks; looked at once, since a hash means the same mask for ever."""
+def _compare(store: MaskStore, given: str | None, mask: str, classes: int) -> Changes:
+    """Compare two masks; cached, since a hash always names the same mask."""
     after = store.get(mask)
     before = np.full_like(after, ignore_of(after)) if given is None else store.get(given)
     changed = before != after

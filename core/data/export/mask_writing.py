@@ -1,7 +1,7 @@
-"""Masks in and around the placed images of an export: written by their format, told in two tables, read back.
+"""Write the masks of an export beside its placed images, with two tables, and read them back.
 
 `regions.csv` has a line for every verdict on a region, `images.csv` one for every image with the hashes of its masks
-before and after. Every mask is read back by the reader a stranger would use and compared pixel by pixel.
+before and after. Every mask is read back by the import's reader and compared pixel by pixel.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ import numpy as np
 
 from core.data.export.items import ExportFormat
 from core.data.export.layouts import file_name
-from core.data.export.mask_plan import MaskedImage, MaskPlan, RegionRecord, changed_pixels
+from core.data.export.mask_plan import MaskExportItem, MaskPlan, RegionRecord, changed_pixels
 from core.data.export.placing import Report, ShouldStop, stop_if
 from core.data.export.readback import refuse_problems
 from core.data.export.tables import Cell, write_csv
 from core.data.formats import camvid, coco, label_studio, mask_pairs, voc
 from core.data.formats.source import SPLITS, ReadOptions
-from core.data.masks.faults import MaskError
+from core.data.masks.files import MaskError
 from core.data.masks.items import MaskItem, Per
 from core.data.masks.reading import read_masks
 from core.types import ExportError, IntArray, SourceSample
@@ -40,20 +40,20 @@ _REGION_COLUMNS = ("image", *(item.name for item in fields(RegionRecord)))
 
 
 @dataclass(frozen=True, slots=True)
-class LaidOutMasks:
+class MaskExportLayout:
     """A plan with a place for every image."""
 
     plan: MaskPlan
     files: tuple[str, ...]  # as long as plan.images
 
 
-def lay_out_masks(plan: MaskPlan) -> LaidOutMasks:
-    """Return the place of every image, as its format wants it."""
+def lay_out_masks(plan: MaskPlan) -> MaskExportLayout:
+    """Return the place of every image, as its format requires."""
     items = [_item(plan, image, None) for image in plan.images]
-    return LaidOutMasks(plan, tuple(FORMATS[plan.options.format].place(items)))
+    return MaskExportLayout(plan, tuple(FORMATS[plan.options.format].place(items)))
 
 
-def write_masks(folder: Path, laid: LaidOutMasks, report: Report, should_stop: ShouldStop) -> None:
+def write_masks(folder: Path, laid: MaskExportLayout, report: Report, should_stop: ShouldStop) -> None:
     """Write the masks beside the placed images, and the two tables.
 
     Raises:
@@ -78,11 +78,11 @@ def write_masks(folder: Path, laid: LaidOutMasks, report: Report, should_stop: S
     write_csv(folder / REGIONS, _region_cells(laid), _REGION_COLUMNS, raw=raw)
 
 
-def check_masks(folder: Path, laid: LaidOutMasks, should_stop: ShouldStop) -> None:
-    """Read the written masks and compare them with what was to be written, pixel by pixel.
+def check_masks(folder: Path, laid: MaskExportLayout, should_stop: ShouldStop) -> None:
+    """Read the written masks and compare them with the plan, pixel by pixel.
 
     Raises:
-        ExportError: they are not the same.
+        ExportError: they differ.
         RoundCancelledError: `should_stop` said so.
     """
     plan, root = laid.plan, folder.resolve()
@@ -111,7 +111,7 @@ def check_masks(folder: Path, laid: LaidOutMasks, should_stop: ShouldStop) -> No
             raise _different(f"the mask of {sample.path}", "the resolved mask", "another one")
 
 
-def _check_sample(path: str, image: MaskedImage, sample: SourceSample | None) -> None:
+def _check_sample(path: str, image: MaskExportItem, sample: SourceSample | None) -> None:
     if sample is None:
         raise _different(path, "an image", "none")
     if (sample.mask is None) != (image.mask is None):
@@ -122,12 +122,12 @@ def _check_sample(path: str, image: MaskedImage, sample: SourceSample | None) ->
 
 def _different(what: str, meant: object, read: object) -> ExportError:
     return ExportError(
-        f"the export reads back differently and was not kept: {what} was meant to be {meant}, read was {read}. "
+        f"the export reads back differently and was not kept: {what} should be {meant}, but was read as {read}. "
         "Choose another format, and please report this"
     )
 
 
-def _item(plan: MaskPlan, image: MaskedImage, read: Callable[[str], IntArray] | None) -> MaskItem:
+def _item(plan: MaskPlan, image: MaskExportItem, read: Callable[[str], IntArray] | None) -> MaskItem:
     mask = image.mask
 
     def labels() -> IntArray:
@@ -137,14 +137,14 @@ def _item(plan: MaskPlan, image: MaskedImage, read: Callable[[str], IntArray] | 
     return MaskItem(file_name(path), image.split, path, image.width, image.height, None if mask is None else labels)
 
 
-def _image_cells(laid: LaidOutMasks) -> Iterable[dict[str, Cell]]:
+def _image_cells(laid: MaskExportLayout) -> Iterable[dict[str, Cell]]:
     for image, file in zip(laid.plan.images, laid.files, strict=True):
         known = asdict(image)
         masks = {"given_mask": image.given, "mask": image.mask, "pixels_changed": changed_pixels(laid.plan, image)}
         yield {"file": file, **{name: known[name] for name in _IMAGE_COLUMNS if name in known}, **masks}
 
 
-def _region_cells(laid: LaidOutMasks) -> Iterator[dict[str, Any]]:
+def _region_cells(laid: MaskExportLayout) -> Iterator[dict[str, Any]]:
     for image, file in zip(laid.plan.images, laid.files, strict=True):
         for region in image.regions:
             yield {"image": file, **asdict(region), "method": region.method.value}

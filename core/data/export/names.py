@@ -1,8 +1,8 @@
-"""Names for folders and files that every disk takes, and the way back to what was meant.
+"""Names of folders and files that are valid on every file system, and the class names that they encode.
 
-A class may be called anything: `cat/dog`, `CON`, `..`, an emoji, 300 letters. Its folder is the class's own name
-wherever that works on Linux, macOS and Windows; else its odd characters are written as %XX. `Layout` keeps the map,
-which every export carries in its manifest, so names are never guessed back.
+A class may have any name: `cat/dog`, `CON`, `..`, an emoji, 300 letters. Its folder is the class's own name if that is
+valid on Linux, macOS and Windows; else invalid characters are written as %XX. `FolderNames` maps them back and is in
+the manifest of every export, so names are never guessed.
 """
 
 import unicodedata
@@ -14,27 +14,27 @@ from typing import Any
 
 FORBIDDEN = frozenset('<>:"/\\|?*%')
 RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-LONGEST_BYTES = 200  # a file system takes 255; leave room for what others append
+LONGEST_BYTES = 200  # file systems allow 255; leaves room for what others append
 LONGEST_SUFFIX = 12
 NO_SPLIT = "_no_split"  # no safe name begins with an underscore
 MANIFEST, LABELS, README = "manifest.json", "labels.csv", "README.md"  # beside the folders of an export
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What each folder means, by its name. `splits` is empty when classes lie at the top."""
+class FolderNames:
+    """Class or split of each folder, by its name. `splits` is empty if class folders are at the top."""
 
     classes: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     apart: Mapping[str, str] = field(default_factory=dict)
-    splits_apart: Mapping[str, str] = field(default_factory=dict)  # below the folders of what stands apart
+    splits_apart: Mapping[str, str] = field(default_factory=dict)  # below the folders of images kept apart
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
 
     def meaning(self, parts: Sequence[str]) -> tuple[str | None, str] | None:
-        """Return (label, split) of a file from the folders it lies in, None if it lies where nothing was written."""
+        """Return (label, split) of a file from its folders, None if they are not of this export."""
         folders = list(parts)
         label: str | None = None
         is_apart = bool(folders) and folders[0] in self.apart
@@ -57,9 +57,9 @@ class Layout:
 
 
 def folder_names(names: Iterable[str], reserved: Container[str] = ()) -> dict[str, str]:
-    """Return a folder name for each of these names: safe, distinct also where upper and lower case are one.
+    """Return a safe folder name for each of these names, distinct also on file systems that ignore case.
 
-    Names whose lower case is in `reserved` mean something else to readers, so they are written as %XX too.
+    Names whose lower case is in `reserved` have another meaning for readers, so they are written as %XX too.
     """
     chosen: dict[str, str] = {}
     taken = {_same_file(name) for name in (MANIFEST, LABELS, README)}
@@ -79,7 +79,7 @@ def folder_names(names: Iterable[str], reserved: Container[str] = ()) -> dict[st
 
 
 def safe_name(name: str) -> str:
-    """Return `name` with what some disk refuses written as %XX of its UTF-8 bytes."""
+    """Return `name` with characters that are invalid on some file system written as %XX of their UTF-8 bytes."""
     last = len(name) - 1
     stem = name.split(".", 1)[0].rstrip().casefold()
     safe = "".join(
@@ -101,21 +101,21 @@ def safe_name(name: str) -> str:
 
 
 class FileNames:
-    """Hands out file names that are distinct within their folder; the first comer keeps its own.
+    """Assigns file names that are distinct within their folder; the first of equal names is kept.
 
-    Later ones of the same name get a piece of their content's hash, so which is which can be seen.
+    Later ones get a part of their content's hash.
     """
 
     def __init__(self) -> None:
-        """Begin with empty folders."""
+        """Start without any names."""
         self._taken: dict[str, set[str]] = {}
 
     def take(self, folder: str, name: str) -> None:
-        """Note a name that is in use already."""
+        """Reserve a name that is in use already."""
         self._taken.setdefault(folder, set()).add(_same_file(name))
 
     def give(self, folder: str, name: str, content_hash: str) -> str:
-        """Return the name under which a file called `name` is stored in `folder`."""
+        """Return the name to store a file called `name` under in `folder`."""
         taken = self._taken.setdefault(folder, set())
         path = PurePath(name)
         suffix = path.suffix if path.suffix[1:].isalnum() and len(path.suffix) <= LONGEST_SUFFIX else ""
@@ -131,7 +131,7 @@ class FileNames:
 
 
 def _same_file(name: str) -> str:
-    """Return what two names share that are one file on a disk that folds case or normalises unicode."""
+    """Return a key that is equal for names of one file on disks that fold case or normalise unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

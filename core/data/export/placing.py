@@ -1,8 +1,8 @@
-"""Bring image files to their places in an export and make sure that they are still what was imported.
+"""Place image files in an export by link or copy, and verify that they are unchanged since their import.
 
-Originals are only ever read. A hard link shares its bytes with the original, so it costs no space; it cannot cross
-from one disk to another, and then the file is copied if that is allowed. Every placed file is read once and its
-content hash compared with the imported one: a label belongs to a content, not to a path.
+Originals are only read. A hard link shares its bytes with the original, so it costs no space; it cannot link to
+another disk, and then the file is copied if that is allowed. Every placed file is read once and its content hash
+compared with the imported one: a label belongs to a content, not to a path.
 """
 
 import errno
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.data.export.items import Link
+from core.data.storage import size_text
 from core.types import ExportError, RoundCancelledError
 
 Item = TypeVar("Item")
@@ -25,14 +26,14 @@ Report = Callable[[int, int], None]  # files done, files in all
 ShouldStop = Callable[[], bool]
 
 HASH_BYTES = 16
-CHUNK = 256  # files between two looks at whether to stop
+CHUNK = 256  # files between two checks of `should_stop`
 SHOWN = 5  # files named in a message
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One file to bring: from where, to where, and what it must hold."""
+    """One file to place: its source, its target, and its content hash."""
 
     source: Path
     target: Path
@@ -42,7 +43,7 @@ class Placement:
 def place_files(
     placements: list[Placement], link: Link, *, copy_if_needed: bool, report: Report, should_stop: ShouldStop
 ) -> Counter[Link]:
-    """Bring every file to its place and return how many were linked and copied.
+    """Place every file and return the numbers of linked and copied ones.
 
     Raises:
         ExportError: a file is gone or changed since its import, a link is impossible, or the disk is full.
@@ -74,10 +75,10 @@ def place_files(
 
 
 def refuse_changed(wrong: list[str], total: int) -> None:
-    """Refuse an export of images of which some are not there any more.
+    """Raise ExportError if any image is missing or changed.
 
     Raises:
-        ExportError: `wrong` says which.
+        ExportError: `wrong` has any entries.
     """
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -88,7 +89,7 @@ def refuse_changed(wrong: list[str], total: int) -> None:
 
 
 def stop_if(should_stop: ShouldStop) -> None:
-    """Stop an export that is not wanted any more.
+    """Stop a cancelled export.
 
     Raises:
         RoundCancelledError: `should_stop` said so.
@@ -98,7 +99,7 @@ def stop_if(should_stop: ShouldStop) -> None:
 
 
 def content_hash(path: Path) -> str:
-    """Return the hash of a file's bytes, as the import takes it."""
+    """Return the content hash of a file, as in the import."""
     with path.open("rb") as file:
         digest = blake2b(digest_size=HASH_BYTES)
         while block := file.read(1 << 20):
@@ -107,7 +108,7 @@ def content_hash(path: Path) -> str:
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:
-    """Refuse before the first byte what cannot fit.
+    """Check the free space before anything is written.
 
     Raises:
         ExportError: the disk of `folder` has less room.
@@ -116,21 +117,13 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed_bytes > free:
         raise ExportError(
-            f"{existing} has {sized(free)} left, the copies need {sized(needed_bytes)}; "
-            "make room, choose another disk, or link the files instead of copying them"
+            f"{existing} has {size_text(free)} left, the copies need {size_text(needed_bytes)}",
+            "make room, choose another disk, or link the files instead of copying them",
         )
 
 
-def sized(count: int) -> str:
-    """Return a number of bytes in the unit that fits."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"
-
-
 def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
-    """Bring one file to its place, and return how; its content is not looked at.
+    """Place one file without checking its content, and return the way used.
 
     Raises:
         ExportError: a link is impossible.

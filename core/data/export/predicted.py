@@ -1,11 +1,11 @@
-"""Write predictions of new images so that the import reads them as labels: a table of classes, or a folder of masks.
+"""Predictions of new images, written so that the import reads them as labels: a table of classes, or a folder of masks.
 
 Both appear whole or not at all, and are written image by image, so memory stays flat.
 
 - The table, CSV or Parquet, has `path,label,confidence`, then the likeliest classes (`top1`, `top1_probability` ...).
   Paths are absolute. A row below the threshold has an empty label, which the import reads as unlabelled.
 - The folder has `images/` (hard links where possible), `labels/` (grey PNG of ids, IGNORE below the threshold),
-  `classes.csv`, `predictions.csv` (a row an image), and where asked for `confidence/` (grey PNG, round(255 p)).
+  `classes.csv`, `predictions.csv` (a row per image), and on request `confidence/` (grey PNG, round(255 p)).
 """
 
 from collections import Counter
@@ -26,9 +26,8 @@ from core.data.export.tables import Cell, write_csv
 from core.data.formats import mask_pairs
 from core.data.masks.classes import write_classes
 from core.data.masks.items import MaskItem
-from core.data.new_images import NewImage
 from core.data.storage import atomic_folder, atomic_path
-from core.types import ByteArray, ClassTable, ExportError, IntArray, Task, ignore_of
+from core.types import ByteArray, ClassTable, ExportError, IntArray, SourceSample, Task, ignore_of
 
 TOP = 5
 PREDICTIONS = "predictions.csv"
@@ -42,22 +41,22 @@ _COLUMNS = ("file", "source", "confidence", "unsure_pixels")
 class LabelPrediction:
     """An image's likeliest classes with their probabilities, the likeliest first."""
 
-    image: NewImage
+    image: SourceSample
     top: list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MaskPrediction:
-    """An image's mask, (H, W), IGNORE where it is not sure enough, and how sure it is, (H, W), round(255 p)."""
+class ExportedMask:
+    """An image's mask, (H, W), IGNORE below the threshold, and its confidence, (H, W), round(255 p)."""
 
-    image: NewImage
+    image: SourceSample
     mask: IntArray
     confidence: ByteArray
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was written: images, labelled ones (or labelled pixels) by class, and what was not sure enough."""
+class PredictionCounts:
+    """Counts of written images, of labelled ones (or labelled pixels) by class, and of those below the threshold."""
 
     images: int = 0
     unsure: int = 0  # images without a label, or pixels
@@ -65,30 +64,32 @@ class Tally:
 
 
 def suffixes_for(task: Task) -> tuple[str, ...]:
-    """Return what the name of predictions ends in, () where they are a folder."""
+    """Return the endings for a file of predictions, () if they are a folder."""
     return _SUFFIXES[task]
 
 
 def refuse_target(target: Path, suffixes: Sequence[str] = ()) -> None:
-    """Check that something may be written there, before anything is worked out.
+    """Check the target before anything is predicted.
 
     Raises:
-        ExportError: something is there, or its name ends in none of the suffixes.
+        ExportError: it exists, or its name ends in none of the suffixes.
     """
     if suffixes and target.suffix.lower() not in suffixes:
-        raise ExportError(f"{target.name} is no table; call it {' or '.join(f'something{one}' for one in suffixes)}")
+        raise ExportError(f"{target.name} is no table", f"call it {' or '.join(f'something{one}' for one in suffixes)}")
     if target.exists() or target.is_symlink():
-        raise ExportError(f"{target} exists already; choose another name, or remove it")
+        raise ExportError(f"{target} exists already", "choose another name, or remove it")
 
 
-def write_labels(target: Path, predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float) -> Tally:
-    """Write a table of predictions; the ending of its name says which.
+def write_labels(
+    target: Path, predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float
+) -> PredictionCounts:
+    """Write a table of predictions, in the format of its ending.
 
     Raises:
-        ExportError: something is there already, or it is called neither .csv nor .parquet.
+        ExportError: the file exists already, or ends neither in .csv nor .parquet.
     """
     refuse_target(target, suffixes_for(Task.CLASSIFICATION))
-    tally, top = Tally(), min(TOP, len(classes))
+    tally, top = PredictionCounts(), min(TOP, len(classes))
     columns = ("path", "label", "confidence", *_top_columns(top))
     rows = _rows(predictions, classes, above, tally)
     with atomic_path(target) as partial:
@@ -102,22 +103,22 @@ def write_labels(target: Path, predictions: Iterable[LabelPrediction], classes: 
 
 def write_masks(
     target: Path,
-    images: Sequence[NewImage],
-    predictions: Iterable[MaskPrediction],
+    images: Sequence[SourceSample],
+    predictions: Iterable[ExportedMask],
     table: ClassTable,
     *,
     link: Link = Link.HARD_LINK,
     confidence: bool = False,
-) -> Tally:
+) -> PredictionCounts:
     """Write a new folder of predicted masks; `predictions` are of some of the `images`, in their order.
 
     Raises:
-        ExportError: something is there already, or an image cannot be brought there.
+        ExportError: the folder exists already, or an image cannot be placed in it.
     """
     refuse_target(target)
-    items = [MaskItem(image.name, "", image.path, 0, 0, None) for image in images]
+    items = [MaskItem(image.name, "", Path(image.path), 0, 0, None) for image in images]
     places = dict(zip((image.path for image in images), mask_pairs.place(items), strict=True))
-    tally = Tally()
+    tally = PredictionCounts()
     with atomic_folder(target) as folder:
         for name in ("images", "labels"):
             (folder / name).mkdir()
@@ -130,16 +131,16 @@ def write_masks(
     return tally
 
 
-def _refuse_nothing(tally: Tally) -> None:
+def _refuse_nothing(tally: PredictionCounts) -> None:
     if not tally.images:
-        raise ExportError("not one of these images can be read, so nothing was written; mend them, or name others")
+        raise ExportError("not one of these images can be read, so nothing was written", "mend them, or name others")
 
 
 def _write_mask(
-    folder: Path, file: str, one: MaskPrediction, link: Link, tally: Tally, *, confidence: bool
+    folder: Path, file: str, one: ExportedMask, link: Link, tally: PredictionCounts, *, confidence: bool
 ) -> dict[str, Cell]:
     name = PurePosixPath(file).relative_to("images")
-    bring(Placement(one.image.path, folder / file, ""), link, copy_if_needed=True)
+    bring(Placement(Path(one.image.path), folder / file, ""), link, copy_if_needed=True)
     mask_pairs.save_mask(folder / "labels" / name, Image.fromarray(one.mask))
     if confidence:
         mask_pairs.save_mask(folder / "confidence" / name, Image.fromarray(one.confidence))
@@ -149,11 +150,11 @@ def _write_mask(
     tally.unsure += unsure
     tally.by_class.update({label: int(counts[label]) for label in np.flatnonzero(counts[:-1]).tolist()})
     sure = round(float(one.confidence.mean()) / _CERTAIN, 6)
-    return {"file": file, "source": str(one.image.path), "confidence": sure, "unsure_pixels": unsure}
+    return {"file": file, "source": one.image.path, "confidence": sure, "unsure_pixels": unsure}
 
 
 def _rows(
-    predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float, tally: Tally
+    predictions: Iterable[LabelPrediction], classes: Sequence[str], above: float, tally: PredictionCounts
 ) -> Iterator[dict[str, Cell]]:
     for one in predictions:
         label, sure = one.top[0]
@@ -162,7 +163,7 @@ def _rows(
             tally.unsure += 1
         else:
             tally.by_class[label] += 1
-        cells: dict[str, Cell] = {"path": str(one.image.path), "label": classes[label] if sure >= above else None}
+        cells: dict[str, Cell] = {"path": one.image.path, "label": classes[label] if sure >= above else None}
         likeliest = [cell for number, p in one.top for cell in (classes[number], round(p, 6))]
         yield cells | {"confidence": round(sure, 6)} | dict(zip(_top_columns(len(one.top)), likeliest, strict=True))
 

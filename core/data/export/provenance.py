@@ -1,6 +1,6 @@
-"""The manifest of an export: what it was made from, how, and what it holds, in numbers that can be checked.
+"""Manifest of an export: its source, options and contents, in numbers that can be checked.
 
-Nothing in it depends on the clock or on where the export lies, so two exports of one state are the same bytes.
+It does not depend on the clock or on the export's path, so two exports of one state are the same bytes.
 """
 
 import json
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.data.export.items import Link, Method, Plan
+from core.data.export.items import ExportPlan, LabelOrigin, Link
 from core.data.export.mask_plan import MaskPlan, mask_summary
-from core.data.export.names import MANIFEST, Layout
+from core.data.export.names import MANIFEST, FolderNames
 from core.data.export.placing import content_hash
 from core.types import ExportError
 
@@ -19,18 +19,19 @@ TOOL = "outfold"
 KIND = "export"
 
 
-def summary(plan: Plan) -> dict[str, Any]:
-    """Return what an export of this plan holds: counts by class, by pair of classes, by method and verdict."""
+def summary(plan: ExportPlan) -> dict[str, Any]:
+    """Return a summary of the plan: counts by class, by pair of classes, by method and verdict."""
     rows = plan.rows
-    before = Counter(row.item.given for row in rows)
-    after = Counter(row.label for row in rows)
-    pairs = Counter((row.item.given, row.label) for row in rows if row.item.given != row.label)
+    given = [row.item.given_in_source if plan.options.format.is_patch else row.item.given for row in rows]
+    before, after = Counter(given), Counter(row.label for row in rows)
+    pairs = Counter((was, row.label) for was, row in zip(given, rows, strict=True) if was != row.label)
     names = [*plan.source.classes, *sorted({name for name in (*before, *after) if name} - set(plan.source.classes))]
     return {
         "items": len(rows),
         "changed": pairs.total(),
         "apart": {reason.value: n for reason, n in sorted(Counter(r.apart for r in rows if r.apart).items())},
         "left_out": {reason.value: n for reason, n in sorted(plan.left_out.items())},
+        "removed": plan.source.removed,
         "by_class": [{"class": name, "given": before[name], "label": after[name]} for name in names],
         "by_pair": [
             {"given": given, "label": label, "count": count}
@@ -43,8 +44,8 @@ def summary(plan: Plan) -> dict[str, Any]:
 
 
 def manifest(
-    plan: Plan | MaskPlan,
-    layout: Layout,
+    plan: ExportPlan | MaskPlan,
+    layout: FolderNames,
     placed: Mapping[Link, int],
     tables: Sequence[Path],
     versions: Mapping[str, str],
@@ -82,25 +83,27 @@ def manifest(
         "options": plan.options.to_json(),
         "layout": layout.to_json(),
         **numbered,
-        "counts": counts_of(plan),
-        "known": known_of(plan),
+        "counts": plan_counts(plan),
+        "known": known_quality(plan),
+        "notes": list(source.notes),
+        "class_acts": list(source.class_acts),
         "files": files,
     }
 
 
-def counts_of(plan: Plan | MaskPlan) -> dict[str, Any]:
-    """Return what an export of this plan holds, in numbers."""
+def plan_counts(plan: ExportPlan | MaskPlan) -> dict[str, Any]:
+    """Return the counts of an export of this plan."""
     return mask_summary(plan) if isinstance(plan, MaskPlan) else summary(plan)
 
 
-def known_of(plan: Plan | MaskPlan) -> dict[str, Any]:
-    """Return what is known of the labels' quality; of each bulk accept also how many labels of it are in the plan."""
+def known_quality(plan: ExportPlan | MaskPlan) -> dict[str, Any]:
+    """Return the known quality of the labels, and for each bulk accept the number of its labels in the plan."""
     items = (
         [region for image in plan.images for region in image.regions]
         if isinstance(plan, MaskPlan)
         else [row.item for row in plan.rows]
     )
-    standing = Counter(one.changeset for one in items if one.method is Method.BULK)
+    standing = Counter(one.changeset for one in items if one.method is LabelOrigin.BULK)
     acts = [act | {"standing": standing[act["changeset"]]} for act in plan.source.bulk_acts]
     return {"wrong_labels": plan.source.wrong_labels, "bulk_acts": acts}
 
@@ -112,7 +115,7 @@ def write_manifest(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def find_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a former export of ours in `folder`, None if there is none."""
+    """Return the manifest of a former export of Outfold in `folder`, None if there is none."""
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -123,26 +126,26 @@ def find_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def escapes_formulas(values: Mapping[str, Any] | None) -> bool:
-    """Whether the CSV files of the export with this manifest escape formulas; those of older ones do not."""
+    """Return whether the CSV files of the export with this manifest escape formulas; older ones do not."""
     options = values.get("options") if values is not None else None
     return isinstance(options, dict) and "raw" in options
 
 
-def find_layout(folder: Path) -> Layout | None:
-    """Return what the folders of a former export of ours mean, None if it has no class folders of ours.
+def find_layout(folder: Path) -> FolderNames | None:
+    """Return the meaning of the folders of a former export of Outfold, None if it has no class folders.
 
     Raises:
-        ExportError: the manifest is there and damaged.
+        ExportError: the manifest is damaged.
     """
     values = find_manifest(folder)
     if values is None:
         return None
     try:
         written = {"splits_apart": {}, **values["layout"]}  # older exports have no folders of their own for them
-        parts = {name: {str(k): str(v) for k, v in written[name].items()} for name in Layout.__slots__}
+        parts = {name: {str(k): str(v) for k, v in written[name].items()} for name in FolderNames.__slots__}
     except (KeyError, TypeError, AttributeError) as error:
-        raise ExportError(f"{folder / MANIFEST} is damaged ({error!r}); export again") from error
-    layout = Layout(**parts)
+        raise ExportError(f"{folder / MANIFEST} is damaged ({error!r})", "export again") from error
+    layout = FolderNames(**parts)
     return layout if layout.classes or layout.apart else None
 
 

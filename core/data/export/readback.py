@@ -1,12 +1,11 @@
-"""Read a written export with the readers anybody would use and compare it with what was to be written."""
+"""Read a written export with the import's readers and compare it with the plan."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.export.embedded import check_shards
 from core.data.export.items import ExportFormat
-from core.data.export.layouts import LaidOut
+from core.data.export.layouts import ExportLayout
 from core.data.formats import huggingface, imagefolder, label_studio, manifest
 from core.data.formats.source import ReadOptions, SourceListing, group_name, split_name
 from core.data.patch.change import changes_of, read_patch
@@ -15,7 +14,7 @@ from core.types import ExportError, Severity
 Seen = Mapping[str, tuple[str | None, ...]]  # path: (label, split, group)
 Reader = Callable[[Path, ReadOptions], SourceListing]
 
-# class folders are recognised by their table, and read by their folders when somebody asks for that: both must agree
+# class folders are recognised by their table, and read by their folders on request: both must agree
 READERS: Mapping[ExportFormat, tuple[Reader, ...]] = {
     ExportFormat.CLASS_FOLDERS: (imagefolder.read, manifest.read),
     ExportFormat.CSV: (manifest.read,),
@@ -27,34 +26,28 @@ READERS: Mapping[ExportFormat, tuple[Reader, ...]] = {
 _TABLES: frozenset[Reader] = frozenset({huggingface.read, manifest.read})  # have groups, and no blanks around a label
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    path: str
-    label: str | None
-    split: str
-    group: str
-
-
-def check_written(folder: Path, laid: LaidOut, table: str) -> None:
-    """Compare what lies in `folder` with what was to be written.
+def check_written(folder: Path, laid: ExportLayout, table: str) -> None:
+    """Compare the written export in `folder` with the plan.
 
     Raises:
-        ExportError: it is not the same.
+        ExportError: they differ.
     """
     if laid.plan.options.format.is_patch:
         if read_patch(folder / table).changes != changes_of(laid.plan):
-            raise ExportError(f"{table} reads back differently; nothing was kept. Please report this with the dataset")
+            raise ExportError(
+                f"{table} reads back differently", "nothing was kept. Please report this with the dataset"
+            )
         return
     if laid.plan.options.format.embeds:
         check_shards(folder, laid)
         return
     root = folder.resolve()
-    expected = list(_expected(root, laid))
+    expected = dict(_expected_rows(root, laid))
     if not expected:
         return
     for read in READERS[laid.plan.options.format]:
         listing = read(root, ReadOptions(allow_outside_links=True))
-        if read is label_studio.read and not any(each.label for each in expected):
+        if read is label_studio.read and not any(label for label, _, _ in expected.values()):
             continue  # no task has an annotation, by which the file is recognised
         with_groups = read in _TABLES
         found = {
@@ -63,35 +56,35 @@ def check_written(folder: Path, laid: LaidOut, table: str) -> None:
         refuse_problems(listing)
         _compare(
             {
-                each.path: (_plain(each.label, tables=with_groups), each.split, each.group if with_groups else "")
-                for each in expected
+                path: (_plain(label, tables=with_groups), split, group if with_groups else "")
+                for path, (label, split, group) in expected.items()
             },
             found,
         )
 
 
 def refuse_problems(listing: SourceListing) -> None:
-    """Refuse a written export that a reader complains of.
+    """Raise ExportError if the reader reports problems of a written export.
 
     Raises:
-        ExportError: a file of it was kept out.
+        ExportError: a file of it cannot be read back.
     """
     for problem in listing.problems.kept:
         if problem.severity is Severity.ERROR:
             raise ExportError(
-                f"the written export cannot be read back: {problem.path}: {problem.message}. Nothing of it was kept; "
-                f"to cure it, {problem.cure}"
+                f"the written export cannot be read back: {problem.path}: {problem.message}. Nothing of it was kept",
+                f"to cure it, {problem.cure}",
             )
 
 
-def _expected(root: Path, laid: LaidOut) -> Iterator[_Expected]:
+def _expected_rows(root: Path, laid: ExportLayout) -> Iterator[tuple[str, tuple[str | None, str, str]]]:
     for row, file in zip(laid.plan.rows, laid.files, strict=True):
         path = f"{root}/{file}" if file else row.item.path
-        yield _Expected(path, row.label, split_name(row.item.split), group_name(row.item.group))
+        yield path, (row.label, split_name(row.item.split), group_name(row.item.group))
 
 
 def _plain(label: str | None, *, tables: bool) -> str | None:
-    """Return a label as readers of tables see it: without the blanks around it."""
+    """Return a label as readers of tables return it: without surrounding blanks."""
     return label.strip() if label and tables else label
 
 

@@ -1,8 +1,8 @@
-"""The table of an export: one row an image, the same columns in CSV, JSON lines and Parquet.
+"""Table of an export: one row per image, the same columns in CSV, JSON lines and Parquet.
 
-`label` is empty where there is none. In CSV, text that spreadsheets would run as a formula has an apostrophe before it,
-and a path `./`, unless it is to be `raw`. Rows stand in the plan's order, lines end in a line feed, and nothing depends
-on the clock, so two exports of one state are the same bytes.
+`label` is empty if there is none. In CSV, text that spreadsheets would run as a formula has an apostrophe before it,
+and a path `./`, unless `raw` is set. Rows are in the plan's order, lines end in a line feed, and nothing depends on the
+clock, so two exports of one state are the same bytes.
 """
 
 import csv
@@ -15,7 +15,7 @@ import pyarrow.lib as pa
 import pyarrow.parquet as pq
 
 from core.data.export.items import Row
-from core.data.formats.cells import escaped, is_formula
+from core.data.formats.cells import escape_cell, is_formula
 
 Cell = str | int | float | None
 COLUMNS = (
@@ -32,7 +32,7 @@ _TYPES = {
 
 
 def cells(row: Row, path: str) -> dict[str, Cell]:
-    """Return one image's columns; `path` is where the export says that it lies."""
+    """Return one image's columns; `path` is its path in the export."""
     item = row.item
     return {
         "path": path,
@@ -67,11 +67,11 @@ def _csv_cell(name: str, cell: Cell, *, raw: bool) -> Cell:
         return cell
     if name in _PATHS and is_formula(cell):
         return cell if raw else f"./{cell}"
-    return escaped(cell, raw=raw)
+    return escape_cell(cell, raw=raw)
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Cell]]) -> None:
-    """Write the table as one JSON object a line."""
+    """Write the table as one JSON object per line."""
     with path.open("w", encoding="utf-8", newline="") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -81,13 +81,13 @@ def write_parquet(path: Path, records: Iterable[Mapping[str, Cell]]) -> None:
     """Write the table as Parquet; times as UTC timestamps, missing values as null."""
     rows = list(records)
     columns = {
-        name: pa.array([_typed(name, row[name]) for row in rows], type=_TYPES.get(name, pa.string()))
+        name: pa.array([_parse_cell(name, row[name]) for row in rows], type=_TYPES.get(name, pa.string()))
         for name in COLUMNS
     }
     pq.write_table(pa.table(columns), path, compression="zstd")  # type: ignore[no-untyped-call]
 
 
-def _typed(name: str, value: Cell) -> Cell | datetime:
+def _parse_cell(name: str, value: Cell) -> Cell | datetime:
     if name == "decided_at":
         return datetime.fromisoformat(value) if isinstance(value, str) and value else None
     return value

@@ -1,1 +1,1 @@
-"""One file a format, reader beside writer."""
+"""Formats: one file per format, with its reader and writer."""

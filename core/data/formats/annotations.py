@@ -1,4 +1,8 @@
-"""JSON files of annotations nobody has vetted, and the images that they name."""
+"""Untrusted JSON files of annotations, the images that they name, and boxes without a shape.
+
+A box in COCO, CVAT and YOLO gives no class to each of its pixels. Unless the option `boxes` says otherwise its image
+has no mask, since the content of the box would become background.
+"""
 
 import json
 import re
@@ -9,20 +13,23 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
 from core.data.formats.mask_folders import bases, image_files
-from core.data.formats.source import SPLITS, Problems, ReadOptions
+from core.data.formats.source import READING, SPLITS, Problems, Question, ReadOptions, ask
 from core.data.formats.walk import folders_in, is_ignored
-from core.types import DatasetError
+from core.data.masks.colours import IGNORED
+from core.types import Cure, DatasetError
 
 Value = TypeVar("Value")
 
 FOLDER = "annotations"
-_SNIFFED = 1 << 20  # bytes at either end of a file
+_SNIFFED = 1 << 20  # bytes read at either end of a file
 _LOOKED_AT = 50  # files
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # before the name of a file that was uploaded to Label Studio
 
+BOX_CURE = f"draw a shape; or choose {Cure.BOXES_IGNORE}, or {Cure.BOXES_SKIP}"
+
 
 def find_json(source: Path, sniff: Callable[[str], bool]) -> list[Path]:
-    """Return the JSON files, of a folder or its usual folders below, whose beginning and end look right."""
+    """Return the JSON files of a folder, or of its usual subfolders, whose beginning and end match."""
     if source.is_file():
         return [source] if source.suffix.lower() == ".json" and sniff(_ends(source)) else []
     for base in bases(source):
@@ -35,33 +42,33 @@ def find_json(source: Path, sniff: Callable[[str], bool]) -> list[Path]:
 
 
 def read_json(path: Path, kind: type[Value]) -> Value:
-    """Return what a file holds, a dict or a list as `kind` says.
+    """Return the content of a file, a dict or a list by `kind`.
 
     Raises:
-        DatasetError: it cannot be read, or is no JSON of this kind.
+        DatasetError: it cannot be read, or is not JSON of this kind.
     """
     try:
         values = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         raise DatasetError(
-            f"{path.name}: is broken JSON at line {error.lineno}, column {error.colno} ({error.msg}); export it again"
+            f"{path.name}: is broken JSON at line {error.lineno}, column {error.colno} ({error.msg})", "export it again"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path.name}: is broken JSON ({error}); export it again") from error
+        raise DatasetError(f"{path.name}: is broken JSON ({error})", "export it again") from error
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})", "check its rights") from error
     if not isinstance(values, kind):
         raise DatasetError(
-            f"{path.name}: holds no {kind.__name__} at its top; export it again, or choose another format"
+            f"{path.name}: holds no {kind.__name__} at its top", "export it again, or choose another format"
         )
     return values
 
 
 def read_all(paths: list[Path], kind: type[Value], problems: Problems) -> Iterator[tuple[Path, Value]]:
-    """Yield what each file holds; of several, a broken one is a problem.
+    """Yield the content of each file; one broken file of several is a problem.
 
     Raises:
-        DatasetError: the only one is broken.
+        DatasetError: the only file is broken.
     """
     for path in paths:
         try:
@@ -73,23 +80,23 @@ def read_all(paths: list[Path], kind: type[Value], problems: Problems) -> Iterat
 
 
 def image_root(source: Path) -> Path:
-    """Return the folder that an annotation file's images lie in."""
+    """Return the folder of an annotation file's images."""
     if source.is_dir():
         return source
     return source.parent.parent if source.parent.name.lower() == FOLDER else source.parent
 
 
 def objects(value: Any, key: str) -> list[dict[str, Any]]:  # noqa: ANN401 whatever the file holds
-    """Return the objects in the list called `key`; what is none is passed over."""
+    """Return the objects in the list `key`; other values are skipped."""
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-class Images:
-    """The images of a source, found by what annotations call them."""
+class ImageIndex:
+    """Index of a source's images by the names that annotations use."""
 
     def __init__(self, root: Path, options: ReadOptions, problems: Problems) -> None:
-        """List them all."""
+        """Index all images of the source."""
         self.root = root
         self.problems = problems
         self.named: set[str] = set()
@@ -98,11 +105,11 @@ class Images:
             self._by_name[PurePosixPath(name).name].append(name)
 
     def has(self, path: str) -> bool:
-        """Whether an image lies at exactly this path below the root."""
+        """Return whether an image lies at exactly this path below the root."""
         return path in self._by_name.get(PurePosixPath(path).name, ())
 
     def find(self, written: str, near: Path, split: str = "") -> str | None:
-        """Return the image called `written` in a file that lies in the folder `near`; None is a problem."""
+        """Return the image named `written` in a file of the folder `near`; None, with a problem, if it is missing."""
         found = self.look(written, near, split)
         if found is None:
             count = max(len(self._candidates(name)) for name in spellings(written))
@@ -116,10 +123,10 @@ class Images:
         return found
 
     def look(self, written: str, near: Path, split: str = "") -> str | None:
-        """Return the image called `written`, by its path or by an address; None: there is none, or no single one.
+        """Return the image named `written`, by its path or URL; None if there is none, or more than one.
 
-        The same path from the root, else the only one whose path ends so, lies near or in the split's folder, else
-        the only one of that file name.
+        It is the one at this path from the root, else the only one whose path ends with it and is near or in the
+        split's folder, else the only one of that file name.
         """
         name = next((name for name in spellings(written) if self._candidates(name)), written)
         path = _plain(name)
@@ -133,14 +140,14 @@ class Images:
         return self._by_name.get(PurePosixPath(_plain(written)).name, [])
 
     def note_unnamed(self) -> None:
-        """Say how many images no annotation file names."""
+        """Add a problem with the number of images that no annotation file names."""
         count = sum(map(len, self._by_name.values())) - len(self.named)
         if count:
             self.problems.warn(
                 "not in the annotations",
                 ".",
                 f"{count:,} images are in no annotation file; they are left out",
-                "nothing, if that is right; to have all images without labels, import with --format unlabelled",
+                f"nothing, if that is right; to have all images without labels: {Cure.FORMAT_UNLABELLED}",
             )
 
     def _prefix(self, near: Path) -> str:
@@ -148,15 +155,15 @@ class Images:
 
 
 def spellings(written: str) -> list[str]:
-    """Return the names that a path or an address may stand for: of a local file, of an upload, without its query."""
+    """Return the possible file names of a path or URL: of a local file, of an upload, without its query."""
     address, _, query = written.partition("?")
     local = parse_qs(query).get("d", [])
     names = [name for text in (*local, written, address) for name in (text, unquote(text))]
-    uploaded = [f"{folder}{slash}{_UPLOADED.sub('', tail, count=1)}" for folder, slash, tail in map(_parted, names)]
+    uploaded = [f"{folder}{slash}{_UPLOADED.sub('', tail, count=1)}" for folder, slash, tail in map(_split_url, names)]
     return [*names, *uploaded]
 
 
-def _parted(name: str) -> tuple[str, str, str]:
+def _split_url(name: str) -> tuple[str, str, str]:
     return name.rpartition("/")
 
 
@@ -165,7 +172,7 @@ def _plain(written: str) -> str:
 
 
 def split_in(name: str) -> str:
-    """Return the split that the name of a file or folder says: `instances_train2017` is train."""
+    """Return the split in the name of a file or folder: `instances_train2017` is train."""
     words = re.findall(r"[a-z]+", name.lower())
     return next((SPLITS[word] for word in words if word in SPLITS), "")
 
@@ -179,7 +186,7 @@ def _narrower(candidates: list[str], path: str, near: str, split: str) -> Iterat
 
 
 def _ends(path: Path) -> str:
-    """Return the beginning and the end of a file, nothing where it cannot be read."""
+    """Return the beginning and the end of a file, empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             head = file.read(_SNIFFED)
@@ -187,3 +194,28 @@ def _ends(path: Path) -> str:
             return (head + b"\n" + file.read(_SNIFFED)).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def box_shape(kind: str, values: Any, what: str, options: ReadOptions) -> list[Any] | None:  # noqa: ANN401 as the file has it
+    """Return the shape of a box, [class, kind, values] as in `segments`; None to skip it."""
+    if options.boxes == "skip":
+        return None
+    if options.boxes == "ignore":
+        return [IGNORED, kind, values]
+    return [0, "fault", ["box without a shape", f"{what} and has no shape", BOX_CURE]]
+
+
+def boxes_question(count: int, options: ReadOptions) -> list[Question]:
+    """Return the question about so many boxes; empty without boxes, or if an option answers it."""
+    if not count or options.boxes or options.reading < READING:
+        return []
+    return [
+        ask(
+            "boxes",
+            "boxes without a shape",
+            f"{count:,} annotations have a box and no shape, so their images come without a mask. Are the pixels of "
+            "these boxes to be ignored instead?",
+            {"yes, ignore the boxes' pixels": "ignore", "no, skip these annotations": "skip"},
+            blocking=False,
+        )
+    ]

@@ -1,20 +1,26 @@
 """Cityscapes: `leftImg8bit/train/aachen/*_leftImg8bit.png` with `gtFine/.../*_gtFine_labelTrainIds.png` or `labelIds`.
 
-Both give the 19 classes that are evaluated, in the order of their train ids; every other label id is IGNORE, as the
-benchmark has it. Where a file beside them declares other classes, as datumaro writes it, the ids are those. Colours,
-instances and polygons beside them say the same again and are passed over. Frames of one sequence (a city and its
-number) are one group.
+Both give the 19 classes that are evaluated, in the order of their train ids; every other label id is IGNORE, as in the
+benchmark. If a file beside them declares other classes, as datumaro writes it, the ids are those. Colours, instances
+and polygons repeat the same labels and are skipped. Frames of one sequence (a city and its number) are one group.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-from core.data.formats.mask_folders import bases, image_files, within
-from core.data.formats.mask_meaning import Usual, find_meaning
-from core.data.formats.questions import Decision, How, MaskMeaning
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
+from core.data.formats.mask_folders import bases, image_files, relative_folder
+from core.data.formats.mask_meaning import DefaultClasses, find_meaning
+from core.data.formats.source import (
+    SPLITS,
+    Grounds,
+    MaskMeaning,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    ValueMeaning,
+    split_name,
+)
 from core.data.formats.walk import folders_in
 from core.data.masks.classes import find_declared
 from core.data.masks.colours import IGNORED
@@ -58,21 +64,17 @@ _LABEL_IDS = PixelCode(
 )
 
 
-class _Photo(NamedTuple):
-    name: str
-    key: str  # folder and name, which its mask has too
-    group: str
-    split: str
+_Photo = tuple[str, str, str, str]  # name, key (folder and name, which its mask has too), group and split
 
 
 def recognise(source: Path) -> str:
-    """Say why these are Cityscapes' folders; empty: they are not."""
+    """Return the evidence that the source is Cityscapes' folders, empty if it is not."""
     found = _find(source) if source.is_dir() else None
     return "" if found is None else f"{found[0].name} and {found[1].name} are Cityscapes' folders"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every photo, with its mask where there is one.
+    """List every photo, with its mask if there is one.
 
     Raises:
         DatasetError: there are no such folders.
@@ -80,9 +82,9 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     found = _find(source) if source.is_dir() else None
     if found is None:
         raise DatasetError(
-            f"{source}: has no folders leftImg8bit and gtFine; unpack both archives of Cityscapes into one folder"
+            f"{source}: has no folders leftImg8bit and gtFine", "unpack both archives of Cityscapes into one folder"
         )
-    images, masks = (within(source, folder) for folder in found)
+    images, masks = (relative_folder(source, folder) for folder in found)
     problems = Problems()
     photos: list[_Photo] = []
     labels: dict[str, dict[str, str]] = {"labelTrainIds": {}, "labelIds": {}}
@@ -92,17 +94,19 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
             frame, folder = _FRAME.fullmatch(photo["key"]), PurePosixPath(name).relative_to(images).parent
             has_split = len(folder.parts) > 1 or folder.name.lower() in SPLITS  # split, city
             split = split_name(folder.parts[0]) if has_split else ""
-            photos.append(_Photo(name, str(folder / photo["key"]), frame[1] if frame else "", split))
+            photos.append((name, str(folder / photo["key"]), frame[1] if frame else "", split))
         elif name.startswith(f"{masks}/") and (label := _LABEL.fullmatch(stem)):
             labels[label["kind"]][str(PurePosixPath(name).relative_to(masks).parent / label["key"])] = name
     kind = "labelTrainIds" if labels["labelTrainIds"] else "labelIds"
     if find_declared(found[0].parent) is not None:
         files = sorted(f"{source}/{name}" for name in labels[kind].values())
-        meaning = find_meaning(files, [found[0].parent], options, Usual(coloured=False), problems, source=source)
+        meaning = find_meaning(
+            files, [found[0].parent], options, DefaultClasses(coloured=False), problems, source=source
+        )
         samples = _samples(source, photos, labels[kind], meaning.code, problems)
         return SourceListing(samples, problems, meaning.table, meaning.shown)
     decisions = [
-        Decision(str(at if kind == "labelTrainIds" else number), name, How.CONVENTION, None, None)
+        ValueMeaning(str(at if kind == "labelTrainIds" else number), name, Grounds.CONVENTION, None, None)
         for at, (number, name, _) in enumerate(_CLASSES)
     ]
     code = _TRAIN_IDS if kind == "labelTrainIds" else _LABEL_IDS
@@ -120,7 +124,7 @@ def _samples(
                 "missing mask",
                 name,
                 f"there is no {key}_gtFine_labelIds.png; the image is read as not labelled",
-                "put the mask there, or nothing if nobody labelled it",
+                "put the mask there, or nothing if it is unlabelled",
             )
         path = f"{source}/{name}"
         reference = None if mask is None else code.reference(f"{source}/{mask}", path)
@@ -130,7 +134,7 @@ def _samples(
 def _find(source: Path) -> tuple[Path, Path] | None:
     for base in bases(source):
         by_name = {name.lower(): name for name in folders_in(base)}
-        masks = next((by_name[name] for name in _MASKS if name in by_name), None)
-        if _IMAGES in by_name and masks is not None:
-            return base / by_name[_IMAGES], base / masks
+        mask_folder = next((by_name[name] for name in _MASKS if name in by_name), None)
+        if _IMAGES in by_name and mask_folder is not None:
+            return base / by_name[_IMAGES], base / mask_folder
     return None

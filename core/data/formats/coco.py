@@ -1,9 +1,9 @@
 """COCO JSON: categories, images, and a segmentation for each annotation: polygons, or run lengths, packed or not.
 
-Each pixel gets the category of the last annotation of the file that covers it, crowds included. Pixels that none covers
-are the category `background`, which is added where there is none; in files written here they are IGNORE instead, which
-`info` says (`"unannotated_pixels": "ignore"`). A category called void, ignore or unlabelled is IGNORE. An annotation
-with a box alone has no pixels: see the option `boxes`. The split is in the file's name, as in `instances_val.json`.
+Each pixel gets the category of the last annotation of the file that covers it, crowds included. Uncovered pixels are
+the category `background`, which is added if missing; in files written here they are IGNORE instead, as stated in
+`info` (`"unannotated_pixels": "ignore"`). A category called void, ignore or unlabelled is IGNORE. An annotation with
+only a box has no pixels: see the option `boxes`. The split is in the file's name, as in `instances_val.json`.
 
 Written: `images/<split>/` with `annotations/instances_<split>.json`, where file names are those in that folder; a
 dataset without splits is the split `default`. One annotation for each connected piece of a class, or for each class,
@@ -21,17 +21,33 @@ from typing import Any
 import numpy as np
 
 from core.data.export.names import safe_name
-from core.data.formats.annotations import FOLDER, Images, find_json, image_root, objects, read_all, split_in
-from core.data.formats.boxes import box_shape, boxes_question
-from core.data.formats.questions import together
-from core.data.formats.source import READING, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
-from core.data.formats.turned import ask_turned
+from core.data.formats.annotations import (
+    FOLDER,
+    ImageIndex,
+    box_shape,
+    boxes_question,
+    find_json,
+    image_root,
+    objects,
+    read_all,
+    split_in,
+)
+from core.data.formats.source import (
+    READING,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    combine_meanings,
+    refuse_leaving,
+    split_name,
+)
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import BACKGROUND, is_nobody
+from core.data.masks.classes import BACKGROUND, is_void
 from core.data.masks.colours import IGNORED, class_table, rgb_of
 from core.data.masks.items import MaskItem, Per, annotations, place_in
 from core.data.masks.runs import Inside, encode_coco
 from core.data.masks.segments import segments
+from core.data.masks.turning import ask_turned
 from core.data.storage import atomic_path
 from core.types import ClassTable, DatasetError, SourceSample
 
@@ -51,7 +67,7 @@ class _File:
 
 
 def recognise(source: Path) -> str:
-    """Say why these are COCO annotations; empty: they are not."""
+    """Return the evidence that the source is COCO annotations, empty if it is not."""
     found = _find(source)
     return f"{found[0].name} has images and categories as COCO does" if found else ""
 
@@ -60,12 +76,12 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """List every image that the files name.
 
     Raises:
-        DatasetError: there is no such file, or none that is whole.
+        DatasetError: there is no such file, or all are broken.
     """
     found = _find(source)
     if not found:
         raise DatasetError(
-            f"{source}: has no JSON file with images and categories, here or in {FOLDER}; name it itself"
+            f"{source}: has no JSON file with images and categories, here or in {FOLDER}", "name it itself"
         )
     problems = Problems()
     files = list(_files([refuse_leaving(path, source, options) for path in found], problems))
@@ -75,7 +91,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     own = all(map(_ignores_unannotated, files))
     for file in files:
         for category in sorted(objects(file.values, "categories"), key=lambda item: _number(item.get("id"))):
-            if options.reading >= READING and not own and is_nobody(str(category.get("name"))):
+            if options.reading >= READING and not own and is_void(str(category.get("name"))):
                 continue
             if ids.setdefault(str(category.get("name")), len(ids)) == len(colours):
                 colours.append(_colour(category.get("color")))
@@ -85,19 +101,19 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         ids = {background: 0, **{name: number + 1 for name, number in ids.items()}}
         colours.insert(0, "#000000" if "#000000" not in colours else None)
     if not ids:
-        raise DatasetError(f"{found[0].name}: has no categories; export the annotations again")
+        raise DatasetError(f"{found[0].name}: has no categories", "export the annotations again")
     base = IGNORED if background is None else ids[background]
-    images = Images(image_root(source), options, problems)
+    images = ImageIndex(image_root(source), options, problems)
     boxes = sum(_is_box(annotation) for file in files for annotation in objects(file.values, "annotations"))
     _warn_of_ignored(files, ids, problems)
     read = _Reading(images, ids, base, options)
     photos = [photo for file in files for photo in read.photos(file)]
-    shown = together(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
+    shown = combine_meanings(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
     return SourceListing(read.samples(files), problems, class_table(list(ids), colours), shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `images/split/name`."""
+    """Return the place of each image: `images/split/name`."""
     return place_in(items, lambda item: f"{_IMAGES}/{_folder_of(item.split)}")
 
 
@@ -125,8 +141,8 @@ def _find(source: Path) -> list[Path]:
 def _files(paths: list[Path], problems: Problems) -> Iterator[_File]:
     for path, values in read_all(paths, dict, problems):
         info = values.get("info")
-        told = info.get("split") if isinstance(info, dict) else None
-        split = split_name(told) if isinstance(told, str) else split_in(path.stem) or split_in(path.parent.name)
+        named = info.get("split") if isinstance(info, dict) else None
+        split = split_name(named) if isinstance(named, str) else split_in(path.stem) or split_in(path.parent.name)
         yield _File(path, split, values)
 
 
@@ -145,8 +161,9 @@ def _refuse_panoptic(files: list[_File]) -> None:
         annotations = objects(file.values, "annotations")
         if annotations and all("segments_info" in annotation for annotation in annotations):
             raise DatasetError(
-                f"{file.path.name}: panoptic annotations are not read; name the JSON file of the instances, or write "
-                "masks of ids with panopticapi's panoptic2semantic_segmentation.py and import them with their images"
+                f"{file.path.name}: panoptic annotations are not read",
+                "name the JSON file of the instances, or write "
+                "masks of ids with panopticapi's panoptic2semantic_segmentation.py and import them with their images",
             )
 
 
@@ -166,12 +183,12 @@ def _is_box(annotation: dict[str, Any]) -> bool:
 
 
 def _polygons(drawn: Any) -> Any:  # noqa: ANN401 as the file has it
-    """Return a list of polygons without the empty ones, as tools write them for what was erased; else what it is."""
+    """Return a list of polygons without the empty ones that tools write for erased shapes; other values unchanged."""
     return [polygon for polygon in drawn if polygon != []] if isinstance(drawn, list) else drawn
 
 
 def _box(annotation: dict[str, Any]) -> list[list[float]] | None:
-    """Return the box as a polygon; None: there is none."""
+    """Return the box as a polygon, None if there is none."""
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):  # noqa: PLR2004
         return None
@@ -181,25 +198,25 @@ def _box(annotation: dict[str, Any]) -> list[list[float]] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the samples of all files share."""
+    """State shared by the samples of all files."""
 
-    images: Images
+    images: ImageIndex
     ids: dict[str, int]
     base: int
     options: ReadOptions
 
     def photos(self, file: _File) -> Iterator[tuple[str, tuple[int, int] | None]]:
-        """Yield photos spread over a file, with the size that it gives them."""
+        """Yield photos spread over a file, with their size in the file."""
         listed = objects(file.values, "images")
         for image in listed[:: max(1, len(listed) // _SPREAD)]:
-            name = self.images.look(self._written(image, file), file.path.parent, file.split)
+            name = self.images.look(self._path_of(image, file), file.path.parent, file.split)
             height, width = image.get("height"), image.get("width")
             size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
             if name is not None:
                 yield f"{self.images.root}/{name}", size
 
-    def _written(self, image: dict[str, Any], file: _File) -> str:
-        """Return the path of an image, in the folder that is called as its file of annotations where it lies there."""
+    def _path_of(self, image: dict[str, Any], file: _File) -> str:
+        """Return the path of an image, in the folder named like its annotation file if it is there."""
         name = str(image.get("file_name", ""))
         path = f"{_IMAGES}/{file.path.stem.removeprefix(f'{_INSTANCES}_')}/{name}"
         return path if self.images.has(path) else name
@@ -221,7 +238,7 @@ class _Reading:
         turned = self.options.exif_masks == "turn"
         for image in objects(file.values, "images"):
             mine = shapes.pop(_key(image.get("id")), [])
-            name = self.images.find(self._written(image, file), file.path.parent, file.split)
+            name = self.images.find(self._path_of(image, file), file.path.parent, file.split)
             if name is None:
                 continue
             size = [image.get("height"), image.get("width")]
@@ -239,12 +256,12 @@ class _Reading:
             )
 
     def _shape(self, annotation: dict[str, Any], names: dict[str, str]) -> list[Any] | None:
-        """Return the shape of an annotation as `segments` knows it; None: it is to be skipped."""
+        """Return the shape of an annotation as in `segments`; None to skip it."""
         name = names.get(_key(annotation.get("category_id")))
         where = f"annotation {annotation.get('id')}"
         if name is None:
-            said = f"{where} has the category {annotation.get('category_id')}, which is not listed"
-            return [0, "fault", ["ids outside the classes", said, _CURE]]
+            message = f"{where} has the category {annotation.get('category_id')}, which is not listed"
+            return [0, "fault", ["ids outside the classes", message, _CURE]]
         number = self.ids.get(name, IGNORED)
         written = annotation.get("segmentation")
         drawn = _polygons(written) if self.options.reading >= READING else written
@@ -261,7 +278,7 @@ class _Reading:
 
 
 def _write_file(path: Path, split: str, placed: list[tuple[MaskItem, str]], table: ClassTable, per: Per) -> None:
-    """Write piece by piece: no more than one mask is in memory."""
+    """Write piece by piece, with one mask in memory at a time."""
     info = {"description": "exported by Outfold", "split": split, _UNANNOTATED: "ignore"}
     categories = [
         {"id": number + 1, "name": name, "color": list(rgb_of(colour))}

@@ -1,4 +1,4 @@
-"""Tell which format a source is in, and say why; a person may always choose another."""
+"""Detection of a source's format, with the evidence; a person may always choose another."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from core.data.formats import (
     voc,
     yolo,
 )
-from core.data.formats.mask_folders import folders_beside
+from core.data.formats.mask_folders import paired_folders
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A format as people know it, how it is recognised and how it is read."""
+    """Registry entry of a format: title, recognition and reader."""
 
     title: str
     example: str
@@ -37,7 +37,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """The likeliest format, why, and the other ones that would also work with why."""
+    """Detected format with its evidence, and the alternatives with theirs."""
 
     format: SourceFormat
     why: str
@@ -45,9 +45,9 @@ class Detection:
 
 
 def _read_class_folders(source: Path, options: ReadOptions) -> SourceListing:
-    """List class folders; masks among their images are no images of the class, which is warned of."""
+    """List class folders; masks among their images are not images of the class, and are reported."""
     listing = imagefolder.read(source, options)
-    for folder in folders_beside(source):
+    for folder in paired_folders(source):
         listing.problems.warn(
             "masks among images",
             folder,
@@ -57,7 +57,7 @@ def _read_class_folders(source: Path, options: ReadOptions) -> SourceListing:
     return listing
 
 
-# in the order of trust: what names every file is surer than what folders suggest
+# most reliable first: formats that name every file before those of folders
 FORMATS: Mapping[SourceFormat, Reader] = {
     SourceFormat.HUGGINGFACE: Reader(
         "Hugging Face metadata", "metadata.csv with file_name,label", huggingface.recognise, huggingface.read
@@ -106,7 +106,7 @@ FORMATS: Mapping[SourceFormat, Reader] = {
 }
 
 
-# formats that others are taken for, and the endings of the files by which these are told
+# formats that are mistaken for others, and the endings of their files
 _MISTAKEN: Mapping[SourceFormat, frozenset[str]] = {
     SourceFormat.MASK_PAIRS: frozenset({".xml"}),
     SourceFormat.IMAGEFOLDER: unlabelled.REFUSED_ENDINGS,
@@ -115,10 +115,10 @@ _MISTAKEN: Mapping[SourceFormat, frozenset[str]] = {
 
 
 def detect(root: Path, options: ReadOptions | None = None) -> Detection:
-    """Return the format of a folder or table; columns that `options` name are looked for in its metadata.
+    """Return the format of a folder or table; columns named in `options` are looked up in its metadata.
 
     Raises:
-        DatasetError: no format fits, a format that is not read does, or it may not be looked at.
+        DatasetError: no format fits, an unsupported one does, or the source may not be read.
     """
     try:
         recognised = {format_: reader.recognise(root) for format_, reader in FORMATS.items()}
@@ -126,7 +126,7 @@ def detect(root: Path, options: ReadOptions | None = None) -> Detection:
             recognised[SourceFormat.HUGGINGFACE] = huggingface.recognise(root, options)
     except OSError as error:
         raise DatasetError(
-            f"{error.filename or root}: cannot be opened ({error.strerror}); check its rights"
+            f"{error.filename or root}: cannot be opened ({error.strerror})", "check its rights"
         ) from error
     fitting = [(format_, why) for format_, why in recognised.items() if why]
     if not fitting:

@@ -1,8 +1,8 @@
 """Parquet with embedded images, as Hugging Face stores and converts datasets: one file or shards, see `shards`.
 
-The label is the column of the kind ClassLabel, with the names that the schema has, or one found as in other tables.
-A second column of images called `mask`, `annotation`, `label` or the like holds masks; what they mean is found as for
-folders of masks. Images become files of our own (`unpacking`); a preview unpacks those that it shows, and all masks.
+The label is the column of type ClassLabel, with the names in the schema, or one found as in other tables. A second
+column of images called `mask`, `annotation`, `label` or similar holds masks; their meaning is found as for folders of
+masks. Images are unpacked into files (`unpacking`); a preview unpacks those that it shows, and all masks.
 """
 
 from collections import Counter
@@ -11,10 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.data.formats.cells import SeveralLabelsError
-from core.data.formats.mask_ids import spread
-from core.data.formats.mask_meaning import Usual, find_meaning
-from core.data.formats.questions import NO_MEANING, MaskMeaning, together
+from core.data.formats.cells import SeveralLabelsError, split_tags
+from core.data.formats.mask_meaning import DefaultClasses, find_meaning
 from core.data.formats.rows import (
     GROUP_NAMES,
     LABEL_NAMES,
@@ -26,32 +24,42 @@ from core.data.formats.rows import (
 )
 from core.data.formats.shards import (
     IMAGE_NAMES,
+    CellReader,
     Cells,
-    ImageCells,
     Shard,
-    differing,
-    looks_so,
+    find_shard,
+    mismatch_error,
     note_missing_shards,
     open_shards,
     text_rows,
 )
-from core.data.formats.source import Problems, ReadOptions, SourceListing, group_name, is_storable, split_name
+from core.data.formats.source import (
+    NO_MEANING,
+    MaskMeaning,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    combine_meanings,
+    group_name,
+    is_storable,
+    split_name,
+)
 from core.data.formats.table import Row, Rows, Table, cell_text
-from core.data.formats.tags import split_tags
-from core.data.formats.turned import ask_turned
 from core.data.formats.unpacking import FileStore, shown_name
 from core.data.masks.pixels import PixelCode
-from core.types import ClassTable, DatasetError, SourceSample
+from core.data.masks.turning import ask_turned
+from core.data.reading import spread
+from core.types import ClassTable, Cure, DatasetError, SourceSample
 
 _MASK_NAMES = ("mask", "masks", "label", "labels", "annotation", "segmentation", "semantic_segmentation", "seg",
                "segmentation_mask", "label_mask", "gt", "target", "annotations")  # fmt: skip
-_NO_CLASS = -1  # what a ClassLabel holds where there is none
+_NO_CLASS = -1  # value of a ClassLabel without a class
 _TURNED_LOOKED_AT = 50  # photos with a mask
 
 
 @dataclass(slots=True)
 class _Source:
-    """The shards of a source and what their columns hold; `masks` are the unpacked files, by shard and row."""
+    """Shards of a source and the roles of their columns; `masks` are the unpacked files, by shard and row."""
 
     shards: Mapping[str, Shard]
     columns: Columns
@@ -63,8 +71,8 @@ class _Source:
 
 
 def recognise(source: Path) -> str:
-    """Say why this is such a table or folder; empty: it is none."""
-    found = looks_so(source)
+    """Return the evidence that the source is such a table or folder, empty if it is not."""
+    found = find_shard(source)
     return "" if found is None else f"{found.name} holds images in a column"
 
 
@@ -72,7 +80,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """List the rows of all shards.
 
     Raises:
-        DatasetError: there are none, they cannot be read, or nothing says which column is the label.
+        DatasetError: there are none, they cannot be read, or no column is known to be the label.
     """
     shards = open_shards(source, options)
     problems = Problems()
@@ -82,7 +90,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     used = {columns.label, columns.split, columns.group, columns.tags} - {None}
     for shard in shards[1:]:
         if not used.issubset(shard.columns):
-            raise differing(shards[0], shard)
+            raise mismatch_error(shards[0], shard)
     store = FileStore(options.unpack_into)
     opened = _Source({str(shard.path): shard for shard in shards}, columns, options, problems, store)
     _warn_of_others(shards[0], columns, problems)
@@ -93,19 +101,19 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     names = shards[0].class_names(columns.label) if columns.label is not None else None
     _refuse_twins(shards[0], names or {})
     empty = () if names is None else tuple(names.values())
-    return SourceListing(_samples(opened), problems, table, shown, empty, lambda asked: _unpacked(opened, asked))
+    return SourceListing(_samples(opened), problems, table, shown, empty, lambda asked: _unpack(opened, asked))
 
 
 def _refuse_twins(shard: Shard, names: Mapping[int, str]) -> None:
     twins = [name for name, count in Counter(names.values()).items() if count > 1]
     if twins:
         raise DatasetError(
-            f"{shard.shown}: the schema calls several classes {twins[0]}; give each class a name of its own"
+            f"{shard.shown}: the schema calls several classes {twins[0]}", "give each class a name of its own"
         )
 
 
 def _columns(shard: Shard, options: ReadOptions) -> Columns:
-    """Return which columns of a shard hold what."""
+    """Return the roles of a shard's columns."""
     image = _image_column(shard, options)
     table = Table(shard.path, shard.columns, lambda: _text_rows(shard, shard.columns))
     mask = _mask_column(shard, image, options)
@@ -117,11 +125,11 @@ def _columns(shard: Shard, options: ReadOptions) -> Columns:
         classes = [name for name in shard.columns if shard.class_names(name) is not None]
         if len(classes) > 1:
             raise DatasetError(
-                f"{shard.shown}: which column is the label, {', '.join(classes)}? Choose it: --label-column"
+                f"{shard.shown}: which column is the label, {', '.join(classes)}? Choose it: {Cure.LABEL_COLUMN}"
             )
         label = classes[0] if classes else None
     if label is not None and shard.class_names(label) is not None:
-        options = replace(options, label_column=label)  # a list of names is proof enough
+        options = replace(options, label_column=label)  # a list of names suffices
     return replace(find_labels(table, options, image, only_other=False), mask=None, one_hot=())  # flags are no classes
 
 
@@ -130,7 +138,7 @@ def _image_column(shard: Shard, options: ReadOptions) -> str:
     if options.path_column:
         if options.path_column.strip().lower() not in by_name:
             raise DatasetError(
-                f"{shard.shown}: no column {options.path_column!r} holds images; {', '.join(shard.images)} do"
+                f"{shard.shown}: no column {options.path_column!r} holds images", f"{', '.join(shard.images)} do"
             )
         return by_name[options.path_column.strip().lower()]
     usual = [by_name[name] for name in IMAGE_NAMES if name in by_name]
@@ -152,7 +160,7 @@ def _warn_of_others(shard: Shard, columns: Columns, problems: Problems) -> None:
             "columns not read",
             shard.shown,
             f"the columns {', '.join(others)} hold images or structures, of which nothing is read",
-            "nothing; or choose other columns: --path-column for the images, --label-column for classes or masks",
+            f"nothing; or choose other columns: {Cure.PATH_COLUMN} for the images, {Cure.LABEL_COLUMN} for labels",
         )
 
 
@@ -162,9 +170,9 @@ def _text_rows(shard: Shard, columns: tuple[str, ...]) -> Rows:
 
 
 def _find_masks(opened: _Source, folder: Path) -> tuple[ClassTable, MaskMeaning]:
-    """Unpack all masks, and some of their photos, and return the classes and what the masks' values mean."""
+    """Unpack all masks and some of their photos, and return the classes and the meaning of the masks' values."""
     assert opened.columns.mask is not None
-    cells = ImageCells(opened.shards, (opened.columns.mask,), opened.problems)
+    cells = CellReader(opened.shards, (opened.columns.mask,), opened.problems)
     for path, shard in opened.shards.items():
         for row in range(shard.starts[-1]):
             found = cells.get(shard, row)
@@ -175,19 +183,20 @@ def _find_masks(opened: _Source, folder: Path) -> tuple[ClassTable, MaskMeaning]
     files = sorted(set(opened.masks.values()))
     if not files:
         raise DatasetError(
-            f"{folder}: the column {opened.columns.mask} has no bytes in any row; choose another: --label-column"
+            f"{folder}: the column {opened.columns.mask} has no bytes in any row",
+            f"choose another: {Cure.LABEL_COLUMN}",
         )
-    meaning = find_meaning(files, [folder], opened.options, Usual(), opened.problems, source=None)
+    meaning = find_meaning(files, [folder], opened.options, DefaultClasses(), opened.problems, source=None)
     opened.code = replace(meaning.code, turn=opened.options.exif_masks == "turn")
-    asked = replace(opened, problems=Problems())  # these rows are read again by the listing, which notes their problems
+    asked = replace(opened, problems=Problems())  # the listing reads these rows again, with their problems
     rows = spread([f"{path}#{row}" for path, row in opened.masks], _TURNED_LOOKED_AT)
-    photos = list(_unpacked(asked, (SourceSample(place, place, None, mask=_reference(asked, place)) for place in rows)))
+    photos = list(_unpack(asked, (SourceSample(place, place, None, mask=_reference(asked, place)) for place in rows)))
     turned = ask_turned([(photo.path, (photo.mask or {}).get("path")) for photo in photos], opened.options)
-    return meaning.table, together(meaning.shown, questions=turned)
+    return meaning.table, combine_meanings(meaning.shown, questions=turned)
 
 
 def _samples(opened: _Source) -> Iterator[SourceSample]:
-    """Yield each row, its path being the shard and the row in it."""
+    """Yield each row; its path is the shard and the row number."""
     reader = RowReader(Path(), opened.options, opened.problems, confined=False, listed={})
     missing: Counter[str] = Counter()
     columns = opened.columns
@@ -201,13 +210,13 @@ def _samples(opened: _Source) -> Iterator[SourceSample]:
             where = f"{shard.shown}, row {row + 1}"
             text = {name: cell_text(cells.get(name)) for name in texts}
             split = split_name(text.get(columns.split) or "" if columns.split else shard.split)
-            written = _written(cells, columns.path, where, opened.problems)
+            written = _stored_path(cells, columns.path, where, opened.problems)
             name = shown_name(written, split, counted[split])
             counted[split] += 1
             try:
                 label = _label(reader, columns, names, text, missing)
             except SeveralLabelsError:
-                cure = "leave one of them, or name another column: --label-column"
+                cure = f"leave one of them, or name another column: {Cure.LABEL_COLUMN}"
                 opened.problems.error("several labels", where, "it has several labels; a class is one an image", cure)
                 continue
             except KeyError:
@@ -226,8 +235,8 @@ def _samples(opened: _Source) -> Iterator[SourceSample]:
         missing.clear()
 
 
-def _written(cells: Cells, column: str, where: str, problems: Problems) -> str | None:
-    """Return the path that stands beside an image's bytes; it names the image and is never opened."""
+def _stored_path(cells: Cells, column: str, where: str, problems: Problems) -> str | None:
+    """Return the path stored with an image's bytes; it names the image and is never opened."""
     cell = cells.get(column)
     written = cell.get("path") if isinstance(cell, dict) else None
     if not isinstance(written, str) or not is_storable(written):
@@ -267,9 +276,9 @@ def _reference(opened: _Source, place: str) -> dict[str, Any] | None:
     return None if mask is None or opened.code is None else opened.code.reference(mask)
 
 
-def _unpacked(opened: _Source, samples: Iterable[SourceSample]) -> Iterator[SourceSample]:
-    """Yield samples with the files of their images; those whose row is damaged, empty or repeated are problems."""
-    cells = ImageCells(opened.shards, (opened.columns.path,), opened.problems)
+def _unpack(opened: _Source, samples: Iterable[SourceSample]) -> Iterator[SourceSample]:
+    """Yield samples with the files of their images; damaged, empty or repeated rows are problems."""
+    cells = CellReader(opened.shards, (opened.columns.path,), opened.problems)
     listed: dict[str, str | None] = {}
     for sample in samples:
         path, _, row = sample.path.rpartition("#")

@@ -1,11 +1,11 @@
 """Hugging Face's image folder with `metadata.csv`, `.jsonl` or `.parquet` and a `file_name` column.
 
-The metadata lies beside the images, in the root or in each split's folder; it never leaves the root. The label is
-the column with a usual name, or the only other one; without any, the images are unlabelled. Roboflow's `_classes.csv`,
-with a column of zeros and ones for each class, lies the same way.
+The metadata is beside the images, in the root or in each split's folder, and its paths stay below the root. The label
+is the column with a usual name, or the only other one; without any, the images are unlabelled. Roboflow's
+`_classes.csv`, with a column of zeros and ones for each class, has the same place.
 
-Unless it or a column is chosen, such a file is recognised only if it gives labels for sure: other metadata, as sizes
-and flags of images, lies beside class folders too, and must not replace the classes.
+Unless it or a column is chosen, such a file is recognised only if it certainly gives labels: other metadata, such as
+sizes and flags of images, is found beside class folders too, and must not replace the classes.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ from core.types import DatasetError, SourceSample
 
 _ROBOFLOW = "_classes.csv"
 _NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", _ROBOFLOW)
-_PATH = "file_name"  # what Hugging Face calls the column
+_PATH = "file_name"  # Hugging Face's name of the column
 
 
 def recognise(source: Path, options: ReadOptions | None = None) -> str:
-    """Say why this is such a folder; empty: it is none. Columns that `options` name are taken as chosen."""
+    """Return the evidence that the source is such a folder, empty if it is not; `options` may name columns."""
     options = options or ReadOptions(literal_labels=False)
     found = _find_metadata(source)
     if not found:
@@ -43,7 +43,7 @@ def recognise(source: Path, options: ReadOptions | None = None) -> str:
             _gives_labels(table, own, class_folders=class_folders) for table, own in zip(tables, columns, strict=True)
         ):
             return ""
-    return f"{', '.join(_shown(path, source) for path in found)} names each {columns[0].path.strip()}"
+    return f"{', '.join(_relative_name(path, source) for path in found)} names each {columns[0].path.strip()}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -57,7 +57,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         raise DatasetError(f"{source}: has no metadata.csv or metadata.jsonl, nor have its train, val, test folders")
     root = source if source.is_dir() else source.parent
     exported = find_manifest(root)
-    if exported is not None:  # an export of ours: what stands there is what was meant
+    if exported is not None:  # an export of Outfold, in which cells are literal
         options = replace(options, literal_labels=True)
     tables = [open_table(refuse_leaving(path, source, options)) for path in found]
     chosen = [find_columns(table, options, only_other=True) for table in tables]
@@ -67,7 +67,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
 
 
 def _gives_labels(table: Table, columns: Columns, *, class_folders: bool) -> bool:
-    """Whether the label is what the table says it is, not a column that only happens to be there."""
+    """Return whether the table certainly gives labels, by a usual name or type of column."""
     if table.path.name == _ROBOFLOW:
         return True
     if columns.one_hot:
@@ -77,7 +77,7 @@ def _gives_labels(table: Table, columns: Columns, *, class_folders: bool) -> boo
 
 
 def _has_one_each(table: Table, names: tuple[str, ...]) -> bool:
-    """Whether exactly one of these columns is 1 in each row that is looked at; flags are so by chance only."""
+    """Return whether exactly one of these columns is 1 in each examined row; flags are so by chance only."""
     rows = (row for _, row in islice(table.rows, SURVEYED) if row is not None)
     return all(sum((row.get(name) or "").strip() in ONES for name in names) == 1 for row in rows)
 
@@ -104,5 +104,5 @@ def _find_metadata(source: Path) -> list[Path]:
     return [found[0] for found in per_folder if found]
 
 
-def _shown(path: Path, source: Path) -> str:
+def _relative_name(path: Path, source: Path) -> str:
     return str(path.relative_to(source)) if source.is_dir() else path.name

@@ -1,10 +1,10 @@
 """Class folders: `cat/1.png`, or `train/cat/1.png` below folders named as splits.
 
-The first folder below the root (or the split) is the class, however deep the image lies; where each of them holds only
-folders (`animal/cat`, `vehicle/car`) the level is asked for. A folder that only wraps another one, as archives do, is
-passed through. An empty folder beside full ones is a class without images. Images in a folder named `unlabelled` have
-no label. What Outfold exported itself is read by the map in its manifest, so that classes and splits of any name come
-back as they were.
+The first folder below the root (or the split) is the class, at any depth of the image; if each of them holds only
+folders (`animal/cat`, `vehicle/car`) the reader asks for the level. A folder that only wraps another one, as in
+archives, is ignored. An empty folder beside others is a class without images. Images in a folder named `unlabelled`
+have no label. Outfold's own exports are read by the map in their manifest, so that classes and splits of any name are
+restored.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.export import names, provenance
-from core.data.formats.cells import spelt
+from core.data.formats.cells import compose_letters
 from core.data.formats.mask_folders import are_roles
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import folders_in, has_images, holds_image, walk
-from core.types import DatasetError, SourceSample
+from core.types import Cure, DatasetError, SourceSample
 
 _DEEPEST_WRAPPER = 3
 _FOLDERS_LOOKED_AT = 5
@@ -24,8 +24,8 @@ _NAMED = 3  # folders in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the classes are: below `wrapper` folders, and below folders named as splits if `has_splits`."""
+class ClassLayout:
+    """Position of the class folders: below `wrapper`, and below folders named as splits if `has_splits`."""
 
     wrapper: tuple[str, ...]
     has_splits: bool
@@ -33,11 +33,11 @@ class Layout:
 
 
 def recognise(source: Path) -> str:
-    """Say why this is a folder of classes; empty: it is none."""
+    """Return the evidence that the source is a folder of classes, empty if it is not."""
     if not source.is_dir():
         return ""
     layout = find_layout(source)
-    if are_roles(layout.classes):  # no images of classes, or none
+    if are_roles(layout.classes):  # no images of classes, or empty
         return ""
     base = source.joinpath(*layout.wrapper)
     if len(layout.classes) == 1 and not layout.has_splits and has_images(base):  # images aside of some others
@@ -56,36 +56,36 @@ def recognise(source: Path) -> str:
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every image with its folder's name as its label.
+    """List every image, labelled with its folder's name.
 
     Raises:
         DatasetError: this is no folder, or has no folders in it.
     """
     if not source.is_dir():
-        raise DatasetError(f"{source}: is a file; class folders need the folder that holds them")
+        raise DatasetError(f"{source}: is a file", "class folders need the folder that holds them")
     problems = Problems()
     exported = provenance.find_layout(source)
     if exported is not None:
         return SourceListing(_samples_of_export(source, exported, options, problems), problems)
     layout = find_layout(source)
     if not layout.classes:
-        raise DatasetError(f"{source}: has no folders in it; put each class into its own, or import without labels")
+        raise DatasetError(f"{source}: has no folders in it", "put each class into its own, or import without labels")
     level = options.class_level or _level(source, layout)
     empty = () if options.literal_labels else tuple(_empty(source, layout, level))
     return SourceListing(_samples(source, layout, options, problems, level), problems, empty_classes=empty)
 
 
-def _parents(source: Path, layout: Layout) -> list[Path]:
-    """Return the folders that class folders lie in."""
+def _parents(source: Path, layout: ClassLayout) -> list[Path]:
+    """Return the parents of class folders."""
     base = source.joinpath(*layout.wrapper)
     return [base / name for name in folders_in(base) if name.lower() in SPLITS] if layout.has_splits else [base]
 
 
-def _level(source: Path, layout: Layout) -> int:
+def _level(source: Path, layout: ClassLayout) -> int:
     """Return 1, the level of the class folders.
 
     Raises:
-        DatasetError: each of them holds only folders, so the classes may be these.
+        DatasetError: each of them holds only folders, so those may be the classes.
     """
     tops = [parent / name for parent in _parents(source, layout) for name in layout.classes if (parent / name).is_dir()]
     folders = [_only_folders(top) for top in tops]
@@ -96,13 +96,13 @@ def _level(source: Path, layout: Layout) -> int:
         return 1
     first, second = ", ".join(layout.classes[:_NAMED]), ", ".join(sorted(set(below))[:_NAMED])
     raise DatasetError(
-        f"{source}: every folder holds only folders; say which are the classes: --class-level 1 for {first}, "
-        f"--class-level 2 for {second}"
+        f"{source}: every folder holds only folders",
+        f"say which are the classes with {Cure.CLASS_LEVEL}: 1 for {first}; 2 for {second}",
     )
 
 
 def _only_folders(folder: Path) -> list[str]:
-    """Return the folders in `folder`; none where images lie in it too, or it may not be looked at."""
+    """Return the folders in `folder`; empty if it holds images too, or may not be read."""
     try:
         return [] if has_images(folder) else folders_in(folder)
     except OSError:
@@ -116,18 +116,18 @@ def _is_empty(folder: Path) -> bool:
         return False
 
 
-def _empty(source: Path, layout: Layout, level: int) -> Iterator[str]:
-    """Yield the class folders at the first level that hold no file at all, beside others."""
+def _empty(source: Path, layout: ClassLayout, level: int) -> Iterator[str]:
+    """Yield the empty class folders at the first level, if others are not."""
     if level > 1:
         return
     for name in layout.classes:
         found = [parent / name for parent in _parents(source, layout) if (parent / name).is_dir()]
         if all(map(_is_empty, found)):
-            yield spelt(name)
+            yield compose_letters(name)
 
 
-def find_layout(source: Path) -> Layout:
-    """Return where the classes of a folder are."""
+def find_layout(source: Path) -> ClassLayout:
+    """Return the position of a folder's classes."""
     wrapper: tuple[str, ...] = ()
     while len(wrapper) < _DEEPEST_WRAPPER:
         base = source.joinpath(*wrapper)
@@ -144,11 +144,11 @@ def find_layout(source: Path) -> Layout:
         folders_in(base / name) for name in splits
     )
     classes = {name for split in splits for name in folders_in(base / split)} if has_splits else set(folders)
-    return Layout(wrapper, has_splits, tuple(sorted(classes - UNLABELLED_FOLDERS)))
+    return ClassLayout(wrapper, has_splits, tuple(sorted(classes - UNLABELLED_FOLDERS)))
 
 
 def _samples(
-    source: Path, layout: Layout, options: ReadOptions, problems: Problems, level: int
+    source: Path, layout: ClassLayout, options: ReadOptions, problems: Problems, level: int
 ) -> Iterator[SourceSample]:
     depth = len(layout.wrapper)
     filled: set[str] = set()
@@ -163,14 +163,14 @@ def _samples(
         filled.add(folders[0])
         label = None if folders[0] in UNLABELLED_FOLDERS else folders[level - 1]
         if label is not None and not options.literal_labels:
-            label = spelt(label)
+            label = compose_letters(label)
         yield SourceSample(f"{source}/{name}", name, label, split)
     for empty in sorted(set(layout.classes) - filled):
         problems.warn("empty class folder", empty, "no image was found in it", "nothing, or put its images there")
 
 
 def _samples_of_export(
-    source: Path, layout: names.Layout, options: ReadOptions, problems: Problems
+    source: Path, layout: names.FolderNames, options: ReadOptions, problems: Problems
 ) -> Iterator[SourceSample]:
     for name in walk(source, options, problems):
         meaning = layout.meaning(name.split("/")[:-1])

@@ -1,11 +1,11 @@
 """Label Studio's JSON export: tasks with `brushlabels` (its packed run lengths) and `polygonlabels` (percent).
 
-Of a task's annotations the ground truth counts, else the last that was not cancelled; a task without any is not
-labelled. Where annotations differ and no ground truth settles it, or several ground truths differ, the image is marked:
-its annotators differ, so that it comes up for a second opinion. Each pixel gets the class of the last shape that covers
-it. Pixels that none covers are the class `background`, which is added where there is none, unless a file of classes
-beside the export says which colour is IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. A shape
-without a label leaves no mask. Where people were asked for choices and drew nothing, labels are classes of images.
+Of a task's annotations the ground truth counts, else the last that was not cancelled; a task without any is unlabelled.
+If annotations differ without a ground truth, or several ground truths differ, the image is marked as one whose
+annotators differ, so that it gets a second opinion. Each pixel gets the class of the last shape that covers it.
+Uncovered pixels are the class `background`, which is added if missing, unless a file of classes beside the export
+gives a colour for IGNORE: then they are IGNORE. Any alpha above 0 is inside of a brush. With a shape without a label
+the image has no mask. If annotators made choices and drew nothing, labels are classes of images.
 
 Written: `tasks.json` with one brush for each image and class, `label_config.xml` for the project, and `classes.csv`.
 Classes of images: the same with one choice for each image.
@@ -25,7 +25,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from core.data.export.names import safe_name
-from core.data.formats.annotations import Images, find_json, image_root, objects, read_all
+from core.data.formats.annotations import ImageIndex, find_json, image_root, objects, read_all
 from core.data.formats.mask_meaning import find_classes
 from core.data.formats.source import (
     READING,
@@ -68,7 +68,7 @@ _FROM, _TO, _CHOICE = "tag", "image", "choice"
 
 
 def recognise(source: Path) -> str:
-    """Say why this is an export of Label Studio; empty: it is not."""
+    """Return the evidence that the source is an export of Label Studio, empty if it is not."""
     found = _find(source)
     if found:
         return f"{found[0].name} has tasks with annotations as Label Studio exports them"
@@ -85,10 +85,10 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     found = _find(source)
     if not found and (small := _find_min(source)):
         raise DatasetError(
-            f"{small[0].name}: is a JSON-MIN export of Label Studio, which is not read; export the project as JSON"
+            f"{small[0].name}: is a JSON-MIN export of Label Studio, which is not read", "export the project as JSON"
         )
     if not found:
-        raise DatasetError(f"{source}: has no JSON export of Label Studio; name the file, or choose another format")
+        raise DatasetError(f"{source}: has no JSON export of Label Studio", "name the file, or choose another format")
     problems = Problems()
     found = [refuse_leaving(path, source, options) for path in found]
     tasks = [
@@ -98,12 +98,12 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         if isinstance(task, dict)
     ]
     root = image_root(source)
-    images = Images(root, options, problems)
+    images = ImageIndex(root, options, problems)
     drawn = any(task.drawn for task in tasks)
     if options.reading >= READING and any(task.choices for task in tasks) and not drawn:
         _note_differing(tasks, problems, _choices)
         return SourceListing(_classes(tasks, images), problems)
-    _note_differing(tasks, problems, partial(_drawn, reading=options.reading))
+    _note_differing(tasks, problems, partial(_comparable_shapes, reading=options.reading))
     _note_undrawn(tasks, problems)
     declared = find_classes([root, *sorted({path.parent for path in found})], options, root)
     names = list(declared.table.names) if declared else []
@@ -119,7 +119,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `images/split/name`."""
+    """Return the place of each image: `images/split/name`."""
     return place_in(items, lambda item: f"images/{safe_name(item.split)}" if item.split else "images")
 
 
@@ -161,7 +161,7 @@ def _find_min(source: Path) -> list[Path]:
 
 
 class _Task:
-    """One task of an export, and of its annotations the one that counts."""
+    """One task of an export, with the annotation that counts."""
 
     def __init__(self, path: Path, values: dict[str, Any], reading: int) -> None:
         self.path = path
@@ -174,11 +174,11 @@ class _Task:
         self.differing = False  # the candidates, set by `_note_differing`
         self.annotation = next(reversed(self.candidates), None)
         self.results = objects(self.annotation, "result")
-        self.shapes, self.others = _told_apart(self.results, reading)
+        self.shapes, self.others = _split_results(self.results, reading)
 
     @property
     def drawn(self) -> bool:
-        """Whether anything was drawn."""
+        """Return whether it has any shape."""
         return bool(self.shapes)
 
     @property
@@ -188,7 +188,7 @@ class _Task:
 
     @property
     def choices(self) -> list[str]:
-        """Return what was chosen for the whole image."""
+        """Return the choices for the whole image."""
         return _choices(self.results)
 
     @property
@@ -199,7 +199,7 @@ class _Task:
 
     @property
     def image(self) -> str:
-        """Return the name of its image: the value called image, else the first that is an address or a path."""
+        """Return the name of its image: the value `image`, else the first that is a URL or a path."""
         texts = [value for value in (self.data.get("image"), *self.data.values()) if isinstance(value, str)]
         return next((text for text in texts if "." in text), "")
 
@@ -214,12 +214,12 @@ def _choices(results: list[dict[str, Any]]) -> list[str]:
     return chosen
 
 
-def _drawn(results: list[dict[str, Any]], reading: int) -> list[Any]:
-    """Return the shapes among the results of an annotation, as values that compare."""
-    return [[_kind(shape), shape.get("value")] for shape in _told_apart(results, reading)[0]]
+def _comparable_shapes(results: list[dict[str, Any]], reading: int) -> list[Any]:
+    """Return the shapes among the results of an annotation, as comparable values."""
+    return [[_kind(shape), shape.get("value")] for shape in _split_results(results, reading)[0]]
 
 
-def _told_apart(results: list[dict[str, Any]], reading: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _split_results(results: list[dict[str, Any]], reading: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the results that are shapes, and the others.
 
     A region drawn with `Labels` beside it is two results of one id: the shape alone, and the shape with its labels.
@@ -246,7 +246,7 @@ def _geometry(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(result: dict[str, Any]) -> str:
-    """Return the shape of a result, by its type or by what its value holds; "": it is none."""
+    """Return the kind of shape of a result, by its type or the keys of its value; "" if it is none."""
     kind, value = str(result.get("type")), result.get("value")
     if kind in _SHAPES:
         return _SHAPES[kind]
@@ -255,7 +255,7 @@ def _kind(result: dict[str, Any]) -> str:
 
 
 def _label(result: dict[str, Any]) -> str | None:
-    """Return the class of one shape; None: it has none."""
+    """Return the class of one shape, None if missing."""
     value = result.get("value")
     labels = value.get(result.get("type")) if isinstance(value, dict) else None
     return str(labels[0]) if isinstance(labels, list) and labels else None
@@ -268,12 +268,12 @@ def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
             "nothing drawn",
             tasks[0].path.name,
             f"{count:,} tasks were submitted with nothing drawn; all of their image is background",
-            "nothing, if so it is; else draw what is there, or cancel them in Label Studio",
+            "nothing if that is right; else draw the objects, or cancel them in Label Studio",
         )
 
 
 def _note_differing(tasks: list[_Task], problems: Problems, read: Callable[[list[dict[str, Any]]], list[Any]]) -> None:
-    """Mark the tasks whose annotations differ in what `read` takes from their results, and warn of them."""
+    """Mark the tasks whose annotations differ in the labels that `read` uses, and warn of them."""
     for task in tasks:
         if not _differ(task.judged, read):
             continue
@@ -292,14 +292,14 @@ def _note_differing(tasks: list[_Task], problems: Problems, read: Callable[[list
 
 
 def _differ(annotations: list[dict[str, Any]], read: Callable[[list[dict[str, Any]]], list[Any]]) -> bool:
-    """Return whether annotations differ in what `read` takes from their results."""
+    """Return whether annotations differ in the labels that `read` uses."""
     if len(annotations) < 2:  # noqa: PLR2004 a second one
         return False
     return len({json.dumps(read(objects(one, "result")), sort_keys=True) for one in annotations}) > 1
 
 
-def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
-    """Yield the images with the class that was chosen for them."""
+def _classes(tasks: list[_Task], images: ImageIndex) -> Iterator[SourceSample]:
+    """Yield the images with their chosen class."""
     for task in tasks:
         name = images.find(task.image, task.path.parent)
         if name is None:
@@ -309,7 +309,7 @@ def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
             images.problems.error(
                 "several classes",
                 name,
-                f"{', '.join(chosen)} were chosen; an image has one class here, so it comes without",
+                f"{', '.join(chosen)} were chosen; an image has one class, so it is unlabelled",
                 "choose one in Label Studio, or import masks and tags",
             )
         label = chosen[0] if len(chosen) == 1 else None
@@ -319,7 +319,7 @@ def _classes(tasks: list[_Task], images: Images) -> Iterator[SourceSample]:
     images.note_unnamed()
 
 
-def _samples(tasks: list[_Task], images: Images, ids: dict[str, int], base: int) -> Iterator[SourceSample]:
+def _samples(tasks: list[_Task], images: ImageIndex, ids: dict[str, int], base: int) -> Iterator[SourceSample]:
     others: Counter[str] = Counter()
     for task in tasks:
         name = images.find(task.image, task.path.parent)
@@ -344,8 +344,8 @@ def _samples(tasks: list[_Task], images: Images, ids: dict[str, int], base: int)
 def _shape(result: dict[str, Any], ids: dict[str, int]) -> list[Any]:
     value, name, kind = result.get("value"), _label(result), _kind(result)
     if name is None or not isinstance(value, dict):
-        said = f"the result {result.get('id')}, a {result.get('type')}, has no label"
-        return [0, "fault", ["no label", said, "give it a label in Label Studio, or remove it"]]
+        message = f"the result {result.get('id')}, a {result.get('type')}, has no label"
+        return [0, "fault", ["no label", message, "give it a label in Label Studio, or remove it"]]
     if kind == "percent":
         return [ids[name], kind, value.get("points")]
     if kind == "brush":
@@ -383,7 +383,7 @@ def _brushes(number: int, item: MaskItem, table: ClassTable) -> list[dict[str, A
 
 
 def _config(table: ClassTable) -> bytes:
-    """Return the labels of a project that shows these tasks; letters that XML has no place for are left out."""
+    """Return the label config of a project for these tasks, without characters that XML does not allow."""
     view = ET.Element("View")
     ET.SubElement(view, "Image", name=_TO, value="$image")
     labels = ET.SubElement(view, "BrushLabels", name=_FROM, toName=_TO)

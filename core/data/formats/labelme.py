@@ -1,8 +1,8 @@
-"""labelme: a JSON file of shapes beside each image, under its name.
+"""labelme: a JSON file of shapes beside each image, with its name.
 
-Polygons, rectangles, circles and painted masks are read, in the order of the file, the later one on top; lines and
-points are counted. Pixels that no shape covers are the class `background`; `__ignore__` is IGNORE. An image without a
-JSON file is not labelled.
+Polygons, rectangles, circles and painted masks are read in the order of the file, later ones on top; lines and points
+are counted. Uncovered pixels are the class `background`; `__ignore__` is IGNORE. An image without a JSON file is
+unlabelled.
 """
 
 import base64
@@ -12,7 +12,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,23 +21,23 @@ from PIL import Image
 
 from core.data.formats.annotations import objects, read_json
 from core.data.formats.mask_folders import bases, image_files
-from core.data.formats.questions import together
 from core.data.formats.source import (
     SPLITS,
     Problems,
     ReadOptions,
     SourceListing,
+    combine_meanings,
     natural_order,
     refuse_leaving,
     split_name,
 )
-from core.data.formats.turned import ask_turned
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
-from core.data.masks.classes import BACKGROUND, is_nobody
+from core.data.masks.classes import BACKGROUND, is_void
 from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.runs import encode_coco
 from core.data.masks.segments import segments
+from core.data.masks.turning import ask_turned
 from core.types import DatasetError, SourceSample
 
 _BACKGROUNDS = {BACKGROUND, "_background_"}
@@ -53,28 +52,24 @@ _MOST_PIXELS = 1 << 28
 _KEYS = ('"shapes"', '"imagePath"')
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One image's shapes, each [label, kind, values]; `size`: [height, width] it was drawn on, None: unknown."""
-
-    shapes: list[list[Any]]
-    size: list[int] | None
+_File = tuple[list[list[Any]], list[int] | None]
+"""One image's shapes, each [label, kind, values], and its [height, width], None if unknown."""
 
 
 def recognise(source: Path) -> str:
-    """Say why these are files of labelme; empty: they are not."""
+    """Return the evidence that the source is files of labelme, empty if it is not."""
     found = _find(source)
     return "" if found is None else f"{found.name} has shapes for an image, as labelme writes them"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every image, with its shapes where there are any.
+    """List every image, with its shapes if there are any.
 
     Raises:
         DatasetError: there are no such files.
     """
     if _find(source) is None:
-        raise DatasetError(f"{source}: has no JSON files of labelme beside its images; choose another format")
+        raise DatasetError(f"{source}: has no JSON files of labelme beside its images", "choose another format")
     problems = Problems()
     passed: Counter[str] = Counter()
     files: dict[str, _File] = {}
@@ -89,19 +84,19 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
             problems.error("broken JSON", path.name, str(error), "save it again in labelme, or remove it")
             continue
         files[name] = _file(values, passed)
-    labels = {shape[0] for file in files.values() for shape in file.shapes}
+    labels = {shape[0] for shapes, _ in files.values() for shape in shapes}
     classes = sorted((label for label in labels if not _is_none(label)), key=natural_order)
     ids = {label: number for number, label in enumerate([BACKGROUND, *classes])}
     for kind, count in passed.items():
         problems.warn("not a mask", kind, f"{count:,} shapes are {kind}; only shapes with an area are read", "nothing")
-    photos = [(f"{source}/{name}", _drawn(file.size)) for name, file in files.items()]
-    shown = together(questions=ask_turned(photos, options))
+    photos = [(f"{source}/{name}", _swap_size(size)) for name, (_, size) in files.items()]
+    shown = combine_meanings(questions=ask_turned(photos, options))
     samples = _samples(source, names, files, ids, turned=options.exif_masks == "turn")
     return SourceListing(samples, problems, class_table([BACKGROUND, *classes]), shown)
 
 
 def _find(source: Path) -> Path | None:
-    """Return the first file that looks right, in the folder or its folders below."""
+    """Return the first file that looks like this format, in the folder or its subfolders."""
     if not source.is_dir():
         return None
     for base in bases(source):
@@ -138,19 +133,19 @@ def _file(values: dict[str, Any], passed: Counter[str]) -> _File:
             passed[str(kind)] += 1
         else:
             label = _label(shape.get("label"))
-            drawn = _NO_LABEL if label is None else _drawn_as(str(kind), shape, size)
+            drawn = _NO_LABEL if label is None else _shape(str(kind), shape, size)
             shapes.append([_IGNORE if label is None else label, *drawn])
-    return _File(shapes, size)
+    return shapes, size
 
 
 def _label(value: object) -> str | None:
-    """Return a label as text; None: it is none."""
+    """Return a label as text, None if it is invalid."""
     is_label = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value) if is_label and str(value).strip() else None
 
 
-def _drawn_as(kind: str, shape: dict[str, Any], size: list[int] | None) -> list[Any]:
-    """Return a shape as `segments` knows it."""
+def _shape(kind: str, shape: dict[str, Any], size: list[int] | None) -> list[Any]:
+    """Return a shape as in `segments`."""
     points = shape.get("points")
     try:
         if kind == "polygon":
@@ -161,21 +156,21 @@ def _drawn_as(kind: str, shape: dict[str, Any], size: list[int] | None) -> list[
                 return ["polygons", [[left, top, right, top, right, bottom, left, bottom]]]
             if kind == "circle":
                 return ["polygons", [_circle(left, top, math.hypot(right - left, bottom - top))]]
-            return ["rle", _painted(shape.get("mask"), round(left), round(top), size)]
+            return ["rle", _mask_runs(shape.get("mask"), round(left), round(top), size)]
     except (TypeError, ValueError, ArithmeticError) as error:
         return ["fault", ["bad shape", f"its points or pixels cannot be read ({error})", _CURE]]
     return ["fault", ["bad shape", f"shapes of the kind {kind[:40]} are not read", _CURE]]
 
 
 def _circle(x: float, y: float, radius: float) -> list[float]:
-    """Return a circle as a polygon whose corners lie less than a tenth of a pixel off."""
+    """Return a circle as a polygon that deviates less than a tenth of a pixel."""
     corners = min(_MOST_CORNERS, max(12, math.ceil(math.pi / math.acos(max(0.0, 1 - 0.1 / max(radius, 0.2))))))
     turns = [2 * math.pi * at / corners for at in range(corners)]
     return [number for turn in turns for number in (x + radius * math.cos(turn), y + radius * math.sin(turn))]
 
 
-def _painted(packed: Any, left: int, top: int, size: list[int] | None) -> dict[str, Any]:  # noqa: ANN401 as the file has it
-    """Return a mask that was painted within its box as run lengths of the whole image."""
+def _mask_runs(packed: Any, left: int, top: int, size: list[int] | None) -> dict[str, Any]:  # noqa: ANN401 as the file has it
+    """Return a mask painted within its box as run lengths of the whole image."""
     if size is None or not 0 < size[0] * size[1] <= _MOST_PIXELS:
         raise ValueError("the size of the image is not given, or cannot be")
     try:
@@ -201,9 +196,10 @@ def _samples(
         file = files.get(name)
         mask = None
         if file is not None:
-            shapes = [[_number(label, ids), *rest] for label, *rest in file.shapes]
+            drawn, size = file
+            shapes = [[_number(label, ids), *rest] for label, *rest in drawn]
             where = f"{PurePosixPath(name).with_suffix('.json').name}"
-            mask = segments(where, 0, shapes, file.size, path, turned=turned)
+            mask = segments(where, 0, shapes, size, path, turned=turned)
         yield SourceSample(path, name, None, split, sequence_of(name), mask)
 
 
@@ -214,8 +210,8 @@ def _number(label: str, ids: dict[str, int]) -> int:
 
 
 def _is_none(label: str) -> bool:
-    return label.strip().lower() in _BACKGROUNDS or label == _IGNORE or is_nobody(label)
+    return label.strip().lower() in _BACKGROUNDS or label == _IGNORE or is_void(label)
 
 
-def _drawn(size: list[int] | None) -> tuple[int, int] | None:
+def _swap_size(size: list[int] | None) -> tuple[int, int] | None:
     return None if size is None else (size[1], size[0])

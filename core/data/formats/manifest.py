@@ -1,8 +1,8 @@
 """A CSV or Parquet table `path,label[,split][,group]`, paths absolute or relative to the table.
 
-An empty label means unlabelled. With a column `mask` labels are masks, each a file that the row names, what they mean
-is found as for folders of masks; then `tags` may say which classes an image shows, as in `road;car` or a list. Named by
-the table itself or by the folder it lies in.
+An empty label means unlabelled. With a column `mask` labels are masks, each a file; their meaning is found as for
+folders of masks, and `tags` may hold the classes that an image shows, as in `road;car` or a list. The source is the
+table itself or its folder.
 """
 
 import os
@@ -10,28 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.export.provenance import escapes_formulas, find_manifest
-from core.data.formats.mask_meaning import Usual, find_meaning
-from core.data.formats.paths import PathFinder
+from core.data.formats.cells import PathFinder
+from core.data.formats.mask_meaning import DefaultClasses, find_meaning
 from core.data.formats.rows import Columns, RowReader, find_columns
 from core.data.formats.source import Problems, ReadOptions, SourceListing, is_allowed, refuse_leaving
 from core.data.formats.table import TABLE_SUFFIXES, Table, open_table
-from core.types import DatasetError
+from core.types import Cure, DatasetError
 
 _FOUND = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})  # in a folder; a .txt may be anything
 _USUAL_FILES = ("manifest", "labels", "annotations", "index", "train", "data")
 
 
 def recognise(source: Path) -> str:
-    """Say why this is a manifest; empty: it is none."""
-    table = _find_table(source)
-    if table is None:
+    """Return the evidence that the source is a manifest, empty if it is not."""
+    path = _find_table(source)
+    if path is None:
         return ""
     try:
-        columns = _columns(open_table(table), ReadOptions(literal_labels=False))
+        columns = _columns(open_table(path), ReadOptions(literal_labels=False))
     except DatasetError:
-        return f"{table.name} is a table" if source.is_file() else ""
+        return f"{path.name} is a table" if source.is_file() else ""
     label = columns.mask or columns.label or f"{len(columns.one_hot)} columns of classes"
-    return f"{table.name} has the columns {columns.path.strip()} and {label.strip()}"
+    return f"{path.name} has the columns {columns.path.strip()} and {label.strip()}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
@@ -42,7 +42,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """
     path = _find_table(source)
     if path is None:
-        raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet; name the table itself")
+        raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet", "name the table itself")
     exported = find_manifest(path.parent)
     if exported is not None:  # of an export of ours: what stands there is what was meant
         options = replace(options, literal_labels=True)
@@ -54,13 +54,13 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
         return SourceListing(reader.read(table, columns), problems)
     masks = _masks(path, columns.mask, options)
     folders = [path.parent, *sorted({Path(mask).parent for mask in masks})]
-    meaning = find_meaning(masks, folders, options, Usual(), problems, source=None)
+    meaning = find_meaning(masks, folders, options, DefaultClasses(), problems, source=None)
     reader.code = replace(meaning.code, turn=options.exif_masks == "turn")
     return SourceListing(reader.read(table, columns), problems, meaning.table, meaning.shown)
 
 
 def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:
-    """Return the files of masks that a table names, sorted; those that are missing are found out when they are read."""
+    """Return the files of masks that a table names, sorted; missing ones are reported when they are read."""
     finder = PathFinder(table.parent, options.image_root)
     cells = (row.get(column) for _, row in open_table(table).rows if row is not None)
     named = {finder.find(cell) for cell in cells if cell is not None}
@@ -71,8 +71,9 @@ def _columns(table: Table, options: ReadOptions) -> Columns:
     columns = find_columns(table, options, only_other=False)
     if columns.label is None and columns.mask is None and not columns.one_hot:
         raise DatasetError(
-            f"{table.path.name}: no column holds the label; {table.described}. "
-            "Call it `label` (an empty cell means unlabelled) or `mask`, or choose it: --label-column"
+            f"{table.path.name}: no column holds the label",
+            f"{table.columns_text}. "
+            f"Call it `label` (an empty cell means unlabelled) or `mask`, or choose it: {Cure.LABEL_COLUMN}",
         )
     return columns
 

@@ -1,8 +1,8 @@
-"""Folders of images beside folders of masks: what every format has in common that keeps each mask in a file.
+"""Folders of images beside folders of masks: common parts of all formats with one mask per file.
 
 A mask belongs to the image of the same path below its folder, without the endings. Else names are compared without
-upper case and in one Unicode form, then without the image's ending (`1.jpg.png`) and usual additions (`_mask`, `_L`,
-`_seg0`, of photos `_leftImg8bit`); what fits two images fits none.
+case and in one Unicode form, then without the image's ending (`1.jpg.png`) and usual additions (`_mask`, `_L`,
+`_seg0`, of photos `_leftImg8bit`); a mask that fits two images belongs to none.
 """
 
 import os
@@ -61,46 +61,38 @@ _ENDING = re.compile(r"\.(?:jpe?g|png|tiff?|bmp|webp|gif)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """One folder of images and the one of their masks (None: nobody labelled them), relative to the source.
+    """A folder of images and that of their masks (None: unlabelled), relative to the source.
 
-    `split` is "" where the first folder below may name it. `beside`: masks lie among their images and are told by the
+    `split` is "" if the first folder below may name it. `beside`: masks are among their images, recognised by an
     addition to their names.
     """
 
-    images: str
-    masks: str | None
+    image_folder: str
+    mask_folder: str | None
     split: str = ""
     beside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """What was found: pairings, each with its images, its masks by key, all relative to the source."""
-
-    found: list[tuple[Pairing, list[str], dict[str, str]]]
-
-    @property
-    def masks(self) -> list[str]:
-        """Return every mask, sorted."""
-        return sorted({mask for _, _, masks in self.found for mask in masks.values()})
+Pairs = list[tuple[Pairing, list[str], dict[str, str]]]
+"""Found pairings, each with its images and its masks by key, relative to the source."""
 
 
 @dataclass(slots=True)
 class _OfImages(Problems):
-    """Passes problems on, but for files that are no images."""
+    """Forwards problems, except those of files that are no images."""
 
-    told: Problems = field(default_factory=Problems)
+    problems: Problems = field(default_factory=Problems)
 
     def add(self, problem: Problem) -> None:
-        """Pass one on."""
+        """Forward a problem, unless its file is no image."""
         if problem.kind != "not an image":
-            self.told.add(problem)
+            self.problems.add(problem)
 
 
 def are_roles(names: Collection[str]) -> bool:
-    """Whether the names of all these folders, which lie beside each other, say what is in them and are no classes.
+    """Return whether the names of all these sibling folders are roles such as images and masks, not classes.
 
-    A name that only ends as those of masks do (`train_labels`) is one where the folder of its images is known:
+    A name that only ends like those of masks (`train_labels`) is a role if the folder of its images is known:
     `with_mask` and `without_mask` are classes.
     """
     lower = {name.lower() for name in names}
@@ -114,7 +106,7 @@ def _is_of_masks(name: str, beside: Collection[str], *, photos: bool) -> bool:
 
 
 def bases(source: Path) -> Iterator[Path]:
-    """Yield the folder itself and what it only wraps, as archives do."""
+    """Yield the folder itself, and a single folder that it wraps, as in archives."""
     base = source
     for _ in range(_DEEPEST_WRAPPER):
         yield base
@@ -126,61 +118,76 @@ def bases(source: Path) -> Iterator[Path]:
 
 
 def unlabelled_pairings(source: Path, base: Path) -> list[Pairing]:
-    """Return the folders of images that nobody labelled; pseudo masks beside them are passed over."""
+    """Return the folders of unlabelled images; pseudo masks beside them are skipped."""
     found = []
     for name in folders_in(base):
         if name.lower() not in UNLABELLED_FOLDERS:
             continue
         below = [folder for folder in folders_in(base / name) if _PSEUDO not in folder.lower()]
         if has_images(base / name) or not below:
-            found.append(Pairing(within(source, base / name), None))
+            found.append(Pairing(relative_folder(source, base / name), None))
         else:
-            found += [Pairing(within(source, base / name / folder), None, split_name(folder)) for folder in below]
+            found += [
+                Pairing(relative_folder(source, base / name / folder), None, split_name(folder)) for folder in below
+            ]
     return found
 
 
 def beside_pairings(source: Path, base: Path) -> list[Pairing]:
-    """Return this folder, and its folders of splits, where masks lie among their images."""
+    """Return this folder and its folders of splits, if masks are among their images."""
     folders = [(base, "")] + [(base / name, split_name(name)) for name in folders_in(base) if name.lower() in SPLITS]
     return [
-        Pairing(within(source, folder), within(source, folder), split, beside=True)
+        Pairing(relative_folder(source, folder), relative_folder(source, folder), split, beside=True)
         for folder, split in folders
         if _are_beside(folder)
     ]
 
 
-def folders_beside(source: Path) -> list[str]:
-    """Return the folders below the source, also below its splits, where masks lie among their images."""
+def paired_folders(source: Path) -> list[str]:
+    """Return the folders below the source, also below its splits, with masks among their images."""
     found: dict[str, None] = {}
     for base in bases(source):
         for parent in (base, *(base / name for name in folders_in(base) if name.lower() in SPLITS)):
-            found |= {within(source, parent / name): None for name in folders_in(parent) if _are_beside(parent / name)}
+            found |= {
+                relative_folder(source, parent / name): None
+                for name in folders_in(parent)
+                if _are_beside(parent / name)
+            }
     return list(found)
 
 
-def do_pair(source: Path, pairing: Pairing) -> bool:
-    """Whether a mask is there for one of the first images, looked for by name only."""
-    if pairing.masks is None:
+def usual_folders(base: Path) -> tuple[Path | None, Path | None]:
+    """Return the folders of images and of masks below by their usual names, None for each that is not there."""
+    by_name = {name.lower(): base / name for name in folders_in(base)}
+    image_folder, mask_folder = (
+        next((by_name[name] for name in names if name in by_name), None) for names in (IMAGES, MASKS)
+    )
+    return image_folder, mask_folder
+
+
+def has_pair(source: Path, pairing: Pairing) -> bool:
+    """Return whether one of the first images has a mask, by name only."""
+    if pairing.mask_folder is None:
         return False
     if pairing.beside:
         return True
-    keys = {_plain(key) for key in _first_keys(source / pairing.masks)}
-    return any(_plain(key) in keys for key in _first_keys(source / pairing.images))
+    keys = {_plain(key) for key in _first_keys(source / pairing.mask_folder)}
+    return any(_plain(key) in keys for key in _first_keys(source / pairing.image_folder))
 
 
 def _are_beside(folder: Path) -> bool:
-    """Whether at least half of the images directly in a folder have their mask beside them."""
+    """Return whether at least half of the images directly in a folder have a mask beside them."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in islice(entries, _LOOKED_AT) if is_image_name(entry.name)]
     except OSError:
         return False  # named when its images are read
-    images, masks = told_apart(names)
+    images, masks = split_masks(names)
     return bool(masks) and 2 * len(masks) >= len(images)
 
 
-def told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the images and the masks among them: names with an addition to that of an image."""
+def split_masks(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the images, and the masks among them: names with an addition to that of an image."""
     known = {fold(name_key(name, "")) for name in names}
     masks = [name for name in names if _is_addition(name_key(name, ""), known)]
     return sorted(set(names) - set(masks)), masks
@@ -194,16 +201,16 @@ def _is_addition(key: str, known: set[str]) -> bool:
 
 
 def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, problems: Problems) -> Pairs:
-    """List all images and masks of these pairings; images elsewhere are counted as one problem for each folder."""
-    found: list[tuple[Pairing, list[str], dict[str, str]]] = [(pairing, [], {}) for pairing in pairings]
+    """List all images and masks of these pairings; images elsewhere are one problem per folder."""
+    found: Pairs = [(pairing, [], {}) for pairing in pairings]
     elsewhere: dict[str, int] = {}
     for name in image_files(source, options, problems):
         for pairing, images, masks in found:
-            if _is_below(name, pairing.images):
+            if _is_below(name, pairing.image_folder):
                 images.append(name)
                 break
-            if pairing.masks is not None and _is_below(name, pairing.masks):
-                first = masks.setdefault(name_key(name, pairing.masks), name)
+            if pairing.mask_folder is not None and _is_below(name, pairing.mask_folder):
+                first = masks.setdefault(name_key(name, pairing.mask_folder), name)
                 if first != name:
                     problems.warn("two masks", name, f"{first} is read for the same image", "remove one of the two")
                 break
@@ -214,36 +221,42 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
         if any(map(_holds_masks, PurePath(folder).parts)):
             continue  # pseudo masks, masks of another kind
         problems.warn(
-            "outside the pairs", folder, f"{count:,} images lie in no folder that has masks", "nothing, or move them"
+            "outside the pairs", folder, f"{count:,} images are in folders without masks", "nothing, or move them"
         )
     for pairing, images, masks in found:
         if pairing.beside:
-            images[:], of_images = told_apart(images)
-            masks.update({name_key(name, pairing.images): name for name in of_images})
-    return Pairs(found)
+            images[:], of_images = split_masks(images)
+            masks.update({name_key(name, pairing.image_folder): name for name in of_images})
+    return found
+
+
+def mask_files(source: Path, pairs: Pairs) -> list[str]:
+    """Return the path of every mask, sorted."""
+    return [f"{source}/{name}" for name in sorted({mask for _, _, masks in pairs for mask in masks.values()})]
 
 
 def samples_of(source: Path, pairs: Pairs, code: PixelCode, problems: Problems) -> Iterator[SourceSample]:
     """Yield every image with the reference of its mask."""
-    for pairing, images, masks in pairs.found:
+    for pairing, images, masks in pairs:
         matched = match(pairing, images, masks)
         for name in images:
             mask = matched.get(name)
-            if mask is None and pairing.masks is not None:
+            if mask is None and pairing.mask_folder is not None:
                 problems.warn(
                     "missing mask",
                     name,
-                    f"{pairing.masks or 'its folder'} has no mask of this name; the image is read as not labelled",
-                    "put the mask there, or nothing if nobody labelled it",
+                    f"{pairing.mask_folder or 'its folder'} has no mask of this name; the image is read as not "
+                    "labelled",
+                    "put the mask there, or nothing if it is unlabelled",
                 )
-            yield sample_of(source, name, pairing.split or _split_below(name, pairing.images), mask, code)
+            yield sample_of(source, name, pairing.split or _split_below(name, pairing.image_folder), mask, code)
         for mask in sorted(set(masks.values()) - set(matched.values())):
             problems.warn("mask without image", mask, "no image has its name", "put the image there, or nothing")
 
 
 def match(pairing: Pairing, images: Sequence[str], masks: dict[str, str]) -> dict[str, str]:
     """Return the mask of each image that has one; `masks` are by their keys."""
-    left = {name: name_key(name, pairing.images) for name in images}
+    left = {name: name_key(name, pairing.image_folder) for name in images}
     free = dict(masks)
     found: dict[str, str] = {}
     for alike in (str, fold, _plain):
@@ -265,11 +278,11 @@ def sample_of(source: Path, name: str, split: str, mask: str | None, code: Pixel
 
 
 def image_files(source: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
-    """Return all images below, as `walk` does, but say nothing of other files: lists and annotations are expected."""
-    return walk(source, options, _OfImages(told=problems))
+    """Return all images below, as `walk` does, without problems for other files: lists and annotations are expected."""
+    return walk(source, options, _OfImages(problems=problems))
 
 
-def within(source: Path, folder: Path) -> str:
+def relative_folder(source: Path, folder: Path) -> str:
     """Return the path of a folder relative to the source, "" for the source itself."""
     return "" if folder == source else folder.relative_to(source).as_posix()
 
@@ -301,7 +314,7 @@ def name_key(name: str, folder: str) -> str:
 
 
 def fold(key: str) -> str:
-    """Return what names share that differ in case or Unicode form alone."""
+    """Return a key that is equal for names that differ only in case or Unicode form."""
     return unicodedata.normalize("NFC", key).casefold()
 
 

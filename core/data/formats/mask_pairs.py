@@ -6,7 +6,7 @@ Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_c
 
 Written: `train/images/` with `train/masks/`, `images/` with `masks/` where there are no splits. Masks are grey PNG, 8
 bits up to 255 classes; IGNORE is 255 or 65535. `classes.csv` has names and colours, and so has `dataset_meta.json`
-beside each pair of folders, for other readers. On demand `class_masks/` or `piece_masks/` has a black and white PNG
+beside each pair of folders, for other readers. On request `class_masks/` or `piece_masks/` has a black and white PNG
 for each class or connected piece of each image as well.
 """
 
@@ -20,63 +20,62 @@ from PIL import Image
 from core.data.export.names import folder_names, safe_name
 from core.data.formats import mask_stacks
 from core.data.formats.mask_folders import (
-    IMAGES,
-    MASKS,
     MASKS_OF,
     Pairing,
     bases,
     beside_pairings,
-    do_pair,
     find_pairs,
+    has_pair,
+    mask_files,
     match,
+    relative_folder,
     samples_of,
     unlabelled_pairings,
-    within,
+    usual_folders,
 )
-from core.data.formats.mask_meaning import CAMVID, Usual, find_meaning
-from core.data.formats.questions import together
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
-from core.data.formats.turned import ask_turned
+from core.data.formats.mask_meaning import CAMVID, DefaultClasses, find_meaning
+from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, combine_meanings, split_name
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import write_classes
 from core.data.masks.items import MaskItem, Per, annotations, place_in, write_meta
+from core.data.masks.turning import ask_turned
 from core.types import ClassTable, DatasetError, IntArray
 
 _FRAMES = 50  # names looked at to tell whose frames these are
 
 
 def recognise(source: Path) -> str:
-    """Say why these are images and masks; empty: they are not."""
+    """Return the evidence that the source is images and masks, empty if it is not."""
     if not source.is_dir():
         return ""
     if (numbered := mask_stacks.find_numbered(source)) is not None:
         return mask_stacks.describe(numbered)
     _, pairings = find(source)
-    pairing = next((pairing for pairing in pairings if do_pair(source, pairing)), None)
+    pairing = next((pairing for pairing in pairings if has_pair(source, pairing)), None)
     if pairing is None:
         layout = mask_stacks.find(source)
         return "" if layout is None else mask_stacks.describe(layout)
     if pairing.beside:
-        return f"{pairing.images or 'the folder'} has images with their masks beside them"
-    return f"{pairing.masks} has masks for the images of {pairing.images}"
+        return f"{pairing.image_folder or 'the folder'} has images with their masks beside them"
+    return f"{pairing.mask_folder} has masks for the images of {pairing.image_folder}"
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every image, with its mask where there is one.
+    """List every image, with its mask if there is one.
 
     Raises:
-        DatasetError: there are no such folders, or nothing says what the masks mean.
+        DatasetError: there are no such folders, or the meaning of the masks is unknown.
     """
     if source.is_dir() and (numbered := mask_stacks.find_numbered(source)) is not None:
         return mask_stacks.read(source, numbered, options)
     base, pairings = find(source) if source.is_dir() else (source, [])
-    if not any(do_pair(source, pairing) for pairing in pairings) and source.is_dir():
+    if not any(has_pair(source, pairing) for pairing in pairings) and source.is_dir():
         layout = mask_stacks.find(source)
         if layout is not None:
             return mask_stacks.read(source, layout, options)
-    if all(pairing.masks is None for pairing in pairings):
-        raise DatasetError(f"{source}: has no folders images and labels (or masks); name them so, or choose a format")
+    if all(pairing.mask_folder is None for pairing in pairings):
+        raise DatasetError(f"{source}: has no folders images and labels (or masks)", "name them so, or choose a format")
     return read_pairings(source, base, pairings, options, Problems())
 
 
@@ -87,31 +86,31 @@ def read_pairings(
     options: ReadOptions,
     problems: Problems,
     *,
-    usual: Usual | None = None,
+    usual: DefaultClasses | None = None,
 ) -> SourceListing:
-    """List the images of these pairings, with what their masks mean.
+    """List the images of these pairings, with the meaning of their masks.
 
     Raises:
-        DatasetError: nothing says what the masks mean.
+        DatasetError: the meaning of the masks is unknown.
     """
     pairs = find_pairs(source, pairings, options, problems)
-    masks = [f"{source}/{name}" for name in pairs.masks]
-    frames = [name for _, images, _ in pairs.found for name in images[:_FRAMES]]
+    masks = mask_files(source, pairs)
+    frames = [name for _, images, _ in pairs for name in images[:_FRAMES]]
     if usual is None:
-        usual = CAMVID if frames and all(map(sequence_of, frames)) else Usual()
-    beside = {(source / pairing.masks).parent for pairing in pairings if pairing.masks}
-    inside = {source / pairing.masks for pairing in pairings if pairing.masks is not None}
+        usual = CAMVID if frames and all(map(sequence_of, frames)) else DefaultClasses()
+    beside = {(source / pairing.mask_folder).parent for pairing in pairings if pairing.mask_folder}
+    inside = {source / pairing.mask_folder for pairing in pairings if pairing.mask_folder is not None}
     folders = [base, source, *sorted(beside), *sorted(inside)]
     meaning = find_meaning(masks, folders, options, usual, problems, source=source)
     code = replace(meaning.code, turn=options.exif_masks == "turn")
-    matched = (pair for pairing, images, masks in pairs.found for pair in match(pairing, images, masks).items())
+    matched = (pair for pairing, images, masks in pairs for pair in match(pairing, images, masks).items())
     photos = [(f"{source}/{image}", f"{source}/{mask}") for image, mask in matched]
-    shown = together(meaning.shown, questions=ask_turned(photos, options))
+    shown = combine_meanings(meaning.shown, questions=ask_turned(photos, options))
     return SourceListing(samples_of(source, pairs, code, problems), problems, meaning.table, shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `split/images/name`; a split of another name has a folder below `images`."""
+    """Return the place of each image: `split/images/name`; unusual splits are folders below `images`."""
 
     def folder_of(item: MaskItem) -> str:
         if item.split in SPLITS.values():
@@ -140,7 +139,7 @@ def write(
 
 
 def _parts(file: str) -> tuple[str, PurePosixPath]:
-    """Return the folder that holds `images`, and the path of a file below `images`."""
+    """Return the parent of `images`, and the path of a file below `images`."""
     parts = PurePosixPath(file).parts
     at = parts.index("images")
     return "/".join(parts[:at]), PurePosixPath(*parts[at + 1 :])
@@ -163,7 +162,7 @@ def save_mask(image_path: Path, mask: Image.Image) -> None:
 
 
 def find(source: Path) -> tuple[Path, list[Pairing]]:
-    """Return the folder that holds the pairs and the pairs."""
+    """Return the folder of the pairs, and the pairs."""
     for base in bases(source):
         names = folders_in(base)
         found = [*_pair_in(source, base, "")]
@@ -179,20 +178,22 @@ def find(source: Path) -> tuple[Path, list[Pairing]]:
 
 
 def _masks_of(source: Path, base: Path, name: str, names: list[str]) -> list[Pairing]:
-    """Return the folder of a split with the one of its masks beside it, as in `train` and `train_masks`."""
-    masks = next((f"{name}{ending}" for ending in MASKS_OF if f"{name}{ending}" in names), None)
-    if masks is None:
+    """Return the folder of a split with that of its masks beside it, as in `train` and `train_masks`."""
+    mask_folder = next((f"{name}{ending}" for ending in MASKS_OF if f"{name}{ending}" in names), None)
+    if mask_folder is None:
         return []
-    return [Pairing(within(source, base / name), within(source, base / masks), split_name(name))]
+    images, masks = (relative_folder(source, base / folder) for folder in (name, mask_folder))
+    return [Pairing(images, masks, split_name(name))]
 
 
 def _pair_in(source: Path, folder: Path, split: str) -> list[Pairing]:
-    by_name = {name.lower(): name for name in folders_in(folder)}
-    images = next((by_name[name] for name in IMAGES if name in by_name), None)
-    masks = next((by_name[name] for name in MASKS if name in by_name), None)
-    if images is None or (masks is None and not split):
+    image_folder, mask_folder = usual_folders(folder)
+    if image_folder is None or (mask_folder is None and not split):
         return []
-    pairing = Pairing(within(source, folder / images), masks and within(source, folder / masks), split)
-    if masks is None or do_pair(source, pairing):
+    images = relative_folder(source, image_folder)
+    if mask_folder is None:
+        return [Pairing(images, None, split)]
+    pairing = Pairing(images, relative_folder(source, mask_folder), split)
+    if has_pair(source, pairing):
         return [pairing]
-    return [replace(pairing, masks=within(source, mask_stacks.folder_of_ids(folder / masks)))]
+    return [replace(pairing, mask_folder=relative_folder(source, mask_stacks.folder_of_ids(mask_folder)))]

@@ -1,13 +1,13 @@
-"""Masks predicted elsewhere, in a folder: of each pixel its likeliest class, and the probability of that.
+"""Masks predicted elsewhere, in a folder: the likeliest class of each pixel, and its probability.
 
 K classes, images (H, W). For every image there is either a `.npz` with `probs` (K, H, W), or with `class` and
 `confidence` (H, W); or a PNG of class ids (grey, or the indices of a palette) and a grey one of 8 or 16 bits, in which
 the largest value is a probability of 1: in folders `labels/` and `confidence/`, or side by side as `x.png` and
 `x_confidence.png`. A `classes.csv` names the ids; else they are in the dataset's order.
 
-How likely a given label is follows from `probs`. A class and its probability tell it of that class alone; the rest is
-then spread evenly over the other classes. Where `given` and `given_probability` stand beside them, as in what Outfold
-writes, these tell it of one more class. `images.csv` (image, file, fold) says which file is of which image.
+The probability of a given label is read from `probs`. A class and its probability give that of one class only; the
+rest is then spread evenly over the other classes. `given` and `given_probability` beside them, as Outfold writes them,
+give that of one more class. `images.csv` (image, file, fold) maps files to images.
 """
 
 import csv
@@ -24,19 +24,17 @@ from PIL import Image
 
 from core.data.export.names import safe_name
 from core.data.export.tables import write_csv
-from core.data.formats.known_images import KnownImage, rows_of_files, some_of
 from core.data.formats.mask_pairs import save_mask
-from core.data.formats.probabilities import LIST_NAMES
+from core.data.formats.probabilities import LIST_NAMES, rows_of_files, some_names
 from core.data.formats.source import is_within
 from core.data.formats.walk import is_ignored
 from core.data.masks.classes import OWN, read_declared, write_classes
 from core.data.masks.colours import IGNORED, UNKNOWN
-from core.data.masks.faults import MaskError
-from core.data.masks.files import grey_values, opened
+from core.data.masks.files import MaskError, grey_values, open_mask
 from core.data.masks.items import MaskItem, place_in
 from core.data.predictions import CERTAIN
 from core.data.storage import atomic_folder
-from core.types import ByteArray, ClassTable, DatasetError, FloatArray, IntArray, ignore_of, mask_dtype
+from core.types import ByteArray, ClassTable, DatasetError, FloatArray, IntArray, SourceSample, ignore_of, mask_dtype
 
 LABELS = ("labels", "masks", "classes", "class", "predictions", "predicted")
 CONFIDENCE = ("confidence", "confidences", "probability", "probabilities")
@@ -56,7 +54,7 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib
 
 @dataclass(frozen=True, slots=True)
 class MaskFiles:
-    """The files of one image; `name` is what they call it, without an ending of theirs. A `.npz` stands alone."""
+    """Files of one image, or a single `.npz`; `name` is the image's name in them, without their ending."""
 
     name: str
     classes: Path
@@ -67,7 +65,7 @@ class MaskFiles:
 
 @dataclass(frozen=True, slots=True)
 class MaskFolder:
-    """A folder of predicted masks. `ids` says which class an id of the files is, None: the dataset's own ids."""
+    """A folder of predicted masks. `ids` maps ids of the files to classes, None: the dataset's own ids."""
 
     files: list[MaskFiles]
     ids: Mapping[int, int] | None
@@ -76,7 +74,7 @@ class MaskFolder:
 
     @property
     def named(self) -> bool:
-        """Whether the folder says which class each id is; archives may say it each for itself."""
+        """Return whether the folder maps ids to classes; each archive may also have a map of its own."""
         return self.ids is not None
 
 
@@ -107,7 +105,7 @@ class MaskPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenMask:
-    """One image's prediction of a round, as `write_predicted` writes it; all (H, W)."""
+    """One image's prediction of a round, as written by `write_predicted`; all (H, W)."""
 
     image: str
     fold: int
@@ -126,28 +124,28 @@ def find_predicted(folder: Path, classes: Sequence[str]) -> MaskFolder:
     try:
         archives, pictures = (_below(folder, endings) for endings in ((".npz",), (".png",)))
         if archives and pictures:
-            raise DatasetError(f"{folder} holds both .npz and .png files; name a folder with one kind alone")
+            raise DatasetError(f"{folder} holds both .npz and .png files", "name a folder with one kind alone")
         files = [MaskFiles(name, path) for name, path in archives.items()] or _of_pictures(pictures)
         images, folds = _read_images(folder / IMAGES)
     except OSError as error:
-        raise DatasetError(f"{folder} cannot be read ({error}); check path and rights") from None
+        raise DatasetError(f"{folder} cannot be read ({error})", "check path and rights") from None
     if not files:
         raise DatasetError(
-            f"{folder} holds no predicted masks; write one .npz an image (class and confidence, or probs), or PNGs in "
-            "labels/ and confidence/"
+            f"{folder} holds no predicted masks",
+            "write one .npz an image (class and confidence, or probs), or PNGs in labels/ and confidence/",
         )
     return MaskFolder(files, _ids(folder, classes), images, folds)
 
 
-def files_of(folder: MaskFolder, images: Sequence[KnownImage]) -> list[MaskFiles]:
+def files_of(folder: MaskFolder, images: Sequence[SourceSample]) -> list[MaskFiles]:
     """Return the files of each of these images, (N,), by `images.csv` or by their names.
 
     Raises:
-        DatasetError: a file belongs to no image or to several, or an image has none, or several.
+        DatasetError: a file does not match exactly one image, or an image not exactly one file.
     """
     by_name = {image.name: row for row, image in enumerate(images)}
-    said = [by_name.get(folder.images.get(files.name, "")) for files in folder.files]
-    listed = [row for row in said if row is not None]
+    rows = [by_name.get(folder.images.get(files.name, "")) for files in folder.files]
+    listed = [row for row in rows if row is not None]
     if len({*listed}) == len(folder.files) == len(images):
         return [folder.files[place] for place in np.argsort(listed).tolist()]
     place = rows_of_files([files.name for files in folder.files], images)
@@ -160,7 +158,7 @@ def read_predicted(
     """Return one image's prediction.
 
     Raises:
-        DatasetError: it cannot be read, has another size than the image, a pixel has no class, or numbers are no
+        DatasetError: it cannot be read, has another size than the image, a pixel without a class, or invalid
             probabilities.
     """
     if files.confidence is not None:
@@ -173,11 +171,11 @@ def read_predicted(
     try:
         return _of_archive(folder, files.classes, shape, classes)
     except _DAMAGED as error:
-        raise DatasetError(f"{files.classes.name} cannot be read: {error}; check that it is whole") from None
+        raise DatasetError(f"{files.classes.name} cannot be read: {error}", "check that it is whole") from None
 
 
 def _below(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """Return the files below a folder with one of these endings, by their path without it; no link leads out."""
+    """Return the files below a folder with one of these endings, by their path without it; links out are skipped."""
     root = os.path.realpath(folder)
     found: dict[str, Path] = {}
     for base, names, files in os.walk(folder):
@@ -187,7 +185,7 @@ def _below(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
             if path.suffix.lower() in endings and not is_ignored(file) and is_within(os.path.realpath(path), root):
                 name = path.relative_to(folder).with_suffix("").as_posix()
                 if name in found:
-                    raise DatasetError(f"{found[name].name} and {file} are files of one image; leave one of them")
+                    raise DatasetError(f"{found[name].name} and {file} are files of one image", "leave one of them")
                 found[name] = path
     return found
 
@@ -205,15 +203,15 @@ def _of_pictures(pictures: Mapping[str, Path]) -> list[MaskFiles]:
     missing = sorted(set(labels) - set(confidence))
     if missing:
         raise DatasetError(
-            f"{len(missing):,} masks have no confidence, for example {missing[0]}.png; write a grey PNG of the same "
-            "name in confidence/, 255 (or 65535) where the model is sure"
+            f"{len(missing):,} masks have no confidence, for example {missing[0]}.png",
+            "write a grey PNG of the same name in confidence/, 255 (or 65535) where the model is sure",
         )
     given, likely = (layers.get(name, {}) for name in (GIVEN, GIVEN_PROBABILITY))
     return [MaskFiles(name, path, confidence[name], given.get(name), likely.get(name)) for name, path in labels.items()]
 
 
 def _side_by_side(pictures: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Return the masks that stand beside their confidence, and the confidences by the masks' names."""
+    """Return the masks with a confidence beside them, and the confidences by the masks' names."""
     labels = {name: path for name, path in pictures.items() if not name.lower().endswith(_BESIDE)}
     confidence = {
         name.removesuffix(name[-len(ending) :]): path
@@ -234,53 +232,53 @@ def _read_images(path: Path) -> tuple[dict[str, str], dict[str, int]]:
         folds = {row["file"]: int(row["fold"]) for row in rows if row.get("fold")}
     except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DatasetError(
-            f"{path.name} cannot be read ({error}); give it the columns {', '.join(_COLUMNS)}, or remove it"
+            f"{path.name} cannot be read ({error})", f"give it the columns {', '.join(_COLUMNS)}, or remove it"
         ) from None
     wrong = sorted({fold for fold in folds.values() if not 0 <= fold < MOST_FOLDS})
     if wrong:
-        raise DatasetError(f"{path.name} names fold {wrong[0]}; folds are numbered from 0 to {MOST_FOLDS - 1}")
+        raise DatasetError(f"{path.name} names fold {wrong[0]}", f"folds are numbered from 0 to {MOST_FOLDS - 1}")
     return images, folds
 
 
 def _ids(folder: Path, classes: Sequence[str]) -> dict[int, int] | None:
-    """Return the dataset's class of each id that the folder declares, None where it declares none."""
+    """Return the dataset's class of each id that the folder declares, None if it declares none."""
     path = folder / OWN
     if not path.is_file():
         return None
     declared = read_declared(path)
     if sorted(declared.table.names) != sorted(classes):
         raise DatasetError(
-            f"{OWN} names the classes {some_of(declared.table.names)}, the dataset has {some_of(classes)}; name the "
-            f"same ones, or remove {OWN} where the ids are the dataset's"
+            f"{OWN} names the classes {some_names(declared.table.names)}, the dataset has {some_names(classes)}",
+            f"name the same ones, or remove {OWN} where the ids are the dataset's",
         )
     own = [classes.index(name) for name in declared.table.names]
-    return {number: own[label] for number, label in declared.named.items() if label != IGNORED}
+    return {number: own[label] for number, label in declared.by_id.items() if label != IGNORED}
 
 
 def _read_values(path: Path, shape: tuple[int, int]) -> IntArray:
-    """Return what a PNG stores, (H, W)."""
+    """Return the values stored in a PNG, (H, W)."""
     try:
-        with opened(path) as image:
+        with open_mask(path) as image:
             width, height = image.size
             values = grey_values(image) if (height, width) == shape else None
     except MaskError as error:
-        raise DatasetError(f"{error}; {error.cure}") from None
+        raise DatasetError(str(error), error.cure) from None
     if (height, width) != shape:
-        raise DatasetError(_of_other_size(path, f"{width} x {height}", shape))
+        raise _other_size(path, f"{width} x {height}", shape)
     if values is None:
-        raise DatasetError(f"{path.name} holds colours; save one number a pixel (grey, or a palette's index)")
+        raise DatasetError(f"{path.name} holds colours", "save one number a pixel (grey, or a palette's index)")
     return values
 
 
 def _read_probability(path: Path, shape: tuple[int, int]) -> ByteArray:
     """Return the probabilities in a grey PNG, (H, W), round(255 p)."""
     try:
-        with opened(path) as image:
+        with open_mask(path) as image:
             mode = image.mode
     except MaskError as error:
-        raise DatasetError(f"{error}; {error.cure}") from None
-    if mode == "P":  # an index says nothing of a probability
-        raise DatasetError(f"{path.name} has a palette; save its probabilities as grey with 8 or 16 bits")
+        raise DatasetError(str(error), error.cure) from None
+    if mode == "P":  # an index is no probability
+        raise DatasetError(f"{path.name} has a palette", "save its probabilities as grey with 8 or 16 bits")
     values = _read_values(path, shape)
     most = 1 if mode == "1" else np.iinfo(values.dtype).max
     return _as_bytes(values.astype(np.float32) / most)
@@ -294,7 +292,7 @@ def _of_archive(folder: MaskFolder, path: Path, shape: tuple[int, int], classes:
             names = [str(one) for one in file["classes"].tolist()]
             if sorted(names) != sorted(classes):
                 raise DatasetError(
-                    f"{path.name} has the classes {some_of(names)}, the dataset {some_of(classes)}; give these"
+                    f"{path.name} has the classes {some_names(names)}, the dataset {some_names(classes)}", "give these"
                 )
             ids = {number: classes.index(name) for number, name in enumerate(names)}
         listed = next((name for name in LIST_NAMES if name in file), None)
@@ -303,19 +301,21 @@ def _of_archive(folder: MaskFolder, path: Path, shape: tuple[int, int], classes:
             return replace(found, named=ids is not None)
         if "class" not in file or "confidence" not in file:
             raise DatasetError(
-                f"{path.name} holds {', '.join(file.files) or 'nothing'}; it needs class and confidence, (height, "
-                "width), or probs, (classes, height, width)"
+                f"{path.name} holds {', '.join(file.files) or 'nothing'}",
+                "it needs class and confidence, (height, width), or probs, (classes, height, width)",
             )
         columns = {name: np.asarray(file[name]) for name in _MEMBERS if name in file}
     for values in columns.values():
         if values.shape != shape:
-            raise DatasetError(_of_other_size(path, " x ".join(map(str, values.shape[::-1])), shape))
+            raise _other_size(path, " x ".join(map(str, values.shape[::-1])), shape)
     likely = {name: _probability(path, columns[name]) for name in ("confidence", GIVEN_PROBABILITY) if name in columns}
     other = (
         (_whole(path, columns[GIVEN]), likely[GIVEN_PROBABILITY]) if {GIVEN, GIVEN_PROBABILITY} <= {*columns} else None
     )
-    said = _whole(path, columns["class"])
-    return replace(_prediction(path, ids, len(classes), said, likely["confidence"], other=other), named=ids is not None)
+    predicted = _whole(path, columns["class"])
+    return replace(
+        _prediction(path, ids, len(classes), predicted, likely["confidence"], other=other), named=ids is not None
+    )
 
 
 def _of_probs(
@@ -323,8 +323,8 @@ def _of_probs(
 ) -> MaskPrediction:
     if probs.shape != (classes, *shape):
         raise DatasetError(
-            f"{path.name} holds probabilities of shape {probs.shape}, must be {(classes, *shape)}; save one for "
-            "each class and pixel, (classes, height, width)"
+            f"{path.name} holds probabilities of shape {probs.shape}, must be {(classes, *shape)}",
+            "save one for each class and pixel, (classes, height, width)",
         )
     probs = _reals(path, probs)
     _refuse_unlikely(path, probs)
@@ -333,7 +333,8 @@ def _of_probs(
     if wrong.any():
         raise DatasetError(
             f"{path.name}: {int(wrong.sum()):,} pixels have probabilities that do not sum to 1 (the first "
-            f"{float(sums[wrong][0]):.3g}); apply a softmax over the classes"
+            f"{float(sums[wrong][0]):.3g})",
+            "apply a softmax over the classes",
         )
     probs = np.maximum(probs, 0)
     probs /= probs.sum(axis=0, keepdims=True)
@@ -359,17 +360,17 @@ def _prediction(
     *,
     other: tuple[IntArray, ByteArray] | None,
 ) -> MaskPrediction:
-    """Return a prediction of which each pixel has a class."""
+    """Return a prediction after checking that each pixel has a class."""
     meant = np.full(_ID, UNKNOWN, np.uint16)
     for number, label in (ids if ids is not None else {label: label for label in range(classes)}).items():
         meant[number] = label
     predicted = meant[values]
     unknown = predicted == UNKNOWN
     if unknown.any():
-        numbers = some_of([str(number) for number in np.unique(values[unknown]).tolist()])
+        numbers = some_names([str(number) for number in np.unique(values[unknown]).tolist()])
         raise DatasetError(
-            f"{path.name}: {int(unknown.sum()):,} pixels hold {numbers}, which is no class; give every pixel one of "
-            "the dataset's classes (predictions above a threshold do not)"
+            f"{path.name}: {int(unknown.sum()):,} pixels hold {numbers}, which is no class",
+            "give every pixel one of the dataset's classes (predictions above a threshold do not)",
         )
     dtype = mask_dtype(classes)
     if other is not None:  # a pixel of no class is compared with none: IGNORE is no given label
@@ -379,16 +380,16 @@ def _prediction(
 
 
 def _whole(path: Path, values: np.ndarray[Any, Any]) -> IntArray:
-    """Return ids as uint16; raise `DatasetError` where they are none."""
+    """Return ids as uint16; raise `DatasetError` for other numbers."""
     with np.errstate(invalid="ignore"):  # what is no number fits no whole one, and is refused below
         found = values.astype(np.int64) if values.dtype.kind in _REAL else None
     if found is None or not np.array_equal(found, values) or found.min(initial=0) < 0 or found.max(initial=0) >= _ID:
-        raise DatasetError(f"{path.name}: the classes are no ids from 0 to {_ID - 1}; save them as whole numbers")
+        raise DatasetError(f"{path.name}: the classes are no ids from 0 to {_ID - 1}", "save them as whole numbers")
     return found.astype(np.uint16)
 
 
 def _probability(path: Path, values: np.ndarray[Any, Any]) -> ByteArray:
-    """Return probabilities as round(255 p); whole numbers of 8 or 16 bits are shares of their largest value."""
+    """Return probabilities as round(255 p); integers of 8 or 16 bits are shares of their largest value."""
     if values.dtype in (np.uint8, np.uint16):
         return _as_bytes(values.astype(np.float32) / np.iinfo(values.dtype).max)
     found = _reals(path, values)
@@ -398,30 +399,32 @@ def _probability(path: Path, values: np.ndarray[Any, Any]) -> ByteArray:
 
 def _reals(path: Path, values: np.ndarray[Any, Any]) -> FloatArray:
     if values.dtype.kind not in _REAL:
-        raise DatasetError(f"{path.name} holds {values.dtype} values, no probabilities; save them as float32")
+        raise DatasetError(f"{path.name} holds {values.dtype} values, no probabilities", "save them as float32")
     return values.astype(np.float32)
 
 
 def _refuse_unlikely(path: Path, values: FloatArray) -> None:
     if not np.isfinite(values).all():
         wrong = int((~np.isfinite(values)).sum())
-        raise DatasetError(f"{path.name}: {wrong:,} values are no number; predict the image anew")
+        raise DatasetError(f"{path.name}: {wrong:,} values are no number", "predict the image anew")
     if values.min(initial=0) < -_OFF or values.max(initial=0) > 1 + _OFF:
         raise DatasetError(
-            f"{path.name} holds values from {values.min():.3g} to {values.max():.3g}, no probabilities; apply a softmax"
+            f"{path.name} holds values from {values.min():.3g} to {values.max():.3g}, no probabilities",
+            "apply a softmax",
         )
 
 
 def _refuse_larger(path: Path, most: int) -> None:
-    """Refuse an archive with an array that no image of this size has, before it is decoded."""
+    """Refuse an archive with a larger array than an image of this size has, before it is decoded."""
     with ZipFile(path) as archive:
         large = [one.filename for one in archive.infolist() if one.file_size > most + _HEADER]
     if large:
-        raise DatasetError(f"{path.name}: {large[0]} is larger than probabilities of its image; keep those alone")
+        raise DatasetError(f"{path.name}: {large[0]} is larger than probabilities of its image", "keep those alone")
 
 
-def _of_other_size(path: Path, has: str, shape: tuple[int, int]) -> str:
-    return f"{path.name} is {has}, its image {shape[1]} x {shape[0]}; predict the image at its own size"
+def _other_size(path: Path, has: str, shape: tuple[int, int]) -> DatasetError:
+    message = f"{path.name} is {has}, its image {shape[1]} x {shape[0]}"
+    return DatasetError(message, "predict the image at its own size")
 
 
 def _as_bytes(probabilities: FloatArray) -> ByteArray:
@@ -431,9 +434,9 @@ def _as_bytes(probabilities: FloatArray) -> ByteArray:
 def write_predicted(
     target: Path, masks: Iterable[WrittenMask], names: Sequence[str], table: ClassTable, *, archives: bool
 ) -> int:
-    """Write a round's predictions so that `find_predicted` finds them; return of how many images.
+    """Write a round's predictions so that `find_predicted` finds them; return the number of images.
 
-    `names` are those of all images, so that each gets a file of its own. `archives`: a `.npz` an image, else PNGs.
+    `names` are those of all images, so that each gets a file of its own. `archives`: a `.npz` per image, else PNGs.
     """
     places = _file_names(names)
     with atomic_folder(target) as folder:
@@ -448,7 +451,7 @@ def write_predicted(
 
 
 def _file_names(names: Sequence[str]) -> dict[str, str]:
-    """Return what an image's files are called, without an ending, by the image's name."""
+    """Return the name of each image's files, without an ending, by the image's name."""
     items = [MaskItem(name, "", Path(name), 0, 0, None) for name in names]
     places = place_in(items, lambda item: "/".join(["images", *map(safe_name, PurePosixPath(item.name).parts[:-1])]))
     return {

@@ -1,7 +1,7 @@
-"""Turn the rows of a table into samples: what the manifest and the Hugging Face reader have in common.
+"""Rows of a table as samples: common part of the readers of manifests and Hugging Face metadata.
 
-A guess about a column is looked at before it is used (`find_columns`): a column with nearly one value an image is no
-label, columns of zeros and ones are one class each, and several labels an image are refused.
+A guess about a column is checked before it is used (`find_columns`): a column with nearly one value per image is no
+label, columns of zeros and ones are one class each, and several labels per image are refused.
 """
 
 import os
@@ -12,8 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.data.formats.cells import SeveralLabelsError, label_of, spelt, unescaped
-from core.data.formats.paths import PathFinder, is_url
+from core.data.formats.cells import (
+    PathFinder,
+    SeveralLabelsError,
+    compose_letters,
+    is_url,
+    label_of,
+    split_tags,
+    unescape_cell,
+)
 from core.data.formats.source import (
     SPLITS,
     Problems,
@@ -25,9 +32,8 @@ from core.data.formats.source import (
     split_name,
 )
 from core.data.formats.table import TEXT_SUFFIXES, Row, Table
-from core.data.formats.tags import split_tags
 from core.data.masks.pixels import PixelCode
-from core.types import DatasetError, SourceSample
+from core.types import Cure, DatasetError, SourceSample
 
 PATH_NAMES = (
     "path",
@@ -56,7 +62,7 @@ _SEVERAL_SHARE = 2  # at least every second label
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column of a table holds what; None: no column does."""
+    """Roles of a table's columns; None: no column has this role."""
 
     path: str
     label: str | None
@@ -69,15 +75,15 @@ class Columns:
 
 @dataclass(slots=True)
 class RowReader:
-    """Reads tables of one root; a path is only ever listed once, the first row counts."""
+    """Reads tables of one root; a path is listed once, the first row counts."""
 
     root: Path  # names are shown relative to it
     options: ReadOptions
     problems: Problems
     confined: bool  # files must not leave the root
     listed: dict[str, str | None]
-    code: PixelCode | None = None  # how the masks say their classes, where labels are masks
-    escapes: bool = False  # CSV is of an export of ours that has an apostrophe before formulas
+    code: PixelCode | None = None  # encoding of the masks, if labels are masks
+    escapes: bool = False  # CSV of an export of Outfold with an apostrophe before formulas
 
     def read(self, table: Table, columns: Columns) -> Iterator[SourceSample]:
         """Yield the samples of one table, in its order; paths are relative to the table's folder."""
@@ -87,29 +93,29 @@ class RowReader:
             )
         finder = PathFinder(table.path.parent, self.options.image_root)
         missing: Counter[str] = Counter()
-        told = (columns.label, columns.split, columns.group)
-        escaped = {name for name in told if name is not None and self._has_escapes(table)}
+        chosen = (columns.label, columns.split, columns.group)
+        escaped = {name for name in chosen if name is not None and self._has_escapes(table)}
         for number, row in table.rows:
             where = f"{table.path.name}, row {number}"
             if row is not None:
-                row |= {name: cell and unescaped(cell) for name in escaped for cell in [row.get(name)]}
+                row |= {name: cell and unescape_cell(cell) for name in escaped for cell in [row.get(name)]}
             sample = self._sample(finder, columns, row, where, missing)
             if sample is not None:
                 yield sample
         self.note_missing(table.path.name, missing)
 
     def note_missing(self, name: str, missing: Counter[str]) -> None:
-        """Warn of cells of the table `name` that were read as no label."""
+        """Warn of cells of the table `name` that were read as missing labels."""
         for text, count in missing.items():
             self.problems.warn(
                 "missing label",
                 name,
                 f"{count:,} labels {text} were read as no label",
-                "nothing; where it is the name of a class, import into a new dataset with --literal-labels",
+                f"nothing; where it is the name of a class, import into a new dataset with {Cure.LITERAL_LABELS}",
             )
 
     def _has_escapes(self, table: Table) -> bool:
-        """Whether an apostrophe before a formula is no part of the text, as spreadsheets and Outfold write CSV."""
+        """Return whether an apostrophe before a formula is an escape, as spreadsheets and Outfold write CSV."""
         is_csv = table.path.suffix.lower() in TEXT_SUFFIXES
         return is_csv and (self.escapes or not self.options.literal_labels)
 
@@ -127,7 +133,7 @@ class RowReader:
         try:
             label = self.label(columns, row, missing)
         except SeveralLabelsError:
-            cure = "leave one of them, or name another column: --label-column"
+            cure = f"leave one of them, or name another column: {Cure.LABEL_COLUMN}"
             self.problems.error("several labels", where, f"{name} has several labels; a class is one an image", cure)
             return None
         if path in self.listed:
@@ -141,16 +147,16 @@ class RowReader:
         return SourceSample(path, name, label, split_name(split), group, mask, tags)
 
     def _path(self, finder: PathFinder, columns: Columns, row: Row, where: str) -> str | None:
-        """Return the file a row names, None where it names none that may be read."""
+        """Return the file of a row, None if it names none that may be read."""
         written, error = row.get(columns.path), self.problems.error
         if written is None:
             error("no path", where, f"its {columns.path} is empty", "fill it in, or remove the row")
         elif not is_storable(written) or not is_storable(_of(row, columns.label) or ""):
-            error("name is not UTF-8", where, "its path or label holds what is no text", "rename it")
+            error("name is not UTF-8", where, "its path or label is no text", "rename it")
         else:
             path = finder.find(written)
             if is_url(written) and not os.path.lexists(path):
-                cure = "download the images and name their folder: --image-root"
+                cure = f"download the images and name their folder: {Cure.IMAGE_ROOT}"
                 error("URL", where, f"{written} is a URL, and URLs are not fetched", cure)
             elif self._may_read(path, self._name(path)):
                 return path
@@ -163,10 +169,10 @@ class RowReader:
         return path
 
     def label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
-        """Return the class a row names, None for none; cells that mean no value are counted as `missing`.
+        """Return the class of a row, None if it has none; cells that stand for no value are counted in `missing`.
 
         Raises:
-            SeveralLabelsError: it names several.
+            SeveralLabelsError: it has several.
         """
         if self.code is not None:
             return None
@@ -174,7 +180,7 @@ class RowReader:
             named = [name for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
             if len(named) > 1:
                 raise SeveralLabelsError
-            return spelt(named[0].strip()) if named else None
+            return compose_letters(named[0].strip()) if named else None
         cell = _of(row, columns.label)
         label = label_of(cell, literal=self.options.literal_labels)
         if label is None and cell is not None and cell.strip() not in ("", "[]"):
@@ -196,12 +202,12 @@ class RowReader:
                 "copy it into an allowed folder, or have the folder added to OUTFOLD_ALLOWED_ROOTS",
             )
             return False
-        if self.confined and not self.options.allow_outside_links and not not_outside(path, self.root, self.options):
+        if self.confined and not self.options.allow_outside_links and not is_inside(path, self.root, self.options):
             self.problems.error(
                 "link leaves the folder",
                 name,
                 "it leads out of the folder",
-                "copy the file into the folder, or follow such links: --allow-outside-links",
+                f"copy the file into the folder, or follow such links: {Cure.ALLOW_OUTSIDE_LINKS}",
             )
             return False
         return True
@@ -218,41 +224,41 @@ class RowReader:
             )
 
 
-def not_outside(path: str, root: Path, options: ReadOptions) -> bool:
-    """Whether a file, links followed, lies below the root or the folder that the options name for images."""
+def is_inside(path: str, root: Path, options: ReadOptions) -> bool:
+    """Return whether a file, links followed, is below the root or the options' folder of images."""
     real = os.path.realpath(path)
     roots = [str(root), *([os.path.realpath(options.image_root)] if options.image_root else [])]
     return any(is_within(real, one) for one in roots)
 
 
 def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Columns:
-    """Return which column of a table holds what, after a look at its rows.
+    """Return the roles of a table's columns, after examining its rows.
 
-    `only_other`: without a usual name the label is the one column that is left, as in metadata of Hugging Face.
+    `only_other`: without a usual name the label is the only remaining column, as in metadata of Hugging Face.
 
     Raises:
-        DatasetError: a column is not there, or cannot be what it would have to be.
+        DatasetError: a column is missing, or implausible in its role.
     """
     path = table.find(options.path_column, PATH_NAMES)
     if path is None and table.nested:
         raise DatasetError(
             f"{table.path.name}: its column {table.nested[0]} holds images themselves or structures, and no column the "
-            "paths of images; import such a table with --format huggingface-parquet, and export it anew instead of "
-            "applying a patch"
+            f"paths of images",
+            f"import such a table with {Cure.FORMAT_PARQUET}, and export it anew instead of applying a patch",
         )
     if path is None:
         raise DatasetError(
-            f"{table.path.name}: no column holds the path of the image; {table.described}. Call it `path` or "
-            "`file_name`, or choose it: --path-column"
+            f"{table.path.name}: no column holds the path of the image",
+            f"{table.columns_text}. Call it `path` or `file_name`, or choose it: {Cure.PATH_COLUMN}",
         )
     return find_labels(table, options, path, only_other=only_other)
 
 
 def find_labels(table: Table, options: ReadOptions, path: str, *, only_other: bool) -> Columns:
-    """Return which columns hold the rest, where images are in the column `path`.
+    """Return the roles of the other columns, if images are in the column `path`.
 
     Raises:
-        DatasetError: a column is not there, or cannot be what it would have to be.
+        DatasetError: a column is missing, or implausible in its role.
     """
     split, group = table.find(options.split_column, SPLIT_NAMES), table.find(options.group_column, GROUP_NAMES)
     mask, tags = table.find("", MASK_NAMES), table.find("", TAG_NAMES)
@@ -269,8 +275,8 @@ def find_labels(table: Table, options: ReadOptions, path: str, *, only_other: bo
             label = others[0]
         elif only_other and others:
             raise DatasetError(
-                f"{table.path.name}: which column is the label? {table.described}. Call it `label`, or choose it: "
-                "--label-column"
+                f"{table.path.name}: which column is the label? {table.columns_text}. Call it `label`, or choose it: "
+                f"{Cure.LABEL_COLUMN}"
             )
     if label is not None and mask is None and not options.literal_labels:
         _refuse_implausible(table, label)
@@ -278,34 +284,35 @@ def find_labels(table: Table, options: ReadOptions, path: str, *, only_other: bo
 
 
 def _are_one_hot(table: Table, names: list[str]) -> bool:
-    """Whether these columns hold nothing but 0 and 1, in the rows that are looked at."""
+    """Return whether these columns hold only 0 and 1 in the examined rows."""
     seen = [row for _, row in islice(table.rows, SURVEYED) if row is not None]
     return bool(seen) and all((row.get(name) or "").strip() in _BITS for row in seen for name in names)
 
 
 def _refuse_implausible(table: Table, label: str) -> None:
-    """Check that a column that was found by its name holds one of a few classes for each image.
+    """Check that a column found by its name holds one of a few classes for each image.
 
     Raises:
-        DatasetError: it holds nearly one value an image, as captions do, or several classes an image.
+        DatasetError: it holds nearly one value per image, as captions do, or several classes per image.
     """
     cells = [cell for _, row in islice(table.rows, SURVEYED) if row and (cell := row.get(label))]
     values = Counter(cell.strip() for cell in cells)
     joined = [text for text in values if _names_several(text, values)]
     if joined and sum(values[text] for text in joined) * _SEVERAL_SHARE >= len(cells):
         raise DatasetError(
-            f"{table.path.name}: the column {label.strip()} has several labels an image, as in {joined[0]}; they are "
-            "not supported. Leave one label an image, or choose another column: --label-column"
+            f"{table.path.name}: the column {label.strip()} has several labels an image, as in {joined[0]}",
+            f"they are not supported. Leave one label an image, or choose another column: {Cure.LABEL_COLUMN}",
         )
     if len(cells) >= _LEAST_SURVEYED and len(values) > _CAPTION_SHARE * len(cells):
         raise DatasetError(
             f"{table.path.name}: the column {label.strip()} has {len(values):,} values for {len(cells):,} images, as "
-            f"captions do, so it is no label; {table.described}. Choose one if it is: --label-column"
+            f"captions do, so it is no label",
+            f"{table.columns_text}. Choose one if it is: {Cure.LABEL_COLUMN}",
         )
 
 
 def _names_several(text: str, values: Mapping[str, int]) -> bool:
-    """Whether this is a list of several, or joins with `|` what elsewhere in the column stands alone."""
+    """Return whether this is a list of several, or joins with `|` values that occur singly in the column."""
     parts = [part.strip() for part in text.split("|")]
     if len(parts) > 1 and all(parts):
         return any(part in values for part in parts)

@@ -1,9 +1,9 @@
-"""Parquet tables that hold their images, as the `datasets` library writes them: one file, or shards in folders.
+"""Parquet tables with embedded images, as the `datasets` library writes them: one file, or shards in folders.
 
-An image cell is a structure of `bytes` and `path`, or plain bytes. The schema's metadata `huggingface` says what the
-columns are, and the names of classes. The split is the one in a file's name or folder, as in
-`data/train-00000-of-00002.parquet` or `default/validation/0000.parquet`. Files are foreign: rows are read a few at a
-time, and rows that cannot be decoded are a problem that names them, up to the end of their row group.
+An image cell is a structure of `bytes` and `path`, or plain bytes. The schema's metadata `huggingface` has the types of
+columns and the names of classes. The split is the one in a file's name or folder, as in
+`data/train-00000-of-00002.parquet` or `default/validation/0000.parquet`. Files are untrusted: rows are read a few at a
+time, and rows that cannot be decoded are reported as one problem, up to the end of their row group.
 """
 
 import json
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as arrow
 from pyarrow.lib import ArrowException, DataType
 
-from core.data.formats.source import SPLITS, Problems, ReadOptions, natural_order, refuse_leaving, shown, split_name
+from core.data.formats.source import SPLITS, Problems, ReadOptions, natural_order, printable, refuse_leaving, split_name
 from core.data.formats.table import first_line, has_text, is_binary
 from core.data.formats.walk import is_ignored
 from core.types import DatasetError
@@ -30,9 +30,9 @@ SUFFIX = ".parquet"
 IMAGE_NAMES = ("image", "img", "pixel_values", "photo", "picture", "input_image", "images", "bytes", "jpg", "png")
 _SHARD = re.compile(r"(\w+(?:\.\w+)*)-\d{5}-of-\d{5}")
 _NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")  # a set of shards, the number, how many there are
-_WORDS = re.compile(r"[-._ 0-9]+")  # between the words of a file's name, as `datasets` parts them
+_WORDS = re.compile(r"[-._ 0-9]+")  # between the words of a file's name, as in `datasets`
 _OTHER_SPLITS = {"dev": "val", "eval": "test", "evaluation": "test"}
-_FOLDERS, _ENTRIES, _FILES = 60, 3_000, 20  # looked at to tell the format
+_FOLDERS, _ENTRIES, _FILES = 60, 3_000, 20  # examined to recognise the format
 _DEPTH = 3  # folders below the source
 _TEXT_ROWS = 4_096  # rows of text read at once
 _BATCH_BYTES, _MOST_ROWS = 16 << 20, 256  # of images read at once
@@ -44,7 +44,7 @@ DAMAGE = (ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 @dataclass(frozen=True)
 class Shard:
-    """One file: its columns of text and of images, what its metadata says of them, and the rows of each row group."""
+    """One file: its columns of text and of images, their metadata, and the rows of each row group."""
 
     path: Path
     shown: str  # relative to the source
@@ -57,17 +57,17 @@ class Shard:
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """The first row of each row group, and the number of rows."""
+        """First row of each row group, and the number of rows."""
         return tuple(accumulate(self.groups, initial=0))
 
     def class_names(self, column: str) -> Mapping[int, str] | None:
-        """Return the names of a column's classes by their numbers; None where it has none."""
+        """Return the names of a column's classes by their numbers, None if it has none."""
         feature = self.features.get(column)
         names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
         if isinstance(names, list):
-            return {number: shown(str(number if name is None else name)) for number, name in enumerate(names)}
+            return {number: printable(str(number if name is None else name)) for number, name in enumerate(names)}
         if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
-            return {int(number): shown(str(name)) for number, name in names.items()}
+            return {int(number): printable(str(name)) for number, name in names.items()}
         return None
 
 
@@ -81,16 +81,16 @@ def open_shards(source: Path, options: ReadOptions) -> list[Shard]:
     shards = [_open(refuse_leaving(path, source, options), source) for path in found]
     with_images = [shard for shard in shards if shard.images]
     if not with_images:
-        raise DatasetError(f"{source}: no column of a Parquet file here holds images; choose another format")
+        raise DatasetError(f"{source}: no column of a Parquet file here holds images", "choose another format")
     first = with_images[0]
     for shard in with_images[1:]:
         if set(shard.images) != set(first.images):
-            raise differing(first, shard)
+            raise mismatch_error(first, shard)
     return with_images
 
 
 def note_missing_shards(shards: Sequence[Shard], problems: Problems) -> None:
-    """Warn of each numbered set of shards of which some are not there."""
+    """Warn of each numbered set of shards with missing ones."""
     found: dict[tuple[str, int], set[int]] = {}
     for shard in shards:
         numbered = _NUMBERED.fullmatch(shard.shown.removesuffix(SUFFIX))
@@ -107,16 +107,16 @@ def note_missing_shards(shards: Sequence[Shard], problems: Problems) -> None:
             )
 
 
-def differing(one: Shard, other: Shard) -> DatasetError:
-    """Return the error that two files of a source do not belong together."""
+def mismatch_error(one: Shard, other: Shard) -> DatasetError:
+    """Return the error for two files of different datasets."""
     return DatasetError(
-        f"{other.shown} and {one.shown} have different columns, as of two datasets; name the folder or the file of one "
-        "of them"
+        f"{other.shown} and {one.shown} have different columns, as of two datasets",
+        "name the folder or the file of one of them",
     )
 
 
-def looks_so(source: Path) -> Path | None:
-    """Return a Parquet file with a column of images; None: there is none among the first files."""
+def find_shard(source: Path) -> Path | None:
+    """Return a Parquet file with a column of images, None if there is none among the first files."""
     if source.is_file():
         candidates: Iterator[Path] = iter([source] if source.suffix.lower() == SUFFIX else [])
     else:
@@ -126,12 +126,12 @@ def looks_so(source: Path) -> Path | None:
             if _open(path, source).images:
                 return path
         except DatasetError:
-            continue  # named when it is read
+            continue  # reported when it is read
     return None
 
 
 def text_rows(shard: Shard, columns: Sequence[str], problems: Problems | None = None) -> Iterator[tuple[int, Cells]]:
-    """Yield (row, cells) of columns that are no images; rows begin at 0, damaged ones are added to `problems`."""
+    """Yield (row, cells) of columns other than images; rows begin at 0, damaged ones are added to `problems`."""
     if not columns:
         yield from ((row, {}) for row in range(shard.starts[-1]))
         return
@@ -150,7 +150,7 @@ def text_rows(shard: Shard, columns: Sequence[str], problems: Problems | None = 
 
 
 def note_damage(problems: Problems, shard: Shard, start: int, stop: int, error: BaseException) -> None:
-    """Note that these rows cannot be read."""
+    """Add a problem for rows that cannot be read."""
     problems.error(
         "damaged rows",
         shard.shown,
@@ -160,8 +160,8 @@ def note_damage(problems: Problems, shard: Shard, start: int, stop: int, error: 
 
 
 @dataclass(slots=True)
-class ImageCells:
-    """The bytes of image cells, in any order; forwards a row group is read once, a few rows at a time."""
+class CellReader:
+    """Random access to the bytes of image cells; in ascending order a row group is read once, a few rows at a time."""
 
     shards: Mapping[str, Shard]  # by their paths
     columns: tuple[str, ...]
@@ -172,7 +172,7 @@ class ImageCells:
     _file: tuple[str, Any] = ("", None)  # the shard that was opened last
 
     def get(self, shard: Shard, row: int) -> Mapping[str, bytes | None] | None:
-        """Return the bytes of each column, None where a cell has none; None at all where the row is damaged."""
+        """Return the bytes of each column, None for an empty cell; None instead of all if the row is damaged."""
         path = str(shard.path)
         group = bisect_right(shard.starts, row) - 1
         if (path, group) in self._damaged:
@@ -224,7 +224,7 @@ def _walk(root: Path, *, folders: int | None = None, entries: int | None = None)
             with os.scandir(folder) as found:
                 names = sorted(found, key=lambda entry: entry.name)[:entries]
         except OSError:
-            continue  # named when another reader lists it
+            continue  # reported when another reader lists it
         for entry in names:
             if is_ignored(entry.name):
                 continue
@@ -241,12 +241,12 @@ def _open(path: Path, source: Path) -> Shard:
         file = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
         schema, metadata = file.schema_arrow, file.metadata
     except DAMAGE as error:
-        raise DatasetError(f"{name}: is no Parquet file ({first_line(error)}); write it again") from error
+        raise DatasetError(f"{name}: is no Parquet file ({first_line(error)})", "write it again") from error
     features = _features(schema.metadata or {})
     images = {each.name: arrow.is_struct(each.type) for each in schema if _holds_images(each.name, each.type, features)}
     return Shard(
         path,
-        shown(name),
+        printable(name),
         _split_of(name),
         tuple(each.name for each in schema if has_text(each.type)),
         images,
@@ -266,11 +266,11 @@ def _features(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
 
 def _holds_images(name: str, kind: DataType, features: Mapping[str, Any]) -> bool:
     feature = features.get(name)
-    told = feature.get("_type") if isinstance(feature, dict) else None
+    named = feature.get("_type") if isinstance(feature, dict) else None
     if arrow.is_struct(kind):
         inner = [kind.field(number) for number in range(kind.num_fields)]
-        return told in (None, "Image") and any(each.name == "bytes" and is_binary(each.type) for each in inner)
-    return is_binary(kind) and (told == "Image" or name.strip().lower() in IMAGE_NAMES)
+        return named in (None, "Image") and any(each.name == "bytes" and is_binary(each.type) for each in inner)
+    return is_binary(kind) and (named == "Image" or name.strip().lower() in IMAGE_NAMES)
 
 
 def _is_nested(kind: DataType) -> bool:
@@ -279,7 +279,7 @@ def _is_nested(kind: DataType) -> bool:
 
 
 def _split_of(path: str) -> str:
-    """Return the split that a file's name or a folder above it says, as `datasets` takes it; "" for none."""
+    """Return the split in a file's name or a folder above it, as in `datasets`; "" for none."""
     *folders, name = path.removesuffix(SUFFIX).split("/")
     if sharded := _SHARD.match(name):
         return split_name(_OTHER_SPLITS.get(sharded[1].lower(), sharded[1]))

@@ -1,12 +1,12 @@
-"""Read tables nobody has vetted: CSV with any usual delimiter, JSON lines, Parquet; row by row, memory flat.
+"""Read untrusted tables: CSV with any usual delimiter, JSON lines, Parquet; row by row, memory flat.
 
-Cells come out as the text that stands there, None where blank; whole numbers lose a trailing `.0`. Row numbers are
-those of the file as an editor shows them (the header is row 1), for Parquet those of the data.
+Cells are text, None if blank; integers have no trailing `.0`. Row numbers are those of an editor (the header is row 1),
+for Parquet those of the data.
 
-Text is UTF-8, UTF-16 or UTF-32 as its mark says, and UTF-16 without a mark where its line breaks and ASCII have zeros;
-anything else is read as Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the
+Text is UTF-8, UTF-16 or UTF-32 by its byte order mark, and UTF-16 without a mark if its line breaks and ASCII have
+zeros; anything else is read as Windows-1252, with a warning. A first line `sep=;`, as spreadsheets write it, names the
 delimiter. Columns without a name (the index that pandas writes) and columns of bytes, structures, times and durations
-are passed over: they hold no path and no label.
+are skipped: they hold no path and no label.
 """
 
 import codecs
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as arrow
 from pyarrow.lib import ArrowException, DataType
 
-from core.data.formats.source import shown
+from core.data.formats.source import printable
 from core.types import DatasetError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet"})
@@ -38,11 +38,11 @@ _MARKS = {
 }
 _MARK = "\ufeff"
 _BATCH = 4096
-_HEAD = 100  # rows of JSON whose keys are the columns; any may leave out what it has not
+_HEAD = 100  # rows of JSON whose keys are the columns; any may be missing
 _BLOCK = 1 << 20  # bytes
-_HEAD_BYTES = 4_096  # by which the encoding is told
+_HEAD_BYTES = 4_096  # examined to find the encoding
 _LEAST_ASCII, _MOSTLY = 0.05, 0.5  # of the letters of a table
-_INDEX = ("", "unnamed: 0", "__index_level_0__")  # what pandas calls the index it writes
+_INDEX = ("", "unnamed: 0", "__index_level_0__")  # pandas' name of the index it writes
 
 Row = dict[str, str | None]
 Rows = Iterator[tuple[int, Row | None]]
@@ -50,7 +50,7 @@ Rows = Iterator[tuple[int, Row | None]]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """How the text of a table is written: its encoding, and for CSV its delimiter and the lines before the header."""
+    """Encoding of a table's text, and for CSV its delimiter and the number of lines before the header."""
 
     encoding: str = "utf-8"
     delimiter: str = ","
@@ -59,38 +59,38 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Column names as written, and (row number, cells) lazily; None in place of the cells: the row is damaged."""
+    """Column names as written, and (row number, cells), read lazily; None instead of cells for a damaged row."""
 
     path: Path
     columns: tuple[str, ...]
     read: Callable[[], Rows]
     text: Text = field(default_factory=Text)
-    warning: str = ""  # what had to be guessed
+    warning: str = ""  # guesses, for warnings
     nested: tuple[str, ...] = ()  # columns of structures or bytes, which have no text
 
     @property
     def rows(self) -> Rows:
-        """All rows, from the first."""
+        """Rows, from the first."""
         return self.read()
 
     def find(self, chosen: str, usual: tuple[str, ...]) -> str | None:
-        """Return the column that was chosen by name, or else the first with a usual name.
+        """Return the column chosen by name, else the first with a usual name.
 
         Raises:
-            DatasetError: the chosen one is not there.
+            DatasetError: the chosen one is missing.
         """
         by_name = {name.strip().lower(): name for name in reversed(self.columns)}
         if chosen:
             if chosen.strip().lower() not in by_name:
-                raise DatasetError(f"{self.path.name}: there is no column {chosen!r}; {self.described}")
+                raise DatasetError(f"{self.path.name}: there is no column {chosen!r}", f"{self.columns_text}")
             return by_name[chosen.strip().lower()]
         return next((by_name[name] for name in usual if name in by_name), None)
 
     @property
-    def described(self) -> str:
-        """Say which columns there are."""
+    def columns_text(self) -> str:
+        """List the columns, for messages."""
         names = ", ".join(name.strip() for name in self.columns)
-        return shown(f"its columns are {names}" if self.columns else "it has no columns")
+        return printable(f"its columns are {names}" if self.columns else "it has no columns")
 
 
 def open_table(path: Path) -> Table:
@@ -105,13 +105,13 @@ def open_table(path: Path) -> Table:
             return _open_parquet(path)
         return _open_lines(path) if suffix in LINES_SUFFIXES else _open_csv(path)
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})", "check its rights") from error
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from error
 
 
 def text_encoding(path: Path) -> str:
-    """Return the encoding of a text file: by its mark or zeros, else UTF-8 if all is, else Windows-1252 or Latin-1."""
+    """Return the encoding of a text file: by its mark or zeros, else UTF-8 if valid, else Windows-1252 or Latin-1."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         for mark, encoding in _MARKS.items():
@@ -123,13 +123,13 @@ def text_encoding(path: Path) -> str:
             file.seek(0)
             if _decodes(iter(lambda: file.read(_BLOCK), b""), encoding):
                 return encoding
-    return "latin-1"  # any bytes are that
+    return "latin-1"  # valid for any bytes
 
 
 def _unmarked_utf16(head: bytes) -> str | None:
-    """Return the byte order of text in UTF-16 without a mark, None where this is none.
+    """Return the byte order of text in UTF-16 without a mark, None if it is in another encoding.
 
-    Its line breaks, delimiters and endings of files are ASCII in any language, so one byte of these is zero; text in
+    Line breaks, delimiters and file endings are ASCII in any language, so one byte of each is zero in UTF-16; text in
     other encodings has no zeros.
     """
     if 0 not in head:
@@ -139,18 +139,18 @@ def _unmarked_utf16(head: bytes) -> str | None:
 
 
 def _ascii_share(head: bytes, encoding: str) -> float:
-    """Return the share of ASCII in text of this encoding; 0 where it is none, or holds what no text does."""
+    """Return the share of ASCII in text of this encoding; 0 if it cannot be decoded or holds control characters."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return 0
     share = sum(map(str.isascii, text)) / max(len(text), 1)
-    ends = "\r" in text or "\n" in text or share > _MOSTLY  # the first line may be longer than what is looked at
+    ends = "\r" in text or "\n" in text or share > _MOSTLY  # the first line may be longer than the examined part
     return share if ends and "\0" not in text else 0
 
 
 def delimiter_of(head: str) -> str:
-    """Return the delimiter of a header: the most frequent one outside of quotes, the first of equals, a comma."""
+    """Return the delimiter of a header: the most frequent one outside of quotes; of equals the first; else a comma."""
     outside = "".join(head.split('"')[::2])
     return max(_DELIMITERS, key=outside.count)
 
@@ -166,7 +166,7 @@ def _decodes(blocks: Iterator[bytes], encoding: str) -> bool:
     return True
 
 
-def _guessed(encoding: str) -> str:
+def _guess_encoding(encoding: str) -> str:
     if encoding.startswith("utf"):
         return ""
     name = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}[encoding]
@@ -177,17 +177,17 @@ def _open_csv(path: Path) -> Table:
     encoding = text_encoding(path)
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline().removeprefix(_MARK)
-        told = first.strip().strip('"').lower()
-        separator = told[4:5] or "\t" if told.startswith("sep=") and len(told) <= len("sep=;") else ""
+        start = first.strip().strip('"').lower()
+        separator = start[4:5] or "\t" if start.startswith("sep=") and len(start) <= len("sep=;") else ""
         head = file.readline() if separator else first
     text = Text(encoding, separator or delimiter_of(head), int(bool(separator)))
     columns = tuple(next(csv.reader([head], delimiter=text.delimiter), []))
     if not columns:
-        raise DatasetError(f"{path.name}: is empty; its first row must name the columns, as in path,label")
-    return Table(path, _named(columns), lambda: _csv_rows(path, text, columns), text, _guessed(encoding))
+        raise DatasetError(f"{path.name}: is empty", "its first row must name the columns, as in path,label")
+    return Table(path, _column_names(columns), lambda: _csv_rows(path, text, columns), text, _guess_encoding(encoding))
 
 
-def _named(columns: tuple[str, ...]) -> tuple[str, ...]:
+def _column_names(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in columns if name.strip().lower() not in _INDEX)
 
 
@@ -208,7 +208,7 @@ def _csv_rows(path: Path, text: Text, columns: tuple[str, ...]) -> Rows:
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from error
     except csv.Error as error:
-        raise DatasetError(f"{path.name}, row {number + 1}: {error}; check its quotes") from error
+        raise DatasetError(f"{path.name}, row {number + 1}: {error}", "check its quotes") from error
 
 
 def _open_lines(path: Path) -> Table:
@@ -217,14 +217,14 @@ def _open_lines(path: Path) -> Table:
         lines = (line for line in file if line.strip(f"{_MARK} \t\r\n"))
         first = _json(next(lines, ""))
         if first is None:
-            raise DatasetError(f"{path.name}: its first line is no JSON object; each line must be one")
+            raise DatasetError(f"{path.name}: its first line is no JSON object", "each line must be one")
         rows = [first, *filter(None, map(_json, islice(lines, _HEAD - 1)))]
     found: dict[str, Any] = {}
     for row in rows:
         found |= {name: value for name, value in row.items() if found.get(name) is None}
     nested = tuple(name for name, value in found.items() if isinstance(value, dict))
     columns = tuple(name for name in found if name not in nested)
-    return Table(path, columns, lambda: _json_rows(path, encoding), Text(encoding), _guessed(encoding), nested)
+    return Table(path, columns, lambda: _json_rows(path, encoding), Text(encoding), _guess_encoding(encoding), nested)
 
 
 def _json_rows(path: Path, encoding: str) -> Rows:
@@ -250,14 +250,14 @@ def _open_parquet(path: Path) -> Table:
     try:
         schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
     except (ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name}: is no Parquet file ({first_line(error)}); write it again") from error
-    columns = _named(tuple(each.name for each in schema if has_text(each.type)))
+        raise DatasetError(f"{path.name}: is no Parquet file ({first_line(error)})", "write it again") from error
+    columns = _column_names(tuple(each.name for each in schema if has_text(each.type)))
     nested = tuple(each.name for each in schema if arrow.is_struct(each.type) or is_binary(each.type))
     return Table(path, columns, lambda: _parquet_rows(path, columns), nested=nested)
 
 
 def has_text(kind: DataType) -> bool:
-    """Whether cells of this type are names, numbers, or lists of them."""
+    """Return whether cells of this type are names, numbers, or lists of them."""
     if arrow.is_dictionary(kind) or arrow.is_list(kind) or arrow.is_large_list(kind):
         return has_text(kind.value_type)
     checks = (arrow.is_string, arrow.is_large_string, arrow.is_integer, arrow.is_floating,
@@ -266,7 +266,7 @@ def has_text(kind: DataType) -> bool:
 
 
 def is_binary(kind: DataType) -> bool:
-    """Whether cells of this type are plain bytes."""
+    """Return whether cells of this type are plain bytes."""
     return bool(arrow.is_binary(kind) or arrow.is_large_binary(kind))
 
 
@@ -279,21 +279,21 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Rows:
                 yield number, {k: cell_text(v) for k, v in values.items()}
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise DatasetError(
-            f"{path.name}, after row {number}: is damaged ({first_line(error)}); write it again"
+            f"{path.name}, after row {number}: is damaged ({first_line(error)})", "write it again"
         ) from error
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error as one line."""
     return str(error).strip().split("\n", 1)[0][:200]
 
 
 def _no_text(path: Path, error: UnicodeDecodeError) -> DatasetError:
-    return DatasetError(f"{path.name}: is no text in {error.encoding} ({error.reason}); save it as UTF-8")
+    return DatasetError(f"{path.name}: is no text in {error.encoding} ({error.reason})", "save it as UTF-8")
 
 
 def cell_text(value: Any) -> str | None:  # noqa: ANN401 any cell
-    """Return a cell as text, None where it is empty."""
+    """Return a cell as text, None if it is empty."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, dict | list | bytes):

@@ -1,7 +1,7 @@
-"""A folder of images nobody labelled; folders named as splits give the split.
+"""A folder of unlabelled images; folders named as splits give the split.
 
-Annotations beside them that no reader knows are named, with the way to bring them in. Of formats that keep masks or
-labels among the images, nothing is read unless this format is chosen: masks would be photos, folders of files classes.
+Annotations beside them in unsupported formats are reported, with a way to convert them. Formats with masks or labels
+among the images are read only if this format is chosen, since masks would become photos, and folders of files classes.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -11,13 +11,13 @@ from pathlib import Path
 from core.data.formats.mask_folders import MASKS
 from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, split_name
 from core.data.formats.walk import holds_image, walk
-from core.types import DatasetError, SourceSample
+from core.types import Cure, DatasetError, SourceSample
 
 _MASK_FOLDERS = frozenset(MASKS)
 _LOOKED_AT = 2_000  # files
 _HEAD = 4_096  # bytes
 _DATUMARO = "convert it with datumaro, images included, from `{}` to `coco_instances`, and import that folder"
-_Kind = tuple[str, tuple[str, ...], str, str]  # a file's ending, words near its beginning, what it is, and the way
+_Kind = tuple[str, tuple[str, ...], str, str]  # ending, words near the beginning, format, conversion
 _REFUSED: tuple[_Kind, ...] = (
     (".xml", ("<annotation>", "<sourceAnnotation"), "LabelMe's XML is not read", _DATUMARO.format("label_me")),
     (
@@ -39,7 +39,7 @@ _UNREAD: tuple[_Kind, ...] = (
         ".xml",
         ("<annotations>",),
         "CVAT's XML is read as annotations of images, not of videos, and not where images are to have no labels",
-        "read it with --format cvat, exported as `CVAT for images 1.1`",
+        f"{Cure.FORMAT_CVAT}, exported as `CVAT for images 1.1`",
     ),
     (
         ".xml",
@@ -69,18 +69,18 @@ _UNREAD: tuple[_Kind, ...] = (
 
 
 def recognise(source: Path) -> str:
-    """Say why this is a folder of images; empty: it is none."""
+    """Return the evidence that the source is a folder of images, empty if it is not."""
     return "it holds images" if source.is_dir() and holds_image(source) else ""
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every image, however deep, without a label.
+    """List every image, at any depth, without a label.
 
     Raises:
         DatasetError: this is no folder.
     """
     if not source.is_dir():
-        raise DatasetError(f"{source}: is a file; name the folder that holds the images")
+        raise DatasetError(f"{source}: is a file", "name the folder that holds the images")
     problems = Problems()
     for path, what, way in _found_unread(source, _UNREAD):
         problems.warn("annotations not read", str(path), what, way)
@@ -88,21 +88,21 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
 
 
 def refuse_unread(source: Path, endings: Container[str]) -> None:
-    """Refuse a folder whose labels no reader knows, and whose files other readers take for what they are not.
+    """Refuse a folder with labels in an unsupported format that other readers would misread.
 
-    It is told by files of these endings.
+    It is recognised by the endings of its files.
 
     Raises:
-        DatasetError: it is one, with the way to bring it in.
+        DatasetError: it is such a folder; the message has a way to convert it.
     """
     if not source.is_dir():
         return
     for path, what, way in _found_unread(source, [kind for kind in _REFUSED if kind[0] in endings]):
-        raise DatasetError(f"{path}: {what}; {way}. To take the images alone: --format unlabelled")
+        raise DatasetError(f"{path}: {what}", f"{way}. To take the images alone: {Cure.FORMAT_UNLABELLED}")
 
 
 def _found_unread(source: Path, kinds: Sequence[_Kind]) -> Iterator[tuple[Path, str, str]]:
-    """Yield the first file of each kind of annotations, relative to the source, what it is, and the way."""
+    """Yield the first file of each unsupported format, relative to the source, with the format and its conversion."""
     left = list(kinds)
     for path in islice(source.rglob("*"), _LOOKED_AT):
         candidates = [kind for kind in left if kind[0] == path.suffix.lower()]
@@ -124,11 +124,11 @@ def _head(path: Path) -> str:
 
 
 def _samples(source: Path, options: ReadOptions, problems: Problems) -> Iterator[SourceSample]:
-    told: set[str] = set()
+    warned: set[str] = set()
     for name in walk(source, options, problems):
         folder, _, _ = name.rpartition("/")
-        if folder not in told and not _MASK_FOLDERS.isdisjoint(folder.lower().split("/")):
-            told.add(folder)
+        if folder not in warned and not _MASK_FOLDERS.isdisjoint(folder.lower().split("/")):
+            warned.add(folder)
             problems.warn(
                 "masks read as photos?",
                 folder,

@@ -1,7 +1,7 @@
-"""Images that a table holds itself become files, found by their content and called by the name they had.
+"""Files unpacked from the images embedded in a table, stored by content and named as in the table.
 
-The same image of the same name is the same file for ever: an import again finds it where it was, and no file changes
-under a round that reads it. Two images of one name lie in folders of their own.
+An image of the same content and name always has the same file: a repeated import finds it again, and no file changes
+while a round reads it. Two images of one name are in separate folders.
 """
 
 import os
@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from core.data.export.names import safe_name
-from core.data.export.placing import sized
 from core.data.images import IMAGE_SUFFIXES
-from core.data.storage import PARTIAL, RESERVE
+from core.data.storage import PARTIAL, RESERVE, size_text
 from core.types import DatasetError
 
 _MAGIC = {
@@ -31,14 +30,14 @@ _FOLDERS = 8  # of a name that are kept
 
 @dataclass(slots=True)
 class FileStore:
-    """A folder of files by content. `finish` waits for the disk, before anything names them."""
+    """A folder of files by content. `finish` flushes them to the disk, before anything refers to them."""
 
     folder: str
     _room: int = 0  # bytes that may be written before the disk is asked again
     _written: bool = False
 
     def put(self, data: bytes, name: str) -> Path:
-        """Return the file that holds these bytes and is called `name`, written where it is not there.
+        """Return the file with these bytes and this name, written if it does not exist.
 
         Raises:
             DatasetError: there is no room for it, or no folder.
@@ -50,13 +49,13 @@ class FileStore:
         return next(path for path in places if _holds(path, data) or self._write(path, data))
 
     def finish(self) -> None:
-        """Wait until what was written is on the disk."""
+        """Flush written files to the disk."""
         if self._written:
             os.sync()
             self._written = False
 
     def _write(self, path: Path, data: bytes) -> bool:
-        """Write a new file whole or not at all; return whether its place was free."""
+        """Write a new file whole or not at all; return whether its path was free."""
         if path.exists():
             return False
         self._make_room(len(data))
@@ -64,7 +63,7 @@ class FileStore:
         partial = path.with_name(f".{uuid4().hex}{PARTIAL}")
         try:
             partial.write_bytes(data)
-            os.link(partial, path)  # unlike a rename it never replaces what another import put there meanwhile
+            os.link(partial, path)  # unlike a rename it never replaces a file that another import wrote meanwhile
         except FileExistsError:
             return _holds(path, data)
         finally:
@@ -78,15 +77,16 @@ class FileStore:
             free = shutil.disk_usage(self.folder).free
             if free - size < RESERVE:
                 raise DatasetError(
-                    f"{self.folder} has {sized(free)} left, of which {sized(RESERVE)} stay free for the database and "
-                    "rounds, so the images cannot be unpacked; make room, or set OUTFOLD_HOME to a folder elsewhere"
+                    f"{self.folder} has {size_text(free)} left, of which {size_text(RESERVE)} stay free for the "
+                    "database and rounds, so the images cannot be unpacked",
+                    "make room, or set OUTFOLD_HOME to a folder elsewhere",
                 )
             self._room = min(free - RESERVE, RESERVE)
         self._room -= size
 
 
 def shown_name(written: str | None, split: str, row: int) -> str:
-    """Return the name of an image as people read it: the one written in its cell, or its row, below its split."""
+    """Return the shown name of an image: the one in its cell, or its row number, below its split."""
     parts = [part for part in (written or "").replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if leads_out(written):
         parts = parts[-1:]
@@ -95,13 +95,13 @@ def shown_name(written: str | None, split: str, row: int) -> str:
 
 
 def leads_out(written: str | None) -> bool:
-    """Whether a path is absolute or goes up."""
+    """Return whether a path is absolute or contains `..`."""
     path = (written or "").replace("\\", "/")
     return path.startswith("/") or path[1:2] == ":" or ".." in path.split("/")
 
 
 def _places(folder: Path, digest: str, name: str) -> Iterator[Path]:
-    """Yield where a file may lie, in the order that is tried."""
+    """Yield the possible paths of a file, in the order tried."""
     yield folder / name
     attempt = 0
     while True:
@@ -117,7 +117,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _file_name(name: str, data: bytes) -> str:
-    """Return a name as a path that every disk takes, with an ending that says what is in it."""
+    """Return a name as a path valid on every disk, with the ending of its format."""
     path = PurePosixPath(name)
     suffix = path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else _suffix(data)
     stem = path.name.removesuffix(suffix)

@@ -3,7 +3,7 @@
 Index 255, the border around objects, is IGNORE. The lists give the split; an image in none of them is read if it has a
 mask. Without a `labelmap.txt` the classes are VOC's own 21. A palette saved as colours is recognised by VOC's colours.
 Written masks hold at most 255 classes; a list `default.txt` has the images without a split. `labelmap.txt` names the
-colours for other readers, the border as `ignored`; `classes.csv` does so for this one.
+colours for other readers, the border as `ignored`; `classes.csv` does so for this reader.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +14,24 @@ import numpy as np
 from PIL import Image
 
 from core.data.export.names import safe_name
-from core.data.formats.mask_folders import Pairing, Pairs, bases, find_pairs, sample_of, within
-from core.data.formats.mask_meaning import Usual, find_meaning
+from core.data.formats.mask_folders import Pairing, Pairs, bases, find_pairs, mask_files, relative_folder, sample_of
+from core.data.formats.mask_meaning import DefaultClasses, find_meaning
 from core.data.formats.mask_pairs import save_mask
-from core.data.formats.questions import together
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
-from core.data.formats.turned import ask_turned
+from core.data.formats.source import (
+    SPLITS,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    combine_meanings,
+    refuse_leaving,
+    split_name,
+)
 from core.data.formats.walk import folders_in, is_image_name
 from core.data.masks.classes import declare, without_values, write_classes
 from core.data.masks.colours import rgb_of, voc_colour
 from core.data.masks.items import MaskItem, place_in, unused_name
 from core.data.masks.pixels import PixelCode
+from core.data.masks.turning import ask_turned
 from core.types import IGNORE, ClassTable, DatasetError, ExportError, SourceSample
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
@@ -41,16 +48,16 @@ _NAMES = (
 _CLASSES = without_values(
     declare([*((name, voc_colour(at)) for at, name in enumerate(_NAMES.split(" "))), (None, _BORDER)])
 )
-USUAL = Usual(_CLASSES, _CLASSES, len(_CLASSES.table) - 1, coloured=False)
+USUAL = DefaultClasses(_CLASSES, _CLASSES, len(_CLASSES.table) - 1, coloured=False)
 
 
 def recognise(source: Path) -> str:
-    """Say why this is VOC's layout; empty: it is not."""
+    """Return the evidence that the source is VOC's layout, empty if it is not."""
     if not source.is_dir():
         return ""
     found = _find(source)
     if found is not None:
-        return f"{found[1].masks} and {found[1].images} are VOC's folders"
+        return f"{found[1].mask_folder} and {found[1].image_folder} are VOC's folders"
     alone = _masks_alone(source)
     return "" if alone is None else f"{alone.name} has masks as VOC does, but there is no {IMAGES}"
 
@@ -64,29 +71,29 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     found = _find(source) if source.is_dir() else None
     if found is None and source.is_dir() and (alone := _masks_alone(source)):
         raise DatasetError(
-            f"{alone}: has masks, but their images are not there; put the images into {alone.parent / IMAGES}, under "
-            "the names of their masks, and import again (CVAT exports them with `Save images`)"
+            f"{alone}: has masks, but their images are not there",
+            f"put the images into {alone.parent / IMAGES}, under "
+            "the names of their masks, and import again (CVAT exports them with `Save images`)",
         )
     if found is None:
-        raise DatasetError(f"{source}: has no folders {IMAGES} and {MASKS}; name them so, or choose another format")
+        raise DatasetError(f"{source}: has no folders {IMAGES} and {MASKS}", "name them so, or choose another format")
     base, pairing = found
     problems = Problems()
     pairs = find_pairs(source, [pairing], options, problems)
-    masks = [f"{source}/{name}" for name in pairs.masks]
-    meaning = find_meaning(masks, [base, source], options, USUAL, problems, source=source)
-    keys = {_key(name, pairing) for _, images, _ in pairs.found for name in images}
+    meaning = find_meaning(mask_files(source, pairs), [base, source], options, USUAL, problems, source=source)
+    keys = {_key(name, pairing) for _, images, _ in pairs for name in images}
     splits = _read_lists(base, keys, lambda path: refuse_leaving(path, source, options))
-    ((_, images, of_images),) = pairs.found
+    ((_, images, of_images),) = pairs
     photos = [
         (f"{source}/{name}", f"{source}/{mask}") for name in images if (mask := of_images.get(_key(name, pairing)))
     ]
-    shown = together(meaning.shown, questions=ask_turned(photos, options))
+    shown = combine_meanings(meaning.shown, questions=ask_turned(photos, options))
     code = replace(meaning.code, turn=options.exif_masks == "turn")
     return SourceListing(_samples(source, pairs, splits, code, problems), problems, meaning.table, shown)
 
 
 def place(items: Sequence[MaskItem]) -> list[str]:
-    """Return where each image goes: `JPEGImages/name`."""
+    """Return the place of each image: `JPEGImages/name`."""
     return place_in(items, lambda _: IMAGES)
 
 
@@ -97,7 +104,7 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
         ExportError: there are more classes than a palette holds.
     """
     if len(table) > IGNORE:
-        raise ExportError(f"VOC's palettes hold {IGNORE} classes, there are {len(table)}; export another format")
+        raise ExportError(f"VOC's palettes hold {IGNORE} classes, there are {len(table)}", "export another format")
     written, border = write_classes(folder, table, _BORDER)
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[: len(written)] = [rgb_of(colour) for colour in written.colours]
@@ -117,7 +124,7 @@ def write(folder: Path, items: Sequence[MaskItem], table: ClassTable, files: Seq
 
 
 def _labelmap(table: ClassTable, border: str) -> str:
-    """Return lines `name:r,g,b::`; letters that have a meaning in it, or end a line, are written as %XX."""
+    """Return lines `name:r,g,b::`; characters with a meaning there, and line breaks, are written as %XX."""
     lines = ["# label:color_rgb:parts:actions"]
     rows = [*zip(table.names, table.colours, strict=True), (unused_name(table, _IGNORED), border)]
     for name, colour in rows:
@@ -133,12 +140,12 @@ def _find(source: Path) -> tuple[Path, Pairing] | None:
         images = by_name.get(IMAGES.lower())
         masks = next((name for key, name in sorted(by_name.items()) if key.startswith(MASKS.lower())), None)
         if images and masks:
-            return base, Pairing(within(source, base / images), within(source, base / masks))
+            return base, Pairing(relative_folder(source, base / images), relative_folder(source, base / masks))
     return None
 
 
 def _masks_alone(source: Path) -> Path | None:
-    """Return the folder of masks of an export that came without its images."""
+    """Return the folder of masks of an export without its images."""
     for base in bases(source):
         by_name = {name.lower(): name for name in folders_in(base)}
         masks = by_name.get(MASKS.lower())
@@ -149,11 +156,11 @@ def _masks_alone(source: Path) -> Path | None:
 
 def _key(name: str, pairing: Pairing) -> str:
     """Return the path of an image below its folder, without its ending, as lists name it."""
-    return str(PurePath(name).relative_to(pairing.images or ".").with_suffix(""))
+    return str(PurePath(name).relative_to(pairing.image_folder or ".").with_suffix(""))
 
 
 def _read_lists(base: Path, keys: set[str], checked: Callable[[Path], Path]) -> dict[str, str] | None:
-    """Return the split of each image by its path without ending; None: there are no lists."""
+    """Return the split of each image by its path without ending, None if there are no lists."""
     folder = base / LISTS
     paths = {path.stem: path for path in folder.glob("*.txt")} if folder.is_dir() else {}
     if not paths:
@@ -166,15 +173,15 @@ def _read_lists(base: Path, keys: set[str], checked: Callable[[Path], Path]) -> 
         try:
             lines = checked(paths[stem]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{paths[stem]}: cannot be read ({error}); save it as UTF-8 text") from error
+            raise DatasetError(f"{paths[stem]}: cannot be read ({error})", "save it as UTF-8 text") from error
         for line in lines:
             if line.strip():
-                splits.setdefault(_listed(line, keys), split)
+                splits.setdefault(_image_of_line(line, keys), split)
     return splits
 
 
-def _listed(line: str, keys: set[str]) -> str:
-    """Return the image a line names: its name, its path, or the paths of image and mask."""
+def _image_of_line(line: str, keys: set[str]) -> str:
+    """Return the image of a line: its name, its path, or the paths of image and mask."""
     if line in keys:
         return line
     path = PurePath(line.strip())
@@ -190,7 +197,7 @@ def _listed(line: str, keys: set[str]) -> str:
 def _samples(
     source: Path, pairs: Pairs, splits: dict[str, str] | None, code: PixelCode, problems: Problems
 ) -> Iterator[SourceSample]:
-    ((pairing, images, masks),) = pairs.found
+    ((pairing, images, masks),) = pairs
     stems = set()
     for name in images:
         stem = _key(name, pairing)
@@ -203,15 +210,15 @@ def _samples(
             problems.warn(
                 "missing mask",
                 name,
-                f"{pairing.masks} has no {stem}.png; the image is read as not labelled",
-                "put the mask there, or nothing if nobody labelled it",
+                f"{pairing.mask_folder} has no {stem}.png; the image is read as not labelled",
+                "put the mask there, or nothing if it is unlabelled",
             )
         yield sample_of(source, name, (splits or {}).get(stem, ""), mask, code)
     for stem in sorted(set(splits or {}) - stems):
         problems.error(
             "unknown image",
             stem,
-            f"a list names it, {pairing.images} has no such image",
+            f"a list names it, {pairing.image_folder} has no such image",
             "put it there, or remove the line",
         )
     for stem in sorted(masks.keys() - stems):

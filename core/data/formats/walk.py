@@ -1,4 +1,4 @@
-"""Walk through a folder nobody has vetted: links, loops, odd names, what must not be read.
+"""Walk through an untrusted folder, with links, loops, odd names and unreadable files.
 
 Links to files inside are read; links that leave the root are refused unless the options allow them.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.data.formats.source import Problems, ReadOptions, is_allowed, is_storable, is_within
 from core.data.images import IMAGE_SUFFIXES
+from core.types import Cure
 
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -17,8 +18,8 @@ _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 def walk(root: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
     """Yield the paths of all image files below `root`, relative to it, sorted folder by folder.
 
-    Hidden files and the droppings of desktops are passed over in silence; everything else that is no image, or must
-    not or cannot be read, is a problem. Links to folders inside are read at their own place, so no loop is possible.
+    Hidden files and those that desktops create are skipped silently; every other file that is no image, or cannot or
+    must not be read, is a problem. Links to folders inside are read at their targets, so no loop is possible.
     """
     visited = {_identity(str(root))}
     waiting = [""]
@@ -42,13 +43,13 @@ def walk(root: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Return the visible folders directly in `folder`, sorted; links count when they lead to one."""
+    """Return the visible folders directly in `folder`, sorted; links to folders count."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
 
 
 def holds_image(folder: Path, entries: int = 2_000) -> bool:
-    """Whether an image lies in `folder` or below, among the first `entries` names looked at."""
+    """Return whether an image is in `folder` or below, among the first `entries` names."""
     for count, (_, _, names) in enumerate(os.walk(folder)):
         if any(is_image_name(name) for name in names):
             return True
@@ -58,18 +59,18 @@ def holds_image(folder: Path, entries: int = 2_000) -> bool:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether an image lies directly in `folder`."""
+    """Return whether an image is directly in `folder`."""
     with os.scandir(folder) as entries:
         return any(is_image_name(entry.name) and entry.is_file() for entry in entries)
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is expected to be an image."""
+    """Return whether a file of this name is expected to be an image."""
     return not is_ignored(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
 def is_ignored(name: str) -> bool:
-    """Whether this is a hidden file or one a desktop leaves behind."""
+    """Return whether this is a hidden file or one that desktops create."""
     return name.startswith(".") or name.lower() in _IGNORED
 
 
@@ -85,7 +86,7 @@ def _names(root: Path, folder: str, problems: Problems) -> list[str]:
 
 
 def _mode(root: Path, relative: str, options: ReadOptions, problems: Problems) -> int:
-    """Return the file mode behind `relative`, 0 where it is refused."""
+    """Return the file mode of `relative`, 0 if it is refused."""
     path = os.path.join(root, relative)  # noqa: PTH118
     if not is_storable(relative):
         problems.error("name is not UTF-8", relative, "its name holds bytes that are no text", "rename it")
@@ -108,7 +109,7 @@ def _mode(root: Path, relative: str, options: ReadOptions, problems: Problems) -
             "link leaves the folder",
             relative,
             f"it leads to {target}",
-            "copy the files into the folder, or follow such links: --allow-outside-links",
+            f"copy the files into the folder, or follow such links: {Cure.ALLOW_OUTSIDE_LINKS}",
         )
         return 0
     return mode

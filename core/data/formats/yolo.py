@@ -2,9 +2,9 @@
 
 Also a folder for each split with both in it, as Roboflow exports: `train/images/1.jpg` with `train/labels/1.txt`.
 
-A line is the number of a class and the corners of a polygon, x and y as shares of width and height. Pixels that no
-polygon covers are the class `background`; an empty file means nothing but it, an image without a file is not labelled.
-A line of four numbers is a box, which says nothing of pixels: see the option `boxes`.
+A line is the number of a class and the corners of a polygon, x and y as shares of width and height. Uncovered pixels
+are the class `background`, all of them for an empty file; an image without a file is unlabelled. A line of four numbers
+is a box, which labels no pixels: see the option `boxes`.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,17 @@ from typing import Any
 
 import yaml
 
-from core.data.formats.boxes import box_shape, boxes_question
-from core.data.formats.mask_folders import bases, image_files, within
-from core.data.formats.questions import together
-from core.data.formats.source import SPLITS, Problems, ReadOptions, SourceListing, refuse_leaving, split_name
+from core.data.formats.annotations import box_shape, boxes_question
+from core.data.formats.mask_folders import bases, image_files, relative_folder
+from core.data.formats.source import (
+    SPLITS,
+    Problems,
+    ReadOptions,
+    SourceListing,
+    combine_meanings,
+    refuse_leaving,
+    split_name,
+)
 from core.data.formats.walk import folders_in
 from core.data.masks.camvid_maps import sequence_of
 from core.data.masks.classes import BACKGROUND
@@ -33,7 +40,7 @@ _CURE = "write a class and at least three corners x y, as shares of width and he
 
 
 def recognise(source: Path) -> str:
-    """Say why these are YOLO's labels of segmentation; empty: they are not."""
+    """Return the evidence that the source is YOLO's labels of segmentation, empty if it is not."""
     found = _find(source) if source.is_dir() else None
     if found is None:
         return ""
@@ -43,7 +50,7 @@ def recognise(source: Path) -> str:
 
 
 def read(source: Path, options: ReadOptions) -> SourceListing:
-    """List every image, with its polygons where there are any.
+    """List every image, with its polygons if there are any.
 
     Raises:
         DatasetError: there are no such files, or the classes cannot be read.
@@ -51,15 +58,17 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     found = _find(source) if source.is_dir() else None
     if found is None:
         raise DatasetError(
-            f"{source}: has no data.yaml beside folders images and labels, or train with both; choose another format"
+            f"{source}: has no data.yaml beside folders images and labels, or train with both", "choose another format"
         )
     names = _classes(refuse_leaving(found, source, options))
     background = next((number for number, name in enumerate(names) if name.strip().lower() == BACKGROUND), None)
     table = class_table(names if background is not None else [BACKGROUND, *names])
     problems = Problems()
-    reader = _Labels(source, within(source, found.parent), options, 0 if background is not None else 1, len(names))
+    reader = _Labels(
+        source, relative_folder(source, found.parent), options, 0 if background is not None else 1, len(names)
+    )
     samples = list(reader.samples(background or 0, problems))
-    shown = together(questions=boxes_question(reader.boxes, options))
+    shown = combine_meanings(questions=boxes_question(reader.boxes, options))
     return SourceListing(iter(samples), problems, table, shown)
 
 
@@ -96,10 +105,14 @@ class _Labels:
         try:
             number, corners = int(label.removesuffix(".0")), [100 * float(text) for text in written]
         except ValueError:
-            return [0, "fault", ["bad polygon", f"the line {line[:60]!r} holds what is no number", _CURE]]
+            return [0, "fault", ["bad polygon", f"the line {line[:60]!r} holds more than numbers", _CURE]]
         if not 0 <= number < self.count:
-            said = f"the line {line[:60]!r} has the class {number}, but {self.count} are named"
-            return [0, "fault", ["ids outside the classes", said, "name all classes in data.yaml, or correct the line"]]
+            message = f"the line {line[:60]!r} has the class {number}, but {self.count} are named"
+            return [
+                0,
+                "fault",
+                ["ids outside the classes", message, "name all classes in data.yaml, or correct the line"],
+            ]
         if len(corners) % 2:
             return [0, "fault", ["bad polygon", f"the line {line[:60]!r} has x without y", _CURE]]
         if len(corners) == _BOX:
@@ -120,7 +133,7 @@ def _find(source: Path) -> Path | None:
 
 
 def _places(base: Path) -> list[Path]:
-    """Return the folders that have the folders of images and labels: this one, or those of its splits."""
+    """Return the parents of the folders of images and labels: this folder, or those of its splits."""
     splits = (base / name for name in folders_in(base) if name.lower() in SPLITS)
     return [place for place in (base, *splits) if (place / "labels").is_dir() and (place / "images").is_dir()]
 
@@ -129,16 +142,16 @@ def _classes(path: Path) -> list[str]:
     """Return the names of the classes in the order of their numbers.
 
     Raises:
-        DatasetError: the file is none of YOLO's.
+        DatasetError: the file is not YOLO's.
     """
     cure = "write names: {0: cat, 1: dog}, or a list of names"
     try:
         if path.stat().st_size > _LARGEST:
-            raise DatasetError(f"{path.name}: is too large for a list of classes; {cure}")
+            raise DatasetError(f"{path.name}: is too large for a list of classes", cure)
         text = path.read_text(encoding="utf-8-sig")
-        # a few lines of nested aliases unfold to more values than fit in memory
+        # a few lines of nested aliases expand to more values than fit in memory
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise DatasetError(f"{path.name}: has YAML aliases, which are not read; {cure}")
+            raise DatasetError(f"{path.name}: has YAML aliases, which are not read", cure)
         values = yaml.safe_load(text)
         names = values.get("names") if isinstance(values, dict) else None
         if isinstance(names, dict) and set(names) == set(range(len(names))):
@@ -147,9 +160,9 @@ def _classes(path: Path) -> list[str]:
             names = []
         texts = list(map(str, names))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise DatasetError(f"{path.name}: cannot be read ({error}); {cure}") from error
+        raise DatasetError(f"{path.name}: cannot be read ({error})", cure) from error
     if len(set(texts)) < max(len(texts), 1):
-        raise DatasetError(f"{path.name}: has no list of distinct class names from 0 on; {cure}")
+        raise DatasetError(f"{path.name}: has no list of distinct class names from 0 on", cure)
     return texts
 
 

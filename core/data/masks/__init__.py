@@ -1,1 +1,1 @@
-"""Masks in and out: how they are kept, read from every format and written to it."""
+"""Masks: storage, and readers and writers of their encodings."""

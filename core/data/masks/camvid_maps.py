@@ -1,8 +1,8 @@
-"""What CamVid's colours and ids mean.
+"""Classes of CamVid's colours and ids.
 
 The colours are those of its `label_colors.txt` (Brostow, Fauqueur, Cipolla, 2009). "exact 11" takes exactly eleven of
 them, everything else is void (T. Petrac's mask maker, FER Zagreb 2021); "merged 11" groups the 32 classes into the
-usual eleven. Both give the same ids. The ids of the 480 x 360 version made for SegNet come in an order of their own.
+usual eleven. Both give the same ids. The ids of the 480 x 360 version made for SegNet have another order.
 """
 
 import re
@@ -93,6 +93,6 @@ SEGNET = declare([*((name, _COLOURS[_SEGNET.get(name, name)]) for name in _SEGNE
 
 
 def sequence_of(name: str) -> str:
-    """Return the drive a CamVid frame is from, "" for any other name: `0016E5_06450.png` is from 0016E5."""
+    """Return the drive of a CamVid frame, "" for any other name: `0016E5_06450.png` is from 0016E5."""
     found = _FRAME.fullmatch(PurePath(name).stem)
     return found[1] if found else ""

@@ -1,12 +1,12 @@
-"""Names and colours of classes as people declare them beside their masks, and as Outfold writes them.
+"""Names and colours of classes in files beside the masks, as other programs and Outfold write them.
 
 A line is a name, or a name with red, green, blue in either order, as in CamVid's `label_colors.txt`, CVAT's
 `labelmap.txt` and tables with a header `name,r,g,b`. Several colours of one name are one class. A class called void,
-ignore or unlabelled is no class: its pixels are IGNORE. Outfold's own `classes.csv` (id, name, r, g, b) says instead
-which colour that is, in a row with the id `ignore`, so there any class may have any name.
+ignore or unlabelled is no class: its pixels are IGNORE. Outfold's own `classes.csv` (id, name, r, g, b) has the colour
+of IGNORE in a row with the id `ignore`, so that there any class may have any name.
 
-Ids that a file gives count: a column `id`, lines like `2: dog`, JSON like {"dog": 2} or {"2": "dog"}. The classes are
-then in the order of their ids, and an id that the file does not have is no class. Elsewhere the id is the row.
+Ids in a file are respected: a column `id`, lines like `2: dog`, JSON like {"dog": 2} or {"2": "dog"}. The classes are
+then in the order of their ids, and an id that is not in the file is no class. Elsewhere the id is the row.
 """
 
 import csv
@@ -22,7 +22,7 @@ from core.data.masks.colours import IGNORED, Code, class_table, code_of, free_co
 from core.data.storage import write_atomically
 from core.types import ClassTable, DatasetError
 
-BACKGROUND = "background"  # the class of what no shape covers
+BACKGROUND = "background"  # the class of uncovered pixels
 OWN = "classes.csv"
 FILES = (
     OWN,
@@ -54,11 +54,11 @@ Row = tuple[str | None, str | None]  # name (None: IGNORE) and colour
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Classes as declared: the table, what each colour means, and what each id in a file means.
+    """Declared classes: the table, the class of each colour, and the class of each id in a file.
 
-    `colours` is empty where only names were declared; `others_ignored`: any other colour is IGNORE. `explicit`: the
-    file gives the ids, so that `values` has all of them; else only those whose class has another id. `complete`: it was
-    written here and also says what is IGNORE, so nothing is left to guess.
+    `colours` is empty if only names were declared; `others_ignored`: any other colour is IGNORE. `explicit`: the file
+    has the ids, so that `values` has all of them; else only those whose class has another id. `complete`: the file was
+    written by Outfold and also declares IGNORE, so no guess is needed.
     """
 
     table: ClassTable
@@ -69,13 +69,13 @@ class Declared:
     complete: bool = False
 
     @property
-    def named(self) -> dict[int, int]:
-        """Return the class of every id that has one, IGNORED included."""
+    def by_id(self) -> dict[int, int]:
+        """Return the class of every id with a class, IGNORED included."""
         return ({} if self.explicit else {number: number for number in range(len(self.table))}) | dict(self.values)
 
 
 def declare(rows: Iterable[Row], *, others_ignored: bool = False) -> Declared:
-    """Return what these rows declare; the number of a row is the id of its class in files of ids."""
+    """Return the classes that these rows declare; the number of a row is the id of its class in files of ids."""
     ids: dict[str, int] = {}
     colours: list[str | None] = []
     codes: list[Code] = []
@@ -92,22 +92,22 @@ def declare(rows: Iterable[Row], *, others_ignored: bool = False) -> Declared:
 
 
 def declare_ids(rows: Mapping[int, Row]) -> Declared:
-    """Return what rows with ids of their own declare; classes are in the order of their ids."""
+    """Return the classes that rows with ids declare, in the order of their ids."""
     numbers = sorted(rows)
     declared = declare(rows[number] for number in numbers)
-    meant = declared.named
+    meant = declared.by_id
     return replace(
         declared, values=tuple((number, meant[place]) for place, number in enumerate(numbers)), explicit=True
     )
 
 
 def without_values(declared: Declared) -> Declared:
-    """Return the same for files of ids that are those of the table, whatever the order of the rows."""
+    """Return the same classes with file ids equal to those of the table."""
     return replace(declared, values=())
 
 
-def names_from(text: str) -> Declared:
-    """Return the classes of a list of names with commas between."""
+def parse_names(text: str) -> Declared:
+    """Return the classes of a comma-separated list of names."""
     return _without_nobody([(name.strip(), None) for name in text.split(",") if name.strip()])
 
 
@@ -117,34 +117,34 @@ def find_declared(*folders: Path) -> Path | None:
 
 
 def read_declared(path: Path, *, numbered: bool = True) -> Declared:
-    """Return what a file declares; `numbered`: ids that it gives count.
+    """Return the classes that a file declares; `numbered`: its ids are respected.
 
     Raises:
         DatasetError: it cannot be read, or declares no class.
     """
     try:
         if path.stat().st_size > _LARGEST:
-            raise DatasetError(f"{path}: is too large for a list of classes; name the right file")
+            raise DatasetError(f"{path}: is too large for a list of classes", "name the right file")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); check path and rights") from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})", "check path and rights") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    declared = _parsed(path.name, text, numbered=numbered)
+        raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
+    declared = _parse(path.name, text, numbered=numbered)
     if not len(declared.table):
-        raise DatasetError(f"{path.name}: declares no class; write one a line, as in: 128 0 0 Building")
+        raise DatasetError(f"{path.name}: declares no class", "write one a line, as in: 128 0 0 Building")
     meanings: dict[int, int] = {}
     for code, number in declared.colours:
         if meanings.setdefault(code, number) != number:
-            raise DatasetError(f"{path.name}: two classes have the colour #{code:06x}; give each its own")
+            raise DatasetError(f"{path.name}: two classes have the colour #{code:06x}", "give each its own")
     return declared
 
 
 def write_classes(folder: Path, table: ClassTable, wanted: str = "#000000") -> tuple[ClassTable, str]:
-    """Write a table so that `read_declared` returns it, whatever the names are.
+    """Write a table so that `read_declared` returns it, with any names.
 
-    Return it as written, where every colour is of one class only, and the colour that means IGNORE: the `wanted` one
-    where no class has it.
+    Return the table as written, in which every colour is of one class only, and the colour of IGNORE: the `wanted` one
+    if no class has it.
     """
     table = class_table(table.names, table.colours)
     ignore_colour = free_colour(table, [wanted, "#ffffff"])
@@ -157,9 +157,9 @@ def write_classes(folder: Path, table: ClassTable, wanted: str = "#000000") -> t
     return table, ignore_colour
 
 
-def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
+def _parse(name: str, text: str, *, numbered: bool) -> Declared:
     if name.lower().endswith(".json"):
-        return _parsed_json(name, text)
+        return _parse_json(name, text)
     header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
     columns = _columns(header, rows if numbered else [])
     if "name" in columns and (len(columns) > 1 or name.lower().endswith(".csv")):
@@ -180,7 +180,7 @@ def _parsed(name: str, text: str, *, numbered: bool) -> Declared:
 
 
 def _columns(header: list[str], rows: list[list[str]]) -> list[str | None]:
-    """Return what each column holds; of two that may be the names, one of nothing but digits is the id."""
+    """Return the role of each column; of two candidates for the names, one of digits only is the id."""
     columns = [_HEADER.get(cell.strip().lower()) for cell in header]
     named = [at for at, column in enumerate(columns) if column == "name"]
     if len(named) == 2 and "id" not in columns:  # noqa: PLR2004 label,name
@@ -192,9 +192,9 @@ def _columns(header: list[str], rows: list[list[str]]) -> list[str | None]:
 
 
 def _numbered_lines(lines: list[str]) -> list[tuple[str, str | None, str | None]]:
-    """Return id, name and no colour of each line like `2: dog`; empty: not all lines are so.
+    """Return id, name and no colour of each line like `2: dog`; empty unless all lines are like this.
 
-    With nothing but a blank between, as in `2 dog`, the ids must also count from 0 or 1, or the number is of the name.
+    If only a blank separates them, as in `2 dog`, the ids must also count from 0 or 1, else they are parts of names.
     """
     found = [_NUMBERED.fullmatch(line) for line in lines]
     if not all(found) or any(_RGB_FIRST.fullmatch(line) for line in lines):
@@ -212,9 +212,9 @@ def _by_ids(file: str, rows: Iterable[tuple[str, str | None, str | None]]) -> De
     for written, name, colour in rows:
         text = written.strip()
         if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_ID):
-            raise DatasetError(f"{file}: the id {text[:40]!r} is no whole number from 0 to {_LARGEST_ID}; correct it")
+            raise DatasetError(f"{file}: the id {text[:40]!r} is no whole number from 0 to {_LARGEST_ID}", "correct it")
         if int(text) in found:
-            raise DatasetError(f"{file}: the id {text} is given twice; give each class its own")
+            raise DatasetError(f"{file}: the id {text} is given twice", "give each class its own")
         found[int(text)] = _row(name, colour)
     return declare_ids(found)
 
@@ -223,13 +223,13 @@ def _without_nobody(rows: list[Row]) -> Declared:
     return declare(_row(name, colour) for name, colour in rows)
 
 
-def is_nobody(name: str) -> bool:
-    """Whether a class of this name is none: its pixels are IGNORE."""
+def is_void(name: str) -> bool:
+    """Return whether a class of this name means IGNORE."""
     return name.strip().lower() in _NOBODY
 
 
 def _row(name: str | None, colour: str | None) -> Row:
-    return (None if name is None or is_nobody(name) else name), colour
+    return (None if name is None or is_void(name) else name), colour
 
 
 def _is_comment(line: str) -> bool:
@@ -251,15 +251,15 @@ def _row_of_line(file: str, line: str) -> Row:
     return line.rstrip(":"), None
 
 
-def _parsed_json(file: str, text: str) -> Declared:
+def _parse_json(file: str, text: str) -> Declared:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}: is no JSON ({error}); correct it") from error
+        raise DatasetError(f"{file}: is no JSON ({error})", "correct it") from error
     if isinstance(values, list):
         return _without_nobody([_row_of_value(file, value) for value in values])
     if not isinstance(values, dict):
-        raise DatasetError(f'{file}: is neither a list of names nor {{"name": [r, g, b]}}; write one of them')
+        raise DatasetError(f'{file}: is neither a list of names nor {{"name": [r, g, b]}}', "write one of them")
     if values and all(isinstance(value, str) and key.strip().isdigit() for key, value in values.items()):
         return _by_ids(file, [(key, value, None) for key, value in values.items()])
     if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values.values()):
@@ -276,7 +276,7 @@ def _row_of_value(file: str, value: Any) -> Row:  # noqa: ANN401 whatever the fi
 
 def _colour(file: str, values: Any) -> str:  # noqa: ANN401 whatever the file holds
     try:
-        red, green, blue = bytes(int(value) for value in values)  # refuses what is no byte
+        red, green, blue = bytes(int(value) for value in values)  # raises for values that are no byte
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{file}: {values!r} is no colour; write red, green, blue from 0 to 255") from error
+        raise DatasetError(f"{file}: {values!r} is no colour", "write red, green, blue from 0 to 255") from error
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,7 +1,7 @@
 """Colours of classes: as text `#rrggbb`, as 24-bit codes 0xrrggbb, and as pixels (H, W, 3) uint8.
 
-A class whose colour nobody gave gets one that only depends on its id and on the colours in use, so that it looks the
-same on every machine and after every import.
+A class without a given colour gets one that only depends on its id and on the colours in use, so that it is the same
+on every machine and after every import.
 """
 
 import re
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.types import ByteArray, ClassTable, IntArray
 
-IGNORED = -1  # the class id of what nobody labelled, where ids are not yet pixels
+IGNORED = -1  # the class id of unlabelled pixels, where ids are not yet pixels
 UNKNOWN = 65_534  # in a look-up table: no class and not ignored
 _WIDE_IGNORE = 65_535
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -47,7 +47,7 @@ Code = tuple[int, int]  # colour code, class id or IGNORED
 
 
 def voc_colour(number: int) -> str:
-    """Return the colour Pascal VOC gives to a palette index: three bits of it at a time, from the top bit down."""
+    """Return Pascal VOC's colour of a palette index: three bits of it at a time, from the top bit down."""
     red = green = blue = 0
     for shift in range(7, -1, -1):
         red |= (number & 1) << shift
@@ -88,7 +88,7 @@ def class_table(names: Sequence[str], colours: Sequence[str | None] = ()) -> Cla
 
 
 def free_colour(table: ClassTable, wanted: Iterable[str]) -> str:
-    """Return the first of the `wanted` colours that no class has, else any such colour."""
+    """Return the first of the `wanted` colours that no class has, else any free colour."""
     taken = {colour.lower() for colour in table.colours}
     return next((colour for colour in wanted if colour not in taken), next(_free_colours(taken, background=False)))
 
@@ -105,7 +105,7 @@ def ids_of(codes: IntArray, known: tuple[Code, ...]) -> NDArray[np.uint16]:
     return _look_up(known)[codes]
 
 
-def painted(mask: IntArray, colours: Sequence[str], ignore_colour: str) -> ByteArray:
+def paint_colours(mask: IntArray, colours: Sequence[str], ignore_colour: str) -> ByteArray:
     """Return a mask as the colours of its classes, (H, W, 3)."""
     table = np.empty((int(np.iinfo(mask.dtype).max) + 1, 3), dtype=np.uint8)
     table[:] = rgb_of(ignore_colour)

@@ -1,28 +1,51 @@
-"""Open mask files nobody has vetted, and look at what they store: values, colours, a palette.
+"""Untrusted mask files: open them, read their values, colours and palette, and survey many of them.
+
+A survey counts the values and colours of mask files, in pixels and files, and interprets nothing. A file that cannot be
+decoded is skipped; it is reported when it is read. `MaskError` is the problem of one mask, collected so that the others
+are still read.
 
 Shapes: values and codes (H, W).
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from core.data.masks.colours import UNKNOWN, codes_of
-from core.data.masks.faults import MaskError
-from core.types import WIDE_IGNORE, IntArray
+from core.data.children import cores
+from core.data.masks.colours import UNKNOWN, codes_of, text_of
+from core.types import WIDE_IGNORE, DatasetError, FloatArray, IntArray
 
 FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
 _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
 LOSSY = {"JPEG"}
 
+_MOST_COLOURS = 1_024  # counted at most; a photograph has more
+
+
+class MaskError(DatasetError):
+    """One mask cannot be used, or (as a warning) only after a guess. `kind` is short and stable."""
+
+    def __init__(self, kind: str, message: str, cure: str) -> None:
+        """Create the error with its cause and cure."""
+        super().__init__(message, cure)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        """Return the message alone: problems are listed with their cure beside it."""
+        return self.message
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a mask's file; whatever a decoder raises on foreign bytes is one kind of error.
+def open_mask(path: Path) -> Iterator[Image.Image]:
+    """Open a mask's file; any exception of a decoder becomes a MaskError.
 
     Raises:
         MaskError: it cannot be opened, or, later, decoded.
@@ -38,7 +61,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user its rights") from error
     except Image.DecompressionBombError as error:
         raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
-    except Exception as error:  # decoders raise anything on foreign bytes; here it all means one thing
+    except Exception as error:  # decoders raise anything on damaged files
         raise MaskError(
             "corrupt mask",
             f"{path.name}: it cannot be decoded ({type(error).__name__}: {error})",
@@ -47,7 +70,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def grey_values(image: Image.Image) -> IntArray | None:
-    """Return what a grey or palette file stores, (H, W) uint8 or uint16; None: it stores colours."""
+    """Return the values of a grey or palette file, (H, W) uint8 or uint16; None if it stores colours."""
     if image.mode == "P":
         return np.asarray(image)
     if image.mode not in _GREY:
@@ -61,7 +84,7 @@ def grey_values(image: Image.Image) -> IntArray | None:
 
 
 def palette_of(image: Image.Image) -> IntArray:
-    """Return the colour code of each palette index, (256,); those the file does not give are black."""
+    """Return the colour code of each palette index, (256,); missing ones are black."""
     codes = np.zeros(256, dtype=np.uint32)
     stored = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
     codes[: len(stored)] = codes_of(stored)
@@ -69,5 +92,127 @@ def palette_of(image: Image.Image) -> IntArray:
 
 
 def is_grey(codes: IntArray) -> bool:
-    """Whether red, green and blue are equal in every one of these colour codes."""
+    """Return whether red, green and blue are equal in all these colour codes."""
     return bool(((codes & 255) * 0x010101 == codes).all())
+
+
+@dataclass(slots=True)
+class Survey:
+    """Counts of pixels and files by value or colour code, and of files by kind."""
+
+    files: int = 0
+    kinds: Counter[str] = field(default_factory=lambda: Counter(values=0, colours=0))
+    value_pixels: Counter[int] = field(default_factory=Counter)
+    value_files: Counter[int] = field(default_factory=Counter)
+    colour_pixels: Counter[int] = field(default_factory=Counter)
+    colour_files: Counter[int] = field(default_factory=Counter)
+    alpha: set[int] = field(default_factory=set)  # values of it; empty where any file has none
+    palette: list[str] = field(default_factory=list)  # of the first file that has one
+    lossy: int = 0  # files
+    floats: int = 0
+    whole: bool = True  # all floats are whole numbers from 0 to 65,533
+    unit: bool = True  # all floats lie from 0 to 1
+
+    @property
+    def values(self) -> set[int]:
+        """Return every value found."""
+        return set(self.value_pixels)
+
+    @property
+    def is_alpha(self) -> bool:
+        """Return whether all files have one common colour, and differ only in their alpha."""
+        return len(self.colour_pixels) == 1 and len(self.alpha) > 1
+
+
+@dataclass(slots=True)
+class _File:
+    kind: str
+    counts: dict[int, int]
+    colours: dict[int, int]
+    alpha: set[int]
+    palette: list[str]
+    lossy: bool = False
+    whole: bool = True
+    unit: bool = True
+
+
+def survey(masks: Sequence[str], *, grey_is_colour: bool = False, thrice: bool = True, channel: str = "") -> Survey:
+    """Return the survey of these files, read on all cores.
+
+    Colours that are all grey are values stored three times, unless `grey_is_colour`; they are counted if `thrice`.
+    `channel` "alpha" reads that one.
+    """
+    found = Survey()
+    with ThreadPoolExecutor(cores()) as pool:
+        for file in pool.map(partial(_look, grey_is_colour=grey_is_colour, thrice=thrice, channel=channel), masks):
+            if file is not None:
+                _add(found, file)
+    return found
+
+
+def _add(found: Survey, file: _File) -> None:
+    found.kinds[file.kind] += 1
+    found.value_pixels.update(file.counts)
+    found.value_files.update(file.counts.keys())
+    for code, pixels in file.colours.items():
+        if code in found.colour_pixels or len(found.colour_pixels) < _MOST_COLOURS:
+            found.colour_pixels[code] += pixels
+            found.colour_files[code] += 1
+    found.alpha = found.alpha | file.alpha if found.files == 0 or found.alpha else set()
+    if not file.alpha:
+        found.alpha = set()
+    found.palette = found.palette or file.palette
+    found.lossy += file.lossy
+    found.floats += file.kind == "floats"
+    found.whole &= file.whole
+    found.unit &= file.unit
+    found.files += 1
+
+
+def _look(path: str, *, grey_is_colour: bool, thrice: bool, channel: str) -> _File | None:
+    try:
+        with open_mask(Path(path)) as image:
+            image.load()
+            return _survey_image(image, grey_is_colour=grey_is_colour, thrice=thrice, channel=channel)
+    except MaskError:
+        return None
+
+
+def _survey_image(image: Image.Image, *, grey_is_colour: bool, thrice: bool, channel: str) -> _File:
+    lossy = image.format in LOSSY
+    if image.mode == "F":
+        floats: FloatArray = np.asarray(image)
+        whole = bool((floats == np.round(floats)).all() and floats.min() >= 0 and floats.max() < UNKNOWN)
+        counts = _counts(floats.astype(np.int64)) if whole else {}
+        unit = bool(floats.min() >= 0 and floats.max() <= 1)
+        return _File("floats", counts, {}, set(), [], lossy, whole, unit)
+    if channel == "alpha" and image.mode in {"RGBA", "LA"}:
+        return _File("values", _counts(np.asarray(image.getchannel("A"))), {}, set(), [], lossy)
+    values = grey_values(image)
+    if values is not None:
+        palette = [text_of(int(code)) for code in palette_of(image)] if image.mode == "P" else []
+        return _File("values", _counts(values), {}, set(), palette, lossy)
+    if image.mode not in COLOURED:
+        return _File("others", {}, {}, set(), [], lossy)
+    pixels = np.asarray(image)
+    codes = codes_of(pixels)
+    alpha = set(np.unique(pixels[..., 3]).tolist()) if image.mode == "RGBA" else set()
+    if not grey_is_colour and is_grey(codes):
+        return _File("values", _counts(codes & 255) if thrice else {}, _colours(codes), alpha, [], lossy)
+    return _File("colours", {}, _colours(codes), alpha, [], lossy)
+
+
+def _counts(values: IntArray) -> dict[int, int]:
+    counts = np.bincount(values.ravel())
+    found = np.flatnonzero(counts)
+    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+
+
+def _colours(codes: IntArray) -> dict[int, int]:
+    """Return the pixels of each colour, counted by runs, of which masks consist."""
+    flat = codes.ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    lengths = np.diff(np.append(starts, flat.size))
+    found, place = np.unique(flat[starts], return_inverse=True)
+    pixels = np.bincount(place, weights=lengths).astype(np.int64)
+    return dict(zip(found.tolist(), pixels.tolist(), strict=True))

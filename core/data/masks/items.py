@@ -1,14 +1,14 @@
-"""What a writer of masks is given, and where the images of an export go.
+"""Input of the writers of masks, and the places of the images of an export.
 
 Every mask format's module has the same three functions beside `recognise`:
 
 - `read(root, options) -> SourceListing` lists the samples; masks are read later, by `core.data.masks.reading`.
-- `place(items) -> list[str]` says at which path below the export each image goes; the exporter brings it there.
-- `write(folder, items, table, files) -> None` writes the masks; `files` are the paths `place` gave. Formats that can
+- `place(items) -> list[str]` returns the path of each image below the export; the exporter puts it there.
+- `write(folder, items, table, files) -> None` writes the masks; `files` are the paths from `place`. Formats that can
   write one annotation for each class or each piece also take `per`.
 
-What is written, with the images at their places, is read back equal by the same module's `read`: the masks pixel for
-pixel, the classes and their colours, and the splits where the format has them.
+A written export is read back equal by the same module's `read`: the masks pixel by pixel, the classes and their
+colours, and the splits if the format has them.
 """
 
 import json
@@ -42,10 +42,10 @@ class Per(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MaskItem:
-    """One image that leaves with its mask.
+    """One image to export with its mask.
 
-    `name` is its path within the dataset, `image` where the file lies, `mask` reads the (height, width) mask when it
-    is its turn; None: nobody labelled the image.
+    `name` is its path within the dataset, `image` the path of the file, `mask` reads the (height, width) mask when
+    written; None: the image is unlabelled.
     """
 
     name: str
@@ -59,7 +59,7 @@ class MaskItem:
 def place_in(items: Sequence[MaskItem], folder_of: Callable[[MaskItem], str]) -> list[str]:
     """Return `folder/name.suffix` for each item, every name safe on any disk and every stem distinct in its folder.
 
-    The stem, because a mask is found by the stem of its image. The first comer keeps its own name.
+    Stems are distinct because a mask is found by the stem of its image. The first of equal names is kept.
     """
     taken: set[str] = set()
     placed = []
@@ -68,7 +68,7 @@ def place_in(items: Sequence[MaskItem], folder_of: Callable[[MaskItem], str]) ->
         suffix = path.suffix if path.suffix[1:].isalnum() and len(path.suffix) <= LONGEST_SUFFIX else ""
         stem = chosen = safe_name(path.name.removesuffix(suffix))
         if not suffix:
-            stem = chosen = stem.replace(".", "%2E")  # what follows a dot would be taken for the ending
+            stem = chosen = stem.replace(".", "%2E")  # the part after a dot would be taken for the ending
         attempt = 1
         while (key := _same_file(f"{folder}/{chosen}")) in taken:
             attempt += 1
@@ -96,7 +96,7 @@ def annotations(mask: IntArray, per: Per) -> Iterator[tuple[int, Inside]]:
 
 
 def unused_name(table: ClassTable, wanted: str) -> str:
-    """Return `wanted`, or `wanted2` and so on where a class is called so."""
+    """Return `wanted`, or `wanted2` and so on if a class has that name."""
     names = chain([wanted], (f"{wanted}{number}" for number in count(2)))
     return next(name for name in names if name not in table.names)
 
@@ -111,5 +111,5 @@ def write_meta(folder: Path, table: ClassTable) -> None:
 
 
 def _same_file(name: str) -> str:
-    """Return what two names share that are one file on a disk that folds case or normalises unicode."""
+    """Return a key that is equal for names of one file on disks that fold case or normalise unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

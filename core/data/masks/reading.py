@@ -1,8 +1,8 @@
 """Read many masks on all cores, in order, with flat memory; children as in `core.data.children`.
 
-A reference is what a reader put into `SourceSample.mask`: JSON values that say where a mask is and what its values
-mean, in the class ids of the listing's own table. With `into` the masks come out in the ids of another table that has
-classes of the same names, as a dataset's own that was imported before.
+A reference is the value of `SourceSample.mask`: JSON values with the files of a mask and the meaning of its values, in
+the class ids of the listing's own table. With `into` the masks have the ids of another table with classes of the same
+names, such as that of an existing dataset.
 """
 
 import json
@@ -13,11 +13,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from core.data.children import Work, ask_all, serve
-from core.data.masks.faults import MaskError
-from core.data.masks.pixels import Mask, read_pixels
+from core.data.children import ChildSpec, ask_all, serve
+from core.data.masks.files import MaskError
+from core.data.masks.pixels import Mask, read_pixels, read_stack
 from core.data.masks.segments import read_segments
-from core.data.masks.stacks import read_stack
 from core.types import ClassTable, DatasetError, IntArray, mask_dtype
 
 __all__ = ["MaskError", "read_mask", "read_masks"]
@@ -37,9 +36,9 @@ def read_masks(
     into: ClassTable | None = None,
     warn: Warn = lambda _number, _warning: None,
 ) -> Iterator[IntArray | MaskError]:
-    """Yield each mask, (height, width) in `mask_dtype(len(into or table))`, or why there is none; in order.
+    """Yield each mask, (height, width) in `mask_dtype(len(into or table))`, or its error; in order.
 
-    `warn` is told the number of a reference and what deserves a look, before its mask is yielded. 0 processes: one a
+    `warn` is called with the number of a reference and a warning, before its mask is yielded. 0 processes: one per
     core.
 
     Raises:
@@ -57,7 +56,7 @@ def read_masks(
 
 
 def read_mask(reference: dict[str, Any], width: int, height: int, classes: int) -> Mask | MaskError:
-    """Return one mask and what deserves a look, or why there is none."""
+    """Return one mask and a warning or None, or its error."""
     try:
         return _READERS[reference["kind"]](reference, width, height, classes)
     except MaskError as error:
@@ -65,17 +64,17 @@ def read_mask(reference: dict[str, Any], width: int, height: int, classes: int) 
 
 
 def _read(references: Iterable[Reference], classes: int, processes: int) -> Iterator[Mask | MaskError]:
-    chunks = _chunked(references)
+    chunks = _chunks(references)
     first = next(chunks, [])
     second = next(chunks, [])
     if not second:  # a child costs more than it brings
         yield from (read_mask(*question, classes) for question in first)
         return
-    work = Work("core.data.masks.reading", (str(classes),), _take, _deadly)
+    work = ChildSpec("core.data.masks.reading", (str(classes),), _take, _deadly)
     yield from ask_all(work, chain([first, second], chunks), processes)
 
 
-def _chunked(references: Iterable[Reference]) -> Iterator[list[Reference]]:
+def _chunks(references: Iterable[Reference]) -> Iterator[list[Reference]]:
     chunk: list[Reference] = []
     pixels = 0
     for reference in references:
@@ -89,13 +88,13 @@ def _chunked(references: Iterable[Reference]) -> Iterator[list[Reference]]:
 
 
 def _renumbering(table: ClassTable, into: ClassTable | None) -> IntArray | None:
-    """Return the new value of every old one; None: nothing changes."""
+    """Return the new value of every old one, None if nothing changes."""
     if into is None or (into.names[: len(table)] == table.names and mask_dtype(len(into)) == mask_dtype(len(table))):
         return None
     missing = set(table.names) - set(into.names)
     if missing:
         raise DatasetError(
-            f"the classes {', '.join(sorted(missing))} are not in the dataset; import them into it first"
+            f"the classes {', '.join(sorted(missing))} are not in the dataset", "import them into it first"
         )
     old, new = mask_dtype(len(table)), mask_dtype(len(into))
     values = np.full(int(np.iinfo(old).max) + 1, np.iinfo(new).max, dtype=new)
@@ -112,28 +111,28 @@ def _take(answers: IO[bytes]) -> list[Mask | MaskError]:
     if not line.endswith(b"\n"):
         raise EOFError
     found: list[Mask | MaskError] = []
-    for shape, itemsize, told in json.loads(line):
-        said = None if told is None else MaskError(*told)
+    for shape, itemsize, fault in json.loads(line):
+        error = None if fault is None else MaskError(*fault)
         if shape is None:
-            assert said is not None
-            found.append(said)
+            assert error is not None
+            found.append(error)
             continue
         size = shape[0] * shape[1] * itemsize
         data = answers.read(size)
         if len(data) < size:
             raise EOFError
-        found.append((np.frombuffer(bytearray(data), dtype=f"u{itemsize}").reshape(shape), said))
+        found.append((np.frombuffer(bytearray(data), dtype=f"u{itemsize}").reshape(shape), error))
     return found
 
 
 def _answer(questions: list[Reference], answers: IO[bytes]) -> None:
     found = [read_mask(*question, int(sys.argv[1])) for question in questions]
-    told = []
+    headers = []
     for item in found:
-        said = item if isinstance(item, MaskError) else item[1]
-        words = None if said is None else (said.kind, str(said), said.cure)
-        told.append((None, 0, words) if isinstance(item, MaskError) else (item[0].shape, item[0].itemsize, words))
-    answers.write(json.dumps(told).encode() + b"\n")
+        error = item if isinstance(item, MaskError) else item[1]
+        words = None if error is None else (error.kind, str(error), error.cure)
+        headers.append((None, 0, words) if isinstance(item, MaskError) else (item[0].shape, item[0].itemsize, words))
+    answers.write(json.dumps(headers).encode() + b"\n")
     for item in found:
         if not isinstance(item, MaskError):
             answers.write(np.ascontiguousarray(item[0]).data)

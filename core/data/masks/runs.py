@@ -1,9 +1,9 @@
-"""Run lengths as COCO and Label Studio write them. Foreign ones are checked before a pixel is written.
+"""Run lengths of COCO and Label Studio, checked before a pixel is written.
 
 COCO: lengths of runs down the columns, outside and inside in turn, as numbers or packed into text. Label Studio: a
-stream of bits that packs the bytes of an RGBA picture whose alpha says what is inside (thi.ng's rle-pack): 32 bits
+stream of bits that packs the bytes of an RGBA picture whose alpha is above 0 inside (thi.ng's rle-pack): 32 bits
 number of bytes, 5 bits word size - 1, four times 4 bits length size - 1; then tokens of 1 bit (run or literal), 2 bits
-which length size, the length - 1, and one word or as many as the length says. All functions know (H, W) bool masks.
+index of the length size, the length - 1, and one word, or as many as the length. All functions use (H, W) bool masks.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from core.data.masks.faults import MaskError
+from core.data.masks.files import MaskError
 
 Inside = NDArray[np.bool_]
 _LENGTH_SIZES = (3, 4, 8, 16)  # bits, as Label Studio itself writes
@@ -23,12 +23,12 @@ _CURE = "export the annotations again; if that does not help, draw this one anew
 
 
 def decode_coco(counts: Any, height: int, width: int) -> Inside:  # noqa: ANN401 whatever the file holds
-    """Return what lies inside, from counts as text or as numbers.
+    """Return the pixels inside, from counts as text or as numbers.
 
     Raises:
-        MaskError: the counts are no such thing, or cover another number of pixels.
+        MaskError: the counts are invalid, or cover another number of pixels.
     """
-    lengths = _unpacked(_plain(counts)) if isinstance(counts, str) else _numbers(counts)
+    lengths = _unpack_counts(_plain(counts)) if isinstance(counts, str) else _numbers(counts)
     if (lengths < 0).any() or lengths.sum() != height * width:
         raise MaskError(
             "damaged run lengths", f"they cover {int(lengths.sum())} pixels, the image has {height * width}", _CURE
@@ -44,10 +44,10 @@ def encode_coco(inside: Inside) -> dict[str, Any]:
 
 
 def decode_brush(packed: Any, height: int, width: int) -> Inside:  # noqa: ANN401 whatever the file holds
-    """Return what lies inside, from Label Studio's list of bytes.
+    """Return the pixels inside, from Label Studio's list of bytes.
 
     Raises:
-        MaskError: it is no such list, or holds another number of pixels.
+        MaskError: the list is invalid, or holds another number of pixels.
     """
     try:
         data = bytes(packed if isinstance(packed, list) else [packed])
@@ -117,7 +117,7 @@ class _Bits:
         return number & ((1 << count) - 1)
 
     def words(self, count: int) -> NDArray[np.uint8]:
-        """Return the next so many bytes, wherever they begin."""
+        """Return the next bytes, also if they are not aligned."""
         first, shift, end = self.at >> 3, self.at & 7, self.at + count * _WORD
         self._check(end)
         self.at = end
@@ -140,16 +140,16 @@ def _numbers(counts: Any) -> NDArray[np.int64]:  # noqa: ANN401 whatever the fil
 
 
 def _plain(text: str) -> str:
-    """Return the letters of packed lengths, also where they were written as Python shows bytes: b'...'."""
+    """Return the letters of packed lengths, also if written as a Python literal: b'...'."""
     if len(text) > 2 and text[:2] in ("b'", 'b"') and text[-1] == text[1]:  # noqa: PLR2004 the quotes
         return text[2:-1].replace("\\\\", "\\")
     return text
 
 
-def _unpacked(text: str) -> NDArray[np.int64]:
-    """Return the lengths packed into text: 5 bits a letter, from the lowest, the sixth says that more follow.
+def _unpack_counts(text: str) -> NDArray[np.int64]:
+    """Return the lengths packed into text: 5 bits per letter, lowest first; the sixth bit is set if more follow.
 
-    From the fourth on they are written as the difference to the one before the last.
+    From the fourth on they are stored as the difference to the last but one.
     """
     letters = np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8).astype(np.int64) - ord("0")
     if ((letters < 0) | (letters > 63)).any():  # noqa: PLR2004 six bits

@@ -1,21 +1,29 @@
-"""Masks kept by their content: written once, never changed, so a row or an address that names one means it for ever.
+"""Masks stored by content: written once and never changed, so that a hash names the same mask for ever.
 
-Each lies as a grey PNG of 8 or 16 bits that any program can open. IGNORE is the dtype's largest value.
+Each is a grey PNG of 8 or 16 bits that any program can open. IGNORE is the dtype's largest value. The masks read last
+stay in memory, since every stroke of an edit is compared with the mask it began from; a file is known by name, size and
+time of change, so that a damaged or replaced one is read again.
 """
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image
 
-from core.data.masks.png import to_png
+from core.data.masks.png import read_facts, to_png
 from core.data.storage import write_atomically
 from core.types import DatasetError, IntArray
 
 _NAME = re.compile(r"[0-9a-f]{32}")
+
+_BUDGET = 256 << 20  # bytes of labels: four masks of 8192 x 8192, as an edit of one compares them
+_kept: OrderedDict[tuple[Path, int, int], IntArray] = OrderedDict()
+_lock = Lock()
 
 
 def mask_hash(mask: IntArray) -> str:
@@ -26,57 +34,132 @@ def mask_hash(mask: IntArray) -> str:
 
 
 def classes_in(mask: IntArray) -> list[int]:
-    """Return the classes that have a pixel in a mask, (H, W), in their order."""
+    """Return the ids of the classes in a mask, (H, W), ascending."""
     return np.flatnonzero(class_pixels(mask)).tolist()
 
 
 def class_pixels(mask: IntArray, classes: int = 1) -> IntArray:
-    """Return how many pixels each class has in a mask, (H, W): up to its largest one, and at least so many classes."""
+    """Return the number of pixels of each class in a mask, (H, W), up to its largest id, and of at least `classes`."""
     counts: IntArray = np.bincount(mask.ravel(), minlength=classes)[: np.iinfo(mask.dtype).max]
     return counts
 
 
 @dataclass(frozen=True, slots=True)
 class MaskStore:
-    """A folder of masks, each known by its hash."""
+    """A folder of masks, each named by its hash."""
 
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Return where the mask of this hash lies.
+        """Return the path of the mask with this hash.
 
         Raises:
             DatasetError: `name` is no hash.
         """
         if not _NAME.fullmatch(name):
-            raise DatasetError(f"{name[:60]!r} is no mask; reload the page")
+            raise DatasetError(f"{name[:60]!r} is no mask", "reload the page")
         return self.folder / name[:2] / f"{name}.png"
 
     def put(self, mask: IntArray, *, durable: bool = True) -> str:
-        """Keep a mask, (H, W) uint8 or uint16, and return its hash; one that is there, and whole, is left as it is."""
+        """Store a mask, (H, W) uint8 or uint16, and return its hash; an undamaged existing file is kept."""
         name = mask_hash(mask)
         path = self.path(name)
         if not self._is_whole(name):
             write_atomically(path, to_png(mask), durable=durable)
         return name
 
-    def get(self, name: str) -> IntArray:
-        """Return the mask of this hash, (H, W) uint8 or uint16.
+    def put_edited(self, mask: IntArray, base: str, rows: tuple[int, int]) -> str:
+        """Store a mask that differs from that of the hash `base` within these rows only, and return its hash.
+
+        Other rows are copied from the base's file, so little is compressed.
 
         Raises:
-            DatasetError: it is not there, or its file was damaged.
+            DatasetError: `base` is missing, or its file was damaged.
+        """
+        name = mask_hash(mask)
+        if not self._is_whole(name):
+            try:
+                data = to_png(mask, self.path(base).read_bytes(), rows)
+            except (OSError, ValueError) as error:
+                raise _unreadable(base, error) from error
+            write_atomically(self.path(name), data)
+        return name
+
+    def data(self, name: str, shape: tuple[int, int], itemsize: int) -> bytes | None:
+        """Return the file of the mask with this hash; None if it has another shape, (H, W), or bytes per label.
+
+        Raises:
+            DatasetError: it is missing, or its file was damaged.
+        """
+        try:
+            png = self.path(name).read_bytes()
+            facts = read_facts(png)
+        except (OSError, ValueError) as error:
+            raise _unreadable(name, error) from error
+        return png if facts == (*shape, itemsize) else None
+
+    def get(self, name: str) -> IntArray:
+        """Return the mask with this hash, (H, W) uint8 or uint16.
+
+        Raises:
+            DatasetError: it is missing, or its file was damaged.
         """
         try:
             with Image.open(self.path(name)) as image:
                 wide = image.mode.startswith("I")
                 mask: IntArray = np.asarray(image).astype(np.uint16 if wide else np.uint8)
         except (OSError, ValueError) as error:
-            raise DatasetError(f"the mask {name} cannot be read ({error}); import the dataset again") from error
+            raise _unreadable(name, error) from error
         return mask
 
     def _is_whole(self, name: str) -> bool:
-        """Whether the mask is there and was not damaged, by a power cut before it was on the disk or otherwise."""
+        """Return whether the mask exists and is undamaged, for example by a power cut during its write."""
         try:
             return mask_hash(self.get(name)) == name
         except DatasetError:
             return False
+
+
+def _unreadable(name: str, error: Exception) -> DatasetError:
+    return DatasetError(f"the mask {name} cannot be read ({error})", "import the dataset again")
+
+
+def read_recent(store: MaskStore, name: str) -> IntArray:
+    """Return the mask with this hash, (H, W), read-only, from memory if it was read lately.
+
+    Raises:
+        DatasetError: it is missing, or its file was damaged.
+    """
+    key = _key(store, name)
+    with _lock:
+        found = None if key is None else _kept.get(key)
+    return found if found is not None else keep_recent(store, name, store.get(name))
+
+
+def keep_recent(store: MaskStore, name: str, mask: IntArray) -> IntArray:
+    """Keep a mask just read or written in memory, and return it, read-only from now on."""
+    mask.flags.writeable = False
+    key = _key(store, name)
+    if key is not None and mask.nbytes <= _BUDGET:
+        with _lock:
+            _kept[key] = mask
+            _kept.move_to_end(key)
+            while sum(one.nbytes for one in _kept.values()) > _BUDGET:
+                _kept.popitem(last=False)
+    return mask
+
+
+def is_recent(store: MaskStore, name: str) -> bool:
+    """Return whether the mask with this hash is in memory and its file is unchanged."""
+    key = _key(store, name)
+    with _lock:
+        return key in _kept
+
+
+def _key(store: MaskStore, name: str) -> tuple[Path, int, int] | None:
+    path = store.path(name)
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return path, facts.st_size, facts.st_mtime_ns

@@ -1,12 +1,12 @@
-"""Label changes as a file of their own, to be applied to a copy of the dataset and taken back again."""
+"""Patches: label changes in a file of their own, to be applied to a copy of the dataset and reverted."""
 
 from pathlib import Path
 
-from core.data.patch.change import Change, Patch, read_patch
+from core.data.patch.change import LabelChange, Patch, read_patch
 from core.data.patch.folder import apply_to_folder, revert_in_folder
 from core.data.patch.table import Applied, apply_to_table
 
-__all__ = ["Applied", "Change", "Patch", "apply", "read_patch", "revert"]
+__all__ = ["Applied", "LabelChange", "Patch", "apply", "read_patch", "revert"]
 
 
 def apply(patch: Patch, target: Path) -> Applied:
@@ -20,10 +20,10 @@ def apply(patch: Patch, target: Path) -> Applied:
 
 
 def revert(patch: Patch, target: Path) -> Applied:
-    """Take a patch back where it was applied.
+    """Revert an applied patch.
 
     Raises:
         DatasetError: the target cannot be read.
-        ExportError: it was not applied there, or something changed since; nothing was changed.
+        ExportError: it was not applied there, or the target was changed since; nothing was changed.
     """
-    return revert_in_folder(patch, target) if target.is_dir() else apply_to_table(patch.reversed(), target)
+    return revert_in_folder(patch, target) if target.is_dir() else apply_to_table(patch.inverse(), target)

@@ -1,8 +1,8 @@
 """Apply a patch to a copy of class folders: images move from the old class's folder to the new one's.
 
-All moves are decided first, and written into a journal in the folder; then they are made, each of them whole. A kill
-in between is mended by the same call again. Taking the patch back follows the journal, so every file gets its very
-name and place again, and folders the patch made go away.
+All moves are planned first and written into a journal in the folder; then they are made, one rename each. After a kill
+the same call completes them. Reverting follows the journal, so every file gets its former path, and folders that the
+patch created are removed.
 """
 
 import json
@@ -14,28 +14,28 @@ from core.data.export.names import FileNames, safe_name
 from core.data.export.placing import content_hash
 from core.data.export.provenance import find_manifest
 from core.data.formats.source import SPLITS, UNLABELLED_FOLDERS
-from core.data.patch.change import Change, Patch, described
+from core.data.patch.change import LabelChange, Patch, list_some
 from core.data.patch.table import Applied
 from core.data.storage import write_atomically
 from core.types import ExportError
 
-HIDDEN = ".outfold"  # readers pass hidden folders over
-LEFT_OUT = f"{HIDDEN}/left-out"  # images whose label was taken away
+HIDDEN = ".outfold"  # hidden, so that readers skip it
+LEFT_OUT = f"{HIDDEN}/left-out"  # images whose label was removed
 
 Move = tuple[str, str]  # from, to; relative to the folder
 
 
 def apply_to_folder(patch: Patch, root: Path) -> Applied:
-    """Move the images of a class folder as the patch says; all of them, or none when one does not fit.
+    """Move the images of class folders by the patch: all of them, or none if one does not fit.
 
-    Where it was applied before, nothing but what a kill left to do is moved.
+    If it was applied before, only moves that a kill left undone are made.
 
     Raises:
-        ExportError: an image lies elsewhere or holds something else than the patch expects; nothing was moved.
+        ExportError: an image has another path or content than the patch expects; nothing was moved.
     """
     if find_manifest(root) is not None:
         raise ExportError(
-            f"{root} is an export, whose tables would not follow; apply the patch to a copy of the dataset itself"
+            f"{root} is an export, whose tables would not follow", "apply the patch to a copy of the dataset itself"
         )
     journal = _journal(patch, root)
     if not journal.exists():
@@ -51,14 +51,14 @@ def apply_to_folder(patch: Patch, root: Path) -> Applied:
 
 
 def revert_in_folder(patch: Patch, root: Path) -> Applied:
-    """Put every image back to where it was before the patch was applied to this folder.
+    """Move every image back to its path before the patch was applied to this folder.
 
     Raises:
         ExportError: the patch was not applied here, or an image was moved since.
     """
     journal = _journal(patch, root)
     if not journal.exists():
-        raise ExportError(f"{root} does not remember this patch; it can only be taken back where it was applied")
+        raise ExportError(f"{root} does not remember this patch", "it can only be taken back where it was applied")
     moves, made = _read(journal)
     _make(root, [(target, source) for source, target in reversed(moves)])
     for folder in sorted(made, key=len, reverse=True):
@@ -91,14 +91,14 @@ def _decide(patch: Patch, root: Path) -> list[Move]:
         moves.append((change.path, f"{folder}/{names.give(folder, source.name, change.content_hash)}"))
     if conflicts:
         raise ExportError(
-            f"{root} was left as it is, the patch does not fit: {described(conflicts, len(conflicts))}. "
+            f"{root} was left as it is, the patch does not fit: {list_some(conflicts, len(conflicts))}. "
             "Apply it to a copy of the dataset that it was made from"
         )
     return moves
 
 
-def _new_folder(change: Change, root: Path) -> str | None:
-    """Return the folder an image belongs into after its change, None if it does not lie where its old label says."""
+def _new_folder(change: LabelChange, root: Path) -> str | None:
+    """Return the folder of an image after its change, None if it is not in the folder of its old label."""
     folders = list(PurePosixPath(change.path).parts[:-1])
     if change.new is None:
         return "/".join((LEFT_OUT, *folders))
@@ -115,13 +115,13 @@ def _new_folder(change: Change, root: Path) -> str | None:
 
 
 def _class_folder(parent: Path, name: str) -> str:
-    """Return the folder of a class: the one there is, else a new one with a name that every disk takes."""
+    """Return the folder of a class: the existing one, else a new one with a name valid on every disk."""
     is_plain = "/" not in name and name not in {".", ".."}
     return name if is_plain and (parent / name).is_dir() else safe_name(name)
 
 
 def _make(root: Path, moves: Iterable[Move]) -> int:
-    """Make the moves that are not made yet, and return how many they were."""
+    """Make the remaining moves, and return their number."""
     made = 0
     for source, target in moves:
         if not (root / source).exists() and (root / target).exists():
@@ -153,7 +153,7 @@ def _read(journal: Path) -> tuple[list[Move], list[str]]:
             str(each) for each in values["made"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{journal} is damaged ({error}); the moves have to be looked at by hand") from error
+        raise ExportError(f"{journal} is damaged ({error})", "the moves have to be checked by hand") from error
 
 
 def _remove_empty(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The networks that classify an image: our small one, or any of timm's by name."""
+"""Networks that classify images: a small CNN, or any network of timm by name."""
 
 import difflib
 from itertools import pairwise
@@ -9,21 +9,20 @@ from torch import Tensor, nn
 
 from core.config import DEEPLAB, PACKAGED, SMALL_NETWORK, SMALL_PIXELS, RoundConfig, Weights, weights_path
 from core.learn.batches import Scaling
-from core.learn.models.hub import fetch
 from core.learn.models.probes import Backbone, Resized
-from core.learn.models.weights import load_packaged, load_weights
+from core.learn.models.weights import fetch, load_packaged, load_weights
 from core.types import ConfigError
 
-_MIDDLE = (0.5, 0.5, 0.5)  # where nothing is published
+_MIDDLE = (0.5, 0.5, 0.5)  # where no scaling is published
 
 
 def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty: bool = False) -> nn.Module:
     """Return the config's network for images (B, channels, size, size); with 0 classes it returns features.
 
-    An `empty` one comes without its first weights, to be filled with what was kept of a trained one.
+    An `empty` one comes without its initial weights, to load those of a kept network.
 
     Raises:
-        ConfigError: the network is unknown, or its weights cannot be had.
+        ConfigError: the network is unknown, or its weights are not available.
     """
     network = _network(config, channels, classes, empty=empty)
     if classes == 0 and (config.all_stages or config.flip):
@@ -31,11 +30,11 @@ def build_classifier(config: RoundConfig, channels: int, classes: int, *, empty:
     return Resized(network, config.upscale) if config.upscale > config.input_size else network
 
 
-def first_scaling(config: RoundConfig, channels: int) -> Scaling:
-    """Return how the images were scaled that the first weights were trained with; of grey ones the channels' mean.
+def initial_scaling(config: RoundConfig, channels: int) -> Scaling:
+    """Return the scaling of the images that the initial weights were trained on; for grey images the channels' mean.
 
-    It is what the config says, else what is known of packaged weights or timm's own. It does not depend on the images
-    at hand, so a frozen network predicts an image alike whatever other images there are.
+    It is the config's, or else that of packaged weights or of timm. It does not depend on the dataset, so a frozen
+    network predicts an image in the same way in any dataset.
 
     Raises:
         ConfigError: the config names another number of channels than the images have.
@@ -44,12 +43,12 @@ def first_scaling(config: RoundConfig, channels: int) -> Scaling:
     if channels == 1:
         return Scaling((sum(mean) / len(mean),), (sum(std) / len(std),))
     if len(mean) != channels:
-        raise ConfigError(f"weights_mean has {len(mean)} channels, the images have {channels}; name one for each")
+        raise ConfigError(f"weights_mean has {len(mean)} channels, the images have {channels}", "give one for each")
     return Scaling(mean, std)
 
 
-def assumption(config: RoundConfig) -> str:
-    """Return a warning where a file of weights does not say how its images were scaled, "" elsewhere."""
+def scaling_assumption(config: RoundConfig) -> str:
+    """Return a warning where a file of weights has no scaling of its images, else ""."""
     if config.weights is not Weights.FILE or config.weights_mean:
         return ""
     mean, std = (", ".join(f"{value:g}" for value in values) for values in _known_scaling(config))
@@ -60,7 +59,7 @@ def assumption(config: RoundConfig) -> str:
 
 
 def _known_scaling(config: RoundConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of packaged weights or timm's own; .5 where nothing is published."""
+    """Return mean and deviation of packaged weights or of timm; .5 where none are published."""
     name = config.model.removeprefix(DEEPLAB)
     known: Any = PACKAGED.get(name)
     if known is None:
@@ -71,10 +70,10 @@ def _known_scaling(config: RoundConfig) -> tuple[tuple[float, ...], tuple[float,
 
 
 def small_cnn(channels: int, classes: int, size: int) -> nn.Sequential:
-    """Return a network for images up to 64 pixels: its time goes where few pixels meet many channels.
+    """Return a CNN for images up to 64 pixels, with most of its work at low resolution and many channels.
 
-    Grey images (digits, letters) are halved by the first layer already; colour keeps its resolution once, and gets
-    residual blocks.
+    Grey images (digits, letters) are halved by the first layer already; colour images keep their resolution once, and
+    get residual blocks.
     """
     grey = channels == 1
     widths = (24, 48, 96) if grey else (32, 64, 128)
@@ -91,7 +90,7 @@ def small_cnn(channels: int, classes: int, size: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a short cut."""
+    """Residual block of two convolutions."""
 
     def __init__(self, width: int) -> None:
         """Keep `width` channels."""
@@ -99,7 +98,7 @@ class Residual(nn.Module):
         self.body = nn.Sequential(*_unit(width, width, 3), *_unit(width, width, 3))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features with what was found in them added, (B, width, H, W)."""
+        """Return the features plus the residual, (B, width, H, W)."""
         added: Tensor = features + self.body(features)
         return added
 
@@ -113,8 +112,8 @@ def _network(config: RoundConfig, channels: int, classes: int, *, empty: bool) -
     if config.model == SMALL_NETWORK:
         if config.weights is not Weights.NONE or classes == 0:
             raise ConfigError(
-                f"{SMALL_NETWORK} has no first weights; choose weights 'none' and fine-tune, "
-                "or one of timm's networks, for example resnet18"
+                f"{SMALL_NETWORK} has no initial weights",
+                "choose weights 'none' and fine-tune, or one of timm's networks, for example resnet18",
             )
         return small_cnn(channels, classes, config.seen_size)
     network = _timm_network(config, channels, classes, pretrained=config.weights is Weights.PRETRAINED and not empty)
@@ -126,12 +125,12 @@ def _network(config: RoundConfig, channels: int, classes: int, *, empty: bool) -
 
 
 def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretrained: bool) -> nn.Module:
-    import timm  # noqa: PLC0415 seconds, which the small network need not wait for
+    import timm  # noqa: PLC0415 seconds, which the small networks need not wait for
 
     if not timm.is_model(config.model):
         near = difflib.get_close_matches(config.model, [SMALL_NETWORK, *timm.list_models()], n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` prints all names"
-        raise ConfigError(f"there is no network {config.model!r}; {hint}")
+        raise ConfigError(f"there is no network {config.model!r}", hint)
     options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
     if config.weights_padding:
         options["pad_type"] = config.weights_padding
@@ -142,11 +141,13 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
         options["pretrained_cfg_overlay"] = {"file": str(fetch(config.model))}
     try:
         network: nn.Module = timm.create_model(config.model, pretrained=pretrained, **options)
-    except Exception as error:  # the hub's client raises a dozen kinds; each means that the network cannot be had
+    except Exception as error:  # the hub's client raises a dozen kinds; the network is not available with any of them
         if config.weights_padding and isinstance(error, TypeError):
-            raise ConfigError(f"{config.model} has no choice of padding ({error}); leave the padding empty") from error
+            raise ConfigError(
+                f"{config.model} has no choice of padding ({error})", "leave the padding empty"
+            ) from error
         raise ConfigError(
-            f"{config.model} cannot be made ({type(error).__name__}: {error}); choose another network or input size"
+            f"{config.model} cannot be built ({type(error).__name__}: {error})", "choose another network or input size"
         ) from error
     if config.seen_size <= SMALL_PIXELS:
         keep_resolution(network, fresh=config.weights is Weights.NONE)
@@ -154,7 +155,7 @@ def _timm_network(config: RoundConfig, channels: int, classes: int, *, pretraine
 
 
 def keep_resolution(network: nn.Module, *, fresh: bool) -> None:
-    """Take the first halvings out of a network made for large images; a `fresh` stem also becomes 3 x 3."""
+    """Remove the first halvings of a network made for large images; a `fresh` stem also becomes 3 x 3."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
             if fresh and module.kernel_size == (7, 7):

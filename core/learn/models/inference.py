@@ -1,9 +1,9 @@
-"""A faster form of a network that is only asked: batch norm folded into convolutions, bfloat16 where the CPU has it.
+"""Faster inference: batch norm folded into convolutions, and bfloat16 where the CPU supports it.
 
 Measured for EfficientNet-Lite0 at 160 pixels on one core of an AMD EPYC with AVX512-BF16, images a second: 76 as built
 (channels last), 93 folded, 219 folded in bfloat16; ONNX Runtime 149, OpenVINO 174, both in float32. The features then
 differ by 2.5 % (relative norm), and the average precision of wrong labels by .002. Stronger networks (ConvNeXt, ViTs as
-of DINOv2, DINOv3 and SigLIP, Swin, ResNet-50) gain by a factor of 1.8 to 2.2; drawn weights answer alike to .8 %.
+of DINOv2, DINOv3 and SigLIP, Swin, ResNet-50) gain by a factor of 1.8 to 2.2; random weights differ by .8 %.
 """
 
 import copy
@@ -12,11 +12,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-_SAME, _ALIKE = 1e-3, 0.1  # relative norm by which answers differ: of a folded network, of one in bfloat16
+_SAME, _ALIKE = 1e-3, 0.1  # largest relative norm of the difference: of a folded network, of one in bfloat16
 
 
 class Bfloat16(nn.Module):
-    """A copy of a network that computes in bfloat16 and answers in float32."""
+    """Copy of a network that computes in bfloat16 and returns float32."""
 
     def __init__(self, network: nn.Module) -> None:
         """Copy and convert `network`."""
@@ -24,16 +24,16 @@ class Bfloat16(nn.Module):
         self.network = copy.deepcopy(network).to(torch.bfloat16)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the network's answer to float32 images."""
+        """Return the network's output for float32 images."""
         answer: Tensor = self.network(images.to(torch.bfloat16))
         return answer.float()
 
 
 def for_inference(network: nn.Module, device: torch.device, channels: int, size: int) -> nn.Module:
-    """Return the network on the device in the fastest form that answers alike; its weights stay as they are.
+    """Return the network on the device in its fastest equivalent form; its weights are not modified.
 
-    `size` is the side of its images, in pixels. A form is only taken if its answers to random images are those of the
-    network: norms are paired with convolutions by the order in which modules are registered, which in some of timm's
+    `size` is the side of its images, in pixels. A form is only used if its outputs for random images are close to the
+    network's: norms are paired with convolutions by the order in which modules are registered, which in some of timm's
     networks is not that of use, and not every operation exists in bfloat16.
     """
     network = network.eval().to(memory_format=torch.channels_last).to(device)
@@ -42,7 +42,7 @@ def for_inference(network: nn.Module, device: torch.device, channels: int, size:
     images = torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():  # tensors made in inference mode could not be used outside of it
         expected = network(images)
-        folded = folded_norms(network)
+        folded = fold_norms(network)
         fastest = folded if _difference(folded, images, expected) <= _SAME else network
         if has_bfloat16():
             half = Bfloat16(fastest)
@@ -51,12 +51,12 @@ def for_inference(network: nn.Module, device: torch.device, channels: int, size:
 
 
 def has_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 faster than float32."""
+    """Return True where this CPU multiplies bfloat16 faster than float32."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def folded_norms(network: nn.Module) -> nn.Module:
+def fold_norms(network: nn.Module) -> nn.Module:
     """Return a copy with each batch norm folded into the convolution that was registered before it."""
     folded = copy.deepcopy(network)
     before: nn.Conv2d | None = None
@@ -72,7 +72,7 @@ def folded_norms(network: nn.Module) -> nn.Module:
 
 
 def _difference(network: nn.Module, images: Tensor, expected: Tensor) -> float:
-    """Return the relative norm by which the network's answers differ from what is expected; infinite where it fails."""
+    """Return the relative norm of the difference to the expected outputs; infinite where the network fails."""
     try:
         return float((network(images) - expected).norm() / expected.norm().clamp_min(1e-12))
     except RuntimeError:  # an operation that does not exist in this precision
@@ -80,7 +80,7 @@ def _difference(network: nn.Module, images: Tensor, expected: Tensor) -> float:
 
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Multiply and shift a convolution's outputs by what the norm would."""
+    """Fold scale and shift of a norm into the convolution before it."""
     mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     scale = (variance + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
     shift = (norm.bias if norm.affine else 0) - mean * scale

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app.commands import naming, speaking
+from app.commands import console as speaking, lookup
 from app.commands.rounds import finish_round
-from app.services import reviews, rounds
+from app.services import reviews
+from app.services.app_context import AppContext
 from app.services.reviews import Choice
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
 from core.types import Verdict
 from db.models import RoundRow
 from tests.app.commands.running import run, run_json
-from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home, make_unlabelled  # noqa: F401 fixtures
 from tests.app.splits import deal_splits
 
@@ -29,13 +29,13 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def opened(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # noqa: F811
-    monkeypatch.setattr(naming, "workspace", lambda: digits)
+def opened(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppContext:  # noqa: F811
+    monkeypatch.setattr(lookup, "app_context", lambda: digits)
     return digits
 
 
 ALL = ["import", "round", "findings", "audit", "accept", "undo", "redo", "export", "predict", "models", "rounds"]
-ALL += ["datasets", "worth", "worker", "serve"]
+ALL += ["datasets", "label", "impact", "worker", "serve"]
 
 
 PARTS = ["patch apply", "patch revert", "datasets show", "datasets problems", "datasets protect"]
@@ -48,7 +48,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"    python -m app {command}" in told
 
 
-def test_what_there_is_can_be_listed_and_shown(opened: Workspace) -> None:
+def test_what_there_is_can_be_listed_and_shown(opened: AppContext) -> None:
     listed = run_json("datasets")
     assert [(each["name"], each["images"], each["rounds"]) for each in listed] == [("digits", 300, 1)]
     assert run_json("datasets", "show", "digits")["class_counts"]["7"] == 30
@@ -73,7 +73,7 @@ def test_what_there_is_can_be_listed_and_shown(opened: Workspace) -> None:
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_what_fails_says_why_on_standard_error_only(opened: Workspace, arguments: list[str]) -> None:
+def test_what_fails_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
     result = run(*arguments, code=1)
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -90,19 +90,19 @@ def test_what_fails_says_why_on_standard_error_only(opened: Workspace, arguments
         ["export", "digits", "--format", "x"],
     ],
 )
-def test_wrong_usage_is_exit_code_two(opened: Workspace, arguments: list[str]) -> None:
+def test_wrong_usage_is_exit_code_two(opened: AppContext, arguments: list[str]) -> None:
     run(*arguments, code=2)
 
 
-def test_an_interruption_is_exit_code_130(opened: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_is_exit_code_130(opened: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(naming, "dataset_named", interrupted)
+    monkeypatch.setattr(lookup, "get_dataset", interrupted)
     run("findings", "digits", code=130)
 
 
-def test_findings_come_as_table_csv_and_json(opened: Workspace) -> None:
+def test_findings_come_as_table_csv_and_json(opened: AppContext) -> None:
     told = run_json("findings", "digits", "--limit", "5")
     assert len(told) == 5
     assert {"name", "given", "suggested", "confidence", "path", "content_hash"} < set(told[0])
@@ -112,7 +112,7 @@ def test_findings_come_as_table_csv_and_json(opened: Workspace) -> None:
     assert [row["name"] for row in csv.DictReader(io.StringIO(printed))] == [each["name"] for each in told]
 
 
-def test_findings_can_be_narrowed_down(opened: Workspace) -> None:
+def test_findings_can_be_narrowed_down(opened: AppContext) -> None:
     few = run_json("findings", "digits", "--above", "0.9", "--given", "0", "--limit", "1000")
     assert few
     assert all(each["given"] == "0" and each["suggested"] == "9" and each["confidence"] >= 0.9 for each in few)
@@ -120,7 +120,7 @@ def test_findings_can_be_narrowed_down(opened: Workspace) -> None:
     assert len(run_json("findings", "digits", "--limit", "1000", "--show", "agreeing")) == 200
 
 
-def test_as_many_findings_are_told_as_the_filter_holds(opened: Workspace) -> None:
+def test_as_many_findings_are_told_as_the_filter_holds(opened: AppContext) -> None:
     run("accept", "digits", "--above", "0.8", "--yes")
     decided = len(run_json("findings", "digits", "--status", "decided", "--limit", "1000"))
     assert 2 < decided < 100
@@ -128,7 +128,7 @@ def test_as_many_findings_are_told_as_the_filter_holds(opened: Workspace) -> Non
         assert f"2 of {held}\n" in run("findings", "digits", "--status", status, "--limit", "2").stderr
 
 
-def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
+def test_accept_undo_and_redo_are_one_act_each(opened: AppContext) -> None:
     would = run_json("accept", "digits", "--above", "0.8", "--dry-run")
     count = would["would_change"]
     assert count == sum(each["count"] for each in would["changes"]) > 10
@@ -144,7 +144,7 @@ def test_accept_undo_and_redo_are_one_act_each(opened: Workspace) -> None:
     assert f"{count}" in run("undo", "digits", "--by", "Grace", "--changeset", str(accepted["changeset"])).stdout
 
 
-def test_precision_is_unknown_until_a_random_sample_is_judged(opened: Workspace) -> None:
+def test_precision_is_unknown_until_a_random_sample_is_judged(opened: AppContext) -> None:
     told = run("accept", "digits", "--above", "0.8", "--dry-run").stdout
     assert "Precision unknown: no random sample of this set has been judged." in told
     assert "The model's own estimate, unverified: 89 % of them right." in told
@@ -156,7 +156,7 @@ def test_precision_is_unknown_until_a_random_sample_is_judged(opened: Workspace)
     assert accepted["known"]["precision"] is None
 
 
-def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: Workspace) -> None:
+def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: AppContext) -> None:
     seen = run_json("audit", "digits", "--above", "0.5", "--size", "100")
     assert (seen["size"], seen["judged"], seen["order"], seen["state"]) == (len(seen["cards"]), 0, 1, "open")
     assert seen["recalibration"]["proposed_threshold"] is None
@@ -175,7 +175,7 @@ def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: Workspace) -> N
     run("audit", "digits", "--above", "0.5", "--target", "0.9", code=1)
 
 
-def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> None:
+def test_suggestions_for_unlabelled_images_are_accepted_by_class_too(opened: AppContext) -> None:
     changed = make_unlabelled(opened)
     [listed] = run_json("datasets")
     assert (listed["left"], listed["proposed"], listed["decided"]) == (100 - changed, changed, 0)
@@ -194,7 +194,7 @@ def test_what_nobody_labelled_is_accepted_by_class_too(opened: Workspace) -> Non
     assert "--above" in run("accept", "digits", "--yes", code=2).stderr
 
 
-def test_nobody_is_asked_where_nobody_can_answer(opened: Workspace) -> None:
+def test_no_question_is_asked_without_a_terminal(opened: AppContext) -> None:
     result = run("accept", "digits", "--above", "0.8", code=2)
     assert "--yes" in result.stderr
     assert run_json("findings", "digits", "--status", "decided") == []
@@ -202,18 +202,16 @@ def test_nobody_is_asked_where_nobody_can_answer(opened: Workspace) -> None:
 
 @pytest.mark.parametrize("answer", [True, False])
 def test_a_person_is_asked_before_labels_change(
-    opened: Workspace, *, answer: bool, monkeypatch: pytest.MonkeyPatch
+    opened: AppContext, *, answer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.commands import acting
-
-    monkeypatch.setattr(acting, "can_ask", lambda: True)
-    monkeypatch.setattr(acting.typer, "confirm", lambda *_arguments, **_more: answer)
+    monkeypatch.setattr(speaking, "can_ask", lambda: True)
+    monkeypatch.setattr(speaking.typer, "confirm", lambda *_arguments, **_more: answer)
     run("accept", "digits", "--above", "0.8", code=0 if answer else 1)
     assert bool(run_json("findings", "digits", "--status", "decided")) == answer
 
 
 def test_an_export_and_its_patch_bring_two_copies_to_the_same_labels(
-    opened: Workspace, digits_folder: Path, tmp_path: Path
+    opened: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     run("accept", "digits", "--above", "0.8", "--yes")
     would = run_json("export", "digits", "--dry-run")
@@ -245,7 +243,7 @@ def labels(table: Path) -> dict[str, str]:
         return {row["name"]: row["label"] for row in csv.DictReader(file)}
 
 
-def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: Workspace, tmp_path: Path) -> None:
+def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: AppContext, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep")
     assert "no export of Outfold" in run("export", "digits", "--to", tmp_path / "mine", code=1).stderr
@@ -260,7 +258,7 @@ def shell(tmp_path: Path) -> list[str]:
     return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
 
 
-def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: Workspace) -> None:
+def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: AppContext) -> None:
     before = len(rounds.list_rounds(opened))
     told = run_json("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run")
     assert told["config"]["epochs"] == 3
@@ -272,7 +270,7 @@ def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: Workspa
 
 
 def test_what_a_round_of_masks_found_are_regions(
-    scenes: Workspace,  # noqa: F811
+    scenes: AppContext,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     finish_round(scenes, rounds.get_round(scenes, 1), as_json=False)
@@ -280,11 +278,11 @@ def test_what_a_round_of_masks_found_are_regions(
 
 
 def test_masks_are_listed_by_region_and_leave_in_their_own_forms(
-    scenes: Workspace,  # noqa: F811
+    scenes: AppContext,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(naming, "workspace", lambda: scenes)
+    monkeypatch.setattr(lookup, "app_context", lambda: scenes)
     first = run_json("findings", "scenes")[0]
     assert (first["given"], first["suggested"], first["x"], first["area"]) == ("road", "car", 50, 480)
     assert run_json("accept", "scenes", "--above", "0.5", "--yes", "--by", "ada")["accepted"] == 12
@@ -331,42 +329,42 @@ def test_the_whole_loop_from_a_shell(shell: list[str], digits_folder: Path, tmp_
 def test_a_job_is_left_to_a_living_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import dataclass
 
-    from app.commands import working
+    from app.commands import jobs as working
     from app.services.workers import WorkerState
     from app.worker import embedded
-    from core.types import RoundStatus
+    from core.types import JobStatus
 
     @dataclass
     class Seen:
-        status: RoundStatus = RoundStatus.RUNNING
+        status: JobStatus = JobStatus.RUNNING
         done: int = 1
         total: int = 2
         message: str = "reading"
 
-    states = iter([Seen(), Seen(), Seen(RoundStatus.DONE)])
+    states = iter([Seen(), Seen(), Seen(JobStatus.DONE)])
     handed: list[str] = []
     steps: list[tuple[float, float, str]] = []
 
     class Nobody:
-        def __init__(self, _workspace: object) -> None: ...
+        def __init__(self, _app_context: object) -> None: ...
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
-    monkeypatch.setattr(working, "settled_worker_state", lambda _workspace: WorkerState([object()], [], 0.0))  # type: ignore[list-item]
+    monkeypatch.setattr(working, "settled_worker_state", lambda _app_context: WorkerState([object()], [], 0.0))  # type: ignore[list-item]
     monkeypatch.setattr(embedded, "EmbeddedWorker", Nobody)
-    monkeypatch.setattr(working, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(working, "POLL_SECONDS", 0)
 
     def step(done: float, total: float, text: str) -> None:
         steps.append((done, total, text))
 
-    done = working.work_on(
+    done = working.run_job(
         None,  # type: ignore[arg-type]
         step,
         here=lambda: pytest.fail("a worker is alive"),
         hand_over=lambda: handed.append("over"),
         look=lambda: next(states),
     )
-    assert done.status is RoundStatus.DONE
+    assert done.status is JobStatus.DONE
     assert handed == ["over"]
     assert steps == [(1, 2, "reading"), (1, 2, "reading")]
 
@@ -378,7 +376,7 @@ def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_split_is_protected_and_bulk_accepts_say_what_they_leave_out(opened: Workspace) -> None:
+def test_a_split_is_protected_and_bulk_accepts_say_what_they_leave_out(opened: AppContext) -> None:
     deal_splits(opened)
     seen = run_json("datasets", "protect", "digits", "--split", "test")
     assert {one["name"]: one["protected"] for one in seen["splits"]} == {"test": True, "train": False}

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import datasets, imports, reviews
-from app.services.imports import ImportRequest
-from app.services.workspace import Workspace
+from app.services import datasets, reviews
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
 from core.config import RoundConfig
 from core.data.formats.source import SourceFormat
-from core.types import FindingFilter, Recipe, RoundStatus
+from core.types import FindingFilter, JobStatus, Recipe
 from db.queries import rounds
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.app.services.reviewed import NOW, digits, digits_home, make_unlabelled
@@ -22,8 +23,8 @@ MAIN = Path(__file__).parents[3] / "app" / "main.py"
 NASTY = "<img src=x onerror=alert(1)> [a](javascript:b) **c**"
 
 
-def page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     monkeypatch.setattr("app.services.jobs.enqueue_import", lambda *_: None)
     monkeypatch.setattr("app.services.jobs.cancel_import", lambda *_: None)
     return AppTest.from_file(str(MAIN), default_timeout=30)
@@ -33,17 +34,21 @@ def html(at: AppTest) -> str:
     return "\n".join(element.proto.body for element in at.get("html"))
 
 
-def run_all(workspace: Workspace) -> None:
-    for waiting in datasets.overview(workspace).unfinished:
-        imports.run_import(workspace, waiting.id)
+def run_all(app_context: AppContext) -> None:
+    for waiting in datasets.overview(app_context).unfinished:
+        imports.run_import(app_context, waiting.id)
 
 
-def add(workspace: Workspace, root: Path, name: str) -> int:
-    return imports.run_import(workspace, imports.start_import(workspace, ImportRequest(name=name, source=str(root)))).id
+def add(app_context: AppContext, root: Path, name: str) -> int:
+    return imports.run_import(
+        app_context, imports.add_import(app_context, ImportRequest(name=name, source=str(root)))
+    ).id
 
 
-def test_an_empty_installation_says_what_can_be_imported(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = page(workspace, monkeypatch).run()
+def test_an_empty_installation_says_what_can_be_imported(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = page(app_context, monkeypatch).run()
     assert not at.exception
     assert at.text_input(key="import_source").value == ""
     said = " ".join(element.value for element in at.markdown)
@@ -52,20 +57,20 @@ def test_an_empty_installation_says_what_can_be_imported(workspace: Workspace, m
 
 
 def test_a_source_is_looked_at_imported_and_reported(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
     (root / "cat" / "empty.png").touch()
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     assert "2 folders hold images" in html(at)
-    assert datasets.list_datasets(workspace) == []
+    assert datasets.list_datasets(app_context) == []
     at.button(key="import_go").click().run()
-    [waiting] = datasets.overview(workspace).unfinished
+    [waiting] = datasets.overview(app_context).unfinished
     assert waiting.request["name"] == "set"
     assert at.query_params["import"] == str(waiting.id)
     assert "Importing set" in html(at)
-    run_all(workspace)
+    run_all(app_context)
     at.run()
     assert not at.exception
     assert "<b>12</b> images" in html(at)
@@ -76,18 +81,18 @@ def test_a_source_is_looked_at_imported_and_reported(
 
 
 def test_a_source_that_is_not_there_is_an_error_with_its_cure(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value("/no/such/folder").run()
     assert not at.exception
     assert "check the path" in at.error[0].value
     assert not [button for button in at.button if button.key == "import_go"]
 
 
-def test_the_format_can_be_overridden(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_format_can_be_overridden(app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
     assert "Images without labels" in html(at)
@@ -95,29 +100,52 @@ def test_the_format_can_be_overridden(workspace: Workspace, tmp_path: Path, monk
     assert "manifest.csv" in at.error[0].value
 
 
+def test_a_folder_is_chosen_by_walking_to_it(
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_all(tmp_path / "data" / NASTY.replace("/", "-"), ["cat/1.png", "dog/1.png"])
+    narrow = app_context.settings.model_copy(update={"allowed_roots": str(tmp_path / "data")})
+    at = page(AppContext(app_context.database, app_context.files, narrow), monkeypatch).run()
+    at.button(key="import_browse").click().run()
+    assert not [button for button in at.button if button.key in {"import_up", "import_use"}]
+    at.button(key="import_folder_0").click().run()
+    assert at.button(key="import_folder_0").label.endswith("· 2 images")
+    at.button(key="import_up").click().run()
+    at.button(key="import_folder_0").click().run()
+    at.button(key="import_folder_0").click().run()
+    at.button(key="import_use").click().run()
+    assert not at.exception
+    assert at.text_input(key="import_source").value == str(tmp_path / "data" / NASTY.replace("/", "-"))
+    assert "2 folders hold images" in html(at)
+    assert "import_use" not in {button.key for button in at.button}
+
+
 def test_images_without_labels_are_told_what_becomes_of_them(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "new", ["train/1.png", "test/2.png"])
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
     assert "<b>2</b> images · no labels: a round can learn nothing from them alone · test <b>1</b>" in html(at)
-    add(workspace, draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"]), "pets & co")
+    add(app_context, draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"]), "pets & co")
     at.session_state["datasets_wizard"] = True
     at.run()
     at.toggle(key="import_unlabelled").set_value(True).run()
+    assert at.selectbox(key="import_into").value is None
+    assert "import_go" not in {button.key for button in at.button}  # nothing is imported before a target is chosen
+    at.selectbox(key="import_into").select("pets & co").run()
     assert not at.exception
     assert "<b>2</b> images · no labels: they join the classes of <b>pets &amp; co</b></p>" in html(at)
     assert "0</b> classes" not in html(at)
 
 
 def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_stripes(tmp_path / "set")
     draw_pair(root, "0", mask_of(0, 9))
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     assert not [box for box in at.selectbox if box.key == "import_colour_map"]
     at.text_input(key="import_source").set_value(str(root)).run()
     assert not at.exception
@@ -132,9 +160,9 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()
-    [waiting] = datasets.overview(workspace).unfinished
+    [waiting] = datasets.overview(app_context).unfinished
     assert waiting.request["ignore_id"] == 9
-    run_all(workspace)
+    run_all(app_context)
     at.run()
     assert not at.exception
     assert "<b>13</b> images · 13 masks" in html(at)
@@ -142,16 +170,16 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
 
 
 def test_an_import_can_be_cancelled_where_it_is_shown(
-    workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = imports.start_import(workspace, ImportRequest(name="set", source=str(digits_folder)))
-    at = page(workspace, monkeypatch).run()
+    asked = imports.add_import(app_context, ImportRequest(name="set", source=str(digits_folder)))
+    at = page(app_context, monkeypatch).run()
     at.button(key=f"import_{asked}_cancel").click().run()
     assert not at.exception
-    assert imports.get_import(workspace, asked).status is RoundStatus.CANCELLED
+    assert imports.get_import(app_context, asked).status is JobStatus.CANCELLED
 
 
-def test_cards_say_what_is_left_and_lead_on(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_say_what_is_left_and_lead_on(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     at = page(digits, monkeypatch).run()
     assert not at.exception
     [card] = datasets.list_datasets(digits)
@@ -159,17 +187,17 @@ def test_cards_say_what_is_left_and_lead_on(digits: Workspace, monkeypatch: pyte
     assert f"<b>{card.reviewable.left:,}</b> suspicious labels left" in html(at)
     assert f"/outfold/image/{card.covers[0]}/96.webp" in html(at)
     links = {link.proto.label: link.proto for link in at.get("page_link")}
-    assert set(links) == {"Review", "Rounds", "Insight", "Export"}
+    assert set(links) == {"Review", "Rounds", "Insight", "Export", "Classes"}
     assert "round=" in links["Review"].query_string
 
 
 def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
-    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with digits.database.write() as session:
         later = rounds.add_round(session, 1, RoundConfig().to_json(), "Ada", NOW, recipe=Recipe.ITERATED)
         rounds.begin_round(session, later, "training", NOW)
-        rounds.end_round(session, later, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, later, JobStatus.DONE, "", NOW)
     [card] = datasets.list_datasets(digits)
     assert card.reviewable
     assert card.contradicting
@@ -184,7 +212,7 @@ def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
     assert datasets.list_datasets(digits)[0].contradicting is None
 
 
-def test_proposals_are_told_beside_what_is_suspicious(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proposals_are_told_beside_what_is_suspicious(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     proposed = make_unlabelled(digits)
     [card] = datasets.list_datasets(digits)
     assert card.reviewable
@@ -198,22 +226,22 @@ def test_proposals_are_told_beside_what_is_suspicious(digits: Workspace, monkeyp
 
 
 def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
-    workspace: Workspace, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = add(workspace, digits_folder, "set")
-    at = page(workspace, monkeypatch).run()
+    done = add(app_context, digits_folder, "set")
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="cards_1_name").set_value("other")
     at.button(key="cards_1_rename").click().run()
-    assert datasets.get_dataset(workspace, 1).name == "other"
+    assert datasets.get_dataset(app_context, 1).name == "other"
     at.button(key="cards_1_report").click().run()
     assert at.query_params["import"] == str(done)
     at.button(key="cards_1_again").click().run()
-    assert [info.request["name"] for info in datasets.overview(workspace).unfinished] == ["other"]
+    assert [info.request["name"] for info in datasets.overview(app_context).unfinished] == ["other"]
     assert not at.exception
 
 
 def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
-    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = page(digits, monkeypatch).run()
     at.button(key="cards_1_splits").click().run()
@@ -226,7 +254,7 @@ def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     deal_splits(digits, every=60)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["splits"] = "1"
@@ -239,7 +267,7 @@ def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: Workspace, mo
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_a_split_is_protected_and_freed_again_on_the_page(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_is_protected_and_freed_again_on_the_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     deal_splits(digits)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["splits"] = "1"
@@ -262,45 +290,62 @@ def plain_text(markdown: str) -> str:
 
 
 def test_a_renamed_class_is_asked_about_and_taken_with_one_click(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
-    add(workspace, root, "pets")
+    add(app_context, root, "pets")
     (root / "cat").rename(root / NASTY.replace("/", "-"))
-    asked = add(workspace, root, "pets")
-    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    asked = add(app_context, root, "pets")
+    at = page(app_context, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["import"] = str(asked)
     at.run()
     assert not at.exception
     at.button(key=f"gone_{asked}_go").click().run()
-    run_all(workspace)
-    assert datasets.get_dataset(workspace, 1).classes == (NASTY.replace("/", "-"), "dog")
+    run_all(app_context)
+    assert datasets.get_dataset(app_context, 1).classes == (NASTY.replace("/", "-"), "dog")
     assert "<img src=x" not in html(at)
 
 
+def test_two_spellings_of_a_class_lead_to_their_merge(
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_all(
+        tmp_path / "set",
+        [f"{name}/{number}.png" for name in ("*ink blot*", "*ink-blot*", "dog") for number in range(3)],
+    )
+    at = page(app_context, monkeypatch).switch_page("pages/datasets.py")
+    at.query_params["import"] = str(add(app_context, root, "pets"))
+    at.run()
+    assert not at.exception
+    [link] = [one.proto for one in at.get("page_link") if "merge them" in one.proto.label]
+    assert plain_text(link.label).startswith("*ink blot* and *ink-blot* differ in spelling alone")
+    assert link.query_string == "dataset=1&merge=1&into=0"
+    assert "--merge-class" not in str([table.value.to_dict() for table in at.dataframe])
+
+
 def test_a_dataset_is_moved_where_its_card_says_its_place(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
-    add(workspace, root, "pets")
+    add(app_context, root, "pets")
     root.rename(tmp_path / "moved")
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="cards_1_place").set_value(str(tmp_path / "moved"))
     at.button(key="cards_1_move").click().run()
     assert not at.exception
-    run_all(workspace)
-    assert datasets.get_dataset(workspace, 1).root == str(tmp_path / "moved")
+    run_all(app_context)
+    assert datasets.get_dataset(app_context, 1).root == str(tmp_path / "moved")
 
 
 def test_nothing_from_outside_is_drawn_as_html_or_markdown(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / NASTY.replace("/", "")
     for name in ("<script>x", "b&c"):
         draw(folder / name / "1.png")
         (folder / name / "<i>.png").touch()
-    asked = add(workspace, folder, NASTY)
-    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    asked = add(app_context, folder, NASTY)
+    at = page(app_context, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["import"] = str(asked)
     at.session_state["datasets_wizard"] = True
     at.run()
@@ -316,19 +361,19 @@ def test_nothing_from_outside_is_drawn_as_html_or_markdown(
 
 @pytest.mark.parametrize("wanted", ["x", "99", "-1", "9" * 50, ""])
 def test_an_address_that_names_no_import_is_no_error(
-    wanted: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    wanted: str, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = page(workspace, monkeypatch)
+    at = page(app_context, monkeypatch)
     at.query_params["import"] = wanted
     assert not at.run().exception
 
 
 def test_a_question_about_masks_is_answered_with_a_click(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_stripes(tmp_path / "set")
     (root / "classes.txt").write_text("sky\nroad\n")
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     assert at.button(key="import_go").disabled
     at.button(key="import_ignore_id_2").click().run()
@@ -339,43 +384,43 @@ def test_a_question_about_masks_is_answered_with_a_click(
     assert at.button(key="import_go").disabled
     at.button(key="import_unnamed_ids_class").click().run()
     at.button(key="import_go").click().run()
-    run_all(workspace)
-    [card] = datasets.list_datasets(workspace)
+    run_all(app_context)
+    [card] = datasets.list_datasets(app_context)
     assert card.dataset.classes == ("sky", "road", "2")
     assert card.dataset.options["unnamed_ids"] == "class"
 
 
 def test_masks_mended_elsewhere_are_taken_with_one_click(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_stripes(tmp_path / "set")
-    add(workspace, root, "stripes")
+    add(app_context, root, "stripes")
     draw_pair(root, "01", mask_of(1))
-    again = add(workspace, root, "stripes")
-    at = page(workspace, monkeypatch).switch_page("pages/datasets.py")
+    again = add(app_context, root, "stripes")
+    at = page(app_context, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["import"] = str(again)
     at.run()
     at.button(key=f"mended_{again}_take").click().run()
     assert not at.exception
-    run_all(workspace)
-    assert (imports.get_import(workspace, again + 1).report or {})["mended"] == {"taken": 1, "open": 0, "left": 0}
+    run_all(app_context)
+    assert (imports.get_import(app_context, again + 1).report or {})["mended"] == {"taken": 1, "open": 0, "left": 0}
 
 
 def test_a_table_is_moved_with_the_folder_of_its_images(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{number}.png" for number in range(6)])
     table = tmp_path / "labels.csv"
     table.write_text("path,label\n" + "".join(f"/else/{number}.png,{'ab'[number % 2]}\n" for number in range(6)))
     request = ImportRequest(name="pets", source=str(table), image_root=str(root))
-    imports.run_import(workspace, imports.start_import(workspace, request))
+    imports.run_import(app_context, imports.add_import(app_context, request))
     root.rename(tmp_path / "moved")
     table.rename(tmp_path / "moved.csv")
-    at = page(workspace, monkeypatch).run()
+    at = page(app_context, monkeypatch).run()
     at.text_input(key="cards_1_place").set_value(str(tmp_path / "moved.csv"))
     at.text_input(key="cards_1_image_root").set_value(str(tmp_path / "moved"))
     at.button(key="cards_1_move").click().run()
     assert not at.exception
-    run_all(workspace)
-    info = datasets.get_dataset(workspace, 1)
+    run_all(app_context)
+    info = datasets.get_dataset(app_context, 1)
     assert (info.root, info.options["image_root"]) == (str(tmp_path / "moved.csv"), str(tmp_path / "moved"))

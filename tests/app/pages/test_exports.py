@@ -5,27 +5,28 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services import evaluation, exports, jobs, reviews
-from app.services.exports import ExportRequest
-from app.services.workspace import Workspace
-from core.data.export.items import ExportFormat, Treatment
-from core.types import FindingFilter, RoundStatus
+from app.services import jobs, reviews
+from app.services.app_context import AppContext
+from app.services.evaluation import splits as evaluation
+from app.services.exports import jobs as exports
+from app.services.exports.jobs import ExportRequest
+from core.data.export.items import ExportFormat, UnusablePolicy
+from core.types import FindingFilter, JobStatus
 from db.models import ExportRow
-from tests.app.masked import scenes  # noqa: F401 a fixture
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 
 
-def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def open_page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     monkeypatch.setattr(jobs, "enqueue_export", lambda *_: None)
     monkeypatch.setattr(jobs, "cancel_export", lambda *_: None)
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/exports.py").run()
 
 
 @pytest.fixture
-def screen(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:  # noqa: F811
+def screen(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:  # noqa: F811
     opened = open_page(digits, monkeypatch)
     assert not opened.exception
     return opened
@@ -38,11 +39,11 @@ def words(screen: AppTest) -> str:
 
 
 def test_without_a_dataset_the_page_sends_people_to_the_import(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = open_page(workspace, monkeypatch)
+    screen = open_page(app_context, monkeypatch)
     assert not screen.exception
-    assert "there is no dataset yet" in words(screen)
+    assert "Import a dataset first" in words(screen)
 
 
 def test_the_preview_counts_what_the_form_asks_for(screen: AppTest) -> None:
@@ -61,22 +62,22 @@ def test_a_folder_within_the_originals_is_refused_before_anything_starts(screen:
 
 def test_an_export_is_started_watched_and_cancelled(
     screen: AppTest,
-    digits: Workspace,  # noqa: F811
+    digits: AppContext,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     screen.text_input("form_folder").set_value(str(tmp_path / "out")).run()
     screen.button("preview_start").click().run()
     assert not screen.exception
     (started,) = exports.list_exports(digits)
-    assert (started.status, started.path) == (RoundStatus.QUEUED, str(tmp_path / "out"))
+    assert (started.status, started.path) == (JobStatus.QUEUED, str(tmp_path / "out"))
     assert "waiting for the worker" in screen.get("progress")[0].proto.text
     screen.button(f"running_{started.id}_cancel").click().run()
-    assert exports.get_export(digits, started.id).status is RoundStatus.CANCELLED
+    assert exports.get_export(digits, started.id).status is JobStatus.CANCELLED
 
 
 @pytest.mark.parametrize("form", [ExportFormat.CLASS_FOLDERS, ExportFormat.PATCH])
 def test_what_is_done_can_be_found_and_fetched(
-    digits: Workspace,  # noqa: F811
+    digits: AppContext,  # noqa: F811
     form: ExportFormat,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -103,7 +104,7 @@ def test_what_is_done_can_be_found_and_fetched(
 
 
 def test_class_folders_are_promised_as_they_are_written(
-    digits: Workspace,  # noqa: F811
+    digits: AppContext,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caption = open_page(digits, monkeypatch).radio(key="form_family").proto.captions[0]
@@ -116,14 +117,14 @@ def test_class_folders_are_promised_as_they_are_written(
 
 
 def test_a_failed_export_says_why(
-    digits: Workspace,  # noqa: F811
+    digits: AppContext,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     info = exports.add_export(digits, ExportRequest(dataset_id=1, folder=str(tmp_path / "out")))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    assert exports.run_export(digits, info.id).status is RoundStatus.FAILED
+    assert exports.run_export(digits, info.id).status is JobStatus.FAILED
     screen = open_page(digits, monkeypatch)
     screen.query_params["export"] = str(info.id)
     screen.run()
@@ -132,7 +133,7 @@ def test_a_failed_export_says_why(
 
 
 def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
-    scenes: Workspace,  # noqa: F811
+    scenes: AppContext,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -152,14 +153,14 @@ def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
         screen.radio("form_mask_family").set_value(family).run()
         assert label in [each.label for each in screen.get("button_group")]
     screen.radio("form_mask_family").set_value("Pascal VOC").run()
-    screen.selectbox("form_unsettled_ambiguous_False_True").set_value(Treatment.KEEP_GIVEN).run()
+    screen.selectbox("form_unsettled_ambiguous_False_True").set_value(UnusablePolicy.KEEP_GIVEN).run()
     screen.text_input("form_folder").set_value(str(tmp_path / "out")).run()
     screen.button("preview_start").click().run()
     assert not screen.exception
     (started,) = exports.list_exports(scenes)
     assert (started.request["format"], started.request["ambiguous"]) == ("voc", "keep-given")
     done = exports.run_export(scenes, started.id)
-    assert done.status is RoundStatus.DONE, done.message
+    assert done.status is JobStatus.DONE, done.message
     screen.query_params["export"] = str(done.id)
     screen.run()
     assert not screen.exception

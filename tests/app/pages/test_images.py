@@ -6,29 +6,29 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.components.checked_images import card_address
-from app.services.image_checks import CheckedImage
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from tests.app.services.test_image_checks import imported, root
 
 __all__ = ["imported", "root"]
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 
 
-def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def open_page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/images.py").run()
 
 
 def test_without_a_dataset_the_page_sends_people_to_the_import(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = open_page(workspace, monkeypatch)
+    screen = open_page(app_context, monkeypatch)
     assert not screen.exception
-    assert "there is none yet" in screen.info[0].value
+    assert screen.title[0].value == "No images to check yet"
+    assert screen.button("empty_step_0").label == "Import a dataset"
 
 
 def test_one_click_checks_the_images_and_shows_what_was_found(
-    imported: Workspace,
+    imported: AppContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = open_page(imported, monkeypatch)
@@ -44,9 +44,11 @@ def test_one_click_checks_the_images_and_shows_what_was_found(
     assert "different labels" in drawn
     assert "black.png" in drawn
     assert any("choose the method probe" in element.value for element in screen.info)
-    assert not open_page(imported, monkeypatch).button  # the next visit finds it done
+    again = open_page(imported, monkeypatch)  # the next visit finds it done
+    assert not [button for button in again.button if button.key == "check_images"]
+    assert {button.key for button in again.button} == {"by_filter_remove", "remove images without content"}
 
 
 def test_a_card_is_reached_whatever_was_said_of_it() -> None:
-    address = card_address(CheckedImage(7, "a.png", "0" * 32, "cat", ""), 3)
+    address = card_address(7, 3)
     assert address == "review?round=3&show=any&status=any&sample=7"

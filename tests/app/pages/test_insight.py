@@ -9,46 +9,48 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.components.measures import figures
-from app.services import rounds as rounds_of
+from app.services import reviews
+from app.services.app_context import AppContext
 from app.services.datasets import list_datasets
 from app.services.reviews import audits
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds_of
 from core.config import RoundConfig
-from core.types import NO_LABEL, FindingKind, Recipe, RoundStatus, Task
+from core.types import NO_LABEL, FindingKind, JobStatus, Recipe, Task
 from db.models import RoundRow
 from db.queries import findings, rounds
 from db.queries.findings import NewFinding
-from tests.app.masked import NOW, add_round, add_scenes
 from tests.app.sampled import sample, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.small import METRICS, add_dataset, add_done_round
 from tests.core.data.test_networks import ABOUT, keep
+from tools.fixtures.scenes import NOW, add_round, add_scenes
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 PETS = [0, 1] * 10
 
 
 @pytest.fixture
-def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/insight.py")
 
 
 def test_without_a_finished_round_the_page_says_where_to_go(screen: AppTest) -> None:
     screen.run()
     assert not screen.exception
-    assert "when a round is done" in screen.info[0].value
+    assert "when a round is done" in words(screen)
+    assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTest, workspace: Workspace) -> None:
-    add_done_round(workspace, add_dataset(workspace, PETS))
+def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTest, app_context: AppContext) -> None:
+    add_done_round(app_context, add_dataset(app_context, PETS))
     screen.run()
     assert not screen.exception
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert "90.0%" in figures
     assert "unknown" in figures
     assert "80.0%" not in figures
-    assert [link.proto.label for link in screen.get("page_link")][:3] == ["Review", "Compare", "Worth"]
+    assert [link.proto.label for link in screen.get("page_link")][:3] == ["Review", "Compare", "Impact"]
     charts = screen.get("plotly_chart")
     assert len(charts) == 2
     classes = screen.dataframe[0].value
@@ -64,8 +66,8 @@ def words(screen: AppTest) -> str:
     return "\n".join([*(str(element.value) for element in shown), *figures]).replace("\\", "")
 
 
-def test_without_random_samples_nothing_is_promised(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+def test_without_random_samples_nothing_is_promised(screen: AppTest, app_context: AppContext) -> None:
+    round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     screen.run()
     assert not screen.exception
     told = words(screen)
@@ -77,16 +79,16 @@ def test_without_random_samples_nothing_is_promised(screen: AppTest, workspace: 
     assert labels == [f"Check a random sample of {kind} findings" for kind in ("suspicious", "agreeing")]
 
 
-def test_the_models_own_count_is_marked_as_unverified(screen: AppTest, workspace: Workspace) -> None:
-    add_done_round(workspace, add_dataset(workspace, PETS))
+def test_the_models_own_count_is_marked_as_unverified(screen: AppTest, app_context: AppContext) -> None:
+    add_done_round(app_context, add_dataset(app_context, PETS))
     screen.run()
     assert "Model's own count, unverified: 1 wrong." in [one.value for one in screen.caption]
     assert "agreement with the given labels" in words(screen)
 
 
-def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
-    sample_both(workspace, round_id)
+def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, app_context: AppContext) -> None:
+    round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
+    sample_both(app_context, round_id)
     screen.run()
     assert not screen.exception
     told = words(screen)
@@ -104,9 +106,9 @@ def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, 
     assert "**All suspicious (150)**" in told
 
 
-def test_a_certificate_is_listed_and_stands_on_the_curve(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
-    sample(workspace, round_id, FindingKind.SUSPICIOUS, count=100)
+def test_a_certificate_is_listed_and_stands_on_the_curve(screen: AppTest, app_context: AppContext) -> None:
+    round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
+    sample(app_context, round_id, FindingKind.SUSPICIOUS, count=100)
     screen.run()
     assert "certified" in words(screen)
     assert "at least" in words(screen)
@@ -114,19 +116,19 @@ def test_a_certificate_is_listed_and_stands_on_the_curve(screen: AppTest, worksp
     assert "diamond" in curve.proto.spec
 
 
-def test_a_sample_is_started_by_its_button(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+def test_a_sample_is_started_by_its_button(screen: AppTest, app_context: AppContext) -> None:
+    round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     screen.run()
     screen.button(f"samples_{round_id}_agreeing").click().run()
     assert not screen.exception
-    (started,) = audits.of_round(workspace, round_id)
+    (started,) = audits.list_audits(app_context, round_id)
     assert (started.audit.kind, started.audit.size) == (FindingKind.AGREEING, 60)
     assert screen.query_params["audit"] == str(started.audit.id)
 
 
-def test_hints_name_their_reason_and_what_to_do(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_done_round(workspace, add_dataset(workspace, PETS))
-    with workspace.database.write() as session:
+def test_hints_name_their_reason_and_what_to_do(screen: AppTest, app_context: AppContext) -> None:
+    round_id = add_done_round(app_context, add_dataset(app_context, PETS))
+    with app_context.database.write() as session:
         session.get_one(RoundRow, round_id).metrics = METRICS | {"confusion": [[60, 40], [40, 60]]}
     screen.run()
     assert "Agrees with 60% of the labels" in words(screen)
@@ -135,11 +137,33 @@ def test_hints_name_their_reason_and_what_to_do(screen: AppTest, workspace: Work
     assert "Agrees with 60% of the labels" in words(screen)
 
 
-def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
-    round_id = add_round(workspace, add_scenes(workspace, tmp_path / "scenes", count=20))
+def test_two_classes_that_most_changes_are_between_lead_to_their_merge(
+    screen: AppTest, app_context: AppContext
+) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    reviews.add_class(app_context, dataset_id, "fox", by="ada")
+    round_id = add_done_round(app_context, dataset_id)
+    three = [*METRICS["per_class"], {**METRICS["per_class"][0], "name": "fox"}]
+    confusion = [[60, 40, 0], [20, 60, 5], [0, 0, 60]]
+    with app_context.database.write() as session:
+        session.get_one(RoundRow, round_id).metrics = METRICS | {"confusion": confusion, "per_class": three}
+
+    def links() -> list[str]:
+        return [one.proto.query_string for one in screen.get("page_link") if "merge them" in one.proto.label]
+
+    screen.run()
+    assert not screen.exception
+    assert links() == [f"dataset={dataset_id}&merge=0&into=1"]
+    reviews.merge_classes(app_context, dataset_id, [0], 1, by="ada")
+    screen.run()
+    assert links() == []
+
+
+def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+    round_id = add_round(app_context, add_scenes(app_context, tmp_path / "scenes", count=20))
     screen.run()
     assert "Wrong regions: unknown" in words(screen)
-    sample(workspace, round_id, FindingKind.SUSPICIOUS)
+    sample(app_context, round_id, FindingKind.SUSPICIOUS)
     screen.run()
     assert not screen.exception
     told = words(screen)
@@ -147,9 +171,9 @@ def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, workspace
     assert "Pixels: 100 % right (a count: all 40 cards of this set are judged)" in told
 
 
-def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, workspace: Workspace) -> None:
-    first = add_done_round(workspace, add_dataset(workspace, PETS))
-    add_done_round(workspace, add_dataset(workspace, PETS, name="others"))
+def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, app_context: AppContext) -> None:
+    first = add_done_round(app_context, add_dataset(app_context, PETS))
+    add_done_round(app_context, add_dataset(app_context, PETS, name="others"))
     screen.query_params["round"] = str(first)
     screen.run()
     assert screen.selectbox("pick_round").value == first
@@ -157,11 +181,11 @@ def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, wor
 
 
 def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    first, second = add_dataset(workspace, [0, 1] * 10), add_dataset(workspace, [0, 1] * 10, name="others")
-    add_done_round(workspace, first)
-    add_done_round(workspace, second)
+    first, second = add_dataset(app_context, [0, 1] * 10), add_dataset(app_context, [0, 1] * 10, name="others")
+    add_done_round(app_context, first)
+    add_done_round(app_context, second)
     for named in ("999", "abc"):
         screen.query_params.update({"dataset": str(first), "round": named})
         screen.run()
@@ -175,17 +199,17 @@ def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
     assert screen.query_params["round"] == "2"
 
 
-def test_what_is_of_another_page_goes_from_the_address(screen: AppTest, workspace: Workspace) -> None:
-    done = add_done_round(workspace, add_dataset(workspace, PETS))
+def test_what_is_of_another_page_goes_from_the_address(screen: AppTest, app_context: AppContext) -> None:
+    done = add_done_round(app_context, add_dataset(app_context, PETS))
     screen.query_params.update({"round": str(done), "show": "suspicious", "given": "1", "pseudo": "0"})
     screen.run()
     assert not screen.exception
     assert set(screen.query_params) == {"dataset", "round"}
 
 
-def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, workspace: Workspace) -> None:
-    add_done_round(workspace, add_dataset(workspace, PETS))
-    bare = add_dataset(workspace, PETS, name="bare")
+def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, app_context: AppContext) -> None:
+    add_done_round(app_context, add_dataset(app_context, PETS))
+    bare = add_dataset(app_context, PETS, name="bare")
     screen.query_params["dataset"] = str(bare)
     screen.run()
     assert not screen.exception
@@ -197,13 +221,13 @@ def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: App
 
 
 def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    round_id = add_round(workspace, add_scenes(workspace, tmp_path / "scenes"))
+    round_id = add_round(app_context, add_scenes(app_context, tmp_path / "scenes"))
     screen.run()
     assert not screen.exception
     shown = "".join(element.proto.body for element in screen.get("html"))
-    for figure in ("72.0%", "mIoU", "94.0%", "pixel accuracy", "regions found", "wobble set apart"):
+    for figure in ("72.0%", "mIoU", "94.0%", "pixel accuracy", "regions found", "boundary differences"):
         assert figure in shown, figure
     assert shown.count("<img ") == 5
     assert f"review?round={round_id}&amp;status=any&amp;sample=1" in shown
@@ -215,10 +239,10 @@ def test_a_round_of_masks_shows_iou_pixels_and_its_worst_images(
     assert "boundary" in screen.table[0].value.index
 
 
-def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+def test_a_recipe_shows_the_scores_of_its_stages_and_contradictions_of_its_tags(
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    dataset_id = add_scenes(app_context, tmp_path / "scenes")
     score = {"mean_iou": 0.5, "accuracy": 0.75, "ious": [0.5] * 5}
     doubt = {"sample_id": 2, "name": "scene_001.png", "label": 4, "pixels": 0, "predicted": False}
     metrics = {
@@ -230,13 +254,13 @@ def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags
         "parts": {"labelled": 4, "unlabelled": 20, "validation": 0, "test": 6},
         "tags": {"images": 9, "missing": 1, "excluded": 0, "doubts": [doubt | {"contradiction": "missing"}]},
     }
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         config = RoundConfig(folds=2).to_json()
         recipe = {"recipe": Recipe.CROSS_TRAINING, "recipe_config": {"steps": 100}}
         round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, **recipe)
         rounds.begin_round(session, round_id, "training", NOW)
         rounds.set_facts(session, round_id, {"metrics": metrics})
-        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, round_id, JobStatus.DONE, "", NOW)
     screen.run()
     assert not screen.exception
     stages = screen.dataframe[0].value
@@ -251,7 +275,7 @@ def test_a_recipe_shows_what_its_stages_were_worth_and_what_contradicts_its_tags
     assert screen.table[0].value.loc["cross-training: steps"].item() == "100"
 
 
-def add_iterated(workspace: Workspace, dataset_id: int, *, proposed: int = 0, **measured: Any) -> int:
+def add_iterated(app_context: AppContext, dataset_id: int, *, proposed: int = 0, **measured: Any) -> int:
     """Add a finished round of teacher and student whose second iteration was the best; it proposes so many labels."""
     iterations = [
         {
@@ -272,7 +296,7 @@ def add_iterated(workspace: Workspace, dataset_id: int, *, proposed: int = 0, **
         "test": SCORE | {"value": 0.7},
         "baseline_test": SCORE | {"value": 0.55},
     }
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         config, recipe = RoundConfig(folds=2).to_json(), {"recipe": Recipe.ITERATED, "recipe_config": {"iterations": 2}}
         round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, **recipe)
         rounds.begin_round(session, round_id, "training", NOW)
@@ -286,41 +310,76 @@ def add_iterated(workspace: Workspace, dataset_id: int, *, proposed: int = 0, **
         findings.add_findings(session, round_id, rows)
         findings.open_findings(session, round_id)
         rounds.set_facts(session, round_id, {"metrics": metrics | measured})
-        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, round_id, JobStatus.DONE, "", NOW)
     return round_id
 
 
 SCORE = {"value": 0.5, "per_class": [0.4, 0.6], "accuracy": 0.5}
 
 
-def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, workspace: Workspace) -> None:
-    add_iterated(workspace, add_dataset(workspace, PETS))
+def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, app_context: AppContext) -> None:
+    add_iterated(app_context, add_dataset(app_context, PETS))
     screen.run()
     assert not screen.exception
     table = screen.dataframe[0].value
     assert list(table["Network"]) == ["Labels alone", "Iteration 1", "Iteration 2"]
-    assert list(table["Then real labels"]) == [0.5, 0.45, 0.625]
+    assert list(table["Student"]) == [0.5, 0.4, 0.4]
+    assert list(table["Fine-tuned"])[1:] == [0.45, 0.625]
     assert list(table["Learnt"])[1:] == [0.5, 0.5]
     assert list(table["Chosen"]) == ["", "", "best"]
     said = " ".join(one.value for one in screen.caption)
     assert "8 labelled and 100 unlabelled images taught; chosen by 4 others" in said
-    assert "On the test: 70.0%, labels alone 55.0%" in said
-    assert "learnt no label of it" in said
+    assert "On the test images: 70.0%, labels alone 55.0%" in said
+    assert "trained without these images" in said
+    assert not screen.info
+
+
+@pytest.mark.parametrize(("best", "chosen"), [("student_1", ["", "best"]), ("baseline", ["best", ""])])
+def test_a_student_without_fine_tuning_can_be_the_best_and_no_gain_is_said(
+    screen: AppTest, app_context: AppContext, best: str, chosen: list[str]
+) -> None:
+    own = {"number": 1, "teacher": "votes", "thresholds": [0.5, 0.7], "predicted": [60, 40], "taken": [30, 20]}
+    untuned = [own | {"student": SCORE | {"value": 0.6}, "tuned": None, "better": True}]
+    add_iterated(app_context, add_dataset(app_context, PETS), iterations=untuned, best=best)
+    screen.run()
+    assert not screen.exception
+    assert list(screen.dataframe[0].value["Chosen"]) == chosen
+    said = any("No gain shows on the validation images" in one.value for one in screen.info)
+    assert said == (best == "baseline")
+
+
+def test_it_says_what_a_frozen_network_learnt_and_why(screen: AppTest, app_context: AppContext) -> None:
+    choice = {"spread": True, "held_out": 40, "probe_right": 0.55, "spread_right": 0.675, "decay": 0.3}
+    add_iterated(app_context, add_dataset(app_context, PETS), iterations=[], best="spread", choice=choice)
+    screen.run()
+    assert not screen.exception
+    said = " ".join(one.value for one in screen.caption)
+    assert "labels as they spread to similar images: of 40 held-out labels it agreed with 67.5% after" in said
+    assert "with 55.0% by the labels alone" in said
+    assert "On the test images: 70.0%, labels alone 55.0%" in said
+
+
+def test_it_says_that_there_were_too_few_labels_to_compare(screen: AppTest, app_context: AppContext) -> None:
+    choice = {"spread": True, "held_out": 0, "probe_right": None, "spread_right": None, "decay": 1.0}
+    add_iterated(app_context, add_dataset(app_context, PETS), iterations=[], best="spread", choice=choice)
+    screen.run()
+    assert not screen.exception
+    assert any("too few labels to compare" in one.value for one in screen.caption)
 
 
 def test_what_teacher_and_student_propose_is_counted_and_linked_wherever_the_round_is(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    round_id = add_iterated(workspace, add_dataset(workspace, [*PETS, None, None]), proposed=2)
+    round_id = add_iterated(app_context, add_dataset(app_context, [*PETS, None, None]), proposed=2)
     screen.run()
     assert not screen.exception
-    (shown,) = rounds_of.compare(workspace, [round_id])
+    (shown,) = rounds_of.compare(app_context, [round_id])
     told = figures(shown)
     assert (told["proposed for unlabelled images"], told["of them decided"]) == ("2", "0")
     assert "suspicious" not in told
     review = next(link.proto for link in screen.get("page_link") if link.proto.label == "Review")
     assert review.query_string == f"round={round_id}&show=unlabelled"
-    (summary,) = (card.reviewable for card in list_datasets(workspace))
+    (summary,) = (card.reviewable for card in list_datasets(app_context))
     assert summary is not None
     assert (summary.left, summary.decided) == (2, 0)
     screen.switch_page("pages/datasets.py").run()
@@ -332,50 +391,52 @@ def test_what_teacher_and_student_propose_is_counted_and_linked_wherever_the_rou
 
 
 def test_stages_that_nothing_measured_make_no_empty_table(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    dataset_id = add_scenes(app_context, tmp_path / "scenes")
     score = {"mean_iou": None, "accuracy": None, "ious": [None] * 5}
     metrics = {"task": "segmentation", "stages": {"baseline": score, "hybrid": score}, "painter": "hybrid"}
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         config = RoundConfig(folds=2).to_json()
         round_id = rounds.add_round(session, dataset_id, config, "Ada", NOW, recipe=Recipe.CROSS_TRAINING)
         rounds.begin_round(session, round_id, "training", NOW)
         rounds.set_facts(session, round_id, {"metrics": metrics})
-        rounds.end_round(session, round_id, RoundStatus.DONE, "", NOW)
+        rounds.end_round(session, round_id, JobStatus.DONE, "", NOW)
     screen.run()
     assert not screen.exception
     assert not screen.dataframe
-    assert any("no test image, so nothing was measured" in one.value for one in screen.caption)
+    assert any("no test images, so nothing was measured" in one.value for one in screen.caption)
 
 
-def test_without_a_test_and_with_classes_that_nobody_predicts_it_says_so(screen: AppTest, workspace: Workspace) -> None:
+def test_it_says_that_there_is_no_test_and_that_classes_are_never_predicted(
+    screen: AppTest, app_context: AppContext
+) -> None:
     nothing = {"predicted": [0, 0], "taken": [0, 0], "student": SCORE | {"value": None}}
     iterations = [{"number": 1, "teacher": "teacher", "tuned": SCORE | {"value": None}, "better": False} | nothing]
     without = {"test": None, "baseline_test": None, "iterations": iterations, "teacher": SCORE, "best": "teacher"}
-    add_iterated(workspace, add_dataset(workspace, PETS), **without)
+    add_iterated(app_context, add_dataset(app_context, PETS), **without)
     screen.run()
     assert not screen.exception
     assert list(screen.dataframe[0].value["Network"]) == ["Labels alone", "With consistency", "Iteration 1"]
-    assert any("was not measured apart" in one.value for one in screen.caption)
+    assert any("was not measured separately" in one.value for one in screen.caption)
 
 
-def test_the_rounds_page_shows_the_iterations_of_the_newest_round(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
-    add_done_round(workspace, dataset_id)
-    add_iterated(workspace, dataset_id)
+def test_the_rounds_page_shows_the_iterations_of_the_newest_round(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    add_done_round(app_context, dataset_id)
+    add_iterated(app_context, dataset_id)
     screen.switch_page("pages/rounds.py").run()
     assert not screen.exception
     assert any("Network" in table.value and "Iteration 2" in list(table.value["Network"]) for table in screen.dataframe)
 
 
 def test_the_networks_that_are_kept_are_shown_with_the_command_that_asks_them(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    round_id = add_done_round(workspace, add_dataset(workspace, PETS, name="my pets"))
+    round_id = add_done_round(app_context, add_dataset(app_context, PETS, name="my pets"))
     screen.run()
     assert "not kept" in "".join(caption.value for caption in screen.caption)
-    folder = workspace.round_folder(round_id)
+    folder = app_context.round_folder(round_id)
     folder.mkdir(parents=True)
     plain = replace(ABOUT, task=Task.CLASSIFICATION, colours=())
     kept = [keep(folder, f"fold_{fold}", b"%d" % fold, plain) for fold in range(2)]
@@ -384,5 +445,5 @@ def test_the_networks_that_are_kept_are_shown_with_the_command_that_asks_them(
     shown = next(table.value for table in screen.dataframe if "Hash" in table.value.columns)
     assert shown["Hash"].tolist() == [one.hash for one in kept]
     assert list(shown.columns) == ["Network", "Hash", "MB", "Accuracy"]
-    (code,) = screen.code
-    assert code.value == "python -m app predict 'my pets' FOLDER --to predicted.csv --round 1"
+    assert "label new images" in "".join(caption.value for caption in screen.caption)
+    assert not screen.code

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
 from db.models import SampleRow
-from tests.app.masked import add_round, add_scenes, scenes
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import add_dataset, add_done_round
+from tools.fixtures.scenes import add_round, add_scenes
 
-__all__ = ["digits", "digits_home", "scenes"]
+__all__ = ["digits", "digits_home"]
 
 PAGE = Path(__file__).parents[3] / "app" / "pages" / "masks.py"
 
@@ -23,8 +23,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_file(str(PAGE), default_timeout=20)
 
 
-def use(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def use(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
 
 
 def shown(page: AppTest) -> tuple[int | None, int, int | None]:
@@ -35,16 +35,16 @@ def shown(page: AppTest) -> tuple[int | None, int, int | None]:
 
 
 def test_without_a_round_the_page_says_what_to_do(
-    page: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    page: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(workspace, monkeypatch)
+    use(app_context, monkeypatch)
     page.run()
     assert not page.exception
     assert page.title[0].value == "No masks to edit yet"
 
 
 def test_a_round_of_plain_labels_has_no_masks(
-    page: AppTest, digits: Workspace, monkeypatch: pytest.MonkeyPatch
+    page: AppTest, digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(digits, monkeypatch)
     page.query_params["round"] = "1"
@@ -53,7 +53,7 @@ def test_a_round_of_plain_labels_has_no_masks(
 
 
 def test_the_newest_round_of_masks_opens_with_its_worst_image(
-    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(scenes, monkeypatch)
     assert shown(page.run()) == (1, 1, None)
@@ -67,7 +67,7 @@ def test_the_newest_round_of_masks_opens_with_its_worst_image(
 
 
 def test_the_address_chooses_round_image_and_region(
-    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch
+    page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(scenes, monkeypatch)
     page.query_params.update({"round": "1", "sample": "4", "finding": "7"})
@@ -76,17 +76,17 @@ def test_the_address_chooses_round_image_and_region(
 
 
 def test_a_dataset_no_round_has_looked_at_is_opened_too(
-    page: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use(workspace, monkeypatch)
-    add_scenes(workspace, tmp_path / "fresh", 2, name="fresh")
+    use(app_context, monkeypatch)
+    add_scenes(app_context, tmp_path / "fresh", 2, name="fresh")
     assert shown(page.run()) == (None, 1, None)
     page.query_params.update({"dataset": "1", "sample": "2"})
     assert shown(page.run()) == (None, 2, None)
 
 
 def test_an_image_that_is_not_of_the_round_is_not_opened(
-    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(scenes, monkeypatch)
     add_scenes(scenes, tmp_path / "more", 1, name="more")
@@ -96,7 +96,7 @@ def test_an_image_that_is_not_of_the_round_is_not_opened(
 
 
 def test_what_cannot_be_painted_is_told_and_something_else_opened(
-    page: AppTest, scenes: Workspace, monkeypatch: pytest.MonkeyPatch
+    page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(scenes, monkeypatch)
     classes = add_dataset(scenes, [0, 1] * 10)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services.workspace import Workspace
-from core.types import RoundStatus, Task
+from app.services.app_context import AppContext
+from core.types import JobStatus, Task
 from db.models import DatasetRow, RoundRow
 
 PAGE = Path(__file__).parents[3] / "app" / "pages" / "review.py"
@@ -16,13 +16,13 @@ NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def review(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def review(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     return AppTest.from_file(str(PAGE), default_timeout=20)
 
 
-def add_rounds(workspace: Workspace, *statuses: RoundStatus, dataset: str = "d") -> list[int]:
-    with workspace.database.write() as session:
+def add_rounds(app_context: AppContext, *statuses: JobStatus, dataset: str = "d") -> list[int]:
+    with app_context.database.write() as session:
         row = DatasetRow(
             name=dataset, task=Task.CLASSIFICATION, root="/", format="imagefolder", options={}, created_at=NOW,
             classes=["a", "b"],
@@ -50,8 +50,8 @@ def test_without_a_round_the_page_says_what_to_do(review: AppTest) -> None:
     assert review.button("review_datasets")
 
 
-def test_with_a_dataset_but_no_round_it_leads_to_the_rounds(review: AppTest, workspace: Workspace) -> None:
-    add_rounds(workspace)
+def test_with_a_dataset_but_no_round_it_leads_to_the_rounds(review: AppTest, app_context: AppContext) -> None:
+    add_rounds(app_context)
     review.query_params["dataset"] = "1"
     review.run()
     assert not review.exception
@@ -59,15 +59,15 @@ def test_with_a_dataset_but_no_round_it_leads_to_the_rounds(review: AppTest, wor
     assert [button.key for button in review.button] == ["review_rounds"]
 
 
-def test_the_newest_finished_round_is_shown_even_while_another_runs(review: AppTest, workspace: Workspace) -> None:
-    ids = add_rounds(workspace, RoundStatus.DONE, RoundStatus.DONE, RoundStatus.RUNNING)
+def test_the_newest_finished_round_is_shown_even_while_another_runs(review: AppTest, app_context: AppContext) -> None:
+    ids = add_rounds(app_context, JobStatus.DONE, JobStatus.DONE, JobStatus.RUNNING)
     review.run()
     assert shown_round(review) == ids[1]
 
 
-def test_the_address_chooses_round_and_dataset(review: AppTest, workspace: Workspace) -> None:
-    first = add_rounds(workspace, RoundStatus.DONE, RoundStatus.DONE)
-    add_rounds(workspace, RoundStatus.DONE, dataset="other")
+def test_the_address_chooses_round_and_dataset(review: AppTest, app_context: AppContext) -> None:
+    first = add_rounds(app_context, JobStatus.DONE, JobStatus.DONE)
+    add_rounds(app_context, JobStatus.DONE, dataset="other")
     review.query_params["round"] = str(first[0])
     assert shown_round(review.run()) == first[0]
     del review.query_params["round"]
@@ -75,8 +75,8 @@ def test_the_address_chooses_round_and_dataset(review: AppTest, workspace: Works
     assert shown_round(review.run()) == first[1]
 
 
-def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, workspace: Workspace) -> None:
-    ids = add_rounds(workspace, RoundStatus.DONE)
+def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, app_context: AppContext) -> None:
+    ids = add_rounds(app_context, JobStatus.DONE)
     review.query_params["round"] = "1; drop table"
     review.query_params["dataset"] = "x"
     assert shown_round(review.run()) == ids[0]
@@ -87,9 +87,9 @@ def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, workspa
     [({"round": "abc"}, "round abc"), ({"round": "999"}, "round 999"), ({"dataset": "999"}, "dataset 999")],
 )
 def test_what_is_not_there_is_told_and_the_newest_round_shown(
-    named: dict[str, str], said: str, review: AppTest, workspace: Workspace
+    named: dict[str, str], said: str, review: AppTest, app_context: AppContext
 ) -> None:
-    ids = add_rounds(workspace, RoundStatus.DONE)
+    ids = add_rounds(app_context, JobStatus.DONE)
     assert shown_round(review.run()) == ids[0]
     assert not review.toast
     review.query_params.update(named)
@@ -97,22 +97,22 @@ def test_what_is_not_there_is_told_and_the_newest_round_shown(
     assert review.toast[0].value == f"There is no {said} to show; Round 1 of d is shown instead."
 
 
-def test_a_round_at_work_is_watched(review: AppTest, workspace: Workspace) -> None:
-    add_rounds(workspace, RoundStatus.RUNNING)
+def test_a_round_at_work_is_watched(review: AppTest, app_context: AppContext) -> None:
+    add_rounds(app_context, JobStatus.RUNNING)
     review.run()
     assert not review.exception
     assert "at work" in review.title[0].value
 
 
-def test_a_failed_round_says_so(review: AppTest, workspace: Workspace) -> None:
-    add_rounds(workspace, RoundStatus.FAILED)
+def test_a_failed_round_says_so(review: AppTest, app_context: AppContext) -> None:
+    add_rounds(app_context, JobStatus.FAILED)
     review.run()
     assert "failed" in review.title[0].value
 
 
-def test_the_dataset_chosen_on_another_page_is_the_one_reviewed(review: AppTest, workspace: Workspace) -> None:
-    first = add_rounds(workspace, RoundStatus.DONE)
-    second = add_rounds(workspace, RoundStatus.DONE, dataset="other")
+def test_the_dataset_chosen_on_another_page_is_the_one_reviewed(review: AppTest, app_context: AppContext) -> None:
+    first = add_rounds(app_context, JobStatus.DONE)
+    second = add_rounds(app_context, JobStatus.DONE, dataset="other")
     assert shown_round(review.run()) == second[0]
     review.session_state["seen_dataset"] = 1
     assert shown_round(review.run()) == first[0]

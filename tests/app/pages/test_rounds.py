@@ -11,41 +11,44 @@ from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from app.components.complaints import plain
-from app.services import reviews, rounds, tags
-from app.services.timings import Estimates
-from app.services.workspace import Workspace
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.rounds import jobs as rounds
+from app.services.rounds.preview import Estimates
+from app.services.tags import current as tags
+from app.services.workers import WorkerState
 from core.config import RoundConfig, Weights
-from core.types import Progress, Recipe, RoundStatus
+from core.types import JobStatus, Progress, Recipe
 from db.models import ImportRow, RoundRow, SampleRow
-from db.queries import folds as fold_rows
 from db.queries import rounds as rows
-from tests.app.masked import TABLE, add_scenes, draw
-from tests.app.masked import add_round as add_mask_round
+from db.queries.workers import WorkerInfo
 from tests.app.sampled import everything, sample_both
+from tests.app.services.rounds.test_history import add_past
 from tests.app.services.test_audits import add_round as add_sampled_round
-from tests.app.services.test_history import add_past
 from tests.app.small import NOW, add_dataset, add_done_round
 from tests.app.splits import protect
+from tools.fixtures.scenes import TABLE, add_round as add_mask_round, add_scenes, draw
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 PETS = [0, 1] * 10
+ALIVE = WorkerInfo("here:0", 1, "CPU", "", NOW, NOW)
 
 
 @pytest.fixture
-def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
-    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((41.0, 1490.0), pending=False))
+def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
+    monkeypatch.setattr("app.services.rounds.preview.known_times", lambda *_: Estimates((41.0, 1490.0), pending=False))
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/rounds.py")
 
 
-def add_counted_scenes(workspace: Workspace, folder: Path) -> int:
+def add_counted_scenes(app_context: AppContext, folder: Path) -> int:
     """Store scenes whose classes an import has counted, and return the dataset's id."""
-    dataset_id = add_scenes(workspace, folder)
-    with workspace.database.write() as session:
+    dataset_id = add_scenes(app_context, folder)
+    with app_context.database.write() as session:
         counted = {"classes": dict.fromkeys(TABLE.names, 6)}
         session.add(
             ImportRow(
-                dataset_id=dataset_id, request={}, status=RoundStatus.DONE, done=6, total=6, message="",
+                dataset_id=dataset_id, request={}, status=JobStatus.DONE, done=6, total=6, message="",
                 report=counted, created_at=NOW, finished_at=NOW,
             )
         )  # fmt: skip
@@ -60,25 +63,28 @@ def words(screen: AppTest) -> str:
 def test_without_a_dataset_the_page_sends_people_to_the_import(screen: AppTest) -> None:
     screen.run()
     assert not screen.exception
-    assert "there is none yet" in words(screen)
+    assert "Import a dataset first" in words(screen)
+    assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
+def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(
+    screen: AppTest, app_context: AppContext
+) -> None:
+    dataset_id = add_dataset(app_context, PETS)
     screen.run()
     assert not screen.exception
     assert "28 x 28 grey images" in words(screen)
     screen.number_input(f"form_{dataset_id}_folds").set_value(3)
     screen.button(f"form_{dataset_id}_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
-    assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), "folds": 3}
+    (started,) = rounds.list_rounds(app_context, dataset_id)
+    assert started.config == {**rounds.propose_config(app_context, dataset_id).to_json(), "folds": 3}
     assert "waiting for the worker" in screen.get("progress")[0].proto.text
     assert screen.button(f"form_{dataset_id}_start").disabled
 
 
-def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
+def test_further_networks_are_chosen_in_the_form(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
     key = f"form_{dataset_id}"
     screen.run()
     screen.number_input(f"{key}_further").set_value(1).run()
@@ -88,18 +94,18 @@ def test_further_networks_are_chosen_in_the_form(screen: AppTest, workspace: Wor
     screen.number_input(f"{key}_further_0_pixels").set_value(96)
     screen.button(f"{key}_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (started,) = rounds.list_rounds(app_context, dataset_id)
     (member,) = RoundConfig.from_json(started.config).members
     assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
 
 
 def test_the_size_of_a_download_is_asked_for_on_a_click_alone(
-    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("app.components.download_note.ask_size", asked.append)
-    monkeypatch.setattr("app.components.download_note.known_size", lambda _: "downloads 85 MB" if asked else "")
-    key = f"form_{add_dataset(workspace, PETS)}"
+    monkeypatch.setattr("app.components.round_fields.ask_size", asked.append)
+    monkeypatch.setattr("app.components.round_fields.known_size", lambda _: "downloads 85 MB" if asked else "")
+    key = f"form_{add_dataset(app_context, PETS)}"
     screen.run()
     screen.selectbox(f"{key}_model").set_value("convnext_tiny")
     screen.selectbox(f"{key}_weights").set_value(Weights.PRETRAINED).run()
@@ -113,36 +119,36 @@ def test_the_size_of_a_download_is_asked_for_on_a_click_alone(
     assert "downloads 85 MB" not in words(screen)
 
 
-def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
-    round_id = add_done_round(workspace, dataset_id)
+def test_a_network_is_added_to_the_newest_finished_round(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    round_id = add_done_round(app_context, dataset_id)
     screen.run()
     assert not screen.exception
     screen.button(f"add_{round_id}_add").click().run()
     assert not screen.exception
     assert "is gone, in which Round 1 kept what its network learnt" in words(screen).replace("\\", "")
-    assert len(rounds.list_rounds(workspace, dataset_id)) == 1
+    assert len(rounds.list_rounds(app_context, dataset_id)) == 1
 
 
-def add_photographs(workspace: Workspace) -> int:
+def add_photographs(app_context: AppContext) -> int:
     """Store a dataset of coloured images, to which two rounds are proposed."""
-    dataset_id = add_dataset(workspace, PETS)
-    with workspace.database.write() as session:
+    dataset_id = add_dataset(app_context, PETS)
+    with app_context.database.write() as session:
         session.execute(update(SampleRow).values(grey=False, width=200, height=200))
     return dataset_id
 
 
-def test_each_proposal_says_how_long_it_takes(screen: AppTest, workspace: Workspace) -> None:
-    add_photographs(workspace)
+def test_each_proposal_says_how_long_it_takes(screen: AppTest, app_context: AppContext) -> None:
+    add_photographs(app_context)
     screen.run()
     assert not screen.exception
     assert "Fast: about 40 s · Longer: about 25 min" in words(screen)
 
 
-def test_the_network_of_the_last_round_is_remembered(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_photographs(workspace)
+def test_the_network_of_the_last_round_is_remembered(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_photographs(app_context)
     chosen = replace(
-        rounds.propose_config(workspace, dataset_id),
+        rounds.propose_config(app_context, dataset_id),
         model="mobilenetv2_100",
         weights=Weights.FILE,
         weights_file="/weights/mobile.safetensors",
@@ -150,40 +156,42 @@ def test_the_network_of_the_last_round_is_remembered(screen: AppTest, workspace:
         weights_std=(0.25, 0.25, 0.25),
         weights_padding="same",
     )
-    add_done_round(workspace, dataset_id, chosen)
+    add_done_round(app_context, dataset_id, chosen)
     screen.run()
     assert not screen.exception
     assert "Used last: mobilenetv2_100" in words(screen)
     screen.button(f"form_{dataset_id}_last_start").click().run()
     assert not screen.exception
-    started = rounds.list_rounds(workspace, dataset_id)[0]
+    started = rounds.list_rounds(app_context, dataset_id)[0]
     assert RoundConfig.from_json(started.config) == chosen
 
 
 def test_the_page_does_not_wait_until_times_are_measured(
-    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_photographs(workspace)
-    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((None, None), pending=True))
+    add_photographs(app_context)
+    monkeypatch.setattr("app.services.rounds.preview.known_times", lambda *_: Estimates((None, None), pending=True))
     screen.run()
     assert not screen.exception
     assert "measuring the time it takes" in words(screen)
-    monkeypatch.setattr("app.services.timings.known_times", lambda *_: Estimates((None, None), pending=False))
+    monkeypatch.setattr("app.services.rounds.preview.known_times", lambda *_: Estimates((None, None), pending=False))
     screen.run()
     assert not screen.exception
     assert "about" not in words(screen).replace("Proposed", "")
     assert "measuring" not in words(screen)
 
 
-def test_wrong_labels_are_unknown_before_and_told_after_random_samples(screen: AppTest, workspace: Workspace) -> None:
-    round_id = add_sampled_round(workspace, add_dataset(workspace, [0] * 420))
+def test_wrong_labels_are_unknown_before_and_told_after_random_samples(
+    screen: AppTest, app_context: AppContext
+) -> None:
+    round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     screen.run()
     assert not screen.exception
     assert "Wrong labels: unknown until a random sample is judged" in words(screen).replace("\\", "")
     assert listed(screen) == ["unknown"]
-    reviews.accept_all(workspace, everything(round_id, 0.9), by="Ada")
-    sample_both(workspace, round_id)
-    reviews.accept_all(workspace, everything(round_id, 0.8), by="Ada")
+    reviews.accept_all(app_context, everything(round_id, 0.9), by="Ada")
+    sample_both(app_context, round_id)
+    reviews.accept_all(app_context, everything(round_id, 0.8), by="Ada")
     screen.run()
     assert not screen.exception
     assert re.fullmatch(r"\d+ \(\d+ to \d+\)", listed(screen)[0])
@@ -196,57 +204,66 @@ def listed(screen: AppTest) -> list[str]:
     return list(next(table.value for table in screen.dataframe if "Network" in table.value)["Wrong labels"])
 
 
-def test_what_cannot_start_says_why_on_the_page(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, [0] * 20)
+def test_what_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, [0] * 20)
     screen.run()
     screen.button(f"form_{dataset_id}_start").click().run()
     assert "at least two classes" in words(screen)
 
 
-def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled(
-    screen: AppTest, workspace: Workspace
+def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_resumed(
+    screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
-    with workspace.database.write() as session:
+    started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
+    with app_context.database.write() as session:
         rows.begin_round(session, started.id, "training", NOW)
-        attempt = fold_rows.begin_fold(session, started.id, 0, NOW)
+        attempt = rows.begin_fold(session, started.id, 0, NOW)
         assert attempt is not None
         told = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=1234.0)
-        fold_rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
+        rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
+    screen.run()
+    assert "waiting for the worker, which goes on from where it was" in screen.get("progress")[0].proto.text
+    assert "1,234" not in "".join(element.proto.body for element in screen.get("html")), "stale: nobody works on it"
+    assert "No worker is running it now" in words(screen)
+    monkeypatch.setattr("app.services.rounds.jobs.worker_state", lambda _: WorkerState([ALIVE], [], 0.0))
     screen.run()
     assert "training, fold 1 of 2 · epoch 3 of 6" in screen.get("progress")[0].proto.text
     figures = "".join(element.proto.body for element in screen.get("html"))
     assert all(text in figures for text in ("0.250", "87.5%", "1,234", "time left"))
-    assert "No worker is running it now" in words(screen)
     screen.button("live_cancel").click().run()
-    assert rounds.get_round(workspace, started.id).status is RoundStatus.CANCELLED
+    assert "No fold is done yet; you can resume it." in words(screen)
+    screen.button("live_cancel_no").click().run()
+    assert rounds.get_round(app_context, started.id).status is JobStatus.RUNNING
+    screen.button("live_cancel").click().run()
+    screen.button("live_cancel_yes").click().run()
+    assert rounds.get_round(app_context, started.id).status is JobStatus.CANCELLED
     assert "was cancelled" in words(screen)
+    screen.button("resume_go").click().run()
+    assert rounds.get_round(app_context, started.id).status is JobStatus.QUEUED
 
 
 def test_the_list_of_rounds_follows_when_a_round_begins(
-    screen: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
+    started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
     look = rounds.progress
 
-    def begin_and_look(of: Workspace, round_id: int) -> rounds.RoundProgress:
-        if (
-            rounds.get_round(of, round_id).status is RoundStatus.QUEUED
-        ):  # the page is drawn, then the worker takes it up
+    def begin_and_look(of: AppContext, round_id: int) -> rounds.RoundProgress:
+        if rounds.get_round(of, round_id).status is JobStatus.QUEUED:  # the page is drawn, then the worker takes it up
             with of.database.write() as session:
                 rows.begin_round(session, started.id, "training", NOW)
         return look(of, round_id)
 
-    monkeypatch.setattr("app.services.rounds.progress", begin_and_look)
+    monkeypatch.setattr("app.services.rounds.jobs.progress", begin_and_look)
     screen.run()
     assert not screen.exception
     assert "running" in words(screen)
     assert next(table.value for table in screen.dataframe if "Network" in table.value)["Status"].tolist() == ["running"]
 
 
-def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
-    with workspace.database.write() as session:
+def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    with app_context.database.write() as session:
         session.execute(update(SampleRow).values(width=640, height=480, grey=False))
     screen.run()
     assert "640 x 480 colour images: tf_efficientnet_lite0 at 160 pixels" in words(screen)
@@ -254,12 +271,12 @@ def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTes
     assert "10 epochs" in words(screen)
     screen.button(f"form_{dataset_id}_other_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
-    assert started.config == rounds.propose(workspace, dataset_id).configs[1].to_json()
+    (started,) = rounds.list_rounds(app_context, dataset_id)
+    assert started.config == rounds.propose(app_context, dataset_id).configs[1].to_json()
 
 
-def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
-    dataset_id = add_counted_scenes(workspace, tmp_path / "scenes")
+def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+    dataset_id = add_counted_scenes(app_context, tmp_path / "scenes")
     key = f"form_{dataset_id}"
     screen.run()
     assert not screen.exception
@@ -277,18 +294,18 @@ def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, workspace: 
     screen.button_group(f"{key}_scales").set_value([0.75, 1.0, 1.25])
     screen.button(f"{key}_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (started,) = rounds.list_rounds(app_context, dataset_id)
     wanted = {
         "model": "deeplabv3plus-resnet34", "crop": 96, "min_region": 30, "boundary": 2, "class_weights": True,
         "flip": True, "scales": [0.75, 1.0, 1.25],
     }  # fmt: skip
-    assert started.config == {**rounds.propose_config(workspace, dataset_id).to_json(), **wanted}
+    assert started.config == {**rounds.propose_config(app_context, dataset_id).to_json(), **wanted}
 
 
 def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = add_scenes(workspace, tmp_path / "scenes", unlabelled=2)
+    dataset_id = add_scenes(app_context, tmp_path / "scenes", unlabelled=2)
     screen.run()
     form = f"form_{dataset_id}"
     screen.selectbox(f"{form}_recipe").select(Recipe.CROSS_TRAINING).run()
@@ -301,32 +318,33 @@ def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
     test_on.set_value(["test", "train"])
     screen.button(f"{form}_start").click().run()
     assert "tag some on the Tags page" in words(screen)
-    tags.tag(workspace, 5, [0, 1], by="ada")
+    tags.tag(app_context, 5, [0, 1], by="ada")
     screen.button(f"{form}_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (started,) = rounds.list_rounds(app_context, dataset_id)
     assert started.recipe is Recipe.CROSS_TRAINING
     assert started.recipe_config["steps"] == 300
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("", "test,train")
 
 
 def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset_id = add_counted_scenes(workspace, tmp_path / "scenes")
-    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2, model="small_unet"), "ada")
-    folder = workspace.round_folder(started.id)
+    dataset_id = add_counted_scenes(app_context, tmp_path / "scenes")
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2, model="small_unet"), "ada")
+    folder = app_context.round_folder(started.id)
     folder.mkdir(parents=True)
     np.savez(folder / "fold_0.npz", confusion=np.array([[6, 2], [0, 8]]))
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         rows.begin_round(session, started.id, "training", NOW)
-        first = fold_rows.begin_fold(session, started.id, 0, NOW)
+        first = rows.begin_fold(session, started.id, 0, NOW)
         assert first is not None
-        fold_rows.end_fold(session, started.id, 0, first, NOW)
-        second = fold_rows.begin_fold(session, started.id, 1, NOW)
+        rows.end_fold(session, started.id, 0, first, NOW)
+        second = rows.begin_fold(session, started.id, 1, NOW)
         assert second is not None
         told = Progress("training", 1, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=12.0)
-        fold_rows.write_fold(session, started.id, 1, second, told, now=NOW)
+        rows.write_fold(session, started.id, 1, second, told, now=NOW)
+    monkeypatch.setattr("app.services.rounds.jobs.worker_state", lambda _: WorkerState([ALIVE], [], 0.0))
     screen.run()
     assert not screen.exception
     figures = "".join(element.proto.body for element in screen.get("html"))
@@ -334,10 +352,10 @@ def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
     assert "77.5%" in figures, "the mean of 6/8 and 8/10"
 
 
-def test_rounds_of_masks_stand_side_by_side(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
-    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+def test_rounds_of_masks_stand_side_by_side(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+    dataset_id = add_scenes(app_context, tmp_path / "scenes")
     for _ in range(2):
-        add_mask_round(workspace, dataset_id)
+        add_mask_round(app_context, dataset_id)
     screen.run()
     assert not screen.exception
     (table,) = screen.table
@@ -350,20 +368,20 @@ def test_rounds_of_masks_stand_side_by_side(screen: AppTest, workspace: Workspac
     assert {"Accuracy", "Network", "Folds", "Epochs", "By"} <= set(listed.value.columns)
 
 
-def test_a_failed_round_shows_its_reason(screen: AppTest, workspace: Workspace) -> None:
-    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
-    with workspace.database.write() as session:
-        rows.end_round(session, started.id, RoundStatus.FAILED, "the weights are broken; choose others", NOW)
+def test_a_failed_round_shows_its_reason(screen: AppTest, app_context: AppContext) -> None:
+    started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
+    with app_context.database.write() as session:
+        rows.end_round(session, started.id, JobStatus.FAILED, "the weights are broken; choose others", NOW)
     screen.run()
     assert "Round 1 failed: the weights are broken; choose others" in words(screen)
 
 
 def test_finished_rounds_stand_side_by_side_with_the_settings_in_which_they_differ(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    dataset_id = add_dataset(workspace, PETS)
+    dataset_id = add_dataset(app_context, PETS)
     for epochs in (6, 9):
-        add_done_round(workspace, dataset_id, RoundConfig(folds=2, epochs=epochs))
+        add_done_round(app_context, dataset_id, RoundConfig(folds=2, epochs=epochs))
     screen.run()
     assert not screen.exception
     (table,) = screen.table
@@ -372,21 +390,21 @@ def test_finished_rounds_stand_side_by_side_with_the_settings_in_which_they_diff
     assert "folds" not in table.value.index
 
 
-def test_the_address_chooses_the_dataset(screen: AppTest, workspace: Workspace) -> None:
-    add_dataset(workspace, PETS)
-    other = add_dataset(workspace, PETS, name="others")
+def test_the_address_chooses_the_dataset(screen: AppTest, app_context: AppContext) -> None:
+    add_dataset(app_context, PETS)
+    other = add_dataset(app_context, PETS, name="others")
     screen.query_params["dataset"] = str(other)
     screen.run()
     assert screen.selectbox("pick_dataset").value == other
     assert not screen.warning
 
 
-@pytest.mark.parametrize("place", ["rounds", "exports", "worth"])
+@pytest.mark.parametrize("place", ["rounds", "exports", "impact"])
 @pytest.mark.parametrize("named", ["999", "-1", "x"])
 def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
-    named: str, place: str, screen: AppTest, workspace: Workspace
+    named: str, place: str, screen: AppTest, app_context: AppContext
 ) -> None:
-    shown = add_dataset(workspace, PETS, name="a*b")
+    shown = add_dataset(app_context, PETS, name="a*b")
     screen.switch_page(f"pages/{place}.py")
     screen.query_params["dataset"] = named
     screen.run()
@@ -398,9 +416,9 @@ def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
 
 
 def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    add_past(workspace)
+    add_past(app_context)
     screen.run()
     assert not screen.exception
     tables = {tuple(table.value.columns): table.value for table in screen.dataframe}
@@ -417,10 +435,11 @@ def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
     assert pairs["Findings"].isna().tolist() == [False, True]
 
 
-def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_past(workspace)
-    with workspace.database.write() as session:
-        row = session.get(RoundRow, add_done_round(workspace, dataset_id))
+def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_past(app_context)
+    round_id = add_done_round(app_context, dataset_id)
+    with app_context.database.write() as session:
+        row = session.get(RoundRow, round_id)
         row.recipe, row.metrics, row.recipe_config = Recipe.COMPARISON, {"difference": 0.01}, {"seeds": 3}
     screen.run()
     assert not screen.exception
@@ -428,12 +447,12 @@ def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: Ap
     [chart] = screen.get("plotly_chart")  # of one of the two, and says of which
     assert json.loads(chart.proto.spec)["layout"]["showlegend"] is True
     changed = next(table.value for table in screen.dataframe if "In bulk" in table.value.columns)
-    assert changed["Recipe"].tolist()[0] == "What was cleaning worth?"
+    assert changed["Recipe"].tolist()[0] == "Measure the impact of cleaning"
     assert changed["Changed"].tolist() == ["unknown", "4", ""]
 
 
-def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, [0, 1] * 10 + [None] * 5)
+def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
     screen.run()
     form = f"form_{dataset_id}"
     screen.selectbox(f"{form}_recipe").select(Recipe.ITERATED).run()
@@ -444,20 +463,23 @@ def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, workspace:
     screen.number_input(f"{form}_iterated_iterations").set_value(2)
     screen.slider(f"{form}_iterated_share").set_range(0.4, 0.9)
     screen.checkbox(f"{form}_iterated_consistency").check()
+    screen.checkbox(f"{form}_iterated_votes").check()
+    assert f"{form}_method" in {field.key for field in screen.get("button_group")}, "a frozen network spreads labels"
     screen.button(f"{form}_start").click().run()
     assert not screen.exception
-    (started,) = rounds.list_rounds(workspace, dataset_id)
+    (started,) = rounds.list_rounds(app_context, dataset_id)
     assert started.recipe is Recipe.ITERATED
-    chosen = {name: started.recipe_config[name] for name in ("iterations", "share", "last_share", "consistency")}
-    assert chosen == {"iterations": 2, "share": 0.4, "last_share": 0.9, "consistency": True}
+    names = ("iterations", "share", "last_share", "consistency", "votes")
+    chosen = {name: started.recipe_config[name] for name in names}
+    assert chosen == {"iterations": 2, "share": 0.4, "last_share": 0.9, "consistency": True, "votes": 5}
 
 
 def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluation(
-    screen: AppTest, workspace: Workspace
+    screen: AppTest, app_context: AppContext
 ) -> None:
-    dataset_id = add_dataset(workspace, [0, 1] * 10 + [None] * 5)
-    add_done_round(workspace, dataset_id)
-    protect(workspace, dataset_id)
+    dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
+    add_done_round(app_context, dataset_id)
+    protect(app_context, dataset_id)
     screen.run()
     form = f"form_{dataset_id}"
     screen.selectbox(f"{form}_recipe").select(Recipe.ITERATED).run()
@@ -466,30 +488,30 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
     assert (choose_by.options, test_on.options) == (["none", "train"], ["none", "test", "train"])
     choose_by.select("train")
     screen.button(f"{form}_start").click().run()
-    (started, _) = rounds.list_rounds(workspace, dataset_id)
+    (started, _) = rounds.list_rounds(app_context, dataset_id)
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("train", "")
 
 
 @pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS])
-def test_a_recipe_says_what_it_does(screen: AppTest, workspace: Workspace, recipe: Recipe) -> None:
-    dataset_id = add_dataset(workspace, PETS)
+def test_a_recipe_says_what_it_does(screen: AppTest, app_context: AppContext, recipe: Recipe) -> None:
+    dataset_id = add_dataset(app_context, PETS)
     screen.run()
     before = set(words(screen).splitlines())
     screen.selectbox(f"form_{dataset_id}_recipe").select(recipe).run()
     assert not screen.exception
-    (said,) = set(words(screen).splitlines()) - before
+    said = "\n".join(set(words(screen).splitlines()) - before)
     says = {
-        Recipe.ITERATED: "Labelled images teach",
-        Recipe.COMPARISON: "as they came and as they are now",
+        Recipe.ITERATED: "A first network is trained",
+        Recipe.COMPARISON: "on the original and on the current labels",
         Recipe.PREDICTIONS: "Nothing is trained",
     }
     assert says[recipe] in said
 
 
 def test_probabilities_from_a_file_are_a_round_without_a_network(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = add_dataset(workspace, PETS)
+    dataset_id = add_dataset(app_context, PETS)
     rows = [f"{position}.png,{0.9 - 0.8 * label:.1f},{0.1 + 0.8 * label:.1f}" for position, label in enumerate(PETS)]
     (tmp_path / "pred.csv").write_text("\n".join(["image,cat,dog", *rows]))
     screen.run()
@@ -501,15 +523,15 @@ def test_probabilities_from_a_file_are_a_round_without_a_network(
     screen.text_input(f"{form}_predictions_file").set_value(str(tmp_path / "pred.csv")).run()
     screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
     screen.button(f"{form}_start").click().run()
-    started = rounds.list_rounds(workspace, dataset_id)[0]
+    started = rounds.list_rounds(app_context, dataset_id)[0]
     assert started.recipe is Recipe.PREDICTIONS
     assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
 
 
 def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
-    screen: AppTest, workspace: Workspace, tmp_path: Path
+    screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = add_scenes(workspace, tmp_path / "scenes")
+    dataset_id = add_scenes(app_context, tmp_path / "scenes")
     folder = tmp_path / "predicted"
     folder.mkdir()
     for number in range(6):
@@ -522,7 +544,7 @@ def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
     screen.radio(f"{form}_predictions_out_of_fold").set_value(True).run()
     screen.button(f"{form}_start").click().run()
     assert not screen.exception
-    started = rounds.list_rounds(workspace, dataset_id)[0]
+    started = rounds.list_rounds(app_context, dataset_id)[0]
     assert (started.recipe, started.config["model"]) == (Recipe.PREDICTIONS, "predicted")
 
 
@@ -534,7 +556,7 @@ def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
     ],
     ids=["tagged model", "many pixels"],
 )
-def test_the_page_goes_on_from_any_round(screen: AppTest, workspace: Workspace, config: RoundConfig) -> None:
-    add_done_round(workspace, add_dataset(workspace, PETS), config)
+def test_the_page_goes_on_from_any_round(screen: AppTest, app_context: AppContext, config: RoundConfig) -> None:
+    add_done_round(app_context, add_dataset(app_context, PETS), config)
     screen.run()
     assert not screen.exception

@@ -6,30 +6,32 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.services.workspace import Workspace
-from tests.app.masked import add_scenes
+from app.services.app_context import AppContext
 from tests.app.small import add_dataset
+from tools.fixtures.scenes import add_scenes
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
 
 
 @pytest.fixture
-def screen(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("app.services.workspace.workspace", lambda: workspace)
+def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("app.services.app_context.app_context", lambda: app_context)
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/tags.py")
 
 
-def test_without_masks_the_page_says_where_to_go(screen: AppTest, workspace: Workspace) -> None:
-    add_dataset(workspace, [0, 1] * 10)
+def test_without_masks_the_page_says_where_to_go(screen: AppTest, app_context: AppContext) -> None:
+    add_dataset(app_context, [0, 1] * 10)
     screen.run()
     assert not screen.exception
     assert screen.title[0].value == "Nothing to tag yet"
-    assert screen.button("tags_datasets").label == "Datasets"
+    assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_the_panel_is_on_the_dataset_that_is_asked_for(screen: AppTest, workspace: Workspace, tmp_path: Path) -> None:
-    first = add_scenes(workspace, tmp_path / "one", 2, unlabelled=1)
-    add_scenes(workspace, tmp_path / "two", 2, name="others")
+def test_the_panel_is_on_the_dataset_that_is_asked_for(
+    screen: AppTest, app_context: AppContext, tmp_path: Path
+) -> None:
+    first = add_scenes(app_context, tmp_path / "one", 2, unlabelled=1)
+    add_scenes(app_context, tmp_path / "two", 2, name="others")
     screen.query_params["dataset"] = str(first)
     screen.run()
     assert not screen.exception
@@ -38,7 +40,7 @@ def test_the_panel_is_on_the_dataset_that_is_asked_for(screen: AppTest, workspac
     assert (data["dataset"], data["sample"]) == (first, None)
     assert sorted(data["datasets"]) == [[1, "scenes"], [2, "others"]]
     assert not screen.toast
-    classes = add_dataset(workspace, [0, 1] * 10)
+    classes = add_dataset(app_context, [0, 1] * 10)
     for named, said in (
         ("77", "There is no dataset 77 to show"),
         ("-1", "There is no dataset -1 to show"),

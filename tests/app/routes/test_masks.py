@@ -10,17 +10,18 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import routes
-from app.services import tags
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
+from app.services.masks.request import TILE
+from app.services.tags import current as tags
+from core.data.masks.store import mask_hash
 from core.types import IGNORE, ByteArray
-from tests.app.masked import CAR, HOUSE, ROAD, SKY, TABLE, add_round, add_scenes, draw, scenes
+from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE, add_round, add_scenes, draw
 
 WIDTH, HEIGHT = 160, 120
-__all__ = ["scenes"]
 
 
 @pytest.fixture
-def client(scenes: Workspace) -> TestClient:
+def client(scenes: AppContext) -> TestClient:
     made = TestClient(Starlette(routes=routes(lambda: scenes)), cookies={"outfold_name": "ada"})
     made.headers.update({"X-Outfold": "1"})
     return made
@@ -36,8 +37,19 @@ def verdict(finding: int, word: str = "accept", **rest: Any) -> dict[str, Any]:
 
 def labels(client: TestClient, sample: int = 1) -> tuple[str, ByteArray]:
     answer = client.get(f"/outfold/masks/{sample}/labels")
-    data = zlib.decompress(answer.content)
-    return answer.headers["x-outfold-version"], np.frombuffer(data, np.uint8).reshape(HEIGHT, WIDTH)
+    return answer.headers["x-outfold-version"], pixels(answer.content)
+
+
+def pixels(png: bytes) -> Any:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def tile(mask: Any, number: int) -> bytes:
+    """Return a tile as it travels, before it is deflated."""
+    row, column = divmod(number, -(-WIDTH // TILE))
+    part = mask[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+    return number.to_bytes(4, "little") + part.tobytes()
 
 
 def save(client: TestClient, mask: Any, base: str, seq: int = 1, finding: int = 1, **headers: str) -> Any:
@@ -51,12 +63,13 @@ def save(client: TestClient, mask: Any, base: str, seq: int = 1, finding: int = 
 
 def test_a_round_of_masks_says_what_it_is(client: TestClient) -> None:
     answer = client.get("/outfold/rounds/1").json()
-    assert (answer["task"], answer["colours"], answer["wobble"]) == ("segmentation", list(TABLE.colours), 9)
+    assert (answer["task"], answer["colours"]) == ("segmentation", list(TABLE.colours))
+    assert answer["boundary_differences"] == 9
     assert answer["mean_iou"] == 0.72
 
 
 def test_only_those_who_decided_in_this_dataset_can_be_filtered_for(
-    scenes: Workspace, client: TestClient, tmp_path: Path
+    scenes: AppContext, client: TestClient, tmp_path: Path
 ) -> None:
     other = add_round(scenes, add_scenes(scenes, tmp_path / "others", 1, name="others"))
     act(client, 1, **verdict(1))
@@ -96,9 +109,7 @@ def test_labels_and_predictions_travel_whole(client: TestClient) -> None:
     named = client.get(f"/outfold/masks/1/labels?version={version}")
     assert "immutable" in named.headers["cache-control"]
     predicted = client.get("/outfold/masks/3/predicted?round=1")
-    np.testing.assert_array_equal(
-        np.frombuffer(zlib.decompress(predicted.content), np.uint8).reshape(HEIGHT, WIDTH), draw(2).truth
-    )
+    np.testing.assert_array_equal(pixels(predicted.content), draw(2).truth)
 
 
 def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) -> None:
@@ -121,6 +132,27 @@ def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) ->
     assert labels(client)[0] == base
     act(client, 2, op="redo")
     assert labels(client)[0] == version
+
+
+def test_tiles_that_changed_are_stored_as_the_whole_mask_is(client: TestClient) -> None:
+    base, mask = labels(client)
+    edited = mask.copy()
+    edited[60:70, 60:70] = CAR  # four tiles
+    edited[118:, 150:] = TREE  # the last one, smaller than the others
+    tiles = {"X-Outfold-Tiles": str(TILE)}
+    body = zlib.compress(b"".join(tile(edited, number) for number in (0, 1, 3, 4, 5)))
+    answer = save(client, body, base, **tiles).json()
+    version, now = labels(client)
+    assert answer["version"] == version == mask_hash(edited)
+    np.testing.assert_array_equal(now, edited)
+    assert save(client, body, base, **tiles).json() == answer  # the same edit again is the same act
+    assert save(client, zlib.compress(b""), version, 2, **tiles).json()["version"] == version
+    assert save(client, body, base, 3, **tiles).status_code == 409
+    assert save(client, body, "f" * 32, 4, **tiles).json()["version"] == version  # of a mask that is not there
+    assert save(client, body, version, 5, **{"X-Outfold-Tiles": "63"}).status_code == 400
+    back = zlib.compress(b"".join(tile(mask, number) for number in (0, 1, 3, 4, 5)))
+    assert save(client, back, version, 6, **tiles).json()["version"] == base
+    assert client.get("/outfold/findings/1").json()["status"] == "open"  # as after undo
 
 
 def test_an_edit_of_no_finding_is_kept_in_a_round_or_without_one(client: TestClient) -> None:
@@ -270,7 +302,7 @@ def test_masks_lie_over_the_image_in_their_colours(client: TestClient) -> None:
     np.testing.assert_array_equal(np.asarray(picture(client, "regions/1/given.png").convert("RGBA")), given)
 
 
-def test_masks_of_many_classes_have_two_bytes_a_pixel(scenes: Workspace, client: TestClient, tmp_path: Path) -> None:
+def test_masks_of_many_classes_have_two_bytes_a_pixel(scenes: AppContext, client: TestClient, tmp_path: Path) -> None:
     from core.types import ClassTable
 
     many = ClassTable(tuple(f"class {k}" for k in range(300)), tuple(f"#{k:06x}" for k in range(300)))
@@ -281,7 +313,7 @@ def test_masks_of_many_classes_have_two_bytes_a_pixel(scenes: Workspace, client:
     opened = client.get(f"/outfold/masks/{sample}?round={round_id}").json()
     assert (opened["dtype"], opened["ignore"]) == ("uint16", 65535)
     answer = client.get(f"/outfold/masks/{sample}/labels")
-    mask = np.frombuffer(zlib.decompress(answer.content), "<u2").reshape(HEIGHT, WIDTH).copy()
+    mask = pixels(answer.content).astype(np.uint16)
     mask[5:9] = 299
     said = {
         "X-Outfold-Base": opened["version"], "X-Outfold-Finding": str(first["id"]), "X-Outfold-Client": "wide",
@@ -289,7 +321,7 @@ def test_masks_of_many_classes_have_two_bytes_a_pixel(scenes: Workspace, client:
     }  # fmt: skip
     saved = client.post(f"/outfold/masks/{sample}", content=zlib.compress(mask.tobytes()), headers=said).json()
     now = client.get(f"/outfold/masks/{sample}/labels?version={saved['version']}")
-    assert zlib.decompress(now.content) == mask.tobytes()
+    np.testing.assert_array_equal(pixels(now.content), mask)
     mask[0] = 300
     said |= {"X-Outfold-Base": saved["version"], "X-Outfold-Seq": "2"}
     assert (
@@ -304,7 +336,7 @@ def picture(client: TestClient, path: str) -> Image.Image:
     return Image.open(io.BytesIO(answer.content))
 
 
-def test_the_editor_is_told_the_images_tags(scenes: Workspace, client: TestClient) -> None:
+def test_the_editor_is_told_the_images_tags(scenes: AppContext, client: TestClient) -> None:
     assert client.get("/outfold/masks/1?round=1").json()["tags"] is None
     tags.tag(scenes, 1, [CAR, SKY], by="ada")
     assert client.get("/outfold/masks/1?round=1").json()["tags"] == [SKY, CAR]

@@ -9,28 +9,28 @@ from starlette.testclient import TestClient
 
 from app.components import assets
 from app.routes import routes
-from app.routes.answering import explain
-from app.services.workspace import Workspace, open_workspace
+from app.routes.handlers import explain
+from app.services.app_context import AppContext, open_app
 from app.settings import Settings
-from bench._review_data import add_round, fill
 from core.types import DatasetError
 from db.models import SampleRow
+from tools.fixtures.reviews import add_round, fill
 
 COUNT = 30
 HEADERS = {"X-Outfold": "1"}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppContext]:
     """Return one installation for all tests here; each uses findings and a client of its own."""
-    opened = open_workspace(Settings(home=tmp_path_factory.mktemp("routes"), demo=False, embedded_worker=False))
+    opened = open_app(Settings(home=tmp_path_factory.mktemp("routes"), demo=False, embedded_worker=False))
     fill(opened, COUNT, suspicious=1)
     yield opened
     opened.database.close()
 
 
 @pytest.fixture
-def client(served: Workspace) -> TestClient:
+def client(served: AppContext) -> TestClient:
     made = TestClient(Starlette(routes=routes(lambda: served)), cookies={"outfold_name": "ada"})
     made.headers.update(HEADERS)
     return made
@@ -55,6 +55,12 @@ def test_a_verdict_is_answered_with_where_its_card_stands(client: TestClient) ->
     assert [one["verdict"] for one in shown["decisions"]] == ["accept"]
 
 
+def test_the_former_address_of_the_impact_page_redirects_with_its_parameters(client: TestClient) -> None:
+    for address, target in (("/worth", "impact"), ("/worth?dataset=1&name=a%20b", "impact?dataset=1&name=a%20b")):
+        answer = client.get(address, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, target)
+
+
 def test_a_refused_act_does_not_hold_up_those_behind_it(client: TestClient) -> None:
     acts = [
         {"seq": 1, **verdict(2)},
@@ -70,6 +76,28 @@ def test_a_refused_act_does_not_hold_up_those_behind_it(client: TestClient) -> N
     assert again.json()["results"][0]["changeset"] == answer.json()["results"][0]["changeset"]
 
 
+def test_a_class_is_added_once_however_often_it_is_sent(tmp_path: Path) -> None:
+    opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
+    fill(opened, 5)
+    client = TestClient(Starlette(routes=routes(lambda: opened)), cookies={"outfold_name": "ada"}, headers=HEADERS)
+
+    def add(seq: int, name: str) -> Any:
+        body = {"client": "classes", "seq": seq, "round": 1, "op": "add_class", "name": name}
+        return client.post("/outfold/acts", json=body).json()
+
+    first = add(1, "smudge")
+    assert (first["classes"][first["class"]], first["name"]) == ("smudge", "smudge")
+    assert add(1, "smudge") == first
+    assert add(2, "SMUDGE")["changeset"] is None
+    assert "characters" in add(3, "  ")["error"]
+    undone = act(client, "classes", 4, op="undo")
+    assert (undone["undone"]["act"], first["class"] in undone["offered"]) == ("classes", False)
+    assert "classes" not in act(client, "classes", 5, op="undo")
+    shown = client.get("/outfold/rounds/1").json()
+    assert (shown["classes"], shown["offered"]) == (first["classes"], first["offered"][:-1])
+    opened.database.close()
+
+
 def test_pages_follow_each_other_by_cursor(client: TestClient) -> None:
     path, seen = "/outfold/findings?round=1&status=any&limit=7", []
     page = client.get(path).json()
@@ -83,6 +111,7 @@ def test_pages_follow_each_other_by_cursor(client: TestClient) -> None:
     assert set(some[0]) == {
         "id", "sample_id", "name", "hash", "width", "height", "given", "pseudo", "confidence", "self_confidence",
         "likely", "split", "fold", "rank", "kind", "contradicting", "status", "label", "by", "region", "edited",
+            "note",
     }  # fmt: skip
 
 
@@ -164,9 +193,9 @@ def test_unknown_rounds_findings_and_acts_are_not_found(client: TestClient) -> N
     assert gone.status_code == 404
 
 
-def test_a_text_that_ends_with_its_cure_is_answered_in_two_parts() -> None:
+def test_message_and_cure_of_an_error_are_answered_apart() -> None:
     parts = {"error": "the mask cannot be read", "cure": "import the dataset again"}
-    assert explain(DatasetError("the mask cannot be read; import the dataset again")) == (parts, 404)
+    assert explain(DatasetError("the mask cannot be read", "import the dataset again")) == (parts, 404)
     assert explain(DatasetError("the mask cannot be read")) == (parts, 404)
 
 
@@ -205,7 +234,7 @@ def test_a_cookie_that_is_no_name_is_nobody(client: TestClient, cookie: str) -> 
 
 
 def test_images_are_kept_for_ever_under_their_content(
-    client: TestClient, served: Workspace, digits_folder: Path
+    client: TestClient, served: AppContext, digits_folder: Path
 ) -> None:
     source = digits_folder / "3" / "000.png"
     with served.database.write() as session:
@@ -229,7 +258,7 @@ def test_images_are_kept_for_ever_under_their_content(
 
 
 def test_an_image_that_changed_since_its_import_is_not_shown_under_its_old_name(
-    client: TestClient, served: Workspace, tmp_path: Path
+    client: TestClient, served: AppContext, tmp_path: Path
 ) -> None:
     changed = tmp_path / "changed.png"
     changed.write_bytes(b"longer than before")
@@ -254,7 +283,7 @@ def test_the_pulse_says_the_version(client: TestClient) -> None:
 
 
 def test_an_undo_answers_with_the_cards_of_the_round_on_screen_alone(tmp_path: Path) -> None:
-    opened = open_workspace(Settings(home=tmp_path, demo=False, embedded_worker=False))
+    opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
     fill(opened, 5)
     newer = add_round(opened, 1, range(1, 6), number=2)
     client = TestClient(Starlette(routes=routes(lambda: opened)), cookies={"outfold_name": "ada"}, headers=HEADERS)
@@ -268,7 +297,7 @@ def test_an_undo_answers_with_the_cards_of_the_round_on_screen_alone(tmp_path: P
 
 
 def test_a_round_names_the_datasets_that_can_be_reviewed_instead(tmp_path: Path) -> None:
-    opened = open_workspace(Settings(home=tmp_path, demo=False, embedded_worker=False))
+    opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
     fill(opened, 3)
     newest = add_round(opened, 1, range(1, 4), number=2)
     client = TestClient(Starlette(routes=routes(lambda: opened)))
@@ -290,3 +319,50 @@ def test_every_act_and_its_undo_raise_the_state_and_nothing_else_does(client: Te
     assert state() == said
     act(client, "state", 2, op="undo")
     assert state() > said
+
+
+def test_verdicts_that_others_decided_otherwise_are_told_and_own_acts_are_no_news(client: TestClient) -> None:
+    def since(after: int, name: str, by: str = "ada") -> dict[str, Any]:
+        client.cookies.set("outfold_name", by)
+        answer: dict[str, Any] = client.get(f"/outfold/state?round=1&after={after}&client={name}").json()
+        return answer
+
+    began = int(client.get("/outfold/state").json()["state"])
+    act(client, "news-ada", 1, **verdict(21, "keep"))
+    act(client, "news-ada", 2, **verdict(22, "keep"))
+    act(client, "news-ada", 3, **verdict(23, "second_opinion"))
+    own = since(began, "news-ada")
+    assert (own["acted"], own["overruled"]) == (False, [])
+    client.cookies.set("outfold_name", "grace")
+    act(client, "news-grace", 1, **verdict(21, "exclude"))
+    act(client, "news-grace", 2, **verdict(22, "keep"))  # the same again
+    act(client, "news-grace", 3, **verdict(23, "keep"))  # the other look that was asked for
+    told = since(own["state"], "news-ada")
+    assert told["acted"]
+    assert [(one["id"], one["by"], one["status"], one["own"]["status"]) for one in told["overruled"]] == [
+        (21, "grace", "exclude", "keep")
+    ]
+    assert since(own["state"], "another", by="grace")["overruled"] == [], "to whoever decided last it is no news"
+    client.cookies.set("outfold_name", "grace")
+    act(client, "news-grace", 4, op="undo")
+    act(client, "news-grace", 5, op="undo")
+    act(client, "news-grace", 6, op="undo")
+    assert since(own["state"], "news-ada")["overruled"] == []
+    act(client, "news-ada", 4, **verdict(21, "accept"))
+    assert since(began, "news-ada")["overruled"] == []
+
+
+def test_a_page_about_a_dataset_hears_its_classes_once_others_acted(client: TestClient) -> None:
+    began = int(client.get("/outfold/state").json()["state"])
+    offered = client.get("/outfold/rounds/1").json()["offered"]
+    act(client, "classes-ada", 1, op="reorder_classes", order=offered[::-1])
+    own = client.get(f"/outfold/state?dataset=1&after={began}&client=classes-ada").json()
+    assert (own["acted"], "offered" in own) == (False, False)
+    told = client.get(f"/outfold/state?dataset=1&after={began}&client=another").json()
+    assert (told["offered"], told["merged"]) == (offered[::-1], [])
+    act(client, "classes-ada", 2, op="undo")
+
+
+def test_the_state_since_an_act_needs_a_round_and_a_client(client: TestClient) -> None:
+    assert client.get("/outfold/state?after=1").status_code == 400
+    assert client.get("/outfold/state?after=1&round=1&client=").status_code == 400

@@ -6,16 +6,16 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import routes
-from app.services import tags
-from app.services.workspace import Workspace
-from tests.app.masked import CAR, HOUSE, ROAD, SKY, TABLE, TREE, add_round, add_scenes
+from app.services.app_context import AppContext
+from app.services.tags import current as tags
+from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE, add_round, add_scenes
 
 
 @pytest.fixture
-def client(workspace: Workspace, tmp_path: Path) -> TestClient:
+def client(app_context: AppContext, tmp_path: Path) -> TestClient:
     """Return a browser on six scenes, the last three without a mask, and a round that saw them."""
-    add_round(workspace, add_scenes(workspace, tmp_path / "scenes", 6, unlabelled=3))
-    made = TestClient(Starlette(routes=routes(lambda: workspace)), cookies={"outfold_name": "ada"})
+    add_round(app_context, add_scenes(app_context, tmp_path / "scenes", 6, unlabelled=3))
+    made = TestClient(Starlette(routes=routes(lambda: app_context)), cookies={"outfold_name": "ada"})
     made.headers.update({"X-Outfold": "1"})
     return made
 
@@ -42,7 +42,7 @@ def test_images_come_with_what_is_suggested(client: TestClient) -> None:
     assert client.get("/outfold/tags/image/4").json()["suggested"] == items[0]["suggested"]
 
 
-def test_acts_are_stored_in_order_and_a_bad_one_holds_nothing_up(client: TestClient, workspace: Workspace) -> None:
+def test_acts_are_stored_in_order_and_a_bad_one_holds_nothing_up(client: TestClient, app_context: AppContext) -> None:
     first, bad, second, undone = send(
         client,
         {"seq": 1, "op": "tag", "sample": 4, "classes": [SKY, ROAD]},
@@ -60,7 +60,7 @@ def test_acts_are_stored_in_order_and_a_bad_one_holds_nothing_up(client: TestCli
     assert (
         send(client, {"seq": 1, "op": "tag", "sample": 4, "classes": [SKY, ROAD]})[0]["saved_at"] == first["saved_at"]
     )
-    assert tags.panel(workspace, 1).counts.tagged == 1
+    assert tags.panel(app_context, 1).counts.tagged == 1
     assert client.get("/outfold/tags/1/images?show=tagged").json()["items"][0]["tags"] == [SKY, ROAD]
 
 

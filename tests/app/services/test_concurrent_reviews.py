@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from app.services import reviews
+from app.services.app_context import AppContext, open_app
 from app.services.reviews import ActKey, Choice
-from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
-from bench._review_data import fill
 from core.types import Decision, FindingFilter, Status, Verdict
 from db.queries import decisions
+from tools.fixtures.reviews import fill
 
 ROOT = Path(__file__).parents[3]
 COUNT = 40
@@ -30,14 +30,14 @@ JUDGE = """
 import sys
 from pathlib import Path
 from app.services import reviews
-from app.services.workspace import open_workspace
+from app.services.app_context import open_app
 from app.settings import Settings
 from core.types import Verdict
 
 home, name, first, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-workspace = open_workspace(Settings(home=Path(home)))
+app_context = open_app(Settings(home=Path(home)))
 for finding in range(first, first + count):
-    reviews.decide(workspace, [reviews.Choice(finding, Verdict.EXCLUDE)], by=name, key=reviews.ActKey(name, finding))
+    reviews.decide(app_context, [reviews.Choice(finding, Verdict.EXCLUDE)], by=name, key=reviews.ActKey(name, finding))
 """
 SERVE = """
 import sys
@@ -45,18 +45,18 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from app.routes import routes
-from app.services.workspace import open_workspace
+from app.services.app_context import open_app
 from app.settings import Settings
 
-workspace = open_workspace(Settings(home=Path(sys.argv[1])))
-uvicorn.run(Starlette(routes=routes(lambda: workspace)), fd=int(sys.argv[2]), log_level="error")
+app_context = open_app(Settings(home=Path(sys.argv[1])))
+uvicorn.run(Starlette(routes=routes(lambda: app_context)), fd=int(sys.argv[2]), log_level="error")
 """
 
 
 @pytest.fixture
-def filled(workspace: Workspace) -> Workspace:
-    fill(workspace, COUNT, suspicious=1)
-    return workspace
+def filled(app_context: AppContext) -> AppContext:
+    fill(app_context, COUNT, suspicious=1)
+    return app_context
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
@@ -71,13 +71,13 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
         return list(pool.map(begin, acts))
 
 
-def stored(workspace: Workspace, finding_id: int) -> list[Decision]:
-    sample_id = reviews.findings(workspace, [finding_id])[0].sample_id
-    with workspace.database.read() as session:
+def stored(app_context: AppContext, finding_id: int) -> list[Decision]:
+    sample_id = reviews.findings(app_context, [finding_id])[0].sample_id
+    with app_context.database.read() as session:
         return decisions.decisions_of_sample(session, sample_id)
 
 
-def test_one_act_sent_many_times_at_once_is_stored_once(filled: Workspace) -> None:
+def test_one_act_sent_many_times_at_once_is_stored_once(filled: AppContext) -> None:
     def send() -> reviews.Saved:
         return reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=ActKey("tab", 1))
 
@@ -86,7 +86,7 @@ def test_one_act_sent_many_times_at_once_is_stored_once(filled: Workspace) -> No
     assert len(stored(filled, 1)) == 1
 
 
-def test_one_bulk_act_sent_twice_at_once_is_stored_once(filled: Workspace) -> None:
+def test_one_bulk_act_sent_twice_at_once_is_stored_once(filled: AppContext) -> None:
     def send() -> reviews.Saved:
         key = ActKey("tab", 1)
         return reviews.accept_all(filled, FindingFilter(round_id=1), by="ada", expected=COUNT, key=key)
@@ -96,7 +96,7 @@ def test_one_bulk_act_sent_twice_at_once_is_stored_once(filled: Workspace) -> No
     assert reviews.counts(filled, FindingFilter(round_id=1)).by_status == {Status.BULK: COUNT}
 
 
-def test_a_double_click_is_one_decision(filled: Workspace) -> None:
+def test_a_double_click_is_one_decision(filled: AppContext) -> None:
     at_once(
         *[
             lambda seq=seq: reviews.decide(filled, [Choice(1, Verdict.KEEP)], by="ada", key=ActKey("tab", seq))
@@ -106,7 +106,7 @@ def test_a_double_click_is_one_decision(filled: Workspace) -> None:
     assert len(stored(filled, 1)) == 1
 
 
-def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(filled: Workspace) -> None:
+def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(filled: AppContext) -> None:
     said = {"ada": Verdict.KEEP, "bob": Verdict.EXCLUDE}
     at_once(*[lambda by=by: reviews.decide(filled, [Choice(1, said[by])], by=by, key=ActKey(by, 1)) for by in said])
     made = stored(filled, 1)
@@ -115,7 +115,7 @@ def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(
     assert (stands.annotator, stands.status) == (made[-1].annotator, Status[made[-1].verdict.name])
 
 
-def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: Workspace) -> None:
+def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: AppContext) -> None:
     ids = range(1, 9)
     at_once(
         lambda: reviews.accept_all(filled, FindingFilter(round_id=1), by="ada"),
@@ -125,7 +125,7 @@ def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: Workspa
     assert counted == {Status.KEEP: len(ids), Status.BULK: COUNT - len(ids)}
 
 
-def test_processes_that_write_at_once_lose_nothing(filled: Workspace) -> None:
+def test_processes_that_write_at_once_lose_nothing(filled: AppContext) -> None:
     home = str(filled.settings.home)
     people = ["ada", "bob"]
     running = [
@@ -141,7 +141,7 @@ def test_processes_that_write_at_once_lose_nothing(filled: Workspace) -> None:
     assert counted == {Status.EXCLUDE: EACH * len(people), Status.OPEN: COUNT - EACH * len(people)}
 
 
-def test_a_verdict_that_was_answered_survives_the_servers_death(filled: Workspace) -> None:
+def test_a_verdict_that_was_answered_survives_the_servers_death(filled: AppContext) -> None:
     filled.database.close()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         descriptor = listening.fileno()
@@ -155,7 +155,7 @@ def test_a_verdict_that_was_answered_survives_the_servers_death(filled: Workspac
         os.kill(server.pid, signal.SIGKILL)
         server.wait()
     assert answer["items"][0]["status"] == "keep"
-    again = open_workspace(Settings(home=filled.settings.home))
+    again = open_app(Settings(home=filled.settings.home))
     assert [(one.verdict, one.annotator) for one in stored(again, 1)] == [(Verdict.KEEP, "ada")]
     assert reviews.findings(again, [1])[0].status is Status.KEEP
     again.database.close()

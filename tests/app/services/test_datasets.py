@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from app.services import datasets, imports
-from app.services.imports import ImportRequest
-from app.services.workspace import Workspace
-from core.types import DatasetError, RoundStatus
+from app.services import datasets
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from core.types import DatasetError, JobStatus
 from tests.app.sampled import sample_both
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import add_dataset
@@ -13,7 +14,7 @@ from tests.app.small import add_dataset
 __all__ = ["digits", "digits_home"]
 
 
-def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: Workspace) -> None:
+def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: AppContext) -> None:
     before = datasets.overview(digits)
     assert before.wrong[1].errors is None
     sample_both(digits, 1)
@@ -24,13 +25,13 @@ def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: Workspace) 
     assert bare not in datasets.overview(digits).wrong
 
 
-def test_a_card_says_what_is_left_to_review(digits: Workspace) -> None:
+def test_a_card_says_what_is_left_to_review(digits: AppContext) -> None:
     [card] = datasets.list_datasets(digits)
     assert card.images == 300
     assert card.class_counts == {str(number): 30 for number in range(10)}
     assert card.reviewable is not None
     assert card.newest == card.reviewable
-    assert card.reviewable.status is RoundStatus.DONE
+    assert card.reviewable.status is JobStatus.DONE
     assert card.reviewable.left > 0
     assert card.reviewable.decided == 0
     assert card.rounds == 1
@@ -38,24 +39,24 @@ def test_a_card_says_what_is_left_to_review(digits: Workspace) -> None:
     assert not datasets.overview(digits).is_empty
 
 
-def test_a_dataset_can_be_renamed_but_not_to_anothers_name(workspace: Workspace, digits_folder: Path) -> None:
+def test_a_dataset_can_be_renamed_but_not_to_anothers_name(app_context: AppContext, digits_folder: Path) -> None:
     for name in ("one", "two"):
-        asked = imports.start_import(workspace, ImportRequest(name=name, source=str(digits_folder)))
-        imports.run_import(workspace, asked)
-    one = datasets.find_dataset(workspace, "one")
+        asked = imports.add_import(app_context, ImportRequest(name=name, source=str(digits_folder)))
+        imports.run_import(app_context, asked)
+    one = datasets.find_dataset(app_context, "one")
     assert one is not None
-    datasets.rename(workspace, one.id, " 1 ")
-    assert datasets.get_dataset(workspace, one.id).name == "1"
-    assert imports.request_again(workspace, one.id).name == "1"
+    datasets.rename(app_context, one.id, " 1 ")
+    assert datasets.get_dataset(app_context, one.id).name == "1"
+    assert imports.repeat_request(app_context, one.id).name == "1"
     for name in ("two", " ", "x" * 201, "\udcff"):
         with pytest.raises(DatasetError, match="choose another"):
-            datasets.rename(workspace, one.id, name)
+            datasets.rename(app_context, one.id, name)
     with pytest.raises(DatasetError, match="no dataset"):
-        datasets.rename(workspace, 99, "three")
+        datasets.rename(app_context, 99, "three")
 
 
-def test_a_dataset_that_is_not_there_says_so(workspace: Workspace) -> None:
-    assert datasets.overview(workspace).is_empty
-    assert datasets.find_dataset(workspace, "none") is None
+def test_a_dataset_that_is_not_there_says_so(app_context: AppContext) -> None:
+    assert datasets.overview(app_context).is_empty
+    assert datasets.find_dataset(app_context, "none") is None
     with pytest.raises(DatasetError, match="no dataset 7"):
-        datasets.get_dataset(workspace, 7)
+        datasets.get_dataset(app_context, 7)

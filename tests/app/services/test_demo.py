@@ -1,24 +1,32 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from app.services import datasets, demo, imports, rounds
-from app.services.imports import ImportRequest
-from app.services.workspace import Workspace
+from app.services import datasets, deletions, demo
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.rounds import jobs as rounds
 from core.config import RoundConfig
-from core.data.demo import read_truth, write_demo
+from core.data.demo import write_demo
+from core.types import JobStatus
+from db.queries import rounds as rows
+from tools.fixtures.labels import read_truth
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def demo_workspace(workspace: Workspace) -> Workspace:
-    chosen = workspace.settings.model_copy(update={"demo": True})
-    return Workspace(workspace.database, workspace.files, chosen)
+def demo_workspace(app_context: AppContext) -> AppContext:
+    chosen = app_context.settings.model_copy(update={"demo": True})
+    return AppContext(app_context.database, app_context.files, chosen)
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, RoundConfig]]:
     calls: list[tuple[int, RoundConfig]] = []
 
-    def note(workspace: Workspace, dataset_id: int, config: RoundConfig, by: str) -> None:
+    def note(app_context: AppContext, dataset_id: int, config: RoundConfig, by: str) -> None:
         calls.append((dataset_id, config))
 
     monkeypatch.setattr(rounds, "start_round", note)
@@ -37,9 +45,9 @@ def test_the_demo_is_real_digits_with_known_wrong_labels(tmp_path: Path) -> None
 
 
 def test_a_new_installation_begins_with_both_demos_at_work(
-    workspace: Workspace, started: list[tuple[int, RoundConfig]]
+    app_context: AppContext, started: list[tuple[int, RoundConfig]]
 ) -> None:
-    new = demo_workspace(workspace)
+    new = demo_workspace(app_context)
     digits, scenes = demo.ensure_demos(new)
     cards = {card.dataset.id: card for card in datasets.list_datasets(new)}
     shown = cards[digits]
@@ -59,9 +67,26 @@ def test_a_new_installation_begins_with_both_demos_at_work(
 
 
 def test_no_demo_where_it_is_not_wanted_or_something_else_is(
-    workspace: Workspace, digits_folder: Path, started: list[tuple[int, RoundConfig]]
+    app_context: AppContext, digits_folder: Path, started: list[tuple[int, RoundConfig]]
 ) -> None:
-    assert demo.ensure_demos(workspace) == []
-    imports.start_import(workspace, ImportRequest(name="mine", source=str(digits_folder)))
-    assert demo.ensure_demos(demo_workspace(workspace)) == []
+    assert demo.ensure_demos(app_context) == []
+    imports.add_import(app_context, ImportRequest(name="mine", source=str(digits_folder)))
+    assert demo.ensure_demos(demo_workspace(app_context)) == []
     assert started == []
+
+
+def test_a_deleted_demo_does_not_come_back_nor_does_a_deleted_round(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "start_round", lambda *_arguments, **_options: None)
+    new = demo_workspace(app_context)
+    digits, scenes = demo.ensure_demos(new)
+    deletions.delete_dataset(new, scenes, "Ada")
+    with new.database.write() as session:
+        round_id = rows.add_round(session, digits, RoundConfig().to_json(), "Ada", NOW)
+        rows.end_round(session, round_id, JobStatus.DONE, "", NOW)
+    deletions.delete_round(new, round_id, "Ada")
+    assert demo.ensure_demos(new) == []
+    assert deletions.purge(new, NOW + timedelta(days=3650)) == 2
+    assert demo.ensure_demos(new) == []
+    assert [card.dataset.id for card in datasets.list_datasets(new)] == [digits]

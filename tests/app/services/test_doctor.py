@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app.services import doctor
+from app.services.app_context import AppContext
 from app.services.workers import beat
-from app.services.workspace import Workspace
 from app.settings import settings
 from app.worker.slot import take_slot
 from db.queries.workers import WorkerInfo
@@ -53,8 +53,8 @@ def test_every_fault_of_a_start_is_found_and_has_a_cure(
     assert {"Python", "torch", "device"} <= found.keys()
 
 
-def test_a_sound_installation_has_no_fault(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+def test_a_sound_installation_has_no_fault(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     found = examined(code=0)
     assert found["database"]["text"].endswith("whole")
     assert found["worker"]["state"] == "warning"
@@ -62,8 +62,8 @@ def test_a_sound_installation_has_no_fault(workspace: Workspace, monkeypatch: py
     assert "playwright install" in found["browser (for tests)"]["cure"]
 
 
-def test_a_living_worker_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+def test_a_living_worker_is_named(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     from app.services import workers
     from app.worker.slot import slot_name
 
@@ -71,9 +71,9 @@ def test_a_living_worker_is_named(workspace: Workspace, monkeypatch: pytest.Monk
 
     def beats(_seconds: float) -> None:
         at = datetime.now(UTC)
-        beat(workspace, WorkerInfo(slot_name(workspace.settings), 7, "2 CPU cores", "round 3", now, at))
+        beat(app_context, WorkerInfo(slot_name(app_context.settings), 7, "2 CPU cores", "round 3", now, at))
 
-    with take_slot(workspace.settings):
+    with take_slot(app_context.settings):
         beats(0)
         monkeypatch.setattr(workers.time, "sleep", beats)
         text = examined(code=0)["worker"]["text"]
@@ -81,16 +81,16 @@ def test_a_living_worker_is_named(workspace: Workspace, monkeypatch: pytest.Monk
     assert "round 3" in text
 
 
-def test_a_mistyped_variable_is_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+def test_a_mistyped_variable_is_a_warning(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     monkeypatch.setenv("OUTFOLD_KEEP_ROUND", "5")
     check = examined(code=0)["settings"]
     assert check["state"] == "warning"
     assert "OUTFOLD_KEEP_ROUND" in check["text"]
 
 
-def test_a_port_that_another_program_holds_is_a_fault(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUTFOLD_HOME", str(workspace.settings.home))
+def test_a_port_that_another_program_holds_is_a_fault(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         check = examined(code=1, port=port)[f"port {port}"]

@@ -1,15 +1,18 @@
 """Checks of a dataset's images: found once for its present state, outliers by the newest round's embeddings."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.services import image_checks, imports
+from app.services import image_checks
+from app.services.app_context import AppContext
 from app.services.image_checks import CheckedImages
-from app.services.imports import ImportRequest
-from app.services.workspace import Workspace
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
 from core.judge.judgement import EMBEDDINGS
@@ -38,11 +41,11 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def imported(workspace: Workspace, root: Path) -> Workspace:
+def imported(app_context: AppContext, root: Path) -> AppContext:
     request = ImportRequest(name="set", source=str(root))
-    done = imports.run_import(workspace, imports.start_import(workspace, request))
+    done = imports.run_import(app_context, imports.add_import(app_context, request))
     assert done.dataset_id == 1, done.message
-    return workspace
+    return app_context
 
 
 def names(checked: CheckedImages, rows: tuple[int, ...]) -> set[str]:
@@ -50,9 +53,9 @@ def names(checked: CheckedImages, rows: tuple[int, ...]) -> set[str]:
 
 
 def test_images_are_checked_once_for_the_state_of_a_dataset(
-    imported: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+    imported: AppContext, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert image_checks.known(imported, 1) is None
+    assert image_checks.find_known(imported, 1) is None
     found = image_checks.find(imported, 1)
     leak, alike = (next(one for one in found.found.duplicates if one.leaking is leaking) for leaking in (True, False))
     assert names(found, leak.rows) == {"test/cat/3.png", "train/cat/copy.png"}
@@ -61,21 +64,41 @@ def test_images_are_checked_once_for_the_state_of_a_dataset(
     assert [(found.images[row].name, kind) for row, kind in found.found.empty] == [("train/cat/black.png", "black")]
     assert (found.found.outliers, found.round_id, found.unknown) == (None, None, 0)
     monkeypatch.setattr(image_checks, "_found", lambda _: pytest.fail("looked twice"))
-    assert image_checks.find(imported, 1) == image_checks.known(imported, 1) == found
+    assert image_checks.find(imported, 1) == image_checks.find_known(imported, 1) == found
 
 
-def test_a_changed_dataset_is_looked_at_again(imported: Workspace, root: Path) -> None:
+def test_the_stored_form_stays_as_it_is_and_a_damaged_file_is_as_none(imported: AppContext) -> None:
+    found = image_checks.find(imported, 1)
+    (file,) = (imported.files / "image_checks").iterdir()
+    groups = [
+        [list(group.rows), group.same_file, group.contradicting, group.leaking] for group in found.found.duplicates
+    ]
+    empty = [[row, kind.value] for row, kind in found.found.empty]
+    assert (len(groups), len(empty)) == (2, 1)
+    values = {"duplicates": groups, "outliers": None, "empty": empty, "complete": True}
+    assert file.read_text(encoding="utf-8") == json.dumps(values)
+    file.write_text(json.dumps(values | {"outliers": [3, 5], "complete": False}), encoding="utf-8")
+    kept = image_checks.find_known(imported, 1)
+    assert kept is not None
+    assert kept.found == replace(found.found, outliers=(3, 5), complete=False)
+    damaged = [values | {"empty": [[1, "blue"]]}, values | {"duplicates": [[[1, 2], True]]}, {"complete": True}, [], 3]
+    for text in ("", "{", *map(json.dumps, damaged)):
+        file.write_text(text, encoding="utf-8")
+        assert image_checks.find_known(imported, 1) is None, text
+
+
+def test_a_changed_dataset_is_looked_at_again(imported: AppContext, root: Path) -> None:
     image_checks.find(imported, 1)
     (root / "train" / "cat" / "black.png").unlink()
-    imports.run_import(imported, imports.start_import(imported, ImportRequest(name="set", source=str(root))))
-    assert image_checks.known(imported, 1) is None
+    imports.run_import(imported, imports.add_import(imported, ImportRequest(name="set", source=str(root))))
+    assert image_checks.find_known(imported, 1) is None
     assert image_checks.find(imported, 1).found.empty == ()
 
 
-def test_outliers_are_told_by_the_embeddings_of_a_round(imported: Workspace) -> None:
+def test_outliers_are_told_by_the_embeddings_of_a_round(imported: AppContext) -> None:
     round_id = add_done_round(imported, 1, RoundConfig(folds=2))
     with imported.database.read() as session:
-        ids = [one.id for one in snapshots.samples_for_round(session, 1)]
+        ids = [one.id for one in snapshots.samples_of(session, 1)]
     count = len(ids)
     rng = np.random.default_rng(0)
     embeddings = 5 + rng.normal(size=(count, 16)) * 0.3
@@ -89,4 +112,4 @@ def test_outliers_are_told_by_the_embeddings_of_a_round(imported: Workspace) -> 
     found = image_checks.find(imported, 1)
     assert found.round_id == round_id
     assert found.found.outliers is not None
-    assert found.images[found.found.outliers[0]].sample_id == ids[odd]
+    assert found.images[found.found.outliers[0]].id == ids[odd]

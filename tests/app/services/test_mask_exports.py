@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.services import exports, masks, reviews
-from app.services.exports import ExportRequest
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.exports import jobs as exports
+from app.services.exports.jobs import ExportRequest
+from app.services.masks import current as masks
 from app.services.reviews import ActKey, Choice
-from app.services.workspace import Workspace
-from core.data.export.items import ExportFormat, ExportOptions, Link, Treatment
+from core.data.export.items import ExportFormat, ExportOptions, Link, UnusablePolicy
 from core.data.export.placing import content_hash
 from core.data.formats import voc
 from core.data.formats.detect import FORMATS, detect
@@ -24,18 +26,18 @@ from core.data.formats.source import ReadOptions
 from core.data.masks.items import Per
 from core.data.masks.pixels import Mask
 from core.data.masks.reading import read_masks
-from core.types import IGNORE, ClassTable, ExportError, FindingFilter, IntArray, RoundStatus, Verdict
+from core.types import IGNORE, ClassTable, ExportError, FindingFilter, IntArray, JobStatus, Verdict
 from db.models import SampleRow
-from db.queries import exports as rows
-from tests.app.masked import CAR, TABLE, add_round, add_scenes, open_home
+from db.queries import exports as rows, snapshots
 from tests.app.small import add_dataset
+from tools.fixtures.scenes import CAR, TABLE, add_round, add_scenes, open_home
 
 OF_MASKS = [form for form in ExportFormat if form.of_masks]
 COUNT = 6
 
 
 @pytest.fixture
-def reviewed(tmp_path: Path) -> Iterator[Workspace]:
+def reviewed(tmp_path: Path) -> Iterator[AppContext]:
     """Return six scenes and one nobody labelled, with every kind of verdict, an edit and an accept-all."""
     opened = open_home(tmp_path / "home")
     add_round(opened, add_scenes(opened, tmp_path / "originals", COUNT + 1, width=48, height=36, unlabelled=1))
@@ -43,19 +45,19 @@ def reviewed(tmp_path: Path) -> Iterator[Workspace]:
     for finding, verdict in enumerate(verdicts, start=1):
         reviews.decide(opened, [Choice(finding, verdict)], by="ada")
     reviews.decide(opened, [Choice(7, Verdict.RELABEL, CAR)], by="grace")
-    version, mask = masks.labels(opened, 6)
+    version, mask = masks.read_mask(opened, 6)
     edited = mask.copy()
     edited[20:30, 5:15] = CAR
     packed = zlib.compress(edited.tobytes())
-    masks.save_edit(opened, 6, masks.EditAbout(finding_id=6), packed, base=version, by="ada", key=ActKey("x", 1))
+    masks.save_edit(opened, 6, masks.EditContext(finding_id=6), packed, base=version, by="ada", key=ActKey("x", 1))
     reviews.accept_all(opened, FindingFilter(round_id=1, min_confidence=0.5), by="ada")
     yield opened
     opened.database.close()
 
 
-def export(workspace: Workspace, folder: Path, form: ExportFormat, **options: object) -> rows.ExportInfo:
+def export(app_context: AppContext, folder: Path, form: ExportFormat, **options: object) -> rows.ExportInfo:
     request = ExportRequest(dataset_id=1, options=ExportOptions(format=form, **options), folder=str(folder))  # type: ignore[arg-type]
-    return exports.run_export(workspace, exports.add_export(workspace, request).id)
+    return exports.run_export(app_context, exports.add_export(app_context, request).id)
 
 
 def read_back(folder: Path) -> dict[str, tuple[IntArray | None, str]]:
@@ -73,10 +75,10 @@ def read_back(folder: Path) -> dict[str, tuple[IntArray | None, str]]:
     return found
 
 
-def resolved(workspace: Workspace) -> dict[str, IntArray]:
-    with workspace.database.read() as session:
-        samples = rows.exported_samples(session, 1)
-    return {sample.content_hash: masks.labels(workspace, sample.id)[1] for sample in samples if sample.mask_hash}
+def resolved(app_context: AppContext) -> dict[str, IntArray]:
+    with app_context.database.read() as session:
+        samples = snapshots.samples_of(session, 1)
+    return {sample.content_hash: masks.read_mask(app_context, sample.id)[1] for sample in samples if sample.mask_hash}
 
 
 def table(folder: Path, name: str) -> list[dict[str, str]]:
@@ -86,10 +88,10 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("form", OF_MASKS)
 def test_masks_read_back_bit_for_bit_as_what_was_resolved(
-    reviewed: Workspace, tmp_path: Path, form: ExportFormat
+    reviewed: AppContext, tmp_path: Path, form: ExportFormat
 ) -> None:
     done = export(reviewed, tmp_path / "out", form)
-    assert (done.status, done.message) == (RoundStatus.DONE, "")
+    assert (done.status, done.message) == (JobStatus.DONE, "")
     found, expected = read_back(tmp_path / "out"), resolved(reviewed)
     assert set(found) == set(expected)
     for content, (mask, split) in found.items():
@@ -99,7 +101,7 @@ def test_masks_read_back_bit_for_bit_as_what_was_resolved(
 
 @pytest.mark.parametrize("form", OF_MASKS)
 def test_manifest_and_card_say_what_was_known_of_the_accepted_regions(
-    reviewed: Workspace, tmp_path: Path, form: ExportFormat
+    reviewed: AppContext, tmp_path: Path, form: ExportFormat
 ) -> None:
     done = export(reviewed, tmp_path / "out", form)
     assert done.manifest is not None
@@ -115,7 +117,7 @@ def test_manifest_and_card_say_what_was_known_of_the_accepted_regions(
 
 
 @pytest.mark.parametrize("form", OF_MASKS)
-def test_two_exports_of_one_state_are_the_same_bytes(reviewed: Workspace, tmp_path: Path, form: ExportFormat) -> None:
+def test_two_exports_of_one_state_are_the_same_bytes(reviewed: AppContext, tmp_path: Path, form: ExportFormat) -> None:
     one, two = (export(reviewed, tmp_path / name, form) for name in ("one", "two"))
     assert one.manifest == two.manifest
     files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
@@ -124,20 +126,20 @@ def test_two_exports_of_one_state_are_the_same_bytes(reviewed: Workspace, tmp_pa
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_images_nobody_labelled_go_where_petrac_keeps_them(reviewed: Workspace, tmp_path: Path) -> None:
-    export(reviewed, tmp_path / "out", ExportFormat.CAMVID, unlabelled=Treatment.APART)
+def test_images_nobody_labelled_go_where_petrac_keeps_them(reviewed: AppContext, tmp_path: Path) -> None:
+    export(reviewed, tmp_path / "out", ExportFormat.CAMVID, unlabelled=UnusablePolicy.APART)
     folders = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
     assert folders == {"train", "train_labels", "test", "test_labels", "unlabeled/test"}
     assert sum(mask is None for mask, _ in read_back(tmp_path / "out").values()) == 1
 
 
 def test_an_image_painted_from_nothing_leaves_with_its_mask_and_a_line_of_its_own(
-    reviewed: Workspace, tmp_path: Path
+    reviewed: AppContext, tmp_path: Path
 ) -> None:
-    version, mask = masks.labels(reviewed, COUNT + 1)
+    version, mask = masks.read_mask(reviewed, COUNT + 1)
     painted = mask.copy()
     painted[5:9, 5:15] = CAR
-    for seq, about in enumerate((masks.EditAbout(round_id=1), masks.EditAbout()), start=10):
+    for seq, about in enumerate((masks.EditContext(round_id=1), masks.EditContext()), start=10):
         painted[seq] = CAR
         packed = zlib.compress(painted.tobytes())
         saved = masks.save_edit(reviewed, COUNT + 1, about, packed, base=version, by="ada", key=ActKey("y", seq))
@@ -154,7 +156,7 @@ def test_an_image_painted_from_nothing_leaves_with_its_mask_and_a_line_of_its_ow
     assert done.manifest["counts"]["edited"] == 2
 
 
-def test_the_manifest_counts_pixels_regions_and_images(reviewed: Workspace, tmp_path: Path) -> None:
+def test_the_manifest_counts_pixels_regions_and_images(reviewed: AppContext, tmp_path: Path) -> None:
     done = export(reviewed, tmp_path / "out", ExportFormat.VOC)
     assert done.manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
     counts = done.manifest["counts"]
@@ -168,7 +170,7 @@ def test_the_manifest_counts_pixels_regions_and_images(reviewed: Workspace, tmp_
     assert done.manifest["files"]["tables"]["regions.csv"] == content_hash(tmp_path / "out" / "regions.csv")
 
 
-def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: Workspace, tmp_path: Path) -> None:
+def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: AppContext, tmp_path: Path) -> None:
     export(reviewed, tmp_path / "out", ExportFormat.MASK_PAIRS)
     regions = table(tmp_path / "out", "regions.csv")
     assert list(regions[0]) == [
@@ -190,24 +192,24 @@ def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: Workspa
     assert {one["verdict"] for one in regions} == {"accept", "keep", "ambiguous", "exclude", "relabel"}
 
 
-@pytest.mark.parametrize("treatment", [Treatment.LEAVE_OUT, Treatment.KEEP_GIVEN])
+@pytest.mark.parametrize("treatment", [UnusablePolicy.LEAVE_OUT, UnusablePolicy.KEEP_GIVEN])
 def test_what_nobody_can_name_is_ignored_or_keeps_its_class(
-    reviewed: Workspace, tmp_path: Path, treatment: Treatment
+    reviewed: AppContext, tmp_path: Path, treatment: UnusablePolicy
 ) -> None:
     done = export(reviewed, tmp_path / "out", ExportFormat.COCO, ambiguous=treatment)
-    assert done.status is RoundStatus.DONE, done.message
+    assert done.status is JobStatus.DONE, done.message
     with reviewed.database.read() as session:
         third = session.get_one(SampleRow, 3).content_hash
     mask, _ = read_back(tmp_path / "out")[third]
     ambiguous = next(one for one in table(tmp_path / "out", "regions.csv") if one["verdict"] == "ambiguous")
     x, y, width, height = (int(ambiguous[name]) for name in ("x", "y", "width", "height"))
-    expected = IGNORE if treatment is Treatment.LEAVE_OUT else TABLE.names.index(ambiguous["given"])
+    expected = IGNORE if treatment is UnusablePolicy.LEAVE_OUT else TABLE.names.index(ambiguous["given"])
     assert mask is not None
     assert (mask[y : y + height, x : x + width] == expected).all()
 
 
 @pytest.mark.parametrize("link", list(Link))
-def test_images_are_linked_or_copied_and_never_changed(reviewed: Workspace, tmp_path: Path, link: Link) -> None:
+def test_images_are_linked_or_copied_and_never_changed(reviewed: AppContext, tmp_path: Path, link: Link) -> None:
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "originals").iterdir()}
     done = export(reviewed, tmp_path / "out", ExportFormat.VOC, link=link)
     assert done.manifest
@@ -216,7 +218,7 @@ def test_images_are_linked_or_copied_and_never_changed(reviewed: Workspace, tmp_
     assert after == before
 
 
-def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: Workspace, tmp_path: Path) -> None:
+def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: AppContext, tmp_path: Path) -> None:
     classes = add_dataset(reviewed, [0, 1])
     for dataset, form in ((1, ExportFormat.CLASS_FOLDERS), (1, ExportFormat.PATCH), (classes, ExportFormat.VOC)):
         request = ExportRequest(dataset_id=dataset, options=ExportOptions(format=form))
@@ -225,38 +227,38 @@ def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: Workspace, tmp_
         with pytest.raises(ExportError, match="choose from"):
             exports.preview(reviewed, request)
     with pytest.raises(ExportError, match="cannot stand apart"):
-        export(reviewed, tmp_path / "out", ExportFormat.VOC, excluded=Treatment.APART)
+        export(reviewed, tmp_path / "out", ExportFormat.VOC, excluded=UnusablePolicy.APART)
 
 
 def test_masks_leave_for_each_class_or_piece_in_the_forms_that_have_annotations(
-    reviewed: Workspace, tmp_path: Path
+    reviewed: AppContext, tmp_path: Path
 ) -> None:
     counts = {}
     for per in (Per.USUAL, Per.CLASS, Per.PIECE):
-        assert export(reviewed, tmp_path / f"coco-{per}", ExportFormat.COCO, per=per).status is RoundStatus.DONE
+        assert export(reviewed, tmp_path / f"coco-{per}", ExportFormat.COCO, per=per).status is JobStatus.DONE
         files = (tmp_path / f"coco-{per}" / "annotations").glob("*.json")
         counts[per] = sum(len(json.loads(file.read_text())["annotations"]) for file in files)
     assert counts[Per.CLASS] < counts[Per.PIECE] == counts[Per.USUAL]
     done = export(reviewed, tmp_path / "pairs", ExportFormat.MASK_PAIRS, per=Per.PIECE)
-    assert done.status is RoundStatus.DONE, done.message
+    assert done.status is JobStatus.DONE, done.message
     assert len(list((tmp_path / "pairs" / "piece_masks").rglob("*.png"))) == counts[Per.PIECE]
     with pytest.raises(ExportError, match="only coco and mask-pairs are written for each class"):
         export(reviewed, tmp_path / "voc", ExportFormat.VOC, per=Per.CLASS)
 
 
 def test_masks_that_read_back_differently_are_not_kept(
-    reviewed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reviewed: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = voc.save_mask
     monkeypatch.setattr(voc, "save_mask", lambda path, mask: whole(path, mask.rotate(180)))
     failed = export(reviewed, tmp_path / "out", ExportFormat.VOC)
-    assert failed.status is RoundStatus.FAILED
+    assert failed.status is JobStatus.FAILED
     assert "reads back differently" in failed.message
     assert list(tmp_path.glob("*out*")) == []
 
 
 def test_an_export_of_masks_can_be_cancelled_while_it_writes_and_while_it_reads(
-    reviewed: Workspace, tmp_path: Path
+    reviewed: AppContext, tmp_path: Path
 ) -> None:
     for moment in (0, 3, COUNT + 3):  # before the images, between masks, while they are read back
         info = exports.add_export(
@@ -265,11 +267,11 @@ def test_an_export_of_masks_can_be_cancelled_while_it_writes_and_while_it_reads(
         )
         asked = iter(range(10**6))
         stopped = exports.run_export(reviewed, info.id, should_stop=lambda: next(asked) >= moment)  # noqa: B023
-        assert stopped.status is RoundStatus.CANCELLED
+        assert stopped.status is JobStatus.CANCELLED
         assert list(tmp_path.glob("*out*")) == []
 
 
-def test_a_full_disk_leaves_nothing(reviewed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing(reviewed: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = voc.save_mask
 
     def full(path: Path, mask: Mask) -> None:
@@ -289,7 +291,7 @@ def test_many_classes_leave_in_two_bytes_but_not_in_a_palette(tmp_path: Path) ->
     reviews.accept_all(opened, FindingFilter(round_id=1), by="ada")
     for form in OF_MASKS:
         done = export(opened, tmp_path / form, form)
-        expected = RoundStatus.FAILED if form is ExportFormat.VOC else RoundStatus.DONE
+        expected = JobStatus.FAILED if form is ExportFormat.VOC else JobStatus.DONE
         assert done.status is expected, done.message
     opened.database.close()
 
@@ -297,9 +299,9 @@ def test_many_classes_leave_in_two_bytes_but_not_in_a_palette(tmp_path: Path) ->
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from app.services import exports
+from app.services.exports import jobs as exports
 from core.data.formats import voc
-from tests.app.masked import open_home
+from tools.fixtures.scenes import open_home
 
 whole, written = voc.save_mask, []
 
@@ -315,12 +317,12 @@ exports.run_export(open_home(Path(sys.argv[1])), int(sys.argv[2]))
 
 
 def test_an_export_killed_among_its_masks_leaves_no_target_and_is_run_again(
-    reviewed: Workspace, tmp_path: Path
+    reviewed: AppContext, tmp_path: Path
 ) -> None:
     request = ExportRequest(dataset_id=1, options=ExportOptions(format=ExportFormat.VOC), folder=str(tmp_path / "out"))
     info = exports.add_export(reviewed, request)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "home"), str(info.id)]
     assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    assert exports.run_export(reviewed, info.id).status is RoundStatus.DONE
+    assert exports.run_export(reviewed, info.id).status is JobStatus.DONE
     assert [path.name for path in tmp_path.glob("*out*")] == ["out"]

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from app.services import predictions, reviews, rounds
+from app.services import reviews
+from app.services.app_context import AppContext
 from app.services.reviews import Choice, audits
-from app.services.rounds import RoundInfo
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds, predictions
+from app.services.rounds.jobs import RoundInfo
 from app.worker import steps
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
@@ -20,10 +21,10 @@ from core.types import (
     DatasetError,
     ExportError,
     FindingFilter,
+    JobStatus,
     Order,
     Recipe,
     RoundError,
-    RoundStatus,
     Verdict,
 )
 from db.models import FindingRow, RoundRow
@@ -32,76 +33,76 @@ from tests.app.worker.test_mask_steps import CONFIG, go_on, imported, opened, pr
 
 
 @pytest.fixture
-def dataset_id(workspace: Workspace, tmp_path: Path) -> int:
+def dataset_id(app_context: AppContext, tmp_path: Path) -> int:
     root = draw_stripes(tmp_path / "set")
     draw_pair(root, "none", None)
-    return imported(workspace, root)
+    return imported(app_context, root)
 
 
-def own_round(workspace: Workspace, dataset_id: int) -> RoundInfo:
+def own_round(app_context: AppContext, dataset_id: int) -> RoundInfo:
     """Return a finished round whose folds contradict boxes in some masks."""
-    round_id, _ = opened(workspace, dataset_id)
+    round_id, _ = opened(app_context, dataset_id)
     boxes = {row: (slice(row, row + 4 + row), slice(2, 7 + row), 1 + row % 2) for row in (0, 1, 2, 3)}
-    predict(workspace, round_id, boxes)
-    steps.judge(workspace, go_on, round_id=round_id)
-    return rounds.get_round(workspace, round_id)
+    predict(app_context, round_id, boxes)
+    steps.judge(app_context, go_on, round_id=round_id)
+    return rounds.get_round(app_context, round_id)
 
 
-def bring(workspace: Workspace, dataset_id: int, folder: Path, *, out_of_fold: bool = True) -> RoundInfo:
+def bring(app_context: AppContext, dataset_id: int, folder: Path, *, out_of_fold: bool = True) -> RoundInfo:
     """Return the finished round of a folder of predicted masks."""
     settings = {"file": str(folder), "out_of_fold": out_of_fold}
     started = rounds.start_round(
-        workspace, dataset_id, CONFIG, "ada", recipe=Recipe.PREDICTIONS, recipe_config=settings
+        app_context, dataset_id, CONFIG, "ada", recipe=Recipe.PREDICTIONS, recipe_config=settings
     )
-    steps.take_snapshot(workspace, go_on, round_id=started.id)
-    steps.train_fold(workspace, go_on, round_id=started.id, fold=0)
-    steps.judge(workspace, go_on, round_id=started.id)
-    return rounds.get_round(workspace, started.id)
+    steps.take_snapshot(app_context, go_on, round_id=started.id)
+    steps.train_fold(app_context, go_on, round_id=started.id, fold=0)
+    steps.judge(app_context, go_on, round_id=started.id)
+    return rounds.get_round(app_context, started.id)
 
 
-def found(workspace: Workspace, round_id: int) -> list[tuple[object, ...]]:
+def found(app_context: AppContext, round_id: int) -> list[tuple[object, ...]]:
     """Return what a round says of each region, the most suspicious first."""
     columns = (
         FindingRow.sample_id, FindingRow.kind, FindingRow.given, FindingRow.pseudo, FindingRow.confidence,
         FindingRow.self_confidence, FindingRow.margin, FindingRow.fold, FindingRow.region,
     )  # fmt: skip
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         chosen = select(*columns).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
         return [tuple(row) for row in session.execute(chosen)]
 
 
-def metrics(workspace: Workspace, round_id: int) -> dict[str, Any]:
-    with workspace.database.read() as session:
+def metrics(app_context: AppContext, round_id: int) -> dict[str, Any]:
+    with app_context.database.read() as session:
         return session.get_one(RoundRow, round_id).metrics or {}
 
 
 @pytest.mark.parametrize("archives", [False, True], ids=["PNGs", "npz"])
 def test_a_rounds_own_predictions_give_the_same_findings(
-    workspace: Workspace, dataset_id: int, tmp_path: Path, *, archives: bool
+    app_context: AppContext, dataset_id: int, tmp_path: Path, *, archives: bool
 ) -> None:
-    own = own_round(workspace, dataset_id)
-    snapshot = Snapshot.load(workspace.round_folder(own.id))
+    own = own_round(app_context, dataset_id)
+    snapshot = Snapshot.load(app_context.round_folder(own.id))
     target = tmp_path / "predicted"
-    assert predictions.export(workspace, own.id, target, archives=archives) == len(snapshot)
-    brought = bring(workspace, dataset_id, target)
+    assert predictions.export(app_context, own.id, target, archives=archives) == len(snapshot)
+    brought = bring(app_context, dataset_id, target)
     assert (brought.status, brought.recipe, brought.config["model"]) == (
-        RoundStatus.DONE,
+        JobStatus.DONE,
         Recipe.PREDICTIONS,
         "predicted",
     )
-    assert len(found(workspace, own.id)) > 2
-    assert found(workspace, brought.id) == found(workspace, own.id)
-    told = metrics(workspace, own.id)
+    assert len(found(app_context, own.id)) > 2
+    assert found(app_context, brought.id) == found(app_context, own.id)
+    told = metrics(app_context, own.id)
     del told["label_changes"]  # which compares a round with the one before
-    assert {key: metrics(workspace, brought.id)[key] for key in told} == told
+    assert {key: metrics(app_context, brought.id)[key] for key in told} == told
 
 
-def drawn(workspace: Workspace, dataset_id: int, folder: Path) -> Path:
+def drawn(app_context: AppContext, dataset_id: int, folder: Path) -> Path:
     """Write PNGs that contradict a box in every mask; a pixel IGNORE is predicted as the first class."""
-    snapshot = opened_snapshot(workspace, dataset_id)
+    snapshot = opened_snapshot(app_context, dataset_id)
     assert snapshot.masks is not None
     for path, name, size in zip(snapshot.paths, snapshot.masks.labels, snapshot.masks.sizes.tolist(), strict=True):
-        mask = MaskStore(workspace.masks).get(name) if name else np.zeros(size, np.uint8)
+        mask = MaskStore(app_context.masks).get(name) if name else np.zeros(size, np.uint8)
         mask = np.where(mask == 255, 0, mask).astype(np.uint8)
         mask[3:12, 3:12] = (mask[3:12, 3:12] + 1) % len(snapshot.classes)
         for layer, values in (("labels", mask), ("confidence", np.full(mask.shape, 60_000, np.uint16))):
@@ -110,95 +111,99 @@ def drawn(workspace: Workspace, dataset_id: int, folder: Path) -> Path:
     return folder
 
 
-def opened_snapshot(workspace: Workspace, dataset_id: int) -> Snapshot:
-    round_id, snapshot = opened(workspace, dataset_id)
-    rounds.cancel_round(workspace, round_id)
+def opened_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
+    round_id, snapshot = opened(app_context, dataset_id)
+    rounds.cancel_round(app_context, round_id)
     return snapshot
 
 
 def test_a_round_of_predicted_masks_is_reviewed_and_audited_like_others(
-    workspace: Workspace, dataset_id: int, tmp_path: Path
+    app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
-    brought = bring(workspace, dataset_id, drawn(workspace, dataset_id, tmp_path / "masks"))
+    brought = bring(app_context, dataset_id, drawn(app_context, dataset_id, tmp_path / "masks"))
     wanted = FindingFilter(round_id=brought.id)
-    count = reviews.count(workspace, wanted)
+    count = reviews.count(app_context, wanted)
     assert count > 3
-    first = reviews.page(workspace, wanted, Order.SUSPICION, limit=1).items[0]
+    first = reviews.page(app_context, wanted, Order.SUSPICION, limit=1).items[0]
     assert first.confidence == pytest.approx(233 / 255)
-    reviews.decide(workspace, [Choice(first.id, Verdict.ACCEPT)], by="ada")
-    assert reviews.count(workspace, wanted) == count - 1
-    assert audits.start(workspace, wanted, by="ada").audit.size == count - 1
+    reviews.decide(app_context, [Choice(first.id, Verdict.ACCEPT)], by="ada")
+    assert reviews.count(app_context, wanted) == count - 1
+    assert audits.start(app_context, wanted, by="ada").audit.size == count - 1
 
 
 @pytest.mark.parametrize(("out_of_fold", "warned"), [(True, False), (False, True)])
 def test_predictions_of_models_that_learnt_the_masks_are_warned_of(
-    workspace: Workspace, dataset_id: int, tmp_path: Path, *, out_of_fold: bool, warned: bool
+    app_context: AppContext, dataset_id: int, tmp_path: Path, *, out_of_fold: bool, warned: bool
 ) -> None:
-    brought = bring(workspace, dataset_id, drawn(workspace, dataset_id, tmp_path / "masks"), out_of_fold=out_of_fold)
-    assert ("seen" in [hint.key for hint in reviews.hints(workspace, brought.id)]) == warned
+    brought = bring(
+        app_context, dataset_id, drawn(app_context, dataset_id, tmp_path / "masks"), out_of_fold=out_of_fold
+    )
+    assert ("seen" in [hint.key for hint in reviews.hints(app_context, brought.id)]) == warned
 
 
 def test_predictions_that_repeat_every_pixel_are_warned_of(
-    workspace: Workspace, dataset_id: int, tmp_path: Path
+    app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
-    folder = drawn(workspace, dataset_id, tmp_path / "masks")
-    snapshot = Snapshot.load(workspace.round_folder(rounds.list_rounds(workspace, dataset_id)[0].id))
+    folder = drawn(app_context, dataset_id, tmp_path / "masks")
+    snapshot = Snapshot.load(app_context.round_folder(rounds.list_rounds(app_context, dataset_id)[0].id))
     assert snapshot.masks is not None
     for path, name in zip(snapshot.paths, snapshot.masks.labels, strict=True):
         if name:
-            mask = MaskStore(workspace.masks).get(name)
+            mask = MaskStore(app_context.masks).get(name)
             Image.fromarray(np.where(mask == 255, 0, mask)).save(folder / "labels" / f"{Path(path).stem}.png")
-    brought = bring(workspace, dataset_id, folder)
-    assert "seen" in [hint.key for hint in reviews.hints(workspace, brought.id)]
+    brought = bring(app_context, dataset_id, folder)
+    assert "seen" in [hint.key for hint in reviews.hints(app_context, brought.id)]
 
 
-def test_ids_in_another_order_are_refused(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
-    folder = drawn(workspace, dataset_id, tmp_path / "masks")
+def test_ids_in_another_order_are_refused(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
+    folder = drawn(app_context, dataset_id, tmp_path / "masks")
     for path in (folder / "labels").iterdir():
         values = np.asarray(Image.open(path))
         Image.fromarray(np.array([1, 2, 0], np.uint8)[values]).save(path)
     with pytest.raises(RoundError, match=r"does not name its classes.*put a classes\.csv"):
-        bring(workspace, dataset_id, folder)
+        bring(app_context, dataset_id, folder)
 
 
 def test_archives_that_name_their_classes_are_taken_at_their_word(
-    workspace: Workspace, dataset_id: int, tmp_path: Path
+    app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
-    folder = drawn(workspace, dataset_id, tmp_path / "masks")
+    folder = drawn(app_context, dataset_id, tmp_path / "masks")
     (tmp_path / "archives").mkdir()
-    classes = np.array(opened_snapshot(workspace, dataset_id).classes)
+    classes = np.array(opened_snapshot(app_context, dataset_id).classes)
     for path in (folder / "labels").iterdir():
         values = np.array([1, 2, 0], np.uint8)[np.asarray(Image.open(path))]
         confidence = np.asarray(Image.open(folder / "confidence" / path.name)).astype(np.float32) / 65_535
         columns = {"class": values, "confidence": confidence, "classes": classes}
         np.savez(tmp_path / "archives" / f"{path.stem}.npz", **columns)
-    assert bring(workspace, dataset_id, tmp_path / "archives").is_reviewable
+    assert bring(app_context, dataset_id, tmp_path / "archives").is_reviewable
 
 
 def test_a_folder_is_refused_before_a_round_begins_where_an_image_is_missing(
-    workspace: Workspace, dataset_id: int, tmp_path: Path
+    app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
-    folder = drawn(workspace, dataset_id, tmp_path / "masks")
-    before = rounds.list_rounds(workspace, dataset_id)
+    folder = drawn(app_context, dataset_id, tmp_path / "masks")
+    before = rounds.list_rounds(app_context, dataset_id)
     for layer in ("labels", "confidence"):
         (folder / layer / "none.png").unlink()
     with pytest.raises(DatasetError, match=r"1 images have no file \(images/none\.png\); predict them too"):
-        bring(workspace, dataset_id, folder)
+        bring(app_context, dataset_id, folder)
     shutil.rmtree(folder)
     with pytest.raises(DatasetError, match="there is no such folder"):
-        bring(workspace, dataset_id, folder)
-    assert rounds.list_rounds(workspace, dataset_id) == before
+        bring(app_context, dataset_id, folder)
+    assert rounds.list_rounds(app_context, dataset_id) == before
 
 
-def test_a_damaged_file_ends_the_round_with_the_reason(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
-    folder = drawn(workspace, dataset_id, tmp_path / "masks")
+def test_a_damaged_file_ends_the_round_with_the_reason(
+    app_context: AppContext, dataset_id: int, tmp_path: Path
+) -> None:
+    folder = drawn(app_context, dataset_id, tmp_path / "masks")
     (folder / "labels" / "none.png").write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"none\.png: it cannot be decoded"):
-        bring(workspace, dataset_id, folder)
+        bring(app_context, dataset_id, folder)
 
 
-def test_predictions_go_into_a_new_folder_alone(workspace: Workspace, dataset_id: int, tmp_path: Path) -> None:
-    own = own_round(workspace, dataset_id)
+def test_predictions_go_into_a_new_folder_alone(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
+    own = own_round(app_context, dataset_id)
     (tmp_path / "there").mkdir()
     with pytest.raises(ExportError, match="exists already"):
-        predictions.export(workspace, own.id, tmp_path / "there")
+        predictions.export(app_context, own.id, tmp_path / "there")

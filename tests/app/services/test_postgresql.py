@@ -10,41 +10,44 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, inspect
 
-from app.services import datasets, exports, jobs, reviews, rounds
-from app.services.exports import ExportRequest
+from app.services import datasets, jobs, people, reviews
+from app.services.app_context import AppContext, open_app
+from app.services.exports import jobs as exports
+from app.services.exports.jobs import ExportRequest
 from app.services.reviews import ActKey, Choice, audits
-from app.services.workspace import Workspace, open_workspace
+from app.services.rounds import jobs as rounds
 from app.settings import Settings
 from core.config import RoundConfig
-from core.types import FindingFilter, FindingKind, Order, RoundStatus, Status, Verdict
+from core.types import FindingFilter, FindingKind, JobStatus, LoggedAct, Order, Role, Status, Verdict
 from db.engine import alembic_config
 from tests.app.services.reviewed import add_round, import_folder
 from tests.app.services.test_reviews import assert_projections_hold
 
 pytest_plugins = ["tests.postgres"]
 
+PASSWORD = "correct horse battery"
 SUSPICIOUS = FindingFilter(round_id=1, kinds=frozenset({FindingKind.SUSPICIOUS}))
 
 
-def opened(home: Path, url: str) -> Workspace:
-    return open_workspace(Settings(home=home, database_url=url, engine_url=url, demo=False, embedded_worker=False))
+def opened(home: Path, url: str) -> AppContext:
+    return open_app(Settings(home=home, database_url=url, engine_url=url, demo=False, embedded_worker=False))
 
 
 @pytest.fixture
-def installation(postgres_url: str, tmp_path: Path) -> Iterator[Workspace]:
+def installation(postgres_url: str, tmp_path: Path) -> Iterator[AppContext]:
     made = opened(tmp_path / "home", postgres_url)
     yield made
     made.database.close()
 
 
 @pytest.fixture
-def digits(installation: Workspace, digits_folder: Path) -> Workspace:
+def digits(installation: AppContext, digits_folder: Path) -> AppContext:
     add_round(installation, import_folder(installation, digits_folder))
     return installation
 
 
-def statuses(workspace: Workspace) -> dict[Status, int]:
-    return reviews.counts(workspace, FindingFilter(round_id=1)).by_status
+def statuses(app_context: AppContext) -> dict[Status, int]:
+    return reviews.counts(app_context, FindingFilter(round_id=1)).by_status
 
 
 def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> None:
@@ -58,7 +61,7 @@ def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> N
     engine.dispose()
 
 
-def test_a_review_from_import_to_export(digits: Workspace, digits_folder: Path) -> None:
+def test_a_review_from_import_to_export(digits: AppContext, digits_folder: Path) -> None:
     (card,) = datasets.list_datasets(digits)
     assert card.images == 300
     assert import_folder(digits, digits_folder) == card.dataset.id, "importing again changes nothing"
@@ -90,10 +93,10 @@ def test_a_review_from_import_to_export(digits: Workspace, digits_folder: Path) 
 
     queued = exports.add_export(digits, ExportRequest(dataset_id=1))
     done = exports.run_export(digits, queued.id)
-    assert done.status is RoundStatus.DONE, done.message
+    assert done.status is JobStatus.DONE, done.message
 
 
-def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: Workspace) -> None:
+def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: AppContext) -> None:
     chosen = [finding.id for finding in reviews.page(digits, SUSPICIOUS, limit=8).items]
 
     def keep(finding_id: int) -> None:
@@ -107,20 +110,53 @@ def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: Workspace) -> None
     assert_projections_hold(digits)
 
 
-def test_the_job_engine_keeps_its_tables_there_too(digits: Workspace) -> None:
+def test_the_job_engine_keeps_its_tables_there_too(digits: AppContext) -> None:
     started = rounds.start_round(digits, 1, RoundConfig(folds=2), "ada")
     assert jobs.is_active(digits, jobs.round_job(started.id))
     assert rounds.cancel_round(digits, started.id)
     assert not jobs.is_active(digits, jobs.round_job(started.id))
 
 
-def test_a_random_sample_certifies_a_bulk_act(digits: Workspace) -> None:
+def test_a_random_sample_certifies_a_bulk_act(digits: AppContext) -> None:
     audit = audits.start(digits, SUSPICIOUS, by="ada")
     hand, _ = audits.hand_out(digits, audit.audit.id, by="ada", limit=audit.evidence.flawless_needed or 0)
     choices = [Choice(finding.id, Verdict.ACCEPT) for _, finding in hand]
     reviews.decide(digits, choices, by="ada", audit_id=audit.audit.id)
-    seen = audits.read(digits, audit.audit.id)
+    seen = audits.view_audit(digits, audit.audit.id)
     assert seen.certificate is not None
     assert seen.estimate is not None
     saved = reviews.accept_all(digits, SUSPICIOUS, by="ada", certified=True)
     assert saved.size == seen.audit.size - seen.judged
+
+
+def test_a_merge_moves_labels_and_findings_and_its_undo_restores_them(digits: AppContext) -> None:
+    first = reviews.page(digits, SUSPICIOUS, limit=3).items
+    reviews.decide(digits, [Choice(one.id, Verdict.RELABEL, 3) for one in first], by="ada")
+    before = reviews.page(digits, SUSPICIOUS, limit=200).items
+    told = reviews.preview_merge(digits, 1, [3], 2)
+    reviews.merge_classes(digits, 1, [3], 2, by="ada")
+    assert [one.label for one in reviews.findings(digits, [one.id for one in first])] == [2, 2, 2]
+    assert reviews.count(digits, SUSPICIOUS) == len(before) - told.settled_findings
+    reviews.accept_all(digits, SUSPICIOUS, by="ada")
+    assert {use.name for use in reviews.class_uses(digits, 1)} == {one for one in "0123456789" if one != "3"}
+    reviews.undo(digits, 1, by="ada")
+    reviews.undo(digits, 1, by="ada")
+    assert reviews.page(digits, SUSPICIOUS, limit=200).items == before
+    assert_projections_hold(digits)
+
+
+def test_people_sign_in_and_what_they_do_is_logged(installation: AppContext) -> None:
+    people.add_user(installation, "Ada", PASSWORD, Role.ADMIN, by="root")
+    signed_in = people.sign_in(installation, "ada", PASSWORD, "10.0.0.1")
+    assert people.user_of(installation, signed_in.cookie) == signed_in.user
+    with pytest.raises(people.PersonError):
+        people.sign_in(installation, "ada", "wrong password", "10.0.0.1")
+    people.set_role(installation, "ada", Role.ADMIN, by="ada")
+    people.sign_out(installation, signed_in.cookie, "10.0.0.1", everywhere=True)
+    assert people.user_of(installation, signed_in.cookie) is None
+    assert [one.act for one in people.log_entries(installation, [], 9)] == [
+        LoggedAct.SIGN_OUT_EVERYWHERE, LoggedAct.ROLE_CHANGED, LoggedAct.SIGN_IN_FAILED, LoggedAct.SIGN_IN,
+        LoggedAct.USER_ADDED,
+    ]  # fmt: skip
+    people.remove_user(installation, "ada", by="root")
+    assert not people.has_users(installation)

@@ -7,24 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import given as drawn
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given as drawn, settings, strategies as st
 from sqlalchemy import select
 
 from app.services import reviews
+from app.services.app_context import AppContext
 from app.services.reviews import ActKey, Choice, audits
-from app.services.workspace import Workspace
 from app.settings import Settings
-from bench._review_data import add_round, fill
 from core.data.snapshot import Snapshot
-from core.judge.review import resolve, standing
+from core.judge.review import finding_state, resolve
 from core.judge.similarity import order_by_similarity
 from core.types import Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import decisions
 from db.queries.projection import COUNTED
+from tools.fixtures.reviews import add_round, fill
 
 COUNT = 28
 EVERYTHING = FindingFilter(round_id=1, kinds=frozenset(), statuses=frozenset())
@@ -50,40 +48,40 @@ def two_rounds(one_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def filled(one_round: Path, tmp_path: Path) -> Iterator[Workspace]:
-    with copied(one_round, tmp_path) as workspace:
-        yield workspace
+def filled(one_round: Path, tmp_path: Path) -> Iterator[AppContext]:
+    with copied(one_round, tmp_path) as app_context:
+        yield app_context
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Workspace]:
-    workspace = Workspace(Database(f"sqlite:///{path}"), path.parent, Settings(home=path.parent))
+def opened(path: Path) -> Iterator[AppContext]:
+    app_context = AppContext(Database(f"sqlite:///{path}"), path.parent, Settings(home=path.parent))
     try:
-        yield workspace
+        yield app_context
     finally:
-        workspace.database.close()
+        app_context.database.close()
 
 
 @contextmanager
-def copied(template: Path, folder: Path) -> Iterator[Workspace]:
+def copied(template: Path, folder: Path) -> Iterator[AppContext]:
     path = folder / "copy.sqlite"
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     shutil.copy(template, path)
-    with opened(path) as workspace:
-        yield workspace
+    with opened(path) as app_context:
+        yield app_context
 
 
-def all_decisions(workspace: Workspace) -> list[Decision]:
-    with workspace.database.read() as session:
+def all_decisions(app_context: AppContext) -> list[Decision]:
+    with app_context.database.read() as session:
         samples = session.scalars(select(SampleRow.id).order_by(SampleRow.id))
         return [one for sample in samples.all() for one in decisions.decisions_of_sample(session, sample)]
 
 
-def assert_projections_hold(workspace: Workspace) -> None:
+def assert_projections_hold(app_context: AppContext) -> None:
     """What is kept beside the rows equals what the pure functions compute from the decisions."""
-    made = all_decisions(workspace)
-    with workspace.database.read() as session:
+    made = all_decisions(app_context)
+    with app_context.database.read() as session:
         findings = session.scalars(select(FindingRow)).all()
         counted = Counter(
             {
@@ -92,25 +90,25 @@ def assert_projections_hold(workspace: Workspace) -> None:
             }
         )
     for finding in findings:
-        expected = standing(finding.round_id, [one for one in made if one.sample_id == finding.sample_id])
+        expected = finding_state(finding.round_id, [one for one in made if one.sample_id == finding.sample_id])
         number = expected.decision.number if expected.decision else None
         assert (finding.status, finding.label, finding.decision_id) == (expected.status, expected.label, number)
     assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         given = {row.id: row.label for row in session.scalars(select(SampleRow))}
-    assert reviews.resolved_labels(workspace, 1) == resolve(given, made)
+    assert reviews.resolved_labels(app_context, 1) == resolve(given, made)
 
 
-def first(workspace: Workspace, number: int = 1, **narrowed: object) -> list[int]:
+def first(app_context: AppContext, number: int = 1, **narrowed: object) -> list[int]:
     chosen = replace(FindingFilter(round_id=1), **narrowed)  # type: ignore[arg-type]
-    return [finding.id for finding in reviews.page(workspace, chosen, limit=number).items]
+    return [finding.id for finding in reviews.page(app_context, chosen, limit=number).items]
 
 
-def status_of(workspace: Workspace, finding_id: int) -> Status:
-    return reviews.findings(workspace, [finding_id])[0].status
+def status_of(app_context: AppContext, finding_id: int) -> Status:
+    return reviews.findings(app_context, [finding_id])[0].status
 
 
-Step = Callable[[Workspace], object]
+Step = Callable[[AppContext], object]
 people = st.sampled_from(["ada", "bob"])
 cards = st.lists(st.integers(1, COUNT), min_size=1, max_size=3)
 
@@ -120,25 +118,25 @@ def steps(draw: st.DrawFn) -> Step:
     kind = draw(st.sampled_from(["decide", "decide", "accept_all", "undo", "redo"]))
     by = draw(people)
     if kind == "undo":
-        return lambda workspace: reviews.undo(workspace, 1, by=by)
+        return lambda app_context: reviews.undo(app_context, 1, by=by)
     if kind == "redo":
-        return lambda workspace: reviews.redo(workspace, 1, by=by)
+        return lambda app_context: reviews.redo(app_context, 1, by=by)
     round_id = draw(st.sampled_from([1, 2]))
     if kind == "accept_all":
         chosen = FindingFilter(round_id=round_id, min_confidence=draw(st.sampled_from([0.0, 0.7, 0.855, 0.9])))
-        return lambda workspace: reviews.accept_all(workspace, chosen, by=by)
+        return lambda app_context: reviews.accept_all(app_context, chosen, by=by)
     verdict, label = draw(st.sampled_from(list(Verdict))), draw(st.integers(0, 9))
     choices = [Choice(card + COUNT * (round_id - 1), verdict, label) for card in draw(cards)]
-    return lambda workspace: reviews.decide(workspace, choices, by=by)
+    return lambda app_context: reviews.decide(app_context, choices, by=by)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=3, max_size=12))
 def test_what_is_kept_equals_what_the_pure_functions_say(history: list[Step], two_rounds: Path, tmp_path: Path) -> None:
-    with copied(two_rounds, tmp_path) as workspace:
+    with copied(two_rounds, tmp_path) as app_context:
         for step in history:
-            step(workspace)
-        assert_projections_hold(workspace)
+            step(app_context)
+        assert_projections_hold(app_context)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,17 +144,17 @@ def test_what_is_kept_equals_what_the_pure_functions_say(history: list[Step], tw
 def test_undoing_everything_leaves_nothing_and_redoing_everything_brings_it_back(
     history: list[Step], two_rounds: Path, tmp_path: Path
 ) -> None:
-    with copied(two_rounds, tmp_path) as workspace:
+    with copied(two_rounds, tmp_path) as app_context:
         for step in history:
-            step(workspace)
-        stood = [finding.status for finding in reviews.page(workspace, EVERYTHING, limit=COUNT).items]
-        undone = {by: _times(lambda by=by: reviews.undo(workspace, 1, by=by).changeset) for by in ("ada", "bob")}
-        assert not reviews.page(workspace, replace(EVERYTHING, statuses=frozenset(Status) - {Status.OPEN})).items
+            step(app_context)
+        stood = [finding.status for finding in reviews.page(app_context, EVERYTHING, limit=COUNT).items]
+        undone = {by: _times(lambda by=by: reviews.undo(app_context, 1, by=by).changeset) for by in ("ada", "bob")}
+        assert not reviews.page(app_context, replace(EVERYTHING, statuses=frozenset(Status) - {Status.OPEN})).items
         for by in ("bob", "ada"):
             for _ in range(undone[by]):
-                reviews.redo(workspace, 1, by=by)
-        assert [finding.status for finding in reviews.page(workspace, EVERYTHING, limit=COUNT).items] == stood
-        assert_projections_hold(workspace)
+                reviews.redo(app_context, 1, by=by)
+        assert [finding.status for finding in reviews.page(app_context, EVERYTHING, limit=COUNT).items] == stood
+        assert_projections_hold(app_context)
 
 
 def _times(act: Callable[[], int | None]) -> int:
@@ -166,7 +164,7 @@ def _times(act: Callable[[], int | None]) -> int:
     return times
 
 
-def test_pages_by_key_show_every_finding_once_in_order(filled: Workspace) -> None:
+def test_pages_by_key_show_every_finding_once_in_order(filled: AppContext) -> None:
     for order in Order:
         seen, after = [], None
         while True:
@@ -182,7 +180,7 @@ def test_pages_by_key_show_every_finding_once_in_order(filled: Workspace) -> Non
             assert [finding.confidence for finding in seen] == sorted((one.confidence for one in seen), reverse=True)
 
 
-def test_a_page_is_the_same_after_the_one_before_was_decided(filled: Workspace) -> None:
+def test_a_page_is_the_same_after_the_one_before_was_decided(filled: AppContext) -> None:
     page = reviews.page(filled, FindingFilter(round_id=1), limit=3)
     following = reviews.page(filled, FindingFilter(round_id=1), after=page.next, limit=3)
     reviews.decide(filled, [Choice(one.id, Verdict.ACCEPT) for one in page.items], by="ada")
@@ -204,7 +202,7 @@ def test_a_page_is_the_same_after_the_one_before_was_decided(filled: Workspace) 
         FindingFilter(round_id=1, statuses=frozenset({Status.KEEP}), kinds=frozenset({FindingKind.SUSPICIOUS})),
     ],
 )
-def test_counts_are_the_lengths_of_what_is_shown(filled: Workspace, chosen: FindingFilter) -> None:
+def test_counts_are_the_lengths_of_what_is_shown(filled: AppContext, chosen: FindingFilter) -> None:
     reviews.decide(filled, [Choice(one, Verdict.KEEP) for one in first(filled, 2)], by="ada")
     reviews.decide(filled, [Choice(first(filled)[0], Verdict.SECOND_OPINION)], by="bob")
 
@@ -225,12 +223,12 @@ def test_counts_are_the_lengths_of_what_is_shown(filled: Workspace, chosen: Find
     )
 
 
-def test_wildcards_in_the_path_filter_mean_themselves(filled: Workspace) -> None:
+def test_wildcards_in_the_path_filter_mean_themselves(filled: AppContext) -> None:
     for text in ("%", "_", "\\", "/%"):
         assert not reviews.page(filled, replace(EVERYTHING, path_contains=text)).items
 
 
-def test_accept_all_changes_exactly_the_set_that_was_shown(filled: Workspace) -> None:
+def test_accept_all_changes_exactly_the_set_that_was_shown(filled: AppContext) -> None:
     chosen = FindingFilter(round_id=1, min_confidence=0.8)
     shown = reviews.preview(filled, chosen)
     reviews.accept_all(filled, chosen, by="ada", expected=shown.count)
@@ -240,7 +238,7 @@ def test_accept_all_changes_exactly_the_set_that_was_shown(filled: Workspace) ->
     assert {finding.id for finding in shown.sample} <= {finding.id for finding in changed}
 
 
-def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(filled: Workspace) -> None:
+def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(filled: AppContext) -> None:
     chosen = FindingFilter(round_id=1)
     shown = reviews.preview(filled, chosen).count
     reviews.decide(filled, [Choice(first(filled)[0], Verdict.KEEP)], by="bob")
@@ -250,7 +248,7 @@ def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(fille
     assert_projections_hold(filled)
 
 
-def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touches(filled: Workspace) -> None:
+def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touches(filled: AppContext) -> None:
     chosen, (asked, accepted) = FindingFilter(round_id=1), first(filled, 2)
     reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="ada")
     reviews.decide(filled, [Choice(accepted, Verdict.ACCEPT)], by="ada")
@@ -259,7 +257,7 @@ def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touc
     assert sum(counted.histogram) - sum(counted.kept_out) == reviews.preview(filled, chosen).count
 
 
-def test_accept_all_never_touches_what_people_said(filled: Workspace) -> None:
+def test_accept_all_never_touches_what_people_said(filled: AppContext) -> None:
     kept, asked = first(filled, 2)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="bob")
     reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="bob")
@@ -267,7 +265,7 @@ def test_accept_all_never_touches_what_people_said(filled: Workspace) -> None:
     assert (status_of(filled, kept), status_of(filled, asked)) == (Status.KEEP, Status.SECOND_OPINION)
 
 
-def test_undo_of_accept_all_leaves_what_people_changed_since(filled: Workspace) -> None:
+def test_undo_of_accept_all_leaves_what_people_changed_since(filled: AppContext) -> None:
     bulk = reviews.accept_all(filled, FindingFilter(round_id=1), by="ada")
     changed, left = first(filled, 2, statuses=frozenset({Status.BULK}))
     reviews.decide(filled, [Choice(changed, Verdict.KEEP)], by="bob")
@@ -280,7 +278,7 @@ def test_undo_of_accept_all_leaves_what_people_changed_since(filled: Workspace) 
     assert_projections_hold(filled)
 
 
-def test_a_bulk_act_can_be_undone_by_name_after_later_verdicts(filled: Workspace) -> None:
+def test_a_bulk_act_can_be_undone_by_name_after_later_verdicts(filled: AppContext) -> None:
     bulk = reviews.accept_all(filled, FindingFilter(round_id=1), by="ada")
     changed, left = first(filled, 2, statuses=frozenset({Status.BULK}))
     reviews.decide(filled, [Choice(changed, Verdict.EXCLUDE)], by="ada")
@@ -288,21 +286,21 @@ def test_a_bulk_act_can_be_undone_by_name_after_later_verdicts(filled: Workspace
     assert (status_of(filled, changed), status_of(filled, left)) == (Status.EXCLUDE, Status.OPEN)
 
 
-def test_nobody_undoes_anothers_verdict(filled: Workspace) -> None:
+def test_nobody_undoes_anothers_verdict(filled: AppContext) -> None:
     saved = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
     with pytest.raises(reviews.RefusedError):
         reviews.undo(filled, 1, by="bob", changeset_id=saved.changeset)
     assert reviews.undo(filled, 1, by="bob").changeset is None
 
 
-def test_redo_is_gone_after_a_new_act(filled: Workspace) -> None:
+def test_redo_is_gone_after_a_new_act(filled: AppContext) -> None:
     reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
     reviews.undo(filled, 1, by="ada")
     reviews.decide(filled, [Choice(2, Verdict.ACCEPT)], by="ada")
     assert reviews.redo(filled, 1, by="ada").changeset is None
 
 
-def test_the_same_verdict_twice_is_one_decision_and_one_undo(filled: Workspace) -> None:
+def test_the_same_verdict_twice_is_one_decision_and_one_undo(filled: AppContext) -> None:
     for _ in range(2):
         reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
     assert len(all_decisions(filled)) == 1
@@ -310,7 +308,7 @@ def test_the_same_verdict_twice_is_one_decision_and_one_undo(filled: Workspace) 
     assert status_of(filled, 1) is Status.OPEN
 
 
-def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: Workspace) -> None:
+def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: AppContext) -> None:
     key = ActKey("browser", 1)
     once = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key)
     assert reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key) == once
@@ -320,7 +318,7 @@ def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: Workspace) -> No
     assert reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=ActKey("browser", 3)) == bulk
 
 
-def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled: Workspace) -> None:
+def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled: AppContext) -> None:
     for turn, key in ((reviews.undo, ActKey("browser", 1)), (reviews.redo, ActKey("browser", 2))):
         once = turn(filled, 1, by="ada", key=key)
         assert (once.changeset, once.items) == (None, [])
@@ -332,7 +330,7 @@ def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled
         assert reviews.history(filled, 1).decisions == before
 
 
-def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_said(filled: Workspace) -> None:
+def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_said(filled: AppContext) -> None:
     kept = first(filled)[0]
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
     reviews.accept_all(filled, EVERYTHING, by="ada")
@@ -342,7 +340,7 @@ def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_sai
     assert_projections_hold(filled)
 
 
-def test_a_verdict_stands_in_every_round(filled: Workspace) -> None:
+def test_a_verdict_stands_in_every_round(filled: AppContext) -> None:
     add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
     finding = reviews.page(filled, replace(EVERYTHING, round_id=2), limit=1).items[0]
     reviews.decide(filled, [Choice(finding.id, Verdict.RELABEL, 7)], by="ada")
@@ -351,7 +349,7 @@ def test_a_verdict_stands_in_every_round(filled: Workspace) -> None:
     assert [(number, one.verdict) for number, one in story.decisions] == [(2, Verdict.RELABEL)]
 
 
-def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_right(filled: Workspace) -> None:
+def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_right(filled: AppContext) -> None:
     agreeing = frozenset({FindingKind.AGREEING})
     [kept] = first(filled, kinds=agreeing)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
@@ -362,7 +360,7 @@ def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_righ
     assert_projections_hold(filled)
 
 
-def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: Workspace) -> None:
+def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: AppContext) -> None:
     chosen = FindingFilter(round_id=1, min_confidence=0.6)
     held = [finding.confidence for finding in reviews.page(filled, chosen, limit=500).items]
     assert reviews.preview(filled, chosen).known.model == pytest.approx(sum(held) / len(held), abs=0.005)
@@ -386,21 +384,21 @@ def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: Wo
         [Choice(number, Verdict.KEEP) for number in range(1, 1002)],
     ],
 )
-def test_what_cannot_be_meant_is_refused_and_stores_nothing(filled: Workspace, choices: list[Choice]) -> None:
+def test_what_cannot_be_meant_is_refused_and_stores_nothing(filled: AppContext, choices: list[Choice]) -> None:
     add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
     with pytest.raises(reviews.RefusedError):
         reviews.decide(filled, choices, by="ada")
     assert not all_decisions(filled)
 
 
-def test_a_given_label_that_is_none_cannot_be_kept(filled: Workspace) -> None:
+def test_a_given_label_that_is_none_cannot_be_kept(filled: AppContext) -> None:
     with filled.database.write() as session:
         session.get_one(FindingRow, 1).given = -1
     with pytest.raises(reviews.RefusedError):
         reviews.decide(filled, [Choice(1, Verdict.KEEP)], by="ada")
 
 
-def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: Workspace) -> None:
+def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: AppContext) -> None:
     with pytest.raises(reviews.NotFoundError):
         reviews.decide(filled, [Choice(999, Verdict.KEEP)], by="ada")
     with pytest.raises(reviews.NotFoundError):
@@ -410,12 +408,12 @@ def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: 
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "WyJwYWlyIiwgMV0=", "WyJzdXNwaWNpb24iLCAieCJd", "é", "W10="])
-def test_a_cursor_that_is_none_is_refused(filled: Workspace, cursor: str) -> None:
+def test_a_cursor_that_is_none_is_refused(filled: AppContext, cursor: str) -> None:
     with pytest.raises(reviews.RefusedError):
         reviews.page(filled, EVERYTHING, Order.SUSPICION, after=cursor)
 
 
-def test_without_similarity_the_order_is_by_suspicion(filled: Workspace) -> None:
+def test_without_similarity_the_order_is_by_suspicion(filled: AppContext) -> None:
     with filled.database.write() as session:
         for row in session.scalars(select(FindingRow)):
             row.similarity_rank = None
@@ -423,7 +421,7 @@ def test_without_similarity_the_order_is_by_suspicion(filled: Workspace) -> None
     assert by_likeness == reviews.page(filled, EVERYTHING, Order.SUSPICION, limit=4)
 
 
-def test_a_round_says_what_its_filters_can_be_set_to(filled: Workspace) -> None:
+def test_a_round_says_what_its_filters_can_be_set_to(filled: AppContext) -> None:
     reviews.accept_all(filled, EVERYTHING, by="ada")
     view = reviews.view_round(filled, 1)
     assert (view.splits, view.annotators, view.has_similarity) == (["test", "train"], ["ada"], True)
@@ -432,61 +430,61 @@ def test_a_round_says_what_its_filters_can_be_set_to(filled: Workspace) -> None:
         assert session.get_one(RoundRow, 1).number == 1
 
 
-def embedded(workspace: Workspace, points: FloatArray) -> None:
+def embedded(app_context: AppContext, points: FloatArray) -> None:
     """Store the neighbours of a round's samples by these embeddings, (N, D)."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         rows = {row.row: row.sample_id for row in session.scalars(select(FindingRow))}
-    count, folder = len(points), workspace.round_folder(1)
+    count, folder = len(points), app_context.round_folder(1)
     ids, nothing = np.array([rows[row] for row in range(count)]), [""] * count
     Snapshot(ids, nothing, np.zeros(count, np.int32), nothing, nothing, ["cat"]).save(folder)
     order_by_similarity(folder, points)
 
 
-def test_what_is_like_a_card_is_a_set_of_its_own(workspace: Workspace) -> None:
-    fill(workspace, 400, suspicious=1)
-    cards = reviews.page(workspace, FindingFilter(round_id=1), limit=40).items
-    assert reviews.history(workspace, cards[0].id).alike == ()  # a round without neighbours
+def test_what_is_like_a_card_is_a_set_of_its_own(app_context: AppContext) -> None:
+    fill(app_context, 400, suspicious=1)
+    cards = reviews.page(app_context, FindingFilter(round_id=1), limit=40).items
+    assert reviews.history(app_context, cards[0].id).alike == ()  # a round without neighbours
     points = np.random.default_rng(0).normal(size=(400, 3))
-    embedded(workspace, points)
-    focused = max(cards, key=lambda one: len(reviews.history(workspace, one.id).alike))
-    story = reviews.history(workspace, focused.id)
+    embedded(app_context, points)
+    focused = max(cards, key=lambda one: len(reviews.history(app_context, one.id).alike))
+    story = reviews.history(app_context, focused.id)
     chosen = FindingFilter(round_id=1, similar=story.alike)
-    alike = reviews.page(workspace, chosen, limit=400).items
+    alike = reviews.page(app_context, chosen, limit=400).items
     assert sorted(one.id for one in alike) == list(story.alike)
     assert focused.id in story.alike
     assert len(alike) > 1
     assert {(one.given, one.pseudo) for one in alike} == {(focused.given, focused.pseudo)}
     pair = FindingFilter(round_id=1, given=focused.given, pseudo=focused.pseudo)
-    rest = [one for one in reviews.page(workspace, pair, limit=400).items if one.id not in story.alike]
+    rest = [one for one in reviews.page(app_context, pair, limit=400).items if one.id not in story.alike]
     near, far = (
         np.mean([np.linalg.norm(points[one.row] - points[focused.row]) for one in some if one.id != focused.id])
         for some in (alike, rest)
     )
     assert near < far
-    assert reviews.count(workspace, chosen) == len(alike)
-    seen = audits.start(workspace, chosen, by="ada")
+    assert reviews.count(app_context, chosen) == len(alike)
+    seen = audits.start(app_context, chosen, by="ada")
     assert seen.audit.size == len(alike)
     assert seen.as_json()["filter"]["similar"] == "-".join(map(str, story.alike))
-    assert reviews.accept_all(workspace, chosen, by="ada").size == len(alike)
-    assert reviews.history(workspace, focused.id).alike == ()  # nothing else is open
+    assert reviews.accept_all(app_context, chosen, by="ada").size == len(alike)
+    assert reviews.history(app_context, focused.id).alike == ()  # nothing else is open
 
 
 def test_of_too_many_that_are_like_a_card_the_nearest_are_taken(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(workspace, 400, suspicious=1)
-    embedded(workspace, np.random.default_rng(0).normal(size=(400, 3)))
+    fill(app_context, 400, suspicious=1)
+    embedded(app_context, np.random.default_rng(0).normal(size=(400, 3)))
     focused = max(
-        reviews.page(workspace, FindingFilter(round_id=1), limit=40).items,
-        key=lambda one: len(reviews.history(workspace, one.id).alike),
+        reviews.page(app_context, FindingFilter(round_id=1), limit=40).items,
+        key=lambda one: len(reviews.history(app_context, one.id).alike),
     )
     monkeypatch.setattr("app.services.reviews.reading.MOST_ALIKE", 2)
-    alike = reviews.history(workspace, focused.id).alike
+    alike = reviews.history(app_context, focused.id).alike
     assert len(alike) == 3
     assert focused.id in alike
 
 
-def test_a_card_shows_its_nearest_neighbours_nearest_first(filled: Workspace) -> None:
+def test_a_card_shows_its_nearest_neighbours_nearest_first(filled: AppContext) -> None:
     card = reviews.page(filled, EVERYTHING, limit=1).items[0]
     assert reviews.history(filled, card.id).neighbours == []  # a round without embeddings has none
     folder, angle = filled.round_folder(card.round_id), np.linspace(0, np.pi, COUNT)

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 
 from app.services import workers
-from app.services.workers import ALIVE_SECONDS, beat, settled_worker_state, slot_lock, worker_state
-from app.services.workspace import Workspace
+from app.services.app_context import AppContext
+from app.services.workers import (
+    ALIVE_SECONDS,
+    beat,
+    settled_worker_state,
+    silent_workers,
+    slot_lock,
+    worker_state,
+)
 from app.worker.slot import slot_name, take_slot
 from db.queries.workers import WorkerInfo
 
@@ -34,68 +41,68 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def beats(workspace: Workspace, at: datetime, slot: str = "there:0", pid: int = 1) -> None:
-    beat(workspace, WorkerInfo(slot, pid, "2 CPU cores", "", NOW, at))
+def beats(app_context: AppContext, at: datetime, slot: str = "there:0", pid: int = 1) -> None:
+    beat(app_context, WorkerInfo(slot, pid, "2 CPU cores", "", NOW, at))
 
 
-def test_an_installation_without_workers_has_none(workspace: Workspace, clock: Clock) -> None:
-    state = worker_state(workspace)
+def test_an_installation_without_workers_has_none(app_context: AppContext, clock: Clock) -> None:
+    state = worker_state(app_context)
     assert state.is_silent
     assert not state.is_alive
-    assert "python -m app worker" in state.text
+    assert "one is starting" in state.text
 
 
 @pytest.mark.parametrize("hours", [-1000, -1, 0, 1, 1000])
 def test_a_heartbeat_that_changes_is_alive_and_one_that_stands_still_is_silent(
-    workspace: Workspace, clock: Clock, hours: int
+    app_context: AppContext, clock: Clock, hours: int
 ) -> None:
     there = NOW + timedelta(hours=hours)
-    beats(workspace, there)
-    first = worker_state(workspace)
+    beats(app_context, there)
+    first = worker_state(app_context)
     assert not first.is_alive
     assert not first.is_silent
     clock.now += 2
-    beats(workspace, there + timedelta(seconds=2))
-    assert worker_state(workspace).is_alive
+    beats(app_context, there + timedelta(seconds=2))
+    assert worker_state(app_context).is_alive
     clock.now += ALIVE_SECONDS - 1
-    assert worker_state(workspace).is_alive
+    assert worker_state(app_context).is_alive
     clock.now += 1
-    state = worker_state(workspace)
+    state = worker_state(app_context)
     assert state.is_silent
-    assert "python -m app worker" in state.text
+    assert "starts one" in state.text
 
 
-def test_a_clock_that_is_set_back_does_not_end_a_worker(workspace: Workspace, clock: Clock) -> None:
+def test_a_clock_that_is_set_back_does_not_end_a_worker(app_context: AppContext, clock: Clock) -> None:
     for at in (NOW, NOW + timedelta(seconds=2), NOW - timedelta(hours=3)):
-        beats(workspace, at)
-        state = worker_state(workspace)
+        beats(app_context, at)
+        state = worker_state(app_context)
         clock.now += 2
     assert state.is_alive
 
 
-def test_one_change_over_a_long_while_without_a_look_says_nothing(workspace: Workspace, clock: Clock) -> None:
-    beats(workspace, NOW)
-    worker_state(workspace)
+def test_one_change_over_a_long_while_without_a_look_says_nothing(app_context: AppContext, clock: Clock) -> None:
+    beats(app_context, NOW)
+    worker_state(app_context)
     clock.now += 3600
-    beats(workspace, NOW + timedelta(seconds=2))  # the worker's last, shortly after the first look
-    assert not worker_state(workspace).is_alive
+    beats(app_context, NOW + timedelta(seconds=2))  # the worker's last, shortly after the first look
+    assert not worker_state(app_context).is_alive
     clock.now += ALIVE_SECONDS
-    assert worker_state(workspace).is_silent
+    assert worker_state(app_context).is_silent
 
 
-def test_waiting_for_a_judgement_ends_with_silence_or_with_life(workspace: Workspace, clock: Clock) -> None:
-    beats(workspace, NOW + timedelta(hours=1))
-    assert settled_worker_state(workspace).is_silent
+def test_waiting_for_a_judgement_ends_with_silence_or_with_life(app_context: AppContext, clock: Clock) -> None:
+    beats(app_context, NOW + timedelta(hours=1))
+    assert settled_worker_state(app_context).is_silent
     assert clock.now == pytest.approx(1000 + ALIVE_SECONDS)
 
 
-def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(workspace: Workspace, clock: Clock) -> None:
-    slot = slot_name(workspace.settings)
-    with take_slot(workspace.settings):
-        beats(workspace, NOW, slot)
-        assert worker_state(workspace).unknown
-    assert slot_lock(workspace.settings, slot).exists()
-    assert worker_state(workspace).is_silent
+def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(app_context: AppContext, clock: Clock) -> None:
+    slot = slot_name(app_context.settings)
+    with take_slot(app_context.settings):
+        beats(app_context, NOW, slot)
+        assert worker_state(app_context).unknown
+    assert slot_lock(app_context.settings, slot).exists()
+    assert worker_state(app_context).is_silent
 
 
 def test_a_gpu_is_known_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -106,3 +113,20 @@ def test_a_gpu_is_known_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t NVIDIA H200\nIRQ: 0\n")
     assert workers.has_gpu()
     assert workers.device_name() == "NVIDIA H200"
+
+
+def test_a_worker_of_this_machine_whose_lock_is_free_is_lost_soon_and_others_only_after_a_longer_silence(
+    app_context: AppContext, clock: Clock
+) -> None:
+    here, there = slot_name(app_context.settings), "there:0"
+    with take_slot(app_context.settings):
+        slot_lock(app_context.settings, there).touch()  # a lock that this machine cannot see
+    for slot in (here, there):
+        beats(app_context, NOW, slot)
+    assert silent_workers(app_context, 30) == []
+    clock.now += ALIVE_SECONDS
+    assert [worker.slot for worker in silent_workers(app_context, 30)] == [here]
+    with take_slot(app_context.settings):  # it was started again
+        assert silent_workers(app_context, 30) == []
+    clock.now += 30
+    assert [worker.slot for worker in silent_workers(app_context, 30)] == [here, there]

@@ -1,25 +1,27 @@
-"""What cleaning was worth through the worker's steps: given against cleaned labels, on what people judged."""
+"""Before/after comparison through the worker's steps: given against cleaned labels, on judged images."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from app.services import evaluation, reviews, rounds, worth
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.evaluation import impact, splits as evaluation
 from app.services.reviews import Choice
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
 from app.worker import steps
-from app.worker.comparison import as_one
+from app.worker.comparison import as_one_piece
 from core.config import SMALL_MASK_NETWORK, Member, RoundConfig
 from core.data.snapshot import Snapshot
 from core.learn import training
-from core.types import FindingFilter, Progress, Recipe, RoundCancelledError, RoundError, RoundStatus, Verdict
+from core.types import FindingFilter, JobStatus, Progress, Recipe, RoundCancelledError, RoundError, Verdict
 from db.models import RoundRow
-from db.queries import folds
+from db.queries import rounds as round_rows
 from tests.app.compared import CONFIG, judge, spoil_and_clean
-from tests.app.masked import add_round, add_scenes
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.splits import everything, shown
+from tools.fixtures.scenes import add_round, add_scenes
 
 __all__ = ["digits", "digits_home"]
 
@@ -30,29 +32,29 @@ def go_on() -> bool:
     return False
 
 
-def started(workspace: Workspace, config: RoundConfig = CONFIG, seeds: int = 1) -> int:
+def started(app_context: AppContext, config: RoundConfig = CONFIG, seeds: int = 1) -> int:
     settings = {"seeds": seeds}
-    return rounds.start_round(workspace, 1, config, "ada", recipe=Recipe.COMPARISON, recipe_config=settings).id
+    return rounds.start_round(app_context, 1, config, "ada", recipe=Recipe.COMPARISON, recipe_config=settings).id
 
 
-def run(workspace: Workspace, round_id: int) -> None:
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
-    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
-    steps.judge(workspace, go_on, round_id=round_id)
+def run(app_context: AppContext, round_id: int) -> None:
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
+    steps.train_fold(app_context, go_on, round_id=round_id, fold=0)
+    steps.judge(app_context, go_on, round_id=round_id)
 
 
-def test_a_comparison_of_digits_shows_what_the_cleaning_was_worth(digits: Workspace) -> None:
+def test_a_comparison_of_digits_shows_the_impact_of_cleaning(digits: AppContext) -> None:
     spoil_and_clean(digits)
     round_id = started(digits, seeds=2)
     run(digits, round_id)
     info = rounds.get_round(digits, round_id)
-    assert info.status is RoundStatus.DONE, info.message
+    assert info.status is JobStatus.DONE, info.message
     assert not info.is_reviewable
-    said = worth.said(digits, info).worth
+    said = impact.measured_comparison(digits, info).impact
     assert said is not None
     assert said["difference"] > 0.1
     assert said["interval"]["low"] > 0
-    assert said["sentence"].startswith("Cleaning is worth ")
+    assert said["sentence"].startswith("Cleaning gains ")
     assert (said["count"], said["images"], len(said["seeds"])) == (75, 75, 2)
     assert {one["name"] for one in said["per_class"]} <= {str(digit) for digit in range(10)}
     changed = 150
@@ -64,7 +66,7 @@ def test_a_comparison_of_digits_shows_what_the_cleaning_was_worth(digits: Worksp
 
 
 def test_a_killed_comparison_goes_on_and_a_cancelled_one_stops(
-    digits: Workspace, monkeypatch: pytest.MonkeyPatch
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
     spoil_and_clean(digits)
@@ -75,41 +77,41 @@ def test_a_killed_comparison_goes_on_and_a_cancelled_one_stops(
         steps.train_fold(digits, lambda: next(half, True), round_id=round_id, fold=0)
     steps.train_fold(digits, go_on, round_id=round_id, fold=0)
     with digits.database.read() as session:
-        (piece,) = folds.folds_of(session, round_id)
-    assert (piece.status, piece.attempt) == (RoundStatus.DONE, 2)
+        (piece,) = round_rows.folds_of(session, round_id)
+    assert (piece.status, piece.attempt) == (JobStatus.DONE, 2)
     assert piece.message == "cleaned labels, seed 0"
     assert rounds.cancel_round(digits, round_id)
     with pytest.raises(RoundCancelledError):
         steps.judge(digits, go_on, round_id=round_id)
-    assert worth.newest(worth.comparisons(digits, 1)) is None
+    assert impact.newest(impact.comparisons(digits, 1)) is None
 
 
 def test_its_trainings_are_told_as_one_piece_of_work() -> None:
     seen: list[Progress] = []
-    told = as_one(seen.append)
+    told = as_one_piece(seen.append)
     told(Progress("training", 1, 4, epoch=3, epochs=8, fraction=0.5, message="cleaned labels, seed 0"))
     assert (seen[0].fold, seen[0].folds, seen[0].fraction) == (0, 1, 0.375)
 
 
-def test_what_is_missing_is_refused_at_the_start_with_the_cure(digits: Workspace) -> None:
-    with pytest.raises(RoundError, match=r"no split of digits is for .* datasets protect digits --split NAME"):
+def test_what_is_missing_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
+    with pytest.raises(RoundError, match=r"no split of digits is for .*“Evaluation splits”"):
         started(digits)
     spoil_and_clean(digits, judged=18)
-    assert worth.readiness(digits, 1).queue == {"round": "1", "split": "test", "show": "any"}
+    assert impact.readiness(digits, 1).queue == {"round": "1", "split": "test", "show": "any"}
     with pytest.raises(RoundError, match=r"people judged 18 images .* at least 30; judge 12 more of it in the review"):
-        worth.start(digits, 1, "ada")
+        impact.start(digits, 1, "ada")
     judge(digits, 30)
-    assert worth.readiness(digits, 1).missing == ""
+    assert impact.readiness(digits, 1).missing == ""
     reviews.undo(digits, 1, by="ada")
     reviews.undo(digits, 1, by="ada")
     reviews.undo(digits, 1, by="ada")
     judge(digits, 30)
     with pytest.raises(RoundError, match="nothing outside of the evaluation split test was changed"):
         started(digits)
-    assert worth.comparisons(digits, 1) == []
+    assert impact.comparisons(digits, 1) == []
 
 
-def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits: Workspace) -> None:
+def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits: AppContext) -> None:
     spoil_and_clean(digits, judged=30)
     round_id = started(digits)
     reviews.undo(digits, 1, by="ada")
@@ -117,34 +119,36 @@ def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits
         steps.take_snapshot(digits, go_on, round_id=round_id)
 
 
-def test_one_click_takes_the_settings_of_the_newest_round(digits: Workspace) -> None:
+def test_one_click_takes_the_settings_of_the_newest_round(digits: AppContext) -> None:
     spoil_and_clean(digits)
-    info = worth.start(digits, 1, "ada", seeds=5)
+    info = impact.start(digits, 1, "ada", seeds=5)
     assert info.config == RoundConfig(folds=2).to_json()
     assert (info.recipe_config, info.created_by) == ({"seeds": 5}, "ada")
-    assert worth.view(digits, 1).at_work == info
+    assert impact.view(digits, 1).at_work == info
 
 
-def test_of_a_round_of_several_networks_the_first_is_compared(digits: Workspace) -> None:
+def test_of_a_round_of_several_networks_the_first_is_compared(digits: AppContext) -> None:
     spoil_and_clean(digits)
     first = RoundConfig(folds=2)
     with digits.database.write() as session:
         for row in session.query(RoundRow):
             row.config = replace(first, members=(Member.of(replace(first, epochs=1)),)).to_json()
-    assert worth.start(digits, 1, "ada").config == first.to_json()
+    assert impact.start(digits, 1, "ada").config == first.to_json()
 
 
 @pytest.mark.slow
-def test_a_comparison_of_masks_is_measured_on_images_people_went_through(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_comparison_of_masks_is_measured_on_images_people_went_through(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     """Of 66 scenes the 22 of `test` are judged region by region; the sky and cars of the others are put right."""
-    add_round(workspace, add_scenes(workspace, tmp_path / "scenes", 66, width=64, height=48))
-    evaluation.protect(workspace, 1, "test")
-    found = shown(workspace, FindingFilter(round_id=1))
-    reviews.decide(workspace, [Choice(one.id, Verdict.ACCEPT) for one in found], by="ada")
+    add_round(app_context, add_scenes(app_context, tmp_path / "scenes", 66, width=64, height=48))
+    evaluation.protect(app_context, 1, "test")
+    found = shown(app_context, FindingFilter(round_id=1))
+    reviews.decide(app_context, [Choice(one.id, Verdict.ACCEPT) for one in found], by="ada")
     config = replace(CONFIG, model=SMALL_MASK_NETWORK, input_size=64, grey=False, epochs=10, batch_size=4, mirror=False)
-    round_id = started(workspace, config)
-    run(workspace, round_id)
-    said = worth.said(workspace, rounds.get_round(workspace, round_id)).worth
+    round_id = started(app_context, config)
+    run(app_context, round_id)
+    said = impact.measured_comparison(app_context, rounds.get_round(app_context, round_id)).impact
     assert said is not None
     assert (said["measure"], said["count"], said["changed"]) == ("mean IoU", 22, 44)
     assert said["difference"] > 0

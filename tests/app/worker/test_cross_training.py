@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.services import masks, reviews, round_masks, rounds, tags
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.masks import current as masks, round_masks
 from app.services.reviews import ActKey, Choice
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
+from app.services.tags import current as tags
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
-from core.recipes.parts import Parts
+from core.recipes.cross_training.roles import Parts
 from core.types import (
     NO_LABEL,
     ConfigError,
@@ -20,16 +23,16 @@ from core.types import (
     Finding,
     FindingFilter,
     FindingKind,
+    JobStatus,
     Order,
     Recipe,
     RoundCancelledError,
     RoundError,
-    RoundStatus,
     Status,
     Verdict,
 )
 from db.queries import masks as mask_rows
-from tests.app.masked import CAR, HOUSE, ROAD, SKY, TREE, add_scenes
+from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TREE, add_scenes
 
 CONFIG = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, seed=1)
 SETTINGS: dict[str, Any] = {"steps": 3, "batch_size": 4, "block": 2}
@@ -44,44 +47,46 @@ def go_on() -> bool:
 
 
 @pytest.fixture
-def few(workspace: Workspace, tmp_path: Path) -> Workspace:
+def few(app_context: AppContext, tmp_path: Path) -> AppContext:
     """Return twelve scenes; the last six have no mask, and four of these have tags. Every third is for testing."""
-    add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE)
+    add_scenes(app_context, tmp_path / "scenes", COUNT, unlabelled=BARE)
     for sample_id in (8, 9, 11, 12):
-        tags.tag(workspace, sample_id, [SKY, ROAD, HOUSE, TREE], by="ada")
-    return workspace
+        tags.tag(app_context, sample_id, [SKY, ROAD, HOUSE, TREE], by="ada")
+    return app_context
 
 
-def start(workspace: Workspace, **settings: Any) -> int:
+def start(app_context: AppContext, **settings: Any) -> int:
     return rounds.start_round(
-        workspace, 1, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS | settings
+        app_context, 1, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS | settings
     ).id
 
 
-def done(workspace: Workspace, round_id: int) -> None:
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
-    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
-    steps.judge(workspace, go_on, round_id=round_id)
+def done(app_context: AppContext, round_id: int) -> None:
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
+    steps.train_fold(app_context, go_on, round_id=round_id, fold=0)
+    steps.judge(app_context, go_on, round_id=round_id)
 
 
-def found_by(workspace: Workspace, round_id: int) -> list[Finding]:
+def found_by(app_context: AppContext, round_id: int) -> list[Finding]:
     """Return all findings about what nobody labelled, the surest first."""
     chosen = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.UNLABELLED}), statuses=frozenset(Status))
-    return list(reviews.page(workspace, chosen, Order.SUSPICION, None, 200).items)
+    return list(reviews.page(app_context, chosen, Order.SUSPICION, None, 200).items)
 
 
-def paint_sky(workspace: Workspace, sample_id: int) -> None:
+def paint_sky(app_context: AppContext, sample_id: int) -> None:
     """Begin an image's mask in the editor: its uppermost rows are sky."""
-    base, given = masks.labels(workspace, sample_id)
+    base, given = masks.read_mask(app_context, sample_id)
     mask = given.copy()
     mask[:SKY_ROWS] = SKY
     packed = zlib.compress(mask.tobytes())
-    masks.save_edit(workspace, sample_id, masks.EditAbout(), packed, base=base, by="ada", key=ActKey("ada", sample_id))
+    masks.save_edit(
+        app_context, sample_id, masks.EditContext(), packed, base=base, by="ada", key=ActKey("ada", sample_id)
+    )
 
 
-def pixels(workspace: Workspace, finding: Finding) -> np.ndarray:
+def pixels(app_context: AppContext, finding: Finding) -> np.ndarray:
     """Return the pixels of a finding's region, (H, W) bool."""
-    with workspace.database.read() as session:
+    with app_context.database.read() as session:
         region = mask_rows.region_of(session, finding.id)
     drawn = np.zeros((120, 160), np.uint8)
     if region is not None:
@@ -89,11 +94,11 @@ def pixels(workspace: Workspace, finding: Finding) -> np.ndarray:
     return drawn == 1
 
 
-def test_tags_become_masks_to_review(few: Workspace) -> None:
+def test_tags_become_masks_to_review(few: AppContext) -> None:
     round_id = start(few)
     done(few, round_id)
     info = rounds.get_round(few, round_id)
-    assert info.status is RoundStatus.DONE
+    assert info.status is JobStatus.DONE
     parts = Parts.load(few.round_folder(round_id)).data
     assert parts.snapshot.sample_ids[parts.labelled].tolist() == [2, 3, 5, 6]
     assert parts.snapshot.sample_ids[parts.unlabelled].tolist() == [8, 9, 11, 12]
@@ -123,11 +128,11 @@ def test_tags_become_masks_to_review(few: Workspace) -> None:
             round_masks.predicted_mask(few, round_id, sample_id)
 
     reviews.decide(few, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
-    _, mask = masks.labels(few, found[0].sample_id)
+    _, mask = masks.read_mask(few, found[0].sample_id)
     assert (mask == found[0].pseudo).sum() == found[0].area
 
 
-def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_alone(few: Workspace) -> None:
+def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_alone(few: AppContext) -> None:
     done(few, first := start(few))
     rejected = [one for one in found_by(few, first) if one.sample_id == 9]
     reviews.decide(few, [Choice(one.id, Verdict.AMBIGUOUS) for one in rejected], by="ada")
@@ -151,7 +156,7 @@ def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_
     assert (predicted[:SKY_ROWS] == SKY).all()  # what is known stands in what was painted
 
 
-def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: Workspace) -> None:
+def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: AppContext) -> None:
     for sample_id in (8, 9, 11, 12):
         paint_sky(few, sample_id)
     second = start(few)
@@ -161,10 +166,10 @@ def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: Workspace)
     assert len(parts.begun) == 4
 
 
-def test_a_killed_round_goes_on_and_ends_alike(few: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.learn.cross_training import stage1
+def test_a_killed_round_goes_on_and_ends_alike(few: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.learn import cross_training
 
-    monkeypatch.setattr(stage1, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(cross_training, "LOOK_SECONDS", 0.0)
     first = start(few)
     steps.take_snapshot(few, go_on, round_id=first)
     asked = []
@@ -187,7 +192,7 @@ def test_a_killed_round_goes_on_and_ends_alike(few: Workspace, monkeypatch: pyte
     np.testing.assert_array_equal(*predicted)
 
 
-def test_a_cancelled_round_stops_and_leaves_no_findings(few: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_round_stops_and_leaves_no_findings(few: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.learn import training
 
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -196,35 +201,35 @@ def test_a_cancelled_round_stops_and_leaves_no_findings(few: Workspace, monkeypa
     with pytest.raises(RoundCancelledError):
         steps.train_fold(few, lambda: True, round_id=round_id, fold=0)
     rounds.cancel_round(few, round_id)
-    assert rounds.get_round(few, round_id).status is RoundStatus.CANCELLED
+    assert rounds.get_round(few, round_id).status is JobStatus.CANCELLED
 
 
-def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(workspace: Workspace, tmp_path: Path) -> None:
-    add_scenes(workspace, tmp_path / "scenes", 6, unlabelled=2)
+def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(app_context: AppContext, tmp_path: Path) -> None:
+    add_scenes(app_context, tmp_path / "scenes", 6, unlabelled=2)
     with pytest.raises(RoundError, match=r"without a mask has tags; tag some on the Tags page or with `tags import`"):
-        start(workspace)
+        start(app_context)
     with pytest.raises(ConfigError, match="there is no such file; name a list of images"):
-        start(workspace, test_list=str(tmp_path / "nowhere.txt"))
+        start(app_context, test_list=str(tmp_path / "nowhere.txt"))
     with pytest.raises(ConfigError, match="background is 'sea'; name one of sky, road"):
-        start(workspace, background="sea")
+        start(app_context, background="sea")
     with pytest.raises(ConfigError, match="batch_size is 5"):
-        start(workspace, batch_size=5)
-    other = add_scenes(workspace, tmp_path / "bare", 3, unlabelled=3, name="bare")
+        start(app_context, batch_size=5)
+    other = add_scenes(app_context, tmp_path / "bare", 3, unlabelled=3, name="bare")
     with pytest.raises(RoundError, match="bare has no masks to learn from"):
-        rounds.start_round(workspace, other, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS)
+        rounds.start_round(app_context, other, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS)
 
 
-def test_what_splits_leave_of_it_is_refused_when_the_round_opens(few: Workspace) -> None:
+def test_what_splits_leave_of_it_is_refused_when_the_round_opens(few: AppContext) -> None:
     round_id = start(few, test_split="test,train")
     with pytest.raises(DatasetError, match="no image outside the test and validation splits has a finished mask"):
         steps.take_snapshot(few, go_on, round_id=round_id)
 
 
-def test_an_experiment_with_hidden_masks_needs_no_tags(workspace: Workspace, tmp_path: Path) -> None:
-    add_scenes(workspace, tmp_path / "scenes", COUNT)
-    round_id = start(workspace, labelled_first=3, baseline=False)
-    done(workspace, round_id)
-    measured = rounds.metrics(workspace, round_id)
+def test_an_experiment_with_hidden_masks_needs_no_tags(app_context: AppContext, tmp_path: Path) -> None:
+    add_scenes(app_context, tmp_path / "scenes", COUNT)
+    round_id = start(app_context, labelled_first=3, baseline=False)
+    done(app_context, round_id)
+    measured = rounds.metrics(app_context, round_id)
     assert measured["parts"] == {"labelled": 3, "unlabelled": 5, "validation": 0, "test": 4}
     assert measured["unlabelled_regions"] == 0  # every image has a mask of its own
     assert "baseline" not in measured["stages"]

@@ -1,5 +1,6 @@
 """Teacher and student through the worker's steps: few labels in, findings of all other images and figures out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,20 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from app.components.iteration_table import on_the_test
-from app.services import datasets, imports, masks, reviews, round_masks, rounds
-from app.services.imports import ImportRequest
+from app.components.insight_sections import result_on_test
+from app.services import datasets, reviews
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.masks import current as masks, round_masks
 from app.services.reviews import Choice
 from app.services.reviews.errors import NotFoundError
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
 from app.worker.iterated import as_one_piece, stage_name
 from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig
 from core.data.networks import kept_networks
-from core.recipes.iterated_parts import IteratedParts
+from core.recipes.iterated.roles import IteratedParts
 from core.types import (
     NO_LABEL,
     ConfigError,
@@ -25,17 +29,17 @@ from core.types import (
     Finding,
     FindingFilter,
     FindingKind,
+    JobStatus,
     Order,
     Progress,
     Recipe,
     RoundCancelledError,
     RoundError,
-    RoundStatus,
     Status,
     Verdict,
 )
 from db.models import SampleRow
-from tests.app.masked import add_scenes
+from tools.fixtures.scenes import add_scenes
 
 CLASSES = RoundConfig(folds=2, input_size=8, grey=True, epochs=3, batch_size=16, seed=1)
 MASKS = RoundConfig(folds=2, model=SMALL_MASK_NETWORK, input_size=32, epochs=1, batch_size=4, min_region=4, seed=1)
@@ -50,44 +54,46 @@ def go_on() -> bool:
 
 
 @pytest.fixture
-def digits(workspace: Workspace, digits_folder: Path) -> Workspace:
+def digits(app_context: AppContext, digits_folder: Path) -> AppContext:
     """Return 300 digits of which every third has a label."""
     imports.run_import(
-        workspace, imports.start_import(workspace, ImportRequest(name="digits", source=str(digits_folder)))
+        app_context, imports.add_import(app_context, ImportRequest(name="digits", source=str(digits_folder)))
     )
-    with workspace.database.write() as session:
+    with app_context.database.write() as session:
         for sample in session.query(SampleRow):
             sample.label = sample.label if sample.id % 3 == 0 else None
-    return workspace
+    return app_context
 
 
 @pytest.fixture
-def scenes(workspace: Workspace, tmp_path: Path) -> Workspace:
+def scenes(app_context: AppContext, tmp_path: Path) -> AppContext:
     """Return twelve scenes; the last six have no mask. Every third is of the split "test"."""
-    add_scenes(workspace, tmp_path / "scenes", COUNT, unlabelled=BARE)
-    return workspace
+    add_scenes(app_context, tmp_path / "scenes", COUNT, unlabelled=BARE)
+    return app_context
 
 
-def start(workspace: Workspace, config: RoundConfig, **settings: Any) -> int:
-    return rounds.start_round(workspace, 1, config, "ada", recipe=Recipe.ITERATED, recipe_config=SETTINGS | settings).id
+def start(app_context: AppContext, config: RoundConfig, **settings: Any) -> int:
+    return rounds.start_round(
+        app_context, 1, config, "ada", recipe=Recipe.ITERATED, recipe_config=SETTINGS | settings
+    ).id
 
 
-def done(workspace: Workspace, round_id: int) -> None:
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
-    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
-    steps.judge(workspace, go_on, round_id=round_id)
+def done(app_context: AppContext, round_id: int) -> None:
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
+    steps.train_fold(app_context, go_on, round_id=round_id, fold=0)
+    steps.judge(app_context, go_on, round_id=round_id)
 
 
-def found_in(workspace: Workspace, round_id: int) -> list[Finding]:
+def found_in(app_context: AppContext, round_id: int) -> list[Finding]:
     every = FindingFilter(round_id=round_id, kinds=frozenset(FindingKind), statuses=frozenset(Status))
-    return list(reviews.page(workspace, every, Order.SUSPICION, None, 200).items)
+    return list(reviews.page(app_context, every, Order.SUSPICION, None, 200).items)
 
 
-def test_labels_are_proposed_for_what_has_none(digits: Workspace) -> None:
+def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
     round_id = start(digits, CLASSES)
     done(digits, round_id)
     info = rounds.get_round(digits, round_id)
-    assert info.status is RoundStatus.DONE
+    assert info.status is JobStatus.DONE
     parts = IteratedParts.load(digits.round_folder(round_id))
     assert len(parts.asked) == len(parts.data.unlabelled) == 200
     assert len(parts.data.labelled) + len(parts.data.validation) == 100
@@ -101,7 +107,7 @@ def test_labels_are_proposed_for_what_has_none(digits: Workspace) -> None:
     thresholds = measured["class_thresholds"]
     assert [one["label"] for one in thresholds] == list(range(10))
     assert all(50 <= one["percent"] <= 100 for one in thresholds)
-    assert "not measured apart" in on_the_test(measured)
+    assert "not measured separately" in result_on_test(measured)
 
     found = found_in(digits, round_id)
     assert len(found) == 200
@@ -122,10 +128,10 @@ def test_labels_are_proposed_for_what_has_none(digits: Workspace) -> None:
     assert len(IteratedParts.load(digits.round_folder(again)).asked) == 199
 
 
-def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
+def test_regions_are_proposed_for_what_has_no_mask(scenes: AppContext) -> None:
     round_id = start(scenes, MASKS, test_split="test")
     done(scenes, round_id)
-    assert rounds.get_round(scenes, round_id).status is RoundStatus.DONE
+    assert rounds.get_round(scenes, round_id).status is JobStatus.DONE
     parts = IteratedParts.load(scenes.round_folder(round_id))
     assert parts.data.snapshot.sample_ids[parts.data.test].tolist() == [1, 4]
     assert parts.data.snapshot.sample_ids[parts.asked].tolist() == [7, 8, 9, 10, 11, 12]
@@ -133,7 +139,7 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
     measured = rounds.metrics(scenes, round_id)
     assert measured["miou"] == measured["test"]["value"]
     assert "class_thresholds" not in measured
-    assert on_the_test(measured).startswith("On the test: ")
+    assert result_on_test(measured).startswith("On the test images: ")
     found = found_in(scenes, round_id)
     assert len(found) == measured["found"] > 0
     assert {one.sample_id for one in found} <= {7, 8, 9, 10, 11, 12}
@@ -146,11 +152,13 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: Workspace) -> None:
     assert (scenes.round_folder(round_id) / "camvid" / "unlabeled" / "train_pseudoIt1").is_dir()
 
     reviews.decide(scenes, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
-    _, mask = masks.labels(scenes, found[0].sample_id)
+    _, mask = masks.read_mask(scenes, found[0].sample_id)
     assert (mask == found[0].pseudo).sum() == found[0].area
 
 
-def test_a_stopped_round_goes_on_and_ends_alike(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_round_is_resumed_after_each_stage_and_ends_alike(
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from core.learn import training
 
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -163,6 +171,9 @@ def test_a_stopped_round_goes_on_and_ends_alike(digits: Workspace, monkeypatch: 
 
         with pytest.raises(RoundCancelledError):
             steps.train_fold(digits, stop, round_id=first, fold=0)
+        rounds.cancel_round(digits, first)
+        resuming.resume_round(digits, first)
+        steps.take_snapshot(digits, go_on, round_id=first)
     steps.train_fold(digits, go_on, round_id=first, fold=0)
     steps.judge(digits, go_on, round_id=first)
     again = start(digits, CLASSES)
@@ -175,7 +186,7 @@ def test_a_stopped_round_goes_on_and_ends_alike(digits: Workspace, monkeypatch: 
     assert told[0] == told[1]
 
 
-def test_a_cancelled_round_stops_and_leaves_no_findings(digits: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_round_stops_and_leaves_no_findings(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.learn import training
 
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -184,11 +195,11 @@ def test_a_cancelled_round_stops_and_leaves_no_findings(digits: Workspace, monke
     with pytest.raises(RoundCancelledError):
         steps.train_fold(digits, lambda: True, round_id=round_id, fold=0)
     rounds.cancel_round(digits, round_id)
-    assert rounds.get_round(digits, round_id).status is RoundStatus.CANCELLED
+    assert rounds.get_round(digits, round_id).status is JobStatus.CANCELLED
     assert found_in(digits, round_id) == []
 
 
-def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: Workspace, tmp_path: Path) -> None:
+def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: AppContext, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="iterations is 0"):
         start(scenes, MASKS, iterations=0)
     whole = add_scenes(scenes, tmp_path / "whole", 4, name="whole")
@@ -201,22 +212,31 @@ def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: Workspace, tmp_p
         steps.take_snapshot(scenes, go_on, round_id=round_id)
 
 
-def test_progress_is_that_of_one_piece_and_names_its_stages() -> None:
+def test_progress_is_that_of_one_piece_and_names_its_stages(tmp_path: Path) -> None:
     told: list[Progress] = []
-    report = as_one_piece(told.append, IteratedSettings(iterations=2))
+    report = as_one_piece(told.append, IteratedSettings(iterations=2), tmp_path)
     for number in range(9):
         report(Progress("training", number, 9, fraction=0.5))
     fractions = [one.fraction for one in told]
     assert fractions == sorted(fractions)
     np.testing.assert_allclose(fractions[0], 0.5 / 9)
     assert {(one.fold, one.folds) for one in told} == {(0, 1)}
-    names = [stage_name(number, 2) for number in range(9)]
-    assert names[0] == "baseline"
-    assert names[3:6] == ["student 1 of 2", "fine-tuning 1 of 2", "labelling 2 of 2"]
-    assert names[8] == "test and proposals"
+    full = IteratedSettings(iterations=2, consistency=True, votes=2, fine_tuning=0.25)
+    names = [stage_name(number, full) for number in range(len(full.stages) + 1)]
+    assert names[:4] == ["labels alone", "teacher with consistency", "voting network 1 of 2", "voting network 2 of 2"]
+    assert names[4:8] == ["labelling 1 of 2", "student 1 of 2", "fine-tuning 1 of 2", "labelling 2 of 2"]
+    assert names[-2:] == ["test and proposals"] * 2
+    usual = IteratedSettings(iterations=1)
+    (tmp_path / "baseline.json").write_text(json.dumps({"score": {"value": 0.914}}))
+    (tmp_path / "pseudo_1.json").write_text(json.dumps({"labels": {}}))
+    as_one_piece(told.append, usual, tmp_path)(Progress("training", 2, 9, message="a"))
+    assert told[-1].message == "student 1 of 1 · a · labels alone 91.4%"
+    assert [stage_name(number, usual) for number in range(4)] == [
+        "labels alone", "labelling 1 of 1", "student 1 of 1", "test and proposals",
+    ]  # fmt: skip
 
 
-def test_a_split_that_is_none_is_refused_at_once(scenes: Workspace, digits: Workspace) -> None:
+def test_a_split_that_is_none_is_refused_at_once(scenes: AppContext, digits: AppContext) -> None:
     with pytest.raises(ConfigError, match="'nope', which is no split of scenes; name one of test, train, or none"):
         start(scenes, MASKS, validation_split="nope")
     number = next(card.dataset.id for card in datasets.list_datasets(digits) if card.dataset.name == "digits")

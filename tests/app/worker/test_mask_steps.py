@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from app.services import imports, masks, reviews, rounds
-from app.services.imports import ImportRequest
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.masks import current as masks
 from app.services.reviews import ActKey, Choice
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.data.masks.store import MaskStore
-from core.data.predictions import create_predictions
+from core.data.predictions import create_predictions, create_votes
 from core.data.snapshot import Snapshot
-from core.data.votes import create_votes
-from core.rounds import held_of
+from core.rounds import fold_split
 from core.types import (
     EVERY_FOLD,
     IGNORE,
@@ -28,10 +30,10 @@ from core.types import (
     FindingFilter,
     FindingKind,
     IntArray,
+    JobStatus,
     Order,
     RoundCancelledError,
     RoundError,
-    RoundStatus,
     Verdict,
 )
 from tests.app.pairs import HEIGHT, WIDTH, draw_pair, draw_pairs, draw_stripes, mask_of
@@ -43,27 +45,27 @@ def go_on() -> bool:
     return False
 
 
-def imported(workspace: Workspace, root: Path) -> int:
-    asked = imports.start_import(workspace, ImportRequest(name="scenes", source=str(root)))
-    dataset_id = imports.run_import(workspace, asked).dataset_id
+def imported(app_context: AppContext, root: Path) -> int:
+    asked = imports.add_import(app_context, ImportRequest(name="scenes", source=str(root)))
+    dataset_id = imports.run_import(app_context, asked).dataset_id
     assert dataset_id is not None
     return dataset_id
 
 
-def opened(workspace: Workspace, dataset_id: int) -> tuple[int, Snapshot]:
+def opened(app_context: AppContext, dataset_id: int) -> tuple[int, Snapshot]:
     """Start a round and return its snapshot."""
-    round_id = rounds.start_round(workspace, dataset_id, CONFIG, "ada").id
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
-    return round_id, Snapshot.load(workspace.round_folder(round_id))
+    round_id = rounds.start_round(app_context, dataset_id, CONFIG, "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
+    return round_id, Snapshot.load(app_context.round_folder(round_id))
 
 
-def predict(workspace: Workspace, round_id: int, changed: dict[int, tuple[slice, slice, int]]) -> None:
+def predict(app_context: AppContext, round_id: int, changed: dict[int, tuple[slice, slice, int]]) -> None:
     """Write folds that say what was given, but for a box of another class in some rows."""
-    folder = workspace.round_folder(round_id)
+    folder = app_context.round_folder(round_id)
     snapshot = Snapshot.load(folder)
     assert snapshot.masks is not None
     predictions = create_predictions(folder, snapshot.masks.sizes, len(snapshot.classes))
-    store = MaskStore(workspace.masks)
+    store = MaskStore(app_context.masks)
     for row, name in enumerate(snapshot.masks.labels):
         predicted, confidence, given = predictions.of(row)
         predicted[:] = np.where((mask := store.get(name)) == IGNORE, 0, mask) if name else 0
@@ -81,25 +83,25 @@ def predict(workspace: Workspace, round_id: int, changed: dict[int, tuple[slice,
         votes.flush()
 
 
-def found(workspace: Workspace, round_id: int) -> list[Finding]:
+def found(app_context: AppContext, round_id: int) -> list[Finding]:
     chosen = FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())
-    return reviews.page(workspace, chosen, Order.SUSPICION, None, 100).items
+    return reviews.page(app_context, chosen, Order.SUSPICION, None, 100).items
 
 
-def stored(workspace: Workspace) -> int:
-    with workspace.database.read() as session:
+def stored(app_context: AppContext) -> int:
+    with app_context.database.read() as session:
         return int(session.execute(text("SELECT count(*) FROM finding")).scalar_one())
 
 
-def present(workspace: Workspace, sample_id: int) -> IntArray:
-    return masks.labels(workspace, sample_id)[1]
+def present(app_context: AppContext, sample_id: int) -> IntArray:
+    return masks.read_mask(app_context, sample_id)[1]
 
 
-def test_a_round_opens_with_masks_and_deals_by_their_rarest_class(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_round_opens_with_masks_and_deals_by_their_rarest_class(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     draw_pair(root, "none", None)
     draw_pair(root, "ignored", mask_of(IGNORE))
-    _, snapshot = opened(workspace, imported(workspace, root))
+    _, snapshot = opened(app_context, imported(app_context, root))
     assert snapshot.masks is not None
     names = [Path(path).stem for path in snapshot.paths]
     labels = dict(zip(names, snapshot.labels.tolist(), strict=True))
@@ -110,71 +112,71 @@ def test_a_round_opens_with_masks_and_deals_by_their_rarest_class(workspace: Wor
     assert snapshot.masks.sizes.tolist() == [[HEIGHT, WIDTH]] * len(names)
 
 
-def test_masks_of_one_class_or_too_few_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_masks_of_one_class_or_too_few_are_refused(app_context: AppContext, tmp_path: Path) -> None:
     one = draw_pairs(tmp_path / "one", {f"{number}": mask_of(1) for number in range(12)})
     with pytest.raises(RoundError, match="'road'; a round needs at least two classes"):
-        rounds.start_round(workspace, imported(workspace, one), CONFIG, "ada")
-    asked = imports.start_import(workspace, ImportRequest(name="few", source=str(draw_stripes(tmp_path / "few", 3))))
-    few = imports.run_import(workspace, asked).dataset_id
+        rounds.start_round(app_context, imported(app_context, one), CONFIG, "ada")
+    asked = imports.add_import(app_context, ImportRequest(name="few", source=str(draw_stripes(tmp_path / "few", 3))))
+    few = imports.run_import(app_context, asked).dataset_id
     assert few is not None
     with pytest.raises(RoundError, match="3 labelled images, too few for 2 folds"):
-        rounds.start_round(workspace, few, CONFIG, "ada")
+        rounds.start_round(app_context, few, CONFIG, "ada")
 
 
 def test_a_network_for_other_labels_is_refused_and_the_proposed_one_is_not(
-    workspace: Workspace, tmp_path: Path
+    app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = imported(workspace, draw_stripes(tmp_path / "set"))
+    dataset_id = imported(app_context, draw_stripes(tmp_path / "set"))
     with pytest.raises(RoundError, match="no network for these labels"):
-        rounds.start_round(workspace, dataset_id, RoundConfig(model="resnet18"), "ada")
-    proposal = rounds.propose(workspace, dataset_id)
+        rounds.start_round(app_context, dataset_id, RoundConfig(model="resnet18"), "ada")
+    proposal = rounds.propose(app_context, dataset_id)
     assert proposal.config.model in proposal.models
-    assert rounds.start_round(workspace, dataset_id, proposal.config, "ada").status is RoundStatus.QUEUED
+    assert rounds.start_round(app_context, dataset_id, proposal.config, "ada").status is JobStatus.QUEUED
 
 
 def test_regions_are_stored_with_their_boxes_and_verdicts_reach_the_next_round(
-    workspace: Workspace, tmp_path: Path
+    app_context: AppContext, tmp_path: Path
 ) -> None:
-    dataset_id = imported(workspace, draw_stripes(tmp_path / "set"))
-    round_id, snapshot = opened(workspace, dataset_id)
-    predict(workspace, round_id, {0: (slice(1, 5), slice(0, 4), 2), 3: (slice(0, 3), slice(8, 12), 0)})
-    steps.judge(workspace, go_on, round_id=round_id)
-    info = rounds.get_round(workspace, round_id)
-    assert info.status is RoundStatus.DONE, info
-    listed = {one.row: one for one in found(workspace, round_id)}
+    dataset_id = imported(app_context, draw_stripes(tmp_path / "set"))
+    round_id, snapshot = opened(app_context, dataset_id)
+    predict(app_context, round_id, {0: (slice(1, 5), slice(0, 4), 2), 3: (slice(0, 3), slice(8, 12), 0)})
+    steps.judge(app_context, go_on, round_id=round_id)
+    info = rounds.get_round(app_context, round_id)
+    assert info.status is JobStatus.DONE, info
+    listed = {one.row: one for one in found(app_context, round_id)}
     assert set(listed) == {0, 3}
     assert (listed[0].given, listed[0].pseudo, listed[0].box, listed[0].area) == (0, 2, (0, 1, 4, 4), 16)
     assert (listed[3].given, listed[3].pseudo, listed[3].box, listed[3].area) == (2, 0, (8, 0, 4, 3), 12)
     assert listed[0].top[0][0] == 2
-    metrics = rounds.metrics(workspace, round_id)
+    metrics = rounds.metrics(app_context, round_id)
     assert metrics is not None
     assert metrics["task"] == "segmentation"
 
-    reviews.decide(workspace, [Choice(listed[0].id, Verdict.ACCEPT), Choice(listed[3].id, Verdict.KEEP)], by="ada")
-    _, later = opened(workspace, dataset_id)
+    reviews.decide(app_context, [Choice(listed[0].id, Verdict.ACCEPT), Choice(listed[3].id, Verdict.KEEP)], by="ada")
+    _, later = opened(app_context, dataset_id)
     assert later.masks is not None
     assert snapshot.masks is not None
-    store = MaskStore(workspace.masks)
+    store = MaskStore(app_context.masks)
     expected = store.get(snapshot.masks.labels[0]).copy()
     expected[1:5, 0:4] = 2
     assert (store.get(later.masks.labels[0]) == expected).all()
-    assert (present(workspace, int(later.sample_ids[0])) == expected).all()
+    assert (present(app_context, int(later.sample_ids[0])) == expected).all()
     assert later.masks.labels[1:] == snapshot.masks.labels[1:]
     assert [bool(settled) for settled in later.masks.settled[:4]] == [True, False, False, True]
     assert store.get(later.masks.settled[3]).astype(bool).sum() == 12
 
 
 def test_judging_again_after_it_was_cut_off_changes_nothing(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    round_id, _ = opened(workspace, imported(workspace, draw_stripes(tmp_path / "set")))
-    predict(workspace, round_id, {row: (slice(1, 5), slice(0, 4), 2) for row in range(6)})
+    round_id, _ = opened(app_context, imported(app_context, draw_stripes(tmp_path / "set")))
+    predict(app_context, round_id, {row: (slice(1, 5), slice(0, 4), 2) for row in range(6)})
     monkeypatch.setattr(steps, "CHUNK", 2)
     with pytest.raises(RoundCancelledError):
-        steps.judge(workspace, lambda: stored(workspace) > 0, round_id=round_id)
-    assert stored(workspace) == 2
-    steps.judge(workspace, go_on, round_id=round_id)
-    assert len(found(workspace, round_id)) == 6
+        steps.judge(app_context, lambda: stored(app_context) > 0, round_id=round_id)
+    assert stored(app_context) == 2
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert len(found(app_context, round_id)) == 6
 
 
 def test_judging_loads_no_torch() -> None:
@@ -182,89 +184,91 @@ def test_judging_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
 
 
-def test_a_small_round_of_masks_runs_through_all_steps(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_small_round_of_masks_runs_through_all_steps(app_context: AppContext, tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     scenes = {
         f"{number:02}": np.kron(random.integers(0, 3, (2, 3)), np.ones((16, 16))).astype(np.uint8)
         for number in range(8)
     }
-    round_id, _ = opened(workspace, imported(workspace, draw_pairs(tmp_path / "set", scenes)))
+    round_id, _ = opened(app_context, imported(app_context, draw_pairs(tmp_path / "set", scenes)))
     for fold in range(CONFIG.folds):
-        steps.train_fold(workspace, go_on, round_id=round_id, fold=fold)
-    steps.judge(workspace, go_on, round_id=round_id)
-    info = rounds.get_round(workspace, round_id)
-    assert info.status is RoundStatus.DONE, info
+        steps.train_fold(app_context, go_on, round_id=round_id, fold=fold)
+    steps.judge(app_context, go_on, round_id=round_id)
+    info = rounds.get_round(app_context, round_id)
+    assert info.status is JobStatus.DONE, info
     assert info.accuracy is not None
-    assert all(one.box is not None and one.area for one in found(workspace, round_id))
+    assert all(one.box is not None and one.area for one in found(app_context, round_id))
 
 
-def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     dataset_id = imported(
-        workspace, draw_pairs(tmp_path / "scenes", {name: mask_of(0, 1) for name in "abcde"} | {"f": None})
+        app_context, draw_pairs(tmp_path / "scenes", {name: mask_of(0, 1) for name in "abcde"} | {"f": None})
     )
-    sample = next(one for one in range(1, 7) if masks.view_mask(workspace, one, None).given is None)
-    version, mask = masks.labels(workspace, sample)
+    sample = next(one for one in range(1, 7) if masks.view_mask(app_context, one, None).given is None)
+    version, mask = masks.read_mask(app_context, sample)
     painted = mask.copy()
     painted[:4] = 1
     masks.save_edit(
-        workspace,
+        app_context,
         sample,
-        masks.EditAbout(),
+        masks.EditContext(),
         zlib.compress(painted.tobytes()),
         base=version,
         by="ada",
         key=ActKey("a", 1),
     )
-    _, snapshot = opened(workspace, dataset_id)
+    _, snapshot = opened(app_context, dataset_id)
     row = snapshot.sample_ids.tolist().index(sample)
     assert snapshot.masks is not None
-    store = MaskStore(workspace.masks)
+    store = MaskStore(app_context.masks)
     np.testing.assert_array_equal(store.get(snapshot.masks.labels[row]), painted)
     np.testing.assert_array_equal(store.get(snapshot.masks.settled[row]), painted == 1)
     assert snapshot.is_labelled(row)
 
 
 def test_what_is_accepted_of_an_image_without_a_mask_is_learnt_from_the_next_round_on(
-    workspace: Workspace, tmp_path: Path
+    app_context: AppContext, tmp_path: Path
 ) -> None:
     """By key, in bulk, undone again; its own fold never learns it, and what is left of it is proposed again."""
     root = draw_stripes(tmp_path / "set", 8)
     for name in ("new-a", "new-b"):
         draw_pair(root, name, None)
-    dataset_id = imported(workspace, root)
-    first, snapshot = opened(workspace, dataset_id)
+    dataset_id = imported(app_context, root)
+    first, snapshot = opened(app_context, dataset_id)
     rows = {Path(path).stem: row for row, path in enumerate(snapshot.paths)}
     a, b = rows["new-a"], rows["new-b"]
     boxes = {row: (slice(0, 4), slice(0, 8), 1) for row in (a, b)}
-    predict(workspace, first, boxes)
-    steps.judge(workspace, go_on, round_id=first)
-    proposed = {(one.row, one.pseudo): one for one in found(workspace, first)}
+    predict(app_context, first, boxes)
+    steps.judge(app_context, go_on, round_id=first)
+    proposed = {(one.row, one.pseudo): one for one in found(app_context, first)}
     assert set(proposed) == {(row, label) for row in (a, b) for label in (0, 1)}
     assert {(one.kind, one.given, one.fold) for one in proposed.values()} == {
         (FindingKind.UNLABELLED, NO_LABEL, EVERY_FOLD)
     }
     sample_a, sample_b = (proposed[row, 0].sample_id for row in (a, b))
-    reviews.decide(workspace, [Choice(proposed[a, 1].id, Verdict.ACCEPT)], by="ada")
-    reviews.decide(workspace, [Choice(proposed[a, 0].id, Verdict.AMBIGUOUS)], by="ada")
+    reviews.decide(app_context, [Choice(proposed[a, 1].id, Verdict.ACCEPT)], by="ada")
+    reviews.decide(app_context, [Choice(proposed[a, 0].id, Verdict.AMBIGUOUS)], by="ada")
     chosen = FindingFilter(round_id=first, kinds=frozenset({FindingKind.UNLABELLED}), pseudo=1)
-    assert reviews.accept_all(workspace, chosen, by="ada").size == 1
+    assert reviews.accept_all(app_context, chosen, by="ada").size == 1
     expected = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
     expected[0:4, 0:8] = 1
     for sample in (sample_a, sample_b):
-        np.testing.assert_array_equal(present(workspace, sample), expected)
+        np.testing.assert_array_equal(present(app_context, sample), expected)
 
-    second, snapshot = opened(workspace, dataset_id)
+    second, snapshot = opened(app_context, dataset_id)
     assert snapshot.masks is not None
     assert [(snapshot.masks.is_bare(row), int(snapshot.labels[row])) for row in (a, b)] == [(True, 1)] * 2
     assert not snapshot.is_unseen().any()
-    learnt = [set(held_of(snapshot, CONFIG, fold).learn_rows.tolist()) for fold in range(CONFIG.folds)]
-    held = [set(held_of(snapshot, CONFIG, fold).held_rows.tolist()) for fold in range(CONFIG.folds)]
+    learnt = [set(fold_split(snapshot, CONFIG, fold).learn_rows.tolist()) for fold in range(CONFIG.folds)]
+    held = [set(fold_split(snapshot, CONFIG, fold).held_rows.tolist()) for fold in range(CONFIG.folds)]
     assert all({a, b} & learns == {a, b} - holds for learns, holds in zip(learnt, held, strict=True))
-    predict(workspace, second, {})
-    steps.judge(workspace, go_on, round_id=second)
-    assert [(one.row, one.given, one.pseudo) for one in found(workspace, second)] == [(b, NO_LABEL, 0)]
+    predict(app_context, second, {})
+    steps.judge(app_context, go_on, round_id=second)
+    assert [(one.row, one.given, one.pseudo) for one in found(app_context, second)] == [(b, NO_LABEL, 0)]
 
-    reviews.undo(workspace, dataset_id, by="ada")
-    assert (present(workspace, sample_b) == IGNORE).all()
+    reviews.undo(app_context, dataset_id, by="ada")
+    assert (present(app_context, sample_b) == IGNORE).all()
     with pytest.raises(reviews.RefusedError, match="no given label to keep"):
-        reviews.decide(workspace, [Choice(proposed[b, 0].id, Verdict.KEEP)], by="ada")
+        reviews.decide(app_context, [Choice(proposed[b, 0].id, Verdict.KEEP)], by="ada")

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
-from app.services import evaluation, reviews, rounds
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.evaluation import splits as evaluation
 from app.services.reviews import Choice, RefusedError
-from app.services.workspace import Workspace
+from app.services.rounds import jobs as rounds
 from app.worker import steps
-from core.config import Member, Method, RoundConfig, Weights
+from core.config import Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.snapshot import Snapshot
-from core.rounds import held_of
-from core.types import NO_LABEL, FindingFilter, FindingKind, RoundCancelledError, RoundError, RoundStatus, Verdict
+from core.rounds import fold_split
+from core.types import NO_LABEL, FindingFilter, FindingKind, JobStatus, RoundCancelledError, RoundError, Verdict
 from db.models import FindingRow, SampleRow
-from db.queries import counts, projection
-from db.queries import evaluation as evaluation_rows
+from db.queries import evaluation as evaluation_rows, filters, projection
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -30,35 +31,35 @@ def go_on() -> bool:
     return False
 
 
-def found(workspace: Workspace, round_id: int) -> int:
-    with workspace.database.read() as session:
-        return counts.count(session, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset()))
+def found(app_context: AppContext, round_id: int) -> int:
+    with app_context.database.read() as session:
+        return filters.count(session, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset()))
 
 
-def opened_round(workspace: Workspace) -> int:
+def opened_round(app_context: AppContext) -> int:
     """Return a round whose labels are frozen and whose folds all predict class 1 for the first sample."""
-    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada").id
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
+    round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
     for fold in range(2):
         rows = np.arange(fold, len(PETS), 2)
         predicted = np.where(rows == 0, 1, np.array(PETS)[rows])
         logits = 4 * np.eye(2, dtype=np.float32)[predicted]
-        np.savez(workspace.round_folder(round_id) / f"fold_{fold}.npz", rows=rows, logits=logits)
+        np.savez(app_context.round_folder(round_id) / f"fold_{fold}.npz", rows=rows, logits=logits)
     return round_id
 
 
-def test_a_round_never_takes_the_folds_of_another_one_for_its_own(workspace: Workspace) -> None:
-    started = rounds.start_round(workspace, add_dataset(workspace, PETS), RoundConfig(folds=2), "ada")
-    folder = workspace.round_folder(started.id)
+def test_a_round_never_takes_the_folds_of_another_one_for_its_own(app_context: AppContext) -> None:
+    started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
+    folder = app_context.round_folder(started.id)
     folder.mkdir(parents=True)
     (folder / "fold_0.npz").write_bytes(b"of the same number, before the database was lost")
-    steps.take_snapshot(workspace, go_on, round_id=started.id)
+    steps.take_snapshot(app_context, go_on, round_id=started.id)
     assert sorted(path.name for path in folder.iterdir()) == ["label_changes.json", "snapshot.npz"]
 
 
-def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(workspace: Workspace) -> None:
-    chosen = workspace.settings.model_copy(update={"cache_gigabytes": 1e-6})
-    small = replace(workspace, settings=chosen)
+def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(app_context: AppContext) -> None:
+    chosen = app_context.settings.model_copy(update={"cache_gigabytes": 1e-6})
+    small = replace(app_context, settings=chosen)
     small.image_caches.mkdir(parents=True)
     for name, used_at in [("old", 1), ("new", 2)]:
         array = small.image_caches / f"{name}-8-rgb.npy"
@@ -68,137 +69,137 @@ def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(workspace: Workspace
     assert [path.name for path in small.image_caches.iterdir()] == ["new-8-rgb.npy"]
 
 
-def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, [0, 0, 0, 1, 1, 1, 1, None])
-    first = add_done_round(workspace, dataset_id)
-    with workspace.database.read() as session:
+def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, [0, 0, 0, 1, 1, 1, 1, None])
+    first = add_done_round(app_context, dataset_id)
+    with app_context.database.read() as session:
         listed = {sample: finding for finding, sample in _findings(session, first)}
-    reviews.decide(workspace, [Choice(listed[1], Verdict.ACCEPT)], by="ada")
-    reviews.decide(workspace, [Choice(listed[2], Verdict.AMBIGUOUS)], by="ada")
-    with workspace.database.write() as session:
+    reviews.decide(app_context, [Choice(listed[1], Verdict.ACCEPT)], by="ada")
+    reviews.decide(app_context, [Choice(listed[2], Verdict.AMBIGUOUS)], by="ada")
+    with app_context.database.write() as session:
         gone = session.get(SampleRow, 7)
         assert gone is not None
         gone.vanished_at = NOW
-    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
-    steps.take_snapshot(workspace, go_on, round_id=started.id)
-    snapshot = Snapshot.load(workspace.round_folder(started.id))
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2), "ada")
+    steps.take_snapshot(app_context, go_on, round_id=started.id)
+    snapshot = Snapshot.load(app_context.round_folder(started.id))
     labels = dict(zip(snapshot.sample_ids.tolist(), snapshot.labels.tolist(), strict=True))
     assert labels == {1: 1, 3: 0, 4: 1, 5: 1, 6: 1, 8: NO_LABEL}
-    info = rounds.get_round(workspace, started.id)
-    assert info.status is RoundStatus.RUNNING
+    info = rounds.get_round(app_context, started.id)
+    assert info.status is JobStatus.RUNNING
     assert info.snapshot_hash == snapshot.hash
 
 
-def test_a_round_opens_with_the_evaluation_split_marked(workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
-    with workspace.database.write() as session:
+def test_a_round_opens_with_the_evaluation_split_marked(app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    with app_context.database.write() as session:
         for sample in session.query(SampleRow).where(SampleRow.id > 10):
             sample.split = "test"
-    evaluation.protect(workspace, dataset_id, "test")
-    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
-    steps.take_snapshot(workspace, go_on, round_id=started.id)
-    snapshot = Snapshot.load(workspace.round_folder(started.id))
+    evaluation.protect(app_context, dataset_id, "test")
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2), "ada")
+    steps.take_snapshot(app_context, go_on, round_id=started.id)
+    snapshot = Snapshot.load(app_context.round_folder(started.id))
     assert snapshot.protected is not None
     assert snapshot.sample_ids[snapshot.protected].tolist() == list(range(11, 21))
 
 
 def test_what_was_accepted_of_unlabelled_images_is_judged_by_the_one_fold_that_never_learnt_it(
-    workspace: Workspace,
+    app_context: AppContext,
 ) -> None:
-    dataset_id = add_dataset(workspace, [None, None] + [0, 1] * 6)
-    first = add_done_round(workspace, dataset_id)
-    with workspace.database.write() as session:
+    dataset_id = add_dataset(app_context, [None, None] + [0, 1] * 6)
+    first = add_done_round(app_context, dataset_id)
+    with app_context.database.write() as session:
         session.execute(update(FindingRow).values(kind=FindingKind.UNLABELLED, given=NO_LABEL))
         projection.count_again(session, first)
     unlabelled = FindingFilter(round_id=first, kinds=frozenset({FindingKind.UNLABELLED}))
-    assert reviews.accept_all(workspace, unlabelled, by="ada").size == 2
-    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=3), "ada")
-    steps.take_snapshot(workspace, go_on, round_id=started.id)
-    snapshot = Snapshot.load(workspace.round_folder(started.id))
-    held = [held_of(snapshot, RoundConfig(folds=3), fold) for fold in range(3)]
+    assert reviews.accept_all(app_context, unlabelled, by="ada").size == 2
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=3), "ada")
+    steps.take_snapshot(app_context, go_on, round_id=started.id)
+    snapshot = Snapshot.load(app_context.round_folder(started.id))
+    held = [fold_split(snapshot, RoundConfig(folds=3), fold) for fold in range(3)]
     for row in np.flatnonzero(snapshot.sample_ids <= 2).tolist():
         judges = [row in one.held_rows for one in held]
         assert sum(judges) == 1
         assert [row in one.learn_rows for one in held] == [not judging for judging in judges]
 
 
-def test_a_round_whose_labels_were_all_taken_away_says_so(workspace: Workspace) -> None:
-    dataset_id = add_dataset(workspace, PETS)
-    started = rounds.start_round(workspace, dataset_id, RoundConfig(folds=2), "ada")
-    with workspace.database.write() as session:
+def test_a_round_whose_labels_were_all_taken_away_says_so(app_context: AppContext) -> None:
+    dataset_id = add_dataset(app_context, PETS)
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2), "ada")
+    with app_context.database.write() as session:
         for sample in session.query(SampleRow).where(SampleRow.label == 1):
             sample.vanished_at = NOW
     with pytest.raises(RoundError, match="every label of pets is 'cat'"):
-        steps.take_snapshot(workspace, go_on, round_id=started.id)
+        steps.take_snapshot(app_context, go_on, round_id=started.id)
 
 
-def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(workspace: Workspace) -> None:
-    round_id = opened_round(workspace)
-    steps.judge(workspace, go_on, round_id=round_id)
-    info = rounds.get_round(workspace, round_id)
-    assert info.status is RoundStatus.DONE
+def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(app_context: AppContext) -> None:
+    round_id = opened_round(app_context)
+    steps.judge(app_context, go_on, round_id=round_id)
+    info = rounds.get_round(app_context, round_id)
+    assert info.status is JobStatus.DONE
     assert info.accuracy == 0.95
-    assert found(workspace, round_id) == len(PETS)
-    with workspace.database.read() as session:
+    assert found(app_context, round_id) == len(PETS)
+    with app_context.database.read() as session:
         suspicious = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.SUSPICIOUS}))
-        assert counts.count(session, suspicious) == 1
+        assert filters.count(session, suspicious) == 1
     with pytest.raises(RoundCancelledError):
-        steps.judge(workspace, go_on, round_id=round_id)
-    assert found(workspace, round_id) == len(PETS)
+        steps.judge(app_context, go_on, round_id=round_id)
+    assert found(app_context, round_id) == len(PETS)
 
 
 def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_nobody_decides_before(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    round_id = opened_round(workspace)
+    round_id = opened_round(app_context)
     monkeypatch.setattr(steps, "CHUNK", 6)
     with pytest.raises(RoundCancelledError):
-        steps.judge(workspace, _true_from(3), round_id=round_id)
-    assert rounds.get_round(workspace, round_id).status is RoundStatus.RUNNING
+        steps.judge(app_context, _true_from(3), round_id=round_id)
+    assert rounds.get_round(app_context, round_id).status is JobStatus.RUNNING
     with pytest.raises(RefusedError, match="running"):
-        reviews.accept_all(workspace, FindingFilter(round_id=round_id, fold=0), by="ada")
-    with workspace.database.read() as session:
+        reviews.accept_all(app_context, FindingFilter(round_id=round_id, fold=0), by="ada")
+    with app_context.database.read() as session:
         written = _findings(session, round_id)
     with pytest.raises(RefusedError, match="running"):
-        reviews.decide(workspace, [Choice(written[0][0], Verdict.ACCEPT)], by="ada")
-    steps.judge(workspace, go_on, round_id=round_id)
-    assert found(workspace, round_id) == len(PETS)
+        reviews.decide(app_context, [Choice(written[0][0], Verdict.ACCEPT)], by="ada")
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert found(app_context, round_id) == len(PETS)
 
 
 def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    round_id = opened_round(workspace)
+    round_id = opened_round(app_context)
     monkeypatch.setattr(steps, "CHUNK", 6)
 
     def cancel() -> bool:
-        rounds.cancel_round(workspace, round_id)
+        rounds.cancel_round(app_context, round_id)
         return False
 
-    steps.judge(workspace, cancel, round_id=round_id)
-    assert rounds.get_round(workspace, round_id).status is RoundStatus.CANCELLED
-    assert found(workspace, round_id) == 0
+    steps.judge(app_context, cancel, round_id=round_id)
+    assert rounds.get_round(app_context, round_id).status is JobStatus.CANCELLED
+    assert found(app_context, round_id) == 0
 
 
-def test_what_moves_to_the_evaluation_split_while_findings_are_written_is_shown_there(workspace: Workspace) -> None:
-    round_id = opened_round(workspace)
-    with workspace.database.write() as session:
+def test_what_moves_to_the_evaluation_split_while_findings_are_written_is_shown_there(app_context: AppContext) -> None:
+    round_id = opened_round(app_context)
+    with app_context.database.write() as session:
         session.execute(update(SampleRow).values(split="train"))
         session.execute(update(SampleRow).where(SampleRow.id > 10).values(split="test"))
         session.execute(update(SampleRow).where(SampleRow.id == 3).values(split="test", vanished_at=NOW))
-    evaluation.protect(workspace, 1, "test")
+    evaluation.protect(app_context, 1, "test")
 
     def move() -> bool:
-        with workspace.database.write() as session:
+        with app_context.database.write() as session:
             evaluation_rows.move_to_split(session, [1], "test")  # as an import does
         return False
 
-    steps.judge(workspace, move, round_id=round_id)
-    with workspace.database.read() as session:
+    steps.judge(app_context, move, round_id=round_id)
+    with app_context.database.read() as session:
         splits = dict(session.execute(select(FindingRow.sample_id, FindingRow.split)).all())
     assert splits == {sample: "train" if sample in (2, *range(4, 11)) else "test" for sample in range(1, 21)}
     everything = FindingFilter(round_id=round_id, kinds=frozenset(FindingKind), min_confidence=0)
-    assert reviews.accept_all(workspace, everything, by="ada").size == 8
+    assert reviews.accept_all(app_context, everything, by="ada").size == 8
 
 
 def _true_from(call: int) -> Callable[[], bool]:
@@ -218,25 +219,25 @@ def _findings(session: object, round_id: int) -> list[tuple[int, int]]:
 
 
 def test_the_hashes_of_downloaded_weights_stand_in_the_round_once_its_first_fold_is_done(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights")
     monkeypatch.setattr(
-        "core.learn.models.weights.cached", lambda _: file if (tmp_path / "downloaded").exists() else None
+        "core.learn.models.weights.find_cached", lambda _: file if (tmp_path / "downloaded").exists() else None
     )
 
     def learn(*_arguments: object, **_options: object) -> None:
         (tmp_path / "downloaded").touch()
 
     monkeypatch.setattr("core.rounds.run_fold", learn)
-    probe = {"method": Method.PROBE, "weights": Weights.PRETRAINED}
+    probe = {"method": ProbabilityMethod.PROBE, "weights": Weights.PRETRAINED}
     further = Member(model="convnext_tiny", input_size=64, **probe)
     config = RoundConfig(folds=2, model="resnet18", input_size=64, members=(further,), **probe)
-    round_id = rounds.start_round(workspace, add_dataset(workspace, PETS), config, "ada").id
-    steps.take_snapshot(workspace, go_on, round_id=round_id)
-    steps.train_fold(workspace, go_on, round_id=round_id, fold=0)
-    versions = rounds.get_round(workspace, round_id).versions or {}
+    round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), config, "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=round_id)
+    steps.train_fold(app_context, go_on, round_id=round_id, fold=0)
+    versions = rounds.get_round(app_context, round_id).versions or {}
     digest = hashlib.sha256(b"weights").hexdigest()
     assert "resnet18" in versions["weights"]
     assert "convnext_tiny" in versions["weights of network 2"]

@@ -14,25 +14,25 @@ from typing import TypeVar
 import pytest
 from dbos import DBOSClient
 
-from app.services import imports, rounds
-from app.services.imports import ImportRequest
-from app.services.jobs import fold_job
-from app.services.rounds import RoundInfo
+from app.services.app_context import AppContext, open_app
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.jobs import fold_job, round_job
+from app.services.rounds import jobs as rounds, resume as resuming
+from app.services.rounds.jobs import RoundInfo
 from app.services.workers import settled_worker_state, worker_state
-from app.services.workspace import Workspace, open_workspace
 from app.settings import Settings
-from app.worker.parent import child_environment
+from app.worker.children import child_environment
 from core.config import RoundConfig, Weights
 from core.data.networks import kept_networks
-from core.types import FindingFilter, RoundStatus
-from db.queries import counts
-from db.queries import folds as fold_rows
+from core.types import FindingFilter, JobStatus
+from db.queries import filters, rounds as round_rows
 
 T = TypeVar("T")
 TINY = {"folds": 2, "input_size": 8, "grey": True, "batch_size": 64, "device": "cpu"}
 
 
-def until(look: Callable[[], T | None], seconds: float = 120) -> T:
+def until(look: Callable[[], T | None], seconds: float = 240) -> T:
     """Return the first true thing `look` sees."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -43,11 +43,11 @@ def until(look: Callable[[], T | None], seconds: float = 120) -> T:
     pytest.fail(f"nothing came of it within {seconds} s")
 
 
-def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
+def start_worker(app_context: AppContext) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "app.worker.main", "--ends-with-parent"],
         stdin=subprocess.PIPE,
-        env={**child_environment(workspace.settings), "OMP_NUM_THREADS": "1"},  # tiny work: more threads only wait
+        env={**child_environment(app_context.settings), "OMP_NUM_THREADS": "1"},  # tiny work: more threads only wait
     )
 
 
@@ -63,12 +63,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def deafen(pid: int, workspace: Workspace) -> None:
+def deafen(pid: int, app_context: AppContext) -> None:
     """Stop a process, but in the midst of no transaction: stopped there it would let nobody else write."""
 
     def stopped() -> bool:
         os.kill(pid, signal.SIGSTOP)
-        connection = sqlite3.connect(workspace.settings.home / "outfold.sqlite", timeout=0.2)
+        connection = sqlite3.connect(app_context.settings.home / "outfold.sqlite", timeout=0.2)
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -82,25 +82,25 @@ def deafen(pid: int, workspace: Workspace) -> None:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[Workspace]:
+def installation(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[AppContext]:
     home = tmp_path_factory.mktemp("worker") / "home"
-    opened = open_workspace(Settings(home=home, demo=False, embedded_worker=False))
-    imports.run_import(opened, imports.start_import(opened, ImportRequest(name="digits", source=str(digits_folder))))
+    opened = open_app(Settings(home=home, demo=False, embedded_worker=False))
+    imports.run_import(opened, imports.add_import(opened, ImportRequest(name="digits", source=str(digits_folder))))
     yield opened
     opened.database.close()
 
 
 @pytest.fixture
-def worker(installation: Workspace) -> Iterator[subprocess.Popen[bytes]]:
+def worker(installation: AppContext) -> Iterator[subprocess.Popen[bytes]]:
     process = start_worker(installation)
     yield process
     process.kill()
     process.wait()
 
 
-def ended(workspace: Workspace, started: RoundInfo) -> RoundInfo:
+def ended(app_context: AppContext, started: RoundInfo) -> RoundInfo:
     def look() -> RoundInfo | None:
-        info = rounds.get_round(workspace, started.id)
+        info = rounds.get_round(app_context, started.id)
         return info if info.status.ended else None
 
     return until(look)
@@ -108,13 +108,13 @@ def ended(workspace: Workspace, started: RoundInfo) -> RoundInfo:
 
 @pytest.mark.slow
 def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
-    installation: Workspace, worker: subprocess.Popen[bytes]
+    installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=40, **TINY), "ada")
 
     def second_fold_trains() -> bool:
         first, second = rounds.progress(installation, started.id).folds
-        return first.status is RoundStatus.DONE and second.epoch > 1
+        return first.status is JobStatus.DONE and second.epoch > 1
 
     until(second_fold_trains)
     finished = installation.round_folder(started.id) / "fold_0.npz"
@@ -136,9 +136,9 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
         second.kill()
         second.wait()
     with installation.database.read() as session:
-        folds = fold_rows.folds_of(session, started.id)
-        found = counts.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
-    assert info.status is RoundStatus.DONE, info.message
+        folds = round_rows.folds_of(session, started.id)
+        found = filters.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
+    assert info.status is JobStatus.DONE, info.message
     assert [fold.attempt for fold in folds] == [1, 2]
     assert finished.stat().st_mtime_ns == written
     assert found == 300
@@ -152,9 +152,9 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
 
 @pytest.mark.slow
 def test_of_two_waiting_rounds_the_one_asked_for_first_is_trained_first(
-    installation: Workspace, digits_folder: Path
+    installation: AppContext, digits_folder: Path
 ) -> None:
-    again = imports.start_import(installation, ImportRequest(name="again", source=str(digits_folder)))
+    again = imports.add_import(installation, ImportRequest(name="again", source=str(digits_folder)))
     other = imports.run_import(installation, again).dataset_id
     assert other
     config = RoundConfig(epochs=1, **TINY)
@@ -165,22 +165,53 @@ def test_of_two_waiting_rounds_the_one_asked_for_first_is_trained_first(
     finally:
         process.kill()
         process.wait()
-    assert [info.status for info in infos] == [RoundStatus.DONE] * 2
+    assert [info.status for info in infos] == [JobStatus.DONE] * 2
     with installation.database.read() as session:  # what is last, judging, is done beside other folds
-        folds = [fold_rows.folds_of(session, one.id) for one in (first, second)]
+        folds = [round_rows.folds_of(session, one.id) for one in (first, second)]
     ends = [max(fold.finished_at or datetime.max.replace(tzinfo=UTC) for fold in own) for own in folds]
     assert ends == sorted(ends)
     client = DBOSClient(system_database_url=installation.settings.dbos_url)
-    jobs = client.list_workflows(workflow_ids=[fold_job(one.id, fold) for one in (first, second) for fold in range(2)])
+    ids = [fold_job(round_job(one.id), fold) for one in (first, second) for fold in range(2)]
+    jobs = client.list_workflows(workflow_ids=ids)
     client.destroy()
     assert {job.workflow_id: job.priority for job in jobs} == {
-        fold_job(one.id, fold): one.id for one in (first, second) for fold in range(2)
+        fold_job(round_job(one.id), fold): one.id for one in (first, second) for fold in range(2)
     }
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cancelled_round_is_resumed_at_once_survives_kill_9_and_trains_no_finished_fold_again(
+    installation: AppContext, worker: subprocess.Popen[bytes]
+) -> None:
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=400, seed=5, **TINY), "ada")
+
+    def second_fold_trains(attempt: int) -> bool:
+        first, second = rounds.progress(installation, started.id).folds
+        return first.status is JobStatus.DONE and second.attempt == attempt and second.epoch > 1
+
+    until(lambda: second_fold_trains(1))
+    finished = installation.round_folder(started.id) / "fold_0.npz"
+    written = finished.stat().st_mtime_ns
+    assert rounds.cancel_round(installation, started.id)
+    resuming.resume_round(installation, started.id)  # while the cancelled process still ends
+    until(lambda: second_fold_trains(2))
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    second = start_worker(installation)
+    try:
+        info = ended(installation, started)
+    finally:
+        second.kill()
+        second.wait()
+    assert info.status is JobStatus.DONE, info.message
+    assert [fold.attempt for fold in rounds.progress(installation, started.id).folds] == [1, 3]
+    assert finished.stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
 def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_it_fails(
-    installation: Workspace, worker: subprocess.Popen[bytes]
+    installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
     until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
@@ -189,21 +220,21 @@ def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_i
     assert rounds.cancel_round(installation, started.id)
     until(lambda: not is_alive(training), seconds=10)
     assert time.monotonic() - asked < 2
-    assert rounds.get_round(installation, started.id).status is RoundStatus.CANCELLED
+    assert rounds.get_round(installation, started.id).status is JobStatus.CANCELLED
     assert not rounds.cancel_round(installation, started.id)
 
     broken = installation.settings.home / "broken.pth"
     broken.write_bytes(b"no weights at all")
     config = RoundConfig(epochs=1, model="resnet18", weights=Weights.FILE, weights_file=str(broken), **TINY)
     failed = ended(installation, rounds.start_round(installation, 1, config, "ada"))
-    assert failed.status is RoundStatus.FAILED
+    assert failed.status is JobStatus.FAILED
     assert "broken.pth" in failed.message
     assert worker.poll() is None
 
 
 @pytest.mark.slow
 def test_a_cancelled_process_that_hears_nothing_is_gone_within_two_seconds(
-    installation: Workspace, worker: subprocess.Popen[bytes]
+    installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
     until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
@@ -213,11 +244,11 @@ def test_a_cancelled_process_that_hears_nothing_is_gone_within_two_seconds(
     assert rounds.cancel_round(installation, started.id)
     until(lambda: not is_alive(training), seconds=10)
     assert time.monotonic() - asked < 2
-    assert rounds.get_round(installation, started.id).status is RoundStatus.CANCELLED
+    assert rounds.get_round(installation, started.id).status is JobStatus.CANCELLED
     assert worker.poll() is None
 
 
-def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installation: Workspace) -> None:
+def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installation: AppContext) -> None:
     from app.worker.slot import slot_is_free, take_slot
 
     with take_slot(installation.settings):
@@ -232,23 +263,23 @@ def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installati
 def test_the_embedded_worker_starts_by_itself_restarts_when_it_dies_and_ends_with_a_killed_app(
     tmp_path: Path,
 ) -> None:
-    workspace = open_workspace(Settings(home=tmp_path / "home", demo=False))
+    app_context = open_app(Settings(home=tmp_path / "home", demo=False))
     script = (
-        "from app.services.workspace import workspace; from app.worker.embedded import EmbeddedWorker; import time;"
-        "EmbeddedWorker(workspace()).start(); time.sleep(600)"
+        "from app.services.app_context import app_context; from app.worker.embedded import EmbeddedWorker; import time;"
+        "EmbeddedWorker(app_context()).start(); time.sleep(600)"
     )
-    app = subprocess.Popen([sys.executable, "-c", script], env=child_environment(workspace.settings))
+    app = subprocess.Popen([sys.executable, "-c", script], env=child_environment(app_context.settings))
     try:
-        first = until(lambda: _living_worker(workspace, not_pid=0))
+        first = until(lambda: _living_worker(app_context, not_pid=0))
         os.kill(first, signal.SIGKILL)
-        second = until(lambda: _living_worker(workspace, not_pid=first))
+        second = until(lambda: _living_worker(app_context, not_pid=first))
     finally:
         app.kill()
         app.wait()
     until(lambda: not is_alive(second), seconds=10)
 
 
-def _living_worker(workspace: Workspace, not_pid: int) -> int | None:
-    alive = worker_state(workspace).alive
+def _living_worker(app_context: AppContext, not_pid: int) -> int | None:
+    alive = worker_state(app_context).alive
     fresh = [one for one in alive if one.pid != not_pid and is_alive(one.pid)]
     return fresh[0].pid if fresh else None

@@ -1,30 +1,30 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from core.config import (
     BACKBONE,
     SMALL_NETWORK,
-    ImageSummary,
+    DatasetSummary,
     Member,
-    Method,
+    ProbabilityMethod,
     RoundConfig,
     Weights,
-    by_network,
-    further,
+    as_fine_tuning,
+    further_network,
     proposals,
     propose_config,
-    trained,
+    settings_by_network,
     with_model,
 )
 from core.types import ConfigError, Task
 
 members = st.builds(
     Member,
-    method=st.sampled_from(Method),
+    method=st.sampled_from(ProbabilityMethod),
     model=st.sampled_from([SMALL_NETWORK, "resnet18"]),
     weights=st.sampled_from([Weights.NONE, Weights.PRETRAINED]),
     input_size=st.integers(8, 512),
@@ -34,7 +34,7 @@ configs = st.builds(
     RoundConfig,
     members=st.lists(members, max_size=3).map(tuple),
     folds=st.integers(2, 20),
-    method=st.sampled_from(Method),
+    method=st.sampled_from(ProbabilityMethod),
     input_size=st.integers(8, 512),
     grey=st.booleans(),
     epochs=st.integers(1, 99),
@@ -50,6 +50,68 @@ configs = st.builds(
 def test_what_is_stored_is_read_back(config: RoundConfig) -> None:
     assert RoundConfig.from_json(config.to_json()) == config
     assert RoundConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+DEFAULT = (
+    '{"folds": 5, "method": "fine-tune", "model": "small_cnn", "weights": "none", "weights_file": "", '
+    '"weights_mean": [], "weights_std": [], "weights_padding": "", "input_size": 28, "upscale": 0, "grey": false, '
+    '"epochs": 4, "batch_size": 256, "learning_rate": 0.0, "seed": 0, "device": "auto", "all_stages": false, '
+    '"flip": false, "crop": 0, "mirror": true, "scales": [1.0], "class_weights": false, "min_region": 64, '
+    '"boundary": 3}'
+)
+FULL = (
+    '{"folds": 3, "method": "probe", "model": "tf_efficientnet_lite0", "weights": "file", "weights_file": "/w.pth", '
+    '"weights_mean": [0.5, 0.5, 0.25], "weights_std": [1.0, 2.5, 3.0], "weights_padding": "same", "input_size": 64, '
+    '"upscale": 160, "grey": true, "epochs": 7, "batch_size": 32, "learning_rate": 0.5, "seed": 9, '
+    '"device": "cuda:1", "all_stages": true, "flip": true, "members": [{"method": "probe", "model": "resnet18", '
+    '"weights": "pretrained", "weights_file": "", "weights_mean": [0.5], "weights_std": [0.25], '
+    '"weights_padding": "", "input_size": 28, "upscale": 0, "all_stages": false, "flip": false, "epochs": 3, '
+    '"batch_size": 256, "learning_rate": 0.0}], "crop": 448, "mirror": false, "scales": [0.5, 1.0], '
+    '"class_weights": true, "min_region": 9, "boundary": 0}'
+)
+
+
+def test_the_stored_form_stays_as_it_is() -> None:
+    member = Member(
+        method=ProbabilityMethod.PROBE,
+        model="resnet18",
+        weights=Weights.PRETRAINED,
+        weights_mean=(0.5,),
+        weights_std=(0.25,),
+        epochs=3,
+    )
+    full = RoundConfig(
+        folds=3,
+        method=ProbabilityMethod.PROBE,
+        model=BACKBONE,
+        weights=Weights.FILE,
+        weights_file="/w.pth",
+        weights_mean=(0.5, 0.5, 0.25),
+        weights_std=(1.0, 2.5, 3.0),
+        weights_padding="same",
+        input_size=64,
+        upscale=160,
+        grey=True,
+        epochs=7,
+        batch_size=32,
+        learning_rate=0.5,
+        seed=9,
+        device="cuda:1",
+        all_stages=True,
+        flip=True,
+        members=(member,),
+        crop=448,
+        mirror=False,
+        scales=(0.5, 1.0),
+        class_weights=True,
+        min_region=9,
+        boundary=0,
+    )
+    for config, stored in ((RoundConfig(), DEFAULT), (full, FULL)):
+        assert json.dumps(config.to_json()) == stored
+        read = RoundConfig.from_json(json.loads(stored))
+        assert read == config
+        assert hash(read) == hash(config)
 
 
 def test_a_config_of_before_masks_is_still_read() -> None:
@@ -77,17 +139,34 @@ def test_what_cannot_work_is_refused(values: dict[str, int]) -> None:
         RoundConfig(**values)
 
 
-@pytest.mark.parametrize("values", [{"fold": 3}, {"method": "magic"}, {"weights": 7}, {"scales": 2}, {"scales": ["x"]}])
-def test_unknown_names_and_values_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"fold": 3, "x": 1}, "unknown settings fold, x; known are all_stages, batch_size, boundary"),
+        ({"method": "magic"}, "'magic' is not one of fine-tune, probe"),
+        ({"weights": 7}, "7 is not one of none, packaged, pretrained, file"),
+        ({"scales": 2}, "scales are 2, must be a list of numbers, for example [0.75, 1, 1.25]"),
+        ({"scales": ["x"]}, "scales are ['x'], must be a list of numbers, for example [0.75, 1, 1.25]"),
+        ({"scales": []}, "scales are (), must be one or more from 0.25 to 4.0"),
+        ({"members": "small_cnn"}, "members are 'small_cnn', must be a list of settings"),
+        ({"members": [1]}, "members are [1], must be a list of settings"),
+        ({"members": [{"folds": 3}]}, "unknown settings folds; known are all_stages, batch_size, epochs"),
+        ({"members": [{"method": "m"}]}, "'m' is not one of fine-tune, probe"),
+        ({"members": [{"weights_mean": "a"}]}, "weights_mean are 'a', must be a list of numbers"),
+        ({"folds": 1}, "folds is 1, must be at least 2"),
+        ({"weights": "file"}, "weights are 'file' but no weights_file is given; name a .safetensors or .pth file"),
+    ],
+)
+def test_unknown_names_and_values_are_refused_with_the_cause(values: dict[str, object], cause: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(cause)):
         RoundConfig.from_json(values)
 
 
 def test_small_grey_images_get_a_small_network_and_few_of_them_more_epochs() -> None:
-    small = propose_config(ImageSummary(width=28, height=20, grey=True, count=100))
+    small = propose_config(DatasetSummary(width=28, height=20, grey=True, count=100))
     assert (small.model, small.input_size, small.grey) == (SMALL_NETWORK, 28, True)
     assert small.epochs * 100 >= 4000  # few images are shown more often
-    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=70_000)).epochs < small.epochs
+    assert propose_config(DatasetSummary(width=28, height=28, grey=True, count=70_000)).epochs < small.epochs
 
 
 @pytest.mark.parametrize(
@@ -96,51 +175,51 @@ def test_small_grey_images_get_a_small_network_and_few_of_them_more_epochs() -> 
 def test_photographs_get_a_probe_of_the_packaged_network_and_its_fine_tuning_second(
     side: int, *, grey: bool, decoded: int
 ) -> None:
-    first, second = proposals(ImageSummary(width=side, height=side * 3 // 4, grey=grey, count=100))
-    assert (first.method, first.model, first.weights) == (Method.PROBE, BACKBONE, Weights.PACKAGED)
+    first, second = proposals(DatasetSummary(width=side, height=side * 3 // 4, grey=grey, count=100))
+    assert (first.method, first.model, first.weights) == (ProbabilityMethod.PROBE, BACKBONE, Weights.PACKAGED)
     assert (first.input_size, first.seen_size, first.grey) == (decoded, 160, False)
-    assert (second.method, second.model, second.weights) == (Method.FINE_TUNE, BACKBONE, Weights.PACKAGED)
+    assert (second.method, second.model, second.weights) == (ProbabilityMethod.FINE_TUNE, BACKBONE, Weights.PACKAGED)
 
 
 def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
-    drives = ImageSummary(width=480, height=360, grey=False, count=367, groups=3)
+    drives = DatasetSummary(width=480, height=360, grey=False, count=367, groups=3)
     assert propose_config(drives, Task.SEGMENTATION).folds == 3
-    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=1)).folds == 2
-    assert propose_config(ImageSummary(width=28, height=28, grey=True, count=100, groups=90)).folds == 5
+    assert propose_config(DatasetSummary(width=28, height=28, grey=True, count=100, groups=1)).folds == 2
+    assert propose_config(DatasetSummary(width=28, height=28, grey=True, count=100, groups=90)).folds == 5
 
 
 def test_small_scenes_get_a_small_network_and_natural_ones_a_packaged_encoder() -> None:
-    small = propose_config(ImageSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
+    small = propose_config(DatasetSummary(width=128, height=96, grey=False, count=240), Task.SEGMENTATION)
     assert (small.model, small.input_size, small.crop, small.mirror) == ("small_unet", 96, 0, False)
-    street = propose_config(ImageSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
+    street = propose_config(DatasetSummary(width=480, height=360, grey=False, count=701), Task.SEGMENTATION)
     assert (street.model, street.input_size) == (f"deeplabv3plus-{BACKBONE}", 480)
-    assert (street.weights, street.method, street.scales) == (Weights.PACKAGED, Method.PROBE, (1.0, 2.0))
+    assert (street.weights, street.method, street.scales) == (Weights.PACKAGED, ProbabilityMethod.PROBE, (1.0, 2.0))
     assert street.crop == 448
-    large = propose_config(ImageSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
+    large = propose_config(DatasetSummary(width=3000, height=4000, grey=False, count=50), Task.SEGMENTATION)
     assert (large.input_size, large.scales) == (1024, (0.5, 1.0))
     assert small.min_region < street.min_region < large.min_region
-    gpu = propose_config(ImageSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
-    assert gpu == replace(street, method=Method.FINE_TUNE, scales=(1.0,))
-    tiny = propose_config(ImageSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
+    gpu = propose_config(DatasetSummary(width=480, height=360, grey=False, count=701, gpu=True), Task.SEGMENTATION)
+    assert gpu == replace(street, method=ProbabilityMethod.FINE_TUNE, scales=(1.0,))
+    tiny = propose_config(DatasetSummary(width=4, height=4, grey=True, count=1), Task.SEGMENTATION)
     assert (tiny.input_size, tiny.grey) == (32, True)
 
 
 @pytest.mark.parametrize("task", Task)
 def test_a_probe_becomes_the_training_of_the_same_network_and_other_configs_stay(task: Task) -> None:
-    first, second = proposals(ImageSummary(width=480, height=360, grey=False, count=701), task)
-    assert trained(first) == second == trained(second)
+    first, second = proposals(DatasetSummary(width=480, height=360, grey=False, count=701), task)
+    assert as_fine_tuning(first) == second == as_fine_tuning(second)
 
 
 def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged() -> None:
-    proposed = propose_config(ImageSummary(width=640, height=480, grey=False, count=100))
+    proposed = propose_config(DatasetSummary(width=640, height=480, grey=False, count=100))
     assert with_model(proposed, BACKBONE) == proposed
     other = with_model(proposed, "resnet18")
-    assert (other.method, other.model, other.weights) == (Method.FINE_TUNE, "resnet18", Weights.NONE)
+    assert (other.method, other.model, other.weights) == (ProbabilityMethod.FINE_TUNE, "resnet18", Weights.NONE)
     assert (other.seen_size, other.all_stages) == (160, False)
 
 
 def test_a_rounds_networks_share_what_decides_who_is_held_out() -> None:
-    member = Member(method=Method.FINE_TUNE, model=SMALL_NETWORK, input_size=32, epochs=8)
+    member = Member(method=ProbabilityMethod.FINE_TUNE, model=SMALL_NETWORK, input_size=32, epochs=8)
     config = RoundConfig(folds=7, seed=3, grey=True, device="cpu", model="resnet18", input_size=64, members=(member,))
     first, second = config.networks
     assert first == replace(config, members=())
@@ -168,24 +247,24 @@ def test_a_further_network_that_cannot_work_is_refused(values: dict[str, object]
 
 
 def test_a_further_network_is_used_as_the_first_unless_it_starts_from_scratch() -> None:
-    first = propose_config(ImageSummary(width=32, height=32, grey=False, count=5000))
-    same = further(first, {"input_size": 24})
+    first = propose_config(DatasetSummary(width=32, height=32, grey=False, count=5000))
+    same = further_network(first, {"input_size": 24})
     assert same == Member.of(replace(first, input_size=24))
-    probe = further(first, {"model": "resnet18", "weights": "pretrained"})
-    assert (probe.method, probe.upscale, probe.all_stages) == (Method.PROBE, first.upscale, True)
-    scratch = further(first, {"model": SMALL_NETWORK, "epochs": 8})
-    assert (scratch.method, scratch.weights, scratch.upscale) == (Method.FINE_TUNE, Weights.NONE, 0)
+    probe = further_network(first, {"model": "resnet18", "weights": "pretrained"})
+    assert (probe.method, probe.upscale, probe.all_stages) == (ProbabilityMethod.PROBE, first.upscale, True)
+    scratch = further_network(first, {"model": SMALL_NETWORK, "epochs": 8})
+    assert (scratch.method, scratch.weights, scratch.upscale) == (ProbabilityMethod.FINE_TUNE, Weights.NONE, 0)
     assert scratch.epochs == 8
-    whole = further(first, {"model": BACKBONE, "weights": "none"})
-    assert (whole.method, whole.weights, whole.upscale) == (Method.FINE_TUNE, Weights.NONE, 0)
+    whole = further_network(first, {"model": BACKBONE, "weights": "none"})
+    assert (whole.method, whole.weights, whole.upscale) == (ProbabilityMethod.FINE_TUNE, Weights.NONE, 0)
     with pytest.raises(ConfigError, match="folds"):
-        further(first, {"folds": 3})
+        further_network(first, {"folds": 3})
 
 
 def test_a_further_network_is_told_by_what_differs_from_the_first() -> None:
     config = RoundConfig(model="resnet18", epochs=8, members=(Member(model="small_cnn", epochs=3, batch_size=256),))
-    told = by_network(config.to_json())
+    told = settings_by_network(config.to_json())
     assert told["network 2"] == "model small_cnn, epochs 3"
     assert told["model"] == "resnet18"
     assert "members" not in told
-    assert by_network(RoundConfig().to_json()) == RoundConfig().to_json()
+    assert settings_by_network(RoundConfig().to_json()) == RoundConfig().to_json()

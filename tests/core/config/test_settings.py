@@ -1,12 +1,45 @@
 """What the settings of all recipes have in common."""
 
+import json
 from typing import Any
 
 import pytest
 
-from core.config import CrossTrainingSettings, IteratedSettings
-from core.config.recipes import SETTINGS
-from core.types import ConfigError
+from core.config import CrossFoldSettings, CrossTrainingSettings, IteratedSettings, LabellingSettings
+from core.config.recipes import RECIPES
+from core.types import ConfigError, Recipe
+
+STORED = {
+    Recipe.CROSS_FOLD: "{}",
+    Recipe.ITERATED: (
+        '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
+        '"strong_views": true, "votes": 0, "fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, '
+        '"adaptive": true, "threshold": 0.95, "ratio": 3, "validation_split": "", "validation_share": 0.2, '
+        '"most_validation": 200, "test_split": "", "frozen": ""}'
+    ),
+    Recipe.CROSS_TRAINING: (
+        '{"steps": 0, "batch_size": 8, "optimizer": "adamw", "trust": "image", "learning_rate": 0.0, "block": 200, '
+        '"background": "", "baseline": true, "validation_split": "val", "test_split": "test", "labelled_list": "", '
+        '"labelled_first": 0, "validation_list": "", "test_list": ""}'
+    ),
+    Recipe.COMPARISON: '{"seeds": 3}',
+    Recipe.PREDICTIONS: '{"file": "", "ids": "", "out_of_fold": false, "stored": ""}',
+    Recipe.LABELLING: "{}",
+}
+
+
+def test_the_stored_form_stays_as_it_is() -> None:
+    assert {recipe: json.dumps(info.settings().to_json()) for recipe, info in RECIPES.items()} == STORED
+    assert CrossFoldSettings(extends=3).to_json() == {"extends": 3}
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError) as refused:
+        IteratedSettings.from_json({"step": 1, "a": 2, "share": "x"})
+    assert refused.value.message == "unknown settings a, step of the recipe"
+    assert refused.value.cure.startswith("known are adaptive, consistency, fine_tuning, fine_tuning_rate")
+    with pytest.raises(ConfigError, match="unknown settings a of the recipe; known are none"):
+        LabellingSettings.from_json({"a": 1})
 
 
 @pytest.mark.parametrize(
@@ -16,6 +49,9 @@ from core.types import ConfigError
         ({"steps": 2.5}, "steps is 2.5, must be a whole number"),
         ({"steps": True}, "steps is true, must be a whole number"),
         ({"learning_rate": None}, "learning_rate is null, must be a number"),
+        ({"learning_rate": True}, "learning_rate is true, must be a number"),
+        ({"learning_rate": "1"}, 'learning_rate is "1", must be a number'),
+        ({"block": "x", "steps": "y"}, 'steps is "y", must be a whole number'),
         ({"baseline": 1}, "baseline is 1, must be true or false"),
         ({"test_split": 2020}, "test_split is 2020, must be a text; a number as one stands in quotes"),
     ],
@@ -29,5 +65,5 @@ def test_a_value_of_another_kind_is_refused_with_what_it_must_be(values: dict[st
 def test_a_whole_number_is_a_number_and_what_is_stored_reads_back() -> None:
     assert CrossTrainingSettings.from_json({"learning_rate": 1}).learning_rate == 1
     assert IteratedSettings.from_json({"iterations": 2, "consistency": True}).iterations == 2
-    for settings in SETTINGS.values():
+    for settings in (info.settings for info in RECIPES.values()):
         assert settings.from_json(settings().to_json()) == settings()

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from core.data.drawing import drawn_rows
+from core.data.drawing import draw_rows
 
 shares = st.floats(0.01, 0.9)
 seeds = st.integers(0, 2**31)
@@ -12,7 +11,7 @@ seeds = st.integers(0, 2**31)
 @given(st.lists(st.integers(0, 8), min_size=2, max_size=60).filter(lambda groups: len(set(groups)) > 1), shares, seeds)
 def test_groups_stay_whole_and_neither_side_is_empty(groups: list[int], share: float, seed: int) -> None:
     numbers = np.array(groups)
-    rows = drawn_rows(numbers, share, seed)
+    rows = draw_rows(numbers, share, seed)
     rest = np.setdiff1d(np.arange(len(numbers)), rows)
     assert len(rows)
     assert len(rest)
@@ -21,9 +20,9 @@ def test_groups_stay_whole_and_neither_side_is_empty(groups: list[int], share: f
 
 @given(st.integers(20, 400), shares, seeds)
 def test_single_rows_come_to_the_share(count: int, share: float, seed: int) -> None:
-    rows = drawn_rows(np.arange(count), share, seed)
+    rows = draw_rows(np.arange(count), share, seed)
     assert abs(len(rows) - share * count) <= 1
-    np.testing.assert_array_equal(rows, drawn_rows(np.arange(count), share, seed))
+    np.testing.assert_array_equal(rows, draw_rows(np.arange(count), share, seed))
 
 
 @given(st.integers(2, 60), st.integers(1, 9), shares, seeds, st.integers(0, 60))
@@ -31,16 +30,16 @@ def test_no_fewer_than_the_least_are_drawn_where_there_are_more(
     count: int, size: int, share: float, seed: int, least: int
 ) -> None:
     groups = np.arange(count * size) // size
-    rows = drawn_rows(groups, share, seed, least)
-    assert len(rows) >= min(least, (count - 1) * size) or len(rows) == len(drawn_rows(groups, share, seed))
+    rows = draw_rows(groups, share, seed, least)
+    assert len(rows) >= min(least, (count - 1) * size) or len(rows) == len(draw_rows(groups, share, seed))
     assert len(rows) < count * size
 
 
 def test_what_the_groups_are_called_changes_nothing() -> None:
     groups = np.arange(50) // 5
-    np.testing.assert_array_equal(drawn_rows(groups, 0.3, 4), drawn_rows(groups * 7 + 3, 0.3, 4))
+    np.testing.assert_array_equal(draw_rows(groups, 0.3, 4), draw_rows(groups * 7 + 3, 0.3, 4))
 
 
 def test_one_group_cannot_be_divided() -> None:
     with pytest.raises(ValueError, match="two groups or more"):
-        drawn_rows(np.zeros(9, np.int64), 0.2, 0)
+        draw_rows(np.zeros(9, np.int64), 0.2, 0)

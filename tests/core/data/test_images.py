@@ -230,7 +230,7 @@ def test_heic_without_its_reader_is_named_with_the_way_to_get_it(
     (tmp_path / f"a{ending}").write_bytes(b"\0\0\0\x18ftypheic")
     with pytest.raises(ImageError) as caught:
         read_facts(tmp_path / f"a{ending}", LIMIT)
-    assert (caught.value.kind, caught.value.cure) == ("HEIC", "install it: pip install pillow-heif")
+    assert (caught.value.kind, caught.value.cure) == ("HEIC", "install the package pillow-heif")
     assert ending in IMAGE_SUFFIXES
 
 

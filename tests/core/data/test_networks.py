@@ -5,7 +5,6 @@ import pytest
 
 from core.data.networks import (
     About,
-    Calibration,
     KeptNetwork,
     describe,
     drop_networks,
@@ -52,7 +51,8 @@ def test_networks_come_in_the_order_of_their_folds(tmp_path: Path) -> None:
 
 def test_the_temperatures_are_noted_where_a_network_is_kept_and_the_hash_stays(tmp_path: Path) -> None:
     before = keep(tmp_path, "fold_0")
-    set_calibration(tmp_path, {"fold_0": Calibration(0.5), "fold_1": Calibration(2.0)})
+    set_calibration(tmp_path, "fold_0", 0.5)
+    set_calibration(tmp_path, "fold_1", 2.0)
     assert [kept.about.temperature for kept in kept_networks(tmp_path)] == [0.5]
     assert kept_networks(tmp_path)[0].hash == before.hash == file_hash(before.path)
 
@@ -70,7 +70,7 @@ def test_a_file_that_is_missing_or_another_one_is_named_with_the_cure(tmp_path: 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"hash": "00"}', '{"task": "painting", "hash": "", "bytes": 1}'])
 def test_facts_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "fold_0.network.json").write_text(text)
-    with pytest.raises(RoundError, match=r"fold_0\.network\.json does not say what network it is of"):
+    with pytest.raises(RoundError, match=r"fold_0\.network\.json does not describe its network"):
         kept_networks(tmp_path)
 
 

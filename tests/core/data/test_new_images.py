@@ -4,8 +4,8 @@ import pytest
 
 from core.data.formats.source import Problems, ReadOptions
 from core.data.images import ImageError
-from core.data.new_images import NewImage, decoded_ahead, find_images
-from core.types import DatasetError
+from core.data.new_images import decode_ahead, find_images
+from core.types import DatasetError, SourceSample
 
 
 def touched(*paths: Path) -> None:
@@ -19,7 +19,7 @@ def test_folders_are_walked_and_single_images_taken_each_once(tmp_path: Path) ->
     problems = Problems()
     found = find_images([tmp_path / "3.png", tmp_path / "a", tmp_path / "a" / "2.png"], ReadOptions(), problems)
     assert [one.name for one in found] == ["3.png", "2.png", "below/1.jpg"]
-    assert all(one.path.is_absolute() and one.path.exists() for one in found)
+    assert all(Path(one.path).is_absolute() and Path(one.path).exists() for one in found)
     assert [one.path for one in problems.kept] == ["t.txt"]
 
 
@@ -34,7 +34,7 @@ def test_nothing_to_predict_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_is_noted_and_the_rest_comes_in_order() -> None:
-    images = [NewImage(Path(f"/{number}"), str(number)) for number in range(100)]
+    images = [SourceSample(f"/{number}", str(number)) for number in range(100)]
 
     def read(path: Path) -> int:
         number = int(path.name)
@@ -43,7 +43,7 @@ def test_what_is_refused_is_noted_and_the_rest_comes_in_order() -> None:
         return number
 
     problems = Problems()
-    batches = list(decoded_ahead(images, read, problems, 8))
+    batches = list(decode_ahead(images, read, problems, 8))
     assert [number for batch in batches for _, number in batch] == [n for n in range(100) if n % 10 != 3]
     assert [one.path for one in problems.kept] == [str(n) for n in range(3, 100, 10)]
     assert {(one.kind, one.cure) for one in problems.kept} == {("corrupt image", "copy it again")}

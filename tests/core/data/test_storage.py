@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.storage import atomic_folder, atomic_path, beside, write_atomically
+from core.data.storage import atomic_folder, atomic_path, size_text, temporary_folder, write_atomically
 
 
 class FullDiskError(Exception):
@@ -53,7 +53,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_folder_made_beside_stays_where_it_was_renamed_to_and_else_goes(tmp_path: Path) -> None:
     for renamed in (False, True):
-        with beside(tmp_path / "set") as made:
+        with temporary_folder(tmp_path / "set") as made:
             (made / "a").write_text("whole")
             assert made.parent == tmp_path
             if renamed:
@@ -70,3 +70,10 @@ def test_an_existing_folder_is_never_replaced(tmp_path: Path) -> None:
 def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("n" * 255), b"x")
     write_atomically(tmp_path / ("ß" * 127), b"x")
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (40_960, "41.0 kB"), (7_300_000, "7.3 MB"), (5e9, "5.0 GB")]
+)
+def test_bytes_are_written_in_the_unit_that_fits(count: int, said: str) -> None:
+    assert size_text(count) == said

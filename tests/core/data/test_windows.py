@@ -2,13 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image
 
 from core.data.images import crop, load_image, load_small, read_facts, thumbnail
 from core.data.reading import find_window, read_many
-from core.data.windows import FULL, applied, parse_window, survey_window, written
+from core.data.windows import FULL, apply_window, parse_window, survey_window, window_text
 from core.types import DatasetError, IntArray
 
 RANGES = st.tuples(st.integers(0, 65_535), st.integers(0, 65_535)).map(sorted).filter(lambda ends: ends[0] < ends[1])
@@ -27,8 +26,8 @@ def counts(values: IntArray) -> IntArray:
 @given(ends=RANGES, values=st.lists(st.integers(0, 65_535), min_size=1))
 def test_the_ends_become_black_and_white_and_the_order_stays(ends: list[int], values: list[int]) -> None:
     window = (ends[0], ends[1])
-    assert applied(np.array(ends, np.uint16), window).tolist() == [0, 255]
-    ordered = applied(np.sort(np.array(values, np.uint16)), window).astype(int)
+    assert apply_window(np.array(ends, np.uint16), window).tolist() == [0, 255]
+    ordered = apply_window(np.sort(np.array(values, np.uint16)), window).astype(int)
     assert (np.diff(ordered) >= 0).all()
     exact = (np.clip(np.sort(values), *window) - window[0]) * 255 / (window[1] - window[0])
     assert np.abs(ordered - exact).max() <= 0.5
@@ -36,7 +35,7 @@ def test_the_ends_become_black_and_white_and_the_order_stays(ends: list[int], va
 
 @given(ends=RANGES)
 def test_what_is_written_is_read_back(ends: list[int]) -> None:
-    assert parse_window(written((ends[0], ends[1]))) == (ends[0], ends[1])
+    assert parse_window(window_text((ends[0], ends[1]))) == (ends[0], ends[1])
 
 
 @pytest.mark.parametrize("text", ["1", "9-3", "0-65536", "-1-5", "a-b", "0-10-20", "5-5", "٣-٤x"])

@@ -5,11 +5,9 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.stats import betabinom, hypergeom
 
-from bench.certificates import certificate, draw, stopped_at
 from core.judge.certificate import (
     ALPHA,
     Claim,
@@ -20,6 +18,7 @@ from core.judge.certificate import (
     log_evidence,
 )
 from core.types import ConfigError
+from tools.fixtures.audits import certificate_limits, draw_wrong, stopped_at
 
 targets = st.sampled_from([Fraction(1, 2), Fraction(8, 10), Fraction(9, 10), Fraction(95, 100), Fraction(99, 100)])
 alphas = st.sampled_from([0.001, 0.0125, 0.05, 0.5])
@@ -308,15 +307,15 @@ def test_overlapping_sets_share_the_error_rate() -> None:
 
 def test_false_certificates_are_as_rare_as_promised() -> None:
     claim = Claim(size=2_000)
-    stopped = stopped_at(draw(2_000, claim.least_breaking, 2_000), certificate(claim))
+    stopped = stopped_at(draw_wrong(2_000, claim.least_breaking, 2_000), certificate_limits(claim))
     assert np.mean(stopped < claim.size) <= ALPHA
 
 
 @pytest.mark.parametrize("wrong", [0, 2, 11, 30])
 def test_a_simulated_audit_stops_where_the_certificate_of_the_app_does(wrong: int) -> None:
     claim = Claim(size=200)
-    found = draw(200, wrong, 20)
-    for places, stopped in zip(found, stopped_at(found, certificate(claim)), strict=True):
+    found = draw_wrong(200, wrong, 20)
+    for places, stopped in zip(found, stopped_at(found, certificate_limits(claim)), strict=True):
         right = np.ones(200, np.bool_)
         right[places - 1] = False
         before = follow(claim, right[: min(stopped, 200) - 1])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.config import RoundConfig
-from core.data.snapshot import Masks, Snapshot
-from core.judge.comparison import Comparison, Plan, Side, planned
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.judge.comparison import ComparisonInput, ComparisonPlan, Side, plan_comparison
 from core.types import NO_LABEL, RoundError
 
 
@@ -21,15 +21,17 @@ def snapshot(
     return Snapshot(np.arange(len(labels)), paths, np.array(labels, np.int32), of_group, own, ["a", "b", "c"])
 
 
-def plan(original: Snapshot, cleaned: Snapshot, judged: list[int], protected: list[int] | None = None) -> Plan:
-    asked = Comparison(
+def plan(
+    original: Snapshot, cleaned: Snapshot, judged: list[int], protected: list[int] | None = None
+) -> ComparisonPlan:
+    asked = ComparisonInput(
         original=original,
         cleaned=cleaned,
         judged=np.array(judged),
         protected=np.array(protected or [], np.int64),
         config=RoundConfig(),
     )
-    return planned(asked)
+    return plan_comparison(asked)
 
 
 def test_both_sides_learn_their_own_labels_and_are_judged_on_the_true_ones() -> None:
@@ -63,7 +65,7 @@ def test_the_side_with_fewer_labels_learns_some_twice_and_none_thrice() -> None:
 def test_of_masks_those_count_as_changed_that_are_other_masks_whatever_class_they_are_dealt_by() -> None:
     def masked(labels: list[int], masks: list[str]) -> Snapshot:
         sizes = np.full((len(labels), 2), 4)
-        return replace(snapshot(labels), masks=Masks(masks, [""] * len(labels), sizes))
+        return replace(snapshot(labels), masks=SnapshotMasks(masks, [""] * len(labels), sizes))
 
     original = masked([0, 1, 2, 0], ["a", "b", "c", "d"])
     assert plan(original, masked([1, 2, 0, 0], ["a", "b", "c", "d"]), [3]).changed == 0
@@ -88,7 +90,9 @@ def test_a_judged_sample_without_a_label_is_refused_with_a_cure() -> None:
 
 def test_the_same_seed_twice_is_refused() -> None:
     one = snapshot([0, 1])
-    asked = Comparison(original=one, cleaned=one, judged=np.array([1]), protected=np.array([1]), config=RoundConfig())
+    asked = ComparisonInput(
+        original=one, cleaned=one, judged=np.array([1]), protected=np.array([1]), config=RoundConfig()
+    )
     for seeds in ((), (1, 1)):
         with pytest.raises(RoundError, match="must be one or more different numbers"):
             replace(asked, seeds=seeds)

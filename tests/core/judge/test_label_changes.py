@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.data.masks.store import MaskStore
-from core.data.snapshot import Masks, Snapshot
+from core.data.snapshot import Snapshot, SnapshotMasks
 from core.judge.label_changes import label_changes
 from core.types import NO_LABEL, RoundCancelledError, RoundError
 
@@ -57,7 +57,7 @@ def masked(store: MaskStore, *masks: np.ndarray | None) -> Snapshot:
     names = ["" if mask is None else store.put(mask) for mask in masks]
     sizes = np.array([(4, 6)] * count, np.int32)
     plain = labelled(dict.fromkeys(range(1, count + 1), 0))
-    return replace(plain, masks=Masks(names, [""] * count, sizes))
+    return replace(plain, masks=SnapshotMasks(names, [""] * count, sizes))
 
 
 def test_masks_are_counted_in_images_and_pixels(tmp_path: Path) -> None:

@@ -8,25 +8,25 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from bench.bulk_accept import calibrated, draw, proposed
 from core.data.demo import wrong_labels
 from core.judge import label_noise
 from core.judge.calibration import probabilities, temperature
 from core.judge.label_noise import LabelNoise, fit_noise
-from core.judge.pseudo_labels import Proposal
+from core.judge.pseudo_labels import ThresholdProposal
 from core.judge.scoring import ConfidentVotes, confident_votes
 from core.types import NO_LABEL, FloatArray, IntArray
+from tools.fixtures.labels import calibrate, draw_case, propose_labels
 
 
 def drawn(signal: float, **more: Any) -> tuple[FloatArray, IntArray, IntArray]:
     """Return logits, given labels and true classes; the networks are as good as `signal`, so many labels are wrong."""
-    case = draw(signal, **more)
-    return calibrated(case), case.given, case.true
+    case = draw_case(signal, **more)
+    return calibrate(case), case.given, case.true
 
 
-def judged(logits: FloatArray, given: IntArray) -> tuple[Proposal, FloatArray, IntArray]:
+def judged(logits: FloatArray, given: IntArray) -> tuple[ThresholdProposal, FloatArray, IntArray]:
     """Return the proposal, the confidences and the pseudo labels."""
-    proposal, pseudo, confidence, _ = proposed(logits, given)
+    proposal, pseudo, confidence, _ = propose_labels(logits, given)
     return proposal, confidence, pseudo
 
 

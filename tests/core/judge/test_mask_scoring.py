@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 from cleanlab.segmentation.rank import get_label_quality_scores
-from hypothesis import given as drawn
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import given as drawn, settings, strategies as st
 
-from core.judge.differing import differing_pixels
+from core.judge.differing_pixels import differing_pixels
 from core.judge.mask_scoring import (
     agreement_by_confidence,
     class_counts,

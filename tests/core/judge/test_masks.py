@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given as drawn
-from hypothesis import strategies as st
+from hypothesis import given as drawn, strategies as st
 
-from core.judge.masks import deciding, resolved_mask, settled_pixels
+from core.judge.masks import final_decisions, resolved_mask, settled_pixels
 from core.types import IGNORE, NO_LABEL, DatasetError, Decision, IntArray, Region, RegionDecision, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -273,7 +272,7 @@ def test_an_edit_of_no_region_settles_what_it_changed_and_each_persons_newest_on
     edits = [edit_of_none(1, "edit 1"), edit_of_none(2, "edit 2", "edit 1"), edit_of_none(3, "edit 1", by="bob")]
     np.testing.assert_array_equal(settled(edits[:1]) != 0, EDITS["edit 1"] != GIVEN)
     np.testing.assert_array_equal(resolved(edits[:2]), EDITS["edit 2"])
-    assert [one.decision.number for one in deciding([*edits, on(4, 0, Verdict.KEEP)])] == [2, 3, 4]
+    assert [one.decision.number for one in final_decisions([*edits, on(4, 0, Verdict.KEEP)])] == [2, 3, 4]
 
 
 LEFT, RIGHT = Region.of(np.ones((HEIGHT, 5), np.uint8)), Region.of(np.ones((HEIGHT, 3), np.uint8), left=5)

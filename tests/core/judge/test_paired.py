@@ -4,12 +4,19 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.stats import binomtest, bootstrap
 
 from core.judge import paired
-from core.judge.paired import holm, interval_of_mean, intervals_of_sums, mcnemar
+from core.judge.paired import (
+    bonferroni,
+    interval_of_mean,
+    intervals_of_sums,
+    mcnemar,
+    resample_count,
+    simultaneous,
+    tail_of,
+)
 
 splits = st.integers(0, 60)
 
@@ -41,15 +48,25 @@ def test_many_items_change_nothing_about_mcnemar() -> None:
     assert 0 < mcnemar(50_500, 49_500).p < 0.01
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.5]) == [1.0, 1.0]
-    assert holm([]) == []
+def test_bonferroni_by_hand() -> None:
+    assert bonferroni([0.01, 0.04, 0.5]) == pytest.approx([0.03, 0.12, 1.0])
+    assert bonferroni([]) == []
+    assert simultaneous(0.95, 1) == 0.95
+    assert simultaneous(0.95, 5) == pytest.approx(0.99)
+
+
+def test_as_many_resamples_are_drawn_as_the_tail_needs_up_to_a_limit() -> None:
+    many = [resample_count(simultaneous(0.95, classes), 10_000) for classes in (1, 5, 10, 1000)]
+    assert many[:1] == [2000]
+    assert many == sorted(many)
+    assert many[2] == pytest.approx(10 / 0.0025, rel=0.01)
+    assert many[3] == 20_000
+    assert resample_count(0.99, 20) > resample_count(0.99, 1000), "of few items an end lies further out"
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_a_corrected_p_is_never_smaller_and_keeps_the_order(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
+    adjusted = bonferroni(p_values)
     assert all(before <= after <= 1 for before, after in zip(p_values, adjusted, strict=True))
     for smaller, larger in zip(
         np.argsort(p_values, kind="stable"), np.argsort(p_values, kind="stable")[1:], strict=False
@@ -58,32 +75,58 @@ def test_a_corrected_p_is_never_smaller_and_keeps_the_order(p_values: list[float
 
 
 def test_the_interval_of_a_mean_is_scipys_where_items_are_many() -> None:
-    gains = np.random.default_rng(0).choice([-1, 0, 1], size=2_000, p=[0.05, 0.85, 0.1])
-    found = interval_of_mean(gains, seed=0, resamples=20_000)
-    theirs = bootstrap((gains,), np.mean, n_resamples=5_000, method="percentile", rng=0).confidence_interval
+    won = np.random.default_rng(0).choice([-1, 0, 1], size=2_000, p=[0.05, 0.85, 0.1])
+    found = interval_of_mean(won)
+    theirs = bootstrap((won,), np.mean, n_resamples=5_000, method="percentile", rng=0).confidence_interval
     assert found.low == pytest.approx(theirs.low, abs=0.001)
     assert found.high == pytest.approx(theirs.high, abs=0.001)
 
 
+@given(st.lists(st.integers(-2, 2), min_size=4, max_size=40), st.sampled_from([0.5, 0.95, 0.999]))
+def test_the_interval_of_a_mean_is_the_bootstraps_without_its_chance(values: list[int], level: float) -> None:
+    won, count = np.array(values), len(values) + 2
+    found, turned = interval_of_mean(won, 2, level=level), interval_of_mean(-won, 2, level=level)
+    assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low)), "the sides are treated alike"
+    chances = {0: 1.0}
+    for _ in range(count):  # the distribution of the sum, item by item
+        step: dict[int, float] = {}
+        for total, chance in chances.items():
+            for value in [*values, -2, 2]:
+                step[total + value] = step.get(total + value, 0.0) + chance / count
+        chances = step
+    below = sum(chance for total, chance in chances.items() if total < round(found.low * 2 * count))
+    beyond = sum(chance for total, chance in chances.items() if total > round(found.high * 2 * count))
+    assert max(below, beyond) <= tail_of(level, len(values)) + 1e-12
+
+
 def test_both_ways_to_an_interval_agree_where_items_are_many() -> None:
-    gains = np.random.default_rng(1).choice([-1.0, 0, 1], size=3_000, p=[0.1, 0.8, 0.1])
-    (by_sums,) = intervals_of_sums(gains[:, None], lambda sums: sums / 3_000, seed=0, resamples=20_000)
-    by_values = interval_of_mean(gains, seed=0, resamples=20_000)
-    assert by_sums.low == pytest.approx(by_values.low, abs=0.001)
-    assert by_sums.high == pytest.approx(by_values.high, abs=0.001)
+    won = np.random.default_rng(1).choice([-1, 0, 1], size=3_000, p=[0.1, 0.8, 0.1])
+    (by_sums,) = intervals_of_sums(won[:, None], lambda sums: sums / 3_000, seed=0, resamples=20_000)
+    exactly = interval_of_mean(won)
+    assert by_sums.low == pytest.approx(exactly.low, abs=0.001)
+    assert by_sums.high == pytest.approx(exactly.high, abs=0.001)
+
+
+def test_an_end_beyond_the_resamples_is_that_of_a_normal_tail() -> None:
+    won = np.random.default_rng(1).choice([-1, 0, 1], size=3_000, p=[0.1, 0.8, 0.1])
+    level = simultaneous(0.95, 500)
+    (few,) = intervals_of_sums(won[:, None], lambda sums: sums / 3_000, seed=0, resamples=2_000, levels=[level])
+    exactly = interval_of_mean(won, level=level)
+    assert few.low == pytest.approx(exactly.low, abs=0.003)
+    assert few.high == pytest.approx(exactly.high, abs=0.003)
 
 
 def test_items_that_do_not_differ_leave_room_for_those_that_were_not_seen() -> None:
-    found = interval_of_mean(np.zeros(100), seed=0)
+    found = interval_of_mean(np.zeros(100, np.int64))
     assert found.low < 0 < found.high
     assert found.contains_zero
-    assert found.high < interval_of_mean(np.zeros(30), seed=0).high
+    assert found.high < interval_of_mean(np.zeros(30, np.int64)).high
 
 
 def test_an_interval_gets_wider_with_its_level_and_narrower_with_more_items() -> None:
-    gains = np.random.default_rng(2).choice([-1, 0, 1], size=400)
+    won = np.random.default_rng(2).choice([-1, 0, 1], size=400)
     widths = {
-        (level, count): (found := interval_of_mean(gains[:count], seed=0, level=level)).high - found.low
+        (level, count): (found := interval_of_mean(won[:count], level=level)).high - found.low
         for level in (0.8, 0.99)
         for count in (50, 400)
     }
@@ -93,10 +136,9 @@ def test_an_interval_gets_wider_with_its_level_and_narrower_with_more_items() ->
 
 def test_the_seed_alone_decides_and_not_how_much_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     items = np.random.default_rng(3).normal(size=(50, 2))
-    gains = items[:, 0] > 0
 
     def ends(seed: int) -> list[float]:
-        found = [interval_of_mean(gains, seed=seed), *intervals_of_sums(items, lambda sums: sums, seed=seed)]
+        found = intervals_of_sums(items, lambda sums: sums, seed=seed)
         return [end for interval in found for end in (interval.low, interval.high)]
 
     first, other = ends(0), ends(1)

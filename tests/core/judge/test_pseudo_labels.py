@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from core.judge.label_noise import LabelNoise
-from core.judge.pseudo_labels import all_considered, propose
+from core.judge.pseudo_labels import posterior_confidence, propose
 from core.judge.scoring import ConfidentVotes
 from core.types import NO_LABEL
 
@@ -32,25 +31,25 @@ def test_both_chances_are_chances_and_renaming_classes_changes_nothing(
     rng = np.random.default_rng(seed)
     probs, labels = rng.dirichlet(np.ones(classes), count), rng.integers(-1, classes, count)
     counted = rng.integers(0, 4, (classes, classes)) + np.eye(classes)
-    pseudo_true, given_true = all_considered(probs, labels, LabelNoise(counted_as(counted), share))
+    pseudo_true, given_true = posterior_confidence(probs, labels, LabelNoise(counted_as(counted), share))
     assert ((pseudo_true >= 0) & (pseudo_true <= 1) & (given_true >= 0) & (given_true <= 1)).all()
     order = rng.permutation(classes)
     renamed = np.where(labels == NO_LABEL, NO_LABEL, np.argsort(order)[labels])
-    again = all_considered(probs[:, order], renamed, LabelNoise(counted_as(counted[np.ix_(order, order)]), share))
+    again = posterior_confidence(probs[:, order], renamed, LabelNoise(counted_as(counted[np.ix_(order, order)]), share))
     np.testing.assert_allclose(again, (pseudo_true, given_true), rtol=1e-9)
 
 
 def test_where_labels_are_rarely_wrong_a_contradiction_is_rarely_right() -> None:
     probs, labels = np.array([[0.1, 0.9]]), np.array([0])
-    rare, _ = all_considered(probs, labels, noise_of(0.002, 2))
-    often, _ = all_considered(probs, labels, noise_of(0.3, 2))
+    rare, _ = posterior_confidence(probs, labels, noise_of(0.002, 2))
+    often, _ = posterior_confidence(probs, labels, noise_of(0.3, 2))
     assert rare[0] < 0.05
     assert often[0] > 0.75
     assert rare[0] == pytest.approx(0.9 * 0.002 / (0.9 * 0.002 + 0.1 * 0.998))  # Bayes by hand
 
 
 def test_an_unlabelled_item_keeps_the_networks_own_probability() -> None:
-    pseudo_true, given_true = all_considered(np.array([[0.1, 0.9]]), np.array([NO_LABEL]), noise_of(0.1, 2))
+    pseudo_true, given_true = posterior_confidence(np.array([[0.1, 0.9]]), np.array([NO_LABEL]), noise_of(0.1, 2))
     assert pseudo_true[0] == pytest.approx(0.9)
     assert given_true[0] == 0
 
@@ -61,7 +60,7 @@ def test_confidence_means_what_it_says_when_the_model_of_the_noise_is_right() ->
     truth = (probs.cumsum(axis=1) > rng.random((40_000, 1))).argmax(axis=1)
     noise = noise_of(0.2, 3)
     labels = (noise.rates[truth].cumsum(axis=1) > rng.random((40_000, 1))).argmax(axis=1)
-    confidence, given_true = all_considered(probs, labels, noise)
+    confidence, given_true = posterior_confidence(probs, labels, noise)
     pseudo = probs.argmax(axis=1)
     for low in (0.2, 0.4, 0.6, 0.8):
         inside = (confidence >= low) & (confidence < low + 0.2)

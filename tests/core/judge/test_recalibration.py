@@ -1,23 +1,22 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.special import expit, logit
 
-from bench._simulated_audit import audited
-from bench.bulk_accept import calibrated, draw, proposed
-from core.judge.bulk_thresholds import LEVELS, level_of
+from core.judge.class_thresholds import LEVELS, level_of
 from core.judge.recalibration import (
+    CardVerdict,
     Findings,
-    Outcome,
+    JudgedCards,
     Prior,
-    Sample,
     curve,
     expected_errors,
     fit,
     propose,
     share_right,
 )
+from tools.fixtures.audits import simulate_audit
+from tools.fixtures.labels import calibrate, draw_case, propose_labels
 
 BINS = np.arange(LEVELS)
 
@@ -27,12 +26,14 @@ def drawn(seed: int, size: int, offset: float, slope: float, kept: float = 0.8) 
     rng = np.random.default_rng(seed)
     level = rng.integers(20, 100, size)
     right = rng.random(size) < expit(offset + slope * logit((level + 0.5) / 100))
-    return level, np.where(right, Outcome.RIGHT, np.where(rng.random(size) < kept, Outcome.KEPT, Outcome.OTHER))
+    return level, np.where(
+        right, CardVerdict.RIGHT, np.where(rng.random(size) < kept, CardVerdict.KEPT, CardVerdict.OTHER)
+    )
 
 
-def sampled(seed: int, level: np.ndarray, outcome: np.ndarray, size: int) -> Sample:
+def sampled(seed: int, level: np.ndarray, outcome: np.ndarray, size: int) -> JudgedCards:
     rows = np.random.default_rng(seed).choice(len(level), size, replace=False)
-    return Sample(level[rows], outcome[rows])
+    return JudgedCards(level[rows], outcome[rows])
 
 
 def counted(level: np.ndarray) -> Findings:
@@ -43,27 +44,27 @@ def counted(level: np.ndarray) -> Findings:
 @given(st.integers(0, 40), st.integers(0, 60), st.integers(0, 999))
 def test_shares_are_shares_and_the_order_of_the_verdicts_changes_nothing(judged: int, more: int, seed: int) -> None:
     level, outcome = drawn(seed, judged + more, 0.0, 1.0)
-    sample = Sample(level[:judged], outcome[:judged])
+    sample = JudgedCards(level[:judged], outcome[:judged])
     mixed = np.random.default_rng(seed).permutation(judged)
     found = share_right(fit(sample), counted(level), sample)
-    again = share_right(fit(Sample(level[mixed], outcome[mixed])), counted(level), sample)
+    again = share_right(fit(JudgedCards(level[mixed], outcome[mixed])), counted(level), sample)
     assert 0 <= found.low <= found.estimate <= found.high <= 1
     assert again.estimate == pytest.approx(found.estimate, abs=1e-3)
 
 
 def test_of_a_set_judged_whole_nothing_is_uncertain() -> None:
     level, outcome = drawn(0, 150, 0.0, 1.0)
-    sample = Sample(level, outcome)
+    sample = JudgedCards(level, outcome)
     found = share_right(fit(sample), counted(level), sample)
-    assert found.low == found.high == found.estimate == pytest.approx((outcome == Outcome.RIGHT).mean())
+    assert found.low == found.high == found.estimate == pytest.approx((outcome == CardVerdict.RIGHT).mean())
 
 
 def test_the_posterior_is_that_of_a_fine_grid() -> None:
     level, outcome = drawn(1, 60, -4.0, 1.0)  # hardly any is right: a normal approximation would be off
-    line = fit(Sample(level, outcome)).right
+    line = fit(JudgedCards(level, outcome)).right
     offset, slope = np.meshgrid(np.linspace(-11, 5, 400), np.linspace(-2, 4, 400), indexing="ij")
     logits = logit((level + 0.5) / 100)
-    signs = np.where(outcome == Outcome.RIGHT, 1, -1)
+    signs = np.where(outcome == CardVerdict.RIGHT, 1, -1)
     log = -((offset / 2) ** 2 + ((slope - 0.7) / 0.4) ** 2) / 2
     log -= sum(np.logaddexp(0, -sign * (offset + slope * x)) for sign, x in zip(signs, logits, strict=True))
     weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
@@ -72,9 +73,10 @@ def test_the_posterior_is_that_of_a_fine_grid() -> None:
     assert line.draws[:, 0].var() == pytest.approx(spread, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
     level, outcome = drawn(2, 3000, -1.0, 0.5)
-    true = (outcome == Outcome.RIGHT).mean()
+    true = (outcome == CardVerdict.RIGHT).mean()
     held, gaps = [], []
     for seed in range(100):
         sample = sampled(seed, level, outcome, 60)
@@ -87,7 +89,7 @@ def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
 
 def test_where_the_given_labels_are_kept_no_threshold_is_proposed() -> None:
     level, _ = drawn(3, 600, 0.0, 1.0)
-    sample = sampled(0, level, np.full(600, Outcome.KEPT), 60)
+    sample = sampled(0, level, np.full(600, CardVerdict.KEPT), 60)
     assert propose(curve(fit(sample), counted(level), sample), 6000) is None
 
 
@@ -102,7 +104,7 @@ def test_the_sign_of_the_slope_tells_whether_confidence_orders_the_queue(slope: 
 
 def test_where_everything_is_right_everything_is_proposed() -> None:
     level, _ = drawn(4, 2000, 0.0, 1.0)
-    sample = sampled(0, level, np.full(2000, Outcome.RIGHT), 60)
+    sample = sampled(0, level, np.full(2000, CardVerdict.RIGHT), 60)
     proposed = propose(curve(fit(sample), counted(level), sample), 20_000)
     assert proposed is not None
     assert proposed.changes == 2000
@@ -123,9 +125,9 @@ def test_a_higher_threshold_changes_fewer() -> None:
 
 def test_a_threshold_near_which_no_card_was_judged_is_not_proposed() -> None:
     level = np.where(np.arange(3000) < 100, 99, 20)
-    outcome = np.where(np.arange(3000) % 2 == 0, Outcome.RIGHT, Outcome.KEPT)
+    outcome = np.where(np.arange(3000) % 2 == 0, CardVerdict.RIGHT, CardVerdict.KEPT)
     rows = np.arange(100, 160)  # half of them right, none of the sure ones judged
-    sample = Sample(level[rows], outcome[rows])
+    sample = JudgedCards(level[rows], outcome[rows])
     points = curve(fit(sample), counted(level), sample)
     assert points[90].gain.low > 0
     assert points[90].judged == 0
@@ -134,7 +136,7 @@ def test_a_threshold_near_which_no_card_was_judged_is_not_proposed() -> None:
 
 def test_a_proposal_may_hardly_ever_lose_more_than_a_two_hundredth_of_the_labels() -> None:
     level = np.full(3000, 60)
-    outcome = np.where(np.arange(3000) % 60 < 34, Outcome.RIGHT, Outcome.KEPT)
+    outcome = np.where(np.arange(3000) % 60 < 34, CardVerdict.RIGHT, CardVerdict.KEPT)
     sample = sampled(0, level, outcome, 120)
     points = curve(fit(sample), counted(level), sample)
     (point,) = [point for point in points if point.threshold == 0.6]
@@ -144,9 +146,10 @@ def test_a_proposal_may_hardly_ever_lose_more_than_a_two_hundredth_of_the_labels
     assert propose(points, 3000) is None
 
 
+@pytest.mark.slow
 def test_the_band_holds_the_whole_curve_in_nine_of_ten_samples() -> None:
     level, outcome = drawn(12, 3000, -1.0, 0.7)
-    right = [(outcome[level >= percent] == Outcome.RIGHT).mean() for percent in range(100)]
+    right = [(outcome[level >= percent] == CardVerdict.RIGHT).mean() for percent in range(100)]
     held = []
     for seed in range(60):
         sample = sampled(seed, level, outcome, 60)
@@ -167,23 +170,23 @@ def test_an_unlabelled_image_is_spoilt_by_any_wrong_label() -> None:
 def test_the_former_round_is_a_prior_that_its_own_verdicts_outweigh() -> None:
     level, outcome = drawn(7, 3000, 2.0, 1.0)
     before = Prior.after(fit(sampled(0, level, outcome, 60)).as_json())
-    nothing = Sample(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    nothing = JudgedCards(np.zeros(0, np.int64), np.zeros(0, np.int64))
     expected = share_right(fit(nothing, prior=before), counted(level), nothing)
-    assert expected.estimate == pytest.approx((outcome == Outcome.RIGHT).mean(), abs=0.1)
-    kept = sampled(1, level, np.full(3000, Outcome.KEPT), 60)
+    assert expected.estimate == pytest.approx((outcome == CardVerdict.RIGHT).mean(), abs=0.1)
+    kept = sampled(1, level, np.full(3000, CardVerdict.KEPT), 60)
     assert share_right(fit(kept, prior=before), counted(level), kept).high < 0.2
 
 
 def test_large_regions_decide_the_share_of_pixels() -> None:
     rng = np.random.default_rng(8)
     level, large = rng.integers(50, 100, 2000), rng.random(2000) < 0.5
-    outcome = np.where(rng.random(2000) < np.where(large, 0.9, 0.1), Outcome.RIGHT, Outcome.KEPT)
+    outcome = np.where(rng.random(2000) < np.where(large, 0.9, 0.1), CardVerdict.RIGHT, CardVerdict.KEPT)
     pixels = np.where(large, 900.0, 100.0)
     findings = Findings(np.bincount(level, minlength=LEVELS), np.bincount(level, weights=pixels, minlength=LEVELS))
     rows = rng.choice(2000, 100, replace=False)
-    sample = Sample(level[rows], outcome[rows], pixels[rows])
+    sample = JudgedCards(level[rows], outcome[rows], pixels[rows])
     found = share_right(fit(sample), findings, sample)
-    assert found.low <= np.average(outcome == Outcome.RIGHT, weights=pixels) <= found.high
+    assert found.low <= np.average(outcome == CardVerdict.RIGHT, weights=pixels) <= found.high
     assert found.low > 0.6
 
 
@@ -191,20 +194,20 @@ def test_the_next_hundred_hold_as_many_errors_as_are_not_kept() -> None:
     level, outcome = drawn(9, 5000, -1.0, 1.0)
     fitted = fit(sampled(0, level, outcome, 300))
     found = expected_errors(fitted, level[:100])
-    assert found.low <= (outcome[:100] != Outcome.KEPT).sum() <= found.high
+    assert found.low <= (outcome[:100] != CardVerdict.KEPT).sum() <= found.high
 
 
 def test_a_million_findings_are_as_their_histogram() -> None:
     level, outcome = drawn(10, 1_000_000, -1.0, 1.0)
     sample = sampled(0, level, outcome, 20_000)
     found = share_right(fit(sample), counted(level), sample)
-    assert found.low <= (outcome == Outcome.RIGHT).mean() <= found.high
+    assert found.low <= (outcome == CardVerdict.RIGHT).mean() <= found.high
     assert found.high - found.low < 0.02
 
 
 def test_cards_that_the_set_does_not_hold_are_refused() -> None:
     level, outcome = drawn(11, 60, 0.0, 1.0)
-    sample = Sample(level, outcome)
+    sample = JudgedCards(level, outcome)
     with pytest.raises(ValueError, match="only those of the set"):
         share_right(fit(sample), Findings(np.zeros(LEVELS, np.int64)), sample)
 
@@ -213,9 +216,9 @@ def test_cards_that_the_set_does_not_hold_are_refused() -> None:
 def test_after_an_audit_accepting_gains_from_strong_networks_and_loses_with_none(
     signal: float, wrong: float, gains: float
 ) -> None:
-    case = draw(signal, each=100, wrong=wrong)
-    _, pseudo, confidence, _ = proposed(calibrated(case), case.given)
-    audit = audited(level_of(confidence), pseudo, case.given, case.true, 0)
+    case = draw_case(signal, each=100, wrong=wrong)
+    _, pseudo, confidence, _ = propose_labels(calibrate(case), case.given)
+    audit = simulate_audit(level_of(confidence), pseudo, case.given, case.true, 0)
     accepted = (pseudo != case.given) & (level_of(confidence) >= audit.percent)
     before, after = ((labels == case.true).mean() for labels in (case.given, np.where(accepted, pseudo, case.given)))
     assert (after > before + gains) if gains else (after == before)

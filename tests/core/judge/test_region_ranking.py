@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from core.judge.region_ranking import propose, usual_confidence, worst_first
+from core.judge.region_ranking import propose, rank_regions, typical_confidence
 from core.types import Region
 
 
@@ -30,27 +30,27 @@ CONFUSION = np.array([[900, 90, 10], [100, 900, 0], [10, 10, 980]])
 
 @pytest.mark.parametrize(("more", "less"), [(Found(log_odds=3), Found(log_odds=2)), (Found(side=20), Found(side=10))])
 def test_likelier_and_larger_ones_come_first(more: Found, less: Found) -> None:
-    assert worst_first([less, more], CONFUSION) == [1, 0]
-    assert worst_first([more, less], CONFUSION) == [0, 1]
+    assert rank_regions([less, more], CONFUSION) == [1, 0]
+    assert rank_regions([more, less], CONFUSION) == [0, 1]
 
 
 def test_what_a_fold_confuses_often_comes_after_what_it_confuses_once() -> None:
     usual = [Found(pseudo=1, row=row) for row in range(9)]
-    assert worst_first([*usual, Found(pseudo=2, row=9)], CONFUSION)[0] == 9
+    assert rank_regions([*usual, Found(pseudo=2, row=9)], CONFUSION)[0] == 9
     others = [replace(one, fold=1) for one in usual]  # the usual mix-up of another fold's network
     rest = [Found(given=2, pseudo=0, log_odds=0.1, row=row) for row in range(10, 18)]
-    assert worst_first([*others, Found(pseudo=1, row=9), *rest], CONFUSION)[0] == 9
+    assert rank_regions([*others, Found(pseudo=1, row=9), *rest], CONFUSION)[0] == 9
 
 
 def test_of_a_usual_pair_the_most_striking_is_raised_most() -> None:
     usual = [Found(pseudo=1, row=row, log_odds=2 - row / 100) for row in range(50)]
-    order = worst_first([*usual, Found(pseudo=2, row=50, log_odds=1.5)], CONFUSION)
+    order = rank_regions([*usual, Found(pseudo=2, row=50, log_odds=1.5)], CONFUSION)
     assert order[:2] == [50, 0]
 
 
 def test_equal_findings_keep_their_order_and_none_have_none() -> None:
-    assert worst_first([Found(), Found(), Found()], CONFUSION) == [0, 1, 2]
-    assert worst_first([], CONFUSION) == []
+    assert rank_regions([Found(), Found(), Found()], CONFUSION) == [0, 1, 2]
+    assert rank_regions([], CONFUSION) == []
 
 
 def test_renaming_classes_changes_no_order() -> None:
@@ -62,11 +62,11 @@ def test_renaming_classes_changes_no_order() -> None:
     name = rng.permutation(3)
     renamed = [Found(int(name[one.given]), int(name[one.pseudo]), one.log_odds, one.side) for one in findings]
     order = np.argsort(name)
-    assert worst_first(renamed, CONFUSION[np.ix_(order, order)]) == worst_first(findings, CONFUSION)
+    assert rank_regions(renamed, CONFUSION[np.ix_(order, order)]) == rank_regions(findings, CONFUSION)
 
 
 def test_the_usual_confidence_by_hand() -> None:
-    usual = usual_confidence(np.array([2, 4, 0]), np.array([255, 4 * 51, 0]))
+    usual = typical_confidence(np.array([2, 4, 0]), np.array([255, 4 * 51, 0]))
     np.testing.assert_allclose(usual, [0.5, 0.2, 1.0])
 
 

@@ -3,13 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given as drawn
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import given as drawn, settings, strategies as st
 
-from core.judge.differing import MaskPair, differing_pixels
-from core.judge.regions import Regions, Suspect, find_regions
-from core.types import IGNORE, WIDE_IGNORE, IntArray, ignore_of
+from core.judge.differing_pixels import MaskPair, differing_pixels
+from core.judge.regions import RegionFinding, Regions, find_regions, propose_regions
+from core.types import IGNORE, NO_LABEL, WIDE_IGNORE, ByteArray, IntArray, ignore_of, widen
 
 CLASSES = 5
 FIGURES = ("area", "given", "pseudo", "confidence", "self_confidence", "log_odds")
@@ -62,7 +60,7 @@ def without_ignored(mask: IntArray) -> IntArray:
 @settings(deadline=None, max_examples=30)
 def test_an_identical_prediction_gives_nothing(seed: int) -> None:
     regions = found(scene(seed), scene(seed))
-    assert (regions.suspects, regions.wobble, regions.tiny) == ([], 0, 0)
+    assert (regions.suspects, regions.at_boundary, regions.tiny) == ([], 0, 0)
 
 
 @drawn(st.integers(0, 999), st.integers(0, 4))
@@ -75,7 +73,7 @@ def test_every_pixel_that_differs_is_in_one_region_of_one_class_pair(seed: int, 
     np.testing.assert_array_equal(painted(everything, given.shape), differs)
     some = found(given, predicted, boundary=boundary, least=20)
     assert painted(some, given.shape).max(initial=0) <= 1
-    assert len(everything.suspects) == len(some.suspects) + some.wobble + some.tiny
+    assert len(everything.suspects) == len(some.suspects) + some.at_boundary + some.tiny
     whole = {region.region.to_bytes() for region in everything.suspects}
     assert {region.region.to_bytes() for region in some.suspects} <= whole, "a region keeps all its pixels"
     for suspect in some.suspects:
@@ -119,12 +117,12 @@ def test_renaming_classes_changes_nothing(seed: int) -> None:
         suspect.region.to_bytes() for suspect in after.suspects
     ]
     assert [int(name[suspect.pseudo]) for suspect in before.suspects] == [suspect.pseudo for suspect in after.suspects]
-    assert (before.wobble, before.tiny) == (after.wobble, after.tiny)
+    assert (before.at_boundary, before.tiny) == (after.at_boundary, after.tiny)
 
 
 @drawn(st.integers(0, 999), SHIFT, SHIFT)
 @settings(deadline=None, max_examples=60)
-def test_a_shift_by_up_to_three_pixels_is_wobble_and_no_finding(seed: int, x: int, y: int) -> None:
+def test_a_shift_by_up_to_three_pixels_is_a_boundary_difference_and_no_finding(seed: int, x: int, y: int) -> None:
     """Thin things are moved too: their regions are as thin as they are, and explained by the shift."""
     wide = scene(seed, 90, 110)
     given, predicted = wide[10:80, 10:100], without_ignored(wide)[10 + y : 80 + y, 10 + x : 100 + x]
@@ -132,12 +130,12 @@ def test_a_shift_by_up_to_three_pixels_is_wobble_and_no_finding(seed: int, x: in
     assert regions.suspects == []
 
 
-def test_a_shift_of_a_large_block_is_counted_as_wobble() -> None:
+def test_a_shift_of_a_large_block_is_counted_as_boundary_differences() -> None:
     given, predicted = ground(), ground()
     given[20:40, 20:40] = 1
     predicted[22:42, 20:40] = 1
     regions = found(given, predicted)
-    assert (len(regions.suspects), regions.wobble, regions.tiny) == (0, 2, 0)
+    assert (len(regions.suspects), regions.at_boundary, regions.tiny) == (0, 2, 0)
 
 
 @drawn(st.integers(0, 999))
@@ -231,9 +229,89 @@ def test_images_searched_at_once_have_the_regions_they_have_alone(sizes: list[tu
     together = find_regions(pairs, boundary=2, least=4)
     for pair, regions in zip(pairs, together, strict=True):
         [alone] = find_regions([pair], boundary=2, least=4)
-        assert (regions.wobble, regions.tiny) == (alone.wobble, alone.tiny)
+        assert (regions.at_boundary, regions.tiny) == (alone.at_boundary, alone.tiny)
         assert [told(one) for one in regions.suspects] == [told(one) for one in alone.suspects]
 
 
-def told(suspect: Suspect) -> tuple[object, ...]:
+def told(suspect: RegionFinding) -> tuple[object, ...]:
     return (suspect.region.to_bytes(), *(getattr(suspect, name) for name in FIGURES))
+
+
+SEEDS = st.integers(0, 999)
+
+
+def prediction(seed: int, height: int = 40, width: int = 60) -> tuple[IntArray, ByteArray]:
+    """Return patches of five classes with specks in them, some of it IGNORE, and a confidence for each pixel."""
+    rng = np.random.default_rng(seed)
+    small = rng.normal(size=(5, 7, CLASSES)).astype(np.float32)
+    mask = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).argmax(axis=2).astype(np.uint8)
+    specks = rng.random(mask.shape) < 0.08
+    mask[specks] = rng.integers(0, CLASSES, int(specks.sum()))
+    cv2.circle(mask, (int(rng.integers(width)), int(rng.integers(height))), 6, IGNORE, -1)
+    return mask, rng.integers(0, 256, mask.shape, dtype=np.uint8)
+
+
+def inside(one: RegionFinding, shape: tuple[int, ...]) -> IntArray:
+    layer = np.zeros(shape, np.uint8)
+    one.region.paint(layer, 1)
+    return layer
+
+
+@drawn(SEEDS)
+@settings(deadline=None, max_examples=40)
+def test_every_predicted_pixel_is_in_exactly_one_region_of_its_class(seed: int) -> None:
+    predicted, confidence = prediction(seed)
+    found = propose_regions(predicted, confidence, 1)
+    np.testing.assert_array_equal(sum(inside(one, predicted.shape) for one in found), predicted != IGNORE)
+    assert sum(one.area for one in found) == int((predicted != IGNORE).sum())
+    for one in found:
+        pixels = inside(one, predicted.shape) == 1
+        assert set(predicted[pixels].tolist()) == {one.pseudo}
+        assert one.area == int(pixels.sum()) == one.region.area
+        assert one.confidence == pytest.approx(confidence[pixels].mean() / 255)
+        assert (one.given, one.self_confidence, one.log_odds) == (NO_LABEL, 1.0, 0.0)
+
+
+@drawn(SEEDS, st.integers(1, 60))
+@settings(deadline=None, max_examples=40)
+def test_the_regions_are_those_that_opencv_finds_and_are_large_enough(seed: int, least: int) -> None:
+    predicted, confidence = prediction(seed)
+    wanted = []
+    for label in range(CLASSES):
+        number, parts = cv2.connectedComponents((predicted == label).astype(np.uint8), connectivity=8)
+        wanted += [(label, (parts == part).tobytes()) for part in range(1, number) if (parts == part).sum() >= least]
+    found = propose_regions(predicted, confidence, least)
+    assert sorted((one.pseudo, (inside(one, predicted.shape) == 1).tobytes()) for one in found) == sorted(wanted)
+
+
+@drawn(SEEDS, st.permutations(range(CLASSES)))
+@settings(deadline=None, max_examples=30)
+def test_renaming_the_classes_changes_nothing(seed: int, names: list[int]) -> None:
+    predicted, confidence = prediction(seed)
+    renamed = np.array([*names, *range(CLASSES, 256)], np.uint8)[predicted]
+    before, after = (propose_regions(mask, confidence, 9) for mask in (predicted, renamed))
+    assert [one.region.to_bytes() for one in after] == [one.region.to_bytes() for one in before]
+    assert [(one.pseudo, one.confidence) for one in after] == [(names[one.pseudo], one.confidence) for one in before]
+
+
+def test_masks_of_more_classes_than_a_byte_holds_give_the_same() -> None:
+    predicted, confidence = prediction(7)
+    wide = widen(predicted, 300)
+    narrow_found, wide_found = propose_regions(predicted, confidence, 4), propose_regions(wide, confidence, 4)
+    assert [one.region.to_bytes() for one in narrow_found] == [one.region.to_bytes() for one in wide_found]
+    wide[wide == 1] = IGNORE  # a class like any other here
+    assert {one.pseudo for one in propose_regions(wide, confidence, 1)} == {0, 2, 3, 4, IGNORE}
+
+
+def test_an_image_of_one_class_is_one_region_and_one_of_no_prediction_is_none() -> None:
+    sure = np.full((6, 9), 204, np.uint8)
+    (one,) = propose_regions(np.full((6, 9), 3, np.uint8), sure, 54)
+    assert (one.pseudo, one.area, one.region.box, one.confidence) == (3, 54, (0, 0, 9, 6), pytest.approx(0.8))
+    assert propose_regions(np.full((6, 9), 3, np.uint8), sure, 55) == []
+    assert propose_regions(np.full((6, 9), IGNORE, np.uint8), sure, 1) == []
+
+
+def test_parts_that_touch_at_a_corner_are_one_and_across_a_row_s_end_are_two() -> None:
+    predicted = np.array([[1, 0, 0, 2], [2, 1, 0, 0]], np.uint8)
+    found = propose_regions(predicted, np.full((2, 4), 255, np.uint8), 1)
+    assert sorted((one.pseudo, one.area) for one in found) == [(0, 4), (1, 2), (2, 1), (2, 1)]

@@ -1,10 +1,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given as drawn
-from hypothesis import strategies as st
+from hypothesis import given as drawn, strategies as st
 
-from core.judge.review import resolve, standing
+from core.judge.review import finding_state, resolve
 from core.types import Decision, Resolution, Status, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,7 +87,7 @@ def test_every_sample_has_exactly_one_resolution(history: list[Decision]) -> Non
 @drawn(histories())
 def test_a_settled_finding_says_the_label_that_resolve_says(history: list[Decision]) -> None:
     for sample, resolution in resolve(GIVEN, history).items():
-        stands = standing(1, [one for one in history if one.sample_id == sample])
+        stands = finding_state(1, [one for one in history if one.sample_id == sample])
         if stands.status.settled and resolution.decision is not None and not resolution.decision.bulk:
             assert (stands.label, stands.decision) == (resolution.label, resolution.decision)
 
@@ -97,8 +96,8 @@ def test_a_second_opinion_opens_the_sample_again_and_leaves_the_bulk_label() -> 
     bulk = decision(1, Verdict.ACCEPT, 2, bulk=True)
     history = [bulk, decision(2, Verdict.KEEP, 0), decision(3, Verdict.SECOND_OPINION)]
     assert resolve(GIVEN, history)[1] == Resolution(2, bulk)
-    assert standing(1, history).status is Status.SECOND_OPINION
-    assert standing(1, history).label is None
+    assert finding_state(1, history).status is Status.SECOND_OPINION
+    assert finding_state(1, history).label is None
 
 
 def test_a_second_opinion_without_anything_else_leaves_the_given_label() -> None:
@@ -113,18 +112,18 @@ def test_ambiguous_and_excluded_samples_have_no_label(verdict: Verdict) -> None:
 def test_a_bulk_act_of_an_older_round_gives_the_label_but_no_status_in_the_new_one() -> None:
     history = [decision(1, Verdict.ACCEPT, 2, bulk=True, round_id=1)]
     assert resolve(GIVEN, history)[1].label == 2
-    assert standing(1, history).status is Status.BULK
-    assert standing(2, history).status is Status.OPEN
+    assert finding_state(1, history).status is Status.BULK
+    assert finding_state(2, history).status is Status.OPEN
 
 
 def test_a_persons_verdict_stands_in_every_round() -> None:
     history = [decision(1, Verdict.RELABEL, 3, round_id=1), decision(2, Verdict.ACCEPT, 2, bulk=True, round_id=2)]
-    assert standing(2, history).status is Status.RELABEL
-    assert standing(2, history).label == 3
+    assert finding_state(2, history).status is Status.RELABEL
+    assert finding_state(2, history).label == 3
 
 
 def test_what_edits_painted_over_is_neither_open_nor_accepted_in_bulk_but_a_persons_verdict_stands() -> None:
     bulk = [decision(1, Verdict.ACCEPT, 2, bulk=True)]
-    assert standing(1, [], painted=True).status is Status.PAINTED
-    assert standing(1, bulk, painted=True) == standing(1, [], painted=True)
-    assert standing(1, [*bulk, decision(2, Verdict.KEEP, 1)], painted=True).status is Status.KEEP
+    assert finding_state(1, [], painted=True).status is Status.PAINTED
+    assert finding_state(1, bulk, painted=True) == finding_state(1, [], painted=True)
+    assert finding_state(1, [*bulk, decision(2, Verdict.KEEP, 1)], painted=True).status is Status.KEEP

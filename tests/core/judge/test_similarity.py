@@ -3,8 +3,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from core.judge import similarity as module
 from core.judge.similarity import (
@@ -12,7 +11,7 @@ from core.judge.similarity import (
     NEIGHBOURS,
     NONE,
     likeness,
-    nearest_of,
+    nearest_neighbours,
     neighbours_of,
     order_by_similarity,
     rows_around,
@@ -154,9 +153,9 @@ def test_one_image_s_neighbours_are_found_without_those_of_others(tmp_path: Path
     np.save(tmp_path / "embeddings.npy", points)
     found = similarity(points).neighbours
     for row in (0, 5, len(points) - 1):
-        assert nearest_of(tmp_path / "embeddings.npy", row) == found[row].tolist()
+        assert nearest_neighbours(tmp_path / "embeddings.npy", row) == found[row].tolist()
     np.save(tmp_path / "few.npy", points[:3])
-    assert sorted(nearest_of(tmp_path / "few.npy", 1)) == [0, 2]
+    assert sorted(nearest_neighbours(tmp_path / "few.npy", 1)) == [0, 2]
 
 
 def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
-from core.data.snapshot import Masks, Snapshot
-from core.judge.tag_checks import Contradiction, Doubt, check_tags, mask_doubts, prediction_doubts
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.judge.tag_checks import Contradiction, TagConflict, check_tags, mask_conflicts, prediction_conflicts
 from core.types import IGNORE, NO_LABEL, RoundError
 
 MASK = np.array([[0, 0, 1], [2, IGNORE, IGNORE]], np.uint8)
@@ -18,26 +18,28 @@ def tagged(*classes: int, count: int = 4) -> np.ndarray:
 
 
 def test_a_mask_that_shows_its_tags_is_in_no_doubt() -> None:
-    assert mask_doubts(tagged(0, 1, 2), MASK, bare=False) == []
+    assert mask_conflicts(tagged(0, 1, 2), MASK, bare=False) == []
 
 
 def test_what_a_mask_lacks_is_missing_and_what_it_has_beside_its_tags_is_excluded() -> None:
-    assert mask_doubts(tagged(0, 1, 3), MASK, bare=False) == [
-        Doubt(Contradiction.MISSING, 3, 0, predicted=False),
-        Doubt(Contradiction.EXCLUDED, 2, 1, predicted=False),
+    assert mask_conflicts(tagged(0, 1, 3), MASK, bare=False) == [
+        TagConflict(Contradiction.MISSING, 3, 0, predicted=False),
+        TagConflict(Contradiction.EXCLUDED, 2, 1, predicted=False),
     ]
 
 
 def test_of_a_mask_that_is_merely_begun_nothing_is_missing() -> None:
-    begun = mask_doubts(tagged(0, 1, 3), MASK, bare=True)
-    assert begun == [Doubt(Contradiction.EXCLUDED, 2, 1, predicted=False)]
+    begun = mask_conflicts(tagged(0, 1, 3), MASK, bare=True)
+    assert begun == [TagConflict(Contradiction.EXCLUDED, 2, 1, predicted=False)]
     finished = np.where(MASK == IGNORE, 0, MASK).astype(np.uint8)
-    assert Doubt(Contradiction.MISSING, 3, 0, predicted=False) in mask_doubts(tagged(0, 1, 3), finished, bare=True)
+    assert TagConflict(Contradiction.MISSING, 3, 0, predicted=False) in mask_conflicts(
+        tagged(0, 1, 3), finished, bare=True
+    )
 
 
 def test_a_prediction_needs_a_region_of_each_present_class() -> None:
-    assert prediction_doubts(tagged(0, 1), MASK, 1) == []
-    assert prediction_doubts(tagged(0, 1), MASK, 2) == [Doubt(Contradiction.MISSING, 1, 1, predicted=True)]
+    assert prediction_conflicts(tagged(0, 1), MASK, 1) == []
+    assert prediction_conflicts(tagged(0, 1), MASK, 2) == [TagConflict(Contradiction.MISSING, 1, 1, predicted=True)]
 
 
 def test_a_round_lists_its_doubts_those_about_masks_first(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_a_round_lists_its_doubts_those_about_masks_first(tmp_path: Path) -> Non
         [""] * 4,
         list("abcd"),
         ["a", "b", "c", "d"],
-        Masks(names, [""] * 4, np.array([[2, 3]] * 4, np.int32)),
+        SnapshotMasks(names, [""] * 4, np.array([[2, 3]] * 4, np.int32)),
     )
     assert check_tags(tmp_path, snapshot, store, 1) == {}
     predictions = create_predictions(tmp_path, snapshot.masks.sizes, 4)

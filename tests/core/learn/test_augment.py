@@ -1,7 +1,17 @@
 import pytest
 import torch
+from torch import Tensor, nn
 
-from core.learn.augment import jittered, jittered_labels, jittered_scenes
+from core.learn.augment import (
+    MultiViewNetwork,
+    jitter_images,
+    jitter_labels,
+    scene_jitter,
+    strong_labels,
+    strong_moved_views,
+    strong_views,
+    window_edges,
+)
 from core.types import NO_LABEL
 
 
@@ -12,7 +22,7 @@ def pictures() -> torch.Tensor:
 
 
 def test_shape_and_range_stay_and_each_image_moves_its_own_way() -> None:
-    moved = jittered(pictures(), torch.Generator().manual_seed(0))
+    moved = jitter_images(pictures(), torch.Generator().manual_seed(0))
     assert moved.shape == (64, 1, 28, 28)
     assert moved.min() >= 0
     assert moved.max() <= 1.0001
@@ -20,20 +30,20 @@ def test_shape_and_range_stay_and_each_image_moves_its_own_way() -> None:
 
 
 def test_what_matters_stays_in_the_picture() -> None:
-    moved = jittered(pictures(), torch.Generator().manual_seed(0))
+    moved = jitter_images(pictures(), torch.Generator().manual_seed(0))
     mass = moved.sum(dim=(1, 2, 3)) / pictures().sum(dim=(1, 2, 3))
     assert mass.min() > 0.7
     assert mass.max() < 1.4
 
 
 def test_the_same_seed_moves_the_same_way() -> None:
-    one, again = (jittered(pictures(), torch.Generator().manual_seed(5)) for _ in range(2))
+    one, again = (jitter_images(pictures(), torch.Generator().manual_seed(5)) for _ in range(2))
     torch.testing.assert_close(one, again, rtol=0, atol=0)
 
 
 def test_labels_stay_with_their_images() -> None:
-    images, labels = jittered_labels(pictures(), torch.arange(64), torch.Generator().manual_seed(0))
-    torch.testing.assert_close(images, jittered(pictures(), torch.Generator().manual_seed(0)))
+    images, labels = jitter_labels(pictures(), torch.arange(64), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(images, jitter_images(pictures(), torch.Generator().manual_seed(0)))
     assert labels.tolist() == list(range(64))
 
 
@@ -47,7 +57,7 @@ def scenes(height: int = 40, width: int = 56) -> tuple[torch.Tensor, torch.Tenso
 @pytest.mark.parametrize("crop", [0, 24, 48])
 def test_image_and_mask_move_together(crop: int) -> None:
     images, masks = scenes()
-    shown, wanted = jittered_scenes(crop, mirror=True)(images, masks, torch.Generator().manual_seed(0))
+    shown, wanted = scene_jitter(crop, mirror=True)(images, masks, torch.Generator().manual_seed(0))
     window = (min(crop, 40), min(crop, 56)) if crop else (40, 56)
     assert shown.shape == (32, 3, *window)
     assert wanted.shape == (32, *window)
@@ -60,7 +70,7 @@ def test_image_and_mask_move_together(crop: int) -> None:
 def test_what_lies_beyond_a_scene_is_unknown_and_what_was_unknown_stays() -> None:
     images, masks = scenes()
     masks[:, :4] = NO_LABEL
-    _, wanted = jittered_scenes(40, mirror=False)(images, masks, torch.Generator().manual_seed(1))
+    _, wanted = scene_jitter(40, mirror=False)(images, masks, torch.Generator().manual_seed(1))
     unknown = (wanted == NO_LABEL).float().mean(dim=(1, 2))
     assert unknown.max() > 0.3  # seen from afar
     assert unknown.min() < 0.05  # seen from near
@@ -70,7 +80,7 @@ def test_scenes_are_mirrored_only_when_wished() -> None:
     images, masks = scenes()
     masks[:, :, :28], masks[:, :, 28:] = 0, 1
     for mirror in (False, True):
-        _, wanted = jittered_scenes(0, mirror=mirror)(images, masks, torch.Generator().manual_seed(2))
+        _, wanted = scene_jitter(0, mirror=mirror)(images, masks, torch.Generator().manual_seed(2))
         both = wanted[((wanted == 0).any(dim=2) & (wanted == 1).any(dim=2)).any(dim=1)]
         turned = [int(mask[20][mask[20] != NO_LABEL][0]) == 1 for mask in both]
         assert any(turned) == mirror
@@ -79,7 +89,107 @@ def test_scenes_are_mirrored_only_when_wished() -> None:
 
 def test_the_same_seed_shows_scenes_the_same_way_and_one_channel_will_do() -> None:
     images, masks = scenes()
-    jitter = jittered_scenes(24, mirror=True)
+    jitter = scene_jitter(24, mirror=True)
     one, again = (jitter(images[:, :1], masks, torch.Generator().manual_seed(5)) for _ in range(2))
     for first, second in zip(one, again, strict=True):
         torch.testing.assert_close(first, second)
+
+
+class Pixelwise(nn.Module):
+    """Logits that depend on the pixel alone; remembers the sizes it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(tuple(images.shape[2:]))
+        return torch.cat([images, -images, images * 2], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("side", "crop", "edges"),
+    [
+        (100, 0, [(0, 100)]),
+        (100, 100, [(0, 100)]),
+        (150, 100, [(0, 150)]),
+        (151, 100, [(0, 100), (51, 151)]),
+        (300, 100, [(0, 100), (67, 167), (133, 233), (200, 300)]),
+    ],
+)
+def test_windows_overlap_and_cover_a_side(side: int, crop: int, edges: list[tuple[int, int]]) -> None:
+    assert window_edges(side, crop) == edges
+
+
+def test_however_a_scene_is_looked_at_each_pixel_keeps_its_place() -> None:
+    images = torch.randn(2, 1, 70, 90)
+    plain = Pixelwise()(images)
+    for crop, flip in [(0, False), (0, True), (32, False), (32, True)]:
+        network = Pixelwise()
+        torch.testing.assert_close(MultiViewNetwork(network, crop=crop, scales=(1.0,), flip=flip)(images), plain)
+        assert set(network.seen) == ({(32, 32)} if crop else {(70, 90)})
+
+
+def test_several_sizes_are_averaged_at_the_scenes_own() -> None:
+    smooth = torch.linspace(-1, 1, 40)[None, None, None].expand(1, 1, 30, 40)
+    network = Pixelwise()
+    found = MultiViewNetwork(network, crop=0, scales=(0.5, 1.0, 2.0), flip=False)(smooth)
+    assert network.seen == [(15, 20), (30, 40), (60, 80)]
+    torch.testing.assert_close(found, Pixelwise()(smooth), atol=0.03, rtol=0)
+
+
+def test_a_mirrored_look_is_turned_back_before_it_is_averaged() -> None:
+    class LeftSeeing(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = torch.zeros_like(images)
+            logits[..., :2] = 1
+            return logits
+
+    found = MultiViewNetwork(LeftSeeing(), crop=0, scales=(1.0,), flip=True)(torch.zeros(1, 1, 1, 6))
+    assert found.flatten().tolist() == [0.5, 0.5, 0, 0, 0.5, 0.5]
+
+
+def test_strong_views_change_every_image_in_its_own_way_and_leave_the_given_ones() -> None:
+    images = torch.randn(1, 3, 16, 20, generator=torch.Generator().manual_seed(0)).expand(8, 3, 16, 20).clone()
+    before = images.clone()
+    changed, again = (strong_views(images, torch.Generator().manual_seed(3)) for _ in range(2))
+    torch.testing.assert_close(images, before)
+    torch.testing.assert_close(changed, again)
+    assert changed.shape == images.shape
+    assert changed.isfinite().all()
+    assert all((one != images[0]).any() for one in changed)
+    assert len({round(one.sum().item(), 3) for one in changed}) == 8
+
+
+def test_strong_views_move_no_pixel() -> None:
+    """A bright spot stays where it is, unless it was cut out."""
+    images = torch.zeros(40, 3, 15, 15)
+    images[:, :, 4, 9] = 30.0
+    seen = strong_views(images, torch.Generator().manual_seed(1)).sum(dim=1).flatten(1)
+    spread = seen.amax(1) - seen.amin(1)
+    kept = spread > 20
+    assert kept.sum() > 20
+    assert (seen[kept] - seen[kept].median(dim=1, keepdim=True).values).abs().argmax(1).eq(4 * 15 + 9).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_strong_views_of_classes_move_every_image_in_its_own_way_and_more(channels: int) -> None:
+    images = pictures().expand(64, channels, 28, 28).clone()
+    before = images.clone()
+    seen, labels = strong_labels(images, torch.arange(64), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(images, before)
+    assert labels.tolist() == list(range(64))
+    assert seen.shape == images.shape
+    assert seen.isfinite().all()
+    assert len({round(image.sum().item(), 3) for image in seen}) > 60
+    moved = strong_moved_views(images, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(seen, moved)
+    weak = jitter_images(images, torch.Generator().manual_seed(0))
+    assert (seen - images).abs().mean() > (weak - images).abs().mean()
+
+
+def test_strong_views_of_digits_keep_their_ink() -> None:
+    """Grey levels are not changed, only moved and cut, so nothing is brighter than it was."""
+    seen = strong_moved_views(pictures(), torch.Generator().manual_seed(0))
+    assert seen.min() >= 0
+    assert seen.max() <= 1.0001

@@ -11,15 +11,15 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from core.config import BACKBONE, SMALL_NETWORK, Method, RoundConfig, Weights
+from core.config import BACKBONE, SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.judge.hints import HintKey, hints
-from core.learn.backbone_check import SCALING, Trial, check_backbone, check_trained, needs_check
-from core.learn.batches import Images
-from core.learn.crossfold import Held, Telling
-from core.learn.models.classifier import build_classifier, first_scaling
+from core.learn.backbone_check import SCALING, BackboneTrial, check_backbone, check_trained, needs_check
+from core.learn.batches import ImageBatches
+from core.learn.crossfold import FoldCallbacks, FoldSplit
+from core.learn.models.classifier import build_classifier, initial_scaling
 from core.learn.models.weights import load_packaged
-from core.learn.training import predicted
-from core.types import ByteArray, IntArray
+from core.learn.training import predict_batches
+from core.types import ByteArray, IntArray, command_text
 
 CLASSES, COUNT, SIZE = 5, 240, 64
 RIGHT = (0.5, 0.5, 0.5)
@@ -31,7 +31,7 @@ BETTER_SCALED = {
     "held_out": 750, "agreement": 0.44, "better": SCALING, "better_agreement": 0.51, "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
 }  # fmt: skip
-NEVER = Telling(lambda _: None, lambda: False)
+NEVER = FoldCallbacks(lambda _: None, lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RoundConfig:
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
     save_file(network.state_dict(), path)
     return RoundConfig(
-        method=Method.PROBE,
+        method=ProbabilityMethod.PROBE,
         model=BACKBONE,
         weights=Weights.FILE,
         weights_file=str(path),
@@ -70,17 +70,19 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RoundConfig:
 
 def checked(config: RoundConfig, images: ByteArray, labels: IntArray, path: Path) -> dict[str, Any]:
     """Return what is written of a round with this config."""
-    shown = Images(images, first_scaling(config, 3), torch.device("cpu"))
+    shown = ImageBatches(images, initial_scaling(config, 3), torch.device("cpu"))
 
     def build(other: RoundConfig) -> torch.nn.Module:
         return build_classifier(other, 3, 0)
 
     torch.manual_seed(config.seed)
-    parts = predicted(build(config), shown, torch.arange(COUNT), 40, on_look=lambda *_: None, should_stop=lambda: False)
+    parts = predict_batches(
+        build(config), shown, torch.arange(COUNT), 40, on_progress=lambda *_: None, should_stop=lambda: False
+    )
     embeddings = torch.cat([part for _, part in parts]).numpy()
     dealt = np.random.default_rng(1).permutation(COUNT)
-    held = Held(0, dealt[: COUNT // 2], dealt[COUNT // 2 :], labels)
-    trial = Trial(shown, CLASSES, build, NEVER)
+    held = FoldSplit(0, dealt[: COUNT // 2], dealt[COUNT // 2 :], labels)
+    trial = BackboneTrial(shown, CLASSES, build, NEVER)
     check_backbone(config, embeddings, held, np.ones(COUNT, np.bool_), trial, path=path)
     found: dict[str, Any] = json.loads(path.read_text())
     return found
@@ -92,6 +94,7 @@ def keys_of(check: dict[str, Any]) -> set[HintKey]:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_a_scaling_that_blinds_the_network_is_named_with_the_one_that_does_not(
     images: ByteArray, config: RoundConfig, tmp_path: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_a_scaling_that_blinds_the_network_is_named_with_the_one_that_does_not(
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("wrong", [0.0, 0.4, 1.0])
+@pytest.mark.slow
 def test_hard_images_and_wrong_labels_are_not_held_against_the_network(
     images: ByteArray, config: RoundConfig, tmp_path: Path, wrong: float
 ) -> None:
@@ -118,6 +122,7 @@ def test_hard_images_and_wrong_labels_are_not_held_against_the_network(
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_weights_that_see_nothing_are_told_of_the_installed_network(
     images: ByteArray, config: RoundConfig, tmp_path: Path
 ) -> None:
@@ -134,11 +139,11 @@ def test_a_trained_network_that_the_installed_one_surpasses_is_told_so(
 ) -> None:
     rng, labels = np.random.default_rng(2), np.arange(COUNT) % CLASSES
     held_rows = np.sort(rng.permutation(COUNT)[: COUNT // 2])
-    held = Held(0, np.setdiff1d(np.arange(COUNT), held_rows), held_rows, labels)
+    held = FoldSplit(0, np.setdiff1d(np.arange(COUNT), held_rows), held_rows, labels)
     said = np.where(rng.random(COUNT) < right, labels, rng.integers(CLASSES, size=COUNT))
     logits = 9 * np.eye(CLASSES, dtype=np.float32)[said][held_rows]
-    shown = Images(images, first_scaling(config, 3), torch.device("cpu"))
-    trial = Trial(shown, CLASSES, lambda other: build_classifier(other, 3, 0), NEVER)
+    shown = ImageBatches(images, initial_scaling(config, 3), torch.device("cpu"))
+    trial = BackboneTrial(shown, CLASSES, lambda other: build_classifier(other, 3, 0), NEVER)
     trained = RoundConfig(model="resnet18", input_size=SIZE, batch_size=40)
     check_trained(trained, logits, held, np.ones(COUNT, np.bool_), trial, path=tmp_path / "trained.json")
     check = json.loads((tmp_path / "trained.json").read_text())
@@ -150,7 +155,7 @@ def test_a_trained_network_that_the_installed_one_surpasses_is_told_so(
 def test_the_installed_probe_and_the_small_network_are_not_compared(config: RoundConfig) -> None:
     assert needs_check(config)
     assert not needs_check(replace(config, weights=Weights.PACKAGED, weights_file=""))
-    assert needs_check(replace(config, method=Method.FINE_TUNE))
+    assert needs_check(replace(config, method=ProbabilityMethod.FINE_TUNE))
     assert not needs_check(RoundConfig(model=SMALL_NETWORK))
 
 
@@ -159,7 +164,8 @@ def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
     (hint,) = hints(HEALTHY | {"backbone_check": check})
     assert "44%" in hint.text
     assert "51%" in hint.text
-    assert "--weights-mean 0.5,0.5,0.5 --weights-std 0.5,0.5,0.5 --weights-padding same" in hint.advice
+    said = "with its file and --weights-mean 0.5,0.5,0.5, --weights-std 0.5,0.5,0.5, --weights-padding same"
+    assert said in command_text(hint.advice)
 
 
 def test_the_hint_on_a_further_network_names_it_and_its_own_options() -> None:
@@ -171,4 +177,4 @@ def test_the_hint_on_a_further_network_names_it_and_its_own_options() -> None:
     ]
     (hint,) = hints(HEALTHY | {"networks": networks})
     assert "network 2 (mobilenetv2_100) agrees with 44%" in hint.text
-    assert "weights_mean=0.5,0.5,0.5 weights_std=0.5,0.5,0.5 in the --network" in hint.advice
+    assert "in which it is the first network and “Mean” 0.5,0.5,0.5, “Deviation” 0.5,0.5,0.5" in hint.advice

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from core.learn import batches
-from core.learn.batches import Images, Labels, MaskTargets, Scaling
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
 from core.types import NO_LABEL
 
 CPU = torch.device("cpu")
@@ -15,7 +15,7 @@ def array() -> np.ndarray:
 
 def test_a_batch_holds_the_scaled_pixels_of_its_rows() -> None:
     scaling = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.5))
-    batch = Images(array(), scaling, CPU).batch(torch.tensor([7, 2]))
+    batch = ImageBatches(array(), scaling, CPU).batch(torch.tensor([7, 2]))
     assert batch.shape == (2, 3, 4, 5)
     assert batch.is_contiguous(memory_format=torch.channels_last)
     expected = (array()[[7, 2]] / 255 - np.array(scaling.mean)) / np.array(scaling.std)
@@ -24,13 +24,13 @@ def test_a_batch_holds_the_scaled_pixels_of_its_rows() -> None:
 
 def test_what_does_not_fit_in_memory_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     scaling, rows = Scaling.measured(array()), torch.tensor([9, 0, 0])
-    resident = Images(array(), scaling, CPU).batch(rows)
+    resident = ImageBatches(array(), scaling, CPU).batch(rows)
     monkeypatch.setattr(batches, "_RESIDENT_BYTES", 0)
-    torch.testing.assert_close(Images(array(), scaling, CPU).batch(rows), resident)
+    torch.testing.assert_close(ImageBatches(array(), scaling, CPU).batch(rows), resident)
 
 
 def test_measured_images_have_mean_0_and_deviation_1() -> None:
-    everything = Images(array(), Scaling.measured(array()), CPU).batch(torch.arange(10))
+    everything = ImageBatches(array(), Scaling.measured(array()), CPU).batch(torch.arange(10))
     torch.testing.assert_close(everything.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(everything.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
 
@@ -48,11 +48,11 @@ def test_of_many_or_large_images_some_are_measured_evenly_spread(monkeypatch: py
 
 def test_images_of_one_colour_do_not_divide_by_zero() -> None:
     plain = np.full((3, 4, 4, 1), 9, np.uint8)
-    assert Images(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()
+    assert ImageBatches(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()
 
 
 def test_labels_are_asked_for_by_row() -> None:
-    assert Labels(np.array([4, NO_LABEL, 2], np.int32), CPU).batch(torch.tensor([2, 1])).tolist() == [2, NO_LABEL]
+    assert ClassTargets(np.array([4, NO_LABEL, 2], np.int32), CPU).batch(torch.tensor([2, 1])).tolist() == [2, NO_LABEL]
 
 
 @pytest.mark.parametrize("resident", [True, False])

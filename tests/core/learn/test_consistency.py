@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,11 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from core.learn.augment import jittered_labels, jittered_scenes
-from core.learn.batches import Images, Labels, MaskTargets, Scaling
-from core.learn.consistency import Consistency, consistency_loss, strong_views
-from core.learn.losses import supervised_loss
-from core.learn.training import Labelled, Recipe, Watcher, train
+from core.learn.augment import jitter_labels, scene_jitter, strong_views
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.consistency import Consistency, adaptive_thresholds, consistency_loss
+from core.learn.training import Hyperparameters, Labelled, TrainingCallbacks, supervised_loss, train
 
 CPU = torch.device("cpu")
 
@@ -72,27 +72,38 @@ def test_a_higher_threshold_never_costs_more() -> None:
     assert losses == sorted(losses, reverse=True)
 
 
-def test_strong_views_change_every_image_in_its_own_way_and_leave_the_given_ones() -> None:
-    images = torch.randn(1, 3, 16, 20, generator=generator()).expand(8, 3, 16, 20).clone()
-    before = images.clone()
-    changed, again = (strong_views(images, generator(3)) for _ in range(2))
-    torch.testing.assert_close(images, before)
-    torch.testing.assert_close(changed, again)
-    assert changed.shape == images.shape
-    assert changed.isfinite().all()
-    assert all((one != images[0]).any() for one in changed)
-    assert len({round(one.sum().item(), 3) for one in changed}) == 8
+def test_each_class_may_have_a_threshold_of_its_own() -> None:
+    weak = torch.tensor([[0.0, math.log(9)], [math.log(9), 0.0]])  # sure of 1, and of 0, by .9
+    strong = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)]])
+    everywhere = torch.tensor([True, True])
+    loss = consistency_loss(weak, strong, everywhere, torch.tensor([0.95, 0.8]))
+    assert loss.item() == pytest.approx(-math.log(0.75) / 2)
 
 
-def test_strong_views_move_no_pixel() -> None:
-    """A bright spot stays where it is, unless it was cut out."""
-    images = torch.zeros(40, 3, 15, 15)
-    images[:, :, 4, 9] = 30.0
-    seen = strong_views(images, generator(1)).sum(dim=1).flatten(1)
-    spread = seen.amax(1) - seen.amin(1)
-    kept = spread > 20
-    assert kept.sum() > 20
-    assert (seen[kept] - seen[kept].median(dim=1, keepdim=True).values).abs().argmax(1).eq(4 * 15 + 9).all()
+def test_adaptive_thresholds_follow_the_confidence_and_are_lower_for_rare_classes() -> None:
+    running = torch.zeros(4)
+    unsure = torch.zeros(8, 3)
+    first = adaptive_thresholds(unsure, torch.ones(8, dtype=torch.bool), running)
+    torch.testing.assert_close(first, torch.full((3,), 1 / 3))
+    sure = torch.tensor([[9.0, 0, 0]] * 6 + [[0, 9.0, 0]] * 2)  # class 2 never
+    for _ in range(1_000):
+        later = adaptive_thresholds(sure, torch.ones(8, dtype=torch.bool), running)
+    assert later[0].item() == pytest.approx(sure.softmax(1).max().item(), abs=1e-3)
+    assert later[1].item() == pytest.approx(later[0].item() / 3, abs=1e-2)
+    assert later[2] < 0.01
+    nothing = running.clone()
+    adaptive_thresholds(unsure, torch.zeros(8, dtype=torch.bool), running)
+    torch.testing.assert_close(running, nothing)
+
+
+def test_adaptive_thresholds_of_pixels_are_those_of_as_many_images() -> None:
+    weak = torch.randn(6, 3, generator=generator())
+    images, pixels = torch.zeros(4), torch.zeros(4)
+    valid = torch.tensor([True, True, False, True, True, True])
+    of_images = adaptive_thresholds(weak, valid, images)
+    of_pixels = adaptive_thresholds(weak.T.reshape(1, 3, 2, 3), valid.view(1, 2, 3), pixels)
+    torch.testing.assert_close(of_images, of_pixels)
+    torch.testing.assert_close(images, pixels)
 
 
 def two_kinds(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -104,35 +115,53 @@ def two_kinds(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(array, 0, 255).astype(np.uint8), labels
 
 
-def trained(ratio: int) -> tuple[list[float], nn.Module]:
+def trained(ratio: int, threshold: float | None = 0.8) -> tuple[list[float], nn.Module]:
     array, labels = two_kinds()
-    images = Images(array, Scaling.measured(array), CPU)
-    targets = Labels(labels, CPU)
+    images = ImageBatches(array, Scaling.measured(array), CPU)
+    targets = ClassTargets(labels, CPU)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(432, 2))
+    running = torch.zeros(3)
     objective = Consistency(
-        images=images, targets=targets, rows=torch.arange(8, 60), augment=jittered_labels, threshold=0.8, ratio=ratio
+        images=images,
+        targets=targets,
+        rows=torch.arange(8, 60),
+        augment=jitter_labels,
+        strong=strong_views,
+        threshold=threshold,
+        ratio=ratio,
+        running=running,
     )
     losses: list[float] = []
-    watcher = Watcher(lambda _, loss: losses.append(loss), lambda _: None, lambda: False)
-    recipe = Recipe(epochs=20, batch_size=4, learning_rate=0.01)
+    callbacks = TrainingCallbacks(lambda _, loss: losses.append(loss), lambda *_: None, lambda: False)
+    recipe = Hyperparameters(epochs=20, batch_size=4, learning_rate=0.01)
     taught = Labelled(torch.arange(8), targets)
-    train(network, images, taught, recipe, augment=jittered_labels, watcher=watcher, objective=objective)
+    train(
+        network,
+        images,
+        taught,
+        recipe,
+        augment=jitter_labels,
+        callbacks=callbacks,
+        objective=objective,
+        running=(running,),
+    )
     return losses, network
 
 
-def test_the_one_loop_learns_by_it_the_same_way_each_time() -> None:
-    losses, network = trained(2)
-    assert trained(2)[0] == losses
-    assert trained(3)[0] != losses
+@pytest.mark.parametrize("threshold", [0.8, None])
+def test_the_one_loop_learns_by_it_the_same_way_each_time(threshold: float | None) -> None:
+    losses, network = trained(2, threshold)
+    assert trained(2, threshold)[0] == losses
+    assert trained(3, threshold)[0] != losses
     array, labels = two_kinds()
-    logits = network(Images(array, Scaling.measured(array), CPU).batch(torch.arange(60)))
+    logits = network(ImageBatches(array, Scaling.measured(array), CPU).batch(torch.arange(60)))
     assert (logits.argmax(1).numpy() == labels).mean() > 0.95
 
 
 def test_masks_learn_only_where_the_scene_is() -> None:
     array, _ = two_kinds(12)
-    images = Images(array, Scaling.measured(array), CPU)
+    images = ImageBatches(array, Scaling.measured(array), CPU)
     targets = MaskTargets(np.full((12, 12, 12), 255, np.uint8), CPU)  # nothing is given
     seen: list[Tensor] = []
 
@@ -141,13 +170,14 @@ def test_masks_learn_only_where_the_scene_is() -> None:
         return shown, torch.full_like(masks, -1)
 
     network = nn.Conv2d(3, 2, 1)
-    asked = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0, "ratio": 2}
+    asked: dict[str, Any] = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0}
+    asked |= {"ratio": 2, "strong": strong_views, "running": torch.zeros(3)}
     batch, known = images.batch(torch.arange(3)), torch.zeros(3, 12, 12, dtype=torch.int64)
     own = supervised_loss(network(batch), known)
     beyond = Consistency(augment=far_out, **asked)(network, batch, known, None, generator())
     torch.testing.assert_close(beyond, own)
     assert seen[0].shape == (6, 12, 12)
     assert (seen[0] == 0).all()
-    inside = Consistency(augment=jittered_scenes(8, mirror=True), **asked)
-    windows = jittered_scenes(8, mirror=True)(batch, known, generator())
+    inside = Consistency(augment=scene_jitter(8, mirror=True), **asked)
+    windows = scene_jitter(8, mirror=True)(batch, known, generator())
     assert inside(network, *windows, None, generator()) > supervised_loss(network(windows[0]), windows[1])

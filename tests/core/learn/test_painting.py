@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.data.predictions import create_predictions
-from core.data.votes import create_votes
+from core.data.predictions import create_predictions, create_votes
 from core.judge import calibration, mask_scoring
 from core.learn import painting
-from core.learn.crossfold import Held, Kept
-from core.learn.painting import Painter, enlarged
+from core.learn.augment import MultiViewNetwork
+from core.learn.batches import ImageBatches, Scaling
+from core.learn.crossfold import FoldOutput, FoldSplit
+from core.learn.painting import Canvas, Painter, enlarge, mask_of, paint_rows, sure_mask_of
 from core.types import IGNORE, NO_LABEL
 
 SIZES = np.array([[20, 30], [30, 20], [12, 12]], np.int32)
@@ -23,7 +24,7 @@ EXTENTS = np.array([[8, 12], [12, 8], [12, 12]])
 @pytest.mark.parametrize("strip", [1, 200, 1 << 24])
 def test_strips_together_are_the_bilinear_enlargement(size: tuple[int, int], strip: int) -> None:
     logits = torch.randn(3, 9, 7, generator=torch.Generator().manual_seed(0))
-    parts = list(enlarged(logits, *size, strip=strip))
+    parts = list(enlarge(logits, *size, strip=strip))
     assert [top for top, _ in parts] == np.cumsum([0, *(part.shape[1] for _, part in parts)])[:-1].tolist()
     assert strip > 1 or len(parts) == size[0]
     expected = F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
@@ -43,7 +44,7 @@ def painted(
     *,
     shared: tuple[int, ...] = (),
     learnable: np.ndarray | None = None,
-) -> Kept:
+) -> FoldOutput:
     painter = Painter(
         predictions=create_predictions(folder, SIZES, 4),
         open_votes=lambda fold, shared: create_votes(folder, fold, SIZES, shared, 4),
@@ -62,7 +63,7 @@ def painted(
             yield part, logits[torch.from_numpy(part)]
 
     known = np.zeros(3, np.int64) if labels is None else labels
-    return painter(Held(1, rows, rows, known, np.array(shared, np.int64)), predict)
+    return painter(FoldSplit(1, rows, rows, known, np.array(shared, np.int64)), predict)
 
 
 def masks(seed: int = 2) -> list[np.ndarray]:
@@ -111,7 +112,10 @@ def test_masks_that_are_not_learnt_from_decide_no_temperature(tmp_path: Path) ->
 def test_what_all_folds_predict_goes_into_files_of_the_folds_own(tmp_path: Path) -> None:
     given, logits = masks(), logits_on_canvas()
     given[1] = np.full(SIZES[1], IGNORE, np.uint8)
-    alone, apart = painted(tmp_path / "alone", given, logits), painted(tmp_path / "apart", given, logits, shared=(1,))
+    alone, apart = (
+        painted(tmp_path / "alone", given, logits),
+        painted(tmp_path / "apart", given, logits, shared=(1,)),
+    )
     np.testing.assert_array_equal(alone.columns["confusion"], apart.columns["confusion"])
     whole, kept = (create_predictions(tmp_path / name, SIZES, 4) for name in ("alone", "apart"))
     assert kept.fold.tolist() == [1, -1, 1]
@@ -189,7 +193,69 @@ def test_tags_veto_absent_classes_and_the_rest_shares_all_probability(tmp_path: 
 def test_vetoed_probabilities_sum_to_one_over_what_is_present() -> None:
     logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
     present = np.array([False, True, True, False])
-    probs = painting.vetoed(logits, present).softmax(dim=0)
+    probs = painting.veto(logits, present).softmax(dim=0)
     assert (probs[[0, 3]] == 0).all()
     torch.testing.assert_close(probs.sum(dim=0), torch.ones(5))
     torch.testing.assert_close(probs[[1, 2]], logits[[1, 2]].softmax(dim=0))
+
+
+CPU = torch.device("cpu")
+
+
+def canvas() -> Canvas:
+    return Canvas(np.array([[6, 8], [8, 6]]), np.array([[12, 16], [16, 12]]))
+
+
+def logits() -> Tensor:
+    return torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_likeliest_class_is_found_at_the_images_own_size() -> None:
+    large = F.interpolate(logits()[None, :, :6, :8], (12, 16), mode="bilinear", align_corners=False)[0]
+    mask = mask_of(logits(), canvas(), 0)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, large.argmax(dim=0).numpy())
+
+
+def test_under_the_tags_only_present_classes_are_painted() -> None:
+    large = F.interpolate(logits()[None, :, :8, :6], (16, 12), mode="bilinear", align_corners=False)[0]
+    mask = mask_of(logits(), canvas(), 1, np.array([True, False, True]))
+    np.testing.assert_array_equal(mask, np.where(large[0] >= large[2], 0, 2))
+    assert (mask_of(logits(), canvas(), 1, np.zeros(3, np.bool_)) == IGNORE).all()
+
+
+def test_how_sure_it_is_is_shared_by_what_is_there() -> None:
+    large = F.interpolate(logits()[None, :, :8, :6], (16, 12), mode="bilinear", align_corners=False)[0]
+    mask, sure = sure_mask_of(logits(), canvas(), 1, np.array([True, False, True]))
+    probs = large[[0, 2]].softmax(dim=0)
+    np.testing.assert_array_equal(mask, np.array([0, 2])[probs.argmax(dim=0)])
+    np.testing.assert_allclose(sure, 255 * probs.max(dim=0).values, atol=0.51)
+    plain, less_sure = sure_mask_of(logits(), canvas(), 1)
+    np.testing.assert_array_equal(plain, mask_of(logits(), canvas(), 1))
+    same = plain == mask
+    assert (less_sure[same] <= sure[same]).all()
+    assert (sure_mask_of(logits(), canvas(), 1, np.array([False, True, False]))[1] == 255).all()
+    assert (sure_mask_of(logits(), canvas(), 1, np.zeros(3, np.bool_))[1] == 0).all()
+
+
+class Sided(nn.Module):
+    """Says which side a pixel is on: its logits differ with the place alone, so a mirrored look disagrees."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        across = torch.linspace(0, 1, images.shape[3]).expand(len(images), *images.shape[2:])
+        return torch.stack((across, 0.8 * (1 - across) + 0.2, torch.full_like(across, 0.55)), dim=1)
+
+
+def test_all_sizes_and_the_mirror_are_averaged_before_the_tags_decide() -> None:
+    array = np.zeros((2, 8, 8, 3), np.uint8)
+    images = ImageBatches(array, Scaling((0.5,) * 3, (0.5,) * 3), CPU)
+    view = MultiViewNetwork(Sided(), crop=0, scales=(0.5, 1.0, 1.5), flip=True)
+    tags = np.array([[True, True, True], [True, False, True]])
+    looked = paint_rows(
+        view, images, np.array([1, 0]), canvas(), tags, at_once=2, on_progress=print, should_stop=lambda: False
+    )
+    found = {row: mask for row, mask, _ in looked}
+    assert list(found) == [1, 0]
+    assert found[0].shape == (12, 16)
+    assert (found[0] == 1).all()  # its mean is .6 everywhere, the others' .5 and .55
+    assert (found[1] == 2).all()

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.config import Method, RoundConfig
-from core.learn.batches import Images, MaskTargets, Scaling
-from core.learn.crossfold import Held, Kept, Material, Predict, Telling
-from core.learn.models.pixel_probes import SceneEncoder
+from core.config import ProbabilityMethod, RoundConfig
+from core.learn.batches import ImageBatches, MaskTargets, Scaling
+from core.learn.crossfold import FoldCallbacks, FoldOutput, FoldSplit, Predict, TrainingData
+from core.learn.models.probes import SceneEncoder
 from core.learn.models.segmenter import build_segmenter
 from core.learn.pixel_probe import Probed, feature_maps, probe_scenes, refuse_larger
 from core.types import IGNORE, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(
-    method=Method.PROBE, model="deeplabv3plus-test_efficientnet", input_size=64, batch_size=3, device="cpu"
+    method=ProbabilityMethod.PROBE, model="deeplabv3plus-test_efficientnet", input_size=64, batch_size=3, device="cpu"
 )
-QUIET = Telling(lambda _: None, lambda: False)
+QUIET = FoldCallbacks(lambda _: None, lambda: False)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,15 +35,15 @@ def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, masks
 
 
-def material_of(images: np.ndarray, masks: np.ndarray) -> Material:
+def material_of(images: np.ndarray, masks: np.ndarray) -> TrainingData:
     device = torch.device("cpu")
     scaling = Scaling((0.5,) * 3, (0.5,) * 3)
-    return Material(Images(images, scaling, device), MaskTargets(masks, device), 8, lambda _: None)
+    return TrainingData(ImageBatches(images, scaling, device), MaskTargets(masks, device), 8, lambda _: None)
 
 
-def kept_predictions(held: Held, predict: Predict) -> Kept:
+def kept_predictions(held: FoldSplit, predict: Predict) -> FoldOutput:
     parts = [logits.argmax(1).numpy() for _, logits in predict(held.held_rows, "predicting")]
-    return Kept({"predicted": np.concatenate(parts)}, None)
+    return FoldOutput({"predicted": np.concatenate(parts)}, None)
 
 
 class Counting(nn.Module):
@@ -69,8 +69,8 @@ def probed(folder: Path, count: int, seen: list[int] | None = None) -> Probed:
     return Probed(build=build, content_hashes=hashes, cache=folder, classes=2, keep=kept_predictions)
 
 
-def held_of(count: int) -> Held:
-    return Held(0, np.arange(4, count), np.arange(4), np.zeros(count, np.int64))
+def held_of(count: int) -> FoldSplit:
+    return FoldSplit(0, np.arange(4, count), np.arange(4), np.zeros(count, np.int64))
 
 
 def test_maps_are_computed_once_and_of_a_list_that_grew_only_those_of_the_new_images(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_a_probe_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> 
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
 
 
-def stopping_at(stage: str) -> Telling:
+def stopping_at(stage: str) -> FoldCallbacks:
     """Return what asks to stop once a stage has begun."""
     stages: list[str] = []
     should_stop: Callable[[], bool] = lambda: stage in stages  # noqa: E731 read by the probe
-    return Telling(lambda progress: stages.append(progress.stage), should_stop)
+    return FoldCallbacks(lambda progress: stages.append(progress.stage), should_stop)
 
 
 def test_masks_without_a_labelled_pixel_are_refused(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_too_little_memory_halves_the_images_at_once(tmp_path: Path) -> None:
 def test_maps_that_the_disk_has_no_room_for_are_refused_with_settings_that_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_gigabytes: float, cure: str
 ) -> None:
-    config = RoundConfig(method=Method.PROBE, model=CONFIG.model, input_size=480, scales=(1.0, 2.0))
+    config = RoundConfig(method=ProbabilityMethod.PROBE, model=CONFIG.model, input_size=480, scales=(1.0, 2.0))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=int(free_gigabytes * 1e9)))
     with pytest.raises(RoundError, match=r"10,000 images take 23\.0 GB") as refused:
         refuse_larger(config, tmp_path, images=10_000, bytes_an_image=2_300_000, scales=config.scales)

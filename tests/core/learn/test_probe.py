@@ -7,10 +7,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from core.config import Method, RoundConfig, Weights
+from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.learn.batches import Scaling
-from core.learn.crossfold import Held, Telling
-from core.learn.probe import DECAYS, DecayChoice, chosen_decay, features_key, fitted_regression
+from core.learn.crossfold import FoldCallbacks, FoldSplit
+from core.learn.probe import DECAYS, DecayChoice, choose_decay, features_key, fit_regression
 from core.types import NO_LABEL, FloatArray, RoundCancelledError
 
 
@@ -23,7 +23,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_regression_is_scikit_learns() -> None:
     features, labels = drawn()
-    ours = fitted_regression(features, labels, 3, decay=0.01, should_stop=lambda: False)
+    ours = fit_regression(features, labels, 3, decay=0.01, should_stop=lambda: False)
     theirs = LogisticRegression(C=1 / (0.01 * len(labels)), max_iter=1000).fit(features.numpy(), labels.numpy())
     expected = theirs.predict_proba(features.numpy())
     np.testing.assert_allclose(ours(features).softmax(dim=1).detach().numpy(), expected, atol=0.01)
@@ -31,14 +31,14 @@ def test_the_regression_is_scikit_learns() -> None:
 
 def test_it_stops_when_told() -> None:
     with pytest.raises(RoundCancelledError):
-        fitted_regression(*drawn(), 3, decay=0.01, should_stop=lambda: True)
+        fit_regression(*drawn(), 3, decay=0.01, should_stop=lambda: True)
 
 
 def test_a_regression_begun_elsewhere_ends_at_the_same_place() -> None:
     features, labels = drawn()
-    strong = fitted_regression(features, labels, 3, decay=1.0, should_stop=lambda: False)
-    cold = fitted_regression(features, labels, 3, decay=0.1, should_stop=lambda: False)
-    warm = fitted_regression(features, labels, 3, decay=0.1, should_stop=lambda: False, begin=strong)
+    strong = fit_regression(features, labels, 3, decay=1.0, should_stop=lambda: False)
+    cold = fit_regression(features, labels, 3, decay=0.1, should_stop=lambda: False)
+    warm = fit_regression(features, labels, 3, decay=0.1, should_stop=lambda: False, begin=strong)
     torch.testing.assert_close(warm.weight, cold.weight, atol=1e-3, rtol=0)
 
 
@@ -49,20 +49,20 @@ def noisy(*, spread: float, seed: int = 0, count: int = 600) -> tuple[FloatArray
     return (centres[labels] + spread * rng.normal(size=(count, 40))).astype(np.float16), labels
 
 
-def halves(labels: FloatArray) -> list[Held]:
+def halves(labels: FloatArray) -> list[FoldSplit]:
     rows = np.arange(len(labels))
-    return [Held(fold, rows[rows % 2 != fold], rows[rows % 2 == fold], labels) for fold in range(2)]
+    return [FoldSplit(fold, rows[rows % 2 != fold], rows[rows % 2 == fold], labels) for fold in range(2)]
 
 
 def choose(path: Path, embeddings: FloatArray, labels: FloatArray, learnable: FloatArray | None = None) -> DecayChoice:
-    return chosen_decay(
+    return choose_decay(
         embeddings,
         halves(labels),
         np.ones(len(labels), bool) if learnable is None else learnable,
         3,
         path=path,
         device=torch.device("cpu"),
-        telling=Telling(lambda _: None, lambda: False),
+        callbacks=FoldCallbacks(lambda _: None, lambda: False),
     )
 
 
@@ -97,17 +97,22 @@ def test_labels_that_judge_models_have_no_say_in_the_decay(tmp_path: Path) -> No
     learnable = np.arange(len(labels)) % 5 != 0
     spoilt = np.where(learnable, labels, (labels + 1) % 3)
     held = [
-        (Held(one.fold, one.learn_rows[learnable[one.learn_rows]], one.held_rows, spoilt)) for one in halves(spoilt)
+        (FoldSplit(one.fold, one.learn_rows[learnable[one.learn_rows]], one.held_rows, spoilt))
+        for one in halves(spoilt)
     ]
-    telling = Telling(lambda _: None, lambda: False)
+    callbacks = FoldCallbacks(lambda _: None, lambda: False)
     device = torch.device("cpu")
-    found = chosen_decay(embeddings, held, learnable, 3, path=tmp_path / "a", device=device, telling=telling)
+    found = choose_decay(embeddings, held, learnable, 3, path=tmp_path / "a", device=device, callbacks=callbacks)
     hidden = np.where(learnable, labels, NO_LABEL)
-    without = [Held(one.fold, one.learn_rows, one.held_rows, hidden) for one in held]
-    assert found == chosen_decay(embeddings, without, learnable, 3, path=tmp_path / "b", device=device, telling=telling)
+    without = [FoldSplit(one.fold, one.learn_rows, one.held_rows, hidden) for one in held]
+    assert found == choose_decay(
+        embeddings, without, learnable, 3, path=tmp_path / "b", device=device, callbacks=callbacks
+    )
 
 
 def test_embeddings_of_another_padding_are_others() -> None:
-    config = RoundConfig(method=Method.PROBE, model="mobilenetv2_050", weights=Weights.FILE, weights_file="gone.pth")
+    config = RoundConfig(
+        method=ProbabilityMethod.PROBE, model="mobilenetv2_050", weights=Weights.FILE, weights_file="gone.pth"
+    )
     scaling = Scaling((0.5,) * 3, (0.5,) * 3)
     assert features_key(config, scaling) != features_key(replace(config, weights_padding="same"), scaling)

@@ -1,3 +1,4 @@
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -5,13 +6,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import nn
 
-from core.learn.augment import Augment, jittered_labels, jittered_scenes
-from core.learn.batches import Images, Labels, MaskTargets, Scaling
-from core.learn.optimizing import cycle
-from core.learn.training import Labelled, Recipe, Watcher, halved, predicted, train
-from core.types import IGNORE, RoundError
+from core.learn.augment import Augment, jitter_labels, scene_jitter
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.training import (
+    Hyperparameters,
+    Labelled,
+    LabelsBeside,
+    TrainingCallbacks,
+    cycle,
+    halve_batch,
+    median_frequency,
+    predict_batches,
+    supervised_loss,
+    train,
+)
+from core.types import IGNORE, NO_LABEL, RoundError
 
 CPU = torch.device("cpu")
 
@@ -26,15 +38,15 @@ def test_the_rate_rises_once_then_falls_to_nothing() -> None:
 
 
 def test_halving_changes_the_batch_alone_and_ends_at_two() -> None:
-    recipe = Recipe(epochs=3, batch_size=5, learning_rate=0.1, seed=4)
-    assert halved(recipe) == Recipe(epochs=3, batch_size=2, learning_rate=0.1, seed=4)
+    recipe = Hyperparameters(epochs=3, batch_size=5, learning_rate=0.1, seed=4)
+    assert halve_batch(recipe) == Hyperparameters(epochs=3, batch_size=2, learning_rate=0.1, seed=4)
     with pytest.raises(RoundError, match="smaller network or input size"):
-        halved(halved(recipe))
+        halve_batch(halve_batch(recipe))
 
 
-def pixels(count: int = 12) -> Images:
+def pixels(count: int = 12) -> ImageBatches:
     array = np.random.default_rng(0).integers(0, 256, (count, 8, 10, 3), dtype=np.uint8)
-    return Images(array, Scaling((0.5,) * 3, (0.5,) * 3), CPU)
+    return ImageBatches(array, Scaling((0.5,) * 3, (0.5,) * 3), CPU)
 
 
 def scene_masks(count: int = 12) -> np.ndarray:
@@ -44,9 +56,9 @@ def scene_masks(count: int = 12) -> np.ndarray:
 def learnt(network: nn.Module, labelled: Labelled, augment: Augment, *, epochs: int = 2) -> list[float]:
     """Train and return the mean loss of each epoch."""
     losses: list[float] = []
-    watcher = Watcher(lambda _, loss: losses.append(loss), lambda _: None, lambda: False)
-    recipe = Recipe(epochs=epochs, batch_size=4, learning_rate=0.01)
-    train(network, pixels(), labelled, recipe, augment=augment, watcher=watcher)
+    callbacks = TrainingCallbacks(lambda _, loss: losses.append(loss), lambda *_: None, lambda: False)
+    recipe = Hyperparameters(epochs=epochs, batch_size=4, learning_rate=0.01)
+    train(network, pixels(), labelled, recipe, augment=augment, callbacks=callbacks)
     return losses
 
 
@@ -67,9 +79,9 @@ def classifier() -> nn.Module:
 @pytest.mark.parametrize(
     ("build", "targets", "augment"),
     [
-        (classifier, Labels(np.arange(12) % 3, CPU), jittered_labels),
-        (segmenter, MaskTargets(scene_masks(), CPU), jittered_scenes(0, mirror=True)),
-        (segmenter, MaskTargets(scene_masks(), CPU), jittered_scenes(6, mirror=False)),
+        (classifier, ClassTargets(np.arange(12) % 3, CPU), jitter_labels),
+        (segmenter, MaskTargets(scene_masks(), CPU), scene_jitter(0, mirror=True)),
+        (segmenter, MaskTargets(scene_masks(), CPU), scene_jitter(6, mirror=False)),
     ],
 )
 def test_one_loop_learns_labels_and_masks(build: Callable[[], nn.Module], targets: Any, augment: Augment) -> None:
@@ -94,7 +106,9 @@ def test_a_class_that_weighs_nothing_is_never_learnt() -> None:
     network, masks = segmenter(), scene_masks()
     weights = torch.tensor([1.0, 1.0, 0.0])
     learnt(network, Labelled(torch.arange(12), MaskTargets(masks, CPU), weights), as_they_are, epochs=30)
-    rows, logits = next(predicted(network, pixels(), torch.arange(12), 12, on_look=print, should_stop=lambda: False))
+    rows, logits = next(
+        predict_batches(network, pixels(), torch.arange(12), 12, on_progress=print, should_stop=lambda: False)
+    )
     assert rows.tolist() == list(range(12))
     assert logits.shape == (12, 3, 8, 10)
     assert (logits.softmax(dim=1)[:, 2].mean()) < 0.2
@@ -103,7 +117,7 @@ def test_a_class_that_weighs_nothing_is_never_learnt() -> None:
 def test_to_predict_no_rows_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.learn.training.LOOK_SECONDS", -1.0)
     none = torch.empty(0, dtype=torch.int64)
-    batches = predicted(segmenter(), pixels(), none, 12, on_look=lambda *_: None, should_stop=lambda: False)
+    batches = predict_batches(segmenter(), pixels(), none, 12, on_progress=lambda *_: None, should_stop=lambda: False)
     assert sum(len(rows) for rows, _ in batches) == 0
 
 
@@ -113,3 +127,163 @@ def test_the_first_loss_of_a_network_that_says_nothing_is_that_of_a_guess() -> N
     nn.init.zeros_(network.bias)
     labelled = Labelled(torch.arange(4), MaskTargets(scene_masks(), CPU))
     assert learnt(network, labelled, as_they_are, epochs=1) == [pytest.approx(math.log(3))]
+
+
+def drawn() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 3, 4, 5, generator=generator), torch.randint(0, 3, (2, 4, 5), generator=generator)
+
+
+def test_it_is_the_mean_cross_entropy_for_labels_and_for_pixels() -> None:
+    logits, masks = drawn()
+    torch.testing.assert_close(supervised_loss(logits, masks), F.cross_entropy(logits, masks))
+    torch.testing.assert_close(
+        supervised_loss(logits[:, :, 0, 0], masks[:, 0, 0]), F.cross_entropy(logits[:, :, 0, 0], masks[:, 0, 0])
+    )
+
+
+def test_a_pixel_is_an_image() -> None:
+    logits, masks = drawn()
+    flat = logits.permute(0, 2, 3, 1).reshape(-1, 3)
+    torch.testing.assert_close(supervised_loss(logits, masks), supervised_loss(flat, masks.flatten()))
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 0.0])])
+def test_what_is_unknown_teaches_nothing(weights: torch.Tensor | None) -> None:
+    logits, masks = drawn()
+    masks[0] = NO_LABEL
+    torch.testing.assert_close(supervised_loss(logits, masks, weights), supervised_loss(logits[1:], masks[1:], weights))
+    logits.requires_grad_()
+    supervised_loss(logits, masks, weights).backward()
+    assert (logits.grad[0] == 0).all()
+    assert (logits.grad[1] != 0).any()
+
+
+@pytest.mark.parametrize("weights", [None, torch.ones(3)])
+def test_nothing_known_costs_zero_and_moves_nothing(weights: torch.Tensor | None) -> None:
+    logits, masks = drawn()
+    logits.requires_grad_()
+    loss = supervised_loss(logits, torch.full_like(masks, NO_LABEL), weights)
+    loss.backward()
+    assert loss.item() == 0
+    assert (logits.grad == 0).all()
+
+
+def test_weights_are_those_of_cross_entropy() -> None:
+    logits, masks = drawn()
+    weights = torch.tensor([0.2, 3.0, 1.0])
+    torch.testing.assert_close(supervised_loss(logits, masks, weights), F.cross_entropy(logits, masks, weights))
+
+
+def test_rare_classes_weigh_the_median_by_their_own_frequency() -> None:
+    masks = np.zeros((3, 10, 10), np.uint8)
+    masks[0, :, :2] = 1  # frequency 20 of the 100 pixels of the only mask it occurs in
+    masks[1, 0, :5] = 2  # 5 of 90
+    masks[1, 9] = IGNORE
+    masks[2] = 3  # not among the rows that teach
+    frequency = np.array([(80 + 85) / 190, 20 / 100, 5 / 90])
+    found = median_frequency(masks, np.array([0, 1]), 5)
+    np.testing.assert_allclose(found, [*np.median(frequency) / frequency, 0, 0], rtol=1e-6)
+
+
+def test_masks_without_anything_known_have_no_weights() -> None:
+    assert (median_frequency(np.full((2, 3, 3), IGNORE, np.uint8), np.array([0, 1]), 4) == 0).all()
+
+
+def rows_seen(count: int, **recipe: Any) -> list[list[list[int]]]:
+    """Return the rows of each batch of each epoch of a training on `count` images."""
+    array = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    images, targets = ImageBatches(array, Scaling((0.0,), (1 / 255,)), CPU), ClassTargets(np.zeros(count, int), CPU)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    epochs: list[list[list[int]]] = [[]]
+
+    def watched(shown: nn.Module, batch: torch.Tensor, *_: Any) -> torch.Tensor:
+        epochs[-1].append(batch[:, 0, 0, 0].round().int().tolist())
+        return shown(batch).sum() * 0
+
+    callbacks = TrainingCallbacks(lambda *_: epochs.append([]), lambda *_: None, lambda: False)
+    own = Hyperparameters(epochs=2, batch_size=4, learning_rate=0.01, **recipe)
+    train(
+        network,
+        images,
+        Labelled(torch.arange(count), targets),
+        own,
+        augment=lambda shown, labels, _: (shown, labels),
+        callbacks=callbacks,
+        objective=watched,
+    )
+    return epochs[:-1]
+
+
+def test_an_epoch_sees_each_row_once_or_as_many_images_as_it_is_told_to() -> None:
+    once = rows_seen(8)
+    assert [sorted(np.concatenate(epoch).tolist()) for epoch in once] == [list(range(8))] * 2
+    assert once[0] != once[1]
+    few, many = rows_seen(8, seen=4), rows_seen(8, seen=21)
+    assert [len(epoch) for epoch in few] == [1, 1]
+    assert [len(epoch) for epoch in many] == [5, 5]
+    times = np.bincount(np.concatenate(many[0]), minlength=8)
+    assert times.sum() == 20
+    assert set(times.tolist()) == {2, 3}  # two orders of all, and half of a third
+
+
+def test_real_labels_stand_beside_pseudo_labels_in_each_batch() -> None:
+    array = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    images = ImageBatches(array, Scaling((0.0,), (1 / 255,)), CPU)
+    targets = ClassTargets(np.arange(20) % 2, CPU)
+    seen: list[torch.Tensor] = []
+
+    class Watched(nn.Module):
+        def forward(self, shown: torch.Tensor) -> torch.Tensor:
+            seen.append(shown[:, 0, 0, 0].round().long())
+            return torch.stack((1 - seen[-1] % 2, seen[-1] % 2), dim=1) * 100.0
+
+    beside = LabelsBeside(
+        images=images,
+        targets=targets,
+        rows=torch.arange(16, 20),
+        augment=lambda shown, labels, _: (shown, labels),
+        share=0.25,
+    )
+    pseudo = torch.arange(6)
+    loss = beside(Watched(), images.batch(pseudo), targets.batch(pseudo), None, torch.Generator().manual_seed(0))
+    assert loss.item() == 0  # each image with its own label
+    assert seen[0][:6].tolist() == pseudo.tolist()
+    assert len(seen[0]) == 8
+    assert set(seen[0][6:].tolist()) <= {16, 17, 18, 19}
+
+
+def test_what_an_objective_changes_is_kept_in_the_state() -> None:
+    images = ImageBatches(np.zeros((4, 2, 2, 1), np.uint8), Scaling((0.0,), (1.0,)), CPU)
+    targets = ClassTargets(np.zeros(4, int), CPU)
+    running = torch.ones(2)
+
+    def counting(network: nn.Module, shown: torch.Tensor, *_: Any) -> torch.Tensor:
+        running.add_(1)
+        return network(shown).sum()
+
+    def run(epochs: int, state: Any = None) -> list[Any]:
+        states: list[Any] = []
+        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        callbacks = TrainingCallbacks(
+            lambda kept, _: states.append(copy.deepcopy(kept)), lambda *_: None, lambda: False
+        )
+        recipe = Hyperparameters(epochs=epochs, batch_size=2, learning_rate=0.01)
+        train(
+            network,
+            images,
+            Labelled(torch.arange(4), targets),
+            recipe,
+            augment=lambda shown, labels, _: (shown, labels),
+            callbacks=callbacks,
+            state=state,
+            objective=counting,
+            running=(running,),
+        )
+        return states
+
+    states = run(3)
+    assert [state["running"][0].tolist() for state in states] == [[2, 2], [4, 4], [6, 6]]
+    assert run(3, states[0])[-1]["running"][0].tolist() == [6, 6]
+    of_an_earlier_release = {name: value for name, value in states[0].items() if name != "running"}
+    assert run(3, of_an_earlier_release)[-1]["running"][0].tolist() == [4, 4]

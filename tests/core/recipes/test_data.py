@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.snapshot import Masks, Snapshot
-from core.recipes.data import RecipeData, balanced_draw, listed, rows_of
+from core.data.snapshot import Snapshot, SnapshotMasks
+from core.recipes.data import RecipeData, read_list, rows_of
 from core.types import NO_LABEL, DatasetError
+from tools.fixtures.labels import balanced_draw
 
 
 def snapshot(labels: list[int], *, masks: bool = False) -> Snapshot:
@@ -19,7 +20,7 @@ def snapshot(labels: list[int], *, masks: bool = False) -> Snapshot:
         groups=[""] * count,
         content_hashes=[str(row) for row in range(count)],
         classes=["a", "b"],
-        masks=Masks(names, [""] * count, np.full((count, 2), 8, np.int32)) if masks else None,
+        masks=SnapshotMasks(names, [""] * count, np.full((count, 2), 8, np.int32)) if masks else None,
     )
 
 
@@ -32,11 +33,11 @@ def test_each_sample_plays_one_part_and_what_judges_has_a_label(*, masks: bool) 
     six = snapshot([0, 1, NO_LABEL, 0, 1, NO_LABEL], masks=masks)
     data = RecipeData(snapshot=six, labelled=rows(0, 1), unlabelled=rows(2, 3), validation=rows(4))
     assert data.test.tolist() == []
-    with pytest.raises(DatasetError, match=r"2007_000001.jpg is in two parts"):
+    with pytest.raises(DatasetError, match=r"2007_000001.jpg has two roles"):
         RecipeData(snapshot=six, labelled=rows(0, 1), unlabelled=rows(2, 1))
     with pytest.raises(DatasetError, match=r"2007_000005.jpg has no label and is one of the test images \(1 such\)"):
         RecipeData(snapshot=six, labelled=rows(0), unlabelled=rows(), test=rows(1, 5))
-    with pytest.raises(DatasetError, match="row 6 is none of the 6"):
+    with pytest.raises(DatasetError, match="row 6 is outside of the 6"):
         RecipeData(snapshot=six, labelled=rows(0), unlabelled=rows(6))
     with pytest.raises(DatasetError, match="no image is labelled"):
         RecipeData(snapshot=six, labelled=rows(), unlabelled=rows(1))
@@ -49,7 +50,9 @@ def test_what_is_protected_teaches_no_recipe_and_may_be_its_test(part: str) -> N
     parts = {"labelled": rows(0), "unlabelled": rows(1), "test": rows(2, 3)}
     RecipeData(snapshot=protected, **parts)
     taught = {**parts, "test": rows(), part: rows(3) if part != "labelled" else rows(0, 3)}
-    with pytest.raises(DatasetError, match=r"2007_000003.jpg is of the evaluation split, or belongs to an image of it"):
+    with pytest.raises(
+        DatasetError, match=r"2007_000003.jpg is excluded from training, as part of the evaluation split"
+    ):
         RecipeData(snapshot=protected, **taught)
 
 
@@ -74,15 +77,15 @@ def test_as_many_of_each_class_are_drawn_and_a_seed_decides_which() -> None:
 def test_vocs_lists_are_read_as_they_are_given(tmp_path: Path, text: str) -> None:
     (tmp_path / "labeled.txt").write_text(text)
     four = snapshot([0, 1, 0, 1])
-    assert rows_of(four, listed(tmp_path / "labeled.txt")).tolist() == [3, 1, 0]
-    assert rows_of(four, listed(tmp_path / "labeled.txt", first=2)).tolist() == [3, 1]
+    assert rows_of(four, read_list(tmp_path / "labeled.txt")).tolist() == [3, 1, 0]
+    assert rows_of(four, read_list(tmp_path / "labeled.txt", first=2)).tolist() == [3, 1]
     with pytest.raises(DatasetError, match=r"names 3 images, the first 4"):
-        listed(tmp_path / "labeled.txt", first=4)
+        read_list(tmp_path / "labeled.txt", first=4)
 
 
 def test_a_list_that_does_not_fit_says_which_names(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no list that can be read"):
-        listed(tmp_path / "none.txt")
+        read_list(tmp_path / "none.txt")
     with pytest.raises(DatasetError, match=r"1 of 2 listed images .* 2007_000009"):
         rows_of(snapshot([0, 1]), ["2007_000001", "2007_000009"])
     with pytest.raises(DatasetError, match="1 of 1"):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from core.data.export import embedded
-from core.data.export.items import ExportFormat, ExportItem, Treatment
+from core.data.export.items import ExportFormat, ExportItem, UnusablePolicy
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.types import ExportError
@@ -68,7 +68,7 @@ def test_splits_are_files_of_words_and_read_back_as_they_were(tmp_path: Path) ->
 def test_unlabelled_images_have_no_class_and_names_like_missing_values_stay(tmp_path: Path) -> None:
     source = replace(SOURCE, classes=("NA", "007", "1"))
     items = [item(tmp_path / "in", f"{n}.png", n, name, name) for n, name in enumerate(("NA", "007", "1", None))]
-    folder = export(items, tmp_path / "out", source, format=FORM, unlabelled=Treatment.APART)
+    folder = export(items, tmp_path / "out", source, format=FORM, unlabelled=UnusablePolicy.APART)
     assert [label for label, *_ in read_again(folder)] == ["NA", "007", "1", None]
 
 

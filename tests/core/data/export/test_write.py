@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
 from core.data.export import placing, write
@@ -23,14 +22,14 @@ from core.data.export.items import (
     ExportFormat,
     ExportItem,
     ExportOptions,
+    ExportPlan,
+    LabelOrigin,
     Link,
-    Method,
-    Plan,
     Source,
-    Treatment,
+    UnusablePolicy,
     plan_export,
 )
-from core.data.export.layouts import LaidOut
+from core.data.export.layouts import ExportLayout
 from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
@@ -61,7 +60,7 @@ def item(root: Path, name: str, shade: int, given: str | None, label: str | None
 def items(tmp_path: Path) -> list[ExportItem]:
     root = tmp_path / "originals"
     by_ada = {"annotator": "Ada", "decided_at": "2026-11-21T03:00:00+00:00", "round": 1, "changeset": 7}
-    person, bulk = Method.PERSON, Method.BULK
+    person, bulk = LabelOrigin.PERSON, LabelOrigin.BULK
     return [
         item(root, "cat/1.png", 1, "cat", "cat"),
         item(root, "cat/2.png", 2, "cat", "dog", verdict="accept", method=person, confidence=0.97, **by_ada),
@@ -105,8 +104,8 @@ def test_an_export_reads_back_as_what_was_resolved(items: list[ExportItem], tmp_
 def test_two_exports_of_one_state_are_the_same_bytes(
     items: list[ExportItem], tmp_path: Path, form: ExportFormat
 ) -> None:
-    first = export(items, tmp_path / "one", format=form, ambiguous=Treatment.APART)
-    second = export(items[::-1], tmp_path / "two", format=form, ambiguous=Treatment.APART)
+    first = export(items, tmp_path / "one", format=form, ambiguous=UnusablePolicy.APART)
+    second = export(items[::-1], tmp_path / "two", format=form, ambiguous=UnusablePolicy.APART)
     assert tree(first) == tree(second)
 
 
@@ -114,10 +113,10 @@ def test_two_exports_of_one_state_are_the_same_bytes(
 def test_unsettled_images_go_where_somebody_chose(items: list[ExportItem], tmp_path: Path, form: ExportFormat) -> None:
     left_out = labels_by_hash(export(items, tmp_path / "a", format=form))
     assert len(left_out) == 4
-    kept = labels_by_hash(export(items, tmp_path / "b", format=form, ambiguous=Treatment.KEEP_GIVEN))
+    kept = labels_by_hash(export(items, tmp_path / "b", format=form, ambiguous=UnusablePolicy.KEEP_GIVEN))
     assert kept[items[4].content_hash] == ("dog", "")
     assert len(kept) == 5
-    apart = export(items, tmp_path / "c", format=form, excluded=Treatment.APART, unlabelled=Treatment.APART)
+    apart = export(items, tmp_path / "c", format=form, excluded=UnusablePolicy.APART, unlabelled=UnusablePolicy.APART)
     assert {each for each, (label, _) in labels_by_hash(apart).items() if label is None} == {
         items[5].content_hash,
         items[6].content_hash,
@@ -126,7 +125,7 @@ def test_unsettled_images_go_where_somebody_chose(items: list[ExportItem], tmp_p
 
 def test_folders_say_the_same_as_the_table_beside_them(items: list[ExportItem], tmp_path: Path) -> None:
     split = [replace(each, split="train" if at % 2 else "odd / split") for at, each in enumerate(items)]
-    folder = export(split, tmp_path / "out", excluded=Treatment.APART, unlabelled=Treatment.APART)
+    folder = export(split, tmp_path / "out", excluded=UnusablePolicy.APART, unlabelled=UnusablePolicy.APART)
     listing = FORMATS[SourceFormat.IMAGEFOLDER].read(folder, ReadOptions())
     by_folder = {placing.content_hash(Path(each.path)): (each.label, each.split) for each in listing.samples}
     assert by_folder == labels_by_hash(folder)
@@ -205,7 +204,7 @@ def test_an_export_that_reads_back_differently_is_not_kept(
 ) -> None:
     whole = write.write_tables
 
-    def lying(folder: Path, laid: LaidOut) -> str:
+    def lying(folder: Path, laid: ExportLayout) -> str:
         rows = (replace(laid.plan.rows[0], label="bird"), *laid.plan.rows[1:])
         return whole(folder, replace(laid, plan=replace(laid.plan, rows=rows)))
 
@@ -357,7 +356,7 @@ def test_classes_and_splits_of_any_name_come_back(
     assert labels_by_hash(out) == resolved(items)
 
 
-def plan_of(items: list[ExportItem], **wishes: object) -> Plan:
+def plan_of(items: list[ExportItem], **wishes: object) -> ExportPlan:
     return plan_export(SOURCE, items, ExportOptions(**wishes))  # type: ignore[arg-type]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from core.data.formats.archive import ArchiveLimits, unpack
+from core.data.formats.archive import unpack
 from core.types import DatasetError
 
-LIMITS = ArchiveLimits(files=10, bytes=1_000)
+LIMITS = 10, 1_000  # files, bytes
 
 
 def archive(members: dict[str, bytes], links: dict[str, str] | None = None) -> io.BytesIO:
@@ -26,7 +26,7 @@ def archive(members: dict[str, bytes], links: dict[str, str] | None = None) -> i
 
 
 def test_members_land_in_their_folders(tmp_path: Path) -> None:
-    assert unpack(archive({"cat/1.png": b"1", "dog/": b"", "a\\b.png": b"2"}), tmp_path, LIMITS) == 2
+    assert unpack(archive({"cat/1.png": b"1", "dog/": b"", "a\\b.png": b"2"}), tmp_path, *LIMITS) == 2
     assert (tmp_path / "cat" / "1.png").read_bytes() == b"1"
     assert (tmp_path / "a" / "b.png").read_bytes() == b"2"
 
@@ -36,32 +36,32 @@ def test_no_member_leaves_the_folder(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "inside"
     folder.mkdir()
     with pytest.raises(DatasetError, match="leads out"):
-        unpack(archive({name: b"1"}), folder, LIMITS)
+        unpack(archive({name: b"1"}), folder, *LIMITS)
     assert list(tmp_path.rglob("*.png")) == []
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is a link"):
-        unpack(archive({}, {"a.png": "/etc/passwd"}), tmp_path, LIMITS)
+        unpack(archive({}, {"a.png": "/etc/passwd"}), tmp_path, *LIMITS)
 
 
 def test_bombs_are_stopped(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="too much"):
-        unpack(archive({"a.png": b"0" * 600, "b.png": b"0" * 600}), tmp_path, LIMITS)
+        unpack(archive({"a.png": b"0" * 600, "b.png": b"0" * 600}), tmp_path, *LIMITS)
     with pytest.raises(DatasetError, match="at most 10"):
-        unpack(archive({f"{number}.png": b"" for number in range(11)}), tmp_path, LIMITS)
+        unpack(archive({f"{number}.png": b"" for number in range(11)}), tmp_path, *LIMITS)
 
 
 def test_damage_is_said(tmp_path: Path) -> None:
     good = archive({"a.png": bytes(range(256))}).getvalue()
     for bad in (b"", b"no zip", good[:-30], good[:40] + b"\xff" * 8 + good[48:]):
         with pytest.raises(DatasetError):
-            unpack(io.BytesIO(bad), tmp_path, LIMITS)
+            unpack(io.BytesIO(bad), tmp_path, *LIMITS)
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
-        unpack(archive({"a/b.png": b"1", "a\\b.png": b"2"}), tmp_path, LIMITS)
+        unpack(archive({"a/b.png": b"1", "a\\b.png": b"2"}), tmp_path, *LIMITS)
 
 
 def test_a_damaged_member_of_lzma_is_named(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_damaged_member_of_lzma_is_named(tmp_path: Path) -> None:
     data = bytearray(packed.getvalue())
     data[45:70] = b"\xff" * 25
     with pytest.raises(DatasetError, match="damaged"):
-        unpack(io.BytesIO(bytes(data)), tmp_path, LIMITS)
+        unpack(io.BytesIO(bytes(data)), tmp_path, *LIMITS)
 
 
 def test_a_tar_with_a_link_or_a_way_out_is_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_tar_with_a_link_or_a_way_out_is_refused(tmp_path: Path) -> None:
         packed.seek(0)
         (tmp_path / str(number)).mkdir()
         with pytest.raises(DatasetError, match=r"leads out|is a link"):
-            unpack(packed, tmp_path / str(number), LIMITS)
+            unpack(packed, tmp_path / str(number), *LIMITS)
 
 
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
@@ -95,5 +95,5 @@ def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
             info.size = len(data)
             opened.addfile(info, io.BytesIO(data))
     buffer.seek(0)
-    assert unpack(buffer, tmp_path, LIMITS) == 2
+    assert unpack(buffer, tmp_path, *LIMITS) == 2
     assert (tmp_path / "cat" / "1.png").read_bytes() == b"1"

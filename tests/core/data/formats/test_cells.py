@@ -1,8 +1,21 @@
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from pathlib import Path
 
-from core.data.formats.cells import SeveralLabelsError, escaped, label_of, likely_same, unescaped
+import pytest
+from hypothesis import given, strategies as st
+
+from core.data.formats.cells import (
+    PathFinder,
+    SeveralLabelsError,
+    escape_cell,
+    is_url,
+    join_tags,
+    label_of,
+    plain_path,
+    spelling_key,
+    split_tags,
+    unescape_cell,
+)
+from tests.core.data.formats.drawn import draw_all
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "NA", "<NA>", "[]"])
@@ -30,8 +43,8 @@ def test_several_labels_are_refused() -> None:
 
 
 def test_spellings_of_one_class_are_alike() -> None:
-    assert len({likely_same(name) for name in ("Cat", "cat", "CAT ", "c-at", "c_at", "\uff23at")}) == 1
-    assert likely_same("cat") != likely_same("cab")
+    assert len({spelling_key(name) for name in ("Cat", "cat", "CAT ", "c-at", "c_at", "\uff23at")}) == 1
+    assert spelling_key("cat") != spelling_key("cab")
 
 
 TEXTS = st.text(alphabet="'=+-@\t\r1.ae ", max_size=6)
@@ -39,15 +52,83 @@ TEXTS = st.text(alphabet="'=+-@\t\r1.ae ", max_size=6)
 
 @given(text=TEXTS, raw=st.booleans())
 def test_an_escaped_cell_is_read_as_the_text_it_was(text: str, raw: bool) -> None:  # noqa: FBT001
-    assert unescaped(escaped(text, raw=raw)) == text
+    assert unescape_cell(escape_cell(text, raw=raw)) == text
 
 
 @given(text=TEXTS)
 def test_no_escaped_cell_begins_as_a_formula_does(text: str) -> None:
-    cell = escaped(text)
+    cell = escape_cell(text)
     assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or float(cell) is not None
 
 
 @pytest.mark.parametrize("text", ["-1", "+2.5", "1e-3", "-.5", "cat", "'quoted'", "a=b"])
 def test_numbers_and_words_stay_as_they_are(text: str) -> None:
-    assert escaped(text) == text
+    assert escape_cell(text) == text
+
+
+def test_what_lies_beside_the_table_is_found_as_written_and_with_blanks_slashes_and_endings(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["a/1.png", " b.png", "c.jpg"])
+    finder = PathFinder(tmp_path)
+    found = {text: finder.find(text) for text in ("a/1.png", "a\\1.png", " a/1.png ", "a/1", " b.png", "c")}
+    assert found == {
+        "a/1.png": f"{tmp_path}/a/1.png",
+        "a\\1.png": f"{tmp_path}/a/1.png",
+        " a/1.png ": f"{tmp_path}/a/1.png",
+        "a/1": f"{tmp_path}/a/1.png",
+        " b.png": f"{tmp_path}/ b.png",
+        "c": f"{tmp_path}/c.jpg",
+    }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "/home/ann/data/cat/1.png",
+        "C:\\data\\cat\\1.png",
+        "https://a.org/x/cat/1.png?size=2",
+        "s3://b/cat/1.png",
+        "cat/1",
+    ],
+)
+def test_paths_of_another_machine_are_found_below_the_image_root(written: str, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "images", ["cat/1.png"])
+    (tmp_path / "table").mkdir()
+    assert PathFinder(tmp_path / "table", str(root)).find(written) == f"{root}/cat/1.png"
+    assert not Path(PathFinder(tmp_path / "table").find(written)).exists()
+
+
+def test_names_too_long_for_a_disk_are_no_files_and_no_error(tmp_path: Path) -> None:
+    name = "a" * 300 + ".png"
+    assert PathFinder(tmp_path, str(tmp_path)).find(name) == f"{tmp_path}/{name}"
+
+
+def test_urls_are_told_from_paths() -> None:
+    assert [is_url(text) for text in ("https://a/b", "gs://a/b", "C:\\a", "a/b", "http_images/1.png")] == [
+        True,
+        True,
+    ] + [False] * 3
+    assert plain_path("https://a.org/x%20y/1.png?z=1") == "x y/1.png"
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("road;car", ["road", "car"]),
+        (" road ; car ;; road ", ["road", "car"]),
+        ("road|car", ["road", "car"]),
+        ("road,car", ["road", "car"]),
+        ("road; traffic light, red", ["road", "traffic light, red"]),
+        ('["road", "traffic; light"]', ["road", "traffic; light"]),
+        ("[road", ["[road"]),
+        ("", []),
+        ("  ", []),
+        ("[]", []),
+    ],
+)
+def test_names_are_read_as_people_write_them(written: str, names: list[str]) -> None:
+    assert split_tags(written) == names
+
+
+@pytest.mark.parametrize("names", [[], ["road"], ["road", "car"], ["a,b"], ["a;b", "c|d"], ["[x"], ["[1]"]])
+def test_what_is_written_reads_back(names: list[str]) -> None:
+    assert split_tags(join_tags(names)) == names

@@ -13,7 +13,7 @@ from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.masks.items import MaskItem, Per
 from core.data.masks.reading import MaskError, read_mask
 from core.data.masks.runs import encode_coco
-from core.types import ClassTable, DatasetError
+from core.types import ClassTable, Cure, DatasetError
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source, assert_equal, write
 
@@ -179,10 +179,10 @@ def test_a_polygon_without_area_among_good_ones_is_left_out_and_counted(tmp_path
 def test_a_box_alone_leaves_no_mask_is_ignored_or_skipped(tmp_path: Path, drawn: dict[str, Any]) -> None:
     root = one(tmp_path, {"bbox": [1, 1, 3, 2], **drawn}, {"segmentation": [[0, 0, 1, 0, 1, 4, 0, 4]]})
     (question,) = coco.read(root, ReadOptions()).meaning.questions
-    assert [answer.flag for answer in question.answers] == ["--boxes ignore", "--boxes skip"]
+    assert [f"{answer.option} {answer.value}" for answer in question.answers] == ["boxes ignore", "boxes skip"]
     assert not question.blocking
     assert read(root).fault.kind == "box without a shape"
-    assert "--boxes ignore" in read(root).fault.cure
+    assert str(Cure.BOXES_IGNORE) in read(root).fault.cure
     assert read(root, boxes="ignore").masks["a.jpg"][1].tolist() == [1, 255, 255, 255, 0]
     assert read(root, boxes="skip").masks["a.jpg"][1].tolist() == [1, 0, 0, 0, 0]
     assert coco.read(root, ReadOptions(boxes="skip")).meaning.questions == ()
@@ -229,7 +229,7 @@ def test_what_was_drawn_on_an_unturned_photo_is_asked_about_and_turned(tmp_path:
     exif[0x0112] = 6
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(root / "a.jpg", exif=exif)
     (question,) = coco.read(root, ReadOptions()).meaning.blocking
-    assert [answer.flag for answer in question.answers] == ["--exif-masks turn", "--exif-masks keep"]
+    assert [f"{answer.option} {answer.value}" for answer in question.answers] == ["exif_masks turn", "exif_masks keep"]
     for options, wanted in ((ReadOptions(), None), (ReadOptions(exif_masks="turn"), [[1] * 4] * 2 + [[0] * 4] * 3)):
         listing = coco.read(root, options)
         sample = next(sample for sample in listing.samples if sample.name == "a.jpg")
@@ -247,5 +247,5 @@ def test_empty_polygons_leave_the_other_shapes_of_the_image(tmp_path: Path) -> N
     assert (source.masks["a.jpg"][1:3, 1:4] == 1).all()
     root = one(tmp_path, {"segmentation": SQUARE}, {"segmentation": [[]], "bbox": [0, 0, 1, 1]})
     (question,) = coco.read(root, ReadOptions()).meaning.questions
-    assert [answer.flag for answer in question.answers] == ["--boxes ignore", "--boxes skip"]
+    assert [f"{answer.option} {answer.value}" for answer in question.answers] == ["boxes ignore", "boxes skip"]
     assert "a.jpg" not in Source(root, coco, ReadOptions(reading=1)).masks

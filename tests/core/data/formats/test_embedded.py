@@ -11,7 +11,7 @@ from PIL import Image
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, SourceListing
 from core.data.masks.reading import read_masks
-from core.types import DatasetError, SourceSample
+from core.types import Cure, DatasetError, SourceSample
 from tests.core.data.formats.embedded_tables import cell, class_label, encoded, png, write
 
 FORM = SourceFormat.HUGGINGFACE_PARQUET
@@ -83,7 +83,7 @@ def test_the_one_column_of_classes_is_the_label_and_of_several_one_is_chosen(tmp
     one = write(tmp_path / "one.parquet", rows, {"image": {"_type": "Image"}, "fine": class_label()})
     both = write(tmp_path / "both.parquet", rows, {"fine": class_label(), "coarse": class_label()})
     assert [sample.label for sample in listed(one, tmp_path / "store")[0]] == ["cat", "dog"]
-    with pytest.raises(DatasetError, match=r"fine, coarse\? Choose it: --label-column"):
+    with pytest.raises(DatasetError, match=rf"fine, coarse\? Choose it: {Cure.LABEL_COLUMN}"):
         opened(both, tmp_path / "store")
     chosen, _ = listed(both, tmp_path / "store", label_column="coarse")
     assert [sample.label for sample in chosen] == ["dog", "bird"]
@@ -180,7 +180,7 @@ def test_a_shard_that_a_link_brings_from_elsewhere_needs_the_option(tmp_path: Pa
     blob = write(tmp_path / "blobs" / "x.parquet", {"image": [cell(0)], "label": [0]}, FEATURES)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "train.parquet").symlink_to(blob)
-    with pytest.raises(DatasetError, match="--allow-outside-links"):
+    with pytest.raises(DatasetError, match=str(Cure.ALLOW_OUTSIDE_LINKS)):
         opened(tmp_path / "in", tmp_path / "store")
     samples, _ = listed(tmp_path / "in", tmp_path / "store", allow_outside_links=True)
     assert [sample.label for sample in samples] == ["cat"]

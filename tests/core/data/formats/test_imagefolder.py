@@ -2,13 +2,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.mask_folders import are_roles
-from core.data.formats.source import ReadOptions, SourceFormat, shown
-from core.types import DatasetError
+from core.data.formats.source import ReadOptions, SourceFormat, printable
+from core.types import Cure, DatasetError
 from tests.core.data.formats.drawn import draw, draw_all, kinds, labels, listing
 
 FORM = SourceFormat.IMAGEFOLDER
@@ -149,7 +148,7 @@ def test_names_that_are_no_text_are_reported_and_never_crash(tmp_path: Path) -> 
     samples, problems = listing(root, FORM)
     assert len(samples) == 2
     assert set(kinds(problems).values()) <= {"name is not UTF-8", "empty class folder"}
-    assert all(shown(problem.path) == problem.path for problem in problems.kept)
+    assert all(printable(problem.path) == problem.path for problem in problems.kept)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -188,7 +187,7 @@ def test_a_file_or_an_empty_folder_is_no_class_folder(tmp_path: Path) -> None:
 
 def test_the_level_is_asked_for_where_every_folder_holds_only_folders(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["animal/cat/1.png", "animal/dog/2.png", "vehicle/car/3.png"])
-    with pytest.raises(DatasetError, match=r"--class-level 1 for animal, vehicle, --class-level 2 for car, cat, dog"):
+    with pytest.raises(DatasetError, match=f"{Cure.CLASS_LEVEL}: 1 for animal, vehicle; 2 for car, cat, dog"):
         listing(root, FORM, ReadOptions(class_level=0))
     assert set(labels(listing(root, FORM, ReadOptions(class_level=1))[0]).values()) == {"animal", "vehicle"}
     assert set(labels(listing(root, FORM, ReadOptions(class_level=2))[0]).values()) == {"cat", "dog", "car"}

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from core.data.formats import mask_pairs
-from core.data.formats.questions import ANSWERS, CHOICES, How, MaskMeaning
-from core.data.formats.source import ReadOptions
-from core.types import DatasetError, IntArray
+from core.data.formats.source import ANSWERS, CHOICES, Grounds, MaskMeaning, ReadOptions
+from core.types import Cure, DatasetError, IntArray
 from tests.core.data.formats.drawn import draw_all
 from tests.core.data.formats.drawn_masks import Source
 
@@ -43,7 +42,8 @@ def meaning(root: Path, **options: Any) -> MaskMeaning:
 
 def asked(root: Path, **options: Any) -> dict[str, list[str]]:
     return {
-        question.kind: [answer.flag for answer in question.answers] for question in meaning(root, **options).questions
+        question.kind: [f"{answer.option} {answer.value}" for answer in question.answers]
+        for question in meaning(root, **options).questions
     }
 
 
@@ -65,8 +65,8 @@ def test_of_two_names_255_is_the_second(tmp_path: Path) -> None:
     assert (source.masks["images/0.png"] == BASE).all()
     assert (source.masks["images/3.png"] == 1).all()
     assert [(one.value, one.name, one.how) for one in meaning(root, class_names="ground,thing").decisions] == [
-        ("0", "ground", How.TOLD),
-        ("255", "thing", How.CONVENTION),
+        ("0", "ground", Grounds.TOLD),
+        ("255", "thing", Grounds.CONVENTION),
     ]
 
 
@@ -151,14 +151,14 @@ def test_a_threshold_is_for_two_classes(tmp_path: Path) -> None:
 def test_an_ignored_id_stays_ignored_beside_unnamed_ones(tmp_path: Path) -> None:
     root = put(tmp_path, BASE * 3)
     assert asked(root, class_names="ground,thing", ignore_id=0)["ids without a name"] == [
-        "--unnamed-ids ignore",
-        "--unnamed-ids class",
+        "unnamed_ids ignore",
+        "unnamed_ids class",
     ]
 
 
 def test_floating_point_masks_are_asked_about_and_read_as_ids(tmp_path: Path) -> None:
     root = put(tmp_path, Image.fromarray(BASE.astype(np.float32)), suffix=".tif")
-    assert asked(root) == {"floating-point masks": ["--float-masks ids"]}
+    assert asked(root) == {"floating-point masks": ["float_masks ids"]}
     assert [fault.kind for fault in read(root).faults.values()] == ["floating-point mask"]
     source = read(root, float_masks="ids")
     assert source.table.names == ("0", "1")
@@ -185,7 +185,7 @@ def test_the_column_of_ids_counts(tmp_path: Path, listing: str) -> None:
     assert (source.masks["images/0.png"][8:24, 10:30] == 1).all()
     assert source.masks["images/0.png"][30, 0] == 255
     assert source.kinds["masks"] == "meaning guessed"
-    assert asked(root) == {"id 0 without a name": ["--ignore-id 0", "--unnamed-ids class"]}
+    assert asked(root) == {"id 0 without a name": ["ignore_id 0", "unnamed_ids class"]}
     assert not meaning(root).blocking
     assert read(root, unnamed_ids="class").table.names == ("cat", "dog", "bird", "0")
     assert asked(root, ignore_id=0) == {}
@@ -224,7 +224,7 @@ def test_names_that_begin_at_1_fit_where_0_is_ignored(tmp_path: Path) -> None:
 def test_names_that_begin_at_0_or_1_are_asked_about(tmp_path: Path) -> None:
     root = put(tmp_path, ADE)
     assert asked(root, class_names=NAMES) == {}
-    assert asked(root, class_names=NAMES, ignore_id=0) == {"first id": ["--first-id 1", "--first-id 0"]}
+    assert asked(root, class_names=NAMES, ignore_id=0) == {"first id": ["first_id 1", "first_id 0"]}
     first = read(root, class_names=NAMES, ignore_id=0, first_id=1).masks["images/0.png"]
     assert (first[:3] == 0).all()
     zero = read(root, class_names=NAMES, ignore_id=0, first_id=0).masks["images/0.png"]
@@ -237,9 +237,7 @@ def test_an_id_beyond_the_names_in_every_mask_is_asked_about(tmp_path: Path) -> 
     mask[:4] = 11
     root = put(tmp_path, mask, mask)
     names = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
-    assert asked(root, class_names=names) == {
-        "ids without a name": ["--ignore-id 11", "--first-id 1", "--unnamed-ids class"]
-    }
+    assert asked(root, class_names=names) == {"ids without a name": ["ignore_id 11", "first_id 1", "unnamed_ids class"]}
     assert meaning(root, class_names=names).blocking
     ignored = read(root, class_names=names, ignore_id=11)
     assert len(ignored.table) == 11
@@ -258,7 +256,7 @@ def test_rare_ids_without_a_name_leave_their_masks_out_and_block_nothing(tmp_pat
     assert not found.blocking
     source = read(root, class_names="ground,thing")
     assert list(source.faults) == ["images/2.png"]
-    assert "--unnamed-ids ignore" in source.faults["images/2.png"].cure
+    assert str(Cure.UNNAMED_IDS_IGNORE) in source.faults["images/2.png"].cure
     assert kept(read(root, class_names="ground,thing", unnamed_ids="ignore")) == [0, 1, 255]
 
 
@@ -269,9 +267,9 @@ def test_colours_of_smoothed_edges_are_asked_about(tmp_path: Path) -> None:
     edges[8, 10:22] = 64, 0, 0
     root = put(tmp_path, edges, clean)
     (root / "masks" / "label_colors.txt").write_text("0 0 0 Background\n128 0 0 Building\n")
-    assert asked(root) == {"colours without a class": ["--unknown-colours ignore", "--unknown-colours refuse"]}
+    assert asked(root) == {"colours without a class": ["unknown_colours ignore", "unknown_colours refuse"]}
     assert not meaning(root).blocking
-    assert "--unknown-colours ignore" in read(root).fault.cure
+    assert str(Cure.UNKNOWN_COLOURS_IGNORE) in read(root).fault.cure
     assert kept(read(root, unknown_colours="ignore")) == [0, 1, 255]
     assert asked(root, unknown_colours="refuse") == {}
 
@@ -302,7 +300,7 @@ def photo_mask(root: Path, **options: Any) -> IntArray:
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
 def test_masks_of_photos_that_exif_turns_are_asked_about_and_turned(tmp_path: Path, orientation: int) -> None:
     root = turned(tmp_path, orientation, BASE)
-    assert asked(root) == {"turned photos": ["--exif-masks turn", "--exif-masks keep"]}
+    assert asked(root) == {"turned photos": ["exif_masks turn", "exif_masks keep"]}
     assert meaning(root).blocking
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -316,7 +314,7 @@ def test_masks_of_photos_that_exif_turns_are_asked_about_and_turned(tmp_path: Pa
 
 
 def test_a_mask_of_an_unturned_photo_is_named_by_its_cause(tmp_path: Path) -> None:
-    from core.data.masks.faults import MaskError
+    from core.data.masks.files import MaskError
     from core.data.masks.reading import read_mask
 
     listing = mask_pairs.read(turned(tmp_path, 6, BASE), ReadOptions(exif_masks="keep"))
@@ -324,7 +322,7 @@ def test_a_mask_of_an_unturned_photo_is_named_by_its_cause(tmp_path: Path) -> No
     found = read_mask(sample.mask or {}, 32, 48, 2)
     assert isinstance(found, MaskError)
     assert found.kind == "mask not turned"
-    assert "--exif-masks turn" in found.cure
+    assert str(Cure.EXIF_MASKS_TURN) in found.cure
 
 
 def test_masks_of_the_shown_size_fit_and_are_not_asked_about(tmp_path: Path) -> None:

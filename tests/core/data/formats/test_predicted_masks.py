@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from core.data.formats.known_images import KnownImage, rows_of_files
 from core.data.formats.predicted_masks import (
     MaskPrediction,
     WrittenMask,
@@ -18,7 +16,8 @@ from core.data.formats.predicted_masks import (
     read_predicted,
     write_predicted,
 )
-from core.types import IGNORE, ByteArray, ClassTable, DatasetError, FloatArray, IntArray
+from core.data.formats.probabilities import rows_of_files
+from core.types import IGNORE, ByteArray, ClassTable, DatasetError, FloatArray, IntArray, SourceSample
 
 CLASSES = ["sky", "road", "car"]
 SHAPE = (6, 8)
@@ -76,7 +75,7 @@ FORMS = [as_pngs, as_palette_and_wide, as_archive, as_probs, as_named_probs, as_
 
 def read_one(folder: Path, shape: tuple[int, int] = SHAPE) -> MaskPrediction:
     found = find_predicted(folder, CLASSES)
-    (files,) = files_of(found, [KnownImage("a.jpg", "/data/a.jpg")])
+    (files,) = files_of(found, [SourceSample("/data/a.jpg", "a.jpg")])
     return read_predicted(found, files, shape, CLASSES)
 
 
@@ -127,7 +126,7 @@ def test_what_is_written_reads_back(
     ]
     assert write_predicted(folder, iter(masks), names, TABLE, archives=archives) == len(names)
     found = find_predicted(folder, CLASSES)
-    files = files_of(found, [KnownImage(name, f"/data/{name}") for name in names])
+    files = files_of(found, [SourceSample(f"/data/{name}", name) for name in names])
     for place, one in enumerate(files):
         read = read_predicted(found, one, SHAPE, CLASSES)
         np.testing.assert_array_equal(read.predicted, values[place])
@@ -142,9 +141,9 @@ def test_files_find_images_by_path_without_ending_with_it_or_by_the_end_of_their
     found = find_predicted(tmp_path, CLASSES)
     names = ["cam2/f0.png", "one.jpg", "one.png.jpg", "two.tif", "cam1/f0.png"]
     with pytest.raises(DatasetError, match=r"1 images have no file \(one\.png\.jpg\)"):
-        files_of(found, [KnownImage(name, f"/data/{name}") for name in names])
+        files_of(found, [SourceSample(f"/data/{name}", name) for name in names])
     names.remove("one.png.jpg")
-    files = files_of(found, [KnownImage(name, f"/data/{name}") for name in names])
+    files = files_of(found, [SourceSample(f"/data/{name}", name) for name in names])
     assert [one.name for one in files] == ["cam2/f0", "one.jpg", "deep/two", "cam1/f0"]
 
 
@@ -310,10 +309,10 @@ def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
     ("file", "image"), [("cafe\u0301", "caf\u00e9.png"), ("caf\u00e9", "cafe\u0301.png"), (" a", " a.png")]
 )
 def test_files_find_images_whatever_the_form_of_their_accents(file: str, image: str) -> None:
-    assert rows_of_files([file], [KnownImage(image, f"/data/{image}")]).tolist() == [0]
+    assert rows_of_files([file], [SourceSample(f"/data/{image}", image)]).tolist() == [0]
 
 
 def test_images_that_differ_in_the_form_of_an_accent_alone_stay_apart() -> None:
     names = ["cafe\u0301", "caf\u00e9"]
-    images = [KnownImage(f"{name}.png", f"/data/{name}.png") for name in names]
+    images = [SourceSample(f"/data/{name}.png", f"{name}.png") for name in names]
     assert rows_of_files(names[::-1], images).tolist() == [1, 0]

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from core.data.formats.probabilities import KnownImage, Probabilities, matched, read_probabilities
-from core.types import DatasetError, FloatArray
+from core.data.formats.probabilities import Probabilities, match_images, read_probabilities
+from core.types import DatasetError, FloatArray, SourceSample
 
 CLASSES = ("cat", "NA", "007")
 NAMES = ["cat/1.png", "NA/2.png", "007/3.png", "cat/4.png"]
-IMAGES = [KnownImage(name, f"/data/pets/{name}") for name in NAMES]
+IMAGES = [SourceSample(f"/data/pets/{name}", name) for name in NAMES]
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_every_form_gives_the_same_rows(
 ) -> None:
     found = read_probabilities(write(tmp_path, values), CLASSES)
     assert found.ids == NAMES
-    np.testing.assert_allclose(matched(found, IMAGES), values, atol=1e-6)
+    np.testing.assert_allclose(match_images(found, IMAGES), values, atol=1e-6)
 
 
 def test_an_array_takes_its_names_from_a_second_file(tmp_path: Path, values: FloatArray) -> None:
@@ -82,7 +81,7 @@ def test_an_array_takes_its_names_from_a_second_file(tmp_path: Path, values: Flo
         read_probabilities(tmp_path / "p.npy", CLASSES)
     (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
     found = read_probabilities(tmp_path / "p.npy", CLASSES, tmp_path / "names.txt")
-    np.testing.assert_allclose(matched(found, IMAGES), values, atol=1e-6)
+    np.testing.assert_allclose(match_images(found, IMAGES), values, atol=1e-6)
 
 
 @given(st.permutations(range(4)), st.sampled_from(["name", "path", "ending", "elsewhere", "windows", "stem"]))
@@ -98,7 +97,7 @@ def test_a_row_finds_its_image_by_any_unmistakable_name(order: list[int], spelli
     called = ways[spelling]
     values = np.eye(4, 3, dtype=np.float32)
     found = Probabilities([called(NAMES[row]) for row in order], values[order])
-    np.testing.assert_array_equal(matched(found, IMAGES), values)
+    np.testing.assert_array_equal(match_images(found, IMAGES), values)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +110,13 @@ def test_a_row_finds_its_image_by_any_unmistakable_name(order: list[int], spelli
 )
 def test_every_image_is_meant_by_one_row(ids: list[str], says: str) -> None:
     with pytest.raises(DatasetError, match=says):
-        matched(Probabilities(ids, np.ones((len(ids), 3), np.float32)), IMAGES)
+        match_images(Probabilities(ids, np.ones((len(ids), 3), np.float32)), IMAGES)
 
 
 def test_a_name_that_several_images_have_is_refused() -> None:
-    twins = [KnownImage("a/1.png", "/d/a/1.png"), KnownImage("b/1.png", "/d/b/1.png")]
+    twins = [SourceSample("/d/a/1.png", "a/1.png"), SourceSample("/d/b/1.png", "b/1.png")]
     with pytest.raises(DatasetError, match="or several"):
-        matched(Probabilities(["1.png", "b/1.png"], np.ones((2, 3), np.float32)), twins)
+        match_images(Probabilities(["1.png", "b/1.png"], np.ones((2, 3), np.float32)), twins)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +143,7 @@ def test_what_are_no_probabilities_is_refused_and_named(
         ("p.csv", b"cat,NA,007\n1,0,0\n", "no column names the images"),
         ("p.csv", b"image,cat,NA\na,1,0\n", "no column of 007"),
         ("p.csv", b"image,cat,NA,007\na,1,x,0\n", "cannot be read"),
-        ("p.jsonl", b'{"image": "a", "probs": {"cat": 1}}\n', "says nothing of NA, 007"),
+        ("p.jsonl", b'{"image": "a", "probs": {"cat": 1}}\n', "has no value of NA, 007"),
         ("p.jsonl", b'{"image": "a", "probs": [1]}\n', "1 probabilities"),
         ("p.npy", b"no array", "cannot be read"),
         ("p.npy", b"", "cannot be read"),
@@ -171,7 +170,7 @@ def test_the_classes_that_a_file_names_say_which_column_is_which(tmp_path: Path,
     np.savez(tmp_path / "p.npz", pred_probs=values[:, order], ids=np.array(NAMES), classes=names)
     found = read_probabilities(tmp_path / "p.npz", CLASSES)
     assert found.named
-    np.testing.assert_allclose(matched(found, IMAGES), values, atol=1e-6)
+    np.testing.assert_allclose(match_images(found, IMAGES), values, atol=1e-6)
     with pytest.raises(DatasetError, match="has the classes 007, cat, NA"):
         read_probabilities(tmp_path / "p.npz", ("cat", "NA", "dog"))
     assert read_probabilities(_objects(tmp_path, values), CLASSES).named

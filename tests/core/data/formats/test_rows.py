@@ -8,7 +8,7 @@ import pytest
 
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.types import DatasetError
+from core.types import Cure, DatasetError
 from tests.app.pairs import draw_pairs, mask_of
 from tests.core.data.formats.drawn import draw_all, labels, listing
 
@@ -64,7 +64,7 @@ def test_missing_values_are_told_with_the_option_that_makes_them_a_class(tmp_pat
     samples, problems = listing(path, FORM, PLAIN)
     assert labels(samples) == {"1.png": None, "2.png": None, "3.png": "a", "4.png": None}
     assert [problem.kind for problem in problems.kept] == ["missing label"] * 2
-    assert "--literal-labels" in problems.kept[0].cure
+    assert str(Cure.LITERAL_LABELS) in problems.kept[0].cure
     assert read(path, literal_labels=True)["1.png"] == "NA"
 
 
@@ -81,7 +81,7 @@ def test_captions_are_no_label_and_folders_beside_them_are(tmp_path: Path) -> No
     rows = "".join(f"{name},a picture of {name}\n" for name in names)
     table(tmp_path, f"file_name,text\n{rows}", "metadata.csv")
     assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
-    with pytest.raises(DatasetError, match=r"as captions do.*--label-column"):
+    with pytest.raises(DatasetError, match=f"as captions do.*{Cure.LABEL_COLUMN}"):
         listing(tmp_path, SourceFormat.HUGGINGFACE, PLAIN)
     chosen = ReadOptions(label_column="text", literal_labels=False)
     assert len(listing(tmp_path, SourceFormat.HUGGINGFACE, chosen)[0]) == 10
@@ -136,7 +136,7 @@ def test_urls_are_named_and_not_fetched(tmp_path: Path) -> None:
     samples, problems = listing(table(tmp_path, "path,label\nhttps://a.org/1.png,a\n"), FORM, PLAIN)
     assert not samples
     assert "URLs are not fetched" in problems.kept[0].message
-    assert "--image-root" in problems.kept[0].cure
+    assert str(Cure.IMAGE_ROOT) in problems.kept[0].cure
 
 
 def test_images_of_another_machine_are_named_below_the_image_root(tmp_path: Path) -> None:

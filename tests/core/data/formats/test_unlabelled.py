@@ -5,14 +5,18 @@ import pytest
 from core.data.formats import unlabelled
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
-from core.types import DatasetError
+from core.types import Cure, DatasetError
 from tests.core.data.formats.drawn import draw_all
 
 
 @pytest.mark.parametrize(
     ("name", "text", "way"),
     [
-        ("annotations.xml", "<?xml version='1.0'?>\n<annotations><image name='1.jpg'/></annotations>", "--format cvat"),
+        (
+            "annotations.xml",
+            "<?xml version='1.0'?>\n<annotations><image name='1.jpg'/></annotations>",
+            str(Cure.FORMAT_CVAT),
+        ),
         ("1.xml", "<annotation><object/></annotation>", "masks"),
         ("annotations/default.json", '{"dm_format_version": "1.0", "items": []}', "as COCO or VOC"),
         ("labels.json", '{"annotations": []}', "COCO instances"),
@@ -58,7 +62,7 @@ def test_masks_and_boxes_of_formats_that_are_not_read_are_no_photos_and_no_class
     draw_all(tmp_path, images)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)
-    with pytest.raises(DatasetError, match=f"{said}.*--format unlabelled"):
+    with pytest.raises(DatasetError, match=f"{said}.*{Cure.FORMAT_UNLABELLED}"):
         detect(tmp_path)
     assert len(list(unlabelled.read(tmp_path, ReadOptions()).samples)) == len(images)
 

@@ -3,8 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from core.data.formats.unpacking import FileStore, shown_name
 from core.types import DatasetError

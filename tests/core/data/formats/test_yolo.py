@@ -47,7 +47,7 @@ def test_a_class_called_background_is_no_second_one(tmp_path: Path) -> None:
 def test_boxes_are_asked_about(tmp_path: Path) -> None:
     root = make(tmp_path, LEFT + "1 0.9 0.5 0.2 1\n")
     (question,) = yolo.read(root, ReadOptions()).meaning.questions
-    assert [answer.flag for answer in question.answers] == ["--boxes ignore", "--boxes skip"]
+    assert [f"{answer.option} {answer.value}" for answer in question.answers] == ["boxes ignore", "boxes skip"]
     assert Source(root, yolo).fault.kind == "box without a shape"
     ignored = Source(root, yolo, ReadOptions(boxes="ignore"))
     assert ignored.masks["images/val/val1.jpg"][0].tolist() == [1, 1, 0, 0, 255]

@@ -2,10 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from core.data.masks.classes import FILES, find_declared, names_from, read_declared, write_classes
+from core.data.masks.classes import FILES, find_declared, parse_names, read_declared, write_classes
 from core.data.masks.colours import IGNORED
 from core.types import ClassTable, DatasetError
 
@@ -51,7 +50,7 @@ def test_names_alone(tmp_path: Path, name: str, text: str) -> None:
 
 
 def test_a_class_called_void_is_none_but_keeps_its_id_in_files() -> None:
-    declared = names_from("void, cat,dog")
+    declared = parse_names("void, cat,dog")
     assert declared.table.names == ("cat", "dog")
     assert declared.values == ((0, IGNORED), (1, 0), (2, 1))
 
@@ -113,4 +112,4 @@ def test_of_two_columns_of_names_the_one_of_digits_is_the_id(tmp_path: Path, tex
     path.write_text(text)
     declared = read_declared(path)
     assert declared.table.names == ("ground", "dog", "cat")
-    assert declared.named == {0: 0, 3: 1, 7: 2}
+    assert declared.by_id == {0: 0, 3: 1, 7: 2}

@@ -1,6 +1,5 @@
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from core.data.masks.colours import (
     IGNORED,
@@ -10,7 +9,7 @@ from core.data.masks.colours import (
     codes_of,
     free_colour,
     ids_of,
-    painted,
+    paint_colours,
     rgb_of,
     text_of,
     voc_colour,
@@ -65,6 +64,6 @@ def test_paint_and_look_up_are_inverse() -> None:
     mask = np.random.default_rng(0).integers(0, 300, (9, 8)).astype(np.uint16)
     mask[0] = 65_535
     known = tuple((code_of(colour), number) for number, colour in enumerate(table.colours))
-    pixels = painted(mask, table.colours, "#000001")
+    pixels = paint_colours(mask, table.colours, "#000001")
     np.testing.assert_array_equal(ids_of(codes_of(pixels), (*known, (1, IGNORED))), mask)
     assert (ids_of(codes_of(pixels), known)[0] == UNKNOWN).all()

@@ -1,7 +1,6 @@
 from pathlib import Path, PurePosixPath
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from core.data.masks.items import MaskItem, place_in
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from core.data.masks.colours import IGNORED
-from core.data.masks.faults import MaskError
+from core.data.masks.files import MaskError
 from core.data.masks.pixels import PixelCode, read_pixels
 from core.types import IntArray
 

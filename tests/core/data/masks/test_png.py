@@ -1,13 +1,13 @@
 import io
+import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given as drawn
-from hypothesis import strategies as st
+from hypothesis import given as drawn, strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from core.data.masks.png import to_png
+from core.data.masks.png import read_facts, to_png
 from core.types import IntArray
 
 
@@ -37,3 +37,45 @@ def test_it_is_no_larger_than_what_others_write() -> None:
     usual = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8)).save(usual, format="PNG", compress_level=1)
     assert len(to_png(mask.astype(np.uint8))) <= usual.tell()
+
+
+def test_a_painted_mask_takes_over_the_bands_that_did_not_change() -> None:
+    random = np.random.default_rng(1)
+    for dtype, width in ((np.uint8, 5000), (np.uint16, 3000), (np.uint8, 7)):
+        mask = random.integers(0, 5, (900, width)).astype(dtype)
+        base = to_png(mask)
+        painted = mask.copy()
+        painted[300:420, :5] = 9
+        assert to_png(painted, base, (300, 420)) == to_png(painted)
+        assert to_png(mask, base) == base
+        assert to_png(painted, to_png(mask[:-1]), (300, 420)) == to_png(painted)  # another size: nothing is taken
+        changed = range(300, 421)  # and the row below, which is told by what differs from the last of them
+        assert inflated(base, changed) == inflated(to_png(painted, base, (300, 420)), changed)
+
+
+def inflated(png: bytes, but: range) -> list[bytes]:
+    """Return the filtered rows of a PNG, whose zlib stream has the right checksum; some of them left out."""
+    at, data = 8, b""
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        data += png[at + 8 : at + 8 + length] if png[at + 4 : at + 8] == b"IDAT" else b""
+        at += 12 + length
+    height = int.from_bytes(png[20:24], "big")
+    rows = zlib.decompress(data)
+    stride = len(rows) // height
+    return [rows[row * stride : (row + 1) * stride] for row in range(height) if row not in but]
+
+
+def test_facts_are_read_and_every_damage_is_seen() -> None:
+    png = to_png(np.zeros((3, 5), np.uint16))
+    assert read_facts(png) == (3, 5, 2)
+    for at in range(len(png)):
+        damaged = bytes([*png[:at], png[at] ^ 1, *png[at + 1 :]])
+        with pytest.raises(ValueError, match="it"):
+            read_facts(damaged)
+    with pytest.raises(ValueError, match="damaged"):
+        read_facts(png[:-1])
+    coloured = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(coloured, "PNG")
+    with pytest.raises(ValueError, match="grey"):
+        read_facts(coloured.getvalue())

@@ -41,6 +41,32 @@ def test_a_damaged_mask_says_so_and_is_mended_by_putting_it_again(damage: bytes 
     assert (store.get(name) == mask).all()
 
 
+def test_a_painted_mask_is_kept_by_its_content_too(tmp_path: Path) -> None:
+    store = MaskStore(tmp_path)
+    mask = np.random.default_rng(2).integers(0, 4, (700, 2000)).astype(np.uint8)
+    base = store.put(mask)
+    painted = mask.copy()
+    painted[5, 6] = 9
+    name = store.put_edited(painted, base, (5, 6))
+    assert name == mask_hash(painted)
+    np.testing.assert_array_equal(store.get(name), painted)
+    store.path(name).unlink()
+    store.path(base).write_bytes(b"no mask")
+    with pytest.raises(DatasetError, match="import the dataset again"):
+        store.put_edited(painted, base, (5, 6))
+
+
+def test_the_file_of_a_mask_is_handed_out_where_it_fits(tmp_path: Path) -> None:
+    store = MaskStore(tmp_path)
+    name = store.put(np.zeros((4, 5), np.uint8))
+    assert store.data(name, (4, 5), 1) == store.path(name).read_bytes()
+    assert store.data(name, (5, 4), 1) is None
+    assert store.data(name, (4, 5), 2) is None
+    store.path(name).write_bytes(b"no mask")
+    with pytest.raises(DatasetError, match="import the dataset again"):
+        store.data(name, (4, 5), 1)
+
+
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 31, "G" * 32])
 def test_a_name_that_is_no_hash_reaches_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is no mask"):

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from core.data.export.items import ExportFormat, ExportItem, ExportOptions, Method, Source, plan_export
+from core.data.export.items import ExportFormat, ExportItem, ExportOptions, LabelOrigin, Source, plan_export
 from core.data.export.tables import write_parquet
 from core.data.export.write import write_export
-from core.data.patch import Change, Patch, apply, folder, read_patch, revert
+from core.data.patch import LabelChange, Patch, apply, folder, read_patch, revert
 from core.types import DatasetError, ExportError
 
 CLASSES = ("cat", "dog", "a/b", 'odd, "name"', "é")
@@ -32,8 +31,8 @@ def folders(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
 
 
-def change(path: str, old: str | None, new: str | None, data: bytes | None = None) -> Change:
-    return Change(path, digest(path.encode() if data is None else data), old, new)
+def change(path: str, old: str | None, new: str | None, data: bytes | None = None) -> LabelChange:
+    return LabelChange(path, digest(path.encode() if data is None else data), old, new)
 
 
 def class_folder(root: Path, paths: list[str]) -> Path:
@@ -103,7 +102,7 @@ def test_an_interrupted_application_goes_on_where_it_was(tmp_path: Path, monkeyp
     [change("train/dog/1.png", "dog", "cat", b"other content"), change("train/dog/1.png", "bird", "cat")],
     ids=["content", "label"],
 )
-def test_a_patch_that_does_not_fit_moves_nothing(tmp_path: Path, other: Change) -> None:
+def test_a_patch_that_does_not_fit_moves_nothing(tmp_path: Path, other: LabelChange) -> None:
     root = class_folder(tmp_path / "copy", PETS)
     before = tree(root)
     with pytest.raises(ExportError, match="left as it is"):
@@ -243,7 +242,7 @@ def test_a_patch_taken_back_leaves_the_folder_as_it_was(
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
         if new != name:
-            changes.append(Change(path, digest(data), name, new))
+            changes.append(LabelChange(path, digest(data), name, new))
     before, before_folders = tree(root), folders(root)
     patch = Patch("pets", tuple(sorted(changes, key=lambda each: each.path)))
     apply(patch, root)
@@ -255,12 +254,12 @@ def test_a_patch_taken_back_leaves_the_folder_as_it_was(
 
 def test_a_patch_keeps_why_and_by_whom(tmp_path: Path) -> None:
     item = ExportItem(path="/1.png", name="1.png", content_hash="00", given="cat", label="dog")
-    item = replace(item, verdict="accept", method=Method.BULK)
+    item = replace(item, verdict="accept", method=LabelOrigin.BULK)
     plan = plan_export(
         Source("pets", "classification", ("cat", "dog")), [item], ExportOptions(format=ExportFormat.PATCH)
     )
     write_export(plan, tmp_path / "out", versions={})
-    assert read_patch(tmp_path / "out").changes == (Change("1.png", "00", "cat", "dog", "accept", "bulk"),)
+    assert read_patch(tmp_path / "out").changes == (LabelChange("1.png", "00", "cat", "dog", "accept", "bulk"),)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "label patch"}', '{"kind": "label patch", "changes": [1]}'])

@@ -10,8 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from core.data.export.items import ExportFormat, ExportOptions, Source, plan_export
 from core.data.export.placing import content_hash
@@ -19,7 +18,7 @@ from core.data.export.write import write_export
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.formats.table import open_table
-from core.data.patch import Change, Patch, apply, revert
+from core.data.patch import LabelChange, Patch, apply, revert
 from core.types import ExportError
 from tests.core.data.export.test_write import item
 
@@ -44,7 +43,7 @@ def labels_of(
 
 def patch_of(before: dict[str, str | None], wanted: list[str | None], columns: dict[str, str] | None = None) -> Patch:
     pairs = zip(sorted(before), wanted, strict=False)
-    changes = tuple(Change(name, NOTHING, before[name], new) for name, new in pairs if before[name] != new)
+    changes = tuple(LabelChange(name, NOTHING, before[name], new) for name, new in pairs if before[name] != new)
     return Patch("pets", changes, columns or {})
 
 
@@ -252,7 +251,9 @@ def test_any_table_that_an_export_writes_takes_its_patch_and_gives_it_back(
     if moved and not form.with_files:
         path = path.rename(root / path.name)
     pairs = [(each, new) for each, (_, new) in zip(items, rows, strict=True)]
-    changes = tuple(Change(each.name, each.content_hash, each.label, new) for each, new in pairs if each.label != new)
+    changes = tuple(
+        LabelChange(each.name, each.content_hash, each.label, new) for each, new in pairs if each.label != new
+    )
     written, patch = path.read_bytes(), Patch("pets", changes)
     assert apply(patch, path).changed == len(changes)
     if form.with_files or not moved:

@@ -6,7 +6,13 @@ from torch import nn
 
 from core.config import BACKBONE, RoundConfig, Weights
 from core.learn.batches import Scaling
-from core.learn.models.classifier import assumption, build_classifier, first_scaling, keep_resolution, small_cnn
+from core.learn.models.classifier import (
+    build_classifier,
+    initial_scaling,
+    keep_resolution,
+    scaling_assumption,
+    small_cnn,
+)
 from core.types import ConfigError
 
 
@@ -53,16 +59,16 @@ def test_the_small_network_has_no_weights_to_load() -> None:
 
 def test_images_are_scaled_as_the_first_weights_were_trained() -> None:
     packaged = RoundConfig(model=BACKBONE, weights=Weights.PACKAGED)
-    assert first_scaling(packaged, 3) == Scaling((0.5,) * 3, (0.5,) * 3)
+    assert initial_scaling(packaged, 3) == Scaling((0.5,) * 3, (0.5,) * 3)
     file = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file="some.pth")
-    assert first_scaling(file, 3).mean == (0.485, 0.456, 0.406)
-    assert "some.pth does not say how its images were scaled: mean 0.485, 0.456, 0.406" in assumption(file)
+    assert initial_scaling(file, 3).mean == (0.485, 0.456, 0.406)
+    assert "some.pth does not say how its images were scaled: mean 0.485, 0.456, 0.406" in scaling_assumption(file)
     said = replace(file, weights_mean=(0.1, 0.2, 0.3), weights_std=(0.4, 0.4, 0.4))
-    assert first_scaling(said, 3) == Scaling((0.1, 0.2, 0.3), (0.4, 0.4, 0.4))
-    assert first_scaling(said, 1).mean == pytest.approx((0.2,))
-    assert assumption(said) == assumption(packaged) == ""
+    assert initial_scaling(said, 3) == Scaling((0.1, 0.2, 0.3), (0.4, 0.4, 0.4))
+    assert initial_scaling(said, 1).mean == pytest.approx((0.2,))
+    assert scaling_assumption(said) == scaling_assumption(packaged) == ""
     with pytest.raises(ConfigError, match="1 channels, the images have 3"):
-        first_scaling(replace(file, weights_mean=(0.1,), weights_std=(0.4,)), 3)
+        initial_scaling(replace(file, weights_mean=(0.1,), weights_std=(0.4,)), 3)
 
 
 def test_a_network_pads_as_its_file_was_trained_with_or_says_that_it_has_no_choice() -> None:

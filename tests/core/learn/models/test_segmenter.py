@@ -5,7 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from core.config import BACKBONE, Method, RoundConfig, Weights
+from core.config import BACKBONE, ProbabilityMethod, RoundConfig, Weights
 from core.learn.models.segmenter import build_segmenter
 from core.types import ConfigError
 
@@ -43,12 +43,12 @@ def test_an_encoder_without_features_of_several_sizes_is_refused_with_another() 
 
 def test_a_probe_of_a_network_without_an_encoder_of_its_own_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose deeplabv3plus-tf_efficientnet_lite0"):
-        build_segmenter(RoundConfig(model="swiftnet_rn18", method=Method.PROBE), 3, 0)
+        build_segmenter(RoundConfig(model="swiftnet_rn18", method=ProbabilityMethod.PROBE), 3, 0)
 
 
 def test_an_encoder_without_maps_of_the_strides_of_a_probe_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose a convolutional encoder such as deeplabv3plus-resnet18"):
-        build_segmenter(RoundConfig(model="deeplabv3plus-vit_tiny_patch16_224", method=Method.PROBE), 3, 0)
+        build_segmenter(RoundConfig(model="deeplabv3plus-vit_tiny_patch16_224", method=ProbabilityMethod.PROBE), 3, 0)
 
 
 def test_the_encoder_of_a_probe_and_the_network_trained_begin_with_the_packaged_weights() -> None:
@@ -94,7 +94,7 @@ def test_a_classifiers_weights_file_is_the_encoders(tmp_path: Path, model: str, 
 
 
 def test_only_a_probe_pads_as_a_file_of_weights_says() -> None:
-    config = RoundConfig(model="deeplabv3plus-mobilenetv2_050", method=Method.PROBE, weights_padding="same")
+    config = RoundConfig(model="deeplabv3plus-mobilenetv2_050", method=ProbabilityMethod.PROBE, weights_padding="same")
     layers = {type(module).__name__ for module in build_segmenter(config, 3, 0, empty=True).modules()}
     assert "Conv2dSame" in layers
     with pytest.raises(ConfigError, match="leave weights_padding empty"):

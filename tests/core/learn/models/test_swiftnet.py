@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
-from core.learn.models.swiftnet import Pyramid, Step, SwiftNet
+from core.learn.models.swiftnet import Pyramid, SwiftNet, UpBlock
 
 
 def network(channels: int = 3, classes: int = 19) -> SwiftNet:
@@ -82,4 +82,4 @@ def test_the_pyramid_pools_cells_of_the_images_proportions(monkeypatch: pytest.M
 
 
 def test_a_step_takes_the_size_of_its_skip() -> None:
-    assert Step(64).eval()(torch.randn(1, 128, 3, 4), torch.randn(1, 64, 7, 9)).shape == (1, 128, 7, 9)
+    assert UpBlock(64).eval()(torch.randn(1, 128, 3, 4), torch.randn(1, 64, 7, 9)).shape == (1, 128, 7, 9)

@@ -1,0 +1,117 @@
+"""`worker`, `serve`, `doctor`: the processes of an installation, and its examination.
+
+`python -m app.commands.installation ADDRESS PORT` opens an address in the browser once a port answers: a process of its
+own, because the server takes the place of the command that starts it.
+"""
+
+import os
+import socket
+import sys
+import time
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.console import FAILED, JsonFlag, say, say_json
+
+SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
+_SERVE_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+MARKS = {"ok": "ok     ", "warning": "warning", "fault": "FAULT  "}
+
+
+def worker() -> None:
+    """Work on rounds, imports and exports until stopped (Ctrl+C). One worker a device.
+
+    The web app starts one by itself; this command is for servers, and for several devices.
+
+    Examples:
+      python -m app worker
+      OUTFOLD_HOME=/data/outfold python -m app worker
+    """
+    from app.settings import settings
+    from app.worker.main import run
+
+    run(settings())
+
+
+def serve(
+    *,
+    address: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 for every network of this machine.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8501,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen also where other machines reach it, without login.")
+    ] = False,
+) -> None:
+    """Serve the pages until stopped (Ctrl+C).
+
+    Without login only this machine is served: another address is refused unless --insecure says that everybody who
+    can reach it may decide. Browsers may open it as localhost and by its address; OUTFOLD_HOSTS allows further names.
+
+    Examples:
+      python -m app serve
+      python -m app serve --port 8600
+      OUTFOLD_HOSTS=labels.example.org python -m app serve --address 0.0.0.0 --insecure
+    """
+    from app.services.ports import refuse_unusable_port
+    from app.settings import settings
+
+    refuse_unusable_port(address, port)
+    environment = os.environ | settings().as_environment()  # a relative home refers to this folder
+    if insecure:
+        environment["OUTFOLD_INSECURE"] = "true"
+    os.chdir(SCRIPT.parent)  # Streamlit looks for its settings there
+    options = [f"--server.address={address}", f"--server.port={port}"]
+    # The server replaces this process, so it has no parent to outlive, and signals reach it directly.
+    os.execve(sys.executable, [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options], environment)  # noqa: S606
+
+
+def open_when_served(address: str, port: int) -> bool:
+    """Open the address as soon as the port answers; return False when it did not for a minute."""
+    end = time.monotonic() + _SERVE_SECONDS
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            time.sleep(_POLL_SECONDS)
+        else:
+            return webbrowser.open(address)
+    return False
+
+
+if __name__ == "__main__":
+    open_when_served(sys.argv[1], int(sys.argv[2]))
+
+
+def doctor(
+    *,
+    address: Annotated[str, typer.Option(help="The address that `serve` would take.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port that `serve` would take.")] = 8501,
+    as_json: JsonFlag = False,
+) -> None:
+    """Examine this installation: versions, device, disk, databases, worker, port, programs; change nothing.
+
+    The exit code is 1 if there is a fault; warnings prevent nothing.
+
+    Examples:
+      python -m app doctor
+      python -m app doctor --port 8600 --json
+    """
+    from app.services.doctor import State, examine
+
+    found = []
+    for check in examine(address, port):
+        found.append(check)
+        if not as_json:
+            cure = f"\n                 -> {check.cure}" if check.cure else ""
+            say(f"{MARKS[check.state]}  {check.name}: {check.text}{cure}")
+    faults = sum(check.state is State.FAULT for check in found)
+    if as_json:
+        say_json(found)
+    elif faults:
+        say(f"{faults} {'fault' if faults == 1 else 'faults'}")
+    raise typer.Exit(FAILED if faults else 0)

@@ -1,0 +1,230 @@
+"""Sign-in, sign-out and the account of the person who is signed in: plain pages without scripts.
+
+The cookie of a session is HttpOnly and SameSite=Lax, and Secure where the page came by HTTPS.
+"""
+
+import base64
+from collections.abc import Awaitable, Callable
+from functools import cache
+from html import escape
+from pathlib import Path
+from urllib.parse import parse_qsl, quote
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from app.components.identity import ACCOUNT
+from app.routes.handlers import EXPECTED, USER, explain
+from app.services import people
+from app.services.app_context import AppContext
+from app.services.people import SHORTEST_PASSWORD, PersonError, SignedIn, SignInRefusedError
+from db.queries.people import User
+
+LOGIN = "/outfold/login"
+SIGN_OUT = "/outfold/sign_out"
+SIGN_OUT_EVERYWHERE = "/outfold/sign_out_everywhere"
+PASSWORD = "/outfold/password"  # noqa: S105 its page
+CHANGES_SESSIONS = frozenset({LOGIN, SIGN_OUT, SIGN_OUT_EVERYWHERE, PASSWORD})
+COOKIE = "outfold_session"
+LOGO = Path(__file__).parents[1] / "assets" / "logo.svg"
+LARGEST_FORM = 10_000  # bytes
+HASHING_THREADS = 2  # each takes 64 MiB
+DONE, UNAUTHORIZED, NOT_FOUND, TOO_LARGE, TOO_MANY = 303, 401, 404, 413, 429
+_NO_STORE = {"Cache-Control": "no-store"}
+_STYLE = """
+  :root { color-scheme: light dark; font: 16px system-ui, sans-serif; }
+  body { max-width: 22rem; margin: 12vh auto; padding: 0 1rem; }
+  label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
+  label { margin: 1rem 0 .3rem; }
+  input, button { padding: .55rem .7rem; border-radius: 8px; border: 1px solid #8a93a5; }
+  button { margin-top: 1.2rem; background: #1f6feb; border-color: #1f6feb; color: #fff; cursor: pointer; }
+  button.other { background: none; color: inherit; border-color: #8a93a5; }
+  [role=alert] { color: light-dark(#a32d0b, #ffa07a); }
+"""
+
+Handler = Callable[[Request, dict[str, str], AppContext], Response]
+
+
+def login_routes(opened: Callable[[], AppContext]) -> list[BaseRoute]:
+    """Return the routes over the installation that `opened` gives."""
+    threads = CapacityLimiter(HASHING_THREADS)
+
+    def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            form = await _read_form(request)
+            if form is None:
+                return _page("Too much", "<p role=alert>The form holds too much.</p>", TOO_LARGE)
+            return await run_sync(_answer, handler, request, form, opened, limiter=threads)
+
+        return answer
+
+    gets = {LOGIN: show_login, ACCOUNT: show_account}
+    posts = {
+        LOGIN: sign_in,
+        SIGN_OUT: sign_out,
+        SIGN_OUT_EVERYWHERE: sign_out_everywhere,
+        PASSWORD: change_password,
+    }
+    return [
+        *(Route(path, endpoint(handler), methods=["GET"]) for path, handler in gets.items()),
+        *(Route(path, endpoint(handler), methods=["POST"]) for path, handler in posts.items()),
+    ]
+
+
+def show_login(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
+    """Answer the form of the sign-in; for a person who is signed in or need not be, the page asked for."""
+    wanted = own_path(request.query_params.get("next", ""))
+    if USER not in request.scope or request.scope[USER] is not None:
+        return RedirectResponse(wanted, DONE, headers=_NO_STORE)
+    if not people.has_users(app_context):
+        text = "There is no user yet. Whoever runs this server adds one there; the README says how, under Login."
+        return _page("Sign in", f"<p>{text}</p>")
+    return _login_page(wanted)
+
+
+def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
+    """Check name and password, begin a session and go on to the page asked for."""
+    wanted, name = own_path(form.get("next", "")), form.get("name", "")
+    try:
+        signed_in = people.sign_in(app_context, name, form.get("password", ""), address_of(request))
+    except PersonError as error:
+        return _login_page(wanted, name, error)
+    return _with_session(request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
+
+
+def sign_out(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
+    """End this browser's session."""
+    return _sign_out(request, app_context, everywhere=False)
+
+
+def sign_out_everywhere(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
+    """End all sessions of the person who is signed in."""
+    return _sign_out(request, app_context, everywhere=True)
+
+
+def show_account(request: Request, _form: dict[str, str], _app_context: AppContext) -> Response:
+    """Answer the account of the person who is signed in."""
+    user: User | None = request.scope.get(USER)
+    if user is None:
+        return _page("No login", "<p>There is no login here. <a href='/'>Back</a></p>", NOT_FOUND)
+    return _account_page(user)
+
+
+def change_password(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
+    """Store another password of the person who is signed in; other sessions end."""
+    user: User | None = request.scope.get(USER)
+    if user is None:
+        return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
+    before, after = form.get("before", ""), form.get("after", "")
+    try:
+        signed_in = people.change_own_password(app_context, user, before, after, address_of(request))
+    except PersonError as error:
+        return _account_page(user, error)
+    return _with_session(request, RedirectResponse(ACCOUNT, DONE, headers=_NO_STORE), signed_in)
+
+
+def own_path(text: str) -> str:
+    """Return a path of this server with its query, "/" for anything else, such as another server's address."""
+    plain = text.isascii() and text.isprintable() and "\\" not in text
+    return text if plain and text.startswith("/") and not text.startswith(("//", LOGIN)) else "/"
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address, "" where it is not known."""
+    return request.client.host if request.client else ""
+
+
+def _sign_out(request: Request, app_context: AppContext, *, everywhere: bool) -> Response:
+    cookie = request.cookies.get(COOKIE, "")
+    people.sign_out(app_context, cookie, address_of(request), everywhere=everywhere)
+    answer = RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    return answer
+
+
+def _with_session(request: Request, answer: Response, signed_in: SignedIn) -> Response:
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, signed_in.cookie, max_age=signed_in.seconds, httponly=True, samesite="lax", secure=secure)
+    return answer
+
+
+def _login_page(wanted: str, name: str = "", error: PersonError | None = None) -> Response:
+    status = 200 if error is None else TOO_MANY if isinstance(error, SignInRefusedError) else UNAUTHORIZED
+    return _page(
+        "Sign in",
+        f'{_alert(error)}<form method=post action="{LOGIN}">'
+        f'<input type=hidden name=next value="{escape(wanted)}">'
+        f'<label for=name>Name</label><input id=name name=name value="{escape(name)}" autocomplete=username required>'
+        "<label for=password>Password</label>"
+        "<input id=password name=password type=password autocomplete=current-password required>"
+        "<button>Sign in</button></form>",
+        status,
+    )
+
+
+def _account_page(user: User, error: PersonError | None = None) -> Response:
+    status = 200 if error is None else TOO_MANY if isinstance(error, SignInRefusedError) else UNAUTHORIZED
+    return _page(
+        user.name,
+        f"<p>You are signed in as <b>{escape(user.name)}</b>, {user.role}. <a href='/'>Back</a></p>{_alert(error)}"
+        f'<form method=post action="{SIGN_OUT}"><button>Sign out</button></form>'
+        f'<form method=post action="{SIGN_OUT_EVERYWHERE}">'
+        "<button class=other>Sign out everywhere</button></form>"
+        f'<form method=post action="{PASSWORD}">'
+        "<label for=before>Present password</label>"
+        "<input id=before name=before type=password autocomplete=current-password required>"
+        "<label for=after>New password</label>"
+        f"<input id=after name=after type=password autocomplete=new-password minlength={SHORTEST_PASSWORD} required>"
+        "<button class=other>Change password</button></form>",
+        status,
+    )
+
+
+def _alert(error: PersonError | None) -> str:
+    if error is None:
+        return ""
+    text = str(error)
+    return f"<p role=alert>{escape(text[0].upper() + text[1:])}.</p>"
+
+
+def _page(title: str, body: str, status: int = 200) -> Response:
+    return HTMLResponse(
+        f'<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+        f'<title>{escape(title)} - Outfold</title><link rel=icon href="data:,"><style>{_STYLE}</style>'
+        f"<main>{_logo()}<h1>{escape(title)}</h1>{body}</main></html>",
+        status,
+        headers=_NO_STORE,
+    )
+
+
+@cache
+def _logo() -> str:
+    # As data, since nothing else of the app is answered before the sign-in.
+    data = base64.b64encode(LOGO.read_bytes()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="Outfold" height="28">'
+
+
+async def _read_form(request: Request) -> dict[str, str] | None:
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > LARGEST_FORM:
+            return None
+    return dict(parse_qsl(raw.decode("utf-8", errors="replace"), keep_blank_values=True))
+
+
+def _answer(handler: Handler, request: Request, form: dict[str, str], opened: Callable[[], AppContext]) -> Response:
+    try:
+        return handler(request, form, opened())
+    except EXPECTED as error:
+        answer, status = explain(error)
+        return _page("Not done", f"<p role=alert>{escape(answer['error'])}; {escape(answer['cure'])}</p>", status)
+
+
+def login_path(path: str, query: str) -> str:
+    """Return the address of the login page that leads back to a page."""
+    wanted = own_path(f"{path}?{query}" if query else path)
+    return LOGIN if wanted == "/" else f"{LOGIN}?next={quote(wanted, safe='')}"

@@ -1,0 +1,123 @@
+"""Context of an installation: its settings, its database and the root of its files."""
+
+import secrets
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from app.services.faults import file_errors
+from app.settings import Settings, settings
+from core.data.storage import atomic_path
+from core.types import ConfigError, StorageError
+from db.engine import Database, migrate
+from db.faults import file_of, name_of
+from db.home_id import LARGEST, find_home_id, note_home_id
+
+HOME_ID = "home_id"  # file among the files of an installation whose database has a place of its own
+PROBE_BYTES = 4096  # one block: a full disk takes an empty file and refuses its first byte
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """One installation, opened."""
+
+    database: Database
+    files: Path
+    settings: Settings
+
+    def round_folder(self, round_id: int) -> Path:
+        """Return the folder of a round: its snapshot, checkpoints and arrays."""
+        return self.files / "rounds" / str(round_id)
+
+    @property
+    def image_caches(self) -> Path:
+        """Return the folder of decoded images, by content."""
+        return self.files / "images"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Return the folder of thumbnails, by content hash."""
+        return self.files / "thumbnails"
+
+    @property
+    def masks(self) -> Path:
+        """Return the folder of masks, by content; see `core.data.masks.store`."""
+        return self.files / "masks"
+
+    @property
+    def exports(self) -> Path:
+        """Return the folder of exports without a target of their own."""
+        return self.files / "exports"
+
+
+def open_app(chosen: Settings) -> AppContext:
+    """Create missing folders, migrate the database, return the installation's context.
+
+    Raises:
+        StorageError: the home cannot be written, or the database cannot be used or goes with another home.
+        ConfigError: an allowed folder does not exist.
+    """
+    prepare_home(chosen)
+    for root in chosen.roots:
+        if not root.is_dir():
+            raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is no folder", "create or mount it, or leave it out")
+    migrate(chosen.app_url)
+    database = Database(chosen.app_url)
+    if chosen.database_url:  # otherwise it lies in the home
+        _refuse_other_home(database, chosen.files)
+    return AppContext(database, chosen.files, chosen)
+
+
+def prepare_home(chosen: Settings) -> None:
+    """Create the home where it is missing, and write a block in it to find a full or read-only disk now.
+
+    Raises:
+        StorageError: it cannot be written, or its database was emptied.
+    """
+    with file_errors(str(chosen.home)):
+        chosen.files.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=chosen.files, buffering=0) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    database = file_of(chosen.app_url)
+    has_rounds = (chosen.files / "rounds").is_dir()
+    if has_rounds and database is not None and database.is_file() and not database.stat().st_size:
+        raise StorageError(
+            f"{database}: it is empty, though this installation has rounds",
+            "restore it from a backup, or move it away to begin anew",
+        )
+
+
+def _refuse_other_home(database: Database, files: Path) -> None:
+    """Refuse a database whose rows speak of the files of another home; the first home to use it is its own."""
+    path = files / HOME_ID
+    with database.read() as session:
+        noted = find_home_id(session)
+    own = _read_home_id(path)  # after the other one: it is written before
+    if noted is None:
+        with database.write() as session:
+            noted = find_home_id(session)  # another process may have been faster
+            if noted is None:
+                noted = own = own or 1 + secrets.randbelow(LARGEST)
+                with file_errors(str(path)), atomic_path(path) as partial:
+                    partial.write_text(f"{own}\n")
+                note_home_id(session, own)
+            own = own or _read_home_id(path)
+    if own != noted:
+        raise StorageError(
+            f"{name_of(database.url)}: its files are in another home, not in {files}",
+            f"name the home that all its processes share in OUTFOLD_HOME, or a database of this home's own; "
+            f"if these are its files, write {noted} into {path}",
+        )
+
+
+def _read_home_id(path: Path) -> int | None:
+    with file_errors(str(path)):
+        number = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return int(number) if number.isdecimal() else None
+
+
+@cache
+def app_context() -> AppContext:
+    """Return this process's context: one pool of connections, shared by all of its threads."""
+    return open_app(settings())

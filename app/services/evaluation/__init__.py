@@ -1,0 +1,1 @@
+"""Evaluation splits, and comparisons before and after cleaning that are measured on them."""

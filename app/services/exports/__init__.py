@@ -1,0 +1,1 @@
+"""Exports: plan, run, download."""

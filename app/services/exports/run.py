@@ -1,0 +1,129 @@
+"""One export from its row to the written folder.
+
+The content follows from the labels at the moment it runs. One process at a time runs an export (see `jobs.job_lock`).
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from app.services.allowed import refuse_bad_target
+from app.services.app_context import AppContext
+from app.services.exports.plan import plan_for
+from app.services.jobs import job_lock
+from core.data.export.items import ExportOptions, Link
+from core.data.export.write import clear_remains, write_export
+from core.types import JobStatus, OutfoldError, RoundCancelledError
+from db.queries import exports
+from db.queries.exports import ExportInfo
+
+Report = Callable[[int, int, str], None]
+EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
+VERSIONS = {"outfold": __version__}
+CANCELLED = "Cancelled; nothing of it was left behind."
+
+
+def run_export(
+    app_context: AppContext,
+    export_id: int,
+    report: Report = lambda _done, _total, _message: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ExportInfo:
+    """Run a queued export, or again one that was killed, and return how it ended; what it cannot write never raises.
+
+    `report` is called with the files done, the files in all and what is happening; the row is kept up to date too.
+    """
+    with job_lock(app_context, "export", export_id, should_stop):
+        info = _found(app_context, export_id)
+        if not info.status.ended:
+            _run(app_context, info, _Noted(app_context, export_id, report, should_stop))
+    return _found(app_context, export_id)
+
+
+def take_back(app_context: AppContext, export_id: int) -> None:
+    """Remove the unconfirmed files of a killed export, and put back the files that they replaced.
+
+    Nothing is done while a process works on the export: that one notices by itself that it is not wanted any more.
+    """
+    with suppress(RoundCancelledError), job_lock(app_context, "export", export_id, lambda: True):
+        info = _found(app_context, export_id)
+        if info.status is JobStatus.RUNNING:
+            clear_remains(Path(info.path), confirmed=False)
+
+
+def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
+    """Write an export and how it ended."""
+    try:
+        _write(app_context, info, noted)
+    except RoundCancelledError:
+        _finish(app_context, info.id, JobStatus.CANCELLED, CANCELLED)
+    except OutfoldError as error:
+        _finish(app_context, info.id, JobStatus.FAILED, str(error))
+    except Exception as error:
+        _finish(app_context, info.id, JobStatus.FAILED, f"Stopped by {type(error).__name__}: {error}.")
+        raise
+
+
+class _Noted:
+    """Keeps an export's row up to date, not too often, and finds out whether it is still wanted."""
+
+    def __init__(
+        self, app_context: AppContext, export_id: int, report: Report, should_stop: Callable[[], bool]
+    ) -> None:
+        self._app_context = app_context
+        self._export_id = export_id
+        self._report = report
+        self._should_stop = should_stop
+        self._noted = float("-inf")
+        self._refused = False
+
+    def note(self, done: int, total: int, message: str) -> None:
+        """Tell how far it is."""
+        self._report(done, total, message)
+        now = time.monotonic()
+        if now - self._noted < EVERY_SECONDS and done < total:
+            return
+        self._noted = now
+        with self._app_context.database.write() as session:
+            self._refused = not exports.note_progress(session, self._export_id, done, total, message)
+
+    def is_over(self) -> bool:
+        """Return whether it was cancelled."""
+        return self._refused or self._should_stop()
+
+
+def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
+    """Write an export; that it is done is noted while a former one in its place can still be given back."""
+    noted.note(0, 0, "reading the labels")
+    if not Path(info.path).is_relative_to(app_context.exports):
+        refuse_bad_target(app_context, Path(info.path))  # once more: a link may have changed since it was queued
+    options = dict(info.request)
+    overwrite = bool(options.pop("overwrite", False))
+    plan = plan_for(app_context, info.dataset_id, ExportOptions.from_json(options))
+    doing = "copying images" if plan.options.link is Link.COPY else "linking images"
+    doing += " and writing masks" if plan.options.format.of_masks else ""
+    write_export(
+        plan,
+        Path(info.path),
+        versions=VERSIONS,
+        report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
+        should_stop=noted.is_over,
+        is_wanted=lambda manifest: _finish(app_context, info.id, JobStatus.DONE, "", manifest),
+        overwrite=overwrite,
+        again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
+    )
+
+
+def _finish(
+    app_context: AppContext, export_id: int, status: JobStatus, message: str, manifest: dict[str, Any] | None = None
+) -> bool:
+    with app_context.database.write() as session:
+        return exports.finish_export(session, export_id, status, message, manifest)
+
+
+def _found(app_context: AppContext, export_id: int) -> ExportInfo:
+    with app_context.database.read() as session:
+        return exports.get_export(session, export_id)

@@ -1,0 +1,1 @@
+"""Imports: request, preview, run, store, report, undo."""

@@ -1,0 +1,197 @@
+"""Storage of acts: one transaction each, stored once however often an act arrives, and the answers to them.
+
+A browser numbers its acts (`ActKey`). Answers are built from stored rows, so an act that arrives again gets the answer
+of its first arrival, also when both arrive at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.services.annotators import clean_name
+from app.services.app_context import AppContext
+from app.services.reviews.errors import DeletedError, NotFoundError, RefusedError
+from core.judge.class_acts import act_text
+from core.types import Act, Finding, JobStatus, Verdict
+from db.queries import annotators, decisions, deletions, findings, reviews
+
+_MOST_ITEMS = 500  # changed findings returned after an undo
+EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
+TAKEN = "taken"  # in the note of an act that took masks from a source: the import
+DIFFERING = "annotators_differ"  # in the note of an act on findings whose image has several labels in its source
+_VERDICT_WORDS = {
+    Verdict.ACCEPT: "accepted",
+    Verdict.KEEP: "kept",
+    Verdict.RELABEL: "relabelled",
+    Verdict.AMBIGUOUS: "marked ambiguous",
+    Verdict.EXCLUDE: "excluded",
+    Verdict.SECOND_OPINION: "asked for a second opinion on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The act that an undo or redo was about, in words too: "accepted 214"."""
+
+    changeset: int
+    act: Act
+    size: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Stored result of an act; `changeset` is None when there was nothing to undo or redo.
+
+    `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
+    a bulk act. `known` is what was known of a bulk act's precision when it was made.
+    """
+
+    changeset: int | None
+    size: int
+    saved_at: datetime
+    items: list[Finding]
+    undone: Undone | None = None
+    known: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActKey:
+    """A browser's own number of an act."""
+
+    client: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Annotator, time and key of an act."""
+
+    name: str
+    annotator_id: int
+    now: datetime
+    key: ActKey | None
+
+    def changeset(self, act: Act, round_id: int | None, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
+        """Return this act, about to be stored; `rest` are more of its columns."""
+        return decisions.NewChangeset(
+            dataset_id=dataset_id,
+            round_id=round_id,
+            annotator_id=self.annotator_id,
+            act=act,
+            decided_at=self.now,
+            client_id=self.key.client if self.key else None,
+            client_seq=self.key.seq if self.key else None,
+            **{"note": {}, **rest},
+        )
+
+
+def store_once(
+    app_context: AppContext,
+    by: str,
+    key: ActKey | None,
+    act: Callable[[Session, Actor], int | None],
+    cards: Sequence[int] = (),
+) -> Saved:
+    """Run `act` in a transaction, unless it was stored under this key before, and return its answer.
+
+    `act` returns the id of the changeset it stored, None for none; `cards` are the findings to answer with.
+    """
+    name = clean_name(by)
+
+    def attempt() -> Saved:
+        with app_context.database.write() as session:
+            now = datetime.now(UTC)
+            known = decisions.find_by_key(session, key.client, key.seq) if key else None
+            actor = Actor(name, annotators.annotator_id(session, name, now), now, key)
+            return _build_answer(session, known or act(session, actor), cards, now)
+
+    try:
+        return attempt()
+    except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
+        return attempt()
+
+
+def refuse_without_suggestions(in_round: reviews.ReviewedRound) -> None:
+    """Refuse what needs suggestions in a round that has none.
+
+    Raises:
+        RefusedError: it is a round for labelling by hand.
+    """
+    if not in_round.recipe.suggests:
+        raise RefusedError(f"round {in_round.number} suggests no labels", "label images, then start a round on them")
+
+
+def refuse_deleted(session: Session, round_id: int, images: Sequence[str] = ()) -> None:
+    """Raise `DeletedError` where a round is deleted, by itself or with its dataset, and can be restored."""
+    _refuse_while(deletions.find_round_deletion(session, round_id), images)
+
+
+def refuse_deleted_dataset(session: Session, dataset_id: int, images: Sequence[str] = ()) -> None:
+    """Raise `DeletedError` where a dataset is deleted and can be restored."""
+    _refuse_while(deletions.find_dataset_deletion(session, dataset_id), images)
+
+
+def refuse_deleted_image(session: Session, sample_id: int) -> None:
+    """Raise `DeletedError` where the dataset of an image is deleted and can be restored."""
+    found = deletions.find_image_deletion(session, sample_id)
+    if found is not None:
+        deletion, name = found
+        _refuse_while(deletion, [name])
+
+
+def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = ()) -> reviews.ReviewedRound:
+    """Return a round whose findings, these `cards` among them, can be decided on.
+
+    Raises:
+        DeletedError: it can be restored.
+        NotFoundError: there is none with this id.
+        RefusedError: it is not finished.
+    """
+    found = reviews.find_round(session, round_id)
+    if found is None:
+        refuse_deleted(session, round_id, [card.name for card in cards])
+        raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
+    if found.status is not JobStatus.DONE:  # its findings are still being written, and written anew after a kill
+        raise RefusedError(f"round {found.number} is {found.status}", "decide on the findings of a finished round")
+    return found
+
+
+def _build_answer(session: Session, changeset_id: int | None, cards: Sequence[int], now: datetime) -> Saved:
+    """Return the answer to an act that was stored as `changeset_id`, made on these cards."""
+    stored = decisions.find_changeset(session, changeset_id) if changeset_id else None
+    if stored is None:
+        return Saved(None, 0, now, [])
+    target = decisions.find_changeset(session, stored.target_id) if stored.target_id else None
+    if target is None and stored.act in (Act.UNDO, Act.REDO):
+        return Saved(None, 0, stored.decided_at, [])
+    if target is None:
+        items = findings.findings_by_ids(session, cards)
+        return Saved(stored.id, stored.size, stored.decided_at, items, known=stored.note.get("known"))
+    moved = decisions.some_affected_by(session, target, _MOST_ITEMS)
+    undone = Undone(target.id, target.act, target.size, _in_words(session, target))
+    return Saved(stored.id, stored.size, stored.decided_at, findings.findings_by_ids(session, moved), undone)
+
+
+def _in_words(session: Session, act: decisions.Changeset) -> str:
+    if act.act is Act.CLASSES:
+        return act_text(act.note)
+    if act.act is Act.NOTE:
+        return "wrote a note"
+    if act.note.get(TAKEN):
+        return f"took {act.size:,} masks mended elsewhere"
+    if act.note.get(EDITED):
+        return "edited a mask"
+    if act.note.get(DIFFERING):
+        return f"asked for a second opinion on {act.size:,} whose annotators disagree"
+    verdicts = decisions.verdicts_in(session, act.id) if act.act is Act.VERDICT else [Verdict.ACCEPT]
+    return f"{_VERDICT_WORDS[verdicts[0]]} {act.size:,}" if len(verdicts) == 1 else f"{act.size:,} verdicts"
+
+
+def _refuse_while(deletion: deletions.Deletion | None, images: Sequence[str]) -> None:
+    if deletion is not None:
+        raise DeletedError(deletion.name, deletion.deleted_by, deletions.days_left(deletion), images)

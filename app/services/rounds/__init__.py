@@ -1,0 +1,1 @@
+"""Rounds: start, resume, extend, watch, compare."""

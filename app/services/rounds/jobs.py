@@ -1,0 +1,305 @@
+"""Rounds: proposed, started, watched, cancelled, listed, compared.
+
+A round is a row; the worker does it (`app.worker`). A refusal at the start names the cure.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.services import jobs
+from app.services.app_context import AppContext
+from app.services.reviews.precision import WrongLabels, wrong_labels
+from app.services.rounds.checks import model_names
+from app.services.rounds.insight import mean_iou_so_far
+from app.services.rounds.request import start_round
+from app.services.workers import WorkerState, has_gpu, worker_state
+from core.config import DatasetSummary, RoundConfig, proposals
+from core.judge.confusions import merged_metrics
+from core.types import FindingKind, JobStatus, Recipe, RoundError, Status, Task
+from db.queries import evaluation, reviews as reviewed, rounds, snapshots
+from db.queries.evaluation import Split
+from db.queries.rounds import WAITING, FoldRun, RoundInfo
+
+_TELLING = 0.1  # share of a fold from which on its own speed predicts better than that of the finished ones
+UNVERIFIED = frozenset({"estimated_errors", "estimated_error_rate", "proposed_threshold"})  # metrics
+
+__all__ = ["WAITING", "FoldRun", "RoundComparison", "RoundInfo", "RoundProgress", "RoundProposal", "start_round"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProposal:
+    """Configs that suit a dataset, the first choice first, with their reason, the kind of its labels, its splits."""
+
+    task: Task
+    configs: tuple[RoundConfig, ...]
+    images: str  # how many pixels they have, and whether colour
+    models: tuple[str, ...]
+    splits: tuple[Split, ...]
+    remembered: RoundConfig | None = None  # of the last round, where its network or weights were another choice
+
+    @property
+    def config(self) -> RoundConfig:
+        """The first choice."""
+        return self.configs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """Progress of a round; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
+
+    `mean_iou` is of the folds that are done, None before and where labels are no masks.
+    """
+
+    round: RoundInfo
+    folds: list[FoldRun]
+    worker: WorkerState
+    ahead: int
+    fraction: float
+    seconds_left: float | None
+    mean_iou: float | None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Return whether a worker runs it; else it waits."""
+        return self.round.status is JobStatus.RUNNING and self.round.stage != WAITING and self.worker.is_alive
+
+    @property
+    def current(self) -> FoldRun | None:
+        """Return the fold at work."""
+        return next((fold for fold in self.folds if fold.status is JobStatus.RUNNING), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundComparison:
+    """One finished round beside others: what it found, how much of that is decided, and what it measured.
+
+    `proposed` counts suggestions for unlabelled images or regions; the rest contradicts labels. `wrong` is what
+    random samples tell of wrong labels, None where it judges none.
+    """
+
+    round: RoundInfo
+    suspicious: int
+    decided: int
+    proposed: int
+    proposed_decided: int
+    wrong: WrongLabels | None
+    metrics: dict[str, Any]
+
+    @property
+    def numbers(self) -> dict[str, int | float]:
+        """Return the figures it measured, without what the model merely believes."""
+        return {
+            name: value
+            for name, value in self.metrics.items()
+            if isinstance(value, int | float) and name not in UNVERIFIED
+        }
+
+    @property
+    def model_count(self) -> int | None:
+        """Return the wrong labels, or regions, that the model itself counts, unverified."""
+        return self.metrics.get("estimated_errors")
+
+    @property
+    def looked_for(self) -> tuple[int, int]:
+        """Return the number of findings of the round's own kind, and how many of them are decided."""
+        if self.round.recipe.proposes:
+            return self.proposed, self.proposed_decided
+        return self.suspicious, self.decided
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long it took."""
+        return duration(self.round)
+
+
+def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
+    """Return what the form of a new round begins with, decided from the dataset's images.
+
+    Raises:
+        RoundError: there is no such dataset, or it has no images.
+    """
+    with app_context.database.read() as session:
+        name, classes = snapshots.dataset_of(session, dataset_id)
+        sizes = snapshots.image_sizes(session, dataset_id)
+        task = snapshots.task_of(session, dataset_id)
+        apart = snapshots.count_separable(session, dataset_id)
+        splits = evaluation.splits(session, dataset_id)
+        last = next(
+            (info for info in rounds.list_rounds(session, dataset_id) if info.recipe is Recipe.CROSS_FOLD), None
+        )
+    if not sizes:
+        raise RoundError(f"{name} has no images", "import some first")
+    width, height = median_size(sizes)
+    summary = DatasetSummary(
+        width=width,
+        height=height,
+        grey=all(grey for _, _, grey, _ in sizes),
+        count=sum(count for *_, count in sizes),
+        classes=len(classes),
+        groups=apart,
+        gpu=has_gpu(),
+    )
+    colour = "grey" if summary.grey else "colour"
+    images = f"{summary.width} x {summary.height} {colour} images"
+    proposed = tuple(proposals(summary, task))
+    remembered = None if last is None else RoundConfig.from_json(last.config)
+    if remembered is not None and _network(remembered) in map(_network, proposed):
+        remembered = None
+    return RoundProposal(task, proposed, images, model_names(task), tuple(splits), remembered)
+
+
+def _network(config: RoundConfig) -> tuple[str, str, str]:
+    """Return what a person chose of a network."""
+    return config.model, config.weights, config.weights_file
+
+
+def propose_config(app_context: AppContext, dataset_id: int) -> RoundConfig:
+    """Return only the proposed config."""
+    return propose(app_context, dataset_id).config
+
+
+def cancel_round(app_context: AppContext, round_id: int) -> bool:
+    """Stop a round; False when it had ended already."""
+    with app_context.database.write() as session:
+        stopped = rounds.end_round(session, round_id, JobStatus.CANCELLED, "", datetime.now(UTC))
+    if stopped:
+        jobs.cancel_round(app_context, round_id)
+    return stopped
+
+
+def get_round(app_context: AppContext, round_id: int) -> RoundInfo:
+    """Return a round, or raise `RoundError`."""
+    with app_context.database.read() as session:
+        return rounds.get_round(session, round_id)
+
+
+def list_rounds(app_context: AppContext, dataset_id: int | None = None) -> list[RoundInfo]:
+    """Return the rounds of one dataset, or of all, newest first."""
+    with app_context.database.read() as session:
+        return rounds.list_rounds(session, dataset_id)
+
+
+def metrics(app_context: AppContext, round_id: int) -> dict[str, Any] | None:
+    """Return what a finished round measured, None before."""
+    with app_context.database.read() as session:
+        return rounds.metrics_of(session, round_id)
+
+
+def classes_of(app_context: AppContext, dataset_id: int) -> list[str]:
+    """Return the names of a dataset's classes."""
+    with app_context.database.read() as session:
+        return snapshots.dataset_of(session, dataset_id)[1]
+
+
+def progress(app_context: AppContext, round_id: int) -> RoundProgress:
+    """Return the progress of a round and whether a worker is at it."""
+    with app_context.database.read() as session:
+        info = rounds.get_round(session, round_id)
+        folds = rounds.folds_of(session, round_id)
+        waiting = rounds.unfinished_rounds(session)
+    ahead = sum(other.id < round_id for other in waiting)
+    done = sum(1.0 if fold.status is JobStatus.DONE else fold.fraction for fold in folds)
+    fraction = 1.0 if info.status is JobStatus.DONE else done / max(1, len(folds))
+    left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
+    mean_iou = mean_iou_so_far(app_context, round_id, folds)
+    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou)
+
+
+def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:
+    """Return these rounds side by side, in the order asked for; unfinished ones are left out."""
+    compared = []
+    with app_context.database.read() as session:
+        totals = rounds.finding_totals(session, round_ids := list(round_ids))
+        for round_id in round_ids:
+            measured = rounds.metrics_of(session, round_id)
+            if measured is None:
+                continue
+            counts = totals.get(round_id, {})
+            suspicious, decided = _of_kind(counts, FindingKind.SUSPICIOUS)
+            proposed, of_proposed = _of_kind(counts, FindingKind.UNLABELLED)
+            info, in_round = rounds.get_round(session, round_id), reviewed.find_round(session, round_id)
+            if in_round is not None:
+                measured = _of_offered(merged_metrics(measured, in_round.class_state))
+            wrong = wrong_labels(app_context, session, in_round) if in_round and info.recipe.finds else None
+            compared.append(RoundComparison(info, suspicious, decided, proposed, of_proposed, wrong, measured))
+    return compared
+
+
+def _of_offered(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics with rows of the classes that are offered alone."""
+    if "per_class" not in metrics:
+        return metrics
+    return {**metrics, "per_class": [row for row in metrics["per_class"] if row.get("class") in metrics["offered"]]}
+
+
+def _of_kind(counts: Mapping[tuple[int, int], int], wanted: FindingKind) -> tuple[int, int]:
+    """Return how many findings of a kind there are, and how many of them are decided."""
+    of_kind = {status: count for (kind, status), count in counts.items() if kind == wanted}
+    return sum(of_kind.values()), sum(count for status, count in of_kind.items() if Status(status).settled)
+
+
+def duration(info: RoundInfo, now: datetime | None = None) -> float | None:
+    """Return the seconds a round took, or has taken up to `now`, without its pauses; None before it began."""
+    end = info.finished_at or now
+    if info.started_at is None or end is None:
+        return None
+    return (end - info.started_at).total_seconds() - float((info.versions or {}).get(rounds.PAUSED, 0.0))
+
+
+def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
+    """Return how long the folds still take, None before there is any sign; it falls with every second that passes.
+
+    A fold takes as long as the mean of the finished ones, the one at work as long as its own share says once there is
+    one. Shares come now and then, so a fold's time is estimated at its last report.
+    """
+    took = [
+        (fold.finished_at - fold.started_at).total_seconds()
+        for fold in folds
+        if _is_done(fold) and fold.started_at and fold.finished_at
+    ]
+    shown = [_whole_seconds(fold, now) for fold in folds if fold.status is JobStatus.RUNNING and fold.fraction > 0]
+    known = took or [seconds for seconds in shown if seconds is not None]
+    if not known:
+        return None
+    each = sum(known) / len(known)
+    return sum(_left_of(fold, each, now) for fold in folds if not _is_done(fold))
+
+
+def _left_of(fold: FoldRun, each: float, now: datetime) -> float:
+    """Return the seconds left of an unfinished fold, where one takes `each` seconds."""
+    if fold.status is not JobStatus.RUNNING or fold.started_at is None:
+        return each
+    own = _whole_seconds(fold, now) if fold.fraction >= _TELLING else None
+    return max(0.0, (each if own is None else own) - (now - fold.started_at).total_seconds())
+
+
+def _whole_seconds(fold: FoldRun, now: datetime) -> float | None:
+    """Return how long a fold at work takes in all, by its share at its last report."""
+    if fold.started_at is None:
+        return None
+    return ((fold.updated_at or now) - fold.started_at).total_seconds() / fold.fraction
+
+
+def _is_done(fold: FoldRun) -> bool:
+    return fold.status is JobStatus.DONE
+
+
+def median_size(sizes: Iterable[tuple[int, int, bool, int]]) -> tuple[int, int]:
+    """Return the median width and height of images by (width, height, grey, count)."""
+    sizes = list(sizes)
+    return _median((width, count) for width, _, _, count in sizes), _median(
+        (height, count) for _, height, _, count in sizes
+    )
+
+
+def _median(values: Iterable[tuple[int, int]]) -> int:
+    """Return the middle of (value, count) pairs."""
+    ordered = sorted(values)
+    middle, seen = sum(count for _, count in ordered) / 2, 0
+    for value, count in ordered:
+        seen += count
+        if seen >= middle:
+            return value
+    return 0

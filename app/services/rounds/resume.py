@@ -1,0 +1,189 @@
+"""Rounds that go on from what was learnt: cancelled and failed ones resumed, finished ones extended by a network.
+
+Resumption: finished folds stay, the others are trained on the same snapshot. Extension: a new round with the old one's
+labels and what its networks learnt; only the added network is trained, and the predictions of all are mixed anew. The
+old round stays as it is. Decisions since then are no labels of the new round, as they were none of the old one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.exc import IntegrityError
+
+from app.services import jobs
+from app.services.app_context import AppContext
+from app.services.removals import refuse_removed
+from app.services.rounds.checks import refuse_unfinished
+from app.services.rounds.request import start_round
+from core.config import Member, RoundConfig, refuse_members
+from core.data.networks import network_folder
+from core.data.snapshot import SNAPSHOT, Snapshot, sample_ids_in
+from core.judge.fold_predictions import fold_file
+from core.types import JobStatus, Recipe, RoundError
+from db.queries import datasets, rounds, snapshots
+from db.queries.rounds import RoundInfo
+
+_ENDED = (JobStatus.CANCELLED, JobStatus.FAILED)
+
+
+def resume_round(app_context: AppContext, round_id: int) -> RoundInfo:
+    """Let a cancelled or failed round go on where it was, and return it.
+
+    Raises:
+        RoundError: it cannot go on, with the reason.
+    """
+    with app_context.database.read() as session:
+        info = rounds.get_round(session, round_id)
+    _refuse_resumption(app_context, info)
+    jobs.cancel_round(app_context, round_id)  # folds of the failed job that wait would be taken for the resumed round's
+    try:
+        with app_context.database.write() as session:
+            refuse_unfinished(info.dataset, rounds.list_rounds(session, info.dataset_id))
+            if not rounds.reopen_round(session, round_id):
+                raise RoundError(f"{info.name} of {info.dataset} was resumed already", "watch it")
+            resumed = rounds.get_round(session, round_id)
+    except IntegrityError as error:  # where several may write at once, the database refuses the later one
+        raise RoundError("another round of this dataset was started at the same moment", "watch that one") from error
+    pieces = rounds.pieces(resumed.recipe, resumed.config)
+    jobs.enqueue_round(app_context, round_id, pieces, resumed.finished_at)
+    return resumed
+
+
+def resumption_problem(app_context: AppContext, info: RoundInfo) -> str:
+    """Return why a cancelled or failed round cannot go on, "" where it can."""
+    try:
+        _refuse_resumption(app_context, info)
+    except RoundError as error:
+        return str(error)
+    return ""
+
+
+def add_network(app_context: AppContext, round_id: int, member: Member, by: str) -> RoundInfo:
+    """Start the round that adds this network to a finished one.
+
+    Raises:
+        RoundError: the round cannot be extended, or another one is unfinished.
+        ConfigError: the network cannot work, or the round's labels are no classes.
+    """
+    with app_context.database.read() as session:
+        info = rounds.get_round(session, round_id)
+    before = RoundConfig.from_json(info.config)
+    config = replace(before, members=(*before.members, member))
+    refuse_members(config, info.recipe, info.task)
+    refuse_extension(app_context, info, config)
+    return start_round(app_context, info.dataset_id, config, by, recipe_config={"extends": info.number})
+
+
+def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None:
+    """Return the round that another one extends, None where it extends none.
+
+    Raises:
+        RoundError: it is gone.
+    """
+    number = (info.recipe_config or {}).get("extends", 0) if info.recipe is Recipe.CROSS_FOLD else 0
+    if not number:
+        return None
+    with app_context.database.read() as session:
+        listed = rounds.list_rounds(session, info.dataset_id)
+    found = next((one for one in listed if one.number == number and one.id != info.id), None)
+    if found is None:
+        raise RoundError(f"{info.dataset} has no round {number} that could be extended", "start a new round")
+    return found
+
+
+def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConfig) -> None:
+    """Raise `RoundError` where a round of this config cannot go on from what another one's networks learnt."""
+    if info.status is not JobStatus.DONE or info.recipe is not Recipe.CROSS_FOLD:
+        raise RoundError(
+            f"{info.name} of {info.dataset} ({info.recipe}, {info.status}) cannot be extended",
+            f"choose a finished {Recipe.CROSS_FOLD} round",
+        )
+    before = RoundConfig.from_json(info.config)
+    if config.networks[: len(before.networks)] != before.networks:
+        raise RoundError(f"{info.name} trained other networks, or by other folds", "start a new round with all of them")
+    folder = app_context.round_folder(info.id)
+    missing = [path for path in _learnt(folder, before) if not path.exists()]
+    if missing:
+        raise RoundError(
+            f"{missing[0]} is gone, in which {info.name} kept what its network learnt",
+            "put it back from a copy, or start a new round with all networks",
+        )
+    refuse_removed(app_context, info, sample_ids_in(folder).tolist())
+
+
+def _refuse_resumption(app_context: AppContext, info: RoundInfo) -> None:
+    """Raise `RoundError` where a round cannot go on."""
+    if info.status not in _ENDED:
+        raise RoundError(
+            f"{info.name} of {info.dataset} is {info.status}", "only a cancelled or failed round can be resumed"
+        )
+    with app_context.database.read() as session:
+        refuse_unfinished(info.dataset, rounds.list_rounds(session, info.dataset_id))
+    if info.snapshot_hash is None:
+        return  # it never opened, so it opens now
+    _refuse_other_versions(info)
+    _refuse_gone_files(app_context, info)
+    _refuse_protected_since(app_context, info)
+
+
+def _refuse_other_versions(info: RoundInfo) -> None:
+    for name, before in (info.versions or {}).items():
+        now = _version(name)
+        if now and now != before:
+            raise RoundError(f"{info.name} was trained with {name} {before}, {now} is installed", "start a new round")
+
+
+def _refuse_gone_files(app_context: AppContext, info: RoundInfo) -> None:
+    folder = app_context.round_folder(info.id)
+    with app_context.database.read() as session:
+        done = [fold.fold for fold in rounds.folds_of(session, info.id) if fold.status is JobStatus.DONE]
+    needed = [folder / SNAPSHOT, *_finished_files(folder, info, done)]
+    missing = next((path for path in needed if not path.exists()), None)
+    if missing is not None:
+        raise RoundError(
+            f"{missing} is gone, so {info.name} cannot go on", "put it back from a copy, or start a new round"
+        )
+    snapshot = Snapshot.load(folder)
+    refuse_removed(app_context, info, snapshot.sample_ids.tolist())
+    if snapshot.hash != info.snapshot_hash:
+        raise RoundError(f"the labels in {folder} are not those {info.name} opened with", "start a new round")
+
+
+def _finished_files(folder: Path, info: RoundInfo, done: list[int]) -> Iterator[Path]:
+    """Yield what finished folds left; a recipe of one piece reads by itself what its stages left."""
+    if info.recipe is Recipe.CROSS_FOLD:
+        for number in range(len(RoundConfig.from_json(info.config).networks)):
+            yield from (fold_file(network_folder(folder, number), fold) for fold in done)
+
+
+def _refuse_protected_since(app_context: AppContext, info: RoundInfo) -> None:
+    with app_context.database.read() as session:
+        protected = set(datasets.get_dataset(session, info.dataset_id).evaluation_splits)
+        samples = snapshots.samples_of(session, info.dataset_id) if protected else []
+    within = [sample.id for sample in samples if sample.split in protected]
+    if not within:
+        return
+    snapshot = Snapshot.load(app_context.round_folder(info.id))
+    learnt = len(np.intersect1d(within, snapshot.sample_ids[snapshot.learnable]))
+    if learnt:
+        raise RoundError(
+            f"{info.name} learns from {learnt:,} images that are of an evaluation split now", "start a new round"
+        )
+
+
+def _version(name: str) -> str:
+    """Return the installed version of a library, "" of what is none."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _learnt(folder: Path, config: RoundConfig) -> list[Path]:
+    """Return the files without which nothing can go on."""
+    folds = range(config.folds)
+    own = [network_folder(folder, number) for number in range(len(config.networks))]
+    return [folder / SNAPSHOT, *(fold_file(one, fold) for one in own for fold in folds)]

@@ -1,0 +1,1 @@
+"""Tags: the complete set of classes that an image shows."""

@@ -1,0 +1,301 @@
+"""Snapshot of a round: the labels it opens with, and their changes since the given labels and the previous round.
+
+A round opens with the current labels: decided ones where people decided, else given ones. A round that extends a
+finished one opens with that round's snapshot and the results of its networks: the files are linked (copied where the
+disk cannot link) into the folder that becomes the round's in one step, so a killed opening leaves nothing behind.
+
+Changes are computed when the round opens, kept in its folder, and become a part of its metrics at its end, so pages
+read nothing for them. Where they cannot be computed the round goes on without them.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.services import reviews
+from app.services.app_context import AppContext
+from app.services.datasets import window_of
+from app.services.evaluation import lookalikes
+from app.services.masks import current as masks
+from app.services.masks.history import seen_version
+from app.services.rounds.resume import extended_round, refuse_extension
+from app.worker.recipe_runner import RoundContext
+from core.config import RoundConfig
+from core.data.children import cores
+from core.data.masks.store import MaskStore, classes_in
+from core.data.networks import network_folder
+from core.data.snapshot import BoolArray, Snapshot, SnapshotMasks
+from core.data.storage import write_atomically
+from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
+from core.judge.label_changes import label_changes
+from core.types import NO_LABEL, IntArray, JobStatus, OutfoldError, Resolution, RoundCancelledError, RoundError, Task
+from db.queries import datasets, decisions, rounds, snapshots, tags
+from db.queries.datasets import DatasetInfo
+from db.queries.rounds import RoundInfo
+from db.queries.snapshots import LabelCounts, Sample
+from db.queries.tags import Tagging
+
+_NETWORKS = "*.safetensors", "*.network.json"
+log = logging.getLogger("outfold.worker")
+_CHANGES_FILE = "label_changes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Functions that read one kind of label as a snapshot without window and protection.
+
+    `current` are the labels as decided, with the count of images of each class, `given` those that the dataset came
+    with, `trainable` the same with a class for each mask.
+    """
+
+    current: Callable[[AppContext, DatasetInfo, Sequence[Sample], Mapping[int, Tagging]], tuple[Snapshot, LabelCounts]]
+    given: Callable[[AppContext, DatasetInfo, Sequence[Sample]], Snapshot]
+    trainable: Callable[[AppContext, DatasetInfo, Sequence[Sample]], Snapshot]
+
+
+def current_snapshot(app_context: AppContext, dataset_id: int) -> tuple[str, Snapshot, LabelCounts]:
+    """Return a dataset's name, its current labels or masks, and the count of images of each class."""
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_of(session, dataset_id)
+        said = tags.tags_by_sample(session, dataset_id)
+    snapshot, counts = _READERS[info.task].current(app_context, info, samples, said)
+    snapshot = replace(snapshot, window=window_of(info))
+    return info.name, with_protection(app_context, snapshot, info, samples), counts
+
+
+def given_labels(app_context: AppContext, dataset_id: int) -> Snapshot:
+    """Return a dataset's given labels or masks."""
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_of(session, dataset_id)
+    return replace(_READERS[info.task].given(app_context, info, samples), window=window_of(info))
+
+
+def given_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
+    """Return the given labels for training: with the rarest class of each mask as its label, and protected samples."""
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        samples = snapshots.samples_of(session, dataset_id)
+    snapshot = _READERS[info.task].trainable(app_context, info, samples)
+    return with_protection(app_context, replace(snapshot, window=window_of(info)), info, samples)
+
+
+def extended_snapshot(context: RoundContext, now: Snapshot) -> Snapshot | None:
+    """Link a finished round's files into the folder of the round that extends it and return its snapshot, else None.
+
+    `now` is the current snapshot: no evaluation split of now may have been trained on, and no image may have changed
+    since. Images may have moved.
+
+    Raises:
+        RoundError: the round's files or images are gone, images have changed, or an evaluation split was trained on.
+    """
+    before = extended_round(context.app_context, context.info)
+    if before is None:
+        return None
+    refuse_extension(context.app_context, before, context.config)
+    folder = context.app_context.round_folder(before.id)
+    snapshot = Snapshot.load(folder)
+    snapshot = _with_current_paths(snapshot, now, before.name)
+    protected = np.intersect1d(now.sample_ids[~now.learnable], snapshot.sample_ids[snapshot.learnable])
+    if len(protected):
+        raise RoundError(
+            f"{before.name} was trained on {len(protected):,} images that are of an evaluation split now",
+            "start a new round with all networks",
+        )
+    config = RoundConfig.from_json(before.config)
+    for number in range(len(config.networks)):
+        own, new = network_folder(folder, number), network_folder(context.folder, number)
+        new.mkdir(exist_ok=True)
+        for fold in range(config.folds):
+            _link(fold_file(own, fold), new)
+        for path in (own / DECAY, own / BACKBONE_CHECK, *(path for pattern in _NETWORKS for path in own.glob(pattern))):
+            if path.exists():
+                _link(path, new)
+    if (folder / EMBEDDINGS).exists():
+        _link(folder / EMBEDDINGS, context.folder)
+    return snapshot
+
+
+def store_changes(context: RoundContext, snapshot: Snapshot) -> None:
+    """Compare a round's snapshot with the given labels and the previous round's, and store the changes."""
+    app_context, info = context.app_context, context.info
+    before = _previous_round(app_context, info)
+    masks = MaskStore(app_context.masks)
+
+    def compare(read: Callable[[], Snapshot]) -> dict[str, Any] | None:
+        try:
+            return label_changes(read(), snapshot, masks, context.should_stop).to_json()
+        except RoundCancelledError:
+            raise
+        except OutfoldError as error:
+            log.warning("round %s: its labels cannot be compared: %s", info.id, error)
+            return None
+
+    changes: dict[str, Any] = {"given": compare(lambda: given_labels(app_context, info.dataset_id)), "before": None}
+    if before is not None:
+        found = compare(lambda: Snapshot.load(app_context.round_folder(before.id)))
+        changes["before"] = None if found is None else found | {"round": before.number, "round_id": before.id}
+    since = None if before is None else before.started_at
+    with app_context.database.read() as session:
+        changes["verdicts"] = decisions.verdicts_between(session, info.dataset_id, since, datetime.now(UTC))
+    write_atomically(context.folder / _CHANGES_FILE, json.dumps(changes).encode())
+
+
+def stored_changes(folder: Path) -> dict[str, Any]:
+    """Return the stored changes as a part of the round's metrics; empty for rounds of older releases."""
+    try:
+        return {"label_changes": json.loads((folder / _CHANGES_FILE).read_bytes())}
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def with_protection(
+    app_context: AppContext, snapshot: Snapshot, info: DatasetInfo, samples: Sequence[Sample]
+) -> Snapshot:
+    """Return the snapshot with evaluation splits and their look-alikes protected; itself without evaluation splits."""
+    within = [sample.id for sample in samples if sample.split in info.evaluation_splits]
+    alike = lookalikes.find(app_context, info.id).others if within else ()
+    protected = np.isin(snapshot.sample_ids, [*within, *alike])
+    return replace(snapshot, protected=protected) if protected.any() else snapshot
+
+
+def _current_labels(
+    app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample], _tags: Mapping[int, Tagging]
+) -> tuple[Snapshot, LabelCounts]:
+    resolved = reviews.resolved_labels(app_context, info.id)
+    usable = [sample for sample in samples if _is_usable(sample, resolved)]
+    labels = [resolved[sample.id].label if sample.id in resolved else sample.label for sample in usable]
+    counts = dict(Counter(label for label in labels if label is not None))
+    return _snapshot(usable, labels, info.classes), LabelCounts(counts, sum(counts.values()))
+
+
+def _given_labels(_app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
+    return _snapshot(samples, [sample.label for sample in samples], info.classes)
+
+
+def _is_usable(sample: Sample, resolved: Mapping[int, Resolution]) -> bool:
+    """Return whether a sample takes part: False after a verdict that it has no usable label."""
+    resolution = resolved.get(sample.id)
+    return resolution is None or resolution.label is not None or resolution.decision is None
+
+
+def _current_masks(
+    app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample], known_tags: Mapping[int, Tagging]
+) -> tuple[Snapshot, LabelCounts]:
+    snapshot, counts = _mask_snapshot(app_context, samples, info, masks.resolved_masks(app_context, info.id))
+    return replace(snapshot, tags=_tag_matrix(snapshot, known_tags)), counts
+
+
+def _given_masks(app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
+    names = [_given_mask(app_context, sample, info) for sample in samples]
+    own = SnapshotMasks(names, [""] * len(samples), _sizes(samples))
+    return _snapshot(samples, [sample.label for sample in samples], info.classes, own)
+
+
+def _trainable_masks(app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
+    return _mask_snapshot(app_context, samples, info, {})[0]
+
+
+def _mask_snapshot(
+    app_context: AppContext,
+    samples: Sequence[Sample],
+    info: DatasetInfo,
+    resolved: Mapping[int, masks.ResolvedMask],
+) -> tuple[Snapshot, LabelCounts]:
+    now = [resolved[one.id].mask_hash if one.id in resolved else _given_mask(app_context, one, info) for one in samples]
+    settled = [resolved[one.id].settled_hash if one.id in resolved else "" for one in samples]
+    store = MaskStore(app_context.masks)
+    with ThreadPoolExecutor(cores()) as threads:  # decoding releases the GIL
+        present = list(threads.map(lambda name: classes_in(store.get(name)) if name else [], now))
+    counts = Counter(number for found in present for number in found)
+    rarest = [min(found, key=lambda number: (counts[number], number), default=None) for found in present]
+    labelled = sum(bool(found) for found in present)
+    bare = np.array([one.mask_hash is None for one in samples], dtype=bool)
+    snapshot = _snapshot(samples, rarest, info.classes, SnapshotMasks(now, settled, _sizes(samples), bare))
+    return snapshot, LabelCounts(dict(counts), labelled)
+
+
+def _given_mask(app_context: AppContext, sample: Sample, info: DatasetInfo) -> str:
+    """Return the name of the given mask with merged classes exchanged; "" for none."""
+    if sample.mask_hash is None or not info.merged_classes:
+        return sample.mask_hash or ""
+    return seen_version(MaskStore(app_context.masks), sample.mask_hash, info.class_state)
+
+
+def _snapshot(
+    samples: Sequence[Sample],
+    labels: Sequence[int | None],
+    classes: Sequence[str],
+    masks_: SnapshotMasks | None = None,
+) -> Snapshot:
+    return Snapshot(
+        sample_ids=np.array([sample.id for sample in samples], dtype=np.int64),
+        paths=[sample.path for sample in samples],
+        labels=np.array([NO_LABEL if label is None else label for label in labels], dtype=np.int32),
+        groups=[sample.group for sample in samples],
+        content_hashes=[sample.content_hash for sample in samples],
+        classes=list(classes),
+        masks=masks_,
+    )
+
+
+def _sizes(samples: Sequence[Sample]) -> IntArray:
+    return np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
+
+
+def _tag_matrix(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
+    """Return the tags of each image, (N, K); None without tags."""
+    present = np.zeros((len(snapshot), len(snapshot.classes)), np.bool_)
+    for row, sample_id in enumerate(snapshot.sample_ids.tolist()):
+        if sample_id in said:
+            present[row, said[sample_id].classes or []] = True
+    return present if present.any() else None
+
+
+def _with_current_paths(snapshot: Snapshot, now: Snapshot, name: str) -> Snapshot:
+    """Return the snapshot with the current paths of its images.
+
+    Raises:
+        RoundError: an image is gone or has other bytes.
+    """
+    place = {sample: row for row, sample in enumerate(now.sample_ids.tolist())}
+    rows = [place.get(sample) for sample in snapshot.sample_ids.tolist()]
+    lost = sum(
+        row is None or now.content_hashes[row] != content
+        for row, content in zip(rows, snapshot.content_hashes, strict=True)
+    )
+    if lost:
+        raise RoundError(
+            f"{lost:,} images of {name} are gone, left out or changed since", "start a new round with all networks"
+        )
+    return replace(snapshot, paths=[now.paths[row] for row in rows if row is not None])
+
+
+def _link(path: Path, folder: Path) -> None:
+    """Link a file into a folder: files of rounds are replaced, never written into, so links are safe."""
+    try:
+        os.link(path, folder / path.name)
+    except OSError:  # a disk that cannot link, or another one
+        shutil.copyfile(path, folder / path.name)
+
+
+def _previous_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None:
+    with app_context.database.read() as session:
+        listed: Sequence[RoundInfo] = rounds.list_rounds(session, info.dataset_id)
+    return next((one for one in listed if one.number < info.number and one.status is JobStatus.DONE), None)
+
+
+_CLASSES = _Reader(_current_labels, _given_labels, trainable=_given_labels)
+_MASKS = _Reader(_current_masks, _given_masks, _trainable_masks)
+_READERS: Mapping[Task, _Reader] = {Task.CLASSIFICATION: _CLASSES, Task.SEGMENTATION: _MASKS}

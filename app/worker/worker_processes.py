@@ -1,0 +1,235 @@
+"""Processes of a worker: each job runs in a process of its own, and its end is written to the job's row.
+
+A failed job raises nothing: the row holds status and reason, and the engine's workflow ends normally. A cancelled job
+raises, after its process is gone.
+
+A process that was killed, most likely for want of memory, is started once more for the same command. A fold whose
+process is killed again is trained with half the batch, which the round's row notes (`db.queries.rounds.halve_batch`).
+
+A cancelled round's process is gone within two seconds: its row is read every `POLL_SECONDS`, and the process has
+`GRACE_SECONDS` to stop between two batches. The engine's own notice comes up to a second later.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from app.services.app_context import AppContext
+from app.worker.children import Child, KilledError
+from app.worker.finding_writer import forget_unshown
+from core.types import JobStatus, RoundCancelledError, RoundError, StorageError
+from db.faults import DatabaseAwayError
+from db.queries import exports, imports, rounds
+
+log = logging.getLogger("outfold.worker")
+T = TypeVar("T")
+
+POLL_SECONDS = 0.25
+RETRY_SECONDS = 2.0
+_KILLS_AS_IT_IS = 2  # of a command, before its batch is halved
+LEISURE_SECONDS = 1.0  # between two looks whether a waiting process has work to come
+
+
+class WorkerProcesses:
+    """Processes of one worker: one for each running round, kept between its folds, and one for an import or export."""
+
+    def __init__(self, app_context: AppContext) -> None:
+        """Start without a process."""
+        self._app_context = app_context
+        self._children: dict[int, Child] = {}
+        self._opened: set[int] = set()  # rounds that are closed by this worker too
+        self._doing: list[str] = []
+        self._watchers: dict[int, asyncio.Task[None]] = {}  # tasks, by round; asyncio itself keeps none alive
+        self._turns: dict[int, asyncio.Lock] = {}  # a resumed round waits until its cancelled job is gone
+
+    @property
+    def doing(self) -> str:
+        """Return the running jobs as text for people."""
+        return ", ".join(self._doing)
+
+    async def open_round(self, round_id: int) -> None:
+        """Freeze the labels a round opens with."""
+        self._opened.add(round_id)
+        await self._for_round(round_id, "snapshot")
+
+    async def train(self, round_id: int, fold: int) -> None:
+        """Train one fold, unless the round has ended."""
+        await self._for_round(round_id, "fold", fold=fold)
+
+    async def close_round(self, round_id: int) -> None:
+        """Judge a round whose folds are done, write its findings, and end its process."""
+        try:
+            await self._for_round(round_id, "judge")
+        finally:
+            self._opened.discard(round_id)
+            await self._dismiss(round_id)
+
+    async def run_import(self, import_id: int) -> None:
+        """Run an import."""
+        error = await self._run_alone("import", import_id=import_id)
+        if error is not None:
+            await self._store(partial(self._fail_import, import_id, error))
+
+    async def run_export(self, export_id: int) -> None:
+        """Run an export."""
+        error = await self._run_alone("export", export_id=export_id)
+        if error is not None:
+            await self._store(partial(self._fail_export, export_id, error))
+
+    async def _for_round(self, round_id: int, command: str, **arguments: int) -> None:
+        async with self._turns.setdefault(round_id, asyncio.Lock()):
+            await self._do_for_round(round_id, command, **arguments)
+
+    async def _do_for_round(self, round_id: int, command: str, **arguments: int) -> None:
+        if await self._patiently(partial(self._has_ended, round_id)):
+            await self._dismiss(round_id)
+            return
+        name = f"round {round_id}: {command} {arguments.get('fold', '')}".strip()
+        self._doing.append(name)
+        log.info("%s begins", name)
+        try:
+            await self._run_despite_kills(round_id, command, **arguments)
+            log.info("%s done", name)
+            if await self._patiently(partial(self._has_ended, round_id)):  # done, or the process saw a cancel first
+                await self._dismiss(round_id)
+        except RoundError as error:
+            log.warning("%s failed: %s", name, error)
+            await self._store(partial(self._fail, round_id, str(error)))
+            await self._dismiss(round_id)
+        except RoundCancelledError:  # cancelled; otherwise only the process was stopped
+            await self._store(partial(self._fail, round_id, "its process was stopped from outside; start it again"))
+            await self._dismiss(round_id)
+        except asyncio.CancelledError:
+            log.info("%s cancelled", name)
+            await self._dismiss(round_id)
+            raise
+        finally:
+            self._doing.remove(name)
+
+    async def _run_despite_kills(self, round_id: int, command: str, **arguments: int) -> None:
+        """Run a command; once more after a kill, and a fold after a second one with half the batch.
+
+        Where the database's server is away, run it again until it is back.
+        """
+        kills = 0
+        while True:
+            try:
+                return await self._run_watched(round_id, command, **arguments)
+            except KilledError as error:
+                kills += 1
+                await self._dismiss(round_id)
+                fold = arguments.get("fold")
+                if kills == _KILLS_AS_IT_IS:
+                    if fold is None or not await self._patiently(partial(self._halve_batch, round_id, fold)):
+                        raise
+                elif kills > _KILLS_AS_IT_IS:
+                    raise
+                log.warning("%s of round %s, kill %d: %s", command, round_id, kills, error)
+            except DatabaseAwayError as error:
+                log.warning("%s of round %s waits for the database: %s", command, round_id, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _run_watched(self, round_id: int, command: str, **arguments: int) -> None:
+        """Run a command in a round's process; stop it as soon as the round's row is cancelled."""
+        child = await self._child(round_id)
+        work = asyncio.create_task(child.run(command, round_id=round_id, **arguments))
+        try:
+            while not (await asyncio.wait({work}, timeout=POLL_SECONDS))[0]:
+                if await self._patiently(partial(self._is_cancelled, round_id)):
+                    await child.stop()
+                    await asyncio.wait({work})
+                    raise RoundCancelledError(f"round {round_id} was cancelled")
+            work.result()
+        finally:
+            if not work.cancel():
+                work.exception()  # retrieved, or it would be logged as never retrieved
+
+    async def _run_alone(self, command: str, **arguments: int) -> str | None:
+        """Run a command in a process of its own; return the reason of its failure, else None."""
+        name = f"{command} {next(iter(arguments.values()))}"
+        self._doing.append(name)
+        child = await Child.start(self._app_context.settings)
+        try:
+            await child.run(command, **arguments)
+        except (RoundError, DatabaseAwayError) as error:
+            log.warning("%s failed: %s", name, error)
+            return str(error)
+        except RoundCancelledError:
+            return "stopped; start it again"
+        finally:
+            self._doing.remove(name)
+            await child.stop()
+        return None
+
+    async def _child(self, round_id: int) -> Child:
+        known = self._children.get(round_id)
+        if known is not None and known.alive:
+            return known
+        child = self._children[round_id] = await Child.start(self._app_context.settings)
+        self._watchers[round_id] = asyncio.create_task(self._dismiss_idle(round_id, child))
+        return child
+
+    async def _dismiss_idle(self, round_id: int, child: Child) -> None:
+        """End a process that waits between two commands, once its round has no more for it."""
+        while self._children.get(round_id) is child:
+            await asyncio.sleep(LEISURE_SECONDS)
+            async with self._turns[round_id]:
+                try:
+                    if self._children.get(round_id) is child and not await asyncio.to_thread(self._has_work, round_id):
+                        log.info("round %s has no more work for process %s", round_id, child.pid)
+                        await self._dismiss(round_id)
+                except StorageError as error:
+                    log.warning("whether round %s has more work is asked again: %s", round_id, error)
+
+    async def _dismiss(self, round_id: int) -> None:
+        child = self._children.pop(round_id, None)
+        if child is not None:
+            await child.stop()
+            await self._patiently(partial(forget_unshown, self._app_context, round_id))
+
+    async def _store(self, act: Callable[[], None]) -> None:
+        """Store the end of a job; retry while the disk is full or the database away."""
+        await self._patiently(act, StorageError)
+
+    async def _patiently(self, act: Callable[[], T], fault: type[StorageError] = DatabaseAwayError) -> T:
+        """Ask or store something in the database; retry while there is such a fault."""
+        while True:
+            try:
+                return await asyncio.to_thread(act)
+            except fault as error:
+                log.warning("a job waits for the database: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _has_work(self, round_id: int) -> bool:
+        """Return whether a fold waits; this worker also ends each round that it opened."""
+        with self._app_context.database.read() as session:
+            if rounds.get_round(session, round_id).status.ended:
+                return False
+            return round_id in self._opened or rounds.has_waiting_fold(session, round_id)
+
+    def _halve_batch(self, round_id: int, fold: int) -> bool:
+        with self._app_context.database.write() as session:
+            return rounds.halve_batch(session, round_id, fold)
+
+    def _has_ended(self, round_id: int) -> bool:
+        with self._app_context.database.read() as session:
+            return rounds.get_round(session, round_id).status.ended
+
+    def _is_cancelled(self, round_id: int) -> bool:
+        with self._app_context.database.read() as session:
+            return rounds.get_round(session, round_id).status is JobStatus.CANCELLED
+
+    def _fail(self, round_id: int, reason: str) -> None:
+        with self._app_context.database.write() as session:
+            rounds.end_round(session, round_id, JobStatus.FAILED, reason, datetime.now(UTC))
+
+    def _fail_import(self, import_id: int, reason: str) -> None:
+        with self._app_context.database.write() as session:
+            imports.finish_import(session, import_id, JobStatus.FAILED, reason)
+
+    def _fail_export(self, export_id: int, reason: str) -> None:
+        with self._app_context.database.write() as session:
+            exports.finish_export(session, export_id, JobStatus.FAILED, reason)

@@ -1,0 +1,162 @@
+"""Proposals of the recipe "iterated" for each unlabelled image, by a network trained without it.
+
+The best network was trained on pseudo labels of nearly every unlabelled image, and would only repeat them. So these
+images are split into two halves, groups whole, and each half is predicted by a network trained as the best one was, on
+the pseudo labels of the other half and on the labelled images outside of this half's groups. Where the best network was
+not trained on the unlabelled images and their groups, as is usual for the baseline, it predicts all of them.
+
+In the recipe's folder: `half_0`, `half_1` and their students (JSON files and networks), then `proposals.npz` (see
+`core.judge.proposals`); masks are predicted into the folder itself, as a round's are (`core.data.predictions`).
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config import IteratedSettings, ProbabilityMethod, RoundConfig
+from core.data.storage import atomic_path
+from core.judge.proposals import PROPOSALS
+from core.learn.crossfold import FoldCallbacks
+from core.learn.folds import deal
+from core.recipes.data import RecipeData
+from core.recipes.folder import run_stage
+from core.recipes.iterated.frozen import propose_frozen
+from core.recipes.iterated.labels import Labels, probabilities
+from core.recipes.iterated.recipe import (
+    BASELINE,
+    STUDENT,
+    TUNED,
+    IteratedResult,
+    open_context,
+    run_iterated,
+)
+from core.recipes.iterated.stages import IteratedContext, TrainingRun, learn, predict_into, student_run
+from core.types import NO_LABEL, ClassTable, FloatArray, IntArray, Report, RoundError
+
+_HALVES = 2
+STAGES = 2 * _HALVES + 1  # a student and its fine-tuning for each half, then the predictions
+
+
+def run_and_propose(
+    data: RecipeData,
+    network: RoundConfig,
+    settings: IteratedSettings,
+    folder: Path,
+    *,
+    asked: IntArray,
+    image_cache: Path,
+    masks: Path | None = None,
+    table: ClassTable | None = None,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> IteratedResult:
+    """Run the recipe, or continue a killed run, and write its proposals for the `asked` rows, (M,).
+
+    See `run_iterated` and `propose`.
+    """
+    result = run_iterated(
+        data,
+        network,
+        settings,
+        folder,
+        image_cache=image_cache,
+        masks=masks,
+        table=table,
+        further=STAGES,
+        report=report,
+        should_stop=should_stop,
+    )
+    callbacks = FoldCallbacks(report, should_stop)
+    context = open_context(
+        data, network, settings, folder, image_cache=image_cache, masks=masks, further=STAGES, callbacks=callbacks
+    )
+    if network.method is ProbabilityMethod.PROBE:
+        propose_frozen(context, result.best, asked)
+    else:
+        propose(context, result, asked)
+    return result
+
+
+def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -> None:
+    """Predict the `asked` rows, (M,), by networks that were trained without them, and write the proposals.
+
+    Raises:
+        RoundError: every labelled image is of a group with images to predict.
+        RoundCancelledError: the round was cancelled; another call continues.
+    """
+    if (context.folder / PROPOSALS).exists():
+        return
+    first = context.stages - STAGES
+    halves = _halves(context, result, asked)
+    names = [
+        result.best if halves is None else _train_for_half(context, result, asked[halves == k], k, first)
+        for k in range(2)
+    ]
+    spoken = np.zeros(len(asked), np.int64) if halves is None else halves
+    columns: dict[str, Any] = {"rows": asked, "network": spoken}
+    checked: list[FloatArray] = []
+    for k in np.unique(spoken).tolist():
+        own = asked[spoken == k]
+        kept = predict_into(context, names[k], own, stage=context.stages - 1, folder=context.folder)
+        if "logits" in kept.columns:
+            probs = probabilities(kept, context.data.snapshot, len(own))
+            whole = columns.setdefault("probabilities", np.zeros((len(asked), probs.shape[1]), np.float32))
+            whole[spoken == k] = probs[: len(own)]
+            checked.append(probs[len(own) :])
+    if checked:
+        columns["checked"] = np.concatenate(checked)
+        columns["checked_labels"] = np.tile(context.data.snapshot.labels[context.data.validation], len(checked))
+    with atomic_path(context.folder / PROPOSALS) as partial, partial.open("wb") as file:
+        np.savez(file, **columns)
+
+
+def _halves(context: IteratedContext, result: IteratedResult, asked: IntArray) -> IntArray | None:
+    """Return the half of each asked row, (M,); None where the best network was trained without all of them."""
+    data = context.data
+    learnt = data.labelled if result.best == BASELINE else np.concatenate([data.labelled, data.unlabelled])
+    groups = data.snapshot.whole_groups()
+    if not np.isin(groups[asked], groups[learnt]).any():
+        return None
+    rows = np.concatenate([asked, data.labelled])
+    classes = np.concatenate([np.full(len(asked), NO_LABEL), data.snapshot.labels[data.labelled]])
+    ids = data.snapshot.sample_ids[rows]
+    return deal(ids, classes, groups[rows], folds=_HALVES, seed=context.network.seed)[: len(asked)]
+
+
+def _train_for_half(context: IteratedContext, result: IteratedResult, judged: IntArray, number: int, first: int) -> str:
+    """Train the network that predicts one half, and return its name."""
+    data, name = context.data, f"half_{number}"
+    groups = data.snapshot.whole_groups()
+    of_half = np.isin(groups, groups[judged])
+    labelled = data.labelled[~of_half[data.labelled]]
+    if not len(labelled):
+        raise RoundError(
+            "every labelled image is of a group with unlabelled images, so every network would have been trained on "
+            "their groups",
+            "label images of other groups, or remove the groups",
+        )
+    truth, others = context.labelling.known(labelled), data.unlabelled[~of_half[data.unlabelled]]
+    beside = others if context.settings.consistency and result.best != BASELINE else None
+    whole, settings = (
+        TrainingRun(name=name, stage=first + 2 * number + 1, taught=truth, beside=beside),
+        context.settings,
+    )
+    kind, _, iteration = result.best.rpartition("_")
+    pseudo = _pseudo_labels(context, int(iteration)) if kind in {STUDENT, TUNED} else {}
+    taught = {row: label for row, label in pseudo.items() if not of_half[row]}
+    if taught:
+        own = name if kind == STUDENT else f"{name}_{STUDENT}"
+        student = student_run(context, own, stage=first + 2 * number, pseudo=taught, truth=truth)
+        run_stage(context.folder, own, lambda: {"score": asdict(learn(context, student))})
+        whole = replace(whole, begin=own, part=settings.fine_tuning, rate=settings.fine_tuning_rate)
+    if not taught or kind == TUNED:
+        run_stage(context.folder, name, lambda: {"score": asdict(learn(context, whole))})
+    return name
+
+
+def _pseudo_labels(context: IteratedContext, iteration: int) -> Labels:
+    done = run_stage(context.folder, f"pseudo_{iteration}", dict)
+    return {int(row): label for row, label in done["labels"].items()}

@@ -1,0 +1,53 @@
+"""Order of unlabelled images for labelling by hand: similar ones are adjacent.
+
+A frozen network embeds the images; embeddings are shared with rounds that probe the same network. No network is
+trained. The round's folder gets `order.npy`, the place of each image (N,), and `neighbours.npy`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from core.config import RoundConfig
+from core.data.snapshot import Snapshot
+from core.data.storage import atomic_path
+from core.judge.similarity import ORDER, order_by_similarity
+from core.learn import probe
+from core.learn.crossfold import FoldCallbacks
+from core.learn.training import stop_if
+from core.tasks import RoundPaths, task_of
+from core.types import Progress, Report
+
+
+def order_images(
+    folder: Path,
+    config: RoundConfig,
+    *,
+    image_cache: Path,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write the order and the neighbours of a round's images, unless they exist.
+
+    Raises:
+        RoundCancelledError: `should_stop` returned true.
+        RoundError: an image cannot be read, or no image fits into the device's memory.
+    """
+    path = folder / ORDER
+    if path.exists():
+        return
+    snapshot = Snapshot.load(folder)
+    task, callbacks = task_of(snapshot), FoldCallbacks(report, should_stop)
+    reading = Progress("reading images", 0, 1)
+    images = task.training_data(snapshot, config, RoundPaths(folder, image_cache, None), reading, callbacks).images
+    build = partial(task.build_network, config, images.channels, 0)
+    embeddings = probe.embed_images(
+        config, images, snapshot.seen_hashes, build, cache=image_cache, fold=0, callbacks=callbacks
+    )
+    stop_if(should_stop)
+    report(Progress("ordering by similarity", 0, 1, fraction=probe.EMBEDDING_SHARE))
+    place = order_by_similarity(folder, embeddings)
+    with atomic_path(path) as partial_path, partial_path.open("wb") as file:
+        np.save(file, place, allow_pickle=False)

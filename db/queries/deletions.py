@@ -1,0 +1,242 @@
+"""Deletions: contents of a dataset or round, hiding, restoring, and final removal of its rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.types import Act, DeletionKind, JobStatus
+from db.hidden import WITH_DELETED
+from db.models import (
+    AuditLeaseRow,
+    AuditRow,
+    ChangesetRow,
+    DatasetRow,
+    DecisionRow,
+    DeletionRow,
+    ExportRow,
+    FindingCountRow,
+    FindingRow,
+    FoldRunRow,
+    ImportChangeRow,
+    ImportRow,
+    IncomingRow,
+    NoteRow,
+    ProblemRow,
+    RoundRow,
+    SampleRow,
+    TaggingRow,
+)
+
+KEPT = timedelta(days=7)
+_UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One deletion; `held` are counts and bytes at its time."""
+
+    id: int
+    kind: DeletionKind
+    dataset_id: int
+    round_id: int | None
+    import_id: int | None
+    name: str
+    held: dict[str, Any]
+    deleted_by: str
+    deleted_at: datetime
+
+
+def days_left(deletion: Deletion, now: datetime | None = None) -> int:
+    """Return how many days a deletion can still be taken back, the day begun included."""
+    left = deletion.deleted_at + KEPT - (now or datetime.now(UTC))
+    return max(0, -(-left // timedelta(days=1)))
+
+
+def held_by_dataset(session: Session, dataset_id: int) -> dict[str, int]:
+    """Return how many images, verdicts of people, labels accepted in bulk, rounds and exports a dataset has."""
+    decisions = select(func.count(DecisionRow.id)).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+    live = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
+    counts: dict[str, Select[Any]] = {
+        "images": select(func.count(SampleRow.id)).where(SampleRow.dataset_id == dataset_id),
+        "verdicts": decisions.where(*live, ChangesetRow.act == Act.VERDICT),
+        "accepted in bulk": decisions.where(*live, ChangesetRow.act == Act.ACCEPT_ALL),
+        "rounds": select(func.count(RoundRow.id)).where(RoundRow.dataset_id == dataset_id),
+        "exports": select(func.count(ExportRow.id)).where(ExportRow.dataset_id == dataset_id),
+    }
+    return {name: session.scalar(query) or 0 for name, query in counts.items()}
+
+
+def held_by_round(session: Session, round_id: int) -> dict[str, int]:
+    """Return how many findings a round has."""
+    return {"findings": session.scalar(select(func.count(FindingRow.id)).where(FindingRow.round_id == round_id)) or 0}
+
+
+def round_ids(session: Session, dataset_id: int) -> list[int]:
+    """Return the ids of a dataset's rounds, deleted ones too."""
+    query = select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)
+    return list(session.scalars(query, execution_options=WITH_DELETED))
+
+
+def at_work(session: Session, dataset_id: int) -> str:
+    """Return the kind of unfinished job of a dataset: "round", "import", "export", or "" where there is none."""
+    for word, row in (("round", RoundRow), ("import", ImportRow), ("export", ExportRow)):
+        unfinished = select(row.id).where(row.dataset_id == dataset_id, row.status.in_(_UNFINISHED))
+        if session.scalar(unfinished.limit(1)) is not None:
+            return word
+    return ""
+
+
+def add(session: Session, deletion: dict[str, Any]) -> Deletion:
+    """Store a deletion; what it names is hidden beside it."""
+    row = DeletionRow(**deletion)
+    session.add(row)
+    session.flush()
+    return _deletion(row)
+
+
+def hide(session: Session, deletion: Deletion) -> None:
+    """Hide a dataset or a round; a dataset's name is free from now on."""
+    if deletion.kind is DeletionKind.ROUND:
+        session.execute(update(RoundRow).where(RoundRow.id == deletion.round_id).values(deleted_at=deletion.deleted_at))
+    else:
+        away = {"deleted_at": deletion.deleted_at, "name": f"deleted {deletion.id}"}
+        session.execute(update(DatasetRow).where(DatasetRow.id == deletion.dataset_id).values(**away))
+
+
+def show_again(session: Session, deletion: Deletion, name: str) -> None:
+    """Bring back a dataset, under this name, or a round."""
+    if deletion.kind is DeletionKind.ROUND:
+        session.execute(update(RoundRow).where(RoundRow.id == deletion.round_id).values(deleted_at=None))
+    else:
+        here = {"deleted_at": None, "name": name}
+        session.execute(update(DatasetRow).where(DatasetRow.id == deletion.dataset_id).values(**here))
+
+
+def set_restored(session: Session, deletion_id: int, now: datetime) -> None:
+    """Note that a deletion was taken back."""
+    session.execute(update(DeletionRow).where(DeletionRow.id == deletion_id).values(restored_at=now))
+
+
+def restorable(session: Session) -> list[Deletion]:
+    """Return the deletions that can be taken back, newest first; parts of a deleted dataset come back with it."""
+    of_present = (DeletionRow.kind == DeletionKind.DATASET) | DeletionRow.dataset_id.in_(select(DatasetRow.id))
+    return _restorable(session, of_present)[::-1]
+
+
+def list_removals(session: Session, dataset_id: int) -> list[tuple[Deletion, datetime | None]]:
+    """Return every removal of images and every undone import of a dataset with when it was restored, newest first."""
+    kinds = DeletionRow.kind.in_([DeletionKind.IMAGES, DeletionKind.IMPORT])
+    rows = session.scalars(
+        select(DeletionRow).where(DeletionRow.dataset_id == dataset_id, kinds).order_by(DeletionRow.id.desc())
+    )
+    return [(_deletion(row), row.restored_at) for row in rows]
+
+
+def find_round_deletion(session: Session, round_id: int) -> Deletion | None:
+    """Return the deletion that hides a round, its own or its dataset's; None where it is there or gone for good."""
+    dataset_id = session.scalar(
+        select(RoundRow.dataset_id).where(RoundRow.id == round_id), execution_options=WITH_DELETED
+    )
+    own = _restorable(session, DeletionRow.round_id == round_id)
+    if own or dataset_id is None:
+        return next(iter(own), None)
+    return find_dataset_deletion(session, dataset_id)
+
+
+def find_dataset_deletion(session: Session, dataset_id: int) -> Deletion | None:
+    """Return the deletion that hides a dataset; None where it is there or gone for good."""
+    of_it = (DeletionRow.kind == DeletionKind.DATASET) & (DeletionRow.dataset_id == dataset_id)
+    return next(iter(_restorable(session, of_it)), None)
+
+
+def find_image_deletion(session: Session, sample_id: int) -> tuple[Deletion, str] | None:
+    """Return the deletion that hides an image's dataset, with the image's name; None as `find_dataset_deletion`."""
+    query = select(SampleRow.dataset_id, SampleRow.name).where(SampleRow.id == sample_id)
+    image = session.execute(query, execution_options=WITH_DELETED).one_or_none()
+    deletion = None if image is None else find_dataset_deletion(session, image.dataset_id)
+    return None if image is None or deletion is None else (deletion, image.name)
+
+
+def deleted_datasets(session: Session) -> set[str]:
+    """Return the names of all datasets that were deleted and not restored, those that are gone for good too."""
+    gone = select(DeletionRow.name).where(DeletionRow.kind == DeletionKind.DATASET, DeletionRow.restored_at.is_(None))
+    return set(session.scalars(gone))
+
+
+def due(session: Session, before: datetime) -> list[Deletion]:
+    """Return the deletions made before a time that are neither taken back nor final, oldest first."""
+    return _restorable(session, DeletionRow.deleted_at < before)
+
+
+def remove_some_findings(session: Session, round_id: int, limit: int) -> int:
+    """Remove up to so many findings of a round without decisions and notes; return how many there were."""
+    decided = exists().where(DecisionRow.finding_id == FindingRow.id)
+    noted = exists().where(NoteRow.finding_id == FindingRow.id)
+    leased = exists().where(AuditLeaseRow.finding_id == FindingRow.id)
+    free = select(FindingRow.id).where(FindingRow.round_id == round_id, ~decided, ~noted, ~leased)
+    return remove_rows(session, FindingRow.id, list(session.scalars(free.limit(limit), execution_options=WITH_DELETED)))
+
+
+def remove_some_of_dataset(session: Session, dataset_id: int, limit: int) -> int:
+    """Remove up to so many rows of a dataset, those that others refer to last; 0 once nothing is left but itself."""
+    for column, belongs in _rows_of(dataset_id):
+        later_first = select(column).where(belongs).order_by(column.desc()).limit(limit)  # rows name earlier ones
+        found = list(session.scalars(later_first, execution_options=WITH_DELETED))
+        if found:
+            return remove_rows(session, column, found)
+    return 0
+
+
+def finish(session: Session, deletion: Deletion, now: datetime) -> None:
+    """Remove a dataset's own row, and say of a deletion that it is final."""
+    if deletion.kind is DeletionKind.DATASET:
+        session.execute(delete(DatasetRow).where(DatasetRow.id == deletion.dataset_id))
+    session.execute(update(DeletionRow).where(DeletionRow.id == deletion.id).values(purged_at=now))
+
+
+def _restorable(session: Session, chosen: ColumnElement[bool]) -> list[Deletion]:
+    """Return those of the chosen deletions that are neither taken back nor final, oldest first."""
+    open_ones = (DeletionRow.restored_at.is_(None), DeletionRow.purged_at.is_(None))
+    rows = session.scalars(select(DeletionRow).where(*open_ones, chosen).order_by(DeletionRow.id))
+    return [_deletion(row) for row in rows]
+
+
+def _deletion(row: DeletionRow) -> Deletion:
+    return Deletion(*(getattr(row, name) for name in Deletion.__slots__))
+
+
+def _rows_of(dataset_id: int) -> list[tuple[InstrumentedAttribute[int], ColumnElement[bool]]]:
+    """Return each table's ids with the condition that a row is of the dataset; what refers to others comes first."""
+    rounds = select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)
+    samples = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id)
+    imports = select(ImportRow.id).where(ImportRow.dataset_id == dataset_id)
+    acts = select(ChangesetRow.id).where(ChangesetRow.dataset_id == dataset_id)
+    audits = select(AuditRow.id).where(AuditRow.dataset_id == dataset_id)
+    return [
+        (AuditLeaseRow.id, AuditLeaseRow.audit_id.in_(audits)),
+        (DecisionRow.id, DecisionRow.changeset_id.in_(acts)),
+        (NoteRow.id, NoteRow.changeset_id.in_(acts)),
+        (ChangesetRow.id, ChangesetRow.dataset_id == dataset_id),
+        (AuditRow.id, AuditRow.dataset_id == dataset_id),
+        (FindingCountRow.id, FindingCountRow.round_id.in_(rounds)),
+        (FindingRow.id, FindingRow.round_id.in_(rounds)),
+        (FoldRunRow.id, FoldRunRow.round_id.in_(rounds)),
+        (RoundRow.id, RoundRow.dataset_id == dataset_id),
+        (TaggingRow.id, TaggingRow.sample_id.in_(samples)),
+        (ImportChangeRow.id, ImportChangeRow.import_id.in_(imports)),
+        (IncomingRow.id, IncomingRow.import_id.in_(imports)),
+        (ProblemRow.id, ProblemRow.import_id.in_(imports)),
+        (ImportRow.id, ImportRow.dataset_id == dataset_id),
+        (ExportRow.id, ExportRow.dataset_id == dataset_id),
+        (SampleRow.id, SampleRow.dataset_id == dataset_id),
+    ]
+
+
+def remove_rows(session: Session, column: InstrumentedAttribute[int], ids: Sequence[int]) -> int:
+    """Remove the rows that have these ids, and return how many there were."""
+    session.execute(delete(column.class_).where(column.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)

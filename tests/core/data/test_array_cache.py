@@ -1,0 +1,127 @@
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.data import array_cache
+from core.data.array_cache import array_path, lock_path, open_array, prune
+from core.data.arrays import decode_squares
+from core.data.locks import try_lock
+from core.types import ByteArray
+from tests.core.data.test_arrays import written
+
+
+def read(paths: list[str], cache: Path, size: int = 8) -> ByteArray:
+    return decode_squares(
+        paths, paths, size=size, grey=False, cache=cache, report=lambda *_: None, should_stop=lambda: False
+    )
+
+
+def arrays(cache: Path) -> list[Path]:
+    return sorted(cache.glob("*.npy"))
+
+
+def make(cache: Path, name: str, used_at: int, size: int = 1000) -> Path:
+    """Write an array of about this many bytes that was used at that second."""
+    cache.mkdir(exist_ok=True)
+    path = array_path(cache, [name], "8-rgb")
+    np.save(path, np.zeros((1, size - 128), np.uint8))
+    array_cache.note_rows(path, [name])
+    os.utime(path, (used_at, used_at))
+    return path
+
+
+def test_a_list_that_grew_decodes_only_what_is_new(tmp_path: Path) -> None:
+    paths = written(tmp_path / "images", 6)
+    before = np.array(read(paths[1:5], tmp_path / "cache"))
+    for path in paths[1:5]:
+        Path(path).unlink()  # who opened them again would say that they are gone
+    after = read(paths, tmp_path / "cache")
+    np.testing.assert_array_equal(after[1:5], before)
+    np.testing.assert_array_equal(after, np.concatenate([after[:1], before, after[5:]]))
+    assert after[0].any()
+    assert after[5].any()
+
+
+def test_a_list_that_shrank_or_was_mixed_decodes_nothing(tmp_path: Path) -> None:
+    paths = written(tmp_path / "images", 6)
+    before = np.array(read(paths, tmp_path / "cache"))
+    for path in paths:
+        Path(path).unlink()
+    np.testing.assert_array_equal(read([paths[4], paths[0], paths[4]], tmp_path / "cache"), before[[4, 0, 4]])
+
+
+def test_rows_come_from_the_array_with_most_of_them_and_never_from_one_of_another_kind(tmp_path: Path) -> None:
+    paths = written(tmp_path / "images", 6)
+    read(paths[:1], tmp_path / "cache")
+    read(paths[:5], tmp_path / "cache")
+    Path(paths[1]).unlink()
+    assert read(paths, tmp_path / "cache").shape == (6, 8, 8, 3)
+    with pytest.raises(Exception, match=r"1\.png"):
+        read(paths, tmp_path / "cache", size=16)
+
+
+def test_copying_in_parts_copies_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = written(tmp_path / "images", 9)
+    read(paths[:8], tmp_path / "cache")
+    monkeypatch.setattr(array_cache, "_COPIED", 2 * 8 * 8 * 3)
+    np.testing.assert_array_equal(read(paths, tmp_path / "cache"), read(paths, tmp_path / "fresh"))
+
+
+def test_pruning_takes_what_was_used_longest_ago_until_the_rest_fits(tmp_path: Path) -> None:
+    oldest, middle, newest = (make(tmp_path / "cache", name, at) for name, at in [("a", 10), ("b", 20), ("c", 30)])
+    assert prune(tmp_path / "cache", 3000) == 0
+    assert arrays(tmp_path / "cache") == sorted([oldest, middle, newest])
+    assert open_array(oldest) is not None  # used now
+    gc.collect()
+    assert prune(tmp_path / "cache", 2500) == 1000
+    assert arrays(tmp_path / "cache") == sorted([oldest, newest])
+    assert prune(tmp_path / "cache", 0) == 2000
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_is_in_use_stays_as_long_as_any_view_of_it_lives(tmp_path: Path) -> None:
+    path = make(tmp_path / "cache", "a", 10)
+    array = open_array(path)
+    assert array is not None
+    view = array[:, 5:]
+    del array
+    gc.collect()
+    assert prune(tmp_path / "cache", 0) == 0
+    assert path.exists()
+    del view
+    gc.collect()
+    assert prune(tmp_path / "cache", 0) == 1000
+
+
+def test_what_another_process_uses_stays_until_it_is_killed(tmp_path: Path) -> None:
+    path = make(tmp_path / "cache", "a", 10)
+    script = f"""
+import sys; from pathlib import Path; from core.data.array_cache import open_array
+array = open_array(Path({str(path)!r})); print("open", flush=True); sys.stdin.read()"""
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        assert prune(tmp_path / "cache", 0) == 0
+        process.kill()
+        process.wait()
+        assert prune(tmp_path / "cache", 0) == 1000
+
+
+def test_remains_of_a_killed_writer_go_but_not_what_is_being_written(tmp_path: Path) -> None:
+    path = make(tmp_path / "cache", "a", 10)
+    left = path.with_name(f".{path.name}.0123456789ab.partial")
+    left.write_bytes(b"half")
+    handle = try_lock(lock_path(path))
+    assert handle is not None
+    prune(tmp_path / "cache", 3000)
+    assert left.exists()
+    assert open_array(path) is None, "somebody holds it alone"
+    os.close(handle)
+    prune(tmp_path / "cache", 3000)
+    assert not left.exists()
+    assert path.exists()

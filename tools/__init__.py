@@ -1,0 +1,1 @@
+"""Programs for development, and fixtures that tests and benchmarks share."""
