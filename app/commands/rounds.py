@@ -115,7 +115,8 @@ def round_(
         if add_to is None:
             config = _config(opened, info.id, recipe, options, networks or [])
             if dry_run:
-                _say_plan(opened, info.id, recipe, config, as_json=as_json)
+                own = _parse_settings(settings or [])
+                _say_plan(opened, info.id, recipe, config, own, as_json=as_json)
                 return
             started = rounds.start_round(
                 opened, info.id, config, person(""), recipe=recipe, recipe_config=_parse_settings(settings or [])
@@ -260,22 +261,35 @@ def _parse_network(text: str) -> dict[str, Any]:
     return values
 
 
-def _say_plan(opened: "AppContext", dataset_id: int, recipe: Recipe, config: "RoundConfig", *, as_json: bool) -> None:
-    """Print the plan of a round and its estimated duration, which is unknown for recipes other than folds."""
+def _say_plan(
+    opened: "AppContext",
+    dataset_id: int,
+    recipe: Recipe,
+    config: "RoundConfig",
+    settings: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the plan of a round and its estimated duration, which is known of folds and of teacher and students."""
     from app.services.rounds import preview
+    from core.config import RECIPES, IteratedSettings
 
     seconds, why = None, "its time is unknown"
-    if recipe is Recipe.CROSS_FOLD:
+    if recipe in (Recipe.CROSS_FOLD, Recipe.ITERATED):
         try:
             with progress_bar("measuring the time it takes", quiet=as_json):
-                (seconds,) = preview.estimate_times(opened, dataset_id, [config])
+                known = preview.estimate_times(opened, dataset_id, [config])
+            seconds, costs = known.seconds[0], known.costs[0]
+            if recipe is Recipe.ITERATED:
+                seconds = costs and IteratedSettings.from_json(settings).seconds(costs, config.epochs)
         except ConfigError as error:
             why = str(error)
     if as_json:
         say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why}))
         return
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
-    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {config.folds} folds{epochs}")
+    way = f"{config.folds} folds" if recipe is Recipe.CROSS_FOLD else RECIPES[recipe].title
+    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {way}{epochs}")
     say(why if seconds is None else f"{preview.about_time(seconds)} on this machine")
 
 
