@@ -242,6 +242,25 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_r
     assert rounds.get_round(app_context, started.id).status is JobStatus.QUEUED
 
 
+def test_teacher_and_student_at_work_draw_the_results_of_the_networks_that_are_done(
+    screen: AppTest, app_context: AppContext
+) -> None:
+    dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(), "ada", recipe=Recipe.ITERATED)
+    screen.run()
+    assert not screen.get("plotly_chart"), "nothing is measured yet"
+    folder = app_context.round_folder(started.id)
+    folder.mkdir(parents=True)
+    (folder / "baseline.json").write_text('{"score": {"value": 0.75}}')
+    (folder / "student_1.json").write_text('{"score": {"value": 0.8}}')
+    screen.run()
+    assert not screen.exception
+    (chart,) = (json.loads(element.proto.spec) for element in screen.get("plotly_chart"))
+    assert chart["data"][0]["x"] == ["labels alone", "student 1 of 3"]
+    assert chart["data"][0]["y"] == [0.75, 0.8]
+    assert chart["layout"]["shapes"][0]["y0"] == 0.75, "the baseline is a line"
+
+
 def test_the_list_of_rounds_follows_when_a_round_begins(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
