@@ -95,7 +95,10 @@ def round_(
     unfinished = next((each for each in rounds.list_rounds(opened, info.id) if not each.status.ended), None)
     if cancel or watch:
         if unfinished is None:
-            fail(f"no round of {info.name} waits or runs; start one with: python -m app round {shell_quote(info.name)}")
+            fail(
+                f"no round of {info.name} waits or runs",
+                f"start one with: python -m app round {shell_quote(info.name)}",
+            )
         if cancel:
             _cancel(opened, unfinished, as_json=as_json)
             return
@@ -123,7 +126,7 @@ def round_(
             )
         else:
             if dry_run:
-                fail("--dry-run measures a new round, not one of --add-to; leave one of them out")
+                fail("--dry-run measures a new round, not one of --add-to", "leave one of them out")
             chosen = get_round(opened, info, add_to)
             started = add_network(opened, chosen.id, _added_network(chosen, networks or [], options), person(""))
     if detach:
@@ -201,7 +204,7 @@ def impact(
     if last:
         found = comparing.newest(comparing.comparisons(opened, info.id))
         if found is None:
-            fail(f"no comparison of {info.name} is done; start one: python -m app impact {shell_quote(info.name)}")
+            fail(f"no comparison of {info.name} is done", f"start one: python -m app impact {shell_quote(info.name)}")
         say_impact(opened, found.round, as_json=as_json)
         return
     started = comparing.start(opened, info.id, person(by), seeds=seeds)
@@ -216,7 +219,7 @@ def _resume(opened: "AppContext", info: "DatasetInfo", number: int) -> "RoundInf
 
     found = next((each for each in rounds.list_rounds(opened, info.id) if each.number == number), None)
     if found is None:
-        fail(f"{info.name} has no round {number}; python -m app rounds {shell_quote(info.name)} lists them")
+        fail(f"{info.name} has no round {number}", f"python -m app rounds {shell_quote(info.name)} lists them")
     return resuming.resume_round(opened, found.id)
 
 
@@ -243,7 +246,9 @@ def _added_network(chosen: "RoundInfo", networks: list[str], options: dict[str, 
 
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if given:
-        fail(f"--add-to keeps the settings of {chosen.name}; leave out {', '.join(given)}, or name them in --network")
+        fail(
+            f"--add-to keeps the settings of {chosen.name}", f"leave out {', '.join(given)}, or name them in --network"
+        )
     if len(networks) != 1:
         fail("--add-to needs one --network, for example --network 'model=resnet18 weights=pretrained'")
     return further_network(RoundConfig.from_json(chosen.config), _parse_network(networks[0]))
@@ -255,7 +260,7 @@ def _parse_network(text: str) -> dict[str, Any]:
     for one in shlex.split(text):
         name, equals, value = one.partition("=")
         if not equals:
-            fail(f"--network {shell_quote(text)} names no value for {one}; write NAME=VALUE with a space between two")
+            fail(f"--network {shell_quote(text)} names no value for {one}", "write NAME=VALUE with a space between two")
         listed = name in {"weights_mean", "weights_std"}
         values[name] = _parse_numbers(f"--network {name}", value) if listed else _parse_value(value)
     return values
@@ -298,7 +303,7 @@ def _parse_numbers(option: str, text: str | None) -> list[float] | None:
     try:
         return None if text is None else [float(part) for part in text.split(",")]
     except ValueError:
-        fail(f"{option} {text} is not a list of numbers; write {option} 0.5,0.5,0.5")
+        fail(f"{option} {text} is not a list of numbers", f"write {option} 0.5,0.5,0.5")
 
 
 def _parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -307,7 +312,7 @@ def _parse_settings(pairs: list[str]) -> dict[str, Any]:
     for one in pairs:
         name, equals, value = one.partition("=")
         if not equals:
-            fail(f"--set {one} names no value; write --set NAME=VALUE")
+            fail(f"--set {one} names no value", "write --set NAME=VALUE")
         values[name.strip()] = _parse_value(value)
     return values
 
