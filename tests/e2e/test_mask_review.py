@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
 from app.services.app_context import AppContext
@@ -151,6 +151,17 @@ def test_small_regions_are_left_out(review: Review) -> None:
     assert 0 < len(large) < FINDINGS
     expect(review.page.locator(".card[data-id]")).to_have_count(len(large))
     assert shown(review) == large
+
+
+def test_sliders_stand_where_the_address_says_before_the_counts_arrive(make_review: Callable[[], Review]) -> None:
+    review = make_review()
+    waiting: list[Route] = []
+    review.page.route("**/outfold/counts?*", lambda route: waiting.append(route))  # noqa: PLW0108 Playwright marks it
+    review.open("&min_area=100")
+    expect(review.page.get_by_label("Smallest area shown")).to_have_value("2")
+    expect(review.page.get_by_label("Accept all suggestions above this confidence")).to_have_value("95")
+    for route in waiting:
+        route.continue_()
 
 
 def test_keys_change_how_regions_are_marked(review: Review) -> None:
