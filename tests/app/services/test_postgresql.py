@@ -159,4 +159,4 @@ def test_people_sign_in_and_what_they_do_is_logged(installation: AppContext) -> 
         LoggedAct.USER_ADDED,
     ]  # fmt: skip
     people.remove_user(installation, "ada", by="root")
-    assert not people.has_users(installation)
+    assert not people.has_login(installation)
