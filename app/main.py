@@ -7,10 +7,12 @@ import streamlit as st
 from app.components.chrome import ASSETS, draw_chrome
 from app.components.complaints import complaints
 from app.components.forbidden import forbidden_page
-from app.components.identity import may_open
+from app.components.identity import may_open, who_looks
+from db.visibility import ask_who_looks
 
 PAGES = Path(__file__).parent / "pages"
 
+ask_who_looks(who_looks)
 st.set_page_config(
     page_title="Outfold", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed"
 )

@@ -8,6 +8,7 @@ from core.config import RoundConfig, Weights, weights_path
 from core.data.formats.source import is_within
 from core.types import DatasetError, ExportError
 from db.queries import exports
+from db.visibility import everything_seen
 
 
 def allowed_roots(app_context: AppContext) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ def originals_around(app_context: AppContext, path: Path) -> str | None:
     What is written there would be read as originals by the next import, or be written over them.
     """
     real = os.path.realpath(path.expanduser())
-    with app_context.database.read() as session:
+    with everything_seen(), app_context.database.read() as session:
         roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
     return next((root for root in roots if is_within(real, root) or is_within(root, real)), None)
 
