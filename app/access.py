@@ -33,13 +33,12 @@ from app.components.inline_scripts import SCRIPTS
 from app.routes.handlers import USER
 from app.routes.login import CHANGES_SESSIONS, COOKIE, LOGIN, SIGN_ON, SIGN_ON_DONE, login_path
 from app.services import people
-from app.services.addresses import is_loopback, is_wildcard
+from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.annotators import COOKIE as NAME_COOKIE
 from app.services.app_context import AppContext, app_context
 from core.types import OutfoldError
 from db.queries.people import User
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PUBLIC = frozenset({LOGIN, SIGN_ON, SIGN_ON_DONE, "/outfold/health"})

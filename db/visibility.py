@@ -61,7 +61,7 @@ def seen_by(name: str | None) -> Iterator[None]:
 
 
 def everything_seen() -> Any:  # noqa: ANN401  # a context manager
-    """Hide nothing in what is read within: for checks whose answer tells nobody what is there."""
+    """Hide nothing in what is read within: for checks whose answer does not tell what is there."""
     return seen_by(None)
 
 
@@ -71,7 +71,7 @@ def ask_who_looks(source: Source) -> None:
 
 
 def is_limited() -> bool:
-    """Return whether somebody looks who may not see everything."""
+    """Return whether the one who looks may not see everything."""
     return bool(_viewer())
 
 

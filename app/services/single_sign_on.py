@@ -80,6 +80,15 @@ def provider_name(app_context: AppContext) -> str:
     return urlsplit(app_context.settings.oidc_issuer).hostname or ""
 
 
+def check_provider(chosen: Settings) -> None:
+    """Ask the provider that the settings name about itself.
+
+    Raises:
+        ProviderError: it does not answer, or not as OpenID Connect has it.
+    """
+    _provider(chosen)
+
+
 def begin(app_context: AppContext, callback: str, wanted: str) -> tuple[str, str]:
     """Return the address at the provider, and the attempt as the browser keeps it for `ATTEMPT_SECONDS`.
 
