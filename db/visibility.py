@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from db.models import (
@@ -102,7 +102,8 @@ def note_hidden(session: Session) -> None:
 
 def hidden_in(session: Session) -> Hidden:
     """Return what is hidden in a session."""
-    return session.info.get(_HIDDEN, Hidden((), ()))
+    hidden: Hidden = session.info.get(_HIDDEN, Hidden((), ()))
+    return hidden
 
 
 def hide_restricted(state: ORMExecuteState) -> None:
@@ -121,5 +122,5 @@ def hide_restricted(state: ORMExecuteState) -> None:
     )
 
 
-def _outside(column: ColumnElement[Any], hidden: tuple[int, ...]) -> ColumnElement[bool]:
+def _outside(column: SQLColumnExpression[Any], hidden: tuple[int, ...]) -> ColumnElement[bool]:
     return or_(column.is_(None), column.not_in(hidden))

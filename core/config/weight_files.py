@@ -8,8 +8,9 @@ Other files have no facts. Needs no torch.
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from core.config.rounds import PADDINGS, Member, RoundConfig, Weights
 from core.data.confined import open_within
@@ -26,7 +27,7 @@ def allow_weights_in(roots: Sequence[str]) -> None:
     _ROOTS[:] = roots
 
 
-def open_weights(path: Path) -> BinaryIO:
+def open_weights(path: Path) -> BufferedReader:
     """Open a file of weights, or the config.json beside it, within the allowed folders.
 
     Raises:

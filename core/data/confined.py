@@ -9,8 +9,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from core.data.formats.source import is_within
 from core.types import ConfigError
@@ -21,7 +21,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe mus
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
-def open_within(path: Path, roots: Sequence[str]) -> BinaryIO:
+def open_within(path: Path, roots: Sequence[str]) -> BufferedReader:
     """Open a file for reading, held to these real paths of folders; without any, wherever it lies.
 
     Raises:

@@ -172,10 +172,10 @@ def origin_of(config: RoundConfig) -> str | None:
         return f"{known.package}, {known.trained_on}, {known.licence}, sha256 {known.sha256}"
     if config.weights is Weights.FILE:
         path, licence = weights_path(config), published_facts(config).get("license")
-        if not path.is_file():
-            return ", ".join(filter(None, (path.name, licence)))
-        with open_weights(path) as file:
-            digest = f"sha256 {file_digest(file, 'sha256').hexdigest()}"
+        digest = None
+        if path.is_file():
+            with open_weights(path) as opened:
+                digest = f"sha256 {file_digest(opened, 'sha256').hexdigest()}"
         return ", ".join(filter(None, (path.name, licence, digest)))
     if config.weights is Weights.PRETRAINED:
         import timm  # noqa: PLC0415 see fill
