@@ -10,6 +10,7 @@ from app.services.annotators import COOKIE, name_in_cookie
 from core.types import OutfoldError, Right, Role, forbidden
 
 ANONYMOUS = "anonymous"
+_NOT_A_NAME = " "  # of a user without a name, who sees no restricted dataset
 ROLE = "X-Outfold-Role"  # header with the role of the user; missing where there is no login
 ACCOUNT = "/outfold/account"  # page of the user: sign-out, password
 PAGES = {  # by the names of their files, each with the right that it asks for
@@ -72,7 +73,7 @@ def who_looks() -> str | None:
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
     role = current_role()
-    return None if role is None or role is Role.ADMIN else current_name()
+    return None if role is None or role is Role.ADMIN else current_name() or _NOT_A_NAME
 
 
 def name_for_record() -> str:

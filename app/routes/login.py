@@ -202,6 +202,8 @@ def _login_page(app_context: AppContext, wanted: str, name: str = "", error: Per
         parts.append(f'<a class=button href="{escape(place)}">Sign in with {escape(name_of)}</a>')
     if people.has_passwords(app_context):
         parts.append(_password_form(wanted, name))
+    elif not single_sign_on.is_offered(app_context):
+        parts.append("<p>No user has a password, and no provider of OpenID Connect is named in the settings.</p>")
     return _page("Sign in", "".join(parts), status)
 
 
