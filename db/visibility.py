@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
 
 from db.models import (
     AuditRow,
@@ -30,6 +32,7 @@ from db.models import (
 
 Source = Callable[[], str | None]
 _HIDDEN = "hidden"  # in the `info` of a session
+_MOST_CACHED = 256
 _BY_DATASET = (AuditRow, DeletionRow, ExportRow, RoundRow, SampleRow)
 # the second is that of an import which is to change a dataset and has not ended
 _OF_IMPORT = (ImportRow.dataset_id, ImportRow.request["dataset_id"].as_integer())
@@ -111,7 +114,13 @@ def hide_restricted(state: ORMExecuteState) -> None:
     hidden = hidden_in(state.session)
     if not hidden.datasets or not state.is_select:
         return
-    state.statement = state.statement.options(
+    state.statement = state.statement.options(*_criteria(hidden))
+
+
+@lru_cache(_MOST_CACHED)
+def _criteria(hidden: Hidden) -> tuple[ORMOption, ...]:
+    """Return what leaves hidden rows out; kept, since to make it takes longer than most statements run."""
+    return (
         with_loader_criteria(DatasetRow, DatasetRow.id.not_in(hidden.datasets), include_aliases=True),
         *(
             with_loader_criteria(row, row.dataset_id.not_in(hidden.datasets), include_aliases=True)
