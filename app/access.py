@@ -31,18 +31,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.components.identity import ROLE
 from app.components.inline_scripts import SCRIPTS
 from app.routes.handlers import USER
-from app.routes.login import CHANGES_SESSIONS, COOKIE, LOGIN, login_path
+from app.routes.login import CHANGES_SESSIONS, COOKIE, LOGIN, SIGN_ON, SIGN_ON_DONE, login_path
 from app.services import people
-from app.services.addresses import is_loopback, is_wildcard
+from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.annotators import COOKIE as NAME_COOKIE
 from app.services.app_context import AppContext, app_context
 from core.types import OutfoldError
 from db.queries.people import User
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
-PUBLIC = frozenset({LOGIN, "/outfold/health"})
+PUBLIC = frozenset({LOGIN, SIGN_ON, SIGN_ON_DONE, "/outfold/health"})
 KNOWN_SECONDS, STALE_SECONDS = 1.0, 10.0  # age of what is remembered of users; see `Remembered`
 POLICY_VIOLATION = 1008  # of RFC 6455
 ROLE_HEADER = ROLE.lower().encode()
@@ -224,7 +223,7 @@ class Sessions:
 
     def __init__(self, opened: AppContext, *, needed: bool) -> None:
         """Read from `opened`; `needed`: a session is asked for even while there is no user."""
-        self._needed = Remembered(lambda _key: needed or people.has_users(opened))
+        self._needed = Remembered(lambda _key: needed or people.has_login(opened))
         self._users = Remembered(lambda cookie: people.user_of(opened, cookie))
 
     async def are_needed(self) -> bool:

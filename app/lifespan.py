@@ -13,7 +13,7 @@ from streamlit import config
 from app.services.app_context import AppContext, app_context
 from app.services.demo import ensure_demos
 from app.services.faults import file_errors
-from app.services.people import has_users
+from app.services.people import has_login as there_is_a_login
 from app.services.ports import refuse_open_address
 from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
@@ -42,7 +42,7 @@ def open_or_end() -> AppContext:
     try:
         with file_errors():
             opened = app_context()
-            has_login = has_users(opened)
+            has_login = there_is_a_login(opened)
             refuse_open_address(served_address(), opened.settings, has_login=has_login)
             if not has_login:
                 sys.stdout.write(f"{NO_LOGIN}\n")

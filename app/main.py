@@ -6,10 +6,13 @@ import streamlit as st
 
 from app.components.chrome import ASSETS, draw_chrome
 from app.components.complaints import complaints
-from app.components.identity import may_open
+from app.components.forbidden import forbidden_page
+from app.components.identity import may_open, who_looks
+from db.visibility import ask_who_looks
 
 PAGES = Path(__file__).parent / "pages"
 
+ask_who_looks(who_looks)
 st.set_page_config(
     page_title="Outfold", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed"
 )
@@ -26,7 +29,8 @@ pages = {
     "impact": st.Page(PAGES / "impact.py", title="Impact", icon=":material/balance:", url_path="impact"),
     "exports": st.Page(PAGES / "exports.py", title="Export", icon=":material/output:", url_path="exports"),
 }
-page = st.navigation([one for name, one in pages.items() if may_open(name)], position="top")
+shown = [one if may_open(name) else forbidden_page(name, one) for name, one in pages.items()]
+page = st.navigation(shown, position="top")
 draw_chrome()
 with complaints():
     page.run()

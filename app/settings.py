@@ -3,14 +3,15 @@
 import os
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from app.services.addresses import host_name
+from app.services.addresses import host_name, is_loopback
 from core.types import ConfigError
 
 PREFIX = "OUTFOLD_"
@@ -56,6 +57,28 @@ class Settings(BaseSettings):
         "that is served are always among them.",
     )
 
+    oidc_issuer: str = Field(
+        "", description="Address of a provider of OpenID Connect by which people sign in; empty: none."
+    )
+    oidc_client_id: str = Field(
+        "", validate_default=True, description="Name of this server at the provider of OpenID Connect."
+    )
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="Secret of this server at the provider; empty: a public client, by PKCE alone."
+    )
+    oidc_client_secret_file: Path | None = Field(None, description="File that holds that secret, in its place.")
+    oidc_domains: str = Field(
+        "",
+        description="E-mail domains, separated by ',', whose people sign in by OpenID Connect without being added; "
+        "empty: only users with an e-mail address (`users add --email`).",
+    )
+    oidc_role_claim: str = Field(
+        "",
+        description="Claim of the provider that gives the role at each sign-in; empty: annotator, changed here.",
+    )
+    oidc_leads: str = Field("", description="Values of that claim, separated by ',', that make a lead.")
+    oidc_admins: str = Field("", description="Values of that claim, separated by ',', that make an admin.")
+
     @field_validator("home", mode="before")
     @classmethod
     def _name_a_folder(cls, value: object) -> object:
@@ -91,6 +114,62 @@ class Settings(BaseSettings):
         if wrong:
             raise ConfigError(f"{wrong[0].strip()!r} is no host name", "write names alone, as in labels.example.org")
         return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _name_an_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if value and (not is_safe or not parts.hostname or parts.query or parts.fragment):
+            raise ConfigError("it is no https address", "write it as the provider does, as https://login.example.org")
+        return value
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _name_a_client(cls, value: str, known: ValidationInfo) -> str:
+        if known.data.get("oidc_issuer") and not value:
+            raise ConfigError("it is empty, and OUTFOLD_OIDC_ISSUER is not", "register this server at the provider")
+        return value
+
+    @field_validator("oidc_client_secret_file")
+    @classmethod
+    def _hold_a_secret(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None and not value.expanduser().read_text(encoding="utf-8").strip():
+                raise ConfigError("it is empty", "write the client's secret into it")
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError("it cannot be read", "name a file that holds the client's secret") from None
+        return value
+
+    @field_validator("oidc_domains")
+    @classmethod
+    def _name_domains(cls, value: str) -> str:
+        wrong = [part for part in _parts(value) if host_name(part) is None]
+        if wrong:
+            raise ConfigError(f"{wrong[0]!r} is no domain", "write what follows the @, as in example.org")
+        return value
+
+    @property
+    def oidc_secret(self) -> str:
+        """The client's secret at the provider of OpenID Connect, "" without one."""
+        if self.oidc_client_secret_file is not None:
+            return self.oidc_client_secret_file.expanduser().read_text(encoding="utf-8").strip()
+        return self.oidc_client_secret.get_secret_value()
+
+    @property
+    def oidc_domain_names(self) -> frozenset[str]:
+        """The domains of `oidc_domains`, in lower case."""
+        return frozenset(part.casefold() for part in _parts(self.oidc_domains))
+
+    @property
+    def oidc_lead_values(self) -> frozenset[str]:
+        """The values of `oidc_leads`."""
+        return frozenset(_parts(self.oidc_leads))
+
+    @property
+    def oidc_admin_values(self) -> frozenset[str]:
+        """The values of `oidc_admins`."""
+        return frozenset(_parts(self.oidc_admins))
 
     @property
     def host_names(self) -> frozenset[str]:
@@ -134,9 +213,9 @@ class Settings(BaseSettings):
         return self.folder / "worker.log"
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables that give a process of ours exactly these settings."""
-        values = {**self.model_dump(mode="json"), "home": str(self.folder)}
-        return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()}
+        """Return the variables that give a process of ours these settings, except for the secret, which none needs."""
+        values = {**self.model_dump(mode="json", exclude={"oidc_client_secret"}), "home": str(self.folder)}
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
 
 @cache
@@ -161,6 +240,10 @@ def unknown_variables() -> list[str]:
         for name in os.environ
         if name.startswith(PREFIX) and name.upper() not in known and not name.startswith(f"{PREFIX}TEST_")
     )
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _file_url(path: Path) -> str:

@@ -19,6 +19,7 @@ from core.types import StorageError
 from db.fair_lock import FairLock
 from db.faults import file_of, name_of, storage_errors
 from db.hidden import hide_deleted
+from db.visibility import hide_restricted, note_hidden
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -53,17 +54,20 @@ class Database:
         self._writer = sessionmaker(self.engine.execution_options(begin_immediate=True), expire_on_commit=False)
         for maker in (self._reader, self._writer):
             event.listen(maker, "do_orm_execute", hide_deleted)
+            event.listen(maker, "do_orm_execute", hide_restricted)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading."""
         with storage_errors(self.url), self._reader.begin() as session:
+            note_hidden(session)
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session that holds the write lock until it ends; keep it short."""
         with storage_errors(self.url), self.writers.held(BUSY_TIMEOUT_MS / 1000), self._writer.begin() as session:
+            note_hidden(session)
             yield session
 
     def close(self) -> None:

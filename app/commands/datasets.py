@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
+from app.commands.console import ByName, DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
 from app.commands.imports import move
 
 if TYPE_CHECKING:
@@ -31,12 +31,19 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
         return
     from app.commands.lookup import app_context
     from app.services.datasets import list_datasets, wrong_labels
+    from app.services.members import members_by_dataset
 
     opened = app_context()
     cards = list_datasets(opened)
     wrong = wrong_labels(opened, cards)
     if as_json:
-        say_json([_card_values(card, wrong.get(card.dataset.id)) for card in cards])
+        seen_by = members_by_dataset(opened)
+        say_json(
+            [
+                _card_values(card, wrong.get(card.dataset.id)) | {"members": seen_by.get(card.dataset.id)}
+                for card in cards
+            ]
+        )
         return
     columns = (
         "id", "name", "images", "classes", "rounds", "newest round", "left", "proposed", "decided", "wrong labels",
@@ -60,6 +67,7 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     """
     from app.commands.lookup import app_context, get_dataset
     from app.services.datasets import list_datasets, wrong_labels
+    from app.services.members import members_by_dataset
     from app.services.rounds import jobs as rounds
 
     opened = app_context()
@@ -74,6 +82,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
+    if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
+        say(f"seen by admins and: {', '.join(seen_by) or 'nobody else'}")
     if info.evaluation_splits:
         say(f"for evaluation only: {', '.join(info.evaluation_splits)}")
     say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
@@ -192,6 +202,42 @@ def window(
     say(f"{info.name}: greys of more than 8 bits become black and white from {now}")
 
 
+def members(
+    *,
+    dataset: DatasetName,
+    add: Annotated[list[str] | None, typer.Option(help="Make this user a member; several times for several.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="Make this user no member any more.")] = None,
+    everybody: Annotated[bool, typer.Option("--everybody", help="Let everybody see it again.")] = False,
+    by: ByName = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show who sees a dataset in the web app; restrict it to members and admins, or open it to everybody.
+
+    The first member restricts it. Commands see every dataset: who runs them can read the database.
+
+    Examples:
+      python -m app datasets members pets
+      python -m app datasets members pets --add ben --add eve
+      python -m app datasets members pets --everybody
+    """
+    from app.commands.lookup import app_context, get_dataset, person
+    from app.services import members as service
+
+    opened = app_context()
+    info = get_dataset(opened, dataset)
+    now = service.membership(opened, info.id)
+    if add or remove or everybody:
+        gone = {name.casefold() for name in remove or ()}
+        kept = [name for name in (*(now.members or ()), *(add or ())) if name.casefold() not in gone]
+        now = service.set_members(opened, info.id, None if everybody else kept, by=person(by))
+    if as_json:
+        say_json({"dataset": info.name, "members": now.members})
+    elif now.members is None:
+        say(f"everybody who is signed in sees {info.name}")
+    else:
+        say(f"{info.name} is seen by admins and: {', '.join(now.members) or 'nobody else'}")
+
+
 def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
     from app.commands.lookup import app_context
     from app.services.datasets import list_datasets
@@ -225,7 +271,7 @@ def _card_values(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, 
 
 datasets.callback(help=help_of(list_))(list_)
 _COMMANDS: dict[str, Callable[..., None]] = {
-    "show": show, "problems": problems, "protect": protect, "move": move, "window": window,
+    "show": show, "problems": problems, "protect": protect, "move": move, "window": window, "members": members,
 }  # fmt: skip
 for name, command in _COMMANDS.items():
     datasets.command(name, help=help_of(command))(command)

@@ -93,13 +93,14 @@ def doctor(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port that `serve` would take.")] = 8501,
     as_json: JsonFlag = False,
 ) -> None:
-    """Examine this installation: versions, device, disk, databases, worker, port, programs; change nothing.
+    """Examine this installation: versions, device, disk, databases, worker, login, port; change nothing.
 
     The exit code is 1 if there is a fault; warnings prevent nothing.
 
     Examples:
       python -m app doctor
       python -m app doctor --port 8600 --json
+      python -m app doctor --address 0.0.0.0
     """
     from app.services.doctor import State, examine
 

@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.console import ByName, JsonFlag, fail, help_of, say, say_json, say_table
 from core.types import LoggedAct, Role
+
+if TYPE_CHECKING:
+    from db.queries.people import User
 
 users = typer.Typer(name="users", rich_markup_mode=None, no_args_is_help=True)
 UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
@@ -20,6 +23,9 @@ def add(
     *,
     name: UserName,
     role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.ANNOTATOR,
+    email: Annotated[
+        str, typer.Option(help="Let the person in by OpenID Connect with this verified address, without a password.")
+    ] = "",
     password_stdin: FromInput = False,
     by: ByName = "",
 ) -> None:
@@ -31,13 +37,14 @@ def add(
     Examples:
       python -m app users add ada --role admin
       python -m app users add ben --password-stdin < password.txt
+      python -m app users add eve --email eve@example.org
     """
     from app.commands.lookup import app_context, person
     from app.services import people
 
     opened = app_context()
-    password = _password(from_input=password_stdin)
-    kept = people.add_user(opened, name, password, role, by=person(by))
+    password = None if email and not password_stdin else _password(from_input=password_stdin)
+    kept = people.add_user(opened, name, password, role, by=person(by), email=email or None)
     say(f"added {kept} as {role}")
 
 
@@ -52,9 +59,15 @@ def list_(*, as_json: JsonFlag = False) -> None:
 
     found = people.list_users(app_context())
     if as_json:
-        say_json([{"name": one.name, "role": one.role, "created_at": one.created_at} for one in found])
+        say_json(
+            [
+                {"name": one.name, "role": one.role, "created_at": one.created_at, "signs_in_by": _ways(one)}
+                for one in found
+            ]
+        )
         return
-    say_table(["name", "role", "since"], [(one.name, one.role, f"{one.created_at:%Y-%m-%d}") for one in found])
+    rows = [(one.name, one.role, f"{one.created_at:%Y-%m-%d}", ", ".join(_ways(one))) for one in found]
+    say_table(["name", "role", "since", "signs in by"], rows)
 
 
 def remove(*, name: UserName, by: ByName = "") -> None:
@@ -82,6 +95,24 @@ def password(*, name: UserName, password_stdin: FromInput = False, by: ByName = 
     opened = app_context()
     people.set_password(opened, name, _password(from_input=password_stdin), by=person(by))
     say(f"{name} has a new password")
+
+
+def email(
+    *,
+    name: UserName,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="E-mail address; empty: none.")],
+    by: ByName = "",
+) -> None:
+    """Let a user in by OpenID Connect with a verified e-mail address, and end all sessions.
+
+    Examples:
+      python -m app users email ben ben@example.org
+    """
+    from app.commands.lookup import app_context, person
+    from app.services import people
+
+    people.set_email(app_context(), name, address or None, by=person(by))
+    say(f"{name} signs in by OpenID Connect as {address}" if address else f"{name} has no address now")
 
 
 def role(
@@ -128,6 +159,12 @@ def log(
     say_table(["time", "act", "by", "of", "from", ""], rows)
 
 
+def _ways(user: "User") -> list[str]:
+    """Return how a user can sign in."""
+    provider = user.email or ("OpenID Connect" if user.identity else "")
+    return [*(["password"] if user.has_password else []), *([provider] if provider else [])]
+
+
 def _in_words(details: dict[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in details.items())
 
@@ -141,12 +178,13 @@ def _password(*, from_input: bool) -> str:
     return given
 
 
-users.callback(help="People who may sign in: add, list, remove, set passwords and roles.")(lambda: None)
+users.callback(help="People who may sign in: add, list, remove, set passwords, addresses and roles.")(lambda: None)
 COMMANDS: dict[str, Callable[..., None]] = {
     "add": add,
     "list": list_,
     "remove": remove,
     "password": password,
+    "email": email,
     "role": role,
 }
 for _name, _command in COMMANDS.items():

@@ -9,6 +9,7 @@ import streamlit as st
 from app.components.evaluation_panel import open_splits
 from app.components.job_progress import headline
 from app.components.links import queue_of
+from app.components.members import members_text
 from app.services.datasets import DatasetCard, RoundSummary, WrongLabels
 from app.services.demo import DEMO
 from app.services.evaluation.split_names import DRAWN
@@ -19,6 +20,7 @@ from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 
 _CLASSES_NAMED = 6
+_CLOSED = "cards_closed_menus"  # in the session: how often each menu was closed by a choice
 
 STYLE = """<style>
 .st-key-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,410px),1fr));gap:14px}
@@ -37,7 +39,7 @@ STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """Request of a card: show a report, rename, move or delete the dataset; without any of them, import it again."""
+    """Request of a card: report, new name or place, members or deletion of the dataset; else, import it again."""
 
     dataset_id: int
     report: int | None = None
@@ -45,6 +47,7 @@ class Pressed:
     new_place: str = ""
     new_image_root: str = ""  # where the images of a table lie that is at `new_place`
     delete: bool = False
+    members: bool = False
 
 
 def draw_cards(
@@ -52,10 +55,12 @@ def draw_cards(
     wrong: Mapping[int, WrongLabels],
     progress: Mapping[int, RoundProgress],
     key: str = "cards",
+    members: Mapping[int, Sequence[str]] | None = None,
 ) -> Pressed | None:
     """Draw the cards and return what was pressed in this run.
 
-    `wrong` holds the estimates of wrong labels, `progress` unfinished newest rounds, both by dataset.
+    `wrong` holds the estimates of wrong labels, `progress` unfinished newest rounds, `members` the users who see a
+    restricted dataset, all by dataset; without login `members` is None.
     """
     st.html(STYLE)
     if progress and not any(card.reviewable for card in cards):
@@ -64,8 +69,9 @@ def draw_cards(
     with st.container(key=key):
         for card in cards:
             with st.container(border=True, key=f"{key}_{card.dataset.id}", height="stretch"):
-                st.html(card_html(card, wrong.get(card.dataset.id), progress.get(card.dataset.id)))
-                pressed = _draw_actions(card, f"{key}_{card.dataset.id}") or pressed
+                seen_by = None if members is None else members.get(card.dataset.id)
+                st.html(card_html(card, wrong.get(card.dataset.id), progress.get(card.dataset.id), seen_by))
+                pressed = _draw_actions(card, f"{key}_{card.dataset.id}", has_login=members is not None) or pressed
     return pressed
 
 
@@ -78,8 +84,13 @@ def first_wait(progress: Sequence[RoundProgress]) -> str:
     return f"{begin}Outfold is looking for wrong labels; the first cards can be reviewed {left}."
 
 
-def card_html(card: DatasetCard, wrong: WrongLabels | None, progress: RoundProgress | None = None) -> str:
-    """Return the card's HTML; all data is escaped."""
+def card_html(
+    card: DatasetCard,
+    wrong: WrongLabels | None,
+    progress: RoundProgress | None = None,
+    members: Sequence[str] | None = None,
+) -> str:
+    """Return the card's HTML; all data is escaped. `members` see a restricted dataset, None: everybody does."""
     images = "".join(
         f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
     )
@@ -101,8 +112,13 @@ def card_html(card: DatasetCard, wrong: WrongLabels | None, progress: RoundProgr
         f'<p class="of-sub">{escape(" · ".join(facts))}</p>'
         f'<p class="of-sub" title="{escape(", ".join(offered))}">{escape(names + more) or "no labels"}</p>'
         f'<p class="of-sub" title="{escape(card.dataset.root)}">{escape(_source(card))}</p>'
+        f"{'' if members is None else _only_for(members)}"
         f"{_state(card, progress)}{_quality(wrong)}</div>"
     )
+
+
+def _only_for(members: Sequence[str]) -> str:
+    return f'<p class="of-sub of-members">Only for {escape(members_text(list(members)))}</p>'
 
 
 def _source(card: DatasetCard) -> str:
@@ -159,7 +175,7 @@ def _bar(text: str, fraction: float, kind: str) -> str:
     return f'<p class="of-state">{text}</p><div class="of-bar"><i class="{kind}" style="width:{width}%"></i></div>'
 
 
-def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
+def _draw_actions(card: DatasetCard, key: str, *, has_login: bool) -> Pressed | None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"{key}_actions"):
         dataset = {"dataset": str(card.dataset.id)}
         if card.reviewable:
@@ -189,14 +205,20 @@ def _draw_actions(card: DatasetCard, key: str) -> Pressed | None:
         label = f"{card.problems:,} {'problem' if card.problems == 1 else 'problems'}"
         if card.problems and st.button(label, icon=":material/summarize:", type="tertiary", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
-        return _draw_menu(card, key)
+        with st.container(key=f"{key}_menu", width="content"):
+            closed = st.session_state.setdefault(_CLOSED, {})
+            pressed = _draw_menu(card, key, closed.get(key, 0), has_login=has_login)
+        if pressed is not None:
+            closed[key] = closed.get(key, 0) + 1
+        return pressed
 
 
-def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
+def _draw_menu(card: DatasetCard, key: str, closed: int, *, has_login: bool) -> Pressed | None:
+    """Draw the menu; one that was `closed` once more is another one, so it does not lie over what it opened."""
     with st.popover(
         "",
         icon=":material/more_horiz:",
-        key=f"{key}_menu",
+        key=f"{key}_menu_{closed}",
         help="Import again, classes, evaluation, rename, move, delete",
     ):
         if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
@@ -211,6 +233,8 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
         )
         if st.button("Evaluation splits", icon=":material/shield:", key=f"{key}_splits"):
             open_splits(card.dataset.id)
+        if has_login and st.button("Members…", icon=":material/group:", key=f"{key}_members"):
+            return Pressed(card.dataset.id, members=True)
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)
@@ -220,6 +244,5 @@ def _draw_menu(card: DatasetCard, key: str) -> Pressed | None:
         hint = "Its images lie in another folder now; they are known by their content"
         if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=hint) and place:
             return Pressed(card.dataset.id, new_place=place, new_image_root=images)
-        if st.button("Delete…", icon=":material/delete:", key=f"{key}_delete"):
-            return Pressed(card.dataset.id, delete=True)
-    return None
+        gone = st.button("Delete…", icon=":material/delete:", key=f"{key}_delete")
+    return Pressed(card.dataset.id, delete=True) if gone else None

@@ -4,11 +4,13 @@ The middleware of `app/access.py` puts both into the request of the websocket, i
 """
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.services.annotators import COOKIE, name_in_cookie
 from core.types import OutfoldError, Right, Role, forbidden
 
 ANONYMOUS = "anonymous"
+_NOT_A_NAME = " "  # of a user without a name, who sees no restricted dataset
 ROLE = "X-Outfold-Role"  # header with the role of the user; missing where there is no login
 ACCOUNT = "/outfold/account"  # page of the user: sign-out, password
 PAGES = {  # by the names of their files, each with the right that it asks for
@@ -61,6 +63,17 @@ def current_role() -> Role | None:
 def current_name() -> str | None:
     """Return the name in the browser's cookie, None without one."""
     return name_in_cookie(st.context.cookies.get(COOKIE, ""))
+
+
+def who_looks() -> str | None:
+    """Return the name of a user whose sight may be limited to some datasets, None where everything is seen.
+
+    For `db.visibility`, which asks in every thread: outside a page's own thread nothing is limited.
+    """
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
+    role = current_role()
+    return None if role is None or role is Role.ADMIN else current_name() or _NOT_A_NAME
 
 
 def name_for_record() -> str:

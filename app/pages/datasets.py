@@ -9,11 +9,12 @@ from app.components.complaints import complaints
 from app.components.dataset_cards import draw_cards
 from app.components.deletion import ask_deletion, dataset_deletion, draw_deleted, import_acts
 from app.components.evaluation_panel import draw_splits
-from app.components.identity import name_for_record
+from app.components.identity import current_role, name_for_record
 from app.components.import_questions import gone_classes
 from app.components.import_report import draw_mended, draw_one_class, draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
-from app.services import class_lists, datasets, deletions
+from app.components.members import ask_members, dataset_members
+from app.services import class_lists, datasets, deletions, members
 from app.services.app_context import app_context
 from app.services.evaluation import splits as evaluation
 from app.services.imports import jobs as imports, sources
@@ -38,9 +39,12 @@ def live(known: tuple[list[int], list[int]]) -> None:
         if draw_running(info, worker_state(work).text, f"import_{info.id}"):
             imports.cancel_import(work, info.id)
             st.rerun()
-    pressed = draw_cards(now.cards, now.wrong, now.progress)
+    seen_by = None if current_role() is None else members.members_by_dataset(work)
+    pressed = draw_cards(now.cards, now.wrong, now.progress, members=seen_by)
     if pressed is not None and pressed.delete:
         ask_deletion(pressed.dataset_id)
+    elif pressed is not None and pressed.members:
+        ask_members(pressed.dataset_id)
     elif pressed is not None and pressed.report:
         show(pressed.report)
     elif pressed is not None and pressed.new_name:
@@ -76,6 +80,7 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         show(started)
     draw_splits(partial(evaluation.protection, work), partial(evaluation.protect, work), partial(evaluation.draw, work))
 dataset_deletion(work)
+dataset_members(work)
 st.fragment(live, run_every=POLL_SECONDS if any(now.at_work) else None)(now.at_work)
 with complaints():
     draw_deleted(deletions.restorable(work), partial(deletions.restore, work))

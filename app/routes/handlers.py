@@ -6,7 +6,7 @@ thread and return JSON values or a whole `Response`. Handlers raise; only this m
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from app.services import members
 from app.services.annotators import COOKIE, name_in_cookie
 from app.services.app_context import AppContext
 from app.services.faults import fault_of
 from app.services.reviews import CountChangedError, DeletedError, NotFoundError, ReviewError, StaleMaskError
 from core.types import DatasetError, OutfoldError, Right, Role, StorageError, forbidden
 from db.queries.people import User
+from db.visibility import seen_by
 
 USER = "outfold_user"  # in the scope of a request: who is signed in; missing where there is no login
 LARGEST_BODY = 1 << 20  # bytes
 MOST_ACTS = 200  # in a body
+_LONGEST_ID = 18  # digits
 BAD_REQUEST, NO_NAME, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 CONFLICT, GONE, TOO_LARGE, UNAVAILABLE = 409, 410, 413, 503
 
@@ -79,13 +82,18 @@ def answer_get(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of a GET that asks for a right; its own `threads` keep a slow one from blocking others."""
 
+    def handle(request: Request, app_context: AppContext) -> Any:  # noqa: ANN401  # JSON or a response
+        _refuse_hidden(app_context, [request.query_params])
+        return handler(request, app_context)
+
     async def endpoint(request: Request) -> Response:
         try:
             if right is not None:
                 require(request.scope, right)
         except RequestError as error:
             return _answer_error(error.answer, error.status)
-        return await run_sync(_answer, lambda: handler(request, opened()), limiter=threads)
+        with seen_by(_limited(request.scope)):  # which the thread takes over
+            return await run_sync(_answer, lambda: handle(request, opened()), limiter=threads)
 
     return endpoint
 
@@ -95,13 +103,18 @@ def answer_post(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of a POST that asks for a right; `named`: an annotator's name is required."""
 
+    def handle(post: JsonPost, app_context: AppContext) -> Any:  # noqa: ANN401  # JSON or a response
+        _refuse_hidden(app_context, [post.body, *_acts_in(post.body)])
+        return handler(post, app_context)
+
     async def endpoint(request: Request) -> Response:
         try:
             require(request.scope, right)
             post = await _read_post(request, named=named)
         except RequestError as error:
             return _answer_error(error.answer, error.status)
-        return await run_sync(_answer, lambda: handler(post, opened()))
+        with seen_by(_limited(request.scope)):
+            return await run_sync(_answer, lambda: handle(post, opened()))
 
     return endpoint
 
@@ -119,7 +132,8 @@ def answer_upload(
         except RequestError as error:
             return _answer_error(error.answer, error.status)
         post = BytesPost(bytes(data), request.headers, request.path_params, name)
-        return await run_sync(_answer, lambda: handler(post, opened()))
+        with seen_by(_limited(request.scope)):
+            return await run_sync(_answer, lambda: handler(post, opened()))
 
     return endpoint
 
@@ -133,6 +147,31 @@ def role_of(request: Request) -> Role | None:
     """Return the role of who is signed in, None where there is no login."""
     user: User | None = request.scope.get(USER)
     return None if user is None else user.role
+
+
+def _refuse_hidden(app_context: AppContext, named: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a request that names a dataset or round which is hidden from its user."""
+    for one in named:
+        numbers = {name: _number(one.get(name)) for name in ("dataset", "round")}
+        if any(numbers.values()):
+            members.refuse_hidden(app_context, dataset_id=numbers["dataset"], round_id=numbers["round"])
+
+
+def _acts_in(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    acts = body.get("acts")
+    return [one for one in acts if isinstance(one, dict)] if isinstance(acts, list) else []
+
+
+def _number(value: object) -> int | None:
+    """Return a number of a row as routes read it, None for anything else, which they refuse."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID else None
+
+
+def _limited(scope: Scope) -> str | None:
+    """Return the name of a user whose sight may be limited to some datasets, None where everything is seen."""
+    user: User | None = scope.get(USER)
+    return None if user is None or user.role is Role.ADMIN else user.name
 
 
 def require(scope: Scope, right: Right) -> None:

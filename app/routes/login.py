@@ -1,4 +1,4 @@
-"""Sign-in, sign-out and the account of the person who is signed in: plain pages without scripts.
+"""Sign-in, by password or OpenID Connect, sign-out and the account of the person: plain pages without scripts.
 
 The cookie of a session is HttpOnly and SameSite=Lax, and Secure where the page came by HTTPS.
 """
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.components.identity import ACCOUNT
 from app.routes.handlers import EXPECTED, USER, explain
-from app.services import people
+from app.services import people, single_sign_on
 from app.services.app_context import AppContext
 from app.services.people import SHORTEST_PASSWORD, PersonError, SignedIn, SignInRefusedError
 from db.queries.people import User
@@ -27,11 +27,14 @@ LOGIN = "/outfold/login"
 SIGN_OUT = "/outfold/sign_out"
 SIGN_OUT_EVERYWHERE = "/outfold/sign_out_everywhere"
 PASSWORD = "/outfold/password"  # noqa: S105 its page
-CHANGES_SESSIONS = frozenset({LOGIN, SIGN_OUT, SIGN_OUT_EVERYWHERE, PASSWORD})
-COOKIE = "outfold_session"
+SIGN_ON = "/outfold/single_sign_on"  # to the provider of OpenID Connect
+SIGN_ON_DONE = f"{SIGN_ON}/done"  # and back
+CHANGES_SESSIONS = frozenset({LOGIN, SIGN_ON_DONE, SIGN_OUT, SIGN_OUT_EVERYWHERE, PASSWORD})
+COOKIE, ATTEMPT = "outfold_session", "outfold_sign_on"
 LOGO = Path(__file__).parents[1] / "assets" / "logo.svg"
 LARGEST_FORM = 10_000  # bytes
 HASHING_THREADS = 2  # each takes 64 MiB
+PROVIDER_THREADS = 8  # each waits for the provider
 DONE, UNAUTHORIZED, NOT_FOUND, TOO_LARGE, TOO_MANY = 303, 401, 404, 413, 429
 _NO_STORE = {"Cache-Control": "no-store"}
 _STYLE = """
@@ -39,8 +42,9 @@ _STYLE = """
   body { max-width: 22rem; margin: 12vh auto; padding: 0 1rem; }
   label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
   label { margin: 1rem 0 .3rem; }
-  input, button { padding: .55rem .7rem; border-radius: 8px; border: 1px solid #8a93a5; }
-  button { margin-top: 1.2rem; background: #1f6feb; border-color: #1f6feb; color: #fff; cursor: pointer; }
+  a.button { display: block; text-align: center; text-decoration: none; box-sizing: border-box; margin-top: 1.2rem; }
+  input, button, a.button { padding: .55rem .7rem; border-radius: 8px; border: 1px solid #8a93a5; }
+  button, a.button { margin-top: 1.2rem; background: #1f6feb; border-color: #1f6feb; color: #fff; cursor: pointer; }
   button.other { background: none; color: inherit; border-color: #8a93a5; }
   [role=alert] { color: light-dark(#a32d0b, #ffa07a); }
 """
@@ -50,9 +54,9 @@ Handler = Callable[[Request, dict[str, str], AppContext], Response]
 
 def login_routes(opened: Callable[[], AppContext]) -> list[BaseRoute]:
     """Return the routes over the installation that `opened` gives."""
-    threads = CapacityLimiter(HASHING_THREADS)
+    hashing, asking = CapacityLimiter(HASHING_THREADS), CapacityLimiter(PROVIDER_THREADS)
 
-    def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(handler: Handler, threads: CapacityLimiter = hashing) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             form = await _read_form(request)
             if form is None:
@@ -68,7 +72,9 @@ def login_routes(opened: Callable[[], AppContext]) -> list[BaseRoute]:
         SIGN_OUT_EVERYWHERE: sign_out_everywhere,
         PASSWORD: change_password,
     }
+    both_ways = {SIGN_ON: begin_sign_on, SIGN_ON_DONE: finish_sign_on}
     return [
+        *(Route(path, endpoint(handler, asking), methods=["GET"]) for path, handler in both_ways.items()),
         *(Route(path, endpoint(handler), methods=["GET"]) for path, handler in gets.items()),
         *(Route(path, endpoint(handler), methods=["POST"]) for path, handler in posts.items()),
     ]
@@ -79,10 +85,47 @@ def show_login(request: Request, _form: dict[str, str], app_context: AppContext)
     wanted = own_path(request.query_params.get("next", ""))
     if USER not in request.scope or request.scope[USER] is not None:
         return RedirectResponse(wanted, DONE, headers=_NO_STORE)
-    if not people.has_users(app_context):
+    if not people.has_login(app_context):
         text = "There is no user yet. Whoever runs this server adds one there; the README says how, under Login."
         return _page("Sign in", f"<p>{text}</p>")
-    return _login_page(wanted)
+    return _login_page(app_context, wanted)
+
+
+def begin_sign_on(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
+    """Send the browser to the provider of OpenID Connect, with a cookie that holds what its answer is checked by."""
+    wanted = own_path(request.query_params.get("next", ""))
+    if not single_sign_on.is_offered(app_context):
+        return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
+    try:
+        address, attempt = single_sign_on.begin(app_context, _callback(request), wanted)
+    except PersonError as error:
+        return _login_page(app_context, wanted, error=error)
+    answer = RedirectResponse(address, DONE, headers=_NO_STORE)
+    answer.set_cookie(
+        ATTEMPT, attempt, max_age=single_sign_on.ATTEMPT_SECONDS, path=SIGN_ON, httponly=True, samesite="lax",
+        secure=request.url.scheme == "https",
+    )  # fmt: skip
+    return answer
+
+
+def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
+    """Check the provider's answer, begin a session and go on to the page asked for."""
+    if not single_sign_on.is_offered(app_context):
+        return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
+    kept, said = request.cookies.get(ATTEMPT, ""), request.query_params
+    try:
+        signed_in, wanted = single_sign_on.finish(app_context, kept, said, _callback(request), address_of(request))
+    except PersonError as error:
+        answer = _login_page(app_context, "/", error=error)
+    else:
+        answer = _with_session(request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
+    answer.delete_cookie(ATTEMPT, path=SIGN_ON, httponly=True, samesite="lax")
+    return answer
+
+
+def _callback(request: Request) -> str:
+    """Return the whole address that the provider knows; the host is one of those allowed."""
+    return f"{request.url.scheme}://{request.headers['host']}{SIGN_ON_DONE}"
 
 
 def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
@@ -91,7 +134,7 @@ def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> 
     try:
         signed_in = people.sign_in(app_context, name, form.get("password", ""), address_of(request))
     except PersonError as error:
-        return _login_page(wanted, name, error)
+        return _login_page(app_context, wanted, name, error)
     return _with_session(request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
 
 
@@ -129,7 +172,7 @@ def change_password(request: Request, form: dict[str, str], app_context: AppCont
 def own_path(text: str) -> str:
     """Return a path of this server with its query, "/" for anything else, such as another server's address."""
     plain = text.isascii() and text.isprintable() and "\\" not in text
-    return text if plain and text.startswith("/") and not text.startswith(("//", LOGIN)) else "/"
+    return text if plain and text.startswith("/") and not text.startswith(("//", LOGIN, SIGN_ON)) else "/"
 
 
 def address_of(request: Request) -> str:
@@ -151,17 +194,27 @@ def _with_session(request: Request, answer: Response, signed_in: SignedIn) -> Re
     return answer
 
 
-def _login_page(wanted: str, name: str = "", error: PersonError | None = None) -> Response:
+def _login_page(app_context: AppContext, wanted: str, name: str = "", error: PersonError | None = None) -> Response:
     status = 200 if error is None else TOO_MANY if isinstance(error, SignInRefusedError) else UNAUTHORIZED
-    return _page(
-        "Sign in",
-        f'{_alert(error)}<form method=post action="{LOGIN}">'
+    parts = [_alert(error)]
+    if single_sign_on.is_offered(app_context):
+        place, name_of = f"{SIGN_ON}?next={quote(wanted, safe='')}", single_sign_on.provider_name(app_context)
+        parts.append(f'<a class=button href="{escape(place)}">Sign in with {escape(name_of)}</a>')
+    if people.has_passwords(app_context):
+        parts.append(_password_form(wanted, name))
+    elif not single_sign_on.is_offered(app_context):
+        parts.append("<p>No user has a password, and no provider of OpenID Connect is named in the settings.</p>")
+    return _page("Sign in", "".join(parts), status)
+
+
+def _password_form(wanted: str, name: str) -> str:
+    return (
+        f'<form method=post action="{LOGIN}">'
         f'<input type=hidden name=next value="{escape(wanted)}">'
         f'<label for=name>Name</label><input id=name name=name value="{escape(name)}" autocomplete=username required>'
         "<label for=password>Password</label>"
         "<input id=password name=password type=password autocomplete=current-password required>"
-        "<button>Sign in</button></form>",
-        status,
+        "<button>Sign in</button></form>"
     )
 
 
@@ -173,13 +226,19 @@ def _account_page(user: User, error: PersonError | None = None) -> Response:
         f'<form method=post action="{SIGN_OUT}"><button>Sign out</button></form>'
         f'<form method=post action="{SIGN_OUT_EVERYWHERE}">'
         "<button class=other>Sign out everywhere</button></form>"
+        f"{_change_form() if user.has_password else ''}",
+        status,
+    )
+
+
+def _change_form() -> str:
+    return (
         f'<form method=post action="{PASSWORD}">'
         "<label for=before>Present password</label>"
         "<input id=before name=before type=password autocomplete=current-password required>"
         "<label for=after>New password</label>"
         f"<input id=after name=after type=password autocomplete=new-password minlength={SHORTEST_PASSWORD} required>"
-        "<button class=other>Change password</button></form>",
-        status,
+        "<button class=other>Change password</button></form>"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.handlers import JsonPost, name_in
+from app.routes.handlers import JsonPost, name_in, role_of
 from app.routes.review_json import (
     LONGEST_CLIENT,
     filter_parts,
@@ -26,7 +26,7 @@ from app.services import class_lists, removals, reviews
 from app.services.app_context import AppContext
 from app.services.reviews import audits
 from app.services.rounds import labelling
-from core.types import Finding, FindingFilter, JobStatus, Recipe, Status
+from core.types import Finding, FindingFilter, JobStatus, Recipe, Right, Status
 
 PAGE = 50
 LONGEST_CURSOR = 400
@@ -78,6 +78,7 @@ def one_round(request: Request, app_context: AppContext) -> dict[str, Any]:
         "audits": [one.as_json() for one in audits.list_audits(app_context, view.round.id)],
         "recalibration": recalibration.as_json() if recalibration else None,
         "hints": [asdict(hint) for hint in reviews.hints(app_context, view.round.id)],
+        "may_lead": (role := role_of(request)) is None or role.may(Right.LEAD),
     }
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOCKET_FILE = "unix://"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")

@@ -1,19 +1,22 @@
 """Folders that this installation may read from and write to: `allowed_roots`, and its own files."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from app.services.app_context import AppContext
+from app.services.app_context import AppContext, real_roots
 from core.config import RoundConfig, Weights, weights_path
+from core.data.confined import held_folder, real_path_of
 from core.data.formats.source import is_within
 from core.types import DatasetError, ExportError
 from db.queries import exports
+from db.visibility import everything_seen
 
 
 def allowed_roots(app_context: AppContext) -> tuple[str, ...]:
     """Return the real paths of the allowed folders; empty: any folder is allowed."""
-    named = app_context.settings.roots
-    return tuple(map(os.path.realpath, (*named, app_context.files))) if named else ()
+    return real_roots(app_context.settings)
 
 
 def refuse_outside(app_context: AppContext, path: Path) -> None:
@@ -50,9 +53,29 @@ def originals_around(app_context: AppContext, path: Path) -> str | None:
     What is written there would be read as originals by the next import, or be written over them.
     """
     real = os.path.realpath(path.expanduser())
-    with app_context.database.read() as session:
+    with everything_seen(), app_context.database.read() as session:
         roots = [os.path.realpath(root) for root in exports.dataset_roots(session)]
     return next((root for root in roots if is_within(real, root) or is_within(root, real)), None)
+
+
+@contextmanager
+def held_target(app_context: AppContext, target: Path) -> Iterator[Path]:
+    """Yield a path to the target of an export whose folder is held by descriptor, checked once it is held.
+
+    A link that is put in its way before or while the export is written leads nowhere. The exports' own folder needs no
+    check.
+
+    Raises:
+        DatasetError: it lies outside the allowed folders.
+        ExportError: it and originals of a dataset lie within one another.
+    """
+    if target.is_relative_to(app_context.exports):
+        yield target
+        return
+    refuse_bad_target(app_context, target)
+    with held_folder(target.parent, allowed_roots(app_context)) as folder:
+        refuse_bad_target(app_context, real_path_of(folder) / target.name)
+        yield folder / target.name
 
 
 def refuse_bad_target(app_context: AppContext, target: Path) -> None:

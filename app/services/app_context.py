@@ -1,5 +1,6 @@
 """Context of an installation: its settings, its database and the root of its files."""
 
+import os
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from app.services.faults import file_errors
 from app.settings import Settings, settings
+from core.config import allow_weights_in
 from core.data.storage import atomic_path
 from core.types import ConfigError, StorageError
 from db.engine import Database, migrate
@@ -62,11 +64,17 @@ def open_app(chosen: Settings) -> AppContext:
     for root in chosen.roots:
         if not root.is_dir():
             raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is no folder", "create or mount it, or leave it out")
+    allow_weights_in(real_roots(chosen))
     migrate(chosen.app_url)
     database = Database(chosen.app_url)
     if chosen.database_url:  # otherwise it lies in the home
         _refuse_other_home(database, chosen.files)
     return AppContext(database, chosen.files, chosen)
+
+
+def real_roots(chosen: Settings) -> tuple[str, ...]:
+    """Return the real paths of the folders that people may use, the installation's own included; empty: any."""
+    return tuple(map(os.path.realpath, (*chosen.roots, chosen.files))) if chosen.roots else ()
 
 
 def prepare_home(chosen: Settings) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.services.app_context import AppContext
+from app.services.members import refuse_hidden_name
 from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.rounds import jobs as rounds
 from app.services.rounds.jobs import RoundProgress
@@ -129,6 +130,7 @@ def rename(app_context: AppContext, dataset_id: int, name: str) -> None:
     wanted = name.strip()
     if not wanted or len(wanted) > _LONGEST_NAME or not is_storable(wanted):
         raise DatasetError(f"a name must have 1 to {_LONGEST_NAME} characters", "choose another")
+    refuse_hidden_name(app_context, wanted)
     with app_context.database.write() as session:
         other = datasets.find_dataset(session, wanted)
         if other is not None and other.id != dataset_id:

@@ -22,15 +22,18 @@ from pathlib import Path
 from sqlalchemy import create_engine
 
 from app import __version__
+from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.app_context import PROBE_BYTES, AppContext
 from app.services.faults import file_errors
-from app.services.ports import refuse_unusable_port, user_of
+from app.services.ports import refuse_open_address, refuse_unusable_port, user_of
 from app.services.programs import BROWSER, NODE, POSTGRESQL
+from app.services.single_sign_on import ProviderError, check_provider
 from app.services.workers import device_name, settled_worker_state
 from app.settings import Settings, settings, unknown_variables
 from core.types import ConfigError, OutfoldError, StorageError
 from db.engine import Database, connect_arguments, known_revisions, revision_of
 from db.faults import file_of, name_of, storage_errors
+from db.queries import people
 
 PACKAGES = ("torch", "torchvision", "timm", "streamlit", "sqlalchemy", "dbos", "numpy", "pillow")
 LITTLE_BYTES = 2_000_000_000  # less than this left on the disk of the home is worth a warning
@@ -66,13 +69,13 @@ def examine(address: str, port: int) -> Iterator[DoctorLine]:
     except ConfigError as error:
         yield _fault("settings", error)
     else:
-        yield from _of_installation(chosen)
+        yield from _of_installation(chosen, address)
     yield _port(address, port)
     for program in (BROWSER, POSTGRESQL, NODE):
         yield _program(program.name, program.find(), program.cure)
 
 
-def _of_installation(chosen: Settings) -> Iterator[DoctorLine]:
+def _of_installation(chosen: Settings, address: str) -> Iterator[DoctorLine]:
     yield _settings(chosen)
     yield _home(chosen)
     yield _disk(chosen)
@@ -80,6 +83,10 @@ def _of_installation(chosen: Settings) -> Iterator[DoctorLine]:
     yield database
     yield _database("engine database", chosen.dbos_url, has_revision=False)
     yield _worker(chosen, is_readable=database.state is not State.FAULT)
+    yield _login(chosen, address, is_readable=database.state is not State.FAULT)
+    if chosen.oidc_issuer:
+        yield _provider(chosen)
+    yield _hosts(chosen, address)
 
 
 def _versions() -> Iterator[DoctorLine]:
@@ -214,6 +221,58 @@ def _worker(chosen: Settings, *, is_readable: bool) -> DoctorLine:
     return DoctorLine(
         "worker", State.WARNING, "none is alive", "python -m app serve starts one, or: python -m app worker"
     )
+
+
+def _login(chosen: Settings, address: str, *, is_readable: bool) -> DoctorLine:
+    """Tell who may sign in, and what an address that other machines reach would need."""
+    try:
+        count = _count_users(chosen) if is_readable else None
+    except StorageError as error:
+        return _fault("login", error)
+    by_provider = f"OpenID Connect by {chosen.oidc_issuer}" if chosen.oidc_issuer else ""
+    users = "" if not count else f"{count:,} {'user' if count == 1 else 'users'}"
+    ways = ", ".join(filter(None, (users, by_provider)))
+    if count is None and not by_provider:
+        return DoctorLine("login", State.OK, "unknown before the database is whole and of this release")
+    if ways:
+        return DoctorLine("login", State.OK, f"{ways}; every page asks for it, so any address may be served")
+    try:
+        refuse_open_address(address, chosen, has_login=False)
+    except ConfigError as error:
+        return _fault("login", error)
+    if chosen.insecure and not is_loopback(address):
+        cure = "python -m app users add NAME --role admin"
+        return DoctorLine("login", State.WARNING, f"none, and {address} is served (--insecure)", cure)
+    outside = "an address that other machines reach needs users, OpenID Connect or --insecure"
+    return DoctorLine("login", State.OK, f"none: who opens the page may do everything; {outside}")
+
+
+def _count_users(chosen: Settings) -> int | None:
+    """Return how many users there are, None where the next start brings the tables forward first."""
+    revision = revision_of(chosen.app_url)
+    if revision is None:
+        return 0
+    if revision != known_revisions()[-1]:
+        return None
+    with closing(Database(chosen.app_url)) as database, database.read() as session:
+        return len(people.list_users(session))
+
+
+def _provider(chosen: Settings) -> DoctorLine:
+    try:
+        check_provider(chosen)
+    except ProviderError as error:
+        cure = error.cure or "see the message"
+        return DoctorLine("provider", State.WARNING, f"{chosen.oidc_issuer}: {error.message}", cure)
+    return DoctorLine("provider", State.OK, f"{chosen.oidc_issuer} answers")
+
+
+def _hosts(chosen: Settings, address: str) -> DoctorLine:
+    named = {address} if not is_wildcard(address) else set()
+    own = " and by the addresses of this machine" if is_wildcard(address) else ""
+    further = "" if chosen.hosts else "; OUTFOLD_HOSTS allows further names"
+    names = ", ".join(sorted(LOOPBACK_NAMES | named | chosen.host_names))
+    return DoctorLine("hosts", State.OK, f"browsers may open it as {names}{own}{further}")
 
 
 def _port(address: str, port: int) -> DoctorLine:

@@ -16,6 +16,7 @@ from core.data.pictures import Tile, cut_tile, decode_for_tiles
 from core.data.windows import Window, window_option, window_text
 from core.types import ByteArray
 from db.queries import snapshots
+from db.visibility import is_limited
 
 EDGES = (96, 192, 384, 1024)  # pixels of the longer side
 FULL_SIZE = 0  # in place of an edge: the image's own size
@@ -65,6 +66,8 @@ def thumbnail(app_context: AppContext, content_hash: str, edge: int, window: Win
     """
     seen = "" if window is None else f"-{window_text(window)}"
     kept = app_context.thumbnails / content_hash[:2] / f"{content_hash}-{edge}{seen}.webp"
+    if is_limited() and not _is_seen(app_context, content_hash):
+        return None
     if (found := pictures.find(kept)) is not None:
         return found
     path = file_of(app_context, content_hash)
@@ -74,6 +77,11 @@ def thumbnail(app_context: AppContext, content_hash: str, edge: int, window: Win
     if edge != FULL_SIZE:  # full size is not kept: that would be a second copy of the dataset
         pictures.keep(kept, image)
     return image
+
+
+def _is_seen(app_context: AppContext, content_hash: str) -> bool:
+    with app_context.database.read() as session:
+        return bool(snapshots.files_with_content(session, content_hash))
 
 
 def file_of(app_context: AppContext, content_hash: str) -> Path | None:

@@ -1,12 +1,13 @@
-"""Users who sign in by name and password, their sessions, and the audit log.
+"""Users who sign in by name and password or by OpenID Connect, their sessions, and the audit log.
 
-With no user there is no login. Passwords are kept as Argon2id hashes, of a session's secret only its SHA-256; neither
-is ever logged. Ten failed sign-ins of a name, or fifty from an address, within a quarter of an hour refuse more.
+With neither a user nor a provider of OpenID Connect there is no login. Passwords are kept as Argon2id hashes, of a
+session's secret only its SHA-256; neither is ever logged. Ten failed sign-ins of a name, or fifty from an address,
+within a quarter of an hour refuse more.
 """
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b, sha256
@@ -27,6 +28,8 @@ from db.queries.people import LogEntry, User
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1000  # characters
 MOST_FAILED_OF_NAME, MOST_FAILED_OF_ADDRESS = 10, 50
 FAILED_WITHIN = timedelta(minutes=15)
+LONGEST_EMAIL = 254
+BY_PROVIDER = "OpenID Connect"  # who adds users and changes roles, in the audit log
 _SECRET_BYTES = 32
 _SALT = b"outfold session"
 _LOG_KEY = secrets.token_bytes(_SECRET_BYTES)  # of this process
@@ -51,10 +54,30 @@ class SignedIn:
     seconds: int
 
 
-def has_users(app_context: AppContext) -> bool:
-    """Return whether there is a login: whether anybody can sign in."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person as a provider of OpenID Connect knows them: issuer and subject, verified e-mail address in lower case.
+
+    `role` is the one that the provider's claim gives; None where it gives none.
+    """
+
+    subject: str
+    email: str
+    role: Role | None
+
+
+def has_login(app_context: AppContext) -> bool:
+    """Return whether people have to sign in: there are users, or a provider of OpenID Connect."""
+    if app_context.settings.oidc_issuer:
+        return True
     with app_context.database.read() as session:
         return people.has_users(session)
+
+
+def has_passwords(app_context: AppContext) -> bool:
+    """Return whether anybody can sign in by password."""
+    with app_context.database.read() as session:
+        return people.has_passwords(session)
 
 
 def list_users(app_context: AppContext) -> list[User]:
@@ -63,22 +86,64 @@ def list_users(app_context: AppContext) -> list[User]:
         return people.list_users(session)
 
 
-def add_user(app_context: AppContext, text: str, password: str, role: Role, *, by: str) -> str:
+def add_user(
+    app_context: AppContext, text: str, password: str | None, role: Role, *, by: str, email: str | None = None
+) -> str:
     """Add a user and return the name as it is kept; the first one has to be an admin.
 
+    Args:
+        app_context: the installation.
+        text: the name.
+        password: None for a person who signs in by OpenID Connect alone.
+        role: what the person may do.
+        by: who adds.
+        email: the address by which OpenID Connect knows the person.
+
     Raises:
-        PersonError: the name is taken, or the password too short.
+        PersonError: the name or the address is taken or no address, or the password too short.
     """
     name = clean_name(text)
-    password_hash = _hash(password)
+    password_hash = "" if password is None else _hash(password)
+    address = None if email is None else clean_email(email)
     with app_context.database.write() as session:
         if people.find_user(session, name) is not None:
             raise PersonError(f"there is a user called {name} already", "choose another name")
         if role is not Role.ADMIN and not people.has_users(session):
             raise PersonError("the first user has to be an admin", "give this one the role admin")
-        people.add_user(session, name, password_hash, role, datetime.now(UTC))
-        log_act(session, LoggedAct.USER_ADDED, by, name, {"role": role})
+        if address is not None:
+            _refuse_taken_email(session, address)
+        people.add_user(session, name, password_hash, role, datetime.now(UTC), email=address)
+        log_act(session, LoggedAct.USER_ADDED, by, name, {"role": role} | ({"email": address} if address else {}))
     return name
+
+
+def set_email(app_context: AppContext, name: str, email: str | None, *, by: str) -> None:
+    """Let a user in by OpenID Connect with this address, None: no more; all sessions end.
+
+    Raises:
+        PersonError: there is no such user, or the address is another user's or no address.
+    """
+    address = None if email is None else clean_email(email)
+    with app_context.database.write() as session:
+        user, _ = _get(session, name)
+        if address is not None and address != user.email:
+            _refuse_taken_email(session, address)
+        people.set_email(session, user.id, address)
+        people.end_sessions(session, user.id)
+        log_act(session, LoggedAct.EMAIL_CHANGED, by, user.name, {"email": address or ""})
+
+
+def clean_email(text: str) -> str:
+    """Return an e-mail address in lower case.
+
+    Raises:
+        PersonError: it is none.
+    """
+    address = text.strip().casefold()
+    name, at, domain = address.rpartition("@")
+    if not (name and at and domain) or len(address) > LONGEST_EMAIL or not address.isprintable() or " " in address:
+        raise PersonError(f"{text.strip()[:80]!r} is no e-mail address", "write one as ada@example.org")
+    return address
 
 
 def remove_user(app_context: AppContext, name: str, *, by: str) -> None:
@@ -139,8 +204,7 @@ def sign_in(app_context: AppContext, text: str, password: str, address: str) -> 
             failed = people.count_failed(session, now - FAILED_WITHIN, subject=subject)
             from_there = people.count_failed(session, now - FAILED_WITHIN, address=address)
         if failed >= MOST_FAILED_OF_NAME or from_there >= MOST_FAILED_OF_ADDRESS:
-            minutes = round(FAILED_WITHIN.total_seconds() / 60)
-            raise SignInRefusedError("too many sign-ins have failed", f"wait {minutes} minutes and try again")
+            raise _too_many_failed()
         # the hash of an unknown name is computed too, so that time does not tell which names exist
         matches = _matches(found[1] if found else _hash_of_no_password(), password)
         if found is None or not matches:
@@ -150,6 +214,65 @@ def sign_in(app_context: AppContext, text: str, password: str, address: str) -> 
                     log_act(session, LoggedAct.SIGN_IN_REFUSED, "", subject, address=address)
             raise PersonError("no user has this name and password", "check both, or ask an admin for a new password")
     return _begin(app_context, found[0], address)
+
+
+def refuse_after_failures(app_context: AppContext, address: str) -> None:
+    """Check that not too many sign-ins from an address have failed.
+
+    Raises:
+        SignInRefusedError: they have.
+    """
+    with app_context.database.read() as session:
+        failed = people.count_failed(session, datetime.now(UTC) - FAILED_WITHIN, address=address)
+    if failed >= MOST_FAILED_OF_ADDRESS:
+        raise _too_many_failed()
+
+
+def log_failed_identity(app_context: AppContext, reason: str, address: str) -> None:
+    """Add a sign-in by OpenID Connect that failed to the audit log."""
+    with app_context.database.write() as session:
+        log_act(session, LoggedAct.SIGN_IN_FAILED, "", BY_PROVIDER, {"reason": reason}, address=address)
+
+
+def sign_in_by_identity(app_context: AppContext, identity: Identity, address: str) -> SignedIn:
+    """Begin a session of the person whom a provider has identified, who is added where the settings let anybody in.
+
+    A user is known by issuer and subject once the person has come for the first time, before by the e-mail address that
+    an admin let in. Others need an address of an allowed domain, at every sign-in.
+
+    Raises:
+        PersonError: the person may not sign in here.
+    """
+    chosen = app_context.settings
+    is_of_domain = identity.email.rpartition("@")[2] in chosen.oidc_domain_names
+    with app_context.database.write() as session:
+        user = people.find_identity(session, identity.subject)
+        if user is None:
+            invited = people.find_email(session, identity.email)
+            if invited is not None and invited.identity is None:
+                people.bind_identity(session, invited.id, identity.subject)
+                user = invited
+        if user is None and is_of_domain:
+            user = _add_identity(session, identity)
+        if user is None or (user.email is None and not is_of_domain):
+            raise PersonError(f"the address {identity.email} may not sign in here", "ask an admin to let it in")
+        if identity.role is not None and identity.role is not user.role:
+            people.change_user(session, user.id, role=identity.role)
+            details = {"before": user.role, "after": identity.role}
+            log_act(session, LoggedAct.ROLE_CHANGED, BY_PROVIDER, user.name, details)
+            user = replace(user, role=identity.role)
+    return _begin(app_context, user, address, {"by": BY_PROVIDER})
+
+
+def _add_identity(session: Session, identity: Identity) -> User:
+    name, role = clean_name(identity.email), identity.role or Role.ANNOTATOR
+    if people.find_user(session, name) is not None:
+        raise PersonError(
+            f"{name} is the name of another user",
+            "ask an admin to let you in: users email NAME ADDRESS",
+        )
+    log_act(session, LoggedAct.USER_ADDED, BY_PROVIDER, name, {"role": role})
+    return people.add_user(session, name, "", role, datetime.now(UTC), identity=identity.subject)
 
 
 def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: bool = False) -> None:
@@ -208,16 +331,31 @@ def log_entries(app_context: AppContext, acts: Sequence[LoggedAct], limit: int) 
         return people.log_entries(session, acts, limit)
 
 
-def _begin(app_context: AppContext, user: User, address: str) -> SignedIn:
+def signing_key(app_context: AppContext) -> str:
+    """Return the key that signs cookies, made when it is asked for first."""
+    with app_context.database.read() as session:
+        key = people.find_signing_key(session)
+    if key is not None:
+        return key
+    with app_context.database.write() as session:
+        return _signing_key(session)
+
+
+def _signing_key(session: Session) -> str:
+    key = people.find_signing_key(session)
+    if key is None:
+        key = secrets.token_urlsafe(_SECRET_BYTES)
+        people.add_signing_key(session, key)
+    return key
+
+
+def _begin(app_context: AppContext, user: User, address: str, details: dict[str, Any] | None = None) -> SignedIn:
     secret, lasts = secrets.token_urlsafe(_SECRET_BYTES), timedelta(hours=app_context.settings.session_hours)
     with app_context.database.write() as session:
-        key = people.find_signing_key(session)
-        if key is None:
-            key = secrets.token_urlsafe(_SECRET_BYTES)
-            people.add_signing_key(session, key)
+        key = _signing_key(session)
         now = datetime.now(UTC)
         people.add_session(session, user.id, _digest(secret), now, now + lasts)
-        log_act(session, LoggedAct.SIGN_IN, user.name, user.name, address=address)
+        log_act(session, LoggedAct.SIGN_IN, user.name, user.name, details, address=address)
     return SignedIn(user, _signer(key).sign(secret).decode(), round(lasts.total_seconds()))
 
 
@@ -244,6 +382,17 @@ def _get(session: Session, name: str) -> tuple[User, str]:
         known = ", ".join(user.name for user in people.list_users(session))
         raise PersonError(f"there is no user called {name}", f"there are: {known}" if known else "add one first")
     return found
+
+
+def _refuse_taken_email(session: Session, address: str) -> None:
+    other = people.find_email(session, address)
+    if other is not None:
+        raise PersonError(f"{address} is the address of {other.name}", "give this user another one")
+
+
+def _too_many_failed() -> SignInRefusedError:
+    minutes = round(FAILED_WITHIN.total_seconds() / 60)
+    return SignInRefusedError("too many sign-ins have failed", f"wait {minutes} minutes and try again")
 
 
 def _refuse_last_admin(session: Session, user: User) -> None:

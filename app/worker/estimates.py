@@ -19,7 +19,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from app.services.app_context import real_roots
+from app.settings import settings
 from app.worker.children import open_question
+from core.config import allow_weights_in
 from core.data.locks import TRIAL, remove_abandoned
 from core.types import ConfigError, OutfoldError
 
@@ -29,6 +32,7 @@ _NICE = 15  # below rounds and people
 def main() -> None:
     """Answer one question."""
     question, answers = open_question()
+    allow_weights_in(real_roots(settings()))
     for answer in [_download(question["model"])] if "model" in question else _durations(question):
         answers.write(json.dumps(answer) + "\n")
 

@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.services.app_context import AppContext
+from app.services.app_context import AppContext, real_roots
 from app.services.faults import fault_of
 from app.settings import settings
 from app.worker.children import watch_parent
 from app.worker.steps import COMMANDS
+from core.config import allow_weights_in
 from core.types import OutfoldError, RoundCancelledError
 from db.engine import Database
 from db.faults import DatabaseAwayError
@@ -58,6 +59,7 @@ def main() -> None:
     watch_parent(commands.put, on_end=lambda: None)
     chosen = settings()
     lower_priority(chosen.worker_nice)
+    allow_weights_in(real_roots(chosen))
     app_context = AppContext(Database(chosen.app_url), chosen.files, chosen)  # the worker has migrated it
     while True:
         try:

@@ -48,7 +48,7 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings
-from core.config.weight_files import published_facts, weights_path, with_file_facts
+from core.config.weight_files import allow_weights_in, open_weights, published_facts, weights_path, with_file_facts
 
 __all__ = [
     "ADAMW",
@@ -78,11 +78,13 @@ __all__ = [
     "RoundConfig",
     "TrainingCosts",
     "Weights",
+    "allow_weights_in",
     "as_fine_tuning",
     "can_mix",
     "can_probe",
     "check_pair",
     "further_network",
+    "open_weights",
     "packaged_probe",
     "proposals",
     "propose_config",

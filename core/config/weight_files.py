@@ -6,17 +6,35 @@ Other files have no facts. Needs no torch.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from core.config.rounds import PADDINGS, Member, RoundConfig, Weights
+from core.data.confined import open_within
 from core.types import ConfigError
 
 _NAMES = "model.safetensors", "pytorch_model.bin"  # of the file in a folder
 _CONFIG = "config.json"
+_LENGTH_BYTES, _LONGEST_HEADER = 8, 100_000_000  # of a .safetensors file, as its format has them
+_ROOTS: list[str] = []
+
+
+def allow_weights_in(roots: Sequence[str]) -> None:
+    """Hold this process's files of weights to these real paths of folders; none: any is allowed."""
+    _ROOTS[:] = roots
+
+
+def open_weights(path: Path) -> BufferedReader:
+    """Open a file of weights, or the config.json beside it, within the allowed folders.
+
+    Raises:
+        ConfigError: it lies outside.
+        OSError: it cannot be opened.
+    """
+    return open_within(path, _ROOTS)
 
 
 def weights_path(config: RoundConfig) -> Path:
@@ -44,8 +62,10 @@ def published_facts(config: RoundConfig) -> dict[str, Any]:
     if config.weights is not Weights.FILE or not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("pretrained_cfg", {})
-        return dict(found)
+        with open_weights(path) as file:
+            return dict(json.load(file).get("pretrained_cfg", {}))
+    except ConfigError:  # a ValueError too
+        raise
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{path} is no config.json of a network ({error})", "name the file of weights itself"
@@ -90,7 +110,11 @@ def _header(path: Path) -> dict[str, str]:
     if path.suffix != ".safetensors":
         return {}
     try:
-        with safe_open(path, framework="numpy") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
+        with open_weights(path) as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            held = json.loads(file.read(min(length, _LONGEST_HEADER))).get("__metadata__") or {}
+    except ConfigError:  # a ValueError too
+        raise
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
+    return held if isinstance(held, dict) else {}

@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import RoundConfig, Weights, weights_path
+from core.config import RoundConfig, Weights, open_weights, weights_path
 from core.data.array_cache import array_path, find_earlier, lock_path, note_rows, open_array
 from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path
@@ -290,12 +290,17 @@ def _embeddings(
             return found
 
 
+def _hash_of(file: Path) -> str:
+    with open_weights(file) as opened:
+        return blake2b(opened.read(), digest_size=12).hexdigest()
+
+
 def features_key(config: RoundConfig, scaling: Scaling) -> str:
     """Return a key of everything but the image that embeddings depend on."""
     weights = [config.weights.value]
     if config.weights is Weights.FILE:
         file = weights_path(config)
-        weights.append(blake2b(file.read_bytes(), digest_size=12).hexdigest() if file.exists() else "missing")
+        weights.append(_hash_of(file) if file.exists() else "missing")
     if config.weights is Weights.NONE:
         weights.append(str(config.seed))
     sight = [config.upscale, config.all_stages, config.flip, config.weights_padding]

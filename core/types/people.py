@@ -51,5 +51,7 @@ class LoggedAct(StrEnum):
     USER_REMOVED = "user_removed"
     ROLE_CHANGED = "role_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # an act's name
+    EMAIL_CHANGED = "email_changed"
+    MEMBERS_CHANGED = "members_changed"  # of a dataset
     BULK_ACT = "bulk_act"
     EXPORT = "export"

@@ -8,6 +8,7 @@ can be recomputed at any time.
 from db.models.base import Base, Code, UtcDateTime
 from db.models.datasets import (
     AnnotatorRow,
+    DatasetMemberRow,
     DatasetRow,
     DeletionRow,
     ExportRow,
@@ -29,6 +30,7 @@ __all__ = [
     "Base",
     "ChangesetRow",
     "Code",
+    "DatasetMemberRow",
     "DatasetRow",
     "DecisionRow",
     "DeletionRow",

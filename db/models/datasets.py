@@ -39,8 +39,19 @@ class DatasetRow(Base):
     colours: Mapped[list[str] | None]  # of masks, "#rrggbb" for each class
     evaluation_splits: Mapped[list[str]] = mapped_column(default=list, server_default="[]")  # never learnt from
     options: Mapped[dict[str, Any]]  # options of the format's reader, for a re-import
+    restricted: Mapped[bool] = mapped_column(default=False, server_default=false())  # to members, see `db.visibility`
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
+
+
+class DatasetMemberRow(Base):
+    """A user who sees a restricted dataset."""
+
+    __tablename__ = "dataset_member"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class SampleRow(Base):

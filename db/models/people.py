@@ -11,7 +11,11 @@ from db.models.base import Base, primary_key
 
 
 class UserRow(Base):
-    """A person who signs in; the name is the one that verdicts carry. `folded_name`: without case, so unique."""
+    """A person who signs in; the name is the one that verdicts carry. `folded_name`: without case, so unique.
+
+    `password_hash` is empty where there is no password. `email` lets in whoever the provider of OpenID Connect knows by
+    that address; `identity`, its issuer and subject, is who came first, and stays when the address changes.
+    """
 
     __tablename__ = "user_account"
     id: Mapped[primary_key]
@@ -19,6 +23,8 @@ class UserRow(Base):
     folded_name: Mapped[str] = mapped_column(String(240), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     role: Mapped[Role]
+    email: Mapped[str | None] = mapped_column(String(254), index=True, unique=True)
+    identity: Mapped[str | None] = mapped_column(String(600), index=True, unique=True)
     created_at: Mapped[datetime]
 
 

@@ -14,12 +14,18 @@ from db.models import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who signs in."""
+    """A person who signs in: by password, by OpenID Connect or by either.
+
+    `email` is the address an admin let in; `identity`, issuer and subject, whoever has come by OpenID Connect.
+    """
 
     id: int
     name: str
     role: Role
     created_at: datetime
+    has_password: bool = True
+    email: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,11 @@ def has_users(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(UserRow.id > 0))))
 
 
+def has_passwords(session: Session) -> bool:
+    """Return whether anybody can sign in by password."""
+    return bool(session.scalar(select(exists().where(UserRow.password_hash != ""))))
+
+
 def list_users(session: Session) -> list[User]:
     """Return all users by name."""
     return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.folded_name))]
@@ -50,10 +61,48 @@ def find_user(session: Session, name: str) -> tuple[User, str] | None:
     return None if row is None else (_user(row), row.password_hash)
 
 
-def add_user(session: Session, name: str, password_hash: str, role: Role, now: datetime) -> None:
-    """Add a user; the name must be new."""
-    row = UserRow(name=name, folded_name=name.casefold(), password_hash=password_hash, role=role, created_at=now)
+def find_identity(session: Session, identity: str) -> User | None:
+    """Return the user who came as this issuer's subject."""
+    row = session.scalar(select(UserRow).where(UserRow.identity == identity))
+    return None if row is None else _user(row)
+
+
+def find_email(session: Session, email: str) -> User | None:
+    """Return the user who was let in by this address, in lower case."""
+    row = session.scalar(select(UserRow).where(UserRow.email == email))
+    return None if row is None else _user(row)
+
+
+def add_user(
+    session: Session,
+    name: str,
+    password_hash: str,
+    role: Role,
+    now: datetime,
+    *,
+    email: str | None = None,
+    identity: str | None = None,
+) -> User:
+    """Add a user and return it; the name, e-mail address and identity must be new."""
+    row = UserRow(
+        name=name, folded_name=name.casefold(), password_hash=password_hash, role=role, created_at=now,
+        email=email, identity=identity,
+    )  # fmt: skip
     session.add(row)
+    session.flush()
+    return _user(row)
+
+
+def set_email(session: Session, user_id: int, email: str | None) -> None:
+    """Store the address that lets a user in, None: none; the identity that came by the former one is forgotten."""
+    row = session.get_one(UserRow, user_id)
+    row.email, row.identity = email, None
+    session.flush()
+
+
+def bind_identity(session: Session, user_id: int, identity: str) -> None:
+    """Note who came by a user's address."""
+    session.get_one(UserRow, user_id).identity = identity
     session.flush()
 
 
@@ -134,4 +183,4 @@ def log_entries(session: Session, acts: Sequence[LoggedAct], limit: int) -> list
 
 
 def _user(row: UserRow) -> User:
-    return User(row.id, row.name, row.role, row.created_at)
+    return User(row.id, row.name, row.role, row.created_at, bool(row.password_hash), row.email, row.identity)

@@ -266,6 +266,20 @@ def test_an_annotator_finds_the_pages_of_the_role_and_no_other(
     expect(page).to_have_url(re.compile("/review"))
     links = page.get_by_test_id("stTopNavLink")
     assert [text.split()[-1] for text in links.all_inner_texts()] == ["Review", "Tags"]  # after the icon's name
+    for offered in ("Preview and accept…", "Remove these images…"):  # of a lead
+        expect(page.get_by_role("button", name=offered)).to_have_count(0)
     page.goto(f"{server.url}/exports?dataset=1")
-    expect(page.get_by_text("Page not found")).to_be_visible()
-    expect(page.get_by_role("heading", name="Export")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Export needs the role lead")).to_be_visible()
+    expect(page.get_by_text("Users with the role admin give you another one")).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    page.get_by_role("button", name="Review").click()
+    page.wait_for_selector(READY)
+
+
+def test_an_admin_is_offered_what_leads_may_do(with_login: tuple[Server, AppContext], page: Page) -> None:
+    server, _ = with_login
+    page.goto(f"{server.url}/review?dataset=1")
+    fill_login(page, "Ada")
+    page.wait_for_selector(READY)
+    for offered in ("Preview and accept…", "Remove these images…"):
+        expect(page.get_by_role("button", name=offered)).to_be_visible()

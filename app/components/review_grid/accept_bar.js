@@ -19,6 +19,7 @@ import { shortPrecision } from "./precision.js";
  * @property {{ open: () => void }} on
  * @property {boolean} [ownThresholds]
  * @property {[singular: string, plural: string]} [nouns]
+ * @property {boolean} [asks] Whether the server answers what accepting would do; false for a person who may not.
  */
 
 export const SETTLE_MS = 250; // a moving slider asks the server only when it rests
@@ -70,7 +71,8 @@ export class AcceptBar {
   /** @type {Filter} */ filter;
 
   /** @param {AcceptBarOptions} options */
-  constructor({ api, roundId, storage, on, ownThresholds = false, nouns = ["label", "labels"] }) {
+  constructor({ api, roundId, storage, on, ownThresholds = false, nouns = ["label", "labels"], asks = true }) {
+    this.asks = asks;
     this.api = api;
     this.roundId = roundId;
     this.storage = storage;
@@ -91,7 +93,7 @@ export class AcceptBar {
     this.precision = h("span", { class: "q precision" });
     this.leftOut = h("span", { class: "q left-out" });
     this.button = h("button", { type: "button", class: "primary", onclick: on.open }, "Preview and accept…");
-    this.element = h("div", { class: "all" }, h("div", {}, h("b", {}, "Accept all above"), this.value, this.slider, this.proposal), this.count, this.precision, this.leftOut, this.button);
+    this.element = h("div", { class: "all lead" }, h("div", {}, h("b", {}, "Accept all above"), this.value, this.slider, this.proposal), this.count, this.precision, this.leftOut, this.button);
   }
 
   /** Move the threshold; it is kept for the next visit. @param {number} threshold */
@@ -131,7 +133,7 @@ export class AcceptBar {
     this.filter = filter;
     const bulk = filter.status === "todo" || filter.status === "open";
     this.element.hidden = !bulk;
-    if (!bulk) return;
+    if (!bulk || !this.asks) return;
     const start = scaleStart(counts.histogram, this.threshold);
     this.slider.min = String(start);
     this.slider.value = String(Math.round(this.threshold * 100));

@@ -61,7 +61,7 @@ export class AuditBar {
     this.quarters = h("div", { hidden: true });
     /** @type {HTMLInputElement} */
     this.switch = h("input", { type: "checkbox", checked: blind, onchange: () => on.blind(this.switch.checked) });
-    this.close = h("button", { type: "button", class: "ghost", onclick: () => (this.audit.closed ? on.close(false) : this.#confirm()) });
+    this.close = h("button", { type: "button", class: "ghost lead", onclick: () => (this.audit.closed ? on.close(false) : this.#confirm()) });
     this.element = h("div", { class: "all audit-bar", role: "region", "aria-label": "Audit" },
       h("div", { class: "row" },
         h("button", { type: "button", class: "ghost leave", onclick: () => on.leave() }, "← Back to the queue"), this.set,
@@ -96,7 +96,7 @@ export class AuditBar {
     fill(this.quarters, quarters);
     this.result.hidden = !certificate;
     if (certificate) fill(this.result, h("span", {}, h("b", {}, "✓ Certified: "), certificate.text),
-      certificate.open > 0 && h("button", { type: "button", class: "primary", onclick: () => this.on.accept(audit) }, `Accept the ${number(certificate.open)} open…`));
+      certificate.open > 0 && h("button", { type: "button", class: "primary lead", onclick: () => this.on.accept(audit) }, `Accept the ${number(certificate.open)} open…`));
   }
 
   #confirm() {
@@ -179,7 +179,7 @@ export class AuditList {
       audits.length > 0 && h("h2", {}, "Random samples"),
       audits.flatMap((audit) => [audit, ...(audit.quarters ?? [])]).map((audit) => this.#row(audit, audit.id === current)),
       known.length > 0 && h("p", { class: "dim" }, known.join(" ")),
-      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link", title: "How many labels that the round agrees with are wrong", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
+      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link lead", title: "How many labels that the round agrees with are wrong", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
   }
 
   /** @param {AuditState} audit @param {boolean} current */

@@ -72,7 +72,7 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
 export function auditState({ audit, skipped, name, again, leave, accept }) {
   const back = button("Back to the queue", leave);
   const { certificate, gap } = audit;
-  const acceptOpen = certificate !== null && certificate.open > 0 && button(`Accept the ${number(certificate.open)} open…`, accept, "primary");
+  const acceptOpen = certificate !== null && certificate.open > 0 && button(`Accept the ${number(certificate.open)} open…`, accept, "primary lead");
   if (audit.closed) return state("This audit is closed", audit.text, acceptOpen, back);
   if (skipped > 0) return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "Every other card of the sample that is free is judged.", button("Show the skipped ones", again, "primary"), back);
   const left = audit.size - audit.judged - audit.beyond;

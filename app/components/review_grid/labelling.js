@@ -82,7 +82,7 @@ export class LabellingBar {
     this.classes = classes;
     this.text = h("span", { class: "n" });
     this.few = h("span", { class: "q" });
-    this.start = h("a", { class: "as-button primary", href: `rounds?dataset=${info.round.dataset_id}` }, "Start the first round");
+    this.start = h("a", { class: "as-button primary lead", href: `rounds?dataset=${info.round.dataset_id}` }, "Start the first round");
     this.element = h("div", { class: "all labelling-bar" }, this.text, this.few, this.start);
   }
 

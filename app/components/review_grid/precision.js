@@ -87,11 +87,11 @@ export function quarterTable(audit, on) {
   if (!audit) return null;
   if (!audit.quarters) {
     const offered = (audit.state === "failed" || audit.state === "closed") && !audit.parent;
-    return offered ? h("p", { class: "quarters" }, "A part of it may still be certified. ", h("button", { type: "button", class: "link", onclick: () => on.split(audit) }, "Check its quarters by confidence")) : null;
+    return offered ? h("p", { class: "quarters lead" }, "A part of it may still be certified. ", h("button", { type: "button", class: "link", onclick: () => on.split(audit) }, "Check its quarters by confidence")) : null;
   }
   /** @param {AuditState} quarter */
   const lead = (quarter) => (quarter.certificate
-    ? h("button", { type: "button", class: "link", title: quarter.certificate.text, onclick: () => on.accept(quarter) }, "✓ accept…")
+    ? h("button", { type: "button", class: "link lead", title: quarter.certificate.text, onclick: () => on.accept(quarter) }, "✓ accept…")
     : h("button", { type: "button", class: "link", title: quarter.text, onclick: () => on.open(quarter) }, quarter.state === "open" ? "check…" : quarter.state));
   return h("div", { class: "quarters" }, h("p", {}, "Its quarters by confidence, in the same random order:"),
     h("table", { class: "ft" }, audit.quarters.map((quarter) => h("tr", {},

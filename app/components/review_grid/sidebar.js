@@ -56,7 +56,7 @@ export class Sidebar {
     this.path = new PathFilter({ on });
     this.fields = this.#fields();
     this.reset = h("button", { type: "button", class: "link", onclick: () => on.filter({ ...DEFAULT }) }, "Clear all filters");
-    this.remove = h("button", { type: "button", class: "link remove-images", title: "Removes the images of the filter from the dataset", onclick: () => on.remove() }, "Remove these images…");
+    this.remove = h("button", { type: "button", class: "link lead remove-images", title: "Removes the images of the filter from the dataset", onclick: () => on.remove() }, "Remove these images…");
     this.bulk = h("div", { class: "bulk" });
     this.audits = new AuditList({ classes: info.classes, on });
     this.element = h("aside", { class: "left", "aria-label": "Filters" },
@@ -126,7 +126,7 @@ export class Sidebar {
     const live = (info.bulk_acts ?? []).filter((act) => act.live).slice(0, BULK_LISTED);
     fill(this.bulk, live.length > 0 && h("h2", {}, "Accepted in bulk"), live.map((act) => h("p", { title: `${act.by}, ${day(act.at)}` },
       h("span", {}, `${number(act.size)}${act.threshold === null ? " by class" : ` above ${fraction(act.threshold)}`}`, h("small", {}, ` ${act.by}`)),
-      h("button", { type: "button", class: "link", onclick: () => this.on.undo(act.changeset) }, "Undo"))));
+      h("button", { type: "button", class: "link lead", onclick: () => this.on.undo(act.changeset) }, "Undo"))));
   }
 
   /** @param {Counts} counts @param {Filter} filter */

@@ -116,6 +116,7 @@ export function build(review) {
   review.element.replaceChildren(review.sidebar.element,
     h("section", { class: "centre", "aria-label": "Findings" }, review.topline.element, review.bar.element, review.grid.element, review.footer.element),
     review.inspector.element, review.toast.element, review.live);
+  review.element.classList.toggle("may-not-lead", !review.info.may_lead);
   review.inform(review.info);
   listen(review);
   review.topline.saved({ state: review.outbox.state, unsaved: review.outbox.unsaved, savedAt: null });
@@ -143,7 +144,7 @@ function buildQueue(review, own) {
     filter: (changes) => review.setFilter(changes), count: (filter) => review.api.counts(toParams(filter, review.roundId)), undo: (changeset) => review.judging.undo(changeset), remove: () => removeImages(review), ...onRounds(review), ...onSamples(review),
   } });
   review.bar = own.bar ?? new AcceptBar({
-    api: review.api, roundId: review.roundId, storage: review.storage, ownThresholds: Boolean(review.info.round.class_thresholds), nouns: own.nouns, on: { open: () => review.bulk.open() },
+    api: review.api, roundId: review.roundId, storage: review.storage, ownThresholds: Boolean(review.info.round.class_thresholds), nouns: own.nouns, asks: review.info.may_lead, on: { open: () => review.bulk.open() },
   });
   return own.buttons;
 }

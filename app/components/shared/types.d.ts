@@ -318,6 +318,7 @@ export interface RoundInfo extends Omit<ClassList, "classes"> {
   audits: AuditState[];
   recalibration: Recalibration | null;
   hints: { text: string; advice: string; classes: [ClassId, ClassId] | null }[];
+  may_lead: boolean; // bulk acts, random samples and removals
 }
 
 /** Details of a finding. */

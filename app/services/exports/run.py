@@ -4,13 +4,13 @@ The content follows from the labels at the moment it runs. One process at a time
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from app import __version__
-from app.services.allowed import refuse_bad_target
+from app.services.allowed import held_target
 from app.services.app_context import AppContext
 from app.services.exports.plan import plan_for
 from app.services.jobs import job_lock
@@ -51,7 +51,8 @@ def take_back(app_context: AppContext, export_id: int) -> None:
     with suppress(RoundCancelledError), job_lock(app_context, "export", export_id, lambda: True):
         info = _found(app_context, export_id)
         if info.status is JobStatus.RUNNING:
-            clear_remains(Path(info.path), confirmed=False)
+            with suppress(OutfoldError), held_target(app_context, Path(info.path)) as target:
+                clear_remains(target, confirmed=False)
 
 
 def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
@@ -98,23 +99,34 @@ class _Noted:
 def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
     """Write an export; that it is done is noted while a former one in its place can still be given back."""
     noted.note(0, 0, "reading the labels")
-    if not Path(info.path).is_relative_to(app_context.exports):
-        refuse_bad_target(app_context, Path(info.path))  # once more: a link may have changed since it was queued
     options = dict(info.request)
     overwrite = bool(options.pop("overwrite", False))
     plan = plan_for(app_context, info.dataset_id, ExportOptions.from_json(options))
     doing = "copying images" if plan.options.link is Link.COPY else "linking images"
     doing += " and writing masks" if plan.options.format.of_masks else ""
-    write_export(
-        plan,
-        Path(info.path),
-        versions=VERSIONS,
-        report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
-        should_stop=noted.is_over,
-        is_wanted=lambda manifest: _finish(app_context, info.id, JobStatus.DONE, "", manifest),
-        overwrite=overwrite,
-        again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
-    )
+    with held_target(app_context, Path(info.path)) as target, _named(target, info.path):
+        write_export(
+            plan,
+            target,
+            versions=VERSIONS,
+            report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
+            should_stop=noted.is_over,
+            is_wanted=lambda manifest: _finish(app_context, info.id, JobStatus.DONE, "", manifest),
+            overwrite=overwrite,
+            again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
+        )
+
+
+@contextmanager
+def _named(target: Path, path: str) -> Iterator[None]:
+    """Let errors name the path that people know, in place of the held one."""
+    try:
+        yield
+    except RoundCancelledError:
+        raise
+    except OutfoldError as error:
+        folder = str(target.parent), str(Path(path).parent)
+        raise type(error)(error.message.replace(*folder), error.cure.replace(*folder)) from error
 
 
 def _finish(

@@ -20,6 +20,7 @@ from app.services.imports.request import ImportRequest, propose_name
 from app.services.imports.run import OPEN_QUESTIONS, run_import
 from app.services.imports.store import find_known, refuse_other_root, with_former_options
 from app.services.imports.unlabelled import request_addition
+from app.services.members import refuse_hidden_name
 from core.data.formats.source import Question, existing_root
 from core.types import Cure, DatasetError, JobStatus, Problem, Severity, from_json_values
 from db.queries import datasets, imports
@@ -61,6 +62,7 @@ def add_import(app_context: AppContext, request: ImportRequest) -> int:
         AnnotatorError: masks are to be taken as edits of a person without a name.
     """
     refuse_outside(app_context, Path(request.source))
+    refuse_hidden_name(app_context, request.name)
     if request.take_masks:
         request = replace(request, by=sign_in(app_context, request.by))
     with app_context.database.read() as session:

@@ -7,7 +7,7 @@ settings ask for it.
 
 import os
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ import torch
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from core.config import DEEPLAB, PACKAGED, RoundConfig, Weights, published_facts, weights_path
+from core.config import DEEPLAB, PACKAGED, RoundConfig, Weights, open_weights, published_facts, weights_path
 from core.types import ConfigError, RoundCancelledError
 
 _FILES = "model.safetensors", "pytorch_model.bin"
@@ -172,7 +172,10 @@ def origin_of(config: RoundConfig) -> str | None:
         return f"{known.package}, {known.trained_on}, {known.licence}, sha256 {known.sha256}"
     if config.weights is Weights.FILE:
         path, licence = weights_path(config), published_facts(config).get("license")
-        digest = f"sha256 {sha256(path.read_bytes()).hexdigest()}" if path.is_file() else None
+        digest = None
+        if path.is_file():
+            with open_weights(path) as opened:
+                digest = f"sha256 {file_digest(opened, 'sha256').hexdigest()}"
         return ", ".join(filter(None, (path.name, licence, digest)))
     if config.weights is Weights.PRETRAINED:
         import timm  # noqa: PLC0415 see fill
@@ -258,9 +261,12 @@ def _flaw(tensor: Tensor) -> str:
 
 def _load(path: Path) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with open_weights(path) as file:  # not by its path: a link might lead elsewhere by now
+            if path.suffix == ".safetensors":
+                return load(file.read())
+            held = torch.load(file, map_location="cpu", weights_only=True)
+    except ConfigError:  # a ValueError too
+        raise
     except FileNotFoundError as error:
         raise ConfigError(f"there is no weights file {path}", "check the path") from error
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:

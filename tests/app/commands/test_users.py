@@ -66,3 +66,29 @@ def test_a_password_is_refused_without_terminal_or_input() -> None:
 def test_no_option_takes_a_password() -> None:
     for command in ("add", "password"):
         assert "--password " not in run("users", command, "--help").stdout
+
+
+def test_a_user_of_openid_connect_needs_no_password() -> None:
+    run("users", "add", "ada", "--role", "admin", "--email", "Ada@Example.org")
+    give("users", "add", "ben")
+    assert "is the address of ada" in run("users", "email", "ben", "ada@example.org", code=1).stderr
+    assert "no e-mail address" in run("users", "email", "ben", "ben", code=1).stderr
+    run("users", "email", "ben", "ben@example.org")
+    ways = {one["name"]: one["signs_in_by"] for one in run_json("users", "list")}
+    assert ways == {"ada": ["ada@example.org"], "ben": ["password", "ben@example.org"]}
+    run("users", "email", "ben", "")
+    assert run_json("users", "list")[1]["signs_in_by"] == ["password"]
+
+
+def test_members_of_a_dataset_are_shown_and_changed(digits_folder: Path) -> None:
+    run("import", str(digits_folder), "--name", "digits")
+    assert "everybody" in run("datasets", "members", "digits").stdout
+    assert "no login" in run("datasets", "members", "digits", "--add", "ben", code=1).stderr
+    give("users", "add", "ada", "--role", "admin")
+    give("users", "add", "ben")
+    assert run_json("datasets", "members", "digits", "--add", "BEN")["members"] == ["ben"]
+    assert run_json("datasets")[0]["members"] == ["ben"]
+    assert "seen by admins and: ben" in run("datasets", "show", "digits").stdout
+    assert run_json("datasets", "members", "digits", "--remove", "ben")["members"] == []
+    assert run_json("datasets", "members", "digits", "--everybody")["members"] is None
+    assert "there is no user called eve" in run("datasets", "members", "digits", "--add", "eve", code=1).stderr

@@ -24,3 +24,23 @@ def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch
     monkeypatch.setattr(identity.st, "context", context)
     assert identity.current_name() == name
     assert identity.name_for_record() == (name or identity.ANONYMOUS)
+
+
+@pytest.mark.parametrize(
+    ("role", "cookie", "looks"),
+    [
+        (None, "Ada", None),
+        ("admin", "Ada", None),
+        ("lead", "Ada", "Ada"),
+        ("annotator", "Ada", "Ada"),
+        ("annotator", "%FF", " "),  # no name is one of no member
+    ],
+)
+def test_who_looks_is_limited_unless_an_admin_or_without_login(
+    role: str | None, cookie: str, looks: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {} if role is None else {identity.ROLE: role}
+    monkeypatch.setattr(identity.st, "context", SimpleNamespace(cookies={COOKIE: cookie}, headers=headers))
+    assert identity.who_looks() is None  # outside a page's thread
+    monkeypatch.setattr(identity, "get_script_run_ctx", lambda **_options: object())
+    assert identity.who_looks() == looks

@@ -106,7 +106,9 @@ def test_without_session_every_route_and_the_websocket_are_refused(make: Client,
             status = client.request(method, path).status_code
             seen.add((route.path, method, status))
     open_ones = {(path, method) for path, method, status in seen if status != 401}
-    assert {path for path, _ in open_ones} == {"/outfold/health", "/outfold/login"}
+    assert {path for path, _ in open_ones} == {
+            "/outfold/health", "/outfold/login", "/outfold/single_sign_on", "/outfold/single_sign_on/done",
+        }  # fmt: skip
     assert len(seen) > 40
     for path in ("/outfold/login/", "/outfold/login/x", "//outfold/login", "/outfold/Login", "/outfold/health/x", "/"):
         assert client.get(path).status_code == 401, path
@@ -282,7 +284,7 @@ def test_while_users_cannot_be_read_nobody_gets_in(
     monkeypatch.setattr(people, "user_of", away)
     answer = client.get("/outfold/me")
     assert (answer.status_code, answer.json()["cure"]) == (503, "start the server")
-    monkeypatch.setattr(people, "has_users", away)
+    monkeypatch.setattr(people, "has_login", away)
     assert make().get("/page").status_code == 503
     with pytest.raises(WebSocketDenialResponse), connect(client):
         pass

@@ -29,6 +29,8 @@ ROUTES: dict[tuple[str, str], Right | None] = {
     ("GET", "/outfold/health"): ANYBODY,
     ("GET", "/outfold/login"): ANYBODY,
     ("POST", "/outfold/login"): ANYBODY,
+    ("GET", "/outfold/single_sign_on"): ANYBODY,
+    ("GET", "/outfold/single_sign_on/done"): ANYBODY,
     ("GET", "/outfold/account"): LOOK,
     ("POST", "/outfold/sign_out"): LOOK,
     ("POST", "/outfold/sign_out_everywhere"): LOOK,

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from app.services import doctor
+from app.services import doctor, people
 from app.services.app_context import AppContext
 from app.services.workers import beat
 from app.settings import settings
 from app.worker.slot import take_slot
+from core.types import Role
 from db.queries.workers import WorkerInfo
 from tests.app.commands.running import run
 from tests.app.faults import AT_START, OF_WORKER, Fault
 from tests.e2e.conftest import free_port
+from tools.fixtures.oidc_provider import running_provider
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +33,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def examined(code: int, port: int | None = None) -> dict[str, dict[str, Any]]:
-    told = run("doctor", "--json", "--port", str(port or free_port()), code=code).stdout
+def examined(code: int, port: int | None = None, address: str = "127.0.0.1") -> dict[str, dict[str, Any]]:
+    told = run("doctor", "--json", "--port", str(port or free_port()), "--address", address, code=code).stdout
     return {check["name"]: check for check in json.loads(told)}
 
 
@@ -97,3 +99,36 @@ def test_a_port_that_another_program_holds_is_a_fault(app_context: AppContext, m
     assert check["state"] == "fault"
     assert "another program" in check["text"]
     assert "--port" in check["cure"]
+
+
+def test_what_another_address_needs_is_told(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
+    monkeypatch.setenv("OUTFOLD_HOSTS", "labels.example.org")
+    found = examined(code=0)
+    assert "needs users, OpenID Connect or --insecure" in found["login"]["text"]
+    assert found["hosts"]["text"] == "browsers may open it as 127.0.0.1, ::1, labels.example.org, localhost"
+    found = examined(code=1, address="0.0.0.0")
+    assert (found["login"]["state"], "users add" in found["login"]["cure"]) == ("fault", True)
+    assert "by the addresses of this machine" in found["hosts"]["text"]
+    monkeypatch.setenv("OUTFOLD_INSECURE", "true")
+    settings.cache_clear()
+    assert examined(code=0, address="0.0.0.0")["login"]["state"] == "warning"
+    people.add_user(app_context, "ada", "correct horse battery", Role.ADMIN, by="root")
+    assert examined(code=0, address="0.0.0.0")["login"]["text"].startswith("1 user;")
+
+
+def test_a_provider_is_asked(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
+    monkeypatch.setenv("OUTFOLD_OIDC_CLIENT_ID", "outfold")
+    monkeypatch.setenv("OUTFOLD_OIDC_CLIENT_SECRET", "a secret of the tests")
+    with running_provider() as provider:
+        monkeypatch.setenv("OUTFOLD_OIDC_ISSUER", provider.issuer)
+        settings.cache_clear()
+        found = examined(code=0, address="0.0.0.0")
+        assert found["login"]["text"].startswith(f"OpenID Connect by {provider.issuer}")
+        assert found["provider"]["text"] == f"{provider.issuer} answers"
+    monkeypatch.setenv("OUTFOLD_OIDC_ISSUER", "http://127.0.0.1:1")
+    settings.cache_clear()
+    found = examined(code=0)
+    assert (found["provider"]["state"], bool(found["provider"]["cure"])) == ("warning", True)
+    assert "a secret" not in json.dumps(found)

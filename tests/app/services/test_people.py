@@ -36,13 +36,13 @@ def acts(app_context: AppContext) -> list[LoggedAct]:
 
 
 def test_there_is_a_login_from_the_first_user_on(app_context: AppContext) -> None:
-    assert not people.has_users(app_context)
+    assert not people.has_login(app_context)
     with pytest.raises(PersonError, match="the role admin"):
         people.add_user(app_context, "ben", PASSWORD, Role.LEAD, by="root")
     assert people.add_user(app_context, " Ada \n Byron ", PASSWORD, Role.ADMIN, by="root") == "Ada Byron"
-    assert people.has_users(app_context)
+    assert people.has_login(app_context)
     people.remove_user(app_context, "ada byron", by="root")
-    assert not people.has_users(app_context)
+    assert not people.has_login(app_context)
 
 
 def test_a_name_is_taken_in_any_case(ada: AppContext) -> None:

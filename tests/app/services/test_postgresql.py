@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import create_engine, inspect
 
-from app.services import datasets, jobs, people, reviews
+from app.services import datasets, jobs, members, people, reviews
 from app.services.app_context import AppContext, open_app
 from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
@@ -20,6 +21,7 @@ from app.settings import Settings
 from core.config import RoundConfig
 from core.types import FindingFilter, FindingKind, JobStatus, LoggedAct, Order, Role, Status, Verdict
 from db.engine import alembic_config
+from db.visibility import seen_by
 from tests.app.services.reviewed import add_round, import_folder
 from tests.app.services.test_reviews import assert_projections_hold
 
@@ -159,4 +161,27 @@ def test_people_sign_in_and_what_they_do_is_logged(installation: AppContext) -> 
         LoggedAct.USER_ADDED,
     ]  # fmt: skip
     people.remove_user(installation, "ada", by="root")
-    assert not people.has_users(installation)
+    assert not people.has_login(installation)
+
+
+def test_only_members_see_a_restricted_dataset(digits: AppContext) -> None:
+    for name, role in (("Ada", Role.ADMIN), ("Ben", Role.LEAD), ("Eve", Role.LEAD)):
+        people.add_user(digits, name, PASSWORD, role, by="root")
+    members.set_members(digits, 1, ["ben"], by="Ada")
+    for name, seen in (("Ben", {1}), ("Eve", set()), (None, {1})):
+        with seen_by(name):
+            assert datasets.dataset_ids(digits) == seen
+            assert {one.dataset_id for one in rounds.list_rounds(digits)} == seen
+            assert bool(reviews.page(digits, SUSPICIOUS, limit=3).items) is bool(seen)
+            assert [info.id for info in datasets.overview(digits).unfinished] == []
+    people.remove_user(digits, "Ben", by="Ada")
+    assert members.membership(digits, 1).members == ()
+
+
+def test_a_person_of_a_provider_is_added_and_known_again(installation: AppContext) -> None:
+    context = replace(installation, settings=installation.settings.model_copy(update={"oidc_domains": "example.org"}))
+    identity = people.Identity("https://login.example.org 1", "ada@example.org", None)
+    first = people.sign_in_by_identity(context, identity, "10.0.0.1")
+    again = people.sign_in_by_identity(context, replace(identity, email="lovelace@example.org"), "10.0.0.1")
+    assert first.user == again.user
+    assert people.user_of(context, again.cookie) == again.user

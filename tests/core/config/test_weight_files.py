@@ -1,10 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from core.config import RoundConfig, Weights, published_facts, weights_path, with_file_facts
+from core.config import (
+    RoundConfig,
+    Weights,
+    allow_weights_in,
+    open_weights,
+    published_facts,
+    weights_path,
+    with_file_facts,
+)
 from core.types import ConfigError
 
 FACTS = {"mean": "[0.5, 0.5, 0.5]", "std": "[0.25, 0.25, 0.25]", "pad_type": "same"}
@@ -69,3 +78,24 @@ def test_a_folder_without_weights_or_with_another_config_is_refused(tmp_path: Pa
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(ConfigError, match=r"is no config\.json of a network"):
         with_file_facts(folder)
+
+
+def test_weights_are_opened_within_the_allowed_folders_alone(tmp_path: Path) -> None:
+    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
+    for folder in (allowed, outside):
+        folder.mkdir()
+        save_file({"weight": np.zeros(1, dtype=np.float32)}, folder / "w.safetensors", metadata={"mean": "[0.5]"})
+    (allowed / "link.safetensors").symlink_to(outside / "w.safetensors")
+    allow_weights_in([str(allowed)])
+    try:
+        config = RoundConfig(weights=Weights.FILE, weights_file=str(allowed / "w.safetensors"))
+        with open_weights(allowed / "w.safetensors") as file:
+            assert file.read(8)
+        for path in (outside / "w.safetensors", allowed / "link.safetensors"):
+            with pytest.raises(ConfigError, match="outside the folders"):
+                open_weights(path)
+            with pytest.raises(ConfigError, match="outside the folders"):
+                with_file_facts(replace(config, weights_file=str(path)))
+    finally:
+        allow_weights_in([])
+    open_weights(outside / "w.safetensors").close()

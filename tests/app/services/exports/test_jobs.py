@@ -211,6 +211,56 @@ def test_a_link_that_leads_out_once_the_export_is_queued_leads_nowhere(
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_link_that_takes_the_place_of_the_folder_while_an_export_is_written_leads_nowhere(
+    app_context: AppContext, dataset_id: int, tmp_path: Path, *, overwrite: bool
+) -> None:
+    inside, outside, moved = (tmp_path / name for name in ("allowed/inside", "outside", "allowed/moved"))
+    for folder in (inside, outside):
+        folder.mkdir(parents=True)
+    allowed = app_context.settings.model_copy(update={"allowed_roots": str(tmp_path / "allowed")})
+    confined = AppContext(app_context.database, app_context.files, allowed)
+    if overwrite:
+        assert export(confined, dataset_id, inside / "out").status is JobStatus.DONE
+    request = ExportRequest(dataset_id=dataset_id, folder=str(inside / "out"), overwrite=overwrite)
+    queued = exports.add_export(confined, request)
+
+    def swap(_done: int, total: int, _message: str) -> None:
+        if total and not inside.is_symlink():  # the first image is about to be placed
+            inside.rename(moved)
+            inside.symlink_to(outside)
+
+    done = exports.run_export(confined, queued.id, swap)
+    assert inside.is_symlink()
+    assert list(outside.iterdir()) == []
+    assert done.status is JobStatus.DONE
+    assert [path.name for path in moved.iterdir()] == ["out"]
+
+
+def test_an_export_within_allowed_folders_is_the_same_and_its_errors_name_it(
+    app_context: AppContext, dataset_id: int, tmp_path: Path
+) -> None:
+    allowed = app_context.settings.model_copy(update={"allowed_roots": str(tmp_path / "allowed")})
+    confined = AppContext(app_context.database, app_context.files, allowed)
+    written = []
+    for context, folder in ((confined, tmp_path / "allowed" / "new" / "out"), (app_context, tmp_path / "any" / "out")):
+        assert export(context, dataset_id, folder).status is JobStatus.DONE
+        written.append({
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*") if path.is_file() and path.name not in ("manifest.json", "README.md")
+        })  # fmt: skip
+        for text in (folder / "manifest.json", folder / "README.md"):
+            assert "/proc/" not in text.read_text()
+    assert written[0] == written[1]
+    other = tmp_path / "allowed" / "new" / "other"
+    queued = exports.add_export(confined, ExportRequest(dataset_id=dataset_id, folder=str(other)))
+    other.mkdir()
+    (other / "mine").touch()
+    refused = exports.run_export(confined, queued.id)
+    assert refused.status is JobStatus.FAILED
+    assert refused.message.startswith(f"{other} is not empty")
+
+
 def test_what_cannot_be_written_is_said_and_leaves_nothing(
     app_context: AppContext, dataset_id: int, digits_folder: Path, tmp_path: Path
 ) -> None:

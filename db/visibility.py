@@ -1,0 +1,135 @@
+"""Sight of a user: datasets that are restricted to members are hidden from everybody else, in one place.
+
+Who looks is said once, around a request or by the source that pages name; then every SELECT of that thread leaves out
+the rows of the datasets that the user may not see, as if they were not there. Where it is not said (the worker,
+commands, an installation without login, admins), everything is seen.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
+
+from db.models import (
+    AuditRow,
+    DatasetMemberRow,
+    DatasetRow,
+    DeletionRow,
+    ExportRow,
+    FindingCountRow,
+    FindingRow,
+    ImportRow,
+    RoundRow,
+    SampleRow,
+    UserRow,
+)
+
+Source = Callable[[], str | None]
+_HIDDEN = "hidden"  # in the `info` of a session
+_MOST_CACHED = 256
+_BY_DATASET = (AuditRow, DeletionRow, ExportRow, RoundRow, SampleRow)
+# the second is that of an import which is to change a dataset and has not ended
+_OF_IMPORT = (ImportRow.dataset_id, ImportRow.request["dataset_id"].as_integer())
+_BY_ROUND = (FindingRow, FindingCountRow)
+_DATASETS, _ROUNDS, _MEMBERS, _USERS = (
+    row.metadata.tables[row.__tablename__] for row in (DatasetRow, RoundRow, DatasetMemberRow, UserRow)
+)  # the tables, not the classes: nothing is hidden from these
+_EVERYTHING = ""
+_VIEWER: ContextVar[str | None] = ContextVar("viewer", default=None)  # a name; "": everything; None: the source says
+_SOURCES: list[Source] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Datasets and rounds that are hidden from a user."""
+
+    datasets: tuple[int, ...]
+    rounds: tuple[int, ...]
+
+
+@contextmanager
+def seen_by(name: str | None) -> Iterator[None]:
+    """Hide what this user may not see, of None nothing, in what is read within."""
+    token = _VIEWER.set(name or _EVERYTHING)
+    try:
+        yield
+    finally:
+        _VIEWER.reset(token)
+
+
+def everything_seen() -> Any:  # noqa: ANN401  # a context manager
+    """Hide nothing in what is read within: for checks whose answer does not tell what is there."""
+    return seen_by(None)
+
+
+def ask_who_looks(source: Source) -> None:
+    """Ask a function who looks where no request says it, in place of any former one; it returns None for everything."""
+    _SOURCES[:] = [source]
+
+
+def is_limited() -> bool:
+    """Return whether the one who looks may not see everything."""
+    return bool(_viewer())
+
+
+def _viewer() -> str:
+    said = _VIEWER.get()
+    if said is None and _SOURCES:
+        said = _SOURCES[0]()
+    return said or _EVERYTHING
+
+
+def note_hidden(session: Session) -> None:
+    """Note at the begin of a session what is hidden in it."""
+    viewer = _viewer()
+    if not viewer:
+        return
+    own = (
+        select(_MEMBERS.c.dataset_id)
+        .join(_USERS, _USERS.c.id == _MEMBERS.c.user_id)
+        .where(_USERS.c.folded_name == viewer.casefold())
+    )
+    datasets = select(_DATASETS.c.id).where(_DATASETS.c.restricted, _DATASETS.c.id.not_in(own))
+    connection = session.connection()
+    hidden = tuple(connection.scalars(datasets))
+    if hidden:
+        rounds = select(_ROUNDS.c.id).where(_ROUNDS.c.dataset_id.in_(hidden))
+        session.info[_HIDDEN] = Hidden(hidden, tuple(connection.scalars(rounds)))
+
+
+def hidden_in(session: Session) -> Hidden:
+    """Return what is hidden in a session."""
+    hidden: Hidden = session.info.get(_HIDDEN, Hidden((), ()))
+    return hidden
+
+
+def hide_restricted(state: ORMExecuteState) -> None:
+    """Leave the rows of hidden datasets out of a SELECT, wherever it names or joins their table."""
+    hidden = hidden_in(state.session)
+    if not hidden.datasets or not state.is_select:
+        return
+    state.statement = state.statement.options(*_criteria(hidden))
+
+
+@lru_cache(_MOST_CACHED)
+def _criteria(hidden: Hidden) -> tuple[ORMOption, ...]:
+    """Return what leaves hidden rows out; kept, since to make it takes longer than most statements run."""
+    return (
+        with_loader_criteria(DatasetRow, DatasetRow.id.not_in(hidden.datasets), include_aliases=True),
+        *(
+            with_loader_criteria(row, row.dataset_id.not_in(hidden.datasets), include_aliases=True)
+            for row in _BY_DATASET
+        ),
+        *(with_loader_criteria(ImportRow, _outside(of, hidden.datasets), include_aliases=True) for of in _OF_IMPORT),
+        *(with_loader_criteria(row, row.round_id.not_in(hidden.rounds), include_aliases=True) for row in _BY_ROUND),
+    )
+
+
+def _outside(column: SQLColumnExpression[Any], hidden: tuple[int, ...]) -> ColumnElement[bool]:
+    return or_(column.is_(None), column.not_in(hidden))

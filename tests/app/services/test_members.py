@@ -1,0 +1,157 @@
+"""Members of datasets: who sees what, who says so, and what stays out of reach of the others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app.services import datasets, deletions, images, members, people
+from app.services.allowed import originals_around
+from app.services.app_context import AppContext
+from app.services.imports import jobs as imports
+from app.services.imports.request import ImportRequest
+from app.services.people import PersonError
+from app.services.rounds import jobs as rounds
+from core.types import DatasetError, LoggedAct, Role
+from db.models import DatasetMemberRow, SampleRow
+from db.visibility import ask_who_looks, everything_seen, seen_by
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def opened(scenes: AppContext) -> AppContext:
+    """Return the scenes with an admin, a lead and an annotator; nothing is restricted."""
+    for name, role in (("root", Role.ADMIN), ("Lea", Role.LEAD), ("Ben", Role.ANNOTATOR)):
+        people.add_user(scenes, name, PASSWORD, role, by="root")
+    return scenes
+
+
+def names(app_context: AppContext) -> list[str]:
+    return [card.dataset.name for card in datasets.list_datasets(app_context)]
+
+
+def test_a_dataset_is_seen_by_everybody_until_it_is_restricted_and_again_after(opened: AppContext) -> None:
+    with seen_by("Ben"):
+        assert names(opened) == ["scenes"]
+    members.set_members(opened, 1, ["lea"], by="root")
+    for name, seen in (("Lea", ["scenes"]), ("LEA", ["scenes"]), ("Ben", []), ("unknown", []), (None, ["scenes"])):
+        with seen_by(name):
+            assert names(opened) == seen
+            assert [info.dataset for info in rounds.list_rounds(opened)] == seen
+    assert members.membership(opened, 1).members == ("Lea",)
+    members.set_members(opened, 1, None, by="root")
+    with seen_by("Ben"):
+        assert names(opened) == ["scenes"]
+    assert members.members_by_dataset(opened) == {}
+
+
+def test_who_restricts_stays_a_member_and_the_log_says_so(opened: AppContext) -> None:
+    with seen_by("Lea"):
+        assert members.set_members(opened, 1, ["Ben"], by="Lea").members == ("Ben", "Lea")
+        assert names(opened) == ["scenes"]
+    assert members.set_members(opened, 1, [], by="root").members == ()
+    logged = people.log_entries(opened, [LoggedAct.MEMBERS_CHANGED], 9)
+    assert [(one.actor, one.subject, one.details["members"]) for one in logged] == [
+        ("root", "scenes", []), ("Lea", "scenes", ["Ben", "Lea"]),
+    ]  # fmt: skip
+
+
+def test_a_non_member_can_say_nothing_about_members(opened: AppContext) -> None:
+    members.set_members(opened, 1, ["Ben"], by="root")
+    with seen_by("Lea"):
+        with pytest.raises(DatasetError, match="there is no dataset 1"):
+            members.set_members(opened, 1, ["Lea"], by="Lea")
+        with pytest.raises(DatasetError, match="there is no dataset 1"):
+            members.membership(opened, 1)
+        assert members.members_by_dataset(opened) == {}
+
+
+def test_a_name_of_no_user_is_refused_and_so_is_a_restriction_without_login(
+    opened: AppContext, scenes: AppContext
+) -> None:
+    with pytest.raises(PersonError, match="no user called eve"):
+        members.set_members(opened, 1, ["Ben", "eve"], by="root")
+    assert members.membership(opened, 1).members is None
+    for name in ("Lea", "Ben", "root"):
+        people.remove_user(scenes, name, by="root")
+    with pytest.raises(PersonError, match="no login"):
+        members.set_members(scenes, 1, [], by="root")
+
+
+def test_a_user_who_is_removed_is_no_member_by_a_later_namesake(opened: AppContext) -> None:
+    members.set_members(opened, 1, ["Ben"], by="root")
+    people.remove_user(opened, "Ben", by="root")
+    with opened.database.read() as session:
+        assert session.scalars(select(DatasetMemberRow.user_id)).all() == []
+    people.add_user(opened, "Ben", PASSWORD, Role.ANNOTATOR, by="root")
+    with seen_by("Ben"):
+        assert names(opened) == []
+
+
+def test_a_hidden_name_is_taken_and_nothing_is_imported_into_it(opened: AppContext, digits_folder: Path) -> None:
+    members.set_members(opened, 1, ["Ben"], by="root")
+    with seen_by("Lea"):
+        request = ImportRequest(source=str(digits_folder), name="scenes")
+        with pytest.raises(DatasetError, match="the name scenes is taken"):
+            imports.add_import(opened, request)
+        added = imports.add_import(opened, ImportRequest(source=str(digits_folder), name="digits"))
+        imports.run_import(opened, added)
+        own = datasets.find_dataset(opened, "digits")
+        assert own
+        with pytest.raises(DatasetError, match="the name scenes is taken"):
+            datasets.rename(opened, own.id, "scenes")
+
+
+def test_a_picture_that_a_member_has_drawn_is_not_shown_to_others(opened: AppContext) -> None:
+    with opened.database.read() as session:
+        content = session.scalars(select(SampleRow.content_hash).order_by(SampleRow.id)).first()
+    assert content
+    members.set_members(opened, 1, ["Ben"], by="root")
+    with seen_by("Ben"):
+        assert images.thumbnail(opened, content, 96)
+    with seen_by("Lea"):
+        assert images.thumbnail(opened, content, 96) is None
+        assert images.file_of(opened, content) is None
+
+
+def test_originals_are_safe_from_exports_of_people_who_do_not_see_them(opened: AppContext) -> None:
+    root = Path(datasets.get_dataset(opened, 1).root)
+    members.set_members(opened, 1, ["Ben"], by="root")
+    with seen_by("Lea"):
+        assert originals_around(opened, root / "export")
+
+
+def test_an_import_that_runs_and_a_deletion_are_hidden_too(opened: AppContext) -> None:
+    members.set_members(opened, 1, ["Ben"], by="root")
+    queued = imports.add_import(opened, imports.move_request(opened, 1, Path(datasets.get_dataset(opened, 1).root)))
+    for name, seen in (("Ben", [queued]), ("Lea", [])):
+        with seen_by(name):
+            assert [info.id for info in datasets.overview(opened).unfinished] == seen
+    imports.end_import(opened, queued)
+    deletions.delete_dataset(opened, 1, "root")
+    for name, count in (("Ben", 1), ("Lea", 0)):
+        with seen_by(name):
+            assert len(deletions.restorable(opened)) == count
+
+
+@pytest.fixture
+def asked() -> Iterator[list[str | None]]:
+    """Return the list whose last entry looks where no request says who."""
+    looking: list[str | None] = [None]
+    ask_who_looks(lambda: looking[-1])
+    yield looking
+    ask_who_looks(lambda: None)
+
+
+def test_where_no_request_says_who_looks_the_source_is_asked(opened: AppContext, asked: list[str | None]) -> None:
+    members.set_members(opened, 1, ["Ben"], by="root")
+    assert names(opened) == ["scenes"]
+    asked.append("Lea")
+    assert names(opened) == []
+    with seen_by("Ben"):
+        assert names(opened) == ["scenes"]
+    with everything_seen():
+        assert names(opened) == ["scenes"]
+    assert names(opened) == []
