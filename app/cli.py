@@ -6,6 +6,7 @@ import typer
 
 from app.commands import (
     class_acts,
+    database,
     datasets,
     deletions,
     exports,
@@ -65,3 +66,4 @@ app.add_typer(datasets.datasets)
 app.add_typer(tags.tags)
 app.add_typer(class_acts.classes)
 app.add_typer(users.users)
+app.add_typer(database.database)

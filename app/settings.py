@@ -69,19 +69,8 @@ class Settings(BaseSettings):
     @field_validator("database_url", "engine_url")
     @classmethod
     def _name_a_database(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            url = make_url(value)
-            url.get_dialect().import_dbapi()
-        except (NoSuchModuleError, ImportError):
-            raise ConfigError("its driver is not installed", _URL_CURE) from None
-        except ArgumentError:
-            raise ConfigError("it is no SQLAlchemy URL", _URL_CURE) from None
-        if url.get_backend_name() not in _BACKENDS:
-            raise ConfigError(f"{url.get_backend_name()} is not supported", f"name one of {', '.join(_BACKENDS)}")
-        if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-            raise ConfigError("a database in memory is lost at the end", "write sqlite:////absolute/path.sqlite")
+        if value:
+            check_database_url(value)
         return value
 
     @field_validator("hosts")
@@ -161,6 +150,21 @@ def unknown_variables() -> list[str]:
         for name in os.environ
         if name.startswith(PREFIX) and name.upper() not in known and not name.startswith(f"{PREFIX}TEST_")
     )
+
+
+def check_database_url(value: str) -> None:
+    """Raise `ConfigError` where a text is no URL of a database that can be used."""
+    try:
+        url = make_url(value)
+        url.get_dialect().import_dbapi()
+    except (NoSuchModuleError, ImportError):
+        raise ConfigError("its driver is not installed", _URL_CURE) from None
+    except ArgumentError:
+        raise ConfigError("it is no SQLAlchemy URL", _URL_CURE) from None
+    if url.get_backend_name() not in _BACKENDS:
+        raise ConfigError(f"{url.get_backend_name()} is not supported", f"name one of {', '.join(_BACKENDS)}")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ConfigError("a database in memory is lost at the end", "write sqlite:////absolute/path.sqlite")
 
 
 def _file_url(path: Path) -> str:
