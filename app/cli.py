@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from app.commands import (
+    backups,
     class_acts,
     database,
     datasets,
@@ -57,6 +58,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": installation.serve,
     "doctor": installation.doctor,
     "log": users.log,
+    "backup": backups.backup,
+    "restore-backup": backups.restore_backup,
 }
 for name, command in COMMANDS.items():
     app.command(name, help=help_of(command))(command)
