@@ -1,6 +1,7 @@
 """All settings of an installation, read from the environment (`OUTFOLD_...`) in this one place."""
 
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from core.types import ConfigError
 PREFIX = "OUTFOLD_"
 _BACKENDS = ("sqlite", "postgresql")
 _URL_CURE = "write postgresql+psycopg://user@host/name"
+
+
+class LogForm(StrEnum):
+    """Form of logs: lines for people, or JSON, one object a line."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class Settings(BaseSettings):
@@ -48,6 +56,9 @@ class Settings(BaseSettings):
     )
     insecure: bool = Field(
         default=False, description="Without login, listen also at addresses that other machines reach."
+    )
+    log: LogForm = Field(
+        LogForm.TEXT, description="Form of logs: text, or json (one object a line, to standard error)."
     )
     session_hours: float = Field(168.0, gt=0, description="A sign-in lasts so long.")
     hosts: str = Field(

@@ -14,7 +14,7 @@ def backup(
     """Write a backup of everything Outfold holds, while it runs: rows, masks, rounds, uploads, exports in the home.
 
     It is one consistent state of the database with the files that it names. Images of yours are read in place and not
-    in it. Verdicts do not wait for it. Keep it as a secret: it holds the hashes of passwords and the key of the sessions.
+    in it. Verdicts do not wait for it. Keep it secret: it holds the hashes of passwords and the key of the sessions.
 
     Examples:
       python -m app backup /backups/outfold-2026-11-29.tar

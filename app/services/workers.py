@@ -107,6 +107,12 @@ def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
     ]
 
 
+def heartbeat_ages(app_context: AppContext) -> dict[str, float]:
+    """Return by slot for how many seconds of this process's clock each worker's heartbeat has not changed."""
+    now = time.monotonic()
+    return {worker.slot: now - look.first for worker, look in _look(app_context, now)}
+
+
 def beat(app_context: AppContext, worker: WorkerInfo) -> None:
     """Store a worker's heartbeat."""
     with app_context.database.write() as session:
