@@ -205,7 +205,8 @@ def _write_by_copy(table: Table, connection: Connection, batches: Rows) -> None:
     if not isinstance(driver, psycopg.Connection):
         msg = f"{type(driver).__name__} is no connection of psycopg"
         raise TypeError(msg)
-    with driver.cursor() as cursor, cursor.copy(f"COPY {quote(table.name)} ({names}) FROM STDIN") as copying:  # type: ignore[arg-type]  # names of our own tables
+    statement = f"COPY {quote(table.name)} ({names}) FROM STDIN"  # names of our own tables
+    with driver.cursor() as cursor, cursor.copy(statement) as copying:
         for batch in batches:
             for row in batch:
                 copying.write_row(row)
