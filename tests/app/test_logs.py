@@ -155,6 +155,22 @@ def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path
     assert any("not ready" in line["message"] for line in logged), text
 
 
+def test_a_worker_writes_json_to_its_file_and_to_standard_error(tmp_path: Path) -> None:
+    variables = {"OUTFOLD_HOME": str(tmp_path / "home"), "OUTFOLD_LOG": "json"}
+    command = [sys.executable, "-m", "app", "worker"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        first = json.loads(process.stderr.readline())
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert (first["logger"], "is ready in slot" in first["message"]) == ("outfold.worker", True)
+    lines = (tmp_path / "home" / "worker.log").read_text().splitlines()
+    assert json.loads(lines[0]) == first
+    assert "ends" in json.loads(lines[-1])["message"]
+
+
 def answers(url: str, cookie: str = "") -> bool:
     try:
         asked = urllib.request.Request(url, headers={"Cookie": cookie})
