@@ -107,6 +107,7 @@ def test_the_databases_password_is_nowhere_in_the_file() -> None:
     assert SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
 
 
+@pytest.mark.slow
 def test_the_check_of_the_pages_passes_while_they_are_served(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -117,6 +118,7 @@ def test_the_check_of_the_pages_passes_while_they_are_served(
     assert check_of("web", tmp_path, port) == 0
 
 
+@pytest.mark.slow
 def test_the_check_of_a_worker_passes_while_it_beats(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     worker = SERVICES["worker"]
     assert SERVICES["worker-gpu"]["healthcheck"] == worker["healthcheck"]

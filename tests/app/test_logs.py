@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +20,7 @@ from app.services import people
 from app.services.app_context import RESTORING, open_app
 from app.settings import LogForm, Settings
 from core.types import Role
+from tests.app.commands.test_installation import until
 from tools.fixtures.postgres import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +123,7 @@ logging.getLogger("c").warning("told %s", "once")
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == ["told once"]
 
 
+@pytest.mark.slow
 def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path) -> None:
     """With sign-ins right and wrong, and a home that is not ready."""
     home = tmp_path / "home"
@@ -136,10 +137,8 @@ def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path
     with told.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        url, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while not answers(f"{url}/healthz"):
-            assert time.monotonic() < end, told.read_text()
-            time.sleep(0.2)
+        url = f"http://127.0.0.1:{port}"
+        assert until(lambda: answers(f"{url}/healthz")), told.read_text()
         cookie = sign_in(url, PASSWORD)
         assert cookie.startswith("outfold_session=")
         assert sign_in(url, "wrong-password-1") == ""
@@ -155,6 +154,7 @@ def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path
     assert any("not ready" in line["message"] for line in logged), text
 
 
+@pytest.mark.slow
 def test_a_worker_writes_json_to_its_file_and_to_standard_error(tmp_path: Path) -> None:
     variables = {"OUTFOLD_HOME": str(tmp_path / "home"), "OUTFOLD_LOG": "json"}
     command = [sys.executable, "-m", "app", "worker"]

@@ -56,6 +56,7 @@ def nulls(url: str) -> tuple[object, ...]:
     return tuple(found)
 
 
+@pytest.mark.slow
 def test_every_row_goes_to_postgresql_and_back(filled: AppContext, postgres_url: str, tmp_path: Path) -> None:
     told: list[str] = []
     there = copy_database(filled.database.url, postgres_url, lambda table: told.append(table.table))
@@ -117,6 +118,7 @@ def test_a_row_that_does_not_fit_stores_nothing(filled: AppContext, postgres_url
         assert set(counts(postgres_url).values()) == {0}
 
 
+@pytest.mark.slow
 def test_what_is_written_meanwhile_is_not_in_the_copy_and_nothing_waits(filled: AppContext, postgres_url: str) -> None:
     before = hash_tables(filled.database.url)
     finding = reviews.page(filled, SUSPICIOUS, limit=1).items[0]

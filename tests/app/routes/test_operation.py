@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from app.settings import Settings
 from core.types import FindingFilter, FindingKind, JobStatus, Role, Verdict
 from db.models import FoldRunRow, RoundRow
 from db.queries.workers import WorkerInfo
+from tests.app.commands.test_installation import answers, until
 from tests.needs import lack
 from tools.fixtures.postgres import free_port, running_postgres
 from tools.fixtures.reviews import fill
@@ -89,6 +89,7 @@ def test_what_cannot_serve_is_not_ready_and_tells_why_in_the_log_alone(
     assert str(opened.settings.folder) in caplog.text
 
 
+@pytest.mark.slow
 def test_without_its_server_it_is_healthy_and_not_ready(tmp_path: Path) -> None:
     found = find_postgresql()
     if found is None:
@@ -184,20 +185,16 @@ def served(home: Path) -> Iterator[str]:
     environment = os.environ | {"OUTFOLD_HOME": str(home), "OUTFOLD_DEMO": "0", "OUTFOLD_EMBEDDED_WORKER": "0"}
     command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    url = f"http://127.0.0.1:{port}"
     try:
-        while time.monotonic() < end and process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{url}/healthz", timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        assert until(lambda: answers(port))
         yield url
     finally:
         process.terminate()
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_the_real_server_answers_them_before_streamlits_pages(tmp_path: Path) -> None:
     with served(tmp_path / "home") as url:
         for path, told in (("/healthz", b'"ok":true'), ("/readyz", b'"ready":true'), ("/metrics", b"outfold_info{")):

@@ -151,6 +151,7 @@ def test_a_backup_made_while_people_judge_is_one_state_with_all_its_files(
     restored.database.close()
 
 
+@pytest.mark.slow
 def test_the_same_on_postgresql_and_back_into_either_database(
     postgres_server: str, postgres_url: str, tmp_path: Path, home: Path
 ) -> None:
