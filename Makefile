@@ -14,7 +14,7 @@ bytecode := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode,)
 
 unit := $(addprefix tests/core/,config data judge learn) tests/db tests/tools tests/test_house.py tests/test_glossary.py
 
-.PHONY: run test check lint bench install programs compile clean
+.PHONY: run test check lint audit bench install programs compile clean
 
 run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 	$(python) -m app serve --port $(PORT)
@@ -31,6 +31,9 @@ lint: $(VENV)/installed-dev
 	$(python) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 	$(python) -m tools.metrics
+
+audit: $(VENV)/installed-dev ## pinned requirements against published advisories, where these can be reached
+	$(python) -m tools.audit
 
 bench: $(VENV)/installed ## list the benchmarks, each a runnable file
 	@$(python) -m bench

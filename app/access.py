@@ -2,8 +2,9 @@
 
 - A request must name an allowed host: a page under a foreign name that leads here (DNS rebinding) gets nothing.
 - A websocket, and a request that may change something, must come from a page of that same host.
-- With a login, it must belong to a session: else only the login page and the health check answer. The name that a
-  browser claims by cookie is replaced by the signed-in one, before anything behind sees it.
+- With a login, it must belong to a session: else only the login page and the health checks answer, and metrics where
+  this machine itself asks. The name that a browser claims by cookie is replaced by the signed-in one, before anything
+  behind sees it.
 - Every answer says to browsers what its page may load and who may frame it.
 
 A refusal is {"error", "cure"} below /outfold, else plain text; a websocket gets it as the answer to its handshake.
@@ -32,6 +33,7 @@ from app.components.identity import ROLE
 from app.components.inline_scripts import SCRIPTS
 from app.routes.handlers import USER
 from app.routes.login import CHANGES_SESSIONS, COOKIE, LOGIN, SIGN_ON, SIGN_ON_DONE, login_path
+from app.routes.operation import HEALTHY, METRICS, READY, is_of_this_machine
 from app.services import people
 from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.annotators import COOKIE as NAME_COOKIE
@@ -41,7 +43,7 @@ from db.queries.people import User
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
-PUBLIC = frozenset({LOGIN, SIGN_ON, SIGN_ON_DONE, "/outfold/health"})
+PUBLIC = frozenset({LOGIN, SIGN_ON, SIGN_ON_DONE, "/outfold/health", HEALTHY, READY})
 KNOWN_SECONDS, STALE_SECONDS = 1.0, 10.0  # age of what is remembered of users; see `Remembered`
 POLICY_VIOLATION = 1008  # of RFC 6455
 ROLE_HEADER = ROLE.lower().encode()
@@ -85,7 +87,7 @@ class AccessMiddleware:
         except OutfoldError as error:  # of the database
             needed, refusal = False, _refusal(scope, HTTPStatus.SERVICE_UNAVAILABLE, error.message, error.cure)
         if needed:
-            refusal = None if user or scope["path"] in PUBLIC else _of_stranger(scope, headers)
+            refusal = None if user or _is_open(scope) else _of_stranger(scope, headers)
             scope = identified(scope, cookies, user)
         elif ROLE in headers:  # which only a user has
             scope = {**scope, "headers": [one for one in scope["headers"] if one[0] != ROLE_HEADER]}
@@ -260,6 +262,11 @@ def cookies_of(headers: Headers) -> dict[str, str]:
         if equals:
             found.setdefault(name.strip(), value.strip())
     return found
+
+
+def _is_open(scope: Scope) -> bool:
+    """Return whether a request needs no session: of the login page, of health, of metrics by this machine."""
+    return scope["path"] in PUBLIC or (scope["path"] == METRICS and is_of_this_machine(scope))
 
 
 def _of_stranger(scope: Scope, headers: Headers) -> Response:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import typer
 
 from app.commands import (
+    backups,
     class_acts,
+    database,
     datasets,
     deletions,
     exports,
@@ -56,6 +58,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": installation.serve,
     "doctor": installation.doctor,
     "log": users.log,
+    "backup": backups.backup,
+    "restore-backup": backups.restore_backup,
 }
 for name, command in COMMANDS.items():
     app.command(name, help=help_of(command))(command)
@@ -65,3 +69,4 @@ app.add_typer(datasets.datasets)
 app.add_typer(tags.tags)
 app.add_typer(class_acts.classes)
 app.add_typer(users.users)
+app.add_typer(database.database)

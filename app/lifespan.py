@@ -10,6 +10,7 @@ import anyio.to_thread
 import streamlit as st
 from streamlit import config
 
+from app.logs import configure_logs
 from app.services.app_context import AppContext, app_context
 from app.services.demo import ensure_demos
 from app.services.faults import file_errors
@@ -42,6 +43,7 @@ def open_or_end() -> AppContext:
     try:
         with file_errors():
             opened = app_context()
+            configure_logs(opened.settings)
             has_login = there_is_a_login(opened)
             refuse_open_address(served_address(), opened.settings, has_login=has_login)
             if not has_login:

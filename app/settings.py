@@ -1,6 +1,7 @@
 """All settings of an installation, read from the environment (`OUTFOLD_...`) in this one place."""
 
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,13 @@ from core.types import ConfigError
 PREFIX = "OUTFOLD_"
 _BACKENDS = ("sqlite", "postgresql")
 _URL_CURE = "write postgresql+psycopg://user@host/name"
+
+
+class LogForm(StrEnum):
+    """Form of logs: lines for people, or JSON, one object a line."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class Settings(BaseSettings):
@@ -49,6 +57,9 @@ class Settings(BaseSettings):
     )
     insecure: bool = Field(
         default=False, description="Without login, listen also at addresses that other machines reach."
+    )
+    log: LogForm = Field(
+        LogForm.TEXT, description="Form of logs: text, or json (one object a line, to standard error)."
     )
     session_hours: float = Field(168.0, gt=0, description="A sign-in lasts so long.")
     hosts: str = Field(
@@ -92,19 +103,8 @@ class Settings(BaseSettings):
     @field_validator("database_url", "engine_url")
     @classmethod
     def _name_a_database(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            url = make_url(value)
-            url.get_dialect().import_dbapi()
-        except (NoSuchModuleError, ImportError):
-            raise ConfigError("its driver is not installed", _URL_CURE) from None
-        except ArgumentError:
-            raise ConfigError("it is no SQLAlchemy URL", _URL_CURE) from None
-        if url.get_backend_name() not in _BACKENDS:
-            raise ConfigError(f"{url.get_backend_name()} is not supported", f"name one of {', '.join(_BACKENDS)}")
-        if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-            raise ConfigError("a database in memory is lost at the end", "write sqlite:////absolute/path.sqlite")
+        if value:
+            check_database_url(value)
         return value
 
     @field_validator("hosts")
@@ -244,6 +244,21 @@ def unknown_variables() -> list[str]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def check_database_url(value: str) -> None:
+    """Raise `ConfigError` where a text is no URL of a database that can be used."""
+    try:
+        url = make_url(value)
+        url.get_dialect().import_dbapi()
+    except (NoSuchModuleError, ImportError):
+        raise ConfigError("its driver is not installed", _URL_CURE) from None
+    except ArgumentError:
+        raise ConfigError("it is no SQLAlchemy URL", _URL_CURE) from None
+    if url.get_backend_name() not in _BACKENDS:
+        raise ConfigError(f"{url.get_backend_name()} is not supported", f"name one of {', '.join(_BACKENDS)}")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ConfigError("a database in memory is lost at the end", "write sqlite:////absolute/path.sqlite")
 
 
 def _file_url(path: Path) -> str:

@@ -149,7 +149,10 @@ def _writers(_url: str) -> FairLock:
 
 
 def _create(url: str) -> Engine:
-    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=connect_arguments(url))
+    # without parameters in errors, which may be hashes of passwords, so that none stands in a log
+    engine = create_engine(
+        url, pool_size=20, max_overflow=20, connect_args=connect_arguments(url), hide_parameters=True
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)

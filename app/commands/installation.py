@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.console import FAILED, JsonFlag, say, say_json
+from app.commands.console import FAILED, JsonFlag, fail, say, say_json
 
 SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
 _SERVE_SECONDS = 60.0
@@ -22,19 +22,40 @@ _POLL_SECONDS = 0.2
 MARKS = {"ok": "ok     ", "warning": "warning", "fault": "FAULT  "}
 
 
-def worker() -> None:
+def worker(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the worker of this place beats.")] = False,
+) -> None:
     """Work on rounds, imports and exports until stopped (Ctrl+C). One worker a device.
 
-    The web app starts one by itself; this command is for servers, and for several devices.
+    The web app starts one by itself; this command is for servers, and for several devices. With --check it starts
+    nothing: exit code 0 if the worker of this machine and OUTFOLD_WORKER_SLOT is alive, 1 if it is silent.
 
     Examples:
       python -m app worker
       OUTFOLD_HOME=/data/outfold python -m app worker
+      python -m app worker --check
     """
     from app.settings import settings
+
+    if check:
+        _check_worker()
+        return
     from app.worker.main import run
 
     run(settings())
+
+
+def _check_worker() -> None:
+    from app.commands.lookup import app_context
+    from app.services.workers import is_beating
+    from app.worker.slot import slot_name
+
+    opened = app_context()
+    slot = slot_name(opened.settings)
+    if not is_beating(opened, slot):
+        fail(f"worker {slot} is silent; start it, and see {opened.settings.worker_log}")
+    say(f"worker {slot} is alive")
 
 
 def serve(

@@ -1,5 +1,7 @@
 """The app's own HTTP routes, under /outfold: images, findings, verdicts, masks, tags, classes; and former addresses.
 
+Health, readiness and metrics are where such tools look for them: `/healthz`, `/readyz`, `/metrics`.
+
 JSON in, JSON out, except for masks, which go out as PNG and come in as deflated labels; an error is always
 {"error", "cure"}. Every POST needs the header `X-Outfold: 1`, which foreign pages cannot send, and a name in the cookie
 `outfold_name` (except the one that sets it). With a login each asks for a right of the user's role, the health check
@@ -13,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 
-from app.routes import acts, classes, masks, media, people, review, tags
+from app.routes import acts, classes, masks, media, operation, people, review, tags
 from app.routes.handlers import answer_get, answer_post, answer_upload
 from app.routes.login import login_routes
+from app.routes.operation import HEALTHY, METRICS, READY
 from app.services.app_context import AppContext, app_context
 from core.types import Right
 
@@ -66,6 +69,9 @@ def routes(opened: Callable[[], AppContext] = app_context) -> list[BaseRoute]:
         Route(f"/outfold{path}", answer_post(opened, handler, right), methods=["POST"])
         for path, (handler, right) in posts.items()
     ]
+    # each asks in its own way; see `app.routes.operation`
+    for path, handler in {HEALTHY: operation.healthy, READY: operation.ready, METRICS: operation.metrics}.items():
+        found.append(Route(path, answer_get(opened, handler, None), methods=["GET"]))
     threads = CapacityLimiter(IMAGE_THREADS)
     pictures = {
         "/image/{content_hash}/{edge:int}.webp": media.image,

@@ -7,6 +7,7 @@ its error in its place of `results`, and does not hold up those behind it.
 from typing import Any
 
 from app.routes.handlers import JsonPost, RequestError, require_of, store_acts
+from app.routes.operation import VERDICT_SECONDS
 from app.routes.review_json import (
     LONGEST_CLIENT,
     flag,
@@ -51,9 +52,10 @@ def _act(body: dict[str, Any], post: JsonPost, app_context: AppContext) -> dict[
     if op == "decide":
         audit_id = whole(body, "audit", least=1) if body.get("audit") is not None else None
         choices = read_choices(body.get("decisions"))
-        return _write_saved(
-            reviews.decide(app_context, choices, by=name, key=key, audit_id=audit_id, blind=flag(body, "blind"))
-        )
+        blind = flag(body, "blind")
+        with VERDICT_SECONDS.time():
+            saved = reviews.decide(app_context, choices, by=name, key=key, audit_id=audit_id, blind=blind)
+        return _write_saved(saved)
     if op == "note":
         written = body.get("text") and text(body, "text", longest=LONGEST_NOTE)
         saved = reviews.add_note(app_context, whole(body, "finding", least=1), written or "", by=name, key=key)

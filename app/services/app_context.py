@@ -16,6 +16,7 @@ from db.engine import Database, migrate
 from db.faults import file_of, name_of
 from db.home_id import LARGEST, find_home_id, note_home_id
 
+RESTORING = ".restoring"  # folder in a home while a backup is restored into it
 HOME_ID = "home_id"  # file among the files of an installation whose database has a place of its own
 PROBE_BYTES = 4096  # one block: a full disk takes an empty file and refuses its first byte
 
@@ -81,8 +82,13 @@ def prepare_home(chosen: Settings) -> None:
     """Create the home where it is missing, and write a block in it to find a full or read-only disk now.
 
     Raises:
-        StorageError: it cannot be written, or its database was emptied.
+        StorageError: it cannot be written, its database was emptied, or a restoration into it is not finished.
     """
+    if (chosen.folder / RESTORING).exists():
+        raise StorageError(
+            f"{chosen.folder}: the restoration of a backup into it has not ended",
+            "wait for it; if it was interrupted, restore the backup again",
+        )
     with file_errors(str(chosen.home)):
         chosen.files.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=chosen.files, buffering=0) as probe:

@@ -107,6 +107,22 @@ def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
     ]
 
 
+def is_beating(app_context: AppContext, slot: str) -> bool:
+    """Look until the heartbeat of a slot's worker changes; False where it does not within `ALIVE_SECONDS`."""
+    end = time.monotonic() + ALIVE_SECONDS
+    while not any(worker.slot == slot for worker in worker_state(app_context).alive):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def heartbeat_ages(app_context: AppContext) -> dict[str, float]:
+    """Return by slot for how many seconds of this process's clock each worker's heartbeat has not changed."""
+    now = time.monotonic()
+    return {worker.slot: now - look.first for worker, look in _look(app_context, now)}
+
+
 def beat(app_context: AppContext, worker: WorkerInfo) -> None:
     """Store a worker's heartbeat."""
     with app_context.database.write() as session:

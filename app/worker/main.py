@@ -13,6 +13,7 @@ from logging.handlers import RotatingFileHandler
 
 from dbos import DBOS, DBOSConfig
 
+from app.logs import configure_logs, formatter
 from app.services import jobs
 from app.services.app_context import open_app
 from app.services.faults import file_errors
@@ -82,9 +83,10 @@ def _log_to_file(chosen: Settings) -> None:
     with file_errors(str(chosen.worker_log)):
         file = RotatingFileHandler(chosen.worker_log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     logging.raiseExceptions = False  # no traceback for each line that a full disk refuses
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(formatter(chosen, logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")))
     root = logging.getLogger()
     root.addHandler(file)
+    configure_logs(chosen)
     root.setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
 

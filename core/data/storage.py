@@ -68,7 +68,7 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if durable:
-            _flush_all(partial)
+            flush_all(partial)
         partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -99,7 +99,7 @@ def is_partial_of(left: Path, path: Path) -> bool:
     return left.parent == path.parent and re.fullmatch(own, left.name) is not None
 
 
-def _flush_all(root: Path) -> None:
+def flush_all(root: Path) -> None:
     """Flush everything below `root` to the disk: file by file, or the whole machine if there are many.
 
     `sync` on Linux waits for all writes; 70,000 single waits of 2 ms each would take minutes.

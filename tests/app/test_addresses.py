@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from app.services.addresses import host_name, is_loopback, is_wildcard
 from tests.app.commands.test_installation import answers, until
@@ -97,9 +96,3 @@ def test_the_images_command_serves_and_its_health_check_passes(
     check = [part.replace(f":{PORT}/", f":{port}/") for part in command_of(r"CMD(?= \[\"python\", \"-c\")")]
     assert str(port) in check[-1]
     assert subprocess.run(check, cwd=ROOT, timeout=30, check=False).returncode == 0
-
-
-def test_the_composition_publishes_on_this_machine_alone() -> None:
-    composed = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    published = {name: service.get("ports", []) for name, service in composed["services"].items()}
-    assert published == {"web": [f"127.0.0.1:{PORT}:{PORT}"], "worker": []}

@@ -108,9 +108,18 @@ def test_without_session_every_route_and_the_websocket_are_refused(make: Client,
     open_ones = {(path, method) for path, method, status in seen if status != 401}
     assert {path for path, _ in open_ones} == {
             "/outfold/health", "/outfold/login", "/outfold/single_sign_on", "/outfold/single_sign_on/done",
+            "/healthz", "/readyz",
         }  # fmt: skip
     assert len(seen) > 40
-    for path in ("/outfold/login/", "/outfold/login/x", "//outfold/login", "/outfold/Login", "/outfold/health/x", "/"):
+    for path in (
+        "/outfold/login/",
+        "/outfold/login/x",
+        "//outfold/login",
+        "/outfold/Login",
+        "/outfold/health/x",
+        "/",
+        "/healthz/x",
+    ):
         assert client.get(path).status_code == 401, path
     with pytest.raises(WebSocketDenialResponse) as denied, connect(client):
         pass

@@ -30,7 +30,7 @@ WITHOUT_DATASET = {  # routes that name none: the page's own files, sign-in, the
     ("GET", "/outfold/single_sign_on"), ("GET", "/outfold/single_sign_on/done"), ("GET", "/outfold/account"),
     ("POST", "/outfold/sign_out"), ("POST", "/outfold/sign_out_everywhere"), ("POST", "/outfold/password"),
     ("GET", "/worth"), ("GET", "/outfold/assets/{version}/{path:path}"), ("GET", "/outfold/me"),
-    ("POST", "/outfold/me"),
+    ("POST", "/outfold/me"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
 }  # fmt: skip
 KEY = {"client": "c", "seq": 1}
 SET = {"round": 1, "filter": {"show": "suspicious", "min": 0}}

@@ -24,9 +24,12 @@ from tools.fixtures.reviews import fill
 ROOT = Path(__file__).parents[3]
 PASSWORD = "correct horse battery"
 ANYBODY = None  # who is not signed in, too
-LOOK, DECIDE, LEAD = Right.LOOK, Right.DECIDE, Right.LEAD
+LOOK, DECIDE, LEAD, ADMIN = Right.LOOK, Right.DECIDE, Right.LEAD, Right.DELETE
 ROUTES: dict[tuple[str, str], Right | None] = {
     ("GET", "/outfold/health"): ANYBODY,
+    ("GET", "/healthz"): ANYBODY,
+    ("GET", "/readyz"): ANYBODY,
+    ("GET", "/metrics"): ADMIN,  # and this machine itself; see test_operation.py
     ("GET", "/outfold/login"): ANYBODY,
     ("POST", "/outfold/login"): ANYBODY,
     ("GET", "/outfold/single_sign_on"): ANYBODY,

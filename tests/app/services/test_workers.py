@@ -10,6 +10,8 @@ from app.services.app_context import AppContext
 from app.services.workers import (
     ALIVE_SECONDS,
     beat,
+    heartbeat_ages,
+    is_beating,
     settled_worker_state,
     silent_workers,
     slot_lock,
@@ -130,3 +132,14 @@ def test_a_worker_of_this_machine_whose_lock_is_free_is_lost_soon_and_others_onl
         assert silent_workers(app_context, 30) == []
     clock.now += 30
     assert [worker.slot for worker in silent_workers(app_context, 30)] == [here, there]
+
+
+def test_a_place_beats_while_its_worker_does(app_context: AppContext, clock: Clock) -> None:
+    assert not is_beating(app_context, "there:0"), "there is none"
+    beats(app_context, NOW)
+    assert not is_beating(app_context, "there:0"), "it stands still"
+    assert heartbeat_ages(app_context)["there:0"] >= ALIVE_SECONDS
+    beats(app_context, NOW + timedelta(seconds=2))
+    assert heartbeat_ages(app_context) == {"there:0": 0}
+    assert is_beating(app_context, "there:0")
+    assert not is_beating(app_context, "there:1"), "another place's beat is not its own"

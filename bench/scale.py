@@ -1,0 +1,175 @@
+"""Time, memory and disk of an installation with many findings, stage by stage, on one machine.
+
+    python bench/scale.py --rows 10000 100000 1000000 [--json FILE] [--folder FOLDER]
+
+Rows are generated and stored as a round stores them, 90 % of them suspicious. Each stage is a process of its own, so
+that its peak memory is its own: storing (samples, findings, counts), opening the next round over them (its snapshot,
+hashed and written), a backup. Pages, verdicts, accepting 1,000,000 (or all there are) and its undo are those of the
+real app over loopback HTTP; the first page is the first after its start. `peak_gb` is the peak memory of opening a
+round.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from app.services.app_context import AppContext, open_app
+from app.services.backups.make import make
+from app.settings import Settings
+from app.worker.snapshots import current_snapshot
+from bench.ui import Client, p95_ms, serving, times_ms
+from tools.fixtures.reviews import fill
+
+BULK = 1_000_000
+SUSPICIOUS = 0.9
+GIGA = 1e9
+TARGETS = {
+    "first_page_ms": 300.0, "next_page_ms": 100.0, "accept_all_1m_s": 20.0, "undo_1m_s": 20.0, "peak_gb": 4.0,
+}  # fmt: skip
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Measure each size, print it, and write the figures where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="findings of the round")
+    parser.add_argument("--json", type=Path, help="write the figures to this file; the last size gives the plain names")
+    parser.add_argument("--folder", type=Path, help="where to store; 10 million rows need 25 GB")
+    chosen = parser.parse_args()
+    figures: Figures = {}
+    for rows in chosen.rows:
+        with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
+            of_size = measure(Path(folder), rows)
+        figures |= {f"{name}_{rows}": value for name, value in of_size.items()} | of_size
+        print_table(rows, of_size)
+        if chosen.json:
+            chosen.json.write_text(json.dumps(figures, indent=1, sort_keys=True))
+
+
+def measure(folder: Path, rows: int) -> Figures:
+    """Return every figure at one size."""
+    home = folder / "home"
+    stored = in_process(store, home, rows)
+    figures = {"store_s": stored["seconds"], "store_peak_gb": stored["peak_gb"]}
+    size = (home / "outfold.sqlite").stat().st_size
+    figures |= {"database_gb": size / GIGA, "bytes_a_row": size / rows}
+    with serving(home) as (client, pid):
+        figures |= measure_review(client)
+        figures["web_peak_gb"] = peak_gb(pid)
+    opened = in_process(open_round, home, rows)
+    figures |= {"open_round_s": opened["seconds"], "peak_gb": opened["peak_gb"]}
+    figures["snapshot_gb"] = (folder / "snapshot.npz").stat().st_size / GIGA
+    backed_up = in_process(back_up, home, rows)
+    figures |= {"backup_s": backed_up["seconds"], "backup_peak_gb": backed_up["peak_gb"]}
+    return figures
+
+
+def store(home: Path, rows: int) -> None:
+    """Store samples, findings and counts."""
+    opened = _open(home)
+    fill(opened, rows, suspicious=SUSPICIOUS)
+    opened.database.close()
+
+
+def open_round(home: Path, _rows: int) -> None:
+    """Read the labels as decided, hash them and write the snapshot, as a round does that opens."""
+    opened = _open(home)
+    _, snapshot, _ = current_snapshot(opened, 1)
+    sys.stdout.write(f"  snapshot {snapshot.hash}\n")
+    snapshot.save(home.parent)
+    opened.database.close()
+
+
+def back_up(home: Path, _rows: int) -> None:
+    """Write a backup."""
+    opened = _open(home)
+    make(opened, home.parent / "backup.tar")
+    opened.database.close()
+
+
+def measure_review(client: Client) -> Figures:
+    """Time pages, counts, verdicts, and accepting in bulk with its undo."""
+    figures = {"first_page_ms": times_ms(1, partial(client.get, "/findings?round=1"))[0]}
+    cursor = client.get("/findings?round=1")["next"]
+
+    def turn(_: int) -> None:
+        nonlocal cursor
+        cursor = client.get(f"/findings?round=1&after={cursor}")["next"]
+
+    figures["next_page_ms"] = p95_ms(40, turn)
+    figures["counts_ms"] = p95_ms(10, partial(client.get, "/counts?round=1"))
+    items = client.get("/findings?round=1&limit=100&order=similarity")["items"]
+
+    def decide(place: int) -> None:
+        client.post("/acts", op="decide", decisions=[{"finding": items[place]["id"], "verdict": "accept"}])
+
+    figures["verdict_ms_p95"] = p95_ms(len(items), decide)
+    bins = client.get("/counts?round=1")["histogram"]
+    above = np.cumsum(bins[::-1])[::-1]
+    percent = max((place for place in range(100) if above[place] >= BULK), default=0)
+    bulk = {"round": 1, "status": "open", "min": percent / 100}
+    count = client.get(f"/accept_all?round=1&status=open&min={percent / 100}")["count"]
+    figures["accept_all_count"] = count
+    accepted = times_ms(1, lambda _: client.post("/accept_all", filter=bulk, expected=count))[0] / 1e3
+    figures["first_page_after_ms"] = times_ms(1, partial(client.get, "/findings?round=1"))[0]
+    undone = times_ms(1, lambda _: client.post("/acts", op="undo"))[0] / 1e3
+    names = ("accept_all_1m_s", "undo_1m_s") if count >= BULK else ("accept_all_s", "undo_s")
+    return figures | dict(zip(names, (accepted, undone), strict=True))
+
+
+def in_process(act: Callable[[Path, int], None], home: Path, rows: int) -> Figures:
+    """Run a stage in a process of its own; return its seconds, without the imports, and its peak memory in GB."""
+    spawning = multiprocessing.get_context("spawn")
+    receiving, sending = spawning.Pipe(duplex=False)
+    child = spawning.Process(target=_report, args=(act, home, rows, sending))
+    child.start()
+    sending.close()
+    try:
+        figures: Figures = receiving.recv()
+    finally:
+        child.join()
+    return figures
+
+
+def _report(act: Callable[[Path, int], None], home: Path, rows: int, sending: Connection) -> None:
+    started = time.perf_counter()
+    act(home, rows)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGA
+    sending.send({"seconds": seconds, "peak_gb": peak})
+
+
+def peak_gb(pid: int) -> float:
+    """Return the largest memory of a process so far, with its part of mapped files."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / GIGA
+
+
+def _open(home: Path) -> AppContext:
+    return open_app(Settings(home=home, demo=False, embedded_worker=False))
+
+
+def print_table(rows: int, figures: Figures) -> None:
+    """Print the figures with their targets."""
+    print(f"\n{rows:,} findings{'':<26}{'measured':>12}{'target':>10}")
+    for name, value in figures.items():
+        target = TARGETS.get(name)
+        verdict = "" if target is None else f"{target:10,.0f}  {'reached' if value <= target else 'MISSED'}"
+        print(f"  {name:<38}{value:>12,.3f}{verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
