@@ -166,7 +166,7 @@ def propose_settings(arguments: argparse.Namespace, images: int) -> CrossTrainin
         seed=arguments.seed,
     )
     settings = CrossTrainingSettings(
-        steps=arguments.steps, batch_size=arguments.batch, optimizer=SGD, block=500, background=CLASSES[0]
+        steps=arguments.steps, batch_size=arguments.batch, optimizer=SGD, balance=0, block=500, background=CLASSES[0]
     )
     return CrossTrainingConfig(network=network, settings=settings)
 
