@@ -19,6 +19,7 @@ class IteratedSettings(RecipeSettings):
     """Number of iterations, selection of pseudo labels, and data that the best model is selected by.
 
     Shares are of each predicted class, so that rare ones are not starved; the share grows evenly to `last_share`.
+    Masks have no shares where their pixels are weighed.
     """
 
     iterations: int = 3
@@ -26,6 +27,8 @@ class IteratedSettings(RecipeSettings):
     last_share: float = 0.8  # the same for the last student
     least_confidence: float = 0.5  # below it no pseudo label is used, regardless of the share
     labelled_share: float = 0.25  # of each batch of a student, real labels; 0: pseudo labels alone
+    weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
+    mixing: bool = True  # of masks, with consistency: two strong views, each with a box of another image
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
