@@ -106,7 +106,7 @@ class Consistency:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Which scene of the batch each one is mixed with, (B,), and the pixels that are taken of that one, (B, H, W)."""
+    """Partner of each scene of a batch, (B,), and the pixels taken from it, (B, H, W)."""
 
     others: Tensor
     inside: Tensor

@@ -13,14 +13,14 @@ STORED = {
     Recipe.CROSS_FOLD: "{}",
     Recipe.ITERATED: (
         '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
-        '"strong_views": true, "votes": 0, "fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, '
+        '"weigh_pixels": true, "mixing": true, "strong_views": true, "votes": 0, "fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, '
         '"adaptive": true, "threshold": 0.95, "ratio": 3, "validation_split": "", "validation_share": 0.2, '
         '"most_validation": 200, "test_split": "", "frozen": ""}'
     ),
     Recipe.CROSS_TRAINING: (
-        '{"steps": 0, "batch_size": 8, "optimizer": "adamw", "trust": "image", "learning_rate": 0.0, "block": 200, '
-        '"background": "", "baseline": true, "validation_split": "val", "test_split": "test", "labelled_list": "", '
-        '"labelled_first": 0, "validation_list": "", "test_list": ""}'
+        '{"steps": 0, "batch_size": 8, "optimizer": "adamw", "trust": "image", "balance": 0.5, '
+        '"learning_rate": 0.0, "block": 200, "background": "", "baseline": true, "validation_split": "val", '
+        '"test_split": "test", "labelled_list": "", "labelled_first": 0, "validation_list": "", "test_list": ""}'
     ),
     Recipe.COMPARISON: '{"seeds": 3}',
     Recipe.PREDICTIONS: '{"file": "", "ids": "", "out_of_fold": false, "stored": ""}',
