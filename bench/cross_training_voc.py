@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.planted_masks import EpochPrinter
 from core.config import DEEPLAB, SGD, CrossTrainingSettings, RoundConfig, Weights
-from core.data.formats.voc import IMAGES, MASKS, USUAL
+from core.data.formats.voc import IMAGES, MASKS, NAMES
 from core.data.images import read_facts
 from core.data.masks.store import MaskStore, classes_in
 from core.data.snapshot import Snapshot, SnapshotMasks
@@ -44,7 +44,6 @@ from core.recipes.data import RecipeData, read_list
 from core.rounds import versions
 from core.types import IGNORE, DatasetError, IntArray, OutfoldError
 
-CLASSES = USUAL.ids.table.names
 PUBLISHED = {  # masks -> mean IoU of HybridNet and PseudoNet under the tags, and retrained without, in per cent
     92: (77.9, 78.3, 76.2),
     183: (79.7, 79.2, 77.6),
@@ -106,7 +105,8 @@ def read_images(data: Path, parts: dict[str, list[str]], store: Path) -> RecipeD
     """
     masks, folder = MaskStore(store), data / f"{MASKS}Aug"
     folder = folder if folder.is_dir() else data / MASKS
-    names, sizes, rarest, paths, hashes = [], [], [], [], []
+    paths: list[str] = []
+    names, sizes, rarest, hashes = [], [], [], []
     rows: dict[str, IntArray] = {}
     for part, listed in parts.items():
         rows[part] = np.arange(len(paths), len(paths) + len(listed))
@@ -128,7 +128,7 @@ def read_images(data: Path, parts: dict[str, list[str]], store: Path) -> RecipeD
         labels=np.array(rarest, np.int32),
         groups=[""] * len(paths),
         content_hashes=hashes,
-        classes=list(CLASSES),
+        classes=list(NAMES),
         masks=SnapshotMasks(names, [""] * len(paths), np.array(sizes, np.int32)),
     )
     return RecipeData(snapshot=snapshot, **rows)
@@ -142,9 +142,9 @@ def read_ids(file: Path) -> IntArray:
     """
     with Image.open(file) as opened:
         mask = np.asarray(opened)
-    if mask.ndim != 2 or mask.dtype != np.uint8 or not np.isin(mask, [*range(len(CLASSES)), IGNORE]).all():
+    if mask.ndim != 2 or mask.dtype != np.uint8 or not np.isin(mask, [*range(len(NAMES)), IGNORE]).all():
         raise DatasetError(
-            f"{file} holds other values than 0 to {len(CLASSES) - 1} and {IGNORE}", "use the palette masks"
+            f"{file} holds other values than 0 to {len(NAMES) - 1} and {IGNORE}", "use the palette masks"
         )
     return mask
 
@@ -166,7 +166,7 @@ def propose_settings(arguments: argparse.Namespace, images: int) -> CrossTrainin
         seed=arguments.seed,
     )
     settings = CrossTrainingSettings(
-        steps=arguments.steps, batch_size=arguments.batch, optimizer=SGD, balance=0, block=500, background=CLASSES[0]
+        steps=arguments.steps, batch_size=arguments.batch, optimizer=SGD, balance=0, block=500, background=NAMES[0]
     )
     return CrossTrainingConfig(network=network, settings=settings)
 

@@ -84,10 +84,10 @@ def one_run(
     """Return the figures of one seed; a finished part is only read, and takes no time."""
     print(f"seed {seed}: {len(data.labelled)} masks, {len(data.unlabelled)} images without; {network}; {settings}")
     started, cpu = time.perf_counter(), time.process_time()
-    own, places = folder / f"seed_{seed}", {"image_cache": folder / "images", "masks": folder / "given"}
-    found = run_iterated(data, network, settings, own, **places, report=StagePrinter())
+    own, cache, given = folder / f"seed_{seed}", folder / "images", folder / "given"
+    found = run_iterated(data, network, settings, own, image_cache=cache, masks=given, report=StagePrinter())
     callbacks = FoldCallbacks(StagePrinter(), lambda: False)
-    context = open_context(data, network, settings, own, **places, further=0, callbacks=callbacks)
+    context = open_context(data, network, settings, own, image_cache=cache, masks=given, further=0, callbacks=callbacks)
     everything = np.concatenate([data.labelled, data.unlabelled])
     strong = TrainingRun(
         name="strong", stage=0, taught=context.labelling.known(data.labelled), augment=strong_scenes(context)

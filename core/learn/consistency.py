@@ -13,7 +13,7 @@ Segmentation* (UniMatch), CVPR 2023, here without its perturbed features.
 Shapes: images (B, C, H, W) with a deviation of 1, logits (B, K, ...), valid (B, ...), thresholds (K,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +89,8 @@ class Consistency:
         chosen = self.rows.to(device)[drawn]
         nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere; what comes into view is not
         weak, seen = self.augment(self.images.batch(chosen), nothing, generator)
-        mixes = [draw_mix(weak, generator) for _ in range(self.mixed_views)] or [None]
+        boxed = [draw_mix(weak, generator) for _ in range(self.mixed_views)]
+        mixes: Sequence[Mix | None] = boxed or [None]
         strong = [mixed(self.strong(weak, generator), mix) for mix in mixes]
         logits = network(torch.cat((images, *strong)))
         with torch.no_grad():  # after what learns: autocast keeps the weights it rounded first
