@@ -5,7 +5,7 @@
 Of CamVid's three training drives one has masks, 32 of its images, another drive and another draw in each seed; of the
 others' images nothing is known. With `--few eighth` an eighth of all 367 training images has masks, drawn anew by each
 seed. All of it runs through `core.recipes.iterated` with an ImageNet encoder and class weights: a network by
-consistency (two strong views with CutMix, adaptive thresholds), then a student of the best one's masks, all pixels
+consistency (two strong views with CutMix), then a student of the best one's masks, all pixels
 weighed by their confidence. Chosen by are some of the validation images; the 233 test images are looked at once by each
 network.
 Mean IoU on them, as the mean over the seeds with its interval (Student's t, 95 %):
@@ -165,7 +165,7 @@ def propose_settings(arguments: argparse.Namespace) -> tuple[RoundConfig, Iterat
     network = RoundConfig(
         model=f"{DEEPLAB}{BACKBONE}",
         weights=Weights.PACKAGED,
-        input_size=128,
+        input_size=64,
         epochs=4,
         batch_size=8,
         class_weights=True,
@@ -175,7 +175,15 @@ def propose_settings(arguments: argparse.Namespace) -> tuple[RoundConfig, Iterat
     network = replace(
         network, epochs=arguments.epochs or network.epochs, input_size=arguments.size or network.input_size
     )
-    return network, IteratedSettings(iterations=arguments.iterations, consistency=True, ratio=arguments.ratio)
+    settings = IteratedSettings(
+        iterations=arguments.iterations,
+        consistency=True,
+        adaptive=arguments.adaptive,
+        whole_batch=True,
+        mixing=True,
+        ratio=arguments.ratio,
+    )
+    return network, settings
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -186,6 +194,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="at full size, for a GPU")
     parser.add_argument("--few", choices=["drive", "eighth"], default="drive", help="which images have masks")
     parser.add_argument("--iterations", type=int, default=1)
+    parser.add_argument("--adaptive", action="store_true", help="thresholds follow the network, instead of .95")
     parser.add_argument("--ratio", type=int, default=1, help="unlabelled images for each labelled one")
     parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")

@@ -28,7 +28,8 @@ class IteratedSettings(RecipeSettings):
     least_confidence: float = 0.5  # below it no pseudo label is used, regardless of the share
     labelled_share: float = 0.25  # of each batch of a student, real labels; 0: pseudo labels alone
     weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
-    mixing: bool = True  # of masks, with consistency: two strong views, each with a box of another image
+    whole_batch: bool = False  # with consistency a batch has as many labels as without, the unlabelled images on top
+    mixing: bool = False  # of masks, with consistency: two strong views, each with a box of another image
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none

@@ -221,7 +221,7 @@ def _objective(
             ratio=settings.ratio,
             running=running,
         )
-        return consistency, (running,), max(1, whole // (1 + settings.ratio))
+        return consistency, (running,), whole if settings.whole_batch else max(1, whole // (1 + settings.ratio))
     if run.real:
         beside = LabelsBeside(
             images=training_data.images,

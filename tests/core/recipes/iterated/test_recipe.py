@@ -311,6 +311,32 @@ def test_masks_are_written_as_petracs_program_does_and_read_by_the_camvid_reader
         np.testing.assert_array_equal(read, mask)
 
 
+@pytest.mark.parametrize(
+    ("settings", "labels", "views"), [({"ratio": 1}, 2, 0), ({"ratio": 3, "whole_batch": True, "mixing": True}, 4, 2)]
+)
+def test_unlabelled_images_share_the_batch_or_come_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], labels: int, views: int
+) -> None:
+    data, scenes = masked(tmp_path / "scenes", 16)
+    seen: list[tuple[int, int, int]] = []
+
+    def watched(config: RoundConfig, _training_data: Any, _split: Any, spec: Any, **_more: Any) -> Any:
+        images = config.epochs * (spec.seen // config.batch_size)
+        seen.append((config.batch_size, images, getattr(spec.objective, "mixed_views", -1)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "learn_fold", watched)
+    for beside in (None, data.unlabelled):
+        asked = IteratedSettings(iterations=1, consistency=True, **settings)
+        context = studio_of(data, tmp_path / f"run{len(seen)}", asked, scenes.store)
+        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), beside=beside)
+        with pytest.raises(KeyboardInterrupt):
+            stages.learn(context, run)
+    (alone, steps, _), (with_others, same_steps, mixed) = seen
+    assert (alone, with_others, mixed) == (4, labels, views)
+    assert same_steps == steps
+
+
 def test_all_pixels_of_masks_teach_weighed_by_their_confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, scenes = masked(tmp_path / "scenes", 16)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
