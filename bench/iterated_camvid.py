@@ -4,9 +4,9 @@
 
 Of CamVid's three training drives one has masks, 32 of its images, another drive and another draw in each seed; of the
 others' images nothing is known. With `--few eighth` an eighth of all 367 training images has masks, drawn anew by each
-seed. All of it runs through `core.recipes.iterated` with an ImageNet encoder and class weights: a network by
-consistency (two strong views with CutMix), then a student of the best one's masks, all pixels
-weighed by their confidence. Chosen by are some of the validation images; the 233 test images are looked at once by each
+seed. All of it runs through `core.recipes.iterated` with an ImageNet encoder and class weights: with `--consistency` a
+network that also learns by two strong views with CutMix, then a student of the best one's masks, all pixels weighed by
+their confidence. Chosen by are some of the validation images; the 233 test images are looked at once by each
 network.
 Mean IoU on them, as the mean over the seeds with its interval (Student's t, 95 %):
 
@@ -177,7 +177,7 @@ def propose_settings(arguments: argparse.Namespace) -> tuple[RoundConfig, Iterat
     )
     settings = IteratedSettings(
         iterations=arguments.iterations,
-        consistency=True,
+        consistency=arguments.consistency,
         adaptive=arguments.adaptive,
         whole_batch=True,
         mixing=True,
@@ -194,8 +194,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="at full size, for a GPU")
     parser.add_argument("--few", choices=["drive", "eighth"], default="drive", help="which images have masks")
     parser.add_argument("--iterations", type=int, default=1)
-    parser.add_argument("--adaptive", action="store_true", help="thresholds follow the network, instead of .95")
-    parser.add_argument("--ratio", type=int, default=1, help="unlabelled images for each labelled one")
+    parser.add_argument("--consistency", action="store_true", help="weak and strong views also teach")
+    parser.add_argument("--adaptive", action="store_true", help="its thresholds follow the network, instead of .95")
+    parser.add_argument("--ratio", type=int, default=1, help="of consistency: unlabelled images for each labelled one")
     parser.add_argument("--epochs", type=int, default=0, help="of each network, instead of the usual number")
     parser.add_argument("--size", type=int, default=0, help="of the images' longer side, instead of the usual one")
     parser.add_argument("--tests", type=int, default=0, help="images to test on, evenly spread, instead of all")
