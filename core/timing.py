@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.config import ProbabilityMethod, RoundConfig, Weights, with_file_facts
+from core.config import ProbabilityMethod, RoundConfig, TrainingCosts, Weights, with_file_facts
 from core.data.children import cores
 from core.data.locks import TRIAL, scratch_folder
 from core.data.snapshot import Snapshot, SnapshotMasks
 from core.judge.similarity import similarity
 from core.learn import probe
+from core.learn.augment import Augment
 from core.learn.batches import ImageBatches
 from core.learn.crossfold import FoldCallbacks, TrainingData
 from core.learn.models.inference import for_inference
@@ -82,8 +83,16 @@ def first_rows(trial: TimingTrial, count: int) -> TimingTrial:
 
 
 def estimate_seconds(trial: TimingTrial, config: RoundConfig, parent: Path | None = None) -> float:
-    """Return the estimated seconds of a round of all images, without the start of its process.
+    """Return the estimated seconds of a round of all images: see `estimate_costs`."""
+    return estimate_costs(trial, config, parent)[0]
 
+
+def estimate_costs(
+    trial: TimingTrial, config: RoundConfig, parent: Path | None = None
+) -> tuple[float, TrainingCosts | None]:
+    """Return the estimated seconds of a round of all images in folds, and of the parts of its first network.
+
+    Both are without the start of the process; parts are None where masks are learnt by a probe.
     The trial works in a folder below `parent`, by default that of temporary files.
 
     Raises:
@@ -91,18 +100,19 @@ def estimate_seconds(trial: TimingTrial, config: RoundConfig, parent: Path | Non
         ConfigError: the network or its weights are not available.
     """
     folder = Path(gettempdir()) if parent is None else parent
-    return sum(_seconds_of_network(trial, network, folder) for network in with_file_facts(config).networks)
+    known = [_costs_of_network(trial, network, folder) for network in with_file_facts(config).networks]
+    return sum(seconds for seconds, _ in known), known[0][1]
 
 
-def _seconds_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -> float:
-    """Return the seconds of all folds of one of a round's networks."""
+def _costs_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -> tuple[float, TrainingCosts | None]:
+    """Return the seconds of all folds of one of a round's networks, and of its parts."""
     snapshot = trial.snapshot
     if config.weights is Weights.PRETRAINED:
         _refuse_download(config.model)
     with scratch_folder(parent, TRIAL) as folder:
         task = task_of(snapshot)
         if task.probe is not None and config.method is ProbabilityMethod.PROBE:
-            return _seconds_of_scene_probe(trial, config, folder)
+            return _seconds_of_scene_probe(trial, config, folder), None
         callbacks = FoldCallbacks(lambda _: None, lambda: False)
         places = RoundPaths(folder, folder, Path(trial.mask_store) if trial.mask_store else None)
         reading = Progress("reading images", 0, 1)
@@ -112,8 +122,11 @@ def _seconds_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -
         decoding = (time.monotonic() - began) / len(snapshot) * trial.count
         decoding /= cores() if trial.count > _READ_ALONE else 1
         if config.method is ProbabilityMethod.PROBE:
-            return decoding + _seconds_of_probe(trial, config, training_data.images, task)
-        return decoding + _seconds_of_training(trial, config, training_data, task)
+            embedding, regressions = _seconds_of_probe(trial, config, training_data.images, task)
+            return decoding + embedding + regressions, TrainingCosts(once=decoding + embedding)
+        costs = _costs_of_training(trial, config, training_data, task, decoding)
+        passes = (config.folds - 1) * config.epochs
+        return decoding + costs.training * passes + costs.predicting, costs
 
 
 def _refuse_download(model: str) -> None:
@@ -124,8 +137,10 @@ def _refuse_download(model: str) -> None:
         raise ConfigError(f"the round downloads {much} of weights first", "its time can be estimated afterwards")
 
 
-def _seconds_of_probe(trial: TimingTrial, config: RoundConfig, images: ImageBatches, task: TaskDefinition) -> float:
-    """Return the seconds for embedding, the regressions of all folds, and the search for neighbours."""
+def _seconds_of_probe(
+    trial: TimingTrial, config: RoundConfig, images: ImageBatches, task: TaskDefinition
+) -> tuple[float, float]:
+    """Return the seconds for embedding and the search for neighbours, and for the regressions of all folds."""
     began = time.monotonic()
     build = partial(task.build_network, config, images.channels, 0)
     network = for_inference(probe.build_frozen(config, build), images.device, images.channels, config.input_size)
@@ -135,35 +150,40 @@ def _seconds_of_probe(trial: TimingTrial, config: RoundConfig, images: ImageBatc
     fits = asked * _DECAYS_TRIED + config.folds
     learnt = trial.count * (config.folds - 1) / config.folds
     regressions = fits * _EVALUATIONS * learnt * _seconds_an_evaluation(width, trial.classes, images.device)
-    return building + embedding * trial.count + regressions + _seconds_of_neighbours(trial.count, width)
+    return building + embedding * trial.count + _seconds_of_neighbours(trial.count, width), regressions
 
 
-def _seconds_of_training(
-    trial: TimingTrial, config: RoundConfig, training_data: TrainingData, task: TaskDefinition
-) -> float:
-    """Return the seconds for training and predicting all folds."""
+def _costs_of_training(
+    trial: TimingTrial, config: RoundConfig, training_data: TrainingData, task: TaskDefinition, decoding: float
+) -> TrainingCosts:
+    """Return the seconds of passes over all images: of training, with either augmentation, and of prediction."""
     images = training_data.images
     torch.manual_seed(config.seed)
     network = task.build_network(config, images.channels, trial.classes)
     network = network.to(memory_format=torch.channels_last).to(images.device)
     batch = min(config.batch_size, max(2, trial.count))
 
-    def steps(count: int) -> float:
+    def steps(count: int, augment: Augment) -> float:
         """Train `count` steps and return the seconds an image."""
         rows = torch.from_numpy(np.resize(np.arange(len(trial.paths)), count * batch))
         recipe = Hyperparameters(epochs=1, batch_size=batch, learning_rate=learning_rate(config), seed=config.seed)
         callbacks = TrainingCallbacks(lambda *_: None, lambda *_: None, lambda: False)
         began = time.monotonic()
         labelled = Labelled(rows, training_data.targets)
-        train(network, images, labelled, recipe, augment=task.augment(config), callbacks=callbacks)
+        train(network, images, labelled, recipe, augment=augment, callbacks=callbacks)
         return (time.monotonic() - began) / (count * batch)
 
-    first = steps(1) * batch
-    training = steps(max(1, min(20, round(2 * _LEAST_SECONDS / max(first, 1e-3)))))
+    first = steps(1, task.augment(config)) * batch
+    enough = max(1, min(20, round(2 * _LEAST_SECONDS / max(first, 1e-3))))
+    training, strong = (steps(enough, augment(config)) for augment in (task.augment, task.strong_augment))
     at_once = min(2 * batch, training_data.most_at_once)
     predicting, _ = _seconds_an_image(task.view(config, network), images, at_once)
-    seen = trial.count * (config.folds - 1) * config.epochs
-    return training * seen + predicting * trial.count
+    return TrainingCosts(
+        once=decoding,
+        training=training * trial.count,
+        strong=strong * trial.count,
+        predicting=predicting * trial.count,
+    )
 
 
 def _seconds_an_image(network: nn.Module, images: ImageBatches, batch: int) -> tuple[float, int]:

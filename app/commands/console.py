@@ -77,13 +77,13 @@ def tell(text: str) -> None:
     typer.echo(command_text(text), err=True)
 
 
-def fail(text: str) -> NoReturn:
-    """End the command as failed.
+def fail(message: str, cure: str = "") -> NoReturn:
+    """End the command as failed, with the reason and what to do about it.
 
     Raises:
         typer.Exit: always.
     """
-    tell(f"error: {text}")
+    tell(f"error: {message}" + (f"; {cure}" if cure else ""))
     raise typer.Exit(FAILED)
 
 

@@ -194,7 +194,7 @@ def import_predictions(
     info = get_dataset(opened, dataset)
     if out_of_fold is None:
         if not can_ask():
-            fail("were the probabilities predicted out of fold? answer with --out-of-fold or --seen")
+            fail("were the probabilities predicted out of fold?", "answer with --out-of-fold or --seen")
         out_of_fold = not typer.confirm("Was a model trained on the images that it predicted?", err=True)
     settings = {"file": str(file.absolute()), "ids": str(ids.absolute()) if ids else "", "out_of_fold": out_of_fold}
     started = rounds.start_round(

@@ -354,7 +354,9 @@ def accept(
     if seen.left_out and not seen.count:
         fail(seen.left_out_words)
     if certified and seen.known.certificate is None:
-        fail(f"this set has no certificate; judge a random sample of it: python -m app audit {shell_quote(info.name)}")
+        fail(
+            "this set has no certificate", f"judge a random sample of it: python -m app audit {shell_quote(info.name)}"
+        )
     if dry_run or not seen.count:
         if as_json:
             say_json({"accepted": 0, "would_change": seen.count, **_bulk_values(seen, info), "hints": hints})

@@ -127,7 +127,7 @@ def say_impact(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> No
 
     impact = comparing.measured_comparison(opened, ended).impact
     if impact is None:
-        fail(f"{ended.name} of {ended.dataset} kept no result; start it again")
+        fail(f"{ended.name} of {ended.dataset} kept no result", "start it again")
     if as_json:
         say_json({"round": ended, "worth": impact})
         return

@@ -95,7 +95,10 @@ def round_(
     unfinished = next((each for each in rounds.list_rounds(opened, info.id) if not each.status.ended), None)
     if cancel or watch:
         if unfinished is None:
-            fail(f"no round of {info.name} waits or runs; start one with: python -m app round {shell_quote(info.name)}")
+            fail(
+                f"no round of {info.name} waits or runs",
+                f"start one with: python -m app round {shell_quote(info.name)}",
+            )
         if cancel:
             _cancel(opened, unfinished, as_json=as_json)
             return
@@ -115,14 +118,15 @@ def round_(
         if add_to is None:
             config = _config(opened, info.id, recipe, options, networks or [])
             if dry_run:
-                _say_plan(opened, info.id, recipe, config, as_json=as_json)
+                own = _parse_settings(settings or [])
+                _say_plan(opened, info.id, recipe, config, own, as_json=as_json)
                 return
             started = rounds.start_round(
                 opened, info.id, config, person(""), recipe=recipe, recipe_config=_parse_settings(settings or [])
             )
         else:
             if dry_run:
-                fail("--dry-run measures a new round, not one of --add-to; leave one of them out")
+                fail("--dry-run measures a new round, not one of --add-to", "leave one of them out")
             chosen = get_round(opened, info, add_to)
             started = add_network(opened, chosen.id, _added_network(chosen, networks or [], options), person(""))
     if detach:
@@ -200,7 +204,7 @@ def impact(
     if last:
         found = comparing.newest(comparing.comparisons(opened, info.id))
         if found is None:
-            fail(f"no comparison of {info.name} is done; start one: python -m app impact {shell_quote(info.name)}")
+            fail(f"no comparison of {info.name} is done", f"start one: python -m app impact {shell_quote(info.name)}")
         say_impact(opened, found.round, as_json=as_json)
         return
     started = comparing.start(opened, info.id, person(by), seeds=seeds)
@@ -215,7 +219,7 @@ def _resume(opened: "AppContext", info: "DatasetInfo", number: int) -> "RoundInf
 
     found = next((each for each in rounds.list_rounds(opened, info.id) if each.number == number), None)
     if found is None:
-        fail(f"{info.name} has no round {number}; python -m app rounds {shell_quote(info.name)} lists them")
+        fail(f"{info.name} has no round {number}", f"python -m app rounds {shell_quote(info.name)} lists them")
     return resuming.resume_round(opened, found.id)
 
 
@@ -242,7 +246,9 @@ def _added_network(chosen: "RoundInfo", networks: list[str], options: dict[str, 
 
     given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
     if given:
-        fail(f"--add-to keeps the settings of {chosen.name}; leave out {', '.join(given)}, or name them in --network")
+        fail(
+            f"--add-to keeps the settings of {chosen.name}", f"leave out {', '.join(given)}, or name them in --network"
+        )
     if len(networks) != 1:
         fail("--add-to needs one --network, for example --network 'model=resnet18 weights=pretrained'")
     return further_network(RoundConfig.from_json(chosen.config), _parse_network(networks[0]))
@@ -254,28 +260,41 @@ def _parse_network(text: str) -> dict[str, Any]:
     for one in shlex.split(text):
         name, equals, value = one.partition("=")
         if not equals:
-            fail(f"--network {shell_quote(text)} names no value for {one}; write NAME=VALUE with a space between two")
+            fail(f"--network {shell_quote(text)} names no value for {one}", "write NAME=VALUE with a space between two")
         listed = name in {"weights_mean", "weights_std"}
         values[name] = _parse_numbers(f"--network {name}", value) if listed else _parse_value(value)
     return values
 
 
-def _say_plan(opened: "AppContext", dataset_id: int, recipe: Recipe, config: "RoundConfig", *, as_json: bool) -> None:
-    """Print the plan of a round and its estimated duration, which is unknown for recipes other than folds."""
+def _say_plan(
+    opened: "AppContext",
+    dataset_id: int,
+    recipe: Recipe,
+    config: "RoundConfig",
+    settings: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the plan of a round and its estimated duration, which is known of folds and of teacher and students."""
     from app.services.rounds import preview
+    from core.config import RECIPES, IteratedSettings
 
     seconds, why = None, "its time is unknown"
-    if recipe is Recipe.CROSS_FOLD:
+    if recipe in (Recipe.CROSS_FOLD, Recipe.ITERATED):
         try:
             with progress_bar("measuring the time it takes", quiet=as_json):
-                (seconds,) = preview.estimate_times(opened, dataset_id, [config])
+                known = preview.estimate_times(opened, dataset_id, [config])
+            seconds, costs = known.seconds[0], known.costs[0]
+            if recipe is Recipe.ITERATED:
+                seconds = costs and IteratedSettings.from_json(settings).seconds(costs, config.epochs)
         except ConfigError as error:
             why = str(error)
     if as_json:
         say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why}))
         return
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
-    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {config.folds} folds{epochs}")
+    way = f"{config.folds} folds" if recipe is Recipe.CROSS_FOLD else RECIPES[recipe].title
+    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {way}{epochs}")
     say(why if seconds is None else f"{preview.about_time(seconds)} on this machine")
 
 
@@ -284,7 +303,7 @@ def _parse_numbers(option: str, text: str | None) -> list[float] | None:
     try:
         return None if text is None else [float(part) for part in text.split(",")]
     except ValueError:
-        fail(f"{option} {text} is not a list of numbers; write {option} 0.5,0.5,0.5")
+        fail(f"{option} {text} is not a list of numbers", f"write {option} 0.5,0.5,0.5")
 
 
 def _parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -293,7 +312,7 @@ def _parse_settings(pairs: list[str]) -> dict[str, Any]:
     for one in pairs:
         name, equals, value = one.partition("=")
         if not equals:
-            fail(f"--set {one} names no value; write --set NAME=VALUE")
+            fail(f"--set {one} names no value", "write --set NAME=VALUE")
         values[name.strip()] = _parse_value(value)
     return values
 

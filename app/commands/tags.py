@@ -46,7 +46,7 @@ def import_(
         for kind, count in Counter(problem.kind for problem in done.problems).items():
             tell(f"{count:,} x {kind}")
     if done.problems and not done.stored + done.unchanged + done.kept:
-        fail(f"no row of {table.name} could be used; see above" if not as_json else f"no row of {table.name} was used")
+        fail(f"no row of {table.name} was used", "" if as_json else "see above")
 
 
 def list_(*, dataset: DatasetName, from_masks: FromMasks = False, as_json: JsonFlag = False) -> None:

@@ -136,7 +136,7 @@ def _password(*, from_input: bool) -> str:
     if from_input:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        fail("there is no terminal to ask for the password; give it to --password-stdin")
+        fail("there is no terminal to ask for the password", "give it to --password-stdin")
     given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     return given
 

@@ -205,6 +205,29 @@ def precision_curve(
     st.plotly_chart({"data": data, "layout": layout}, key=key, config=QUIET)
 
 
+def stage_chart(results: Sequence[tuple[str, float]], key: str, measure: str) -> None:
+    """Draw the results of a recipe's networks on the validation images, in the order of training.
+
+    `results` are (network, value in [0, 1]); the first is the baseline, drawn as a line to compare with.
+    """
+    names, values = [name for name, _ in results], [value for _, value in results]
+    line = {"color": f"rgb({GREY})", "dash": "dash", "width": 1}
+    layout = {
+        "height": 200,
+        "margin": _MARGIN,
+        "xaxis": {"fixedrange": True, "type": "category", "showgrid": False, "automargin": True},
+        "yaxis": {"title": f"{measure}, validation", "tickformat": ".1%", "fixedrange": True, "automargin": True},
+        "showlegend": False,
+        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": values[0], "y1": values[0], "line": line}],
+    }
+    points = {
+        "x": names, "y": values, "mode": "lines+markers+text", "text": [f"{value:.1%}" for value in values],
+        "textposition": "top center", "cliponaxis": False, "line": {"color": f"rgb({BLUE})", "width": 2},
+        "hovertemplate": "%{x}: %{y:.1%}<extra></extra>",
+    }  # fmt: skip
+    st.plotly_chart({"data": [points], "layout": layout}, key=key, config=QUIET)
+
+
 def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:
     """Draw each round's `measure` per class beside the others'; `named` holds (round, per-class rows).
 

@@ -5,6 +5,7 @@ from html import escape
 
 import streamlit as st
 
+from app.components.charts import stage_chart
 from app.components.complaints import complaints, plain
 from app.services.rounds.jobs import WAITING, FoldRun, RoundProgress
 from app.services.workers import WorkerState
@@ -74,6 +75,9 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         if fold is not None and progress.is_at_work:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
+        if progress.scores:
+            measure = "mIoU" if shown.task is Task.SEGMENTATION else "accuracy"
+            stage_chart([(one.name, one.value) for one in progress.scores], f"{key}_stages", measure)
         if progress.worker.is_silent:
             st.warning(f"No worker is running it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed

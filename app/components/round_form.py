@@ -1,7 +1,8 @@
 """Form of a new round, filled in with the configuration proposed for the dataset."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -11,13 +12,24 @@ from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
 from app.services.rounds.jobs import RoundInfo, RoundProposal
 from app.services.rounds.preview import Estimates, about_time
-from core.config import ProbabilityMethod, RoundConfig, as_fine_tuning, can_mix, can_probe, further_network, with_model
+from core.config import (
+    IteratedSettings,
+    ProbabilityMethod,
+    RoundConfig,
+    as_fine_tuning,
+    can_mix,
+    can_probe,
+    further_network,
+    with_model,
+)
 from core.types import ConfigError, Recipe
 
 _POLL_SECONDS = 2.0
 _NAMES = {ProbabilityMethod.PROBE: "Fast: pretrained network", ProbabilityMethod.FINE_TUNE: "Longer: fine-tune it"}
 
 _LAST = "As in the last round"
+_TIMED = frozenset({"model", "method", "input_size", "epochs", "batch_size"})  # a training's time depends on them
+_UNTIMED = "The time it takes is shown once it runs."
 
 
 def round_form(
@@ -41,11 +53,6 @@ def round_form(
         if begin != proposal.config:  # fields of its own, with its values
             key = f"{key}_last" if begin is proposal.remembered else f"{key}_other"
         recipe = recipe_field(proposal.task, key)
-        with times:
-            if recipe is Recipe.CROSS_FOLD:
-                _draw_times(proposal, look_at_times)
-            elif recipe.trains:
-                st.caption("The time it takes is shown once it runs.")
         settings = recipe_fields(recipe, proposal.splits, key)
         probes = can_probe(recipe, proposal.task)
         if not probes:  # the recipe trains networks
@@ -59,6 +66,14 @@ def round_form(
                 asked = replace(begin, method=chosen.get("method", begin.method))
                 chosen |= training_fields(begin, key) | of_scenes(asked, key)
                 beside = further_fields(begin, proposal, key) if can_mix(recipe, proposal.task) else []
+        with times:
+            if recipe is Recipe.CROSS_FOLD:
+                _draw_times(look_at_times, partial(_times_of_proposals, proposal))
+            elif recipe is Recipe.ITERATED:
+                timed = {name: chosen[name] for name in _TIMED & chosen.keys()}
+                _draw_times(look_at_times, partial(_time_of_iterations, proposal, begin, timed, settings))
+            elif recipe.trains:
+                st.caption(_UNTIMED)
         pressed = st.button(
             "Start round",
             type="primary",
@@ -104,18 +119,40 @@ def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:
     return config
 
 
-def _draw_times(proposal: RoundProposal, look: Callable[[], Estimates]) -> None:
-    """Draw the estimated duration of each proposal, measured in the background while the page is shown."""
+def _times_of_proposals(proposal: RoundProposal, known: Estimates) -> str:
+    """Return the time of each proposal's round in folds."""
+    return " · ".join(
+        f"{_NAMES[config.method].partition(':')[0]}: {about_time(seconds)}"
+        if len(known.seconds) > 1
+        else about_time(seconds)
+        for config, seconds in zip(proposal.configs, known.seconds, strict=False)
+        if seconds is not None
+    )
+
+
+def _time_of_iterations(
+    proposal: RoundProposal,
+    begin: RoundConfig,
+    chosen: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    known: Estimates,
+) -> str:
+    """Return the time of teacher and students, if a trial measured the network that is chosen."""
+    try:
+        asked, iterated = replace(begin, **chosen), IteratedSettings.from_json(settings)
+    except ConfigError:
+        return _UNTIMED  # refused at the start, with the reason
+    for config, costs in zip(proposal.configs, known.costs, strict=False):
+        if costs is not None and replace(config, epochs=asked.epochs, batch_size=asked.batch_size) == asked:
+            return about_time(iterated.seconds(costs, asked.epochs))
+    return _UNTIMED
+
+
+def _draw_times(look: Callable[[], Estimates], words: Callable[[Estimates], str]) -> None:
+    """Draw estimated durations, measured in the background while the page is shown."""
 
     def draw(known: Estimates) -> None:
-        words = [
-            f"{_NAMES[config.method].partition(':')[0]}: {about_time(seconds)}"
-            if len(known.seconds) > 1
-            else about_time(seconds)
-            for config, seconds in zip(proposal.configs, known.seconds, strict=False)
-            if seconds is not None
-        ]
-        st.caption("measuring the time it takes..." if known.pending else " · ".join(words))
+        st.caption("measuring the time it takes..." if known.pending else words(known))
 
     def poll_times() -> None:
         known = look()

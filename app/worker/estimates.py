@@ -3,8 +3,8 @@
 `app.services.rounds.preview` starts it. One line of JSON on standard input asks for one of two estimates, and the
 answers are lines on standard output:
 
-- durations, `{"trial": {...}, "configs": [{...}], "scratch": "/folder"}`: for each config `{"seconds": 41.5}` or
-  `{"error": "..."}`;
+- durations, `{"trial": {...}, "configs": [{...}], "scratch": "/folder"}`: for each config
+  `{"seconds": 41.5, "costs": {...}}`, with the fields of `core.config.TrainingCosts` or null, or `{"error": "..."}`;
 - the download of published weights, `{"model": "resnet18"}`: `{"bytes": 46807446}`, 0 where the weights are here
   already and null where the hub does not answer, or `{"error": "..."}`. Nothing is downloaded.
 
@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,13 @@ def _durations(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _duration(trial: Any, config: dict[str, Any], starting: float, scratch: Path) -> dict[str, Any]:  # noqa: ANN401  # needs torch
     from core.config import RoundConfig  # noqa: PLC0415
-    from core.timing import estimate_seconds  # noqa: PLC0415
+    from core.timing import estimate_costs  # noqa: PLC0415
 
     try:
-        return {"seconds": starting + estimate_seconds(trial, RoundConfig.from_json(config), scratch)}
+        seconds, costs = estimate_costs(trial, RoundConfig.from_json(config), scratch)
+        if costs is not None:
+            costs = replace(costs, once=starting + costs.once)
+        return {"seconds": starting + seconds, "costs": costs and asdict(costs)}
     except OutfoldError as error:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001  # the edge: a failed trial is an answer, which is logged

@@ -15,19 +15,12 @@ from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.judge.proposals import find_proposals, proposal_thresholds
+from core.recipes.iterated.progress import stage_name, stage_scores
 from core.recipes.iterated.roles import IteratedParts, iterated_parts
 from core.types import Progress, Report, Task
 from db.queries import datasets
 
 _RESULT = "result.json"
-_WORDS: Mapping[str, str] = {
-    "baseline": "labels alone",
-    "teacher": "teacher with consistency",
-    "vote": "voting network",
-    "pseudo": "labelling",
-    "student": "student",
-    "tuned": "fine-tuning",
-}
 _PARTS = ("labelled", "unlabelled", "validation", "test")
 
 
@@ -95,33 +88,13 @@ def as_one_piece(report: Report, settings: IteratedSettings, folder: Path) -> Re
     def report_share(progress: Progress) -> None:
         whole = (progress.fold + progress.fraction) / max(1, progress.folds)
         if progress.fold not in told:
-            told[progress.fold] = results_so_far(progress.fold, settings, folder)
+            done = stage_scores(settings, folder)
+            told[progress.fold] = ", ".join(f"{one.name} {one.value:.1%}" for one in done)
         parts = (stage_name(progress.fold, settings), progress.message, told[progress.fold])
         named = " · ".join(filter(None, parts))
         report(replace(progress, fold=0, folds=1, fraction=min(1.0, whole), message=named))
 
     return report_share
-
-
-def results_so_far(number: int, settings: IteratedSettings, folder: Path) -> str:
-    """Return the results on the validation images of the networks of the stages before one, counted from 0."""
-    said = []
-    for before, name in enumerate(settings.stages[:number]):
-        path = folder / f"{name}.json"
-        done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        value = done.get("score", {}).get("value")
-        said += [] if value is None else [f"{stage_name(before, settings)} {value:.1%}"]
-    return ", ".join(said)
-
-
-def stage_name(number: int, settings: IteratedSettings) -> str:
-    """Return the name of a stage, counted from 0."""
-    stages = settings.stages
-    kind, _, own = stages[number].partition("_") if number < len(stages) else ("", "", "")
-    if kind not in _WORDS:
-        return "test and proposals"
-    of = settings.votes if kind == "vote" else settings.iterations
-    return f"{_WORDS[kind]} {own} of {of}" if own else _WORDS[kind]
 
 
 def _settings(context: RoundContext) -> IteratedSettings:

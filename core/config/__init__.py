@@ -11,7 +11,7 @@ from core.config.cross_training import (
     CrossTrainingSettings,
     check_pair,
 )
-from core.config.iterated import IteratedSettings
+from core.config.iterated import IteratedSettings, TrainingCosts
 from core.config.predictions import PredictionsSettings
 from core.config.recipes import (
     RECIPES,
@@ -76,6 +76,7 @@ __all__ = [
     "RecipeInfo",
     "RecipeSettings",
     "RoundConfig",
+    "TrainingCosts",
     "Weights",
     "as_fine_tuning",
     "can_mix",

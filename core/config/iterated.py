@@ -15,6 +15,16 @@ SPREAD = "spread"  # it learns the labels as they spread to all images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCosts:
+    """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
+
+    once: float  # decoding, and whatever else is done once
+    training: float = 0.0  # a pass of training steps
+    strong: float = 0.0  # the same with strong augmentation
+    predicting: float = 0.0  # a pass without training
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IteratedSettings(RecipeSettings):
     """Number of iterations, selection of pseudo labels, and data that the best model is selected by.
 
@@ -66,6 +76,19 @@ class IteratedSettings(RecipeSettings):
             names += [f"pseudo_{number}", f"student_{number}"]
             names += [f"tuned_{number}"] if self.fine_tuning else []
         return [*names, "test"]
+
+    def seconds(self, costs: TrainingCosts, epochs: int) -> float:
+        """Return the seconds of all stages, from the costs of a network.
+
+        With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views.
+        """
+        own = costs.strong if self.strong_views else costs.training
+        beside = (own + self.ratio * (costs.predicting + costs.strong)) / (1 + self.ratio)
+        students = self.iterations * own * (1 + self.fine_tuning)
+        voters = self.votes if self.iterations else 0
+        passes = own + voters * own + students + (beside if self.consistency else 0.0)
+        predicted = self.iterations + max(0, voters - 1)  # the first labels are by all voters
+        return costs.once + epochs * passes + predicted * costs.predicting
 
     def share_at(self, iteration: int) -> float:
         """Return the share that the student of an iteration, from 1 on, learns."""

@@ -7,7 +7,7 @@ from PIL import Image
 
 from core.config import BACKBONE, DEEPLAB, Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.masks.store import MaskStore
-from core.timing import TimingTrial, estimate_seconds
+from core.timing import TimingTrial, estimate_costs, estimate_seconds
 from core.types import ConfigError, RoundError
 
 TRAINED = RoundConfig(input_size=16, grey=True, epochs=2, batch_size=8, folds=2)
@@ -35,6 +35,13 @@ def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: TimingTr
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_the_parts_of_a_network_add_up_to_its_folds(trial: TimingTrial) -> None:
+    seconds, costs = estimate_costs(trial, TRAINED)
+    assert costs is not None
+    assert seconds == pytest.approx(costs.once + TRAINED.epochs * costs.training + costs.predicting)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.slow
 def test_a_probe_takes_longer_for_more_images(trial: TimingTrial) -> None:
     once = estimate_seconds(trial, PROBED)
@@ -43,7 +50,7 @@ def test_a_probe_takes_longer_for_more_images(trial: TimingTrial) -> None:
 
 
 def test_further_networks_take_their_own_time(trial: TimingTrial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.timing._seconds_of_network", lambda _, config, __: float(config.epochs))
+    monkeypatch.setattr("core.timing._costs_of_network", lambda _, config, __: (float(config.epochs), None))
     slow = Member.of(replace(TRAINED, epochs=200))
     assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) == TRAINED.epochs + 200
 

@@ -22,11 +22,11 @@ from app.services.programs import BROWSER, PLAYWRIGHTS_OWN, find_browser
 from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 180
 
 STORED = "local_storage,indexeddb,cache_storage,service_workers"  # what a page keeps, all but the HTTP cache
 
-expect.set_options(timeout=15_000)  # a page that opens beside other work takes longer than the default of 5 s
+expect.set_options(timeout=30_000)  # a page that opens beside other work takes longer than the default of 5 s
 
 
 @dataclass

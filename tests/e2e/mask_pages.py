@@ -16,7 +16,7 @@ from tests.e2e.conftest import Server
 
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 READY = ".mask-editor[data-ready='true']"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 # What the pointer did, as the browser tells every listener.
 WATCH = """

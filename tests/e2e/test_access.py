@@ -1,5 +1,6 @@
 """Security of a served installation in a real browser: a rebound name gets nothing; no other page acts or frames."""
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -215,7 +216,7 @@ def test_a_person_signs_in_judges_by_the_own_name_and_signs_out(
     context.add_cookies([{"name": "outfold_name", "value": "Ada", "url": server.url}])  # which must not count
     fill_login(page, "ben")
     page.wait_for_selector(READY)
-    assert page.url.startswith(f"{server.url}/review?dataset=1")
+    expect(page).to_have_url(re.compile(r"/review\?dataset=1"))
     expect(page.locator(".of-account")).to_have_text("Ben")
     page.keyboard.press("k")
     page.wait_for_selector(SAVED)
@@ -262,7 +263,7 @@ def test_an_annotator_finds_the_pages_of_the_role_and_no_other(
     page.goto(server.url)
     fill_login(page, "Ben")
     page.wait_for_selector(READY)
-    assert "/review" in page.url
+    expect(page).to_have_url(re.compile("/review"))
     links = page.get_by_test_id("stTopNavLink")
     assert [text.split()[-1] for text in links.all_inner_texts()] == ["Review", "Tags"]  # after the icon's name
     page.goto(f"{server.url}/exports?dataset=1")

@@ -13,7 +13,7 @@ from tests.e2e.test_review import Review, sign_in
 
 pytestmark = pytest.mark.browser
 
-GIVES_UP_MS = 30_000  # how long Streamlit tries before its dialog
+GIVES_UP_MS = 90_000  # how long Streamlit tries before its dialog
 
 
 def test_a_server_that_is_away_is_told_in_one_line_and_keys_go_on(

@@ -12,7 +12,7 @@ from tests.core.data.formats.drawn import draw_all
 from tests.e2e.conftest import Server
 from tests.e2e.test_accessible import RULES
 
-JOB_MS, STEP_MS = 150_000, 30_000
+JOB_MS, STEP_MS = 300_000, 60_000
 WIDTHS = [(1440, 900), (1024, 768), (390, 844)]
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -27,7 +27,7 @@ def served(tmp_path: Path, make_server: Callable[..., Server]) -> Server:
     return make_server(tmp_path / "home", OUTFOLD_ALLOWED_ROOTS=str(tmp_path / "data")).start()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_folder_is_found_by_keys_and_imported(
     page: Page, served: Server, tmp_path: Path, theme: Literal["light", "dark"]

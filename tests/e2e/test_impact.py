@@ -12,7 +12,7 @@ from tests.e2e.review_home import add_copy, open_home, prepare
 
 DATASET = 1
 JUDGED = 30
-JOB_MS, STEP_MS = 150_000, 30_000
+JOB_MS, STEP_MS = 300_000, 60_000
 READY = ".outfold[data-ready='true']"
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 
@@ -26,7 +26,7 @@ def served(digits_folder: Path, tmp_path: Path, make_server: Callable[..., Serve
     return make_server(tmp_path / "home").start()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_person_measures_the_impact_of_cleaning(page: Page, served: Server) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     page.set_default_timeout(STEP_MS)

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Server
 from tests.e2e.review_home import open_home, prepare
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-WAIT = 30_000
+WAIT = 60_000
 PAGES = ("insight?round=1", "rounds?dataset=1", "datasets", "exports?dataset=1")
 
 

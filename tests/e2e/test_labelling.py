@@ -15,7 +15,7 @@ from tests.e2e.review_home import open_home
 from tools.fixtures.browser import wait_for
 
 DATASET, IMAGES = 1, 120
-JOB_MS, STEP_MS = 180_000, 30_000
+JOB_MS, STEP_MS = 300_000, 60_000
 READY = ".outfold[data-ready='true']"
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 BAR = ".labelling-bar"
@@ -34,7 +34,7 @@ def pictures(digits_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_pictures_without_labels_are_labelled_by_hand_and_learnt_from(
     page: Page, pictures: Path, make_server: Callable[..., Server]
 ) -> None:

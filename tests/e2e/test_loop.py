@@ -19,7 +19,7 @@ from tests.e2e.conftest import Server
 
 DATASET = 1
 FLIPPED = 24
-JOB_MS, STEP_MS = 180_000, 30_000
+JOB_MS, STEP_MS = 300_000, 60_000
 READY = ".outfold[data-ready='true']"
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 
@@ -45,7 +45,7 @@ def desk(page: Page) -> Page:
     return page
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_person_cleans_a_dataset_and_nothing_is_lost(
     desk: Page, make_server: Callable[..., Server], mislabelled: Path, tmp_path: Path
 ) -> None:

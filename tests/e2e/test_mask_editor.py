@@ -41,9 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, A
 
 
 @pytest.fixture
-def make_editor(
-    page: Page, context: BrowserContext, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Callable[..., Editor]]:
+def make_editor(page: Page, context: BrowserContext, tmp_path: Path) -> Iterator[Callable[..., Editor]]:
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda message: troubles.extend(trouble(message)))
@@ -57,7 +55,7 @@ def make_editor(
     ) -> Editor:  # fmt: skip
         sign_in(context, server.url)
         rest = {"width": size[0], "height": size[1], "unlabelled": unlabelled}
-        dataset = add_scenes(app_context, tmp_path / "scenes", 3, table=table, name=request.node.name, **rest)
+        dataset = add_scenes(app_context, tmp_path / "scenes", 3, table=table, name=tmp_path.name, **rest)
         round_id = add_round(app_context, dataset) if rounds else 0
         with app_context.database.read() as session:
             ids = session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset).order_by(SampleRow.id))

@@ -58,7 +58,7 @@ def frames(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_masks_come_in_are_judged_and_painted_and_go_out_as_they_stand(
     page: Page, make_server: Callable[..., Server], frames: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
 from app.services.app_context import AppContext
@@ -22,7 +22,6 @@ from tools.fixtures.scenes import CAR, TABLE, TREE, add_round, add_scenes, open_
 pytestmark = pytest.mark.browser
 
 SCENES, FINDINGS = 6, 12  # each scene has a car that is called road and a piece of sky called house
-STEP_MS = 5_000
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,6 @@ def make_review(
     page: Page,
     context: BrowserContext,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> Iterator[Callable[[], Review]]:
     server, app_context = served
     troubles: list[str] = []
@@ -53,7 +51,7 @@ def make_review(
 
     def make() -> Review:
         sign_in(context, server.url)
-        dataset_id = add_scenes(app_context, tmp_path / "scenes", SCENES, name=request.node.name)
+        dataset_id = add_scenes(app_context, tmp_path / "scenes", SCENES, name=tmp_path.name)
         return Review(page, app_context, server.url, add_round(app_context, dataset_id))
 
     yield make
@@ -133,7 +131,7 @@ def test_a_click_in_the_legend_filters_by_class_and_its_counts_are_live(review: 
     review.saved()
     car.click()
     review.page.wait_for_selector(READY)
-    assert f"pseudo={CAR}" in review.page.url
+    expect(review.page).to_have_url(re.compile(f"pseudo={CAR}"))
     expect(review.page.locator(".card[data-id]")).to_have_count(SCENES - 1)
     review.page.locator(".side", has_text="given").click()
     review.page.wait_for_selector(READY)
@@ -148,11 +146,22 @@ def test_small_regions_are_left_out(review: Review) -> None:
     for _ in range(4):
         review.press("ArrowRight")
     review.page.wait_for_selector(READY)
-    assert "min_area=400" in review.page.url
+    expect(review.page).to_have_url(re.compile("min_area=400"))
     large = [one.id for one in found(review) if (one.area or 0) >= 400]
     assert 0 < len(large) < FINDINGS
     expect(review.page.locator(".card[data-id]")).to_have_count(len(large))
     assert shown(review) == large
+
+
+def test_sliders_stand_where_the_address_says_before_the_counts_arrive(make_review: Callable[[], Review]) -> None:
+    review = make_review()
+    waiting: list[Route] = []
+    review.page.route("**/outfold/counts?*", lambda route: waiting.append(route))  # noqa: PLW0108 Playwright marks it
+    review.open("&min_area=100")
+    expect(review.page.get_by_label("Smallest area shown")).to_have_value("2")
+    expect(review.page.get_by_label("Accept all suggestions above this confidence")).to_have_value("95")
+    for route in waiting:
+        route.continue_()
 
 
 def test_keys_change_how_regions_are_marked(review: Review) -> None:

@@ -17,7 +17,7 @@ from db.models import FindingRow, SampleRow
 from tests.e2e.conftest import Server
 
 DATASET, EACH, SIDE = 1, 30, 200
-JOB_MS = 180_000
+JOB_MS = 300_000
 READY = ".outfold[data-ready='true']"
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -41,7 +41,7 @@ def photographs(tmp_path: Path) -> tuple[Path, set[str]]:
     return tmp_path / "photographs", wrong
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_photographs_are_reviewed_after_start_alone(
     page: Page, make_server: Callable[..., Server], photographs: tuple[Path, set[str]]
 ) -> None:

@@ -15,12 +15,12 @@ from tests.app.worker.test_worker import TINY, start_worker
 from tests.e2e.conftest import Server
 from tests.e2e.review_home import open_home
 
-JOB_MS = 180_000
+JOB_MS = 300_000
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_cancelled_round_says_what_stays_and_goes_on_after_a_reload(
     page: Page, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_cancelled_round_says_what_stays_and_goes_on_after_a_reload(
     opened.database.close()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_page_says_how_a_round_stands_whose_worker_is_killed_and_started_again(
     page: Page, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:

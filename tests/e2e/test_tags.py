@@ -20,7 +20,7 @@ COUNT, BARE = 7, 5
 FIRST = COUNT - BARE + 1
 READY = ".tag-panel[data-ready='true']"
 SAVED = ".tag-panel .status[data-unsaved='0'][data-state='saved']"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.e2e.review_home import open_home
 
 DATASET = 1
 NEW = 60
-JOB_MS, STEP_MS = 180_000, 30_000
+JOB_MS, STEP_MS = 300_000, 60_000
 READY = ".outfold[data-ready='true']"
 SAVED = ".status[data-unsaved='0'][data-state='saved']"
 
@@ -42,7 +42,7 @@ def served(digits_folder: Path, tmp_path: Path, make_server: Callable[..., Serve
     return make_server(tmp_path / "home").start(), new
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_folder_without_labels_is_labelled_learnt_from_and_exported(
     page: Page, served: tuple[Server, Path], tmp_path: Path
 ) -> None:

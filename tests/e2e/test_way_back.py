@@ -32,4 +32,4 @@ def test_one_back_leaves_a_page(page: Page, server: Server, name: str) -> None:
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
     page.go_back()
     expect(page.locator(".st-key-cards")).to_be_visible()
-    assert page.url == f"{server.url}/datasets"
+    expect(page).to_have_url(f"{server.url}/datasets")

@@ -84,6 +84,8 @@ export class AcceptBar {
     this.value = h("input", { type: "number", class: "typed th", min: 0, max: 1, step: 0.01, "aria-label": "Threshold of accept all", onchange: () => this.#typed() });
     /** @type {HTMLInputElement} */
     this.slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Accept all suggestions above this confidence", oninput: () => this.set(Number(this.slider.value) / 100) });
+    this.slider.value = String(Math.round(this.threshold * 100));
+    this.value.value = fraction(this.threshold);
     this.proposal = h("span", { class: "proposal" });
     this.count = h("span", { class: "n" });
     this.precision = h("span", { class: "q precision" });

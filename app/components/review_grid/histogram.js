@@ -28,6 +28,9 @@ export class Histogram {
     this.bars = h("div", { class: "hist", "aria-hidden": "true" });
     this.inputs = Array.from({ length: handles }, (_, index) =>
       h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": labels[index], oninput: () => this.#moved(index, false), onchange: () => this.#moved(index, true) }));
+    this.inputs.forEach((input, index) => {
+      input.value = String(100 * index); // the whole scale, until there are counts to draw
+    });
     this.ends = [h("span", {}), h("span", {})];
     this.track = h("div", { class: `track handles-${handles}` }, h("i", {}), this.inputs);
     this.element = h("div", { class: "histogram" }, this.bars, this.track, h("div", { class: "ends" }, this.ends));

@@ -22,7 +22,7 @@ import { MODES } from "./overlay.js";
  * @property {(changes: Partial<Filter>) => void} onpick
  */
 
-/** @typedef {{ info: RoundInfo, overlay: Overlay, keys: Keys, on: { filter: (changes: Partial<Filter>) => void } }} RegionFiltersOptions */
+/** @typedef {{ info: RoundInfo, overlay: Overlay, keys: Keys, filter: Filter, on: { filter: (changes: Partial<Filter>) => void } }} RegionFiltersOptions */
 
 /** @type {[Side, string][]} */
 const SIDES = [["pseudo", "suggested"], ["given", "given"]];
@@ -108,7 +108,7 @@ export class Legend {
 
 export class RegionFilters {
   /** @param {RegionFiltersOptions} options */
-  constructor({ info, overlay, keys, on }) {
+  constructor({ info, overlay, keys, filter, on }) {
     this.info = info;
     this.overlay = overlay;
     this.keys = keys;
@@ -131,6 +131,7 @@ export class RegionFilters {
       this.strength, h("div", { class: "slider" }, this.opacity),
       h("h2", {}, "Region area"), h("div", { class: "slider" }, this.least, this.area, h("span", {}, "max")));
     this.drawOverlay();
+    this.#drawArea(filter); // a slider that waited for the counts would stand at its end
   }
 
   /** Classes were added, renamed or taken away. */
@@ -141,9 +142,7 @@ export class RegionFilters {
   /** @param {Counts} counts @param {Filter} filter */
   draw(counts, filter) {
     this.legend.draw(counts.pairs, filter);
-    const place = AREAS.findLastIndex((area) => area <= filter.min_area);
-    if (this.area !== focusedBeside(this.area)) this.area.value = String(place);
-    this.#say(filter.min_area);
+    this.#drawArea(filter);
     fill(this.image, filter.sample !== null && ["Regions of one image only. ", h("button", { type: "button", class: "link", onclick: () => this.on.filter({ sample: null }) }, "Show all images")]);
   }
 
@@ -156,6 +155,13 @@ export class RegionFilters {
     for (const button of this.modes) button.setAttribute("aria-pressed", String(button.dataset.mode === this.overlay.mode));
     this.opacity.value = String(Math.round(100 * this.overlay.opacity));
     this.opacity.style.setProperty("--at", `${this.opacity.value}%`);
+  }
+
+  /** @param {Filter} filter */
+  #drawArea(filter) {
+    const place = AREAS.findLastIndex((area) => area <= filter.min_area);
+    if (this.area !== focusedBeside(this.area)) this.area.value = String(place);
+    this.#say(filter.min_area);
   }
 
   /** @param {number} area */

@@ -74,7 +74,7 @@ export function regionParts(review) {
     makeInspector: ({ on, ...options }) => new RegionInspector({ ...options, colours, overlay, keys, siblings, on: { ...on, edit } }),
     digits: () => digitsInOrder(review.classes),
     topline: { noun: NOUNS[1], ...boundaryNote(info) }, nouns: NOUNS, buttons: REGION_BUTTONS, densities: REGION_DENSITIES,
-    regions: new RegionFilters({ info, overlay, keys, on: { filter: (changes) => review.setFilter(changes) } }),
+    regions: new RegionFilters({ info, overlay, keys, filter: review.filter, on: { filter: (changes) => review.setFilter(changes) } }),
   };
 }
 

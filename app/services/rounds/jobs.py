@@ -4,7 +4,7 @@ A round is a row; the worker does it (`app.worker`). A refusal at the start name
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +15,9 @@ from app.services.rounds.checks import model_names
 from app.services.rounds.insight import mean_iou_so_far
 from app.services.rounds.request import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
-from core.config import DatasetSummary, RoundConfig, proposals
+from core.config import DatasetSummary, IteratedSettings, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
+from core.recipes.iterated.progress import StageScore, stage_scores
 from core.types import FindingKind, JobStatus, Recipe, RoundError, Status, Task
 from db.queries import evaluation, reviews as reviewed, rounds, snapshots
 from db.queries.evaluation import Split
@@ -49,7 +50,8 @@ class RoundProposal:
 class RoundProgress:
     """Progress of a round; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
 
-    `mean_iou` is of the folds that are done, None before and where labels are no masks.
+    `mean_iou` is of the folds that are done, None before and where labels are no masks; `scores` are of the networks
+    of teacher and student that are done.
     """
 
     round: RoundInfo
@@ -59,6 +61,7 @@ class RoundProgress:
     fraction: float
     seconds_left: float | None
     mean_iou: float | None
+    scores: list[StageScore] = field(default_factory=list)
 
     @property
     def is_at_work(self) -> bool:
@@ -204,7 +207,11 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
     fraction = 1.0 if info.status is JobStatus.DONE else done / max(1, len(folds))
     left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
     mean_iou = mean_iou_so_far(app_context, round_id, folds)
-    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou)
+    scores = []
+    if info.recipe is Recipe.ITERATED:
+        settings = IteratedSettings.from_json(info.recipe_config or {})
+        scores = stage_scores(settings, app_context.round_folder(round_id))
+    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou, scores)
 
 
 def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:

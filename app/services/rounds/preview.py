@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
@@ -23,7 +23,7 @@ from typing import Any
 
 from app.services.app_context import AppContext
 from app.services.workers import device_name, has_gpu
-from core.config import RoundConfig
+from core.config import RoundConfig, TrainingCosts
 from core.data.children import cores, start
 from core.data.storage import write_atomically
 from core.types import ConfigError, StorageError, Task
@@ -52,10 +52,14 @@ _size_lock = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Seconds of each config, None where unknown; `pending` while a trial that will tell runs or waits."""
+    """Seconds of each config in folds, and costs of its parts, None where unknown.
+
+    `pending` while a trial that will tell runs or waits.
+    """
 
     seconds: tuple[float | None, ...]
     pending: bool
+    costs: tuple[TrainingCosts | None, ...] = ()
 
 
 def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> Estimates:
@@ -63,7 +67,7 @@ def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[Roun
     place, asked = _trial_question(app_context, dataset_id, configs)
     found = _read_estimate(place)
     if found is not None:
-        return Estimates(found, pending=False)
+        return found
     unknown: tuple[float | None, ...] = (None,) * len(configs)
     with _trials_lock:
         if place in _trials_failed:
@@ -76,8 +80,8 @@ def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[Roun
     return Estimates(unknown, pending=True)
 
 
-def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> tuple[float, ...]:
-    """Return the seconds of each config, by a trial now where nothing is known.
+def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> Estimates:
+    """Return the times of each config, by a trial now where nothing is known.
 
     Raises:
         ConfigError: the trial failed, with the reason.
@@ -193,8 +197,8 @@ def _run_trial_behind(place: Path, asked: dict[str, Any]) -> None:
             _trials_running.discard(place)
 
 
-def _run_trial(asked: dict[str, Any]) -> tuple[float, ...]:
-    """Return the seconds of each config, from a trial in a process of its own."""
+def _run_trial(asked: dict[str, Any]) -> Estimates:
+    """Return the estimates of all configs, from a trial in a process of its own."""
     answers = _ask_child(_MODULE, asked, _LONGEST_TRIAL_SECONDS)
     errors = [one["error"] for one in answers if "error" in one]
     if errors:
@@ -204,22 +208,34 @@ def _run_trial(asked: dict[str, Any]) -> tuple[float, ...]:
             f"a trial of the round ended early or took over {_LONGEST_TRIAL_SECONDS:.0f} s",
             "close other programs, then try again",
         )
-    seconds = tuple(float(one["seconds"]) for one in answers)
-    if not all(map(isfinite, seconds)):
+    known = _parse_estimates(answers)
+    if known is None:
         raise ConfigError("a trial of the round measured no time", "try again")
-    return seconds
+    return known
 
 
-def _read_estimate(place: Path) -> tuple[float, ...] | None:
-    try:
-        seconds = tuple(float(seconds) for seconds in json.loads(place.read_text(encoding="utf-8"))["seconds"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+def _parse_estimates(answers: list[dict[str, Any]]) -> Estimates | None:
+    """Return the estimates that answers hold, None where one is no finite number."""
+    costs = [one["costs"] and {name: float(value) for name, value in one["costs"].items()} for one in answers]
+    seconds = tuple(float(one["seconds"]) for one in answers)
+    if not all(map(isfinite, [*seconds, *(value for one in costs if one for value in one.values())])):
         return None
-    return seconds if all(map(isfinite, seconds)) else None
+    return Estimates(seconds, pending=False, costs=tuple(one and TrainingCosts(**one) for one in costs))
 
 
-def _write_estimate(place: Path, seconds: tuple[float, ...]) -> None:
-    write_atomically(place, json.dumps({"seconds": seconds}).encode(), durable=False)
+def _read_estimate(place: Path) -> Estimates | None:
+    try:
+        return _parse_estimates(json.loads(place.read_text(encoding="utf-8"))["configs"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent, damaged, or of an earlier version: measured anew
+
+
+def _write_estimate(place: Path, known: Estimates) -> None:
+    answers = [
+        {"seconds": seconds, "costs": costs and asdict(costs)}
+        for seconds, costs in zip(known.seconds, known.costs, strict=True)
+    ]
+    write_atomically(place, json.dumps({"configs": answers}).encode(), durable=False)
 
 
 def _is_busy(app_context: AppContext) -> bool:

@@ -263,6 +263,8 @@ def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: AppCont
     told = run_json("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run")
     assert told["config"]["epochs"] == 3
     assert told["seconds"] > 0
+    iterated = run_json("round", "digits", "--recipe", "iterated", "--epochs", "3", "--dry-run")
+    assert iterated["seconds"] > 0
     said = run("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run").stdout
     assert "2 folds, 3 epochs" in said
     assert "about" in said

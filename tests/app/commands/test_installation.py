@@ -75,7 +75,7 @@ def test_nothing_of_the_server_outlives_kill_9_and_the_port_is_free(
     process, port = served
     process.kill()
     process.wait()
-    assert until(lambda: not answers(port), seconds=10)
+    assert until(lambda: not answers(port))
     with socket.create_server(("127.0.0.1", port)):
         pass
 

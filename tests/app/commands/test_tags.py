@@ -55,4 +55,4 @@ def test_contradictions_are_listed(opened: AppContext) -> None:
 def test_a_table_of_nothing_known_fails(opened: AppContext, tmp_path: Path) -> None:
     table = tmp_path / "tags.csv"
     table.write_text("path,tags\nnowhere.png,sky\n")
-    assert "no row of tags.csv could be used" in run("tags", "import", "scenes", table, code=1).stderr
+    assert "no row of tags.csv was used" in run("tags", "import", "scenes", table, code=1).stderr

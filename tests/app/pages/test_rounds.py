@@ -17,7 +17,7 @@ from app.services.rounds import jobs as rounds
 from app.services.rounds.preview import Estimates
 from app.services.tags import current as tags
 from app.services.workers import WorkerState
-from core.config import RoundConfig, Weights
+from core.config import RoundConfig, TrainingCosts, Weights
 from core.types import JobStatus, Progress, Recipe
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import rounds as rows
@@ -242,6 +242,25 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_r
     assert rounds.get_round(app_context, started.id).status is JobStatus.QUEUED
 
 
+def test_teacher_and_student_at_work_draw_the_results_of_the_networks_that_are_done(
+    screen: AppTest, app_context: AppContext
+) -> None:
+    dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
+    started = rounds.start_round(app_context, dataset_id, RoundConfig(), "ada", recipe=Recipe.ITERATED)
+    screen.run()
+    assert not screen.get("plotly_chart"), "nothing is measured yet"
+    folder = app_context.round_folder(started.id)
+    folder.mkdir(parents=True)
+    (folder / "baseline.json").write_text('{"score": {"value": 0.75}}')
+    (folder / "student_1.json").write_text('{"score": {"value": 0.8}}')
+    screen.run()
+    assert not screen.exception
+    (chart,) = (json.loads(element.proto.spec) for element in screen.get("plotly_chart"))
+    assert chart["data"][0]["x"] == ["labels alone", "student 1 of 3"]
+    assert chart["data"][0]["y"] == [0.75, 0.8]
+    assert chart["layout"]["shapes"][0]["y0"] == 0.75, "the baseline is a line"
+
+
 def test_the_list_of_rounds_follows_when_a_round_begins(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -451,7 +470,9 @@ def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: Ap
     assert changed["Changed"].tolist() == ["unknown", "4", ""]
 
 
-def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, app_context: AppContext) -> None:
+def test_teacher_and_student_is_a_recipe_for_classes(
+    screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
     screen.run()
     form = f"form_{dataset_id}"
@@ -460,6 +481,14 @@ def test_teacher_and_student_is_a_recipe_for_classes(screen: AppTest, app_contex
     for part in ("validation", "test"):
         field = screen.selectbox(f"{form}_iterated_{part}")
         assert (field.options, field.value) == (["none"], ""), "it has no splits"
+    assert "shown once it runs" in words(screen), "no part of the network was timed"
+    timed = Estimates((41.0,), pending=False, costs=(TrainingCosts(once=10, training=6, strong=10, predicting=2),))
+    monkeypatch.setattr("app.services.rounds.preview.known_times", lambda *_: timed)
+    screen.number_input(f"{form}_epochs").set_value(10)
+    screen.number_input(f"{form}_iterated_iterations").set_value(2).run()
+    assert "about 5 min" in words(screen)  # 10 + 10 epochs * 3 networks * 10 + 2 * 2 = 314 s
+    screen.number_input(f"{form}_iterated_iterations").set_value(5).run()
+    assert "about 10 min" in words(screen)
     screen.number_input(f"{form}_iterated_iterations").set_value(2)
     screen.slider(f"{form}_iterated_share").set_range(0.4, 0.9)
     screen.checkbox(f"{form}_iterated_consistency").check()

@@ -18,7 +18,7 @@ from app.services.reviews import Choice
 from app.services.reviews.errors import NotFoundError
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
-from app.worker.iterated import as_one_piece, stage_name
+from app.worker.iterated import as_one_piece
 from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig
 from core.data.networks import kept_networks
 from core.recipes.iterated.roles import IteratedParts
@@ -221,19 +221,11 @@ def test_progress_is_that_of_one_piece_and_names_its_stages(tmp_path: Path) -> N
     assert fractions == sorted(fractions)
     np.testing.assert_allclose(fractions[0], 0.5 / 9)
     assert {(one.fold, one.folds) for one in told} == {(0, 1)}
-    full = IteratedSettings(iterations=2, consistency=True, votes=2, fine_tuning=0.25)
-    names = [stage_name(number, full) for number in range(len(full.stages) + 1)]
-    assert names[:4] == ["labels alone", "teacher with consistency", "voting network 1 of 2", "voting network 2 of 2"]
-    assert names[4:8] == ["labelling 1 of 2", "student 1 of 2", "fine-tuning 1 of 2", "labelling 2 of 2"]
-    assert names[-2:] == ["test and proposals"] * 2
     usual = IteratedSettings(iterations=1)
     (tmp_path / "baseline.json").write_text(json.dumps({"score": {"value": 0.914}}))
     (tmp_path / "pseudo_1.json").write_text(json.dumps({"labels": {}}))
     as_one_piece(told.append, usual, tmp_path)(Progress("training", 2, 9, message="a"))
     assert told[-1].message == "student 1 of 1 · a · labels alone 91.4%"
-    assert [stage_name(number, usual) for number in range(4)] == [
-        "labels alone", "labelling 1 of 1", "student 1 of 1", "test and proposals",
-    ]  # fmt: skip
 
 
 def test_a_split_that_is_none_is_refused_at_once(scenes: AppContext, digits: AppContext) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.config import CrossFoldSettings, CrossTrainingSettings, IteratedSettings, LabellingSettings
+from core.config import CrossFoldSettings, CrossTrainingSettings, IteratedSettings, LabellingSettings, TrainingCosts
 from core.config.recipes import RECIPES
 from core.types import ConfigError, Recipe
 
@@ -68,3 +68,13 @@ def test_a_whole_number_is_a_number_and_what_is_stored_reads_back() -> None:
     assert IteratedSettings.from_json({"iterations": 2, "consistency": True}).iterations == 2
     for settings in (info.settings for info in RECIPES.values()):
         assert settings.from_json(settings().to_json()) == settings()
+
+
+def test_the_time_of_iterations_grows_with_each_network_that_is_trained() -> None:
+    costs = TrainingCosts(once=1, training=2, strong=4, predicting=1)
+    assert IteratedSettings(iterations=3).seconds(costs, 10) == 1 + 10 * 4 * 4 + 3
+    assert IteratedSettings(iterations=3, strong_views=False).seconds(costs, 10) == 1 + 10 * 4 * 2 + 3
+    assert IteratedSettings(iterations=1, votes=5).seconds(costs, 10) == 1 + 10 * 7 * 4 + 5
+    beside = (4 + 3 * 5) / 4  # a quarter of each batch has labels
+    assert IteratedSettings(iterations=0, consistency=True).seconds(costs, 10) == 1 + 10 * (4 + beside)
+    assert IteratedSettings().seconds(TrainingCosts(once=7), 10) == 7

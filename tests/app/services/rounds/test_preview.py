@@ -55,9 +55,14 @@ def test_a_trial_runs_in_the_background_and_its_answer_is_kept(app_context: AppC
     assert known_times(app_context, dataset_id, [CONFIG]).pending
     known = waited(app_context, dataset_id)
     assert known.seconds[0] is not None
-    assert known.seconds == estimate_times(app_context, dataset_id, [CONFIG])  # read, not measured again
+    assert known == estimate_times(app_context, dataset_id, [CONFIG])  # read, not measured again
     (kept,) = (app_context.files / "timings").iterdir()
-    assert json.loads(kept.read_text())["seconds"] == list(known.seconds)
+    (answer,) = json.loads(kept.read_text())["configs"]
+    assert answer["seconds"] == known.seconds[0]
+    (costs,) = known.costs
+    assert costs is not None
+    assert 0 < costs.predicting < costs.training
+    assert costs.strong > 0
 
 
 def test_a_trial_that_fails_is_logged_and_shows_nothing(
@@ -77,8 +82,9 @@ def test_a_damaged_answer_is_measured_anew(app_context: AppContext, digits_folde
     first = estimate_times(app_context, dataset_id, [CONFIG])
     (kept,) = (app_context.files / "timings").iterdir()
     kept.write_text("{")
-    assert estimate_times(app_context, dataset_id, [CONFIG])[0] > 0
-    assert first[0] > 0
+    again = estimate_times(app_context, dataset_id, [CONFIG])
+    assert (first.seconds[0] or 0) > 0
+    assert (again.seconds[0] or 0) > 0
 
 
 def answered(model: str) -> str:
