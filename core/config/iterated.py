@@ -80,10 +80,13 @@ class IteratedSettings(RecipeSettings):
     def seconds(self, costs: TrainingCosts, epochs: int) -> float:
         """Return the seconds of all stages, from the costs of a network.
 
-        With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views.
+        With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views, of
+        mixed scenes two. On top of a whole batch they are r times as many as that holds.
         """
         own = costs.strong if self.strong_views else costs.training
-        beside = (own + self.ratio * (costs.predicting + costs.strong)) / (1 + self.ratio)
+        views = 2 if self.mixing else 1
+        beside = own + self.ratio * (costs.predicting + views * costs.strong)
+        beside /= 1 if self.whole_batch else 1 + self.ratio
         students = self.iterations * own * (1 + self.fine_tuning)
         voters = self.votes if self.iterations else 0
         passes = own + voters * own + students + (beside if self.consistency else 0.0)

@@ -77,4 +77,6 @@ def test_the_time_of_iterations_grows_with_each_network_that_is_trained() -> Non
     assert IteratedSettings(iterations=1, votes=5).seconds(costs, 10) == 1 + 10 * 7 * 4 + 5
     beside = (4 + 3 * 5) / 4  # a quarter of each batch has labels
     assert IteratedSettings(iterations=0, consistency=True).seconds(costs, 10) == 1 + 10 * (4 + beside)
+    more = IteratedSettings(iterations=0, consistency=True, ratio=1, whole_batch=True, mixing=True)
+    assert more.seconds(costs, 10) == 1 + 10 * (4 + 4 + 1 + 2 * 4)  # a label, and an image in two views
     assert IteratedSettings().seconds(TrainingCosts(once=7), 10) == 7
