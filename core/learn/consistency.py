@@ -6,7 +6,7 @@ augmentation, the strong one is made from it (`core.learn.augment`). The least c
 network: Y. Wang et al., *FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning*, ICLR 2023. Instead of a
 moving average of the weights the learning rate falls to 0.
 
-Of scenes two strong views are made, each with a box of another unlabelled scene and its predictions: S. Yun et al.,
+Scenes can have two strong views, each with a box of another unlabelled scene and its predictions: S. Yun et al.,
 *CutMix*, ICCV 2019, and L. Yang et al., *Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic
 Segmentation* (UniMatch), CVPR 2023, here without its perturbed features.
 

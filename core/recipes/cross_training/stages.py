@@ -100,10 +100,8 @@ def learn_pair(context: CrossTrainingContext, known: dict[int, str]) -> list[lis
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights = training_data.class_weights(context.data.labelled)
-    if weights is not None:
-        weights = np.where(
-            weights > 0, weights, np.float32(1)
-        )  # a class that only tags name weighs like the median one
+    if weights is not None:  # a class that only tags name weighs like the median one
+        weights = np.where(weights > 0, weights, np.float32(1))
     sources = Sources(
         training_data.images,
         training_data.targets,
