@@ -11,6 +11,8 @@ def mean_interval(values: FloatArray) -> list[float] | None:
     """Return the 95 % interval of the mean of these values, (N,), by Student's t; None for a single one."""
     if len(values) == 1:
         return None
+    if (values == values[0]).all():  # no spread, of which the distribution says nothing
+        return [float(values[0])] * 2
     low, high = stats.t.interval(_LEVEL, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
     return [float(low), float(high)]
 

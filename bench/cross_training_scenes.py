@@ -132,6 +132,7 @@ def learn_ceiling(
         image_cache=cache,
         store=masks,
         tags=image_tags(data, masks, None, background),
+        exponent=config.settings.exponent(config.network),
         callbacks=FoldCallbacks(EpochPrinter(), lambda: False),
     )
     own = MaskStore(folder / "masks")

@@ -25,14 +25,14 @@ from core.learn.augment import (
     strong_moved_views,
     strong_views,
 )
-from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling, Targets, WeighedTargets
 from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData, keep_logits
 from core.learn.models.classifier import build_classifier, initial_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
 from core.learn.pixel_probe import Probed, probe_scenes
 from core.learn.training import median_frequency
-from core.types import DatasetError, FloatArray, IntArray, Progress, RoundError, Task
+from core.types import IGNORE, DatasetError, FloatArray, IntArray, Progress, RoundError, Task
 
 _LOGITS = 1 << 27  # of a batch of scenes that may exist at once: half a gigabyte
 
@@ -73,6 +73,7 @@ class TaskDefinition:
     augment: Callable[[RoundConfig], Augment]  # changes images and targets alike
     strong_augment: Callable[[RoundConfig], Augment]  # the same, far more where that helps
     strong_views: Callable[[Tensor, Generator], Tensor]  # of images, whose targets stay, (B, C, H, W)
+    mixed_views: int  # of consistency training: see `core.learn.consistency.Consistency`
     view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network with its test-time views
     keep: Callable[[Snapshot, RoundConfig, RoundPaths], Keep]  # processes the held-out logits
     probe: Callable[[RoundConfig, TrainingData, FoldSplit, Probed, FoldCallbacks], FoldResult] | None = (
@@ -150,6 +151,29 @@ def _masked_data(
     return TrainingData(ImageBatches(images, scaling, device), MaskTargets(array, device), most, class_weights)
 
 
+def weigh_pixels(
+    targets: Targets,
+    snapshot: Snapshot,
+    names: Mapping[int, str],
+    config: RoundConfig,
+    places: RoundPaths,
+    callbacks: FoldCallbacks,
+) -> WeighedTargets:
+    """Return targets of masks with weights: `names` are row -> name of a mask of weights, 0 to 254, in the store."""
+    sizes = masks_of(snapshot).sizes
+    array = mask_canvases(
+        places.mask_store,
+        [names.get(row, "") for row in range(len(snapshot))],
+        sizes,
+        size=config.input_size,
+        classes=IGNORE,
+        cache=places.image_cache,
+        report=lambda _done, _count: None,
+        should_stop=callbacks.should_stop,
+    )
+    return WeighedTargets(targets, MaskTargets(array, devices.choose(config.device)))
+
+
 def _scene_view(config: RoundConfig, network: nn.Module) -> nn.Module:
     """Return the network with its test-time views of scenes; a probe sees images whole, and in all sizes at once."""
     if config.method is ProbabilityMethod.PROBE:
@@ -192,6 +216,7 @@ CLASSIFICATION = TaskDefinition(
     augment=lambda _config: jitter_labels,
     strong_augment=lambda _config: strong_labels,
     strong_views=strong_moved_views,
+    mixed_views=0,
     view=lambda _config, network: network,
     keep=lambda _snapshot, _config, _places: keep_logits,
 )
@@ -202,6 +227,7 @@ SEGMENTATION = TaskDefinition(
     augment=lambda config: scene_jitter(config.crop, mirror=config.mirror),
     strong_augment=lambda config: scene_jitter(config.crop, mirror=config.mirror),  # stronger ones lose (docs/log.md)
     strong_views=strong_views,
+    mixed_views=2,
     view=_scene_view,
     keep=_keep_masks,
     probe=probe_scenes,

@@ -13,7 +13,7 @@ ADAMW = "adamw"  # cycle of all other networks: better in runs of thousands of s
 SGD = "sgd"  # as published, for runs of tens of thousands
 
 IMAGE_TRUST = "image"  # as published: the worst IoU of an image's classes, to the power 8
-PIXEL_TRUST = "pixel"  # the IoU of the pixel's class, to the power 4; not better so far (docs/log.md)
+PIXEL_TRUST = "pixel"  # the IoU of the pixel's class, at most the mean of its image's, to the power 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class CrossTrainingSettings(RecipeSettings):
     batch_size: int = 8  # of stage 1: half masks, half tags
     optimizer: str = ADAMW  # of stage 1, or SGD
     trust: str = IMAGE_TRUST  # by which PseudoNet's masks weigh in stage 1, or PIXEL_TRUST
+    balance: float = 0.5  # exponent of class weights by median frequency, of every network; 0: none, as published
     learning_rate: float = 0.0  # of stage 1; 0: chosen for optimizer and network
     block: int = 200  # steps of stage 1 from one checkpoint to the next
     background: str = ""  # the class that every image shows; "": none
@@ -52,6 +53,12 @@ class CrossTrainingSettings(RecipeSettings):
         for name in ("steps", "labelled_first", "learning_rate"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, must not be below 0")
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"balance is {self.balance}, must be from 0 to 1")
+
+    def exponent(self, network: RoundConfig) -> float:
+        """Return the exponent of the class weights: 1 where the network's own config asks for them."""
+        return 1.0 if network.class_weights else self.balance
 
     def rate(self, network: RoundConfig, usual: float) -> float:
         """Return the rate of stage 1; `usual` is AdamW's rate for the network."""

@@ -29,6 +29,7 @@ class IteratedSettings(RecipeSettings):
     """Number of iterations, selection of pseudo labels, and data that the best model is selected by.
 
     Shares are of each predicted class, so that rare ones are not starved; the share grows evenly to `last_share`.
+    Masks have no shares where their pixels are weighed.
     """
 
     iterations: int = 3
@@ -36,6 +37,9 @@ class IteratedSettings(RecipeSettings):
     last_share: float = 0.8  # the same for the last student
     least_confidence: float = 0.5  # below it no pseudo label is used, regardless of the share
     labelled_share: float = 0.25  # of each batch of a student, real labels; 0: pseudo labels alone
+    weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
+    whole_batch: bool = False  # with consistency a batch has as many labels as without, the unlabelled images on top
+    mixing: bool = False  # of masks, with consistency: two strong views, each with a box of another image
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
@@ -76,10 +80,13 @@ class IteratedSettings(RecipeSettings):
     def seconds(self, costs: TrainingCosts, epochs: int) -> float:
         """Return the seconds of all stages, from the costs of a network.
 
-        With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views.
+        With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views, of
+        mixed scenes two. On top of a whole batch they are r times as many as that holds.
         """
         own = costs.strong if self.strong_views else costs.training
-        beside = (own + self.ratio * (costs.predicting + costs.strong)) / (1 + self.ratio)
+        views = 2 if self.mixing else 1
+        beside = own + self.ratio * (costs.predicting + views * costs.strong)
+        beside /= 1 if self.whole_batch else 1 + self.ratio
         students = self.iterations * own * (1 + self.fine_tuning)
         voters = self.votes if self.iterations else 0
         passes = own + voters * own + students + (beside if self.consistency else 0.0)

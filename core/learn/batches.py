@@ -143,6 +143,33 @@ class MaskTargets:
         return taken.masked_fill(taken == self._ignore, NO_LABEL)
 
 
+_WEIGHTS = 256  # weights of a pixel, a byte
+
+
+class WeighedTargets:
+    """Targets of masks with a weight for each pixel, in one number: class x 256 + weight; `split_weights` undoes it.
+
+    So an augmentation moves both alike. `NO_LABEL` where unlabelled; pixels without a weight have the largest.
+    """
+
+    def __init__(self, masks: Targets, weights: MaskTargets) -> None:
+        """Take the masks and the weights of the same rows, 0 to 254."""
+        self.shown, self._masks, self._weights = masks.shown, masks, weights
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Return the numbers of these rows, (B, H, W)."""
+        masks, weights = self._masks.batch(rows), self._weights.batch(rows)
+        coded = masks * _WEIGHTS + torch.where(weights == NO_LABEL, _WEIGHTS - 1, weights)
+        return torch.where(masks == NO_LABEL, NO_LABEL, coded)
+
+
+def split_weights(coded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the masks and the weights in [0, 1] of `WeighedTargets`, (B, H, W) each."""
+    known = coded != NO_LABEL
+    masks = torch.where(known, coded.div(_WEIGHTS, rounding_mode="floor"), NO_LABEL)
+    return masks, torch.where(known, coded.remainder(_WEIGHTS), 0) / (_WEIGHTS - 1)
+
+
 def _fits(size: int, device: torch.device) -> bool:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

@@ -6,10 +6,14 @@ augmentation, the strong one is made from it (`core.learn.augment`). The least c
 network: Y. Wang et al., *FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning*, ICLR 2023. Instead of a
 moving average of the weights the learning rate falls to 0.
 
+Scenes can have two strong views, each with a box of another unlabelled scene and its predictions: S. Yun et al.,
+*CutMix*, ICCV 2019, and L. Yang et al., *Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic
+Segmentation* (UniMatch), CVPR 2023, here without its perturbed features.
+
 Shapes: images (B, C, H, W) with a deviation of 1, logits (B, K, ...), valid (B, ...), thresholds (K,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +25,9 @@ from core.learn.batches import ImageBatches, Targets
 from core.learn.training import supervised_loss
 from core.types import NO_LABEL
 
+_BOXED = 0.5  # probability that a scene gets a box of another one; with the sizes below as in UniMatch
+_LEAST_BOX, _LARGEST_BOX = 0.02, 0.4  # of the scene's area
+_LONGEST_BOX = 1 / 0.3  # ratio of its sides, where both are shares of the scene's
 _DECAY = 0.99  # of the running means, a step; FreeMatch has 0.999 for 2,000 times as many steps
 
 
@@ -63,6 +70,7 @@ class Consistency:
     rows: Tensor
     augment: Augment  # the weak view
     strong: Callable[[Tensor, torch.Generator], Tensor]  # of a weak view, with the same targets
+    mixed_views: int = 0  # strong views of each scene that are mixed with others; 0: one, unmixed
     threshold: float | None  # None: adaptive
     ratio: int  # unlabelled images for each labelled one
     running: Tensor  # (1 + K,) means of the adaptive thresholds, changed in place
@@ -81,11 +89,49 @@ class Consistency:
         chosen = self.rows.to(device)[drawn]
         nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere; what comes into view is not
         weak, seen = self.augment(self.images.batch(chosen), nothing, generator)
-        strong = self.strong(weak, generator)
-        logits = network(torch.cat((images, strong)))
+        boxed = [draw_mix(weak, generator) for _ in range(self.mixed_views)]
+        mixes: Sequence[Mix | None] = boxed or [None]
+        strong = [mixed(self.strong(weak, generator), mix) for mix in mixes]
+        logits = network(torch.cat((images, *strong)))
         with torch.no_grad():  # after what learns: autocast keeps the weights it rounded first
             sure = network(weak).float()
             valid = seen != NO_LABEL
             least = adaptive_thresholds(sure, valid, self.running) if self.threshold is None else self.threshold
-        own, changed = logits[: len(images)], logits[len(images) :]
-        return supervised_loss(own, targets, weights) + consistency_loss(sure, changed.float(), valid, least)
+        own, changed = logits[: len(images)], logits[len(images) :].float().chunk(len(mixes))
+        losses = [
+            consistency_loss(mixed(sure, mix), view, mixed(valid, mix), least)
+            for view, mix in zip(changed, mixes, strict=True)
+        ]
+        return supervised_loss(own, targets, weights) + torch.stack(losses).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Partner of each scene of a batch, (B,), and the pixels taken from it, (B, H, W)."""
+
+    others: Tensor
+    inside: Tensor
+
+
+def draw_mix(images: Tensor, generator: torch.Generator) -> Mix:
+    """Return a random box for half of these scenes, and the scene that fills it."""
+    count, height, width = len(images), *images.shape[2:]
+    device = images.device
+    drawn = torch.rand(5, count, 1, 1, generator=generator, device=device)
+    area = _LEAST_BOX + (_LARGEST_BOX - _LEAST_BOX) * drawn[0]
+    ratio = _LONGEST_BOX ** (2 * drawn[1] - 1)
+    tall, wide = (area * ratio).sqrt().clamp_max(1), (area / ratio).sqrt().clamp_max(1)
+    top, left = (1 - tall) * drawn[2], (1 - wide) * drawn[3]
+    y = (torch.arange(height, device=device) + 0.5).view(1, -1, 1) / height
+    x = (torch.arange(width, device=device) + 0.5).view(1, 1, -1) / width
+    inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & (drawn[4] < _BOXED)
+    shift = torch.randint(1, max(2, count), (1,), generator=generator, device=device)
+    return Mix((torch.arange(count, device=device) + shift) % count, inside)
+
+
+def mixed(values: Tensor, mix: Mix | None) -> Tensor:
+    """Return values of scenes, (B, H, W) or (B, C, H, W), each with its box of another one; the same for no mix."""
+    if mix is None:
+        return values
+    inside = mix.inside if values.ndim == mix.inside.ndim else mix.inside[:, None]
+    return torch.where(inside, values[mix.others], values)

@@ -12,6 +12,9 @@ one architecture and their own weights. Four losses, each of weight 1:
 - PseudoNet is trained on W alone, on the likeliest classes of HybridNet. So S can validate it (`Trust`): it predicts S
   without strong changes, and S changes neither its weights nor its statistics.
 
+Pixels may weigh by their class (`Sources.class_weights`), in masks and pseudo masks alike: each network copies what the
+other one finds often, so without weights the large classes swallow the small ones.
+
 An image of W with a mask trains both networks by it, with weight 1.
 
 As in `core.learn.training`, a continued run ends exactly like an uninterrupted one: random draws of a step depend on
@@ -41,7 +44,7 @@ _STRENGTH = 0.5  # at most; with twice that, runs of a thousand steps are less a
 _Operation = Callable[[Tensor, float, torch.Generator], Tensor]  # image (C, H, W), strength in [-1, 1]
 DECAY = 0.99  # per step
 POWER = 8
-PIXEL_POWER = 4  # a class alone; the paper's power weighs an image by its worst class
+PIXEL_POWER = 4  # of a class, or of the mean of some; the paper's power weighs an image by its worst class
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 4e-5
 _POWER = 0.9  # of the remaining share of the run: the "poly" schedule
 _CLASSIFIER_RATE = 10  # times the others' rate
@@ -59,6 +62,7 @@ class Sources:
     strong_rows: Tensor  # S, (M,)
     weak_rows: Tensor  # W, (M,)
     background: int | None  # the class that every image shows, if there is one
+    class_weights: Tensor | None = None  # (K,); None: equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,9 @@ class Trust:
     Running counts of pixels per class, each step weighing .99 of the next one's: T given, P predicted, TP both. The
     intersection over union is TP / (T + P - TP). The trust in an image is the least IoU of its classes to the power 8:
     it stays near 0 until all of them are known well, without a threshold or a schedule. That is the paper's rule; with
-    many classes an image it stays 0 while one of them is missed. The trust in a pixel is the IoU of its predicted class
-    alone, to the power 4.
+    many classes an image it stays 0 while one of them is missed. The trust in a pixel is the IoU of its class, but at
+    most the mean of its image's classes without the background, to the power 4: otherwise the background, known first,
+    would outweigh all else, and both networks would end by painting nothing but it.
 
     Pixels labelled `NO_LABEL` are not counted, not as predicted either. A class that was predicted or given but never
     rightly has IoU 0, and so has the trust in every image that shows it. A class that was neither given nor predicted
@@ -143,10 +148,18 @@ class Trust:
         worst = torch.where(asked, ious, torch.inf).amin(dim=1)
         return torch.where(asked.any(dim=1), worst, 0.0).pow(POWER).float()
 
-    def pixel_weights(self, predicted: Tensor) -> Tensor:
-        """Return the trust in pixels predicted as these classes, (B, H, W), as float in [0, 1]; 0 for `NO_LABEL`."""
-        by_class = self.ious().nan_to_num(0.0).pow(PIXEL_POWER).float()
-        return torch.where(predicted == NO_LABEL, 0.0, by_class[predicted.clamp_min(0)])
+    def pixel_weights(self, predicted: Tensor, tags: Tensor, background: int | None = None) -> Tensor:
+        """Return the trust in pixels predicted as these classes, (B, H, W), as float in [0, 1]; 0 for `NO_LABEL`.
+
+        `tags`, (B, K), are those of their images.
+        """
+        ious = self.ious().nan_to_num(0.0)
+        others = tags.clone()
+        if background is not None:
+            others[:, background] = False
+        mean = (ious * others).sum(dim=1) / others.sum(dim=1).clamp_min(1)  # (B,)
+        least = torch.minimum(ious[predicted.clamp_min(0)], mean[:, None, None])
+        return torch.where(predicted == NO_LABEL, 0.0, least.pow(PIXEL_POWER).float())
 
 
 class _Step:
@@ -159,6 +172,7 @@ class _Step:
         self._optimizers = {"hybrid": optimizer_of(pair.hybrid, recipe), "pseudo": optimizer_of(pair.pseudo, recipe)}
         self._generator = torch.Generator(device)
         self._tags = sources.tags.to(device)
+        self._weights = None if sources.class_weights is None else sources.class_weights.to(device)
 
     def __call__(self, number: int) -> Tensor:
         """Train on one batch; return the four losses and the mean trust, (5,)."""
@@ -180,13 +194,14 @@ class _Step:
             pseudo = pair.pseudo(tagged).float()
         has_mask = (given != NO_LABEL).flatten(1).any(dim=1)
         taught = _target(pseudo, given, weak_tags, has_mask)
+        target = _target(hybrid[half:], given, weak_tags, has_mask)
         trusted = self._trust_in(taught, weak_tags, has_mask)
         losses = torch.stack(
             (
-                class_aware_loss(hybrid[:half], masks, strong_tags),
-                class_aware_loss(pseudo, _target(hybrid[half:], given, weak_tags, has_mask), weak_tags),
+                class_aware_loss(hybrid[:half], masks, strong_tags, class_weights=self._weights),
+                class_aware_loss(pseudo, target, weak_tags, class_weights=self._weights),
                 presence_loss(hybrid, torch.cat((strong_tags, weak_tags)), sources.background),
-                class_aware_loss(hybrid[half:], taught, weak_tags, trusted),
+                class_aware_loss(hybrid[half:], taught, weak_tags, trusted, class_weights=self._weights),
             )
         )
         for optimizer in self._optimizers.values():
@@ -200,7 +215,8 @@ class _Step:
     def _trust_in(self, taught: Tensor, tags: Tensor, has_mask: Tensor) -> Tensor:
         """Return the weights of what PseudoNet teaches, (B/2,) or (B/2, H, W); 1 for images with a mask."""
         if self._recipe.trust == PIXEL_TRUST:
-            return torch.where(has_mask[:, None, None], 1.0, self.trust.pixel_weights(taught))
+            weights = self.trust.pixel_weights(taught, tags, self._sources.background)
+            return torch.where(has_mask[:, None, None], 1.0, weights)
         return torch.where(has_mask, 1.0, self.trust.weights(tags))
 
     def _windows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -283,11 +299,18 @@ def deal_rows(rows: Tensor, count: int, step: int, seed: int) -> Tensor:
     return rows[torch.stack([orders[lap][place] for lap, place in places])]
 
 
-def class_aware_loss(logits: Tensor, targets: Tensor, tags: Tensor, weights: Tensor | None = None) -> Tensor:
+def class_aware_loss(
+    logits: Tensor,
+    targets: Tensor,
+    tags: Tensor,
+    weights: Tensor | None = None,
+    *,
+    class_weights: Tensor | None = None,
+) -> Tensor:
     """Return the cross entropy over present classes, as the mean over labelled pixels; 0, not NaN, without any.
 
     `weights` (B,) scale the images, or (B, ...) the pixels; the mean is still over all labelled pixels, so that little
-    trust means little loss.
+    trust means little loss. `class_weights` (K,) are of the mean: a pixel counts as often as its class weighs.
     Pixels labelled as an absent class contradict the tags and count as unlabelled.
     """
     open_tags = tags | ~tags.any(dim=1, keepdim=True)  # images without tags have no labelled pixel but need a softmax
@@ -299,7 +322,10 @@ def class_aware_loss(logits: Tensor, targets: Tensor, tags: Tensor, weights: Ten
     cost = -torch.where(known, picked, 0.0)
     if weights is not None:
         cost = cost * weights.view(*weights.shape, *[1] * (cost.ndim - weights.ndim))
-    return cost.sum() / known.sum().clamp_min(1)
+    if class_weights is None:
+        return cost.sum() / known.sum().clamp_min(1)
+    share = class_weights[index] * known
+    return (cost * share).sum() / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
 
 
 def presence_loss(logits: Tensor, tags: Tensor, background: int | None) -> Tensor:

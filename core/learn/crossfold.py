@@ -102,6 +102,7 @@ class NetworkSpec:
     objective: Objective = label_objective
     running: tuple[Tensor, ...] = ()  # tensors that the objective changes
     seen: int = 0  # images of an epoch; 0: each training row once
+    targets: Targets | None = None  # what the objective learns; None: those of the training data
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,7 @@ def learn_fold(
         epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed, seen=spec.seen
     )
     device, message = training_data.images.device, ""
-    labelled = _training_rows(training_data, split)
+    labelled = _training_rows(training_data, split, spec.targets or training_data.targets)
     while True:
         torch.manual_seed(seed)
         network = spec.build().to(memory_format=torch.channels_last).to(device)
@@ -282,11 +283,11 @@ def keep_logits(split: FoldSplit, predict: Predict) -> FoldOutput:
     return logits_output(split, torch.cat(parts).cpu().numpy())
 
 
-def _training_rows(training_data: TrainingData, split: FoldSplit) -> Labelled:
+def _training_rows(training_data: TrainingData, split: FoldSplit, targets: Targets) -> Labelled:
     weights = training_data.class_weights(split.learn_rows)
     on_device = None if weights is None else torch.from_numpy(weights).to(training_data.images.device)
     rows = np.resize(split.learn_rows, max(_LEAST_ROWS, len(split.learn_rows)))
-    return Labelled(torch.from_numpy(rows), training_data.targets, on_device)
+    return Labelled(torch.from_numpy(rows), targets, on_device)
 
 
 def _read(checkpoint: Path) -> State | None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 from core.learn.augment import Augment
-from core.learn.batches import ImageBatches, Targets
+from core.learn.batches import ImageBatches, Targets, split_weights
 from core.learn.devices import fast_precision
 from core.types import NO_LABEL, FloatArray, IntArray, RoundCancelledError, RoundError
 
@@ -79,6 +79,13 @@ def label_objective(
     return supervised_loss(network(images), targets, weights)
 
 
+def weighed_objective(
+    network: nn.Module, images: Tensor, coded: Tensor, weights: Tensor | None, _generator: torch.Generator
+) -> Tensor:
+    """Return the supervised loss of `WeighedTargets`."""
+    return weighed_loss(network(images), coded, weights)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsBeside:
     """`Objective` that adds real labels to each batch of pseudo labels: labelled rows, (M,), drawn at random.
@@ -91,6 +98,7 @@ class LabelsBeside:
     rows: Tensor
     augment: Augment
     share: float
+    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None  # of logits, targets and class weights
 
     def __call__(
         self,
@@ -106,7 +114,8 @@ class LabelsBeside:
         drawn = torch.randint(len(self.rows), (count,), generator=generator, device=device)
         chosen = self.rows.to(device)[drawn]
         shown, wanted = self.augment(self.images.batch(chosen), self.targets.batch(chosen), generator)
-        return supervised_loss(network(torch.cat((images, shown))), torch.cat((targets, wanted)), weights)
+        loss = self.loss or supervised_loss
+        return loss(network(torch.cat((images, shown))), torch.cat((targets, wanted)), weights)
 
 
 def train(
@@ -211,6 +220,18 @@ def supervised_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = No
         return total / known.sum().clamp_min(1)
     share = weights[targets.clamp_min(0)] * known
     return total / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
+
+
+def weighed_loss(logits: Tensor, coded: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the cross entropy of `WeighedTargets`, each pixel by its weight; the mean is over all labelled pixels.
+
+    So little confidence means little loss.
+    """
+    targets, shares = split_weights(coded)
+    cost = F.cross_entropy(logits, targets, weight=weights, ignore_index=NO_LABEL, reduction="none")
+    known = (targets != NO_LABEL).float()
+    counted = known if weights is None else weights[targets.clamp_min(0)] * known
+    return (cost * shares).sum() / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
 
 
 def median_frequency(masks: IntArray, rows: IntArray, classes: int) -> FloatArray:

@@ -48,6 +48,7 @@ _NAMES = (
 _CLASSES = without_values(
     declare([*((name, voc_colour(at)) for at, name in enumerate(_NAMES.split(" "))), (None, _BORDER)])
 )
+NAMES = _CLASSES.table.names
 USUAL = DefaultClasses(_CLASSES, _CLASSES, len(_CLASSES.table) - 1, coloured=False)
 
 

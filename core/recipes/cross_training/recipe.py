@@ -59,7 +59,7 @@ class CrossTrainingConfig:
 
     network: RoundConfig = field(default_factory=_published)  # also for training the baseline and stage 2
     settings: CrossTrainingSettings = field(
-        default_factory=lambda: CrossTrainingSettings(steps=20_000, batch_size=10, optimizer=SGD, block=500)
+        default_factory=lambda: CrossTrainingSettings(steps=20_000, batch_size=10, optimizer=SGD, balance=0, block=500)
     )
 
     def joint(self, images: int) -> JointRecipe:
@@ -129,6 +129,7 @@ def run_cross_training(
         image_cache=image_cache,
         store=store,
         tags=image_tags(data, store, tags, background),
+        exponent=config.settings.exponent(config.network),
         callbacks=FoldCallbacks(report, should_stop),
     )
     _claim(context, config, usable)

@@ -27,7 +27,7 @@ from core.learn.training import State, TrainingCallbacks
 from core.recipes.data import RecipeData, given_mask, with_masks
 from core.recipes.scores import MaskScore, empty_confusion, image_confusion
 from core.tasks import SEGMENTATION, RoundPaths
-from core.types import ByteArray, IntArray, Progress, RoundError
+from core.types import ByteArray, FloatArray, IntArray, Progress, RoundError
 
 STAGES = 4  # baseline, pair, painting, retraining
 BASELINE, PAIR, PAINTING, RETRAINING = range(STAGES)
@@ -49,6 +49,7 @@ class CrossTrainingContext:
     image_cache: Path
     store: MaskStore  # of the given masks
     tags: BoolArray  # (N, K)
+    exponent: float = 0.0  # of class weights by median frequency, of all networks; 0: equal
     callbacks: FoldCallbacks
 
     @property
@@ -66,9 +67,10 @@ class CrossTrainingContext:
         """Return all images with these masks, row -> name in `store`; other rows are unlabelled."""
         reading = Progress("reading images", stage, STAGES)
         places = RoundPaths(self.folder, self.image_cache, store.folder)
-        return SEGMENTATION.training_data(
-            with_masks(self.data.snapshot, names), self.network, places, reading, self.callbacks
-        )
+        config = replace(self.network, class_weights=self.exponent > 0)
+        shown = with_masks(self.data.snapshot, names)
+        data = SEGMENTATION.training_data(shown, config, places, reading, self.callbacks)
+        return replace(data, class_weights=partial(_flattened, data.class_weights, self.exponent))
 
     def build(self, number: int) -> nn.Module:
         """Return a new network; its initial weights depend on `number`."""
@@ -97,6 +99,9 @@ def learn_pair(context: CrossTrainingContext, known: dict[int, str]) -> list[lis
     state: State | None = None
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = training_data.class_weights(context.data.labelled)
+    if weights is not None:  # a class that only tags name weighs like the median one
+        weights = np.where(weights > 0, weights, np.float32(1))
     sources = Sources(
         training_data.images,
         training_data.targets,
@@ -104,6 +109,7 @@ def learn_pair(context: CrossTrainingContext, known: dict[int, str]) -> list[lis
         torch.from_numpy(context.data.labelled),
         torch.from_numpy(context.data.unlabelled),
         context.background,
+        None if weights is None else torch.from_numpy(weights),
     )
     history: list[list[float]] = []
     callbacks = _pair_callbacks(context, checkpoint, history)
@@ -187,6 +193,14 @@ def learn_from_masks(
     measured = replace(said, predicts=stage == RETRAINING, accuracy=score.accuracy, mean_iou=score.mean_iou)
     keep_network(context.folder, name, outcome.network, measured)
     return score, MaskScore.of(outcome.kept.columns["tagged"])
+
+
+def _flattened(
+    weights_of: Callable[[IntArray], FloatArray | None], exponent: float, rows: IntArray
+) -> FloatArray | None:
+    """Return the class weights of these rows to the power `exponent`, (K,)."""
+    weights = weights_of(rows)
+    return None if weights is None else weights**exponent
 
 
 def _describe(context: CrossTrainingContext, images: ImageBatches) -> About:

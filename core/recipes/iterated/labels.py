@@ -34,12 +34,14 @@ Label = int | str
 Labels = dict[int, Label]
 _FINE_LEVELS = 10_001  # of the confidence of an image
 _PIXEL_LEVELS = 256  # of the confidence of a pixel, a byte
+HEAVIEST = 254  # of a pixel's weight: the last byte is IGNORE
 
 
 class LabelOperations(Protocol):
     """Operations on one kind of label."""
 
     levels: int
+    has_pixels: bool
 
     def known(self, rows: IntArray) -> Labels:
         """Return the given labels of these rows."""
@@ -58,6 +60,9 @@ class LabelOperations(Protocol):
     def pseudo(self, classes: IntArray, levels: IntArray, least: IntArray) -> Label | None:
         """Return the label of an image where its levels reach `least` of the predicted class, (K,); None: nowhere."""
 
+    def weights(self, levels: IntArray, /) -> Label:
+        """Return the name of the weights of an image's pixels by these levels; there are none without pixels."""
+
     def publish(self, folder: Path, labels: Labels, table: ClassTable | None, /) -> None:
         """Write masks as files into a folder, in the colours of `table`; class labels are not written."""
 
@@ -68,6 +73,7 @@ class ClassLabels:
 
     snapshot: Snapshot
     levels: int = _FINE_LEVELS
+    has_pixels: bool = False
 
     def known(self, rows: IntArray) -> Labels:
         """Return the given classes."""
@@ -100,6 +106,14 @@ class ClassLabels:
         """Return the class, or None below its least level."""
         return int(classes) if levels >= least[classes] else None
 
+    def weights(self, _levels: IntArray, /) -> Label:
+        """Refuse: an image has one confidence, and is learnt or not.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("class labels have no pixels to weigh")
+
     def publish(self, _folder: Path, _labels: Labels, _table: ClassTable | None, /) -> None:
         """Write nothing: class labels are not files."""
 
@@ -113,6 +127,7 @@ class MaskLabels:
     own: MaskStore
     input_size: int
     levels: int = _PIXEL_LEVELS
+    has_pixels: bool = True
 
     def known(self, rows: IntArray) -> Labels:
         """Return the given masks, copied."""
@@ -152,6 +167,10 @@ class MaskLabels:
             return None
         dtype = mask_dtype(len(self.snapshot.classes))
         return self.own.put(np.where(sure, classes, np.iinfo(dtype).max).astype(dtype), durable=False)
+
+    def weights(self, levels: IntArray, /) -> Label:
+        """Return the name of a mask of the levels, 0 to 254."""
+        return self.own.put(np.minimum(levels, HEAVIEST).astype(np.uint8), durable=False)
 
     def publish(self, folder: Path, labels: Labels, table: ClassTable | None, /) -> None:
         """Write the masks in colours."""

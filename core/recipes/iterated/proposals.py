@@ -145,11 +145,11 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
         context.settings,
     )
     kind, _, iteration = result.best.rpartition("_")
-    pseudo = _pseudo_labels(context, int(iteration)) if kind in {STUDENT, TUNED} else {}
+    pseudo, weights = _pseudo_labels(context, int(iteration)) if kind in {STUDENT, TUNED} else ({}, {})
     taught = {row: label for row, label in pseudo.items() if not of_half[row]}
     if taught:
         own = name if kind == STUDENT else f"{name}_{STUDENT}"
-        student = student_run(context, own, stage=first + 2 * number, pseudo=taught, truth=truth)
+        student = student_run(context, own, stage=first + 2 * number, pseudo=taught, truth=truth, weights=weights)
         run_stage(context.folder, own, lambda: {"score": asdict(learn(context, student))})
         whole = replace(whole, begin=own, part=settings.fine_tuning, rate=settings.fine_tuning_rate)
     if not taught or kind == TUNED:
@@ -157,6 +157,8 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
     return name
 
 
-def _pseudo_labels(context: IteratedContext, iteration: int) -> Labels:
+def _pseudo_labels(context: IteratedContext, iteration: int) -> tuple[Labels, Labels]:
+    """Return the pseudo labels of an iteration and the weights of their pixels."""
     done = run_stage(context.folder, f"pseudo_{iteration}", dict)
-    return {int(row): label for row, label in done["labels"].items()}
+    labels, weights = ({int(row): name for row, name in done.get(what, {}).items()} for what in ("labels", "weights"))
+    return labels, weights

@@ -129,7 +129,9 @@ def run_iterated(
         student, tuned = f"{STUDENT}_{number}", f"{TUNED}_{number}"
         teacher = VOTES if settings.votes and number == 1 else best
         chosen = _label_unlabelled(context, teacher, number, stage[f"pseudo_{number}"], table)
-        own = student_run(context, student, stage=stage[student], pseudo=chosen.labels, truth=truth)
+        own = student_run(
+            context, student, stage=stage[student], pseudo=chosen.labels, truth=truth, weights=chosen.weights
+        )
         scores[student] = learnt(own)
         if settings.fine_tuning:
             scores[tuned] = learnt(
@@ -232,12 +234,13 @@ def _label_unlabelled(
     done = run_stage(context.folder, name, work)
     shutil.rmtree(written, ignore_errors=True)  # a few bytes for each pixel of each image
     labels: Labels = {int(row): label for row, label in done.pop("labels").items()}
+    weights: Labels = {int(row): name for row, name in done.pop("weights", {}).items()}  # of older runs: none
     if not labels:
         raise RoundError(
             "the teacher is confident about no unlabelled image",
             "choose a lower least_confidence, or label more images",
         )
-    return PseudoLabels(labels=labels, **done)
+    return PseudoLabels(labels=labels, weights=weights, **done)
 
 
 def _voters(context: IteratedContext, truth: Labels, stage: Mapping[str, int]) -> list[TrainingRun]:

@@ -5,7 +5,7 @@ Each continues from its checkpoint in the recipe's folder.
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from core.data.networks import find_network
 from core.judge import calibration
 from core.judge.class_thresholds import accepted_counts, balanced_thresholds
 from core.learn.augment import Augment
+from core.learn.batches import WeighedTargets
 from core.learn.consistency import Consistency
 from core.learn.crossfold import (
     FoldCallbacks,
@@ -31,11 +32,19 @@ from core.learn.crossfold import (
 )
 from core.learn.kept_networks import describe_training, keep_network, load_network
 from core.learn.models.ensemble import NetworkEnsemble
-from core.learn.training import LabelsBeside, Objective, label_objective, learning_rate, predict_batches
+from core.learn.training import (
+    LabelsBeside,
+    Objective,
+    label_objective,
+    learning_rate,
+    predict_batches,
+    weighed_loss,
+    weighed_objective,
+)
 from core.recipes.data import RecipeData
 from core.recipes.iterated.labels import LabelOperations, Labels
 from core.recipes.scores import Score
-from core.tasks import RoundPaths, TaskDefinition, task_of
+from core.tasks import RoundPaths, TaskDefinition, task_of, weigh_pixels
 from core.types import FloatArray, IntArray, Progress, RoundError
 
 VOTES = "votes"  # the networks of all folds of the labels together
@@ -116,6 +125,8 @@ class TrainingRun:
     rate: float = 1.0
     beside: IntArray | None = None
     strong: bool | None = None
+    weights: Labels = field(default_factory=dict)  # of the pixels of pseudo masks: row -> name in the recipe's store
+    augment: Augment | None = None  # instead of the usual views
 
 
 def learn(context: IteratedContext, run: TrainingRun) -> Score:
@@ -135,7 +146,8 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
     rows = np.array(sorted(run.taught), np.int64)
     split = FoldSplit(run.stage, rows, validation, labelling.showing(shown).labels.astype(np.int64))
     training_data = context.training_data(shown, run.stage)
-    objective, running, batch = _objective(context, run, training_data)
+    weighed = _weigh_pixels(context, run, training_data)
+    objective, running, batch = _objective(context, run, training_data, weighed)
     seen = context.count * laps // blocks * batch // network.batch_size
     config = replace(network, folds=max(2, context.stages), epochs=blocks, learning_rate=rate, batch_size=max(2, batch))
 
@@ -153,6 +165,7 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
         objective=objective,
         running=running,
         seen=max(1, seen),
+        targets=weighed,
     )
     checkpoint = context.folder / f"{run.name}.checkpoint"
     outcome = learn_fold(config, training_data, split, spec, checkpoint=checkpoint, callbacks=context.callbacks)
@@ -163,19 +176,35 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
     return score
 
 
-def student_run(context: IteratedContext, name: str, *, stage: int, pseudo: Labels, truth: Labels) -> TrainingRun:
-    """Return the training of a student on pseudo labels, with real ones in each batch where the settings say so."""
+def student_run(
+    context: IteratedContext, name: str, *, stage: int, pseudo: Labels, truth: Labels, weights: Labels
+) -> TrainingRun:
+    """Return the training of a student on pseudo labels, with real ones in each batch where the settings say so.
+
+    `weights` of other rows than the pseudo labels' are ignored.
+    """
     real = truth if context.settings.labelled_share else None
-    return TrainingRun(name=name, stage=stage, taught=pseudo, real=real)
+    own = {row: mask for row, mask in weights.items() if row in pseudo}
+    return TrainingRun(name=name, stage=stage, taught=pseudo, real=real, weights=own)
+
+
+def _weigh_pixels(context: IteratedContext, run: TrainingRun, training_data: TrainingData) -> WeighedTargets | None:
+    if not run.weights:
+        return None
+    names = {row: str(name) for row, name in run.weights.items()}
+    places, snapshot = context.places(context.folder), context.data.snapshot
+    return weigh_pixels(training_data.targets, snapshot, names, context.network, places, context.callbacks)
 
 
 def _augment(context: IteratedContext, run: TrainingRun) -> Augment:
+    if run.augment is not None:
+        return run.augment
     strong = context.settings.strong_views if run.strong is None else run.strong
     return context.task.strong_augment(context.network) if strong else context.task.augment(context.network)
 
 
 def _objective(
-    context: IteratedContext, run: TrainingRun, training_data: TrainingData
+    context: IteratedContext, run: TrainingRun, training_data: TrainingData, weighed: WeighedTargets | None
 ) -> tuple[Objective, tuple[Tensor, ...], int]:
     """Return the objective, the tensors that it changes, and the part of a batch that the `taught` rows have."""
     settings, whole = context.settings, context.network.batch_size
@@ -187,37 +216,45 @@ def _objective(
             rows=torch.from_numpy(run.beside),
             augment=context.task.augment(context.network),
             strong=context.task.strong_views,
+            mixed_views=context.task.mixed_views if settings.mixing else 0,
             threshold=None if settings.adaptive else settings.threshold,
             ratio=settings.ratio,
             running=running,
         )
-        return consistency, (running,), max(1, whole // (1 + settings.ratio))
+        return consistency, (running,), whole if settings.whole_batch else max(1, whole // (1 + settings.ratio))
     if run.real:
         beside = LabelsBeside(
             images=training_data.images,
-            targets=training_data.targets,
+            targets=weighed or training_data.targets,
             rows=torch.tensor(sorted(run.real)),
             augment=_augment(context, run),
             share=settings.labelled_share,
+            loss=weighed_loss if weighed else None,
         )
         return beside, (), max(1, round(whole * (1 - settings.labelled_share)))
-    return label_objective, (), whole
+    return weighed_objective if weighed else label_objective, (), whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PseudoLabels:
-    """Pseudo labels of unlabelled images, with thresholds and the predicted and accepted counts of each class, (K,)."""
+    """Pseudo labels of unlabelled images, with thresholds and the predicted and accepted counts of each class, (K,).
+
+    `weights` are row -> name of the weights of its pixels; empty where all that is learnt weighs the same.
+    """
 
     labels: Labels
     thresholds: list[float]
     predicted: list[int]
     taken: list[int]
+    weights: Labels = field(default_factory=dict)
 
 
 def choose_pseudo_labels(
     context: IteratedContext, name: str, *, stage: int, share: float, folder: Path
 ) -> PseudoLabels:
     """Label the unlabelled images by the network `name`, above the threshold of each class; write into `folder`.
+
+    Where pixels are weighed there is no threshold.
 
     Raises:
         RoundCancelledError: the round was cancelled.
@@ -229,18 +266,25 @@ def choose_pseudo_labels(
         flat = classes.astype(np.int64).reshape(-1) * labelling.levels + levels.reshape(-1)
         counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)
     thresholds = balanced_thresholds(counts, share, context.settings.least_confidence)
+    weighed = context.settings.weigh_pixels and labelling.has_pixels
+    if weighed:
+        thresholds = np.zeros_like(thresholds)
     least = np.rint(thresholds * (labelling.levels - 1)).astype(np.int64)
     labels: Labels = {}
+    weights: Labels = {}
     for row, classes, levels in labelling.predictions(kept, rows, folder):
         label = labelling.pseudo(classes, levels, least)
         if label is not None:
             labels[row] = label
+            if weighed:
+                weights[row] = labelling.weights(levels)
     own: FloatArray = thresholds
     return PseudoLabels(
         labels=labels,
         thresholds=own.tolist(),
         predicted=counts.sum(axis=1).tolist(),
         taken=accepted_counts(counts, thresholds).tolist(),
+        weights=weights,
     )
 
 

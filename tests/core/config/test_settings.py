@@ -13,14 +13,15 @@ STORED = {
     Recipe.CROSS_FOLD: "{}",
     Recipe.ITERATED: (
         '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
-        '"strong_views": true, "votes": 0, "fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, '
-        '"adaptive": true, "threshold": 0.95, "ratio": 3, "validation_split": "", "validation_share": 0.2, '
-        '"most_validation": 200, "test_split": "", "frozen": ""}'
+        '"weigh_pixels": true, "whole_batch": false, "mixing": false, "strong_views": true, "votes": 0, '
+        '"fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, "adaptive": true, "threshold": 0.95, '
+        '"ratio": 3, "validation_split": "", "validation_share": 0.2, "most_validation": 200, "test_split": "", '
+        '"frozen": ""}'
     ),
     Recipe.CROSS_TRAINING: (
-        '{"steps": 0, "batch_size": 8, "optimizer": "adamw", "trust": "image", "learning_rate": 0.0, "block": 200, '
-        '"background": "", "baseline": true, "validation_split": "val", "test_split": "test", "labelled_list": "", '
-        '"labelled_first": 0, "validation_list": "", "test_list": ""}'
+        '{"steps": 0, "batch_size": 8, "optimizer": "adamw", "trust": "image", "balance": 0.5, '
+        '"learning_rate": 0.0, "block": 200, "background": "", "baseline": true, "validation_split": "val", '
+        '"test_split": "test", "labelled_list": "", "labelled_first": 0, "validation_list": "", "test_list": ""}'
     ),
     Recipe.COMPARISON: '{"seeds": 3}',
     Recipe.PREDICTIONS: '{"file": "", "ids": "", "out_of_fold": false, "stored": ""}',
@@ -76,4 +77,6 @@ def test_the_time_of_iterations_grows_with_each_network_that_is_trained() -> Non
     assert IteratedSettings(iterations=1, votes=5).seconds(costs, 10) == 1 + 10 * 7 * 4 + 5
     beside = (4 + 3 * 5) / 4  # a quarter of each batch has labels
     assert IteratedSettings(iterations=0, consistency=True).seconds(costs, 10) == 1 + 10 * (4 + beside)
+    more = IteratedSettings(iterations=0, consistency=True, ratio=1, whole_batch=True, mixing=True)
+    assert more.seconds(costs, 10) == 1 + 10 * (4 + 4 + 1 + 2 * 4)  # a label, and an image in two views
     assert IteratedSettings().seconds(TrainingCosts(once=7), 10) == 7

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from core.learn import batches
-from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling, WeighedTargets, split_weights
 from core.types import NO_LABEL
 
 CPU = torch.device("cpu")
@@ -66,3 +66,16 @@ def test_masks_of_either_width_say_where_nothing_is_known(
     taken = MaskTargets(masks, CPU).batch(torch.tensor([1]))
     assert taken.dtype == torch.int64
     assert taken.tolist() == [[[7, NO_LABEL], [ignore - 1, 0]]]
+
+
+def test_weights_of_pixels_travel_with_their_classes() -> None:
+    masks, weights = (
+        np.array([[[0, 3], [20, 255]], [[1, 255], [2, 0]]]),
+        np.array([[[0, 127], [254, 9]], [[255] * 2] * 2]),
+    )
+    both = WeighedTargets(MaskTargets(masks.astype(np.uint8), CPU), MaskTargets(weights.astype(np.uint8), CPU))
+    classes, shares = split_weights(both.batch(torch.tensor([1, 0])))
+    assert classes.tolist() == [[[1, NO_LABEL], [2, 0]], [[0, 3], [20, NO_LABEL]]]
+    assert shares[0].tolist() == [[1, 0], [1, 1]]  # without weights of its own: the largest
+    torch.testing.assert_close(shares[1], torch.tensor([[0, 127], [254, 0]]) / 255)
+    assert both.shown == MaskTargets.shown

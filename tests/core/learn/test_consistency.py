@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.learn.augment import jitter_labels, scene_jitter, strong_views
 from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
-from core.learn.consistency import Consistency, adaptive_thresholds, consistency_loss
+from core.learn.consistency import Consistency, Mix, adaptive_thresholds, consistency_loss, draw_mix, mixed
 from core.learn.training import Hyperparameters, Labelled, TrainingCallbacks, supervised_loss, train
 
 CPU = torch.device("cpu")
@@ -181,3 +181,59 @@ def test_masks_learn_only_where_the_scene_is() -> None:
     inside = Consistency(augment=scene_jitter(8, mirror=True), **asked)
     windows = scene_jitter(8, mirror=True)(batch, known, generator())
     assert inside(network, *windows, None, generator()) > supervised_loss(network(windows[0]), windows[1])
+
+
+def test_a_box_of_another_scene_is_a_rectangle_of_the_asked_size() -> None:
+    scenes = torch.arange(200.0).view(200, 1, 1, 1).expand(200, 3, 24, 32)
+    mix = draw_mix(scenes, generator())
+    shown = mixed(scenes, mix)
+    areas = []
+    for number in range(200):
+        inside = mix.inside[number]
+        rows, columns = inside.any(dim=1), inside.any(dim=0)
+        assert torch.equal(inside, rows[:, None] & columns)
+        assert (shown[number][:, ~inside] == number).all()
+        assert (shown[number][:, inside] == mix.others[number]).all()
+        areas.append(inside.float().mean().item())
+    assert not (mix.others == torch.arange(200)).any()
+    boxed = np.array([area for area in areas if area])
+    assert 0.35 < len(boxed) / 200 < 0.65
+    assert boxed.max() < 0.5
+    assert 0.15 < boxed.mean() < 0.27  # uniform from .02 to .4
+    again = draw_mix(scenes, generator())
+    assert torch.equal(again.inside, mix.inside)
+
+
+def test_what_is_mixed_keeps_its_predictions_and_validity() -> None:
+    logits, valid = torch.randn(2, 3, 4, 5, generator=generator()), torch.ones(2, 4, 5, dtype=torch.bool)
+    valid[1, 0] = False
+    inside = torch.zeros(2, 4, 5, dtype=torch.bool)
+    inside[0, :2, :3] = True
+    mix = Mix(torch.tensor([1, 0]), inside)
+    assert torch.equal(mixed(logits, mix)[0, :, :2, :3], logits[1, :, :2, :3])
+    assert torch.equal(mixed(logits, mix)[1], logits[1])
+    assert mixed(valid, mix)[0, 0].tolist() == [False] * 3 + [True] * 2
+    assert mixed(valid, None) is valid
+
+
+def test_two_mixed_views_are_learnt_by_what_is_seen_in_each_place() -> None:
+    """A network that sees each pixel alone says of a mixed view what it says of its parts: nothing is left to learn."""
+    array, _ = two_kinds(12)
+    images = ImageBatches(array, Scaling.measured(array), CPU)
+    targets = MaskTargets(np.zeros((12, 12, 12), np.uint8), CPU)
+    network, seen = nn.Conv2d(3, 2, 1), []
+    nn.init.normal_(network.weight, std=30.0, generator=generator())  # sure everywhere
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    asked: dict[str, Any] = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0}
+    asked |= {"augment": scene_jitter(0, mirror=False), "strong": lambda views, _: views, "running": torch.zeros(3)}
+    batch = images.batch(torch.arange(4))
+    wanted = network(batch).argmax(dim=1)
+    seen.clear()
+    loss = Consistency(ratio=2, mixed_views=2, **asked)(network, batch, wanted, None, generator())
+    learnt, weak = seen
+    assert len(learnt) == 4 + 2 * 8
+    assert len(weak) == 8
+    first, second = learnt[4:12], learnt[12:]
+    assert not torch.equal(first, second)
+    assert (first != weak).any()
+    assert loss.item() < 0.05

@@ -291,6 +291,30 @@ def test_little_trust_means_little_loss() -> None:
     torch.testing.assert_close(only, class_aware_loss(logits[1:2], masks[1:2], tags[1:2]) / 3)
 
 
+def test_class_weights_are_those_of_the_usual_loss() -> None:
+    logits, masks, tags = drawn()
+    masks[0, 0] = NO_LABEL
+    weights = torch.tensor([0.2, 1.0, 0.5, 2.0])
+    wanted = F.cross_entropy(logits, masks, weight=weights, ignore_index=NO_LABEL)
+    torch.testing.assert_close(class_aware_loss(logits, masks, tags, class_weights=weights), wanted)
+    trusted = class_aware_loss(logits, masks, tags, torch.full((3,), 0.25), class_weights=weights)
+    torch.testing.assert_close(trusted, wanted / 4)
+    masks[:] = NO_LABEL
+    assert class_aware_loss(logits, masks, tags, class_weights=weights).item() == 0
+
+
+def test_class_weights_change_what_both_networks_learn() -> None:
+    plain, equal, weighted = (
+        learnt(given=replace(sources(), class_weights=weights))[0]
+        for weights in (None, torch.ones(CLASSES), torch.tensor([0.1, 1.0, 1.0]))
+    )
+    for name in ("hybrid", "pseudo"):
+        of = [getattr(network, name) for network in (plain, equal, weighted)]
+        for one, other in zip(of[0].state_dict().values(), of[1].state_dict().values(), strict=True):
+            torch.testing.assert_close(one, other)
+        assert not same(of[0], of[2])
+
+
 @pytest.mark.parametrize("what", ["unknown", "untagged", "contradicted"])
 def test_nothing_known_costs_zero_and_moves_nothing(what: str) -> None:
     logits, masks, tags = drawn()
@@ -437,10 +461,15 @@ def test_a_pixel_is_trusted_by_its_own_class_alone() -> None:
     trust = Trust(4, CPU)
     trust.update(torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 1]]]))  # IoU 2/3, 1/2; 2 was never given
     trust.update(torch.tensor([[[3]]]), torch.tensor([[[2]]]))  # never rightly: 2 and 3 have IoU 0
-    weights = trust.pixel_weights(torch.tensor([[[0, 1, 2, 3, NO_LABEL]]]))
+    predicted, tags = torch.tensor([[[0, 1, 2, 3, NO_LABEL]]]), torch.tensor([[True, True, False, False]])
+    weights = trust.pixel_weights(predicted, tags)
     assert weights.shape == (1, 1, 5)
-    assert weights.flatten().tolist() == pytest.approx([(2 / 3) ** 4, (1 / 2) ** 4, 0, 0, 0], rel=1e-6)
-    assert Trust(4, CPU).pixel_weights(torch.tensor([[[0]]])).item() == 0  # nothing is known yet
+    assert weights.flatten().tolist() == pytest.approx(
+        [(7 / 12) ** 4, (1 / 2) ** 4, 0, 0, 0], rel=1e-6
+    )  # at most the mean
+    behind = trust.pixel_weights(predicted, tags, background=0)  # the ground counts no more than the object
+    assert behind.flatten().tolist() == pytest.approx([(1 / 2) ** 4, (1 / 2) ** 4, 0, 0, 0], rel=1e-6)
+    assert Trust(4, CPU).pixel_weights(torch.tensor([[[0]]]), tags).item() == 0  # nothing is known yet
 
 
 def test_weights_of_pixels_equal_to_an_images_give_its_loss() -> None:

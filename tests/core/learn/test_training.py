@@ -22,6 +22,7 @@ from core.learn.training import (
     predict_batches,
     supervised_loss,
     train,
+    weighed_loss,
 )
 from core.types import IGNORE, NO_LABEL, RoundError
 
@@ -173,6 +174,26 @@ def test_weights_are_those_of_cross_entropy() -> None:
     logits, masks = drawn()
     weights = torch.tensor([0.2, 3.0, 1.0])
     torch.testing.assert_close(supervised_loss(logits, masks, weights), F.cross_entropy(logits, masks, weights))
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
+def test_pixels_of_little_confidence_teach_little(weights: torch.Tensor | None) -> None:
+    logits = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    masks = torch.arange(40).view(2, 4, 5) % 3
+    masks[0, 0] = NO_LABEL
+    known = masks != NO_LABEL
+    whole = supervised_loss(logits, masks, weights)
+    for weight in (255, 51, 0):
+        coded = torch.where(known, masks * 256 + weight, NO_LABEL)
+        torch.testing.assert_close(weighed_loss(logits, coded, weights), whole * weight / 255)
+    halves = torch.where(known, masks * 256 + torch.where(torch.arange(5) < 2, 255, 0), NO_LABEL)
+    seen = masks.clone()
+    seen[:, :, 2:] = NO_LABEL
+    part = (known if weights is None else weights[masks.clamp_min(0)] * known)[:, :, :2].sum() / (
+        known if weights is None else weights[masks.clamp_min(0)] * known
+    ).sum()
+    torch.testing.assert_close(weighed_loss(logits, halves, weights), supervised_loss(logits, seen, weights) * part)
+    assert weighed_loss(logits, torch.full_like(masks, NO_LABEL), weights).item() == 0
 
 
 def test_rare_classes_weigh_the_median_by_their_own_frequency() -> None:

@@ -165,6 +165,35 @@ def test_the_baseline_sees_its_few_masks_as_often_as_stage_two_sees_all(
     assert np.ptp(np.unique_counts(baseline).counts) <= 1
 
 
+def test_all_networks_weigh_classes_by_the_same_exponent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = drawn(tmp_path / "scenes", 16)
+    seen: dict[Any, Any] = {}
+    originals = cross_stages.learn_fold, cross_stages.train_pair
+
+    def watched_fold(config: RoundConfig, training_data: Any, held: Any, *rest: Any, **more: Any) -> Any:
+        seen[held.fold] = training_data.class_weights(np.unique(held.learn_rows))
+        return originals[0](config, training_data, held, *rest, **more)
+
+    def watched_pair(pair: Any, sources: Any, *rest: Any, **more: Any) -> Any:
+        seen["pair"] = sources.class_weights
+        return originals[1](pair, sources, *rest, **more)
+
+    monkeypatch.setattr(cross_stages, "learn_fold", watched_fold)
+    monkeypatch.setattr(cross_stages, "train_pair", watched_pair)
+    run(scenes, tmp_path / "whole", replace(SHORT, network=replace(NETWORK, class_weights=True)))
+    whole = dict(seen)
+    run(scenes, tmp_path / "run", replace(SHORT, settings=replace(SETTINGS, balance=0.5)))
+    for stage in (cross_stages.BASELINE, "pair"):
+        np.testing.assert_allclose(np.asarray(seen[stage]), np.asarray(whole[cross_stages.BASELINE]) ** 0.5, rtol=1e-5)
+    assert (seen[cross_stages.RETRAINING] > 0).all()
+    run(scenes, tmp_path / "plain", replace(NO_BASELINE, settings=replace(NO_BASELINE.settings, balance=0)))
+    assert seen["pair"] is None
+    assert seen[cross_stages.RETRAINING] is None
+    assert SETTINGS.exponent(replace(NETWORK, class_weights=True)) == 1
+    with pytest.raises(ConfigError, match="balance is 2, must be from 0 to 1"):
+        CrossTrainingSettings(balance=2)
+
+
 def killed_after(times: int, stage: str) -> Callable[[Progress], None]:
     """Return a report that kills at the so-manieth time that a stage has a loss to tell."""
     seen = []

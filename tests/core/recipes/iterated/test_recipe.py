@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.config import IteratedSettings, RoundConfig
@@ -19,15 +20,16 @@ from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot
 from core.judge.proposals import PROPOSALS
 from core.learn import training
+from core.learn.batches import split_weights
 from core.learn.crossfold import FoldCallbacks
 from core.recipes.data import RecipeData
-from core.recipes.iterated import recipe as iterated
+from core.recipes.iterated import recipe as iterated, stages
 from core.recipes.iterated.labels import pseudo_folder
 from core.recipes.iterated.proposals import propose
 from core.recipes.iterated.recipe import IteratedResult, open_context, run_iterated
 from core.recipes.iterated.stages import IteratedContext, PseudoLabels, TrainingRun
 from core.recipes.scores import Score
-from core.types import IGNORE, ConfigError, DatasetError, Progress, RoundCancelledError, RoundError
+from core.types import IGNORE, NO_LABEL, ConfigError, DatasetError, Progress, RoundCancelledError, RoundError
 from tests.core.scenes import Scenes, drawn
 
 MASK_NETWORK = RoundConfig(model="small_unet", input_size=48, epochs=2, batch_size=4, device="cpu", mirror=False)
@@ -281,7 +283,7 @@ def test_classes_are_learnt_and_a_second_run_only_reads(tmp_path: Path, monkeypa
 
 def test_masks_are_written_as_petracs_program_does_and_read_by_the_camvid_reader(tmp_path: Path) -> None:
     data, scenes = masked(tmp_path / "scenes")
-    result = run(data, tmp_path / "run", masks=scenes.store)
+    result = run(data, tmp_path / "run", replace(SHORT, weigh_pixels=False), masks=scenes.store)
     assert not list((tmp_path / "run").glob("predicted_*"))
     store = MaskStore(tmp_path / "run" / "masks")
     for one in result.iterations:
@@ -307,6 +309,61 @@ def test_masks_are_written_as_petracs_program_does_and_read_by_the_camvid_reader
         read, doubt = read_mask(seen[name].mask, mask.shape[1], mask.shape[0], 4)
         assert doubt is None
         np.testing.assert_array_equal(read, mask)
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "views"), [({"ratio": 1}, 2, 0), ({"ratio": 3, "whole_batch": True, "mixing": True}, 4, 2)]
+)
+def test_unlabelled_images_share_the_batch_or_come_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], labels: int, views: int
+) -> None:
+    data, scenes = masked(tmp_path / "scenes", 16)
+    seen: list[tuple[int, int, int]] = []
+
+    def watched(config: RoundConfig, _training_data: Any, _split: Any, spec: Any, **_more: Any) -> Any:
+        images = config.epochs * (spec.seen // config.batch_size)
+        seen.append((config.batch_size, images, getattr(spec.objective, "mixed_views", -1)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "learn_fold", watched)
+    for beside in (None, data.unlabelled):
+        asked = IteratedSettings(iterations=1, consistency=True, **settings)
+        context = studio_of(data, tmp_path / f"run{len(seen)}", asked, scenes.store)
+        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), beside=beside)
+        with pytest.raises(KeyboardInterrupt):
+            stages.learn(context, run)
+    (alone, steps, _), (with_others, same_steps, mixed) = seen
+    assert (alone, with_others, mixed) == (4, labels, views)
+    assert same_steps == steps
+
+
+def test_all_pixels_of_masks_teach_weighed_by_their_confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, scenes = masked(tmp_path / "scenes", 16)
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    original = stages.learn_fold
+
+    def watched(config: RoundConfig, training_data: Any, split: Any, spec: Any, **more: Any) -> Any:
+        if spec.targets is not None:
+            taught, weights = split_weights(spec.targets.batch(torch.from_numpy(split.learn_rows)))
+            seen.append((taught.numpy(), weights.numpy()))
+            real, full = split_weights(spec.targets.batch(torch.from_numpy(data.labelled)))
+            assert (full[real != NO_LABEL] == 1).all()
+        return original(config, training_data, split, spec, **more)
+
+    monkeypatch.setattr(stages, "learn_fold", watched)
+    result = run(data, tmp_path / "run", replace(SHORT, iterations=1), scenes.store)
+    (one,) = result.iterations
+    assert one.taken == one.predicted
+    done = json.loads((tmp_path / "run" / "pseudo_1.json").read_text())
+    assert sorted(done["labels"]) == sorted(done["weights"])
+    ((taught, weights),) = seen
+    inside = taught != NO_LABEL
+    assert len(taught) == len(data.unlabelled)
+    assert 0.2 < weights[inside].min() < weights[inside].max() < 1  # four classes: the likeliest has a quarter at least
+    assert (weights[~inside] == 0).all()
+    plain = run(data, tmp_path / "plain", replace(SHORT, iterations=1, weigh_pixels=False), scenes.store)
+    assert len(seen) == 1
+    assert plain.iterations[0].student != one.student
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks"])
