@@ -13,6 +13,7 @@ from core.config import RECIPES
 from core.types import JobStatus, Recipe, Task
 
 ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
+_MEASURES: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "mIoU"}  # of a recipe's networks
 _MINUTE, _HOUR = 60, 3600
 _ICONS = {
     JobStatus.QUEUED: ":material/schedule:",
@@ -76,8 +77,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
         if progress.scores:
-            measure = "mIoU" if shown.task is Task.SEGMENTATION else "accuracy"
-            stage_chart([(one.name, one.value) for one in progress.scores], f"{key}_stages", measure)
+            stage_chart([(one.name, one.value) for one in progress.scores], f"{key}_stages", _MEASURES[shown.task])
         if progress.worker.is_silent:
             st.warning(f"No worker is running it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed

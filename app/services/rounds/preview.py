@@ -216,11 +216,11 @@ def _run_trial(asked: dict[str, Any]) -> Estimates:
 
 def _parse_estimates(answers: list[dict[str, Any]]) -> Estimates | None:
     """Return the estimates that answers hold, None where one is no finite number."""
-    costs = [one["costs"] and {name: float(value) for name, value in one["costs"].items()} for one in answers]
+    costs = [{name: float(value) for name, value in (one["costs"] or {}).items()} for one in answers]
     seconds = tuple(float(one["seconds"]) for one in answers)
-    if not all(map(isfinite, [*seconds, *(value for one in costs if one for value in one.values())])):
+    if not all(map(isfinite, [*seconds, *(value for one in costs for value in one.values())])):
         return None
-    return Estimates(seconds, pending=False, costs=tuple(one and TrainingCosts(**one) for one in costs))
+    return Estimates(seconds, pending=False, costs=tuple(TrainingCosts(**one) if one else None for one in costs))
 
 
 def _read_estimate(place: Path) -> Estimates | None:
