@@ -98,7 +98,7 @@ def hash_tables(url: str) -> list[TableCopy]:
 def refuse_filled(connection: Connection, url: str) -> None:
     """Raise `StorageError` where a table holds a row."""
     for table in Base.metadata.sorted_tables:
-        if connection.execute(select(table.c.id).limit(1)).first() is not None:
+        if connection.execute(select(*table.primary_key).limit(1)).first() is not None:
             raise StorageError(
                 f"{name_of(url)}: it holds rows already ({table.name})",
                 "name an empty database; nothing is added to what is there",
@@ -150,7 +150,7 @@ class _Digest:
 
 
 def _read(table: Table, connection: Connection) -> Rows:
-    """Yield all rows by ascending id, in batches that the server hands out one by one."""
+    """Yield all rows by ascending primary key, in batches that the server hands out one by one."""
     query = _select(table, connection.dialect.name)
     found = connection.execute(query, execution_options={"yield_per": BATCH})
     for batch in found.partitions():
@@ -160,7 +160,8 @@ def _read(table: Table, connection: Connection) -> Rows:
 def _select(table: Table, dialect: str) -> Select[Any]:
     plain = _plain(table)
     as_text = {one.name for one in table.columns if isinstance(one.type, JSON)} if dialect == _POSTGRESQL else set()
-    return select(*(cast(one, Text) if one.name in as_text else one for one in plain.columns)).order_by(plain.c.id)
+    shown = (cast(one, Text) if one.name in as_text else one for one in plain.columns)
+    return select(*shown).order_by(*(plain.c[one.name] for one in table.primary_key))
 
 
 def _plain(table: Table) -> TableClause:
@@ -210,6 +211,8 @@ def _write_by_copy(table: Table, connection: Connection, batches: Rows) -> None:
         for batch in batches:
             for row in batch:
                 copying.write_row(row)
+    if table.autoincrement_column is None:
+        return  # its key is of other tables
     sequence = f"pg_get_serial_sequence('{quote(table.name)}', 'id')"
     newest = f"(SELECT max(id) FROM {quote(table.name)})"  # noqa: S608  # names of our own tables
     connection.execute(text(f"SELECT setval({sequence}, {newest}) WHERE {newest} IS NOT NULL"))

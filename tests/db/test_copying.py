@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, select, text, update
 
-from app.services import people, reviews
+from app.services import members, people, reviews
 from app.services.app_context import AppContext, open_app
 from app.services.reviews import Choice, audits
 from app.settings import Settings
@@ -30,6 +30,7 @@ def filled(app_context: AppContext) -> AppContext:
     """Return an installation whose rows hold every kind of value: bytes, NULL beside JSON's null, times, umlauts."""
     fill(app_context, ROWS)
     people.add_user(app_context, "Käthe", "correct horse battery", Role.ADMIN, by="root")
+    members.set_members(app_context, 1, ["Käthe"], by="Käthe")
     first, second = reviews.page(app_context, SUSPICIOUS, limit=2).items
     reviews.decide(app_context, [Choice(first.id, Verdict.KEEP), Choice(second.id, Verdict.ACCEPT)], by="Käthe")
     reviews.undo(app_context, 1, by="Käthe")
@@ -65,6 +66,7 @@ def test_every_row_goes_to_postgresql_and_back(filled: AppContext, postgres_url:
     assert told == [table.name for table in Base.metadata.sorted_tables]
     assert counts(back_url)["sample"] == ROWS
     assert counts(back_url)["changeset"] == 2
+    assert counts(back_url)["dataset_member"] == 1, "whose key is of two other tables"
     for url in (filled.database.url, postgres_url, back_url):
         assert nulls(url) == ("null", True), url
     database = Database(postgres_url)
