@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     oidc_domains: str = Field(
         "",
         description="E-mail domains, separated by ',', whose people sign in by OpenID Connect without being added; "
-        "empty: only users with an e-mail address (`users add --email`).",
+        "empty: only users that were added with an e-mail address.",
     )
     oidc_role_claim: str = Field(
         "",
