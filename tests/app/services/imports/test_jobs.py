@@ -377,7 +377,11 @@ def test_verdicts_can_be_stored_while_images_are_read(app_context: AppContext, d
 
     def write(*_: object) -> None:
         with ThreadPoolExecutor(1) as other:  # a lock that the import held would never be given
-            written.append(other.submit(imports.add_import, app_context, request(digits_folder, name="x")).result())
+            written.append(
+                other.submit(
+                    imports.add_import, app_context, request(digits_folder, name=f"other {len(written)}")
+                ).result()
+            )
 
     imports.run_import(app_context, asked, report=write)
     assert len(set(written)) == len(written) > 0
