@@ -82,11 +82,6 @@ def first_rows(trial: TimingTrial, count: int) -> TimingTrial:
     )
 
 
-def estimate_seconds(trial: TimingTrial, config: RoundConfig, parent: Path | None = None) -> float:
-    """Return the estimated seconds of a round of all images: see `estimate_costs`."""
-    return estimate_costs(trial, config, parent)[0]
-
-
 def estimate_costs(
     trial: TimingTrial, config: RoundConfig, parent: Path | None = None
 ) -> tuple[float, TrainingCosts | None]:

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +83,7 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
-        say(f"seen by admins and: {', '.join(seen_by) or 'nobody else'}")
+        say(_seen_by(seen_by))
     if info.evaluation_splits:
         say(f"for evaluation only: {', '.join(info.evaluation_splits)}")
     say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
@@ -235,7 +235,12 @@ def members(
     elif now.members is None:
         say(f"everybody who is signed in sees {info.name}")
     else:
-        say(f"{info.name} is seen by admins and: {', '.join(now.members) or 'nobody else'}")
+        say(f"{info.name} is {_seen_by(now.members)}")
+
+
+def _seen_by(members: Sequence[str]) -> str:
+    """Return who sees a restricted dataset."""
+    return f"seen by admins and: {', '.join(members) or 'nobody else'}"
 
 
 def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Addresses for whoever operates a server: `/healthz`, `/readyz` and `/metrics`.
+"""Routes for operators of a server: `/healthz`, `/readyz` and `/metrics`.
 
 The first two tell anybody that the process answers, and that it can serve: its database is there with this release's
 schema. Neither says more. Metrics are for this machine, and for admins who are signed in: how many people work here,

@@ -4,9 +4,9 @@ The app holds one light client and never runs a job itself; the worker (`app.wor
 names given here. Outfold's own rows hold what is done, the engine only who runs what. Every job's id follows from its
 row's id, so that asking twice is asking once.
 
-A row marks a job as running, but not whether its process is alive: a command may run it by itself. So whoever runs an
-import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free may
-take the row for abandoned.
+A row marks a job as running, but not whether its process is alive: a command may run it by itself. So the process that
+runs an import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free
+may take the row for abandoned.
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
 """Numbers for monitoring, gathered when they are asked for.
 
 Decisions are counted once and then only what is new, since an installation may hold millions: changesets are only
-added, and writers take turns, so that whoever has a larger number is stored later.
+added, and writers take turns, so that a changeset with a larger id was stored later.
 """
 
 from dataclasses import dataclass

@@ -7,13 +7,17 @@ from PIL import Image
 
 from core.config import BACKBONE, DEEPLAB, Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.masks.store import MaskStore
-from core.timing import TimingTrial, estimate_costs, estimate_seconds
+from core.timing import TimingTrial, estimate_costs
 from core.types import ConfigError, RoundError
 
 TRAINED = RoundConfig(input_size=16, grey=True, epochs=2, batch_size=8, folds=2)
 PROBED = RoundConfig(
     method=ProbabilityMethod.PROBE, model=BACKBONE, weights=Weights.PACKAGED, input_size=32, batch_size=4, folds=2
 )
+
+
+def estimate_seconds(trial: TimingTrial, config: RoundConfig, parent: Path | None = None) -> float:
+    return estimate_costs(trial, config, parent)[0]
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def preview(app_context: AppContext, request: ExportRequest) -> ExportPreview:
 
 
 def add_export(app_context: AppContext, request: ExportRequest) -> ExportInfo:
-    """Queue an export for whoever calls `run_export`.
+    """Store a queued export, which `run_export` then runs.
 
     Raises:
         DatasetError: there is no such dataset, or people may not write there.

@@ -1,7 +1,7 @@
 """Imports: previewed, started, watched, repeated, cancelled, and the problems they found.
 
 `run_import` does the work wherever it is called: by the worker, the command line, a test. `start_import` queues one for
-the worker, `add_import` for whoever calls `run_import`.
+the worker; `add_import` stores a queued one, which the caller then runs.
 """
 
 import csv
@@ -118,7 +118,7 @@ def gone_classes(info: ImportInfo) -> list[GoneClass]:
 
 
 def end_import(app_context: AppContext, import_id: int) -> None:
-    """End an import that waits or runs; whoever runs it notices and stores nothing."""
+    """Cancel a waiting or running import; the process that runs it notices and stores nothing."""
     with app_context.database.write() as session:
         imports.finish_import(session, import_id, JobStatus.CANCELLED, "Cancelled; nothing was stored.")
 

@@ -15,6 +15,7 @@ _WORDS: Mapping[str, str] = {
     "student": "student",
     "tuned": "fine-tuning",
 }
+_NOT_NETWORKS = frozenset({"pseudo", "test"})  # the file of the first holds the label of each image
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def stage_scores(settings: IteratedSettings, folder: Path) -> list[StageScore]:
     """Return the results of the networks in a round's folder, in the order of their stages."""
     scores = []
     for number, name in enumerate(settings.stages):
+        if name.partition("_")[0] in _NOT_NETWORKS:
+            continue
         try:
             done = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -18,7 +18,7 @@ from torch import nn
 from core.config import BACKBONE, PACKAGED, ProbabilityMethod, RoundConfig, Weights
 from core.learn.models.classifier import build_classifier
 from core.learn.models.weights import download_size, fetch, find_cached, load_packaged, load_weights, origin_of
-from core.timing import TimingTrial, estimate_seconds
+from core.timing import TimingTrial, estimate_costs
 from core.types import ConfigError, RoundCancelledError
 
 
@@ -292,7 +292,7 @@ def test_without_a_connection_the_error_names_the_file_to_bring(
 def test_a_trial_of_a_round_downloads_nothing_and_says_how_much_the_round_would(served: type[Hub]) -> None:
     trial = TimingTrial(paths=["/nowhere.png"], content_hashes=["0"], count=1, classes=2)
     with pytest.raises(ConfigError, match="the round downloads 1 MB of weights first"):
-        estimate_seconds(trial, CONFIG)
+        estimate_costs(trial, CONFIG)
     assert all(command == "HEAD" for command, _ in served.asked)
 
 
