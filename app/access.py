@@ -38,7 +38,7 @@ from app.services import people
 from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.annotators import COOKIE as NAME_COOKIE
 from app.services.app_context import AppContext, app_context
-from core.types import OutfoldError
+from core.types import OutfoldError, StorageError
 from db.queries.people import User
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -217,7 +217,10 @@ class Remembered(Generic[Value]):
     def _end(self, key: str, task: "asyncio.Task[Value]") -> None:
         del self._reading[key]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("users could not be read", exc_info=error)  # the next to wait for it answers so
+            trace = (
+                None if isinstance(error, StorageError) else error
+            )  # a database that is away needs none, each second
+            log.error("users could not be read: %s", error, exc_info=trace)  # the next to wait for it answers so
 
 
 class Sessions:

@@ -1,5 +1,7 @@
 """The middleware in front of the app: hosts, origins, headers, for HTTP and websocket."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +17,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from app.access import AccessMiddleware, content_security_policy, host_of, place_of, security_headers
+from app import access
+from app.access import AccessMiddleware, Remembered, content_security_policy, host_of, place_of, security_headers
 from app.services.app_context import AppContext, open_app
 from app.settings import Settings
+from core.types import StorageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,3 +212,28 @@ def test_headers_are_parsed_as_browsers_write_them() -> None:
     assert host_of("[2001:db8::1]:80") == ("2001:db8::1", 80)
     assert place_of("https://[::1]") == ("::1", 443)
     assert place_of("chrome-extension://abc") is None
+
+
+@pytest.mark.parametrize(("error", "lines"), [(StorageError("gone", "start it"), 1), (RuntimeError("a fault"), 2)])
+def test_a_database_that_is_away_costs_the_log_a_line_and_no_trace(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, lines: int
+) -> None:
+    monkeypatch.setattr(access, "KNOWN_SECONDS", 0.0)
+    answers = iter([True])
+
+    def read(_key: str) -> bool:
+        if (answer := next(answers, None)) is None:
+            raise error
+        return answer
+
+    async def ask_until_it_is_read_anew() -> None:
+        remembered = Remembered(read)
+        assert await remembered.get("")
+        assert await remembered.get("")  # answered at once, and read anew behind
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        await asyncio.sleep(0)  # its callback
+
+    with caplog.at_level(logging.ERROR, logger=access.__name__):
+        asyncio.run(ask_until_it_is_read_anew())
+    assert caplog.records[0].getMessage() == f"users could not be read: {error}"
+    assert len(logging.Formatter().format(caplog.records[0]).splitlines()[:2]) == lines
