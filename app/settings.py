@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     )
     oidc_role_claim: str = Field(
         "",
-        description="Claim of the provider that gives the role at each sign-in; empty: annotator, changed here.",
+        description="Claim of the provider that gives the role at each sign-in, nested ones as realm_access.roles; "
+        "empty: annotator, changed here.",
     )
     oidc_leads: str = Field("", description="Values of that claim, separated by ',', that make a lead.")
     oidc_admins: str = Field("", description="Values of that claim, separated by ',', that make an admin.")

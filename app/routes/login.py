@@ -24,6 +24,7 @@ from app.services.people import SHORTEST_PASSWORD, PersonError, SignedIn, SignIn
 from db.queries.people import User
 
 LOGIN = "/outfold/login"
+SIGNED_OUT = f"{LOGIN}?signed_out=1"
 SIGN_OUT = "/outfold/sign_out"
 SIGN_OUT_EVERYWHERE = "/outfold/sign_out_everywhere"
 PASSWORD = "/outfold/password"  # noqa: S105 its page
@@ -88,7 +89,7 @@ def show_login(request: Request, _form: dict[str, str], app_context: AppContext)
     if not people.has_login(app_context):
         text = "There is no user yet. Whoever runs this server adds one there; the README says how, under Login."
         return _page("Sign in", f"<p>{text}</p>")
-    return _login_page(app_context, wanted)
+    return _login_page(app_context, wanted, notice=_signed_out(request, app_context))
 
 
 def begin_sign_on(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
@@ -125,7 +126,11 @@ def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppCont
 
 def _callback(request: Request) -> str:
     """Return the whole address that the provider knows; the host is one of those allowed."""
-    return f"{request.url.scheme}://{request.headers['host']}{SIGN_ON_DONE}"
+    return f"{_own_address(request)}{SIGN_ON_DONE}"
+
+
+def _own_address(request: Request) -> str:
+    return f"{request.url.scheme}://{request.headers['host']}"
 
 
 def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
@@ -183,9 +188,23 @@ def address_of(request: Request) -> str:
 def _sign_out(request: Request, app_context: AppContext, *, everywhere: bool) -> Response:
     cookie = request.cookies.get(COOKIE, "")
     people.sign_out(app_context, cookie, address_of(request), everywhere=everywhere)
-    answer = RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
+    page = SIGNED_OUT if single_sign_on.is_offered(app_context) else LOGIN
+    answer = RedirectResponse(page, DONE, headers=_NO_STORE)
     answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
     return answer
+
+
+def _signed_out(request: Request, app_context: AppContext) -> str:
+    """Return the text for a person who has just signed out here but not at the provider, "" for others."""
+    if "signed_out" not in request.query_params or not single_sign_on.is_offered(app_context):
+        return ""
+    try:
+        address = single_sign_on.sign_out_address(app_context, f"{_own_address(request)}{LOGIN}")
+    except PersonError:
+        return ""
+    provider = escape(single_sign_on.provider_name(app_context))
+    link = f' <a href="{escape(address)}">Sign out at {provider} too</a>' if address else ""
+    return f"<p role=status>You have signed out of Outfold, not of {provider}.{link}</p>"
 
 
 def _with_session(request: Request, answer: Response, signed_in: SignedIn) -> Response:
@@ -194,9 +213,11 @@ def _with_session(request: Request, answer: Response, signed_in: SignedIn) -> Re
     return answer
 
 
-def _login_page(app_context: AppContext, wanted: str, name: str = "", error: PersonError | None = None) -> Response:
+def _login_page(
+    app_context: AppContext, wanted: str, name: str = "", error: PersonError | None = None, notice: str = ""
+) -> Response:
     status = 200 if error is None else TOO_MANY if isinstance(error, SignInRefusedError) else UNAUTHORIZED
-    parts = [_alert(error)]
+    parts = [notice, _alert(error)]
     if single_sign_on.is_offered(app_context):
         place, name_of = f"{SIGN_ON}?next={quote(wanted, safe='')}", single_sign_on.provider_name(app_context)
         parts.append(f'<a class=button href="{escape(place)}">Sign in with {escape(name_of)}</a>')

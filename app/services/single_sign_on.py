@@ -5,7 +5,8 @@ and code verifier. What comes back is held to the attempt, and the ID token to t
 expiry and nonce. Then the person begins a session like anybody else (`app.services.people`). Tokens are not kept, and
 neither they nor the client's secret are ever logged.
 
-Sources: OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9207 (issuer of an answer).
+Sources: OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9207 (issuer of an answer); OpenID Connect
+RP-Initiated Logout 1.0.
 """
 
 import logging
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from authlib.common.errors import AuthlibBaseError
@@ -87,6 +88,19 @@ def check_provider(chosen: Settings) -> None:
         ProviderError: it does not answer, or not as OpenID Connect has it.
     """
     _provider(chosen)
+
+
+def sign_out_address(app_context: AppContext, login: str) -> str | None:
+    """Return the provider's address that ends the session there and leads back to `login`, None if it has none.
+
+    Raises:
+        ProviderError: the provider cannot be asked.
+    """
+    address = _provider(app_context.settings).metadata.get("end_session_endpoint")
+    if not isinstance(address, str) or not _is_safe(address):
+        return None
+    query = urlencode({"client_id": app_context.settings.oidc_client_id, "post_logout_redirect_uri": login})
+    return f"{address}{'&' if '?' in address else '?'}{query}"
 
 
 def begin(app_context: AppContext, callback: str, wanted: str) -> tuple[str, str]:
@@ -164,7 +178,7 @@ def _identify(chosen: Settings, attempt: Attempt, answer: Mapping[str, str], cal
             place = provider.metadata["userinfo_endpoint"]
             more = _ask_provider(lambda: session.get(place, timeout=ANSWER_SECONDS).json())
             if more.get("sub") != claims["sub"]:
-                raise ProviderError("the provider speaks of another person than its token", _BEGIN_AGAIN)
+                raise ProviderError("the provider's userinfo is of another person than its token", _BEGIN_AGAIN)
             claims = {**more, **claims}
     return _identity(chosen, claims)
 
@@ -204,17 +218,31 @@ def _identity(chosen: Settings, claims: Mapping[str, Any]) -> Identity:
     """
     email = claims.get("email")
     if not isinstance(email, str) or "@" not in email:
-        raise PersonError("the provider tells no e-mail address", _ASK)
+        raise PersonError("the provider sent no e-mail address", _ASK)
     if claims.get("email_verified") is not True:
         raise PersonError("the provider has not verified your e-mail address", "verify it there and sign in again")
     role = None
     if chosen.oidc_role_claim:
-        said = claims.get(chosen.oidc_role_claim)
-        values = {said} if isinstance(said, str) else {one for one in said or () if isinstance(one, str)}
+        value = find_claim(claims, chosen.oidc_role_claim)
+        several = value if isinstance(value, list) else [value]
+        values = {one for one in several if isinstance(one, str)}
         role = Role.ADMIN if values & chosen.oidc_admin_values else Role.ANNOTATOR
         if role is Role.ANNOTATOR and values & chosen.oidc_lead_values:
             role = Role.LEAD
     return Identity(f"{chosen.oidc_issuer} {claims['sub']}", email.casefold(), role)
+
+
+def find_claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  # JSON
+    """Return the claim of this name, or else the one that its parts, separated by dots, lead to; None without one.
+
+    A name with dots may be one claim (`https://example.org/roles`) or a path (`realm_access.roles`).
+    """
+    if name in claims:
+        return claims[name]
+    found: Any = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _session(chosen: Settings, provider: Provider, callback: str) -> OAuth2Session:
@@ -240,13 +268,18 @@ def _read_provider(issuer: str, _hour: int) -> Provider:
     """
     metadata = _ask_provider(lambda: _json_at(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
     if metadata.get("issuer") != issuer:
-        said = ascii(metadata.get("issuer"))[:200]
-        raise ProviderError(f"the provider calls itself {said}, not {issuer}", "correct OUTFOLD_OIDC_ISSUER")
+        own = ascii(metadata.get("issuer"))[:200]
+        raise ProviderError(f"the provider calls itself {own}, not {issuer}", "correct OUTFOLD_OIDC_ISSUER")
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        parts = urlsplit(str(metadata.get(name)))
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        if not _is_safe(str(metadata.get(name))):
             raise ProviderError(f"the provider's {name} is no https address", _ASK)
     return Provider(metadata, _ask_provider(lambda: KeySet.import_key_set(_json_at(metadata["jwks_uri"]))))
+
+
+def _is_safe(address: str) -> bool:
+    """Return whether an address is encrypted, or of this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def _json_at(address: str) -> Any:  # noqa: ANN401  # JSON

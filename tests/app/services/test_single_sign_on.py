@@ -1,8 +1,10 @@
 """Sign-in by OpenID Connect at a real provider on loopback: who comes in, and what is refused."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -173,7 +175,7 @@ def test_what_the_token_lacks_is_asked_of_userinfo(make: Make, provider: Running
         ({"email_verified": False}, "has not verified"),
         ({"email_verified": "true"}, "has not verified"),
         ({"email_verified": None}, "has not verified"),
-        ({"email": None}, "tells no e-mail address"),
+        ({"email": None}, "sent no e-mail address"),
         ({"email": "ada@example.org.elsewhere.example"}, "may not sign in here"),
     ],
 )
@@ -232,6 +234,33 @@ def test_a_claim_gives_the_role_at_each_sign_in(make: Make, provider: RunningPro
         browser.sign_in()
         assert browser.user.role is role
     assert [act for act, _ in acts(browser.opened)].count(LoggedAct.ROLE_CHANGED) == 3
+
+
+def test_a_claim_of_the_role_may_be_nested_or_have_dots_in_its_name(make: Make, provider: RunningProvider) -> None:
+    browser = make(oidc_role_claim="realm_access.roles", oidc_admins="wheel")
+    values: list[Any] = [{"roles": ["wheel"]}, {"roles": [["wheel"]]}, ["roles"], {"roles": {"wheel": True}}]
+    for value, role in zip(values, [Role.ADMIN, *[Role.ANNOTATOR] * 3], strict=True):
+        provider.set({"ada": {**ADA, "realm_access": value}})
+        browser.sign_in()
+        assert browser.user.role is role
+    provider.set({"ada": {**ADA, "realm_access.roles": "wheel", "realm_access": {}}})
+    browser.sign_in()
+    assert browser.user.role is Role.ADMIN
+
+
+def test_after_a_sign_out_the_login_page_leads_to_that_of_the_provider(make: Make, provider: RunningProvider) -> None:
+    browser = make()
+    browser.sign_in()
+    after = browser.client.post("/outfold/sign_out", headers={"Origin": URL}).headers["location"]
+    page = browser.client.get(after).text
+    found = re.search(r'href="([^"]*/sign_out[^"]*)"', page)
+    assert found
+    address = unescape(found[1])
+    assert address.startswith(f"{provider.issuer}/sign_out?")
+    back = requests.get(address, timeout=10, allow_redirects=False).headers["location"]
+    assert back == f"{URL}/outfold/login"
+    assert "signed out" not in browser.client.get(back).text
+    assert "signed out" not in make(oidc_issuer="http://127.0.0.1:1").client.get(after).text  # it is away
 
 
 def test_an_answer_belongs_to_an_attempt_of_this_browser_once(make: Make) -> None:
