@@ -11,13 +11,12 @@ from app.components.identity import may_open, who_looks
 from db.visibility import ask_who_looks
 
 PAGES = Path(__file__).parent / "pages"
+NAME = "Outfold"
 
 ask_who_looks(who_looks)
-st.set_page_config(
-    page_title="Outfold", page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed"
-)
+st.set_page_config(page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed")
 pages = {
-    "home": st.Page(PAGES / "home.py", title="Outfold", default=True, visibility="hidden"),
+    "home": st.Page(PAGES / "home.py", title=NAME, default=True, visibility="hidden"),
     "datasets": st.Page(PAGES / "datasets.py", title="Datasets", icon=":material/photo_library:", url_path="datasets"),
     "rounds": st.Page(PAGES / "rounds.py", title="Rounds", icon=":material/cycle:", url_path="rounds"),
     "review": st.Page(PAGES / "review.py", title="Review", icon=":material/rule:", url_path="review"),
@@ -31,6 +30,7 @@ pages = {
 }
 shown = [one if may_open(name) else forbidden_page(name, one) for name, one in pages.items()]
 page = st.navigation(shown, position="top")
+st.set_page_config(page_title=page.title if page.title == NAME else f"{page.title} - {NAME}")
 draw_chrome()
 with complaints():
     page.run()

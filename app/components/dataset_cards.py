@@ -78,7 +78,7 @@ def draw_cards(
 def first_wait(progress: Sequence[RoundProgress]) -> str:
     """Return the notice while nothing can be reviewed yet, with the time left if known."""
     known = [one.seconds_left for one in progress if one.seconds_left is not None]
-    demo = "Two demo datasets with some wrong labels are prepared. "
+    demo = "Two demo datasets with some wrong labels are being prepared. "
     begin = demo if all(one.round.created_by == DEMO for one in progress) else ""
     left = f"in {about_time(min(known))}" if known else "when the first round is done; its time left shows soon"
     return f"{begin}Outfold is looking for wrong labels; the first cards can be reviewed {left}."
@@ -221,9 +221,11 @@ def _draw_menu(card: DatasetCard, key: str, closed: int, *, has_login: bool) -> 
         key=f"{key}_menu_{closed}",
         help="Import again, classes, evaluation, rename, move, delete",
     ):
-        if st.button("Import again", icon=":material/sync:", key=f"{key}_again", help="Adds what is new in its folder"):
+        if st.button(
+            "Import again", icon=":material/sync:", key=f"{key}_again", help="Adds the new images of its folder"
+        ):
             return Pressed(card.dataset.id)
-        if not card.problems and st.button("Report of its import", icon=":material/summarize:", key=f"{key}_report"):
+        if not card.problems and st.button("Import report", icon=":material/summarize:", key=f"{key}_report"):
             return Pressed(card.dataset.id, report=card.import_id)
         st.page_link(
             "pages/classes.py",
@@ -241,7 +243,7 @@ def _draw_menu(card: DatasetCard, key: str, closed: int, *, has_login: bool) -> 
         place = st.text_input("Folder or table", value=card.dataset.root, key=f"{key}_place").strip()
         former = str(card.dataset.options.get("image_root") or "")
         images = st.text_input("Folder of its images", value=former, key=f"{key}_image_root").strip() if former else ""
-        hint = "Its images lie in another folder now; they are known by their content"
+        hint = "The images are in another folder now; they are recognised by their content"
         if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=hint) and place:
             return Pressed(card.dataset.id, new_place=place, new_image_root=images)
         gone = st.button("Delete…", icon=":material/delete:", key=f"{key}_delete")

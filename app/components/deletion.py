@@ -90,7 +90,7 @@ def round_deletion(app_context: AppContext, listed: Sequence[RoundInfo], selecte
         ask_deletion(chosen[0].id)
     with complaints():
         found, held = partial(rounds.get_round, app_context), partial(deletions.held_by_round, app_context)
-        stays = "Verdicts and labels accepted in it stand; its findings, predictions and networks go."
+        stays = "Its verdicts and accepted labels stay; its findings, predictions and networks are deleted."
         _draw_deletion(found, held, partial(deletions.delete_round, app_context), stays)
     _draw_removals(deletions.list_removals(app_context, listed[0].dataset_id))
 
@@ -158,7 +158,7 @@ def _removal_dialog(found: Removal, chosen: Chosen, what: str, remove: Remove) -
         st.markdown(f"No image is chosen: {plain(what)}.")
         return
     st.markdown(f"Remove **{plain(found.text)}**? {plain(what[:1].upper() + what[1:])}.")
-    used = f"{found.rounds:,} {'round has' if found.rounds == 1 else 'rounds have'} findings of them, which go too. "
+    used = f"{found.rounds:,} {'round has' if found.rounds == 1 else 'rounds have'} findings of them, removed too. "
     st.caption(
         f"{used if found.rounds else ''}The image files stay where they are. You can restore them from *Deleted* on "
         "the Datasets page for a week; then they are gone for good."
@@ -253,7 +253,7 @@ def _undo_dialog(app_context: AppContext, effect: ImportEffect) -> None:
     st.markdown(f"Undo the import of **{when}** into **{plain(effect.dataset.name)}**: {plain(effect.text)}.")
     used = f"{effect.rounds:,} {'round has' if effect.rounds == 1 else 'rounds have'} findings of these images. "
     st.caption(
-        f"{used if effect.rounds else ''}What was changed again since stays, and so do the classes and all files. You "
+        f"{used if effect.rounds else ''}Later changes, the classes and all files stay. You "
         "can restore it from *Deleted* on the Datasets page for a week; then it is gone for good."
     )
     if confirm_buttons("Undo the import", ":material/undo:", "import_undo"):

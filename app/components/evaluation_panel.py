@@ -63,7 +63,7 @@ def draw_splits(look: ReadProtection, protect: Protect, draw: Callable[[int], ob
         for line in shown.lines():
             st.markdown(plain(line))
         if shown.protected and _draw_alike(shown.alike, key):
-            with st.spinner("Comparing pictures; of many small drawings this takes a minute"):
+            with st.spinner("Comparing images; with many small drawings this takes a minute"):
                 look(dataset_id, find=True)
             st.rerun()
         for split in pressed:

@@ -11,7 +11,7 @@ from core.data.masks.items import Per
 from core.types import Task
 
 FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
-    "Class folders": ("one folder a class, as most training code reads them", {"": ExportFormat.CLASS_FOLDERS}),
+    "Class folders": ("one folder per class, as most training code expects", {"": ExportFormat.CLASS_FOLDERS}),
     "Table": (
         "every label with its history; the images stay where they are",
         {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},
@@ -26,16 +26,16 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     ),
     "Label Studio": ("tasks with choices and the project's configuration", {"": ExportFormat.LABEL_STUDIO_CHOICES}),
     "Patch": (
-        "only what changed, to be applied to a copy and taken back",
+        "only what changed: apply it to a copy, or revert it",
         {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
     ),
 }
-_WITH_SPLITS = {"Class folders": "a folder a split, `_no_split` for images in none; in each of them one folder a class"}
+_WITH_SPLITS = {"Class folders": "one folder per split (`_no_split` for images in none), in each one folder per class"}
 MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "Images and masks": ("grey PNG of class ids beside the images", {"": ExportFormat.MASK_PAIRS}),
     "CamVid": ("train, train_labels, ...; masks in the classes' colours", {"": ExportFormat.CAMVID}),
     "Pascal VOC": ("palette PNG and lists of the splits", {"": ExportFormat.VOC}),
-    "COCO": ("one JSON a split, an annotation for each connected piece", {"": ExportFormat.COCO}),
+    "COCO": ("one JSON file per split, one annotation per connected piece", {"": ExportFormat.COCO}),
     "Label Studio": ("tasks with brush labels and the project's configuration", {"": ExportFormat.LABEL_STUDIO}),
 }
 _FAMILIES = {Task.CLASSIFICATION: (FAMILIES, "family"), Task.SEGMENTATION: (MASK_FAMILIES, "mask_family")}
@@ -45,12 +45,12 @@ PER: Mapping[ExportFormat, Mapping[Per, str]] = {
 }
 PER_LABELS: Mapping[ExportFormat, str] = {
     ExportFormat.COCO: "Annotations",
-    ExportFormat.MASK_PAIRS: "Black and white masks besides",
+    ExportFormat.MASK_PAIRS: "Black-and-white masks as well",
 }
 LINKS: Mapping[Link, str] = {Link.HARD_LINK: "Hard link", Link.COPY: "Copy", Link.SYMLINK: "Symlink"}
 LINK_HELP = (
     "A hard link needs no space and shares its bytes with the original: do not edit such an image in place. "
-    "A copy stands for itself. A symlink breaks when the original moves."
+    "A copy is independent. A symlink breaks when the original moves."
 )
 TREATMENTS: Mapping[UnusablePolicy, str] = {
     UnusablePolicy.LEAVE_OUT: "leave out",
@@ -74,7 +74,7 @@ def export_form(card: DatasetCard, key: str, by: str) -> ExportRequest:
     families, family_key = _FAMILIES[card.dataset.task]
     in_splits = any(splits)
     captions = [_WITH_SPLITS.get(name, caption) if in_splits else caption for name, (caption, _) in families.items()]
-    family = st.radio("Form", list(families), captions=captions, key=f"{key}_{family_key}")
+    family = st.radio("Format", list(families), captions=captions, key=f"{key}_{family_key}")
     form = _kind(families[family][1], f"{key}_kind_{family}")
     per = _per(form, f"{key}_per_{form}")
     places_files = form.with_files and not form.embeds
@@ -128,7 +128,7 @@ def _raw(form: ExportFormat, key: str) -> bool:
         return False
     return st.checkbox(
         "formulas as they are",
-        help="Else an apostrophe stands before text that spreadsheets would run as a formula, such as `=cmd()`.",
+        help="Otherwise an apostrophe is put before text that a spreadsheet would run as a formula, such as `=cmd()`.",
         key=key,
     )
 
@@ -141,7 +141,7 @@ def _link(key: str) -> tuple[Link, bool]:
     link = chosen or Link.HARD_LINK
     if link is not Link.HARD_LINK:
         return link, True
-    return link, st.checkbox("copy where a link is impossible (another disk)", value=True, key=f"{key}_copy")
+    return link, st.checkbox("copy if a link is impossible (another disk)", value=True, key=f"{key}_copy")
 
 
 def _treatments(key: str, form: ExportFormat, *, with_unlabelled: bool) -> dict[Unsettled, UnusablePolicy]:
@@ -173,5 +173,5 @@ def _place(key: str) -> tuple[str, bool]:
         help="A new folder on the machine that runs Outfold, never inside a dataset.",
         key=f"{key}_folder",
     ).strip()
-    overwrite = st.checkbox("replace a former export there", key=f"{key}_overwrite") if folder else False
+    overwrite = st.checkbox("replace an earlier export there", key=f"{key}_overwrite") if folder else False
     return folder, overwrite

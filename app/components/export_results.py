@@ -31,7 +31,7 @@ def draw_running(info: ExportInfo, worker: WorkerState, key: str) -> bool:
 
 def draw_former(exports: Sequence[ExportInfo], small: Container[int], key: str) -> None:
     """Draw ended exports, newest first, and the selected one in full; those with an id in `small` can be downloaded."""
-    st.markdown("**Former exports**")
+    st.markdown("**Earlier exports**")
     columns = {
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
         "Download": st.column_config.LinkColumn(display_text="zip"),
@@ -41,7 +41,7 @@ def draw_former(exports: Sequence[ExportInfo], small: Container[int], key: str) 
     event = st.dataframe(
         pd.DataFrame([_row(info, can_download=info.id in small) for info in exports]),
         column_config=columns, hide_index=True, key=key, on_select="rerun", selection_mode="single-row",
-        alt="former exports of this dataset", placeholder="",
+        alt="earlier exports of this dataset", placeholder="",
     )  # fmt: skip
     rows = event["selection"]["rows"]
     if rows and rows[0] < len(exports):
@@ -91,7 +91,7 @@ def _row(info: ExportInfo, *, can_download: bool) -> dict[str, str | int | datet
     counts = info.manifest["counts"] if info.manifest else None
     return {
         "Started": info.created_at,
-        "Form": info.request["format"],
+        "Format": info.request["format"],
         "Status": info.status.value,
         "Images": counts["items"] if counts else None,
         "Changed": counts["changed"] if counts else None,

@@ -179,5 +179,5 @@ def _draw_numbers(fold: FoldRun, progress: RoundProgress) -> None:
     }
     if progress.mean_iou is not None:
         figures["mIoU of the folds done"] = f"{progress.mean_iou:.1%}"
-    figures["images a second"] = "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}"
+    figures["images per second"] = "…" if fold.images_per_second is None else f"{fold.images_per_second:,.0f}"
     draw_figures({**figures, "time left": time_text(progress.seconds_left)})

@@ -34,7 +34,7 @@ def label_images(
         )
         names: list[str] = []
         if not now.classes:
-            text = st.text_area("Classes, one a line", key=f"{key}_classes", placeholder="cat\ndog")
+            text = st.text_area("Classes, one per line", key=f"{key}_classes", placeholder="cat\ndog")
             names = text.splitlines()
         label, icon = ("Paint masks", ":material/brush:") if masks else ("Label images", ":material/label:")
         if not st.button(label, type="primary", icon=icon, key=f"{key}_go"):

@@ -34,7 +34,7 @@ def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_coun
     """
     st.markdown("**Random samples**")
     st.caption(
-        "How many labels are wrong, and how many suggestions right, only verdicts on a random sample tell: 30 for a "
+        "Only verdicts on a random sample show how many labels are wrong and how many suggestions are right: 30 for a "
         "first number, 60 for a better one."
     )
     sentences, curve = st.columns(2, gap="large")

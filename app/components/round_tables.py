@@ -101,7 +101,7 @@ def round_notice(info: RoundInfo, finished: RoundComparison | None, hints: Seque
         review.page_link(
             "pages/review.py", label=f"Review {info.name.lower()}", icon=":material/rule:", query_params=queue
         )
-        insight.page_link("pages/insight.py", label="Its results", icon=":material/insights:", query_params=address)
+        insight.page_link("pages/insight.py", label="Results", icon=":material/insights:", query_params=address)
         if finished is not None:
             if finished.wrong:
                 st.caption(plain(finished.wrong.text))

@@ -36,7 +36,7 @@ if found is None:
         "Look for near-duplicates, leaks between splits, outliers and images without content. Every image is read "
         "once: about a second for a thousand photographs."
     )
-    if st.button("Check the images", type="primary", icon=":material/image_search:", key="check_images"):
+    if st.button("Check images", type="primary", icon=":material/image_search:", key="check_images"):
         with st.spinner("Reading and comparing the images"):
             found = image_checks.find(app_context(), dataset_id)
         st.rerun()

@@ -99,7 +99,7 @@ def find_known(app_context: AppContext, dataset_id: int) -> CheckedImages | None
 
 
 def find(app_context: AppContext, dataset_id: int) -> CheckedImages:
-    """Check the images, unless that was done already; about a second for a thousand photographs."""
+    """Check images, unless that was done already; about a second for a thousand photographs."""
     state = _read_state(app_context, dataset_id)
     kept = _kept(state.file)
     if kept is None:

@@ -48,7 +48,7 @@ class WorkerState:
     def text(self) -> str:
         """Return the state in words."""
         if self.alive:
-            return f"worker alive, heard {self.silent_seconds or 0:.0f} s ago"
+            return f"worker running, last heartbeat {self.silent_seconds or 0:.0f} s ago"
         if self.unknown:
             return "listening for the worker's next heartbeat"
         if self.silent_seconds is None:

@@ -155,6 +155,8 @@ def test_an_empty_installation_says_on_every_page_what_to_do_next(empty: Server,
         visit.open(place)
         main = visit.page.get_by_test_id("stMainBlockContainer")
         expect(main.get_by_role("link").or_(main.get_by_role("button")).first).to_be_visible()
+        title = {"": "Datasets", "exports": "Export"}.get(place, place.capitalize())  # the first page leads to datasets
+        expect(visit.page).to_have_title(f"{title} - Outfold")
     assert not visit.wrong, "\n".join(visit.wrong)
 
 

@@ -47,7 +47,7 @@ def test_pictures_without_labels_are_labelled_by_hand_and_learnt_from(
     page.locator(".st-key-import_go button").click()
     page.locator(".st-key-report_1").get_by_role("link", name="Label images").click(timeout=JOB_MS)
 
-    page.get_by_label("Classes, one a line").fill("\n".join("0123456789"))
+    page.get_by_label("Classes, one per line").fill("\n".join("0123456789"))
     page.locator(".st-key-review_label_go button").click()
     page.wait_for_selector(READY, timeout=JOB_MS)
     page.get_by_placeholder("Your name").fill("Ada Lovelace")

@@ -121,7 +121,7 @@ def test_images_are_removed_by_class_and_what_a_check_found(served: Server, page
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_have_count(0)
 
-    check = page.get_by_role("button", name="Check the images")
+    check = page.get_by_role("button", name="Check images")
     tabs = page.get_by_role("tab", name="Near-duplicates")
     expect(check.or_(tabs)).to_be_visible()
     if check.is_visible():

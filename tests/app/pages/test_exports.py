@@ -84,7 +84,7 @@ def test_what_is_done_can_be_found_and_fetched(
     request = ExportRequest(dataset_id=1, options=exports.ExportOptions(format=form))
     done = exports.run_export(digits, exports.add_export(digits, request).id)
     screen = open_page(digits, monkeypatch)
-    assert "Former exports" in words(screen)
+    assert "Earlier exports" in words(screen)
     assert list(screen.dataframe[-1].value["Download"]) == [f"/outfold/exports/{done.id}.zip"]
     screen.query_params["export"] = str(done.id)
     screen.run()
@@ -108,10 +108,10 @@ def test_class_folders_are_promised_as_they_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caption = open_page(digits, monkeypatch).radio(key="form_family").proto.captions[0]
-    assert caption.startswith("one folder a class")
+    assert caption.startswith("one folder per class")
     evaluation.draw(digits, 1)
     caption = open_page(digits, monkeypatch).radio(key="form_family").proto.captions[0]
-    assert caption == "a folder a split, `_no_split` for images in none; in each of them one folder a class"
+    assert caption == "one folder per split (`_no_split` for images in none), in each one folder per class"
     done = exports.run_export(digits, exports.add_export(digits, ExportRequest(dataset_id=1)).id)
     assert {path.name for path in Path(done.path).iterdir() if path.is_dir()} == {"_no_split", "evaluation"}
 
@@ -149,7 +149,7 @@ def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
     ]
     assert "pixels changed" in words(screen)
     assert ">12</div>" in words(screen)
-    for family, label in (("COCO", "Annotations"), ("Images and masks", "Black and white masks besides")):
+    for family, label in (("COCO", "Annotations"), ("Images and masks", "Black-and-white masks as well")):
         screen.radio("form_mask_family").set_value(family).run()
         assert label in [each.label for each in screen.get("button_group")]
     screen.radio("form_mask_family").set_value("Pascal VOC").run()
