@@ -23,6 +23,7 @@ COMPACT = """
     font: 500 .875rem var(--st-font, sans-serif); background: #8a3b00; color: #fff; pointer-events: none;
   }
   .stMainBlockContainer [data-testid="stHeading"] h1 { font-size: 1.6rem; line-height: 1.3; padding: .2rem 0; }
+  [data-testid="stColumn"] [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
   .of-account {
     position: fixed; z-index: 1000000; top: .85rem; right: 3.4rem; max-width: 9rem; overflow: hidden;
     text-overflow: ellipsis; white-space: nowrap; font-size: .875rem;
