@@ -1,4 +1,4 @@
-"""Simulated people at the real web app, the app and its worker as processes, and what a database holds in the end.
+"""Simulated people at the real web app, the app and its worker as processes, and checks of the final database.
 
 A person signs in, opens pages through Streamlit's websocket and acts through the app's own routes, as the browser's
 outbox does: an act keeps its number until it is answered, so it may arrive twice.

@@ -1,4 +1,4 @@
-"""The composition: what it starts, publishes and checks, read from the file; its checks run against real processes."""
+"""Services, ports and checks of compose.yaml; the checks run against real processes."""
 
 import json
 import os

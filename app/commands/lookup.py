@@ -1,4 +1,4 @@
-"""Look up what the arguments of commands name: the installation, a dataset, a round, a class, a person."""
+"""Look up the arguments of commands: the installation, a dataset, a round, a class, a person."""
 
 import getpass
 

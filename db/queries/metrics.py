@@ -1,4 +1,4 @@
-"""Numbers for monitoring: jobs by their state, what waits, decisions by act."""
+"""Numbers for monitoring: jobs by state, waiting jobs, decisions by act."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session

@@ -1,4 +1,4 @@
-"""Networks of a round are asked again: each says what it said in it, together the mean; what is written is read."""
+"""Predictions by kept networks: equal to those in the round, averaged over folds, written and read."""
 
 import csv
 from collections.abc import Sequence

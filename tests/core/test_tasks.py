@@ -1,4 +1,4 @@
-"""The seam between the kinds of labels: two values, and nobody else in the method who asks which one it is."""
+"""The seam between kinds of labels: two values, compared nowhere else in the method."""
 
 import ast
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_snapshot_says_which_task_it_is() -> None:
 
 
 def asks(test: ast.expr) -> bool:
-    """Whether an expression compares with a task, or asks whether a snapshot has masks."""
+    """Return whether an expression compares with a task or asks whether a snapshot has masks."""
     for node in ast.walk(test):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -38,7 +38,7 @@ def asks(test: ast.expr) -> bool:
 
 
 def refuses(node: ast.AST) -> bool:
-    """Whether a branch only says that something cannot be done."""
+    """Return whether a branch only raises an error."""
     return isinstance(node, ast.If) and not node.orelse and all(isinstance(inner, ast.Raise) for inner in node.body)
 
 

@@ -1,4 +1,4 @@
-"""The page while the server is away: our own line, and nothing of Streamlit's over what can still be used."""
+"""The page while the server is away: our own line, without Streamlit's overlay."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Painting masks in a real browser against the real server: what is drawn is stored to the pixel, nothing is lost."""
+"""Painting masks in a real browser against the real server: strokes stored to the pixel, none lost."""
 
 import contextlib
 import re

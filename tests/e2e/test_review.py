@@ -1,4 +1,4 @@
-"""Reviewing in a real browser against the real server: what is pressed is seen, stored, kept and taken back."""
+"""Reviewing in a real browser against the real server: keys shown, stored, kept and undone."""
 
 import re
 from collections.abc import Callable, Iterator

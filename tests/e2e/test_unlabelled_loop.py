@@ -1,4 +1,4 @@
-"""A folder nobody labelled, as a person brings it in: a round proposes labels, some are accepted, and learnt from."""
+"""A folder of unlabelled images: imported, labels proposed by a round, accepted, and learnt by the next."""
 
 import shutil
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Preview of a source before it is imported: what it would add, a few of its images, the problems so far."""
+"""Preview of a source before it is imported: new and known images, examples, the problems so far."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Rounds that go on from what was learnt: cancelled and failed ones resumed, finished ones extended by a network.
+"""Continued rounds: cancelled and failed ones resumed, finished ones extended by a network.
 
 Resumption: finished folds stay, the others are trained on the same snapshot. Extension: a new round with the old one's
 labels and what its networks learnt; only the added network is trained, and the predictions of all are mixed anew. The

@@ -1,4 +1,4 @@
-"""The command line in this process: what it says, and with which exit code."""
+"""Run the command line in this process; return its output and exit code."""
 
 import json
 from pathlib import Path

@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Checked(NamedTuple):
-    """What the command said and wrote."""
+    """Output and files of the command."""
 
     stdout: str
     stderr: str

@@ -1,4 +1,4 @@
-"""`import` and `datasets` for masks: what a dry run says, what is told afterwards."""
+"""`import` and `datasets` for masks: output of a dry run and of an import."""
 
 import shlex
 import shutil

@@ -1,4 +1,4 @@
-"""`round`, `label` and `impact`: what they start, print and refuse."""
+"""`round`, `label` and `impact`: jobs, output and refusals."""
 
 import shutil
 from collections.abc import Iterator

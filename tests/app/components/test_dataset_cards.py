@@ -1,4 +1,4 @@
-"""Cards of datasets: what a round at work says, and how long the first findings take."""
+"""Cards of datasets: text of a running round, time to the first findings."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

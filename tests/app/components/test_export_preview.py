@@ -1,4 +1,4 @@
-"""What an export would write, as it is drawn."""
+"""Preview of an export, as it is drawn."""
 
 from app.components.export_preview import MOST_ROWS, in_sight
 

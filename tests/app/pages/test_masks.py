@@ -1,4 +1,4 @@
-"""The masks page: which image it opens, and what it says when there is none."""
+"""The Masks page: first image, and the empty state."""
 
 import json
 from pathlib import Path

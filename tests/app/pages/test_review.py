@@ -1,4 +1,4 @@
-"""The review page: which round it shows, and what it says when there is none."""
+"""The Review page: choice of the round, and the empty state."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Members of datasets: who sees what, who says so, and what stays out of reach of the others."""
+"""Members of datasets: visibility, the right to change it, and refusals to others."""
 
 from collections.abc import Iterator
 from pathlib import Path

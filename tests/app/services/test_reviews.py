@@ -79,7 +79,7 @@ def all_decisions(app_context: AppContext) -> list[Decision]:
 
 
 def assert_projections_hold(app_context: AppContext) -> None:
-    """What is kept beside the rows equals what the pure functions compute from the decisions."""
+    """Assert that projections equal the pure functions of the decisions."""
     made = all_decisions(app_context)
     with app_context.database.read() as session:
         findings = session.scalars(select(FindingRow)).all()

@@ -1,4 +1,4 @@
-"""Sign-in by OpenID Connect at a real provider on loopback: who comes in, and what is refused."""
+"""Sign-in by OpenID Connect at a real provider on loopback: users admitted, answers refused."""
 
 import logging
 import re

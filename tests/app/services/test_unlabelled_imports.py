@@ -1,4 +1,4 @@
-"""A folder of images nobody labelled, added to a dataset: neither import makes the other's images vanish."""
+"""A folder of unlabelled images added to a dataset: neither import removes the other's images."""
 
 from pathlib import Path
 from typing import Any

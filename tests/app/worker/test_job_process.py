@@ -1,4 +1,4 @@
-"""A job's process gives way to the pages, as a process and as a session, and to nobody else's session."""
+"""Priority of a job's process below that of the pages, as a process and as a session of its own."""
 
 import os
 import subprocess

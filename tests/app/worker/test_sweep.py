@@ -1,4 +1,4 @@
-"""What one worker does for others: jobs that never reached the engine or were given up, workers that never return."""
+"""Sweep of a worker: jobs that never reached the engine or were abandoned, workers that never return."""
 
 import errno
 import subprocess

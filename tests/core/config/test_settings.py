@@ -1,4 +1,4 @@
-"""What the settings of all recipes have in common."""
+"""Properties common to the settings of all recipes."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What both sides of a comparison learn from, and what they never see."""
+"""Training data of both sides of a comparison, without evaluation images."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How often labels are wrong, from networks that are strong, weak or know nothing, where the truth is known."""
+"""Estimates of label noise by strong, weak and random networks, where the truth is known."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Paired intervals and tests, against what can be computed by hand and what scipy says."""
+"""Paired intervals and tests, against results by hand and by scipy."""
 
 from math import comb
 

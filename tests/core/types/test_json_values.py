@@ -1,4 +1,4 @@
-"""JSON values of dataclasses: written, read back, and refused with the name of what is wrong."""
+"""JSON values of dataclasses: written, read back, and refused with the name of the faulty field."""
 
 import json
 import re

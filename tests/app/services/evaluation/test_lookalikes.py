@@ -1,4 +1,4 @@
-"""What looks like an image of the evaluation split: told with names, kept from teaching, known of old imports later."""
+"""Look-alikes of evaluation images: named, excluded from training, found later for old imports too."""
 
 import json
 from pathlib import Path

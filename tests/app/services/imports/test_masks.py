@@ -1,4 +1,4 @@
-"""Masks mended elsewhere: taken as one act of a person that can be undone; what was decided here stands."""
+"""Masks corrected elsewhere: imported as one undoable act; decisions made here stay."""
 
 import zlib
 from collections.abc import Callable

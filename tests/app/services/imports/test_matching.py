@@ -244,7 +244,7 @@ def test_moving_at_random_never_loses_or_doubles_a_decision(
 
 
 def path_kept(before: dict[str, tuple[int, str]], now: dict[str, tuple[int, str]], id_: int) -> bool:
-    """Whether the sample is at its former path, where another content lies now."""
+    """Return whether the sample is at its former path, which has other content now."""
     was = next(path for path, (number, _) in before.items() if number == id_)
     return now.get(was, (0, ""))[0] == id_
 

@@ -1,4 +1,4 @@
-"""Undo of imports: told before, restorable for a week, and only of what the import is known to have changed."""
+"""Undo of imports: previewed, restorable for a week, and limited to known changes of the import."""
 
 import csv
 from datetime import UTC, datetime, timedelta

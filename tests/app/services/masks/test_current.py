@@ -103,7 +103,7 @@ def region_of(app_context: AppContext, finding: int) -> tuple[Region, FindingRow
 
 
 def assert_everything_holds(app_context: AppContext) -> None:
-    """What is kept beside the rows, and every mask, equals what the pure functions say of the decisions."""
+    """Assert that projections and masks equal the pure functions of the decisions."""
     store = MaskStore(app_context.masks)
     with app_context.database.read() as session:
         findings = session.scalars(select(FindingRow)).all()

@@ -1,4 +1,4 @@
-"""Where the editor begins, and the way through all images of a dataset."""
+"""First image of the editor, and the order of all images of a dataset."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rounds without a worker: what may start, what is refused and why, how long it takes, how two compare."""
+"""Rounds without a worker: start, refusals with reasons, durations, comparison of two."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor

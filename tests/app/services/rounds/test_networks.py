@@ -1,4 +1,4 @@
-"""Networks that rounds keep: noted with their folds, asked while nobody removes them, removed when rounds grow old."""
+"""Kept networks: recorded with their folds, locked while in use, removed with old rounds."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tags as people and imports say them: what is said later stands, nothing is lost, nothing is said twice."""
+"""Tags by people and imports: the newest counts, none is lost or stored twice."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Exports as Parquet with the images inside: what `datasets` loads, and what an import reads again."""
+"""Exports as Parquet with embedded images, read by `datasets` and by an import."""
 
 import json
 from dataclasses import replace

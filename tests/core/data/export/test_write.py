@@ -1,4 +1,4 @@
-"""What is exported, read back, is what was resolved; whole or not at all; the same bytes twice."""
+"""Exports read back as resolved, written whole or not at all, with the same bytes twice."""
 
 import errno
 import json

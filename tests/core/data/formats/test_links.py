@@ -1,4 +1,4 @@
-"""Files that say what labels are may be links within their folder, but none that leaves it is followed unasked."""
+"""Links to label files: followed within their folder, refused outside of it unless allowed."""
 
 import json
 from collections.abc import Callable

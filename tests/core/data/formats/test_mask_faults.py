@@ -1,4 +1,4 @@
-"""What can be wrong with masks: each fault is named with its file and cure, and the good masks are read."""
+"""Faulty masks: each named with file and cure, the valid ones read."""
 
 import json
 from pathlib import Path

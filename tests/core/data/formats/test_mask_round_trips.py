@@ -1,4 +1,4 @@
-"""What a format writes is what it reads: pixel for pixel, name for name."""
+"""Round trips of mask formats: the same pixels and names."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rows of tables as people write them: what a cell means, and which column is what."""
+"""Rows of tables as people write them: meaning of cells and columns."""
 
 import json
 from pathlib import Path

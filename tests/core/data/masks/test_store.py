@@ -1,4 +1,4 @@
-"""Masks by their content: what is kept reads back, once, and what was damaged is written anew."""
+"""Masks by content: stored once, read back equal, rewritten when damaged."""
 
 from pathlib import Path
 

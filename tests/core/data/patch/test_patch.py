@@ -1,4 +1,4 @@
-"""A patch applied and taken back leaves what was there; one that does not fit changes nothing."""
+"""Patches: applied and reverted without a trace; one that does not fit changes nothing."""
 
 import csv
 import json

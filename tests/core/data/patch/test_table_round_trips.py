@@ -63,7 +63,7 @@ def check(
 
 @dataclass(frozen=True)
 class Form:
-    """How a CSV is written."""
+    """Dialect of a CSV file."""
 
     encoding: str
     delimiter: str

@@ -99,7 +99,7 @@ def test_colour_weights_serve_grey_images(tmp_path: Path) -> None:
 
 
 class Evil:
-    """What a weights file must never be able to run."""
+    """Object that ends the process when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return exec, ("raise SystemExit('ran')",)

@@ -1,4 +1,4 @@
-"""Who plays which part, by masks, tags, splits and lists."""
+"""Roles of images by masks, tags, splits and lists."""
 
 from dataclasses import replace
 from pathlib import Path
