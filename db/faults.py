@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeoutError
 
-from core.types import StorageError
+from core.types import StorageAwayError, StorageError
 from db.fair_lock import QueueTimeoutError
 
 _PRIMARY = 0xFF  # of SQLite's extended result codes, the byte that names the kind
@@ -59,7 +59,7 @@ _PASSING = ("08", "57P")  # of these, those that pass when the server is back
 _AWAY = ("it does not answer ({reason})", "start the server, or correct the URL")
 
 
-class DatabaseAwayError(StorageError):
+class DatabaseAwayError(StorageAwayError):
     """No answer from the database's server, or a broken connection; the request can be repeated later."""
 
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.settings import Settings
-from core.types import RoundCancelledError, RoundError
-from db.faults import DatabaseAwayError
+from core.types import RoundCancelledError, RoundError, StorageAwayError
 
 log = logging.getLogger("outfold.worker")
 GRACE_SECONDS = 0.7  # from SIGTERM to SIGKILL
@@ -112,7 +111,7 @@ class Child:
         Raises:
             RoundCancelledError: it was stopped.
             KilledError: the process was killed.
-            DatabaseAwayError: the database's server did not answer; the command can be run again.
+            StorageAwayError: a server of the storage did not answer; the command can be run again.
             RoundError: it failed, or the process died otherwise.
         """
         asked, answered = self._process.stdin, self._process.stdout
@@ -131,7 +130,7 @@ class Child:
             raise RoundCancelledError(f"{command} was stopped")
         if answer["error"] is not None:
             log.error("%s %s failed\n%s", command, arguments, answer["trace"])
-            raise (DatabaseAwayError if answer["away"] else RoundError)(answer["error"], answer["cure"])
+            raise (StorageAwayError if answer["away"] else RoundError)(answer["error"], answer["cure"])
 
     async def stop(self) -> None:
         """End the process and everything it started: SIGTERM, and SIGKILL after `GRACE_SECONDS`."""

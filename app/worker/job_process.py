@@ -25,9 +25,8 @@ from app.settings import settings
 from app.worker.children import watch_parent
 from app.worker.steps import COMMANDS
 from core.config import allow_weights_in
-from core.types import OutfoldError, RoundCancelledError
+from core.types import OutfoldError, RoundCancelledError, StorageAwayError
 from db.engine import Database
-from db.faults import DatabaseAwayError
 
 IDLE_SECONDS = 300.0
 _AUTOGROUP = Path("/proc/self/autogroup")
@@ -40,7 +39,7 @@ class CommandResult:
     error: str | None = None
     cure: str = ""
     stopped: bool = False
-    away: bool = False  # the database's server was: the command may be run again
+    away: bool = False  # a server of the storage was: the command may be run again
     trace: str = ""
 
 
@@ -90,7 +89,7 @@ def run_command(app_context: AppContext, command: dict[str, Any], stop: threadin
     except RoundCancelledError:
         return CommandResult(stopped=True)
     except OutfoldError as error:
-        away = isinstance(error, DatabaseAwayError)
+        away = isinstance(error, StorageAwayError)
         return CommandResult(error.message, error.cure, away=away, trace=traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the edge: a job's failure is a value, not the worker's end
         reason = f"{type(error).__name__}: {error}. The worker's log has the details"

@@ -20,8 +20,7 @@ from typing import TypeVar
 from app.services.app_context import AppContext
 from app.worker.children import Child, KilledError
 from app.worker.finding_writer import forget_unshown
-from core.types import JobStatus, RoundCancelledError, RoundError, StorageError
-from db.faults import DatabaseAwayError
+from core.types import JobStatus, RoundCancelledError, RoundError, StorageAwayError, StorageError
 from db.queries import exports, imports, rounds
 
 log = logging.getLogger("outfold.worker")
@@ -112,7 +111,7 @@ class WorkerProcesses:
     async def _run_despite_kills(self, round_id: int, command: str, **arguments: int) -> None:
         """Run a command; once more after a kill, and a fold after a second one with half the batch.
 
-        Where the database's server is away, run it again until it is back.
+        While a server of the storage is away, wait and run it again.
         """
         kills = 0
         while True:
@@ -128,8 +127,8 @@ class WorkerProcesses:
                 elif kills > _KILLS_AS_IT_IS:
                     raise
                 log.warning("%s of round %s, kill %d: %s", command, round_id, kills, error)
-            except DatabaseAwayError as error:
-                log.warning("%s of round %s waits for the database: %s", command, round_id, error)
+            except StorageAwayError as error:
+                log.warning("%s of round %s waits: %s", command, round_id, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _run_watched(self, round_id: int, command: str, **arguments: int) -> None:
@@ -148,13 +147,22 @@ class WorkerProcesses:
                 work.exception()  # retrieved, or it would be logged as never retrieved
 
     async def _run_alone(self, command: str, **arguments: int) -> str | None:
-        """Run a command in a process of its own; return the reason of its failure, else None."""
+        """Run a command in a process of its own; return the reason of its failure, else None.
+
+        While a server of the storage is away, wait and run it again.
+        """
         name = f"{command} {next(iter(arguments.values()))}"
         self._doing.append(name)
         child = await Child.start(self._app_context.settings)
         try:
-            await child.run(command, **arguments)
-        except (RoundError, DatabaseAwayError) as error:
+            while True:
+                try:
+                    await child.run(command, **arguments)
+                    return None  # noqa: TRY300
+                except StorageAwayError as error:
+                    log.warning("%s waits: %s", name, error)
+                    await asyncio.sleep(RETRY_SECONDS)
+        except RoundError as error:
             log.warning("%s failed: %s", name, error)
             return str(error)
         except RoundCancelledError:
@@ -162,7 +170,6 @@ class WorkerProcesses:
         finally:
             self._doing.remove(name)
             await child.stop()
-        return None
 
     async def _child(self, round_id: int) -> Child:
         known = self._children.get(round_id)
@@ -194,7 +201,7 @@ class WorkerProcesses:
         """Store the end of a job; retry while the disk is full or the database away."""
         await self._patiently(act, StorageError)
 
-    async def _patiently(self, act: Callable[[], T], fault: type[StorageError] = DatabaseAwayError) -> T:
+    async def _patiently(self, act: Callable[[], T], fault: type[StorageError] = StorageAwayError) -> T:
         """Ask or store something in the database; retry while there is such a fault."""
         while True:
             try:

@@ -13,6 +13,7 @@ from core.types.errors import (
     OutfoldError,
     RoundCancelledError,
     RoundError,
+    StorageAwayError,
     StorageError,
     command_text,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "Severity",
     "SourceSample",
     "Status",
+    "StorageAwayError",
     "StorageError",
     "Task",
     "Verdict",

@@ -39,6 +39,10 @@ class StorageError(OutfoldError):
     """The installation's folder, disk or database cannot be used."""
 
 
+class StorageAwayError(StorageError):
+    """No answer from a server that stores rows or files; what was asked can be repeated later."""
+
+
 class RoundError(OutfoldError):
     """A round cannot start or continue."""
 

@@ -16,12 +16,13 @@ from app.services.exports.plan import plan_for
 from app.services.jobs import job_lock
 from core.data.export.items import ExportOptions, Link
 from core.data.export.write import clear_remains, write_export
-from core.types import JobStatus, OutfoldError, RoundCancelledError
+from core.types import JobStatus, OutfoldError, RoundCancelledError, StorageAwayError
 from db.queries import exports
 from db.queries.exports import ExportInfo
 
 Report = Callable[[int, int, str], None]
 EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
+RETRY_SECONDS = 1.0  # between two questions to a database that is away
 VERSIONS = {"outfold": __version__}
 CANCELLED = "Cancelled; nothing of it was left behind."
 
@@ -61,6 +62,8 @@ def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
         _write(app_context, info, noted)
     except RoundCancelledError:
         _finish(app_context, info.id, JobStatus.CANCELLED, CANCELLED)
+    except StorageAwayError:
+        raise  # to be run again, once it answers
     except OutfoldError as error:
         _finish(app_context, info.id, JobStatus.FAILED, str(error))
     except Exception as error:
@@ -111,7 +114,7 @@ def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
             versions=VERSIONS,
             report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
             should_stop=noted.is_over,
-            is_wanted=lambda manifest: _finish(app_context, info.id, JobStatus.DONE, "", manifest),
+            is_wanted=lambda manifest: _confirm(app_context, info.id, manifest),
             overwrite=overwrite,
             again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
         )
@@ -127,6 +130,23 @@ def _named(target: Path, path: str) -> Iterator[None]:
     except OutfoldError as error:
         folder = str(target.parent), str(Path(path).parent)
         raise type(error)(error.message.replace(*folder), error.cure.replace(*folder)) from error
+
+
+def _confirm(app_context: AppContext, export_id: int, manifest: dict[str, Any]) -> bool:
+    """Store that an export is done, and return whether it is.
+
+    A connection that breaks during the commit does not tell whether it was stored. Removing the files then could
+    leave a finished export without any, so the database is asked until it answers.
+    """
+    unsure = False
+    while True:
+        try:
+            if _finish(app_context, export_id, JobStatus.DONE, "", manifest):
+                return True
+            return unsure and _found(app_context, export_id).status is JobStatus.DONE
+        except StorageAwayError:
+            unsure = True
+            time.sleep(RETRY_SECONDS)
 
 
 def _finish(

@@ -50,6 +50,7 @@ from core.types import (
     RoundCancelledError,
     Severity,
     SourceSample,
+    StorageAwayError,
 )
 from db.queries import imports
 from db.queries.imports import ImportInfo
@@ -75,7 +76,9 @@ def run_import(
     with job_lock(app_context, "import", import_id, should_stop):
         with app_context.database.read() as session:
             info = imports.get_import(session, import_id)
-        if not info.status.ended:
+        if info.status.ended:
+            clear_staged(app_context, import_id)  # where the database went away right after its end
+        else:
             work = _ImportRun(app_context, import_id, ImportRequest.from_json(info.request), report, should_stop)
             work.run()
     with app_context.database.read() as session:
@@ -129,6 +132,8 @@ class _ImportRun:
             self._end(JobStatus.FAILED, str(error), error.report)
         except DatasetError as error:
             self._end(JobStatus.FAILED, str(error))
+        except StorageAwayError:
+            raise  # to be run again, once it answers
         except Exception as error:
             self._end(JobStatus.FAILED, f"Stopped by {type(error).__name__}: {error}. Nothing was stored.")
             raise

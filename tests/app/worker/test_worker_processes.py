@@ -140,6 +140,25 @@ def test_a_round_waits_for_a_database_that_is_away_and_goes_on(
     assert not rounds.get_round(app_context, started.id).status.ended
 
 
+@pytest.mark.parametrize("work", ["run_import", "run_export"])
+def test_imports_and_exports_wait_for_a_database_that_is_away(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    place, cut_off = WorkerProcesses(app_context), WithoutDatabase(3)
+
+    async def start(_settings: object) -> WithoutDatabase:
+        return cut_off
+
+    monkeypatch.setattr(worker_processes, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(worker_processes.Child, "start", start)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(
+            asyncio.run, getattr(place, work)(1)
+        ).result()  # fails if the job's end were stored: there is no job 1
+    assert cut_off.runs == 4
+    assert not place.doing
+
+
 def test_a_killed_snapshot_is_tried_once_more_and_then_fails(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,9 @@ from core.data.export.placing import content_hash
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
 from core.types import DatasetError, ExportError, FindingFilter, JobStatus, Verdict
+from db.faults import DatabaseAwayError
 from db.queries import exports as rows, snapshots
+from tests.app.outages import outage_at
 from tests.app.sampled import everything, sample_both
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
@@ -340,6 +344,24 @@ def test_an_export_killed_after_its_last_step_is_simply_run_again(
     export_id = killed_at_last(app_context, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
     assert (tmp_path / "out").is_dir()
     assert exports.run_export(app_context, export_id).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_export_whose_database_goes_away_at_any_moment_can_be_run_again(
+    app_context: AppContext, dataset_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    monkeypatch.setattr(export_run, "RETRY_SECONDS", 0.0)
+    for number in count(1):
+        asked = ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / str(number)))
+        export_id = exports.add_export(app_context, asked).id
+        with outage_at(monkeypatch, number, committed=committed) as outage, suppress(DatabaseAwayError):
+            exports.run_export(app_context, export_id)
+        done = exports.run_export(app_context, export_id)
+        assert done.status is JobStatus.DONE, done.message
+        assert json.loads((tmp_path / str(number) / "manifest.json").read_text())["files"] == done.manifest["files"]
+        if not outage.happened:
+            break
+    assert number > 5
 
 
 def test_an_export_killed_after_its_last_step_and_cancelled_then_leaves_nothing(

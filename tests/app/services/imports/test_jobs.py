@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,10 @@ from app.services.imports.jobs import ImportInfo, ImportRequest
 from core.data import images
 from core.data.formats.source import SourceFormat
 from core.types import DatasetError, JobStatus, Severity
+from db.faults import DatabaseAwayError
 from db.queries import incoming
 from tests.app.faults import bound_by_modes
+from tests.app.outages import outage_at
 from tests.core.data.formats.drawn import draw, draw_all
 
 ROOT = Path(__file__).parents[4]
@@ -321,6 +325,24 @@ def test_a_killed_import_leaves_nothing_and_can_be_run_again(
     assert done.status is JobStatus.DONE, done.message
     assert len(stored(app_context)) == 1500
     assert staged(app_context) == 0
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_import_whose_database_goes_away_at_any_moment_can_be_run_again(
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    root = tmp_path / "pets"
+    draw_all(root, ["cat/1.png", "cat/2.png", "dog/3.png"])
+    for number in count(1):
+        asked = imports.add_import(app_context, request(root, name=f"pets {number}"))
+        with outage_at(monkeypatch, number, committed=committed) as outage, suppress(DatabaseAwayError):
+            imports.run_import(app_context, asked)
+        done = imports.run_import(app_context, asked)
+        assert done.status is JobStatus.DONE, done.message
+        assert (len(stored(app_context)), staged(app_context)) == (3 * number, 0)
+        if not outage.happened:
+            break
+    assert number > 5
 
 
 def test_what_a_killed_import_staged_goes_with_the_next_one(app_context: AppContext, digits_folder: Path) -> None:
