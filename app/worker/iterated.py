@@ -74,6 +74,7 @@ def _judge(context: RoundContext) -> Judged:
     names = ("baseline", "teacher", "iterations", "best", "validation", "test", "baseline_test")
     metrics |= {name: result[name] for name in names}
     metrics |= {"choice": result["choice"]} if result.get("choice") else {}
+    metrics |= {"mirror": result["mirror"]} if result.get("mirror") else {}
     metrics |= {} if thresholds is None else {"class_thresholds": thresholds}
     return Judged(iter(found), metrics | {_VALUE[context.info.task]: own["value"]})
 

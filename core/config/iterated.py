@@ -13,6 +13,10 @@ from core.types import ConfigError
 PROBE = "probe"  # a regression learns the labels alone
 SPREAD = "spread"  # it learns the labels as they spread to all images
 
+BASELINE, MIRRORED = "baseline", "mirrored"  # networks of the labels alone, the second of mirrored images too
+LABELS_ALONE = frozenset({BASELINE, MIRRORED})
+MIRROR, KEEP, DECIDE = "on", "off", "decide"  # of half of the images: mirrored, never, or as validation images say
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCosts:
@@ -40,6 +44,7 @@ class IteratedSettings(RecipeSettings):
     weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
     whole_batch: bool = False  # with consistency a batch has as many labels as without, the unlabelled images on top
     mixing: bool = False  # of masks, with consistency: two strong views, each with a box of another image
+    mirror: str = DECIDE  # of classes, whether views are mirrored: MIRROR, KEEP or DECIDE; masks: as the network says
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
@@ -63,6 +68,8 @@ class IteratedSettings(RecipeSettings):
             raise ConfigError("iterations is 0, must be at least 1", "or switch consistency on")
         if self.frozen not in ("", PROBE, SPREAD):
             raise ConfigError(f"frozen is {self.frozen!r}, must be {PROBE!r}, {SPREAD!r} or empty")
+        if self.mirror not in (MIRROR, KEEP, DECIDE):
+            raise ConfigError(f"mirror is {self.mirror!r}, must be {MIRROR!r}, {KEEP!r} or {DECIDE!r}")
         if self.test_split and self.test_split == self.validation_split:
             raise ConfigError(f"{self.test_split!r} cannot be chosen by and be the test", "name another split")
 

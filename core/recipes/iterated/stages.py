@@ -4,7 +4,7 @@ Each continues from its checkpoint in the recipe's folder.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from core.config import IteratedSettings, RoundConfig
 from core.data.networks import find_network
 from core.judge import calibration
 from core.judge.class_thresholds import accepted_counts, balanced_thresholds
-from core.learn.augment import Augment
+from core.learn.augment import Augment, MirroredView
 from core.learn.batches import WeighedTargets
 from core.learn.consistency import Consistency
 from core.learn.crossfold import (
@@ -64,6 +64,7 @@ class IteratedContext:
     masks: Path  # the store of the recipe's own masks
     callbacks: FoldCallbacks
     stages: int
+    mirror: bool = False  # of classes: half of the images in training are mirrored
 
     @property
     def task(self) -> TaskDefinition:
@@ -200,7 +201,12 @@ def _augment(context: IteratedContext, run: TrainingRun) -> Augment:
     if run.augment is not None:
         return run.augment
     strong = context.settings.strong_views if run.strong is None else run.strong
-    return context.task.strong_augment(context.network) if strong else context.task.augment(context.network)
+    return _mirrored(context, context.task.strong_augment if strong else context.task.augment)
+
+
+def _mirrored(context: IteratedContext, augment: Callable[[RoundConfig], Augment]) -> Augment:
+    own = augment(context.network)
+    return context.task.mirrored(own) if context.mirror and context.task.mirrored is not None else own
 
 
 def _objective(
@@ -214,7 +220,7 @@ def _objective(
             images=training_data.images,
             targets=training_data.targets,
             rows=torch.from_numpy(run.beside),
-            augment=context.task.augment(context.network),
+            augment=_mirrored(context, context.task.augment),
             strong=context.task.strong_views,
             mixed_views=context.task.mixed_views if settings.mixing else 0,
             threshold=None if settings.adaptive else settings.threshold,
@@ -321,10 +327,11 @@ def score_network(context: IteratedContext, name: str, rows: IntArray, *, stage:
     return context.labelling.score(rows, predictor(context, name, stage))
 
 
-def predictor(context: IteratedContext, name: str, stage: int) -> Predict:
-    """Return the function that predicts rows by a kept network."""
+def predictor(context: IteratedContext, name: str, stage: int, *, mirrored: bool = False) -> Predict:
+    """Return the function that predicts rows, or their mirror images, by a kept network."""
     training_data = context.training_data({}, stage)
     view = context.task.view(context.network, context.load(name, training_data.images.device))
+    view = MirroredView(view) if mirrored else view
     at_once = max(1, min(context.network.batch_size * 2, training_data.most_at_once))
 
     def predict(rows: IntArray, what: str) -> Iterator[tuple[IntArray, Tensor]]:

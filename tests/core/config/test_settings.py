@@ -13,7 +13,8 @@ STORED = {
     Recipe.CROSS_FOLD: "{}",
     Recipe.ITERATED: (
         '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
-        '"weigh_pixels": true, "whole_batch": false, "mixing": false, "strong_views": true, "votes": 0, '
+        '"weigh_pixels": true, "whole_batch": false, "mixing": false, "mirror": "decide", "strong_views": true, '
+        '"votes": 0, '
         '"fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, "adaptive": true, "threshold": 0.95, '
         '"ratio": 3, "validation_split": "", "validation_share": 0.2, "most_validation": 200, "test_split": "", '
         '"frozen": ""}'

@@ -25,6 +25,7 @@ from core.learn.crossfold import FoldCallbacks
 from core.recipes.data import RecipeData
 from core.recipes.iterated import recipe as iterated, stages
 from core.recipes.iterated.labels import pseudo_folder
+from core.recipes.iterated.mirroring import MirrorChoice
 from core.recipes.iterated.proposals import propose
 from core.recipes.iterated.recipe import IteratedResult, open_context, run_iterated
 from core.recipes.iterated.stages import IteratedContext, PseudoLabels, TrainingRun
@@ -118,6 +119,7 @@ class Loop:
         monkeypatch.setattr(iterated, "choose_pseudo_labels", self.choose)
         monkeypatch.setattr(iterated, "score_network", self.look)
         monkeypatch.setattr(iterated, "temperature_of", lambda *_, **__: 1.0)
+        monkeypatch.setattr(iterated, "is_symmetric", lambda *_, **__: MirrorChoice(mirror=False, images=15))
 
     def learn(self, _studio: IteratedContext, run: TrainingRun) -> Score:
         self.learnt.append(run)
