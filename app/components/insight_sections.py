@@ -156,6 +156,8 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
     )
     if mirror := measured.get("mirror"):
         st.caption(mirrored_or_not(mirror))
+    if seen := views_seen(measured.get("trained", {})):
+        st.caption(seen)
     if measured["best"] in LABELS_ALONE:
         st.info(
             "No gain shows on the validation images: pseudo labels did not help here. The proposals are those of the "
@@ -205,6 +207,16 @@ def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
         f"A regression learnt {learnt}: of {choice['held_out']:,} held-out labels it agreed with "
         f"{choice['spread_right']:.1%} after spreading them, with {choice['probe_right']:.1%} by the labels alone."
     )
+
+
+def views_seen(trained: Mapping[str, Mapping[str, int]]) -> str:
+    """Return how many unlabelled views each network was shown, in how many steps, as a sentence."""
+    shown = [
+        f"{name.replace('_', ' ')} {own['views']:,} in {own['steps']:,} steps"
+        for name, own in trained.items()
+        if own.get("views")
+    ]
+    return f"Unlabelled images seen, repeated ones too: {', '.join(shown)}." if shown else ""
 
 
 def mirrored_or_not(mirror: Mapping[str, Any]) -> str:

@@ -106,6 +106,31 @@ def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
         chosen["least_confidence"] = st.slider(
             "Least confidence", 0.0, 1.0, usual.least_confidence, 0.05, format="percent", key=f"{key}_least"
         )
+        views, minutes = st.columns(2)
+        chosen["views"] = views.number_input(
+            "Unlabelled views",
+            0,
+            None,
+            usual.views,
+            1000,
+            key=f"{key}_views",
+            help="Unlabelled images that a network sees, repeated ones too, instead of its epochs; 0: by epochs",
+        )
+        chosen["minutes"] = minutes.number_input(
+            "Minutes a network",
+            0.0,
+            None,
+            usual.minutes,
+            0.5,
+            key=f"{key}_minutes",
+            help="Of training, instead of epochs or views; 0: none. Such a round cannot be repeated exactly",
+        )
+        chosen["growing"] = st.checkbox(
+            "Few unlabelled images at first",
+            usual.growing,
+            key=f"{key}_growing",
+            help="With weak and strong views: their part of a batch grows over the training (Fast FixMatch)",
+        )
     return chosen
 
 

@@ -10,7 +10,7 @@ In the recipe's folder: `half_0`, `half_1` and their students (JSON files and ne
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,10 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
     if taught:
         own = name if kind == STUDENT else f"{name}_{STUDENT}"
         student = student_run(context, own, stage=first + 2 * number, pseudo=taught, truth=truth, weights=weights)
-        run_stage(context.folder, own, lambda: {"score": asdict(learn(context, student))})
+        run_stage(context.folder, own, lambda: learn(context, student))
         whole = replace(whole, begin=own, part=settings.fine_tuning, rate=settings.fine_tuning_rate)
     if not taught or kind == TUNED:
-        run_stage(context.folder, name, lambda: {"score": asdict(learn(context, whole))})
+        run_stage(context.folder, name, lambda: learn(context, whole))
     return name
 
 

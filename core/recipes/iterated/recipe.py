@@ -17,7 +17,7 @@ All files are in one folder, from which a killed run continues: `recipe.json` (t
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class IteratedResult:
     choice: dict[str, Any] | None = (
         None  # of a frozen network: see `core.learn.propagation.SpreadChoice`, and the decay
     )
+    trained: dict[str, dict[str, int]] = field(default_factory=dict)  # network -> steps, and unlabelled views
     mirror: dict[str, Any] | None = None  # where the data decide: see `core.recipes.iterated.mirroring.MirrorChoice`
 
 
@@ -115,9 +116,11 @@ def run_iterated(
         return frozen
     truth, beside = context.labelling.known(data.labelled), data.unlabelled if settings.consistency else None
     scores: dict[str, Score] = {}
+    trained: dict[str, dict[str, int]] = {}
 
     def learnt(run: TrainingRun) -> Score:
-        done = run_stage(folder, run.name, lambda: {"score": asdict(learn(context, run))})
+        done = run_stage(folder, run.name, lambda: learn(context, run))
+        trained[run.name] = {name: done[name] for name in ("steps", "views") if name in done}  # older runs counted none
         return Score(**done["score"])
 
     stage = {name: number for number, name in enumerate(settings.stages)}
@@ -185,6 +188,7 @@ def run_iterated(
         test=tested.get(best),
         baseline_test=tested.get(labels_alone),
         mirror=None if mirror is None else mirror.to_json(),
+        trained=trained,
     )
     write_atomically(folder / "result.json", json.dumps(asdict(result)).encode())
     return result
@@ -239,7 +243,7 @@ def _decide_mirror(context: IteratedContext, alone: TrainingRun) -> MirrorChoice
         choice = is_symmetric(context, alone.name, stage=alone.stage)
         if choice.mirror:
             own = replace(context, mirror=True)
-            run_stage(context.folder, MIRRORED, lambda: {"score": asdict(learn(own, replace(alone, name=MIRRORED)))})
+            run_stage(context.folder, MIRRORED, lambda: learn(own, replace(alone, name=MIRRORED)))
             choice = is_no_loss(context, choice, (alone.name, MIRRORED), stage=alone.stage)
         return choice.to_json()
 
