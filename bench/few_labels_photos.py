@@ -17,11 +17,11 @@ of the others nothing is known. Accuracy on the test images, which nothing is ch
 `gain_N`: of `method` over the better one of `probe` and `centred` with N labels, with its interval over the draws
 (Student's t, 95 %); `closed_N`: the share of the gap to the ceiling that it closes.
 
-With `--tail` the images are unbalanced instead, as people's are: of the classes, in an order that the seed draws, the
-first keeps 1,000 images and each later one a constant share of those before, the last one a hundredth or a tenth of the
-first. 10, 40 or 100 of them are labelled, drawn `as they come` or evenly (`balanced`, of the last classes all, where
-there are fewer). Accuracy is that of test images in the same shares: the mean of the classes' recalls by their shares.
-Rows are `probe`, `spread` and `method`; the gain is of `method` over `probe`.
+With `--tail 100 10` the images are unbalanced instead, as people's are: of the classes, in an order that the seed
+draws, the first keeps 1,000 images and each later one a constant share of those before, the last one a hundredth, then
+a tenth of the first. 10, 40 or 100 of them are labelled, drawn `as they come` or evenly (`balanced`, all of the last
+classes, where there are fewer). Accuracy is that of test images in the same shares: the mean of the classes' recalls by
+their shares. Rows are `probe`, `spread` and `method`; the gain is of `method` over `probe`.
 
 With `--folder` decoded images and embeddings are kept there.
 """
@@ -31,7 +31,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -62,7 +62,6 @@ from tools.fixtures.labels import balanced_draw
 
 COUNTS = (10, 40, 100, 1_000)  # labels
 FOLDS = 5  # of the cross-validation
-TAILS = (100, 10)  # images of the first class for one of the last
 TAIL_COUNTS = (10, 40, 100)  # labels
 TAIL_WAYS = ("probe", "spread", "method")
 CALLBACKS = FoldCallbacks(lambda _: None, lambda: False)
@@ -112,7 +111,7 @@ def main() -> None:
         photographs = Photographs(snapshot, train, folder)
         print(f"{photographs.features.shape} features: {since(started)}")
         if arguments.tail:
-            figures: dict[str, Any] = run_tails(photographs, arguments.seeds)
+            figures: dict[str, Any] = run_tails(photographs, arguments.tail, arguments.seeds)
             figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
             print(f"{figures['seconds']:.0f} s, of them {figures['cpu_seconds']:.0f} s of CPU time")
             if arguments.json:
@@ -134,7 +133,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def run_tails(photographs: Photographs, seeds: int) -> dict[str, Any]:
+def run_tails(photographs: Photographs, ratios: Sequence[int], seeds: int) -> dict[str, Any]:
     """Return the figures of unbalanced images, and print them."""
     figures: dict[str, Any] = {"versions": versions(), "config": photographs.config.to_json()}
     print(
@@ -142,7 +141,7 @@ def run_tails(photographs: Photographs, seeds: int) -> dict[str, Any]:
         + " ".join(f"{way:>7}" for way in TAIL_WAYS)
         + "   gain, least"
     )
-    for draw, ratio, count in product(("as they come", "balanced"), TAILS, TAIL_COUNTS):
+    for draw, ratio, count in product(("balanced", "as they come"), ratios, TAIL_COUNTS):
         runs = [one_tail(photographs, draw, ratio, count, seed) for seed in range(seeds)]
         gains = np.array([run["method"] - run["probe"] for run in runs])
         own = {way: float(np.mean([run[way] for run in runs])) for way in TAIL_WAYS}
@@ -327,7 +326,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep decoded images and embeddings here")
     parser.add_argument("--seeds", type=int, default=5, help="draws of the labels")
-    parser.add_argument("--tail", action="store_true", help="unbalanced images instead")
+    parser.add_argument(
+        "--tail", type=int, nargs="+", metavar="N", help="unbalanced images: N of the first class for one"
+    )
     parser.add_argument("--images", type=int, default=10_000, help="of the training part")
     parser.add_argument("--tests", type=int, default=3_000, help="of the test part")
     return parse_with_data(parser)
