@@ -12,11 +12,15 @@ images are looked at once by each row's network. All networks see as many images
 - `consistency`: the same, where the unlabelled images teach by weak and strong views.
 - `both`: the same, with students of the pseudo labels of the network with consistency.
 - `votes`, if asked for: as one iteration, but networks of five folds of the labels together label for the student.
+- `growing`, `growing_7`, if asked for: as `consistency`, but the unlabelled images of a batch grow over the run, to
+  three and to seven for each label, in as many images.
 - `ceiling`: the labels of all 12,000 images, with strong views.
 
-`closed_*` is the share of the gap between `labels_only_strong` and `ceiling` that a way closes; `least_gain` the
-smallest gain over `labels_only_strong` of all seeds and ways; `chosen` the network of each way. All ways have the first
-network of `labels_only_strong`, and `both` the one of `consistency`, so each is trained once.
+Of each seed `mirror` says what the further labels decided about mirrored images, `trained` how many steps and
+unlabelled views each network had, `cpu` the CPU seconds of each way after its first networks. `closed_*` is the share
+of the gap between `labels_only_strong` and `ceiling` that a way closes; `least_gain` the smallest gain over
+`labels_only_strong` of all seeds and ways that are always run; `chosen` the network of each way. All ways have the
+first network of `labels_only_strong`, and `both` the one of `consistency`, so each is trained once.
 
 With `--folder` a killed run goes on where it was, and only what is newly done is timed. Seeds run side by side, one
 process for each core.
@@ -31,7 +35,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +54,7 @@ from core.learn.crossfold import FoldCallbacks
 from core.recipes.data import RecipeData
 from core.recipes.folder import run_stage
 from core.recipes.iterated.recipe import IteratedResult, open_context, run_iterated
-from core.recipes.iterated.stages import IteratedContext, TrainingRun, learn, score_network
+from core.recipes.iterated.stages import TrainingRun, learn, score_network
 from core.rounds import versions
 from core.types import NO_LABEL
 from tools.fixtures.labels import balanced_draw
@@ -65,8 +69,17 @@ WAYS = {
     "consistency": IteratedSettings(iterations=0, consistency=True),
     "both": IteratedSettings(iterations=1, consistency=True, share=0.9),
     "votes": IteratedSettings(iterations=1, votes=5, share=0.9),
+    "growing": IteratedSettings(iterations=0, consistency=True, growing=True),
+    "growing_7": IteratedSettings(iterations=0, consistency=True, growing=True, ratio=7),
 }
-_BEGINS_AS = {"both": "consistency", "votes": "iterated", "consistency": "iterated"}  # its first networks are there
+_ASKED_FOR = {"votes": ["votes"], "growing": ["growing", "growing_7"]}  # ways by their option
+_BEGINS_AS = {  # its first networks are there
+    "both": "consistency",
+    "votes": "iterated",
+    "consistency": "iterated",
+    "growing": "iterated",
+    "growing_7": "iterated",
+}
 
 
 def main() -> None:
@@ -90,7 +103,8 @@ def main() -> None:
         print(f"{len(snapshot):,} images read in {time.perf_counter() - started:.0f} s")
         spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(arguments.processes, mp_context=spawned) as pool:
-            ways = [way for way in WAYS if way != "votes" or arguments.votes]
+            left_out = [way for name, own in _ASKED_FOR.items() if not getattr(arguments, name) for way in own]
+            ways = [way for way in WAYS if way not in left_out]
             waiting = [pool.submit(one_seed, snapshot, train, folder, seed, ways) for seed in range(arguments.seeds)]
             seeds = [one.result() for one in waiting]
     figures: dict[str, Any] = {"versions": versions(NETWORK.device), "config": NETWORK.to_json(), "seeds": seeds}
@@ -98,11 +112,12 @@ def main() -> None:
     figures |= mean_and_spread(seeds, rows_of(ways)) | {"seconds": time.perf_counter() - started}
     weak, strong = (np.array([one[name] for one in seeds]) for name in ("labels_only", "labels_only_strong"))
     gains = {way: np.array([one[way] for one in seeds]) - strong for way in ways}
+    optional = [way for own in _ASKED_FOR.values() for way in own]
     gap = figures["ceiling"] - figures["labels_only_strong"]
     figures |= {f"gain_{way}": float(gain.mean()) for way, gain in gains.items()}
     figures |= {f"closed_{way}": float(gain.mean() / gap) for way, gain in gains.items()}
     figures |= {
-        "least_gain": float(min(gain.min() for gain in gains.values())),
+        "least_gain": float(min(gains[way].min() for way in ways if way not in optional)),
         "gain_of_views": float((strong - weak).mean()),
     }
     print_rows(figures, ways)
@@ -115,18 +130,21 @@ def one_seed(snapshot: Snapshot, train: int, folder: Path, seed: int, ways: list
     started = time.process_time()
     data, network = data_of(snapshot, train, seed), replace(NETWORK, seed=seed)
     place, cache = folder / f"seed_{seed}", folder / "images"
-    figures: dict[str, Any] = {"seed": seed, "chosen": {}, "curves": {}}
+    figures: dict[str, Any] = {"seed": seed, "chosen": {}, "curves": {}, "mirror": {}, "trained": {}, "cpu": {}}
     for way in ways:
         settings, own = WAYS[way], place / way
         own.mkdir(parents=True, exist_ok=True)
         if way in _BEGINS_AS:
             share_networks(place / _BEGINS_AS[way], own)
+        begun = time.process_time()
         result = run_iterated(data, network, settings, own, image_cache=cache, report=lambda _: None)
+        figures["cpu"][way] = time.process_time() - begun
         if result.test is None or result.baseline_test is None:
             raise RuntimeError("the bench was run without test images")
         figures[way], figures["labels_only_strong"] = result.test.value, result.baseline_test.value
         figures["chosen"][way] = result.best
         figures["curves"][way] = curve_of(result)
+        figures["mirror"][way], figures["trained"][way] = result.mirror, result.trained
     for name, strong in {"labels_only": False, "ceiling": True}.items():
         rows = data.labelled if name == "labels_only" else np.append(data.labelled, data.unlabelled)
         own = place / name
@@ -136,20 +154,16 @@ def one_seed(snapshot: Snapshot, train: int, folder: Path, seed: int, ways: list
             data, network, IteratedSettings(), own, image_cache=cache, masks=None, further=0, callbacks=callbacks
         )
         run = TrainingRun(name=name, stage=0, taught=context.labelling.known(rows), strong=strong)
-        run_stage(own, name, partial(_learnt, context, run))
+        run_stage(own, name, partial(learn, context, run))
         figures[name] = score_network(context, name, data.test, stage=0).value
     figures["cpu_seconds"] = time.process_time() - started
     print(f"seed {seed}: " + ", ".join(f"{name} {figures[name]:.4f}" for name in rows_of(ways)), flush=True)
     return figures
 
 
-def _learnt(context: IteratedContext, run: TrainingRun) -> dict[str, Any]:
-    return {"score": asdict(learn(context, run))}
-
-
 def share_networks(begun: Path, folder: Path) -> None:
     """Copy the first networks of one way, which are the same in the other, into its folder."""
-    for path in (*begun.glob("baseline.*"), *begun.glob("teacher.*")):
+    for path in (*begun.glob("baseline.*"), *begun.glob("mirror*.*"), *begun.glob("teacher.*")):
         if not (folder / path.name).exists():
             shutil.copy2(path, folder)
 
@@ -213,6 +227,10 @@ def print_rows(figures: dict[str, Any], ways: list[str]) -> None:
         spread = figures[f"{name}_spread"]
         shown = "" if spread is None else f"{spread:7.4f}"
         print(f"{name:<20} {figures[name]:7.4f} {shown:>7}   {' '.join(f'{one[name]:.4f}' for one in seeds)}")
+    for one in seeds:
+        print(f"seed {one['seed']}: CPU seconds " + ", ".join(f"{way} {one['cpu'][way]:.0f}" for way in ways))
+    decided = [choice for one in seeds for choice in one["mirror"].values() if choice]
+    print(f"mirrored in {sum(choice['mirror'] for choice in decided)} of {len(decided)} runs that decided it")
     for way in ways:
         print(f"{way:<20} gain {figures[f'gain_{way}']:+.4f}, {figures[f'closed_{way}']:.0%} of the gap closed")
     print(f"least gain of a seed {figures['least_gain']:+.4f}; strong views alone {figures['gain_of_views']:+.4f}")
@@ -225,6 +243,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="keep the runs here, and go on from what is there")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs, each with a draw of its own")
     parser.add_argument("--votes", action="store_true", help="also by votes of five folds of the labels")
+    parser.add_argument("--growing", action="store_true", help="also consistency whose unlabelled part grows")
     parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help="seeds side by side")
     parser.add_argument("--tests", type=int, default=0, help="test images, instead of all")
     return parse_with_data(parser)

@@ -17,6 +17,12 @@ of the others nothing is known. Accuracy on the test images, which nothing is ch
 `gain_N`: of `method` over the better one of `probe` and `centred` with N labels, with its interval over the draws
 (Student's t, 95 %); `closed_N`: the share of the gap to the ceiling that it closes.
 
+With `--tail 100 10` the images are unbalanced instead, as people's are: of the classes, in an order that the seed
+draws, the first keeps 1,000 images and each later one a constant share of those before, the last one a hundredth, then
+a tenth of the first. 10, 40 or 100 of them are labelled, drawn `as they come` or evenly (`balanced`, all of the last
+classes, where there are fewer). Accuracy is that of test images in the same shares: the mean of the classes' recalls by
+their shares. Rows are `probe`, `spread` and `method`; the gain is of `method` over `probe`.
+
 With `--folder` decoded images and embeddings are kept there.
 """
 
@@ -25,8 +31,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +62,8 @@ from tools.fixtures.labels import balanced_draw
 
 COUNTS = (10, 40, 100, 1_000)  # labels
 FOLDS = 5  # of the cross-validation
+TAIL_COUNTS = (10, 40, 100)  # labels
+TAIL_WAYS = ("probe", "spread", "method")
 CALLBACKS = FoldCallbacks(lambda _: None, lambda: False)
 
 
@@ -78,9 +87,16 @@ class Photographs:
         self.features: FloatArray = np.asarray(found)  # (N, D) float16
         self.space = propagation.feature_space(self.features[:train])
 
-    def accuracy(self, logits: FloatArray) -> float:
-        """Return the share of the test images whose largest logit, (M, K), is of their class."""
-        return float((logits.argmax(axis=1) == self.labels[self.train :]).mean())
+    def accuracy(self, logits: FloatArray, shares: FloatArray | None = None) -> float:
+        """Return the share of the test images whose largest logit, (M, K), is of their class.
+
+        With `shares`, (K,), the mean of the classes' recalls by these.
+        """
+        given = self.labels[self.train :]
+        right = logits.argmax(axis=1) == given
+        if shares is None:
+            return float(right.mean())
+        return float(sum(share * right[given == label].mean() for label, share in enumerate(shares)))
 
 
 def main() -> None:
@@ -94,6 +110,13 @@ def main() -> None:
         snapshot, train = read(unpack(arguments.data, Path(scratch), ARCHIVE), arguments)
         photographs = Photographs(snapshot, train, folder)
         print(f"{photographs.features.shape} features: {since(started)}")
+        if arguments.tail:
+            figures: dict[str, Any] = run_tails(photographs, arguments.tail, arguments.seeds)
+            figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+            print(f"{figures['seconds']:.0f} s, of them {figures['cpu_seconds']:.0f} s of CPU time")
+            if arguments.json:
+                arguments.json.write_text(json.dumps(figures, indent=1))
+            return
         runs: dict[int, list[dict[str, float]]] = {count: [] for count in COUNTS}
         for seed in range(arguments.seeds):
             for count in COUNTS:
@@ -102,8 +125,7 @@ def main() -> None:
                 print(f"seed {seed}, {count} labels: {said}")
         print(f"{len(COUNTS)} x {arguments.seeds} runs: {since(started)}")
         ceiling = photographs.accuracy(probe_logits(photographs, np.arange(train), 0))
-    figures: dict[str, Any] = {"versions": versions(), "config": photographs.config.to_json()}
-    figures |= figures_of(runs, ceiling)
+    figures = {"versions": versions(), "config": photographs.config.to_json()} | figures_of(runs, ceiling)
     print_table(runs, figures)
     figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     print(f"{figures['seconds']:.0f} s, of them {figures['cpu_seconds']:.0f} s of CPU time")
@@ -111,17 +133,67 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1))
 
 
+def run_tails(photographs: Photographs, ratios: Sequence[int], seeds: int) -> dict[str, Any]:
+    """Return the figures of unbalanced images, and print them."""
+    figures: dict[str, Any] = {"versions": versions(), "config": photographs.config.to_json()}
+    print(
+        f"{'draw':<13} {'first : last':>12} {'labels':>6}  "
+        + " ".join(f"{way:>7}" for way in TAIL_WAYS)
+        + "   gain, least"
+    )
+    for draw, ratio, count in product(("balanced", "as they come"), ratios, TAIL_COUNTS):
+        runs = [one_tail(photographs, draw, ratio, count, seed) for seed in range(seeds)]
+        gains = np.array([run["method"] - run["probe"] for run in runs])
+        own = {way: float(np.mean([run[way] for run in runs])) for way in TAIL_WAYS}
+        own |= {"gain": float(gains.mean()), "least": float(gains.min())}
+        figures[f"{draw}, {ratio}:1, {count}"] = own | {"seeds": runs, "gain_interval": mean_interval(gains)}
+        shown = " ".join(f"{own[way]:7.3f}" for way in TAIL_WAYS)
+        print(f"{draw:<13} {ratio:>10}:1 {count:>6}  {shown}   {own['gain']:+.3f}, {own['least']:+.3f}")
+    return figures
+
+
+def one_tail(photographs: Photographs, draw: str, ratio: int, count: int, seed: int) -> dict[str, float]:
+    """Return the accuracy of each way on unbalanced images, of which so many are labelled."""
+    rng, classes = np.random.default_rng(1000 + seed), photographs.classes
+    labels, kept = photographs.labels[: photographs.train], []
+    for place, label in enumerate(rng.permutation(classes).tolist()):
+        own = np.flatnonzero(labels == label)
+        kept.append(rng.choice(own, max(1, round(len(own) * ratio ** (-place / (classes - 1)))), replace=False))
+    pool = np.sort(np.concatenate(kept))
+    if draw == "balanced":
+        of_class = [pool[labels[pool] == label] for label in range(classes)]
+        parts = [rng.choice(own, min(count // classes, len(own)), replace=False) for own in of_class]
+        labelled = np.sort(np.concatenate(parts))
+    else:
+        labelled = np.sort(rng.choice(pool, count, replace=False))
+    shares = np.bincount(labels[pool], minlength=classes) / len(pool)
+    fitted = of_recipe(
+        photographs, labelled, seed, (pool, propagation.feature_space(photographs.features[pool])), shares
+    )
+    return {"probe": fitted.pop(BASELINE)} | fitted
+
+
 def one_run(photographs: Photographs, count: int, seed: int) -> dict[str, float]:
     """Return the test accuracy of each way with so many labels, drawn by the seed."""
     labels = photographs.labels[: photographs.train]
     drawn = balanced_draw(labels, count // photographs.classes, seed)
     found = {name: photographs.accuracy(way(photographs, drawn, seed)) for name, way in BASELINES.items()}
-    return found | of_recipe(photographs, drawn, seed)
+    ways = of_recipe(photographs, drawn, seed)
+    return found | {name: value for name, value in ways.items() if name != BASELINE}
 
 
-def of_recipe(photographs: Photographs, labelled: IntArray, seed: int) -> dict[str, float]:
-    """Return the test accuracy of the spread labels, and of what the recipe chooses by cross-validation."""
-    train = np.arange(photographs.train)
+def of_recipe(
+    photographs: Photographs,
+    labelled: IntArray,
+    seed: int,
+    among: tuple[IntArray, propagation.FeatureSpace] | None = None,
+    shares: FloatArray | None = None,
+) -> dict[str, float]:
+    """Return the test accuracy of the spread labels, of the probe, and of what the recipe chooses by cross-validation.
+
+    Labels spread `among` all training images, or these rows and their space.
+    """
+    pool, space = among or (np.arange(photographs.train), photographs.space)
     features = Features(
         network=photographs.config,
         embeddings=photographs.features,
@@ -129,19 +201,19 @@ def of_recipe(photographs: Photographs, labelled: IntArray, seed: int) -> dict[s
         labels=photographs.labels,
         classes=photographs.classes,
         taught=labelled,
-        pool=train,
-        space=photographs.space,
+        pool=pool,
+        space=space,
     )
     splits = splits_of(features, labelled, labelled, seed)
     with tempfile.TemporaryDirectory(prefix="outfold-decay-") as folder:
         fitted = fit_both(features, splits, Path(folder), CALLBACKS)
     tests, device = np.arange(photographs.train, len(photographs.labels)), photographs.images.device
     right = {
-        name: photographs.accuracy(probe.logits_of(head, photographs.features, tests, device))
+        name: photographs.accuracy(probe.logits_of(head, photographs.features, tests, device), shares)
         for name, head in fitted.heads.items()
     }
     chosen = SPREAD if fitted.choice.spread else BASELINE
-    return {"spread": right[SPREAD], "method": right[chosen], "chose_spread": float(fitted.choice.spread)}
+    return right | {"method": right[chosen], "chose_spread": float(fitted.choice.spread)}
 
 
 def probe_logits(photographs: Photographs, labelled: IntArray, seed: int) -> FloatArray:
@@ -254,6 +326,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep decoded images and embeddings here")
     parser.add_argument("--seeds", type=int, default=5, help="draws of the labels")
+    parser.add_argument(
+        "--tail", type=int, nargs="+", metavar="N", help="unbalanced images: N of the first class for one"
+    )
     parser.add_argument("--images", type=int, default=10_000, help="of the training part")
     parser.add_argument("--tests", type=int, default=3_000, help="of the test part")
     return parse_with_data(parser)

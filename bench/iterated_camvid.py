@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def one_run(
 def tested(context: IteratedContext, run: TrainingRun) -> float:
     """Train a network, once, and return its mean IoU on the test images."""
     folder = context.folder
-    run_stage(folder, run.name, lambda: {"score": asdict(learn(context, run))})
+    run_stage(folder, run.name, lambda: learn(context, run))
     done = run_stage(
         folder,
         f"{run.name}_test",

@@ -20,6 +20,7 @@ from core.learn.augment import (
     Augment,
     MultiViewNetwork,
     jitter_labels,
+    mirror_half,
     scene_jitter,
     strong_labels,
     strong_moved_views,
@@ -79,6 +80,7 @@ class TaskDefinition:
     probe: Callable[[RoundConfig, TrainingData, FoldSplit, Probed, FoldCallbacks], FoldResult] | None = (
         None  # None: one embedding an image
     )
+    mirrored: Callable[[Augment], Augment] | None = None  # of half mirrored images; None: as the config says
 
 
 def task_of(snapshot: Snapshot) -> TaskDefinition:
@@ -219,6 +221,7 @@ CLASSIFICATION = TaskDefinition(
     mixed_views=0,
     view=lambda _config, network: network,
     keep=lambda _snapshot, _config, _places: keep_logits,
+    mirrored=mirror_half,
 )
 SEGMENTATION = TaskDefinition(
     least_classes=1,  # one mask may hold many

@@ -118,7 +118,7 @@ def _costs_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -> 
         decoding /= cores() if trial.count > _READ_ALONE else 1
         if config.method is ProbabilityMethod.PROBE:
             embedding, regressions = _seconds_of_probe(trial, config, training_data.images, task)
-            return decoding + embedding + regressions, TrainingCosts(once=decoding + embedding)
+            return decoding + embedding + regressions, TrainingCosts(images=trial.count, once=decoding + embedding)
         costs = _costs_of_training(trial, config, training_data, task, decoding)
         passes = (config.folds - 1) * config.epochs
         return decoding + costs.training * passes + costs.predicting, costs
@@ -174,6 +174,7 @@ def _costs_of_training(
     at_once = min(2 * batch, training_data.most_at_once)
     predicting, _ = _seconds_an_image(task.view(config, network), images, at_once)
     return TrainingCosts(
+        images=trial.count,
         once=decoding,
         training=training * trial.count,
         strong=strong * trial.count,

@@ -286,7 +286,8 @@ def _say_plan(
                 known = preview.estimate_times(opened, dataset_id, [config])
             seconds, costs = known.seconds[0], known.costs[0]
             if recipe is Recipe.ITERATED:
-                seconds = IteratedSettings.from_json(settings).seconds(costs, config.epochs) if costs else None
+                own = IteratedSettings.from_json(settings)
+                seconds = own.seconds(costs, config.epochs, config.batch_size) if costs else None
         except ConfigError as error:
             why = str(error)
     if as_json:

@@ -205,27 +205,54 @@ def precision_curve(
     st.plotly_chart({"data": data, "layout": layout}, key=key, config=QUIET)
 
 
-def stage_chart(results: Sequence[tuple[str, float]], key: str, measure: str) -> None:
-    """Draw the results of a recipe's networks on the validation images, in the order of training.
+def stage_chart(
+    results: Sequence[tuple[str, float]], key: str, measure: str, ceiling: tuple[float, str] | None = None
+) -> None:
+    """Draw the results of a recipe's networks on the validation images, in the order of training."""
+    st.plotly_chart(stage_figure(results, measure, ceiling), key=key, config=QUIET)
 
-    `results` are (network, value in [0, 1]); the first is the baseline, drawn as a line to compare with.
+
+def stage_figure(
+    results: Sequence[tuple[str, float]], measure: str, ceiling: tuple[float, str] | None = None
+) -> dict[str, Any]:
+    """Return the figure of `stage_chart`.
+
+    `results` are (network, value in [0, 1]); the first is the baseline, drawn as a line to compare with. `ceiling` is
+    a value and its source, drawn as a second line.
     """
     names, values = [name for name, _ in results], [value for _, value in results]
-    line = {"color": f"rgb({GREY})", "dash": "dash", "width": 1}
+    data: list[dict[str, Any]] = [
+        {
+            "x": names, "y": values, "mode": "lines+markers+text", "text": [f"{value:.1%}" for value in values],
+            "textposition": "top center", "cliponaxis": False, "line": {"color": f"rgb({BLUE})", "width": 2},
+            "hovertemplate": "%{x}: %{y:.1%}<extra></extra>",
+        }
+    ]  # fmt: skip
+    lines = [(values[0], GREY, "dash")]
+    if ceiling is not None:
+        value, source = ceiling
+        lines.append((value, GREEN, "dot"))
+        data.append(
+            {  # a trace, so that the axis reaches it
+                "x": names[:1], "y": [value], "mode": "text", "text": [f"{escape_label(source)}: {value:.1%}"],
+                "textposition": "bottom right", "cliponaxis": False, "hoverinfo": "skip",
+            }
+        )  # fmt: skip
     layout = {
         "height": 200,
         "margin": _MARGIN,
         "xaxis": {"fixedrange": True, "type": "category", "showgrid": False, "automargin": True},
         "yaxis": {"title": f"{measure}, validation", "tickformat": ".1%", "fixedrange": True, "automargin": True},
         "showlegend": False,
-        "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": values[0], "y1": values[0], "line": line}],
-    }
-    points = {
-        "x": names, "y": values, "mode": "lines+markers+text", "text": [f"{value:.1%}" for value in values],
-        "textposition": "top center", "cliponaxis": False, "line": {"color": f"rgb({BLUE})", "width": 2},
-        "hovertemplate": "%{x}: %{y:.1%}<extra></extra>",
+        "shapes": [
+            {
+                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at,
+                "line": {"color": f"rgb({colour})", "dash": dash, "width": 1},
+            }
+            for at, colour, dash in lines
+        ],
     }  # fmt: skip
-    st.plotly_chart({"data": [points], "layout": layout}, key=key, config=QUIET)
+    return {"data": data, "layout": layout}
 
 
 def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:

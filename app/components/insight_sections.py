@@ -14,6 +14,7 @@ from app.components.measures import Words
 from app.components.picker import pick
 from app.services.rounds.jobs import RoundInfo
 from app.services.rounds.networks import RoundNetworks
+from core.config.iterated import LABELS_ALONE
 
 _ADDRESS = {"dataset", "round"}  # the parameters of this page
 _STAGES = {
@@ -153,13 +154,17 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
         f"{taught}; chosen by {parts.get('validation', 0):,} others. {result_on_test(measured)} Proposals for images "
         "without a label come from a network trained without these images, even without their pseudo labels."
     )
-    if measured["best"] == "baseline":
+    if mirror := measured.get("mirror"):
+        st.caption(mirrored_or_not(mirror))
+    if seen := views_seen(measured.get("trained", {})):
+        st.caption(seen)
+    if measured["best"] in LABELS_ALONE:
         st.info(
             "No gain shows on the validation images: pseudo labels did not help here. The proposals are those of the "
             "network that learnt the labels alone.",
             icon=":material/trending_flat:",
         )
-    rows = [_iteration("Labels alone", "", None, measured["baseline"], None, chosen=measured["best"] == "baseline")]
+    rows = [_iteration("Labels alone", "", None, measured["baseline"], None, chosen=measured["best"] in LABELS_ALONE)]
     if measured.get("teacher"):
         chosen = measured["best"] == "teacher"
         rows.append(_iteration("With consistency", "", None, measured["teacher"], None, chosen=chosen))
@@ -202,6 +207,31 @@ def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
         f"A regression learnt {learnt}: of {choice['held_out']:,} held-out labels it agreed with "
         f"{choice['spread_right']:.1%} after spreading them, with {choice['probe_right']:.1%} by the labels alone."
     )
+
+
+def views_seen(trained: Mapping[str, Mapping[str, int]]) -> str:
+    """Return how many unlabelled views each network was shown, in how many steps, as a sentence."""
+    shown = [
+        f"{name.replace('_', ' ')} {own['views']:,} in {own['steps']:,} steps"
+        for name, own in trained.items()
+        if own.get("views")
+    ]
+    return f"Unlabelled images seen, repeated ones too: {', '.join(shown)}." if shown else ""
+
+
+def mirrored_or_not(mirror: Mapping[str, Any]) -> str:
+    """Return what the validation images decided about mirrored images, as a sentence."""
+    if mirror["right"] is None:
+        return "Images were not mirrored: too few validation images to decide it."
+    known = (
+        f"by the labels alone, {mirror['right']:.1%} of {mirror['images']:,} validation images are right, and "
+        f"{mirror['right_mirrored']:.1%} of their mirror images"
+    )
+    if mirror["mirror"]:
+        return f"Half of the images were mirrored in training: {known}."
+    if mirror["lost_by_learning"] is None:
+        return f"Images were not mirrored: {known}."
+    return f"Images were not mirrored: {known}, but a network that learnt mirrored images did worse."
 
 
 def result_on_test(measured: Mapping[str, Any]) -> str:

@@ -77,7 +77,13 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
             _draw_numbers(fold, progress)
         st.html(fold_strip(progress.folds, shown.recipe))
         if progress.scores:
-            stage_chart([(one.name, one.value) for one in progress.scores], f"{key}_stages", _MEASURES[shown.task])
+            top = progress.ceiling
+            stage_chart(
+                [(one.name, one.value) for one in progress.scores],
+                f"{key}_stages",
+                _MEASURES[shown.task],
+                None if top is None else (top.value, f"all labels ({top.source}, out of fold)"),
+            )
         if progress.worker.is_silent:
             st.warning(f"No worker is running it now: {progress.worker.text}.", icon=":material/hourglass_empty:")
     return pressed

@@ -11,10 +11,12 @@ import streamlit as st
 from app.services.evaluation.splits import Split
 from core.config import RECIPES, CrossTrainingSettings, IteratedSettings, recipes_of
 from core.config.comparison import MOST_SEEDS, ComparisonSettings
+from core.config.iterated import DECIDE, KEEP, MIRROR
 from core.types import Recipe, Task
 
 _NO_SPLIT = ""
 _FOLDS_OF_VOTES = 5
+_MIRRORING = {DECIDE: "if the validation images allow it", MIRROR: "yes", KEEP: "no: left and right differ"}
 Fields = Callable[[Sequence[Split], str], dict[str, Any]]  # the dataset's splits, key -> the recipe's settings
 
 
@@ -83,6 +85,13 @@ def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
             "Evaluated once, with the final model. Evaluation splits are always part of the test set",
         )  # fmt: skip
     with st.expander("Pseudo labels", key=f"{key}_more"):
+        chosen["mirror"] = st.selectbox(
+            "Mirror images",
+            _MIRRORING,
+            format_func=_MIRRORING.__getitem__,
+            key=f"{key}_mirror",
+            help="Half of the images in training, of class labels. Masks have a setting of their network",
+        )
         first, last = st.slider(
             "Share of each class that is trained on, first and last",
             0.05,
@@ -96,6 +105,31 @@ def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
         chosen |= {"share": first, "last_share": last}
         chosen["least_confidence"] = st.slider(
             "Least confidence", 0.0, 1.0, usual.least_confidence, 0.05, format="percent", key=f"{key}_least"
+        )
+        views, minutes = st.columns(2)
+        chosen["views"] = views.number_input(
+            "Unlabelled views",
+            0,
+            None,
+            usual.views,
+            1000,
+            key=f"{key}_views",
+            help="Unlabelled images that a network sees, repeated ones too, instead of its epochs; 0: by epochs",
+        )
+        chosen["minutes"] = minutes.number_input(
+            "Minutes a network",
+            0.0,
+            None,
+            usual.minutes,
+            0.5,
+            key=f"{key}_minutes",
+            help="Of training, instead of epochs or views; 0: none. Such a round cannot be repeated exactly",
+        )
+        chosen["growing"] = st.checkbox(
+            "Few unlabelled images at first",
+            usual.growing,
+            key=f"{key}_growing",
+            help="With weak and strong views: their part of a batch grows over the training (Fast FixMatch)",
         )
     return chosen
 

@@ -144,7 +144,7 @@ def _time_of_iterations(
         return _UNTIMED  # refused at the start, with the reason
     for config, costs in zip(proposal.configs, known.costs, strict=False):
         if costs is not None and replace(config, epochs=asked.epochs, batch_size=asked.batch_size) == asked:
-            return about_time(iterated.seconds(costs, asked.epochs))
+            return about_time(iterated.seconds(costs, asked.epochs, asked.batch_size))
     return _UNTIMED
 
 

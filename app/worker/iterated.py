@@ -15,19 +15,29 @@ from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.judge.proposals import find_proposals, proposal_thresholds
+from core.recipes.iterated.ceiling import Ceiling, known_ceiling, write_ceiling
 from core.recipes.iterated.progress import stage_name, stage_scores
 from core.recipes.iterated.roles import IteratedParts, iterated_parts
-from core.types import Progress, Report, Task
-from db.queries import datasets
+from core.types import JobStatus, Progress, Recipe, Report, Task
+from db.queries import datasets, rounds
 
 _RESULT = "result.json"
 _PARTS = ("labelled", "unlabelled", "validation", "test")
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
-    """Assign each image to its part, and store the parts."""
+    """Assign each image to its part, and store the parts, and the ceiling that an earlier round sets, if one does."""
     parts = iterated_parts(snapshot, context.splits_of(snapshot), _settings(context), context.config.seed)
     parts.save(context.folder)
+    with context.app_context.database.read() as session:
+        others = rounds.list_rounds(session, context.info.dataset_id)  # newest first
+    for other in others:
+        if other.status is JobStatus.DONE and other.recipe is Recipe.CROSS_FOLD:
+            folder, masks = context.app_context.round_folder(other.id), context.app_context.masks
+            value = known_ceiling(folder, parts.data, masks)
+            if value is not None:
+                write_ceiling(context.folder, Ceiling(value=value, source=other.name))
+                break
 
 
 def _learn(context: RoundContext, _piece: int) -> None:
@@ -74,6 +84,8 @@ def _judge(context: RoundContext) -> Judged:
     names = ("baseline", "teacher", "iterations", "best", "validation", "test", "baseline_test")
     metrics |= {name: result[name] for name in names}
     metrics |= {"choice": result["choice"]} if result.get("choice") else {}
+    metrics |= {"trained": result["trained"]} if result.get("trained") else {}
+    metrics |= {"mirror": result["mirror"]} if result.get("mirror") else {}
     metrics |= {} if thresholds is None else {"class_thresholds": thresholds}
     return Judged(iter(found), metrics | {_VALUE[context.info.task]: own["value"]})
 

@@ -6,6 +6,7 @@ from unlabelled images itself. Without iterations, consistency is all there is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from core.config.settings import RecipeSettings
 from core.types import ConfigError
@@ -13,11 +14,22 @@ from core.types import ConfigError
 PROBE = "probe"  # a regression learns the labels alone
 SPREAD = "spread"  # it learns the labels as they spread to all images
 
+BASELINE, MIRRORED = "baseline", "mirrored"  # networks of the labels alone, the second of mirrored images too
+LABELS_ALONE = frozenset({BASELINE, MIRRORED})
+MIRROR, KEEP, DECIDE = "on", "off", "decide"  # of half of the images: mirrored, never, or as validation images say
+
+
+MEAN_GROWTH = 0.3085  # mean of `core.learn.consistency.grown` over a run
+_HALVES = 2  # of the unlabelled images, each predicted by a network that learnt the other one
+_MINUTE = 60.0  # seconds
+_LEAST = 2  # batch normalisation needs two
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCosts:
     """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
 
+    images: float  # in the dataset
     once: float  # decoding, and whatever else is done once
     training: float = 0.0  # a pass of training steps
     strong: float = 0.0  # the same with strong augmentation
@@ -40,6 +52,7 @@ class IteratedSettings(RecipeSettings):
     weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
     whole_batch: bool = False  # with consistency a batch has as many labels as without, the unlabelled images on top
     mixing: bool = False  # of masks, with consistency: two strong views, each with a box of another image
+    mirror: str = DECIDE  # of classes, whether views are mirrored: MIRROR, KEEP or DECIDE; masks: as the network says
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
@@ -48,6 +61,9 @@ class IteratedSettings(RecipeSettings):
     adaptive: bool = True  # of consistency: the least confidence of each class follows the network
     threshold: float = 0.95  # of consistency: least confidence of the weak view where it is not adaptive
     ratio: int = 3  # of consistency: unlabelled images for each labelled one; a batch holds as many as ever
+    growing: bool = False  # of consistency: the ratio grows to that over the run, in as many images
+    views: int = 0  # unlabelled images that each network with consistency, else each student, sees; 0: by epochs
+    minutes: float = 0.0  # of training of each network, instead of epochs or views; 0: none
     validation_split: str = ""  # the split that models are selected by; empty: a random share of the labelled images
     validation_share: float = 0.2
     most_validation: int = 200  # of a random share: further labels teach
@@ -63,6 +79,12 @@ class IteratedSettings(RecipeSettings):
             raise ConfigError("iterations is 0, must be at least 1", "or switch consistency on")
         if self.frozen not in ("", PROBE, SPREAD):
             raise ConfigError(f"frozen is {self.frozen!r}, must be {PROBE!r}, {SPREAD!r} or empty")
+        if self.mirror not in (MIRROR, KEEP, DECIDE):
+            raise ConfigError(f"mirror is {self.mirror!r}, must be {MIRROR!r}, {KEEP!r} or {DECIDE!r}")
+        if self.views and self.minutes:
+            raise ConfigError(
+                f"views are {self.views} and minutes {self.minutes}, one run has one budget", "set one of both"
+            )
         if self.test_split and self.test_split == self.validation_split:
             raise ConfigError(f"{self.test_split!r} cannot be chosen by and be the test", "name another split")
 
@@ -77,21 +99,46 @@ class IteratedSettings(RecipeSettings):
             names += [f"tuned_{number}"] if self.fine_tuning else []
         return [*names, "test"]
 
-    def seconds(self, costs: TrainingCosts, epochs: int) -> float:
-        """Return the seconds of all stages, from the costs of a network.
+    @property
+    def mean_ratio(self) -> float:
+        """Unlabelled images for each labelled one in the mean of a run with consistency."""
+        return self.ratio * (MEAN_GROWTH if self.growing else 1.0)
+
+    def labelled_batch(self, batch: int) -> int:
+        """Return how many labelled images each step with consistency has, in a network's batches of this size."""
+        return batch if self.whole_batch else max(_LEAST, batch // (1 + self.ratio))
+
+    def pseudo_batch(self, batch: int) -> int:
+        """Return how many pseudo labels each step of a student has."""
+        return max(_LEAST, round(batch * (1 - self.labelled_share)))
+
+    def steps(self, batch: int) -> int:
+        """Return the number of steps in which the `views` are seen, the same for all networks."""
+        beside = self.labelled_batch(batch) * self.mean_ratio if self.consistency else self.pseudo_batch(batch)
+        return max(1, ceil(self.views / beside))
+
+    def seconds(self, costs: TrainingCosts, epochs: int, batch: int) -> float:
+        """Return the seconds of all stages, from the costs of a network that has these epochs and batches.
 
         With consistency, r of 1 + r images of a batch are unlabelled: predicted, then trained on as strong views, of
-        mixed scenes two. On top of a whole batch they are r times as many as that holds.
+        mixed scenes two. On top of a whole batch they are r times as many as that holds. For each half of the
+        unlabelled images a network is trained as the best one was, here supposed to be the last. A second network of
+        the labels alone, where images are mirrored, is left out.
         """
         own = costs.strong if self.strong_views else costs.training
         views = 2 if self.mixing else 1
-        beside = own + self.ratio * (costs.predicting + views * costs.strong)
-        beside /= 1 if self.whole_batch else 1 + self.ratio
-        students = self.iterations * own * (1 + self.fine_tuning)
+        beside = own + self.mean_ratio * (costs.predicting + views * costs.strong)
+        passes = self.steps(batch) * batch / max(1.0, costs.images) if self.views else float(epochs)
+        labelled = self.labelled_batch(batch) / batch if self.views or self.whole_batch else 1 / (1 + self.mean_ratio)
+        alone, taught = own * passes, beside * passes * labelled
+        if self.minutes:
+            alone = taught = _MINUTE * self.minutes if own else 0.0  # nothing of a probe is trained in steps
         voters = self.votes if self.iterations else 0
-        passes = own + voters * own + students + (beside if self.consistency else 0.0)
-        predicted = self.iterations + max(0, voters - 1)  # the first labels are by all voters
-        return costs.once + epochs * passes + predicted * costs.predicting
+        student = alone * (1 + self.fine_tuning)
+        halves = _HALVES * (student if self.iterations else taught)
+        trained = alone + voters * alone + self.iterations * student + (taught if self.consistency else 0.0) + halves
+        predicted = self.iterations + max(0, voters - 1) + 1  # the first labels are by all voters, the last by halves
+        return costs.once + trained + predicted * costs.predicting
 
     def share_at(self, iteration: int) -> float:
         """Return the share that the student of an iteration, from 1 on, learns."""
@@ -103,9 +150,12 @@ _MOST_VALIDATION = 0.5
 _Range = tuple[Callable[[float], bool], str]
 _SHARE: _Range = (lambda value: 0 < value <= 1, "above 0 and at most 1")
 _CONFIDENCE: _Range = (lambda value: 0 <= value <= 1, "from 0 to 1")
+_NOT_NEGATIVE: _Range = (lambda value: value >= 0, "at least 0")
 _COUNT: _Range = (lambda value: value >= 1, "at least 1")
 _RANGES: Mapping[str, _Range] = {
-    "iterations": (lambda value: value >= 0, "at least 0"),
+    "iterations": _NOT_NEGATIVE,
+    "views": _NOT_NEGATIVE,
+    "minutes": _NOT_NEGATIVE,
     "share": _SHARE,
     "last_share": _SHARE,
     "fine_tuning_rate": _SHARE,

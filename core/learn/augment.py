@@ -1,11 +1,12 @@
 """Training and test-time augmentation, on the device and a whole batch at once.
 
-In training, small random changes keep the label true, or change image and mask alike. Images with class labels are
-never mirrored: a mirrored digit, letter or traffic sign is another one, and the meaning of the labels is unknown here.
-Scenes are mirrored where the config says so. Strong views change far more; few labels, and pseudo labels, are learnt by
-them (Q. Xie et al., *Self-training with Noisy Student*, CVPR 2020). Those of classes also move; those of scenes keep
-every pixel in its place, and only consistency training has them. At test time the logits of several views of a scene
-are averaged: whole or through windows, in several sizes, also mirrored.
+In training, small random changes keep the label true, or change image and mask alike. A mirrored digit, letter or
+traffic sign is another one, so images with class labels are mirrored only by `mirror_half`, which few labels ask for
+where the data allow it (`core.recipes.iterated.mirroring`). Scenes are mirrored where the config says so. Strong views
+change far more; few labels, and pseudo labels, are learnt by them (Q. Xie et al., *Self-training with Noisy Student*,
+CVPR 2020). Those of classes also move; those of scenes keep every pixel in its place, and only consistency training has
+them. At test time the logits of several views of a scene are averaged: whole or through windows, in several sizes, also
+mirrored.
 
 Shapes: images (B, C, H, W), labels (B,), masks (B, H, W) int64 with `NO_LABEL` where unlabelled, logits (B, K, H, W).
 """
@@ -76,6 +77,30 @@ class MultiViewNetwork(nn.Module):
         if total is None:
             raise RuntimeError("an image without a window")
         return total / times
+
+
+class MirroredView(nn.Module):
+    """Network that is shown mirrored images."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap `network`."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of the mirrored images."""
+        logits: Tensor = self.network(images.flip(3).contiguous(memory_format=torch.channels_last))
+        return logits
+
+
+def mirror_half(augment: Augment) -> Augment:
+    """Return an augmentation of images with class labels, half of which are mirrored before."""
+
+    def mirrored(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        turned = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5  # noqa: PLR2004 half
+        return augment(torch.where(turned, images.flip(3), images), targets, generator)
+
+    return mirrored
 
 
 def jitter_labels(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ K. Sohn et al., *FixMatch: Simplifying Semi-Supervised Learning with Consistency
 labelled image of a batch `ratio` unlabelled ones are drawn, with replacement. The weak view is the task's own
 augmentation, the strong one is made from it (`core.learn.augment`). The least confidence is one number, or follows the
 network: Y. Wang et al., *FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning*, ICLR 2023. Instead of a
-moving average of the weights the learning rate falls to 0.
+moving average of the weights the learning rate falls to 0. The ratio can grow: J. Chen et al., *Fast FixMatch: Faster
+Semi-Supervised Learning with Curriculum Batch Size*, 2023, a bounded exponential curve.
 
 Scenes can have two strong views, each with a box of another unlabelled scene and its predictions: S. Yun et al.,
 *CutMix*, ICCV 2019, and L. Yang et al., *Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic
@@ -28,6 +29,7 @@ from core.types import NO_LABEL
 _BOXED = 0.5  # probability that a scene gets a box of another one; with the sizes below as in UniMatch
 _LEAST_BOX, _LARGEST_BOX = 0.02, 0.4  # of the scene's area
 _LONGEST_BOX = 1 / 0.3  # ratio of its sides, where both are shares of the scene's
+_CURVE = 0.7  # of a growing ratio: how late it grows, from 0 (evenly) to 1
 _DECAY = 0.99  # of the running means, a step; FreeMatch has 0.999 for 2,000 times as many steps
 
 
@@ -73,7 +75,9 @@ class Consistency:
     mixed_views: int = 0  # strong views of each scene that are mixed with others; 0: one, unmixed
     threshold: float | None  # None: adaptive
     ratio: int  # unlabelled images for each labelled one
+    growing: bool = False  # from next to none of them to all
     running: Tensor  # (1 + K,) means of the adaptive thresholds, changed in place
+    views: Tensor  # (1,) int64, unlabelled images seen so far, changed in place
 
     def __call__(
         self,
@@ -82,10 +86,13 @@ class Consistency:
         targets: Tensor,
         weights: Tensor | None,
         generator: torch.Generator,
+        share: float = 1.0,
     ) -> Tensor:
-        """Return the loss of a labelled batch and of `ratio` times as many unlabelled images."""
-        device = self.images.device
-        drawn = torch.randint(len(self.rows), (len(images) * self.ratio,), generator=generator, device=device)
+        """Return the loss of a labelled batch and of `ratio` times as many unlabelled images, or of a growing part."""
+        device, count = self.images.device, len(images) * self.ratio
+        count = max(1, round(count * grown(share))) if self.growing else count
+        self.views.add_(count)
+        drawn = torch.randint(len(self.rows), (count,), generator=generator, device=device)
         chosen = self.rows.to(device)[drawn]
         nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere; what comes into view is not
         weak, seen = self.augment(self.images.batch(chosen), nothing, generator)
@@ -103,6 +110,12 @@ class Consistency:
             for view, mix in zip(changed, mixes, strict=True)
         ]
         return supervised_loss(own, targets, weights) + torch.stack(losses).mean()
+
+
+def grown(share: float) -> float:
+    """Return the part of its last value that a growing ratio has at this share of the run, from 0 to 1."""
+    left = 1 - share
+    return 1 - left / (1 - _CURVE + _CURVE * left)
 
 
 @dataclass(frozen=True, slots=True)

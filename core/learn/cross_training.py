@@ -36,7 +36,7 @@ from core.config import ADAMW, IMAGE_TRUST, PIXEL_TRUST, check_pair
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches, Targets
 from core.learn.devices import fast_precision
-from core.learn.training import LOOK_SECONDS, State, TrainingCallbacks, adamw, cycle, stop_if
+from core.learn.training import LOOK_SECONDS, State, TrainingCallbacks, adamw, cycle, mean_loss, stop_if
 from core.types import NO_LABEL, ConfigError
 
 _OPERATIONS = 2  # on each image, different ones
@@ -307,11 +307,10 @@ def class_aware_loss(
     *,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """Return the cross entropy over present classes, as the mean over labelled pixels; 0, not NaN, without any.
+    """Return the cross entropy over present classes, as the mean over labelled pixels by the rule of `mean_loss`.
 
-    `weights` (B,) scale the images, or (B, ...) the pixels; the mean is still over all labelled pixels, so that little
-    trust means little loss. `class_weights` (K,) are of the mean: a pixel counts as often as its class weighs.
-    Pixels labelled as an absent class contradict the tags and count as unlabelled.
+    `weights` are the trust in the images, (B,), or in the pixels, (B, ...); `class_weights` (K,). Pixels labelled as an
+    absent class contradict the tags and count as unlabelled.
     """
     open_tags = tags | ~tags.any(dim=1, keepdim=True)  # images without tags have no labelled pixel but need a softmax
     log_probs = _mask_absent(logits.float(), open_tags).log_softmax(dim=1)  # (B, K, ...)
@@ -322,10 +321,9 @@ def class_aware_loss(
     cost = -torch.where(known, picked, 0.0)
     if weights is not None:
         cost = cost * weights.view(*weights.shape, *[1] * (cost.ndim - weights.ndim))
-    if class_weights is None:
-        return cost.sum() / known.sum().clamp_min(1)
-    share = class_weights[index] * known
-    return (cost * share).sum() / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
+    if class_weights is not None:
+        cost = cost * (class_weights[index] * known)
+    return mean_loss(cost.sum(), torch.where(known, targets, NO_LABEL), class_weights)
 
 
 def presence_loss(logits: Tensor, tags: Tensor, background: int | None) -> Tensor:

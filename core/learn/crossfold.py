@@ -89,6 +89,7 @@ class FoldResult:
     message: str
     network: nn.Module  # the trained one; of a probe its classifier
     images: ImageBatches  # its inputs, with their scaling
+    steps: int = 0  # of its training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class NetworkSpec:
     objective: Objective = label_objective
     running: tuple[Tensor, ...] = ()  # tensors that the objective changes
     seen: int = 0  # images of an epoch; 0: each training row once
+    seconds: float = 0.0  # of all epochs together, instead; 0: by images
     targets: Targets | None = None  # what the objective learns; None: those of the training data
 
 
@@ -232,7 +234,12 @@ def learn_fold(
     seed, state = config.seed * 1000 + split.fold, _read(checkpoint)
     batch_size = config.batch_size if state is None else min(config.batch_size, int(state["batch_size"]))
     recipe = Hyperparameters(
-        epochs=config.epochs, batch_size=batch_size, learning_rate=learning_rate(config), seed=seed, seen=spec.seen
+        epochs=config.epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate(config),
+        seed=seed,
+        seen=spec.seen,
+        seconds=spec.seconds,
     )
     device, message = training_data.images.device, ""
     labelled = _training_rows(training_data, split, spec.targets or training_data.targets)
@@ -243,7 +250,7 @@ def learn_fold(
         progress = replace(progress, batch_size=recipe.batch_size)
         run = _Run(network, spec.view(network), training_data, split, recipe, progress, checkpoint, callbacks)
         try:
-            train(
+            steps = train(
                 network,
                 training_data.images,
                 labelled,
@@ -259,7 +266,7 @@ def learn_fold(
             pass  # the memory of the failed step is only freed outside of this block
         else:
             speed = run.progress.images_per_second or 0.0
-            return FoldResult(kept, speed, recipe.batch_size, message, network, training_data.images)
+            return FoldResult(kept, speed, recipe.batch_size, message, network, training_data.images, steps)
         del network, run
         if device.type == "cuda":
             torch.cuda.empty_cache()

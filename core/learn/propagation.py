@@ -3,11 +3,12 @@
 Labels spread over a graph of nearest neighbours (D. Zhou et al., *Learning with local and global consistency*, NIPS
 2003), in rounds that take the surest part of each class as labels of the next one, a growing one (M. Lazarou et al.,
 *Iterative label cleaning for transductive and semi-supervised few-shot learning*, ICCV 2021). In each round graph and
-regression are asked, both balanced to the classes' shares by Sinkhorn's scaling, and their mean log probability counts.
+regression are asked, both scaled to the classes' shares (Sinkhorn), and their mean log probability counts.
 The last one is what a regression learns of all images, so that new images are predicted as by a probe.
 
-The shares of the classes are those of the labels: labels must be drawn from the images as they come, or from balanced
-classes.
+Sinkhorn's scaling supposes that the images have the classes' shares of the labels, which balanced labels of unbalanced
+images do not have. So labels are spread without it first. Where the shares that come out differ from those of the
+labels by more than chance may make of so few labels (`ALIKE`), it stays at that; else they are spread again with it.
 
 N images, M of them labelled, D features, C components, K classes.
 """
@@ -34,6 +35,7 @@ _STEPS = 50
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each class, taken as labels of the next round
 _SCALINGS = 20  # of Sinkhorn
 _DECAY = 0.03  # of the regressions' weights
+ALIKE = 0.3  # of the total variation, times the root of classes a label: what chance makes of so few labels
 _LEAST = 1e-6  # probability
 _ABSENT = 1e-3  # labels of a class that has none
 
@@ -82,15 +84,36 @@ def spread_labels(
         raise ValueError("no image is labelled")
     given = np.zeros((len(labels), classes), np.float32)
     given[known, labels[known]] = 1
-    shares = given.sum(axis=0) + _ABSENT
-    prior = torch.from_numpy(shares / shares.sum())
+    found = _spread_over(space, given, None, should_stop)
+    shares = given.sum(axis=0) / len(known)
+    chance = ALIKE * np.sqrt((shares > 0).sum() / len(known))
+    if total_variation(found.mean(axis=0), shares) <= chance:
+        prior = (shares * len(known) + _ABSENT) / (len(known) + _ABSENT * classes)
+        found = _spread_over(space, given, torch.from_numpy(prior.astype(np.float32)), should_stop)
+    return found
+
+
+def total_variation(first: FloatArray, second: FloatArray) -> float:
+    """Return the distance of two sets of shares, (K,), from 0 for the same to 1."""
+    return float(np.abs(first - second).sum() / 2)
+
+
+def _spread_over(
+    space: FeatureSpace, given: FloatArray, prior: Tensor | None, should_stop: Callable[[], bool]
+) -> FloatArray:
+    """Return the probabilities after the given labels, (N, K) of 0 and 1, were spread; (K,) the classes' shares."""
+    known = given.sum(axis=1) > 0
+
+    def scaled(probs: Tensor) -> Tensor:
+        return probs if prior is None else _balance(probs, prior)
+
     taken, probs = given, torch.from_numpy(given)
     for share in _SHARES:
         stop_if(should_stop)
-        near = _balance(torch.from_numpy(_spread(space.graph, taken)), prior)
-        learnt = _balance(_fit(space, taken, should_stop)(space.components).softmax(dim=1).detach(), prior)
+        near = scaled(torch.from_numpy(_spread(space.graph, taken)))
+        learnt = scaled(_fit(space, taken, should_stop)(space.components).softmax(dim=1).detach())
         logs = (near.clamp_min(_LEAST).log() + learnt.clamp_min(_LEAST).log()) / 2
-        probs = _balance(logs.softmax(dim=1), prior)
+        probs = scaled(logs.softmax(dim=1))
         taken = _surest(probs.numpy(), share)
         taken[known] = given[known]
     found: FloatArray = probs.numpy().copy()

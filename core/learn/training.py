@@ -38,8 +38,8 @@ _SMALL_RATE = 3e-3
 _CHUNK = 64  # masks counted at once
 LOOK_SECONDS = 0.25  # between two calls of should_stop, and two reports
 State = dict[str, Any]
-Objective = Callable[[nn.Module, Tensor, Tensor, Tensor | None, torch.Generator], Tensor]
-"""Network, images (B, C, H, W), targets (B, ...), class weights (K,) and random generator -> the loss."""
+Objective = Callable[[nn.Module, Tensor, Tensor, Tensor | None, torch.Generator, float], Tensor]
+"""Network, images (B, C, H, W), targets (B, ...), class weights (K,), random generator, share of the run -> loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ class Hyperparameters:
     weight_decay: float = WEIGHT_DECAY
     seed: int = 0
     seen: int = 0  # images of an epoch, of a random order that begins anew where it ends; 0: each row once
+    seconds: float = 0.0  # of the run's steps, an equal part of them for each epoch, instead of `seen`; 0: by images
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,24 @@ class TrainingCallbacks:
 
 
 def label_objective(
-    network: nn.Module, images: Tensor, targets: Tensor, weights: Tensor | None, _generator: torch.Generator
+    network: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    _generator: torch.Generator,
+    _share: float,
 ) -> Tensor:
     """Return the supervised loss."""
     return supervised_loss(network(images), targets, weights)
 
 
 def weighed_objective(
-    network: nn.Module, images: Tensor, coded: Tensor, weights: Tensor | None, _generator: torch.Generator
+    network: nn.Module,
+    images: Tensor,
+    coded: Tensor,
+    weights: Tensor | None,
+    _generator: torch.Generator,
+    _share: float,
 ) -> Tensor:
     """Return the supervised loss of `WeighedTargets`."""
     return weighed_loss(network(images), coded, weights)
@@ -107,6 +118,7 @@ class LabelsBeside:
         targets: Tensor,
         weights: Tensor | None,
         generator: torch.Generator,
+        _share: float,
     ) -> Tensor:
         """Return the supervised loss of both together."""
         device = self.images.device
@@ -129,10 +141,12 @@ def train(
     state: State | None = None,
     objective: Objective = label_objective,
     running: Sequence[Tensor] = (),
-) -> None:
-    """Train the network in place, from `state` if there is one.
+) -> int:
+    """Train the network in place, from `state` if there is one, and return the number of steps of the whole run.
 
-    `running` are the tensors that the objective changes; they begin at 0 and are kept in the state.
+    `running` are the tensors that the objective changes; they begin at 0 and are kept in the state. By images a
+    continued run ends exactly like an uninterrupted one; by seconds as many steps are made as fit, so no two runs are
+    alike, the device is waited for after each step, and the rate follows the share of the time.
 
     Raises:
         RoundCancelledError: `should_stop` returned true; it is called several times a second.
@@ -150,38 +164,62 @@ def train(
     seen = recipe.seen or count
     batch = min(recipe.batch_size, seen)
     steps = seen // batch  # a smaller last batch would make its images weigh more
+    made = int((state or {}).get("steps_done", steps * int(state["epochs_done"]) if state else 0))
     for epoch in range(int(state["epochs_done"]) if state else 0, recipe.epochs):
         network.train()
         order, jitter = _generators(recipe.seed, epoch, device)
-        shuffled = [torch.randperm(count, generator=order) for _ in range(-(-steps * batch // count))]
-        dealt = torch.cat(shuffled)[: steps * batch].view(steps, batch).to(device)
+        lasting = recipe.seconds / recipe.epochs
         total = torch.zeros((), device=device)
         started = looked = time.monotonic()
-        for step, chosen in enumerate(dealt):
+        step, part = 0, 0.0
+        for chosen in _endless(count, batch, order, device) if lasting else _deal(count, steps, batch, order, device):
+            part = (time.monotonic() - started) / lasting if lasting else step / steps  # of the epoch
+            if part >= 1 and step:
+                break
+            share = (epoch + min(part, 1.0)) / recipe.epochs
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * cycle((epoch + step / steps) / recipe.epochs)
+                group["lr"] = recipe.learning_rate * cycle(share)
             taken = rows[chosen]
             shown, wanted = augment(
                 images.batch(taken), labelled.targets.batch(taken), jitter
             )  # (B, C, H, W), (B, ...)
             with fast_precision(device):
-                loss = objective(network, shown, wanted, labelled.weights, jitter)
+                loss = objective(network, shown, wanted, labelled.weights, jitter, share)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach()
+            step += 1
+            if lasting:
+                total.item()  # else steps are queued that the device has no time for
             now = time.monotonic()
             if now - looked > LOOK_SECONDS:
                 looked = now
                 stop_if(callbacks.should_stop)
-                callbacks.on_progress(epoch + (step + 1) / steps, (step + 1) * batch / (now - started))
+                done_part = min(1.0, (now - started) / lasting) if lasting else step / steps
+                callbacks.on_progress(epoch + done_part, step * batch / (now - started))
+        made += step
         done = {
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
             "epochs_done": epoch + 1,
+            "steps_done": made,
             "running": list(running),
         }
-        callbacks.on_epoch(done, (total / steps).item())  # the one wait for the device
+        callbacks.on_epoch(done, (total / step).item())  # the one wait for the device
+    return made
+
+
+def _deal(count: int, steps: int, batch: int, order: torch.Generator, device: torch.device) -> Tensor:
+    """Return the rows of each step, (steps, batch): random orders of `count` rows, one after another."""
+    shuffled = [torch.randperm(count, generator=order) for _ in range(-(-steps * batch // count))]
+    return torch.cat(shuffled)[: steps * batch].view(steps, batch).to(device)
+
+
+def _endless(count: int, batch: int, order: torch.Generator, device: torch.device) -> Iterator[Tensor]:
+    """Yield the rows of one step after another, (batch,), without an end."""
+    while True:
+        yield from _deal(count, max(1, count // batch), batch, order, device)
 
 
 def predict_batches(
@@ -215,23 +253,29 @@ def predict_batches(
 def supervised_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean cross entropy over labelled elements; 0, not NaN, where there are none."""
     total = F.cross_entropy(logits, targets, weight=weights, ignore_index=NO_LABEL, reduction="sum")
-    known = targets != NO_LABEL
-    if weights is None:
-        return total / known.sum().clamp_min(1)
-    share = weights[targets.clamp_min(0)] * known
-    return total / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
+    return mean_loss(total, targets, weights)
 
 
 def weighed_loss(logits: Tensor, coded: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the cross entropy of `WeighedTargets`, each pixel by its weight; the mean is over all labelled pixels.
-
-    So little confidence means little loss.
-    """
-    targets, shares = split_weights(coded)
+    """Return the cross entropy of `WeighedTargets`, each pixel by its trust; the mean is over all labelled pixels."""
+    targets, trust = split_weights(coded)
     cost = F.cross_entropy(logits, targets, weight=weights, ignore_index=NO_LABEL, reduction="none")
-    known = (targets != NO_LABEL).float()
-    counted = known if weights is None else weights[targets.clamp_min(0)] * known
-    return (cost * shares).sum() / counted.sum().clamp_min(torch.finfo(counted.dtype).tiny)
+    return mean_loss((cost * trust).sum(), targets, weights)
+
+
+def mean_loss(total: Tensor, targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Return a sum of losses as their mean over labelled elements; 0, not NaN, where there are none.
+
+    The one rule of all weighted losses: an element adds its loss times the weight of its class times the trust in it,
+    and the sum is divided by the class weights of all labelled elements, whatever the trust in them. So rare classes
+    count more within a batch without making it larger, and little trust means little loss. `targets` (B, ...) are
+    `NO_LABEL` where nothing is learnt; without `class_weights` (K,) all weigh 1.
+    """
+    known = targets != NO_LABEL
+    if class_weights is None:
+        return total / known.sum().clamp_min(1)
+    weight = class_weights[targets.clamp_min(0)] * known
+    return total / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def median_frequency(masks: IntArray, rows: IntArray, classes: int) -> FloatArray:

@@ -17,6 +17,7 @@ from app.services.rounds.request import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
 from core.config import DatasetSummary, IteratedSettings, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
+from core.recipes.iterated.ceiling import Ceiling, read_ceiling
 from core.recipes.iterated.progress import StageScore, stage_scores
 from core.types import FindingKind, JobStatus, Recipe, RoundError, Status, Task
 from db.queries import evaluation, reviews as reviewed, rounds, snapshots
@@ -51,7 +52,7 @@ class RoundProgress:
     """Progress of a round; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
 
     `mean_iou` is of the folds that are done, None before and where labels are no masks; `scores` are of the networks
-    of teacher and student that are done.
+    of teacher and student that are done, `ceiling` is that of an earlier round, where one learnt nearly all labels.
     """
 
     round: RoundInfo
@@ -62,6 +63,7 @@ class RoundProgress:
     seconds_left: float | None
     mean_iou: float | None
     scores: list[StageScore] = field(default_factory=list)
+    ceiling: Ceiling | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -207,11 +209,12 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
     fraction = 1.0 if info.status is JobStatus.DONE else done / max(1, len(folds))
     left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
     mean_iou = mean_iou_so_far(app_context, round_id, folds)
-    scores = []
+    scores, ceiling = [], None
     if info.recipe is Recipe.ITERATED:
         settings = IteratedSettings.from_json(info.recipe_config or {})
-        scores = stage_scores(settings, app_context.round_folder(round_id))
-    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou, scores)
+        scores = stage_scores(settings, folder := app_context.round_folder(round_id))
+        ceiling = read_ceiling(folder)
+    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou, scores, ceiling)
 
 
 def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import IteratedSettings
+from core.config.iterated import MIRRORED
 
 _WORDS: Mapping[str, str] = {
     "baseline": "labels alone",
+    "mirrored": "labels alone, mirrored",
     "teacher": "teacher with consistency",
     "vote": "voting network",
     "pseudo": "labelling",
@@ -39,7 +41,8 @@ def stage_name(number: int, settings: IteratedSettings) -> str:
 def stage_scores(settings: IteratedSettings, folder: Path) -> list[StageScore]:
     """Return the results of the networks in a round's folder, in the order of their stages."""
     scores = []
-    for number, name in enumerate(settings.stages):
+    stages = [(name, stage_name(number, settings)) for number, name in enumerate(settings.stages)]
+    for name, words in [stages[0], (MIRRORED, _WORDS[MIRRORED]), *stages[1:]]:
         if name.partition("_")[0] in _NOT_NETWORKS:
             continue
         try:
@@ -48,5 +51,5 @@ def stage_scores(settings: IteratedSettings, folder: Path) -> list[StageScore]:
             continue
         value = done.get("score", {}).get("value")
         if value is not None:
-            scores.append(StageScore(stage_name(number, settings), value))
+            scores.append(StageScore(words, value))
     return scores

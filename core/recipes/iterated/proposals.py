@@ -10,13 +10,14 @@ In the recipe's folder: `half_0`, `half_1` and their students (JSON files and ne
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.config import IteratedSettings, ProbabilityMethod, RoundConfig
+from core.config.iterated import LABELS_ALONE
 from core.data.storage import atomic_path
 from core.judge.proposals import PROPOSALS
 from core.learn.crossfold import FoldCallbacks
@@ -26,10 +27,10 @@ from core.recipes.folder import run_stage
 from core.recipes.iterated.frozen import propose_frozen
 from core.recipes.iterated.labels import Labels, probabilities
 from core.recipes.iterated.recipe import (
-    BASELINE,
     STUDENT,
     TUNED,
     IteratedResult,
+    as_decided,
     open_context,
     run_iterated,
 )
@@ -90,6 +91,7 @@ def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -
     if (context.folder / PROPOSALS).exists():
         return
     first = context.stages - STAGES
+    context = as_decided(context, result.best)
     halves = _halves(context, result, asked)
     names = [
         result.best if halves is None else _train_for_half(context, result, asked[halves == k], k, first)
@@ -116,7 +118,7 @@ def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -
 def _halves(context: IteratedContext, result: IteratedResult, asked: IntArray) -> IntArray | None:
     """Return the half of each asked row, (M,); None where the best network was trained without all of them."""
     data = context.data
-    learnt = data.labelled if result.best == BASELINE else np.concatenate([data.labelled, data.unlabelled])
+    learnt = data.labelled if result.best in LABELS_ALONE else np.concatenate([data.labelled, data.unlabelled])
     groups = data.snapshot.whole_groups()
     if not np.isin(groups[asked], groups[learnt]).any():
         return None
@@ -139,7 +141,7 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
             "label images of other groups, or remove the groups",
         )
     truth, others = context.labelling.known(labelled), data.unlabelled[~of_half[data.unlabelled]]
-    beside = others if context.settings.consistency and result.best != BASELINE else None
+    beside = others if context.settings.consistency and result.best not in LABELS_ALONE else None
     whole, settings = (
         TrainingRun(name=name, stage=first + 2 * number + 1, taught=truth, beside=beside),
         context.settings,
@@ -150,10 +152,10 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
     if taught:
         own = name if kind == STUDENT else f"{name}_{STUDENT}"
         student = student_run(context, own, stage=first + 2 * number, pseudo=taught, truth=truth, weights=weights)
-        run_stage(context.folder, own, lambda: {"score": asdict(learn(context, student))})
+        run_stage(context.folder, own, lambda: learn(context, student))
         whole = replace(whole, begin=own, part=settings.fine_tuning, rate=settings.fine_tuning_rate)
     if not taught or kind == TUNED:
-        run_stage(context.folder, name, lambda: {"score": asdict(learn(context, whole))})
+        run_stage(context.folder, name, lambda: learn(context, whole))
     return name
 
 

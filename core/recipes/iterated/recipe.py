@@ -5,24 +5,26 @@ The teacher is trained on the labelled images. Then, `iterations` times: the bes
 images where it is confident (`core.judge.class_thresholds.balanced_thresholds`); a new student is trained on these
 pseudo labels, with real labels in each batch, and becomes the teacher only when it is better on the validation images
 than the best so far; so does the same student fine-tuned on the real labels, where the settings ask for it. A frozen
-network has no iterations (`core.recipes.iterated.frozen`). The test images are evaluated once, at the end, by the best
+network has no iterations (`core.recipes.iterated.frozen`). Whether later networks learn mirrored images is decided
+after the baseline (`core.recipes.iterated.mirroring`). The test images are evaluated once, at the end, by the best
 network and by the baseline.
 
 All files are in one folder, from which a killed run continues: `recipe.json` (the settings), a JSON file per stage
-(`baseline`, perhaps `teacher`, then `pseudo_1`, `student_1`, `tuned_1`, ..., `test`), `result.json`, the networks as
-.safetensors, and of masks `masks/` and `camvid/` (`core.recipes.iterated.labels`).
+(`baseline`, perhaps `mirror`, `mirrored` and `teacher`, then `pseudo_1`, `student_1`, `tuned_1`, ..., `test`),
+`result.json`, the networks as .safetensors, and of masks `masks/` and `camvid/` (`core.recipes.iterated.labels`).
 """
 
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.config import IteratedSettings, ProbabilityMethod, RoundConfig
+from core.config.iterated import BASELINE, DECIDE, LABELS_ALONE, MIRROR, MIRRORED
 from core.data.networks import set_calibration, set_predicting
 from core.data.storage import write_atomically
 from core.learn.crossfold import FoldCallbacks
@@ -31,6 +33,7 @@ from core.recipes.data import RecipeData
 from core.recipes.folder import claim, digest_rows, run_stage
 from core.recipes.iterated.frozen import learn_frozen
 from core.recipes.iterated.labels import Labels, label_operations, pseudo_folder
+from core.recipes.iterated.mirroring import MirrorChoice, is_no_loss, is_symmetric
 from core.recipes.iterated.stages import (
     VOTES,
     IteratedContext,
@@ -45,8 +48,8 @@ from core.recipes.iterated.stages import (
 from core.recipes.scores import Score
 from core.types import ClassTable, DatasetError, IntArray, Report, RoundError
 
-BASELINE, TEACHER, STUDENT, TUNED = "baseline", "teacher", "student", "tuned"
-_MASKS = "masks"
+TEACHER, STUDENT, TUNED = "teacher", "student", "tuned"
+_MASKS, _MIRROR = "masks", "mirror"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Iteration:
 class IteratedResult:
     """Result of the recipe; test scores are None where there are no test images."""
 
-    baseline: Score  # trained on the labelled images alone, on the validation images
+    baseline: Score  # trained on the labelled images alone, the better one if two were, on the validation images
     teacher: Score | None  # the same with consistency, where it is used
     iterations: list[Iteration]
     best: str  # the name of the best network
@@ -77,6 +80,8 @@ class IteratedResult:
     choice: dict[str, Any] | None = (
         None  # of a frozen network: see `core.learn.propagation.SpreadChoice`, and the decay
     )
+    trained: dict[str, dict[str, int]] = field(default_factory=dict)  # network -> steps, and unlabelled views
+    mirror: dict[str, Any] | None = None  # where the data decide: see `core.recipes.iterated.mirroring.MirrorChoice`
 
 
 def run_iterated(
@@ -111,17 +116,25 @@ def run_iterated(
         return frozen
     truth, beside = context.labelling.known(data.labelled), data.unlabelled if settings.consistency else None
     scores: dict[str, Score] = {}
+    trained: dict[str, dict[str, int]] = {}
 
     def learnt(run: TrainingRun) -> Score:
-        done = run_stage(folder, run.name, lambda: {"score": asdict(learn(context, run))})
+        done = run_stage(folder, run.name, lambda: learn(context, run))
+        trained[run.name] = {name: done[name] for name in ("steps", "views") if name in done}  # older runs counted none
         return Score(**done["score"])
 
     stage = {name: number for number, name in enumerate(settings.stages)}
-    best = BASELINE
-    scores[BASELINE] = learnt(TrainingRun(name=BASELINE, stage=stage[BASELINE], taught=truth))
+    alone = TrainingRun(name=BASELINE, stage=stage[BASELINE], taught=truth)
+    best = labels_alone = BASELINE
+    scores[BASELINE] = learnt(alone)
+    mirror = _decide_mirror(context, alone)
+    if mirror is not None and mirror.lost_by_learning is not None:
+        scores[MIRRORED] = Score(**run_stage(folder, MIRRORED, dict)["score"])
+        best = labels_alone = MIRRORED if scores[MIRRORED].beats(scores[BASELINE]) else BASELINE
+    context = as_decided(context)
     if settings.consistency:
         scores[TEACHER] = learnt(TrainingRun(name=TEACHER, stage=stage[TEACHER], taught=truth, beside=beside))
-        best = TEACHER if scores[TEACHER].beats(scores[BASELINE]) else BASELINE
+        best = TEACHER if scores[TEACHER].beats(scores[best]) else best
     for voter in _voters(context, truth, stage):
         learnt(voter)
     iterations = []
@@ -165,15 +178,17 @@ def run_iterated(
         folder, "temperature", lambda: {"of": temperature_of(context, best, stage=len(settings.stages) - 1)}
     )
     set_calibration(folder, best, calibrated["of"])
-    tested = _test(context, best)
+    tested = _test(context, best, labels_alone)
     result = IteratedResult(
-        baseline=scores[BASELINE],
+        baseline=scores[labels_alone],
         teacher=scores.get(TEACHER),
         iterations=iterations,
         best=best,
         validation=scores[best],
         test=tested.get(best),
-        baseline_test=tested.get(BASELINE),
+        baseline_test=tested.get(labels_alone),
+        mirror=None if mirror is None else mirror.to_json(),
+        trained=trained,
     )
     write_atomically(folder / "result.json", json.dumps(asdict(result)).encode())
     return result
@@ -212,7 +227,36 @@ def open_context(
         masks=folder / _MASKS,
         callbacks=callbacks,
         stages=len(settings.stages) + further,
+        mirror=settings.mirror == MIRROR,
     )
+
+
+def _decide_mirror(context: IteratedContext, alone: TrainingRun) -> MirrorChoice | None:
+    """Return the choice by the validation images, None where the settings or the kind of label leave none.
+
+    `alone` is the training of the labels alone; it is repeated on mirrored images where these are no other ones.
+    """
+    if context.settings.mirror != DECIDE or context.task.mirrored is None:
+        return None
+
+    def work() -> dict[str, Any]:
+        choice = is_symmetric(context, alone.name, stage=alone.stage)
+        if choice.mirror:
+            own = replace(context, mirror=True)
+            run_stage(context.folder, MIRRORED, lambda: learn(own, replace(alone, name=MIRRORED)))
+            choice = is_no_loss(context, choice, (alone.name, MIRRORED), stage=alone.stage)
+        return choice.to_json()
+
+    return MirrorChoice(**run_stage(context.folder, _MIRROR, work))
+
+
+def as_decided(context: IteratedContext, best: str = "") -> IteratedContext:
+    """Return the context of the networks after those of the labels alone, or of one trained as `best` was."""
+    if context.settings.mirror != DECIDE or context.task.mirrored is None:
+        return context
+    if best in LABELS_ALONE:
+        return replace(context, mirror=best == MIRRORED)
+    return replace(context, mirror=bool(run_stage(context.folder, _MIRROR, dict)["mirror"]))
 
 
 def _label_unlabelled(
@@ -267,13 +311,13 @@ def _voters(context: IteratedContext, truth: Labels, stage: Mapping[str, int]) -
     ]
 
 
-def _test(context: IteratedContext, best: str) -> dict[str, Score]:
-    """Evaluate the test images once, by the best network and by the baseline."""
+def _test(context: IteratedContext, best: str, labels_alone: str) -> dict[str, Score]:
+    """Evaluate the test images once, by the best network and by that of the labels alone."""
     rows = context.data.test
     if not len(rows):
         return {}
     number = len(context.settings.stages) - 1
-    names = list(dict.fromkeys((best, BASELINE)))
+    names = list(dict.fromkeys((best, labels_alone)))
     done = run_stage(
         context.folder,
         "test",

@@ -4,10 +4,11 @@ Each continues from its checkpoint in the recipe's folder.
 """
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from core.config import IteratedSettings, RoundConfig
 from core.data.networks import find_network
 from core.judge import calibration
 from core.judge.class_thresholds import accepted_counts, balanced_thresholds
-from core.learn.augment import Augment
+from core.learn.augment import Augment, MirroredView
 from core.learn.batches import WeighedTargets
 from core.learn.consistency import Consistency
 from core.learn.crossfold import (
@@ -64,6 +65,7 @@ class IteratedContext:
     masks: Path  # the store of the recipe's own masks
     callbacks: FoldCallbacks
     stages: int
+    mirror: bool = False  # of classes: half of the images in training are mirrored
 
     @property
     def task(self) -> TaskDefinition:
@@ -129,18 +131,18 @@ class TrainingRun:
     augment: Augment | None = None  # instead of the usual views
 
 
-def learn(context: IteratedContext, run: TrainingRun) -> Score:
-    """Train a network, store it, and return its score on the validation images.
+def learn(context: IteratedContext, run: TrainingRun) -> dict[str, Any]:
+    """Train a network, store it, and return JSON values: its `score` on the validation images, `steps` and `views`.
 
     An epoch sees as many images as there are labelled and unlabelled ones together, repeating fewer ones, so all
-    networks are trained for the same number of steps and of images, times `run.part`. Images without a label count.
+    networks are trained for the same number of steps and of images, times `run.part`. Images without a label count. A
+    budget of views gives all networks the same number of steps, one of minutes the same time. `views` are the
+    unlabelled images that were seen, repeated ones too: by weak and strong views, or with their pseudo labels.
 
     Raises:
         RoundError, RoundCancelledError: see `learn_fold`.
     """
     network, labelling, validation = context.network, context.labelling, context.data.validation
-    laps = max(1, round(network.epochs * run.part))
-    blocks = -(-laps // -(-laps // MOST_CHECKPOINTS))
     rate = learning_rate(network) * run.rate
     shown = run.taught | (run.real or {}) | labelling.known(validation)
     rows = np.array(sorted(run.taught), np.int64)
@@ -148,7 +150,7 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
     training_data = context.training_data(shown, run.stage)
     weighed = _weigh_pixels(context, run, training_data)
     objective, running, batch = _objective(context, run, training_data, weighed)
-    seen = context.count * laps // blocks * batch // network.batch_size
+    blocks, seen = _budget(context, run, batch)
     config = replace(network, folds=max(2, context.stages), epochs=blocks, learning_rate=rate, batch_size=max(2, batch))
 
     scores: list[Score] = []
@@ -165,6 +167,7 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
         objective=objective,
         running=running,
         seen=max(1, seen),
+        seconds=60 * context.settings.minutes * run.part,
         targets=weighed,
     )
     checkpoint = context.folder / f"{run.name}.checkpoint"
@@ -173,7 +176,27 @@ def learn(context: IteratedContext, run: TrainingRun) -> Score:
     said = describe_training(context.data.snapshot, network, training_data.images)
     said = replace(said, predicts=False, accuracy=score.accuracy, mean_iou=score.mean_iou)
     keep_network(context.folder, run.name, outcome.network, said)
-    return score
+    views = int(objective.views.item()) if isinstance(objective, Consistency) else 0
+    if run.real:
+        views = outcome.steps * batch
+    return {"score": asdict(score), "steps": outcome.steps, "views": views}
+
+
+def _budget(context: IteratedContext, run: TrainingRun, batch: int) -> tuple[int, int]:
+    """Return the number of blocks of a run, and the `taught` rows of each, `batch` of them a step."""
+    network, settings = context.network, context.settings
+    if settings.minutes:
+        return MOST_CHECKPOINTS, batch
+    if settings.views:
+        steps = max(1, round(settings.steps(network.batch_size) * run.part))
+        each = -(-steps // MOST_CHECKPOINTS)
+        return -(-steps // each), each * batch
+    laps = max(1, round(network.epochs * run.part))
+    blocks = -(-laps // -(-laps // MOST_CHECKPOINTS))
+    images = context.count * laps // blocks
+    if run.beside is not None and len(run.beside) and settings.growing and not settings.whole_batch:
+        return blocks, round(images / (1 + settings.mean_ratio))
+    return blocks, images * batch // network.batch_size
 
 
 def student_run(
@@ -200,7 +223,12 @@ def _augment(context: IteratedContext, run: TrainingRun) -> Augment:
     if run.augment is not None:
         return run.augment
     strong = context.settings.strong_views if run.strong is None else run.strong
-    return context.task.strong_augment(context.network) if strong else context.task.augment(context.network)
+    return _mirrored(context, context.task.strong_augment if strong else context.task.augment)
+
+
+def _mirrored(context: IteratedContext, augment: Callable[[RoundConfig], Augment]) -> Augment:
+    own = augment(context.network)
+    return context.task.mirrored(own) if context.mirror and context.task.mirrored is not None else own
 
 
 def _objective(
@@ -209,19 +237,22 @@ def _objective(
     """Return the objective, the tensors that it changes, and the part of a batch that the `taught` rows have."""
     settings, whole = context.settings, context.network.batch_size
     if run.beside is not None and len(run.beside):
+        views = torch.zeros(1, dtype=torch.int64)
         running = torch.zeros(1 + len(context.data.snapshot.classes), device=training_data.images.device)
         consistency = Consistency(
             images=training_data.images,
             targets=training_data.targets,
             rows=torch.from_numpy(run.beside),
-            augment=context.task.augment(context.network),
+            augment=_mirrored(context, context.task.augment),
             strong=context.task.strong_views,
             mixed_views=context.task.mixed_views if settings.mixing else 0,
             threshold=None if settings.adaptive else settings.threshold,
             ratio=settings.ratio,
+            growing=settings.growing,
             running=running,
+            views=views,
         )
-        return consistency, (running,), whole if settings.whole_batch else max(1, whole // (1 + settings.ratio))
+        return consistency, (running, views), settings.labelled_batch(whole)
     if run.real:
         beside = LabelsBeside(
             images=training_data.images,
@@ -231,7 +262,7 @@ def _objective(
             share=settings.labelled_share,
             loss=weighed_loss if weighed else None,
         )
-        return beside, (), max(1, round(whole * (1 - settings.labelled_share)))
+        return beside, (), settings.pseudo_batch(whole)
     return weighed_objective if weighed else label_objective, (), whole
 
 
@@ -321,10 +352,11 @@ def score_network(context: IteratedContext, name: str, rows: IntArray, *, stage:
     return context.labelling.score(rows, predictor(context, name, stage))
 
 
-def predictor(context: IteratedContext, name: str, stage: int) -> Predict:
-    """Return the function that predicts rows by a kept network."""
+def predictor(context: IteratedContext, name: str, stage: int, *, mirrored: bool = False) -> Predict:
+    """Return the function that predicts rows, or their mirror images, by a kept network."""
     training_data = context.training_data({}, stage)
     view = context.task.view(context.network, context.load(name, training_data.images.device))
+    view = MirroredView(view) if mirrored else view
     at_once = max(1, min(context.network.batch_size * 2, training_data.most_at_once))
 
     def predict(rows: IntArray, what: str) -> Iterator[tuple[IntArray, Tensor]]:

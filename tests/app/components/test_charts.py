@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
-from app.components.charts import MOST_CHOSEN, class_labels, confusion_part, escape_label, shorten
+from app.components.charts import MOST_CHOSEN, class_labels, confusion_part, escape_label, shorten, stage_figure
 from core.judge.confusions import as_json
 
 
@@ -58,3 +58,15 @@ def test_a_beginning_that_all_names_share_is_left_out() -> None:
 def test_html_is_drawn_as_text() -> None:
     assert escape_label("<b>cat</b>") == "&lt;b&gt;cat&lt;/b&gt;"
     assert class_labels(["<br>", "a & b"]) == ["&lt;br&gt;", "a &amp; b"]
+
+
+def test_a_ceiling_is_drawn_with_its_source_only_where_one_is_known() -> None:
+    results = [("labels alone", 0.9), ("student 1 of 1", 0.93)]
+    plain = stage_figure(results, "accuracy")
+    assert [line["y0"] for line in plain["layout"]["shapes"]] == [0.9]
+    assert len(plain["data"]) == 1
+    known = stage_figure(results, "accuracy", (0.98, "all labels (round <1>, out of fold)"))
+    assert [line["y0"] for line in known["layout"]["shapes"]] == [0.9, 0.98]
+    assert known["data"][1]["text"] == ["all labels (round &lt;1&gt;, out of fold): 98.0%"]
+    assert known["data"][1]["y"] == [0.98]
+    assert known["data"][0] == plain["data"][0]

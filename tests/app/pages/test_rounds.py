@@ -482,14 +482,21 @@ def test_teacher_and_student_is_a_recipe_for_classes(
         field = screen.selectbox(f"{form}_iterated_{part}")
         assert (field.options, field.value) == (["none"], ""), "it has no splits"
     assert "shown once it runs" in words(screen), "no part of the network was timed"
-    timed = Estimates((41.0,), pending=False, costs=(TrainingCosts(once=10, training=6, strong=10, predicting=2),))
+    costs = TrainingCosts(images=25, once=10, training=6, strong=10, predicting=2)
+    timed = Estimates((41.0,), pending=False, costs=(costs,))
     monkeypatch.setattr("app.services.rounds.preview.known_times", lambda *_: timed)
     screen.number_input(f"{form}_epochs").set_value(10)
     screen.number_input(f"{form}_iterated_iterations").set_value(2).run()
-    assert "about 5 min" in words(screen)  # 10 + 10 epochs * 3 networks * 10 + 2 * 2 = 314 s
+    assert "about 9 min" in words(screen)  # 10 + 10 epochs * 5 networks * 10 + 3 * 2 = 516 s
     screen.number_input(f"{form}_iterated_iterations").set_value(5).run()
-    assert "about 10 min" in words(screen)
+    assert "about 15 min" in words(screen)
     screen.number_input(f"{form}_iterated_iterations").set_value(2)
+    screen.number_input(f"{form}_iterated_minutes").set_value(3.0).run()
+    assert "about 15 min" in words(screen)  # of 5 networks
+    screen.number_input(f"{form}_iterated_minutes").set_value(0.0)
+    screen.number_input(f"{form}_iterated_views").set_value(1000)
+    screen.selectbox(f"{form}_iterated_mirror").select("off")
+    screen.checkbox(f"{form}_iterated_growing").check()
     screen.slider(f"{form}_iterated_share").set_range(0.4, 0.9)
     screen.checkbox(f"{form}_iterated_consistency").check()
     screen.checkbox(f"{form}_iterated_votes").check()
@@ -498,9 +505,19 @@ def test_teacher_and_student_is_a_recipe_for_classes(
     assert not screen.exception
     (started,) = rounds.list_rounds(app_context, dataset_id)
     assert started.recipe is Recipe.ITERATED
-    names = ("iterations", "share", "last_share", "consistency", "votes")
+    names = ("iterations", "share", "last_share", "consistency", "votes", "mirror", "views", "minutes", "growing")
     chosen = {name: started.recipe_config[name] for name in names}
-    assert chosen == {"iterations": 2, "share": 0.4, "last_share": 0.9, "consistency": True, "votes": 5}
+    assert chosen == {
+        "iterations": 2,
+        "share": 0.4,
+        "last_share": 0.9,
+        "consistency": True,
+        "votes": 5,
+        "mirror": "off",
+        "views": 1000,
+        "minutes": 0.0,
+        "growing": True,
+    }
 
 
 def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluation(

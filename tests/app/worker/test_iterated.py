@@ -1,6 +1,7 @@
 """Teacher and student through the worker's steps: few labels in, findings of all other images and figures out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,28 @@ def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
     again = start(digits, CLASSES)
     steps.take_snapshot(digits, go_on, round_id=again)
     assert len(IteratedParts.load(digits.round_folder(again)).asked) == 199
+
+
+def test_an_earlier_round_of_labels_that_are_hidden_now_is_the_ceiling(digits: AppContext) -> None:
+    with digits.database.write() as session:
+        hidden = {sample.id: sample.label for sample in session.query(SampleRow)}
+        for sample in session.query(SampleRow):
+            sample.label = sample.id % 2
+    earlier = rounds.start_round(digits, 1, replace(CLASSES, epochs=1), "ada").id
+    steps.take_snapshot(digits, go_on, round_id=earlier)
+    for fold in range(2):
+        steps.train_fold(digits, go_on, round_id=earlier, fold=fold)
+    steps.judge(digits, go_on, round_id=earlier)
+    with digits.database.write() as session:
+        for sample in session.query(SampleRow):
+            sample.label = hidden[sample.id]
+    round_id = start(digits, CLASSES)
+    assert rounds.progress(digits, round_id).ceiling is None  # not opened yet
+    steps.take_snapshot(digits, go_on, round_id=round_id)
+    ceiling = rounds.progress(digits, round_id).ceiling
+    assert ceiling is not None
+    assert ceiling.source == "Round 1"
+    assert 0 <= ceiling.value <= 1
 
 
 def test_regions_are_proposed_for_what_has_no_mask(scenes: AppContext) -> None:

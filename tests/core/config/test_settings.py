@@ -13,9 +13,11 @@ STORED = {
     Recipe.CROSS_FOLD: "{}",
     Recipe.ITERATED: (
         '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
-        '"weigh_pixels": true, "whole_batch": false, "mixing": false, "strong_views": true, "votes": 0, '
+        '"weigh_pixels": true, "whole_batch": false, "mixing": false, "mirror": "decide", "strong_views": true, '
+        '"votes": 0, '
         '"fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, "adaptive": true, "threshold": 0.95, '
-        '"ratio": 3, "validation_split": "", "validation_share": 0.2, "most_validation": 200, "test_split": "", '
+        '"ratio": 3, "growing": false, "views": 0, "minutes": 0.0, "validation_split": "", "validation_share": 0.2, '
+        '"most_validation": 200, "test_split": "", '
         '"frozen": ""}'
     ),
     Recipe.CROSS_TRAINING: (
@@ -71,12 +73,23 @@ def test_a_whole_number_is_a_number_and_what_is_stored_reads_back() -> None:
 
 
 def test_the_time_of_iterations_grows_with_each_network_that_is_trained() -> None:
-    costs = TrainingCosts(once=1, training=2, strong=4, predicting=1)
-    assert IteratedSettings(iterations=3).seconds(costs, 10) == 1 + 10 * 4 * 4 + 3
-    assert IteratedSettings(iterations=3, strong_views=False).seconds(costs, 10) == 1 + 10 * 4 * 2 + 3
-    assert IteratedSettings(iterations=1, votes=5).seconds(costs, 10) == 1 + 10 * 7 * 4 + 5
+    costs = TrainingCosts(images=100, once=1, training=2, strong=4, predicting=1)
+    assert IteratedSettings(iterations=3).seconds(costs, 10, 8) == 1 + 10 * (4 + 2) * 4 + 4  # two for the proposals
+    assert IteratedSettings(iterations=3, strong_views=False).seconds(costs, 10, 8) == 1 + 10 * 6 * 2 + 4
+    assert IteratedSettings(iterations=1, votes=5).seconds(costs, 10, 8) == 1 + 10 * 9 * 4 + 6
     beside = (4 + 3 * 5) / 4  # a quarter of each batch has labels
-    assert IteratedSettings(iterations=0, consistency=True).seconds(costs, 10) == 1 + 10 * (4 + beside)
+    assert IteratedSettings(iterations=0, consistency=True).seconds(costs, 10, 8) == 1 + 10 * (4 + 3 * beside) + 1
     more = IteratedSettings(iterations=0, consistency=True, ratio=1, whole_batch=True, mixing=True)
-    assert more.seconds(costs, 10) == 1 + 10 * (4 + 4 + 1 + 2 * 4)  # a label, and an image in two views
-    assert IteratedSettings().seconds(TrainingCosts(once=7), 10) == 7
+    assert more.seconds(costs, 10, 8) == 1 + 10 * (4 + 3 * (4 + 1 + 2 * 4)) + 1  # a label, and an image in two views
+    assert IteratedSettings().seconds(TrainingCosts(images=100, once=7), 10, 8) == 7
+
+
+def test_the_time_follows_a_budget_of_views_or_minutes_instead_of_epochs() -> None:
+    costs = TrainingCosts(images=100, once=1, training=2, strong=4, predicting=1)
+    views = IteratedSettings(iterations=0, consistency=True, views=600)
+    assert views.steps(8) == 100  # 6 of 8 images are unlabelled
+    assert views.seconds(costs, 10, 8) == views.seconds(costs, 99, 8) == 1 + 8 * (4 + 3 * (4 + 3 * 5) / 4) + 1
+    assert IteratedSettings(iterations=1, views=600).steps(8) == 100
+    minutes = IteratedSettings(iterations=2, minutes=0.5)
+    assert minutes.seconds(costs, 10, 8) == 1 + 30 * 5 + 3
+    assert minutes.seconds(TrainingCosts(images=100, once=7), 10, 8) == 7

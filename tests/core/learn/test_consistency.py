@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from core.config.iterated import MEAN_GROWTH
 from core.learn.augment import jitter_labels, scene_jitter, strong_views
 from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
-from core.learn.consistency import Consistency, Mix, adaptive_thresholds, consistency_loss, draw_mix, mixed
+from core.learn.consistency import Consistency, Mix, adaptive_thresholds, consistency_loss, draw_mix, grown, mixed
 from core.learn.training import Hyperparameters, Labelled, TrainingCallbacks, supervised_loss, train
 
 CPU = torch.device("cpu")
@@ -131,6 +132,7 @@ def trained(ratio: int, threshold: float | None = 0.8) -> tuple[list[float], nn.
         threshold=threshold,
         ratio=ratio,
         running=running,
+        views=torch.zeros(1, dtype=torch.int64),
     )
     losses: list[float] = []
     callbacks = TrainingCallbacks(lambda _, loss: losses.append(loss), lambda *_: None, lambda: False)
@@ -172,6 +174,7 @@ def test_masks_learn_only_where_the_scene_is() -> None:
     network = nn.Conv2d(3, 2, 1)
     asked: dict[str, Any] = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0}
     asked |= {"ratio": 2, "strong": strong_views, "running": torch.zeros(3)}
+    asked |= {"views": torch.zeros(1, dtype=torch.int64)}
     batch, known = images.batch(torch.arange(3)), torch.zeros(3, 12, 12, dtype=torch.int64)
     own = supervised_loss(network(batch), known)
     beyond = Consistency(augment=far_out, **asked)(network, batch, known, None, generator())
@@ -226,6 +229,7 @@ def test_two_mixed_views_are_learnt_by_what_is_seen_in_each_place() -> None:
     network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     asked: dict[str, Any] = {"images": images, "targets": targets, "rows": torch.arange(12), "threshold": 0.0}
     asked |= {"augment": scene_jitter(0, mirror=False), "strong": lambda views, _: views, "running": torch.zeros(3)}
+    asked |= {"views": torch.zeros(1, dtype=torch.int64)}
     batch = images.batch(torch.arange(4))
     wanted = network(batch).argmax(dim=1)
     seen.clear()
@@ -237,3 +241,37 @@ def test_two_mixed_views_are_learnt_by_what_is_seen_in_each_place() -> None:
     assert not torch.equal(first, second)
     assert (first != weak).any()
     assert loss.item() < 0.05
+
+
+def test_a_growing_ratio_begins_with_next_to_nothing_and_ends_with_all() -> None:
+    shares = np.linspace(0, 1, 10_001)
+    parts = np.array([grown(share) for share in shares])
+    assert parts[0] == 0
+    assert parts[-1] == 1
+    assert (np.diff(parts) > 0).all()
+    assert parts[5_000] == pytest.approx(1 - 0.5 / 0.65)
+    assert parts.mean() == pytest.approx(MEAN_GROWTH, abs=1e-4)
+
+    array, labels = two_kinds(12)
+    images, targets = ImageBatches(array, Scaling.measured(array), CPU), ClassTargets(labels, CPU)
+    seen: list[int] = []
+    network = nn.Sequential(nn.Flatten(), nn.Linear(432, 2))
+    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    views = torch.zeros(1, dtype=torch.int64)
+    objective = Consistency(
+        images=images,
+        targets=targets,
+        rows=torch.arange(8, 12),
+        augment=jitter_labels,
+        strong=strong_views,
+        threshold=0.8,
+        ratio=3,
+        growing=True,
+        running=torch.zeros(3),
+        views=views,
+    )
+    rows = torch.arange(4)
+    for share in (0.0, 0.5, 1.0):
+        objective(network, images.batch(rows), targets.batch(rows), None, generator(), share)
+    assert seen[1::2] == [1, 3, 12]  # of 12; the labels and the strong views are shown together before
+    assert views.item() == 16

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.learn.propagation import choose, feature_space, fit_head, spread_labels
+from core.learn.propagation import choose, feature_space, fit_head, spread_labels, total_variation
 from core.types import NO_LABEL, FloatArray, IntArray, RoundCancelledError
 
 
@@ -79,6 +79,19 @@ def test_shares_of_the_labels_are_kept() -> None:
     rows = [*np.flatnonzero(labels == 0)[:9].tolist(), *np.flatnonzero(labels == 1)[:3].tolist()]
     spread = spread_labels(feature_space(points), shown(labels, rows), 2)
     assert spread.mean(axis=0)[0] == pytest.approx(0.75, abs=0.03)
+
+
+def test_balanced_labels_do_not_make_unbalanced_images_balanced() -> None:
+    points, labels = clusters([300, 20, 20])
+    space, given = feature_space(points), shown(labels, some_of_each(labels, 5))
+    spread = spread_labels(space, given, 3)
+    true = np.bincount(labels) / len(labels)
+    found = spread.mean(axis=0)
+    assert total_variation(found, true) < 0.2
+    assert total_variation(found, np.full(3, 1 / 3)) > 0.3  # the shares of the labels
+    assert (spread.argmax(axis=1) == labels).mean() > 0.9
+    assert total_variation(true, true) == 0
+    assert total_variation(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1
 
 
 def test_a_class_without_labels_is_left_out() -> None:

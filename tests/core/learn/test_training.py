@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import nn
 
+from core.learn import training
 from core.learn.augment import Augment, jitter_labels, scene_jitter
 from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling
+from core.learn.cross_training import class_aware_loss
 from core.learn.training import (
     Hyperparameters,
     Labelled,
@@ -267,7 +269,7 @@ def test_real_labels_stand_beside_pseudo_labels_in_each_batch() -> None:
         share=0.25,
     )
     pseudo = torch.arange(6)
-    loss = beside(Watched(), images.batch(pseudo), targets.batch(pseudo), None, torch.Generator().manual_seed(0))
+    loss = beside(Watched(), images.batch(pseudo), targets.batch(pseudo), None, torch.Generator().manual_seed(0), 0.5)
     assert loss.item() == 0  # each image with its own label
     assert seen[0][:6].tolist() == pseudo.tolist()
     assert len(seen[0]) == 8
@@ -308,3 +310,62 @@ def test_what_an_objective_changes_is_kept_in_the_state() -> None:
     assert run(3, states[0])[-1]["running"][0].tolist() == [6, 6]
     of_an_earlier_release = {name: value for name, value in states[0].items() if name != "running"}
     assert run(3, of_an_earlier_release)[-1]["running"][0].tolist() == [4, 4]
+
+
+def test_a_budget_of_seconds_ends_on_time_and_its_rate_follows_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ImageBatches(np.zeros((4, 2, 2, 1), np.uint8), Scaling((0.0,), (1.0,)), CPU)
+    targets = ClassTargets(np.zeros(4, int), CPU)
+    now, shares = [0.0], []
+
+    def clock() -> float:
+        return now[0]
+
+    def slow(network: nn.Module, shown: torch.Tensor, *more: Any) -> torch.Tensor:
+        shares.append(more[-1])
+        now[0] += 3.0
+        return network(shown).sum()
+
+    monkeypatch.setattr(training.time, "monotonic", clock)
+    states: list[Any] = []
+
+    def run(state: Any = None) -> int:
+        callbacks = TrainingCallbacks(lambda kept, _: states.append(dict(kept)), lambda *_: None, lambda: False)
+        recipe = Hyperparameters(epochs=2, batch_size=2, learning_rate=0.01, seconds=20)
+        return train(
+            nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+            images,
+            Labelled(torch.arange(4), targets),
+            recipe,
+            augment=lambda shown, labels, _: (shown, labels),
+            callbacks=callbacks,
+            state=state,
+            objective=slow,
+        )
+
+    assert run() == 8  # of 3 s, so 4 in each half of 20 s
+    assert shares == pytest.approx([0, 0.15, 0.3, 0.45, 0.5, 0.65, 0.8, 0.95])
+    assert [state["steps_done"] for state in states] == [4, 8]
+    assert run(states[0]) == 8
+
+
+def test_all_weighted_losses_follow_one_rule() -> None:
+    """Class weights count in the mean, trust in the sum alone, and what is not labelled in neither."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    targets = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    targets[0, 0] = NO_LABEL
+    weights, trust = torch.tensor([0.5, 1.0, 4.0]), torch.randint(0, 256, (2, 4, 5), generator=generator)
+    known = targets != NO_LABEL
+    coded = torch.where(known, targets * 256 + trust, NO_LABEL)
+    cost = F.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
+    everything = torch.ones(2, 3, dtype=torch.bool)
+    for chosen in (None, weights):
+        own = torch.where(known, 1.0 if chosen is None else weights[targets.clamp_min(0)], 0.0)
+        torch.testing.assert_close(supervised_loss(logits, targets, chosen), (cost * own).sum() / own.sum())
+        trusted = (cost * own * trust / 255).sum() / own.sum()
+        torch.testing.assert_close(weighed_loss(logits, coded, chosen), trusted)
+        aware = class_aware_loss(logits, targets, everything, trust / 255, class_weights=chosen)
+        torch.testing.assert_close(aware, trusted)
+    nothing = torch.full_like(targets, NO_LABEL)
+    for loss in (supervised_loss(logits, nothing, weights), weighed_loss(logits, nothing, weights)):
+        assert loss.item() == 0

@@ -1,7 +1,7 @@
 """The recipe "iterated" end to end on drawn scenes and on little pictures, in seconds; and its loop by itself."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from core.learn.crossfold import FoldCallbacks
 from core.recipes.data import RecipeData
 from core.recipes.iterated import recipe as iterated, stages
 from core.recipes.iterated.labels import pseudo_folder
+from core.recipes.iterated.mirroring import MirrorChoice
 from core.recipes.iterated.proposals import propose
 from core.recipes.iterated.recipe import IteratedResult, open_context, run_iterated
 from core.recipes.iterated.stages import IteratedContext, PseudoLabels, TrainingRun
@@ -118,10 +119,11 @@ class Loop:
         monkeypatch.setattr(iterated, "choose_pseudo_labels", self.choose)
         monkeypatch.setattr(iterated, "score_network", self.look)
         monkeypatch.setattr(iterated, "temperature_of", lambda *_, **__: 1.0)
+        monkeypatch.setattr(iterated, "is_symmetric", lambda *_, **__: MirrorChoice(mirror=False, images=15))
 
-    def learn(self, _studio: IteratedContext, run: TrainingRun) -> Score:
+    def learn(self, _studio: IteratedContext, run: TrainingRun) -> dict[str, Any]:
         self.learnt.append(run)
-        return score(self.worth.get(run.name, 0.0))
+        return {"score": asdict(score(self.worth.get(run.name, 0.0))), "steps": 5, "views": 20}
 
     def choose(self, _studio: IteratedContext, name: str, **_: Any) -> PseudoLabels:
         self.chosen.append(name)
@@ -519,3 +521,41 @@ def test_the_share_grows_evenly() -> None:
     settings = IteratedSettings(iterations=3, share=0.5, last_share=0.9)
     assert [round(settings.share_at(number), 6) for number in (1, 2, 3)] == [0.5, 0.7, 0.9]
     assert IteratedSettings(iterations=1).share_at(1) == IteratedSettings().share
+
+
+def test_a_budget_of_views_gives_every_network_the_same_steps_and_is_recorded(tmp_path: Path) -> None:
+    data = parts_of(pictures(tmp_path / "pictures"))
+    settings = replace(SHORT, iterations=1, consistency=True, ratio=3, views=120, mirror="off")
+    result = run(data, tmp_path / "run", settings)
+    steps = settings.steps(NETWORK.batch_size)
+    assert steps == 20  # 2 labels and 6 others each
+    assert result.trained == {
+        "baseline": {"steps": 20, "views": 0},
+        "teacher": {"steps": 20, "views": 120},
+        "student_1": {"steps": 20, "views": 120},
+    }
+    again = run(data, tmp_path / "again", settings)
+    assert again == result
+    network = "teacher.safetensors"
+    assert (tmp_path / "again" / network).read_bytes() == (tmp_path / "run" / network).read_bytes()
+    alone = replace(settings, consistency=False, views=60)
+    assert run(data, tmp_path / "alone", alone).trained["student_1"]["views"] == 60  # 6 of 8 are pseudo labels
+    late = replace(settings, iterations=0, growing=True, ratio=6, views=60)
+    grown = run(data, tmp_path / "late", late).trained["teacher"]
+    assert grown["steps"] == late.steps(NETWORK.batch_size) == 17  # two labels each, and 12 others at the end
+    assert 45 < grown["views"] < 75  # whole images of one label a step
+
+
+def test_a_budget_of_minutes_is_spent_and_the_views_reached_are_recorded(tmp_path: Path) -> None:
+    data = parts_of(pictures(tmp_path / "pictures"))
+    settings = replace(SHORT, iterations=0, consistency=True, minutes=1 / 60, mirror="off")
+    result = run(data, tmp_path / "run", settings)
+    assert result.trained["teacher"]["steps"] >= stages.MOST_CHECKPOINTS
+    assert result.trained["teacher"]["views"] == 6 * result.trained["teacher"]["steps"]
+    assert json.loads((tmp_path / "run" / "result.json").read_bytes())["trained"] == result.trained
+
+
+@pytest.mark.parametrize("wrong", [{"views": -1}, {"minutes": -0.5}, {"views": 100, "minutes": 2.0}])
+def test_a_budget_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"views|minutes"):
+        IteratedSettings(**wrong)
