@@ -4,14 +4,16 @@
 
 Rows are generated and stored as a round stores them, 90 % of them suspicious. Each stage is a process of its own, so
 that its peak memory is its own: storing (samples, findings, counts), opening the next round over them (its snapshot,
-hashed and written), a backup. Pages, verdicts, accepting 1,000,000 (or all there are) and its undo are those of the
-real app over loopback HTTP; the first page is the first after its start. `peak_gb` is the peak memory of opening a
-round.
+hashed and written), a backup. Each stage prints the mean load of the last five minutes.
+
+Pages, verdicts, accepting 1,000,000 (or all there are) and its undo are those of the real app over loopback HTTP; the
+first page is the first after its start. `peak_gb` is the peak memory of opening a round.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -51,30 +53,40 @@ def main() -> None:
     chosen = parser.parse_args()
     figures: Figures = {}
     for rows in chosen.rows:
+        print(f"\n{rows:,} findings", flush=True)
+
+        def note(stage: Figures, rows: int = rows) -> None:
+            print_table(stage)
+            figures.update({f"{name}_{rows}": value for name, value in stage.items()} | stage)
+            if chosen.json:
+                chosen.json.write_text(json.dumps(figures, indent=1, sort_keys=True))
+
         with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
-            of_size = measure(Path(folder), rows)
-        figures |= {f"{name}_{rows}": value for name, value in of_size.items()} | of_size
-        print_table(rows, of_size)
-        if chosen.json:
-            chosen.json.write_text(json.dumps(figures, indent=1, sort_keys=True))
+            measure(Path(folder), rows, note)
 
 
-def measure(folder: Path, rows: int) -> Figures:
-    """Return every figure at one size."""
+def measure(folder: Path, rows: int, note: Callable[[Figures], None]) -> None:
+    """Note the figures of one size, stage by stage, so that a run that is cut off leaves those it has."""
     home = folder / "home"
     stored = in_process(store, home, rows)
-    figures = {"store_s": stored["seconds"], "store_peak_gb": stored["peak_gb"]}
     size = (home / "outfold.sqlite").stat().st_size
-    figures |= {"database_gb": size / GIGA, "bytes_a_row": size / rows}
-    with serving(home) as (client, pid):
-        figures |= measure_review(client)
-        figures["web_peak_gb"] = peak_gb(pid)
+    note(
+        {
+            "store_s": stored["seconds"],
+            "store_peak_gb": stored["peak_gb"],
+            "store_written_gb": stored["written_gb"],
+            "database_gb": size / GIGA,
+            "bytes_a_row": size / rows,
+        }
+    )
     opened = in_process(open_round, home, rows)
-    figures |= {"open_round_s": opened["seconds"], "peak_gb": opened["peak_gb"]}
-    figures["snapshot_gb"] = (folder / "snapshot.npz").stat().st_size / GIGA
+    snapshot = (folder / "snapshot.npz").stat().st_size
+    note({"open_round_s": opened["seconds"], "peak_gb": opened["peak_gb"], "snapshot_gb": snapshot / GIGA})
+    with serving(home) as (client, pid):
+        note(measure_review(client))
+        note({"web_peak_gb": peak_gb(pid)})
     backed_up = in_process(back_up, home, rows)
-    figures |= {"backup_s": backed_up["seconds"], "backup_peak_gb": backed_up["peak_gb"]}
-    return figures
+    note({"backup_s": backed_up["seconds"], "backup_peak_gb": backed_up["peak_gb"]})
 
 
 def store(home: Path, rows: int) -> None:
@@ -131,7 +143,7 @@ def measure_review(client: Client) -> Figures:
 
 
 def in_process(act: Callable[[Path, int], None], home: Path, rows: int) -> Figures:
-    """Run a stage in a process of its own; return its seconds, without the imports, and its peak memory in GB."""
+    """Run a stage in a process of its own; return its seconds, without the imports, and the GB it held and wrote."""
     spawning = multiprocessing.get_context("spawn")
     receiving, sending = spawning.Pipe(duplex=False)
     child = spawning.Process(target=_report, args=(act, home, rows, sending))
@@ -149,7 +161,8 @@ def _report(act: Callable[[Path, int], None], home: Path, rows: int, sending: Co
     act(home, rows)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGA
-    sending.send({"seconds": seconds, "peak_gb": peak})
+    written = int(Path("/proc/self/io").read_text().split("\nwrite_bytes: ")[1].split()[0]) / GIGA
+    sending.send({"seconds": seconds, "peak_gb": peak, "written_gb": written})
 
 
 def peak_gb(pid: int) -> float:
@@ -162,13 +175,13 @@ def _open(home: Path) -> AppContext:
     return open_app(Settings(home=home, demo=False, embedded_worker=False))
 
 
-def print_table(rows: int, figures: Figures) -> None:
-    """Print the figures with their targets."""
-    print(f"\n{rows:,} findings{'':<26}{'measured':>12}{'target':>10}")
+def print_table(figures: Figures) -> None:
+    """Print the figures of a stage with their targets, and the load of the machine."""
     for name, value in figures.items():
         target = TARGETS.get(name)
         verdict = "" if target is None else f"{target:10,.0f}  {'reached' if value <= target else 'MISSED'}"
-        print(f"  {name:<38}{value:>12,.3f}{verdict}", flush=True)
+        print(f"  {name:<38}{value:>12,.3f}{verdict}")
+    print(f"  {time.strftime('%H:%M:%S')}, load {os.getloadavg()[1]:.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ one transaction, which ends with a comparison of every table's count and hash.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
-import psycopg
 from sqlalchemy import (
     JSON,
     Connection,
@@ -36,10 +36,10 @@ from core.types import StorageError
 from db.engine import Database, migrate, revision_of
 from db.faults import name_of
 from db.home_id import find_home_id, note_home_id
+from db.loading import POSTGRESQL, load_rows
 from db.models import Base, Code, UtcDateTime
 
 BATCH = 5_000  # rows held in memory
-_POSTGRESQL = "postgresql"
 Rows = Iterator[list[tuple[Any, ...]]]
 
 
@@ -159,7 +159,7 @@ def _read(table: Table, connection: Connection) -> Rows:
 
 def _select(table: Table, dialect: str) -> Select[Any]:
     plain = _plain(table)
-    as_text = {one.name for one in table.columns if isinstance(one.type, JSON)} if dialect == _POSTGRESQL else set()
+    as_text = {one.name for one in table.columns if isinstance(one.type, JSON)} if dialect == POSTGRESQL else set()
     shown = (cast(one, Text) if one.name in as_text else one for one in plain.columns)
     return select(*shown).order_by(*(plain.c[one.name] for one in table.primary_key))
 
@@ -181,38 +181,24 @@ def _stored_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 def _write(table: Table, connection: Connection, batches: Rows, url: str) -> None:
     try:
-        if connection.dialect.name == _POSTGRESQL:
-            _write_by_copy(table, connection, batches)
+        if connection.dialect.name == POSTGRESQL:
+            load_rows(connection, table.name, [one.name for one in table.columns], chain.from_iterable(batches))
+            _set_sequence(table, connection)
         else:
             _write_by_insert(table, connection, batches)
-    except (psycopg.DataError, psycopg.IntegrityError, DataError, IntegrityError) as error:
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
+    except (DataError, IntegrityError) as error:
+        reason = str(error.orig).splitlines()[0]
         raise StorageError(
             f"{name_of(url)}: a row of {table.name} does not fit ({reason})",
             "nothing was stored; correct that row in the source, then copy again",
         ) from error
-    except psycopg.Error as error:  # outside of SQLAlchemy's own statements, which `storage_errors` translates
-        reason = str(error).splitlines()[0]
-        raise StorageError(
-            f"{name_of(url)}: the copy broke off ({reason})", "nothing was stored; copy again"
-        ) from error
 
 
-def _write_by_copy(table: Table, connection: Connection, batches: Rows) -> None:
-    """Load rows by PostgreSQL's COPY, and set the sequence of ids."""
-    quote = connection.dialect.identifier_preparer.quote
-    names = ", ".join(quote(one.name) for one in table.columns)
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        msg = f"{type(driver).__name__} is no connection of psycopg"
-        raise TypeError(msg)
-    statement = f"COPY {quote(table.name)} ({names}) FROM STDIN"  # names of our own tables
-    with driver.cursor() as cursor, cursor.copy(statement) as copying:
-        for batch in batches:
-            for row in batch:
-                copying.write_row(row)
+def _set_sequence(table: Table, connection: Connection) -> None:
+    """Let the next row's id follow the largest one there is."""
     if table.autoincrement_column is None:
         return  # its key is of other tables
+    quote = connection.dialect.identifier_preparer.quote
     sequence = f"pg_get_serial_sequence('{quote(table.name)}', 'id')"
     newest = f"(SELECT max(id) FROM {quote(table.name)})"  # noqa: S608  # names of our own tables
     connection.execute(text(f"SELECT setval({sequence}, {newest}) WHERE {newest} IS NOT NULL"))

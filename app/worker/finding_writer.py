@@ -14,6 +14,10 @@ from app.services.app_context import AppContext
 from core.types import JobStatus, OutfoldError
 from db.queries import findings, rounds
 
+CHUNK = 20_000  # findings in one transaction: well under a second of the write lock
+_MOST = 100_000
+_PARTS = 50
+
 
 class OvertakenError(OutfoldError):
     """The round has ended, or another process writes its findings."""
@@ -43,6 +47,15 @@ class FindingWriter:
             yield session
             last = findings.last_stored(session, self._round_id)
         self._last = last
+
+
+def at_once(count: int) -> int:
+    """Return the number of findings to store in one transaction, in a round over so many images.
+
+    Keys of three indexes come in random order, so a transaction writes about as many of their pages as it has rows, or
+    all that there are. In large rounds, fewer and larger transactions write far less.
+    """
+    return min(max(CHUNK, count // _PARTS), _MOST)
 
 
 def forget_unshown(app_context: AppContext, round_id: int) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.datasets import window_of
 from app.services.evaluation import lookalikes
@@ -36,9 +36,11 @@ from core.data.masks.store import MaskStore, classes_in
 from core.data.networks import network_folder
 from core.data.snapshot import BoolArray, Snapshot, SnapshotMasks
 from core.data.storage import write_atomically
+from core.data.texts import Texts, TextsBuilder
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
 from core.judge.label_changes import label_changes
-from core.types import NO_LABEL, IntArray, JobStatus, OutfoldError, Resolution, RoundCancelledError, RoundError, Task
+from core.judge.review import CurrentLabels
+from core.types import NO_LABEL, IntArray, JobStatus, OutfoldError, RoundCancelledError, RoundError, Task
 from db.queries import datasets, decisions, rounds, snapshots, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.rounds import RoundInfo
@@ -51,44 +53,46 @@ _CHANGES_FILE = "label_changes.json"
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Functions that read one kind of label as a snapshot without window and protection.
+class _Read:
+    """Labels of a dataset as a snapshot without window and protection, and the count of images of each class.
 
-    `current` are the labels as decided, with the count of images of each class, `given` those that the dataset came
-    with, `trainable` the same with a class for each mask.
+    `evaluated` are the ids of the images of its evaluation splits.
     """
 
-    current: Callable[[AppContext, DatasetInfo, Sequence[Sample], Mapping[int, Tagging]], tuple[Snapshot, LabelCounts]]
-    given: Callable[[AppContext, DatasetInfo, Sequence[Sample]], Snapshot]
-    trainable: Callable[[AppContext, DatasetInfo, Sequence[Sample]], Snapshot]
+    info: DatasetInfo
+    snapshot: Snapshot
+    counts: LabelCounts
+    evaluated: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Functions that read one kind of label.
+
+    `current` are the labels as decided, `given` those that the dataset came with, `trainable` the same with a class
+    for each mask.
+    """
+
+    current: Callable[[AppContext, int], _Read]
+    given: Callable[[AppContext, int], _Read]
+    trainable: Callable[[AppContext, int], _Read]
 
 
 def current_snapshot(app_context: AppContext, dataset_id: int) -> tuple[str, Snapshot, LabelCounts]:
     """Return a dataset's name, its current labels or masks, and the count of images of each class."""
-    with app_context.database.read() as session:
-        info = datasets.get_dataset(session, dataset_id)
-        samples = snapshots.samples_of(session, dataset_id)
-        said = tags.tags_by_sample(session, dataset_id)
-    snapshot, counts = _READERS[info.task].current(app_context, info, samples, said)
-    snapshot = replace(snapshot, window=window_of(info))
-    return info.name, with_protection(app_context, snapshot, info, samples), counts
+    read = _reader(app_context, dataset_id).current(app_context, dataset_id)
+    return read.info.name, _protected(app_context, read), read.counts
 
 
 def given_labels(app_context: AppContext, dataset_id: int) -> Snapshot:
     """Return a dataset's given labels or masks."""
-    with app_context.database.read() as session:
-        info = datasets.get_dataset(session, dataset_id)
-        samples = snapshots.samples_of(session, dataset_id)
-    return replace(_READERS[info.task].given(app_context, info, samples), window=window_of(info))
+    read = _reader(app_context, dataset_id).given(app_context, dataset_id)
+    return replace(read.snapshot, window=window_of(read.info))
 
 
 def given_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
     """Return the given labels for training: with the rarest class of each mask as its label, and protected samples."""
-    with app_context.database.read() as session:
-        info = datasets.get_dataset(session, dataset_id)
-        samples = snapshots.samples_of(session, dataset_id)
-    snapshot = _READERS[info.task].trainable(app_context, info, samples)
-    return with_protection(app_context, replace(snapshot, window=window_of(info)), info, samples)
+    return _protected(app_context, _reader(app_context, dataset_id).trainable(app_context, dataset_id))
 
 
 def extended_snapshot(context: RoundContext, now: Snapshot) -> Snapshot | None:
@@ -160,51 +164,93 @@ def stored_changes(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def with_protection(
-    app_context: AppContext, snapshot: Snapshot, info: DatasetInfo, samples: Sequence[Sample]
-) -> Snapshot:
-    """Return the snapshot with evaluation splits and their look-alikes protected; itself without evaluation splits."""
-    within = [sample.id for sample in samples if sample.split in info.evaluation_splits]
-    alike = lookalikes.find(app_context, info.id).others if within else ()
-    protected = np.isin(snapshot.sample_ids, [*within, *alike])
+def _reader(app_context: AppContext, dataset_id: int) -> _Reader:
+    with app_context.database.read() as session:
+        return _READERS[datasets.get_dataset(session, dataset_id).task]
+
+
+def _protected(app_context: AppContext, read: _Read) -> Snapshot:
+    """Return the snapshot with its window, and with evaluation splits and their look-alikes protected."""
+    snapshot = replace(read.snapshot, window=window_of(read.info))
+    if not len(read.evaluated):
+        return snapshot
+    alike = np.array(lookalikes.find(app_context, read.info.id).others, np.int64)
+    protected = np.isin(snapshot.sample_ids, np.concatenate([read.evaluated, alike]))
     return replace(snapshot, protected=protected) if protected.any() else snapshot
 
 
-def _current_labels(
-    app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample], _tags: Mapping[int, Tagging]
-) -> tuple[Snapshot, LabelCounts]:
-    resolved = reviews.resolved_labels(app_context, info.id)
-    usable = [sample for sample in samples if _is_usable(sample, resolved)]
-    labels = [resolved[sample.id].label if sample.id in resolved else sample.label for sample in usable]
-    counts = dict(Counter(label for label in labels if label is not None))
-    return _snapshot(usable, labels, info.classes), LabelCounts(counts, sum(counts.values()))
+def _current_labels(app_context: AppContext, dataset_id: int) -> _Read:
+    return _read_classes(app_context, dataset_id, decided=True)
 
 
-def _given_labels(_app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
-    return _snapshot(samples, [sample.label for sample in samples], info.classes)
+def _given_labels(app_context: AppContext, dataset_id: int) -> _Read:
+    return _read_classes(app_context, dataset_id, decided=False)
 
 
-def _is_usable(sample: Sample, resolved: Mapping[int, Resolution]) -> bool:
-    """Return whether a sample takes part: False after a verdict that it has no usable label."""
-    resolution = resolved.get(sample.id)
-    return resolution is None or resolution.label is not None or resolution.decision is None
+def _read_classes(app_context: AppContext, dataset_id: int, *, decided: bool) -> _Read:
+    """Return classes read straight into flat columns: no object stays for an image or a decision."""
+    paths, groups, hashes = TextsBuilder(), TextsBuilder(), TextsBuilder()
+    ids, given, evaluated = array("q"), array("i"), array("b")
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+        for numbers, places, labels, own_groups, contents, splits in snapshots.label_columns(session, dataset_id):
+            ids.extend(numbers)
+            given.extend(NO_LABEL if label is None else label for label in labels)
+            evaluated.extend(split in info.evaluation_splits for split in splits)
+            for texts, column in zip((paths, groups, hashes), (places, own_groups, contents), strict=True):
+                texts.extend(column)
+        sample_ids, own = np.frombuffer(ids, np.int64), np.frombuffer(given, np.int32)
+        unusable = np.zeros(len(own), np.bool_)
+        if decided:
+            current = CurrentLabels(sample_ids, own)
+            for samples, verdicts, chosen, bulk in decisions.live_columns(session, dataset_id):
+                current.add(np.array(samples), verdicts, chosen, np.array(bulk, np.bool_))
+            own, unusable = current.labels()
+    snapshot = Snapshot(sample_ids, paths.build(), own, groups.build(), hashes.build(), list(info.classes))
+    within = sample_ids[np.frombuffer(evaluated, np.bool_)]
+    if unusable.any():
+        snapshot = _take(snapshot, np.flatnonzero(~unusable))
+    counts = np.bincount(snapshot.labels[snapshot.labels != NO_LABEL])
+    images = {number: int(counts[number]) for number in np.flatnonzero(counts).tolist()}
+    return _Read(info, snapshot, LabelCounts(images, sum(images.values())), within)
 
 
-def _current_masks(
-    app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample], known_tags: Mapping[int, Tagging]
-) -> tuple[Snapshot, LabelCounts]:
+def _take(snapshot: Snapshot, rows: IntArray) -> Snapshot:
+    """Return some of the samples of a snapshot of classes."""
+    texts = (Texts.of(one).take(rows) for one in (snapshot.paths, snapshot.groups, snapshot.content_hashes))
+    paths, groups, hashes = texts
+    return Snapshot(snapshot.sample_ids[rows], paths, snapshot.labels[rows], groups, hashes, snapshot.classes)
+
+
+def _current_masks(app_context: AppContext, dataset_id: int) -> _Read:
+    info, samples = _samples(app_context, dataset_id)
+    with app_context.database.read() as session:
+        known_tags = tags.tags_by_sample(session, dataset_id)
     snapshot, counts = _mask_snapshot(app_context, samples, info, masks.resolved_masks(app_context, info.id))
-    return replace(snapshot, tags=_tag_matrix(snapshot, known_tags)), counts
+    snapshot = replace(snapshot, tags=_tag_matrix(snapshot, known_tags))
+    return _Read(info, snapshot, counts, _evaluated(info, samples))
 
 
-def _given_masks(app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
+def _given_masks(app_context: AppContext, dataset_id: int) -> _Read:
+    info, samples = _samples(app_context, dataset_id)
     names = [_given_mask(app_context, sample, info) for sample in samples]
     own = SnapshotMasks(names, [""] * len(samples), _sizes(samples))
-    return _snapshot(samples, [sample.label for sample in samples], info.classes, own)
+    snapshot = _snapshot(samples, [sample.label for sample in samples], info.classes, own)
+    return _Read(info, snapshot, LabelCounts({}, sum(map(bool, names))), _evaluated(info, samples))
 
 
-def _trainable_masks(app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Snapshot:
-    return _mask_snapshot(app_context, samples, info, {})[0]
+def _trainable_masks(app_context: AppContext, dataset_id: int) -> _Read:
+    info, samples = _samples(app_context, dataset_id)
+    return _Read(info, *_mask_snapshot(app_context, samples, info, {}), _evaluated(info, samples))
+
+
+def _samples(app_context: AppContext, dataset_id: int) -> tuple[DatasetInfo, list[Sample]]:
+    with app_context.database.read() as session:
+        return datasets.get_dataset(session, dataset_id), snapshots.samples_of(session, dataset_id)
+
+
+def _evaluated(info: DatasetInfo, samples: Sequence[Sample]) -> IntArray:
+    return np.array([sample.id for sample in samples if sample.split in info.evaluation_splits], np.int64)
 
 
 def _mask_snapshot(
@@ -237,7 +283,7 @@ def _snapshot(
     samples: Sequence[Sample],
     labels: Sequence[int | None],
     classes: Sequence[str],
-    masks_: SnapshotMasks | None = None,
+    masks_: SnapshotMasks,
 ) -> Snapshot:
     return Snapshot(
         sample_ids=np.array([sample.id for sample in samples], dtype=np.int64),
@@ -269,17 +315,20 @@ def _with_current_paths(snapshot: Snapshot, now: Snapshot, name: str) -> Snapsho
     Raises:
         RoundError: an image is gone or has other bytes.
     """
-    place = {sample: row for row, sample in enumerate(now.sample_ids.tolist())}
-    rows = [place.get(sample) for sample in snapshot.sample_ids.tolist()]
-    lost = sum(
-        row is None or now.content_hashes[row] != content
-        for row, content in zip(rows, snapshot.content_hashes, strict=True)
-    )
+    order = np.argsort(now.sample_ids, kind="stable")
+    places = np.searchsorted(now.sample_ids[order], snapshot.sample_ids)
+    rows = np.append(order, 0)[places] if len(order) else np.zeros(len(snapshot), np.int64)
+    there = np.append(now.sample_ids, -1)[rows] == snapshot.sample_ids
+    hashes = Texts.of(now.content_hashes).take(rows[there])
+    own = Texts.of(snapshot.content_hashes).take(np.flatnonzero(there))
+    lost = int((~there).sum())
+    if hashes != own:
+        lost += sum(one != other for one, other in zip(hashes, own, strict=True))
     if lost:
         raise RoundError(
             f"{lost:,} images of {name} are gone, left out or changed since", "start a new round with all networks"
         )
-    return replace(snapshot, paths=[now.paths[row] for row in rows if row is not None])
+    return replace(snapshot, paths=Texts.of(now.paths).take(rows))
 
 
 def _link(path: Path, folder: Path) -> None:

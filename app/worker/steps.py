@@ -13,11 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.services.app_context import AppContext
 from app.services.masks.painted_regions import note_round
 from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
-from app.worker.finding_writer import FindingWriter, OvertakenError, forget_unshown
+from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
 from app.worker.recipe_runner import RoundContext, ShouldStop
 from app.worker.recipes import RUNNERS
 from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
@@ -27,13 +29,13 @@ from core.data.networks import hash_of_piece
 from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
-from core.types import JobStatus, OutfoldError, Progress, Report, RoundCancelledError
+from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, RoundCancelledError
 from db.queries import evaluation, findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
 
-CHUNK = 20_000  # findings in one transaction: well under a second of the write lock
 STAGE_SECONDS = 1.0
+_NO_SAMPLE = -1
 DEVICE, _THEN = "device", ", then "  # among the versions; between the devices of a round that was moved
 REPORT_SECONDS = 0.5
 CANCEL_SECONDS = 0.5
@@ -154,13 +156,11 @@ def _show(
 ) -> None:
     """Write the findings and end the round."""
     snapshot = Snapshot.load(app_context.round_folder(info.id))
-    with app_context.database.read() as session:
-        samples = snapshots.samples_of(session, info.dataset_id)
-    rows = _findings(snapshot, judged.found, {sample.id: sample.split for sample in samples})
+    rows = _findings(snapshot, judged.found, _splits(app_context, info.dataset_id, snapshot.sample_ids))
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
-    while chunk := list(islice(rows, CHUNK)):
+    while chunk := list(islice(rows, at_once(len(snapshot)))):
         if should_stop():
             raise RoundCancelledError(f"round {info.id} was cancelled")
         with writer.transaction() as session:
@@ -288,8 +288,23 @@ def _is_open(app_context: AppContext, round_id: int) -> bool:
         return rounds.get_round(session, round_id).snapshot_hash is not None
 
 
-def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, str]) -> Iterator[NewFinding]:
+def _splits(app_context: AppContext, dataset_id: int, sample_ids: IntArray) -> tuple[list[str], IntArray]:
+    """Return names of splits, "" first, and the place among them of each sample's split now, (N,)."""
+    known, codes = {"": 0}, np.zeros(len(sample_ids), np.int32)
+    order = np.argsort(sample_ids, kind="stable")
+    ordered = np.append(sample_ids[order], _NO_SAMPLE)
+    with app_context.database.read() as session:
+        for numbers, splits in snapshots.split_columns(session, dataset_id):
+            own = np.array([known.setdefault(split, len(known)) for split in splits], np.int32)
+            places = np.searchsorted(ordered[:-1], numbers)
+            here = ordered[places] == np.array(numbers)
+            codes[order[places[here]]] = own[here]
+    return list(known), codes
+
+
+def _findings(snapshot: Snapshot, found: Iterable[Found], splits: tuple[list[str], IntArray]) -> Iterator[NewFinding]:
     """Yield the rows to store; `found` comes most suspicious first."""
+    names, codes = splits
     for rank, one in enumerate(found):
         sample_id = int(snapshot.sample_ids[one.row])
         x, y, width, height = (None,) * 4 if one.region is None else one.region.box
@@ -304,7 +319,7 @@ def _findings(snapshot: Snapshot, found: Iterable[Found], splits: Mapping[int, s
             self_confidence=one.self_confidence,
             margin=one.margin,
             fold=one.fold,
-            split=splits.get(sample_id, ""),
+            split=names[codes[one.row]],
             top=one.top,
             similarity_rank=one.similarity_rank,
             contradicting=one.contradicting,

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.mapped_columns import mapped_column
 from core.data.storage import atomic_path
+from core.data.texts import Texts
 from core.data.windows import Window, from_pair, window_text
 from core.types import NO_LABEL, ByteArray, DatasetError, IntArray, RoundError, Task
 
@@ -58,13 +60,16 @@ class SnapshotMasks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Samples of one round; every list and array but `classes` has N entries."""
+    """Samples of one round; every sequence and array but `classes` has N entries.
+
+    Paths, groups and hashes are `Texts` where they come from a file, which is mapped, or a database.
+    """
 
     sample_ids: IntArray
-    paths: list[str]
+    paths: Sequence[str]
     labels: IntArray
-    groups: list[str]
-    content_hashes: list[str]
+    groups: Sequence[str]
+    content_hashes: Sequence[str]
     classes: list[str]
     masks: SnapshotMasks | None = None  # of a dataset whose labels are masks
     tags: BoolArray | None = None  # (N, K) the classes that an image shows, and no others; a row of zeros: unknown
@@ -99,7 +104,7 @@ class Snapshot:
         return Task.CLASSIFICATION if self.masks is None else Task.SEGMENTATION
 
     @property
-    def seen_hashes(self) -> list[str]:
+    def seen_hashes(self) -> Sequence[str]:
         """Return a hash of each image as decoded: its content, with the window if there is one."""
         if self.window is None:
             return self.content_hashes
@@ -137,15 +142,16 @@ class Snapshot:
     def hash(self) -> str:
         """Return a hash, 32 hex digits, of everything that affects a round's result; paths do not."""
         digest = blake2b(digest_size=16)
-        for numbers in (self.sample_ids.astype("<i8"), self.labels.astype("<i4")):
-            digest.update(numbers.tobytes())
-        texts = [self.groups, self.content_hashes, self.classes]
+        for numbers in (self.sample_ids.astype("<i8", copy=False), self.labels.astype("<i4", copy=False)):
+            digest.update(np.ascontiguousarray(numbers).data)
+        texts: list[Sequence[str]] = [self.groups, self.content_hashes, self.classes]
         if self.masks is not None:
             texts += [self.masks.labels, self.masks.settled]
             if self.masks.bare is not None and self.masks.bare.any():
                 digest.update(np.packbits(self.masks.bare).tobytes())
         for column in texts:
-            digest.update(_pack(column).tobytes() + b"\1")
+            digest.update(np.ascontiguousarray(Texts.of(column).data).data)
+            digest.update(b"\1")
         if self.tags is not None:
             digest.update(b"tags" + np.packbits(self.tags).tobytes())
         if self.protected is not None and self.protected.any():  # else the hash of snapshots without a window
@@ -174,9 +180,11 @@ class Snapshot:
             "labels": self.labels.astype(np.int32),
         }
         for name in ("paths", "groups", "content_hashes", "classes"):
-            columns[name] = _pack(getattr(self, name))
+            columns[name] = Texts.of(getattr(self, name)).data
         if self.masks is not None:
-            columns["mask_labels"], columns["mask_settled"] = _pack(self.masks.labels), _pack(self.masks.settled)
+            columns["mask_labels"], columns["mask_settled"] = (
+                Texts.of(texts).data for texts in (self.masks.labels, self.masks.settled)
+            )
             columns["mask_sizes"] = self.masks.sizes.astype(np.int32)
             if self.masks.bare is not None:
                 columns["mask_bare"] = self.masks.bare.astype(np.uint8)
@@ -200,20 +208,20 @@ class Snapshot:
         path = folder / SNAPSHOT
         if not path.exists():
             raise RoundError(f"{folder} holds no snapshot", "start the round again")
+        paths, groups, hashes, classes = (
+            Texts(mapped_column(path, name)) for name in ("paths", "groups", "content_hashes", "classes")
+        )
         with np.load(path, allow_pickle=False) as columns:
-            paths, groups, hashes, classes = (
-                _unpack(columns[name]) for name in ("paths", "groups", "content_hashes", "classes")
-            )
             masks = None
             if "mask_sizes" in columns:
-                given, settled = _unpack(columns["mask_labels"]), _unpack(columns["mask_settled"])
+                given, settled = (list(Texts(columns[name])) for name in ("mask_labels", "mask_settled"))
                 bare = columns["mask_bare"].astype(bool) if "mask_bare" in columns else None
                 masks = SnapshotMasks(given, settled, columns["mask_sizes"], bare)
             ids, labels = columns["sample_ids"], columns["labels"]
             tags = columns["tags"].astype(np.bool_) if "tags" in columns else None
             protected = columns["protected"].astype(np.bool_) if "protected" in columns else None
             window = from_pair(columns["window"].tolist() if "window" in columns else None)
-            return cls(ids, paths, labels, groups, hashes, classes, masks, tags, protected, window)
+            return cls(ids, paths, labels, groups, hashes, list(classes), masks, tags, protected, window)
 
 
 def masks_of(snapshot: Snapshot) -> SnapshotMasks:
@@ -241,26 +249,20 @@ def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArr
 
     count = len(groups)
     nodes, offset = [], count
-    for texts in (groups, content_hashes):
-        codes: dict[str, int] = {}
-        index = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, count)
-        named = np.flatnonzero(index != codes.get("", -1))
-        nodes.append((named, index[named] + offset))
-        offset += len(codes)
-    rows = np.concatenate([rows for rows, _ in nodes])
-    links = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate([to for _, to in nodes]))), (offset,) * 2)
+    for texts in map(Texts.of, (groups, content_hashes)):
+        codes, different = texts.codes()
+        shared = np.bincount(codes, minlength=different) > 1  # what stands once links nothing
+        shared[codes[texts.empty()]] = False
+        numbers = np.cumsum(shared) - 1 + offset
+        linked = np.flatnonzero(shared[codes])
+        nodes.append((linked, numbers[codes[linked]]))
+        offset += int(shared.sum())
+    rows, to = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
+    if not len(rows):
+        return np.arange(count)
+    links = coo_array((np.ones(len(rows), np.int8), (rows, to)), (offset,) * 2)
     _, component = connected_components(links, directed=False)
     return component[:count].astype(np.int64)
-
-
-def _pack(texts: list[str]) -> ByteArray:
-    """Return the texts as bytes, each terminated by a zero byte, which no path contains."""
-    data = "".join(text.replace("\0", "") + "\0" for text in texts).encode("utf-8", "surrogateescape")
-    return np.frombuffer(data, np.uint8)
-
-
-def _unpack(data: ByteArray) -> list[str]:
-    return data.tobytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
 def align(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
@@ -277,25 +279,38 @@ def align(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
     ids = np.union1d(first.sample_ids, second.sample_ids)
     places = _places(first, ids), _places(second, ids)
     both = np.flatnonzero((places[0] != _NOWHERE) & (places[1] != _NOWHERE))
-    for row in both.tolist():
-        before, after = (one.content_hashes[at[row]] for one, at in zip((first, second), places, strict=True))
-        if before != after:
-            path = second.paths[places[1][row]]
-            raise RoundError(f"{path}: the image was changed between the two snapshots", "take both anew")
-    known = [
-        (second, int(of_second)) if of_second != _NOWHERE else (first, int(of_first))
-        for of_first, of_second in zip(*places, strict=True)
-    ]
+    hashes = [Texts.of(one.content_hashes).take(at[both]) for one, at in zip((first, second), places, strict=True)]
+    if hashes[0] != hashes[1]:
+        row = both[next(place for place, (before, after) in enumerate(zip(*hashes, strict=True)) if before != after)]
+        path = second.paths[places[1][row]]
+        raise RoundError(f"{path}: the image was changed between the two snapshots", "take both anew")
     common = Snapshot(
         ids,
-        [one.paths[row] for one, row in known],
+        _either(first.paths, second.paths, places),
         np.full(len(ids), NO_LABEL, np.int32),
-        [one.groups[row] for one, row in known],
-        [one.content_hashes[row] for one, row in known],
+        _either(first.groups, second.groups, places),
+        _either(first.content_hashes, second.content_hashes, places),
         classes,
         window=second.window,
     )
-    return _with_labels(common, first, places[0], known), _with_labels(common, second, places[1], known)
+    sizes = None
+    if first.masks is not None and second.masks is not None:
+        of_first, of_second = (
+            np.vstack([own.sizes, np.zeros((1, 2), np.int32)])[at]  # the last row stands for none
+            for own, at in zip((first.masks, second.masks), places, strict=True)
+        )
+        sizes = np.where((places[1] != _NOWHERE)[:, None], of_second, of_first).astype(np.int32)
+    return _with_labels(common, first, places[0], sizes), _with_labels(common, second, places[1], sizes)
+
+
+def _either(first: Sequence[str], second: Sequence[str], places: tuple[IntArray, IntArray]) -> Texts:
+    """Return the second one's texts, and the first one's where it has none; `places` are the rows in both."""
+    of_first, of_second = Texts.of(first), Texts.of(second)
+    there = places[1] != _NOWHERE
+    if there.all():
+        return of_second.take(places[1])
+    joined = Texts(np.concatenate([of_second.data, of_first.data]))
+    return joined.take(np.where(there, places[1], len(of_second) + places[0]))
 
 
 def rows_of(snapshot: Snapshot, sample_ids: IntArray) -> IntArray:
@@ -310,14 +325,13 @@ def _places(snapshot: Snapshot, ids: IntArray) -> IntArray:
     return places
 
 
-def _with_labels(common: Snapshot, own: Snapshot, places: IntArray, known: list[tuple[Snapshot, int]]) -> Snapshot:
-    """Return the common samples with the labels of one snapshot; `known` has a snapshot and row of each."""
+def _with_labels(common: Snapshot, own: Snapshot, places: IntArray, sizes: IntArray | None) -> Snapshot:
+    """Return the common samples with the labels of one snapshot; `sizes` are those of their masks."""
     there = places != _NOWHERE
     labels = common.labels.copy()
     labels[there] = own.labels[places[there]]
     masks = None
-    if own.masks is not None:
+    if own.masks is not None and sizes is not None:
         names = [own.masks.labels[place] if place != _NOWHERE else "" for place in places.tolist()]
-        sizes = np.array([masks_of(one).sizes[row] for one, row in known], np.int32).reshape(-1, 2)
         masks = SnapshotMasks(names, [""] * len(names), sizes)
     return replace(common, labels=labels, masks=masks)

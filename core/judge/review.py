@@ -9,12 +9,19 @@ alone; `core.judge.masks` applies it to the mask.
 All functions are pure; the database stores the same results beside its rows, and tests hold the two equal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.types import Decision, Resolution, Status, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Decision, IntArray, Resolution, Status, Verdict
 
 LABELLING = frozenset({Verdict.ACCEPT, Verdict.KEEP, Verdict.RELABEL})
+
+BoolArray = NDArray[np.bool_]
+_UNUSABLE, _UNDECIDED = -2, -3  # beside class ids and `NO_LABEL`
+_NO_SAMPLE = -1
 
 STATUS_OF: Mapping[Verdict, Status] = {
     Verdict.ACCEPT: Status.ACCEPT,
@@ -49,6 +56,32 @@ def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> d
     return {sample: _resolution(label, human.get(sample), bulk.get(sample)) for sample, label in given.items()}
 
 
+class CurrentLabels:
+    """Current labels of N samples as one array, from decisions that come oldest first; the same as `resolve` says."""
+
+    def __init__(self, sample_ids: IntArray, given: IntArray) -> None:
+        """Start with the given labels, (N,), `NO_LABEL` for none, of samples by ascending id, (N,)."""
+        self._ids = np.append(sample_ids, _NO_SAMPLE)
+        self._given = given
+        self._human, self._bulk = (np.full(len(sample_ids), _UNDECIDED, np.int32) for _ in range(2))
+
+    def add(
+        self, sample_ids: IntArray, verdicts: Sequence[Verdict], labels: Sequence[int | None], bulk: BoolArray
+    ) -> None:
+        """Take the next live decisions in, M of each; those on other samples are ignored."""
+        said = np.array([_said(*one) for one in zip(verdicts, labels, strict=True)], np.int32)
+        places = np.searchsorted(self._ids[:-1], sample_ids)
+        here = self._ids[places] == sample_ids
+        for newest, these in ((self._human, here & ~bulk), (self._bulk, here & bulk)):
+            newest[places[these]] = said[these]  # of several on one sample the last one stays
+
+    def labels(self) -> tuple[IntArray, BoolArray]:
+        """Return the label of each sample now, `NO_LABEL` for none, and a flag for each that has no usable one."""
+        decided = np.where(self._human != _UNDECIDED, self._human, self._bulk)
+        unusable: BoolArray = decided == _UNUSABLE
+        return np.where((decided == _UNDECIDED) | unusable, self._given, decided), unusable
+
+
 def finding_state(round_id: int, decisions: Iterable[Decision], *, painted: bool = False) -> FindingState:
     """Return the state of a finding in a round, from all decisions on its sample; for a region, all on this finding.
 
@@ -62,6 +95,12 @@ def finding_state(round_id: int, decisions: Iterable[Decision], *, painted: bool
         return FindingState(Status.PAINTED if painted else Status.OPEN)
     status = Status.BULK if winner.bulk else STATUS_OF[winner.verdict]
     return FindingState(status, _label(winner), winner)
+
+
+def _said(verdict: Verdict, label: int | None) -> int:
+    if not verdict.settles:
+        return _UNDECIDED
+    return _UNUSABLE if verdict not in LABELLING or label is None else label
 
 
 def _resolution(given: int | None, human: Decision | None, bulk: Decision | None) -> Resolution:

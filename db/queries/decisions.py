@@ -3,7 +3,7 @@
 Reads answer three questions: acts that count (`live_...`), decisions between two moments, and acts of other people.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -18,6 +18,7 @@ from db.queries.filters import matching
 from db.queries.merges import Merges, merges_of, merges_of_round, merges_of_sample, present
 
 OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL, Act.NOTE, Act.CLASSES)  # can be undone; UNDO and REDO name one of these
+_PART = 50_000  # rows held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,23 @@ def live_decisions(session: Session, dataset_id: int) -> list[Decision]:
         )
     ).all()
     return [Decision(*row) for row in rows]
+
+
+def live_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield the same decisions, oldest first, in parts of up to 50,000.
+
+    A part has one tuple for each column: sample id, verdict, label, and whether it was made in bulk.
+    """
+    label = present(DecisionRow.label, merges_of(session, dataset_id))
+    bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
+    query = (
+        select(DecisionRow.sample_id, DecisionRow.verdict, label, bulk)
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
+        .order_by(DecisionRow.id)
+    )
+    for part in session.execute(query, execution_options={"yield_per": _PART}).partitions():
+        yield tuple(zip(*part, strict=True))
 
 
 def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:

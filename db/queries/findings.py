@@ -7,21 +7,21 @@ holds, which `finding_count` knows at once: many are met soon in the order's own
 index, which alone holds the status, and sorted.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, delete, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order
+from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order, Status
+from db.loading import load_rows, roomy_cache
 from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries.filters import CERTAIN_PERCENT, broadened, count, highest_percent, kinds_of, matching, statuses_of
 from db.queries.projection import count_again, move_round, project
 
-CHUNK = 5_000  # rows handed to the driver at once
 _END = 7  # columns at the end of a row: x, y, width, height, area, own_given, own_pseudo
 MOST_SORTED = 50_000
 Key = Sequence[float]  # where a page ended: the values of the order's columns
@@ -61,13 +61,20 @@ class NewFinding(NamedTuple):
     contradicting: int | None = None  # networks that contradict the given label, where the round has several
 
 
+_LOADED = ("round_id", "percent", "status", "painted", *NewFinding._fields)
+
+
 def add_findings(session: Session, round_id: int, rows: Iterable[NewFinding]) -> None:
     """Store findings of a round that is not shown yet; call `open_findings` after the last of them."""
-    table = FindingRow.__table__
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, CHUNK)):
-        values = [{"round_id": round_id, "percent": percent_of(row.confidence), **row._asdict()} for row in chunk]
-        session.execute(insert(table), values)  # type: ignore[arg-type]
+    session.flush()
+    with roomy_cache(session):
+        load_rows(session.connection(), FindingRow.__tablename__, _LOADED, (_loaded(round_id, row) for row in rows))
+
+
+def _loaded(round_id: int, row: NewFinding) -> tuple[Any, ...]:
+    """Return the values of `_LOADED` as a driver takes them."""
+    stored = row._replace(kind=row.kind.value, top=json.dumps(row.top))  # type: ignore[arg-type]  # as stored
+    return (round_id, percent_of(row.confidence), Status.OPEN.value, False, *stored)
 
 
 def percent_of(confidence: float) -> int:

@@ -5,6 +5,7 @@ is known beforehand (`arrivals`, `vanishing`, `duplicates`, counts): a given lab
 already stays, so a source's present label only counts where none was given before.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import compress, groupby
@@ -14,13 +15,12 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, 
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import JobStatus
+from db.loading import load_rows
 from db.models import ImportRow, IncomingRow, SampleRow
 from db.queries import import_changes, matching
 from db.queries.evaluation import stays
 from db.queries.imports import in_scope
 from db.queries.snapshots import Sample, sample_columns
-
-_STAGED = IncomingRow.metadata.tables[IncomingRow.__tablename__]
 
 
 class Arrival(NamedTuple):
@@ -66,8 +66,16 @@ _TOLD = tuple(name for name in _NAMES if name not in _FOLLOWS)
 
 def stage(session: Session, import_id: int, images: Sequence[Mapping[str, Any]]) -> None:
     """Add images, by column, to an import; they are invisible before `merge`. Tags are class ids, ascending."""
-    rows = [{"import_id": import_id, **image} for image in images]
-    session.execute(insert(_STAGED), rows)  # the table, not the class: three times faster
+    if not images:
+        return
+    columns = list(images[0])
+    rows = ((import_id, *(_stored(name, image[name]) for name in columns)) for image in images)
+    load_rows(session.connection(), IncomingRow.__tablename__, ["import_id", *columns], rows)
+
+
+def _stored(name: str, value: Any) -> Any:  # noqa: ANN401  # of any column
+    """Return a value as a driver takes it."""
+    return json.dumps(value) if name == IncomingRow.tags.key and value is not None else value
 
 
 def unstage(session: Session, import_id: int, most: int) -> int:

@@ -1,5 +1,6 @@
 """Samples of a dataset, as rounds, exports and checks read them, and files, label counts and image sizes of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +10,8 @@ from sqlalchemy.orm import Session
 from core.types import JobStatus, RoundError, Task
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
 from db.queries.merges import merges_of, present
+
+_PART = 50_000  # rows held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,36 @@ def samples_of(session: Session, dataset_id: int) -> list[Sample]:
     """Return the dataset's samples that still exist, in the order they were imported."""
     query = _samples(session, dataset_id).order_by(SampleRow.id)
     return [Sample(*found) for found in session.execute(query)]
+
+
+def label_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield what a snapshot of classes needs of the same samples, in the same order, in parts of up to 50,000.
+
+    A part has one tuple for each column: id, path, label as it means now, group, content hash, split.
+    """
+    label = present(SampleRow.label, merges_of(session, dataset_id))
+    row = SampleRow
+    columns = (row.id, row.path, label, row.group, row.content_hash, row.split)
+    yield from _in_order(session, select(*columns), dataset_id)
+
+
+def split_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield the ids and the splits of the same samples, likewise."""
+    yield from _in_order(session, select(SampleRow.id, SampleRow.split), dataset_id)
+
+
+def _in_order(
+    session: Session, columns: Select[*tuple[Any, ...]], dataset_id: int
+) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield columns of the samples that exist by ascending id, as they lie on disk: nothing is sorted or kept."""
+    bounds = select(func.min(SampleRow.id), func.max(SampleRow.id)).where(SampleRow.dataset_id == dataset_id)
+    first, last = session.execute(bounds).one()
+    if first is None:
+        return
+    here = (SampleRow.id.between(first, last), SampleRow.dataset_id + 0 == dataset_id, SampleRow.vanished_at.is_(None))
+    found = session.execute(columns.where(*here).order_by(SampleRow.id), execution_options={"yield_per": _PART})
+    for part in found.partitions():
+        yield tuple(zip(*part, strict=True))
 
 
 def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:

@@ -14,10 +14,11 @@ from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey, Choice, audits
 from app.settings import Settings
+from app.worker.snapshots import current_snapshot
 from core.data.snapshot import Snapshot
 from core.judge.review import finding_state, resolve
 from core.judge.similarity import order_by_similarity
-from core.types import Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
+from core.types import NO_LABEL, Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import decisions
@@ -96,7 +97,12 @@ def assert_projections_hold(app_context: AppContext) -> None:
     assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
     with app_context.database.read() as session:
         given = {row.id: row.label for row in session.scalars(select(SampleRow))}
-    assert reviews.resolved_labels(app_context, 1) == resolve(given, made)
+    resolved = reviews.resolved_labels(app_context, 1)
+    assert resolved == resolve(given, made)
+    opened = current_snapshot(app_context, 1)[1]  # what a round opens with: the same, without what has no usable label
+    usable = {key: one.label for key, one in resolved.items() if one.label is not None or one.decision is None}
+    labels = dict(zip(opened.sample_ids.tolist(), opened.labels.tolist(), strict=True))
+    assert labels == {key: NO_LABEL if label is None else label for key, label in usable.items()}
 
 
 def first(app_context: AppContext, number: int = 1, **narrowed: object) -> list[int]:

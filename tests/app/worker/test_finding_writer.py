@@ -12,7 +12,7 @@ from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.reviews import Choice
 from app.services.rounds import jobs as rounds
-from app.worker import steps
+from app.worker import finding_writer, steps
 from app.worker.recipe_runner import RoundContext
 from app.worker.recipes import RUNNERS
 from core.config import RoundConfig
@@ -82,7 +82,7 @@ def test_of_two_that_write_at_once_one_writes_all(
 ) -> None:
     """The first one sleeps after some chunks and wakes while the other one, which began later, writes."""
     round_id = opened_round(app_context)
-    monkeypatch.setattr(steps, "CHUNK", 6)
+    monkeypatch.setattr(finding_writer, "CHUNK", 6)
     waits, goes_on = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -183,3 +183,8 @@ def after(chunks: int, act: Act) -> Callable[[], bool]:
         return False
 
     return should_stop
+
+
+def test_large_rounds_are_stored_in_larger_transactions() -> None:
+    sizes = [finding_writer.at_once(count) for count in (10, 1_000_000, 2_000_000, 10_000_000)]
+    assert sizes == [20_000, 20_000, 40_000, 100_000]

@@ -16,7 +16,7 @@ from app.services.imports.jobs import ImportRequest
 from app.services.masks import current as masks
 from app.services.reviews import ActKey, Choice
 from app.services.rounds import jobs as rounds
-from app.worker import steps
+from app.worker import finding_writer, steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions, create_votes
@@ -171,7 +171,7 @@ def test_judging_again_after_it_was_cut_off_changes_nothing(
 ) -> None:
     round_id, _ = opened(app_context, imported(app_context, draw_stripes(tmp_path / "set")))
     predict(app_context, round_id, {row: (slice(1, 5), slice(0, 4), 2) for row in range(6)})
-    monkeypatch.setattr(steps, "CHUNK", 2)
+    monkeypatch.setattr(finding_writer, "CHUNK", 2)
     with pytest.raises(RoundCancelledError):
         steps.judge(app_context, lambda: stored(app_context) > 0, round_id=round_id)
     assert stored(app_context) == 2

@@ -15,7 +15,7 @@ from app.services.app_context import AppContext
 from app.services.evaluation import splits as evaluation
 from app.services.reviews import Choice, RefusedError
 from app.services.rounds import jobs as rounds
-from app.worker import steps
+from app.worker import finding_writer, steps
 from core.config import Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.snapshot import Snapshot
 from core.rounds import fold_split
@@ -152,7 +152,7 @@ def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_nobody_decides_bef
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
-    monkeypatch.setattr(steps, "CHUNK", 6)
+    monkeypatch.setattr(finding_writer, "CHUNK", 6)
     with pytest.raises(RoundCancelledError):
         steps.judge(app_context, _true_from(3), round_id=round_id)
     assert rounds.get_round(app_context, round_id).status is JobStatus.RUNNING
@@ -170,7 +170,7 @@ def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
-    monkeypatch.setattr(steps, "CHUNK", 6)
+    monkeypatch.setattr(finding_writer, "CHUNK", 6)
 
     def cancel() -> bool:
         rounds.cancel_round(app_context, round_id)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from core.data.snapshot import Snapshot, SnapshotMasks, align, masks_of, rows_of
+from core.data.snapshot import Snapshot, SnapshotMasks, align, masks_of, rows_of, whole_groups
+from core.data.texts import Texts
 from core.types import NO_LABEL, DatasetError, RoundError
 
 
@@ -33,6 +35,51 @@ def test_what_is_saved_is_loaded_odd_names_included(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.sample_ids, small().sample_ids)
     assert loaded.hash == digest == small().hash
     assert len(digest) == 32
+
+
+def full() -> Snapshot:
+    """Return a snapshot with all columns but a window."""
+    sizes = np.array([(one, 2 * one) for one in range(1, 6)])
+    masks = SnapshotMasks(["m", "", "n", "m", "o"], ["", "s", "", "", ""], sizes, np.arange(5) == 1)
+    return replace(small(), masks=masks, tags=np.eye(5, 2, dtype=np.bool_), protected=np.arange(5) == 2)
+
+
+def test_hashes_of_rounds_of_older_releases_are_those_of_today(tmp_path: Path) -> None:
+    """They stand in the rounds' rows: a round can go on only while its snapshot has the hash that it had."""
+    assert small().hash == "58befd6b78c0f6250a14469a396cddf0"
+    assert full().save(tmp_path) == "a9080bfb1a1c67d2869afc04c5421071"
+    assert Snapshot.load(tmp_path).hash == full().hash
+
+
+def test_the_columns_of_texts_are_mapped_from_the_file_and_stay_when_it_is_replaced(tmp_path: Path) -> None:
+    small().save(tmp_path)
+    loaded = Snapshot.load(tmp_path)
+    for column in (loaded.paths, loaded.groups, loaded.content_hashes):
+        assert isinstance(column, Texts)
+        assert isinstance(column.data, np.memmap)
+    replace(small(), paths=["/elsewhere"] * 5).save(tmp_path)
+    assert loaded.paths == small().paths
+    assert Snapshot.load(tmp_path).paths == ["/elsewhere"] * 5
+
+
+def test_a_snapshot_without_samples_is_saved_and_loaded(tmp_path: Path) -> None:
+    empty = Snapshot(np.zeros(0, np.int64), [], np.zeros(0, np.int32), [], [], ["cat"])
+    assert empty.save(tmp_path) == empty.hash == Snapshot.load(tmp_path).hash
+    assert len(Snapshot.load(tmp_path)) == len(Snapshot.load(tmp_path).paths) == len(empty.whole_groups()) == 0
+    assert [len(one) for one in align(empty, small())] == [5, 5]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "g", "h"]), st.sampled_from(["", "a", "b", "c", "d"])), max_size=12))
+def test_groups_are_numbered_by_their_first_sample(columns: list[tuple[str, str]]) -> None:
+    """The numbers decide how folds are dealt, so they are a part of what reproduces a round."""
+    groups, contents = [group for group, _ in columns], [content for _, content in columns]
+    numbers = whole_groups(groups, contents).tolist()
+    assert list(dict.fromkeys(numbers)) == list(range(len(set(numbers))))
+    for row, other in combinations(range(len(columns)), 2):
+        joined = any(one[row] == one[other] != "" for one in (groups, contents))
+        assert not joined or numbers[row] == numbers[other]
+    apart = [row for row, column in enumerate(columns) if not any(column)]
+    assert len({numbers[row] for row in apart}) == len(apart)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given as drawn, strategies as st
 
-from core.judge.review import finding_state, resolve
-from core.types import Decision, Resolution, Status, Verdict
+from core.judge.review import CurrentLabels, finding_state, resolve
+from core.types import NO_LABEL, Decision, Resolution, Status, Verdict
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 GIVEN = {1: 0, 2: 1, 3: None}
@@ -50,6 +51,28 @@ def test_the_order_in_which_decisions_are_read_does_not_matter(history: list[Dec
     shuffled = list(history)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert resolve(GIVEN, shuffled) == resolve(GIVEN, history)
+
+
+@drawn(histories(), st.integers(1, 4))
+def test_labels_in_one_array_are_those_of_each_sample(history: list[Decision], part: int) -> None:
+    given = np.array([NO_LABEL if label is None else label for label in GIVEN.values()], np.int32)
+    current = CurrentLabels(np.array(list(GIVEN)), given)
+    live = [one for one in history if one.live] + [decision(99, Verdict.ACCEPT, 1, sample=7)]
+    for start in range(0, len(live), part):
+        some = live[start : start + part]
+        ids, bulk = np.array([one.sample_id for one in some]), np.array([one.bulk for one in some])
+        current.add(ids, [one.verdict for one in some], [one.label for one in some], bulk)
+    labels, unusable = current.labels()
+    for row, resolution in enumerate(resolve(GIVEN, history).values()):
+        assert unusable[row] == (resolution.label is None and resolution.decision is not None)
+        if not unusable[row]:
+            assert labels[row] == (NO_LABEL if resolution.label is None else resolution.label)
+
+
+def test_decisions_on_no_sample_change_nothing() -> None:
+    current = CurrentLabels(np.zeros(0, np.int64), np.zeros(0, np.int32))
+    current.add(np.array([1]), [Verdict.KEEP], [0], np.array([False]))
+    assert [len(one) for one in current.labels()] == [0, 0]
 
 
 @drawn(histories())

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from core.data.texts import Texts, TextsBuilder
+
+odd = st.lists(st.text(alphabet=st.sampled_from(["a", "ü", "\n", "\udcff", "𝄞", "/"]), max_size=4), max_size=30)
+
+
+@given(odd)
+def test_texts_read_as_the_list_they_were_made_of(texts: list[str]) -> None:
+    flat = Texts.of(texts)
+    assert list(flat) == texts == flat[:]
+    assert flat == texts
+    assert len(flat) == len(texts)
+    assert [flat[place] for place in range(-len(texts), len(texts))] == texts * 2
+    assert flat.empty().tolist() == [place for place, text in enumerate(texts) if not text]
+    assert Texts.of(flat) is flat
+
+
+@given(odd)
+def test_some_rows_are_taken_in_the_order_asked_for(texts: list[str]) -> None:
+    rows = np.random.default_rng(len(texts)).integers(0, max(len(texts), 1), len(texts))
+    assert Texts.of(texts).take(rows) == [texts[row] for row in rows]
+    every = Texts.of(texts)
+    assert every.take(np.arange(len(texts))) is every
+
+
+@given(odd)
+def test_codes_number_the_texts_by_first_appearance(texts: list[str]) -> None:
+    codes, different = Texts.of(texts).codes()
+    seen: dict[str, int] = {}
+    assert codes.tolist() == [seen.setdefault(text, len(seen)) for text in texts]
+    assert different == len(seen)
+
+
+def test_parts_join_and_zero_bytes_are_left_out() -> None:
+    builder = TextsBuilder()
+    builder.extend(("a\0b", ""))
+    builder.extend([])
+    builder.extend(["c"])
+    assert builder.build() == ["ab", "", "c"]
+
+
+def test_what_is_outside_is_refused_and_other_texts_differ() -> None:
+    texts = Texts.of(["a", "b"])
+    with pytest.raises(IndexError):
+        texts[2]
+    assert texts != ["a"]
+    assert texts != ["a", "c"]
+    assert texts != Texts.of(["a", "c"])
+    assert texts == ("a", "b")
+    assert (texts == 1) is False
+    assert repr(texts) == "Texts(2: 'a', 'b')"
