@@ -30,7 +30,7 @@ const FIRST = 0.95; // before the slider was ever moved
 const DOES = { agreeing: "be confirmed", unlabelled: "be added" }; // effect of accepting, by kind of finding; else "change"
 
 /** Return the filter of the findings above a threshold. @param {Filter} filter @param {number} threshold */
-export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
+const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
 
 /**
  * Return the parameters of that set; `byClass`: each class's own threshold takes the place of the one.

@@ -1,7 +1,7 @@
 // Classes of the current image: marks before they are saved, and a row each with key, colour, name and suggestion.
 
 import { offeredOf } from "../shared/classes.js";
-import { fill, h, keycap } from "../shared/dom.js";
+import { fill, h, keepFocus, keycap } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 import { classesByDigit, keyAt } from "../shared/keys.js";
 /** @import { ClassId, Classes, TagImage, TagInfo } from "../shared/types.d.ts" */
@@ -99,7 +99,7 @@ export class ClassRows {
     /** @type {{ id: ClassId, row: HTMLButtonElement, note: HTMLElement }[]} */
     this.entries = [];
     this.rows = h("div", { class: "classes", role: "group", "aria-label": "Classes in this image" });
-    const add = h("button", { type: "button", class: "link new-class", onpointerdown: (event) => event.preventDefault(), onclick: () => on.add() }, "Add a class");
+    const add = h("button", { type: "button", class: "link new-class", onpointerdown: keepFocus, onclick: () => on.add() }, "Add a class");
     this.element = h("div", { class: "class-panel" }, this.rows, add);
   }
 
@@ -111,7 +111,7 @@ export class ClassRows {
       const note = h("em", {});
       const row = h("button", {
         type: "button", class: "tag", title: name, "aria-label": `${name}${key ? `, key ${key}` : ""}`, "aria-pressed": "false",
-        onpointerdown: (event) => event.preventDefault(), onclick: () => this.on.toggle(id),
+        onpointerdown: keepFocus, onclick: () => this.on.toggle(id),
       }, key ? keycap(key) : h("span", { class: "no-key" }), h("i", { class: "swatch", style: { background: colours[id] } }), h("span", { class: "class-name" }, name), note,
       h("b", { class: "mark", "aria-hidden": "true" }, "✓"));
       return { id, row, note };

@@ -2,13 +2,12 @@
 
 import { errorText } from "../shared/api.js";
 import { offeredOf, renewClasses, shareClasses } from "../shared/classes.js";
-import { fill, h, keycap, troubleState } from "../shared/dom.js";
-import { initials, heldText, number, savedText, savedTitle, wholeUrl } from "../shared/format.js";
-import { isTyping, openHelp, keyLabel } from "../shared/keys.js";
-import { askName } from "../shared/name_dialog.js";
+import { fill, h, keycap, TO_DATASETS, Toast, troubleState } from "../shared/dom.js";
+import { heldText, number, savedText, savedTitle, wholeUrl } from "../shared/format.js";
+import { isStreamlitKey, isTyping, openHelp } from "../shared/keys.js";
+import { askName, showAnnotator } from "../shared/annotator.js";
 import { watchClasses } from "../shared/other_people.js";
 import { openSearch } from "../shared/search.js";
-import { Toast } from "../shared/toast.js";
 import { classOf, ClassRows, Marks } from "./class_rows.js";
 import { TagQueue } from "./queue.js";
 /** @import { Act, ActResult, ClassActResult, ClassId, ColouredClasses, Failure, News, OutboxEntry, Root, SaveStatus, TagImage, TagInfo } from "../shared/types.d.ts" */
@@ -38,7 +37,6 @@ const LAST_ACT_MS = 1500; // how long the acts before one on the classes may tak
 const AHEAD = 3; // images fetched in advance
 const HINTS = [["save", "save, next"], ["skip", "skip"], ["back", "back"], ["undo", "undo"], ["search", "search"], ["clear", "none"]];
 const HELP = ["help", "all keys"];
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended here
 const SHOWS = [["todo", "To do"], ["tagged", "Tagged"], ["masked", "With a mask"], ["all", "All images"]];
 
 /** Return the rows of the help whose keys are fixed. @returns {FixedKey[]} */
@@ -387,7 +385,7 @@ export class Panel {
   #held(entries, error) {
     const what = `Tags of ${entries.length} ${entries.length === 1 ? "image" : "images"}`;
     const text = heldText(what, entries.flatMap(({ act }) => act.images ?? []), errorText(error));
-    this.toast.say(text, { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) }, { warning: true, sticky: true });
+    this.toast.say(text, TO_DATASETS, { warning: true, sticky: true });
   }
 
   /** @param {OutboxEntry} entry @param {Failure} error */
@@ -409,9 +407,7 @@ export class Panel {
   }
 
   #person() {
-    this.who.textContent = this.name ? initials(this.name) : "?";
-    this.who.title = this.name ? `You tag as ${this.name}. Change the name` : "Say who you are";
-    this.who.setAttribute("aria-label", this.who.title);
+    showAnnotator(this.who, this.name, "tag");
   }
 
   async askName() {
@@ -424,8 +420,7 @@ export class Panel {
   keysChanged() {
     /** @param {string[]} row */
     const hint = ([action, word]) => {
-      const [combo] = this.keys.combos(action);
-      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, this.keys.cap(action), ` ${word}`);
     };
     fill(this.hints, HINTS.map(hint), h("span", { class: "hint" }, keycap("1"), "–", keycap("0"), " class"));
     fill(this.help, hint(HELP));
@@ -456,7 +451,7 @@ export class Panel {
       if (!this.element.isConnected || isTyping(event) || this.root.querySelector("dialog[open]")) return;
       const found = this.keys.lookup(event);
       if (!found) {
-        if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
+        if (isStreamlitKey(event)) event.stopImmediatePropagation();
         return;
       }
       const { tagName } = /** @type {Element} */ (event.composedPath()[0]);
@@ -474,7 +469,7 @@ export class Panel {
   }
 }
 
-export class Side {
+class Side {
   /**
    * `on` holds show(which), dataset(id); `datasets` are [id, name].
    *
