@@ -1,12 +1,12 @@
 // The Classes page: its mounting, HTTP interface, state and acts.
 
+import { askName, showAnnotator } from "../shared/annotator.js";
 import { createApi, createCalls, errorText } from "../shared/api.js";
 import { newName, offeredOf, shareClasses } from "../shared/classes.js";
 import { fill, h, keycap, troubleState, Toast } from "../shared/dom.js";
 import { clock, day, number } from "../shared/format.js";
 import { isStreamlitKey, isTyping } from "../shared/keys.js";
 import { mountComponent, newClient } from "../shared/mount.js";
-import { askName, showAnnotator } from "../shared/annotator.js";
 import { askInto, carriersText, confirmMerge } from "./merging.js";
 import { moveTo, Order, Rows, sortByName } from "./rows.js";
 /** @import { Act, ClassActResult, Classes, ClassId, ClassOverview, ClassUse, Entry, Mounting, Root } from "../shared/types.d.ts" */

@@ -1,20 +1,20 @@
 // The mask editor: the open image, its parts, and dialogs about conflicts, recovered strokes and keys.
 
+import { askName } from "../shared/annotator.js";
 import { errorText } from "../shared/api.js";
 import { renewClasses } from "../shared/classes.js";
 import { h, keycap, openDialog, TO_DATASETS, Toast, troubleState } from "../shared/dom.js";
 import { clock, number } from "../shared/format.js";
-import { openImageSearch } from "../shared/search.js";
 import { openHelp } from "../shared/keys.js";
-import { askName } from "../shared/annotator.js";
 import { watchClasses } from "../shared/other_people.js";
-import { ClassList, nameOf, RegionPanel } from "./side_panel.js";
-import { Hand, Settings, Toolbox } from "./toolbox.js";
+import { openImageSearch } from "../shared/search.js";
 import { Footer, Masthead } from "./masthead.js";
 import { openPicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
+import { ClassList, nameOf, RegionPanel } from "./side_panel.js";
 import { areaOf } from "./spans.js";
 import { Stage } from "./stage.js";
+import { Hand, Settings, Toolbox } from "./toolbox.js";
 /** @import { ClassId, ColouredClasses, Labels, News, Point, Root, Verdict } from "../shared/types.d.ts" */
 /** @import { Keys } from "../shared/keys.js" */
 /** @import { OtherPeople } from "../shared/other_people.js" */

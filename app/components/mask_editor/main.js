@@ -8,9 +8,9 @@ import { createMaskApi } from "./api.js";
 import { Editor } from "./editor.js";
 import { Journal, openJournal } from "./journal.js";
 /** @import { Act, ActResult, Entry, Failure, Mounting } from "../shared/types.d.ts" */
+/** @import { Actions } from "./actions.js" */
 /** @import { MaskApi } from "./api.js" */
 /** @import { Saver } from "./saver.js" */
-/** @import { Actions } from "./actions.js" */
 
 /** @typedef {{ api: string, dataset: number, round: number | null, sample: number, finding: number | null }} EditorData */
 /** @typedef {Awaited<ReturnType<typeof openDesk>>} Desk */

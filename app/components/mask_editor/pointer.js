@@ -4,8 +4,8 @@
 // fingers only move the image, and while the pen is down they do nothing, so that a resting palm neither paints nor pans.
 
 import { number } from "../shared/format.js";
-import { nameOf } from "./side_panel.js";
 import { unionBox } from "./grid.js";
+import { nameOf } from "./side_panel.js";
 import { anchor, areaOf, polygonSpans, strokeSpans } from "./spans.js";
 /** @import { Box, ClassId, Labels, Point } from "../shared/types.d.ts" */
 /** @import { Editor } from "./editor.js" */

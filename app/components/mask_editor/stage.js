@@ -8,8 +8,8 @@ import { tableOf } from "./palette.js";
 import { anchor, runsOf, strokeSpans } from "./spans.js";
 import { View } from "./view.js";
 /** @import { Box, Point } from "../shared/types.d.ts" */
-/** @import { Grasp } from "./pointer.js" */
 /** @import { Painting } from "./painting.js" */
+/** @import { Grasp } from "./pointer.js" */
 /** @import { Settings } from "./toolbox.js" */
 
 /** @typedef {{ position: Point, scale: number, distance: number }} Grip Image as one or two fingers took hold of it. */

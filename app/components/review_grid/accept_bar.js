@@ -1,9 +1,9 @@
 // Bar above the cards that accepts all suggestions above a threshold: effect and known precision.
 
-import { countAbove, bulkHistogram } from "./counts.js";
 import { fill, focusedBeside, h } from "../shared/dom.js";
-import { toParams } from "./filters.js";
 import { fraction, number } from "../shared/format.js";
+import { countAbove, bulkHistogram } from "./counts.js";
+import { toParams } from "./filters.js";
 import { scaleStart } from "./histogram.js";
 import { shortPrecision } from "./precision.js";
 /** @import { BulkPreview, Counts, Filter, Recalibration } from "../shared/types.d.ts" */

@@ -1,7 +1,7 @@
 // Actions of the review page, by key or button.
 
-import { openImageSearch, openSearch } from "../shared/search.js";
 import { classAt, classesByDigit, isStreamlitKey, isTyping, openHelp } from "../shared/keys.js";
+import { openImageSearch, openSearch } from "../shared/search.js";
 import { auditActions } from "./audit.js";
 import { labellingActions } from "./labelling.js";
 import { regionActions } from "./region_parts.js";

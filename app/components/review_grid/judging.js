@@ -1,7 +1,7 @@
 // Verdicts, skips, notes, undo and redo: shown at once, stored by the outbox.
 
-import { TO_DATASETS } from "../shared/dom.js";
 import { errorText } from "../shared/api.js";
+import { TO_DATASETS } from "../shared/dom.js";
 import { heldText, namesText } from "../shared/format.js";
 import { ActLog, canTake, decisionFor, stateAfter, refusal, reverseChanges, sameState, stateOf } from "./verdicts.js";
 /** @import { Act, ActResult, Change, ClassActResult, ClassId, Decision, Failure, Finding, LoggedAct, OutboxEntry, Verdict } from "../shared/types.d.ts" */

@@ -2,8 +2,8 @@
 
 import { errorText } from "../shared/api.js";
 import { h, openDialog } from "../shared/dom.js";
-import { describe, toParams } from "./filters.js";
 import { number } from "../shared/format.js";
+import { describe, toParams } from "./filters.js";
 /** @import { Filter } from "../shared/types.d.ts" */
 /** @import { Review } from "./review.js" */
 

@@ -1,10 +1,10 @@
 // The review page: its state, its requests, and its parts.
 
+import { askName } from "../shared/annotator.js";
 import { ApiError, errorText } from "../shared/api.js";
 import { renewClasses, shareClasses } from "../shared/classes.js";
 import { h, troubleState } from "../shared/dom.js";
 import { cardUrls } from "../shared/format.js";
-import { askName } from "../shared/annotator.js";
 import { Audit } from "./audit.js";
 import { replaceAudit } from "./audit_parts.js";
 import { openNote, currentNote } from "./card.js";
@@ -16,18 +16,17 @@ import { isSettled } from "./verdicts.js";
 import { build, renewParts } from "./wiring.js";
 /** @import { AuditState, ClassId, ClassList, Classes, Counts, Filter, Finding, RoundInfo, Status } from "../shared/types.d.ts" */
 /** @import { Api } from "../shared/api.js" */
-/** @import { PageEnd } from "../shared/search.js" */
+/** @import { Toast } from "../shared/dom.js" */
 /** @import { Keys } from "../shared/keys.js" */
 /** @import { OtherPeople } from "../shared/other_people.js" */
 /** @import { Outbox } from "../shared/outbox.js" */
-/** @import { Toast } from "../shared/dom.js" */
+/** @import { PageEnd } from "../shared/search.js" */
+/** @import { Bulk } from "./accept_all.js" */
 /** @import { AcceptBar } from "./accept_bar.js" */
 /** @import { AuditBar, AuditSidebar, AuditTopline } from "./audit_parts.js" */
-/** @import { Bulk } from "./accept_all.js" */
+/** @import { Face } from "./card.js" */
 /** @import { Tally } from "./counts.js" */
 /** @import { Cursor } from "./cursor.js" */
-/** @import { Digits } from "./settings.js" */
-/** @import { Face } from "./card.js" */
 /** @import { Density, Grid } from "./grid.js" */
 /** @import { Inspector } from "./inspector.js" */
 /** @import { Judging } from "./judging.js" */
@@ -36,6 +35,7 @@ import { build, renewParts } from "./wiring.js";
 /** @import { Overlay } from "./overlay.js" */
 /** @import { QueuePosition } from "./queue.js" */
 /** @import { Siblings } from "./region_parts.js" */
+/** @import { Digits } from "./settings.js" */
 /** @import { Sidebar } from "./sidebar.js" */
 /** @import { Zoom } from "./zoom.js" */
 

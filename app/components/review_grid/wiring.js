@@ -6,14 +6,13 @@ import { setGreyRange } from "../shared/format.js";
 import { classesByDigit } from "../shared/keys.js";
 import { OtherPeople, overruledText } from "../shared/other_people.js";
 import { showsRegions } from "../shared/regions.js";
+import { Bulk } from "./accept_all.js";
 import { AcceptBar } from "./accept_bar.js";
 import { ALWAYS, createActions, createKeyListener } from "./actions.js";
 import { AuditBar, AuditSidebar, AuditTopline } from "./audit_parts.js";
-import { Bulk } from "./accept_all.js";
+import { OPEN } from "./card.js";
 import { adjust, Tally } from "./counts.js";
 import { Cursor } from "./cursor.js";
-import { Digits, Greys } from "./settings.js";
-import { OPEN } from "./card.js";
 import { DEFAULT, toParams } from "./filters.js";
 import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
@@ -23,10 +22,12 @@ import { Footer, Topline } from "./masthead.js";
 import { linkTo } from "./queue.js";
 import { regionParts } from "./region_parts.js";
 import { openRemoval } from "./removal.js";
+import { Digits, Greys } from "./settings.js";
 import { heading, Sidebar } from "./sidebar.js";
 import { Zoom } from "./zoom.js";
 /** @import { Change, ClassId, Counts, Finding, Overruled } from "../shared/types.d.ts" */
 /** @import { Audit } from "./audit.js" */
+/** @import { SampleActs } from "./audit_parts.js" */
 /** @import { Face } from "./card.js" */
 /** @import { CardSize, Density } from "./grid.js" */
 /** @import { InspectorActs, InspectorOptions } from "./inspector.js" */
@@ -34,9 +35,8 @@ import { Zoom } from "./zoom.js";
 /** @import { ButtonWord, ToplineOptions } from "./masthead.js" */
 /** @import { RegionFilters } from "./region_filters.js" */
 /** @import { Review } from "./review.js" */
-/** @import { ZoomOptions } from "./zoom.js" */
-/** @import { SampleActs } from "./audit_parts.js" */
 /** @import { RoundActs } from "./sidebar.js" */
+/** @import { ZoomOptions } from "./zoom.js" */
 
 /**
  * Parts and options of a page of regions, or of a round without suggestions, in place of the usual ones.
