@@ -32,12 +32,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.components.identity import ROLE
 from app.components.inline_scripts import SCRIPTS
 from app.routes.handlers import USER
-from app.routes.login import CHANGES_SESSIONS, COOKIE, LOGIN, SIGN_ON, SIGN_ON_DONE, login_path
+from app.routes.login import CHANGES_SESSIONS, LOGIN, SIGN_ON, SIGN_ON_DONE, login_path
 from app.routes.operation import HEALTHY, METRICS, READY, is_of_this_machine
 from app.services import people
 from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.annotators import COOKIE as NAME_COOKIE
 from app.services.app_context import AppContext, app_context
+from app.services.people import SESSION
 from core.types import OutfoldError, StorageError
 from db.queries.people import User
 
@@ -78,12 +79,13 @@ class AccessMiddleware:
             self._open()
         headers = Headers(scope=scope)
         refusal = self._of_host(scope, headers) or _of_origin(scope, headers)
-        user, cookies = None, dict[str, str]()
+        user, cookies, cookie = None, dict[str, str](), ""
         try:
             needed = refusal is None and await self._sessions.are_needed()
             if needed:
                 cookies = cookies_of(headers)
-                user = await self._sessions.user_of(cookies.get(COOKIE, ""))
+                cookie = await self._sessions.cookie_in(cookies)
+                user = await self._sessions.user_of(cookie)
         except OutfoldError as error:  # of the database
             needed, refusal = False, _refusal(scope, HTTPStatus.SERVICE_UNAVAILABLE, error.message, error.cure)
         if needed:
@@ -94,7 +96,7 @@ class AccessMiddleware:
         if refusal is not None:
             await self._refuse(refusal, scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._app(scope, self._watched(receive, user, cookies.get(COOKIE, "")), send)
+            await self._app(scope, self._watched(receive, user, cookie), send)
         else:
             await self._pass(scope, receive, send)
         if scope["path"] in CHANGES_SESSIONS:
@@ -229,11 +231,18 @@ class Sessions:
     def __init__(self, opened: AppContext, *, needed: bool) -> None:
         """Read from `opened`; `needed`: a session is asked for even while there is no user."""
         self._needed = Remembered(lambda _key: needed or people.has_login(opened))
+        self._name = Remembered(lambda kind: people.cookie_name(opened, kind))
         self._users = Remembered(lambda cookie: people.user_of(opened, cookie))
 
     async def are_needed(self) -> bool:
         """Return whether requests have to belong to a session."""
         return await self._needed.get("")
+
+    async def cookie_in(self, cookies: Mapping[str, str]) -> str:
+        """Return the cookie of the session among those of a request, "" without one."""
+        if not any(name.startswith(SESSION) for name in cookies):
+            return ""
+        return people.session_cookie(cookies, await self._name.get(SESSION))
 
     async def user_of(self, cookie: str) -> User | None:
         """Return who is signed in with a cookie."""

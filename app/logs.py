@@ -21,7 +21,7 @@ HIDDEN = "***"
 _SHORTEST = 4  # characters of a password that is looked for everywhere; shorter ones are parts of words
 _PATTERNS = (
     re.compile(r"(://[^\s:/@]*:)[^\s/]+(?=@)"),  # a URL's password
-    re.compile(r"(outfold_session=)[^;\s\"']+"),
+    re.compile(r"(outfold_session\w*=)[^;\s\"']+"),
     re.compile(r"((?:password|passwd|secret|token|cookie)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;})]+", re.IGNORECASE),
 )
 

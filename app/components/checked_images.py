@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
-from urllib.parse import urlencode
 
 import streamlit as st
 
+from app.components.links import review_address
 from app.services.image_checks import CheckedImages, Removable, removable
 from core.judge.image_checks import Duplicates
 
@@ -115,12 +115,8 @@ def _drawing(shown: CheckedImages) -> Callable[[int, str], str]:
         caption = f"<b>{escape(words)}</b><span>{escape(image.name.rsplit('/', 1)[-1])}</span>"
         inside = f"{picture}<figcaption>{caption}</figcaption>"
         if shown.round_id is not None:
-            inside = f'<a href="{escape(card_address(image.id, shown.round_id))}" target="_self">{inside}</a>'
+            card = review_address(image.id, shown.round_id, every_kind=True)
+            inside = f'<a href="{escape(card)}" target="_self">{inside}</a>'
         return f'<figure title="{escape(image.name)}">{inside}</figure>'
 
     return draw
-
-
-def card_address(sample_id: int, round_id: int) -> str:
-    """Return the address of the review of one image, relative to this page."""
-    return f"review?{urlencode({'round': round_id, 'show': 'any', 'status': 'any', 'sample': sample_id})}"

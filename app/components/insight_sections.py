@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.charts import calibration_chart, confusion_chart
-from app.components.links import queue_of
+from app.components.links import queue_of, review_address
 from app.components.measures import Words
 from app.components.picker import pick
 from app.services.rounds.jobs import RoundInfo
@@ -357,11 +357,6 @@ def _thumbnail(sample_id: int, path: str, content_hash: str, score: float, round
         f'<a class="paint" href="{editor}" target="_self" aria-label="Paint {name}">'
         "paint</a></figure>"
     )
-
-
-def review_address(sample_id: int, round_id: int) -> str:
-    """Return the address of the review of one image's regions, relative to this page."""
-    return f"review?{urlencode({'round': round_id, 'status': 'any', 'sample': sample_id})}"
 
 
 def editor_address(sample_id: int, round_id: int) -> str:

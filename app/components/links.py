@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -12,6 +13,12 @@ from core.types import Recipe
 def queue_of(round_id: int, recipe: Recipe) -> dict[str, str]:
     """Return the review address of a round; for a recipe that only proposes, that of its unlabelled data."""
     return {"round": str(round_id), **({"show": "unlabelled"} if recipe.proposes else {})}
+
+
+def review_address(sample_id: int, round_id: int, *, every_kind: bool = False) -> str:
+    """Return the address of the review of one image, judged or not; `every_kind`: also where the round agrees."""
+    kinds = {"show": "any"} if every_kind else {}
+    return f"review?{urlencode({'round': round_id, **kinds, 'status': 'any', 'sample': sample_id})}"
 
 
 def link_to_merge(dataset_id: int, classes: tuple[int, int], label: str) -> None:

@@ -20,7 +20,7 @@ from app.components.identity import ACCOUNT
 from app.routes.handlers import EXPECTED, USER, explain
 from app.services import people, single_sign_on
 from app.services.app_context import AppContext
-from app.services.people import SHORTEST_PASSWORD, PersonError, SignedIn, SignInRefusedError
+from app.services.people import SESSION, SHORTEST_PASSWORD, PersonError, SignedIn, SignInRefusedError
 from db.queries.people import User
 
 LOGIN = "/outfold/login"
@@ -31,7 +31,7 @@ PASSWORD = "/outfold/password"  # noqa: S105 its page
 SIGN_ON = "/outfold/single_sign_on"  # to the provider of OpenID Connect
 SIGN_ON_DONE = f"{SIGN_ON}/done"  # and back
 CHANGES_SESSIONS = frozenset({LOGIN, SIGN_ON_DONE, SIGN_OUT, SIGN_OUT_EVERYWHERE, PASSWORD})
-COOKIE, ATTEMPT = "outfold_session", "outfold_sign_on"
+ATTEMPT = "outfold_sign_on"  # cookie; `people.cookie_name` adds to it
 LOGO = Path(__file__).parents[1] / "assets" / "logo.svg"
 LARGEST_FORM = 10_000  # bytes
 HASHING_THREADS = 2  # each takes 64 MiB
@@ -103,8 +103,8 @@ def begin_sign_on(request: Request, _form: dict[str, str], app_context: AppConte
         return _login_page(app_context, wanted, error=error)
     answer = RedirectResponse(address, DONE, headers=_NO_STORE)
     answer.set_cookie(
-        ATTEMPT, attempt, max_age=single_sign_on.ATTEMPT_SECONDS, path=SIGN_ON, httponly=True, samesite="lax",
-        secure=request.url.scheme == "https",
+        people.cookie_name(app_context, ATTEMPT), attempt, max_age=single_sign_on.ATTEMPT_SECONDS, path=SIGN_ON,
+        httponly=True, samesite="lax", secure=request.url.scheme == "https",
     )  # fmt: skip
     return answer
 
@@ -113,14 +113,15 @@ def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppCont
     """Check the provider's answer, begin a session and go on to the page asked for."""
     if not single_sign_on.is_offered(app_context):
         return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
-    kept, said = request.cookies.get(ATTEMPT, ""), request.query_params
+    name, said = people.cookie_name(app_context, ATTEMPT), request.query_params
+    kept = request.cookies.get(name, "")
     try:
         signed_in, wanted = single_sign_on.finish(app_context, kept, said, _callback(request), address_of(request))
     except PersonError as error:
         answer = _login_page(app_context, "/", error=error)
     else:
-        answer = _with_session(request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
-    answer.delete_cookie(ATTEMPT, path=SIGN_ON, httponly=True, samesite="lax")
+        answer = _with_session(app_context, request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
+    answer.delete_cookie(name, path=SIGN_ON, httponly=True, samesite="lax")
     return answer
 
 
@@ -140,7 +141,7 @@ def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> 
         signed_in = people.sign_in(app_context, name, form.get("password", ""), address_of(request))
     except PersonError as error:
         return _login_page(app_context, wanted, name, error)
-    return _with_session(request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
+    return _with_session(app_context, request, RedirectResponse(wanted, DONE, headers=_NO_STORE), signed_in)
 
 
 def sign_out(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
@@ -171,7 +172,7 @@ def change_password(request: Request, form: dict[str, str], app_context: AppCont
         signed_in = people.change_own_password(app_context, user, before, after, address_of(request))
     except PersonError as error:
         return _account_page(user, error)
-    return _with_session(request, RedirectResponse(ACCOUNT, DONE, headers=_NO_STORE), signed_in)
+    return _with_session(app_context, request, RedirectResponse(ACCOUNT, DONE, headers=_NO_STORE), signed_in)
 
 
 def own_path(text: str) -> str:
@@ -186,11 +187,12 @@ def address_of(request: Request) -> str:
 
 
 def _sign_out(request: Request, app_context: AppContext, *, everywhere: bool) -> Response:
-    cookie = request.cookies.get(COOKIE, "")
-    people.sign_out(app_context, cookie, address_of(request), everywhere=everywhere)
     page = SIGNED_OUT if single_sign_on.is_offered(app_context) else LOGIN
     answer = RedirectResponse(page, DONE, headers=_NO_STORE)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    for name in (people.cookie_name(app_context, SESSION), SESSION):
+        cookie = request.cookies.get(name, "")
+        if people.sign_out(app_context, cookie, address_of(request), everywhere=everywhere):
+            answer.delete_cookie(name, httponly=True, samesite="lax")
     return answer
 
 
@@ -207,9 +209,9 @@ def _signed_out(request: Request, app_context: AppContext) -> str:
     return f"<p role=status>You have signed out of Outfold, not of {provider}.{link}</p>"
 
 
-def _with_session(request: Request, answer: Response, signed_in: SignedIn) -> Response:
-    secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, signed_in.cookie, max_age=signed_in.seconds, httponly=True, samesite="lax", secure=secure)
+def _with_session(app_context: AppContext, request: Request, answer: Response, signed_in: SignedIn) -> Response:
+    name, secure = people.cookie_name(app_context, SESSION), request.url.scheme == "https"
+    answer.set_cookie(name, signed_in.cookie, max_age=signed_in.seconds, httponly=True, samesite="lax", secure=secure)
     return answer
 
 

@@ -6,7 +6,7 @@ within a quarter of an hour refuse more.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -30,6 +30,7 @@ MOST_FAILED_OF_NAME, MOST_FAILED_OF_ADDRESS = 10, 50
 FAILED_WITHIN = timedelta(minutes=15)
 LONGEST_EMAIL = 254
 BY_PROVIDER = "OpenID Connect"  # who adds users and changes roles, in the audit log
+SESSION = "outfold_session"  # cookie; `cookie_name` adds to it
 _SECRET_BYTES = 32
 _SALT = b"outfold session"
 _LOG_KEY = secrets.token_bytes(_SECRET_BYTES)  # of this process
@@ -275,11 +276,14 @@ def _add_identity(session: Session, identity: Identity) -> User:
     return people.add_user(session, name, "", role, datetime.now(UTC), identity=identity.subject)
 
 
-def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: bool = False) -> None:
-    """End the session of a cookie, `everywhere`: all sessions of its user; without effect where it has ended."""
+def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: bool = False) -> bool:
+    """End the session of a cookie, `everywhere`: all sessions of its user; without effect where it has ended.
+
+    Returns whether the cookie is of this installation.
+    """
     secret = _secret_in(app_context, cookie)
     if secret is None:
-        return
+        return False
     with app_context.database.write() as session:
         user = people.user_of_session(session, _digest(secret), datetime.now(UTC))
         people.end_session(session, _digest(secret))
@@ -288,6 +292,7 @@ def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: 
         if user is not None:
             act = LoggedAct.SIGN_OUT_EVERYWHERE if everywhere else LoggedAct.SIGN_OUT
             log_act(session, act, user.name, user.name, address=address)
+    return True
 
 
 def user_of(app_context: AppContext, cookie: str) -> User | None:
@@ -329,6 +334,21 @@ def log_entries(app_context: AppContext, acts: Sequence[LoggedAct], limit: int) 
     """Return the newest entries of the audit log, of these acts or of all; the newest first."""
     with app_context.database.read() as session:
         return people.log_entries(session, acts, limit)
+
+
+def cookie_name(app_context: AppContext, kind: str) -> str:
+    """Return the name of a cookie of this kind in this installation.
+
+    Browsers keep cookies by host, whatever the port: by one name, two installations of a host would end each other's
+    sessions. The name follows from the signing key, so servers that share a database share it.
+    """
+    mark = blake2b(signing_key(app_context).encode(), digest_size=4, person=b"cookie name")
+    return f"{kind}_{mark.hexdigest()}"
+
+
+def session_cookie(cookies: Mapping[str, str], name: str) -> str:
+    """Return the cookie of a session by its name, else by the former name of all installations; "" without one."""
+    return cookies.get(name) or cookies.get(SESSION, "")
 
 
 def signing_key(app_context: AppContext) -> str:

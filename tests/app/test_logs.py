@@ -51,7 +51,7 @@ def fail() -> None:
 def write_everything(logger: logging.Logger) -> None:
     logger.warning("opened %s", URL)
     logger.warning("two lines\nand the password %s", PASSWORD)
-    logger.warning("Cookie: outfold_session=abc.def; outfold_name=ada")
+    logger.warning("Cookie: outfold_session=abc.def; outfold_session_0a1b2c3d=ghi.jkl; outfold_name=ada")
     logger.warning("a form: name=ada&password=hunter2hunter2&next=/")
     try:
         fail()
@@ -59,7 +59,7 @@ def write_everything(logger: logging.Logger) -> None:
         logger.exception("it failed")
 
 
-SECRETS = (PASSWORD, "s3cret", "abc.def", "hunter2hunter2")
+SECRETS = (PASSWORD, "s3cret", "abc.def", "ghi.jkl", "hunter2hunter2")
 
 
 @pytest.mark.parametrize("form", LogForm)
@@ -140,7 +140,7 @@ def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path
         url = f"http://127.0.0.1:{port}"
         assert until(lambda: answers(f"{url}/healthz")), told.read_text()
         cookie = sign_in(url, PASSWORD)
-        assert cookie.startswith("outfold_session=")
+        assert cookie.startswith("outfold_session_")
         assert sign_in(url, "wrong-password-1") == ""
         (home / RESTORING).mkdir()
         assert not answers(f"{url}/readyz", cookie)

@@ -16,9 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Frame, Page, expect
+from playwright.sync_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Frame, Page, expect
 
+from app.services.app_context import AppContext, open_app
 from app.services.programs import BROWSER, PLAYWRIGHTS_OWN, find_browser
+from app.settings import Settings
 from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +87,42 @@ class Server:
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
         raise AssertionError(self.log())
+
+
+def open_home(home: Path) -> AppContext:
+    """Open an installation beside the server that works on it."""
+    return open_app(Settings(home=home, demo=False, embedded_worker=False))
+
+
+@contextmanager
+def serve(home: Path, **environment: str) -> Iterator[tuple[Server, AppContext]]:
+    """Serve a home without a worker, and open it beside the server; both end with the block."""
+    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false", **environment}).start()
+    app_context = open_home(home)
+    try:
+        yield server, app_context
+    finally:
+        app_context.database.close()
+        server.stop()
+
+
+def sign_in(context: BrowserContext, url: str, name: str = "Ann%20Kim") -> None:
+    """Let a browser know the name of its person, as after the name was asked for."""
+    context.add_cookies([{"name": "outfold_name", "value": name, "url": url}])
+
+
+def watch(page: Page, troubles: list[str], *, but: str = "nothing") -> None:
+    """Add what a page complains of to a list, without messages that hold `but`."""
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.extend(one for one in trouble(message) if but not in one))
+
+
+def trouble(message: ConsoleMessage) -> list[str]:
+    """Return what a console message complains of; what Streamlit itself asks for in vain is not ours."""
+    where = message.location.get("url", "") if message.location else ""
+    ours = "/outfold/" in where or "review_grid" in where or not where.startswith("http")
+    wanted = "ERR_INTERNET_DISCONNECTED" in message.text
+    return [f"{message.text} {where}"] if message.type == "error" and ours and not wanted else []
 
 
 def free_port() -> int:

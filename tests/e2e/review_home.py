@@ -1,31 +1,83 @@
-"""An installation whose digits have a finished round to review, made without training."""
+"""The review page in a real browser, on an installation whose digits have a finished round, made without training."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from playwright.sync_api import Page
+from sqlalchemy import func, insert, select
 
-from app.services.app_context import AppContext, open_app
-from app.settings import Settings
+from app.services.app_context import AppContext
 from core.config import RoundConfig
-from core.types import FindingKind, JobStatus
-from db.models import DatasetRow, SampleRow
+from core.types import FindingKind, JobStatus, Status
+from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, SampleRow
 from db.queries import findings, rounds, snapshots
 from db.queries.findings import NewFinding
 from tests.app.services.reviewed import import_folder
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, open_home, serve, sign_in
 
+DRAWN = """async () => {
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done));
+}"""
+SAVED = ".status[data-unsaved='0'][data-state='saved']"
+READY = ".outfold[data-ready='true']"
+PATIENCE_MS = 60_000
 CLASSES = 10
 FIRST_ROUND = 1
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def open_home(home: Path) -> AppContext:
-    """Open an installation beside the server that works on it."""
-    return open_app(Settings(home=home, demo=False, embedded_worker=False))
+@dataclass
+class Review:
+    """A browser on the review page of a round of its own."""
+
+    page: Page
+    app_context: AppContext
+    url: str
+    round_id: int
+
+    def open(self, query: str = "") -> None:
+        self.page.goto(f"{self.url}/review?round={self.round_id}{query}")
+        self.page.wait_for_selector(READY, timeout=PATIENCE_MS)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def drawn(self) -> None:
+        """Wait until the details are drawn, which come a frame after the card."""
+        self.page.evaluate(DRAWN)
+
+    def saved(self) -> None:
+        self.page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
+
+    def focused(self) -> int:
+        return int(self.page.locator(".card.focus").get_attribute("data-id") or 0)
+
+    def badges(self) -> list[str]:
+        return [text for text in self.page.locator(".card .badge:visible").all_inner_texts() if text]
+
+    def stored(self) -> list[tuple[int, Status, int | None]]:
+        """Return the findings that are not open as the database has them, most suspicious first."""
+        with self.app_context.database.read() as session:
+            rows = session.scalars(
+                select(FindingRow)
+                .where(FindingRow.round_id == self.round_id, FindingRow.status != Status.OPEN)
+                .order_by(FindingRow.rank)
+            )
+            return [(row.id, row.status, row.label) for row in rows]
+
+    def statuses(self) -> list[Status]:
+        return [status for _, status, _ in self.stored()]
+
+    def decisions(self) -> int:
+        with self.app_context.database.read() as session:
+            query = select(func.count()).select_from(DecisionRow).join(ChangesetRow)
+            return session.scalar(query.where(ChangesetRow.round_id == self.round_id)) or 0
 
 
 def prepare(home: Path, source: Path) -> int:
@@ -46,11 +98,18 @@ def prepare(home: Path, source: Path) -> int:
 def serve_reviewed(home: Path, source: Path) -> Iterator[tuple[Server, AppContext]]:
     """Serve a home that was made by `prepare`, without a worker."""
     prepare(home, source)
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    app_context = open_home(home)
-    yield server, app_context
-    app_context.database.close()
-    server.stop()
+    with serve(home) as served:
+        yield served
+
+
+@contextmanager
+def reviewing(home: Path, source: Path, page: Page) -> Iterator[tuple[Server, Review]]:
+    """Serve the same, sign in, and open the review of its round."""
+    with serve_reviewed(home, source) as (server, app_context):
+        sign_in(page.context, server.url)
+        review = Review(page, app_context, server.url, FIRST_ROUND)
+        review.open()
+        yield server, review
 
 
 def add_copy(app_context: AppContext, name: str, count: int | None = None) -> int:

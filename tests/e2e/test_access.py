@@ -20,9 +20,8 @@ from app.services.app_context import AppContext
 from core.types import Role
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, SampleRow
 from tests.app.commands.test_installation import until
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home, prepare, serve_reviewed
-from tests.e2e.test_review import READY, SAVED
+from tests.e2e.conftest import Server, open_home, serve
+from tests.e2e.review_home import READY, SAVED, prepare, serve_reviewed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -193,10 +192,9 @@ def with_login(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) ->
     app_context = open_home(home)
     people.add_user(app_context, "Ada", PASSWORD, Role.ADMIN, by="root")
     people.add_user(app_context, "Ben", PASSWORD, Role.ANNOTATOR, by="Ada")
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, app_context
     app_context.database.close()
-    server.stop()
+    with serve(home) as opened:
+        yield opened
 
 
 def fill_login(page: Page, name: str) -> None:
@@ -240,6 +238,25 @@ def test_a_person_signs_in_judges_by_the_own_name_and_signs_out(
     page.wait_for_selector(READY)
     assert until(lambda: decisions(app_context) == before + 1)
     assert not told
+
+
+def test_two_servers_at_ports_of_one_host_keep_their_sessions(
+    with_login: tuple[Server, AppContext], page: Page, digits_folder: Path, tmp_path: Path
+) -> None:
+    server, _ = with_login
+    prepare(tmp_path / "home", digits_folder)
+    neighbour = open_home(tmp_path / "home")
+    people.add_user(neighbour, "Cleo", PASSWORD, Role.ADMIN, by="root")
+    neighbour.database.close()
+    with serve(tmp_path / "home") as (other, _):
+        signed_in = {server.url: "Ada", other.url: "Cleo"}
+        for url, name in signed_in.items():
+            page.goto(f"{url}/outfold/account")
+            fill_login(page, name)
+            expect(page.get_by_text(f"You are signed in as {name}")).to_be_visible()
+        for url, name in signed_in.items():
+            page.goto(f"{url}/outfold/account")
+            expect(page.get_by_text(f"You are signed in as {name}")).to_be_visible()
 
 
 def test_a_page_whose_session_has_ended_leads_to_the_login_page(

@@ -8,11 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, open_home, serve, sign_in
 from tests.e2e.mask_pages import READY as EDITOR
 from tests.e2e.page_states import add_bare
-from tests.e2e.review_home import open_home, prepare
-from tests.e2e.test_review import sign_in
+from tests.e2e.review_home import prepare
 from tools.fixtures import scenes as masked
 from tools.fixtures.browser import wait_for
 
@@ -32,9 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
     masked.add_round(app_context, masked.add_scenes(app_context, home.parent / "scenes"))
     add_bare(app_context, home.parent / "bare")
     app_context.database.close()
-    served = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield served
-    served.stop()
+    with serve(home) as (server, _):
+        yield server
 
 
 @pytest.mark.parametrize(

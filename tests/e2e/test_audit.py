@@ -14,9 +14,8 @@ from app.services.app_context import AppContext
 from app.services.reviews import Choice, audits
 from core.types import FindingFilter, FindingKind, Status, Verdict
 from db.models import AuditRow, DecisionRow, FindingRow
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, serve_reviewed
-from tests.e2e.test_review import PATIENCE_MS, READY, Review, sign_in, trouble
+from tests.e2e.conftest import Server, sign_in, watch
+from tests.e2e.review_home import PATIENCE_MS, READY, Review, add_copy, serve_reviewed
 from tools.fixtures import scenes as masked
 
 pytestmark = pytest.mark.browser
@@ -111,7 +110,7 @@ def make_sample(
 ) -> Iterator[Callable[..., Sample]]:
     server, app_context = served
     troubles: list[str] = []
-    watch(page, troubles)
+    watch(page, troubles, but=NOWHERE)
     page.set_viewport_size({"width": 1440, "height": 900})
 
     def make(count: int | None = None) -> Sample:
@@ -120,12 +119,6 @@ def make_sample(
 
     yield make
     assert not troubles
-
-
-def watch(page: Page, troubles: list[str]) -> None:
-    """Collect what a page complains of, but for the sample that a test asks for in vain."""
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(one for one in trouble(message) if NOWHERE not in one))
 
 
 @pytest.fixture
@@ -180,7 +173,7 @@ def test_two_people_on_one_sample_get_other_cards_and_none_is_lost(
     sign_in(other_context, ann.url, "Bob")
     bob = Sample(other_context.new_page(), ann.app_context, ann.url, ann.round_id)
     bob.page.set_viewport_size({"width": 1440, "height": 900})
-    watch(bob.page, troubles)
+    watch(bob.page, troubles, but=NOWHERE)
     bob.open(f"&audit={ann.audit_id}")
     keys = ann.suggested()
     by_ann, by_bob = ann.judge(keys, 3), bob.judge(keys, 3)

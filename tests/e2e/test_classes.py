@@ -10,16 +10,22 @@ from app.services import class_lists, datasets, reviews
 from app.services.app_context import AppContext
 from app.services.masks import current as masks
 from app.services.tags import current as tags
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, open_home, sign_in, watch
 from tests.e2e.mask_pages import SAVED as MASK_SAVED
-from tests.e2e.review_home import open_home, prepare
-from tests.e2e.test_review import READY, SAVED, sign_in, trouble
+from tests.e2e.review_home import READY, SAVED, prepare
 from tools.fixtures.scenes import HOUSE, SKY, TABLE, TREE, add_round, add_scenes, open_home as open_masks
 
 pytestmark = pytest.mark.browser
 
 CLASSES = 10
 KEPT = ".class-page .status[data-state='saved']"
+
+# The controls and counts that the outline of a row with the keyboard, 2 px within its edge, would cover.
+BENEATH_THE_OUTLINE = """(rows) => rows.flatMap((row) => {
+  const { left, right } = row.getBoundingClientRect();
+  const parts = [...row.querySelectorAll("button, .n")].map((part) => [part, part.getBoundingClientRect()]);
+  return parts.filter(([, box]) => box.left < left + 2 || box.right > right - 2).map(([part]) => part.innerText);
+})"""
 
 
 def test_a_class_is_added_by_name_used_and_taken_back(
@@ -28,7 +34,7 @@ def test_a_class_is_added_by_name_used_and_taken_back(
     home = tmp_path / "home"
     round_id = prepare(home, digits_folder)
     server = make_server(home).start()
-    context.add_cookies([{"name": "outfold_name", "value": "ada", "url": server.url}])
+    sign_in(context, server.url, "ada")
     page = context.new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{server.url}/review?round={round_id}")
@@ -78,8 +84,7 @@ def test_classes_are_renamed_ordered_merged_and_brought_back_and_the_review_hear
     troubles: list[str] = []
     for one in (review, page):
         one.set_viewport_size({"width": 1440, "height": 900})
-        one.on("pageerror", lambda error: troubles.append(str(error)))
-        one.on("console", lambda message: troubles.extend(trouble(message)))
+        watch(one, troubles)
     review.goto(f"{server.url}/review?round={round_id}")
     review.wait_for_selector(READY)
     page.goto(f"{server.url}/datasets")
@@ -221,6 +226,8 @@ def _reach(page: Page, server: Server) -> None:
         page.get_by_role("button", name="Merge 5 into another class").click()
         page.keyboard.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator(".class-table tbody tr").evaluate_all(BENEATH_THE_OUTLINE) == []
+        assert page.locator(".acts-list .link").evaluate_all("(undos) => undos.every((undo) => undo.offsetHeight < 30)")
 
 
 def test_a_class_is_added_where_masks_are_painted_and_where_images_are_tagged(

@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.core.data.formats.drawn import draw_all
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import prepare
-from tests.e2e.test_review import READY, SAVED, sign_in
+from tests.e2e.conftest import Server, sign_in
+from tests.e2e.review_home import READY, SAVED, prepare
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from app.services import deletions, reviews
 from app.services.app_context import AppContext
 from core.types import FindingFilter
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_round, open_home, prepare
+from tests.e2e.conftest import Server, open_home, serve
+from tests.e2e.review_home import add_round, prepare
 
 pytestmark = pytest.mark.browser
 
@@ -22,9 +22,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
     app_context = open_home(home)
     add_round(app_context, 1)
     app_context.database.close()
-    served = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield served
-    served.stop()
+    with serve(home) as (server, _):
+        yield server
 
 
 def test_a_dataset_is_deleted_and_restored(server: Server, page: Page) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, TimeoutError as LateError, expect
 
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, open_home, serve, sign_in
 from tests.e2e.page_states import SHARED, STATES
-from tests.e2e.review_home import open_home
+from tests.e2e.review_home import READY, SAVED
 from tests.e2e.test_accessible import switch_theme
-from tests.e2e.test_review import READY, SAVED, sign_in
 from tests.e2e.test_tags import READY as TAGGING, SAVED as TAGGED
 from tools.fixtures.browser import wait_for
 
@@ -126,16 +125,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, d
     app_context = open_home(folder / "home")
     ids = {state: add(app_context, folder / state) for state, add in (STATES | SHARED).items()}
     app_context.database.close()
-    server = Server(folder / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, ids
-    server.stop()
+    with serve(folder / "home") as (server, _):
+        yield server, ids
 
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("empty") / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server
-    server.stop()
+    with serve(tmp_path_factory.mktemp("empty") / "home") as (server, _):
+        yield server
 
 
 @pytest.mark.parametrize("state", STATES)

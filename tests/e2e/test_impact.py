@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.services.evaluation import impact, splits as evaluation
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, open_home, prepare
+from tests.e2e.conftest import Server, open_home
+from tests.e2e.review_home import add_copy, prepare
 
 DATASET = 1
 JUDGED = 30

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from core.types import FindingKind
 from tests.app.sampled import sample
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home, prepare
+from tests.e2e.conftest import Server, open_home
+from tests.e2e.review_home import prepare
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAIT = 60_000

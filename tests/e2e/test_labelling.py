@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.services.reviews import resolved_labels
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home
+from tests.e2e.conftest import Server, open_home
 from tools.fixtures.browser import wait_for
 
 DATASET, IMAGES = 1, 120

@@ -19,9 +19,8 @@ from app.services.masks.current import EditContext
 from app.services.reviews import ActKey
 from core.types import IGNORE, ClassTable, Status
 from db.models import AnnotatorRow, SampleRow
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, serve, sign_in, watch
 from tests.e2e.mask_pages import PATIENCE_MS, WATCH, Editor, brushed
-from tests.e2e.test_review import sign_in, trouble
 from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE, Scene, add_round, add_scenes, draw, open_home
 
 pytestmark = pytest.mark.browser
@@ -32,19 +31,14 @@ MANY = ClassTable(tuple(f"class {id_}" for id_ in range(300)), tuple(f"#{40 * id
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, AppContext]]:
-    home = tmp_path_factory.mktemp("masks") / "home"
-    app_context = open_home(home)
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, app_context
-    app_context.database.close()
-    server.stop()
+    with serve(tmp_path_factory.mktemp("masks") / "home") as opened:
+        yield opened
 
 
 @pytest.fixture
 def make_editor(page: Page, context: BrowserContext, tmp_path: Path) -> Iterator[Callable[..., Editor]]:
     troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(trouble(message)))
+    watch(page, troubles)
     page.on("dialog", lambda dialog: dialog.accept())
     page.set_viewport_size({"width": 1440, "height": 900})
     page.add_init_script(WATCH)
@@ -535,6 +529,9 @@ def test_every_control_is_reached_on_a_narrow_screen(editor: Editor, tool: str) 
     assert len(controls) > 40
     assert covered == []
     assert editor.page.evaluate("document.documentElement.scrollWidth") == 390
+    panels = editor.page.locator(".mask-editor aside.right, .mask-editor .class-panel")
+    shown_whole = "(panels) => panels.map((panel) => panel.scrollHeight <= panel.clientHeight)"
+    assert panels.evaluate_all(shown_whole) == [True, True]
     before = editor.lies()[2]
     editor.page.get_by_role("button", name="Zoom in").click()
     assert editor.lies()[2] > before

@@ -15,9 +15,9 @@ from app.services.masks.current import EditContext, read_mask, save_edit, view_m
 from app.services.reviews import ActKey
 from core.types import Status
 from db.models import FindingRow
-from tests.e2e.conftest import Server
-from tests.e2e.test_review import PATIENCE_MS, READY, Review, sign_in, trouble
-from tools.fixtures.scenes import CAR, TABLE, TREE, add_round, add_scenes, open_home, prepare
+from tests.e2e.conftest import Server, serve, sign_in, watch
+from tests.e2e.review_home import PATIENCE_MS, READY, Review
+from tools.fixtures.scenes import CAR, TABLE, TREE, add_round, add_scenes, prepare
 
 pytestmark = pytest.mark.browser
 
@@ -28,11 +28,8 @@ SCENES, FINDINGS = 6, 12  # each scene has a car that is called road and a piece
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, AppContext]]:
     folder = tmp_path_factory.mktemp("masks")
     prepare(folder / "home", folder / "scenes", SCENES)
-    server = Server(folder / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    app_context = open_home(folder / "home")
-    yield server, app_context
-    app_context.database.close()
-    server.stop()
+    with serve(folder / "home") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -44,8 +41,7 @@ def make_review(
 ) -> Iterator[Callable[[], Review]]:
     server, app_context = served
     troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(trouble(message)))
+    watch(page, troubles)
     page.set_viewport_size({"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE_MS)
 

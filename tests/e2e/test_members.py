@@ -9,10 +9,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from app.services import members, people
 from app.services.app_context import AppContext
 from core.types import Role
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, open_home, prepare
+from tests.e2e.conftest import Server, open_home, serve
+from tests.e2e.review_home import READY, add_copy, prepare
 from tests.e2e.test_access import PASSWORD, fill_login
-from tests.e2e.test_review import READY
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -26,10 +25,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
     add_copy(app_context, "open to all")
     for name, role in (("Ada", Role.ADMIN), ("Lea", Role.LEAD), ("Ben", Role.ANNOTATOR)):
         people.add_user(app_context, name, PASSWORD, role, by="root")
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, app_context
     app_context.database.close()
-    server.stop()
+    with serve(home) as opened:
+        yield opened
 
 
 def sign_in(page: Page, address: str, name: str) -> None:

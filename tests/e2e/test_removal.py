@@ -9,9 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from app.services.imports import jobs as imports
 from tests.app.services.reviewed import import_folder
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_round, open_home
-from tests.e2e.test_review import sign_in
+from tests.e2e.conftest import Server, open_home, serve, sign_in
+from tests.e2e.review_home import add_round
 
 pytestmark = pytest.mark.browser
 
@@ -31,9 +30,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
     again = imports.repeat_request(opened, dataset_id)
     imports.run_import(opened, imports.add_import(opened, again))
     opened.database.close()
-    server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server
-    server.stop()
+    with serve(home) as (server, _):
+        yield server
 
 
 def open_queue(page: Page, served: Server, query: str) -> None:

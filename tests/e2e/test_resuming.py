@@ -12,8 +12,7 @@ from app.services.rounds import jobs as rounds
 from core.config import RoundConfig
 from tests.app.services.reviewed import import_folder
 from tests.app.worker.test_worker import TINY, start_worker
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home
+from tests.e2e.conftest import Server, open_home
 
 JOB_MS = 300_000
 

@@ -2,81 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, expect
-from sqlalchemy import func, select, update
+from playwright.sync_api import BrowserContext, Page, Route, expect
+from sqlalchemy import select, update
 
 from app.services.app_context import AppContext
 from core.data.snapshot import Snapshot
 from core.judge.similarity import order_by_similarity
 from core.types import Act, FindingKind, Status
-from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, RoundRow, SampleRow
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import add_copy, open_home, prepare, serve_reviewed
+from db.models import ChangesetRow, DatasetRow, FindingRow, RoundRow, SampleRow
+from tests.e2e.conftest import Server, sign_in, watch
+from tests.e2e.review_home import PATIENCE_MS, READY, Review, add_copy, reviewing, serve_reviewed
 
 pytestmark = pytest.mark.browser
-
-DRAWN = """async () => {
-  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-  await new Promise((done) => setTimeout(done));
-}"""
-SAVED = ".status[data-unsaved='0'][data-state='saved']"
-READY = ".outfold[data-ready='true']"
-PATIENCE_MS = 60_000
-
-
-@dataclass
-class Review:
-    """A browser on the review page of a round of its own."""
-
-    page: Page
-    app_context: AppContext
-    url: str
-    round_id: int
-
-    def open(self, query: str = "") -> None:
-        self.page.goto(f"{self.url}/review?round={self.round_id}{query}")
-        self.page.wait_for_selector(READY, timeout=PATIENCE_MS)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def drawn(self) -> None:
-        """Wait until the details are drawn, which come a frame after the card."""
-        self.page.evaluate(DRAWN)
-
-    def saved(self) -> None:
-        self.page.wait_for_selector(SAVED, timeout=PATIENCE_MS)
-
-    def focused(self) -> int:
-        return int(self.page.locator(".card.focus").get_attribute("data-id") or 0)
-
-    def badges(self) -> list[str]:
-        return [text for text in self.page.locator(".card .badge:visible").all_inner_texts() if text]
-
-    def stored(self) -> list[tuple[int, Status, int | None]]:
-        """Return the findings that are not open as the database has them, most suspicious first."""
-        with self.app_context.database.read() as session:
-            rows = session.scalars(
-                select(FindingRow)
-                .where(FindingRow.round_id == self.round_id, FindingRow.status != Status.OPEN)
-                .order_by(FindingRow.rank)
-            )
-            return [(row.id, row.status, row.label) for row in rows]
-
-    def statuses(self) -> list[Status]:
-        return [status for _, status, _ in self.stored()]
-
-    def decisions(self) -> int:
-        with self.app_context.database.read() as session:
-            query = select(func.count()).select_from(DecisionRow).join(ChangesetRow)
-            return session.scalar(query.where(ChangesetRow.round_id == self.round_id)) or 0
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +27,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
         yield opened
 
 
-def sign_in(context: BrowserContext, url: str, name: str = "Ann%20Kim") -> None:
-    context.add_cookies([{"name": "outfold_name", "value": name, "url": url}])
-
-
 @pytest.fixture
 def make_review(
     served: tuple[Server, AppContext], page: Page, context: BrowserContext, tmp_path: Path
 ) -> Iterator[Callable[..., Review]]:
     server, app_context = served
     troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(trouble(message)))
+    watch(page, troubles)
     page.set_viewport_size({"width": 1440, "height": 900})
 
     def make(count: int | None = None, *, named: bool = True) -> Review:
@@ -106,14 +43,6 @@ def make_review(
 
     yield make
     assert not troubles
-
-
-def trouble(message: ConsoleMessage) -> list[str]:
-    """Return what a console message complains of; what Streamlit itself asks for in vain is not ours."""
-    where = message.location.get("url", "") if message.location else ""
-    ours = "/outfold/" in where or "review_grid" in where or not where.startswith("http")
-    wanted = "ERR_INTERNET_DISCONNECTED" in message.text
-    return [f"{message.text} {where}"] if message.type == "error" and ours and not wanted else []
 
 
 @pytest.fixture
@@ -449,27 +378,21 @@ def test_the_page_is_accessible(review: Review) -> None:
 
 
 def test_a_killed_server_and_a_closed_browser_lose_nothing(
-    make_server: Callable[..., Server], digits_folder: Path, page: Page, context: BrowserContext, tmp_path: Path
+    digits_folder: Path, page: Page, context: BrowserContext, tmp_path: Path
 ) -> None:
-    round_id = prepare(tmp_path / "home", digits_folder)
-    server = make_server(tmp_path / "home", OUTFOLD_EMBEDDED_WORKER="false").start()
-    sign_in(context, server.url)
-    app_context = open_home(server.home)
-    review = Review(page, app_context, server.url, round_id)
-    review.open()
-    review.press("a", "k")
-    review.saved()
-    server.kill()
-    assert review.statuses() == [Status.ACCEPT, Status.KEEP]
-    review.press("x", "b", "u")
-    expect(page.locator(".status")).to_contain_text("offline, 3 unsaved")
-    page.close()
-    server.start()
-    review.page = context.new_page()
-    review.open()
-    review.saved()
-    assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
-    app_context.database.close()
+    with reviewing(tmp_path / "home", digits_folder, page) as (server, review):
+        review.press("a", "k")
+        review.saved()
+        server.kill()
+        assert review.statuses() == [Status.ACCEPT, Status.KEEP]
+        review.press("x", "b", "u")
+        expect(page.locator(".status")).to_contain_text("offline, 3 unsaved")
+        page.close()
+        server.start()
+        review.page = context.new_page()
+        review.open()
+        review.saved()
+        assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
 
 
 def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) -> None:

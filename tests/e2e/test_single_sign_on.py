@@ -9,9 +9,8 @@ from playwright.sync_api import Page, expect
 from app.services import people
 from app.services.app_context import AppContext
 from core.types import Role
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home, prepare
-from tests.e2e.test_review import READY
+from tests.e2e.conftest import Server, open_home, serve
+from tests.e2e.review_home import READY, prepare
 from tools.fixtures.oidc_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -29,14 +28,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
     prepare(home, digits_folder)
     app_context = open_home(home)
     people.add_user(app_context, "Ada", None, Role.ADMIN, by="root", email="ada@example.org")
+    app_context.database.close()
     with running_provider() as provider:
         provider.set(PEOPLE)
         settings = {"ISSUER": provider.issuer, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
         environment = {f"OUTFOLD_OIDC_{name}": value for name, value in settings.items()}
-        server = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false", **environment}).start()
-        yield server, app_context
-        app_context.database.close()
-        server.stop()
+        with serve(home, **environment) as opened:
+            yield opened
 
 
 def test_a_person_signs_in_at_the_provider_and_out_everywhere(served: tuple[Server, AppContext], page: Page) -> None:

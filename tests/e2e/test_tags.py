@@ -10,8 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from app.services import deletions
 from app.services.app_context import AppContext
 from app.services.tags import current as tags
-from tests.e2e.conftest import Server
-from tests.e2e.test_review import sign_in, trouble
+from tests.e2e.conftest import Server, serve, sign_in, watch
 from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TREE, add_round, add_scenes, open_home
 
 pytestmark = pytest.mark.browser
@@ -27,10 +26,9 @@ PATIENCE_MS = 60_000
 def served(tmp_path: Path) -> Iterator[tuple[Server, AppContext]]:
     app_context = open_home(tmp_path / "home")
     add_round(app_context, add_scenes(app_context, tmp_path / "scenes", COUNT, unlabelled=BARE))
-    server = Server(tmp_path / "home", {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield server, app_context
     app_context.database.close()
-    server.stop()
+    with serve(tmp_path / "home") as opened:
+        yield opened
 
 
 def opened(server: Server, page: Page) -> None:
@@ -51,8 +49,7 @@ def _watched(page: Page) -> list[str]:
     """Return the list to which the page's errors are added."""
     troubles: list[str] = []
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: troubles.extend(trouble(message)))
+    watch(page, troubles)
     return troubles
 
 

@@ -15,8 +15,7 @@ from core.data.formats.source import ReadOptions
 from core.data.snapshot import Snapshot
 from core.types import NO_LABEL
 from tests.app.services.reviewed import import_folder
-from tests.e2e.conftest import Server
-from tests.e2e.review_home import open_home
+from tests.e2e.conftest import Server, open_home
 
 DATASET = 1
 NEW = 60

@@ -8,18 +8,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Server
-from tests.e2e.review_home import prepare
+from tests.e2e.review_home import serve_reviewed
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("back") / "home"
-    prepare(home, digits_folder)
-    served = Server(home, {"OUTFOLD_EMBEDDED_WORKER": "false"}).start()
-    yield served
-    served.stop()
+    with serve_reviewed(tmp_path_factory.mktemp("back") / "home", digits_folder) as (server, _):
+        yield server
 
 
 @pytest.mark.parametrize("name", ["Rounds", "Export", "Insight"])

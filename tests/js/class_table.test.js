@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { carriersText, consequences } from "../../app/components/class_table/merging.js";
-import { Order, sortByName, placeAtHeight, moveTo } from "../../app/components/class_table/order.js";
-import { Rows, whyNot } from "../../app/components/class_table/rows.js";
+import { Order, sortByName, placeAtHeight, moveTo, Rows, whyNot } from "../../app/components/class_table/rows.js";
 import { FakeTimers, fakeDocument } from "./fakes.js";
 
 fakeDocument();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { renewClasses, shareClasses } from "../../app/components/shared/classes.js";
-import { Digits, placeClass, readFixed } from "../../app/components/review_grid/digits.js";
+import { Digits, placeClass, readFixed } from "../../app/components/review_grid/settings.js";
 import { FakeStorage, fakeDocument } from "./fakes.js";
 
 const root = fakeDocument();

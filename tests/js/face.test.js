@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Audit } from "../../app/components/review_grid/audit.js";
-import { paintCard } from "../../app/components/review_grid/card.js";
-import { BLIND, OPEN } from "../../app/components/review_grid/face.js";
+import { paintCard, BLIND, OPEN } from "../../app/components/review_grid/card.js";
 import { Inspector } from "../../app/components/review_grid/inspector.js";
 import { Footer } from "../../app/components/review_grid/masthead.js";
 import { RegionInspector } from "../../app/components/review_grid/region_inspector.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { shortLeftOut, setParams } from "../../app/components/review_grid/accept_bar.js";
-import { basisOf } from "../../app/components/review_grid/accept_dialog.js";
+import { basisOf } from "../../app/components/review_grid/accept_all.js";
 import { DEFAULT, describe, countNarrowing, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { cardUrls, setGreyRange, imageUrl } from "../../app/components/shared/format.js";
-import { Greys, readRange } from "../../app/components/review_grid/greys.js";
+import { Greys, readRange } from "../../app/components/review_grid/settings.js";
 import { FakeStorage, finding } from "./fakes.js";
 
 const element = () => ({

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { openImageSearch } from "../../app/components/shared/image_search.js";
+import { openImageSearch } from "../../app/components/shared/search.js";
 import { FakeTimers, fakeDocument, settle } from "./fakes.js";
 
 test("an answer to what was typed before is not opened by Enter", async () => {

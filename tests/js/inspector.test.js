@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { OPEN } from "../../app/components/review_grid/face.js";
+import { OPEN } from "../../app/components/review_grid/card.js";
 import { Inspector, networksLine } from "../../app/components/review_grid/inspector.js";
 import { finding, settle } from "./fakes.js";
 

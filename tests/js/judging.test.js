@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { BLIND, OPEN } from "../../app/components/review_grid/face.js";
+import { BLIND, OPEN } from "../../app/components/review_grid/card.js";
 import { Judging } from "../../app/components/review_grid/judging.js";
-import { Toast } from "../../app/components/shared/toast.js";
+import { Toast } from "../../app/components/shared/dom.js";
 import { isSettled } from "../../app/components/review_grid/verdicts.js";
 import { finding } from "./fakes.js";
 

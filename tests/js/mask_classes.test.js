@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { renewClasses } from "../../app/components/shared/classes.js";
-import { ClassList } from "../../app/components/mask_editor/class_list.js";
+import { ClassList } from "../../app/components/mask_editor/side_panel.js";
 import { Picture } from "../../app/components/mask_editor/picture.js";
 import { fakeDocument } from "./fakes.js";
 

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Contacts } from "../../app/components/mask_editor/contacts.js";
+import { Contacts, Stroke } from "../../app/components/mask_editor/pointer.js";
 import { Painting } from "../../app/components/mask_editor/painting.js";
-import { Stroke } from "../../app/components/mask_editor/strokes.js";
 import { View } from "../../app/components/mask_editor/view.js";
 
 const at = (pointerType, pointerId, clientX = 0, clientY = 0) => ({ pointerType, pointerId, clientX, clientY });

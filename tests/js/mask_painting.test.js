@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { TILE } from "../../app/components/mask_editor/grid.js";
-import { merge } from "../../app/components/mask_editor/merge.js";
+import { TILE, merge } from "../../app/components/mask_editor/grid.js";
 import { Painting } from "../../app/components/mask_editor/painting.js";
 import { edgePixels, fillPixels, tableOf, withEdges } from "../../app/components/mask_editor/palette.js";
 import { anchor, areaOf, connectedSpans, disc, polygonSpans, runsOf, spansOfRuns, strokeSpans } from "../../app/components/mask_editor/spans.js";

@@ -3,9 +3,8 @@ import { test } from "node:test";
 import { inflateSync } from "node:zlib";
 
 import { packTiles } from "../../app/components/mask_editor/api.js";
-import { Grid } from "../../app/components/mask_editor/grid.js";
+import { Grid, merge } from "../../app/components/mask_editor/grid.js";
 import { Journal, recover } from "../../app/components/mask_editor/journal.js";
-import { merge } from "../../app/components/mask_editor/merge.js";
 import { Painting } from "../../app/components/mask_editor/painting.js";
 import { openPicture } from "../../app/components/mask_editor/picture.js";
 import { Saver } from "../../app/components/mask_editor/saver.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Painting } from "../../app/components/mask_editor/painting.js";
-import { Polygon, Stroke } from "../../app/components/mask_editor/strokes.js";
+import { Polygon, Stroke } from "../../app/components/mask_editor/pointer.js";
 import { Settings } from "../../app/components/mask_editor/toolbox.js";
 import { View } from "../../app/components/mask_editor/view.js";
 import { FakeStorage } from "./fakes.js";

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 globalThis.document = { querySelector: () => null };
+globalThis.addEventListener = () => {};
 const { mountComponent } = await import("../../app/components/shared/mount.js");
 
 function view(name, log) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { areaPath, outlinePath } from "../../app/components/shared/outline.js";
+import { areaPath, outlinePath } from "../../app/components/shared/regions.js";
 
 /** Return the unit steps an outline is made of, as "x,y-x,y", sorted. */
 function steps(path) {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DEFAULT, toParams } from "../../app/components/review_grid/filters.js";
-import { filterOfPath, findingsElsewhere, countInQueue } from "../../app/components/review_grid/path_filter.js";
+import { DEFAULT, filterOfPath, toParams } from "../../app/components/review_grid/filters.js";
+import { findingsElsewhere, countInQueue } from "../../app/components/review_grid/sidebar.js";
 
 const counts = (over) => ({ todo: 0, decided: 0, total: 0, by_status: {}, kinds: {}, ...over });
 const filter = (over) => ({ ...DEFAULT, path: "cat", ...over });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { cardInQuery, linkTo, withoutCard } from "../../app/components/review_grid/queue_position.js";
+import { cardInQuery, linkTo, withoutCard } from "../../app/components/review_grid/queue.js";
 
 test("a link names round and card and nothing of the filter", () => {
   const link = linkTo({ origin: "http://here:8501", pathname: "/review" }, 3, 77);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { badgeOf } from "../../app/components/review_grid/card.js";
 import { DEFAULT } from "../../app/components/review_grid/filters.js";
-import { editorUrl, idsFrom, firstIndexOf, QueuePosition } from "../../app/components/review_grid/queue_position.js";
+import { editorUrl, idsFrom, firstIndexOf, QueuePosition } from "../../app/components/review_grid/queue.js";
 import { countsBySide } from "../../app/components/review_grid/region_filters.js";
 import { boundaryNote, REGION_ACTIONS, Siblings } from "../../app/components/review_grid/region_parts.js";
 import { summary } from "../../app/components/review_grid/verdicts.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { KeptActs, Outbox } from "../../app/components/shared/outbox.js";
-import { classOf, keyOf, Marks } from "../../app/components/tag_panel/class_rows.js";
+import { classOf, keyOf, Marks } from "../../app/components/tag_panel/sides.js";
 import { TagQueue } from "../../app/components/tag_panel/queue.js";
 import { FakeDatabase, FakeServer, FakeStorage, FakeTimers, settle } from "./fakes.js";
 

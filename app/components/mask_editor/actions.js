@@ -4,7 +4,7 @@
 // here; tools and steps have other keys.
 
 import { offeredOf } from "../shared/classes.js";
-import { isTyping } from "../shared/keys.js";
+import { isStreamlitKey, isTyping } from "../shared/keys.js";
 /** @import { KeyTable } from "../shared/types.d.ts" */
 /** @import { Editor } from "./editor.js" */
 
@@ -55,7 +55,6 @@ export const ACTIONS = [
 
 export const STORE = "outfold.keys.masks";
 const REPEATS = new Set(["smaller", "larger", "fainter", "stronger", "zoom_in", "zoom_out", "next_region", "previous_region", "undo", "redo", "back"]);
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended while painting
 const PLAIN = new Set(["help", "close", "images"]); // available before an image is open
 const OPACITY_STEP = 0.1;
 
@@ -126,7 +125,7 @@ export function listen(editor, actions) {
     }
     const found = editor.keys.lookup(event);
     if (!found) {
-      if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
+      if (isStreamlitKey(event)) event.stopImmediatePropagation();
       return;
     }
     if (ownKeys(event)) return;

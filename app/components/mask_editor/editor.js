@@ -1,24 +1,21 @@
 // The mask editor: the open image, its parts, and dialogs about conflicts, recovered strokes and keys.
 
+import { askName } from "../shared/annotator.js";
 import { errorText } from "../shared/api.js";
 import { renewClasses } from "../shared/classes.js";
-import { h, keycap, openDialog, troubleState } from "../shared/dom.js";
+import { h, keycap, openDialog, TO_DATASETS, Toast, troubleState } from "../shared/dom.js";
 import { clock, number } from "../shared/format.js";
-import { openImageSearch } from "../shared/image_search.js";
 import { openHelp } from "../shared/keys.js";
-import { askName } from "../shared/name_dialog.js";
 import { watchClasses } from "../shared/other_people.js";
-import { Toast } from "../shared/toast.js";
-import { ClassList, nameOf } from "./class_list.js";
-import { Hand } from "./hand.js";
+import { openImageSearch } from "../shared/search.js";
 import { Footer, Masthead } from "./masthead.js";
 import { openPicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
-import { RegionPanel } from "./region_panel.js";
+import { ClassList, nameOf, RegionPanel } from "./side_panel.js";
 import { areaOf } from "./spans.js";
 import { Stage } from "./stage.js";
-import { Settings, Toolbox } from "./toolbox.js";
-/** @import { Box, ClassId, ColouredClasses, Failure, Labels, News, Point, Root, Verdict } from "../shared/types.d.ts" */
+import { Hand, Settings, Toolbox } from "./toolbox.js";
+/** @import { ClassId, ColouredClasses, Labels, News, Point, Root, Verdict } from "../shared/types.d.ts" */
 /** @import { Keys } from "../shared/keys.js" */
 /** @import { OtherPeople } from "../shared/other_people.js" */
 /** @import { MaskApi } from "./api.js" */
@@ -118,7 +115,7 @@ export class Editor {
       conflict: here(() => this.#conflict()), loaded: here(() => this.draw()), classes: here((answer, at) => this.takeClasses(answer, at)),
       refused: here((error) => this.say(errorText(error), { warning: true })),
       held: (error, name) => this.say(`The mask of ${name} is not stored: ${errorText(error)}. This browser keeps it and stores it then.`, {
-        warning: true, sticky: true, action: { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) },
+        warning: true, sticky: true, action: TO_DATASETS,
       }),
     };
   }
@@ -405,7 +402,7 @@ function progressText({ regions, undecided }) {
 }
 
 /** Let the person choose between two masks of the image, until one is chosen. @param {Editor} editor */
-export async function settleConflict(editor) {
+async function settleConflict(editor) {
   const { picture, root } = editor;
   /** @param {string} label */
   const again = (label) => ({ label, run: () => settleConflict(editor) });
@@ -421,7 +418,7 @@ export async function settleConflict(editor) {
 }
 
 /** Report unsaved changes of an earlier visit, of this image or of another one. @param {Editor} editor */
-export function reportRecovered(editor) {
+function reportRecovered(editor) {
   const { recovered, elsewhere } = editor.picture;
   const other = elsewhere.find(({ round }) => round === editor.roundId);
   if (recovered && !recovered.saved) editor.say(`Recovered unsaved changes from ${clock(recovered.at)}.`, { action: { label: "Undo", run: () => editor.undo() }, passing: true });
@@ -429,7 +426,7 @@ export function reportRecovered(editor) {
 }
 
 /** Show all keys and the gestures of the pointer. @param {Pick<Editor, "root" | "keys">} editor @param {() => void} onchange */
-export function openKeys({ root, keys }, onchange) {
+function openKeys({ root, keys }, onchange) {
   openHelp({ root, keys, onchange, about: "Everything is saved by itself after each stroke.", fixed: [
     [[keycap("1"), "–", keycap("9"), keycap("0")], "the class of that number; with Shift the 11th to 20th"],
     [[keycap("wheel")], "zoom at the pointer"],

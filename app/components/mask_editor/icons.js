@@ -1,6 +1,7 @@
-// Line drawings of tools, as paths in a square of 24, and SVG elements.
+// Line drawings of tools, as paths in a square of 24.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { shape } from "../shared/dom.js";
+
 const PATHS = {
   brush: "M20 4c-5 2-8 5.500-10 9l2 2c3.500-2 6.500-5.500 8-11zM9.500 14.500c-3 0-3 4-6 4.500 3 2 8.500 1.500 8.500-2",
   eraser: "M8.500 19.500h11M4 14.500l9.500-10 6 5.500-9 9.500H8z M8.500 9.800l6 5.500",
@@ -21,25 +22,5 @@ const PATHS = {
 
 /** Return an icon; its meaning is in the button's text or label. @param {Icon} name */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  svg.setAttribute("class", "icon");
-  svg.append(shape("path", { d: PATHS[name] }));
-  return svg;
-}
-
-/**
- * Return an SVG element with these attributes.
- *
- * @template {keyof SVGElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, string>} attributes
- * @param {...Node} children
- */
-export function shape(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
+  return shape("svg", { viewBox: "0 0 24 24", "aria-hidden": "true", class: "icon" }, shape("path", { d: PATHS[name] }));
 }

@@ -4,8 +4,7 @@
 // Writes overtake nothing: of several waiting ones only the newest is made.
 
 import { openDatabase, readAll, write } from "../shared/database.js";
-import { Grid, sameLabels } from "./grid.js";
-import { mergeTile } from "./merge.js";
+import { Grid, sameLabels, mergeTile } from "./grid.js";
 /** @import { Labels, MaskRecord, MaskSave, Tiles } from "../shared/types.d.ts" */
 
 /** @typedef {Omit<MaskRecord, "client" | "sample" | "at">} JournalEntry */

@@ -1,17 +1,16 @@
 // Mounting of the mask editor. Savers and the outbox outlive it: unsaved changes go on being sent.
 
 import { Keys } from "../shared/keys.js";
-import { mountComponent } from "../shared/mount.js";
-import { holdLock, livingClients, newClient } from "../shared/open_outboxes.js";
+import { mountComponent, holdLock, livingClients, newClient } from "../shared/mount.js";
 import { KeptActs, Outbox } from "../shared/outbox.js";
 import { ACTIONS, createActions, listen, STORE } from "./actions.js";
 import { createMaskApi } from "./api.js";
 import { Editor } from "./editor.js";
 import { Journal, openJournal } from "./journal.js";
 /** @import { Act, ActResult, Entry, Failure, Mounting } from "../shared/types.d.ts" */
+/** @import { Actions } from "./actions.js" */
 /** @import { MaskApi } from "./api.js" */
 /** @import { Saver } from "./saver.js" */
-/** @import { Actions } from "./actions.js" */
 
 /** @typedef {{ api: string, dataset: number, round: number | null, sample: number, finding: number | null }} EditorData */
 /** @typedef {Awaited<ReturnType<typeof openDesk>>} Desk */
@@ -23,7 +22,6 @@ let shared = null; // desk of all editors of this page: clients, journal, outbox
 /** Mount, or bring up to date, the editor in `parentElement`; returns the clean-up for its unmounting. @param {Mounting<EditorData>} component */
 export function mount({ parentElement, data }) {
   const wanted = JSON.stringify([data.dataset, data.round, data.sample, data.finding]);
-  /** @param {Editor} editor */
   /** @param {Editor} editor */
   const isShown = (editor) => editor.picture?.about?.sample === data.sample && editor.roundId === data.round;
   return mountComponent(parentElement, wanted, (entry) => open(entry, parentElement, data), isShown);

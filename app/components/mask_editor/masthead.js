@@ -1,28 +1,24 @@
 // Line above the image (back, name, save state) and line below it (keys, pixel under the pointer).
 
+import { showAnnotator } from "../shared/annotator.js";
 import { fill, h, keycap } from "../shared/dom.js";
-import { clock, initials } from "../shared/format.js";
-import { keyLabel } from "../shared/keys.js";
-import { nameOf } from "./class_list.js";
-/** @import { Labels, MaskInfo, Point, SaveState, SaveStatus } from "../shared/types.d.ts" */
+import { clock, savedTitle } from "../shared/format.js";
+import { nameOf } from "./side_panel.js";
+/** @import { Labels, MaskInfo, Point, SaveStatus } from "../shared/types.d.ts" */
 /** @import { Keys } from "../shared/keys.js" */
 /** @import { Painting } from "./painting.js" */
 
 /** @type {[action: string, word: string][]} */
 const HINTS = [["accept", "accept region"], ["keep", "keep"], ["next_region", "next region"], ["overlay", "colours"], ["contour", "contours"], ["hide", "hold to hide"], ["fit", "whole image"], ["next_image", "next image"], ["images", "any image"], ["help", "all keys"]];
 
-/** @type {Partial<Record<SaveState, string>>} */
-const TITLES = {
-  offline: "Kept in this browser and sent as soon as the server answers again.",
-  held: "Its dataset or round was deleted. This browser keeps it and stores it once that is restored on the Datasets page.",
-};
+const HELD = "Its dataset or round was deleted. This browser keeps it and stores it once that is restored on the Datasets page.";
 
 export class Masthead {
   /** `on` holds act(action), name(). @param {{ keys: Keys, on: { act: (action: string) => void, name: () => void } }} options */
   constructor({ keys, on }) {
-    const combo = keys.combos("images")[0];
+    const key = keys.label("images");
     this.title = h("h1", { class: "image-name" });
-    this.choose = h("button", { type: "button", class: "ghost any-image", title: "Go to any image, by its name", "aria-label": `Go to any image${combo ? `, key ${keyLabel(combo)}` : ""}`, onclick: () => on.act("images") }, "Images", combo && keycap(keyLabel(combo)));
+    this.choose = h("button", { type: "button", class: "ghost any-image", title: "Go to any image, by its name", "aria-label": `Go to any image${key && `, key ${key}`}`, onclick: () => on.act("images") }, "Images", keys.cap("images"));
     this.status = h("output", { class: "status", "aria-live": "off", dataset: { unsaved: "0", state: "saved" } });
     this.who = h("button", { type: "button", class: "who", onclick: on.name });
     /** @param {string} action @param {string} sign @param {string} label */
@@ -45,9 +41,7 @@ export class Masthead {
 
   /** @param {string | null} name */
   name(name) {
-    this.who.textContent = name ? initials(name) : "?";
-    this.who.title = name ? `You paint as ${name}. Change the name` : "Say who you are";
-    this.who.setAttribute("aria-label", this.who.title);
+    showAnnotator(this.who, name, "paint");
   }
 
   /** @param {SaveStatus} status */
@@ -59,7 +53,7 @@ export class Masthead {
       name: "⚠ unsaved, your name is needed", held: "⚠ not stored, deleted meanwhile", conflict: "⚠ unsaved, another annotator saved", refused: "⚠ unsaved, refused by the server",
     };
     this.status.textContent = words[state];
-    this.status.title = TITLES[state] ?? "";
+    this.status.title = state === "held" ? HELD : savedTitle({ state }, "");
   }
 }
 
@@ -80,9 +74,8 @@ export class Footer {
 
   keysChanged() {
     fill(this.hints, HINTS.map(([action, word]) => {
-      const combo = this.keys.combos(action)[0];
       const held = action === "hide"; // a key to hold is no button
-      return h(held ? "span" : "button", { ...(held ? {} : { type: "button", onclick: () => this.on.act(action) }), class: "hint" }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+      return h(held ? "span" : "button", { ...(held ? {} : { type: "button", onclick: () => this.on.act(action) }), class: "hint" }, this.keys.cap(action), ` ${word}`);
     }));
   }
 

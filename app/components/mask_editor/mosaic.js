@@ -3,7 +3,7 @@
 /** @import { View } from "./view.js" */
 
 export const EDGE = 512; // pixels of a tile's side
-export const OVERVIEW = 1024; // pixels of the longer side of the picture of the whole
+const OVERVIEW = 1024; // pixels of the longer side of the picture of the whole
 const KEPT = 96; // tiles; about a MiB each when decoded
 const AT_ONCE = 4; // requests
 const PUT_OFF_MS = 5000; // until a failed tile is requested again

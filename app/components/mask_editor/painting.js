@@ -3,7 +3,7 @@
 import { Grid } from "./grid.js";
 import { Changes, History } from "./history.js";
 import { connectedSpans, spansWhere } from "./spans.js";
-/** @import { ActNote, Box, ClassId, Labels, Tiles } from "../shared/types.d.ts" */
+/** @import { ActNote, ClassId, Labels, Tiles } from "../shared/types.d.ts" */
 
 export class Painting {
   /**

@@ -2,9 +2,8 @@
 
 import { shareClasses } from "../shared/classes.js";
 import { packTiles } from "./api.js";
-import { LARGE } from "./grid.js";
+import { LARGE, merge } from "./grid.js";
 import { recover } from "./journal.js";
-import { merge } from "./merge.js";
 import { Painting } from "./painting.js";
 import { Saver } from "./saver.js";
 import { spansOfRuns } from "./spans.js";

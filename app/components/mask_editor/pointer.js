@@ -1,13 +1,173 @@
-// Pointer events for the tools: strokes, clicks, polygons, panning, pinching.
+// Pointers on the image: their roles, the strokes and polygons that they draw, and the effect of each tool. Positions are in image pixels.
+//
+// At most one pointer draws, further fingers move the image. A second finger ends the stroke of the first. After the first event of a pen,
+// fingers only move the image, and while the pen is down they do nothing, so that a resting palm neither paints nor pans.
 
 import { number } from "../shared/format.js";
-import { nameOf } from "./class_list.js";
-import { Contacts } from "./contacts.js";
-import { areaOf } from "./spans.js";
-import { Polygon, Stroke } from "./strokes.js";
-/** @import { ClassId, Labels, Point } from "../shared/types.d.ts" */
+import { unionBox } from "./grid.js";
+import { nameOf } from "./side_panel.js";
+import { anchor, areaOf, polygonSpans, strokeSpans } from "./spans.js";
+/** @import { Box, ClassId, Labels, Point } from "../shared/types.d.ts" */
 /** @import { Editor } from "./editor.js" */
+/** @import { Painting } from "./painting.js" */
 /** @import { Grip } from "./stage.js" */
+
+export class Stroke {
+  /**
+   * `source` is a class, or a map that the brush copies from; `from` begins with a straight line from there.
+   *
+   * @param {Painting} painting
+   * @param {{ source: ClassId | Labels, size: number, from?: Point | null }} options
+   */
+  constructor(painting, { source, size, from = null }) {
+    this.painting = painting;
+    this.source = source;
+    this.size = size;
+    /** @type {Point | null} Position of the last one that was painted. */
+    this.position = null;
+    this.last = from && this.#anchored(from, size);
+    painting.begin();
+  }
+
+  /** Continue through these positions; returns the box of changed pixels, null if none changed. @param {Point[]} positions */
+  move(positions) {
+    const { painting, size } = this;
+    /** @type {Box | null} */
+    let box = null;
+    for (const position of positions) {
+      const here = this.#anchored(position, size);
+      const spans = strokeSpans(this.last ?? here, here, size, painting.width, painting.height);
+      box = unionBox(box, painting.paint(spans, this.source));
+      this.last = here;
+      this.position = position;
+    }
+    return box;
+  }
+
+  /** Close the stroke; returns whether it changed a pixel. */
+  end() {
+    return this.painting.end();
+  }
+
+  /** Cancel the stroke; returns the box to redraw, null if nothing changed. */
+  cancel() {
+    return this.painting.cancel();
+  }
+
+  /** @param {Point} position @param {number} size @returns {Point} */
+  #anchored([x, y], size) {
+    return [anchor(x, size), anchor(y, size)];
+  }
+}
+
+export class Polygon {
+  constructor() {
+    /** @type {Point[]} */
+    this.corners = [];
+  }
+
+  /**
+   * Add a corner; returns false when it lies on the first one (within `reach`) and the polygon is complete.
+   *
+   * @param {Point} corner
+   * @param {number} reach
+   */
+  add([x, y], reach) {
+    const [first] = this.corners;
+    if (this.corners.length > 2 && Math.hypot(x - first[0], y - first[1]) <= reach) return false;
+    const last = this.corners.at(-1);
+    if (!last || last[0] !== x || last[1] !== y) this.corners.push([x, y]);
+    return true;
+  }
+
+  back() {
+    this.corners.pop();
+  }
+
+  /** @param {number} width @param {number} height */
+  spans(width, height) {
+    return polygonSpans(this.corners, width, height);
+  }
+
+  /** Return it as an SVG path, with a further corner where the pointer is. @param {Point | null} [pointer] */
+  path(pointer = null) {
+    const corners = pointer ? [...this.corners, pointer] : this.corners;
+    return corners.map(([x, y], index) => `${index ? "L" : "M"}${x} ${y}`).join("");
+  }
+}
+
+/** @typedef {Pick<PointerEvent, "pointerId" | "pointerType" | "clientX" | "clientY">} PointerPlace */
+/** @typedef {{ x: number, y: number, distance: number }} Grasp Point between two fingers and their distance, 0 for one finger. */
+
+export class Contacts {
+  constructor() {
+    /** @type {number | null} */
+    this.owner = null; // pointerId of the one that draws
+    /** @type {Map<number, Point>} */
+    this.touches = new Map(); // pointerId -> [x, y] in CSS pixels, in the order they came down
+    this.moving = false; // fingers move the image, until the last one is lifted
+    this.pen = false; // a pen has been used
+  }
+
+  /** Return the role of a pointer on press: "draw", "move" or "ignore"; the first two end an earlier stroke. @param {PointerPlace} event */
+  down({ pointerId, pointerType, clientX, clientY }) {
+    if (pointerType === "pen") {
+      this.pen = true;
+      if (this.#isOccupied(pointerId)) return "ignore";
+      this.touches.clear();
+      this.moving = false;
+      this.owner = pointerId;
+      return "draw";
+    }
+    if (this.#isOccupied(pointerId)) return "ignore";
+    if (pointerType !== "touch") {
+      if (this.touches.size) return "ignore";
+      this.owner = pointerId;
+      return "draw";
+    }
+    this.touches.set(pointerId, [clientX, clientY]);
+    if (this.touches.size === 1 && !this.pen) {
+      this.owner = pointerId;
+      return "draw";
+    }
+    this.owner = null;
+    this.moving = true;
+    return "move";
+  }
+
+  /** Return the role of a pointer that moved: "draw", "move", "hover" or "ignore". @param {PointerPlace} event */
+  move({ pointerId, pointerType, clientX, clientY }) {
+    if (pointerType === "pen") this.pen = true;
+    if (this.touches.has(pointerId)) this.touches.set(pointerId, [clientX, clientY]);
+    if (pointerId === this.owner) return "draw";
+    if (this.touches.has(pointerId)) return "move";
+    return this.owner === null && !this.touches.size && pointerType !== "touch" ? "hover" : "ignore";
+  }
+
+  /** Return the role that a lifted pointer had: "draw", "move" or "ignore". @param {{ pointerId: number }} event */
+  up({ pointerId }) {
+    const touched = this.touches.delete(pointerId);
+    if (!this.touches.size) this.moving = false;
+    if (pointerId === this.owner) {
+      this.owner = null;
+      return "draw";
+    }
+    return touched ? "move" : "ignore";
+  }
+
+  /** Return whether a mouse or pen other than this pointer draws. @param {number} pointerId */
+  #isOccupied(pointerId) {
+    return this.owner !== null && this.owner !== pointerId && !this.touches.has(this.owner);
+  }
+
+  /** The point between the first two fingers and their distance (0 for one finger); null unless fingers move the image. @returns {Grasp | null} */
+  get grasp() {
+    if (!this.moving) return null;
+    const [first, second = first] = [...this.touches.values()];
+    const [[x0, y0], [x1, y1]] = [first, second];
+    return { x: (x0 + x1) / 2, y: (y0 + y1) / 2, distance: Math.hypot(x1 - x0, y1 - y0) };
+  }
+}
 
 const CLOSE_PIXELS = 8; // CSS pixels around a polygon's first corner that complete it
 const TAP_PIXELS = 10; // CSS pixels a finger may stray and still tap

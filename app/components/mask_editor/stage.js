@@ -1,16 +1,15 @@
 // Stage of the editor: the image with its mask and marks, zoom, and positions of the pointer. It draws what other parts ask for.
 
-import { h } from "../shared/dom.js";
-import { outlinePath } from "../shared/outline.js";
+import { h, shape } from "../shared/dom.js";
+import { outlinePath } from "../shared/regions.js";
 import { LARGE } from "./grid.js";
-import { shape } from "./icons.js";
 import { Pane, Sheet } from "./layers.js";
 import { tableOf } from "./palette.js";
 import { anchor, runsOf, strokeSpans } from "./spans.js";
 import { View } from "./view.js";
 /** @import { Box, Point } from "../shared/types.d.ts" */
-/** @import { Grasp } from "./contacts.js" */
 /** @import { Painting } from "./painting.js" */
+/** @import { Grasp } from "./pointer.js" */
 /** @import { Settings } from "./toolbox.js" */
 
 /** @typedef {{ position: Point, scale: number, distance: number }} Grip Image as one or two fingers took hold of it. */

@@ -1,10 +1,16 @@
-// Left side of the editor: tools, settings of the current tool and of the display, kept between visits.
+// Tools of the editor: the left side with their settings and those of the display, kept between visits, and the hand that holds one tool and
+// the class that it paints.
 
-import { fill, h, keycap } from "../shared/dom.js";
-import { keyLabel } from "../shared/keys.js";
+import { errorText } from "../shared/api.js";
+import { offeredOf } from "../shared/classes.js";
+import { fill, h, keepFocus, keycap } from "../shared/dom.js";
 import { icon } from "./icons.js";
+import { nameOf } from "./side_panel.js";
+/** @import { ClassId, MaskInfo, Point } from "../shared/types.d.ts" */
 /** @import { Keys } from "../shared/keys.js" */
+/** @import { Editor } from "./editor.js" */
 /** @import { Icon } from "./icons.js" */
+/** @import { Picture } from "./picture.js" */
 
 /** @typedef {{ act: (action: string) => void, mode: (tool: string, mode: string) => void, set: (settings: Partial<Settings>) => void }} ToolboxActs */
 /** @typedef {{ tool: string, settings: Settings, undo: boolean, redo: boolean, suggests: boolean }} ToolboxState */
@@ -12,7 +18,7 @@ import { icon } from "./icons.js";
 const STORE = "outfold.masks.view";
 /** @type {("fill" | "contour" | "opacity" | "size")[]} */
 const STORED = ["fill", "contour", "opacity", "size"];
-export const LARGEST_BRUSH = 256; // image pixels
+const LARGEST_BRUSH = 256; // image pixels
 /** @type {[title: string, tools: [tool: Icon, name: string][]][]} */
 const GROUPS = [
   ["Paint", [["brush", "Brush"], ["eraser", "Eraser"], ["polygon", "Polygon"], ["fill", "Fill"], ["replace", "Replace class"], ["pick", "Pick class"]]],
@@ -78,9 +84,6 @@ function readStore(storage, settings) {
   }
 }
 
-/** Take the pointer's press without the keyboard's focus, so that the keys go on to the image. @param {Event} event */
-const keepFocus = (event) => event.preventDefault();
-
 export class Toolbox {
   /** `on` holds act(action), mode(tool, mode), set(settings). @param {{ keys: Keys, on: ToolboxActs }} options */
   constructor({ keys, on }) {
@@ -138,7 +141,7 @@ export class Toolbox {
     const { keys } = this;
     fill(this.options,
       BRUSHES.has(tool) && h("label", { class: "slider" }, h("span", {}, "Size ", this.sized), this.size,
-        h("span", { class: "caps" }, keycap(keyLabel(keys.combos("smaller")[0] ?? "")), keycap(keyLabel(keys.combos("larger")[0] ?? "")))),
+        h("span", { class: "caps" }, keys.cap("smaller"), keys.cap("larger"))),
       MODES[tool] && h("div", { class: "seg2", role: "group", "aria-label": "How it works" }, MODES[tool].map(([mode, word, about]) =>
         h("button", { type: "button", title: about, "aria-pressed": String(this.modes[tool] === mode), onpointerdown: keepFocus, onclick: () => this.choose(tool, mode) }, word))),
       h("p", { class: "about" }, ABOUT[tool]));
@@ -168,11 +171,11 @@ export class Toolbox {
 
   /** @param {string} action @param {string} name @param {string | Element | null} word @param {Element | null} drawing @param {string} className */
   #button(action, name, word, drawing, className) {
-    const combo = this.keys.combos(action)[0];
+    const key = this.keys.label(action);
     const button = h("button", {
-      type: "button", class: className, title: `${name}${combo ? ` (${keyLabel(combo)})` : ""}`, "aria-label": `${name}${combo ? `, key ${keyLabel(combo)}` : ""}`,
+      type: "button", class: className, title: `${name}${key && ` (${key})`}`, "aria-label": `${name}${key && `, key ${key}`}`,
       "aria-pressed": "false", onpointerdown: keepFocus, onclick: () => this.on.act(action),
-    }, drawing, word, combo && keycap(keyLabel(combo).replace("Shift+", "⇧")));
+    }, drawing, word, key && keycap(key.replace("Shift+", "⇧")));
     this.buttons.set(action, button);
     return button;
   }
@@ -186,4 +189,95 @@ function sizeAt(place) {
 /** @param {number} size */
 function placeOf(size) {
   return Math.round((100 * Math.log(size)) / Math.log(LARGEST_BRUSH));
+}
+
+export class Hand {
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.editor = editor;
+    this.tool = "brush";
+    /** @type {ClassId} Class that is painted. */
+    this.label = 0;
+    this.before = "brush"; // tool that picking returns to
+  }
+
+  /** An image has been opened: its region's suggested class is likely wanted. @param {Pick<Picture, "about" | "region" | "predicted" | "painting">} picture */
+  open({ about, region, predicted, painting }) {
+    if (this.tool.startsWith("suggest") ? !predicted : this.tool === "restore" && painting.given === null) this.use("brush");
+    if (region) this.label = region.pseudo;
+    this.renew(about);
+  }
+
+  /**
+   * Follow a change of the classes: a merged class becomes its target, one not offered any more the first offered one.
+   *
+   * @param {Pick<MaskInfo, "classes">} about
+   * @param {[ClassId, ClassId][]} [merged]
+   */
+  renew({ classes }, merged = []) {
+    this.label = new Map(merged).get(this.label) ?? this.label;
+    const offered = offeredOf(classes);
+    if (!offered.includes(this.label)) this.label = offered[0] ?? 0;
+    this.#dip();
+  }
+
+  /** Take another tool. @param {string} tool */
+  use(tool) {
+    const { editor } = this;
+    const { picture } = editor;
+    if (tool.startsWith("suggest") && !picture.predicted) {
+      const why = editor.roundId ? "There are no predictions of this round for this image." : "No round has looked at this image yet.";
+      editor.say(picture.loading ? "What the round suggests is still being loaded." : why, { warning: true });
+      return;
+    }
+    if (tool === "restore" && picture.painting.given === null) {
+      editor.say("The given mask is being loaded.");
+      const here = () => picture === editor.picture;
+      picture.loadGiven().then(() => here() && this.use(tool), (error) => here() && editor.say(errorText(error), { warning: true }));
+      return;
+    }
+    if (tool === "pick" && this.tool !== "pick") this.before = this.tool;
+    if (tool !== "polygon") editor.pointer.drop();
+    this.tool = tool;
+    editor.element.dataset.tool = tool;
+    editor.live.textContent = tool.replace("_", " ");
+    editor.pointer.draw();
+    editor.draw();
+  }
+
+  /** Take another class; unlabelled is painted by the eraser. @param {ClassId} id */
+  choose(id) {
+    const { editor } = this;
+    const unlabelled = id === editor.picture.about.ignore;
+    if (unlabelled && this.tool === "brush") this.use("eraser");
+    else if (!unlabelled && this.tool === "eraser") this.use("brush");
+    if (this.tool !== "eraser") this.label = id;
+    editor.live.textContent = nameOf(editor.picture.about, id);
+    this.#dip();
+  }
+
+  /** Take the class under a position; `done`: and the tool from before. @param {Point} position @param {{ done?: boolean }} [options] */
+  pickAt(position, { done = false } = {}) {
+    const [x, y] = position;
+    const id = this.editor.painting.at(Math.floor(x), Math.floor(y));
+    if (id === null) return;
+    if (done) this.use(this.before);
+    this.choose(id);
+  }
+
+  /** Protect a class, or no longer. @param {ClassId} id */
+  lock(id) {
+    const { picture, live } = this.editor;
+    const { locked } = picture.painting;
+    locked[id] = locked[id] ? 0 : 1;
+    live.textContent = `${nameOf(picture.about, id)} is ${locked[id] ? "" : "no longer "}protected`;
+    this.editor.draw();
+  }
+
+  #dip() {
+    const { editor } = this;
+    editor.stage.element.style.setProperty("--class", editor.picture.about.colours[this.label] ?? "transparent");
+    editor.pointer.draw();
+    editor.draw();
+  }
 }

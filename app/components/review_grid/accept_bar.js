@@ -1,9 +1,9 @@
 // Bar above the cards that accepts all suggestions above a threshold: effect and known precision.
 
-import { countAbove, bulkHistogram } from "./counts.js";
 import { fill, focusedBeside, h } from "../shared/dom.js";
-import { toParams } from "./filters.js";
 import { fraction, number } from "../shared/format.js";
+import { countAbove, bulkHistogram } from "./counts.js";
+import { toParams } from "./filters.js";
 import { scaleStart } from "./histogram.js";
 import { shortPrecision } from "./precision.js";
 /** @import { BulkPreview, Counts, Filter, Recalibration } from "../shared/types.d.ts" */
@@ -30,7 +30,7 @@ const FIRST = 0.95; // before the slider was ever moved
 const DOES = { agreeing: "be confirmed", unlabelled: "be added" }; // effect of accepting, by kind of finding; else "change"
 
 /** Return the filter of the findings above a threshold. @param {Filter} filter @param {number} threshold */
-export const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
+const setOf = (filter, threshold) => ({ ...filter, status: "open", min: Math.max(filter.min, threshold) });
 
 /**
  * Return the parameters of that set; `byClass`: each class's own threshold takes the place of the one.

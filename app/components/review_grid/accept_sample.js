@@ -2,9 +2,9 @@
 
 import { errorText } from "../shared/api.js";
 import { className, givenName, suggestedName } from "../shared/classes.js";
-import { fill, focusedBeside, h, keycap } from "../shared/dom.js";
+import { fill, focusedBeside, h } from "../shared/dom.js";
 import { fitClass, imageUrl, number } from "../shared/format.js";
-import { classAt, isTyping, keyLabel } from "../shared/keys.js";
+import { classAt, isTyping } from "../shared/keys.js";
 import { layeredCrop } from "../shared/regions.js";
 import { openSearch } from "../shared/search.js";
 import { badgeOf } from "./card.js";
@@ -52,7 +52,7 @@ export class AcceptSample {
     };
     this.title = h("h2", {});
     this.buttons = h("div", { class: "rnd-verdicts" }, BUTTONS.map(([action, text]) =>
-      h("button", { type: "button", class: "ghost", onclick: () => this.items.length && this.actions[action]() }, text, " ", review.keys.combos(action).slice(0, 1).map((combo) => keycap(keyLabel(combo))))));
+      h("button", { type: "button", class: "ghost", onclick: () => this.items.length && this.actions[action]() }, text, " ", review.keys.cap(action))));
     this.cards = h("div", { class: "rnd" });
     this.element = h("div", {}, this.title, this.buttons, this.cards);
   }

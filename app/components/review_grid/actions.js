@@ -1,8 +1,7 @@
 // Actions of the review page, by key or button.
 
-import { openImageSearch } from "../shared/image_search.js";
-import { classAt, classesByDigit, isTyping, openHelp } from "../shared/keys.js";
-import { openSearch } from "../shared/search.js";
+import { classAt, classesByDigit, isStreamlitKey, isTyping, openHelp } from "../shared/keys.js";
+import { openImageSearch, openSearch } from "../shared/search.js";
 import { auditActions } from "./audit.js";
 import { labellingActions } from "./labelling.js";
 import { regionActions } from "./region_parts.js";
@@ -11,7 +10,6 @@ import { regionActions } from "./region_parts.js";
 
 const REPEATS = /^(left|right|up|down|extend_\w+|next_page|previous_page|weaker|stronger)$/; // a held key never repeats a verdict
 const NATIVE = new Set([" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended while judging
 /** Actions that need no cards: available while they load, and when none is left. */
 export const ALWAYS = new Set(["help", "find", "undo", "redo", "previous_page", "clear"]);
 const IN_ZOOM = /^(accept|keep|ambiguous|exclude|second_opinion|note|skip|undo|redo|search|class|zoom|left|right|up|down|overlay|weaker|stronger|blink|view|edit)$/;
@@ -100,11 +98,11 @@ export function createKeyListener(review, actions) {
     const found = review.keys.lookup(event);
     const dialog = review.root.querySelector("dialog[open]");
     if (dialog && !(review.zoom.open && dialog === review.zoom.dialog && found && IN_ZOOM.test(found.action))) {
-      if (STREAMLIT.has(event.key) && !dialog.querySelector(".waiting")) event.stopImmediatePropagation(); // r can be a new key
+      if (isStreamlitKey(event) && !dialog.querySelector(".waiting")) event.stopImmediatePropagation(); // r can be a new key
       return;
     }
     if (!found) {
-      if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
+      if (isStreamlitKey(event)) event.stopImmediatePropagation();
       return;
     }
     if (NATIVE.has(event.key) && !event.shiftKey && ownKeys(event)) return;

@@ -1,14 +1,13 @@
 // An audit: a random sample of a fixed set, its cards in the set's one random order, without confidence, blind by choice.
 
 import { offeredOf } from "../shared/classes.js";
-import { BLIND, OPEN } from "./face.js";
-import { DEFAULT, describe, parse } from "./filters.js";
 import { fraction, number } from "../shared/format.js";
-/** @import { AuditState, ClassId, Classes, Filter, Finding, Status } from "../shared/types.d.ts" */
+import { BLIND, OPEN } from "./card.js";
+import { DEFAULT, describe, parse } from "./filters.js";
+/** @import { AuditState, Classes, Finding, Status } from "../shared/types.d.ts" */
 /** @import { Api } from "../shared/api.js" */
-/** @import { Face } from "./face.js" */
+/** @import { PageEnd } from "../shared/search.js" */
 /** @import { Review } from "./review.js" */
-/** @import { PageEnd } from "../shared/image_search.js" */
 
 /** @typedef {{ isSkipped: (id: number) => boolean, name: string | null }} AuditPerson Annotator and skipped cards. */
 

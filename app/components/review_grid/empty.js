@@ -1,10 +1,9 @@
 // States in place of the cards when there are none: the reason and the next step.
 
 import { h } from "../shared/dom.js";
-import { DEFAULT, countNarrowing } from "./filters.js";
 import { number, RECIPES } from "../shared/format.js";
+import { countNarrowing, DEFAULT, filterOfPath } from "./filters.js";
 import { suggestsNothing } from "./labelling.js";
-import { filterOfPath } from "./path_filter.js";
 /** @import { AuditState, Child, Counts, Filter, RoundInfo } from "../shared/types.d.ts" */
 
 /**

@@ -4,7 +4,7 @@
 
 /** @type {Kind[]} */
 export const KINDS = ["suspicious", "agreeing", "unlabelled"];
-export const STATUSES = ["open", "accept", "keep", "relabel", "ambiguous", "exclude", "bulk", "painted", "second_opinion"];
+const STATUSES = ["open", "accept", "keep", "relabel", "ambiguous", "exclude", "bulk", "painted", "second_opinion"];
 /** @type {Record<string, string>} */
 export const ORDERS = { suspicion: "most suspicious first", confidence: "most confident first", pair: "by class pair", similarity: "like beside like" };
 const WORDS = ["todo", "decided", "any"];
@@ -62,6 +62,9 @@ export function serialise(filter, query) {
 export function toParams(filter, round, extra = {}) {
   return new URLSearchParams({ round: String(round), show: filter.show, status: filter.status, order: filter.order, ...changedParts(filter), ...extra });
 }
+
+/** Return the filter of all findings of a path, whatever their kind and status. @param {string} path @returns {Filter} */
+export const filterOfPath = (path) => ({ ...DEFAULT, show: KINDS.join(","), status: "any", path });
 
 /** Return the number of settings that narrow the queue (its order and kind do not). @param {Filter} filter */
 export function countNarrowing(filter) {

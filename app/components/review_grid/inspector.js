@@ -7,7 +7,7 @@ import { keyFor } from "../shared/keys.js";
 import { CONFIDENCE, noteLine } from "./card.js";
 /** @import { Child, ClassId, Classes, Filter, Finding, FindingDetail } from "../shared/types.d.ts" */
 /** @import { Api } from "../shared/api.js" */
-/** @import { Face } from "./face.js" */
+/** @import { Face } from "./card.js" */
 
 /** @typedef {{ classes: Classes, digits: ClassId[] | null, onpick: (id: ClassId) => void }} ClassChoice */
 
@@ -68,7 +68,7 @@ function rowsOf(item, likely, { classes, digits, onpick }) {
 }
 
 /** Return the network's confidence in the suggested class and in the label; null in an audit, which shows neither. @param {Finding} item */
-export function confidenceLine({ confidence, self_confidence: own, given, pseudo }) {
+function confidenceLine({ confidence, self_confidence: own, given, pseudo }) {
   if (confidence === null || pseudo === -1) return null;
   const labelled = given !== -1 && given !== pseudo && own !== null && own !== undefined;
   return h("p", { class: "certainty", title: CONFIDENCE },

@@ -1,6 +1,7 @@
 // Verdicts, skips, notes, undo and redo: shown at once, stored by the outbox.
 
 import { errorText } from "../shared/api.js";
+import { TO_DATASETS } from "../shared/dom.js";
 import { heldText, namesText } from "../shared/format.js";
 import { ActLog, canTake, decisionFor, stateAfter, refusal, reverseChanges, sameState, stateOf } from "./verdicts.js";
 /** @import { Act, ActResult, Change, ClassActResult, ClassId, Decision, Failure, Finding, LoggedAct, OutboxEntry, Verdict } from "../shared/types.d.ts" */
@@ -197,7 +198,7 @@ export class Judging {
     const count = verdicts.reduce((sum, { act }) => sum + (act.decisions ?? []).length, 0);
     const what = [count && `${count} ${count === 1 ? "verdict" : "verdicts"}`, notes.length && `${notes.length} ${notes.length === 1 ? "note" : "notes"}`].filter(Boolean).join(" and ");
     const text = heldText(what, entries.flatMap(({ act }) => this.#imagesOf(act)), errorText(error));
-    this.review.toast.say(text, { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) }, { warning: true, sticky: true });
+    this.review.toast.say(text, TO_DATASETS, { warning: true, sticky: true });
   }
 
   /** Return the known names of the images of an act. @param {Act} act @returns {string[]} */

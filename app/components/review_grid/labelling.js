@@ -5,18 +5,17 @@ import { fill, h } from "../shared/dom.js";
 import { number } from "../shared/format.js";
 import { ACTIONS, classesByDigit } from "../shared/keys.js";
 import { digitsInOrder } from "../shared/regions.js";
-import { cardAround, cardImage } from "./card.js";
-import { OPEN } from "./face.js";
+import { cardAround, cardImage, OPEN } from "./card.js";
 import { DEFAULT } from "./filters.js";
 import { summary } from "./verdicts.js";
-/** @import { Change, ClassId, Classes, Counts, Filter, Finding, KeyTable, RoundInfo } from "../shared/types.d.ts" */
-/** @import { Face } from "./face.js" */
+/** @import { Change, Classes, Counts, Filter, Finding, KeyTable, RoundInfo } from "../shared/types.d.ts" */
+/** @import { Face } from "./card.js" */
 /** @import { CardSize, Density } from "./grid.js" */
 /** @import { ButtonWord } from "./masthead.js" */
 /** @import { Review } from "./review.js" */
 /** @import { OwnParts } from "./wiring.js" */
 
-export const EACH = 5; // of a class
+const EACH = 5; // of a class
 const NAMED = 4; // classes in the line
 const NOTHING = "no suggestion yet";
 /** @type {Record<Density, CardSize>} */
@@ -60,7 +59,7 @@ export function moveLabels(counts, changes) {
 }
 
 /** Appearance of a card of such a round: its picture, and after a verdict the class. @type {Face} */
-export const UNSUGGESTED = {
+const UNSUGGESTED = {
   ...OPEN,
   card: (item, context) => cardAround(item, cardImage(item, context), h("div", { class: "cap" }, h("span", { class: "to dim" }, NOTHING))),
   title: ({ name }) => name,

@@ -2,8 +2,7 @@
 
 import { createApi } from "../shared/api.js";
 import { Keys } from "../shared/keys.js";
-import { mountComponent } from "../shared/mount.js";
-import { findLiving, isAlive, leaveOutbox, openOutbox } from "../shared/open_outboxes.js";
+import { mountComponent, findLiving, isAlive, leaveOutbox, openOutbox } from "../shared/mount.js";
 import { addressWith, auditIn } from "./audit.js";
 import { Review } from "./review.js";
 /** @import { Entry, Mounting } from "../shared/types.d.ts" */

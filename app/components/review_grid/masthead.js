@@ -1,12 +1,12 @@
 // Line above the cards (progress, mix of verdicts, save state, density, name) and line below them (keys, last decisions, page).
 
+import { showAnnotator } from "../shared/annotator.js";
 import { fill, h, keycap } from "../shared/dom.js";
-import { fitClass, imageUrl, initials, number, savedText, savedTitle } from "../shared/format.js";
-import { keyLabel } from "../shared/keys.js";
+import { fitClass, imageUrl, number, savedText, savedTitle } from "../shared/format.js";
 import { LOOKS } from "./verdicts.js";
 /** @import { Classes, Counts, Finding, SaveStatus, Status } from "../shared/types.d.ts" */
 /** @import { Keys } from "../shared/keys.js" */
-/** @import { Face } from "./face.js" */
+/** @import { Face } from "./card.js" */
 /** @import { Density } from "./grid.js" */
 
 /** @typedef {[action: string, word: string]} ButtonWord */
@@ -92,9 +92,7 @@ export class Topline {
 
   /** @param {string | null} name */
   name(name) {
-    this.who.textContent = name ? initials(name) : "?";
-    this.who.title = name ? `You judge as ${name}. Change the name` : "Say who you are";
-    this.who.setAttribute("aria-label", this.who.title);
+    showAnnotator(this.who, name, "judge");
   }
 
   /** @param {SaveStatus} status */
@@ -131,9 +129,8 @@ export class Footer {
     /** @param {ButtonWord} button */
     const hint = ([action, word]) => {
       if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class" }, keycap("1"), "–", keycap("9"), ` ${word}`);
-      const combo = this.keys.combos(action)[0];
-      if (action === "blink") return h("span", { class: "hint" }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
-      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.on.act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+      if (action === "blink") return h("span", { class: "hint" }, this.keys.cap(action), ` ${word}`);
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.on.act(action) }, this.keys.cap(action), ` ${word}`);
     };
     fill(this.hints, this.words.filter(([action]) => action !== "help").map(hint));
     fill(this.help, this.words.filter(([action]) => action === "help").map(hint));

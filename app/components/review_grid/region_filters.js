@@ -37,7 +37,7 @@ export function countsBySide(pairs, side) {
   return counts;
 }
 
-export class Legend {
+class Legend {
   /** @type {ClassId[]} */ digits;
   /** @type {[ClassId, HTMLElement][]} */ rows;
 
@@ -148,10 +148,9 @@ export class RegionFilters {
 
   /** Bring the controls in line with how regions are marked now, and the keys printed beside them. */
   drawOverlay() {
-    /** @param {string} action */
-    const cap = (action) => this.keys.combos(action).slice(0, 1).map((combo) => keycap(combo));
-    fill(this.shown, "Overlay ", cap("overlay"));
-    fill(this.strength, "Opacity ", cap("weaker"), " ", cap("stronger"));
+    const { keys } = this;
+    fill(this.shown, "Overlay ", keys.cap("overlay"));
+    fill(this.strength, "Opacity ", keys.cap("weaker"), " ", keys.cap("stronger"));
     for (const button of this.modes) button.setAttribute("aria-pressed", String(button.dataset.mode === this.overlay.mode));
     this.opacity.value = String(Math.round(100 * this.overlay.opacity));
     this.opacity.style.setProperty("--at", `${this.opacity.value}%`);

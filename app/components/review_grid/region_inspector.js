@@ -1,9 +1,8 @@
 // Right side for regions: the whole image under the given and the suggested mask.
 
 import { className } from "../shared/classes.js";
-import { fill, h, keycap } from "../shared/dom.js";
+import { fill, h } from "../shared/dom.js";
 import { wholeUrl } from "../shared/format.js";
-import { keyLabel } from "../shared/keys.js";
 import { placedMarks, placeText, tintUrl } from "../shared/regions.js";
 import { noteLine } from "./card.js";
 import { classRows, Inspector } from "./inspector.js";
@@ -27,11 +26,10 @@ const BOTH = ["given", "suggested"];
 /** Return buttons that choose the mask shown, with the key that turns it. @param {Overlay} overlay @param {Keys} keys @param {string[]} views */
 export function viewChoice(overlay, keys, views) {
   const now = views.includes(overlay.view) ? overlay.view : overlay.single;
-  const [combo] = keys.combos("view");
   return h("div", { class: "views" },
     h("div", { class: "segments", role: "group", "aria-label": "Which mask is shown" }, views.map((view) =>
       h("button", { type: "button", "aria-pressed": String(view === now), onclick: () => overlay.look(view) }, view))),
-    combo && keycap(keyLabel(combo)));
+    keys.cap("view"));
 }
 
 export class RegionInspector extends Inspector {
@@ -84,7 +82,6 @@ export class RegionInspector extends Inspector {
   /** @param {Finding} item */
   words(item) {
     const look = this.face.badge(item, this.classes);
-    const [combo] = this.keys.combos("edit");
     const audited = item.confidence === null;
     return [
       h("p", { class: "path", title: this.face.name(item) }, placeText(item, this.known.get(item.id), this.face.name(item))),
@@ -94,7 +91,7 @@ export class RegionInspector extends Inspector {
       audited && classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }),
       !audited && h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays bit for bit as it is."),
       !audited && h("button", { type: "button", class: "primary edit-mask", title: `Edit the mask of ${item.name}, ${className(this.classes, item.given)} here`, onclick: () => this.edit(item) },
-        "Edit mask ", combo && keycap(keyLabel(combo))),
+        "Edit mask ", this.keys.cap("edit")),
     ];
   }
 

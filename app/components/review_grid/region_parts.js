@@ -5,7 +5,7 @@ import { ACTIONS } from "../shared/keys.js";
 import { digitsInOrder } from "../shared/regions.js";
 import { REGION_DENSITIES } from "./grid.js";
 import { Overlay } from "./overlay.js";
-import { QueuePosition } from "./queue_position.js";
+import { QueuePosition } from "./queue.js";
 import { RegionFilters } from "./region_filters.js";
 import { RegionInspector } from "./region_inspector.js";
 import { RegionZoom } from "./region_zoom.js";
@@ -28,7 +28,7 @@ export const REGION_ACTIONS = [
 ];
 
 /** @type {ButtonWord[]} Buttons of the footer; a key to hold is no button. */
-export const REGION_BUTTONS = [
+const REGION_BUTTONS = [
   ["accept", "accept this region"], ["keep", "keep"], ["class", "class"], ["edit", "edit mask"], ["view", "given / suggested / difference"],
   ["blink", "hold to hide"], ["ambiguous", "ambiguous"], ["exclude", "exclude"], ["second_opinion", "second opinion"], ["undo", "undo"], ["zoom", "zoom"], ["help", "all keys"],
 ];

@@ -1,17 +1,16 @@
 // One image with all of its regions, the current one outlined; arrows step through them, verdicts advance to the next.
 
 import { className, offeredOf } from "../shared/classes.js";
-import { fill, h, keycap } from "../shared/dom.js";
+import { fill, h, keycap, shape } from "../shared/dom.js";
 import { number, wholeUrl } from "../shared/format.js";
-import { keyFor, keyLabel } from "../shared/keys.js";
-import { areaPath, outlinePath } from "../shared/outline.js";
-import { placeText, swatch, tintUrl } from "../shared/regions.js";
+import { keyFor } from "../shared/keys.js";
+import { areaPath, outlinePath, placeText, swatch, tintUrl } from "../shared/regions.js";
 import { badgeOf, noteLine } from "./card.js";
 import { classRows } from "./inspector.js";
 import { VIEWS } from "./overlay.js";
 import { viewChoice } from "./region_inspector.js";
 import { Zoom } from "./zoom.js";
-/** @import { Child, ClassId, Finding } from "../shared/types.d.ts" */
+/** @import { ClassId, Finding } from "../shared/types.d.ts" */
 /** @import { Overlay } from "./overlay.js" */
 /** @import { ZoomOptions } from "./zoom.js" */
 
@@ -26,16 +25,7 @@ import { Zoom } from "./zoom.js";
  * }} RegionZoomOptions
  */
 
-const SVG = "http://www.w3.org/2000/svg";
 const LARGE = 2048; // pixels
-
-/** Return an SVG element with attributes. @param {string} tag @param {Record<string, string>} attributes @param {...Node} children */
-function draw(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 export class RegionZoom extends Zoom {
   // Of the image that is drawn.
@@ -132,7 +122,6 @@ export class RegionZoom extends Zoom {
     const look = this.face.badge(item, this.classes);
     /** @type {ClassId[]} */
     const digits = this.digits ?? [];
-    const [edit] = this.keys.combos("edit");
     const head = [
       h("p", { class: "path" }, placeText(item, this.regions, this.face.name(item))), this.face.tags(item, this.classes, this.colours), noteLine(this.face.note(item)),
       h("p", { class: "verdict" }, look ? h("span", { class: "badge" }, `${look[0]} ${look[1]}`) : h("span", { class: "dim" }, "no verdict yet")),
@@ -142,10 +131,10 @@ export class RegionZoom extends Zoom {
     return [
       ...head,
       this.regions && this.regions.length > 1 && [h("h2", {}, "Regions of this image ", keycap("←"), " ", keycap("→")), h("div", { class: "region-list" }, this.regions.map((region) => this.#row(region)))],
-      h("div", { class: "zoom-verdicts" }, this.verdicts(item), h("button", { type: "button", class: "ghost", onclick: () => this.edit(item) }, edit && keycap(keyLabel(edit)), " edit mask")),
+      h("div", { class: "zoom-verdicts" }, this.verdicts(item), h("button", { type: "button", class: "ghost", onclick: () => this.edit(item) }, this.keys.cap("edit"), " edit mask")),
       h("h2", {}, "Another class is right"),
       h("div", { class: "class-keys" }, digits.map((id) => this.#class(item, id)), offeredOf(this.classes).length > digits.length && h("button", { type: "button", onclick: () => this.on.act("search") },
-        h("span", {}), h("span", { class: "name" }, "search others"), keycap(keyLabel(this.keys.combos("search")[0] ?? "")))),
+        h("span", {}), h("span", { class: "name" }, "search others"), this.keys.cap("search"))),
     ];
   }
 
@@ -170,8 +159,8 @@ export class RegionZoom extends Zoom {
     const [regions, runs] = await Promise.all([this.siblings(item).catch(() => [item]), this.shapes(item).catch(() => /** @type {Shapes} */ ({}))]);
     if (this.sample !== item.sample_id || !this.open) return;
     this.regions = regions;
-    const paths = regions.filter(({ id }) => runs[id]).map(({ id }) => draw("g", { "data-id": String(id) }, ...["halo", "line"].map((kind) => draw("path", { class: kind, d: outlinePath(runs[id]) })), draw("path", { class: "area", d: areaPath(runs[id]) })));
-    const svg = draw("svg", { viewBox: `0 0 ${item.width} ${item.height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...paths);
+    const paths = regions.filter(({ id }) => runs[id]).map(({ id }) => shape("g", { "data-id": String(id) }, ...["halo", "line"].map((kind) => shape("path", { class: kind, d: outlinePath(runs[id]) })), shape("path", { class: "area", d: areaPath(runs[id]) })));
+    const svg = shape("svg", { viewBox: `0 0 ${item.width} ${item.height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...paths);
     svg.addEventListener("click", (event) => {
       const id = Number(/** @type {Element} */ (event.target).closest("g")?.dataset.id);
       const found = regions.find((region) => region.id === id);

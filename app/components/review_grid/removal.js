@@ -2,8 +2,8 @@
 
 import { errorText } from "../shared/api.js";
 import { h, openDialog } from "../shared/dom.js";
-import { describe, toParams } from "./filters.js";
 import { number } from "../shared/format.js";
+import { describe, toParams } from "./filters.js";
 /** @import { Filter } from "../shared/types.d.ts" */
 /** @import { Review } from "./review.js" */
 
@@ -18,8 +18,10 @@ export function parametersOf(filter, round) {
   return parameters;
 }
 
-/** Show the images that the filter holds, and remove them on confirmation. @param {Pick<Review, "root" | "api" | "roundId" | "filter" | "classes" | "outbox">} review @param {(answer: { images: number }) => void} ondone */
-export function openRemoval(review, ondone) {
+/** Fields of the page that a removal uses. @typedef {Pick<Review, "root" | "api" | "roundId" | "filter" | "classes" | "outbox" | "toast" | "reload" | "bulk">} RemovalPage */
+
+/** Show the images that the filter holds, and remove them on confirmation; queue and counts are read again then. @param {RemovalPage} review */
+export function openRemoval(review) {
   const { api, filter, roundId, classes } = review;
   let images = 0;
   const title = h("h1", {}, "Remove images");
@@ -54,12 +56,15 @@ export function openRemoval(review, ondone) {
     button.disabled = true;
     problem.textContent = "";
     try {
-      const answer = await api.removeImages({ round: roundId, filter: parametersOf(filter, roundId), expected: images, what: describe(filter, classes).slice(0, LONGEST) });
-      dialog.close();
-      ondone(answer);
+      ({ images } = await api.removeImages({ round: roundId, filter: parametersOf(filter, roundId), expected: images, what: describe(filter, classes).slice(0, LONGEST) }));
     } catch (error) {
       problem.textContent = errorText(error);
       await ask();
+      return;
     }
+    dialog.close();
+    review.toast.say(`removed ${images === 1 ? "one image" : `${number(images)} images`}; restore them on the Datasets page, under Deleted`);
+    await review.reload();
+    review.bulk.refresh();
   }
 }

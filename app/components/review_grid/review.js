@@ -1,43 +1,41 @@
 // The review page: its state, its requests, and its parts.
 
+import { askName } from "../shared/annotator.js";
 import { ApiError, errorText } from "../shared/api.js";
 import { renewClasses, shareClasses } from "../shared/classes.js";
 import { h, troubleState } from "../shared/dom.js";
 import { cardUrls } from "../shared/format.js";
-import { askName } from "../shared/name_dialog.js";
 import { Audit } from "./audit.js";
 import { replaceAudit } from "./audit_parts.js";
 import { openNote, currentNote } from "./card.js";
 import { auditState, emptyState, runningState } from "./empty.js";
-import { DEFAULT, parse, serialise, toParams } from "./filters.js";
+import { DEFAULT, filterOfPath, parse, serialise, toParams } from "./filters.js";
 import { suggestsNothing, withClasses } from "./labelling.js";
-import { filterOfPath } from "./path_filter.js";
-import { FindingMap, Queue, Skips } from "./queue.js";
-import { firstIndexOf, cardInQuery, withoutCard } from "./queue_position.js";
+import { FindingMap, Queue, Skips, firstIndexOf, cardInQuery, withoutCard } from "./queue.js";
 import { isSettled } from "./verdicts.js";
 import { build, renewParts } from "./wiring.js";
 /** @import { AuditState, ClassId, ClassList, Classes, Counts, Filter, Finding, RoundInfo, Status } from "../shared/types.d.ts" */
 /** @import { Api } from "../shared/api.js" */
-/** @import { PageEnd } from "../shared/image_search.js" */
+/** @import { Toast } from "../shared/dom.js" */
 /** @import { Keys } from "../shared/keys.js" */
 /** @import { OtherPeople } from "../shared/other_people.js" */
 /** @import { Outbox } from "../shared/outbox.js" */
-/** @import { Toast } from "../shared/toast.js" */
+/** @import { PageEnd } from "../shared/search.js" */
+/** @import { Bulk } from "./accept_all.js" */
 /** @import { AcceptBar } from "./accept_bar.js" */
 /** @import { AuditBar, AuditSidebar, AuditTopline } from "./audit_parts.js" */
-/** @import { Bulk } from "./bulk.js" */
+/** @import { Face } from "./card.js" */
 /** @import { Tally } from "./counts.js" */
 /** @import { Cursor } from "./cursor.js" */
-/** @import { Digits } from "./digits.js" */
-/** @import { Face } from "./face.js" */
 /** @import { Density, Grid } from "./grid.js" */
 /** @import { Inspector } from "./inspector.js" */
 /** @import { Judging } from "./judging.js" */
 /** @import { LabellingBar } from "./labelling.js" */
 /** @import { Footer, Topline } from "./masthead.js" */
 /** @import { Overlay } from "./overlay.js" */
-/** @import { QueuePosition } from "./queue_position.js" */
+/** @import { QueuePosition } from "./queue.js" */
 /** @import { Siblings } from "./region_parts.js" */
+/** @import { Digits } from "./settings.js" */
 /** @import { Sidebar } from "./sidebar.js" */
 /** @import { Zoom } from "./zoom.js" */
 

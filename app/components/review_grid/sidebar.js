@@ -1,17 +1,232 @@
-// Filters with live counts: kind, pair of classes, confidence and the rest.
+// Filters with live counts: kind, pair of classes, confidence, path and the rest.
 
-import { className, offeredOf } from "../shared/classes.js";
+import { className, foldName, givenName, lettersOf, offeredOf, suggestedName } from "../shared/classes.js";
 import { fill, focusedBeside, h } from "../shared/dom.js";
 import { day, fraction, number, RECIPES } from "../shared/format.js";
 import { AuditList } from "./audit_parts.js";
-import { DEFAULT, countNarrowing, ORDERS } from "./filters.js";
+import { countNarrowing, DEFAULT, filterOfPath, KINDS, ORDERS } from "./filters.js";
 import { Histogram } from "./histogram.js";
-import { Pairs } from "./pairs.js";
-import { PathFilter } from "./path_filter.js";
-/** @import { Child, Counts, Filter, Kind, RoundInfo } from "../shared/types.d.ts" */
+/** @import { Child, Classes, ClassId, Counts, Filter, Kind, RoundInfo, Status } from "../shared/types.d.ts" */
 /** @import { SampleActs } from "./audit_parts.js" */
-/** @import { PathFilterOptions } from "./path_filter.js" */
 /** @import { RegionFilters } from "./region_filters.js" */
+
+/**
+ * Options of the filter: `count(filter)` resolves to counts. Tests replace `pause` and `now`.
+ *
+ * @typedef {object} PathFilterOptions
+ * @property {{ filter: (changes: Partial<Filter>) => void, count: (filter: Filter) => Promise<Counts> }} on
+ * @property {number} [pause]
+ * @property {() => number} [now]
+ */
+
+const PAUSE_MS = 250; // without a letter, until the queue is requested
+const AGAIN_MS = 2000; // least time between two questions for one filter
+
+/** Return how many findings a queue of this filter holds. @param {Counts} counts @param {Pick<Filter, "status">} filter */
+export function countInQueue(counts, { status }) {
+  if (status === "todo") return counts.todo;
+  if (status === "decided") return counts.decided;
+  if (status === "any") return counts.total;
+  return status.split(",").reduce((sum, name) => sum + (counts.by_status[/** @type {Status} */ (name)] ?? 0), 0);
+}
+
+/**
+ * Return the number of findings of the path outside of the queue, and where they are, or null where none is.
+ *
+ * @param {Counts} found
+ * @param {Counts} counts
+ * @param {Filter} filter
+ */
+export function findingsElsewhere(found, counts, filter) {
+  const other = found.total - countInQueue(counts, filter);
+  if (other <= 0) return null;
+  /** @type {string[]} */
+  const parts = [];
+  let left = other;
+  /** @param {number | undefined} count @param {string} word */
+  const take = (count, word) => {
+    const taken = Math.min(count ?? 0, left);
+    if (taken > 0) parts.push(`${number(taken)} ${word}`);
+    left -= taken;
+  };
+  if (filter.status === "todo") {
+    take(found.decided, "decided");
+    for (const kind of KINDS) if (!filter.show.split(",").includes(kind)) take(found.kinds[kind], kind);
+  }
+  if (left > 0) parts.push(`${number(left)} under other filters`);
+  return { other, parts };
+}
+
+class PathFilter {
+  // Of the last drawing.
+  /** @type {Counts} */ counts;
+  /** @type {Filter} */ filter;
+
+  /** @param {PathFilterOptions} options */
+  constructor({ on, pause = PAUSE_MS, now = () => performance.now() }) {
+    this.on = on;
+    this.pause = pause;
+    this.now = now;
+    this.path = "";
+    /** @type {{ filter: Filter, here: number, at: number } | null} Last question to the server. */
+    this.request = null;
+    /** @type {{ path: string, counts: Counts } | null} Its answer. */
+    this.found = null;
+    this.words = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    this.input = h("input", {
+      type: "search", placeholder: "anything", oninput: (event) => /** @type {InputEvent} */ (event).isComposing || this.#later(), onchange: () => this.#apply(),
+    });
+    this.line = h("p", { class: "elsewhere", role: "status" });
+  }
+
+  /** @param {Counts} counts @param {Filter} filter */
+  draw(counts, filter) {
+    this.counts = counts;
+    this.filter = filter;
+    this.path = filter.path;
+    this.#ask();
+    const found = filter.path && this.found?.path === filter.path ? findingsElsewhere(this.found.counts, counts, filter) : null;
+    const words = found && `${number(found.other)} more elsewhere: ${found.parts.join(", ")}. `;
+    if ((words ?? "") === this.words) return;
+    this.words = words ?? "";
+    fill(this.line, found && [words, h("button", { type: "button", class: "link", onclick: () => this.on.filter(filterOfPath(filter.path)) }, "Show all")]);
+  }
+
+  #later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#apply(), this.pause);
+  }
+
+  #apply() {
+    clearTimeout(this.timer);
+    const path = this.input.value.trim();
+    if (path === this.path) return;
+    this.path = path;
+    this.on.filter({ path });
+  }
+
+  /** Count under all filters, once per filter and again after a change of the queue. */
+  #ask() {
+    const { filter, counts } = this;
+    if (!filter.path) return;
+    const here = countInQueue(counts, filter);
+    const { request } = this;
+    if (request?.filter === filter && (request.here === here || this.now() - request.at < AGAIN_MS)) return;
+    this.request = { filter, here, at: this.now() };
+    this.on.count(filterOfPath(filter.path)).then((answer) => {
+      if (this.filter.path !== filter.path) return;
+      this.found = { path: filter.path, counts: answer };
+      this.draw(this.counts, this.filter);
+    }, () => {}); // the line is left out until the server answers
+  }
+}
+
+const MATRIX_CLASSES = 12;
+const PAIRS_LISTED = 60;
+
+class Pairs {
+  // Of the last drawing.
+  /** @type {Counts["pairs"]} */ pairs;
+  /** @type {Filter} */ filter;
+
+  /** `onpick({given, pseudo})`: null means any. @param {{ classes: Classes, onpick: (pair: Pick<Filter, "given" | "pseudo">) => void }} options */
+  constructor({ classes, onpick }) {
+    this.classes = classes;
+    this.onpick = onpick;
+    this.small = true; // whether the pairs are drawn as a matrix
+    /** @type {string[]} */
+    this.letters = [];
+    this.search = h("input", { type: "search", class: "pair-search", placeholder: "Find a class", "aria-label": "Find a class in the pairs", oninput: () => this.#list() });
+    this.body = h("div", { class: "pairs" });
+    this.element = h("div", {}, this.search, this.body);
+    this.renew();
+  }
+
+  /** Classes were added, renamed or taken away. */
+  renew() {
+    this.small = offeredOf(this.classes).length <= MATRIX_CLASSES;
+    this.letters = this.small ? lettersOf(this.classes) : [];
+    this.search.hidden = this.small;
+    if (this.pairs) this.draw(this.pairs, this.filter);
+  }
+
+  /** @param {Counts["pairs"]} pairs @param {Filter} filter */
+  draw(pairs, filter) {
+    this.pairs = pairs;
+    this.filter = filter;
+    const place = [...this.body.querySelectorAll("button")].indexOf(/** @type {HTMLButtonElement} */ (focusedBeside(this.body)));
+    this.body.classList.toggle("list", !this.small);
+    if (this.small) this.#matrix();
+    else this.#list();
+    if (place >= 0) this.body.querySelectorAll("button")[place]?.focus(); // drawing must not take the focus away
+  }
+
+  /** @param {ClassId | null} given @param {ClassId | null} pseudo */
+  #pick(given, pseudo) {
+    const same = this.filter.given === given && this.filter.pseudo === pseudo;
+    this.onpick(same ? { given: null, pseudo: null } : { given, pseudo });
+  }
+
+  #matrix() {
+    const counts = new Map(this.pairs.map(([given, pseudo, count]) => [`${given},${pseudo}`, count]));
+    const most = Math.max(1, ...counts.values());
+    const columns = this.#with(1);
+    const rows = [...(this.pairs.some(([given]) => given === -1) ? [-1] : []), ...this.#with(0)];
+    const head = h("tr", {}, h("td", {}), columns.map((id) => h("th", { scope: "col" }, this.#header(null, id, "v"))));
+    fill(this.body, h("table", { class: "mx", "aria-label": "Findings by given and suggested class" }, head,
+      rows.map((given) => h("tr", {}, h("th", { scope: "row" }, this.#header(given, null, "")),
+        columns.map((pseudo) => this.#cell(given, pseudo, counts.get(`${given},${pseudo}`) ?? 0, most))))));
+  }
+
+  /** Return the offered classes, then others that findings still have on this side of a pair. @param {0 | 1} side */
+  #with(side) {
+    const offered = offeredOf(this.classes);
+    const others = new Set(this.pairs.map((pair) => pair[side]).filter((id) => id >= 0 && !offered.includes(id)));
+    return [...offered, ...others];
+  }
+
+  /** @param {ClassId | null} given @param {ClassId | null} pseudo @param {string} extra */
+  #header(given, pseudo, extra) {
+    const id = given ?? pseudo ?? -1;
+    const name = className(this.classes, id);
+    const on = this.filter.given === given && this.filter.pseudo === pseudo;
+    return h("button", {
+      type: "button", class: extra, title: `${given === null ? "suggested" : "given"} ${name}`, "aria-pressed": String(on), onclick: () => this.#pick(given, pseudo),
+    }, id === -1 ? "none" : this.letters[id]);
+  }
+
+  /** @param {ClassId} given @param {ClassId} pseudo @param {number} count @param {number} most */
+  #cell(given, pseudo, count, most) {
+    const on = this.filter.given === given && this.filter.pseudo === pseudo;
+    if (!count && !on) return h("td", { class: given === pseudo ? "d" : "" });
+    const label = `${className(this.classes, given)} → ${className(this.classes, pseudo)}: ${number(count)}`;
+    return h("td", { class: given === pseudo ? "d" : "" },
+      h("button", {
+        type: "button", class: count > 99 ? "cell long" : "cell", title: label, "aria-label": label, "aria-pressed": String(on),
+        style: { "--heat": Math.sqrt(count / most).toFixed(2) }, onclick: () => this.#pick(given, pseudo),
+      }, short(count)));
+  }
+
+  #list() {
+    const wanted = foldName(this.search.value.trim());
+    /** @param {ClassId} id */
+    const holds = (id) => foldName(className(this.classes, id)).includes(wanted);
+    const ranked = this.pairs.filter(([given, pseudo]) => !wanted || holds(given) || holds(pseudo)).sort((a, b) => b[2] - a[2]);
+    const most = Math.max(1, ranked[0]?.[2] ?? 1);
+    fill(this.body,
+      ranked.slice(0, PAIRS_LISTED).map(([given, pseudo, count]) => h("button", {
+        type: "button", class: "pair", title: `${className(this.classes, given)} → ${className(this.classes, pseudo)}`,
+        "aria-pressed": String(this.filter.given === given && this.filter.pseudo === pseudo), style: { "--heat": (count / most).toFixed(2) }, onclick: () => this.#pick(given, pseudo),
+      }, givenName(this.classes, given), h("i", {}, "→"), suggestedName(this.classes, pseudo), h("em", {}, number(count)))),
+      ranked.length > PAIRS_LISTED && h("p", { class: "dim" }, `and ${number(ranked.length - PAIRS_LISTED)} more pairs`),
+      !ranked.length && h("p", { class: "dim" }, "no pair"));
+  }
+}
+
+/** @param {number} count */
+const short = (count) => (count < 1000 ? String(count) : `${Math.floor(count / 1000)}k`);
 
 /** @typedef {[value: string | number, text: string]} Choice */
 /** @typedef {{ round: (id: number) => void, dataset: (round: number) => void }} RoundActs `dataset` gets the round of another dataset. */

@@ -1,44 +1,42 @@
 // Construction of the review page's parts and the connections between them.
 
 import { errorText } from "../shared/api.js";
-import { h, openDialog } from "../shared/dom.js";
-import { setGreyRange, number } from "../shared/format.js";
+import { h, openDialog, Toast } from "../shared/dom.js";
+import { setGreyRange } from "../shared/format.js";
 import { classesByDigit } from "../shared/keys.js";
 import { OtherPeople, overruledText } from "../shared/other_people.js";
 import { showsRegions } from "../shared/regions.js";
-import { Toast } from "../shared/toast.js";
+import { Bulk } from "./accept_all.js";
 import { AcceptBar } from "./accept_bar.js";
 import { ALWAYS, createActions, createKeyListener } from "./actions.js";
 import { AuditBar, AuditSidebar, AuditTopline } from "./audit_parts.js";
-import { Bulk } from "./bulk.js";
+import { OPEN } from "./card.js";
 import { adjust, Tally } from "./counts.js";
 import { Cursor } from "./cursor.js";
-import { Digits } from "./digits.js";
-import { OPEN } from "./face.js";
 import { DEFAULT, toParams } from "./filters.js";
-import { Greys } from "./greys.js";
 import { Grid } from "./grid.js";
 import { Inspector } from "./inspector.js";
 import { Judging } from "./judging.js";
 import { labellingParts } from "./labelling.js";
 import { Footer, Topline } from "./masthead.js";
-import { linkTo } from "./queue_position.js";
+import { linkTo } from "./queue.js";
 import { regionParts } from "./region_parts.js";
 import { openRemoval } from "./removal.js";
+import { Digits, Greys } from "./settings.js";
 import { heading, Sidebar } from "./sidebar.js";
 import { Zoom } from "./zoom.js";
 /** @import { Change, ClassId, Counts, Finding, Overruled } from "../shared/types.d.ts" */
 /** @import { Audit } from "./audit.js" */
-/** @import { Face } from "./face.js" */
+/** @import { SampleActs } from "./audit_parts.js" */
+/** @import { Face } from "./card.js" */
 /** @import { CardSize, Density } from "./grid.js" */
 /** @import { InspectorActs, InspectorOptions } from "./inspector.js" */
 /** @import { LabellingBar } from "./labelling.js" */
 /** @import { ButtonWord, ToplineOptions } from "./masthead.js" */
 /** @import { RegionFilters } from "./region_filters.js" */
 /** @import { Review } from "./review.js" */
-/** @import { ZoomOptions } from "./zoom.js" */
-/** @import { SampleActs } from "./audit_parts.js" */
 /** @import { RoundActs } from "./sidebar.js" */
+/** @import { ZoomOptions } from "./zoom.js" */
 
 /**
  * Parts and options of a page of regions, or of a round without suggestions, in place of the usual ones.
@@ -141,21 +139,12 @@ function buildQueue(review, own) {
   });
   review.topline = new Topline({ ...own.topline, on: onTopline(review) });
   review.sidebar = new Sidebar({ info: review.info, regions: own.regions, on: {
-    filter: (changes) => review.setFilter(changes), count: (filter) => review.api.counts(toParams(filter, review.roundId)), undo: (changeset) => review.judging.undo(changeset), remove: () => removeImages(review), ...onRounds(review), ...onSamples(review),
+    filter: (changes) => review.setFilter(changes), count: (filter) => review.api.counts(toParams(filter, review.roundId)), undo: (changeset) => review.judging.undo(changeset), remove: () => openRemoval(review), ...onRounds(review), ...onSamples(review),
   } });
   review.bar = own.bar ?? new AcceptBar({
     api: review.api, roundId: review.roundId, storage: review.storage, ownThresholds: Boolean(review.info.round.class_thresholds), nouns: own.nouns, asks: review.info.may_lead, on: { open: () => review.bulk.open() },
   });
   return own.buttons;
-}
-
-/** Remove the images of the filter; the queue and its counts are read again then. @param {Review} review */
-function removeImages(review) {
-  openRemoval(review, async ({ images }) => {
-    review.toast.say(`removed ${images === 1 ? "one image" : `${number(images)} images`}; restore them on the Datasets page, under Deleted`);
-    await review.reload();
-    review.bulk.refresh();
-  });
 }
 
 /** Make an audit's parts in their place; returns the footer's buttons. @param {Review} review @param {Audit} audit @returns {ButtonWord[]} */

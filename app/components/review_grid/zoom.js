@@ -1,15 +1,14 @@
 // One image as large as the window allows; arrows step, verdict keys work as on the grid.
 
 import { className } from "../shared/classes.js";
-import { fill, h, keycap, openDialog } from "../shared/dom.js";
+import { fill, h, openDialog } from "../shared/dom.js";
 import { fitClass, imageUrl } from "../shared/format.js";
-import { keyLabel } from "../shared/keys.js";
 import { noteLine } from "./card.js";
 import { classRows, networksLine } from "./inspector.js";
 /** @import { Child, ClassId, Classes, Finding, Root, Verdict } from "../shared/types.d.ts" */
 /** @import { Api } from "../shared/api.js" */
 /** @import { Keys } from "../shared/keys.js" */
-/** @import { Face } from "./face.js" */
+/** @import { Face } from "./card.js" */
 
 /**
  * @typedef {object} ZoomActs
@@ -117,9 +116,8 @@ export class Zoom {
     const { blind } = this.face;
     const able = VERDICTS.filter(([action]) => !((action === "accept" && (blind || pseudo === UNLABELLED)) || (action === "keep" && (blind || given === UNLABELLED))));
     return able.map(([action, word]) => {
-      const [combo] = this.keys.combos(action);
       const title = action === "accept" ? `accept ${className(this.classes, pseudo)}` : word;
-      return h("button", { type: "button", class: "ghost", title, onclick: () => this.on.act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+      return h("button", { type: "button", class: "ghost", title, onclick: () => this.on.act(action) }, this.keys.cap(action), ` ${word}`);
     });
   }
 

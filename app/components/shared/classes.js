@@ -22,14 +22,15 @@ export function shareClasses({ classes, offered }) {
 
 /** Update shared classes in place; returns whether anything differed. @param {Classes} shared @param {ClassNames} fresh */
 export function renewClasses(shared, { classes, offered }) {
-  /** @param {unknown[]} first @param {unknown[]} second */
-  const same = (first, second) => first.length === second.length && first.every((value, place) => value === second[place]);
-  if (same(shared, classes) && same(offeredOf(shared), offered)) return false;
+  if (sameItems(shared, classes) && sameItems(offeredOf(shared), offered)) return false;
   shared.splice(0, shared.length, ...classes);
   shared.offered = [...offered];
-  forgetShared(shared);
+  known.delete(shared);
   return true;
 }
+
+/** Return whether two lists hold the same values in the same order. @param {unknown[]} first @param {unknown[]} second */
+export const sameItems = (first, second) => first.length === second.length && first.every((value, place) => value === second[place]);
 
 /** Return the ids to choose from, in the order of listing; of a plain list of names, all of them. @param {Classes} classes */
 export const offeredOf = (classes) => classes.offered ?? [...classes.keys()];
@@ -77,11 +78,6 @@ export function sharedBeginning(classes) {
   const counted = known.get(classes) ?? countShared(classes);
   known.set(classes, counted);
   return counted;
-}
-
-/** Drop cached values of these names, which have changed. @param {string[]} classes */
-export function forgetShared(classes) {
-  known.delete(classes);
 }
 
 /** @param {string[]} classes */

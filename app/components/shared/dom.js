@@ -1,4 +1,4 @@
-// Elements without a framework. Text always arrives as text nodes, never as markup.
+// Elements without a framework: their construction, dialogs, and messages. Text always arrives as text nodes, never as markup.
 
 /** @import { Child, Failure, Props, Root } from "./types.d.ts" */
 
@@ -41,6 +41,22 @@ function nodesOf(children) {
   return flat.filter((child) => child !== null && child !== undefined && child !== false);
 }
 
+/**
+ * Return an SVG element with these attributes.
+ *
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string>} attributes
+ * @param {...Node} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+export function shape(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 /** Replace the content of `element`. @param {Element} element @param {...Child} children */
 export function fill(element, ...children) {
   element.replaceChildren(...nodesOf(children));
@@ -50,6 +66,9 @@ export function fill(element, ...children) {
 export function focusedBeside(element) {
   return /** @type {HTMLElement | null} */ (/** @type {Document | ShadowRoot} */ (element.getRootNode()).activeElement);
 }
+
+/** Take a pointer's press without the keyboard's focus, so that the keys go on to the image. @param {Event} event */
+export const keepFocus = (event) => event.preventDefault();
 
 /** Return a `<kbd>` with readable key caps. @param {string} text */
 export function keycap(text) {
@@ -85,4 +104,57 @@ export function openDialog(root, { label, className = "", onclose = () => {} }, 
 /** Return an error message with a button that tries again. @param {Failure} error @param {() => unknown} again */
 export function troubleState(error, again, label = "Try again") {
   return h("div", { class: "empty-state trouble", role: "alert" }, h("h2", {}, error.message), h("p", {}, error.cure ?? ""), h("button", { type: "button", class: "primary", onclick: again }, label));
+}
+
+const SHOWN_MS = 6000;
+
+/** Button of a toast about acts that wait for a deleted dataset or round. */
+export const TO_DATASETS = { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) };
+
+export class Toast {
+  constructor() {
+    /** @type {Element | null} Parent while no dialog is open. */
+    this.home = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    this.passing = false;
+    this.element = h("div", { class: "toast", role: "status", hidden: true });
+  }
+
+  /**
+   * Show a text; `action` is {label, run}; a `passing` message is hidden by the next act.
+   *
+   * @param {string} text
+   * @param {{ label: string, run: () => unknown } | null} [action]
+   * @param {{ sticky?: boolean, warning?: boolean, passing?: boolean }} [options]
+   */
+  say(text, action = null, { sticky = false, warning = false, passing = false } = {}) {
+    clearTimeout(this.timer);
+    this.passing = passing;
+    this.#come();
+    this.element.classList.toggle("warning", warning);
+    fill(this.element, h("span", {}, text),
+      action && h("button", { type: "button", onclick: () => { this.hide(); action.run(); } }, action.label));
+    this.element.hidden = false;
+    if (!sticky) this.timer = setTimeout(() => this.hide(), SHOWN_MS);
+  }
+
+  /** Another act has been done: an offer about the one before it would mean the wrong one. */
+  pass() {
+    if (this.passing) this.hide();
+  }
+
+  hide() {
+    clearTimeout(this.timer);
+    this.element.hidden = true;
+  }
+
+  /** Move into the open dialog, which covers the page, and back when it closes. */
+  #come() {
+    this.home ??= this.element.parentElement;
+    const dialog = this.home?.querySelector("dialog[open]");
+    if (!dialog || this.element.parentElement === dialog) return;
+    dialog.append(this.element);
+    dialog.addEventListener("close", () => this.home?.append(this.element), { once: true });
+  }
 }

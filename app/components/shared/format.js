@@ -26,7 +26,6 @@ export function clock(time) {
   return CLOCK.format(time ? new Date(time) : new Date());
 }
 
-/** Return the state of an outbox in words. */
 const NAMED = 3; // images in a message
 
 /** Return the first names of a list, and how many more there are. @param {string[]} names */
@@ -58,7 +57,7 @@ export function savedTitle({ state, held = 0 }, deleted) {
   return state === "offline" ? "Kept in this browser and sent as soon as the server answers again." : "";
 }
 
-/** @param {SaveStatus} status */
+/** Return the state of an outbox in words. @param {SaveStatus} status */
 export function savedText({ state, unsaved, savedAt, held = 0 }) {
   if (held && state === "saved") return `⚠ ${held} not stored`;
   /** @type {Partial<Record<SaveState, string>>} */
@@ -123,7 +122,7 @@ export function wholeUrl(base, item, pixels) {
  * @param {Pick<Finding, "width" | "height">} item
  * @param {number} pixels
  */
-export function edgeFor(item, pixels) {
+function edgeFor(item, pixels) {
   const longest = Math.max(item.width ?? 1024, item.height ?? 1024);
   return EDGES.find((edge) => edge >= Math.min(pixels, longest)) ?? 0;
 }

@@ -141,6 +141,9 @@ export function isTyping(event) {
   return target.tagName === "INPUT" && TYPING.test(target.type || "text");
 }
 
+/** Return whether a key is Streamlit's own shortcut, rerun or clear cache: never intended beside a component. @param {KeyboardEvent} event */
+export const isStreamlitKey = ({ key, ctrlKey, metaKey }) => (key === "r" || key === "c") && !ctrlKey && !metaKey;
+
 /** Return "Ctrl+Shift+Z" for "Ctrl+Shift+z", "←" for "ArrowLeft". @param {string} combo */
 export function keyLabel(combo) {
   return combo
@@ -180,6 +183,17 @@ export class Keys {
     if (this.changed[action]) return this.changed[action];
     const defaults = this.actions.find(([name]) => name === action)?.[2] ?? [];
     return defaults.filter((combo) => !this.taken.has(combo));
+  }
+
+  /** Return the label of an action's first key, "" where it has none. @param {string} action */
+  label(action) {
+    return this.combos(action).slice(0, 1).map(keyLabel).join("");
+  }
+
+  /** Return the cap of an action's first key, null where it has none. @param {string} action */
+  cap(action) {
+    const label = this.label(action);
+    return label ? keycap(label) : null;
   }
 
   /** Return the action of an event; `place` for digits. @param {KeyboardEvent} event @returns {{ action: string, place?: number } | null} */

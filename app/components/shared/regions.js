@@ -1,9 +1,11 @@
-// Regions of masks: colours, addresses of their layers, crops with overlays.
+// Regions of masks: colours, addresses of their layers, crops with overlays, and SVG paths from their runs.
+//
+// Runs are flat: y, x, length, y, x, length, ... top to bottom, as the server sends them.
 
 import { className, offeredOf } from "./classes.js";
 import { h } from "./dom.js";
 import { fitClass, imageUrl, layerUrl, number } from "./format.js";
-/** @import { ClassId, Classes, Finding, Region, RoundInfo } from "./types.d.ts" */
+/** @import { Classes, ClassId, Finding, Region, RoundInfo } from "./types.d.ts" */
 
 /** Return whether a round's findings are regions of masks. @param {RoundInfo} info */
 export const showsRegions = (info) => info.task === "segmentation";
@@ -50,7 +52,7 @@ export function layeredCrop(base, item, pixels, { alt = "", outlineOnly = false 
  * @param {string} [fit]
  * @param {{ outlineOnly?: boolean }} [options]
  */
-export function marks(base, item, pixels, fit = "contain", { outlineOnly = false } = {}) {
+function marks(base, item, pixels, fit = "contain", { outlineOnly = false } = {}) {
   return (outlineOnly ? ["contour"] : ["fill", "contour"]).map((layer) => h("img", {
     class: `layer ${layer} ${fit}`, ...(layer === "fill" ? { loading: "lazy" } : {}), src: layerUrl(base, item, layer, pixels), alt: "", decoding: "async", draggable: false,
   }));
@@ -73,15 +75,15 @@ export function placedMarks(base, item, pixels, options = {}) {
 }
 
 /**
- * Return "given → suggested" as two labelled tags with their colours.
+ * Return "given → suggested" as two labelled tags, of a region with their colours.
  *
  * @param {Finding} item
  * @param {Classes} classes
- * @param {string[] | null} colours
+ * @param {string[] | null} [colours]
  */
-export function colouredTags(item, classes, colours) {
+export function pairTags(item, classes, colours = null) {
   /** @param {string} word @param {ClassId} id @param {string} kind */
-  const tag = (word, id, kind) => h("div", {}, h("small", {}, word), h("span", { class: `t ${kind}` }, swatch(colours, id), className(classes, id)));
+  const tag = (word, id, kind) => h("div", {}, h("small", {}, word), h("span", { class: `t ${kind}` }, item.region && swatch(colours, id), className(classes, id)));
   return h("div", { class: "gv" }, tag("given", item.given, "g"), h("span", { class: "ar", "aria-hidden": "true" }, "→"), tag("suggested", item.pseudo, "p"));
 }
 
@@ -96,4 +98,70 @@ export function placeText(item, siblings, name = item.name) {
   const count = siblings?.length ?? 0;
   const words = [name.split("/").at(-1), index < 0 || count < 2 ? null : `region ${index + 1} of ${count}`, `${number(item.region?.area ?? 0)} px`];
   return words.filter(Boolean).join(" · ");
+}
+
+/** @typedef {[from: number, to: number]} Interval */
+
+/** Return the runs as {y, from, to} with `to` behind the last pixel. @param {number[]} flat */
+function readRuns(flat) {
+  const runs = [];
+  for (let at = 0; at + 2 < flat.length; at += 3) runs.push({ y: flat[at], from: flat[at + 1], to: flat[at + 1] + flat[at + 2] });
+  return runs;
+}
+
+/** Return the area as closed rectangles, one a run. @param {number[]} flat */
+export function areaPath(flat) {
+  return readRuns(flat).map(({ y, from, to }) => `M${from} ${y}h${to - from}v1h${from - to}z`).join("");
+}
+
+/** Return the outline as straight strokes between pixels, neighbouring ones joined. @param {number[]} flat */
+export function outlinePath(flat) {
+  /** @type {Map<number, Interval[]>} */
+  const rows = new Map();
+  for (const { y, from, to } of readRuns(flat)) rows.set(y, [...(rows.get(y) ?? []), [from, to]]);
+  /** @type {string[]} */
+  const strokes = [];
+  for (const [y, runs] of rows) {
+    for (const [from, to] of subtractIntervals(runs, rows.get(y - 1))) strokes.push(`M${from} ${y}h${to - from}`);
+    for (const [from, to] of subtractIntervals(runs, rows.get(y + 1))) strokes.push(`M${from} ${y + 1}h${to - from}`);
+  }
+  return strokes.join("") + sideStrokes(rows);
+}
+
+/** Return the parts of the sorted intervals that no other interval covers. @param {Interval[]} intervals @param {Interval[]} [others] */
+function subtractIntervals(intervals, others = []) {
+  /** @type {Interval[]} */
+  const left = [];
+  for (const [from, to] of intervals) {
+    let at = from;
+    for (const [start, end] of others) {
+      if (end <= at || start >= to) continue;
+      if (start > at) left.push([at, start]);
+      at = Math.max(at, end);
+    }
+    if (at < to) left.push([at, to]);
+  }
+  return left;
+}
+
+/** @param {Map<number, Interval[]>} rows */
+function sideStrokes(rows) {
+  /** @type {Map<number, Interval>} */
+  const open = new Map(); // x -> [first row, row behind the last]
+  /** @type {string[]} */
+  const strokes = [];
+  /** @param {number} x @param {Interval} rows */
+  const close = (x, [from, to]) => strokes.push(`M${x} ${from}v${to - from}`);
+  for (const y of [...rows.keys()].sort((a, b) => a - b)) {
+    for (const x of (rows.get(y) ?? []).flat()) {
+      const stroke = open.get(x);
+      if (stroke?.[1] === y) stroke[1] = y + 1;
+      else {
+        if (stroke) close(x, stroke);
+        open.set(x, [y, y + 1]);
+      }
+    }
+  }
+  for (const [x, stroke] of open) close(x, stroke);
+  return strokes.join("");
 }

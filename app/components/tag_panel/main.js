@@ -2,14 +2,13 @@
 
 import { createApi, createCalls, keepaliveOptions } from "../shared/api.js";
 import { Keys } from "../shared/keys.js";
-import { mountComponent } from "../shared/mount.js";
-import { findLiving, isAlive, leaveOutbox, openOutbox } from "../shared/open_outboxes.js";
+import { mountComponent, findLiving, isAlive, leaveOutbox, openOutbox } from "../shared/mount.js";
 import { Panel } from "./panel.js";
 /** @import { Act, ActResult, Entry, KeyTable, Mounting, TagImage, TagInfo } from "../shared/types.d.ts" */
 /** @import { Fetcher } from "../shared/api.js" */
 
 /** @type {KeyTable} Actions of the panel. Digits stand for classes, in the order of the list. */
-export const ACTIONS = [
+const ACTIONS = [
   ["save", "save the marked classes, next image", ["Enter"]],
   ["skip", "next image, without tagging this one", ["s", "ArrowRight", "PageDown"]],
   ["back", "the image before", ["ArrowLeft", "PageUp"]],
@@ -20,7 +19,7 @@ export const ACTIONS = [
   ["help", "all keys", ["?"]],
 ];
 
-export const STORE = "outfold.tags.keys";
+const STORE = "outfold.tags.keys";
 
 /** @typedef {{ api: string, dataset: number, datasets: [id: number, name: string][], sample: number | null }} TagData */
 /** @typedef {ReturnType<typeof createTagApi>} TagApi */
@@ -40,7 +39,7 @@ export function mount({ parentElement, data }) {
 }
 
 /** @param {string} base @param {Fetcher} [fetcher] */
-export function createTagApi(base, fetcher) {
+function createTagApi(base, fetcher) {
   const { call, post } = createCalls(base, fetcher);
   return {
     ...createApi(base, fetcher),

@@ -1,16 +1,15 @@
 // The tag panel: the current image, the classes marked on it, and the panel's parts.
 
+import { askName, showAnnotator } from "../shared/annotator.js";
 import { errorText } from "../shared/api.js";
 import { offeredOf, renewClasses, shareClasses } from "../shared/classes.js";
-import { fill, h, keycap, troubleState } from "../shared/dom.js";
-import { initials, heldText, number, savedText, savedTitle, wholeUrl } from "../shared/format.js";
-import { isTyping, openHelp, keyLabel } from "../shared/keys.js";
-import { askName } from "../shared/name_dialog.js";
+import { fill, h, keycap, TO_DATASETS, Toast, troubleState } from "../shared/dom.js";
+import { heldText, savedText, savedTitle, wholeUrl } from "../shared/format.js";
+import { isStreamlitKey, isTyping, openHelp } from "../shared/keys.js";
 import { watchClasses } from "../shared/other_people.js";
 import { openSearch } from "../shared/search.js";
-import { Toast } from "../shared/toast.js";
-import { classOf, ClassRows, Marks } from "./class_rows.js";
 import { TagQueue } from "./queue.js";
+import { classOf, ClassRows, Marks, Side } from "./sides.js";
 /** @import { Act, ActResult, ClassActResult, ClassId, ColouredClasses, Failure, News, OutboxEntry, Root, SaveStatus, TagImage, TagInfo } from "../shared/types.d.ts" */
 /** @import { FixedKey, Keys } from "../shared/keys.js" */
 /** @import { OtherPeople } from "../shared/other_people.js" */
@@ -38,8 +37,6 @@ const LAST_ACT_MS = 1500; // how long the acts before one on the classes may tak
 const AHEAD = 3; // images fetched in advance
 const HINTS = [["save", "save, next"], ["skip", "skip"], ["back", "back"], ["undo", "undo"], ["search", "search"], ["clear", "none"]];
 const HELP = ["help", "all keys"];
-const STREAMLIT = new Set(["r", "c"]); // rerun and clear cache: never intended here
-const SHOWS = [["todo", "To do"], ["tagged", "Tagged"], ["masked", "With a mask"], ["all", "All images"]];
 
 /** Return the rows of the help whose keys are fixed. @returns {FixedKey[]} */
 const fixedKeys = () => [[[keycap("1"), "–", keycap("9"), keycap("0")], "mark or unmark the class of that number; with Shift the 11th to 20th"]];
@@ -387,7 +384,7 @@ export class Panel {
   #held(entries, error) {
     const what = `Tags of ${entries.length} ${entries.length === 1 ? "image" : "images"}`;
     const text = heldText(what, entries.flatMap(({ act }) => act.images ?? []), errorText(error));
-    this.toast.say(text, { label: "Datasets", run: () => location.assign(new URL("datasets", location.href)) }, { warning: true, sticky: true });
+    this.toast.say(text, TO_DATASETS, { warning: true, sticky: true });
   }
 
   /** @param {OutboxEntry} entry @param {Failure} error */
@@ -409,9 +406,7 @@ export class Panel {
   }
 
   #person() {
-    this.who.textContent = this.name ? initials(this.name) : "?";
-    this.who.title = this.name ? `You tag as ${this.name}. Change the name` : "Say who you are";
-    this.who.setAttribute("aria-label", this.who.title);
+    showAnnotator(this.who, this.name, "tag");
   }
 
   async askName() {
@@ -424,8 +419,7 @@ export class Panel {
   keysChanged() {
     /** @param {string[]} row */
     const hint = ([action, word]) => {
-      const [combo] = this.keys.combos(action);
-      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, combo ? keycap(keyLabel(combo)) : null, ` ${word}`);
+      return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.#act(action) }, this.keys.cap(action), ` ${word}`);
     };
     fill(this.hints, HINTS.map(hint), h("span", { class: "hint" }, keycap("1"), "–", keycap("0"), " class"));
     fill(this.help, hint(HELP));
@@ -456,7 +450,7 @@ export class Panel {
       if (!this.element.isConnected || isTyping(event) || this.root.querySelector("dialog[open]")) return;
       const found = this.keys.lookup(event);
       if (!found) {
-        if (STREAMLIT.has(event.key) && !event.ctrlKey && !event.metaKey) event.stopImmediatePropagation();
+        if (isStreamlitKey(event)) event.stopImmediatePropagation();
         return;
       }
       const { tagName } = /** @type {Element} */ (event.composedPath()[0]);
@@ -471,39 +465,5 @@ export class Panel {
   unmount() {
     this.stop.abort();
     this.element.remove();
-  }
-}
-
-export class Side {
-  /**
-   * `on` holds show(which), dataset(id); `datasets` are [id, name].
-   *
-   * @param {{ datasets: [number, string][], on: { show: (which: string) => unknown, dataset: (id: number) => unknown } }} options
-   */
-  constructor({ datasets, on }) {
-    /** @type {HTMLSelectElement} */
-    this.choice = h("select", { "aria-label": "Dataset", onchange: () => on.dataset(Number(this.choice.value)) },
-      datasets.map(([id, name]) => h("option", { value: String(id) }, name)));
-    this.done = h("div", { class: "done" });
-    this.bar = h("div", { class: "bar", role: "img" });
-    this.about = h("p", { class: "dim about" });
-    this.shows = SHOWS.map(([which, word]) => h("button", { type: "button", class: "chip", dataset: { show: which }, onclick: () => on.show(which) }, word));
-    this.element = h("aside", { class: "left", "aria-label": "Images" },
-      h("div", { class: "field" }, h("span", {}, "Dataset"), this.choice), this.done, this.bar, this.about,
-      h("h2", {}, "Images"), h("div", { class: "chips" }, this.shows));
-  }
-
-  /** @param {{ info: TagInfo, show: string }} state */
-  draw({ info, show }) {
-    const { counts, round } = info;
-    this.choice.value = String(info.dataset);
-    const wanted = counts.images - counts.masked;
-    const done = Math.max(0, wanted - counts.left);
-    fill(this.done, h("b", {}, number(done)), ` of ${number(wanted)} tagged`, h("span", { class: "left-over" }, ` · ${number(counts.left)} left`));
-    fill(this.bar, done > 0 && h("i", { class: "ok", style: { width: `${(100 * done) / Math.max(1, wanted)}%` } }));
-    this.bar.setAttribute("aria-label", `${done} of ${wanted} images without a mask are tagged`);
-    const masks = counts.masked ? `${number(counts.masked)} more have a mask and need no tags. ` : "";
-    this.about.textContent = masks + (round ? `Round ${round.number} suggests.` : "No round suggests yet.");
-    for (const button of this.shows) button.setAttribute("aria-pressed", String(button.dataset.show === show));
   }
 }

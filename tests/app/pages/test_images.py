@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components.checked_images import card_address
+from app.components.links import review_address
 from app.services.app_context import AppContext
 from tests.app.services.test_image_checks import imported, root
 
@@ -50,5 +50,5 @@ def test_one_click_checks_the_images_and_shows_what_was_found(
 
 
 def test_a_card_is_reached_whatever_was_said_of_it() -> None:
-    address = card_address(7, 3)
+    address = review_address(7, 3, every_kind=True)
     assert address == "review?round=3&show=any&status=any&sample=7"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +20,10 @@ from app import access
 from app.access import AccessMiddleware
 from app.components.identity import ROLE
 from app.routes import routes
-from app.routes.login import COOKIE, own_path
+from app.routes.login import own_path
 from app.services import people
 from app.services.app_context import AppContext, open_app
-from app.services.people import MOST_FAILED_OF_NAME
+from app.services.people import MOST_FAILED_OF_NAME, SESSION
 from app.settings import Settings
 from core.types import Role, StorageError
 from db.models import LogEntryRow, UserRow
@@ -74,8 +75,10 @@ def users(opened: AppContext, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def make(opened: AppContext) -> Client:
     """Return a function that makes a browser's client of the app, which is served at an address."""
 
-    def made(name: str = "", served: str = "127.0.0.1", url: str = URL, **chosen: Any) -> TestClient:
-        context = replace(opened, settings=opened.settings.model_copy(update=chosen))
+    def made(
+        name: str = "", served: str = "127.0.0.1", url: str = URL, context: AppContext = opened, **chosen: Any
+    ) -> TestClient:
+        context = replace(context, settings=context.settings.model_copy(update=chosen))
         app = Starlette(
             routes=[*routes(lambda: context), Route("/page", page_of_a_name), WebSocketRoute("/_stcore/stream", echo)],
             middleware=[Middleware(AccessMiddleware, served=lambda: served, opened=lambda: context)],
@@ -157,7 +160,8 @@ def test_the_cookie_is_for_this_server_alone(make: Client) -> None:
 
 def test_the_name_is_the_signed_in_one_whatever_a_client_claims(make: Client, opened: AppContext) -> None:
     client = make("ben")
-    cookies = {"outfold_name": "ada", COOKIE: client.cookies[COOKIE]}
+    cookie = people.cookie_name(opened, SESSION)
+    cookies = {"outfold_name": "ada", cookie: client.cookies[cookie]}
     claimed = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()), ROLE: "admin"}
     assert client.get("/page", headers=claimed).json() == {"name": "ben", "role": "annotator"}
     assert client.get("/outfold/me", headers=claimed).json() == {"name": "ben"}
@@ -194,12 +198,47 @@ def test_signing_out_ends_this_session_and_everywhere_all_of_them(make: Client) 
     assert [one.get("/page").status_code for one in (here, there, third)] == [401, 401, 200]
 
 
-def test_a_stolen_cookie_is_worth_nothing_after_signing_out(make: Client) -> None:
+def test_a_stolen_cookie_is_worth_nothing_after_signing_out(make: Client, opened: AppContext) -> None:
     client = make("ada")
-    stolen = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+    cookie = people.cookie_name(opened, SESSION)
+    stolen = {"Cookie": f"{cookie}={client.cookies[cookie]}"}
     assert make().get("/page", headers=stolen).status_code == 200
     client.post("/outfold/sign_out")
     assert make().get("/page", headers=stolen).status_code == 401
+
+
+@pytest.fixture
+def neighbour(tmp_path: Path) -> Iterator[AppContext]:
+    """Another installation of the same machine, with a user of its own."""
+    made = open_app(Settings(home=tmp_path / "neighbour", demo=False, embedded_worker=False))
+    people.add_user(made, "cleo", PASSWORD, Role.ADMIN, by="root")
+    yield made
+    made.database.close()
+
+
+def test_two_installations_at_ports_of_one_host_keep_their_sessions(make: Client, neighbour: AppContext) -> None:
+    here, there = make(), make(context=neighbour, url="http://localhost:8502")
+    there.cookies = here.cookies  # a browser has one set of cookies for a host, whatever the port
+    sign_in(here, "ada")
+    sign_in(there, "cleo")
+    assert (here.get("/page").json()["name"], there.get("/page").json()["name"]) == ("ada", "cleo")
+    there.post("/outfold/sign_out")
+    assert (here.get("/page").json()["name"], there.get("/page").status_code) == ("ada", 401)
+
+
+def test_a_session_under_the_former_name_of_the_cookie_goes_on_and_ends(
+    make: Client, opened: AppContext, neighbour: AppContext
+) -> None:
+    signed_in = people.sign_in(opened, "ada", PASSWORD, "")
+    here, there = make(), make(context=neighbour, url="http://localhost:8502")
+    there.cookies = here.cookies
+    here.cookies.set(SESSION, signed_in.cookie, domain="localhost.local")
+    assert (here.get("/page").json()["name"], there.get("/page").status_code) == ("ada", 401)
+    there.post("/outfold/sign_out")
+    assert here.get("/page").json()["name"] == "ada"
+    here.post("/outfold/sign_out")
+    assert (here.get("/page").status_code, SESSION in here.cookies) == (401, False)
+    assert people.user_of(opened, signed_in.cookie) is None
 
 
 def test_another_role_closes_the_websocket_which_comes_back_with_it(make: Client, opened: AppContext) -> None:
@@ -237,7 +276,7 @@ def test_a_server_of_other_machines_without_users_is_closed(make: Client, opened
     assert make(served="0.0.0.0", insecure=True).get("/page").status_code == 200
 
 
-def test_a_wrong_password_and_too_many_of_them(make: Client) -> None:
+def test_a_wrong_password_and_too_many_of_them(make: Client, opened: AppContext) -> None:
     client = make()
     for _ in range(MOST_FAILED_OF_NAME):
         answer = sign_in(client, "<b>ada", "wrong password")
@@ -245,7 +284,7 @@ def test_a_wrong_password_and_too_many_of_them(make: Client) -> None:
     assert "role=alert" in answer.text
     assert "<b>ada" not in answer.text
     assert sign_in(client, "<b>ada", "wrong password").status_code == 429
-    assert COOKIE not in client.cookies
+    assert people.cookie_name(opened, SESSION) not in client.cookies
     assert client.post("/outfold/login", content=b"x" * 20_000).status_code == 413
     assert client.post("/outfold/login", content=b"\xff&=&name=%FF").status_code == 401
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from app import access
 from app.access import AccessMiddleware
 from app.routes import routes
-from app.routes.login import ATTEMPT, COOKIE, SIGN_ON
+from app.routes.login import ATTEMPT, SIGN_ON
 from app.services import people, single_sign_on
 from app.services.app_context import AppContext, open_app
 from app.settings import Settings
@@ -69,7 +69,12 @@ class Browser:
 
     @property
     def user(self) -> Any:
-        return people.user_of(self.opened, self.client.cookies.get(COOKIE, ""))
+        return people.user_of(self.opened, self.client.cookies.get(people.cookie_name(self.opened, people.SESSION), ""))
+
+    @property
+    def attempt(self) -> str:
+        """Name of the cookie of an attempt."""
+        return people.cookie_name(self.opened, ATTEMPT)
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ def test_without_session_the_login_page_leads_to_the_provider_and_from_there_to_
     assert (browser.user.name, browser.user.role) == ("ada@example.org", Role.ANNOTATOR)
     assert "ada@example.org" in browser.client.get("/outfold/account").text
     assert acts(browser.opened) == [(LoggedAct.SIGN_IN, "ada@example.org"), (LoggedAct.USER_ADDED, "ada@example.org")]
-    assert browser.client.cookies.get(ATTEMPT) is None
+    assert browser.client.cookies.get(browser.attempt) is None
 
 
 def test_the_way_to_the_provider_has_state_nonce_and_a_code_challenge(make: Make) -> None:
@@ -277,9 +282,9 @@ def test_an_answer_belongs_to_an_attempt_of_this_browser_once(make: Make) -> Non
 def test_an_attempt_cannot_be_forged_and_does_not_last(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = make()
     back = browser.choose(browser.begin(), "ada")
-    kept = browser.client.cookies.get(ATTEMPT)
+    kept = browser.client.cookies.get(browser.attempt)
     assert kept
-    browser.client.cookies.set(ATTEMPT, f"{kept[:-4]}AAAA", domain="localhost.local", path=SIGN_ON)
+    browser.client.cookies.set(browser.attempt, f"{kept[:-4]}AAAA", domain="localhost.local", path=SIGN_ON)
     monkeypatch.setattr(single_sign_on, "ATTEMPT_SECONDS", -1)
     assert "has expired" in browser.come_back(back).text
 

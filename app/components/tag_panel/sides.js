@@ -1,11 +1,48 @@
-// Classes of the current image: marks before they are saved, and a row each with key, colour, name and suggestion.
+// Sides of the tag panel: progress and choice of images on the left, the classes of the current image with their marks on the right.
 
 import { offeredOf } from "../shared/classes.js";
-import { fill, h, keycap } from "../shared/dom.js";
-import { percent } from "../shared/format.js";
+import { fill, h, keepFocus, keycap } from "../shared/dom.js";
+import { number, percent } from "../shared/format.js";
 import { classesByDigit, keyAt } from "../shared/keys.js";
 /** @import { ClassId, Classes, TagImage, TagInfo } from "../shared/types.d.ts" */
 
+const SHOWS = [["todo", "To do"], ["tagged", "Tagged"], ["masked", "With a mask"], ["all", "All images"]];
+
+export class Side {
+  /**
+   * `on` holds show(which), dataset(id); `datasets` are [id, name].
+   *
+   * @param {{ datasets: [number, string][], on: { show: (which: string) => unknown, dataset: (id: number) => unknown } }} options
+   */
+  constructor({ datasets, on }) {
+    /** @type {HTMLSelectElement} */
+    this.choice = h("select", { "aria-label": "Dataset", onchange: () => on.dataset(Number(this.choice.value)) },
+      datasets.map(([id, name]) => h("option", { value: String(id) }, name)));
+    this.done = h("div", { class: "done" });
+    this.bar = h("div", { class: "bar", role: "img" });
+    this.about = h("p", { class: "dim about" });
+    this.shows = SHOWS.map(([which, word]) => h("button", { type: "button", class: "chip", dataset: { show: which }, onclick: () => on.show(which) }, word));
+    this.element = h("aside", { class: "left", "aria-label": "Images" },
+      h("div", { class: "field" }, h("span", {}, "Dataset"), this.choice), this.done, this.bar, this.about,
+      h("h2", {}, "Images"), h("div", { class: "chips" }, this.shows));
+  }
+
+  /** @param {{ info: TagInfo, show: string }} state */
+  draw({ info, show }) {
+    const { counts, round } = info;
+    this.choice.value = String(info.dataset);
+    const wanted = counts.images - counts.masked;
+    const done = Math.max(0, wanted - counts.left);
+    fill(this.done, h("b", {}, number(done)), ` of ${number(wanted)} tagged`, h("span", { class: "left-over" }, ` · ${number(counts.left)} left`));
+    fill(this.bar, done > 0 && h("i", { class: "ok", style: { width: `${(100 * done) / Math.max(1, wanted)}%` } }));
+    this.bar.setAttribute("aria-label", `${done} of ${wanted} images without a mask are tagged`);
+    const masks = counts.masked ? `${number(counts.masked)} more have a mask and need no tags. ` : "";
+    this.about.textContent = masks + (round ? `Round ${round.number} suggests.` : "No round suggests yet.");
+    for (const button of this.shows) button.setAttribute("aria-pressed", String(button.dataset.show === show));
+  }
+}
+
+/** Classes marked on images, until they are saved. */
 export class Marks {
   constructor() {
     /** @type {Set<ClassId>} */
@@ -99,7 +136,7 @@ export class ClassRows {
     /** @type {{ id: ClassId, row: HTMLButtonElement, note: HTMLElement }[]} */
     this.entries = [];
     this.rows = h("div", { class: "classes", role: "group", "aria-label": "Classes in this image" });
-    const add = h("button", { type: "button", class: "link new-class", onpointerdown: (event) => event.preventDefault(), onclick: () => on.add() }, "Add a class");
+    const add = h("button", { type: "button", class: "link new-class", onpointerdown: keepFocus, onclick: () => on.add() }, "Add a class");
     this.element = h("div", { class: "class-panel" }, this.rows, add);
   }
 
@@ -111,7 +148,7 @@ export class ClassRows {
       const note = h("em", {});
       const row = h("button", {
         type: "button", class: "tag", title: name, "aria-label": `${name}${key ? `, key ${key}` : ""}`, "aria-pressed": "false",
-        onpointerdown: (event) => event.preventDefault(), onclick: () => this.on.toggle(id),
+        onpointerdown: keepFocus, onclick: () => this.on.toggle(id),
       }, key ? keycap(key) : h("span", { class: "no-key" }), h("i", { class: "swatch", style: { background: colours[id] } }), h("span", { class: "class-name" }, name), note,
       h("b", { class: "mark", "aria-hidden": "true" }, "✓"));
       return { id, row, note };

@@ -1,20 +1,102 @@
-// The accept-all dialog: changes, known precision, thresholds, and the first cards of the random sample.
+// Accept all above a threshold: the act with its one request and toast, and its dialog: changes, known precision, thresholds, and the
+// first cards of the random sample.
 
-import { errorText } from "../shared/api.js";
+import { ApiError, errorText } from "../shared/api.js";
 import { className, givenName, suggestedName } from "../shared/classes.js";
 import { fill, h, openDialog } from "../shared/dom.js";
 import { fraction, number, percent } from "../shared/format.js";
 import { proposalOf, setParams, SETTLE_MS } from "./accept_bar.js";
 import { AcceptSample } from "./accept_sample.js";
-import { countAbove, bulkHistogram } from "./counts.js";
-import { describe } from "./filters.js";
+import { setOfAudit } from "./audit.js";
+import { bulkHistogram, countAbove } from "./counts.js";
+import { DEFAULT, describe, toParams } from "./filters.js";
 import { Histogram } from "./histogram.js";
-import { drawPrecision, hintList, acceptLabel, quarterTable, sampleButton } from "./precision.js";
+import { acceptLabel, drawPrecision, hintList, quarterTable, sampleButton } from "./precision.js";
 /** @import { AuditState, BulkPreview, ClassThreshold, Counts, Filter, RoundInfo } from "../shared/types.d.ts" */
+/** @import { AcceptBar } from "./accept_bar.js" */
+/** @import { Tally } from "./counts.js" */
 /** @import { Review } from "./review.js" */
 
-const ROWS = 8;
-const LAST_ACT_MS = 1500; // longest wait for a verdict to be stored before the set is previewed again
+/** @typedef {Pick<AcceptDialogOptions, "filter" | "counts" | "threshold" | "onthreshold" | "extra" | "byClass">} BulkDialogParts */
+
+const LAST_ACT_MS = 1500; // longest wait for the verdicts before it to be stored
+const NOT_OF_A_SET = ["round", "order", "status"]; // parameters of a request that do not define its set
+
+export class Bulk {
+  /** @param {Review} review */
+  constructor(review) {
+    this.review = review;
+    /** @type {{ key: string, seq: number } | null} */
+    this.tried = null; // {key, seq} of a request without an answer: a retry is the same act
+  }
+
+  /** Preview the acceptance of everything above the bar's threshold. */
+  open() {
+    const { review } = this;
+    const { counts } = /** @type {Tally<Counts>} */ (review.tally); // of a queue
+    if (!counts) return;
+    const bar = /** @type {AcceptBar} */ (review.bar); // of a queue
+    this.#dialog({ filter: review.filter, counts, threshold: bar.threshold, onthreshold: (value) => bar.set(value) });
+  }
+
+  /** Show the same for an audit's own set. @param {AuditState} audit */
+  async openAudit(audit) {
+    const { review } = this;
+    const { filter, threshold } = setOfAudit(audit);
+    const extra = Object.fromEntries(Object.entries(audit.filter).filter(([name, value]) => !(name in DEFAULT) && value !== null).map(([name, value]) => [name, String(value)]));
+    try {
+      const counts = await review.api.counts(toParams(filter, review.roundId));
+      this.#dialog({ filter, counts, threshold, extra, byClass: audit.by_class, onthreshold: () => {} });
+    } catch (error) {
+      review.toast.say(errorText(error), { label: "Try again", run: () => this.openAudit(audit) }, { warning: true });
+    }
+  }
+
+  /** @param {BulkDialogParts} parts */
+  #dialog(parts) {
+    const { review } = this;
+    this.dialog = new AcceptDialog({
+      review, ...parts, begin: (parameters) => this.#begin(parameters),
+      accept: (parameters, count, certified) => this.#accept(parameters, count, certified), onsample: (parameters) => this.sample(parameters), onaudit: (id) => review.onaudit(id),
+    });
+  }
+
+  /** Open the random sample of a set: the one there is, else a new one. @param {Record<string, string>} parameters */
+  async sample(parameters) {
+    this.review.onaudit(await this.#begin(parameters));
+  }
+
+  /** Resolve to the id of a set's audit, started if there is none. @param {Record<string, string>} parameters */
+  async #begin(parameters) {
+    const { review } = this;
+    const filter = Object.fromEntries(Object.entries(parameters).filter(([name]) => !NOT_OF_A_SET.includes(name)));
+    const { id } = await review.api.createAudit({ round: review.roundId, filter });
+    this.refresh();
+    return id;
+  }
+
+  /** Fetch the bulk acts in force, the audits and their results. */
+  async refresh() {
+    const info = await this.review.api.round(this.review.roundId).catch(() => null);
+    if (info) this.review.inform(info);
+  }
+
+  /** @param {Record<string, string>} parameters @param {number} count @param {boolean} certified */
+  async #accept(parameters, count, certified) {
+    const { review } = this;
+    if (!(await review.outbox.settled(LAST_ACT_MS))) throw new ApiError(0, { error: "Some verdicts are not saved yet.", cure: "Try again when they are." });
+    const key = JSON.stringify([parameters, count, certified]);
+    if (this.tried?.key !== key) this.tried = { key, seq: review.outbox.nextSeq() };
+    const { size, changeset } = await review.api.acceptAll({ client: review.outbox.client, seq: this.tried.seq, expected: count, ...parameters, ...(certified ? { certified } : {}) });
+    this.tried = null;
+    review.judging.pushBulk(changeset);
+    review.toast.say(`accepted ${number(size)}${certified ? ", certified" : ""}`, { label: "Undo", run: () => review.judging.undo(changeset) }, { sticky: true });
+    this.refresh();
+    review.reload(); // not waited for: the dialog closes at once, and its undo is heard
+  }
+}
+
+const PAIRS_SHOWN = 8;
 const CHANGED = 409; // HTTP: the set, or its known precision, differs from the preview
 
 /** @typedef {Record<string, string>} Parameters Parameters of a request, which define a set. */
@@ -37,7 +119,7 @@ const CHANGED = 409; // HTTP: the set, or its known precision, differs from the 
  */
 
 /** Preview of accepting everything above a threshold. */
-export class AcceptDialog {
+class AcceptDialog {
   /** @type {HTMLDialogElement} */ dialog;
 
   /** @param {AcceptDialogOptions} options */
@@ -195,10 +277,10 @@ export class AcceptDialog {
   #drawChanges(preview) {
     const ranked = [...preview.changes].sort((a, b) => b[2] - a[2]);
     const most = Math.max(1, ranked[0]?.[2] ?? 1);
-    const rest = ranked.slice(ROWS);
+    const rest = ranked.slice(PAIRS_SHOWN);
     const { classes } = this.info;
     fill(this.changes,
-      h("table", { class: "ft" }, ranked.slice(0, ROWS).map(([given, pseudo, count]) => h("tr", {},
+      h("table", { class: "ft" }, ranked.slice(0, PAIRS_SHOWN).map(([given, pseudo, count]) => h("tr", {},
         h("td", {}, givenName(classes, given), " → ", suggestedName(classes, pseudo)),
         h("td", {}, h("span", { class: "conf" }, h("i", { style: { width: `${(100 * count) / most}%` } }))), h("td", {}, number(count))))),
       rest.length > 0 && h("p", { class: "dim" }, `and ${number(rest.reduce((sum, [, , count]) => sum + count, 0))} in ${number(rest.length)} more pairs`));
@@ -258,7 +340,7 @@ export class AcceptDialog {
 export const basisOf = ({ basis, precision }) =>
   basis === "precision" && precision !== null ? `${percent(precision)} right` : "surest share";
 
-export class Ways {
+class Ways {
   /** @param {{ info: RoundInfo, onchange: (byClass: boolean) => void }} options */
   constructor({ info, onchange }) {
     this.info = info;

@@ -1,7 +1,8 @@
-// Dialog that asks for the annotator's name; the server keeps it in a cookie.
+// The annotator: the dialog that asks for the name, which the server keeps in a cookie, and the button that shows it.
 
 import { errorText } from "./api.js";
 import { h, openDialog } from "./dom.js";
+import { initials } from "./format.js";
 /** @import { Root } from "./types.d.ts" */
 
 const LONGEST = 60;
@@ -43,4 +44,11 @@ export function askName({ root, name, save }) {
       }
     }
   }));
+}
+
+/** Show the annotator's initials on the button that changes the name; `does`: "judge". @param {HTMLElement} button @param {string | null} name @param {string} does */
+export function showAnnotator(button, name, does) {
+  button.textContent = name ? initials(name) : "?";
+  button.title = name ? `You ${does} as ${name}. Change the name` : "Say who you are";
+  button.setAttribute("aria-label", button.title);
 }
