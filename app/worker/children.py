@@ -112,7 +112,7 @@ class Child:
         Raises:
             RoundCancelledError: it was stopped.
             KilledError: the process was killed.
-            DatabaseAwayError: the database's server did not answer; the command can be run again.
+            DatabaseAwayError: the database's server or the store of files did not answer; the command can be run again.
             RoundError: it failed, or the process died otherwise.
         """
         asked, answered = self._process.stdin, self._process.stdout

@@ -25,6 +25,7 @@ from app.settings import settings
 from app.worker.children import watch_parent
 from app.worker.steps import COMMANDS
 from core.config import allow_weights_in
+from core.data.remote import FilesAwayError
 from core.types import OutfoldError, RoundCancelledError
 from db.engine import Database
 from db.faults import DatabaseAwayError
@@ -40,7 +41,7 @@ class CommandResult:
     error: str | None = None
     cure: str = ""
     stopped: bool = False
-    away: bool = False  # the database's server was: the command may be run again
+    away: bool = False  # the database's server or the store of files was: the command may be run again
     trace: str = ""
 
 
@@ -86,11 +87,12 @@ def lower_priority(nice: int) -> None:
 def run_command(app_context: AppContext, command: dict[str, Any], stop: threading.Event) -> CommandResult:
     """Run one command; every failure becomes an answer."""
     try:
-        COMMANDS[command["command"]](app_context, stop.is_set, **command["arguments"])
+        with app_context.using_files():
+            COMMANDS[command["command"]](app_context, stop.is_set, **command["arguments"])
     except RoundCancelledError:
         return CommandResult(stopped=True)
     except OutfoldError as error:
-        away = isinstance(error, DatabaseAwayError)
+        away = isinstance(error, (DatabaseAwayError, FilesAwayError))
         return CommandResult(error.message, error.cure, away=away, trace=traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the edge: a job's failure is a value, not the worker's end
         reason = f"{type(error).__name__}: {error}. The worker's log has the details"

@@ -112,7 +112,7 @@ class WorkerProcesses:
     async def _run_despite_kills(self, round_id: int, command: str, **arguments: int) -> None:
         """Run a command; once more after a kill, and a fold after a second one with half the batch.
 
-        Where the database's server is away, run it again until it is back.
+        Where the database's server or the store of files is away, run it again until it is back.
         """
         kills = 0
         while True:
@@ -129,7 +129,7 @@ class WorkerProcesses:
                     raise
                 log.warning("%s of round %s, kill %d: %s", command, round_id, kills, error)
             except DatabaseAwayError as error:
-                log.warning("%s of round %s waits for the database: %s", command, round_id, error)
+                log.warning("%s of round %s waits: %s", command, round_id, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _run_watched(self, round_id: int, command: str, **arguments: int) -> None:

@@ -116,6 +116,10 @@ class SharedFiles:
             path.unlink(missing_ok=True)
             self.remote.remove(key)
 
+    def here(self, path: Path) -> Path:
+        """Return the path in this home of content that another home names; any other path as it is."""
+        return self._own(path) or path
+
     @contextmanager
     def using_content(self) -> Iterator[None]:
         """Hold all copies of content for the block: none of them is removed to make room."""

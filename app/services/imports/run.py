@@ -72,7 +72,7 @@ def run_import(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ImportInfo:
     """Run a queued import, or again one that was killed, and return how it ended; bad data never raises."""
-    with job_lock(app_context, "import", import_id, should_stop):
+    with app_context.using_files(), job_lock(app_context, "import", import_id, should_stop):
         with app_context.database.read() as session:
             info = imports.get_import(session, import_id)
         if not info.status.ended:
@@ -137,7 +137,7 @@ class _ImportRun:
 
     def _import(self, folder: Path) -> None:
         self.note("looking for images", 0, 0, at_once=True)
-        root = existing_root(Path(self.request.source))
+        root = existing_root(self.app_context.fetch_tree(Path(self.request.source)))
         options = self.request.options(self.app_context)
         chosen = self.request.format or detect(root, options).format
         listing = FORMATS[chosen].read(root, options)
