@@ -9,7 +9,7 @@ ones; each file is checked by its hash and renamed into place. What lies here be
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -110,7 +110,9 @@ def sync_folder(
     last: str,
     on_file: Callable[[Path, str], None] = lambda _folder, _name: None,
 ) -> Path:
-    """Bring a folder here to what its pieces say, and return it; `last` is the piece after which nothing changes.
+    """Bring a folder here to what its pieces say, and return it.
+
+    `last` is the piece after which nothing changes: all that is not of it is removed here.
 
     `on_file` is called with the folder and the name of each file that came or changed.
 
@@ -138,6 +140,8 @@ def sync_folder(
             state.hash_of(folder, name)
         for name in wanted if chosen else ():
             on_file(folder, name)
+        if last in chosen:
+            _remove_others(folder, wanted)
         if chosen:
             state.pieces = {name: listed[name] for name in chosen}
             state.whole = last in chosen
@@ -195,6 +199,16 @@ def _get(store: SharedFiles, unit: str, wanted: SharedFile, path: Path) -> None:
                 f"{store.remote.name}: {unit}/{name} is gone or damaged",
                 "restore it from a backup, or start a new round",
             )
+
+
+def _remove_others(folder: Path, wanted: Collection[str]) -> None:
+    """Remove what work left in a folder that is finished."""
+    for path in files_below(folder):
+        name = path.relative_to(folder).as_posix()
+        if name != STATE and name not in wanted:
+            path.unlink()
+            with suppress(OSError):  # others are in it
+                path.parent.rmdir()
 
 
 def _all_here(folder: Path, state: _State) -> bool:

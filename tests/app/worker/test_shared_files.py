@@ -19,7 +19,7 @@ from app.services.imports.jobs import ImportRequest
 from app.services.rounds import jobs as rounds
 from app.settings import Settings
 from app.worker import steps
-from core.config import RoundConfig
+from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.data.local_copies import prune_copies
 from core.data.shared_folders import STATE
 from core.data.store import close_store
@@ -31,7 +31,7 @@ from tools.fixtures.scenes import add_scenes
 
 pytest_plugins = ["tests.object_store", "tests.postgres"]
 CONFIG = RoundConfig(epochs=2, **TINY)
-MASKS = {"folds": 2, "epochs": 1, "input_size": 64, "batch_size": 2, "device": "cpu"}
+MASKS = {"folds": 2, "model": SMALL_MASK_NETWORK, "input_size": 32, "epochs": 1, "batch_size": 4, "device": "cpu"}
 
 
 def never() -> bool:

@@ -188,7 +188,9 @@ def test_a_whole_folder_is_not_asked_about_again(homes: tuple[SharedFiles, Share
     one, other = homes
     write(one.root / "rounds" / "1" / "predicted.npy", b"all")
     publish_piece(one, "rounds/1", "z-done", accept=everything)
+    rest = write(other.root / "rounds" / "1" / "parts" / "fold_0.npy", b"of no use any more")
     assert is_whole(sync(other))
+    assert not rest.parent.exists()
     other.remote.remove("rounds/1")
     assert (sync(other) / "predicted.npy").read_bytes() == b"all"
 
