@@ -1,12 +1,13 @@
 """Steps of a round seen by other homes: what a step has made is published before its row says so.
 
-Without a store of shared files (`OUTFOLD_FILES_URL`) each of these does nothing.
+Without a store of shared files (`OUTFOLD_FILES_URL`) nothing is published.
 """
 
 import logging
 from pathlib import Path
 
 from app.services.app_context import AppContext
+from core.data.buckets import FOLDER, prune_originals
 from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
 from core.data.shared_rounds import publish_done, publish_fold, publish_opening
@@ -61,7 +62,10 @@ def share_finished(app_context: AppContext, round_id: int) -> None:
 
 
 def make_room(app_context: AppContext) -> None:
-    """Remove copies of shared files beyond their budget; where the store is away, the next round does it."""
+    """Remove copies of shared files and of buckets' images beyond their budgets; a store that is away waits."""
+    buckets = app_context.files / FOLDER
+    if buckets.is_dir():
+        prune_originals(buckets, app_context.settings.cache_bytes)
     if (store := app_context.shared) is not None:
         try:
             prune_copies(store)

@@ -21,10 +21,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.buckets import original
 from core.data.locks import shared_lock
 from core.data.remote import Remote
 from core.data.storage import PARTIAL, atomic_path
-from core.types import DatasetError
 
 CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
 COMPUTED = (("masks", "resolved"), ("exports", "downloads"))  # below them, and yet computed again in each home
@@ -161,7 +161,7 @@ def store_of(path: Path) -> SharedFiles | None:
 
 
 def local(path: Path) -> Path:
-    """Return where a file can be read in this home: fetched first if it is shared, else as it is.
+    """Return where a file can be read in this home: fetched first if it is shared or of a bucket, else as it is.
 
     Raises:
         StorageError: the store of shared files cannot be used.
@@ -170,7 +170,7 @@ def local(path: Path) -> Path:
         found = store.local(path)
         if found is not path or store.key(path) is not None:
             return found
-    return path
+    return original(path, next(iter(_known()), None))
 
 
 def publish(paths: Iterable[Path]) -> None:
@@ -205,15 +205,6 @@ def files_below(folder: Path) -> Iterator[Path]:
 def content_lock(root: Path) -> Path:
     """Return the lock that users of content share."""
     return root / LOCKS / "content.lock"
-
-
-def refuse_url(path: str) -> None:
-    """Raise `DatasetError` where the source of a dataset is a URL: images are read from folders."""
-    if re.match(r"[a-z][a-z0-9+.-]+:/+[^/]", path):
-        raise DatasetError(
-            f"{path}: images cannot be imported from a URL yet",
-            "mount the bucket as a folder, or copy its images, and import that folder",
-        )
 
 
 def _known() -> dict[Path, SharedFiles]:
