@@ -11,6 +11,7 @@ from app.commands import (
     datasets,
     deletions,
     exports,
+    files,
     folder_check,
     imports,
     installation,
@@ -70,3 +71,4 @@ app.add_typer(tags.tags)
 app.add_typer(class_acts.classes)
 app.add_typer(users.users)
 app.add_typer(database.database)
+app.add_typer(files.files)

@@ -13,6 +13,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from app.services.addresses import host_name, is_loopback
+from core.data.remote import check_url
 from core.types import ConfigError
 
 PREFIX = "OUTFOLD_"
@@ -35,6 +36,10 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="Folder of everything Outfold writes: database, thumbnails, rounds.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `home`.")
     engine_url: str = Field("", description="URL of the job engine's own tables; empty: SQLite in `home`.")
+    files_url: str = Field(
+        "",
+        description="URL of the files that several homes share, as s3://bucket/prefix; empty: those in `home` are all.",
+    )
     embedded_worker: bool = Field(default=True, description="The web app starts a worker when none is alive.")
     worker_slot: str = Field(
         "0",
@@ -44,7 +49,10 @@ class Settings(BaseSettings):
     demo: bool = Field(default=True, description="A new installation begins with the demo datasets at work.")
     max_pixels: int = Field(100_000_000, gt=0, description="Larger images are reported and not imported.")
     cache_gigabytes: float = Field(
-        20.0, ge=0, description="Decoded images and embeddings beyond this go after a round, the longest unused first."
+        20.0,
+        ge=0,
+        description="Decoded images and embeddings beyond this go after a round, the longest unused first; copies of "
+        "shared files have the same room once more.",
     )
     keep_rounds: int = Field(
         3, ge=0, description="Networks of so many finished rounds of a dataset are kept, the newest."
@@ -107,6 +115,15 @@ class Settings(BaseSettings):
         if value:
             check_database_url(value)
         return value
+
+    @field_validator("files_url")
+    @classmethod
+    def _name_a_store(cls, value: str) -> str:
+        if value:
+            check_url(value)
+            if value.startswith("memory:"):
+                raise ConfigError("files in memory are lost at the end", "write s3://bucket/prefix")
+        return value.rstrip("/")
 
     @field_validator("hosts")
     @classmethod

@@ -52,9 +52,9 @@ def check_of(service: str, home: Path, port: int = 0) -> int:
     ).returncode
 
 
-def test_it_starts_web_worker_and_database_and_a_worker_with_a_gpu_where_asked() -> None:
+def test_it_starts_web_worker_and_database_and_a_worker_with_a_gpu_and_a_bucket_where_asked() -> None:
     assert {name: service.get("profiles", []) for name, service in SERVICES.items()} == {
-        "web": [], "worker": [], "worker-gpu": ["gpu"], "postgres": [],
+        "web": [], "worker": [], "worker-gpu": ["gpu"], "postgres": [], "objects": ["bucket"],
     }  # fmt: skip
     (device,) = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
@@ -65,7 +65,8 @@ def test_only_the_pages_are_published_on_this_machine_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"web": [f"127.0.0.1:{PORT}:{PORT}"]}
     assert not any("network_mode" in service or "expose" in service for service in SERVICES.values())
-    assert SERVICES["postgres"]["networks"] == ["database"], "it reaches nothing outside"
+    for name in ("postgres", "objects"):
+        assert SERVICES[name]["networks"] == ["database"], "it reaches nothing outside"
     assert COMPOSED["networks"]["database"] == {"internal": True}
 
 
@@ -94,9 +95,13 @@ def test_ours_are_set_by_settings_that_there_are_and_share_one_database(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in SERVICES[name]["environment"].items():
+        if variable.startswith("AWS_"):  # the bucket's own
+            continue
         assert variable.removeprefix(PREFIX).lower() in Settings.model_fields
-        monkeypatch.setenv(variable, value.replace(value[value.find("${") : value.find("}") + 1] or "\0", "password"))
+        written = "password" if "POSTGRES_PASSWORD" in value else ""
+        monkeypatch.setenv(variable, value.replace(value[value.find("${") : value.find("}") + 1] or "\0", written))
     chosen = Settings()
+    assert chosen.files_url == "", "the home has the files, unless .env names a bucket"
     assert chosen.database_url == chosen.engine_url == "postgresql+psycopg://outfold:password@postgres/outfold"
     assert not chosen.embedded_worker
 

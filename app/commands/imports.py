@@ -27,7 +27,8 @@ def import_(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images and labels or masks, a table or JSON file of them, or a zip or tar.",
+            help="A folder of images and labels or masks, a table or JSON file of them, a zip or tar, or class folders "
+            "in a bucket, as s3://bucket/pets.",
         ),
     ],
     name: Annotated[str, typer.Option(help="The dataset's name; default: the folder's.")] = "",
@@ -136,14 +137,16 @@ def import_(
       python -m app import /data/scenes --take-masks --by ada
     """
     from app.commands.lookup import app_context, person
-    from app.services.imports import jobs as imports, sources
+    from app.services.imports import buckets, jobs as imports, sources
     from app.services.imports.jobs import ImportRequest
     from core.data.formats.archive import is_archive
     from core.types import DatasetError
 
     opened = app_context()
     name = name or imports.propose_name(source.absolute())
-    if is_archive(source):
+    if buckets.find_bucket(opened, str(source)) is not None:
+        source = buckets.folder_of(opened, str(source))
+    elif is_archive(source):
         source = sources.store_archive(opened, source)
     try:
         chosen = SourceFormat.UNLABELLED if unlabelled else SourceFormat(form) if form else None

@@ -129,7 +129,9 @@ def _source(
     if where != ARCHIVE:
         if (chosen := chosen_folder(key)) is not None:
             st.session_state[f"{key}_source"] = chosen
-        text = st.text_input("Folder or table", key=f"{key}_source", placeholder="/data/pets or /data/pets/labels.csv")
+        text = st.text_input(
+            "Folder or table", key=f"{key}_source", placeholder="/data/pets, /data/pets/labels.csv or s3://bucket/pets"
+        )
         browse_button(key)
         folder_browser(*browse, key)
         return Path(text.strip()) if text.strip() else None

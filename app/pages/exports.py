@@ -48,7 +48,7 @@ side, main = st.columns([1, 2.2], gap="medium")
 with side:
     request = export_form(card, "form", name_for_record())
 with main, complaints():
-    small = {info.id for info in past if exports.is_downloadable(info)}
+    small = {info.id for info in past if exports.is_downloadable(app_context(), info)}
     for info in past:
         if not info.status.ended:
             watch(info.id)

@@ -1,11 +1,7 @@
 """Deletion of datasets, rounds and images, and undone imports: hidden, restorable for a week, then removed for good."""
 
 import logging
-import os
-import shutil
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -48,7 +44,7 @@ def held_by_dataset(app_context: AppContext, dataset_id: int) -> dict[str, int]:
         datasets.get_dataset(session, dataset_id)
         held = deletions.held_by_dataset(session, dataset_id)
         ids = deletions.round_ids(session, dataset_id)
-    return held | {"bytes": sum(_bytes(app_context.round_folder(one)) for one in ids)}
+    return held | {"bytes": sum(app_context.round_bytes(one) for one in ids)}
 
 
 def held_by_round(app_context: AppContext, round_id: int) -> dict[str, int]:
@@ -60,7 +56,7 @@ def held_by_round(app_context: AppContext, round_id: int) -> dict[str, int]:
     with app_context.database.read() as session:
         rounds.get_round(session, round_id)
         held = deletions.held_by_round(session, round_id)
-    return held | {"bytes": _bytes(app_context.round_folder(round_id))}
+    return held | {"bytes": app_context.round_bytes(round_id)}
 
 
 def held_text(held: dict[str, int]) -> str:
@@ -173,7 +169,7 @@ def _purge(app_context: AppContext, deletion: Deletion, now: datetime) -> None:
             DeletionKind.ROUND: [deletion.round_id or 0],
         }.get(deletion.kind, [])
     for round_id in folders:
-        shutil.rmtree(app_context.round_folder(round_id), ignore_errors=True)
+        app_context.remove_round(round_id)
     more = True
     while more:
         with app_context.database.write() as session:
@@ -218,13 +214,3 @@ def _free_name(session: Session, name: str) -> str:
         number += 1
         wanted = f"{name} {number}"
     return wanted
-
-
-def _bytes(folder: Path) -> int:
-    """Return the size of a folder's files; one that goes meanwhile counts nothing."""
-    count = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                count += (Path(place) / name).stat().st_size
-    return count

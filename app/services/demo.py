@@ -60,6 +60,7 @@ def ensure_demos(app_context: AppContext) -> list[int]:
 def _import(app_context: AppContext, demo: Demo) -> int:
     folder = app_context.files / "demo" / demo.folder
     demo.write(folder)
+    app_context.publish_tree(folder)
     request = ImportRequest(name=demo.name, source=str(folder), format=demo.format)
     done = import_run.run_import(app_context, imports.add_import(app_context, request))
     if done.dataset_id is None:

@@ -1,7 +1,7 @@
 """State of an installation, check by check, each with its finding and a cure for the fault.
 
-Every check survives the fault that it looks for, and nothing is created or changed: an installation that cannot start
-can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
+Every check survives the fault that it looks for, and nothing stays created or changed: an installation that cannot
+start can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
 """
 
 import errno
@@ -27,9 +27,11 @@ from app.services.app_context import PROBE_BYTES, AppContext
 from app.services.faults import file_errors
 from app.services.ports import refuse_open_address, refuse_unusable_port, user_of
 from app.services.programs import BROWSER, NODE, POSTGRESQL
+from app.services.shared_files import refuse_other_url
 from app.services.single_sign_on import ProviderError, check_provider
 from app.services.workers import device_name, settled_worker_state
 from app.settings import Settings, settings, unknown_variables
+from core.data.remote import Remote
 from core.types import ConfigError, OutfoldError, StorageError
 from db.engine import Database, connect_arguments, known_revisions, revision_of
 from db.faults import file_of, name_of, storage_errors
@@ -78,6 +80,8 @@ def examine(address: str, port: int) -> Iterator[DoctorLine]:
 def _of_installation(chosen: Settings, address: str) -> Iterator[DoctorLine]:
     yield _settings(chosen)
     yield _home(chosen)
+    if chosen.files_url:
+        yield _shared_files(chosen)
     yield _disk(chosen)
     database = _database("database", chosen.app_url, has_revision=True)
     yield database
@@ -142,6 +146,17 @@ def _home(chosen: Settings) -> DoctorLine:
     except (StorageError, OSError) as error:
         return _fault("home", error)
     return DoctorLine("home", State.OK, f"{home}, {'writable' if home.exists() else 'made at the first start'}")
+
+
+def _shared_files(chosen: Settings) -> DoctorLine:
+    """Write an object behind the URL, read it, remove it."""
+    remote = Remote(chosen.files_url)
+    try:
+        refuse_other_url(chosen)
+        remote.probe()
+    except OutfoldError as error:
+        return _fault("shared files", error)
+    return DoctorLine("shared files", State.OK, f"{remote.name}, written, read and removed")
 
 
 def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:

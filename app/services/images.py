@@ -13,6 +13,7 @@ from app.services.app_context import AppContext
 from core.data import pictures
 from core.data.images import thumbnail as draw
 from core.data.pictures import Tile, cut_tile, decode_for_tiles
+from core.data.store import local
 from core.data.windows import Window, window_option, window_text
 from core.types import ByteArray
 from db.queries import snapshots
@@ -88,7 +89,8 @@ def file_of(app_context: AppContext, content_hash: str) -> Path | None:
     """Return a file with this content, None when no sample has it, or its file is gone or has changed."""
     with app_context.database.read() as session:
         files = snapshots.files_with_content(session, content_hash)
-    return next((Path(path) for path, size in files if _size(Path(path)) == size), None)
+    found = ((local(Path(path)), size) for path, size in files)
+    return next((path for path, size in found if _size(path) == size), None)
 
 
 def image_tile(app_context: AppContext, content_hash: str, tile: Tile, window: Window | None = None) -> bytes | None:

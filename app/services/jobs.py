@@ -6,7 +6,7 @@ row's id, so that asking twice is asking once.
 
 A row marks a job as running, but not whether its process is alive: a command may run it by itself. So the process that
 runs an import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free
-may take the row for abandoned.
+may take the row for abandoned. Where several homes share their files, it is a lock that all on the database see.
 """
 
 import sqlite3
@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.services.app_context import AppContext
+from app.services.database_locks import database_lock, is_locked
 from app.services.faults import file_errors
 from core.data import locks
 from db.faults import file_of, storage_errors
@@ -136,6 +137,10 @@ def job_lock(
     Raises:
         RoundCancelledError: `should_stop` returned true while waiting.
     """
+    if app_context.settings.files_url:
+        with database_lock(app_context.database.url, kind, row_id, should_stop):
+            yield
+        return
     path = _lock_path(app_context, kind, row_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locks.exclusive_lock(path, should_stop):
@@ -144,6 +149,8 @@ def job_lock(
 
 def is_job_running(app_context: AppContext, kind: str, row_id: int) -> bool:
     """Return whether some process runs this job now."""
+    if app_context.settings.files_url:
+        return is_locked(app_context.database.url, kind, row_id)
     return locks.is_held(_lock_path(app_context, kind, row_id))
 
 

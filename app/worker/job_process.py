@@ -85,7 +85,8 @@ def lower_priority(nice: int) -> None:
 def run_command(app_context: AppContext, command: dict[str, Any], stop: threading.Event) -> CommandResult:
     """Run one command; every failure becomes an answer."""
     try:
-        COMMANDS[command["command"]](app_context, stop.is_set, **command["arguments"])
+        with app_context.using_files():
+            COMMANDS[command["command"]](app_context, stop.is_set, **command["arguments"])
     except RoundCancelledError:
         return CommandResult(stopped=True)
     except OutfoldError as error:

@@ -15,6 +15,7 @@ from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path
+from core.data.store import local
 from core.judge.confusions import better_order
 from core.judge.found import Judged, judge_given
 from core.judge.hints import PREDICTIONS as METRIC
@@ -38,7 +39,7 @@ def _open_labels(context: RoundContext, snapshot: Snapshot) -> None:
         RoundError: images or classes were added since the file was read.
     """
     try:
-        with np.load(stored_path(context.app_context, _settings(context).stored), allow_pickle=False) as stored:
+        with np.load(local(stored_path(context.app_context, _settings(context).stored)), allow_pickle=False) as stored:
             known, probs = stored["sample_ids"], stored["probs"]
     except FileNotFoundError:
         raise RoundError("the predictions that were read are gone", "import them again") from None
@@ -104,7 +105,7 @@ def _judge(context: RoundContext) -> Judged:
     masks = context.app_context.masks
     judged = judge_given(context.folder, context.config, masks, context.report, context.should_stop)
     settings = _settings(context)
-    stored_path(context.app_context, settings.stored).unlink(missing_ok=True)
+    context.app_context.remove(stored_path(context.app_context, settings.stored))
     judged.metrics[METRIC] = {"file": settings.file, "out_of_fold": settings.out_of_fold}
     return judged
 

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import zlib
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -27,8 +28,12 @@ LOCK_SECONDS = 0.2  # a process that checks whether the lock is held lets go at 
 
 
 def slot_name(settings: Settings) -> str:
-    """Return the slot's name, stable over restarts and unique among machines; also the engine's name of the worker."""
-    return f"{socket.gethostname()}:{settings.worker_slot}"
+    """Return the slot's name, stable over restarts and unique among machines; also the engine's name of the worker.
+
+    Several homes of one machine may share their files and database, so there it tells them apart, too.
+    """
+    home = f"-{zlib.crc32(str(settings.folder).encode()):08x}" if settings.files_url else ""
+    return f"{socket.gethostname()}:{settings.worker_slot}{home}"
 
 
 def take_slot(settings: Settings) -> AcquireReturnProxy[FileLock]:

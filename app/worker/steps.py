@@ -22,6 +22,7 @@ from app.services.rounds.networks import prune_networks
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
 from app.worker.recipe_runner import RoundContext, ShouldStop
 from app.worker.recipes import RUNNERS
+from app.worker.sharing import fetch_masks, make_room, ready_folder, share_finished, share_opening, share_piece
 from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
@@ -52,9 +53,11 @@ def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id:
         return
     info = _begin(app_context, round_id, "collecting the labels")
     note = _StageProgress(app_context, round_id, "collecting the labels")
-    with temporary_folder(app_context.round_folder(round_id)) as folder:
+    fetch_masks(app_context, info.dataset_id)
+    with temporary_folder(app_context.own_round_folder(round_id)) as folder:
         try:
             digest = _freeze(RoundContext(app_context, info, folder, note.report, should_stop))
+            share_opening(app_context, round_id, digest, folder)
         except (OutfoldError, OSError):
             if _is_open(app_context, round_id):
                 return  # by another worker, whose round this must not end
@@ -78,7 +81,7 @@ def _freeze(context: RoundContext) -> str:
 
 def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: str) -> None:
     """Move a folder into the round's place and mark the round as open, unless it is open already or has ended."""
-    folder = app_context.round_folder(round_id)
+    folder = app_context.own_round_folder(round_id)
     with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
         if info.status is not JobStatus.RUNNING or info.snapshot_hash is not None:
@@ -105,10 +108,11 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         rounds.set_facts(session, round_id, {"stage": "training", "versions": _with_earlier(made_with, info)})
     held = HeldFold(app_context, round_id, fold, attempt)
     try:
-        folder = app_context.round_folder(round_id)
+        folder = ready_folder(app_context, round_id)
         smaller = _with_noted_batch(info, fold, held.report)
         context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
         RUNNERS[info.recipe].learn(context, fold)
+        share_piece(app_context, info, fold, attempt)
     except RoundCancelledError:
         if not held.is_lost():
             raise
@@ -140,7 +144,7 @@ def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) ->
     info = _begin(app_context, round_id, "judging the labels")
     writer = FindingWriter(app_context, round_id)
     note = _StageProgress(app_context, round_id, "judging the labels")
-    folder = app_context.round_folder(round_id)
+    folder = ready_folder(app_context, round_id)
     judged = RUNNERS[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
     try:
         _show(app_context, info, writer, judged, should_stop)
@@ -149,13 +153,15 @@ def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) ->
         return
     prune(app_context.image_caches, app_context.settings.cache_bytes)
     prune_networks(app_context, info.dataset_id)
+    make_room(app_context)
 
 
 def _show(
     app_context: AppContext, info: RoundInfo, writer: FindingWriter, judged: Judged, should_stop: ShouldStop
 ) -> None:
     """Write the findings and end the round."""
-    snapshot = Snapshot.load(app_context.round_folder(info.id))
+    folder = app_context.own_round_folder(info.id)
+    snapshot = Snapshot.load(folder)
     rows = _findings(snapshot, judged.found, _splits(app_context, info.dataset_id, snapshot.sample_ids))
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
@@ -165,12 +171,13 @@ def _show(
             raise RoundCancelledError(f"round {info.id} was cancelled")
         with writer.transaction() as session:
             findings.add_findings(session, info.id, chunk)
+    share_finished(app_context, info.id)
     with writer.transaction() as session:
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)
         asked = ask_second_opinions(session, info)
-        metrics = judged.metrics | stored_changes(app_context.round_folder(info.id))
+        metrics = judged.metrics | stored_changes(folder)
         metrics |= {"second_opinions": asked} if asked else {}
         rounds.set_facts(session, info.id, {"metrics": metrics})
         rounds.end_round(session, info.id, JobStatus.DONE, "", datetime.now(UTC))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from core.data.lookalikes import look_hash
+from core.data.store import local
 from core.data.windows import Window, apply_window
 from core.types import ByteArray, DatasetError, ImageFacts
 
@@ -105,7 +106,7 @@ def load_image(
     Raises:
         ImageError: the file cannot be decoded (any more), or is too large.
     """
-    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+    with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
         if max_pixels is not None:
             _refuse_larger(image, max_pixels)
         if least_edge and image.format == "JPEG":
@@ -119,7 +120,7 @@ def load_small(path: Path, edge: int, max_pixels: int | None = None, window: Win
     Raises:
         ImageError: the file cannot be decoded (any more), or is too large.
     """
-    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+    with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
         if max_pixels is not None:
             _refuse_larger(image, max_pixels)
         if image.format == "JPEG":
@@ -148,7 +149,7 @@ def thumbnail(path: Path, edge: int, window: Window | None = None) -> bytes:
         ImageError: the file cannot be decoded (any more).
     """
     longest = min(edge or _WEBP_LONGEST, _WEBP_LONGEST)
-    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+    with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
         if image.format == "JPEG" and edge:
             image.draft(None, (longest, longest))  # the decoder itself halves, many times faster
         seen = _to_bytes(image, window)
@@ -167,7 +168,7 @@ def crop(path: Path, box: tuple[int, int, int, int], edge: int, window: Window |
     """
     x, y, width, height = box
     share = min(1.0, edge / max(width, height))
-    with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+    with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
         whole = image.height if _is_turned(image) else image.width
         if image.format == "JPEG":
             image.draft(None, (ceil(image.width * share), ceil(image.height * share)))
@@ -183,7 +184,7 @@ def crop(path: Path, box: tuple[int, int, int, int], edge: int, window: Window |
 def has_deep_greys(path: Path) -> bool:
     """Return whether a file's header states greys of more than 8 bits."""
     try:
-        with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
             return _is_deep(image)
     except ImageError:
         return False
@@ -192,7 +193,7 @@ def has_deep_greys(path: Path) -> bool:
 def grey_values(path: Path) -> NDArray[np.uint16] | None:
     """Return the values of greys of 16 bits as stored, (H, W); None for other or damaged files."""
     try:
-        with _decoding(path), path.open("rb") as file, _open(file, path) as image:
+        with _decoding(path), local(path).open("rb") as file, _open(file, path) as image:
             values = np.asarray(image)
     except ImageError:
         return None
@@ -200,6 +201,7 @@ def grey_values(path: Path) -> NDArray[np.uint16] | None:
 
 
 def _read(path: Path, max_pixels: int) -> bytes:
+    path = local(path)
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):

@@ -58,6 +58,18 @@ def exclusive_lock(path: Path, should_stop: Callable[[], bool]) -> Iterator[None
         os.close(handle)
 
 
+@contextmanager
+def shared_lock(path: Path) -> Iterator[None]:
+    """Share the lock with others, after waiting for an exclusive holder to release it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while (handle := try_lock(path, shared=True)) is None:
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def is_held(path: Path) -> bool:
     """Return whether a process holds the lock exclusively."""
     try:

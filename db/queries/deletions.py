@@ -81,6 +81,13 @@ def round_ids(session: Session, dataset_id: int) -> list[int]:
     return list(session.scalars(query, execution_options=WITH_DELETED))
 
 
+def opened_rounds(session: Session) -> list[tuple[int, JobStatus, str]]:
+    """Return id, status and snapshot hash of every round that has opened, deleted ones too."""
+    query = select(RoundRow.id, RoundRow.status, RoundRow.snapshot_hash).where(RoundRow.snapshot_hash.is_not(None))
+    found = session.execute(query.order_by(RoundRow.id), execution_options=WITH_DELETED)
+    return [(number, status, digest) for number, status, digest in found]
+
+
 def at_work(session: Session, dataset_id: int) -> str:
     """Return the kind of unfinished job of a dataset: "round", "import", "export", or "" where there is none."""
     for word, row in (("round", RoundRow), ("import", ImportRow), ("export", ExportRow)):

@@ -23,14 +23,13 @@ from app import __version__
 from app.services.app_context import HOME_ID, AppContext
 from app.services.backups import DATABASE, FILES, MANIFEST, Manifest
 from app.services.faults import file_errors
-from core.data.storage import PARTIAL, atomic_path
+from core.data.shared_folders import STATE
+from core.data.storage import atomic_path
+from core.data.store import COMPUTED, CONTENT, files_below
 from core.types import StorageError
 from db.copying import copy_database
 from db.faults import file_of, storage_errors
 
-# Below `files`; everything else there can be computed again, or belongs to a running process.
-_KEPT = ("masks", "demo", "uploads", "unpacked", "predictions", "exports")
-_COMPUTED = (("masks", "resolved"), ("exports", "downloads"))
 _OWNER_ONLY = 0o600  # it holds hashes of passwords, and the key that signs sessions
 
 
@@ -80,11 +79,27 @@ def _members(app_context: AppContext, beside: Path) -> Iterator[tuple[str, Path]
     root = app_context.files
     if (root / HOME_ID).exists():
         yield f"{FILES}/{HOME_ID}", root / HOME_ID
-    for part in [*_KEPT, *(f"rounds/{number}" for number in rounds)]:
-        for path in _files_in(root / part):
-            inner = path.relative_to(root)
-            if inner.parts[:2] not in _COMPUTED:
-                yield f"{FILES}/{inner.as_posix()}", path
+    with app_context.using_files():  # copies of shared files stay until they are in the archive
+        for part in CONTENT:
+            for path in _content(app_context, part):
+                inner = path.relative_to(root)
+                if inner.parts[:2] not in COMPUTED:
+                    yield f"{FILES}/{inner.as_posix()}", path
+    for number in rounds:
+        folder = app_context.round_folder(number)
+        for path in files_below(folder):
+            if path.name != STATE:
+                yield f"{FILES}/{path.relative_to(root).as_posix()}", path
+
+
+def _content(app_context: AppContext, part: str) -> Iterator[Path]:
+    """Yield the files of one kind of content, fetched one by one where they are shared and missing here."""
+    store = app_context.shared
+    if store is None:
+        yield from files_below(app_context.files / part)
+        return
+    for key in sorted(store.remote.list(part)):
+        yield store.local(app_context.files / key)
 
 
 def copy_to_file(url: str, target: Path) -> None:
@@ -109,13 +124,6 @@ def copy_to_file(url: str, target: Path) -> None:
 def _round_ids(database: Path) -> list[int]:
     with closing(sqlite3.connect(database)) as connection:
         return [number for (number,) in connection.execute("SELECT id FROM round ORDER BY id")]
-
-
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder by name, without those being written and without links."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.endswith(PARTIAL))
-        yield from (Path(parent, name) for name in sorted(names) if not name.endswith((PARTIAL, ".lock")))
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path) -> tuple[int, str] | None:

@@ -149,19 +149,20 @@ def archive(app_context: AppContext, export_id: int) -> Path:
         ExportError: it is not finished, too large, was moved away, or is only links.
     """
     info = get_export(app_context, export_id)
-    if not is_downloadable(info):
+    if not is_downloadable(app_context, info):
         raise ExportError(
             f"export {export_id} is unfinished or larger than a download takes", f"fetch {info.path} itself"
         )
-    return write_archive(Path(info.path), app_context.exports / "downloads" / f"{export_id}.zip")
+    return write_archive(_folder(app_context, info), app_context.exports / "downloads" / f"{export_id}.zip")
 
 
-def is_downloadable(info: ExportInfo) -> bool:
+def is_downloadable(app_context: AppContext, info: ExportInfo) -> bool:
     """Return whether an export is small enough to be fetched through the browser."""
     if info.status is not JobStatus.DONE or info.manifest is None:
         return False
     is_small = info.manifest["files"]["bytes"] <= LARGEST_BYTES
-    return is_small and find_manifest(Path(info.path)) == info.manifest  # and not a later export's in its place
+    # and not a later export's in its place
+    return is_small and find_manifest(_folder(app_context, info)) == info.manifest
 
 
 def apply_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
@@ -177,6 +178,12 @@ def apply_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
 def revert_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
     """Take a patch back; raises as `apply_patch` does."""
     return _on_copy(app_context, patch, target, revert)
+
+
+def _folder(app_context: AppContext, info: ExportInfo) -> Path:
+    """Return where an export lies here, fetched if another home has written it."""
+    path = Path(info.path)
+    return path if path.exists() else app_context.fetch_tree(path)
 
 
 def _chosen(request: ExportRequest) -> Path:

@@ -37,7 +37,7 @@ def run_export(
 
     `report` is called with the files done, the files in all and what is happening; the row is kept up to date too.
     """
-    with job_lock(app_context, "export", export_id, should_stop):
+    with app_context.using_files(), job_lock(app_context, "export", export_id, should_stop):
         info = _found(app_context, export_id)
         if not info.status.ended:
             _run(app_context, info, _Noted(app_context, export_id, report, should_stop))
@@ -52,7 +52,7 @@ def take_back(app_context: AppContext, export_id: int) -> None:
     with suppress(RoundCancelledError), job_lock(app_context, "export", export_id, lambda: True):
         info = _found(app_context, export_id)
         if info.status is JobStatus.RUNNING:
-            with suppress(OutfoldError), held_target(app_context, Path(info.path)) as target:
+            with suppress(OutfoldError), held_target(app_context, _place(app_context, info)) as target:
                 clear_remains(target, confirmed=False)
 
 
@@ -107,17 +107,29 @@ def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
     plan = plan_for(app_context, info.dataset_id, ExportOptions.from_json(options))
     doing = "copying images" if plan.options.link is Link.COPY else "linking images"
     doing += " and writing masks" if plan.options.format.of_masks else ""
-    with held_target(app_context, Path(info.path)) as target, _named(target, info.path):
+
+    def is_wanted(manifest: dict[str, Any]) -> bool:
+        place = _place(app_context, info)
+        if place.is_relative_to(app_context.exports):
+            app_context.publish_tree(place)
+        return _confirm(app_context, info.id, manifest)
+
+    with held_target(app_context, _place(app_context, info)) as target, _named(target, info.path):
         write_export(
             plan,
             target,
             versions=VERSIONS,
             report=lambda done, total: noted.note(done, total, doing if done < total else "reading the export back"),
             should_stop=noted.is_over,
-            is_wanted=lambda manifest: _confirm(app_context, info.id, manifest),
+            is_wanted=is_wanted,
             overwrite=overwrite,
             again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
         )
+
+
+def _place(app_context: AppContext, info: ExportInfo) -> Path:
+    """Return where an export lies: one without a target of its own in this home, whichever home queued it."""
+    return app_context.here(Path(info.path))
 
 
 @contextmanager

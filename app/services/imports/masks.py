@@ -42,6 +42,7 @@ class ImportedMasks:
     store: MaskStore
     images: Counter[int | None] = field(default_factory=Counter)
     pixels: Counter[int | None] = field(default_factory=Counter)
+    names: set[str] = field(default_factory=set)
 
     def keep(
         self, rows: Rows, table: ClassTable, into: ClassTable, problems: Problems, note: Callable[[int], None]
@@ -61,6 +62,7 @@ class ImportedMasks:
             yield (self._kept(mask),)
             note(done)
         os.sync()  # once, and not for each of them: from here on rows may name them
+        self.store.publish(self.names)
 
     def count(self, name: str | None, times: int = 1) -> None:
         """Count the classes of a stored mask so many times more."""
@@ -74,7 +76,9 @@ class ImportedMasks:
             self.images[None] += 1
             return None
         self._add(mask, 1)
-        return self.store.put(mask, durable=False)
+        name = self.store.put(mask, durable=False)
+        self.names.add(name)
+        return name
 
     def _add(self, mask: IntArray, times: int) -> None:
         counts = class_pixels(mask)

@@ -11,6 +11,7 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
+from app.services.imports.buckets import find_bucket, folder_of, refuse_format
 from app.services.imports.classes import merge_spellings, warn_of_folders, warn_of_spellings
 from app.services.imports.report import note_window
 from app.services.imports.request import ImportRequest
@@ -98,6 +99,8 @@ def preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     Raises:
         DatasetError: it cannot be read as that format, or must not be.
     """
+    if find_bucket(app_context, request.source) is not None:
+        request = replace(request, source=str(folder_of(app_context, request.source)))
     refuse_outside(app_context, Path(request.source))
     root = existing_root(Path(request.source))
     with app_context.database.read() as session:
@@ -110,6 +113,7 @@ def preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     options = request.options(app_context)
     detection = None if request.format else detect(root, options)
     chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
+    refuse_format(app_context, request.source, chosen)
     listing = FORMATS[chosen].read(root, options)
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services.app_context import AppContext
+from app.services.imports.buckets import folder_of, refuse_format
 from app.services.imports.classes import GoneClassesError, merge_spellings, rename_classes, with_present_names
 from app.services.imports.masks import ImportedMasks, Rows, extend_table, with_present_class_names
 from app.services.imports.report import note_window
@@ -73,7 +74,7 @@ def run_import(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ImportInfo:
     """Run a queued import, or again one that was killed, and return how it ended; bad data never raises."""
-    with job_lock(app_context, "import", import_id, should_stop):
+    with app_context.using_files(), job_lock(app_context, "import", import_id, should_stop):
         with app_context.database.read() as session:
             info = imports.get_import(session, import_id)
         if info.status.ended:
@@ -142,9 +143,10 @@ class _ImportRun:
 
     def _import(self, folder: Path) -> None:
         self.note("looking for images", 0, 0, at_once=True)
-        root = existing_root(Path(self.request.source))
+        root = existing_root(folder_of(self.app_context, self.request.source))
         options = self.request.options(self.app_context)
         chosen = self.request.format or detect(root, options).format
+        refuse_format(self.app_context, self.request.source, chosen)
         listing = FORMATS[chosen].read(root, options)
         self.problems = listing.problems
         self._refuse_unanswered(listing.meaning, root)

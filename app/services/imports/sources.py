@@ -183,4 +183,5 @@ def _store(app_context: AppContext, archive: IO[bytes], name: str, most_files: i
         archive.seek(0)
         with atomic_folder(folder) as partial:
             unpack(archive, partial, most_files, most_bytes)
+    app_context.publish_tree(folder)
     return folder

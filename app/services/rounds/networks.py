@@ -14,6 +14,7 @@ from app.services.app_context import AppContext
 from core.config import RoundConfig
 from core.data.locks import try_lock
 from core.data.networks import KeptNetwork, drop_networks, keeps_networks, network_folder, round_networks
+from core.data.shared_rounds import forget_networks, shares_networks
 from core.types import JobStatus, RoundError
 from db.queries import datasets, rounds
 from db.queries.rounds import RoundInfo
@@ -75,16 +76,25 @@ def prune_networks(app_context: AppContext, dataset_id: int) -> int:
         ended = [info for info in rounds.list_rounds(session, dataset_id) if info.status.ended]
     freed, left = 0, app_context.settings.keep_rounds
     for info in ended:
-        folder = app_context.round_folder(info.id)
-        if not folder.is_dir() or not keeps_networks(folder):
+        folder = app_context.own_round_folder(info.id)
+        if not _keeps_networks(app_context, info, folder):
             continue
         if info.status is JobStatus.DONE and left > 0:
             left -= 1
         elif (handle := try_lock(_lock(app_context, info))) is not None:
             freed += drop_networks(folder)
+            if (store := app_context.shared) is not None:
+                forget_networks(store, info.id)
             _lock(app_context, info).unlink(missing_ok=True)
             os.close(handle)
     return freed
+
+
+def _keeps_networks(app_context: AppContext, info: RoundInfo, folder: Path) -> bool:
+    if folder.is_dir() and keeps_networks(folder):
+        return True
+    store = app_context.shared
+    return store is not None and shares_networks(store, info.id)
 
 
 def _refuse_others(app_context: AppContext, chosen: RoundNetworks) -> None:
@@ -132,4 +142,4 @@ def _none_kept(app_context: AppContext, known: list[RoundNetworks], number: int 
 
 
 def _lock(app_context: AppContext, info: RoundInfo) -> Path:
-    return app_context.round_folder(info.id) / "networks.lock"
+    return app_context.own_round_folder(info.id) / "networks.lock"

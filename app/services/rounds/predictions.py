@@ -125,6 +125,7 @@ def _prepare_labels(
     stored = uuid4().hex  # no two rounds share a copy, which goes with its round
     with atomic_path(stored_path(app_context, stored)) as partial, partial.open("wb") as file:
         np.savez(file, sample_ids=sample_ids, probs=probs)
+    app_context.publish([stored_path(app_context, stored)])
     return replace(settings, stored=stored), {"model": path.name}
 
 
@@ -158,7 +159,7 @@ def _remove_abandoned(app_context: AppContext, waiting: Collection[str | None]) 
     for path in stored_path(app_context, "").parent.glob("*.npz"):
         with suppress(FileNotFoundError):
             if path.stem not in waiting and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
+                app_context.remove(path)
 
 
 def _refuse_other_order(

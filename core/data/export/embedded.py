@@ -23,6 +23,7 @@ from core.data.export.placing import HASH_BYTES, Report, ShouldStop, refuse_chan
 from core.data.export.tables import COLUMNS, cells
 from core.data.formats.shards import CellReader, open_shards, text_rows
 from core.data.formats.source import Problems, ReadOptions, group_name, split_name
+from core.data.store import local
 from core.types import ExportError
 
 FOLDER = "data"
@@ -158,7 +159,7 @@ def _groups(rows: Sequence[_Placed]) -> Iterator[list[_Placed]]:
 def _read(item: ExportItem, wrong: list[str]) -> bytes:
     """Return an image's bytes; a file changed since its import is added to the list."""
     try:
-        data = Path(item.path).read_bytes()
+        data = local(Path(item.path)).read_bytes()
     except FileNotFoundError:
         wrong.append(f"{item.path} is gone")
         return b""

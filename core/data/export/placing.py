@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from core.data.export.items import Link
 from core.data.storage import size_text
+from core.data.store import local
 from core.types import ExportError, RoundCancelledError
 
 Item = TypeVar("Item")
@@ -129,12 +130,13 @@ def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
         ExportError: a link is impossible.
         OSError: the file is gone, or the disk full.
     """
+    source = local(placement.source)
     if link is Link.SYMLINK:
-        placement.target.symlink_to(placement.source.absolute())
+        placement.target.symlink_to(source.absolute())
         return Link.SYMLINK
     if link is Link.HARD_LINK:
         try:
-            os.link(os.path.realpath(placement.source), placement.target)
+            os.link(os.path.realpath(source), placement.target)
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise
@@ -145,7 +147,7 @@ def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
                 ) from error
         else:
             return Link.HARD_LINK
-    shutil.copyfile(placement.source, placement.target)
+    shutil.copyfile(source, placement.target)
     return Link.COPY
 
 

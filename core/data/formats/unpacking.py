@@ -7,7 +7,7 @@ while a round reads it. Two images of one name are in separate folders.
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -15,6 +15,7 @@ from uuid import uuid4
 from core.data.export.names import safe_name
 from core.data.images import IMAGE_SUFFIXES
 from core.data.storage import PARTIAL, RESERVE, size_text
+from core.data.store import publish
 from core.types import DatasetError
 
 _MAGIC = {
@@ -30,11 +31,12 @@ _FOLDERS = 8  # of a name that are kept
 
 @dataclass(slots=True)
 class FileStore:
-    """A folder of files by content. `finish` flushes them to the disk, before anything refers to them."""
+    """A folder of files by content. `finish` flushes and publishes them, before anything refers to them."""
 
     folder: str
     _room: int = 0  # bytes that may be written before the disk is asked again
     _written: bool = False
+    _used: set[Path] = field(default_factory=set)
 
     def put(self, data: bytes, name: str) -> Path:
         """Return the file with these bytes and this name, written if it does not exist.
@@ -46,13 +48,17 @@ class FileStore:
             raise DatasetError("the images lie in a table, and there is no folder to unpack them into")
         digest = blake2b(data, digest_size=16).hexdigest()
         places = _places(Path(self.folder, digest[:3]), digest, _file_name(name, data))
-        return next(path for path in places if _holds(path, data) or self._write(path, data))
+        found = next(path for path in places if _holds(path, data) or self._write(path, data))
+        self._used.add(found)
+        return found
 
     def finish(self) -> None:
-        """Flush written files to the disk."""
+        """Flush written files to the disk, and show all to the homes that share them: a killed import may not have."""
         if self._written:
             os.sync()
             self._written = False
+        publish(self._used)
+        self._used.clear()
 
     def _write(self, path: Path, data: bytes) -> bool:
         """Write a new file whole or not at all; return whether its path was free."""

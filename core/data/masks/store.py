@@ -7,6 +7,7 @@ time of change, so that a damaged or replaced one is read again.
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from core.data.masks.png import read_facts, to_png
 from core.data.storage import write_atomically
+from core.data.store import local, publish, store_of
 from core.types import DatasetError, IntArray
 
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -61,12 +63,21 @@ class MaskStore:
         return self.folder / name[:2] / f"{name}.png"
 
     def put(self, mask: IntArray, *, durable: bool = True) -> str:
-        """Store a mask, (H, W) uint8 or uint16, and return its hash; an undamaged existing file is kept."""
+        """Store a mask, (H, W) uint8 or uint16, and return its hash; an undamaged existing file is kept.
+
+        Not `durable`, it is shared with other homes by `publish` alone.
+        """
         name = mask_hash(mask)
-        path = self.path(name)
-        if not self._is_whole(name):
-            write_atomically(path, to_png(mask), durable=durable)
+        is_new = not self._is_whole(name)
+        if is_new:
+            write_atomically(self.path(name), to_png(mask), durable=durable)
+        if durable:
+            self._share(name, is_new=is_new)
         return name
+
+    def publish(self, names: Iterable[str]) -> None:
+        """Show masks to the other homes that share these files, before a row names them."""
+        publish(map(self.path, names))
 
     def put_edited(self, mask: IntArray, base: str, rows: tuple[int, int]) -> str:
         """Store a mask that differs from that of the hash `base` within these rows only, and return its hash.
@@ -77,12 +88,14 @@ class MaskStore:
             DatasetError: `base` is missing, or its file was damaged.
         """
         name = mask_hash(mask)
-        if not self._is_whole(name):
+        is_new = not self._is_whole(name)
+        if is_new:
             try:
-                data = to_png(mask, self.path(base).read_bytes(), rows)
+                data = to_png(mask, local(self.path(base)).read_bytes(), rows)
             except (OSError, ValueError) as error:
                 raise _unreadable(base, error) from error
             write_atomically(self.path(name), data)
+        self._share(name, is_new=is_new)
         return name
 
     def data(self, name: str, shape: tuple[int, int], itemsize: int) -> bytes | None:
@@ -92,7 +105,7 @@ class MaskStore:
             DatasetError: it is missing, or its file was damaged.
         """
         try:
-            png = self.path(name).read_bytes()
+            png = local(self.path(name)).read_bytes()
             facts = read_facts(png)
         except (OSError, ValueError) as error:
             raise _unreadable(name, error) from error
@@ -105,19 +118,29 @@ class MaskStore:
             DatasetError: it is missing, or its file was damaged.
         """
         try:
-            with Image.open(self.path(name)) as image:
-                wide = image.mode.startswith("I")
-                mask: IntArray = np.asarray(image).astype(np.uint16 if wide else np.uint8)
+            return _read(local(self.path(name)))
         except (OSError, ValueError) as error:
             raise _unreadable(name, error) from error
-        return mask
+
+    def _share(self, name: str, *, is_new: bool) -> None:
+        path = self.path(name)
+        store = store_of(path)
+        if store is not None:
+            store.publish_one(path, is_new=is_new)
 
     def _is_whole(self, name: str) -> bool:
-        """Return whether the mask exists and is undamaged, for example by a power cut during its write."""
+        """Return whether the mask lies here and is undamaged, for example by a power cut during its write."""
         try:
-            return mask_hash(self.get(name)) == name
-        except DatasetError:
+            return mask_hash(_read(self.path(name))) == name
+        except (OSError, ValueError):
             return False
+
+
+def _read(path: Path) -> IntArray:
+    with Image.open(path) as image:
+        wide = image.mode.startswith("I")
+        mask: IntArray = np.asarray(image).astype(np.uint16 if wide else np.uint8)
+    return mask
 
 
 def _unreadable(name: str, error: Exception) -> DatasetError:

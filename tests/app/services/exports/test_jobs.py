@@ -396,7 +396,7 @@ def test_a_replacing_export_cancelled_at_the_last_instant_gives_the_former_one_b
     monkeypatch.setattr(export_run, "_finish", too_late)
     assert exports.run_export(app_context, export_id).status is JobStatus.CANCELLED
     assert files_of(tmp_path / "out") == held
-    assert exports.is_downloadable(former)
+    assert exports.is_downloadable(app_context, former)
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
@@ -435,11 +435,11 @@ def test_a_folder_that_a_later_export_took_is_no_download_of_the_former(
     app_context: AppContext, reviewed: int, tmp_path: Path
 ) -> None:
     former = export(app_context, reviewed, tmp_path / "out", format=ExportFormat.CSV)
-    assert exports.is_downloadable(former)
+    assert exports.is_downloadable(app_context, former)
     options = ExportOptions(format=ExportFormat.CSV, ambiguous=UnusablePolicy.APART)
     request = ExportRequest(dataset_id=reviewed, options=options, folder=str(tmp_path / "out"), overwrite=True)
     later = exports.run_export(app_context, exports.add_export(app_context, request).id)
-    assert exports.is_downloadable(later)
-    assert not exports.is_downloadable(former)
+    assert exports.is_downloadable(app_context, later)
+    assert not exports.is_downloadable(app_context, former)
     with pytest.raises(ExportError, match="fetch"):
         exports.archive(app_context, former.id)

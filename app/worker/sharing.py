@@ -1,0 +1,73 @@
+"""Steps of a round seen by other homes: what a step has made is published before its row says so.
+
+Without a store of shared files (`OUTFOLD_FILES_URL`) nothing is published.
+"""
+
+import logging
+from pathlib import Path
+
+from app.services.app_context import AppContext
+from core.data.buckets import FOLDER, prune_originals
+from core.data.local_copies import prune_copies
+from core.data.masks.store import MaskStore
+from core.data.shared_rounds import publish_done, publish_fold, publish_opening
+from core.data.snapshot import SNAPSHOT, Snapshot
+from core.types import StorageError
+from db.queries import rounds, snapshots
+from db.queries.rounds import RoundInfo
+
+log = logging.getLogger("outfold.worker")
+
+
+def ready_folder(app_context: AppContext, round_id: int) -> Path:
+    """Return a round's folder with what other homes have done of it, after its masks were fetched, many at once."""
+    folder = app_context.round_folder(round_id)
+    store = app_context.shared
+    if store is not None and (folder / SNAPSHOT).exists():
+        snapshot = Snapshot.load(folder)
+        if snapshot.masks is not None:
+            masks = MaskStore(app_context.masks)
+            names = {*snapshot.masks.labels, *snapshot.masks.settled} - {""}
+            store.fetch(masks.path(name) for name in names)
+        store.fetch(map(Path, snapshot.paths))
+    return folder
+
+
+def fetch_masks(app_context: AppContext, dataset_id: int) -> None:
+    """Fetch the given masks of a dataset that are missing here, many at once."""
+    if (store := app_context.shared) is not None:
+        with app_context.database.read() as session:
+            samples = snapshots.samples_of(session, dataset_id)
+        masks = MaskStore(app_context.masks)
+        store.fetch(masks.path(one.mask_hash) for one in samples if one.mask_hash is not None)
+
+
+def share_opening(app_context: AppContext, round_id: int, digest: str, folder: Path) -> None:
+    """Publish what a round opens with."""
+    if (store := app_context.shared) is not None:
+        publish_opening(store, round_id, digest, folder)
+
+
+def share_piece(app_context: AppContext, info: RoundInfo, fold: int, attempt: int) -> None:
+    """Publish what an attempt at a piece of a round's work has made."""
+    if (store := app_context.shared) is not None:
+        alone = rounds.pieces(info.recipe, info.config) == 1
+        publish_fold(store, info.id, fold, attempt, alone=alone)
+
+
+def share_finished(app_context: AppContext, round_id: int) -> None:
+    """Publish all that a judged round keeps."""
+    if (store := app_context.shared) is not None:
+        publish_done(store, round_id)
+
+
+def make_room(app_context: AppContext) -> None:
+    """Remove copies of shared files and of buckets' images beyond their budgets; a store that is away waits."""
+    buckets = app_context.files / FOLDER
+    if buckets.is_dir():
+        prune_originals(buckets, app_context.settings.cache_bytes)
+    if (store := app_context.shared) is not None:
+        try:
+            prune_copies(store)
+        except StorageError as error:
+            log.warning("copies of shared files stay for now: %s", error)

@@ -1,0 +1,120 @@
+"""Folders of rounds behind a URL: what a round opens with, each finished piece of its work, and in the end all of it.
+
+A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
+newest counts: who comes too late publishes an older one, which nobody reads. `done` has all that a finished round
+keeps; afterwards only its networks may go.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from core.data.networks import FACTS, TENSORS
+from core.data.pixel_parts import FLAT, PARTS, add_part, cut_part
+from core.data.shared_folders import (
+    STATE,
+    forget_files,
+    mark_whole,
+    pieces_of,
+    publish_piece,
+    read_manifest,
+    sync_folder,
+)
+from core.data.store import SharedFiles
+
+_DONE = "done"
+_OPENING = re.compile(r"open\.(.+)")
+_FOLD = re.compile(r"fold_(\d+)\.(\d+)")
+_OF_FOLD = re.compile(r"(?:^|[/_])(?:fold|predicted|confidence|given_probability)_(\d+)\b")
+
+
+def publish_opening(store: SharedFiles, round_id: int, digest: str, folder: Path) -> None:
+    """Show what a round opens with, from the folder that becomes the round's; `digest` is its snapshot's hash."""
+    publish_piece(store, unit_of(round_id), f"open.{digest}", folder=folder, accept=_lasts)
+
+
+def publish_fold(store: SharedFiles, round_id: int, fold: int, attempt: int, *, alone: bool) -> None:
+    """Show what an attempt at a piece of work has left; `alone` where the round has no other piece."""
+    folder = store.root / unit_of(round_id)
+    if not alone and (folder / FLAT[0]).exists():
+        cut_part(folder, fold)
+
+    def accept(name: str) -> bool:
+        if not _lasts(name):
+            return False
+        found = _OF_FOLD.search(name)
+        return alone or (name not in FLAT and (found is None or int(found[1]) == fold))
+
+    publish_piece(store, unit_of(round_id), f"fold_{fold}.{attempt}", accept=accept)
+
+
+def publish_done(store: SharedFiles, round_id: int) -> None:
+    """Show all that a finished round keeps."""
+    folder = store.root / unit_of(round_id)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    publish_piece(store, unit_of(round_id), _DONE, accept=_lasts)
+    mark_whole(folder)
+
+
+def sync_round(store: SharedFiles, round_id: int, opened: Callable[[], str | None]) -> Path:
+    """Bring a round's folder here to what is published of it, and return it; `opened` gives its snapshot's hash.
+
+    Raises:
+        StorageError: the store cannot be used, or has lost a file of the round.
+    """
+
+    def choose(pieces: Iterable[str]) -> list[str]:
+        return _chosen(list(pieces), opened)
+
+    return sync_folder(store, unit_of(round_id), choose, last=_DONE, on_file=add_part)
+
+
+def round_bytes(store: SharedFiles, round_id: int) -> int:
+    """Return the size of what is published of a round."""
+    return sum(one.size for one in store.remote.list(unit_of(round_id)).values())
+
+
+def remove_round(store: SharedFiles, round_id: int) -> None:
+    """Remove a round's folder here and behind the URL."""
+    shutil.rmtree(store.root / unit_of(round_id), ignore_errors=True)
+    store.remote.remove(unit_of(round_id))
+
+
+def shares_networks(store: SharedFiles, round_id: int) -> bool:
+    """Return whether networks of a round are published."""
+    unit = unit_of(round_id)
+    return any(_is_network(name) for piece in pieces_of(store, unit) for name in read_manifest(store, unit, piece))
+
+
+def forget_networks(store: SharedFiles, round_id: int) -> None:
+    """Remove a round's networks behind the URL."""
+    unit = unit_of(round_id)
+    for piece in pieces_of(store, unit):
+        forget_files(store, unit, piece, filter(_is_network, read_manifest(store, unit, piece)))
+
+
+def unit_of(round_id: int) -> str:
+    """Return the path of a round's folder below the files, and its key."""
+    return f"rounds/{round_id}"
+
+
+def _chosen(pieces: list[str], opened: Callable[[], str | None]) -> list[str]:
+    if _DONE in pieces:
+        return [_DONE]
+    openings = [piece for piece in pieces if _OPENING.fullmatch(piece)]
+    if len(openings) > 1:  # two workers opened it, of which one was too late
+        openings = [f"open.{opened()}"] if f"open.{opened()}" in openings else []
+    newest: dict[int, int] = {}
+    for fold, attempt in (map(int, found.groups()) for found in map(_FOLD.fullmatch, pieces) if found):
+        newest[fold] = max(attempt, newest.get(fold, 0))
+    return [*openings, *(f"fold_{fold}.{attempt}" for fold, attempt in sorted(newest.items()))] if openings else []
+
+
+def _lasts(name: str) -> bool:
+    """Return whether a file of a round's folder is more than the state of work under way."""
+    return not name.endswith(".checkpoint") and name != STATE
+
+
+def _is_network(name: str) -> bool:
+    return name.endswith((FACTS, TENSORS))

@@ -1,0 +1,214 @@
+"""Files of an installation that several homes share behind a URL; each home's folder is a cache of them.
+
+The URL holds the truth, the folder of files what was made here or has been asked for. Who writes calls `publish`
+before any row names the files; who reads asks `local` for a path, which fetches what is missing, beside its place and
+then renamed. Without a URL none of this happens: `local` returns the path that it is given.
+
+Two kinds of files are shared. *Content*, below `CONTENT`, is never changed once written, and its key is its path. The
+folders of rounds grow piece by piece; `core.data.shared_folders` knows how. All else is computed again in each home.
+
+Content as another home names it (`/its/home/files/uploads/...`) is read at the same place below this one, so rows may
+name absolute paths. Processes that this one starts know the stores that it has opened.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.buckets import original
+from core.data.locks import shared_lock
+from core.data.remote import Remote
+from core.data.storage import PARTIAL, atomic_path
+
+CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
+COMPUTED = (("masks", "resolved"), ("exports", "downloads"))  # below them, and yet computed again in each home
+LOCKS = "in_use"  # folder of the locks on copies
+AT_ONCE = 16  # transfers
+_TREES = "trees"  # objects that say which folders are published whole
+_VARIABLE = "_OUTFOLD_SHARED_FILES"  # tells the processes that this one starts
+_FOREIGN = re.compile(r"/files/((?:unpacked|uploads|demo|exports)/.+)$")
+_NOTED_SECONDS = 60.0  # the time of a file's last use is noted no more exactly
+
+_stores: dict[Path, "SharedFiles"] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedFiles:
+    """Files below `root` that are shared behind a URL; copies of `budget` bytes may lie here."""
+
+    root: Path
+    remote: Remote
+    budget: int
+
+    def key(self, path: Path) -> str | None:
+        """Return the key of a file of content, None for any other path."""
+        try:
+            parts = path.relative_to(self.root).parts
+        except ValueError:
+            return None
+        is_content = len(parts) > 1 and parts[0] in CONTENT and parts[:2] not in COMPUTED
+        return "/".join(parts) if is_content else None
+
+    def local(self, path: Path) -> Path:
+        """Return where a file of content can be read, fetched if it is missing here; any other path as it is.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        own = self._own(path)
+        key = None if own is None else self.key(own)
+        if own is None or key is None:
+            return path
+        try:
+            note_use(own)
+        except FileNotFoundError:
+            self._fetch(key, own)
+        return own
+
+    def fetch(self, paths: Iterable[Path]) -> None:
+        """Fetch the files of content that are missing here, many at once; others are left alone."""
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for _ in threads.map(self.local, paths):
+                pass
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Show files of content to the other homes; one that is there already costs a question.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for _ in threads.map(self.publish_one, paths):
+                pass
+
+    def publish_one(self, path: Path, *, is_new: bool = False) -> None:
+        """Show a file of content to the other homes; `is_new` where it cannot be there yet."""
+        key = self.key(path)
+        if key is not None and (is_new or not self.remote.has(key)):
+            self.remote.put(key, path)
+
+    def publish_tree(self, folder: Path) -> None:
+        """Show all files of a folder of content, to which nothing is added any more."""
+        key = self.key(folder)
+        if key is not None and not self.remote.has(f"{_TREES}/{key}"):
+            self.publish(files_below(folder))
+            self.remote.write(f"{_TREES}/{key}", b"whole\n")
+
+    def fetch_tree(self, path: Path) -> Path:
+        """Fetch all below a folder of content, and return where it lies here; any other path as it is."""
+        own = self._own(path)
+        key = None if own is None else self.key(own)
+        if own is None or key is None:
+            return path
+        self.fetch(self.root / one for one in self.remote.list(key))
+        return own
+
+    def remove(self, path: Path) -> None:
+        """Remove a file of content here and behind the URL."""
+        key = self.key(path)
+        if key is not None:
+            path.unlink(missing_ok=True)
+            self.remote.remove(key)
+
+    def here(self, path: Path) -> Path:
+        """Return the path in this home of content that another home names; any other path as it is."""
+        return self._own(path) or path
+
+    @contextmanager
+    def using_content(self) -> Iterator[None]:
+        """Hold all copies of content for the block: none of them is removed to make room."""
+        with shared_lock(content_lock(self.root)):
+            yield
+
+    def _own(self, path: Path) -> Path | None:
+        """Return the path in this home of a file of content, None for a file of no home."""
+        if path.is_relative_to(self.root):
+            return path
+        found = _FOREIGN.search(path.as_posix())
+        return None if found is None or path.exists() else self.root / found[1]
+
+    def _fetch(self, key: str, path: Path) -> None:
+        with suppress(FileNotFoundError), atomic_path(path, durable=False) as partial:
+            self.remote.get(key, partial)
+
+
+def open_store(root: Path, url: str, budget: int) -> SharedFiles:
+    """Return the store of the files below `root`; `local` asks it from now on, in this process and its children."""
+    root = Path(os.path.realpath(root))
+    store = _stores.get(root)
+    if store is None or store.remote.url != url or store.budget != budget:
+        store = _stores[root] = SharedFiles(root, Remote(url), budget)
+        told = [[str(one.root), one.remote.url, one.budget] for one in _stores.values()]
+        os.environ[_VARIABLE] = json.dumps(told)
+    return store
+
+
+def close_store(root: Path) -> None:
+    """Forget a store: what lies below `root` is a plain folder again."""
+    _stores.pop(Path(os.path.realpath(root)), None)
+    os.environ[_VARIABLE] = json.dumps([[str(one.root), one.remote.url, one.budget] for one in _stores.values()])
+
+
+def store_of(path: Path) -> SharedFiles | None:
+    """Return the store of a path, None where it lies in no folder of shared files."""
+    return next((store for root, store in _known().items() if path.is_relative_to(root)), None)
+
+
+def local(path: Path) -> Path:
+    """Return where a file can be read in this home: fetched first if it is shared or of a bucket, else as it is.
+
+    Raises:
+        StorageError: the store of shared files cannot be used.
+    """
+    for store in _known().values():
+        found = store.local(path)
+        if found is not path or store.key(path) is not None:
+            return found
+    return original(path, next(iter(_known()), None))
+
+
+def publish(paths: Iterable[Path]) -> None:
+    """Show files of content to other homes, before a row names them; does nothing without a URL."""
+    by_store: dict[Path, list[Path]] = {}
+    for path in paths if _known() else ():
+        store = store_of(path)
+        if store is not None:
+            by_store.setdefault(store.root, []).append(path)
+    for root, some in by_store.items():
+        _known()[root].publish(some)
+
+
+def note_use(path: Path) -> None:
+    """Note that a copy was used now; its time of change stays.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    facts = path.stat()
+    if time.time() - facts.st_atime > _NOTED_SECONDS:
+        os.utime(path, ns=(time.time_ns(), facts.st_mtime_ns))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, by name, without those being written and without locks."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.endswith(PARTIAL))
+        yield from (Path(parent, name) for name in sorted(names) if not name.endswith((PARTIAL, ".lock")))
+
+
+def content_lock(root: Path) -> Path:
+    """Return the lock that users of content share."""
+    return root / LOCKS / "content.lock"
+
+
+def _known() -> dict[Path, SharedFiles]:
+    if not _stores and (told := os.environ.get(_VARIABLE)):
+        for root, url, budget in json.loads(told):
+            _stores[Path(root)] = SharedFiles(Path(root), Remote(url), budget)
+    return _stores

@@ -1,0 +1,186 @@
+"""Two homes that share a database and a store of files: what one makes the other works with, bit for bit."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.services.app_context import AppContext, open_app
+from app.services.imports import jobs as imports
+from app.services.imports.jobs import ImportRequest
+from app.services.rounds import jobs as rounds
+from app.settings import Settings
+from app.worker import steps
+from core.config import SMALL_MASK_NETWORK, RoundConfig
+from core.data.local_copies import prune_copies
+from core.data.shared_folders import STATE
+from core.data.store import close_store
+from core.types import JobStatus
+from db.queries import rounds as round_rows
+from tests.app.worker.test_worker import TINY, children_of, ended, is_alive, start_worker, until
+from tools.fixtures.object_store import ObjectStore
+from tools.fixtures.scenes import add_scenes
+
+pytest_plugins = ["tests.object_store", "tests.postgres"]
+CONFIG = RoundConfig(epochs=2, **TINY)
+MASKS = {"folds": 2, "model": SMALL_MASK_NETWORK, "input_size": 32, "epochs": 1, "batch_size": 4, "device": "cpu"}
+
+
+def never() -> bool:
+    return False
+
+
+def new_home(home: Path, **settings: Any) -> AppContext:
+    return open_app(Settings(home=home, demo=False, embedded_worker=False, **settings))
+
+
+@pytest.fixture
+def homes(tmp_path: Path, bucket: ObjectStore) -> Iterator[tuple[AppContext, AppContext]]:
+    """Return two homes on one database and one bucket."""
+    url = f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    shared = {"database_url": url, "engine_url": f"sqlite:///{tmp_path / 'engine.sqlite'}", "files_url": bucket.url}
+    opened = [new_home(tmp_path / name, **shared) for name in ("one", "other")]
+    yield opened[0], opened[1]
+    for one in opened:
+        one.database.close()
+        close_store(one.files)
+
+
+def import_digits(app_context: AppContext, folder: Path) -> None:
+    imports.run_import(app_context, imports.add_import(app_context, ImportRequest(name="digits", source=str(folder))))
+
+
+def measured(app_context: AppContext) -> dict[str, Any] | None:
+    with app_context.database.read() as session:
+        return round_rows.metrics_of(session, 1)
+
+
+def queue_round(app_context: AppContext, config: RoundConfig = CONFIG) -> int:
+    with app_context.database.write() as session:
+        return round_rows.add_round(session, 1, config.to_json(), "ada", datetime.now(UTC))
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """Return what a round's folder holds, but how long the folds took."""
+    found: dict[str, Any] = {}
+    for path in (path for path in folder.rglob("*") if path.is_file() and path.name != STATE):
+        name = path.relative_to(folder).as_posix()
+        if path.name.startswith("fold_") and path.suffix == ".npz":
+            with np.load(path) as arrays:
+                found |= {f"{name}/{one}": arrays[one].tobytes() for one in arrays.files if one != "summary"}
+        elif path.suffix != ".lock":
+            found[name] = path.read_bytes()
+    return found
+
+
+@pytest.mark.slow
+def test_a_round_whose_steps_are_done_in_turn_by_two_homes_is_that_of_a_plain_folder(
+    homes: tuple[AppContext, AppContext], tmp_path: Path, digits_folder: Path
+) -> None:
+    plain = new_home(tmp_path / "plain")
+    import_digits(plain, digits_folder)
+    one, other = homes
+    import_digits(one, digits_folder)
+    for app_contexts in ((plain,) * 4, (one, other, one, other)):
+        opening, *training, judging = app_contexts
+        number = queue_round(opening)
+        steps.take_snapshot(opening, never, round_id=number)
+        for fold, where in enumerate(training):
+            steps.train_fold(where, never, round_id=number, fold=fold)
+        steps.judge(judging, never, round_id=number)
+    wanted = kept(plain.round_folder(1))
+    assert wanted["probabilities.npy"]
+    for app_context in homes:
+        assert rounds.get_round(app_context, 1).status is JobStatus.DONE
+        assert kept(app_context.round_folder(1)) == wanted
+    assert measured(other) == measured(plain)
+    plain.database.close()
+
+
+@pytest.mark.slow
+def test_masks_whose_folds_are_trained_in_two_homes_are_predicted_as_in_a_plain_folder(
+    homes: tuple[AppContext, AppContext], tmp_path: Path
+) -> None:
+    plain = new_home(tmp_path / "plain")
+    one, other = homes
+    config = RoundConfig(**MASKS)
+    for number, app_contexts in enumerate(((plain,) * 4, (one, other, one, other))):
+        add_scenes(app_contexts[0], tmp_path / f"scenes{number}", unlabelled=2)
+        queue_round(app_contexts[0], config)
+        opening, *training, judging = app_contexts
+        steps.take_snapshot(opening, never, round_id=1)
+        for fold, where in enumerate(training):
+            steps.train_fold(where, never, round_id=1, fold=fold)
+        steps.judge(judging, never, round_id=1)
+    names = ("predicted.npy", "confidence.npy", "given_probability.npy", "fold.npy")
+    for app_context in homes:
+        folder = app_context.round_folder(1)
+        for name in names:
+            assert np.array_equal(np.load(folder / name), np.load(plain.round_folder(1) / name)), name
+        assert not (folder / "parts").exists()
+        assert not (folder / "votes").exists()
+    assert measured(one) == measured(plain)
+    plain.database.close()
+
+
+@pytest.fixture
+def workers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Return a list for workers, which are killed in the end."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_killed_while_it_uploads_is_replaced_by_one_of_another_home(
+    homes: tuple[AppContext, AppContext], workers: list[subprocess.Popen[bytes]], digits_folder: Path
+) -> None:
+    one, other = homes
+    import_digits(one, digits_folder)
+    workers.append(start_worker(one))
+    store = one.shared
+    assert store is not None
+    started = rounds.start_round(one, 1, CONFIG, "ada")
+    until(lambda: store.remote.list("rounds/1/files"))  # its opening is under way, or is done
+    os.kill(workers[0].pid, signal.SIGKILL)
+    workers[0].wait()
+    until(lambda: not any(map(is_alive, children_of(workers[0].pid))))
+    workers.append(start_worker(other))
+    done = ended(other, started)
+    assert done.status is JobStatus.DONE, done.message
+    shutil.rmtree(one.own_round_folder(1), ignore_errors=True)
+    assert kept(one.round_folder(1)) == kept(other.round_folder(1))
+
+
+@pytest.mark.slow
+def test_copies_that_went_to_make_room_are_fetched_when_they_are_asked_for(
+    homes: tuple[AppContext, AppContext], digits_folder: Path
+) -> None:
+    one, other = homes
+    import_digits(one, digits_folder)
+    queue_round(one)
+    steps.take_snapshot(one, never, round_id=1)
+    for fold in range(2):
+        steps.train_fold(one, never, round_id=1, fold=fold)
+    steps.judge(one, never, round_id=1)
+    wanted = kept(other.round_folder(1))
+    store = other.shared
+    assert store is not None
+    assert prune_copies(replace(store, budget=0), grace_seconds=-1) > 0
+    assert not other.own_round_folder(1).exists()
+    assert kept(other.round_folder(1)) == wanted
+    before = one.round_bytes(1)
+    other.remove_round(1)
+    assert before > 0
+    assert one.round_bytes(1) == 0

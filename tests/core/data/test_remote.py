@@ -1,0 +1,114 @@
+"""Objects behind a URL: memory, a folder, and a store that speaks S3."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from core.data.remote import FilesAwayError, Remote, check_url, shown_url
+from core.types import ConfigError, StorageError
+from tools.fixtures.object_store import ObjectStore
+from tools.fixtures.postgres import free_port
+
+pytest_plugins = ["tests.object_store"]
+
+
+@pytest.fixture(params=["memory", "file", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
+    if request.param == "s3":
+        return Remote(request.getfixturevalue("bucket").url)
+    return Remote(f"memory://{uuid4().hex}/below" if request.param == "memory" else f"file://{tmp_path}/remote")
+
+
+def test_what_was_written_is_listed_read_copied_and_removed(remote: Remote, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"predictions")
+    remote.put("rounds/1/a.npy", source)
+    remote.write("rounds/1/below/b", b"12")
+    remote.write("rounds/12/c", b"3")
+    assert {key: one.size for key, one in remote.list("rounds/1").items()} == {
+        "rounds/1/a.npy": 11,
+        "rounds/1/below/b": 2,
+    }
+    remote.get("rounds/1/a.npy", target)
+    assert target.read_bytes() == b"predictions"
+    assert remote.has("rounds/12/c")
+    assert not remote.has("rounds/12")
+    remote.remove("rounds/1")
+    remote.remove("rounds/1")
+    assert list(remote.list("")) == ["rounds/12/c"]
+    remote.remove("rounds/12/c")
+    assert not remote.list("")
+
+
+def test_an_object_written_again_has_another_version(remote: Remote) -> None:
+    remote.write("a", b"1")
+    first = remote.list("")["a"].version
+    remote.write("a", b"2")
+    assert remote.list("")["a"].version != first
+    assert remote.read("a") == b"2"
+
+
+def test_a_missing_object_is_told_from_a_fault(remote: Remote, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        remote.read("nothing")
+    with pytest.raises(FileNotFoundError):
+        remote.get("nothing", tmp_path / "target")
+    with pytest.raises(FileNotFoundError):
+        remote.put("a", tmp_path / "nothing")
+    assert remote.list("nothing") == {}
+
+
+def test_a_probe_leaves_nothing(remote: Remote) -> None:
+    remote.probe()
+    assert remote.list("") == {}
+
+
+def test_a_file_is_moved_into_its_place_where_a_scheme_may_show_a_part_of_it(tmp_path: Path) -> None:
+    remote = Remote(f"file://{tmp_path}/remote")
+    remote.write("a/b", b"1")
+    assert [path.name for path in (tmp_path / "remote").rglob("*")] == ["a", "b"]
+
+
+def test_a_bucket_that_is_not_there_is_named_with_the_cure(bucket: ObjectStore) -> None:
+    with pytest.raises(StorageError, match=r"no such bucket.*create it") as caught:
+        Remote("s3://no-such-bucket/prefix").probe()
+    assert not isinstance(caught.value, FilesAwayError)
+
+
+def test_a_store_that_does_not_answer_may_be_asked_again(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(FilesAwayError, match="cannot be reached"):
+        Remote("s3://bucket-of-nobody/prefix").read("a")
+
+
+def test_missing_credentials_are_named(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    with pytest.raises(StorageError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
+        Remote("s3://bucket-without-credentials/prefix").read("a")
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"), [("bucket/prefix", "no URL"), ("s3://", "no URL"), ("nonsense://a/b", "does not know")]
+)
+def test_what_is_no_url_of_a_store_is_refused(url: str, cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        check_url(url)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def refuse(_scheme: str) -> None:
+        raise ImportError("Please install gcsfs to access Google Storage")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", refuse)
+    with pytest.raises(ConfigError, match="pip install gcsfs"):
+        check_url("gs://bucket/prefix")
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    assert shown_url("sftp://ada:secret@host/a@b") == "sftp://host/a@b"
