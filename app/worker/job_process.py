@@ -23,7 +23,8 @@ from app.services.app_context import AppContext, real_roots
 from app.services.faults import fault_of
 from app.settings import settings
 from app.worker.children import watch_parent
-from app.worker.steps import COMMANDS
+from app.worker.sharing import make_room
+from app.worker.steps import COMMANDS, ENDS
 from core.config import allow_weights_in
 from core.types import OutfoldError, RoundCancelledError, StorageAwayError
 from db.engine import Database
@@ -87,6 +88,8 @@ def run_command(app_context: AppContext, command: dict[str, Any], stop: threadin
     try:
         with app_context.using_files():
             COMMANDS[command["command"]](app_context, stop.is_set, **command["arguments"])
+        if command["command"] in ENDS:
+            make_room(app_context)
     except RoundCancelledError:
         return CommandResult(stopped=True)
     except OutfoldError as error:

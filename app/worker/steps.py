@@ -22,7 +22,7 @@ from app.services.rounds.networks import prune_networks
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
 from app.worker.recipe_runner import RoundContext, ShouldStop
 from app.worker.recipes import RUNNERS
-from app.worker.sharing import fetch_masks, make_room, ready_folder, share_finished, share_opening, share_piece
+from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
 from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
@@ -153,7 +153,6 @@ def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) ->
         return
     prune(app_context.image_caches, app_context.settings.cache_bytes)
     prune_networks(app_context, info.dataset_id)
-    make_room(app_context)
 
 
 def _show(
@@ -204,6 +203,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "import": import_images,
     "export": export_labels,
 }
+
+ENDS = frozenset({"judge", "import", "export"})  # of a job, after which there is no hurry to make room
 
 
 class HeldFold:

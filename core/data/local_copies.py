@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from core.data.locks import try_lock
 from core.data.shared_folders import STATE, is_whole
@@ -17,6 +18,7 @@ from core.data.store import AT_ONCE, CONTENT, LOCKS, SharedFiles, content_lock, 
 
 ROUNDS = "rounds"
 GRACE_SECONDS = 300.0  # since its last use: whoever has just asked for a path may be about to open it
+_GONE = ".gone"  # ending of a folder that is being removed
 _ASKED = 64  # files of which the store is asked at once
 
 
@@ -41,6 +43,8 @@ def prune_copies(store: SharedFiles, *, grace_seconds: float = GRACE_SECONDS) ->
     if pruning is None:
         return 0  # another process does it
     try:
+        for left in (store.root / ROUNDS).glob(f".*{_GONE}"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         copies = sorted(_copies(store.root), key=lambda one: one.used_at)
         excess = sum(one.size for one in copies) - store.budget
         old = [one for one in copies if one.used_at < time.time() - grace_seconds]
@@ -60,12 +64,19 @@ def _remove_some(store: SharedFiles, copies: list[_Copy], excess: int) -> int:
                     if freed >= excess:
                         return freed
                     if goes:
-                        shutil.rmtree(one.path) if one.is_folder else one.path.unlink(missing_ok=True)
+                        _remove_folder(one.path) if one.is_folder else one.path.unlink(missing_ok=True)
                         freed += one.size
     finally:
         if content is not None:
             os.close(content)
     return freed
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a round's folder, which others see whole or not at all."""
+    gone = folder.with_name(f".{folder.name}.{uuid4().hex[:12]}{_GONE}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _may_go(store: SharedFiles, copy: _Copy, *, holds_content: bool) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path, write_atomically
-from core.data.store import AT_ONCE, LOCKS, SharedFiles, files_below, note_use
+from core.data.store import AT_ONCE, LOCKS, SharedFiles, files_below, note_fetched, note_use
 from core.types import StorageError
 
 STATE = ".shared.json"
@@ -138,6 +138,7 @@ def sync_folder(
                 pass
         for name in came:
             state.hash_of(folder, name)
+        note_fetched(store, sum(wanted[name].size for name in came))
         for name in wanted if chosen else ():
             on_file(folder, name)
         if last in chosen:

@@ -25,6 +25,7 @@ from core.data.buckets import original
 from core.data.locks import shared_lock
 from core.data.remote import Remote
 from core.data.storage import PARTIAL, atomic_path
+from core.types import StorageError
 
 CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
 COMPUTED = (("masks", "resolved"), ("exports", "downloads"))  # below them, and yet computed again in each home
@@ -34,6 +35,9 @@ _TREES = "trees"  # objects that say which folders are published whole
 _VARIABLE = "_OUTFOLD_SHARED_FILES"  # tells the processes that this one starts
 _FOREIGN = re.compile(r"/files/((?:unpacked|uploads|demo|exports)/.+)$")
 _NOTED_SECONDS = 60.0  # the time of a file's last use is noted no more exactly
+
+_PART = 0.05  # of the budget that a process fetches between two looks at it
+_fetched: dict[Path, int] = {}  # bytes since the last look, by root
 
 _stores: dict[Path, "SharedFiles"] = {}
 
@@ -134,8 +138,10 @@ class SharedFiles:
         return None if found is None or path.exists() else self.root / found[1]
 
     def _fetch(self, key: str, path: Path) -> None:
-        with suppress(FileNotFoundError), atomic_path(path, durable=False) as partial:
-            self.remote.get(key, partial)
+        with suppress(FileNotFoundError):
+            with atomic_path(path, durable=False) as partial:
+                self.remote.get(key, partial)
+            note_fetched(self, path.stat().st_size)
 
 
 def open_store(root: Path, url: str, budget: int) -> SharedFiles:
@@ -193,6 +199,17 @@ def note_use(path: Path) -> None:
     facts = path.stat()
     if time.time() - facts.st_atime > _NOTED_SECONDS:
         os.utime(path, ns=(time.time_ns(), facts.st_mtime_ns))
+
+
+def note_fetched(store: SharedFiles, size: int) -> None:
+    """Count the bytes that this process fetched; after a part of the budget make room."""
+    from core.data.local_copies import prune_copies  # noqa: PLC0415  # which stands upon this module
+
+    _fetched[store.root] = _fetched.get(store.root, 0) + size
+    if _fetched[store.root] > store.budget * _PART:
+        _fetched[store.root] = 0
+        with suppress(StorageError):  # the next time does it
+            prune_copies(store)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

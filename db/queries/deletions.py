@@ -85,7 +85,7 @@ def opened_rounds(session: Session) -> list[tuple[int, JobStatus, str]]:
     """Return id, status and snapshot hash of every round that has opened, deleted ones too."""
     query = select(RoundRow.id, RoundRow.status, RoundRow.snapshot_hash).where(RoundRow.snapshot_hash.is_not(None))
     found = session.execute(query.order_by(RoundRow.id), execution_options=WITH_DELETED)
-    return [(number, status, digest) for number, status, digest in found]
+    return [(number, status, digest) for number, status, digest in found if digest is not None]
 
 
 def at_work(session: Session, dataset_id: int) -> str:

@@ -23,6 +23,7 @@ from app import __version__
 from app.services.app_context import HOME_ID, AppContext
 from app.services.backups import DATABASE, FILES, MANIFEST, Manifest
 from app.services.faults import file_errors
+from core.data.local_copies import prune_copies
 from core.data.shared_folders import STATE
 from core.data.storage import atomic_path
 from core.data.store import COMPUTED, CONTENT, files_below
@@ -30,6 +31,7 @@ from core.types import StorageError
 from db.copying import copy_database
 from db.faults import file_of, storage_errors
 
+_COPIES = 2_000  # of shared files, after which those beyond their budget go
 _OWNER_ONLY = 0o600  # it holds hashes of passwords, and the key that signs sessions
 
 
@@ -79,15 +81,13 @@ def _members(app_context: AppContext, beside: Path) -> Iterator[tuple[str, Path]
     root = app_context.files
     if (root / HOME_ID).exists():
         yield f"{FILES}/{HOME_ID}", root / HOME_ID
-    with app_context.using_files():  # copies of shared files stay until they are in the archive
-        for part in CONTENT:
-            for path in _content(app_context, part):
-                inner = path.relative_to(root)
-                if inner.parts[:2] not in COMPUTED:
-                    yield f"{FILES}/{inner.as_posix()}", path
+    for part in CONTENT:
+        for path in _content(app_context, part):
+            inner = path.relative_to(root)
+            if inner.parts[:2] not in COMPUTED:
+                yield f"{FILES}/{inner.as_posix()}", path
     for number in rounds:
-        folder = app_context.round_folder(number)
-        for path in files_below(folder):
+        for path in files_below(app_context.round_folder(number)):
             if path.name != STATE:
                 yield f"{FILES}/{path.relative_to(root).as_posix()}", path
 
@@ -98,8 +98,10 @@ def _content(app_context: AppContext, part: str) -> Iterator[Path]:
     if store is None:
         yield from files_below(app_context.files / part)
         return
-    for key in sorted(store.remote.list(part)):
+    for count, key in enumerate(sorted(store.remote.list(part)), start=1):
         yield store.local(app_context.files / key)
+        if count % _COPIES == 0:
+            prune_copies(store)
 
 
 def copy_to_file(url: str, target: Path) -> None:
