@@ -35,7 +35,7 @@ _STEPS = 50
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each class, taken as labels of the next round
 _SCALINGS = 20  # of Sinkhorn
 _DECAY = 0.03  # of the regressions' weights
-ALIKE = 0.3  # of the total variation, times the root of classes a label: what chance makes of so few labels
+ALIKE = 0.4  # total variation that chance makes of one draw from one class; it goes with the root of classes a draw
 _LEAST = 1e-6  # probability
 _ABSENT = 1e-3  # labels of a class that has none
 
