@@ -1,13 +1,17 @@
 """Time, memory and disk of an installation with many findings, stage by stage, on one machine.
 
     python bench/scale.py --rows 10000 100000 1000000 [--json FILE] [--folder FOLDER]
+    python bench/scale.py --images 200000
 
-Rows are generated and stored as a round stores them, 90 % of them suspicious. Each stage is a process of its own, so
-that its peak memory is its own: storing (samples, findings, counts), opening the next round over them (its snapshot,
-hashed and written), a backup. Each stage prints the mean load of the last five minutes.
+`--rows`: rows are generated and stored as a round stores them, 90 % of them suspicious. Each stage is a process of its
+own, so that its peak memory is its own: storing (samples, findings, counts), opening the next round over them (its
+snapshot, hashed and written), a backup. Each stage prints the mean load of the last five minutes.
 
 Pages, verdicts, accepting 1,000,000 (or all there are) and its undo are those of the real app over loopback HTTP; the
 first page is the first after its start. `peak_gb` is the peak memory of opening a round.
+
+`--images`: generated images of 32 pixels go through import, a probe of the packaged network and export; memory is that
+of the largest process of a stage.
 """
 
 import argparse
@@ -32,6 +36,7 @@ from app.services.app_context import AppContext, open_app
 from app.services.backups.make import make
 from app.settings import Settings
 from app.worker.snapshots import current_snapshot
+from bench._image_stages import STAGES
 from bench.ui import Client, p95_ms, serving, times_ms
 from tools.fixtures.reviews import fill
 
@@ -47,22 +52,29 @@ Figures = dict[str, float]
 def main() -> None:
     """Measure each size, print it, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="findings of the round")
+    parser.add_argument("--rows", type=int, nargs="*", default=[], help="findings of the round")
+    parser.add_argument("--images", type=int, default=0, help="images to generate, import, probe and export")
     parser.add_argument("--json", type=Path, help="write the figures to this file; the last size gives the plain names")
     parser.add_argument("--folder", type=Path, help="where to store; 10 million rows need 25 GB")
     chosen = parser.parse_args()
     figures: Figures = {}
+
+    def note(what: str, stage: Figures) -> None:
+        print_table(stage)
+        figures.update({f"{name}_{what}": value for name, value in stage.items()} | stage)
+        if chosen.json:
+            chosen.json.write_text(json.dumps(figures, indent=1, sort_keys=True))
+
     for rows in chosen.rows:
         print(f"\n{rows:,} findings", flush=True)
-
-        def note(stage: Figures, rows: int = rows) -> None:
-            print_table(stage)
-            figures.update({f"{name}_{rows}": value for name, value in stage.items()} | stage)
-            if chosen.json:
-                chosen.json.write_text(json.dumps(figures, indent=1, sort_keys=True))
-
         with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
-            measure(Path(folder), rows, note)
+            measure(Path(folder), rows, partial(note, str(rows)))
+    if chosen.images:
+        print(f"\n{chosen.images:,} images", flush=True)
+        with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
+            for name, stage in STAGES.items():
+                found = in_process(stage, Path(folder) / "home", chosen.images)
+                note("images", {f"{name}_s": found["seconds"], f"{name}_peak_gb": found["peak_gb"]})
 
 
 def measure(folder: Path, rows: int, note: Callable[[Figures], None]) -> None:
@@ -160,7 +172,8 @@ def _report(act: Callable[[Path, int], None], home: Path, rows: int, sending: Co
     started = time.perf_counter()
     act(home, rows)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGA
+    used = (resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(used) * 1024 / GIGA
     written = int(Path("/proc/self/io").read_text().split("\nwrite_bytes: ")[1].split()[0]) / GIGA
     sending.send({"seconds": seconds, "peak_gb": peak, "written_gb": written})
 
