@@ -4,6 +4,7 @@ Without a store of shared files (`OUTFOLD_FILES_URL`) nothing is published.
 """
 
 import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from app.services.app_context import AppContext
@@ -11,8 +12,8 @@ from core.data.buckets import FOLDER, prune_originals
 from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
 from core.data.shared_rounds import publish_done, publish_fold, publish_opening
-from core.data.snapshot import SNAPSHOT, Snapshot
-from core.types import StorageError
+from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
+from core.types import StorageError, Task
 from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo
 
@@ -25,10 +26,8 @@ def ready_folder(app_context: AppContext, round_id: int) -> Path:
     store = app_context.shared
     if store is not None and (folder / SNAPSHOT).exists():
         snapshot = Snapshot.load(folder)
-        if snapshot.masks is not None:
-            masks = MaskStore(app_context.masks)
-            names = {*snapshot.masks.labels, *snapshot.masks.settled} - {""}
-            store.fetch(masks.path(name) for name in names)
+        masks = MaskStore(app_context.masks)
+        store.fetch(masks.path(name) for name in _MASKS[snapshot.task](snapshot))
         store.fetch(map(Path, snapshot.paths))
     return folder
 
@@ -71,3 +70,14 @@ def make_room(app_context: AppContext) -> None:
             prune_copies(store)
         except StorageError as error:
             log.warning("copies of shared files stay for now: %s", error)
+
+
+def _mask_names(snapshot: Snapshot) -> Collection[str]:
+    masks = masks_of(snapshot)
+    return {*masks.labels, *masks.settled} - {""}
+
+
+_MASKS: Mapping[Task, Callable[[Snapshot], Collection[str]]] = {
+    Task.CLASSIFICATION: lambda _: (),
+    Task.SEGMENTATION: _mask_names,
+}

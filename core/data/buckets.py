@@ -1,4 +1,4 @@
-"""Images of a bucket, read in place: a folder that lists them, whose files are fetched when somebody reads them.
+"""Images of a bucket, read in place: a folder that lists them, whose files are fetched when they are read.
 
 The folder of a bucket lies at `files/buckets/<scheme>/<bucket>/<prefix>` and has one empty file an object, so whoever
 walks through folders needs to know nothing of buckets. `original` exchanges an empty file for the object's bytes, and

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, create_flat, read_predictions
-from core.data.snapshot import Snapshot
+from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path
 from core.types import IntArray
 
@@ -74,7 +74,4 @@ def _part(folder: Path, name: str, fold: int) -> Path:
 
 
 def _sizes(folder: Path) -> IntArray:
-    masks = Snapshot.load(folder).masks
-    if masks is None:
-        raise ValueError(f"{folder} is of a round without masks")
-    return masks.sizes
+    return masks_of(Snapshot.load(folder)).sizes

@@ -1,7 +1,7 @@
 """Folders that grow piece by piece, in several homes at once, behind a URL: those of rounds.
 
 A piece is published as objects and then a manifest, which names each file's hash and size. Objects are named by their
-content (`<folder>/files/<hash>/<name>`), so they never change, and a piece that nobody finished is never seen: its
+content (`<folder>/files/<hash>/<name>`), so they never change, and an unfinished piece is never seen: its
 manifest, one small object, comes last. Who reads chooses manifests and gets their files, later pieces over earlier
 ones; each file is checked by its hash and renamed into place. What lies here beside them stays as it is.
 
@@ -39,7 +39,7 @@ class SharedFile:
 
 @dataclass(slots=True)
 class _State:
-    """What is known of the files here: by name their hash, size and time of change; `pieces` by name their version."""
+    """State of the files here: by name their hash, size and time of change; `pieces` by name their version."""
 
     files: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     pieces: dict[str, str] = field(default_factory=dict)

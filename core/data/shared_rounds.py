@@ -1,7 +1,7 @@
 """Folders of rounds behind a URL: what a round opens with, each finished piece of its work, and in the end all of it.
 
 A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
-newest counts: who comes too late publishes an older one, which nobody reads. `done` has all that a finished round
+newest counts: who comes too late publishes an older one, which is never read. `done` has all that a finished round
 keeps; afterwards only its networks may go.
 """
 
