@@ -136,7 +136,7 @@ def open_app(chosen: Settings) -> AppContext:
     Raises:
         StorageError: the home cannot be written, or the database cannot be used or goes with another home or with
             other shared files.
-        ConfigError: an allowed folder does not exist.
+        ConfigError: an allowed folder does not exist, or homes that share files would not share their jobs.
     """
     prepare_home(chosen)
     for root in chosen.roots:

@@ -15,7 +15,7 @@ from core.data.shared_rounds import publish_done, publish_opening, unit_of
 from core.data.snapshot import SNAPSHOT
 from core.data.storage import write_atomically
 from core.data.store import CONTENT, SharedFiles, files_below, open_store
-from core.types import JobStatus, StorageError
+from core.types import ConfigError, JobStatus, StorageError
 from db.engine import Database
 from db.faults import name_of
 from db.home_id import LARGEST, find_home_id, note_home_id
@@ -31,8 +31,14 @@ def refuse_other_url(chosen: Settings) -> None:
     """Refuse a home whose files are copies of those behind another URL, or were all there are.
 
     Raises:
+        ConfigError: homes that share a database would each have a job engine of their own, and fail each other's jobs.
         StorageError: the text says which, and the cure.
     """
+    if chosen.files_url and chosen.database_url and not chosen.engine_url:
+        raise ConfigError(
+            "OUTFOLD_ENGINE_URL is empty, so the homes that share this database would not share its jobs",
+            "set it to one URL for all of them, on PostgreSQL that of OUTFOLD_DATABASE_URL",
+        )
     noted = _noted_url(chosen.files)
     if noted is not None and noted != chosen.files_url:
         raise StorageError(

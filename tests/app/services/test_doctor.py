@@ -132,3 +132,21 @@ def test_a_provider_is_asked(app_context: AppContext, monkeypatch: pytest.Monkey
     found = examined(code=0)
     assert (found["provider"]["state"], bool(found["provider"]["cure"])) == ("warning", True)
     assert "a secret" not in json.dumps(found)
+
+
+def test_the_store_of_shared_files_is_tried_and_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OUTFOLD_FILES_URL", f"file://{tmp_path}/bucket")
+    found = examined(code=0)["shared files"]
+    assert (found["state"], found["cure"]) == ("ok", "")
+    assert "written, read and removed" in found["text"]
+    assert not any(path.is_file() for path in (tmp_path / "bucket").rglob("*"))
+
+
+def test_a_store_that_cannot_be_written_is_a_fault_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OUTFOLD_FILES_URL", f"file://{tmp_path}/file/bucket")
+    found = examined(code=1)["shared files"]
+    assert found["state"] == "fault"
+    assert found["cure"]

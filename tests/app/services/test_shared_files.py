@@ -110,6 +110,11 @@ def test_homes_with_one_url_share_a_database_and_one_without_is_refused(
         opens(tmp_path / "third", database_url=shared["database_url"])
 
 
+def test_homes_that_would_share_rows_but_no_jobs_are_refused(tmp_path: Path, shared: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="OUTFOLD_ENGINE_URL is empty"):
+        opens(tmp_path / "one", **shared | {"engine_url": ""})
+
+
 def test_a_url_whose_files_go_with_another_database_is_refused(tmp_path: Path, url: str) -> None:
     opens(tmp_path / "one", files_url=url)  # its database lies in the home
     Remote(url).write("masks/ab/x.png", b"mask")
@@ -148,13 +153,14 @@ def test_a_home_with_files_is_refused_until_they_are_published_and_then_another_
         (first, *_) = [one.mask_hash for one in snapshots.samples_of(session, dataset_id)]
     assert first is not None
     plain.database.close()
-    chosen = settings_of(tmp_path / "one", database_url=f"sqlite:///{tmp_path}/shared.sqlite", files_url=url)
+    urls = {"database_url": f"sqlite:///{tmp_path}/shared.sqlite", "engine_url": f"sqlite:///{tmp_path}/engine.sqlite"}
+    chosen = settings_of(tmp_path / "one", **urls, files_url=url)
     with pytest.raises(StorageError, match=r"not behind file://.*files publish"):
         open_app(chosen)
     assert publish_files(chosen, lambda _done, _name: None) > 6
     assert publish_files(chosen, lambda _done, _name: None) > 6  # again, after a kill
     open_app(chosen).database.close()
-    other = open_app(settings_of(tmp_path / "other", database_url=chosen.database_url, files_url=url))
+    other = open_app(settings_of(tmp_path / "other", **urls, files_url=url))
     assert (other.round_folder(round_id) / "predicted.npy").read_bytes() == (
         plain.own_round_folder(round_id) / "predicted.npy"
     ).read_bytes()
