@@ -31,13 +31,19 @@ def refuse_other_url(chosen: Settings) -> None:
     """Refuse a home whose files are copies of those behind another URL, or were all there are.
 
     Raises:
-        ConfigError: homes that share a database would each have a job engine of their own, and fail each other's jobs.
+        ConfigError: homes that share a database would each have a job engine of their own, and fail each other's jobs,
+            or the folder of files is a link.
         StorageError: the text says which, and the cure.
     """
     if chosen.files_url and chosen.database_url and not chosen.engine_url:
         raise ConfigError(
             "OUTFOLD_ENGINE_URL is empty, so the homes that share this database would not share its jobs",
             "set it to one URL for all of them, on PostgreSQL that of OUTFOLD_DATABASE_URL",
+        )
+    if chosen.files_url and chosen.files.is_symlink():
+        raise ConfigError(
+            f"{chosen.files} is a link, and paths of shared files lead to the folder itself",
+            "set OUTFOLD_HOME to a folder on that disk",
         )
     noted = _noted_url(chosen.files)
     if noted is not None and noted != chosen.files_url:

@@ -115,6 +115,14 @@ def test_homes_that_would_share_rows_but_no_jobs_are_refused(tmp_path: Path, sha
         opens(tmp_path / "one", **shared | {"engine_url": ""})
 
 
+def test_a_folder_of_files_that_is_a_link_is_refused(tmp_path: Path, url: str) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "one" / "files").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is a link"):
+        opens(tmp_path / "one", files_url=url)
+
+
 def test_a_url_whose_files_go_with_another_database_is_refused(tmp_path: Path, url: str) -> None:
     opens(tmp_path / "one", files_url=url)  # its database lies in the home
     Remote(url).write("masks/ab/x.png", b"mask")
