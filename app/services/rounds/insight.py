@@ -74,9 +74,10 @@ def worst_images(app_context: AppContext, metrics: dict[str, Any], most: int = 1
 def mean_iou_so_far(app_context: AppContext, round_id: int, folds: Sequence[FoldRun]) -> float | None:
     """Return the mean IoU over a round's folds that are done; None before, and where labels are no masks."""
     total = None
-    for fold in folds:
-        path = app_context.round_folder(round_id) / f"fold_{fold.fold}.npz"
-        if fold.status is not JobStatus.DONE or not path.is_file():
+    done = [fold.fold for fold in folds if fold.status is JobStatus.DONE]
+    folder = app_context.round_folder(round_id) if done else app_context.own_round_folder(round_id)
+    for path in (folder / f"fold_{number}.npz" for number in done):
+        if not path.is_file():
             continue
         with np.load(path) as kept:
             if "confusion" in kept:

@@ -43,10 +43,14 @@ def new_home(home: Path, **settings: Any) -> AppContext:
 
 
 @pytest.fixture
-def homes(tmp_path: Path, bucket: ObjectStore) -> Iterator[tuple[AppContext, AppContext]]:
-    """Return two homes on one database and one bucket."""
-    url = f"sqlite:///{tmp_path / 'shared.sqlite'}"
-    shared = {"database_url": url, "engine_url": f"sqlite:///{tmp_path / 'engine.sqlite'}", "files_url": bucket.url}
+def homes(
+    tmp_path: Path, bucket: ObjectStore, request: pytest.FixtureRequest
+) -> Iterator[tuple[AppContext, AppContext]]:
+    """Return two homes on one database, SQLite unless a parameter says otherwise, and one bucket."""
+    urls = [f"sqlite:///{tmp_path / name}.sqlite" for name in ("shared", "engine")]
+    if getattr(request, "param", "") == "postgresql":
+        urls = [request.getfixturevalue("postgres_url")] * 2
+    shared = {"database_url": urls[0], "engine_url": urls[1], "files_url": bucket.url}
     opened = [new_home(tmp_path / name, **shared) for name in ("one", "other")]
     yield opened[0], opened[1]
     for one in opened:
@@ -143,6 +147,7 @@ def workers() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("homes", ["sqlite", "postgresql"], indirect=True)
 def test_a_worker_killed_while_it_uploads_is_replaced_by_one_of_another_home(
     homes: tuple[AppContext, AppContext], workers: list[subprocess.Popen[bytes]], digits_folder: Path
 ) -> None:
