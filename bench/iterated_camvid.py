@@ -178,7 +178,7 @@ def propose_settings(arguments: argparse.Namespace) -> tuple[RoundConfig, Iterat
     settings = IteratedSettings(
         iterations=arguments.iterations,
         consistency=arguments.consistency,
-        adaptive=arguments.adaptive,
+        adaptive_masks=arguments.adaptive,
         whole_batch=True,
         mixing=True,
         ratio=arguments.ratio,

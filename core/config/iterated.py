@@ -58,7 +58,8 @@ class IteratedSettings(RecipeSettings):
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
     fine_tuning_rate: float = 0.3  # of the learning rate
     consistency: bool = False  # also trains on unlabelled images beside the real labels, by weak and strong views
-    adaptive: bool = True  # of consistency: the least confidence of each class follows the network
+    adaptive: bool = True  # of consistency: the least confidence of each class follows the network; of classes
+    adaptive_masks: bool = False  # the same of masks, where it teaches nearly all pixels in runs of some hundred steps
     threshold: float = 0.95  # of consistency: least confidence of the weak view where it is not adaptive
     ratio: int = 3  # of consistency: unlabelled images for each labelled one; a batch holds as many as ever
     growing: bool = False  # of consistency: the ratio grows to that over the run, in as many images

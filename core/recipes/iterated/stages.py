@@ -238,6 +238,7 @@ def _objective(
     settings, whole = context.settings, context.network.batch_size
     if run.beside is not None and len(run.beside):
         views = torch.zeros(1, dtype=torch.int64)
+        adaptive = settings.adaptive_masks if context.labelling.has_pixels else settings.adaptive
         running = torch.zeros(1 + len(context.data.snapshot.classes), device=training_data.images.device)
         consistency = Consistency(
             images=training_data.images,
@@ -246,7 +247,7 @@ def _objective(
             augment=_mirrored(context, context.task.augment),
             strong=context.task.strong_views,
             mixed_views=context.task.mixed_views if settings.mixing else 0,
-            threshold=None if settings.adaptive else settings.threshold,
+            threshold=None if adaptive else settings.threshold,
             ratio=settings.ratio,
             growing=settings.growing,
             running=running,

@@ -15,7 +15,8 @@ STORED = {
         '{"iterations": 3, "share": 0.5, "last_share": 0.8, "least_confidence": 0.5, "labelled_share": 0.25, '
         '"weigh_pixels": true, "whole_batch": false, "mixing": false, "mirror": "decide", "strong_views": true, '
         '"votes": 0, '
-        '"fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, "adaptive": true, "threshold": 0.95, '
+        '"fine_tuning": 0.0, "fine_tuning_rate": 0.3, "consistency": false, "adaptive": true, '
+        '"adaptive_masks": false, "threshold": 0.95, '
         '"ratio": 3, "growing": false, "views": 0, "minutes": 0.0, "validation_split": "", "validation_share": 0.2, '
         '"most_validation": 200, "test_split": "", '
         '"frozen": ""}'
@@ -40,7 +41,7 @@ def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError) as refused:
         IteratedSettings.from_json({"step": 1, "a": 2, "share": "x"})
     assert refused.value.message == "unknown settings a, step of the recipe"
-    assert refused.value.cure.startswith("known are adaptive, consistency, fine_tuning, fine_tuning_rate")
+    assert refused.value.cure.startswith("known are adaptive, adaptive_masks, consistency, fine_tuning, fine")
     with pytest.raises(ConfigError, match="unknown settings a of the recipe; known are none"):
         LabellingSettings.from_json({"a": 1})
 

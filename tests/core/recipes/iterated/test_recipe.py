@@ -231,7 +231,16 @@ def test_a_run_that_an_older_version_began_goes_on(tmp_path: Path, monkeypatch: 
     data = parts_of(pictures(tmp_path / "p"))
     result = run(data, tmp_path / "run")
     plan = json.loads((tmp_path / "run" / "recipe.json").read_text())
-    for name in ("votes", "labelled_share", "strong_views", "adaptive", "most_validation"):
+    for name in (
+        "votes",
+        "labelled_share",
+        "strong_views",
+        "adaptive",
+        "most_validation",
+        "mirror",
+        "views",
+        "minutes",
+    ):
         del plan["settings"][name]
     (tmp_path / "run" / "recipe.json").write_text(json.dumps(plan))
     assert run(data, tmp_path / "run") == result
@@ -337,6 +346,30 @@ def test_unlabelled_images_share_the_batch_or_come_on_top(
     (alone, steps, _), (with_others, same_steps, mixed) = seen
     assert (alone, with_others, mixed) == (4, labels, views)
     assert same_steps == steps
+
+
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_thresholds_follow_the_network_for_classes_and_for_masks_only_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    data, store = parts_of(pictures(tmp_path / "pictures")), None
+    if kind == "masks":
+        data, scenes = masked(tmp_path / "scenes", 16)
+        store = scenes.store
+    seen: list[float | None] = []
+
+    def watched(_config: RoundConfig, _training_data: Any, _split: Any, spec: Any, **_more: Any) -> Any:
+        seen.append(spec.objective.threshold)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "learn_fold", watched)
+    for number, asked in enumerate(({}, {"adaptive": False}, {"adaptive_masks": True})):
+        settings = IteratedSettings(iterations=0, consistency=True, **asked)
+        context = studio_of(data, tmp_path / f"run{number}", settings, store)
+        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), beside=data.unlabelled)
+        with pytest.raises(KeyboardInterrupt):
+            stages.learn(context, run)
+    assert seen == {"classes": [None, 0.95, None], "masks": [0.95, 0.95, None]}[kind]
 
 
 def test_all_pixels_of_masks_teach_weighed_by_their_confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
