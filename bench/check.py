@@ -172,7 +172,7 @@ def search_seconds(embeddings: FloatArray) -> tuple[float, float]:
     return time.perf_counter() - started, time.process_time() - cpu
 
 
-def bare(paths: list[str], hashes: list[str], config: RoundConfig, cache: Path) -> tuple[float, float]:
+def bare(paths: Sequence[str], hashes: Sequence[str], config: RoundConfig, cache: Path) -> tuple[float, float]:
     """Return the seconds of decoding alone, and of the forward passes of the same network on what was decoded."""
     started = time.perf_counter()
     images = decode_squares(

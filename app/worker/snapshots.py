@@ -199,7 +199,8 @@ def _read_classes(app_context: AppContext, dataset_id: int, *, decided: bool) ->
             evaluated.extend(split in info.evaluation_splits for split in splits)
             for texts, column in zip((paths, groups, hashes), (places, own_groups, contents), strict=True):
                 texts.extend(column)
-        sample_ids, own = np.frombuffer(ids, np.int64), np.frombuffer(given, np.int32)
+        sample_ids: IntArray = np.frombuffer(ids, np.int64)
+        own: IntArray = np.frombuffer(given, np.int32)
         unusable = np.zeros(len(own), np.bool_)
         if decided:
             current = CurrentLabels(sample_ids, own)

@@ -51,7 +51,7 @@ class FillPlan(NamedTuple):
     """
 
     sources: list[list[Any]]
-    keys: list[str]  # of the rows: equal keys in arrays of one kind have equal rows
+    keys: Sequence[str]  # of the rows: equal keys in arrays of one kind have equal rows
     kind: str
     shape: tuple[int, ...]  # of one row
     dtype: DTypeLike

@@ -9,7 +9,7 @@ mask. Images are uint8 (N, H, W, C), masks of the dataset's mask dtype (N, H, W)
 throughout.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ _SPARE = 2  # times `size`, the least size a JPEG is decoded at; pixels differ b
 
 
 def decode_squares(
-    paths: list[str],
-    keys: list[str],
+    paths: Sequence[str],
+    keys: Sequence[str],
     *,
     size: int,
     grey: bool,
@@ -99,8 +99,8 @@ def extents(sizes: IntArray, size: int) -> IntArray:
 
 
 def image_canvases(
-    paths: list[str],
-    keys: list[str],
+    paths: Sequence[str],
+    keys: Sequence[str],
     sizes: IntArray,
     *,
     size: int,
@@ -176,7 +176,7 @@ def place_on_canvas(pixels: ByteArray, scaled: tuple[int, ...], canvas: tuple[in
     return np.pad(corner, ((0, canvas[0] - scaled[0]), (0, canvas[1] - scaled[1]), (0, 0)), mode="edge")
 
 
-def _sources(paths: list[str], sizes: IntArray) -> list[list[Any]]:
+def _sources(paths: Sequence[str], sizes: IntArray) -> list[list[Any]]:
     return [[path, height, width] for path, (height, width) in zip(paths, sizes.tolist(), strict=True)]
 
 

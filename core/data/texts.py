@@ -22,6 +22,7 @@ class Texts(Sequence[str]):
         """Take `data`, (B,) bytes, as it is stored; it is not copied."""
         self.data = data
         self._offsets: IntArray | None = None
+        self._count: int | None = None
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
@@ -36,16 +37,20 @@ class Texts(Sequence[str]):
     def offsets(self) -> IntArray:
         """Return the first byte of each text, and the number of bytes, (N + 1,)."""
         if self._offsets is None:
-            ends = [
-                np.flatnonzero(self.data[start : start + _AT_ONCE] == 0) + (start + 1)
-                for start in range(0, len(self.data), _AT_ONCE)
-            ]
-            self._offsets = np.concatenate([np.zeros(1, np.int64), *ends])
+            self._offsets = np.zeros(len(self) + 1, np.int64)
+            known = 1
+            for start in range(0, len(self.data), _AT_ONCE):
+                ends = np.flatnonzero(self.data[start : start + _AT_ONCE] == 0)
+                self._offsets[known : known + len(ends)] = ends + (start + 1)
+                known += len(ends)
         return self._offsets
 
     def __len__(self) -> int:
         """Return N."""
-        return len(self.offsets) - 1
+        if self._count is None:
+            parts = range(0, len(self.data), _AT_ONCE)
+            self._count = int(sum(np.count_nonzero(self.data[start : start + _AT_ONCE] == 0) for start in parts))
+        return self._count
 
     @overload
     def __getitem__(self, place: int) -> str: ...

@@ -45,7 +45,7 @@ class Probed:
     """Inputs of the folds of a probe, and the function that processes their logits."""
 
     build: Callable[[], nn.Module]  # the frozen encoder
-    content_hashes: list[str]  # of the N images
+    content_hashes: Sequence[str]  # of the N images
     cache: Path  # folder of the maps
     classes: int
     keep: Keep
@@ -210,7 +210,7 @@ def _encode(
     training_data: TrainingData,
     encoder: SceneEncoder,
     path: Path,
-    content_hashes: list[str],
+    content_hashes: Sequence[str],
     *,
     fold: int,
     callbacks: FoldCallbacks,

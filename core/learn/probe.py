@@ -7,7 +7,7 @@ The weight decay of the regressions is chosen once per round, by the likelihood 
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -40,7 +40,7 @@ EMBEDDING_SHARE = 0.9  # of the first fold's work
 def embed_images(
     config: RoundConfig,
     images: ImageBatches,
-    content_hashes: list[str],
+    content_hashes: Sequence[str],
     build: Callable[[], nn.Module],
     *,
     cache: Path,
@@ -233,7 +233,7 @@ def _embed(
     config: RoundConfig,
     images: ImageBatches,
     build: Callable[[], nn.Module],
-    content_hashes: list[str],
+    content_hashes: Sequence[str],
     *,
     path: Path,
     fold: int,
