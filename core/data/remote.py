@@ -197,7 +197,8 @@ def check_url(url: str) -> None:
         fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         package = _PACKAGES.get(scheme)
-        cure = f"pip install {package}" if package else "install the package that fsspec names"
+        named = package or "that fsspec names"
+        cure = f"install the Python package {named} where Outfold runs"
         raise ConfigError(f"its scheme {scheme} needs a package that is not installed ({error})", cure) from None
     except ValueError:
         raise ConfigError(f"fsspec does not know its scheme {scheme}", "write s3://bucket/prefix") from None

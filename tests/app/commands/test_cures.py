@@ -27,6 +27,7 @@ _CONSOLE = {  # modules whose texts appear in a terminal alone: of commands, of 
     "app/services/doctor.py",
     "app/services/ports.py",
     "app/services/programs.py",
+    "app/services/shared_files.py",
     "app/worker/embedded.py",
     "app/worker/main.py",
     "core/checking.py",

@@ -106,7 +106,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("Please install gcsfs to access Google Storage")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", refuse)
-    with pytest.raises(ConfigError, match="pip install gcsfs"):
+    with pytest.raises(ConfigError, match="install the Python package gcsfs"):
         check_url("gs://bucket/prefix")
 
 
