@@ -30,6 +30,7 @@ BoolArray = NDArray[np.bool_]
 SNAPSHOT = "snapshot.npz"
 
 _NOWHERE = -1
+_Aligned = tuple[tuple["Snapshot", "Snapshot"], tuple[IntArray, IntArray]]  # and the rows of the common samples in both
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,14 +294,10 @@ def align(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
         classes,
         window=second.window,
     )
-    sizes = None
-    if first.masks is not None and second.masks is not None:
-        of_first, of_second = (
-            np.vstack([own.sizes, np.zeros((1, 2), np.int32)])[at]  # the last row stands for none
-            for own, at in zip((first.masks, second.masks), places, strict=True)
-        )
-        sizes = np.where((places[1] != _NOWHERE)[:, None], of_second, of_first).astype(np.int32)
-    return _with_labels(common, first, places[0], sizes), _with_labels(common, second, places[1], sizes)
+    pair = first, second
+    return _with_labels(common, first, places[0], (pair, places)), _with_labels(
+        common, second, places[1], (pair, places)
+    )
 
 
 def _either(first: Sequence[str], second: Sequence[str], places: tuple[IntArray, IntArray]) -> Texts:
@@ -325,13 +322,23 @@ def _places(snapshot: Snapshot, ids: IntArray) -> IntArray:
     return places
 
 
-def _with_labels(common: Snapshot, own: Snapshot, places: IntArray, sizes: IntArray | None) -> Snapshot:
-    """Return the common samples with the labels of one snapshot; `sizes` are those of their masks."""
-    there = places != _NOWHERE
+def _with_labels(common: Snapshot, own: Snapshot, at: IntArray, aligned: _Aligned) -> Snapshot:
+    """Return the common samples with the labels of one snapshot, whose rows they have `at`."""
+    there = at != _NOWHERE
     labels = common.labels.copy()
-    labels[there] = own.labels[places[there]]
+    labels[there] = own.labels[at[there]]
     masks = None
-    if own.masks is not None and sizes is not None:
-        names = [own.masks.labels[place] if place != _NOWHERE else "" for place in places.tolist()]
-        masks = SnapshotMasks(names, [""] * len(names), sizes)
+    if own.masks is not None:
+        names = [own.masks.labels[place] if place != _NOWHERE else "" for place in at.tolist()]
+        masks = SnapshotMasks(names, [""] * len(names), _sizes(aligned))
     return replace(common, labels=labels, masks=masks)
+
+
+def _sizes(aligned: _Aligned) -> IntArray:
+    """Return the sizes of the masks of the second snapshot, and of the first one's where it has none."""
+    pair, places = aligned
+    of_first, of_second = (
+        np.vstack([masks_of(one).sizes, np.zeros((1, 2), np.int32)])[at]  # the last row stands for none
+        for one, at in zip(pair, places, strict=True)
+    )
+    return np.where((places[1] != _NOWHERE)[:, None], of_second, of_first).astype(np.int32)
