@@ -117,7 +117,7 @@ def iterated_fields(splits: Sequence[Split], key: str) -> dict[str, Any]:
             help="Unlabelled images that a network sees, repeated ones too, instead of its epochs; 0: by epochs",
         )
         chosen["minutes"] = minutes.number_input(
-            "Minutes a network",
+            "Minutes per network",
             0.0,
             None,
             usual.minutes,
