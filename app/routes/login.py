@@ -87,7 +87,7 @@ def show_login(request: Request, _form: dict[str, str], app_context: AppContext)
     if USER not in request.scope or request.scope[USER] is not None:
         return RedirectResponse(wanted, DONE, headers=_NO_STORE)
     if not people.has_login(app_context):
-        text = "There is no user yet. Whoever runs this server adds one there; the README says how, under Login."
+        text = "There is no user yet. Whoever runs this server adds one there; docs/server.md says how."
         return _page("Sign in", f"<p>{text}</p>")
     return _login_page(app_context, wanted, notice=_signed_out(request, app_context))
 
