@@ -11,7 +11,7 @@ from core.data.masks.items import Per
 from core.types import Task
 
 FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
-    "Class folders": ("one folder per class, as most training code expects", {"": ExportFormat.CLASS_FOLDERS}),
+    "Class folders": ("one folder per class, as most training code reads them", {"": ExportFormat.CLASS_FOLDERS}),
     "Table": (
         "every label with its history; the images stay where they are",
         {"CSV": ExportFormat.CSV, "Parquet": ExportFormat.PARQUET},

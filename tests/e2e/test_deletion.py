@@ -58,7 +58,7 @@ def test_a_round_is_deleted_and_restored(server: Server, page: Page) -> None:
     table.click(position={"x": 15, "y": 52}, force=True)  # the first row's box
     page.get_by_role("button", name="Delete round 2…").click()
     dialog = page.get_by_role("dialog", name="Delete")
-    expect(dialog).to_contain_text("Verdicts and labels accepted in it stand")
+    expect(dialog).to_contain_text("Its verdicts and accepted labels stay")
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator(".stToast")).to_contain_text("Round 2 is deleted")
     page.goto(f"{server.url}/datasets")
