@@ -29,8 +29,12 @@ ITERATED = [
     "Choose by split",
     "Test on split",
     "Pseudo labels",
+    "Mirror images",
     "Share of each class that is trained on, first and last",
     "Least confidence",
+    "Unlabelled views",
+    "Minutes per network",
+    "Few unlabelled images at first",
 ]
 CROSS_TRAINING = [
     "Steps together",

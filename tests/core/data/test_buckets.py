@@ -96,7 +96,7 @@ def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
         ("http://host/photos", "not from http"),
         ("file:///etc/photos", "not from file"),
         ("s3://bucket", "a whole bucket"),
-        ("gs://bucket/photos", "pip install gcsfs"),
+        ("gs://bucket/photos", "install the Python package gcsfs"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_cure(source: str, cause: str, files: Path) -> None:
