@@ -14,7 +14,8 @@ import selectors
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from subprocess import PIPE
@@ -78,10 +79,24 @@ def load_or_build(
     path = array_path(cache, plan.keys, plan.kind)
     cache.mkdir(parents=True, exist_ok=True)
     while (array := open_array(path)) is None:
-        with exclusive_lock(lock_path(path), should_stop):
-            if not path.exists():
+        with building(path, should_stop) as is_wanted:
+            if is_wanted:
                 _make(path, plan, report, should_stop)
     return array
+
+
+@contextmanager
+def building(path: Path, should_stop: Callable[[], bool]) -> Iterator[bool]:
+    """Hold an array's lock and yield True, to build it; False once another process has built it.
+
+    That process goes on to use the array and shares its lock meanwhile, perhaps for hours, so who waits for the lock
+    looks for the array as well.
+
+    Raises:
+        RoundCancelledError: `should_stop` said so.
+    """
+    with exclusive_lock(lock_path(path), should_stop, needless=path.exists) as is_held:
+        yield is_held and not path.exists()
 
 
 def run_child(read: Read) -> None:

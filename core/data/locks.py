@@ -41,8 +41,10 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 @contextmanager
-def exclusive_lock(path: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock, after waiting for another holder to release it.
+def exclusive_lock(
+    path: Path, should_stop: Callable[[], bool], needless: Callable[[], bool] = lambda: False
+) -> Iterator[bool]:
+    """Hold the lock and yield True, after waiting for others to release it; False without it once it is `needless`.
 
     Raises:
         RoundCancelledError: `should_stop` said so.
@@ -51,8 +53,11 @@ def exclusive_lock(path: Path, should_stop: Callable[[], bool]) -> Iterator[None
         if should_stop():
             raise RoundCancelledError(f"stopped while another process holds {path.name}")
         time.sleep(_POLL_SECONDS)
+        if needless():
+            yield False
+            return
     try:
-        yield
+        yield True
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)

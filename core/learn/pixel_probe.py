@@ -21,8 +21,7 @@ import torch.nn.functional as F  # noqa: N812 torch's own habit
 from torch import Tensor, nn
 
 from core.config import RoundConfig
-from core.data.array_cache import array_path, find_earlier, lock_path, note_rows, open_array
-from core.data.locks import exclusive_lock
+from core.data.array_cache import array_path, building, find_earlier, note_rows, open_array
 from core.data.storage import atomic_path
 from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData
 from core.learn.models.probes import MapShape, PixelHead, SceneEncoder, features_at
@@ -109,8 +108,8 @@ def feature_maps(
     path = array_path(probed.cache, probed.content_hashes, kind)
     probed.cache.mkdir(parents=True, exist_ok=True)
     while (array := open_array(path)) is None:
-        with exclusive_lock(lock_path(path), callbacks.should_stop):
-            if not path.exists():
+        with building(path, callbacks.should_stop) as is_wanted:
+            if is_wanted:
                 _encode(config, training_data, encoder, path, probed.content_hashes, fold=fold, callbacks=callbacks)
     return Maps(array, encoder.shapes(*images.size))
 

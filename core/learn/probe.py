@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights, open_weights, weights_path
-from core.data.array_cache import array_path, find_earlier, lock_path, note_rows, open_array
+from core.data.array_cache import array_path, building, find_earlier, lock_path, note_rows, open_array
 from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path
 from core.learn.batches import ImageBatches, Scaling
@@ -51,8 +51,8 @@ def embed_images(
     path = array_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
     cache.mkdir(parents=True, exist_ok=True)
     while (array := open_array(path)) is None:
-        with exclusive_lock(lock_path(path), callbacks.should_stop):
-            if not path.exists():
+        with building(path, callbacks.should_stop) as is_wanted:
+            if is_wanted:
                 _embed(config, images, build, content_hashes, path=path, fold=fold, callbacks=callbacks)
     return array
 

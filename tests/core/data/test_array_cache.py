@@ -1,14 +1,17 @@
+import fcntl
 import gc
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from core.data import array_cache
-from core.data.array_cache import array_path, lock_path, open_array, prune
+from core.data.array_cache import array_path, building, lock_path, open_array, prune
 from core.data.arrays import decode_squares
 from core.data.locks import try_lock
 from core.types import ByteArray
@@ -125,3 +128,30 @@ def test_remains_of_a_killed_writer_go_but_not_what_is_being_written(tmp_path: P
     prune(tmp_path / "cache", 3000)
     assert not left.exists()
     assert path.exists()
+
+
+def test_who_waits_for_an_array_gets_it_while_its_builder_uses_it(tmp_path: Path) -> None:
+    path = array_path(tmp_path, ["a"], "8-rgb")
+    waits, over = Event(), Event()
+    builder = try_lock(lock_path(path))
+    assert builder is not None
+
+    def should_stop() -> bool:
+        waits.set()
+        return over.is_set()
+
+    def wait() -> bool:
+        with building(path, should_stop) as is_wanted:
+            return is_wanted
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        try:
+            assert waits.wait(60)
+            np.save(path, np.zeros((1, 2), np.uint8))
+            fcntl.flock(builder, fcntl.LOCK_SH)  # at no moment is it free
+            assert not waiting.result(timeout=60)
+        finally:
+            over.set()
+    assert open_array(path) is not None
+    os.close(builder)
