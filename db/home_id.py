@@ -4,13 +4,47 @@ In SQLite it is the file's `application_id`, in PostgreSQL the comment on the ta
 backups take both along.
 """
 
+import secrets
+from collections.abc import Callable
+
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.engine import VERSION_TABLE
+from db.engine import VERSION_TABLE, Database
 
 LARGEST = 2**31 - 1
 _WORDS = "goes with the files of home "
+
+
+def agree_on_home_id(
+    database: Database,
+    read: Callable[[], int | None],
+    write: Callable[[int], None],
+    refuse: Callable[[int | None], None] = lambda _known: None,
+) -> tuple[int, int | None]:
+    """Return the number that the database notes and that of its files, which differ where they do not go together.
+
+    A database that notes none gets that of the files, or a new one, noted in both. `read` and `write` are of the files;
+    `refuse` may raise before their number, None without one, is taken for a new database.
+    """
+    with database.read() as session:
+        noted = find_home_id(session)
+    known = read()  # after the other one: it is written before
+    if noted is None:
+        with database.write() as session:
+            noted = find_home_id(session)  # another process may have been faster
+            if noted is None:
+                refuse(known)
+                noted = known or new_home_id()
+                write(noted)
+                note_home_id(session, noted)
+            known = read()
+    return noted, known
+
+
+def new_home_id() -> int:
+    """Return a random number, from 1 to `LARGEST`."""
+    return 1 + secrets.randbelow(LARGEST)
 
 
 def find_home_id(session: Session) -> int | None:

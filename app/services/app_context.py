@@ -1,13 +1,12 @@
 """Context of an installation: its settings, its database and the root of its files."""
 
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from app.services.faults import file_errors
@@ -15,12 +14,12 @@ from app.services.shared_files import claim, refuse_other_url
 from app.settings import Settings, settings
 from core.config import allow_weights_in
 from core.data.shared_rounds import remove_round, round_bytes, sync_round
-from core.data.storage import atomic_path
+from core.data.storage import write_atomically
 from core.data.store import SharedFiles, files_below, open_store
 from core.types import ConfigError, StorageError
 from db.engine import Database, migrate
 from db.faults import file_of, name_of
-from db.home_id import LARGEST, find_home_id, note_home_id
+from db.home_id import agree_on_home_id
 from db.queries import rounds
 
 RESTORING = ".restoring"  # folder in a home while a backup is restored into it
@@ -186,18 +185,7 @@ def prepare_home(chosen: Settings) -> None:
 def _refuse_other_home(database: Database, files: Path) -> None:
     """Refuse a database whose rows speak of the files of another home; the first home to use it is its own."""
     path = files / HOME_ID
-    with database.read() as session:
-        noted = find_home_id(session)
-    own = _read_home_id(path)  # after the other one: it is written before
-    if noted is None:
-        with database.write() as session:
-            noted = find_home_id(session)  # another process may have been faster
-            if noted is None:
-                noted = own = own or 1 + secrets.randbelow(LARGEST)
-                with file_errors(str(path)), atomic_path(path) as partial:
-                    partial.write_text(f"{own}\n")
-                note_home_id(session, own)
-            own = own or _read_home_id(path)
+    noted, own = agree_on_home_id(database, partial(_read_home_id, path), partial(_write_home_id, path))
     if own != noted:
         raise StorageError(
             f"{name_of(database.url)}: its files are in another home, not in {files}",
@@ -210,6 +198,11 @@ def _read_home_id(path: Path) -> int | None:
     with file_errors(str(path)):
         number = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     return int(number) if number.isdecimal() else None
+
+
+def _write_home_id(path: Path, number: int) -> None:
+    with file_errors(str(path)):
+        write_atomically(path, f"{number}\n".encode())
 
 
 def _size(path: Path) -> int:

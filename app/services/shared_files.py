@@ -5,26 +5,21 @@ which its files are copies (`shared.json`), so that it is never taken for a home
 """
 
 import json
-import secrets
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from app.services.faults import file_errors
 from app.settings import Settings
-from core.data.shared_rounds import publish_done, publish_opening, unit_of
-from core.data.snapshot import SNAPSHOT
 from core.data.storage import write_atomically
 from core.data.store import CONTENT, SharedFiles, files_below, open_store
-from core.types import ConfigError, JobStatus, StorageError
+from core.types import ConfigError, StorageError
 from db.engine import Database
 from db.faults import name_of
-from db.home_id import LARGEST, find_home_id, note_home_id
-from db.queries import deletions
+from db.home_id import agree_on_home_id
 
 NOTE = "shared.json"  # among the files of a home that are copies
 _NUMBER = "home_id"  # the object
 _PUBLISH = "python -m app files publish"
-_CHUNK = 256  # files between two reports
 
 
 def refuse_other_url(chosen: Settings) -> None:
@@ -65,18 +60,9 @@ def claim(database: Database, chosen: Settings) -> None:
         StorageError: they go with another one, or the store cannot be used.
     """
     store = open_store(chosen.files, chosen.files_url, chosen.cache_bytes)
-    with database.read() as session:
-        noted = find_home_id(session)
-    known = _number_of(store)  # after the other one: it is written before
-    if noted is None:
-        with database.write() as session:
-            noted = find_home_id(session)  # another process may have been faster
-            if noted is None:
-                _refuse_used(store, known, database)
-                noted = known or 1 + secrets.randbelow(LARGEST)
-                store.remote.write(_NUMBER, f"{noted}\n".encode())
-                note_home_id(session, noted)
-            known = _number_of(store)
+    noted, known = agree_on_home_id(
+        database, partial(number_of, store), partial(write_number, store), partial(_refuse_used, store, database)
+    )
     if known is None:
         raise StorageError(
             f"{store.remote.name}: it does not hold the files of {name_of(database.url)}",
@@ -87,51 +73,10 @@ def claim(database: Database, chosen: Settings) -> None:
             f"{store.remote.name}: its files go with another database than {name_of(database.url)}",
             "name a prefix of its own in OUTFOLD_FILES_URL, or the database that goes with these files",
         )
-    _note_url(chosen)
+    note_url(chosen)
 
 
-def publish_home(database: Database, chosen: Settings, on_file: Callable[[int, str], None]) -> int:
-    """Publish all files of a home whose files were all there are; return their number. Safe to be run again.
-
-    Raises:
-        StorageError: the store goes with another database, or cannot be used.
-    """
-    store = open_store(chosen.files, chosen.files_url, chosen.cache_bytes)
-    with database.read() as session:
-        noted = find_home_id(session)
-        opened = deletions.opened_rounds(session)
-    known = _number_of(store)
-    if known is not None and known != noted:
-        raise StorageError(
-            f"{store.remote.name}: its files go with another database than {name_of(database.url)}",
-            "name a prefix of its own in OUTFOLD_FILES_URL",
-        )
-    done = 0
-    for part in CONTENT:
-        paths = [path for path in files_below(chosen.files / part) if store.key(path) is not None]
-        for start in range(0, len(paths), _CHUNK):
-            on_file(done, paths[start].name)
-            store.publish(paths[start : start + _CHUNK])
-            done += len(paths[start : start + _CHUNK])
-    for number, status, digest in opened:
-        folder = chosen.files / unit_of(number)
-        if not (folder / SNAPSHOT).exists():
-            continue
-        on_file(done, f"round {number}")
-        if status is JobStatus.DONE:
-            publish_done(store, number)
-        else:
-            publish_opening(store, number, digest, folder)
-        done += sum(1 for _ in files_below(folder))
-    with database.write() as session:
-        own = find_home_id(session) or 1 + secrets.randbelow(LARGEST)
-        store.remote.write(_NUMBER, f"{own}\n".encode())
-        note_home_id(session, own)
-    _note_url(chosen)
-    return done
-
-
-def _refuse_used(store: SharedFiles, known: int | None, database: Database) -> None:
+def _refuse_used(store: SharedFiles, database: Database, known: int | None) -> None:
     """Refuse a store with files for a database that has never been used with any."""
     if known is not None and any(store.remote.list(part) for part in ("rounds", *CONTENT)):
         raise StorageError(
@@ -140,12 +85,18 @@ def _refuse_used(store: SharedFiles, known: int | None, database: Database) -> N
         )
 
 
-def _number_of(store: SharedFiles) -> int | None:
+def number_of(store: SharedFiles) -> int | None:
+    """Return the number of the database that the store's files go with, None where it has none."""
     try:
         number = store.remote.read(_NUMBER).decode().strip()
     except FileNotFoundError:
         return None
     return int(number) if number.isdecimal() else None
+
+
+def write_number(store: SharedFiles, number: int) -> None:
+    """Write the number of the database that the store's files go with."""
+    store.remote.write(_NUMBER, f"{number}\n".encode())
 
 
 def _noted_url(files: Path) -> str | None:
@@ -154,7 +105,8 @@ def _noted_url(files: Path) -> str | None:
         return str(json.loads(path.read_bytes())["url"]) if path.exists() else None
 
 
-def _note_url(chosen: Settings) -> None:
+def note_url(chosen: Settings) -> None:
+    """Note in a home that its files are copies of those behind the URL."""
     path = chosen.files / NOTE
     if not path.exists():
         with file_errors(str(path)):
