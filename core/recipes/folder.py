@@ -45,5 +45,15 @@ def run_stage(folder: Path, name: str, work: Callable[[], dict[str, Any]]) -> di
     if not path.exists():
         write_atomically(path, json.dumps(work()).encode())
     (folder / f"{name}.checkpoint").unlink(missing_ok=True)
+    return read_stage(folder, name)
+
+
+def read_stage(folder: Path, name: str) -> dict[str, Any]:
+    """Return the result of a stage that has ended.
+
+    Raises:
+        FileNotFoundError: it has not.
+    """
+    path = folder / f"{name}.json"
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return done

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.data.masks.store import MaskStore
 from core.data.predictions import read_predictions
-from core.data.snapshot import Snapshot, masks_of
+from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
 from core.data.storage import write_atomically
 from core.judge.judgement import PROBABILITIES
 from core.recipes.data import RecipeData, given_mask
@@ -38,7 +38,7 @@ def known_ceiling(folder: Path, data: RecipeData, masks: Path) -> float | None:
 
     `masks` is the store of the given masks, if labels are masks.
     """
-    if not (folder / "snapshot.npz").exists():
+    if not (folder / SNAPSHOT).exists():
         return None
     then = Snapshot.load(folder)
     place = {number: row for row, number in enumerate(then.sample_ids.tolist())}

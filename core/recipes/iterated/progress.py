@@ -1,12 +1,12 @@
 """Stages of the recipe "iterated" as people read them, with the results of those that are done."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import IteratedSettings
 from core.config.iterated import MIRRORED
+from core.recipes.folder import read_stage
 
 _WORDS: Mapping[str, str] = {
     "baseline": "labels alone",
@@ -46,7 +46,7 @@ def stage_scores(settings: IteratedSettings, folder: Path) -> list[StageScore]:
         if name.partition("_")[0] in _NOT_NETWORKS:
             continue
         try:
-            done = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            done = read_stage(folder, name)
         except FileNotFoundError:
             continue
         value = done.get("score", {}).get("value")

@@ -23,7 +23,7 @@ from core.judge.proposals import PROPOSALS
 from core.learn.crossfold import FoldCallbacks
 from core.learn.folds import deal
 from core.recipes.data import RecipeData
-from core.recipes.folder import run_stage
+from core.recipes.folder import read_stage, run_stage
 from core.recipes.iterated.frozen import propose_frozen
 from core.recipes.iterated.labels import Labels, probabilities
 from core.recipes.iterated.recipe import (
@@ -161,6 +161,6 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
 
 def _pseudo_labels(context: IteratedContext, iteration: int) -> tuple[Labels, Labels]:
     """Return the pseudo labels of an iteration and the weights of their pixels."""
-    done = run_stage(context.folder, f"pseudo_{iteration}", dict)
+    done = read_stage(context.folder, f"pseudo_{iteration}")
     labels, weights = ({int(row): name for row, name in done.get(what, {}).items()} for what in ("labels", "weights"))
     return labels, weights

@@ -30,7 +30,7 @@ from core.data.storage import write_atomically
 from core.learn.crossfold import FoldCallbacks
 from core.learn.folds import deal
 from core.recipes.data import RecipeData
-from core.recipes.folder import claim, digest_rows, run_stage
+from core.recipes.folder import claim, digest_rows, read_stage, run_stage
 from core.recipes.iterated.frozen import learn_frozen
 from core.recipes.iterated.labels import Labels, label_operations, pseudo_folder
 from core.recipes.iterated.mirroring import MirrorChoice, is_no_loss, is_symmetric
@@ -129,7 +129,7 @@ def run_iterated(
     scores[BASELINE] = learnt(alone)
     mirror = _decide_mirror(context, alone)
     if mirror is not None and mirror.lost_by_learning is not None:
-        scores[MIRRORED] = Score(**run_stage(folder, MIRRORED, dict)["score"])
+        scores[MIRRORED] = Score(**read_stage(folder, MIRRORED)["score"])
         best = labels_alone = MIRRORED if scores[MIRRORED].beats(scores[BASELINE]) else BASELINE
     context = as_decided(context)
     if settings.consistency:
@@ -256,7 +256,7 @@ def as_decided(context: IteratedContext, best: str = "") -> IteratedContext:
         return context
     if best in LABELS_ALONE:
         return replace(context, mirror=best == MIRRORED)
-    return replace(context, mirror=bool(run_stage(context.folder, _MIRROR, dict)["mirror"]))
+    return replace(context, mirror=bool(read_stage(context.folder, _MIRROR)["mirror"]))
 
 
 def _label_unlabelled(
