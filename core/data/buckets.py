@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from core.data.locks import try_lock
 from core.data.remote import Remote, check_url
-from core.data.storage import atomic_path, write_atomically
+from core.data.storage import GRACE_SECONDS, atomic_path, note_use, write_atomically
 from core.types import ConfigError, DatasetError
 
 FOLDER = "buckets"
@@ -26,7 +26,6 @@ _LISTING = ".listing.json"  # version of each object, beside the budget of all c
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)")
 _BELOW = re.compile(rf"(.*/files/{FOLDER})/({'|'.join(SCHEMES)})/([^/]+)/(.+)")
 _CHUNK = 1000  # copies made by a process between two looks at the budget
-_GRACE_SECONDS = 300.0  # since its last use: whoever asked for a path may be about to open it
 
 _made = 0  # copies since this process looked at the budget
 
@@ -109,22 +108,18 @@ def original(path: Path, files: Path | None = None) -> Path:
         return path
     if files is not None and found[1] != f"{files}/{FOLDER}":
         path = files.joinpath(FOLDER, found[2], found[3], found[4])
-    try:
-        facts = path.stat()
-    except FileNotFoundError:
-        facts = None
-    if facts is not None and facts.st_size:
-        if time.time() - facts.st_atime > _GRACE_SECONDS / 4:
+    with suppress(FileNotFoundError):
+        if path.stat().st_size:
             with suppress(OSError):
-                os.utime(path, ns=(time.time_ns(), facts.st_mtime_ns))
-        return path
+                note_use(path)
+            return path
     with suppress(FileNotFoundError), atomic_path(path, durable=False) as partial:
         Remote(f"{found[2]}://{found[3]}").get(_names(found[4]), partial)
     _count(Path(found[1]) if files is None else files / FOLDER, path)
     return path
 
 
-def prune_originals(folder: Path, budget: int, *, grace_seconds: float = _GRACE_SECONDS) -> int:
+def prune_originals(folder: Path, budget: int, *, grace_seconds: float = GRACE_SECONDS) -> int:
     """Empty the copies below the folder of all buckets, those used longest ago first, until the rest fits the budget.
 
     Returns the bytes freed.

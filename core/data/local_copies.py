@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from core.data.locks import try_lock
 from core.data.shared_folders import STATE, is_whole
+from core.data.storage import GRACE_SECONDS
 from core.data.store import AT_ONCE, CONTENT, LOCKS, SharedFiles, content_lock, files_below
 
 ROUNDS = "rounds"
-GRACE_SECONDS = 300.0  # since its last use: whoever has just asked for a path may be about to open it
 _GONE = ".gone"  # ending of a folder that is being removed
 _ASKED = 64  # files of which the store is asked at once
 
@@ -58,7 +58,8 @@ def _remove_some(store: SharedFiles, copies: list[_Copy], excess: int) -> int:
     content = try_lock(content_lock(store.root))  # None: in use
     try:
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            for some in _chunks(copies, _ASKED):
+            for start in range(0, len(copies), _ASKED):
+                some = copies[start : start + _ASKED]
                 may_go = threads.map(lambda one: _may_go(store, one, holds_content=content is not None), some)
                 for one, goes in zip(some, may_go, strict=True):
                     if freed >= excess:
@@ -102,8 +103,3 @@ def _copies(root: Path) -> Iterator[_Copy]:
             continue  # of a round that has only begun
         sizes = [path.stat().st_size for path in files_below(folder)]
         yield _Copy(folder, sum(sizes), used_at, is_folder=True)
-
-
-def _chunks(copies: list[_Copy], size: int) -> Iterator[list[_Copy]]:
-    for start in range(0, len(copies), size):
-        yield copies[start : start + size]

@@ -17,8 +17,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from core.data.locks import exclusive_lock
-from core.data.storage import atomic_path, write_atomically
-from core.data.store import AT_ONCE, LOCKS, SharedFiles, files_below, note_fetched, note_use
+from core.data.storage import atomic_path, note_use, write_atomically
+from core.data.store import AT_ONCE, LOCKS, SharedFiles, files_below, note_fetched
 from core.types import StorageError
 
 STATE = ".shared.json"

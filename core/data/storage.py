@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from uuid import uuid4
 PARTIAL = ".partial"
 MANY_FILES = 200
 KILO = 1000
+GRACE_SECONDS = 300.0  # since the last use of a copy: its path may have been asked for and not be open yet
+_NOTED_SECONDS = 60.0  # the time of a file's last use is noted no more exactly
 RESERVE = 1 << 30  # bytes of the disk to keep free when unpacking: the database and rounds write there too
 
 
@@ -33,6 +36,17 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path`; not `durable` skips the wait for the disk, for data that can be computed again."""
     with atomic_path(path, durable=durable) as partial:
         partial.write_bytes(data)
+
+
+def note_use(path: Path) -> None:
+    """Note that a file was used now; its time of change stays.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    facts = path.stat()
+    if time.time() - facts.st_atime > _NOTED_SECONDS:
+        os.utime(path, ns=(time.time_ns(), facts.st_mtime_ns))
 
 
 @contextmanager

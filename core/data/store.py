@@ -14,7 +14,6 @@ name absolute paths. Processes that this one starts know the stores that it has 
 import json
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ from pathlib import Path
 from core.data.buckets import original
 from core.data.locks import shared_lock
 from core.data.remote import Remote
-from core.data.storage import PARTIAL, atomic_path
+from core.data.storage import PARTIAL, atomic_path, note_use
 from core.types import StorageError
 
 CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
@@ -34,7 +33,6 @@ AT_ONCE = 16  # transfers
 _TREES = "trees"  # objects that say which folders are published whole
 _VARIABLE = "_OUTFOLD_SHARED_FILES"  # tells the processes that this one starts
 _FOREIGN = re.compile(r"/files/((?:unpacked|uploads|demo|exports)/.+)$")
-_NOTED_SECONDS = 60.0  # the time of a file's last use is noted no more exactly
 
 _PART = 0.05  # of the budget that a process fetches between two looks at it
 _fetched: dict[Path, int] = {}  # bytes since the last look, by root
@@ -150,15 +148,14 @@ def open_store(root: Path, url: str, budget: int) -> SharedFiles:
     store = _stores.get(root)
     if store is None or store.remote.url != url or store.budget != budget:
         store = _stores[root] = SharedFiles(root, Remote(url), budget)
-        told = [[str(one.root), one.remote.url, one.budget] for one in _stores.values()]
-        os.environ[_VARIABLE] = json.dumps(told)
+        _tell_children()
     return store
 
 
 def close_store(root: Path) -> None:
     """Forget a store: what lies below `root` is a plain folder again."""
     _stores.pop(Path(os.path.realpath(root)), None)
-    os.environ[_VARIABLE] = json.dumps([[str(one.root), one.remote.url, one.budget] for one in _stores.values()])
+    _tell_children()
 
 
 def store_of(path: Path) -> SharedFiles | None:
@@ -190,17 +187,6 @@ def publish(paths: Iterable[Path]) -> None:
         _known()[root].publish(some)
 
 
-def note_use(path: Path) -> None:
-    """Note that a copy was used now; its time of change stays.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    facts = path.stat()
-    if time.time() - facts.st_atime > _NOTED_SECONDS:
-        os.utime(path, ns=(time.time_ns(), facts.st_mtime_ns))
-
-
 def note_fetched(store: SharedFiles, size: int) -> None:
     """Count the bytes that this process fetched; after a part of the budget make room."""
     from core.data.local_copies import prune_copies  # noqa: PLC0415  # which stands upon this module
@@ -222,6 +208,11 @@ def files_below(folder: Path) -> Iterator[Path]:
 def content_lock(root: Path) -> Path:
     """Return the lock that users of content share."""
     return root / LOCKS / "content.lock"
+
+
+def _tell_children() -> None:
+    """Let the processes that this one starts know its stores."""
+    os.environ[_VARIABLE] = json.dumps([[str(one.root), one.remote.url, one.budget] for one in _stores.values()])
 
 
 def _known() -> dict[Path, SharedFiles]:

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.data.snapshot import BoolArray
 from core.types import Decision, IntArray, Resolution, Status, Verdict
 
 LABELLING = frozenset({Verdict.ACCEPT, Verdict.KEEP, Verdict.RELABEL})
 
-BoolArray = NDArray[np.bool_]
 _UNUSABLE, _UNDECIDED = -2, -3  # beside class ids and `NO_LABEL`
 _NO_SAMPLE = -1
 

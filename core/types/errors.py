@@ -40,7 +40,7 @@ class StorageError(OutfoldError):
 
 
 class StorageAwayError(StorageError):
-    """No answer from a server that stores rows or files; what was asked can be repeated later."""
+    """Failure to reach a server that stores rows or files; the request can be repeated."""
 
 
 class RoundError(OutfoldError):

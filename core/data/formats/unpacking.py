@@ -15,7 +15,7 @@ from uuid import uuid4
 from core.data.export.names import safe_name
 from core.data.images import IMAGE_SUFFIXES
 from core.data.storage import PARTIAL, RESERVE, size_text
-from core.data.store import publish
+from core.data.store import publish, store_of
 from core.types import DatasetError
 
 _MAGIC = {
@@ -49,7 +49,8 @@ class FileStore:
         digest = blake2b(data, digest_size=16).hexdigest()
         places = _places(Path(self.folder, digest[:3]), digest, _file_name(name, data))
         found = next(path for path in places if _holds(path, data) or self._write(path, data))
-        self._used.add(found)
+        if store_of(found) is not None:
+            self._used.add(found)
         return found
 
     def finish(self) -> None:

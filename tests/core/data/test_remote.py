@@ -79,7 +79,7 @@ def test_a_bucket_that_is_not_there_is_named_with_the_cure(bucket: ObjectStore) 
 def test_a_store_that_does_not_answer_may_be_asked_again(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(FilesAwayError, match="cannot be reached"):
-        Remote("s3://bucket-of-nobody/prefix").read("a")
+        Remote("s3://bucket-of-a-store-that-is-away/prefix").read("a")
 
 
 def test_missing_credentials_are_named(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_a_published_file_is_fetched_by_another_home_once(homes: tuple[SharedFil
     assert local(copy).read_bytes() == b"mask"
 
 
-def test_what_nobody_published_is_missing_and_leaves_nothing(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_an_unpublished_file_is_missing_and_leaves_nothing(homes: tuple[SharedFiles, SharedFiles]) -> None:
     path = local(homes[1].root / "masks" / "ab" / "x.png")
     assert not path.exists()
     assert not any(homes[1].root.rglob("*.partial"))

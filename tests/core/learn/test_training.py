@@ -276,9 +276,20 @@ def test_real_labels_stand_beside_pseudo_labels_in_each_batch() -> None:
     assert set(seen[0][6:].tolist()) <= {16, 17, 18, 19}
 
 
+def train_on_four(recipe: Hyperparameters, states: list[Any], **more: Any) -> int:
+    """Train a linear network on four empty images; add a copy of the state after each epoch, return the steps."""
+    return train(
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+        ImageBatches(np.zeros((4, 2, 2, 1), np.uint8), Scaling((0.0,), (1.0,)), CPU),
+        Labelled(torch.arange(4), ClassTargets(np.zeros(4, int), CPU)),
+        recipe,
+        augment=lambda shown, labels, _: (shown, labels),
+        callbacks=TrainingCallbacks(lambda kept, _: states.append(copy.deepcopy(kept)), lambda *_: None, lambda: False),
+        **more,
+    )
+
+
 def test_what_an_objective_changes_is_kept_in_the_state() -> None:
-    images = ImageBatches(np.zeros((4, 2, 2, 1), np.uint8), Scaling((0.0,), (1.0,)), CPU)
-    targets = ClassTargets(np.zeros(4, int), CPU)
     running = torch.ones(2)
 
     def counting(network: nn.Module, shown: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -287,22 +298,8 @@ def test_what_an_objective_changes_is_kept_in_the_state() -> None:
 
     def run(epochs: int, state: Any = None) -> list[Any]:
         states: list[Any] = []
-        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-        callbacks = TrainingCallbacks(
-            lambda kept, _: states.append(copy.deepcopy(kept)), lambda *_: None, lambda: False
-        )
         recipe = Hyperparameters(epochs=epochs, batch_size=2, learning_rate=0.01)
-        train(
-            network,
-            images,
-            Labelled(torch.arange(4), targets),
-            recipe,
-            augment=lambda shown, labels, _: (shown, labels),
-            callbacks=callbacks,
-            state=state,
-            objective=counting,
-            running=(running,),
-        )
+        train_on_four(recipe, states, objective=counting, state=state, running=(running,))
         return states
 
     states = run(3)
@@ -313,8 +310,6 @@ def test_what_an_objective_changes_is_kept_in_the_state() -> None:
 
 
 def test_a_budget_of_seconds_ends_on_time_and_its_rate_follows_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = ImageBatches(np.zeros((4, 2, 2, 1), np.uint8), Scaling((0.0,), (1.0,)), CPU)
-    targets = ClassTargets(np.zeros(4, int), CPU)
     now, shares = [0.0], []
 
     def clock() -> float:
@@ -329,18 +324,8 @@ def test_a_budget_of_seconds_ends_on_time_and_its_rate_follows_the_time(monkeypa
     states: list[Any] = []
 
     def run(state: Any = None) -> int:
-        callbacks = TrainingCallbacks(lambda kept, _: states.append(dict(kept)), lambda *_: None, lambda: False)
         recipe = Hyperparameters(epochs=2, batch_size=2, learning_rate=0.01, seconds=20)
-        return train(
-            nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
-            images,
-            Labelled(torch.arange(4), targets),
-            recipe,
-            augment=lambda shown, labels, _: (shown, labels),
-            callbacks=callbacks,
-            state=state,
-            objective=slow,
-        )
+        return train_on_four(recipe, states, objective=slow, state=state)
 
     assert run() == 8  # of 3 s, so 4 in each half of 20 s
     assert shares == pytest.approx([0, 0.15, 0.3, 0.45, 0.5, 0.65, 0.8, 0.95])

@@ -1,4 +1,4 @@
-"""Whether images are mirrored: two drawn kinds of pictures, whose labels survive the mirror or do not."""
+"""Choice of mirroring, for two drawn kinds of images: labels that hold for mirror images, and labels that do not."""
 
 import json
 from dataclasses import replace
