@@ -12,39 +12,30 @@ from core.types import StorageError
 pytest_plugins = ["tests.postgres"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a new database outside of every home."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 def opens(home: Path, url: str) -> None:
     open_app(Settings(home=home, database_url=url, demo=False, embedded_worker=False)).database.close()
 
 
 def test_a_second_home_on_one_database_is_refused_by_name_and_can_be_told_that_it_is_the_same(
-    tmp_path: Path, url: str
+    tmp_path: Path, database_url: str
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    opens(first, url)
-    opens(first, url)
+    opens(first, database_url)
+    opens(first, database_url)
     with pytest.raises(StorageError, match=r"its files are in another home, not in .*second") as refused:
-        opens(second, url)
+        opens(second, database_url)
     number = (first / "files" / HOME_ID).read_text().strip()
     assert f"write {number} into {second / 'files' / HOME_ID}" in refused.value.cure
     (second / "files" / HOME_ID).write_text(number)
-    opens(second, url)
+    opens(second, database_url)
 
 
-def test_a_home_that_is_moved_or_shared_under_another_path_goes_on(tmp_path: Path, url: str) -> None:
-    opens(tmp_path / "first", url)
+def test_a_home_that_is_moved_or_shared_under_another_path_goes_on(tmp_path: Path, database_url: str) -> None:
+    opens(tmp_path / "first", database_url)
     shutil.move(tmp_path / "first", tmp_path / "moved")
-    opens(tmp_path / "moved", url)
+    opens(tmp_path / "moved", database_url)
     (tmp_path / "linked").symlink_to(tmp_path / "moved")
-    opens(tmp_path / "linked", url)
+    opens(tmp_path / "linked", database_url)
 
 
 def test_a_new_database_takes_the_number_of_a_home_that_has_one(tmp_path: Path) -> None:

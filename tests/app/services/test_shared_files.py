@@ -258,15 +258,6 @@ def test_a_deleted_rounds_files_go_behind_the_url_too(homes: tuple[AppContext, A
     assert one.round_bytes(round_id) == 0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'locks.sqlite'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 _HOLD = """
 import sys
 from app.services.database_locks import database_lock
@@ -276,20 +267,20 @@ with database_lock(sys.argv[1], "import", 7, lambda: False):
 """
 
 
-def test_a_lock_is_held_once_on_a_database_and_ends_with_its_process(database: str) -> None:
-    command = [sys.executable, "-c", _HOLD, database]
+def test_a_lock_is_held_once_on_a_database_and_ends_with_its_process(database_url: str) -> None:
+    command = [sys.executable, "-c", _HOLD, database_url]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        assert is_locked(database, "import", 7)
-        assert not is_locked(database, "import", 8)
-        assert not is_locked(database, "export", 7)
-        with pytest.raises(RoundCancelledError), database_lock(database, "import", 7, lambda: True):
+        assert is_locked(database_url, "import", 7)
+        assert not is_locked(database_url, "import", 8)
+        assert not is_locked(database_url, "export", 7)
+        with pytest.raises(RoundCancelledError), database_lock(database_url, "import", 7, lambda: True):
             pass
         os.kill(process.pid, signal.SIGKILL)
-    with database_lock(database, "import", 7, lambda: False):
-        assert is_locked(database, "import", 7)
-    assert not is_locked(database, "import", 7)
+    with database_lock(database_url, "import", 7, lambda: False):
+        assert is_locked(database_url, "import", 7)
+    assert not is_locked(database_url, "import", 7)
 
 
 def test_a_plain_home_notes_nothing(tmp_path: Path) -> None:

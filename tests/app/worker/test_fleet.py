@@ -49,16 +49,6 @@ def fleet(postgres_url: str, tmp_path: Path, digits_folder: Path) -> Iterator[Ap
     opened.database.close()
 
 
-@pytest.fixture
-def workers() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Return a list for workers, which are killed in the end."""
-    started: list[subprocess.Popen[bytes]] = []
-    yield started
-    for process in started:
-        process.kill()
-        process.wait()
-
-
 def trains(app_context: AppContext, started: RoundInfo, fold: int, attempt: int) -> bool:
     run = rounds.progress(app_context, started.id).folds[fold]
     return run.attempt == attempt and run.epoch > 0

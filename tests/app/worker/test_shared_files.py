@@ -135,16 +135,6 @@ def test_masks_whose_folds_are_trained_in_two_homes_are_predicted_as_in_a_plain_
     plain.database.close()
 
 
-@pytest.fixture
-def workers() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Return a list for workers, which are killed in the end."""
-    started: list[subprocess.Popen[bytes]] = []
-    yield started
-    for process in started:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("homes", ["sqlite", "postgresql"], indirect=True)
