@@ -47,13 +47,13 @@ from core.types.masks import (
     widen,
 )
 from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
+from core.types.recipes import Recipe
 from core.types.work import (
     DeletionKind,
     ImageFacts,
     JobStatus,
     Problem,
     Progress,
-    Recipe,
     Report,
     Severity,
     SourceSample,
