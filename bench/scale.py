@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT))
 
 from app.services.app_context import AppContext, open_app
 from app.services.backups.make import make
+from app.services.rounds.snapshots import current_snapshot
 from app.settings import Settings
-from app.worker.snapshots import current_snapshot
 from bench._image_stages import STAGES
 from bench.ui import Client, p95_ms, serving, times_ms
 from tools.fixtures.reviews import fill

@@ -40,9 +40,9 @@ ACTS: Mapping[str, tuple[str, ...]] = {
     "round": (
         "app.services.rounds.request.start_round",
         "app.worker.steps.take_snapshot",
-        "app.worker.snapshots._CLASSES",
+        "app.services.rounds.snapshots._CLASSES",
         "app.worker.steps.train_fold",
-        "app.worker.recipes.RUNNERS",
+        "app.services.recipes.cross_fold.CROSS_FOLD",
         "core.rounds.run_fold",
         "core.tasks.CLASSIFICATION",
         "app.worker.steps.judge",

@@ -9,7 +9,6 @@ from app.components.charts import stage_chart
 from app.components.complaints import complaints, plain
 from app.services.rounds.jobs import WAITING, FoldRun, RoundProgress
 from app.services.workers import WorkerState
-from core.config import RECIPES
 from core.types import JobStatus, Recipe, Task
 
 ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
@@ -156,7 +155,7 @@ def fold_strip(folds: Sequence[FoldRun], recipe: Recipe) -> str:
     cells = []
     for fold in folds:
         accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
-        text = (RECIPES[recipe].piece or f"fold {fold.fold + 1}") + accuracy
+        text = (recipe.piece or f"fold {fold.fold + 1}") + accuracy
         title = f"{text}, {status_word(fold.status)}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
         width = 100 if fold.status is JobStatus.DONE else round(100 * fold.fraction)
         colour = "#2b8a4b" if fold.status is JobStatus.DONE else "#1f6feb"

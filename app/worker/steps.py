@@ -17,13 +17,13 @@ import numpy as np
 
 from app.services.app_context import AppContext
 from app.services.masks.painted_regions import note_round
+from app.services.recipes import RECIPES
+from app.services.recipes.entry import RoundContext, ShouldStop
 from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
+from app.services.rounds.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
-from app.worker.recipe_runner import RoundContext, ShouldStop
-from app.worker.recipes import RUNNERS
 from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
-from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
 from core.data.networks import hash_of_piece
@@ -67,11 +67,11 @@ def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id:
 
 def _freeze(context: RoundContext) -> str:
     """Write the snapshot and the recipe's inputs, and return the snapshot's hash."""
-    recipe = RUNNERS[context.info.recipe]
+    recipe = RECIPES[context.info.recipe]
     name, snapshot, counts = current_snapshot(context.app_context, context.info.dataset_id)
     taken = extended_snapshot(context, snapshot)
     if taken is None:
-        recipe.refuse(name, snapshot.classes, counts, context.config)
+        recipe.refuse_labels(name, snapshot.classes, counts, context.config)
     snapshot = snapshot if taken is None else taken
     digest = snapshot.save(context.folder)
     store_changes(context, snapshot)
@@ -111,7 +111,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         folder = ready_folder(app_context, round_id)
         smaller = _with_noted_batch(info, fold, held.report)
         context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
-        RUNNERS[info.recipe].learn(context, fold)
+        RECIPES[info.recipe].learn(context, fold)
         share_piece(app_context, info, fold, attempt)
     except RoundCancelledError:
         if not held.is_lost():
@@ -145,7 +145,7 @@ def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) ->
     writer = FindingWriter(app_context, round_id)
     note = _StageProgress(app_context, round_id, "judging the labels")
     folder = ready_folder(app_context, round_id)
-    judged = RUNNERS[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
+    judged = RECIPES[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
     try:
         _show(app_context, info, writer, judged, should_stop)
     except OvertakenError:  # the round was cancelled, or another worker has taken it over

@@ -11,19 +11,8 @@ from core.config.cross_training import (
     CrossTrainingSettings,
     check_pair,
 )
-from core.config.iterated import IteratedSettings, TrainingCosts
+from core.config.iterated import IteratedSettings
 from core.config.predictions import PredictionsSettings
-from core.config.recipes import (
-    RECIPES,
-    CrossFoldSettings,
-    LabellingSettings,
-    RecipeInfo,
-    can_mix,
-    can_probe,
-    recipe_settings,
-    recipes_of,
-    refuse_members,
-)
 from core.config.rounds import (
     BACKBONE,
     DEEPLAB,
@@ -44,10 +33,11 @@ from core.config.rounds import (
     packaged_probe,
     proposals,
     propose_config,
+    refuse_members,
     settings_by_network,
     with_model,
 )
-from core.config.settings import RecipeSettings
+from core.config.settings import RecipeSettings, TrainingCosts
 from core.config.weight_files import allow_weights_in, open_weights, published_facts, weights_path, with_file_facts
 
 __all__ = [
@@ -58,30 +48,24 @@ __all__ = [
     "PACKAGED",
     "PADDINGS",
     "PIXEL_TRUST",
-    "RECIPES",
     "SGD",
     "SMALL_MASK_NETWORK",
     "SMALL_NETWORK",
     "SMALL_PIXELS",
     "SWIFTNET",
-    "CrossFoldSettings",
     "CrossTrainingSettings",
     "DatasetSummary",
     "IteratedSettings",
-    "LabellingSettings",
     "Member",
     "PackagedWeights",
     "PredictionsSettings",
     "ProbabilityMethod",
-    "RecipeInfo",
     "RecipeSettings",
     "RoundConfig",
     "TrainingCosts",
     "Weights",
     "allow_weights_in",
     "as_fine_tuning",
-    "can_mix",
-    "can_probe",
     "check_pair",
     "further_network",
     "open_weights",
@@ -89,8 +73,6 @@ __all__ = [
     "proposals",
     "propose_config",
     "published_facts",
-    "recipe_settings",
-    "recipes_of",
     "refuse_members",
     "settings_by_network",
     "weights_path",

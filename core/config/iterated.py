@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from core.config.settings import RecipeSettings
+from core.config.settings import RecipeSettings, TrainingCosts
 from core.types import ConfigError
 
 PROBE = "probe"  # a regression learns the labels alone
@@ -23,17 +23,6 @@ MEAN_GROWTH = 0.3085  # mean of `core.learn.consistency.grown` over a run
 _HALVES = 2  # of the unlabelled images, each predicted by a network that learnt the other one
 _MINUTE = 60.0  # seconds
 _LEAST = 2  # batch normalisation needs two
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingCosts:
-    """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
-
-    images: float  # in the dataset
-    once: float  # decoding, and whatever else is done once
-    training: float = 0.0  # a pass of training steps
-    strong: float = 0.0  # the same with strong augmentation
-    predicting: float = 0.0  # a pass without training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

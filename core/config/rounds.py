@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from core.types import ConfigError, Task, from_json_values, to_json_values
+from core.types import ConfigError, Recipe, Task, from_json_values, to_json_values
 
 BACKBONE = "tf_efficientnet_lite0"  # default network for photographs
 
@@ -347,6 +347,14 @@ def further_network(config: RoundConfig, values: Mapping[str, Any]) -> Member:
             f"a further network has no settings {', '.join(unknown)}", "folds, seed and device are shared"
         )
     return Member.of(RoundConfig.from_json(begin.to_json() | stated))
+
+
+def refuse_members(config: RoundConfig, recipe: Recipe, task: Task) -> None:
+    """Raise `ConfigError` if further networks are named and the recipe cannot mix their predictions."""
+    if config.members and task not in recipe.mixes:
+        raise ConfigError(
+            f"further networks can be mixed by the recipe {Recipe.CROSS_FOLD} for class labels only", "name one network"
+        )
 
 
 def settings_by_network(config: Mapping[str, Any]) -> dict[str, Any]:

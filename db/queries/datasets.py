@@ -227,7 +227,7 @@ def _counts(session: Session) -> dict[int, dict[str, Any]]:
     )
     counts: dict[int, dict[str, Any]] = {}
     for round_id, recipe, kind, status, count in session.execute(query):
-        apart = FindingKind(kind) is FindingKind.UNLABELLED and not Recipe(recipe).proposes
+        apart = FindingKind(kind) is FindingKind.UNLABELLED and not recipe.proposes
         left, decided = ("proposed", "proposed_decided") if apart else ("left", "decided")
         name = decided if Status(status).settled else left
         own = counts.setdefault(round_id, {})

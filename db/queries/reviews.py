@@ -1,6 +1,5 @@
 """Facts of a round that a review needs before its first finding."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,6 @@ from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
 from db.queries.merges import read_merges
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
-_CALIBRATED: Mapping[Task, frozenset[Recipe]] = {
-    Task.CLASSIFICATION: frozenset({Recipe.CROSS_FOLD}),
-    Task.SEGMENTATION: frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class ReviewedRound:
     @property
     def expects(self) -> bool:
         """Return whether its confidences are calibrated, as those of whole images are."""
-        return self.recipe in _CALIBRATED[self.task]
+        return self.task in self.recipe.calibrated
 
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:

@@ -121,7 +121,7 @@ def add_round(
 
 def pieces(recipe: Recipe, config: Mapping[str, Any]) -> int:
     """Return how many pieces of work a round has, each done by one process from beginning to end."""
-    return int(config["folds"]) if recipe is Recipe.CROSS_FOLD else 1
+    return int(config["folds"]) if recipe.in_folds else 1
 
 
 def get_round(session: Session, round_id: int) -> RoundInfo:
@@ -211,7 +211,7 @@ def set_facts(session: Session, round_id: int, facts: Mapping[str, Any]) -> bool
 def halve_batch(session: Session, round_id: int, fold: int) -> bool:
     """Note that a fold of a running round trains with half its batch, of each network; False where it cannot."""
     info = get_round(session, round_id)
-    if info.recipe is not Recipe.CROSS_FOLD:
+    if not info.recipe.in_folds:
         return False
     batch = (noted_batch(info, fold) or info.config["batch_size"]) // 2
     if batch < _LEAST_BATCH:

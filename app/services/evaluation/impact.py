@@ -86,7 +86,7 @@ def start(app_context: AppContext, dataset_id: int, by: str, *, seeds: int | Non
         ConfigError: the number of seeds is out of range.
     """
     done = [info for info in rounds.list_rounds(app_context, dataset_id) if info.is_reviewable]
-    like = next((info.config for info in done if info.recipe is Recipe.CROSS_FOLD), None)
+    like = next((info.config for info in done if info.recipe.in_folds), None)
     config = rounds.propose_config(app_context, dataset_id) if like is None else RoundConfig.from_json(like).networks[0]
     settings = {} if seeds is None else {"seeds": seeds}
     return rounds.start_round(app_context, dataset_id, config, by, recipe=Recipe.COMPARISON, recipe_config=settings)

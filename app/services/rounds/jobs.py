@@ -10,16 +10,17 @@ from typing import Any
 
 from app.services import jobs
 from app.services.app_context import AppContext
+from app.services.recipes import RECIPES
 from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.rounds.checks import model_names
 from app.services.rounds.insight import mean_iou_so_far
 from app.services.rounds.request import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
-from core.config import DatasetSummary, IteratedSettings, RoundConfig, proposals
+from core.config import DatasetSummary, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
-from core.recipes.iterated.ceiling import Ceiling, read_ceiling
-from core.recipes.iterated.progress import StageScore, stage_scores
-from core.types import FindingKind, JobStatus, Recipe, RoundError, Status, Task
+from core.recipes.iterated.ceiling import Ceiling
+from core.recipes.iterated.progress import StageScore
+from core.types import FindingKind, JobStatus, RoundError, Status, Task
 from db.queries import evaluation, reviews as reviewed, rounds, snapshots
 from db.queries.evaluation import Split
 from db.queries.rounds import WAITING, FoldRun, RoundInfo
@@ -131,9 +132,7 @@ def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
         task = snapshots.task_of(session, dataset_id)
         apart = snapshots.count_separable(session, dataset_id)
         splits = evaluation.splits(session, dataset_id)
-        last = next(
-            (info for info in rounds.list_rounds(session, dataset_id) if info.recipe is Recipe.CROSS_FOLD), None
-        )
+        last = next((info for info in rounds.list_rounds(session, dataset_id) if info.recipe.in_folds), None)
     if not sizes:
         raise RoundError(f"{name} has no images", "import some first")
     width, height = median_size(sizes)
@@ -209,12 +208,9 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
     fraction = 1.0 if info.status is JobStatus.DONE else done / max(1, len(folds))
     left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
     mean_iou = mean_iou_so_far(app_context, round_id, folds)
-    scores, ceiling = [], None
-    if info.recipe is Recipe.ITERATED:
-        settings = IteratedSettings.from_json(info.recipe_config or {})
-        scores = stage_scores(settings, folder := app_context.round_folder(round_id))
-        ceiling = read_ceiling(folder)
-    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou, scores, ceiling)
+    stages = RECIPES[info.recipe].stages(info, app_context.round_folder(round_id))
+    worker = worker_state(app_context)
+    return RoundProgress(info, folds, worker, ahead, fraction, left, mean_iou, stages.scores, stages.ceiling)
 
 
 def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:

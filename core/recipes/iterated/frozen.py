@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import ProbabilityMethod, RoundConfig, can_probe
+from core.config import ProbabilityMethod, RoundConfig
 from core.config.iterated import PROBE, SPREAD
 from core.data.networks import set_calibration, set_predicting
 from core.data.storage import atomic_path
@@ -186,7 +186,7 @@ def splits_of(features: Features, ids: IntArray, groups: IntArray, seed: int) ->
 
 def _learn(context: IteratedContext) -> dict[str, Any]:
     data, settings, snapshot = context.data, context.settings, context.data.snapshot
-    if not can_probe(Recipe.ITERATED, snapshot.task):
+    if snapshot.task not in Recipe.ITERATED.probes:
         raise ConfigError("a probe spreads labels of images only", f"choose method '{ProbabilityMethod.FINE_TUNE}'")
     features = _features(context)
     groups = snapshot.whole_groups()[features.taught]

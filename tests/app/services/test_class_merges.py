@@ -21,8 +21,8 @@ from app.services.imports import jobs as imports
 from app.services.masks import current as masks, round_masks
 from app.services.reviews import ActKey, Choice, RefusedError
 from app.services.rounds import predictions
+from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
-from app.worker.snapshots import current_snapshot
 from core.config import PredictionsSettings, RoundConfig
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.placing import content_hash

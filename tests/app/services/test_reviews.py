@@ -13,8 +13,8 @@ from sqlalchemy import select
 from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey, Choice, audits
+from app.services.rounds.snapshots import current_snapshot
 from app.settings import Settings
-from app.worker.snapshots import current_snapshot
 from core.data.snapshot import Snapshot
 from core.judge.review import finding_state, resolve
 from core.judge.similarity import order_by_similarity

@@ -14,7 +14,7 @@ from app.services.app_context import AppContext
 from app.services.evaluation import lookalikes, splits as evaluation
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
-from app.worker.snapshots import current_snapshot
+from app.services.rounds.snapshots import current_snapshot
 from db.models import SampleRow
 from tests.app.commands.running import run, run_json
 

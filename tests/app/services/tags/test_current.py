@@ -8,10 +8,10 @@ from sqlalchemy import text
 from app.services import deletions
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey, DeletedError, NotFoundError, RefusedError
+from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
 from app.services.tags.current import TagFilter
 from app.services.tags.tables import BY_IMPORT, BY_MASK, export_tags, find_doubts, import_tags, known_tags
-from app.worker.snapshots import current_snapshot
 from core.judge.tag_checks import Contradiction
 from core.types import DatasetError, ExportError
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures

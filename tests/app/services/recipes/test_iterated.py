@@ -15,11 +15,11 @@ from app.services.app_context import AppContext
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.masks import current as masks, round_masks
+from app.services.recipes.iterated import as_one_piece
 from app.services.reviews import Choice
 from app.services.reviews.errors import NotFoundError
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
-from app.worker.iterated import as_one_piece
 from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig
 from core.data.networks import kept_networks
 from core.recipes.iterated.roles import IteratedParts

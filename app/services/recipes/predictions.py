@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
-from app.services.rounds.predictions import stored_path
-from app.worker.recipe_runner import RecipeRunner, RoundContext
-from core.config import PredictionsSettings
+from app.services.app_context import AppContext
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
+from core.config import PredictionsSettings, RecipeSettings, RoundConfig
 from core.data.arrays import read_mask
-from core.data.formats.predicted_masks import files_of, find_predicted, read_predicted
 from core.data.formats.probabilities import some_names
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
@@ -25,6 +26,30 @@ from core.types import Progress, RoundCancelledError, RoundError, SourceSample, 
 from db.queries import datasets, snapshots
 
 _AGAIN = "start it again with a file that has them"
+
+
+def stored_path(app_context: AppContext, stored: str) -> Path:
+    """Return the path of the probabilities of a round that is not yet open."""
+    return app_context.files / "predictions" / f"{stored}.npz"
+
+
+def _prepare(
+    app_context: AppContext, dataset_id: int, settings: RecipeSettings, config: RoundConfig
+) -> tuple[RecipeSettings, dict[str, Any]]:
+    from app.services.rounds.predictions import (  # noqa: PLC0415 pyarrow, which other commands need not wait for
+        prepare_predictions,
+    )
+
+    if not isinstance(settings, PredictionsSettings):
+        raise TypeError(f"{settings} are no settings of predictions")
+    return prepare_predictions(app_context, dataset_id, settings, config)
+
+
+def _refuse(session: Session, request: RequestedRound) -> None:
+    """Raise `RoundError` if no image has a label that predictions could contradict."""
+    counted = snapshots.label_counts(session, request.dataset_id)
+    if not counted.labelled and not snapshots.labels_were_added(session, request.dataset_id):
+        raise RoundError(f"{request.dataset} has no labels to compare with", "import or give some first")
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
@@ -63,6 +88,12 @@ def _open_masks(context: RoundContext, snapshot: Snapshot) -> None:
         RoundError: the ids of the files fit the given masks much better in another order.
         RoundCancelledError: the round was cancelled.
     """
+    from core.data.formats.predicted_masks import (  # noqa: PLC0415 pyarrow, which other commands need not wait for
+        files_of,
+        find_predicted,
+        read_predicted,
+    )
+
     masks = masks_of(snapshot)
     with context.app_context.database.read() as session:
         state = datasets.get_dataset(session, context.info.dataset_id).class_state
@@ -118,4 +149,12 @@ _OPEN: Mapping[Task, Callable[[RoundContext, Snapshot], None]] = {
     Task.CLASSIFICATION: _open_labels,
     Task.SEGMENTATION: _open_masks,
 }
-PREDICTIONS = RecipeRunner(_open, _learn_nothing, _judge, refuse=lambda *_: None)  # nothing is trained
+PREDICTIONS = RecipeEntry(
+    settings=PredictionsSettings,
+    prepare=_prepare,
+    refuse=_refuse,
+    refuse_labels=lambda *_: None,  # nothing is trained
+    open=_open,
+    learn=_learn_nothing,
+    judge=_judge,
+)

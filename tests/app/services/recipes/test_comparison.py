@@ -8,10 +8,10 @@ import pytest
 from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.evaluation import impact, splits as evaluation
+from app.services.recipes.comparison import as_one_piece
 from app.services.reviews import Choice
 from app.services.rounds import jobs as rounds
 from app.worker import steps
-from app.worker.comparison import as_one_piece
 from core.config import SMALL_MASK_NETWORK, Member, RoundConfig
 from core.data.snapshot import Snapshot
 from core.learn import training

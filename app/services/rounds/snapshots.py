@@ -28,8 +28,8 @@ from app.services.datasets import window_of
 from app.services.evaluation import lookalikes
 from app.services.masks import current as masks
 from app.services.masks.history import seen_version
+from app.services.recipes.entry import RoundContext
 from app.services.rounds.resume import extended_round, refuse_extension
-from app.worker.recipe_runner import RoundContext
 from core.config import RoundConfig
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
