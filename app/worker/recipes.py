@@ -12,6 +12,7 @@ from app.worker.iterated import ITERATED
 from app.worker.predictions import PREDICTIONS
 from app.worker.recipe_runner import RecipeRunner, RoundContext, ShouldStop
 from core.config import RoundConfig
+from core.data import shards
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_folds, judge_unlabelled
 from core.types import NO_LABEL, Recipe, RoundError
@@ -21,8 +22,12 @@ from db.queries.snapshots import LabelCounts
 __all__ = ["RUNNERS", "RecipeRunner", "RoundContext", "ShouldStop"]
 
 
-def _open_folds(_context: RoundContext, _snapshot: Snapshot) -> None:
-    pass
+def _plan_shards(context: RoundContext, snapshot: Snapshot) -> None:
+    """Divide the images of a large round over a frozen network into shards."""
+    if len(snapshot) > shards.IMAGES:
+        from core.embedding import plan_shards  # noqa: PLC0415  # torch, which smaller rounds need not wait for here
+
+        plan_shards(context.folder, context.config, snapshot)
 
 
 def _learn_fold(context: RoundContext, fold: int) -> None:
@@ -46,10 +51,11 @@ def _judge_folds(context: RoundContext) -> Judged:
     return judge_folds(context.folder, context.config, context.app_context.masks, context.report, context.should_stop)
 
 
-def _refuse_labelled(context: RoundContext, snapshot: Snapshot) -> None:
+def _open_labelling(context: RoundContext, snapshot: Snapshot) -> None:
     """Refuse labelling where every image has a label."""
     if (snapshot.labels != NO_LABEL).all():
         raise RoundError(f"every image of {context.info.dataset} has a label", "start a round that finds wrong labels")
+    _plan_shards(context, snapshot)
 
 
 def _order_images(context: RoundContext, _piece: int) -> None:
@@ -72,9 +78,9 @@ def _refuse_nothing(_name: str, _classes: Sequence[str], _counts: LabelCounts, _
     """Accept any labels, or none: nothing is trained."""
 
 
-LABELLING = RecipeRunner(_refuse_labelled, _order_images, _judge_order, refuse=_refuse_nothing)
+LABELLING = RecipeRunner(_open_labelling, _order_images, _judge_order, refuse=_refuse_nothing)
 RUNNERS: Mapping[Recipe, RecipeRunner] = {
-    Recipe.CROSS_FOLD: RecipeRunner(_open_folds, _learn_fold, _judge_folds),
+    Recipe.CROSS_FOLD: RecipeRunner(_plan_shards, _learn_fold, _judge_folds),
     Recipe.ITERATED: ITERATED,
     Recipe.CROSS_TRAINING: CROSS_TRAINING,
     Recipe.COMPARISON: COMPARISON,

@@ -48,6 +48,7 @@ from core.types.masks import (
 )
 from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
 from core.types.work import (
+    EMBEDDING_SHARE,
     DeletionKind,
     ImageFacts,
     JobStatus,
@@ -57,9 +58,11 @@ from core.types.work import (
     Report,
     Severity,
     SourceSample,
+    work_done,
 )
 
 __all__ = [
+    "EMBEDDING_SHARE",
     "EVERY_FOLD",
     "IGNORE",
     "LEAST_ROLES",
@@ -114,4 +117,5 @@ __all__ = [
     "renumber_mask",
     "to_json_values",
     "widen",
+    "work_done",
 ]
