@@ -41,15 +41,17 @@ class AppContext:
         url = self.settings.files_url
         return open_store(self.files, url, self.settings.cache_bytes) if url else None
 
-    def round_folder(self, round_id: int) -> Path:
+    def round_folder(self, round_id: int, *, opening: bool = False) -> Path:
         """Return the folder of a round: its snapshot, checkpoints and arrays; fetched is what other homes published.
+
+        With `opening` only what the round opened with is fetched.
 
         Raises:
             StorageError: the store of shared files cannot be used.
         """
         if (store := self.shared) is None:
             return self.own_round_folder(round_id)
-        return sync_round(store, round_id, lambda: self._snapshot_hash(round_id))
+        return sync_round(store, round_id, lambda: self._snapshot_hash(round_id), opening=opening)
 
     def own_round_folder(self, round_id: int) -> Path:
         """Return the folder of a round as far as it lies in this home."""

@@ -11,7 +11,7 @@ from app.services.app_context import AppContext
 from core.data.buckets import FOLDER, prune_originals
 from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
-from core.data.shared_rounds import publish_done, publish_fold, publish_opening
+from core.data.shared_rounds import publish_done, publish_fold, publish_opening, publish_shard
 from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
 from core.types import StorageError, Task
 from db.queries import rounds, snapshots
@@ -30,6 +30,11 @@ def ready_folder(app_context: AppContext, round_id: int) -> Path:
         store.fetch(masks.path(name) for name in _MASKS[snapshot.task](snapshot))
         store.fetch(map(Path, snapshot.paths))
     return folder
+
+
+def opened_folder(app_context: AppContext, round_id: int) -> Path:
+    """Return a round's folder with what it opened with, whatever other homes have done of it since."""
+    return app_context.round_folder(round_id, opening=True)
 
 
 def fetch_masks(app_context: AppContext, dataset_id: int) -> None:
@@ -52,6 +57,12 @@ def share_piece(app_context: AppContext, info: RoundInfo, fold: int, attempt: in
     if (store := app_context.shared) is not None:
         alone = rounds.pieces(info.recipe, info.config) == 1
         publish_fold(store, info.id, fold, attempt, alone=alone)
+
+
+def share_shard(app_context: AppContext, round_id: int, shard: int, attempt: int) -> None:
+    """Publish a shard of a round's images that an attempt has made."""
+    if (store := app_context.shared) is not None:
+        publish_shard(store, round_id, shard, attempt)
 
 
 def share_finished(app_context: AppContext, round_id: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.masks.painted_regions import note_round
@@ -23,15 +24,24 @@ from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
 from app.services.rounds.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
-from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
+from app.worker.sharing import (
+    fetch_masks,
+    opened_folder,
+    ready_folder,
+    share_finished,
+    share_opening,
+    share_piece,
+    share_shard,
+)
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
 from core.data.networks import hash_of_piece
+from core.data.shards import count_shards, remove_shards
 from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
 from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, RoundCancelledError
-from db.queries import evaluation, findings, rounds, snapshots
+from db.queries import evaluation, findings, rounds, shards, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
 
@@ -82,6 +92,7 @@ def _freeze(context: RoundContext) -> str:
 def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: str) -> None:
     """Move a folder into the round's place and mark the round as open, unless it is open already or has ended."""
     folder = app_context.own_round_folder(round_id)
+    count = count_shards(made)
     with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
         if info.status is not JobStatus.RUNNING or info.snapshot_hash is not None:
@@ -90,6 +101,7 @@ def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: st
         made.rename(folder)
         flush(folder.parent)
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": rounds.WAITING})
+        shards.add_shards(session, round_id, count)
     for left in folder.parent.iterdir():
         if is_partial_of(left, folder):  # of an interrupted attempt
             shutil.rmtree(left, ignore_errors=True)
@@ -106,10 +118,14 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         if attempt is None:
             return
         rounds.set_facts(session, round_id, {"stage": "training", "versions": _with_earlier(made_with, info)})
-    held = HeldFold(app_context, round_id, fold, attempt)
+    held = HeldPiece(
+        app_context,
+        write=lambda session, progress, now: rounds.write_fold(session, round_id, fold, attempt, progress, now=now),
+        holds=lambda session: rounds.holds_fold(session, round_id, fold, attempt),
+    )
     try:
         folder = ready_folder(app_context, round_id)
-        smaller = _with_noted_batch(info, fold, held.report)
+        smaller = _with_noted_batch(info, "fold", fold, held.report)
         context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
         RECIPES[info.recipe].learn(context, fold)
         share_piece(app_context, info, fold, attempt)
@@ -126,16 +142,55 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         rounds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
 
-def _with_noted_batch(info: RoundInfo, fold: int, report: Report) -> RoundInfo:
-    """Return the round with the batch that is noted for a fold whose process was killed for want of memory."""
-    batch = rounds.noted_batch(info, fold)
+def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: int, shard: int) -> None:
+    """Decode and embed the images of one shard of a round over a frozen network, unless it is done."""
+    from core.embedding import embed_shard  # noqa: PLC0415  # torch, which imports and exports must not pay for
+
+    with app_context.database.read() as session:
+        asked = rounds.get_round(session, round_id)
+    made_with = _versions(asked)
+    with app_context.database.write() as session:
+        attempt = shards.begin_shard(session, round_id, shard, datetime.now(UTC))
+        info = rounds.get_round(session, round_id)
+        if attempt is None:
+            return
+        rounds.set_facts(session, round_id, {"stage": "embedding", "versions": _with_earlier(made_with, info)})
+    held = HeldPiece(
+        app_context,
+        write=lambda session, progress, now: shards.write_shard(session, round_id, shard, attempt, progress, now=now),
+        holds=lambda session: shards.holds_shard(session, round_id, shard, attempt),
+    )
+    try:
+        folder = opened_folder(app_context, round_id)
+        smaller = _with_noted_batch(info, "shard", shard, held.report)
+        embed_shard(
+            folder,
+            RoundConfig.from_json(smaller.config),
+            shard,
+            image_cache=app_context.image_caches,
+            report=held.report,
+            should_stop=lambda: should_stop() or held.is_lost(),
+        )
+        share_shard(app_context, round_id, shard, attempt)
+    except RoundCancelledError:
+        if not held.is_lost():
+            raise
+        return  # the round was cancelled, or a newer attempt makes the shard
+    with app_context.database.write() as session:
+        shards.end_shard(session, round_id, shard, attempt, datetime.now(UTC))
+    prune(app_context.image_caches, app_context.settings.cache_bytes)  # decoded images of all shards may not fit
+
+
+def _with_noted_batch(info: RoundInfo, kind: str, number: int, report: Report) -> RoundInfo:
+    """Return the round with the batch that is noted for a piece whose process was killed for want of memory."""
+    batch = rounds.noted_batch(info, kind, number)
     if batch is None:
         return info
     config = RoundConfig.from_json(info.config)
     share = config.batch_size // batch
     members = tuple(replace(one, batch_size=max(1, one.batch_size // share)) for one in config.members)
     message = f"killed, most likely out of memory: batch halved to {batch}"
-    report(Progress("starting", fold, config.folds, batch_size=batch, message=message))
+    report(Progress("starting", number, config.folds, batch_size=batch, message=message))
     return replace(info, config=replace(config, batch_size=batch, members=members).to_json())
 
 
@@ -170,6 +225,7 @@ def _show(
             raise RoundCancelledError(f"round {info.id} was cancelled")
         with writer.transaction() as session:
             findings.add_findings(session, info.id, chunk)
+    remove_shards(folder)
     share_finished(app_context, info.id)
     with writer.transaction() as session:
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
@@ -198,6 +254,7 @@ def export_labels(app_context: AppContext, should_stop: ShouldStop, *, export_id
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "snapshot": take_snapshot,
+    "shard": make_shard,
     "fold": train_fold,
     "judge": judge,
     "import": import_images,
@@ -207,13 +264,19 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 ENDS = frozenset({"judge", "import", "export"})  # of a job, after which there is no hurry to make room
 
 
-class HeldFold:
-    """One attempt at a fold: writes its progress, and notices when the round was cancelled or the fold taken over."""
+class HeldPiece:
+    """One attempt at a piece of a round: writes its progress, and notices when it was cancelled or taken over."""
 
-    def __init__(self, app_context: AppContext, round_id: int, fold: int, attempt: int) -> None:
-        """Hold the fold by the attempt's number, as `folds.begin_fold` returned it."""
+    def __init__(
+        self,
+        app_context: AppContext,
+        *,
+        write: Callable[[Session, Progress, datetime], bool],
+        holds: Callable[[Session], bool],
+    ) -> None:
+        """Hold the piece; `write` stores progress and `holds` reads the row, False once the attempt is overtaken."""
         self._app_context = app_context
-        self._held = (round_id, fold, attempt)
+        self._write, self._holds = write, holds
         self._lost = False
         self._written = self._looked = 0.0
         self._last: Progress | None = None
@@ -229,9 +292,8 @@ class HeldFold:
         if not is_news and now - self._written < REPORT_SECONDS:
             return
         self._last, self._written = progress, now
-        round_id, fold, attempt = self._held
         with self._app_context.database.write() as session:
-            if not rounds.write_fold(session, round_id, fold, attempt, progress, now=datetime.now(UTC)):
+            if not self._write(session, progress, datetime.now(UTC)):
                 self._lost = True
 
     def is_lost(self) -> bool:
@@ -240,7 +302,7 @@ class HeldFold:
         if not self._lost and now - self._looked >= CANCEL_SECONDS:
             self._looked = now
             with self._app_context.database.read() as session:
-                self._lost = not rounds.holds_fold(session, *self._held)
+                self._lost = not self._holds(session)
         return self._lost
 
 

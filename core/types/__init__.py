@@ -50,6 +50,7 @@ from core.types.labels import (
 from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
 from core.types.recipes import Recipe
 from core.types.work import (
+    EMBEDDING_SHARE,
     DeletionKind,
     ImageFacts,
     JobStatus,
@@ -58,9 +59,11 @@ from core.types.work import (
     Report,
     Severity,
     SourceSample,
+    work_done,
 )
 
 __all__ = [
+    "EMBEDDING_SHARE",
     "EVERY_FOLD",
     "IGNORE",
     "LEAST_ROLES",
@@ -115,4 +118,5 @@ __all__ = [
     "renumber_mask",
     "to_json_values",
     "widen",
+    "work_done",
 ]

@@ -21,6 +21,9 @@ class JobStatus(StrEnum):
         return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
+EMBEDDING_SHARE = 0.9  # of the work of a probe's first fold, or of a round with shards
+
+
 class DeletionKind(StrEnum):
     """Subject of a deletion."""
 
@@ -98,3 +101,8 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+
+
+def work_done(folds: float, shards: float | None) -> float:
+    """Return the share of a round's work that is done, from that of its folds and of its shards, if it has some."""
+    return folds if shards is None else EMBEDDING_SHARE * shards + (1 - EMBEDDING_SHARE) * folds

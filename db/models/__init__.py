@@ -21,7 +21,7 @@ from db.models.datasets import (
 )
 from db.models.people import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
 from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow, NoteRow
-from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
+from db.models.rounds import FoldRunRow, RoundRow, ShardRunRow, WorkerRow
 
 __all__ = [
     "AnnotatorRow",
@@ -47,6 +47,7 @@ __all__ = [
     "ProblemRow",
     "RoundRow",
     "SampleRow",
+    "ShardRunRow",
     "SigningKeyRow",
     "TaggingRow",
     "UserRow",

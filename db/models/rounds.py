@@ -69,6 +69,28 @@ class FoldRunRow(Base):
     finished_at: Mapped[datetime | None]
 
 
+class ShardRunRow(Base):
+    """One shard of a round's images and how far its embedding is; a round of one shard has none.
+
+    A write of an older attempt than `attempt` is refused.
+    """
+
+    __tablename__ = "shard_run"
+    __table_args__ = (UniqueConstraint("round_id", "shard"),)
+    id: Mapped[primary_key]
+    round_id: Mapped[round_ref]
+    shard: Mapped[int]
+    attempt: Mapped[int]
+    status: Mapped[JobStatus]
+    stage: Mapped[str] = mapped_column(String(80), default="")
+    fraction: Mapped[float] = mapped_column(default=0.0)
+    images_per_second: Mapped[float | None]
+    message: Mapped[str] = mapped_column(default="")
+    started_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
 class WorkerRow(Base):
     """A worker process, alive as long as its heartbeat is young."""
 

@@ -28,6 +28,7 @@ from db.models import (
     ProblemRow,
     RoundRow,
     SampleRow,
+    ShardRunRow,
     TaggingRow,
 )
 
@@ -232,6 +233,7 @@ def _rows_of(dataset_id: int) -> list[tuple[InstrumentedAttribute[int], ColumnEl
         (FindingCountRow.id, FindingCountRow.round_id.in_(rounds)),
         (FindingRow.id, FindingRow.round_id.in_(rounds)),
         (FoldRunRow.id, FoldRunRow.round_id.in_(rounds)),
+        (ShardRunRow.id, ShardRunRow.round_id.in_(rounds)),
         (RoundRow.id, RoundRow.dataset_id == dataset_id),
         (TaggingRow.id, TaggingRow.sample_id.in_(samples)),
         (ImportChangeRow.id, ImportChangeRow.import_id.in_(imports)),

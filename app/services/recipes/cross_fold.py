@@ -5,10 +5,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext, plan_shards
 from app.services.rounds.checks import refuse_inseparable, refuse_unlearnable
 from core.config import RecipeSettings
-from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_folds
 from db.queries import datasets, snapshots
 
@@ -35,10 +34,6 @@ def _refuse(session: Session, request: RequestedRound) -> None:
     refuse_inseparable(request.dataset, snapshots.count_separable(session, request.dataset_id), request.config)
 
 
-def _open(_context: RoundContext, _snapshot: Snapshot) -> None:
-    """Store nothing: the folds need the snapshot only."""
-
-
 def _learn(context: RoundContext, fold: int) -> None:
     from core.rounds import run_fold  # noqa: PLC0415  # torch, which only a training must pay for
 
@@ -60,4 +55,4 @@ def _judge(context: RoundContext) -> Judged:
     return judge_folds(context.folder, context.config, context.app_context.masks, context.report, context.should_stop)
 
 
-CROSS_FOLD = RecipeEntry(settings=CrossFoldSettings, refuse=_refuse, open=_open, learn=_learn, judge=_judge)
+CROSS_FOLD = RecipeEntry(settings=CrossFoldSettings, refuse=_refuse, open=plan_shards, learn=_learn, judge=_judge)

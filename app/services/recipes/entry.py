@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from app.services.rounds.checks import refuse_unlearnable
 from core.config import RecipeSettings, RoundConfig
+from core.data import shards
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.recipes.iterated.ceiling import Ceiling
@@ -79,6 +80,14 @@ def prepare_nothing(
 def no_stages(_info: RoundInfo, _folder: Path) -> StageResults:
     """Return the results of a recipe whose networks are no stages."""
     return StageResults()
+
+
+def plan_shards(context: RoundContext, snapshot: Snapshot) -> None:
+    """Divide the images of a large round over a frozen network into shards, as the round opens."""
+    if len(snapshot) > shards.IMAGES:
+        from core.embedding import plan_shards as plan  # noqa: PLC0415  # torch, which smaller rounds need not wait for
+
+        plan(context.folder, context.config, snapshot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext, plan_shards
 from core.config import RecipeSettings
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged, judge_unlabelled
@@ -24,13 +24,14 @@ def _refuse(session: Session, request: RequestedRound) -> None:
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
-    """Check that an image still has no label.
+    """Check that an image still has no label, and divide the images of a large round into shards.
 
     Raises:
         RoundError: every image has one.
     """
     if (snapshot.labels != NO_LABEL).all():
         raise _all_labelled(context.info.dataset)
+    plan_shards(context, snapshot)
 
 
 def _learn(context: RoundContext, _piece: int) -> None:

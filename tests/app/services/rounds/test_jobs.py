@@ -13,7 +13,7 @@ from app.services import jobs, reviews
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
 from app.services.rounds.checks import model_names
-from app.services.rounds.jobs import FoldRun
+from app.services.rounds.jobs import FoldRun, ShardRun
 from core.config import SMALL_NETWORK, Member, ProbabilityMethod, RoundConfig, Weights
 from core.types import (
     EVERY_FOLD,
@@ -211,6 +211,21 @@ def test_time_left_follows_from_finished_folds_or_the_first_one() -> None:
     assert rounds.seconds_left([waiting], now) is None
     assert rounds.seconds_left([running, waiting], now) == pytest.approx(15, rel=0.01)
     assert rounds.seconds_left([fold(0, JobStatus.DONE, 1.0, 20), running, waiting], now) == pytest.approx(25)
+
+
+def test_time_left_of_shards_is_shared_by_those_at_work() -> None:
+    def shard(number: int, status: JobStatus, fraction: float) -> ShardRun:
+        finished = now if status is JobStatus.DONE else None
+        return ShardRun(number, 1, status, "", fraction, None, "", now - timedelta(seconds=20), None, finished)
+
+    now = datetime.now(UTC)
+    fold = FoldRun(0, 0, JobStatus.QUEUED, "", 0, 0, 0.0, None, None, None, None, "", None, None, None, None)
+    waiting = ShardRun(9, 0, JobStatus.QUEUED, "", 0.0, None, "", None, None, None)
+    done, running = shard(0, JobStatus.DONE, 1.0), [shard(one, JobStatus.RUNNING, 0.5) for one in (1, 2)]
+    assert rounds.round_seconds_left([fold], [waiting], now) is None
+    assert rounds.round_seconds_left([fold], [done, *running, waiting, waiting], now) == pytest.approx(40)
+    assert rounds.round_seconds_left([fold], [done, waiting], now) == pytest.approx(20)
+    assert rounds.round_seconds_left([fold], [done, done], now) is None
 
 
 def test_time_left_shrinks_between_two_reports() -> None:
