@@ -86,7 +86,7 @@ def run_round(
     """
     run = partial(run_fold, image_cache=image_cache, report=report, should_stop=should_stop)
     _run_folds(snapshot, config, folder, run=partial(run, keep_networks=keep_networks), report=report)
-    return judge_round(folder, config)
+    return judge_round(folder, config, image_cache)
 
 
 def run_mask_round(

@@ -43,7 +43,8 @@ def _learn_fold(context: RoundContext, fold: int) -> None:
 
 
 def _judge_folds(context: RoundContext) -> Judged:
-    return judge_folds(context.folder, context.config, context.app_context.masks, context.report, context.should_stop)
+    masks, images = context.app_context.masks, context.app_context.image_caches
+    return judge_folds(context.folder, context.config, masks, images, context.report, context.should_stop)
 
 
 def _refuse_labelled(context: RoundContext, snapshot: Snapshot) -> None:

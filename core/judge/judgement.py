@@ -56,8 +56,10 @@ class Judgement:
     metrics: dict[str, Any]
 
 
-def judge_round(folder: Path, config: RoundConfig) -> Judgement:
+def judge_round(folder: Path, config: RoundConfig, image_cache: Path | None = None) -> Judgement:
     """Judge every sample of a round whose folds are all done; write the probabilities and temperatures.
+
+    Neighbours are kept in `image_cache` for other rounds of the same embeddings.
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
@@ -70,7 +72,7 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     probs = TrueProbabilities(found, unseen, sharper)
     note_calibration(found, sharpening=sharper)
     judged = _judge(folder, snapshot, probs, noise, fold=found.fold, contradicting=found.contradicting)
-    judged = _with_similarity(judged, folder)
+    judged = _with_similarity(judged, folder, image_cache)
     own = {
         "temperature": (found.temperatures[0] * sharper).tolist(),
         "weight_decay": _chosen_decay(folder / DECAY),
@@ -191,12 +193,12 @@ def _judge(
     )
 
 
-def _with_similarity(judged: Judgement, folder: Path) -> Judgement:
+def _with_similarity(judged: Judgement, folder: Path, image_cache: Path | None) -> Judgement:
     """Add the order by similarity where the round's folder has embeddings, and store the neighbours."""
     path = folder / EMBEDDINGS
     if not path.exists():
         return judged
-    ranks = order_by_similarity(folder, np.load(path, mmap_mode="r", allow_pickle=False))
+    ranks = order_by_similarity(folder, np.load(path, mmap_mode="r", allow_pickle=False), image_cache)
     share = hints.lookalike_share(ranks, judged.kind == FindingKind.SUSPICIOUS)
     return replace(judged, similarity_rank=ranks, metrics=judged.metrics | {hints.LOOKALIKES: share})
 

@@ -48,6 +48,6 @@ def order_images(
     )
     stop_if(should_stop)
     report(Progress("ordering by similarity", 0, 1, fraction=probe.EMBEDDING_SHARE))
-    place = order_by_similarity(folder, embeddings)
+    place = order_by_similarity(folder, embeddings, image_cache)
     with atomic_path(path) as partial_path, partial_path.open("wb") as file:
         np.save(file, place, allow_pickle=False)
