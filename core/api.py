@@ -24,7 +24,8 @@ from core.data.formats.probabilities import Probabilities, check_probabilities
 from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.snapshot import SNAPSHOT, Snapshot
 from core.data.storage import write_atomically
-from core.judge.judgement import GIVEN, PROBABILITIES, Judgement, judge_probabilities
+from core.judge.judgement import GIVEN, Judgement, judge_probabilities
+from core.judge.stored_probabilities import stored_probabilities
 from core.types import (
     NO_LABEL,
     DatasetError,
@@ -62,7 +63,9 @@ class Round:
         `confidence`, the estimated probability that `suggested` is right; `is_issue`; `rank`, 0 for the most
         suspicious.
     probabilities : array of float16, shape (N, K)
-        Calibrated probabilities of the classes, each row by a network that was trained without the image.
+        Calibrated probabilities of the classes, each row by a network that was trained without the image. Above a
+        million images and 11 classes those of the five likeliest classes and the given one; the others share evenly
+        what is left of 1.
     classes : list of str, K names
     config : RoundConfig
     metrics : dict
@@ -213,8 +216,15 @@ def run_round(
     )
     images = _table(judgement, snapshot)
     images.insert(0, "path", snapshot.paths)
-    probabilities = np.load(place / PROBABILITIES, allow_pickle=False)
-    return Round(images, probabilities, snapshot.classes, chosen, judgement.metrics, _left_out(folder))
+    probabilities = stored_probabilities(place, len(snapshot.classes))[np.arange(len(snapshot))]
+    return Round(
+        images,
+        probabilities.astype(np.float16, copy=False),
+        snapshot.classes,
+        chosen,
+        judgement.metrics,
+        _left_out(folder),
+    )
 
 
 def _claim(place: Path, snapshot: Snapshot, config: RoundConfig) -> None:

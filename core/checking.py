@@ -231,7 +231,7 @@ def check_folder(
         embeddings = np.load(place / EMBEDDINGS, mmap_mode="r")
     stages.enter(Stage.COMPARING)
     if not (place / NEIGHBOURS).exists():
-        order_by_similarity(place, embeddings)
+        order_by_similarity(place, embeddings, image_cache)
     neighbours = np.load(place / NEIGHBOURS)
     hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
     alike, complete = find_alike_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))

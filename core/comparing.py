@@ -19,6 +19,7 @@ import numpy as np
 from core.config import RoundConfig
 from core.config.comparison import LEAST_JUDGED
 from core.data.arrays import read_mask
+from core.data.likeliest import predicted_classes
 from core.data.predictions import read_predictions
 from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path, write_atomically
@@ -163,8 +164,7 @@ def _read(done: Path, name: str) -> IntArray:
 
 
 def _class_answers(kept: FoldOutput, _snapshot: Snapshot, _rows: IntArray, _places: RoundPaths) -> IntArray:
-    answers: IntArray = kept.columns["logits"].argmax(axis=1)
-    return answers
+    return predicted_classes(kept.columns)
 
 
 def _pixel_answers(_kept: FoldOutput, snapshot: Snapshot, rows: IntArray, places: RoundPaths) -> IntArray:

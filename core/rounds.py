@@ -22,6 +22,7 @@ import numpy as np
 from torch import nn
 
 from core.config import ProbabilityMethod, RoundConfig, refuse_members, with_file_facts
+from core.data.likeliest import logits_in
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
@@ -86,7 +87,7 @@ def run_round(
     """
     run = partial(run_fold, image_cache=image_cache, report=report, should_stop=should_stop)
     _run_folds(snapshot, config, folder, run=partial(run, keep_networks=keep_networks), report=report)
-    return judge_round(folder, config)
+    return judge_round(folder, config, image_cache)
 
 
 def run_mask_round(
@@ -173,7 +174,7 @@ def _learn_network(
     outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
     if config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
         trial = _trial(outcome.images, snapshot, task, callbacks)
-        logits, path = outcome.kept.columns["logits"], places.folder / BACKBONE_CHECK
+        logits, path = logits_in(outcome.kept.columns, len(snapshot.classes)), places.folder / BACKBONE_CHECK
         check_trained(config, logits, split, snapshot.learnable, trial, path=path)
     digest, unkept = None, ""
     if keep:
@@ -305,7 +306,10 @@ def train_and_predict(
     if needs_check(config):
         trial = replace(_trial(images, snapshot, task, callbacks), read=embedded.read)
         check_backbone(config, embeddings, split, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
-    outcome = probe.probe_fold(config, images, embeddings, split, classes, decay=choice.decay, callbacks=callbacks)
+    keep = task.keep(snapshot, config, places)
+    outcome = probe.probe_fold(
+        config, images, embeddings, split, classes, decay=choice.decay, callbacks=callbacks, keep=keep
+    )
     return replace(outcome, message=scaling_assumption(config))
 
 

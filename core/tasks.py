@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.data.arrays import decode_squares, extents, image_canvases, mask_canvases, read_mask
+from core.data.likeliest import keeps_all
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions, create_votes
 from core.data.snapshot import Snapshot, masks_of
@@ -27,7 +28,7 @@ from core.learn.augment import (
     strong_views,
 )
 from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling, Targets, WeighedTargets
-from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData, keep_logits
+from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData, keep_likeliest, keep_logits
 from core.learn.models.classifier import build_classifier, initial_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
@@ -183,6 +184,10 @@ def _scene_view(config: RoundConfig, network: nn.Module) -> nn.Module:
     return MultiViewNetwork(network, crop=config.crop, scales=config.scales, flip=config.flip)
 
 
+def _keep_labels(snapshot: Snapshot, _config: RoundConfig, _places: RoundPaths) -> Keep:
+    return keep_logits if keeps_all(len(snapshot), len(snapshot.classes)) else keep_likeliest
+
+
 def _keep_masks(snapshot: Snapshot, config: RoundConfig, places: RoundPaths) -> Keep:
     masks, store = masks_of(snapshot), places.mask_store
     classes = len(snapshot.classes)
@@ -220,7 +225,7 @@ CLASSIFICATION = TaskDefinition(
     strong_views=strong_moved_views,
     mixed_views=0,
     view=lambda _config, network: network,
-    keep=lambda _snapshot, _config, _places: keep_logits,
+    keep=_keep_labels,
     mirrored=mirror_half,
 )
 SEGMENTATION = TaskDefinition(

@@ -243,6 +243,8 @@ def export_predictions(
         return
     what = "issues" if issues else "predictions"
     say(f"{found.name} of {found.dataset}: {what} of {count:,} images in {target}")
+    if not issues and predictions.exports_likeliest(opened, found.id):
+        say("kept are the five likeliest classes and the given one of each image: the others share evenly what is left")
 
 
 def _facts(of_round: "RoundNetworks", kept: "KeptNetwork") -> dict[str, Any]:

@@ -9,8 +9,10 @@ stays flat. The file appears whole or not at all, and two processes that want th
 """
 
 import json
+import math
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import weakref
@@ -25,7 +27,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from core.data.locks import exclusive_lock, try_lock
-from core.data.storage import PARTIAL, atomic_path, write_atomically
+from core.data.storage import PARTIAL, RESERVE, atomic_path, size_text, write_atomically
 from core.types import DatasetError, IntArray, RoundCancelledError, RoundError
 
 _ALONE = 400  # so many files are read faster than other processes start
@@ -70,10 +72,10 @@ def load_or_build(
 ) -> Rows:
     """Return the array as a read-only memory map, (N, *shape), built first if `cache` does not have it.
 
-    `report` is called with (done, total).
+    `report` is called with (done, total). An array larger than the cache's budget lasts until the next `prune`.
 
     Raises:
-        RoundError: files can no longer be read; the message names them.
+        RoundError: files can no longer be read; the message names them. Or the disk has no room for the array.
         RoundCancelledError: `should_stop` said so.
     """
     path = array_path(cache, plan.keys, plan.kind)
@@ -108,6 +110,7 @@ def run_child(read: Read) -> None:
 
 def _make(path: Path, plan: FillPlan, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> None:
     count, cores = len(plan.sources), len(os.sched_getaffinity(0))
+    _make_room(path.parent, count * math.prod(plan.shape) * np.dtype(plan.dtype).itemsize)
     with atomic_path(path, durable=False) as partial:
         array = np.lib.format.open_memmap(partial, mode="w+", dtype=plan.dtype, shape=(count, *plan.shape))
         earlier = find_earlier(
@@ -134,6 +137,25 @@ def _make(path: Path, plan: FillPlan, report: Callable[[int, int], None], should
             )
         note_rows(path, plan.keys)
     report(count, count)
+
+
+def _make_room(cache: Path, needed: int) -> None:
+    """Remove arrays not in use, those used longest ago first, until the disk has room for one of `needed` bytes.
+
+    Raises:
+        RoundError: it has not even then. A file that is mapped while the disk fills up would kill its process.
+    """
+    missing = needed + RESERVE - shutil.disk_usage(cache).free
+    kept = sum(path.stat().st_size for path in cache.glob("*.npy"))
+    if 0 < missing <= kept:
+        prune(cache, kept - missing)
+    free = shutil.disk_usage(cache).free
+    if needed + RESERVE > free:
+        raise RoundError(
+            f"the decoded images of this round take {size_text(needed)}; {cache} has {size_text(free)} left, of which "
+            f"{size_text(RESERVE)} stay free",
+            "choose a smaller input size, or keep Outfold's home on a larger disk",
+        )
 
 
 def _in_processes(

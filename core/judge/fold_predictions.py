@@ -6,7 +6,7 @@ Each network predicts a sample once, by its fold's model. Samples that no model 
 by the models of all folds; their prediction is the mean of the probabilities, each by its own temperature.
 
 Each of several networks is calibrated by itself, fold by fold; then their probabilities are mixed. Only training labels
-decide temperatures and weights. One network's logits exist at a time.
+decide temperatures and weights. Logits stay in the folds' files; some rows are read, calibrated and mixed at a time.
 
 The mix is p = sum_m w_m p_m with weights w >= 0 that sum to 1 (a linear opinion pool). The weights maximise the mean
 log likelihood of the given labels, which is concave in w, so the maximum is global, and the mix is never less likely
@@ -23,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RoundConfig
+from core.data.likeliest import read_logits
+from core.data.mapped_columns import mapped_column
 from core.data.networks import network_folder, set_calibration
 from core.data.snapshot import Snapshot
 from core.judge import calibration
+from core.judge.row_blocks import ChangedRows, Rows, blocks, pick
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, IntArray, RoundError
 
 _FIT_ITEMS = 50_000  # a handful of numbers needs no more
@@ -37,6 +40,59 @@ MIX = "mix"  # in place of a model's name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class NetworkLogits:
+    """Logits of one network, (N, K), divided by the temperatures of their folds; 0 for unseen samples."""
+
+    folder: Path
+    classes: int
+    fold: IntArray  # (N,) whose model predicted the sample; EVERY_FOLD where all did
+    lines: IntArray  # (folds, N) int32, the sample's line in the fold's file, -1 where the fold did not predict it
+    temperatures: FloatArray  # (folds,), up to the last that predicted samples of its own
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (N, K)."""
+        return len(self.fold), self.classes
+
+    def __getitem__(self, rows: IntArray) -> FloatArray:
+        """Return the logits of these rows, (B, K)."""
+        fold, found = self.fold[rows], np.zeros((len(rows), self.classes), np.float32)
+        for number in np.unique(fold[fold != EVERY_FOLD]).tolist():
+            own = fold == number
+            found[own] = self._read(number, rows[own])
+        found /= np.append(self.temperatures, 1).astype(np.float32)[fold][:, None]
+        return found
+
+    def mean_of_all(self, rows: IntArray, sharpening: float = 1.0) -> FloatArray:
+        """Return the mean of all folds' probabilities of unseen samples, (B, K)."""
+        total = np.zeros((len(rows), self.classes), np.float32)
+        for number, temperature in enumerate((self.temperatures * sharpening).tolist()):
+            total += calibration.probabilities(self._read(number, rows), temperature)
+        total /= len(self.temperatures)
+        return total
+
+    def _read(self, fold: int, rows: IntArray) -> FloatArray:
+        return read_logits(fold_file(self.folder, fold), self.lines[fold, rows], self.classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mix:
+    """Probabilities of several calibrated networks, mixed, (N, K)."""
+
+    networks: Sequence[NetworkLogits]
+    weights: FloatArray  # (M,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (N, K)."""
+        return self.networks[0].shape
+
+    def __getitem__(self, rows: IntArray) -> FloatArray:
+        """Return the probabilities of these rows, (B, K)."""
+        return mix_probabilities([calibration.probabilities(one[rows]) for one in self.networks], self.weights)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CalibratedPredictions:
     """Calibrated predictions of a whole round.
 
@@ -45,12 +101,49 @@ class CalibratedPredictions:
     agreement of each network, and last of their mix, with the labels, as JSON values; None and empty with one network.
     """
 
-    logits: FloatArray
-    fold: IntArray  # (N,) whose model predicted the sample; EVERY_FOLD where all did
-    temperatures: list[FloatArray]  # of each network, (folds,)
+    logits: Rows
+    networks: Sequence[NetworkLogits]
     weights: FloatArray  # (M,) of each network, sum 1
     contradicting: IntArray | None = None
     measured: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def fold(self) -> IntArray:
+        """Return the fold whose model predicted each sample, (N,); EVERY_FOLD where all did."""
+        return self.networks[0].fold
+
+    @property
+    def temperatures(self) -> list[FloatArray]:
+        """Return the temperatures of each network, (folds,)."""
+        return [one.temperatures for one in self.networks]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueProbabilities:
+    """Probabilities of the true class, (N, K): sharpened, and those of unseen samples the mean of all folds, mixed."""
+
+    found: CalibratedPredictions
+    unseen: BoolArray  # (N,)
+    sharpening: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (N, K)."""
+        return self.found.logits.shape
+
+    def __getitem__(self, rows: IntArray) -> FloatArray:
+        """Return the probabilities of these rows, (B, K)."""
+        probs, unseen = calibration.probabilities(self.found.logits[rows], self.sharpening), self.unseen[rows]
+        if unseen.any():
+            probs[unseen] = self._of_unseen(rows[unseen])
+        return probs
+
+    def _of_unseen(self, rows: IntArray) -> FloatArray:
+        networks = self.found.networks
+        if len(networks) == 1:
+            return networks[0].mean_of_all(rows, self.sharpening)
+        mix = mix_probabilities([one.mean_of_all(rows) for one in networks], self.found.weights)
+        return sharpen(mix, self.sharpening)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,11 +155,13 @@ class _View:
     agreement: float  # share of the training labels
 
     @classmethod
-    def of(cls, probs: FloatArray, labels: IntArray, rows: IntArray) -> "_View":
+    def of(cls, probs: Rows, labels: IntArray, rows: IntArray) -> "_View":
         """Return the view of a network with these probabilities, (N, K); `rows` are those of the training labels."""
-        contradicts = (labels != NO_LABEL) & (probs.argmax(axis=1) != labels)
+        everyone, contradicts = np.arange(len(labels)), labels != NO_LABEL
+        for part in blocks(everyone, probs.shape[1]):
+            contradicts[part] &= probs[everyone[part]].argmax(axis=1) != labels[part]
         agreement = 1 - float(contradicts[rows].mean()) if len(rows) else 0.0
-        return cls(probs[rows, labels[rows]], contradicts, agreement)
+        return cls(pick(probs, rows, labels[rows]), contradicts, agreement)
 
     def figures(self) -> dict[str, float]:
         """Return the agreement and the mean log likelihood of the training labels, in nats."""
@@ -79,24 +174,19 @@ def read_predictions(folder: Path, config: RoundConfig, snapshot: Snapshot, taug
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
     """
-    logits, fold = _gather(folder, config.folds, snapshot)
-    first = _calibrate(logits, taught, fold)
+    first = _calibrate(_find_logits(folder, config.folds, snapshot), taught)
     if not config.members:
-        return CalibratedPredictions(logits, fold, [first], np.ones(1))
-    labels, rows = snapshot.labels.astype(np.int64), np.flatnonzero(taught != NO_LABEL)
-    temperatures, views = [first], [_View.of(calibration.probabilities(logits), labels, rows)]
+        return CalibratedPredictions(first, [first], np.ones(1))
+    networks = [first]
     for number in range(1, len(config.networks)):
-        logits, others = _gather(network_folder(folder, number), config.folds, snapshot)
-        if not np.array_equal(others, fold):
+        other = _find_logits(network_folder(folder, number), config.folds, snapshot)
+        if not np.array_equal(other.fold, first.fold):
             raise RoundError(f"network {number + 1} held out other images than the first", "run the round anew")
-        temperatures.append(_calibrate(logits, taught, fold))
-        views.append(_View.of(calibration.probabilities(logits), labels, rows))
+        networks.append(_calibrate(replace(other, fold=first.fold), taught))
+    labels, rows = snapshot.labels.astype(np.int64), np.flatnonzero(taught != NO_LABEL)
+    views = [_View.of(ChangedRows(one, calibration.probabilities), labels, rows) for one in networks]
     weights = fit_weights(np.stack([view.given for view in views], axis=1))
-    mix = np.zeros_like(logits)
-    for number, weight in enumerate(weights.tolist()):  # read again, so that one network's logits exist at a time
-        logits, _ = _gather(network_folder(folder, number), config.folds, snapshot)
-        _scale(logits, temperatures[number], fold)
-        mix += np.float32(weight) * calibration.probabilities(logits)
+    mix = Mix(networks, weights)
     measured = [
         {"model": network.model, "method": network.method.value, "weights": network.weights.value, "weight": weight}
         | view.figures()
@@ -104,34 +194,17 @@ def read_predictions(folder: Path, config: RoundConfig, snapshot: Snapshot, taug
     ]
     measured.append({"model": MIX} | _View.of(mix, labels, rows).figures())
     contradicting: IntArray = np.sum([view.contradicts for view in views], axis=0)
-    return CalibratedPredictions(logits_of(mix), fold, temperatures, weights, contradicting, measured)
+    return CalibratedPredictions(ChangedRows(mix, logits_of), networks, weights, contradicting, measured)
 
 
-def unseen_probabilities(
-    folder: Path, config: RoundConfig, found: CalibratedPredictions, unseen: BoolArray, *, sharpening: float
-) -> FloatArray:
-    """Return the probabilities of the unseen samples, (U, K): the mean of all folds, mixed."""
-    if not config.members:
-        return _mean_of_all(folder, unseen, found.temperatures[0] * sharpening, found.logits.shape[1])
-    mix = mix_probabilities(
-        [
-            _mean_of_all(network_folder(folder, number), unseen, temperatures, found.logits.shape[1])
-            for number, temperatures in enumerate(found.temperatures)
-        ],
-        found.weights,
-    )
-    return sharpen(mix, sharpening)
-
-
-def note_calibration(folder: Path, config: RoundConfig, found: CalibratedPredictions, *, sharpening: float) -> None:
+def note_calibration(found: CalibratedPredictions, *, sharpening: float) -> None:
     """Store the calibration of each kept network beside it, for predictions of new images."""
-    if not config.members:
-        found = replace(found, temperatures=[found.temperatures[0] * sharpening])
-        sharpening = 1.0
-    for number, temperatures in enumerate(found.temperatures):
-        own, weight = network_folder(folder, number), float(found.weights[number])
-        for fold, temperature in enumerate(temperatures.tolist()):
-            set_calibration(own, f"fold_{fold}", temperature, weight=weight, sharpening=sharpening)
+    networks = found.networks
+    if len(networks) == 1:
+        networks, sharpening = [replace(networks[0], temperatures=networks[0].temperatures * sharpening)], 1.0
+    for one, weight in zip(networks, found.weights.tolist(), strict=True):
+        for fold, temperature in enumerate(one.temperatures.tolist()):
+            set_calibration(one.folder, f"fold_{fold}", temperature, weight=weight, sharpening=sharpening)
 
 
 def fold_file(folder: Path, fold: int) -> Path:
@@ -189,48 +262,27 @@ def log_likelihood(given: FloatArray) -> float:
     return float(np.log(np.maximum(given, _SMALLEST)).mean()) if len(given) else 0.0
 
 
-def _calibrate(logits: FloatArray, taught: IntArray, fold: IntArray) -> FloatArray:
-    """Return the temperature of each fold, (folds,), and divide its logits by it, in place."""
-    folds = range(int(fold.max()) + 1)
-    temperatures = np.array([calibration.temperature(logits[fold == k], taught[fold == k]) for k in folds])
-    _scale(logits, temperatures, fold)
-    return temperatures
+def _calibrate(logits: NetworkLogits, taught: IntArray) -> NetworkLogits:
+    """Return the logits with the temperature of each fold; those given have none yet."""
+    temperatures = np.ones(len(logits.temperatures))
+    for fold in range(len(temperatures)):
+        rows = calibration.fit_rows(np.flatnonzero((logits.fold == fold) & (taught != NO_LABEL)))
+        temperatures[fold] = calibration.temperature(logits[rows], taught[rows])
+    return replace(logits, temperatures=temperatures)
 
 
-def _scale(logits: FloatArray, temperatures: FloatArray, fold: IntArray) -> None:
-    """Divide logits by their folds' temperatures, in place; those of EVERY_FOLD are 0."""
-    logits /= np.append(temperatures, 1).astype(np.float32)[fold][:, None]
-
-
-def _gather(folder: Path, folds: int, snapshot: Snapshot) -> tuple[FloatArray, IntArray]:
-    """Return the logits, (N, K), and the fold that predicted each row, (N,); 0 and EVERY_FOLD for unseen samples."""
+def _find_logits(folder: Path, folds: int, snapshot: Snapshot) -> NetworkLogits:
+    """Return where the logits of a network are; all temperatures are 1."""
     unseen, count = snapshot.is_unseen(), len(snapshot)
-    logits = np.zeros((count, len(snapshot.classes)), dtype=np.float32)
-    times, fold = np.zeros(count, dtype=np.int64), np.full(count, EVERY_FOLD, dtype=np.int64)
+    lines, fold = np.full((folds, count), -1, np.int32), np.full(count, EVERY_FOLD, np.int64)
     for number in range(folds):
         path = fold_file(folder, number)
         if not path.exists():
             raise RoundError(f"fold {number + 1} of {folds} is not done", "start the round again and it goes on there")
-        with np.load(path, allow_pickle=False) as file:
-            rows = file["rows"]
-            own = ~unseen[rows]
-            logits[rows[own]] = file["logits"][own]
-            times[rows] += 1
-            fold[rows[own]] = number
-    wrong = int((times != np.where(unseen, folds, 1)).sum())
+        rows = mapped_column(path, "rows")
+        lines[number, rows] = np.arange(len(rows))
+        fold[rows[~unseen[rows]]] = number
+    wrong = int(((lines >= 0).sum(axis=0) != np.where(unseen, folds, 1)).sum())
     if wrong:
         raise RoundError(f"{wrong} samples were not predicted by just the models that may", "run the round anew")
-    return logits, fold
-
-
-def _mean_of_all(folder: Path, unseen: BoolArray, temperatures: FloatArray, classes: int) -> FloatArray:
-    """Return the mean of all folds' probabilities of the unseen samples, (U, K)."""
-    place = np.cumsum(unseen) - 1
-    total = np.zeros((int(unseen.sum()), classes), dtype=np.float32)
-    for number, temperature in enumerate(temperatures.tolist()):
-        with np.load(fold_file(folder, number), allow_pickle=False) as file:
-            rows = file["rows"]
-            shared = unseen[rows]
-            total[place[rows[shared]]] += calibration.probabilities(file["logits"][shared], temperature)
-    total /= len(temperatures)
-    return total
+    return NetworkLogits(folder, len(snapshot.classes), fold, lines, np.ones(int(fold.max()) + 1))

@@ -45,33 +45,45 @@ class Judged:
 
 
 def judge_folds(
-    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+    folder: Path, config: RoundConfig, masks: Path, image_cache: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     """Judge a round whose folds are all done; `masks` is the folder of the store of masks.
+
+    Neighbours of images are kept in `image_cache` for other rounds.
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
         RoundCancelledError: `should_stop` returned true.
     """
-    return _JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
+    return _JUDGES[Snapshot.load(folder).task](folder, config, masks, image_cache, report, should_stop)
 
 
 def _judge_labels(
-    folder: Path, config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
+    folder: Path,
+    config: RoundConfig,
+    _masks: Path,
+    image_cache: Path,
+    _report: Report,
+    _should_stop: Callable[[], bool],
 ) -> Judged:
-    judgement = judge_round(folder, config)
+    judgement = judge_round(folder, config, image_cache)
     return Judged(_label_findings(Snapshot.load(folder), judgement), judgement.metrics)
 
 
 def judge_given(
-    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+    folder: Path, config: RoundConfig, masks: Path, image_cache: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     """Judge a round by imported predictions; otherwise as `judge_folds`."""
-    return _GIVEN_JUDGES[Snapshot.load(folder).task](folder, config, masks, report, should_stop)
+    return _GIVEN_JUDGES[Snapshot.load(folder).task](folder, config, masks, image_cache, report, should_stop)
 
 
 def _judge_given_labels(
-    folder: Path, _config: RoundConfig, _masks: Path, _report: Report, _should_stop: Callable[[], bool]
+    folder: Path,
+    _config: RoundConfig,
+    _masks: Path,
+    _image_cache: Path,
+    _report: Report,
+    _should_stop: Callable[[], bool],
 ) -> Judged:
     judgement = judge_given_labels(folder)
     return Judged(_label_findings(Snapshot.load(folder), judgement), judgement.metrics)
@@ -128,7 +140,7 @@ def _label_findings(snapshot: Snapshot, judgement: Judgement) -> Iterator[Found]
 
 
 def _judge_masks(
-    folder: Path, config: RoundConfig, masks: Path, report: Report, should_stop: Callable[[], bool]
+    folder: Path, config: RoundConfig, masks: Path, _image_cache: Path, report: Report, should_stop: Callable[[], bool]
 ) -> Judged:
     from core.judge.mask_judgement import judge_masks  # noqa: PLC0415  # OpenCV, which labels need not load
     from core.judge.tag_checks import check_tags  # noqa: PLC0415
@@ -155,7 +167,7 @@ def _judge_masks(
     return Judged(found, judgement.metrics | ({"tags": tagged} if tagged else {}))
 
 
-_Judge = Callable[[Path, RoundConfig, Path, Report, Callable[[], bool]], Judged]
+_Judge = Callable[[Path, RoundConfig, Path, Path, Report, Callable[[], bool]], Judged]
 _JUDGES: Mapping[Task, _Judge] = {Task.CLASSIFICATION: _judge_labels, Task.SEGMENTATION: _judge_masks}
 _GIVEN_JUDGES: Mapping[Task, _Judge] = {
     Task.CLASSIFICATION: _judge_given_labels,

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import RoundConfig
+from core.data.likeliest import likeliest
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
 from core.judge import calibration, class_thresholds, confusions, hints, pseudo_labels, scoring
-from core.judge.fold_predictions import fold_file, note_calibration, read_predictions, unseen_probabilities
+from core.judge.fold_predictions import TrueProbabilities, fold_file, note_calibration, read_predictions
 from core.judge.label_noise import LabelNoise, fit_noise
+from core.judge.row_blocks import ChangedRows, Rows, StoredRows, blocks
 from core.judge.similarity import order_by_similarity
+from core.judge.stored_probabilities import PROBABILITIES, Store, store_probabilities
 from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
-PROBABILITIES = "probabilities.npy"
 EMBEDDINGS = "embeddings.npy"
 BACKBONE_CHECK = "backbone_check.json"  # comparison of the network with others, if there was one
 GIVEN = "given.npy"  # (N, K) probabilities of a round of imported predictions
@@ -55,8 +56,10 @@ class Judgement:
     metrics: dict[str, Any]
 
 
-def judge_round(folder: Path, config: RoundConfig) -> Judgement:
-    """Judge every sample of a round whose folds are all done; write `probabilities.npy` and temperatures.
+def judge_round(folder: Path, config: RoundConfig, image_cache: Path | None = None) -> Judgement:
+    """Judge every sample of a round whose folds are all done; write the probabilities and temperatures.
+
+    Neighbours are kept in `image_cache` for other rounds of the same embeddings.
 
     Raises:
         RoundError: a fold is missing, or a sample was not predicted exactly once.
@@ -64,14 +67,12 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
     snapshot = Snapshot.load(folder)
     unseen, taught = snapshot.is_unseen(), _training_labels(snapshot)
     found = read_predictions(folder, config, snapshot, taught)
-    noise, sharper = fit_noise(
-        found.logits, taught, scoring.confident_votes(calibration.probabilities(found.logits), taught)
-    )
-    probs = calibration.probabilities(found.logits, sharper)
-    if unseen.any():
-        probs[unseen] = unseen_probabilities(folder, config, found, unseen, sharpening=sharper)
-    note_calibration(folder, config, found, sharpening=sharper)
+    votes = scoring.confident_votes(ChangedRows(found.logits, calibration.probabilities), taught)
+    noise, sharper = fit_noise(found.logits, taught, votes)
+    probs = TrueProbabilities(found, unseen, sharper)
+    note_calibration(found, sharpening=sharper)
     judged = _judge(folder, snapshot, probs, noise, fold=found.fold, contradicting=found.contradicting)
+    judged = _with_similarity(judged, folder, image_cache)
     own = {
         "temperature": (found.temperatures[0] * sharper).tolist(),
         "weight_decay": _chosen_decay(folder / DECAY),
@@ -85,12 +86,16 @@ def judge_round(folder: Path, config: RoundConfig) -> Judgement:
 
 
 def judge_probabilities(folder: Path) -> Judgement:
-    """Judge every sample of a round by the probabilities in `given.npy`, as they are; write `probabilities.npy`."""
+    """Judge every sample of a round by the probabilities in `given.npy`, as they are, and store these."""
     snapshot = Snapshot.load(folder)
-    taught, probs = _training_labels(snapshot), np.load(folder / GIVEN, allow_pickle=False)
-    logits = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
-    noise, _ = fit_noise(logits, taught, scoring.confident_votes(probs, taught))
-    return _judge(folder, snapshot, probs, noise, fold=np.zeros(len(probs), np.int64), contradicting=None)
+    taught, probs = _training_labels(snapshot), StoredRows(folder / GIVEN)
+    noise, _ = fit_noise(ChangedRows(probs, _logarithms), taught, scoring.confident_votes(probs, taught))
+    return _judge(folder, snapshot, probs, noise, fold=np.zeros(len(snapshot), np.int64), contradicting=None)
+
+
+def _logarithms(probs: FloatArray) -> FloatArray:
+    logarithms: FloatArray = np.log(np.maximum(probs, np.finfo(np.float32).tiny))
+    return logarithms
 
 
 def _training_labels(snapshot: Snapshot) -> IntArray:
@@ -105,52 +110,97 @@ def _training_labels(snapshot: Snapshot) -> IntArray:
     return taught
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """One number per sample, (N,), and the likeliest classes, (N, min(5, K)): all that is kept of the probabilities."""
+
+    top: IntArray
+    top_probs: FloatArray
+    own: FloatArray  # probability of the given label; 1 without one, as is `margin`
+    margin: FloatArray
+    confidence: FloatArray
+    given_true: FloatArray
+    agreement: FloatArray  # expected
+
+    @classmethod
+    def of(cls, probs: Rows, labels: IntArray, noise: LabelNoise, keep: Store) -> "_Columns":
+        """Compute all columns in one pass over blocks of rows, each of which is also given to `keep`."""
+        everyone, classes, rates = np.arange(len(labels)), probs.shape[1], noise.rates
+        most = min(_TOP, classes)
+        found = cls(
+            np.empty((len(labels), most), np.int32),
+            np.empty((len(labels), most), np.float32),
+            *np.ones((5, len(labels))),
+        )
+        for part in blocks(everyone, classes):
+            rows, given = everyone[part], labels[part]
+            some, known = probs[rows], given != NO_LABEL
+            keep(some, given)
+            found.confidence[part], found.given_true[part] = pseudo_labels.posterior_of(some, given, rows, noise)
+            found.own[rows[known]] = scoring.self_confidence(some[known], given[known])
+            found.margin[rows[known]] = scoring.margin(some[known], given[known])
+            found.top[part] = likeliest(some, most)
+            found.top_probs[part] = np.take_along_axis(some, found.top[part], axis=1)
+            found.agreement[part] = pseudo_labels.expected_agreement(some, found.top[part, 0], rates)
+        return found
+
+    @property
+    def pseudo(self) -> IntArray:
+        """Return the likeliest class."""
+        pseudo: IntArray = self.top[:, 0].astype(np.int64)
+        return pseudo
+
+
 def _judge(
     folder: Path,
     snapshot: Snapshot,
-    probs: FloatArray,
+    probs: Rows,
     noise: LabelNoise,
     *,
     fold: IntArray,
     contradicting: IntArray | None,
 ) -> Judgement:
     """Judge every sample by its final probabilities, (N, K), and write these into the round's folder."""
-    _write_probabilities(folder / PROBABILITIES, probs)
     labels, taught = snapshot.labels.astype(np.int64), _training_labels(snapshot)
     known, asked = labels != NO_LABEL, taught != NO_LABEL
-    pseudo = probs.argmax(axis=1)
-    confidence, given_true = pseudo_labels.posterior_confidence(probs, labels, noise)
+    with store_probabilities(folder, probs.shape) as keep:
+        columns = _Columns.of(probs, labels, noise, keep)
+    pseudo = columns.pseudo
     suspicious = known & (pseudo != labels)
-    own, margin = np.ones(len(labels)), np.ones(len(labels))
-    own[known] = scoring.self_confidence(probs[known], labels[known])
-    margin[known] = scoring.margin(probs[known], labels[known])
-    top = np.argsort(-probs, axis=1, kind="stable")[:, :_TOP]
-    proposal = pseudo_labels.propose(confidence[asked], given_true[asked], suspicious[asked])
-    embeddings = folder / EMBEDDINGS
-    similarity = order_by_similarity(folder, np.load(embeddings, mmap_mode="r")) if embeddings.exists() else None
+    proposal = pseudo_labels.propose(columns.confidence[asked], columns.given_true[asked], suspicious[asked])
     return Judgement(
         fold=fold,
         pseudo=pseudo,
-        confidence=confidence,
-        self_confidence=own,
-        margin=margin,
-        rank=_ranks(own, margin, confidence, known),
-        top=top,
-        top_probs=np.take_along_axis(probs, top, axis=1),
+        confidence=columns.confidence,
+        self_confidence=columns.own,
+        margin=columns.margin,
+        rank=_ranks(columns.own, columns.margin, columns.confidence, known),
+        top=columns.top,
+        top_probs=columns.top_probs,
         kind=np.where(
             suspicious, FindingKind.SUSPICIOUS, np.where(known, FindingKind.AGREEING, FindingKind.UNLABELLED)
         ),
-        similarity_rank=similarity,
+        similarity_rank=None,
         contradicting=contradicting,
-        metrics=_metrics(snapshot, probs, fold, given_true, noise.rates)
-        | {"class_thresholds": _thresholds(taught, ~known, pseudo, probs.max(axis=1), noise.rates)}
+        metrics=_metrics(snapshot, columns, fold)
+        | {"class_thresholds": _thresholds(taught, ~known, pseudo, columns.top_probs[:, 0], noise.rates)}
         | {
             "proposed_threshold": proposal.threshold,
             "proposal": asdict(proposal),
             hints.BACKBONE: _read_json(folder / BACKBONE_CHECK),
-            hints.LOOKALIKES: None if similarity is None else hints.lookalike_share(similarity, suspicious),
+            hints.LOOKALIKES: None,
         },
     )
+
+
+def _with_similarity(judged: Judgement, folder: Path, image_cache: Path | None) -> Judgement:
+    """Add the order by similarity where the round's folder has embeddings, and store the neighbours."""
+    path = folder / EMBEDDINGS
+    if not path.exists():
+        return judged
+    ranks = order_by_similarity(folder, np.load(path, mmap_mode="r", allow_pickle=False), image_cache)
+    share = hints.lookalike_share(ranks, judged.kind == FindingKind.SUSPICIOUS)
+    return replace(judged, similarity_rank=ranks, metrics=judged.metrics | {hints.LOOKALIKES: share})
 
 
 def _chosen_decay(path: Path) -> float | None:
@@ -166,11 +216,6 @@ def _folds(fold: IntArray) -> range:
     return range(int(fold.max()) + 1)
 
 
-def _write_probabilities(path: Path, probs: FloatArray) -> None:
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.save(file, probs.astype(np.float16), allow_pickle=False)
-
-
 def _ranks(own: FloatArray, margin: FloatArray, confidence: FloatArray, known: IntArray) -> IntArray:
     """Return the ranks, (N,): least self-confidence first, then the unlabelled samples, most confident first."""
     order = np.lexsort((-confidence, margin, own, ~known))
@@ -179,18 +224,17 @@ def _ranks(own: FloatArray, margin: FloatArray, confidence: FloatArray, known: I
     return ranks
 
 
-def _metrics(
-    snapshot: Snapshot, probs: FloatArray, fold: IntArray, given_true: FloatArray, rates: FloatArray
-) -> dict[str, Any]:
+def _metrics(snapshot: Snapshot, columns: _Columns, fold: IntArray) -> dict[str, Any]:
     """Return the figures of the round's page as JSON values."""
     known = np.flatnonzero(snapshot.labels != NO_LABEL)
     given, classes = snapshot.labels[known].astype(np.int64), len(snapshot.classes)
-    pseudo = probs[known].argmax(axis=1)
+    pseudo = columns.pseudo[known]
     right = pseudo == given
     confusion = np.bincount(given * classes + pseudo, minlength=classes**2).reshape(classes, classes)
     # Expected agreement with the *given* labels: the true ones are unknown.
-    expected = pseudo_labels.expected_agreement(probs[known], pseudo, rates)
-    errors: FloatArray = np.bincount(given, weights=1.0 - given_true[known], minlength=classes).astype(np.float64)
+    expected = columns.agreement[known]
+    wrong = (1.0 - columns.given_true[known]).astype(np.float64)
+    errors: FloatArray = np.bincount(given, weights=wrong, minlength=classes).astype(np.float64)
     return {
         "accuracy": float(right.mean()),
         "accuracy_per_fold": [

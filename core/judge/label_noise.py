@@ -21,6 +21,7 @@ from itertools import product
 import numpy as np
 
 from core.judge.calibration import probabilities
+from core.judge.row_blocks import Rows
 from core.judge.scoring import ConfidentVotes
 from core.types import NO_LABEL, FloatArray, IntArray
 
@@ -87,7 +88,7 @@ class LabelNoise:
         return seen
 
 
-def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tuple[LabelNoise, float]:
+def fit_noise(logits: Rows, labels: IntArray, votes: ConfidentVotes) -> tuple[LabelNoise, float]:
     """Return the noise that maximises the likelihood of the given labels, and a factor for all temperatures.
 
     `votes` are of the same items, at least one of which has a label. One factor serves all folds, since a single small
@@ -96,14 +97,14 @@ def fit_noise(logits: FloatArray, labels: IntArray, votes: ConfidentVotes) -> tu
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second, which commands need not wait for
 
     rows = _sample_rows(np.flatnonzero(labels != NO_LABEL), logits.shape[1])
-    logits, labels = logits[rows], labels[rows]
+    sampled, labels = logits[rows], labels[rows]
 
     def best_of(share: float, evenly: float) -> tuple[float, float]:
         """Return the least negative log likelihood with these shares, and the logarithm of its sharpening."""
         likely = LabelNoise(votes, share, evenly).likelihoods(labels, rows).astype(np.float32)
 
         def surprise(sharper: float) -> float:
-            expected = np.einsum("nk,nk->n", probabilities(logits, float(np.exp(sharper))), likely)
+            expected = np.einsum("nk,nk->n", probabilities(sampled, float(np.exp(sharper))), likely)
             return float(-np.log(np.maximum(expected, _SMALLEST)).mean())
 
         found = minimize_scalar(surprise, bounds=_SHARPER, method="bounded", options={"xatol": 1e-2})

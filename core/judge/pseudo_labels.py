@@ -17,41 +17,40 @@ from numpy.typing import NDArray
 
 from core.judge.class_thresholds import level_of
 from core.judge.label_noise import LabelNoise
+from core.judge.row_blocks import Rows, blocks
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _STEPS = 100  # thresholds are in hundredths
 _LEAST = 50  # hundredths; below, a change is expected to be wrong
-_VALUES = 4_000_000  # at once, so that memory stays flat
 
 
-def posterior_confidence(probs: FloatArray, labels: IntArray, noise: LabelNoise) -> tuple[FloatArray, FloatArray]:
+def posterior_confidence(probs: Rows, labels: IntArray, noise: LabelNoise) -> tuple[FloatArray, FloatArray]:
     """Return the posterior probability of the pseudo label (the largest of probs) and of the given label, both (N,).
 
     That of the given label is 0 where there is none.
     """
     pseudo_true, given_true = np.empty(len(labels)), np.zeros(len(labels))
-    step = max(1, _VALUES // probs.shape[1])
-    for start in range(0, len(labels), step):
-        rows = slice(start, start + step)
-        given = labels[rows]
-        known = given != NO_LABEL
-        weighed = probs[rows].astype(np.float64)
-        pseudo = weighed.argmax(axis=1)
-        weighed[known] *= noise.likelihoods(given[known], start + np.flatnonzero(known))
-        weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        line = np.arange(len(given))
-        pseudo_true[rows] = weighed[line, pseudo]
-        given_true[rows] = np.where(known, weighed[line, given], 0.0)
+    rows = np.arange(len(labels))
+    for part in blocks(rows, probs.shape[1]):
+        pseudo_true[part], given_true[part] = posterior_of(probs[rows[part]], labels[part], rows[part], noise)
     return pseudo_true, given_true
 
 
+def posterior_of(
+    probs: FloatArray, labels: IntArray, rows: IntArray, noise: LabelNoise
+) -> tuple[FloatArray, FloatArray]:
+    """Return the same of some items, (B,) each; `rows` (B,) are their places among all whose votes were counted."""
+    known, line = labels != NO_LABEL, np.arange(len(labels))
+    weighed = probs.astype(np.float64)
+    pseudo = weighed.argmax(axis=1)
+    weighed[known] *= noise.likelihoods(labels[known], rows[known])
+    weighed /= np.maximum(weighed.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return weighed[line, pseudo], np.where(known, weighed[line, labels], 0.0)
+
+
 def expected_agreement(probs: FloatArray, pseudo: IntArray, rates: FloatArray) -> FloatArray:
-    """Return the probability that the given label equals the pseudo label, by the network and the noise alone, (N,)."""
-    likely = np.empty(len(pseudo))
-    step = max(1, _VALUES // probs.shape[1])
-    for start in range(0, len(pseudo), step):
-        rows = slice(start, start + step)
-        likely[rows] = np.einsum("nk,nk->n", probs[rows], rates.T[pseudo[rows]])
+    """Return the probability that the given label equals the pseudo label, by the network and the noise alone, (B,)."""
+    likely: FloatArray = np.einsum("nk,nk->n", probs, rates.T[pseudo])
     return likely
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.judge.row_blocks import Rows, blocks, pick
 from core.types import NO_LABEL, FloatArray, IntArray
 
 _TOLERANCE = 1e-6  # below a threshold
-_VALUES = 4_000_000  # at once, so that memory stays flat
 
 
 def self_confidence(probs: FloatArray, labels: IntArray) -> FloatArray:
@@ -39,7 +39,7 @@ class ConfidentVotes:
     joint: FloatArray  # (K, K) given label x true class, in items; rows sum to the items of each given label
 
 
-def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
+def confident_votes(probs: Rows, labels: IntArray) -> ConfidentVotes:
     """Return the estimated number of items of each given label and true class; labels may be `NO_LABEL`.
 
     An item is counted as a class whose probability reaches the mean over the items with this label; of several such
@@ -47,15 +47,15 @@ def confident_votes(probs: FloatArray, labels: IntArray) -> ConfidentVotes:
     """
     classes, known = probs.shape[1], np.flatnonzero(labels != NO_LABEL)
     given = np.bincount(labels[known], minlength=classes)
-    own = np.bincount(labels[known], weights=probs[known, labels[known]], minlength=classes)
+    own = np.bincount(labels[known], weights=pick(probs, known, labels[known]), minlength=classes)
     least = np.where(given > 0, own / np.maximum(1, given), np.inf) - _TOLERANCE
     voted = np.full(len(labels), NO_LABEL, dtype=np.int64)
-    step = max(1, _VALUES // classes)
-    for start in range(0, len(known), step):
-        rows = known[start : start + step]
-        sure = probs[rows] >= least
+    for part in blocks(known, classes):
+        rows = known[part]
+        some = probs[rows]
+        sure = some >= least
         several, first = sure.sum(axis=1) > 1, sure.argmax(axis=1)
-        found = np.where(several, probs[rows].argmax(axis=1), first)
+        found = np.where(several, some.argmax(axis=1), first)
         voted[rows] = np.where(sure.any(axis=1), found, NO_LABEL)
     counted = voted != NO_LABEL
     counts = np.bincount(labels[counted] * classes + voted[counted], minlength=classes**2).reshape(classes, classes)

@@ -3,25 +3,32 @@
 Embeddings are (N, D), perhaps a memory map. Neighbours have the largest cosine after each dimension is standardised to
 mean 0 and variance 1.
 
-The search is exhaustive, N x N: candidates are found in the leading `_LEADING` principal components, then compared in
-all D dimensions; above `_EXHAUSTIVE` images only neighbouring cells are searched. Memory stays flat: one block of
-cosines and (N, _LEADING) floats exist at once. The order is a greedy chain: each image is followed by its nearest one
-without a place. Neighbours and order depend on the embeddings alone.
+Candidates are found in the leading `_LEADING` principal components, then compared in all D dimensions. The search is
+exhaustive, N x N, up to `_EXHAUSTIVE` images. Of more, those of nearby cells are compared, in a few random partitions
+into cells, and then candidates of candidates (as in NN-descent: Dong, Moses & Li, *Efficient k-nearest neighbor graph
+construction for generic similarity measures*, WWW 2011), which join what the partitions have found apart.
+
+Memory stays flat: one block of cosines, (N, _LEADING) floats and (N, _CANDIDATES) candidates exist at once. The order
+is a greedy chain: each image is followed by its nearest one without a place. Neighbours and order depend on the
+embeddings alone, so they can be kept by their content.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.array_cache import array_path, open_array
 from core.data.storage import atomic_path
 from core.types import FloatArray, IntArray
 
 NEIGHBOURS = "neighbours.npy"
+_KIND = "similarity-1"  # another number where the search changes: what was kept is then searched anew
 ORDER = "order.npy"  # of a labelling round: the place of each image in the order
 COUNT = 6  # neighbours of an image
 NONE = -1  # in place of a neighbour, where there are fewer images
@@ -29,8 +36,13 @@ _LEADING = 256  # principal components in which candidates are searched
 _CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
 _JUMP = 32  # principal components for the next image of the chain, where all candidates have a place
 _BLOCK_BYTES = 96 << 20  # of cosines that exist at once
-_EXHAUSTIVE = 200_000  # images that are searched exhaustively; of more, only nearby cells
-_CELLS = 8  # of about sqrt(N), searched around that of an image
+_EXHAUSTIVE = 200_000  # images that are searched exhaustively
+_PARTITIONS, _CELLS = (
+    3,
+    3,
+)  # of more: random partitions into 2 sqrt(N) cells, and cells searched around that of an image
+_PASSES, _NEAR = 2, 12  # over candidates of candidates, and how many of an image's
+_TOGETHER = 256  # images compared with the candidates of all of them
 _WAITING, _REFRESHED = 20_000, 0.2  # images considered for the next place, and the share of them with a place at most
 _GROUP = 32  # images of which only the nearest is compared first
 _LEAST_DEVIATION = 1e-6  # of a dimension that is not constant
@@ -57,9 +69,13 @@ def similarity(embeddings: FloatArray) -> Similarity:
     return Similarity(_chain(candidates, jump), neighbours)
 
 
-def order_by_similarity(folder: Path, embeddings: FloatArray) -> IntArray:
-    """Return the place of each image in the order, (N,), and store the neighbours in the round's folder."""
-    found = similarity(embeddings)
+def order_by_similarity(folder: Path, embeddings: FloatArray, cache: Path | None = None) -> IntArray:
+    """Return the place of each image in the order, (N,), and store the neighbours in the round's folder.
+
+    In `cache`, that of arrays, both are kept by the content of the embeddings, so that other rounds of the same images
+    and network search nothing.
+    """
+    found = similarity(embeddings) if cache is None else _kept_similarity(embeddings, cache)
     with atomic_path(folder / NEIGHBOURS) as partial, partial.open("wb") as file:
         np.save(file, found.neighbours, allow_pickle=False)
     return found.ranks
@@ -129,6 +145,25 @@ def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArra
     return np.where(neighbours == NONE, np.nan, found)
 
 
+def _kept_similarity(embeddings: FloatArray, cache: Path) -> Similarity:
+    """Return the neighbours and the order that are kept for these embeddings; searched, and kept, where none are."""
+    path = array_path(cache, [_content(embeddings)], _KIND)
+    kept = open_array(path)
+    if kept is not None:
+        return Similarity(kept[:, COUNT].astype(np.int64), np.array(kept[:, :COUNT]))
+    found = similarity(embeddings)
+    with atomic_path(path, durable=False) as partial, partial.open("wb") as file:
+        np.save(file, np.column_stack([found.neighbours, found.ranks]).astype(np.int32), allow_pickle=False)
+    return found
+
+
+def _content(embeddings: FloatArray) -> str:
+    digest = blake2b(f"{embeddings.dtype} {embeddings.shape}".encode(), digest_size=16)
+    for start in range(0, len(embeddings), _CHUNK):
+        digest.update(np.ascontiguousarray(embeddings[start : start + _CHUNK]).data)
+    return digest.hexdigest()
+
+
 class _Standard(NamedTuple):
     """Mean and scale that standardise embeddings, (D,) each."""
 
@@ -189,27 +224,69 @@ def _project(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> F
 def _candidates(points: FloatArray) -> NDArray[np.int32]:
     """Return the rows of the points with the largest dot product with each point, (N, at most `_CANDIDATES`)."""
     count = len(points)
-    found = np.full((count, max(0, min(_CANDIDATES, count - 1))), NONE, np.int32)
+    best = _Best(points, max(0, min(_CANDIDATES, count - 1)))
     everyone = np.arange(count)
-    whole = ((everyone[start : start + _CHUNK], everyone) for start in range(0, count, _CHUNK))
-    for rows, among in whole if count <= _EXHAUSTIVE else _cells(points):
-        others = points if len(among) == count else points[among]
+    if count <= _EXHAUSTIVE:
+        for start in range(0, count, _CHUNK):
+            best.search(everyone[start : start + _CHUNK], everyone)
+        return best.rows
+    cells: list[IntArray] = []
+    for seed in range(_PARTITIONS):
+        cells = []
+        for rows, among in _cells(points, seed):
+            best.search(rows, among)
+            cells.append(rows)
+    for _ in range(_PASSES):
+        near = best.rows[:, :_NEAR].copy()
+        for cell in cells:  # images of a cell share most candidates
+            for start in range(0, len(cell), _TOGETHER):
+                rows = cell[start : start + _TOGETHER]
+                reached = np.unique(near[np.unique(near[rows])])
+                best.search(rows, reached[reached != NONE])
+    return best.rows
+
+
+class _Best:
+    """Rows of the largest dot products met so far with each point, (N, most), largest first, then lowest first."""
+
+    def __init__(self, points: FloatArray, most: int) -> None:
+        self._points = points
+        self.rows = np.full((len(points), most), NONE, np.int32)
+        self._values = np.full((len(points), most), -np.inf, np.float32)
+
+    def search(self, rows: IntArray, among: IntArray) -> None:
+        """Compare these points with those among others, ascending; a point is not its own neighbour."""
+        others = self._points if len(among) == len(self._points) else self._points[among]
+        most = min(self.rows.shape[1], len(among))
         block = max(1, _BLOCK_BYTES // (4 * len(among)))
         for start in range(0, len(rows), block):
             some = rows[start : start + block]
-            likenesses = points[some] @ others.T  # (B, A)
-            likenesses[np.arange(len(some)), np.searchsorted(among, some)] = -np.inf
-            found[some] = among[_largest(likenesses, found.shape[1])]
-    return found
+            values = self._points[some] @ others.T  # (B, A)
+            place = np.minimum(np.searchsorted(among, some), len(among) - 1)
+            own = np.flatnonzero(among[place] == some)
+            values[own, place[own]] = -np.inf
+            chosen = _largest(values, most)
+            self._merge(some, among[chosen], np.take_along_axis(values, chosen, axis=1))
+
+    def _merge(self, rows: IntArray, met: IntArray, values: FloatArray) -> None:
+        """Keep the best of those known and those met, each once; the same two points may differ in the last digit."""
+        met = np.concatenate([self.rows[rows], np.where(np.isneginf(values), NONE, met)], axis=1)
+        values = np.concatenate([self._values[rows], values], axis=1)
+        order = np.argsort(met, axis=1, kind="stable")
+        met, values = np.take_along_axis(met, order, axis=1), np.take_along_axis(values, order, axis=1)
+        values[:, 1:][met[:, 1:] == met[:, :-1]] = -np.inf
+        order = np.lexsort((met, -values), axis=1)[:, : self.rows.shape[1]]
+        self.rows[rows] = np.take_along_axis(met, order, axis=1)
+        self._values[rows] = np.take_along_axis(values, order, axis=1)
 
 
-def _cells(points: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+def _cells(points: FloatArray, seed: int) -> Iterator[tuple[IntArray, IntArray]]:
     """Yield the rows of each cell, and those of the nearest cells, ascending, in which neighbours are searched.
 
-    A cell is the points that are nearest to one of sqrt(N) random points.
+    A cell is the points that are nearest to one of 2 sqrt(N) random points.
     """
     count = len(points)
-    pivots = points[np.random.default_rng(0).choice(count, round(count**0.5), replace=False)]
+    pivots = points[np.random.default_rng(seed).choice(count, round(2 * count**0.5), replace=False)]
     cell = np.empty(count, np.int64)
     for start in range(0, count, _CHUNK):
         cell[start : start + _CHUNK] = (points[start : start + _CHUNK] @ pivots.T).argmax(axis=1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from core.config import BACKBONE, SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.data.array_cache import lock_path
+from core.data.likeliest import LikelyLogits
 from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path
 from core.learn.batches import ImageBatches, Scaling
@@ -127,7 +128,7 @@ def check_backbone(
 
 def check_trained(
     config: RoundConfig,
-    logits: FloatArray,
+    logits: FloatArray | LikelyLogits,
     held: FoldSplit,
     learnable: NDArray[np.bool_],
     trial: BackboneTrial,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.config import RoundConfig
+from core.data.likeliest import LIKELIEST, LOGITS, predicted_classes, summarise
 from core.data.storage import atomic_path
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches, Targets
@@ -276,18 +277,25 @@ def learn_fold(
         state = _read(checkpoint)
 
 
-def logits_output(split: FoldSplit, logits: FloatArray) -> FoldOutput:
-    """Return the output of a fold of class labels: the logits of the held-out rows, (M, K)."""
+def keep_logits(split: FoldSplit, predict: Predict) -> FoldOutput:
+    """Predict the held-out rows and keep their logits, (M, K)."""
+    parts = [logits for _, logits in predict(split.held_rows, "predicting")]
+    return _output(split, {LOGITS: torch.cat(parts).cpu().numpy()})
+
+
+def keep_likeliest(split: FoldSplit, predict: Predict) -> FoldOutput:
+    """Predict the held-out rows and keep the logits of their likeliest classes: where all would be too many."""
+    looks = predict(split.held_rows, "predicting")
+    kept = np.concatenate([summarise(logits.float().cpu().numpy(), split.labels[rows]) for rows, logits in looks])
+    return _output(split, {LIKELIEST: kept})
+
+
+def _output(split: FoldSplit, columns: Mapping[str, NDArray[Any]]) -> FoldOutput:
+    """Return the output of a fold of class labels, with its agreement."""
     given = split.labels[split.held_rows]
     known = given != NO_LABEL
-    right = logits.argmax(axis=1) == given
-    return FoldOutput({"logits": logits}, float(right[known].mean()) if known.any() else None)
-
-
-def keep_logits(split: FoldSplit, predict: Predict) -> FoldOutput:
-    """Predict the held-out rows and keep their logits."""
-    parts = [logits for _, logits in predict(split.held_rows, "predicting")]
-    return logits_output(split, torch.cat(parts).cpu().numpy())
+    right = predicted_classes(columns) == given
+    return FoldOutput(columns, float(right[known].mean()) if known.any() else None)
 
 
 def _training_rows(training_data: TrainingData, split: FoldSplit, targets: Targets) -> Labelled:

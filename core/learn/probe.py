@@ -7,7 +7,7 @@ The weight decay of the regressions is chosen once per round, by the likelihood 
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +23,7 @@ from core.data.array_cache import array_path, building, find_earlier, lock_path,
 from core.data.locks import exclusive_lock
 from core.data.storage import atomic_path
 from core.learn.batches import ImageBatches, Scaling
-from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, logits_output
+from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, keep_logits
 from core.learn.models.inference import for_inference
 from core.learn.models.probes import LinearHead
 from core.learn.training import predict_batches, stop_if
@@ -156,15 +156,20 @@ def probe_fold(
     *,
     decay: float,
     callbacks: FoldCallbacks,
+    keep: Keep = keep_logits,
 ) -> FoldResult:
-    """Fit the regression of a fold to its training rows and keep the logits of its held-out rows."""
+    """Fit the regression of a fold to its training rows and keep its answers to its held-out rows."""
     progress = Progress("training", split.fold, config.folds, fraction=EMBEDDING_SHARE)
     callbacks.report(progress)
     mean, std, learn = _standardise(embeddings, split.learn_rows, images.device)
     labels = torch.from_numpy(split.labels[split.learn_rows]).to(images.device)
     head = LinearHead(mean, std, fit_regression(learn, labels, classes, decay=decay, should_stop=callbacks.should_stop))
-    logits = logits_of(head, embeddings, split.held_rows, images.device)
-    return FoldResult(logits_output(split, logits), 0.0, config.batch_size, "", head, images)
+
+    def predict(rows: IntArray, _stage: str) -> Iterator[tuple[IntArray, Tensor]]:
+        for some in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
+            yield some, torch.from_numpy(logits_of(head, embeddings, some, images.device))
+
+    return FoldResult(keep(split, predict), 0.0, config.batch_size, "", head, images)
 
 
 def _choose(

@@ -43,6 +43,6 @@ def order_images(
     embeddings = embed_round(snapshot, config, places, fold=0, callbacks=callbacks, task=task).embeddings
     stop_if(should_stop)
     report(Progress("ordering by similarity", 0, 1, fraction=EMBEDDING_SHARE))
-    place = order_by_similarity(folder, embeddings)
+    place = order_by_similarity(folder, embeddings, image_cache)
     with atomic_path(path) as partial_path, partial_path.open("wb") as file:
         np.save(file, place, allow_pickle=False)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from core.config import BACKBONE, PACKAGED, ProbabilityMethod, RoundConfig, Weights
+from core.data import likeliest
 from core.data.networks import kept_networks
 from core.data.snapshot import Snapshot
 from core.judge.judgement import Judgement, fold_file, judge_round
@@ -75,6 +76,33 @@ def logits_of(folder: Path, fold: int = 0) -> np.ndarray:
 
 def hashes(folder: Path) -> list[str]:
     return [kept.hash for kept in kept_networks(folder)]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, epochs=1),
+        replace(CONFIG, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, grey=False),
+    ],
+    ids=["trained", "probe"],
+)
+def test_of_very_many_samples_folds_keep_the_likeliest_classes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: RoundConfig
+) -> None:
+    snapshot, _ = drawn(tmp_path / "images")
+    snapshot = replace(snapshot, classes=[*CLASSES, *(f"other {number}" for number in range(11))])
+    whole = run(snapshot, tmp_path, config, name="whole")
+    monkeypatch.setattr(likeliest, "_MOST_WHOLE", 10)
+    short = run(snapshot, tmp_path, config, name="short")
+    with np.load(fold_file(tmp_path / "short", 0)) as one, np.load(fold_file(tmp_path / "whole", 0)) as other:
+        assert "logits" not in one
+        kept = one["likeliest"]
+        np.testing.assert_array_equal(kept["class"], np.argsort(-other["logits"], axis=1, kind="stable")[:, :5])
+    assert not (tmp_path / "short" / "probabilities.npy").exists()
+    np.testing.assert_array_equal(short.pseudo, whole.pseudo)
+    np.testing.assert_array_equal(short.fold, whole.fold)
+    assert np.abs(short.self_confidence - whole.self_confidence).mean() < 0.02
+    assert short.metrics["accuracy_per_fold"] == whole.metrics["accuracy_per_fold"]
 
 
 @pytest.mark.slow

@@ -52,7 +52,8 @@ def _learn(context: RoundContext, fold: int) -> None:
 
 
 def _judge(context: RoundContext) -> Judged:
-    return judge_folds(context.folder, context.config, context.app_context.masks, context.report, context.should_stop)
+    masks, images = context.app_context.masks, context.app_context.image_caches
+    return judge_folds(context.folder, context.config, masks, images, context.report, context.should_stop)
 
 
 CROSS_FOLD = RecipeEntry(settings=CrossFoldSettings, refuse=_refuse, open=plan_shards, learn=_learn, judge=_judge)

@@ -133,8 +133,8 @@ def _learn_nothing(_context: RoundContext, _piece: int) -> None:
 
 
 def _judge(context: RoundContext) -> Judged:
-    masks = context.app_context.masks
-    judged = judge_given(context.folder, context.config, masks, context.report, context.should_stop)
+    masks, images = context.app_context.masks, context.app_context.image_caches
+    judged = judge_given(context.folder, context.config, masks, images, context.report, context.should_stop)
     settings = _settings(context)
     context.app_context.remove(stored_path(context.app_context, settings.stored))
     judged.metrics[METRIC] = {"file": settings.file, "out_of_fold": settings.out_of_fold}

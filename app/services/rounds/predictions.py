@@ -34,10 +34,10 @@ from core.data.formats.probabilities import (
 )
 from core.data.masks.store import MaskStore
 from core.data.predictions import PREDICTED, read_predictions
-from core.data.snapshot import Snapshot, masks_of, sample_ids_in
+from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path
 from core.judge.confusions import better_order
-from core.judge.judgement import PROBABILITIES
+from core.judge.stored_probabilities import has_probabilities, keeps_likeliest, stored_probabilities
 from core.types import (
     NO_LABEL,
     ClassState,
@@ -194,6 +194,11 @@ def export(app_context: AppContext, round_id: int, target: Path, *, archives: bo
     return _EXPORT[task](app_context, info, target, names, archives=archives)
 
 
+def exports_likeliest(app_context: AppContext, round_id: int) -> bool:
+    """Return whether a round keeps the likeliest classes alone, so that its export estimates the others."""
+    return keeps_likeliest(app_context.round_folder(round_id))
+
+
 def _export_labels(
     app_context: AppContext, info: RoundInfo, target: Path, names: Mapping[int, str], *, archives: bool
 ) -> int:
@@ -201,16 +206,16 @@ def _export_labels(
         raise ExportError("class labels are written to one file", f"call it {target.name}.npz for a .npz")
     refuse_target(target, WRITTEN)
     folder = app_context.round_folder(info.id)
-    if not (folder / PROBABILITIES).is_file():
+    if not has_probabilities(folder):
         raise RoundError(
             f"{info.name} of {info.dataset} has no class probabilities", "choose a finished round of labels"
         )
     with app_context.database.read() as session:
         classes = datasets.get_dataset(session, info.dataset_id).class_state
-    probs = np.load(folder / PROBABILITIES, mmap_mode="r")
-    ids = sample_ids_in(folder).tolist()
-    kept = [row for row, one in enumerate(ids) if one in names]  # images may have vanished since
-    count = probs.shape[1]
+    snapshot = Snapshot.load(folder)
+    count, ids = len(snapshot.classes), snapshot.sample_ids.tolist()
+    probs = stored_probabilities(folder, count)
+    kept = np.array([row for row, one in enumerate(ids) if one in names], np.int64)  # images may have vanished since
     shown = list(classes.among(count))  # others came after the round
     added = _added_up(probs[kept], range(count), classes.merged, len(classes.names))
     values = added[:, shown]
@@ -219,7 +224,7 @@ def _export_labels(
         raise ExportError(f"{info.name} predicts only a class that was taken back", "start a new round")
     values /= sums  # they are stored with 16 bits
     write_probabilities(
-        target, Probabilities([names[ids[row]] for row in kept], values), [classes.names[one] for one in shown]
+        target, Probabilities([names[ids[row]] for row in kept.tolist()], values), [classes.names[one] for one in shown]
     )
     return len(kept)
 
@@ -281,7 +286,7 @@ def export_issues(app_context: AppContext, round_id: int, target: Path) -> int:
     refuse_target(target, (".csv",))
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
-        if not info.is_reviewable or not (app_context.round_folder(round_id) / PROBABILITIES).is_file():
+        if not info.is_reviewable or not has_probabilities(app_context.round_folder(round_id)):
             raise RoundError(
                 f"{info.name} of {info.dataset} has no findings of labels", "choose a finished round of labels"
             )

@@ -16,7 +16,7 @@ from core.data.masks.store import MaskStore
 from core.data.predictions import read_predictions
 from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
 from core.data.storage import write_atomically
-from core.judge.judgement import PROBABILITIES
+from core.judge.stored_probabilities import stored_probabilities
 from core.recipes.data import RecipeData, given_mask
 from core.recipes.scores import Score, empty_confusion, image_confusion
 from core.types import IntArray, Task
@@ -70,7 +70,8 @@ def read_ceiling(folder: Path) -> Ceiling | None:
 
 
 def _score_of_classes(folder: Path, then: Snapshot, judged: IntArray, data: RecipeData, _masks: Path) -> Score:
-    probs, classes = np.load(folder / PROBABILITIES, mmap_mode="r", allow_pickle=False), len(then.classes)
+    classes = len(then.classes)
+    probs = stored_probabilities(folder, classes)
     given = data.snapshot.labels[data.validation].astype(np.int64)
     pairs = given * classes + probs[judged].argmax(axis=1)
     return Score.of_classes(np.bincount(pairs, minlength=classes**2).reshape(classes, classes))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import IteratedSettings, RoundConfig
+from core.data.likeliest import LIKELIEST, LOGITS, expand
 from core.data.networks import find_network
 from core.judge import calibration
 from core.judge.class_thresholds import accepted_counts, balanced_thresholds
@@ -334,7 +335,10 @@ def predict_into(context: IteratedContext, name: str, rows: IntArray, *, stage: 
     split = FoldSplit(stage, np.empty(0, np.int64), asked, shown.labels.astype(np.int64))
     keep: Keep = context.task.keep(shown, context.network, context.places(folder))
     kept = keep(split, predictor(context, name, stage))
-    return replace(kept, columns={**kept.columns, "rows": asked})
+    columns = {**kept.columns, "rows": asked}
+    if LIKELIEST in columns:  # of very many images; what is asked here is a part of them
+        columns[LOGITS] = expand(columns.pop(LIKELIEST), len(shown.classes))
+    return replace(kept, columns=columns)
 
 
 def temperature_of(context: IteratedContext, name: str, *, stage: int) -> float:

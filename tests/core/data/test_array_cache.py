@@ -1,11 +1,13 @@
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from core.data import array_cache
 from core.data.array_cache import array_path, building, lock_path, open_array, prune
 from core.data.arrays import decode_squares
 from core.data.locks import try_lock
-from core.types import ByteArray
+from core.data.storage import RESERVE
+from core.types import ByteArray, RoundError
 from tests.core.data.test_arrays import written
 
 
@@ -85,6 +88,42 @@ def test_pruning_takes_what_was_used_longest_ago_until_the_rest_fits(tmp_path: P
     assert arrays(tmp_path / "cache") == sorted([oldest, newest])
     assert prune(tmp_path / "cache", 0) == 2000
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_array_above_the_whole_budget_goes_as_soon_as_nobody_uses_it(tmp_path: Path) -> None:
+    paths = written(tmp_path / "images", 9)
+    small = make(tmp_path / "cache", "a", 10)
+    array = read(paths, tmp_path / "cache")
+    assert array.nbytes > 1500
+    assert prune(tmp_path / "cache", 1500) == 1000  # in use; the other one makes what room there is
+    del array
+    gc.collect()
+    assert prune(tmp_path / "cache", 1500) > 1500
+    assert not small.exists()
+    assert arrays(tmp_path / "cache") == []
+
+
+def test_without_room_on_the_disk_older_arrays_go_and_then_the_round_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, paths = tmp_path / "cache", written(tmp_path / "images", 9)
+    oldest, newest = make(cache, "a", 10), make(cache, "b", 20)
+    needed = 9 * 8 * 8 * 3
+    room = RESERVE + needed + 1000 - 2 * 1000  # with one of the two arrays gone there is just enough
+
+    def free(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=room + 1000 * (2 - len(arrays(cache))))
+
+    monkeypatch.setattr(shutil, "disk_usage", free)
+    assert len(read(paths, cache)) == 9
+    assert not oldest.exists()
+    assert newest.exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=RESERVE + 100))
+    with pytest.raises(RoundError, match=r"take 6\.9 kB") as refused:
+        read(written(tmp_path / "others", 36), cache)
+    assert "smaller input size" in refused.value.cure
+    assert not list(cache.glob(".*"))
+    assert newest.exists()  # removing arrays would not have been enough
 
 
 def test_what_is_in_use_stays_as_long_as_any_view_of_it_lives(tmp_path: Path) -> None:

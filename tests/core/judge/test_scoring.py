@@ -5,7 +5,7 @@ from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from hypothesis import given, settings, strategies as st
 
-from core.judge import scoring
+from core.judge import row_blocks
 from core.judge.scoring import confident_votes, margin, self_confidence
 from core.types import NO_LABEL
 
@@ -74,5 +74,5 @@ def test_an_unlabelled_item_votes_for_nothing_and_chunks_change_nothing(monkeypa
     votes = confident_votes(probs, labels)
     assert (votes.voted[::3] == NO_LABEL).all()
     np.testing.assert_allclose(votes.joint, confident_votes(probs[labels >= 0], labels[labels >= 0]).joint)
-    monkeypatch.setattr(scoring, "_VALUES", 7)
+    monkeypatch.setattr(row_blocks, "_VALUES", 7)
     np.testing.assert_array_equal(confident_votes(probs, labels).voted, votes.voted)

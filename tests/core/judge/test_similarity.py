@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from core.data.array_cache import prune
 from core.judge import similarity as module
 from core.judge.similarity import (
     COUNT,
@@ -76,16 +77,23 @@ def test_neighbours_in_many_dimensions_are_nearly_always_those_that_brute_force_
     assert np.mean(shared) > 0.98 * COUNT
 
 
-def test_of_very_many_images_most_neighbours_are_found_in_cells_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
-    points, _ = clustered(4000, 12)
+@pytest.mark.parametrize(("dimensions", "apart", "recall"), [(12, 1.0, 0.95), (64, 1.0, 0.95), (24, 0.0, 0.9)])
+def test_of_very_many_images_nearly_all_neighbours_are_found(
+    monkeypatch: pytest.MonkeyPatch, dimensions: int, apart: float, recall: float
+) -> None:
+    points, cluster = clustered(4000, dimensions)
+    points -= (1 - apart) * np.stack([points[cluster == one].mean(axis=0) for one in range(8)])[cluster]
     _, nearest = brute_force(points)
     monkeypatch.setattr(module, "_EXHAUSTIVE", 1000)
     found = similarity(points)
+    again = similarity(points)
+    np.testing.assert_array_equal(found.neighbours, again.neighbours)
+    np.testing.assert_array_equal(found.ranks, again.ranks)
     shared = [
         len({*one} & {*other})
         for one, other in zip(found.neighbours.tolist(), nearest[:, :COUNT].tolist(), strict=True)
     ]
-    assert np.mean(shared) > 0.8 * COUNT
+    assert np.mean(shared) > recall * COUNT
     assert (found.neighbours != NONE).all()
     assert (found.neighbours != np.arange(4000)[:, None]).all()
     assert sorted(found.ranks.tolist()) == list(range(4000))
@@ -135,6 +143,32 @@ def test_the_result_is_the_same_each_time() -> None:
     one, other = similarity(points), similarity(points)
     np.testing.assert_array_equal(one.ranks, other.ranks)
     np.testing.assert_array_equal(one.neighbours, other.neighbours)
+
+
+def test_a_round_of_the_same_embeddings_searches_no_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points, _ = clustered(64, 8)
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    ranks = order_by_similarity(first, points, tmp_path / "cache")
+    searched = []
+    search = module.similarity
+    monkeypatch.setattr(module, "similarity", lambda embeddings: searched.append(len(embeddings)) or search(embeddings))
+    np.testing.assert_array_equal(order_by_similarity(second, points.copy(), tmp_path / "cache"), ranks)
+    assert searched == []
+    assert (first / NEIGHBOURS).read_bytes() == (second / NEIGHBOURS).read_bytes()
+    changed = points.copy()
+    changed[3, 0] += 1
+    for embeddings in (changed, points[:-1], points.astype(np.float16)):
+        kept = order_by_similarity(other, embeddings, tmp_path / "cache")
+        np.testing.assert_array_equal(kept, search(embeddings).ranks)
+    assert searched == [64, 63, 64]
+
+
+def test_kept_neighbours_go_with_the_cache_and_are_searched_again(tmp_path: Path) -> None:
+    points, _ = clustered(64, 8)
+    ranks = order_by_similarity(tmp_path / "first", points, tmp_path / "cache")
+    assert prune(tmp_path / "cache", 0) > 0
+    assert not list((tmp_path / "cache").glob("*.npy"))
+    np.testing.assert_array_equal(order_by_similarity(tmp_path / "second", points, tmp_path / "cache"), ranks)
 
 
 def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from app.services.rounds import jobs as rounds, predictions
 from app.services.rounds.jobs import RoundInfo
 from app.worker import steps
 from core.config import RoundConfig
-from core.data.formats.probabilities import WRITTEN, Probabilities, write_probabilities
+from core.data import likeliest
+from core.data.formats.probabilities import WRITTEN, Probabilities, read_probabilities, write_probabilities
 from core.types import ConfigError, DatasetError, FindingFilter, JobStatus, Order, Recipe, RoundError
 from db.models import FindingRow, SampleRow
 from tests.app.small import add_dataset
@@ -27,14 +28,14 @@ def go_on() -> bool:
     return False
 
 
-def own_round(app_context: AppContext, dataset_id: int) -> RoundInfo:
+def own_round(app_context: AppContext, dataset_id: int, classes: int = len(NAMES)) -> RoundInfo:
     """Return a finished round whose folds predict with made-up logits."""
     rng = np.random.default_rng(0)
     started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2), "ada")
     steps.take_snapshot(app_context, go_on, round_id=started.id)
     for fold in range(2):
         rows = np.arange(fold, len(PETS), 2)
-        logits = 2 * np.eye(3)[np.array(PETS)[rows]] + rng.normal(size=(len(rows), 3))
+        logits = 2 * np.eye(classes)[np.array(PETS)[rows]] + rng.normal(size=(len(rows), classes))
         np.savez(app_context.round_folder(started.id) / f"fold_{fold}.npz", rows=rows, logits=logits.astype(np.float32))
     steps.judge(app_context, go_on, round_id=started.id)
     return rounds.get_round(app_context, started.id)
@@ -87,6 +88,23 @@ def test_a_rounds_own_probabilities_give_the_same_findings(
     assert found(app_context, brought.id) == found(app_context, own.id)
     assert brought.accuracy == own.accuracy
     assert not list((app_context.files / "predictions").iterdir())
+
+
+def test_of_very_many_images_the_likeliest_classes_are_exported_and_give_the_same_findings(
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likeliest, "_MOST_WHOLE", 0)
+    names = [f"class {number}" for number in range(14)]
+    own = own_round(app_context, add_dataset(app_context, PETS, classes=names), len(names))
+    assert not (app_context.round_folder(own.id) / "probabilities.npy").exists()
+    assert predictions.exports_likeliest(app_context, own.id)
+    assert predictions.export(app_context, own.id, tmp_path / "pred.npz") == len(PETS)
+    written = read_probabilities(tmp_path / "pred.npz", names).probs
+    np.testing.assert_allclose(written.sum(axis=1), 1, atol=1e-3)
+    assert all(len(np.unique(row)) <= 7 for row in written)  # five likeliest, the given one, and all others alike
+    brought = bring(app_context, own.dataset_id, tmp_path / "pred.npz")
+    assert sorted(found(app_context, brought.id)) == sorted(found(app_context, own.id))
+    assert predictions.export_issues(app_context, own.id, tmp_path / "issues.csv") == len(PETS)
 
 
 def test_issues_are_those_of_the_round_in_cleanlabs_columns(
