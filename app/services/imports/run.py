@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services.app_context import AppContext
-from app.services.imports.buckets import folder_of, refuse_format
+from app.services.imports.buckets import reading_buckets
 from app.services.imports.classes import GoneClassesError, merge_spellings, rename_classes, with_present_names
 from app.services.imports.masks import ImportedMasks, Rows, extend_table, with_present_class_names
 from app.services.imports.report import note_window
@@ -126,7 +126,9 @@ class _ImportRun:
         try:
             with _own_folder(self.app_context.files / "imports" / str(self.import_id)) as folder:
                 clear_staged(self.app_context, self.import_id)
-                self._import(folder)
+                self.note("looking for images", 0, 0, at_once=True)
+                with reading_buckets(self.app_context, self.request) as self.request:
+                    self._import(folder)
         except RoundCancelledError:
             self._end(JobStatus.CANCELLED, "Cancelled; nothing was stored.")
         except (GoneClassesError, OpenQuestionsError) as error:
@@ -142,11 +144,9 @@ class _ImportRun:
             clear_staged(self.app_context, self.import_id)
 
     def _import(self, folder: Path) -> None:
-        self.note("looking for images", 0, 0, at_once=True)
-        root = existing_root(folder_of(self.app_context, self.request.source))
+        root = existing_root(Path(self.request.source))
         options = self.request.options(self.app_context)
         chosen = self.request.format or detect(root, options).format
-        refuse_format(self.app_context, self.request.source, chosen)
         listing = FORMATS[chosen].read(root, options)
         self.problems = listing.problems
         self._refuse_unanswered(listing.meaning, root)
