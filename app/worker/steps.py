@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from app.services.app_context import AppContext
+from app.services.imports.buckets import list_again
 from app.services.masks.painted_regions import note_round
 from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
@@ -108,6 +109,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         rounds.set_facts(session, round_id, {"stage": "training", "versions": _with_earlier(made_with, info)})
     held = HeldFold(app_context, round_id, fold, attempt)
     try:
+        list_again(app_context, info.dataset_id)
         folder = ready_folder(app_context, round_id)
         smaller = _with_noted_batch(info, fold, held.report)
         context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())

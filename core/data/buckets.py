@@ -82,6 +82,23 @@ def bucket_of(files: Path, source: str) -> BucketFolder | None:
     return BucketFolder(files.joinpath(FOLDER, scheme, bucket, *map(_file_name, prefix.split("/"))), url)
 
 
+def shared_path(files: Path, path: str) -> str:
+    """Return the path of what is listed below `files` as rows of all homes name it; any other path as it is.
+
+    Another home has no such file, so it reads the path in its own place, as `original` and `bucket_of` do.
+    """
+    for own in (files, Path(os.path.realpath(files))):
+        if path.startswith(f"{own}/{FOLDER}/"):
+            return f"/files/{path.removeprefix(f'{own}/')}"
+    return path
+
+
+def own_path(files: Path, path: Path) -> Path:
+    """Return where a file of a bucket is listed in this home; any other path as it is."""
+    found = _BELOW.fullmatch(path.as_posix())
+    return path if found is None else files.joinpath(FOLDER, *found.groups()[1:])
+
+
 def list_bucket(bucket: BucketFolder, budget: int) -> Path:
     """Bring a folder to what its bucket holds now, and return it; `budget` bytes of copies may lie in all of them.
 
@@ -184,6 +201,14 @@ def original(path: Path, files: Path | None = None) -> Path:
         path.unlink(missing_ok=True)
     _count(Path(found[1]) if files is None else files / FOLDER, path)
     return path
+
+
+def forget_copy(path: Path) -> bool:
+    """Remove the copy of an object, so that it is fetched anew; return False where the path is none of a bucket."""
+    if not lies_in_bucket(path):
+        return False
+    path.unlink(missing_ok=True)
+    return True
 
 
 def prune_originals(folder: Path, budget: int, *, grace_seconds: float = GRACE_SECONDS) -> int:

@@ -2,19 +2,20 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.services.app_context import AppContext
 from app.services.imports.request import ImportRequest
-from core.data.buckets import BucketFolder, bucket_of, fetch_labels, list_bucket, reading_labels
+from core.data.buckets import BucketFolder, bucket_of, fetch_labels, list_bucket, reading_labels, shared_path
 from core.data.formats.archive import is_archive_name
 from core.data.locks import scratch_folder
 from core.data.remote import Remote
 from core.data.storage import RESERVE, size_text
 from core.types import DatasetError
+from db.queries import datasets, imports
 
 _FIELDS = ("source", "image_root", "class_names", "colour_map")  # of a request that name files or folders
 
@@ -45,6 +46,36 @@ def reading_buckets(app_context: AppContext, request: ImportRequest) -> Iterator
         for bucket, path in listed.values():
             fetch_labels(bucket, path)
         yield _with_paths(app_context, request, listed)
+
+
+def list_again(app_context: AppContext, dataset_id: int) -> None:
+    """Bring the buckets that a dataset comes from to what they hold now, where another home may have imported it last.
+
+    Images that have gone from an emptied bucket are named when they are read.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    if app_context.shared is None:
+        return
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+    for place in (info.root, info.options.get("image_root", ""), *imports.added_folders(info.options)):
+        bucket = find_bucket(app_context, place)
+        if bucket is not None:
+            with suppress(DatasetError):
+                list_bucket(bucket, app_context.settings.cache_bytes)
+
+
+def as_in_rows(app_context: AppContext, request: ImportRequest) -> ImportRequest:
+    """Return a request with the paths of buckets as `path_in_rows` gives them."""
+    paths: dict[str, Any] = {name: path_in_rows(app_context, getattr(request, name)) for name in _FIELDS}
+    return replace(request, **paths)
+
+
+def path_in_rows(app_context: AppContext, path: str) -> str:
+    """Return a path as rows name it: homes that share their files have one name for what is listed of a bucket."""
+    return path if app_context.shared is None else shared_path(app_context.files, path)
 
 
 def find_bucket(app_context: AppContext, source: str) -> BucketFolder | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
-from app.services.imports.buckets import reading_buckets
+from app.services.imports.buckets import path_in_rows, reading_buckets
 from app.services.imports.classes import merge_spellings, warn_of_folders, warn_of_spellings
 from app.services.imports.report import note_window
 from app.services.imports.request import ImportRequest, propose_name
@@ -110,7 +110,7 @@ def _preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     with app_context.database.read() as session:
         known = None if request.unlabelled else find_known(session, request)
     remembered: dict[str, Any] = {}
-    if known is not None and known.root == str(root):  # else the import is refused
+    if known is not None and known.root == path_in_rows(app_context, str(root)):  # else the import is refused
         remembered = request.answers_in(known.options)
         remembered.pop("window", None)  # shown by itself
         request = with_former_options(request, known)
