@@ -17,6 +17,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
+from app.services.imports.buckets import list_again
 from app.services.masks.painted_regions import note_round
 from app.services.recipes import RECIPES
 from app.services.recipes.entry import RoundContext, ShouldStop
@@ -124,6 +125,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: rounds.holds_fold(session, round_id, fold, attempt),
     )
     try:
+        list_again(app_context, info.dataset_id)
         folder = ready_folder(app_context, round_id)
         smaller = _with_noted_batch(info, "fold", fold, held.report)
         context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())

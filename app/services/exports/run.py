@@ -13,6 +13,7 @@ from app import __version__
 from app.services.allowed import held_target
 from app.services.app_context import AppContext
 from app.services.exports.plan import plan_for
+from app.services.imports.buckets import list_again
 from app.services.jobs import job_lock
 from core.data.export.items import ExportOptions, Link
 from core.data.export.write import clear_remains, write_export
@@ -59,6 +60,7 @@ def take_back(app_context: AppContext, export_id: int) -> None:
 def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
     """Write an export and how it ended."""
     try:
+        list_again(app_context, info.dataset_id)
         _write(app_context, info, noted)
     except RoundCancelledError:
         _finish(app_context, info.id, JobStatus.CANCELLED, CANCELLED)
