@@ -19,11 +19,12 @@ from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.masks import current as masks, round_masks
+from app.services.recipes.predictions import PredictionsSettings
 from app.services.reviews import ActKey, Choice, RefusedError
 from app.services.rounds import predictions
 from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
-from core.config import PredictionsSettings, RoundConfig
+from core.config import RoundConfig
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.placing import content_hash
 from core.data.formats.detect import FORMATS, detect

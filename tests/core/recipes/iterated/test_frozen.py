@@ -29,7 +29,7 @@ def run(data: RecipeData, folder: Path, settings: IteratedSettings | None = None
     folder.mkdir(parents=True, exist_ok=True)
     data.snapshot.save(folder)
     chosen: dict[str, Any] = {"image_cache": folder.parent / "cache", "report": lambda _: None}
-    return run_and_propose(data, NETWORK, settings or IteratedSettings(), folder, asked=data.unlabelled, **chosen)
+    return run_and_propose(data, NETWORK, settings or IteratedSettings(), folder, to_predict=data.unlabelled, **chosen)
 
 
 def proposed(folder: Path) -> dict[str, IntArray]:
