@@ -104,7 +104,7 @@ def note_hidden(session: Session) -> None:
 
 
 def hidden_in(session: Session) -> Hidden:
-    """Return what is hidden in a session."""
+    """Return the datasets and rounds that are hidden in a session."""
     hidden: Hidden = session.info.get(_HIDDEN, Hidden((), ()))
     return hidden
 

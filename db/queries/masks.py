@@ -78,7 +78,7 @@ def region_of(session: Session, finding_id: int) -> Region | None:
 
 
 def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundRegion]:
-    """Return what a round found in one image, the most suspicious first."""
+    """Return the findings of a round in one image, the most suspicious first."""
     found = FindingRow
     columns = select(
         found.id, found.given, found.pseudo, found.confidence, found.x, found.y, found.width, found.height, found.area,
@@ -90,7 +90,7 @@ def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundReg
 
 
 def regions_within(session: Session, sample_id: int, box: Box) -> dict[int, tuple[Region, bool]]:
-    """Return what rounds found in an image that reaches into a box of it, by the finding's id.
+    """Return the regions that rounds found in an image and that reach into a box of it, by the finding's id.
 
     Each with whether edits painted all of it, as it was noted last.
     """
