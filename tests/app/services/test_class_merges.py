@@ -129,7 +129,7 @@ def test_merges_chain_and_are_undone_in_any_order(app_context: AppContext) -> No
     assert everything(app_context) == before
 
 
-def test_what_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
+def test_a_merge_that_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
     names = datasets.get_dataset(app_context, 1).classes
     added = reviews.add_class(app_context, 1, "smudge", by=BOB)
     reviews.merge_classes(app_context, 1, [3], added.id, by=ADA)

@@ -60,7 +60,7 @@ def test_networks_are_kept_and_the_chosen_one_predicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("asked", "best"), [(PROBE, "baseline"), (SPREAD, "spread")])
-def test_what_is_asked_for_by_name_is_learnt(tmp_path: Path, asked: str, best: str) -> None:
+def test_the_named_learner_is_used(tmp_path: Path, asked: str, best: str) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     assert run(data, tmp_path / "run", IteratedSettings(frozen=asked)).best == best
     found = proposed(tmp_path / "run")

@@ -87,6 +87,6 @@ def test_they_are_kept_beside_the_snapshot(tmp_path: Path) -> None:
         ([NO_LABEL] * 4, None, "too few to train on"),
     ],
 )
-def test_what_is_missing_is_said(labels: list[int], groups: list[str] | None, said: str) -> None:
+def test_missing_roles_are_named(labels: list[int], groups: list[str] | None, said: str) -> None:
     with pytest.raises(DatasetError, match=said):
         iterated_parts(snapshot(labels, groups), [""] * len(labels), IteratedSettings(), 0)
