@@ -269,8 +269,8 @@ def _image_without_region(
     if round_id is not None:
         here = (FindingRow.sample_id == SampleRow.id, FindingRow.round_id + 0 == round_id, FindingRow.area.is_not(None))
         others = others.where(~select(FindingRow.id).where(*here).exists())
-    named = session.execute(select(SampleRow.name, SampleRow.id).where(SampleRow.id == (before or after))).one_or_none()
-    place, own = tuple_(SampleRow.name, SampleRow.id), tuple_(*(named or ("", 0)))
+    last = session.execute(select(SampleRow.name, SampleRow.id).where(SampleRow.id == (before or after))).one_or_none()
+    place, own = tuple_(SampleRow.name, SampleRow.id), tuple_(*(last or ("", 0)))
     if before is not None:
         nearest = others.where(place < own).order_by(SampleRow.name.desc(), SampleRow.id.desc())
     else:
