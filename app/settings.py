@@ -212,8 +212,8 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> tuple[Path, ...]:
         """The folders of `allowed_roots`."""
-        named = filter(None, map(str.strip, self.allowed_roots.split(os.pathsep)))
-        return tuple(Path(os.path.expanduser(part)) for part in named)  # noqa: PTH111  # a Path's raises for no ~name
+        parts = filter(None, map(str.strip, self.allowed_roots.split(os.pathsep)))
+        return tuple(Path(os.path.expanduser(part)) for part in parts)  # noqa: PTH111  # a Path's raises for no ~name
 
     @property
     def cache_bytes(self) -> int:

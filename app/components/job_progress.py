@@ -32,10 +32,10 @@ _COLOURS = {
 
 @st.fragment(run_every=1.0)
 @complaints()
-def live_round(drawn: JobStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
-    """Follow an unfinished round once a second; the page, which was drawn at a status, is drawn anew at another one."""
+def live_round(status: JobStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
+    """Show an unfinished round, once a second; draw the page again once its status is no longer `status`."""
     progress = look()
-    if progress.round.status is not drawn:
+    if progress.round.status is not status:
         st.rerun()
     if draw_round(progress, key):
         cancel()

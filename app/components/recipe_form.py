@@ -36,9 +36,9 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
     """Ask for iterations, thresholds and validation splits of teacher and student."""
     usual = IteratedSettings()
     st.caption(
-        "A first network is trained on the labelled images and labels the rest; students are trained on these pseudo "
-        "labels beside the real ones, and the best network on the validation images goes on. Where none is better than "
-        "the first, its proposals are used, and the round says so. You review the proposals for unlabelled images. "
+        "A first network is trained on the labelled images and labels the rest; students are trained on the real and "
+        "on these pseudo labels. The network with the best result on the validation images proposes labels for the "
+        "unlabelled images, and you review them; the round says if that is the first network. "
         "Measured: 100 labels of 12,000 digits, 95.1% right by the labels alone, 97.0% after three iterations; "
         "with few masks no gain yet."
     )

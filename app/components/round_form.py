@@ -57,14 +57,14 @@ def round_form(
         if not probes:  # the recipe trains networks
             begin = as_fine_tuning(begin)
         chosen: dict[str, Any] = {"model": begin.model}
-        beside: list[dict[str, Any]] = []
+        further: list[dict[str, Any]] = []
         if recipe.trains:
             chosen = (before(begin, key) if probes else {}) | network_fields(begin, proposal, key)
             chosen |= size_fields(begin, key, folded=recipe.in_folds) | after(begin, key)
             with st.expander("More", key=f"{key}_more"):
-                asked = replace(begin, method=chosen.get("method", begin.method))
-                chosen |= training_fields(begin, key) | of_scenes(asked, key)
-                beside = further_fields(begin, proposal, key) if proposal.task in recipe.mixes else []
+                network = replace(begin, method=chosen.get("method", begin.method))
+                chosen |= training_fields(begin, key) | of_scenes(network, key)
+                further = further_fields(begin, proposal, key) if proposal.task in recipe.mixes else []
         with times:
             if recipe.timed and recipe.in_folds:
                 _draw_times(look_at_times, partial(_times_of_proposals, proposal))
@@ -88,7 +88,7 @@ def round_form(
             return None
         try:
             first = replace(with_model(begin, chosen["model"]), **chosen)
-            members = tuple(further_network(first, values) for values in beside)
+            members = tuple(further_network(first, values) for values in further)
             return recipe, replace(first, members=members), settings
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
@@ -96,7 +96,7 @@ def round_form(
 
 
 def blocked_reason(at_work: RoundInfo | None, *, is_bare: bool) -> str | None:
-    """Return why no round can start, None where one can; `is_bare`: no image has a label."""
+    """Return the reason against starting a round, None if there is none; `is_bare`: no image has a label."""
     if at_work is not None:
         return f"{at_work.name} is still running: wait for it, or cancel it first."
     return "No image has a label to learn from yet: label some first." if is_bare else None
@@ -108,10 +108,10 @@ def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:
     names = [_NAMES[config.method] for config in proposal.configs] + [_LAST]
     chosen = first = len(configs) - 1 if proposal.remembered else 0
     if len(configs) > 1:
-        asked = st.segmented_control(
+        selected = st.segmented_control(
             "Proposed", range(len(configs)), default=first, format_func=names.__getitem__, key=f"{key}_proposed"
         )
-        chosen = first if asked is None else asked
+        chosen = first if selected is None else selected
     config = configs[chosen]
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
     why = "Used last" if config is proposal.remembered else f"Proposed for {proposal.images}"

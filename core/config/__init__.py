@@ -1,6 +1,7 @@
 """Settings of rounds: frozen, validated values that are stored with the round as JSON. None needs torch.
 
-`rounds` says how one network is trained and judged out of fold; each recipe that does more has a module of its own.
+`rounds` holds those of networks that are trained and judged out of fold, `iterated`, `cross_training` and `comparison`
+those of recipes with experiments in core.
 """
 
 from core.config.cross_training import (
@@ -12,7 +13,6 @@ from core.config.cross_training import (
     check_pair,
 )
 from core.config.iterated import IteratedSettings
-from core.config.predictions import PredictionsSettings
 from core.config.rounds import (
     BACKBONE,
     DEEPLAB,
@@ -58,7 +58,6 @@ __all__ = [
     "IteratedSettings",
     "Member",
     "PackagedWeights",
-    "PredictionsSettings",
     "ProbabilityMethod",
     "RecipeSettings",
     "RoundConfig",

@@ -359,11 +359,11 @@ def refuse_members(config: RoundConfig, recipe: Recipe, task: Task) -> None:
 
 def settings_by_network(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a round's settings, with those in which each further network differs from the first."""
-    told = {name: value for name, value in config.items() if name != "members"}
+    settings = {name: value for name, value in config.items() if name != "members"}
     for number, member in enumerate(config.get("members", ()), 2):
         own = {name: value for name, value in member.items() if name == "model" or value != config.get(name)}
-        told[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
-    return told
+        settings[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
+    return settings
 
 
 def _from_scratch(config: RoundConfig) -> RoundConfig:

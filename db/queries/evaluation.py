@@ -125,7 +125,7 @@ def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[st
 
 
 def changed(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> int:
-    """Return how many samples outside of these splits have another label now than they came with, or none."""
+    """Return how many samples outside of these splits have a label that differs from the given one, or lost it."""
     found = _CHANGED[task](dataset_id, protected, merges_of(session, dataset_id))
     return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 

@@ -69,7 +69,7 @@ class ImpactView:
 
 
 def view(app_context: AppContext, dataset_id: int) -> ImpactView:
-    """Return what there is to know of a dataset's comparisons.
+    """Return the readiness of a dataset for a comparison, and its comparisons.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -116,14 +116,14 @@ def measured_comparison(app_context: AppContext, info: RoundInfo) -> MeasuredCom
 
 
 def class_words(impact: dict[str, Any]) -> ClassWords:
-    """Return how the intervals and p-values by class are called: older results have intervals of each class alone."""
+    """Return the names of the columns by class: in older results an interval allows for its own class only."""
     levels = {one["interval"]["level"] for one in impact["per_class"] if one["interval"] is not None}
     alone = len(impact["per_class"]) > 1 and levels == {impact["interval"]["level"]}
     return _ALONE if alone else _TOGETHER
 
 
 def remarks(impact: dict[str, Any]) -> list[str]:
-    """Return what else a person should know of a result, a sentence each."""
+    """Return remarks on a result, a sentence each."""
     points = [f"{100 * one:+.2f}" for one in impact["seeds"]]
     lines = [f"Each seed by itself: {', '.join(points)} points{_spread(impact)}."]
     learnt = impact["learnt"]

@@ -49,7 +49,7 @@ def _open(context: RoundContext, cleaned: Snapshot) -> None:
     protected = [side.sample_ids[side.protected] for side in (original, cleaned) if side.protected is not None]
     labelled = cleaned.sample_ids[cleaned.labels != NO_LABEL]
     columns = {"judged": np.intersect1d(judged, labelled), "protected": np.unique(np.concatenate(protected))}
-    with atomic_path(folder / _JUDGED) as beside, beside.open("wb") as file:
+    with atomic_path(folder / _JUDGED) as partial, partial.open("wb") as file:
         np.savez(file, **columns, images=np.array(images))  # type: ignore[arg-type]  # as in `Snapshot.save`
     _refuse_identical(_comparison_input(context), LEAST_JUDGED[info.task])
 

@@ -76,7 +76,7 @@ def _learn(context: RoundContext, _piece: int) -> None:
         image_cache=context.app_context.image_caches,
         masks=context.app_context.masks,
         table=info.class_table,
-        asked=parts.asked,
+        to_predict=parts.to_predict,
         report=as_one_piece(context.report, _settings(context.info), folder),
         should_stop=context.should_stop,
     )
@@ -121,16 +121,16 @@ def as_one_piece(report: Report, settings: IteratedSettings, folder: Path) -> Re
 
     Its message names the stage and the results of the networks before it, whose files are in `folder`.
     """
-    told: dict[int, str] = {}  # by stage
+    results: dict[int, str] = {}  # by stage
 
     def report_share(progress: Progress) -> None:
         whole = (progress.fold + progress.fraction) / max(1, progress.folds)
-        if progress.fold not in told:
+        if progress.fold not in results:
             done = stage_scores(settings, folder)
-            told[progress.fold] = ", ".join(f"{one.name} {one.value:.1%}" for one in done)
-        parts = (stage_name(progress.fold, settings), progress.message, told[progress.fold])
-        named = " · ".join(filter(None, parts))
-        report(replace(progress, fold=0, folds=1, fraction=min(1.0, whole), message=named))
+            results[progress.fold] = ", ".join(f"{one.name} {one.value:.1%}" for one in done)
+        parts = (stage_name(progress.fold, settings), progress.message, results[progress.fold])
+        message = " · ".join(filter(None, parts))
+        report(replace(progress, fold=0, folds=1, fraction=min(1.0, whole), message=message))
 
     return report_share
 

@@ -1,6 +1,7 @@
 """Predictions of the user's own models as a round: nothing is trained, judging is that of folds."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
-from core.config import PredictionsSettings, RecipeSettings, RoundConfig
+from core.config import RecipeSettings, RoundConfig
 from core.data.arrays import read_mask
 from core.data.formats.probabilities import some_names
 from core.data.masks.store import MaskStore
@@ -26,6 +27,16 @@ from core.types import Progress, RoundCancelledError, RoundError, SourceSample, 
 from db.queries import datasets, snapshots
 
 _AGAIN = "start it again with a file that has them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionsSettings(RecipeSettings):
+    """Source of the predictions, and whether they were made out of fold."""
+
+    file: str = ""  # of class labels see `core.data.formats.probabilities`, of masks a folder, see `predicted_masks`
+    ids: str = ""  # a file with the images' names, if `file` has none
+    out_of_fold: bool = False  # each image was predicted by a model that was not trained on it
+    stored: str = ""  # name of the copy that the round judges; set when a round of class labels is started
 
 
 def stored_path(app_context: AppContext, stored: str) -> Path:
@@ -109,14 +120,14 @@ def _open_masks(context: RoundContext, snapshot: Snapshot) -> None:
         if context.should_stop():
             raise RoundCancelledError(f"round {context.info.id} was cancelled")
         one, (height, width) = by_sample[sample_id], masks.sizes[row].tolist()
-        said = read_predicted(found, one, (height, width), classes)
+        mask = read_predicted(found, one, (height, width), classes)
         stored = read_mask(store, masks.labels[row], height, width, len(snapshot.classes))
         given = renumber_mask(stored, state.places, len(classes))
         predicted, confidence, likely = predictions.of(row)
-        predicted[:], confidence[:], likely[:] = ids[said.predicted], said.confidence, said.given_probability(given)
+        predicted[:], confidence[:], likely[:] = ids[mask.predicted], mask.confidence, mask.given_probability(given)
         predictions.fold[row] = found.folds.get(one.name, 0)
-        if not said.named:
-            confusion += pixel_confusion(given, said.predicted, len(classes))
+        if not mask.named:
+            confusion += pixel_confusion(given, mask.predicted, len(classes))
         context.report(Progress("reading the predictions", 0, 1, fraction=(row + 1) / len(snapshot)))
     predictions.flush()
     better = None if found.named else better_order(confusion)

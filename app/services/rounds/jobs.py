@@ -137,12 +137,12 @@ class RoundComparison:
 
     @property
     def seconds(self) -> float | None:
-        """Return how long it took."""
+        """Return the duration in seconds."""
         return duration(self.round)
 
 
 def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
-    """Return what the form of a new round begins with, decided from the dataset's images.
+    """Return the initial values of the form of a new round, proposed for the dataset's images.
 
     Raises:
         RoundError: there is no such dataset, or it has no images.
@@ -176,7 +176,7 @@ def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
 
 
 def _network(config: RoundConfig) -> tuple[str, str, str]:
-    """Return what a person chose of a network."""
+    """Return the choices that distinguish a network: model, weights, file."""
     return config.model, config.weights, config.weights_file
 
 
@@ -207,7 +207,7 @@ def list_rounds(app_context: AppContext, dataset_id: int | None = None) -> list[
 
 
 def metrics(app_context: AppContext, round_id: int) -> dict[str, Any] | None:
-    """Return what a finished round measured, None before."""
+    """Return the metrics of a finished round, None before."""
     with app_context.database.read() as session:
         return rounds.metrics_of(session, round_id)
 

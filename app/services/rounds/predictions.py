@@ -17,9 +17,9 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
-from app.services.recipes.predictions import stored_path
+from app.services.recipes.predictions import PredictionsSettings, stored_path
 from app.services.rounds.checks import _LEAST_FOLDS
-from core.config import PredictionsSettings, RoundConfig
+from core.config import RoundConfig
 from core.data.arrays import read_mask
 from core.data.export.predicted import refuse_target
 from core.data.export.tables import Cell, write_csv

@@ -53,7 +53,7 @@ def resume_round(app_context: AppContext, round_id: int) -> RoundInfo:
 
 
 def resumption_problem(app_context: AppContext, info: RoundInfo) -> str:
-    """Return why a cancelled or failed round cannot go on, "" where it can."""
+    """Return the reason why a cancelled or failed round cannot be resumed, "" if it can."""
     try:
         _refuse_resumption(app_context, info)
     except RoundError as error:
@@ -153,7 +153,7 @@ def _refuse_gone_files(app_context: AppContext, info: RoundInfo) -> None:
 
 
 def _finished_files(folder: Path, info: RoundInfo, done: list[int]) -> Iterator[Path]:
-    """Yield what finished folds left; a recipe of one piece reads by itself what its stages left."""
+    """Yield the files of finished folds; a recipe of one piece reads those of its stages itself."""
     if info.recipe.in_folds:
         for number in range(len(RoundConfig.from_json(info.config).networks)):
             yield from (fold_file(network_folder(folder, number), fold) for fold in done)

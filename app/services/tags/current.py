@@ -128,7 +128,7 @@ def undo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | Non
 
 
 def panel(app_context: AppContext, dataset_id: int) -> Panel:
-    """Return what the tag panel is about.
+    """Return the subject of the tag panel.
 
     Raises:
         NotFoundError: there is no such dataset, or its labels are no masks.

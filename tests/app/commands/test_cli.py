@@ -48,7 +48,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"    python -m app {command}" in told
 
 
-def test_what_there_is_can_be_listed_and_shown(opened: AppContext) -> None:
+def test_datasets_are_listed_and_shown(opened: AppContext) -> None:
     listed = run_json("datasets")
     assert [(each["name"], each["images"], each["rounds"]) for each in listed] == [("digits", 300, 1)]
     assert run_json("datasets", "show", "digits")["class_counts"]["7"] == 30
@@ -73,7 +73,7 @@ def test_what_there_is_can_be_listed_and_shown(opened: AppContext) -> None:
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_what_fails_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
+def test_a_failed_command_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
     result = run(*arguments, code=1)
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -271,7 +271,7 @@ def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: AppCont
     assert len(rounds.list_rounds(opened)) == before
 
 
-def test_what_a_round_of_masks_found_are_regions(
+def test_findings_of_a_round_of_masks_are_regions(
     scenes: AppContext,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

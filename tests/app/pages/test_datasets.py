@@ -254,7 +254,9 @@ def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_a_protected_split_lacks_are_drawn_on_the_page(
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deal_splits(digits, every=60)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["splits"] = "1"

@@ -39,9 +39,7 @@ def test_without_a_dataset_the_page_sends_people_to_the_import(
     assert "Import a dataset first" in words(screen)
 
 
-def test_what_is_missing_is_said_with_a_link_to_where_it_is_done(
-    digits: AppContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_precondition_has_a_link_to_its_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = open_page(digits, monkeypatch).run()
     assert not screen.exception
     assert "no split of digits is for evaluation" in words(screen)

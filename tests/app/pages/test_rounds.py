@@ -204,7 +204,7 @@ def listed(screen: AppTest) -> list[str]:
     return list(next(table.value for table in screen.dataframe if "Network" in table.value)["Wrong labels"])
 
 
-def test_what_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
+def test_a_round_that_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0] * 20)
     screen.run()
     screen.button(f"form_{dataset_id}_start").click().run()
@@ -434,9 +434,7 @@ def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
     assert screen.query_params["dataset"] == str(shown)
 
 
-def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_changes_between_rounds_are_shown_and_lead_to_their_findings(screen: AppTest, app_context: AppContext) -> None:
     add_past(app_context)
     screen.run()
     assert not screen.exception

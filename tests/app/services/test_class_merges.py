@@ -19,11 +19,12 @@ from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.masks import current as masks, round_masks
+from app.services.recipes.predictions import PredictionsSettings
 from app.services.reviews import ActKey, Choice, RefusedError
 from app.services.rounds import predictions
 from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
-from core.config import PredictionsSettings, RoundConfig
+from core.config import RoundConfig
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.placing import content_hash
 from core.data.formats.detect import FORMATS, detect
@@ -128,7 +129,7 @@ def test_merges_chain_and_are_undone_in_any_order(app_context: AppContext) -> No
     assert everything(app_context) == before
 
 
-def test_what_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
+def test_a_merge_that_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
     names = datasets.get_dataset(app_context, 1).classes
     added = reviews.add_class(app_context, 1, "smudge", by=BOB)
     reviews.merge_classes(app_context, 1, [3], added.id, by=ADA)

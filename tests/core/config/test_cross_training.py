@@ -31,7 +31,7 @@ def test_what_cannot_work_is_refused(values: dict[str, object], said: str | None
         CrossTrainingSettings.from_json(values)
 
 
-def test_what_is_not_said_suits_the_network() -> None:
+def test_settings_left_out_suit_the_network() -> None:
     small = RoundConfig(model="small_unet", epochs=10, batch_size=4)
     large = RoundConfig(model="swiftnet_rn18", epochs=10, batch_size=4)
     usual, published = CrossTrainingSettings(), CrossTrainingSettings(optimizer=SGD)

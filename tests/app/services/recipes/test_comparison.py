@@ -93,7 +93,7 @@ def test_its_trainings_are_told_as_one_piece_of_work() -> None:
     assert (seen[0].fold, seen[0].folds, seen[0].fraction) == (0, 1, 0.375)
 
 
-def test_what_is_missing_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
+def test_a_missing_precondition_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
     with pytest.raises(RoundError, match=r"no split of digits is for .*“Evaluation splits”"):
         started(digits)
     spoil_and_clean(digits, judged=18)
@@ -127,7 +127,7 @@ def test_one_click_takes_the_settings_of_the_newest_round(digits: AppContext) ->
     assert impact.view(digits, 1).at_work == info
 
 
-def test_of_a_round_of_several_networks_the_first_is_compared(digits: AppContext) -> None:
+def test_the_first_of_several_networks_is_compared(digits: AppContext) -> None:
     spoil_and_clean(digits)
     first = RoundConfig(folds=2)
     with digits.database.write() as session:

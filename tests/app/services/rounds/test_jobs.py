@@ -164,7 +164,7 @@ def test_networks_are_known_without_loading_any() -> None:
     assert {"resnet18", "convnext_tiny", "vit_small_patch16_224"} <= set(model_names())
 
 
-def test_what_is_proposed_follows_from_the_images(app_context: AppContext) -> None:
+def test_the_proposed_config_suits_the_images(app_context: AppContext) -> None:
     proposal = rounds.propose(app_context, add_dataset(app_context, PETS))
     assert (proposal.config.model, proposal.config.input_size, proposal.config.grey) == (SMALL_NETWORK, 28, True)
     assert proposal.images == "28 x 28 grey images"

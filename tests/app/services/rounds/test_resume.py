@@ -115,7 +115,7 @@ def test_a_failed_round_goes_on_too_and_the_process_that_it_had_is_not_heard(
         assert not rows.holds_fold(session, half_done, 1, 1)
 
 
-def test_what_still_waits_of_a_failed_rounds_job_does_not_run_for_the_resumed_one(app_context: AppContext) -> None:
+def test_waiting_folds_of_a_failed_job_do_not_run_for_the_resumed_round(app_context: AppContext) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), CONFIG, "ada").id
     assert jobs.is_active(app_context, jobs.round_job(round_id))
     with app_context.database.write() as session:
@@ -170,7 +170,7 @@ def update_torch(app_context: AppContext, round_id: int) -> None:
         (update_torch, "was trained with torch 1.0"),
     ],
 )
-def test_what_cannot_go_on_says_why(
+def test_a_round_that_cannot_be_resumed_says_why(
     app_context: AppContext, half_done: int, change: Callable[[AppContext, int], None], why: str
 ) -> None:
     assert resuming.resumption_problem(app_context, rounds.get_round(app_context, half_done)) == ""
