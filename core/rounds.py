@@ -172,7 +172,7 @@ def _learn_network(
     places.folder.mkdir(parents=True, exist_ok=True)
     split = fold_split(snapshot, config, fold, task.least_classes)
     outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
-    if config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
+    if fold == 0 and config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
         trial = _trial(outcome.images, snapshot, task, callbacks)
         logits, path = logits_in(outcome.kept.columns, len(snapshot.classes)), places.folder / BACKBONE_CHECK
         check_trained(config, logits, split, snapshot.learnable, trial, path=path)
@@ -303,7 +303,7 @@ def train_and_predict(
         device=images.device,
         callbacks=callbacks,
     )
-    if needs_check(config):
+    if split.fold == 0 and needs_check(config):  # the same one whichever worker is first
         trial = replace(_trial(images, snapshot, task, callbacks), read=embedded.read)
         check_backbone(config, embeddings, split, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
     keep = task.keep(snapshot, config, places)
