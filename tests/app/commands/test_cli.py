@@ -22,8 +22,8 @@ from app.services.rounds import jobs as rounds
 from core.types import Verdict
 from db.models import RoundRow
 from tests.app.commands.running import run, run_json
+from tests.app.evaluated import deal_splits
 from tests.app.services.reviewed import digits, digits_home, make_unlabelled  # noqa: F401 fixtures
-from tests.app.splits import deal_splits
 
 ROOT = Path(__file__).parents[3]
 

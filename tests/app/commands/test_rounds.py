@@ -14,7 +14,7 @@ from app.worker import steps
 from core.config import SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.types import JobStatus, Recipe
 from tests.app.commands.running import run, run_json
-from tests.app.compared import CONFIG, add_comparison, impact_of, spoil_and_clean
+from tests.app.evaluated import CONFIG, add_comparison, impact_of, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import add_dataset
 from tests.app.trained import DIGITS, go_on, import_folder, open_home, run_round

@@ -13,9 +13,9 @@ from core.config import RoundConfig
 from core.data.formats.source import SourceFormat
 from core.types import FindingFilter, JobStatus, Recipe
 from db.queries import rounds
+from tests.app.evaluated import deal_splits
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.app.services.reviewed import NOW, digits, digits_home, make_unlabelled
-from tests.app.splits import deal_splits
 from tests.core.data.formats.drawn import draw, draw_all
 
 __all__ = ["digits", "digits_home"]

@@ -12,10 +12,9 @@ from app.services.workers import WorkerState
 from core.types import JobStatus, Progress, Recipe
 from db.queries import rounds as rows
 from db.queries.workers import WorkerInfo
-from tests.app.compared import add_comparison, impact_of, judge, spoil_and_clean
+from tests.app.evaluated import add_comparison, impact_of, judge, protect, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import NOW, add_dataset, add_done_round
-from tests.app.splits import protect
 
 __all__ = ["digits", "digits_home"]
 MAIN = Path(__file__).parents[3] / "app" / "main.py"

@@ -29,9 +29,9 @@ from core.types import (
 )
 from db.models import SampleRow
 from db.queries import evaluation as rows, rounds as round_rows
+from tests.app.evaluated import deal_splits, everything, protect, shown
 from tests.app.services.reviewed import add_round, digits, digits_home, import_folder
 from tests.app.small import add_dataset
-from tests.app.splits import deal_splits, everything, protect, shown
 from tools.fixtures.scenes import NOW
 
 __all__ = ["digits", "digits_home"]

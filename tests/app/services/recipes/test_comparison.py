@@ -18,9 +18,8 @@ from core.learn import training
 from core.types import FindingFilter, JobStatus, Progress, Recipe, RoundCancelledError, RoundError, Verdict
 from db.models import RoundRow
 from db.queries import rounds as round_rows
-from tests.app.compared import CONFIG, judge, spoil_and_clean
+from tests.app.evaluated import CONFIG, everything, judge, shown, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
-from tests.app.splits import everything, shown
 from tools.fixtures.scenes import add_round, add_scenes
 
 __all__ = ["digits", "digits_home"]
