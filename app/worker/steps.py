@@ -23,7 +23,7 @@ from app.services.rounds.networks import prune_networks
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
 from app.worker.recipe_runner import RoundContext, ShouldStop
 from app.worker.recipes import RUNNERS
-from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
+from app.worker.sharing import SharedCheckpoint, fetch_masks, ready_folder, share_finished, share_opening, share_piece
 from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
@@ -111,10 +111,13 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
     try:
         list_again(app_context, info.dataset_id)
         folder = ready_folder(app_context, round_id)
+        checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
+        checkpoint.fetch()
         smaller = _with_noted_batch(info, fold, held.report)
-        context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
+        context = RoundContext(app_context, smaller, folder, checkpoint.report, lambda: should_stop() or held.is_lost())
         RUNNERS[info.recipe].learn(context, fold)
         share_piece(app_context, info, fold, attempt)
+        checkpoint.forget()
     except RoundCancelledError:
         if not held.is_lost():
             raise
