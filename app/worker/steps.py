@@ -26,6 +26,7 @@ from app.services.rounds.networks import prune_networks
 from app.services.rounds.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
 from app.worker.sharing import (
+    SharedCheckpoint,
     fetch_masks,
     opened_folder,
     ready_folder,
@@ -127,10 +128,13 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
     try:
         list_again(app_context, info.dataset_id)
         folder = ready_folder(app_context, round_id)
+        checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
+        checkpoint.fetch()
         smaller = _with_noted_batch(info, "fold", fold, held.report)
-        context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
+        context = RoundContext(app_context, smaller, folder, checkpoint.report, lambda: should_stop() or held.is_lost())
         RECIPES[info.recipe].learn(context, fold)
         share_piece(app_context, info, fold, attempt)
+        checkpoint.forget()
     except RoundCancelledError:
         if not held.is_lost():
             raise

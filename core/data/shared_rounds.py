@@ -2,12 +2,14 @@
 
 A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
 newest counts: who comes too late publishes an older one, which is never read. `done` has all that a finished round
-keeps; afterwards only its networks may go.
+keeps; afterwards only its networks may go. The checkpoint of a fold under way lies beside the pieces, in
+`under_way/fold_<k>/`, and is replaced by the next one: any of them leads to the same result.
 """
 
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from core.data.networks import FACTS, TENSORS
@@ -22,6 +24,7 @@ from core.data.shared_folders import (
     read_manifest,
     sync_folder,
 )
+from core.data.storage import atomic_path
 from core.data.store import SharedFiles
 
 _DONE = "done"
@@ -54,6 +57,37 @@ def publish_shard(store: SharedFiles, round_id: int, shard: int, attempt: int) -
     """Show what an attempt at a shard of a round's images has made."""
     piece = f"shard_{shard}.{attempt}"
     publish_piece(store, unit_of(round_id), piece, accept=lambda name: _lasts(name) and shard_of(name) == shard)
+
+
+def publish_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
+    """Show the state of a fold under way, in place of an earlier one.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    folder = store.root / unit_of(round_id)
+    for path in folder.glob(f"**/fold_{fold}.checkpoint"):
+        with suppress(FileNotFoundError):  # its network has just been trained to the end
+            store.remote.put(f"{_under_way(round_id, fold)}/{path.relative_to(folder).as_posix()}", path)
+
+
+def fetch_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
+    """Fetch the published state of a fold, where this home has none of its own.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    place = _under_way(round_id, fold)
+    for key in store.remote.list(place):
+        path = store.root / unit_of(round_id) / key.removeprefix(f"{place}/")
+        if not path.exists():
+            with suppress(FileNotFoundError), atomic_path(path, durable=False) as partial:
+                store.remote.get(key, partial)
+
+
+def forget_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
+    """Remove the published state of a fold that has ended."""
+    store.remote.remove(_under_way(round_id, fold))
 
 
 def publish_done(store: SharedFiles, round_id: int) -> None:
@@ -114,6 +148,10 @@ def forget_networks(store: SharedFiles, round_id: int) -> None:
 def unit_of(round_id: int) -> str:
     """Return the path of a round's folder below the files, and its key."""
     return f"rounds/{round_id}"
+
+
+def _under_way(round_id: int, fold: int) -> str:
+    return f"{unit_of(round_id)}/under_way/fold_{fold}"
 
 
 def _chosen(pieces: list[str], opened: Callable[[], str | None]) -> list[str]:
