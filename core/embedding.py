@@ -132,7 +132,7 @@ def embed_round(
         _make_shard(
             snapshot, config, places.folder, shards, shard, cache=places.image_cache, callbacks=callbacks, embed=None
         )
-    scaling, device = _inputs(config)
+    scaling, device = inputs_of(config)
     callbacks.report(Progress("reading embeddings", fold, config.folds))
     embeddings = probe.join_embeddings(
         config,
@@ -174,7 +174,7 @@ def embed_here(
     config: RoundConfig, images: ShardImages, cache: Path, progress: Progress, callbacks: FoldCallbacks
 ) -> FloatArray:
     """Decode and embed images in this process and those that it starts; an `EmbedImages`."""
-    scaling, device = _inputs(config)
+    scaling, device = inputs_of(config)
     decoded = _decode(config, images, cache, progress, callbacks)
     build = partial(task_of(images.snapshot).build_network, config, decoded.shape[3], 0)
     batches = ImageBatches(decoded, scaling, device)
@@ -207,7 +207,7 @@ def _make_shard(
     progress = Progress("reading images", shard, shards.count)
     fetch_weights(config, replace(progress, stage="downloading"), callbacks)
     images = _images_of(snapshot, np.array(shards.rows(shard)))
-    beside = array_path(cache, images.keys, probe.embeddings_kind(config, _inputs(config)[0]))
+    beside = array_path(cache, images.keys, probe.embeddings_kind(config, inputs_of(config)[0]))
 
     def embed_missing(rows: IntArray) -> FloatArray:
         missing = replace(images, paths=[images.paths[row] for row in rows], keys=[images.keys[row] for row in rows])
@@ -229,7 +229,7 @@ def _images_of(snapshot: Snapshot, rows: IntArray) -> ShardImages:
     )
 
 
-def _inputs(config: RoundConfig) -> tuple[Scaling, torch.device]:
+def inputs_of(config: RoundConfig) -> tuple[Scaling, torch.device]:
     """Return the scaling and the device of a frozen network, and let this process use as many threads as suit it."""
     devices.use_fitting_threads(config.batch_size * config.seen_size**2)
     return initial_scaling(config, 1 if config.grey else 3), devices.choose(config.device)

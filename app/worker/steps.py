@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -46,6 +46,9 @@ from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, Roun
 from db.queries import evaluation, findings, rounds, shards, snapshots
 from db.queries.findings import NewFinding
 from db.queries.rounds import RoundInfo
+
+if TYPE_CHECKING:
+    from core.embedding import EmbedImages
 
 STAGE_SECONDS = 1.0
 _NO_SAMPLE = -1
@@ -176,6 +179,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
             image_cache=app_context.image_caches,
             report=held.report,
             should_stop=lambda: should_stop() or held.is_lost(),
+            embed=_embedding_on(app_context.settings.ray_address),
         )
         share_shard(app_context, round_id, shard, attempt)
     except RoundCancelledError:
@@ -185,6 +189,15 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
     with app_context.database.write() as session:
         shards.end_shard(session, round_id, shard, attempt, datetime.now(UTC))
     prune(app_context.image_caches, app_context.settings.cache_bytes)  # decoded images of all shards may not fit
+
+
+def _embedding_on(ray_address: str) -> "EmbedImages | None":
+    """Return the function that embeds images on a Ray cluster, None where this process does."""
+    if not ray_address:
+        return None
+    from core.cluster import embed_on_cluster  # noqa: PLC0415  # torch, as above
+
+    return embed_on_cluster(ray_address)
 
 
 def _with_noted_batch(info: RoundInfo, kind: str, number: int, report: Report) -> RoundInfo:

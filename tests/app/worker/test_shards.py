@@ -19,20 +19,20 @@ from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.services.rounds.jobs import RoundInfo
-from app.settings import Settings
+from app.settings import Settings, settings
 from app.worker import steps
 from core.config import ProbabilityMethod, RoundConfig
 from core.data import shards as dividing
 from core.data.shards import shard_file
 from core.data.shared_folders import STATE
 from core.data.store import close_store
-from core.embedding import embed_shard
-from core.types import JobStatus
+from core.embedding import EmbedImages, embed_here, embed_shard
+from core.types import ConfigError, JobStatus
 from db.queries import rounds as round_rows, shards as shard_rows
 from tests.app.worker.test_worker import children_of, ended, is_alive, start_worker, until
 from tools.fixtures.object_store import ObjectStore
 
-pytest_plugins = ["tests.object_store", "tests.postgres"]
+pytest_plugins = ["tests.object_store", "tests.postgres", "tests.ray_cluster"]
 SETTINGS = {"folds": 2, "method": ProbabilityMethod.PROBE, "model": "test_resnet", "input_size": 32, "device": "cpu"}
 CONFIG = RoundConfig(batch_size=32, **SETTINGS)
 SLOW = RoundConfig(batch_size=16, upscale=320, **SETTINGS)  # seconds a shard
@@ -170,6 +170,32 @@ def test_a_cancelled_rounds_shards_go_on_where_they_were(home: AppContext) -> No
     assert [run.attempt for run in shard_runs(home, number)][:3] == [1, 1, 0]
 
 
+def test_a_setting_chooses_a_cluster_for_the_shards(home: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def embed_on_cluster(address: str) -> EmbedImages:
+        asked.append(address)
+        return embed_here
+
+    monkeypatch.setattr("core.cluster.embed_on_cluster", embed_on_cluster)
+    number = open_in_shards(home)
+    chosen = home.settings.model_copy(update={"ray_address": "head:6379"})
+    steps.make_shard(replace(home, settings=chosen), never, round_id=number, shard=0)
+    assert asked == ["head:6379"]
+    steps.make_shard(home, never, round_id=number, shard=1)
+    assert asked == ["head:6379"]
+    assert [run.status for run in shard_runs(home)[:2]] == [JobStatus.DONE] * 2
+
+
+def test_an_address_of_a_cluster_needs_ray_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTFOLD_RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr("app.settings.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"OUTFOLD_RAY_ADDRESS .*package ray is not installed.*install ray 2\.60"):
+        settings.__wrapped__()
+    monkeypatch.setattr("app.settings.find_spec", lambda name: name)
+    assert settings.__wrapped__().ray_address == "head:6379"
+
+
 @pytest.fixture
 def homes(tmp_path: Path, bucket: ObjectStore, digits_folder: Path) -> Iterator[tuple[AppContext, AppContext]]:
     """Return two homes on one database and one bucket."""
@@ -265,3 +291,22 @@ def test_four_workers_killed_at_random_make_the_round_of_one_without_shards(
     assert not (fleet.round_folder(number) / dividing.FOLDER).exists()
     plain.database.close()
     fleet.database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_worker_embeds_on_a_cluster_what_it_embeds_alone(
+    nodes: Any, tmp_path: Path, digits_folder: Path, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    plain = new_home(tmp_path / "plain", digits_folder)
+    wanted = run_whole(plain, CONFIG)
+    home = new_home(tmp_path / "home", digits_folder, ray_address=nodes.address)
+    number = open_in_shards(home)
+    workers.append(start_worker(home))
+    started = start(home, number)
+    until(lambda: any("cluster" in run.stage for run in shard_runs(home)))
+    info = ended(home, started)
+    assert info.status is JobStatus.DONE, info.message
+    assert kept(home.round_folder(number)) == wanted
+    for one in (plain, home):
+        one.database.close()
