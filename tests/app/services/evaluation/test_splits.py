@@ -34,6 +34,8 @@ from tests.app.services.reviewed import add_round, digits, digits_home, import_f
 from tests.app.small import add_dataset
 from tools.fixtures.scenes import NOW
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 __all__ = ["digits", "digits_home"]
 OPEN = FindingFilter(round_id=1)
 
