@@ -298,13 +298,9 @@ class HeldPiece:
         self._last: Progress | None = None
 
     def report(self, progress: Progress) -> None:
-        """Write progress: at each new epoch, stage or message, else twice a second."""
+        """Write progress: each new stage or message, else twice a second, since every write makes verdicts wait."""
         last, now = self._last, time.monotonic()
-        is_news = last is None or (last.stage, last.epoch, last.message) != (
-            progress.stage,
-            progress.epoch,
-            progress.message,
-        )
+        is_news = last is None or (last.stage, last.message) != (progress.stage, progress.message)
         if not is_news and now - self._written < REPORT_SECONDS:
             return
         self._last, self._written = progress, now

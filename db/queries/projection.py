@@ -5,7 +5,7 @@ same transaction: counts before are subtracted, counts after are added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Executable,
     Select,
     Subquery,
+    Update,
     and_,
     bindparam,
     case,
@@ -48,16 +49,16 @@ UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "post
 
 def project(session: Session, findings: Ids) -> None:
     """Recompute where these findings stand (a selection of ids), and the counts with them."""
-    few = [one for one in session.scalars(findings.limit(FEW + 1), execution_options=WITH_DELETED) if one is not None]
-    dialect = session.get_bind().dialect.name
+    few = session.execute(_with_merged_classes(findings.limit(FEW + 1)), execution_options=WITH_DELETED).all()
+    if not few:
+        return
+    merges, dialect = read_merges(few[0].merged_classes or []), session.get_bind().dialect.name
     if len(few) > FEW:
-        merged = session.scalar(_merged_classes(findings), execution_options=WITH_DELETED)
-        for statement in _projection(findings, read_merges(merged or []), dialect):
+        for statement in _projection(findings, merges, dialect):
             session.execute(statement)
-    elif few:
-        named = {_NAMED.key: few}
-        merged = session.scalar(_merged_classes_of_few(), named, execution_options=WITH_DELETED)
-        for statement in _projection_of_few(tuple(read_merges(merged or []).items()), dialect):
+    else:
+        named = {_NAMED.key: [row.id for row in few]}
+        for statement in _projection_of_few(tuple(merges.items()), dialect):
             session.execute(statement, named)
 
 
@@ -137,7 +138,10 @@ def _move(session: Session, round_id: int, merges: Merges) -> None:
 
 
 def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str) -> tuple[Executable, ...]:
-    """Return the statements that take findings out of the counts, recompute where they stand, and count them again."""
+    """Return the statements that take findings out of the counts, recompute where they stand, and count them again.
+
+    PostgreSQL does it in one, since each statement is a message to the server and back while other writers wait.
+    """
     standing = _standing(findings, merges).subquery()
     stand = (
         update(FindingRow)
@@ -145,7 +149,21 @@ def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str
         .where(FindingRow.id == standing.c.finding_id)
         .execution_options(synchronize_session=False)
     )
+    if dialect == "postgresql":
+        return (_projection_at_once(findings, stand, dialect),)
     return _shift(findings, -1, dialect), stand, _shift(findings, +1, dialect)
+
+
+def _projection_at_once(findings: Ids | BindParameter[int], stand: Update, dialect: str) -> Upsert:
+    """Return the three statements as one: all of its parts see the rows as they were, RETURNING gives the new ones."""
+    columns = [getattr(FindingRow, name) for name in COUNTED]
+    before = select(*columns, literal(-1).label("sign")).where(FindingRow.id.in_(findings))
+    stood = stand.returning(*columns).cte("stood")
+    after = select(*(stood.c[name] for name in COUNTED), literal(+1))
+    moves = union_all(before, after).subquery()
+    cells = [moves.c[name] for name in COUNTED]
+    count = func.sum(moves.c.sign)
+    return _add(select(*cells, count.label("count")).group_by(*cells).having(count != 0), dialect)
 
 
 @lru_cache(maxsize=100)
@@ -154,20 +172,15 @@ def _projection_of_few(merges: tuple[tuple[int, int], ...], dialect: str) -> tup
     return _projection(_NAMED, dict(merges), dialect)
 
 
-def _merged_classes(findings: Ids | BindParameter[int]) -> Select[Any]:
-    """Select the merged classes of the dataset that these findings are of."""
+def _with_merged_classes(findings: Ids) -> Select[*tuple[Any, ...]]:
+    """Select these findings with the merged classes of their dataset, the same for all."""
+    these = findings.subquery()
     return (
-        select(DatasetRow.merged_classes)
-        .join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
-        .join(FindingRow, FindingRow.round_id == RoundRow.id)
-        .where(FindingRow.id.in_(findings))
-        .limit(1)
+        select(FindingRow.id, DatasetRow.merged_classes)
+        .join(these, these.c[0] == FindingRow.id)
+        .join(RoundRow, RoundRow.id == FindingRow.round_id)
+        .join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
     )
-
-
-@cache
-def _merged_classes_of_few() -> Select[Any]:
-    return _merged_classes(_NAMED)
 
 
 def count_again(session: Session, round_id: int) -> None:
