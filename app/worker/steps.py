@@ -169,6 +169,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: shards.holds_shard(session, round_id, shard, attempt),
     )
     try:
+        list_again(app_context, info.dataset_id)
         folder = opened_folder(app_context, round_id)
         smaller = _with_noted_batch(info, "shard", shard, held.report)
         embed_shard(
