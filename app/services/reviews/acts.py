@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.masks.painted_regions import note_act
+from app.services.masks.history import note_act
 from app.services.people import log_act
 from app.services.reviews import audits, classes, evidence, precision
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
