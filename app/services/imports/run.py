@@ -92,8 +92,8 @@ class OpenQuestionsError(DatasetError):
     def __init__(self, questions: Sequence[Question]) -> None:
         """Repeat the questions; `report` has their answers."""
         self.questions = tuple(questions)
-        asked = " ".join(question.text for question in questions)
-        super().__init__(f"{asked} Nothing was stored; import again with an answer")
+        texts = " ".join(question.text for question in questions)
+        super().__init__(f"{texts} Nothing was stored; import again with an answer")
 
     @property
     def report(self) -> dict[str, Any]:
