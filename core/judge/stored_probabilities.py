@@ -34,7 +34,9 @@ Store = Callable[[FloatArray, IntArray], None]
 def store_probabilities(folder: Path, shape: tuple[int, ...]) -> Iterator[Store]:
     """Yield a function that takes the probabilities of all samples, (N, K), in blocks of rows, and stores them."""
     if not keeps_all(*shape):
-        yield _Shards(folder, *shape).add
+        shards = _Shards(folder, *shape)
+        yield shards.add
+        shards.finish()
         return
     dtype = np.dtype(np.float16)
     with atomic_path(folder / PROBABILITIES) as partial, partial.open("wb") as file:
@@ -65,11 +67,12 @@ def stored_probabilities(folder: Path, classes: int) -> Rows:
 
 
 class _Shards:
-    """Writer of shards, each of which appears when it is full."""
+    """Writer of shards: each appears when it is full, but the first one last, so that where it is all are."""
 
     def __init__(self, folder: Path, samples: int, classes: int) -> None:
         self._folder, self._samples, self._type = folder, samples, _kept_type(classes)
         self._shard, self._begun, self._filled = self._next(0), 0, 0
+        self._first = self._shard
 
     def add(self, probs: FloatArray, given: IntArray) -> None:
         """Add the next samples, at the end of one shard and the begin of others."""
@@ -79,12 +82,19 @@ class _Shards:
             self._fill(self._shard[self._filled : self._filled + len(some)], some, given[part])
             self._filled += len(some)
             if self._filled == len(self._shard):
-                number = self._begun // _SHARD_ROWS
-                with atomic_path(self._folder / _SHARD.format(number)) as partial, partial.open("wb") as file:
-                    np.save(file, self._shard, allow_pickle=False)
+                if self._begun:
+                    self._write(self._begun // _SHARD_ROWS, self._shard)
                 self._begun += self._filled
                 self._shard, self._filled = self._next(self._begun), 0
             probs, given = probs[len(some) :], given[len(some) :]
+
+    def finish(self) -> None:
+        """Write the first shard."""
+        self._write(0, self._first)
+
+    def _write(self, number: int, shard: _Kept) -> None:
+        with atomic_path(self._folder / _SHARD.format(number)) as partial, partial.open("wb") as file:
+            np.save(file, shard, allow_pickle=False)
 
     def _next(self, begun: int) -> _Kept:
         return np.zeros(min(_SHARD_ROWS, self._samples - begun), self._type)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from app.commands import lookup
 from app.services.app_context import AppContext
+from app.services.rounds import predictions
 from core.data.networks import kept_networks
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair
@@ -158,6 +159,16 @@ def test_probabilities_come_back_as_a_round_with_the_same_findings(opened: AppCo
     assert told["round"]["recipe"] == "predictions"
     brought = run_json("findings", "digits", "--limit", "300", "--round", str(told["round"]["number"]))
     assert {(one["path"], one["suggested"]) for one in brought} == own
+
+
+def test_an_export_says_that_classes_which_were_not_kept_are_estimated(
+    opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "share evenly" not in run("export-predictions", "digits", tmp_path / "whole.csv", "--round", "1").stdout
+    monkeypatch.setattr(predictions, "exports_likeliest", lambda *_: True)
+    told = run("export-predictions", "digits", tmp_path / "likeliest.csv", "--round", "1").stdout
+    assert "kept are the five likeliest classes" in told
+    assert "share evenly" in told
 
 
 def test_whether_predictions_are_out_of_fold_must_be_said(opened: AppContext, tmp_path: Path) -> None:

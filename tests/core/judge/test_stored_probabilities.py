@@ -78,6 +78,16 @@ def test_of_very_many_samples_the_likeliest_and_the_given_class_keep_what_full_v
 
 
 @pytest.mark.usefixtures("few_whole")
+def test_shards_count_only_when_all_are_written(tmp_path: Path) -> None:
+    probs, labels = drawn(tmp_path)
+    with store_probabilities(tmp_path, probs.shape) as keep:
+        keep(probs, labels)
+        assert len(list(tmp_path.glob("likeliest_*.npy"))) == 2
+        assert not has_probabilities(tmp_path)
+    assert has_probabilities(tmp_path)
+
+
+@pytest.mark.usefixtures("few_whole")
 def test_a_sample_takes_22_bytes(tmp_path: Path) -> None:
     probs, labels = drawn(tmp_path)
     store(tmp_path, probs, labels, COUNT)
