@@ -361,7 +361,7 @@ def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) 
 
 
 def _may_hold(chosen: FindingFilter) -> bool:
-    """Return whether a filter may hold findings without a row: open ones that agree, of nobody and no region."""
+    """Return whether a filter may hold findings without a row: open ones that agree, without an annotator or a region."""
     kind = not chosen.kinds or FindingKind.AGREEING in chosen.kinds
     status = not chosen.statuses or Status.OPEN in chosen.statuses
     return kind and status and not any(one is not None for one in (chosen.annotator, chosen.min_area, chosen.max_area))
