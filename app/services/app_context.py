@@ -35,6 +35,10 @@ class AppContext:
     files: Path
     settings: Settings
 
+    def __post_init__(self) -> None:
+        """Let the database find the findings that lie in rounds' folders."""
+        self.database.agreeing_files.folder_of = self.round_folder
+
     @property
     def shared(self) -> SharedFiles | None:
         """Return the store that several homes share, None where the files are this home's alone."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from app.services.app_context import AppContext
 from app.services.masks.painted_regions import note_round
 from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
-from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
+from app.worker.finding_writer import FindingWriter, OvertakenError, forget_unshown, note_file, store_findings
 from app.worker.recipe_runner import RoundContext, ShouldStop
 from app.worker.recipes import RUNNERS
 from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
@@ -31,8 +30,8 @@ from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
 from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, RoundCancelledError
-from db.queries import evaluation, findings, rounds, snapshots
-from db.queries.findings import NewFinding
+from db.new_findings import NewFinding
+from db.queries import agreeing, evaluation, findings, rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 STAGE_SECONDS = 1.0
@@ -165,13 +164,11 @@ def _show(
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
-    while chunk := list(islice(rows, at_once(len(snapshot)))):
-        if should_stop():
-            raise RoundCancelledError(f"round {info.id} was cancelled")
-        with writer.transaction() as session:
-            findings.add_findings(session, info.id, chunk)
+    in_file = store_findings(writer.transaction, folder, info.id, rows, snapshot.task, len(snapshot), should_stop)
     share_finished(app_context, info.id)
+    note_file(app_context, writer.transaction, info.id, in_file)
     with writer.transaction() as session:
+        agreeing.make_rows(session, agreeing.concerned_samples(session, info.id))  # what changed since a moment ago
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)

@@ -20,7 +20,16 @@ from db.models.datasets import (
     TaggingRow,
 )
 from db.models.people import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
-from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow, NoteRow
+from db.models.reviews import (
+    AuditLeaseRow,
+    AuditRow,
+    ChangesetRow,
+    DecisionRow,
+    FindingCountRow,
+    FindingRow,
+    MadeFindingRow,
+    NoteRow,
+)
 from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "IncomingRow",
     "LogEntryRow",
     "LoginSessionRow",
+    "MadeFindingRow",
     "NoteRow",
     "ProblemRow",
     "RoundRow",

@@ -42,6 +42,10 @@ class RoundRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
+    # of a large round, which keeps agreeing findings in a file, see `db.queries.agreeing`
+    first_finding_id: Mapped[int | None]  # of the finding of rank 0
+    reserved_ids: Mapped[int | None]  # ids from there on that are of this round
+    findings_in_file: Mapped[int | None]  # written, with a row or without
 
 
 class FoldRunRow(Base):

@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session, aliased
 from core.types import NO_LABEL, Act, FindingFilter, FindingKind, Status, Verdict
 from db.hidden import WITH_DELETED, is_removed
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow
+from db.queries import agreeing
 from db.queries.filters import counted, is_counted
 from db.queries.merges import Merges, merges_of, merges_of_round, present, read_merges
 
@@ -173,6 +174,8 @@ def count_again(session: Session, round_id: int) -> None:
     columns = [getattr(FindingRow, name) for name in COUNTED]
     counted = select(*columns, func.count()).where(FindingRow.round_id == round_id).group_by(*columns)
     session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
+    if cells := agreeing.counts_of_round(session, round_id):
+        session.execute(_summed(UPSERTS[session.get_bind().dialect.name](FindingCountRow.__table__)), cells)
 
 
 def uncount(session: Session, ids: Sequence[int]) -> None:
@@ -188,10 +191,12 @@ def _shift(findings: Ids | BindParameter[int], sign: int, dialect: str) -> Upser
 
 def _add(change: Select[*tuple[Any, ...]], dialect: str) -> Upsert:
     table = FindingCountRow.__table__  # the ORM would take what is bound for columns
-    add = UPSERTS[dialect](table).from_select([*COUNTED, "count"], change)
-    return add.on_conflict_do_update(
-        index_elements=list(COUNTED), set_={"count": table.c["count"] + add.excluded["count"]}
-    )
+    return _summed(UPSERTS[dialect](table).from_select([*COUNTED, "count"], change))
+
+
+def _summed(add: Upsert) -> Upsert:
+    count = FindingCountRow.__table__.c["count"]
+    return add.on_conflict_do_update(index_elements=list(COUNTED), set_={"count": count + add.excluded["count"]})
 
 
 def _cells_of(chosen: FindingFilter) -> Select[*tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.types import ClassState, JobStatus, Recipe, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
+from db.queries import agreeing
 from db.queries.merges import read_merges
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
@@ -95,4 +96,4 @@ def splits_of(session: Session, round_id: int) -> list[str]:
 def has_similarity(session: Session, round_id: int) -> bool:
     """Return whether the round's findings have an order that puts like beside like: all have it, or none."""
     first = select(FindingRow.similarity_rank).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
-    return session.scalar(first.limit(1)) is not None
+    return session.scalar(first.limit(1)) is not None or agreeing.has_similarity(session, round_id)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.types import JobStatus, RoundError, Task
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
+from db.queries import agreeing
 from db.queries.merges import merges_of, present
 
 _PART = 50_000  # rows held in memory
@@ -127,6 +128,9 @@ def count_unlabelled(session: Session, dataset_id: int, apart_from: int | None =
     if apart_from is not None:
         found = select(FindingRow.sample_id).where(FindingRow.round_id == apart_from)
         wanted.append(SampleRow.id.not_in(found))
+    if apart_from is not None and agreeing.count_of_round(session, apart_from):
+        bare_ids = session.scalars(select(SampleRow.id).where(*wanted)).all()
+        return len(bare_ids) - agreeing.count_of_samples(session, apart_from, bare_ids)
     return session.scalars(select(func.count()).select_from(SampleRow).where(*wanted)).one()
 
 

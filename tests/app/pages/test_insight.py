@@ -17,8 +17,8 @@ from app.services.rounds import jobs as rounds_of
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, JobStatus, Recipe, Task
 from db.models import RoundRow
+from db.new_findings import NewFinding
 from db.queries import findings, rounds
-from db.queries.findings import NewFinding
 from tests.app.sampled import sample, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.small import METRICS, add_dataset, add_done_round

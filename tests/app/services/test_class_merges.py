@@ -39,6 +39,8 @@ from db.queries import classes as class_queries, decisions, snapshots
 from tests.app.services.reviewed import CLASSES, add_round, digits, digits_home  # noqa: F401 fixtures
 from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 ADA, BOB = "Ada", "Bob"
 EVERYTHING = FindingFilter(round_id=1, kinds=frozenset(), statuses=frozenset())
 
@@ -419,7 +421,7 @@ def test_probabilities_of_merged_classes_are_added_up_with_or_without_their_colu
             np.testing.assert_allclose(kept["probs"], wanted, atol=1e-4)
 
 
-def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppContext) -> None:
+def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppContext, kept: str) -> None:
     reviews.decide(app_context, [Choice(pair_of(app_context, 5, 4), Verdict.RELABEL, 3)], by=ADA)
     query = "SELECT kind, given, pseudo, label, status FROM finding ORDER BY id"
     counted = (
@@ -434,6 +436,12 @@ def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppCo
     assert merged.changeset is not None
     assert rows_of(path, query, counted, acts) != before
     app_context.database.close()
+    if kept == "file":
+        after = rows_of(path, query, counted, acts)
+        with pytest.raises(RuntimeError, match="findings in a file"):
+            command.downgrade(alembic_config(f"sqlite:///{path}"), "0015")
+        assert rows_of(path, query, counted, acts) == after
+        return
     command.downgrade(alembic_config(f"sqlite:///{path}"), "0015")
     assert rows_of(path, query, counted, acts) == before
 

@@ -34,6 +34,8 @@ from tests.app.small import add_dataset
 from tests.app.splits import deal_splits, everything, protect, shown
 from tools.fixtures.scenes import NOW
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 __all__ = ["digits", "digits_home"]
 OPEN = FindingFilter(round_id=1)
 

@@ -29,6 +29,8 @@ from tests.app.outages import outage_at
 from tests.app.sampled import everything, sample_both
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 ROOT = Path(__file__).parents[4]
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from app.services import reviews
@@ -14,6 +15,8 @@ from db.models import ChangesetRow, RoundRow
 from tests.app.sampled import everything, order_of
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 from tests.app.small import METRICS, add_dataset, add_done_round
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 CHANGES: dict[str, Any] = {
     "given": {

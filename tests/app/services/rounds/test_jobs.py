@@ -28,8 +28,8 @@ from core.types import (
     RoundError,
 )
 from db.models import SampleRow
+from db.new_findings import NewFinding
 from db.queries import findings as finding_rows, rounds as rows
-from db.queries.findings import NewFinding
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
