@@ -48,7 +48,14 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings
-from core.config.weight_files import allow_weights_in, open_weights, published_facts, weights_path, with_file_facts
+from core.config.weight_files import (
+    allow_weights_in,
+    allowed_weights,
+    open_weights,
+    published_facts,
+    weights_path,
+    with_file_facts,
+)
 
 __all__ = [
     "ADAMW",
@@ -79,6 +86,7 @@ __all__ = [
     "TrainingCosts",
     "Weights",
     "allow_weights_in",
+    "allowed_weights",
     "as_fine_tuning",
     "can_mix",
     "can_probe",
