@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,13 +93,15 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does_or_is_too_small(
 ) -> None:
     tried: list[int] = []
 
-    def launch(count: int, _function: object, arguments: tuple[RoundConfig, ...], **_: object) -> None:
+    def launch(count: int, _function: object, arguments: tuple[Any, ...], **_: object) -> None:
         assert count == 2
+        assert arguments[-1] == (str(tmp_path),)  # the processes may read weights where this one may
         tried.append(arguments[0].batch_size)
         if tried[-1] > fits:
             raise torch.OutOfMemoryError
 
     monkeypatch.setattr(ranked_folds, "launch", launch)
+    monkeypatch.setattr("core.config.weight_files._ROOTS", [str(tmp_path)])
     heard: list[Progress] = []
     asked = {"image_cache": tmp_path, "report": heard.append, "should_stop": lambda: False}
     fits = 2
